@@ -68,4 +68,4 @@ pub(crate) type Payload = openraft::EntryPayload<Data, u64, Member>;
 pub(crate) type Entry = openraft::impls::Entry<LeaderId, Payload>;
 pub(crate) type Membership = openraft::Membership<u64, Member>;
 pub(crate) type StoredMembership = openraft::StoredMembership<LeaderId, u64, Member>;
-pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<Types>;
+pub(crate) type SnapshotMeta = openraft::SnapshotMeta<LeaderId, u64, Member>;
