@@ -35,6 +35,9 @@ pub trait StateMachine: Send + 'static {
         txn: &mut Txn<'_>,
     ) -> Result<Vec<u8>, StoreError>;
 
+    /// The store transaction is about to be committed: the last chance to write what waited for the end of it.
+    fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), StoreError>;
+
     /// Everything up to the log index `applied` is now visible to readers. Called once per store transaction, before
     /// the proposers get their answers.
     fn committed(&mut self, applied: u64);
