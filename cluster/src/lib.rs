@@ -14,10 +14,15 @@
 
 mod cluster;
 mod config;
+mod clock;
 mod error;
+mod fatal;
+mod log;
 mod machine;
 mod status;
 mod store;
+#[cfg(test)]
+mod suite;
 mod types;
 mod wire;
 
