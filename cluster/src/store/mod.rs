@@ -19,11 +19,11 @@ use tokio::sync::watch;
 use crate::error::StoreError;
 use crate::wire::{self, SystemV1};
 
-pub(crate) use incoming::{Incoming, Received};
-pub(crate) use machine::{Machine, SnapshotData};
+pub(crate) use incoming::{Incoming, Received, chunk_crc, export};
+pub(crate) use machine::{Machine, SnapshotData, meta};
 pub use txn::Txn;
 pub use view::{Pair, Reader, View};
-pub(crate) use worker::{CheckpointAfter, Worker, stamp};
+pub(crate) use worker::{CheckpointAfter, Worker};
 
 type Bytes = &'static [u8];
 const DATA: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("data");

@@ -14,7 +14,6 @@ use redb::Durability;
 use tokio::sync::oneshot;
 
 use super::{DATA, Incoming, Received, SnapshotData, Store, Txn, View, begin, failed, guarded, write_state};
-use crate::clock;
 use crate::error::StoreError;
 use crate::fatal::Fatal;
 use crate::machine::{ApplyContext, Load, StateMachine};
@@ -237,9 +236,4 @@ fn apply_entry(
     }
     applied.time_ms = state.time_ms;
     Ok(applied)
-}
-
-/// The leader's stamp for an entry.
-pub(crate) fn stamp() -> u64 {
-    clock::now_ms()
 }
