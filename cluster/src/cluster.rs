@@ -89,10 +89,20 @@ impl Cluster {
             let _ = started.send(start(config, machine, handler).await);
         });
         let runtime = Background(Some(runtime));
-        let result = result.await.unwrap_or_else(|_| Err(StartError::Raft("starting panicked".to_owned())));
+        let result = result
+            .await
+            .unwrap_or_else(|_| Err(StartError::Raft("starting panicked".to_owned())));
         let (node, barriers, tasks, lock) = result?;
         let (tasks, lock) = (tokio::sync::Mutex::new(tasks), Mutex::new(Some(lock)));
-        Ok(Self { inner: Arc::new(Inner { node, barriers, tasks, lock, runtime: runtime.keep() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                node,
+                barriers,
+                tasks,
+                lock,
+                runtime: runtime.keep(),
+            }),
+        })
     }
 
     /// Replicates and applies a command; answers when it is committed and applied, on a follower when it is applied there
@@ -110,18 +120,30 @@ impl Cluster {
         let submitted = node.proposer.submit(vec![command.into()], false, deadline);
         let (ticket, outcome) = submitted.ok_or(ProposeError::Overloaded)?;
         match timeout_at(deadline, outcome).await {
-            Ok(Ok(Outcome::Done { index, time_ms, mut replies })) => {
+            Ok(Ok(Outcome::Done {
+                index,
+                time_ms,
+                mut replies,
+            })) => {
                 let reply = replies.pop().ok_or(ProposeError::Unknown)?;
-                Ok(Proposed { index, time_ms, reply })
+                Ok(Proposed {
+                    index,
+                    time_ms,
+                    reply,
+                })
             }
-            Ok(Ok(Outcome::NotStored { overloaded: true, .. })) => Err(ProposeError::Overloaded),
+            Ok(Ok(Outcome::NotStored {
+                overloaded: true, ..
+            })) => Err(ProposeError::Overloaded),
             Ok(Ok(Outcome::NotStored { .. })) => Err(ProposeError::Unavailable),
             Ok(Ok(Outcome::Unknown)) => Err(ProposeError::Unknown),
             // Its time was up, or the node stopped; what still was queued is not proposed any more.
-            Ok(Err(_)) | Err(_) if ticket.is_abandoned() || ticket.abandon() => Err(match node.is_stopping() {
-                true => ProposeError::Stopping,
-                false => ProposeError::Unavailable,
-            }),
+            Ok(Err(_)) | Err(_) if ticket.is_abandoned() || ticket.abandon() => {
+                Err(match node.is_stopping() {
+                    true => ProposeError::Stopping,
+                    false => ProposeError::Unavailable,
+                })
+            }
             Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
         }
     }
@@ -140,7 +162,11 @@ impl Cluster {
             .map_err(|_| ProposeError::Unavailable)?
             .map_err(|_| ProposeError::Stopping)?;
         let left = deadline.saturating_duration_since(Instant::now());
-        if node.wait_applied(index, left).await { Ok(index) } else { Err(ProposeError::Unavailable) }
+        if node.wait_applied(index, left).await {
+            Ok(index)
+        } else {
+            Err(ProposeError::Unavailable)
+        }
     }
 
     /// Waits until `index` is applied here; false after `timeout`.
@@ -184,7 +210,12 @@ impl Cluster {
     }
 
     /// Asks the handler of node `to` (this node included). At most once: it is not repeated.
-    pub async fn request(&self, to: NodeId, body: Bytes, timeout: Duration) -> Result<Bytes, RequestError> {
+    pub async fn request(
+        &self,
+        to: NodeId,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, RequestError> {
         let node = &self.inner.node;
         let (size, limit) = (body.len(), node.config.max_request_bytes);
         if size > limit {
@@ -195,14 +226,18 @@ impl Cluster {
         }
         if to == node.id() {
             let answer = node.handler.handle(to, body);
-            return tokio::time::timeout(timeout, answer).await.map_err(|_| RequestError::Timeout(to));
+            return tokio::time::timeout(timeout, answer)
+                .await
+                .map_err(|_| RequestError::Timeout(to));
         }
         if node.peers.addr(to).is_none() {
             return Err(RequestError::UnknownNode(to));
         }
         let node = node.clone();
         let asked = self.spawn(async move {
-            let request = Request::AppV1 { body: Vec::from(body).into() };
+            let request = Request::AppV1 {
+                body: Vec::from(body).into(),
+            };
             node.peers.link(to, Lane::Work).ask(&request, timeout).await
         });
         match asked.await {
@@ -218,13 +253,17 @@ impl Cluster {
     /// Hands the lead to the most caught-up voter, if this node leads; true when it leads no more.
     pub async fn hand_over(&self, timeout: Duration) -> bool {
         let node = self.inner.node.clone();
-        self.spawn(async move { node.hand_over(timeout).await }).await.unwrap_or(true)
+        self.spawn(async move { node.hand_over(timeout).await })
+            .await
+            .unwrap_or(true)
     }
 
     /// Takes a member out of the cluster for good. Works on the leader only; elsewhere `Unavailable`.
     pub async fn remove(&self, id: NodeId) -> Result<(), ProposeError> {
         let node = self.inner.node.clone();
-        self.spawn(async move { node.remove(id).await }).await.unwrap_or(Err(ProposeError::Stopping))
+        self.spawn(async move { node.remove(id).await })
+            .await
+            .unwrap_or(Err(ProposeError::Stopping))
     }
 
     /// Makes everything applied so far durable.
@@ -233,7 +272,10 @@ impl Cluster {
     }
 
     /// Runs on the node's own runtime, whatever runtime the caller lives on.
-    async fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    async fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
         self.inner.runtime.as_ref()?.spawn(work).await.ok()
     }
 
@@ -247,7 +289,11 @@ impl Cluster {
             if timeout(STOP, stop(&inner)).await.is_err() {
                 tracing::warn!("stopping took too long");
             }
-            inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+            inner
+                .lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
         })
         .await;
     }
@@ -292,29 +338,80 @@ async fn start(
     machine: Box<dyn StateMachine>,
     handler: Arc<dyn Handler>,
 ) -> Result<Started, StartError> {
-    let listener = Listener::bind(config.peer_addr, config.max_connections, config.max_requests_in_flight)
-        .await
-        .map_err(|source| StartError::Listen { addr: config.peer_addr, source })?;
+    let listener = Listener::bind(
+        config.peer_addr,
+        config.max_connections,
+        config.max_requests_in_flight,
+    )
+    .await
+    .map_err(|source| StartError::Listen {
+        addr: config.peer_addr,
+        source,
+    })?;
     let peer_addr = match config.advertise_peer.as_str() {
         "" => listener.addr()?.to_string(),
         advertised => advertised.to_owned(),
     };
-    let member = Member { peer_addr, learner_only: config.role_learner, meta: config.meta.clone() };
-    let Opened { lock, layout, identity, log, store, begins } = open::open(&config, &member).await?;
+    let member = Member {
+        peer_addr,
+        learner_only: config.role_learner,
+        meta: config.meta.clone(),
+    };
+    let Opened {
+        lock,
+        layout,
+        identity,
+        log,
+        store,
+        begins,
+    } = open::open(&config, &member).await?;
     let fatal = Arc::new(Fatal::new(&config));
-    let after = CheckpointAfter { bytes: config.checkpoint_bytes };
-    let worker = Worker::start(store.clone(), machine, layout.snapshot(), after, fatal.clone()).await?;
-    let me = Me { cluster_id: identity.cluster_id, node_id: identity.node_id, addr: member.peer_addr.clone() };
+    let after = CheckpointAfter {
+        bytes: config.checkpoint_bytes,
+    };
+    let worker = Worker::start(
+        store.clone(),
+        machine,
+        layout.snapshot(),
+        after,
+        fatal.clone(),
+    )
+    .await?;
+    let me = Me {
+        cluster_id: identity.cluster_id,
+        node_id: identity.node_id,
+        addr: member.peer_addr.clone(),
+    };
     let peers = Peers::new(me, config.max_requests_in_flight);
     for (id, addr) in &identity.peers {
         peers.learn(*id, addr);
     }
-    let raft = raft(&config, &identity, &peers, &log, Machine::new(store.clone(), worker.clone())).await?;
+    let raft = raft(
+        &config,
+        &identity,
+        &peers,
+        &log,
+        Machine::new(store.clone(), worker.clone()),
+    )
+    .await?;
     if begins {
         begin(&raft, identity.node_id, &member).await?;
     }
     let (proposer, queue) = Proposer::new(&config);
-    let parts = Parts { config, layout, identity, member, peers, raft, log, store, worker, proposer, handler, fatal };
+    let parts = Parts {
+        config,
+        layout,
+        identity,
+        member,
+        peers,
+        raft,
+        log,
+        store,
+        worker,
+        proposer,
+        handler,
+        fatal,
+    };
     let node = Node::new(parts);
     let mut tasks = JoinSet::new();
     tasks.spawn(listener.run(node.clone()));
@@ -340,16 +437,25 @@ async fn raft(
     let settings = settings(config, &cluster).map_err(|e| StartError::Config(e.to_string()))?;
     let network = Network {
         peers: peers.clone(),
-        append_timeout: Duration::from_millis(config.election_max_ms * 4).max(Duration::from_secs(2)),
+        append_timeout: Duration::from_millis(config.election_max_ms * 4)
+            .max(Duration::from_secs(2)),
         snapshot_timeout: config.snapshot_timeout,
     };
-    Raft::new(identity.node_id, Arc::new(settings), network, log.clone(), machine)
-        .await
-        .map_err(|e| StartError::Raft(e.to_string()))
+    Raft::new(
+        identity.node_id,
+        Arc::new(settings),
+        network,
+        log.clone(),
+        machine,
+    )
+    .await
+    .map_err(|e| StartError::Raft(e.to_string()))
 }
 
 /// Begins a cluster of one.
 async fn begin(raft: &Raft, id: NodeId, member: &Member) -> Result<(), StartError> {
     let members = std::collections::BTreeMap::from([(id, member.clone())]);
-    raft.initialize(members).await.map_err(|e| StartError::Raft(e.to_string()))
+    raft.initialize(members)
+        .await
+        .map_err(|e| StartError::Raft(e.to_string()))
 }

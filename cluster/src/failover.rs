@@ -61,13 +61,23 @@ impl Node {
         let mut voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
         voters.retain(|id| *id != leader);
         voters.sort_unstable();
-        let Some(turn) = voters.iter().position(|id| *id == self.id()) else { return };
+        let Some(turn) = voters.iter().position(|id| *id == self.id()) else {
+            return;
+        };
         let turn = u32::try_from(turn).unwrap_or(u32::MAX);
         sleep(SETTLE + STAGGER.saturating_mul(turn)).await;
         let now = self.metrics();
         let same = now.current_leader == Some(leader) && now.current_term == term;
-        if same && now.state == ServerState::Follower && !self.is_stopping() && refused(self, leader).await {
-            tracing::info!(leader, term, "the leader's process is gone; asking for votes");
+        if same
+            && now.state == ServerState::Follower
+            && !self.is_stopping()
+            && refused(self, leader).await
+        {
+            tracing::info!(
+                leader,
+                term,
+                "the leader's process is gone; asking for votes"
+            );
             // Where the engine has stopped there is nothing to elect.
             let _ = self.raft.trigger().elect(false).await;
         }
@@ -76,7 +86,9 @@ impl Node {
 
 /// Nobody listens at the leader's address.
 async fn refused(node: &Node, leader: NodeId) -> bool {
-    let Some(addr) = node.peers.addr(leader) else { return false };
+    let Some(addr) = node.peers.addr(leader) else {
+        return false;
+    };
     let probe = tokio::net::TcpStream::connect(addr);
     match tokio::time::timeout(Duration::from_millis(500), probe).await {
         Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,

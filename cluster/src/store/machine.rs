@@ -45,7 +45,10 @@ impl Machine {
             return Ok(None);
         }
         let meta = meta(view.state())?;
-        Ok(Some(Snapshot { meta, snapshot: SnapshotData::Live(Arc::new(view)) }))
+        Ok(Some(Snapshot {
+            meta,
+            snapshot: SnapshotData::Live(Arc::new(view)),
+        }))
     }
 }
 
@@ -53,7 +56,11 @@ impl Machine {
 pub(crate) fn meta(state: &SystemV1) -> Result<SnapshotMeta, StoreError> {
     Ok(SnapshotMeta {
         last_log_id: state.applied.map(Into::into),
-        last_membership: state.membership.clone().into_stored().map_err(StoreError::corrupt)?,
+        last_membership: state
+            .membership
+            .clone()
+            .into_stored()
+            .map_err(StoreError::corrupt)?,
     })
 }
 
@@ -66,14 +73,17 @@ impl openraft::storage::RaftStateMachine<Types> for Machine {
         Ok((meta.last_log_id, meta.last_membership))
     }
 
-    async fn apply<S>(&mut self, mut entries: S) -> Result<(), io::Error>
+    async fn apply<S>(&mut self, entries: S) -> Result<(), io::Error>
     where
         S: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
     {
+        let mut entries = entries.fuse();
         loop {
             let (mut items, mut bytes): (Vec<Item>, usize) = (Vec::new(), 0);
             while items.len() < CHUNK_ENTRIES && bytes < CHUNK_BYTES {
-                let Some(item) = entries.next().await else { break };
+                let Some(item) = entries.next().await else {
+                    break;
+                };
                 let item = item?;
                 if let openraft::EntryPayload::Normal(data) = &item.0.payload {
                     bytes += data.0.len();
@@ -91,8 +101,18 @@ impl openraft::storage::RaftStateMachine<Types> for Machine {
         self.clone()
     }
 
-    async fn install_snapshot(&mut self, _meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), io::Error> {
-        Ok(self.worker.ask(|done| Job::Install { data: snapshot, done }).await?)
+    async fn install_snapshot(
+        &mut self,
+        _meta: &SnapshotMeta,
+        snapshot: SnapshotData,
+    ) -> Result<(), io::Error> {
+        Ok(self
+            .worker
+            .ask(|done| Job::Install {
+                data: snapshot,
+                done,
+            })
+            .await?)
     }
 
     async fn get_current_snapshot(
@@ -106,9 +126,14 @@ impl openraft::storage::RaftStateMachine<Types> for Machine {
 impl RaftSnapshotBuilder<Types> for Machine {
     type SnapshotData = SnapshotData;
 
-    async fn build_snapshot(&mut self) -> Result<Snapshot<LeaderId, u64, Member, SnapshotData>, io::Error> {
+    async fn build_snapshot(
+        &mut self,
+    ) -> Result<Snapshot<LeaderId, u64, Member, SnapshotData>, io::Error> {
         let state = self.worker.checkpoint().await?;
         let view = View::of(&self.store)?;
-        Ok(Snapshot { meta: meta(&state)?, snapshot: SnapshotData::Live(Arc::new(view)) })
+        Ok(Snapshot {
+            meta: meta(&state)?,
+            snapshot: SnapshotData::Live(Arc::new(view)),
+        })
     }
 }

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub(crate) use entry::{EntryData, StoredLogId, StoredPayload, StoredVote};
 pub(crate) use peer::{
-    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, PairV1, Request, Welcome, WireEntry,
+    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, PairV1, Request, Welcome,
+    WireEntry,
 };
 pub(crate) use system::{IdentityV1, MembershipV1, SystemV1};
 
@@ -51,7 +52,8 @@ const fn layout() -> Layout {
 
 /// Encodes a layout.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
-    bincode::serde::encode_to_vec(value, layout()).map_err(|e| WireError::Unencodable(e.to_string()))
+    bincode::serde::encode_to_vec(value, layout())
+        .map_err(|e| WireError::Unencodable(e.to_string()))
 }
 
 /// Decodes a layout that must fill `bytes`.

@@ -61,20 +61,45 @@ pub(crate) struct PairV1 {
 /// What one peer asks another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Request {
-    VoteV1 { vote: StoredVote, last: Option<StoredLogId>, transfer: bool, pre: bool },
+    VoteV1 {
+        vote: StoredVote,
+        last: Option<StoredLogId>,
+        transfer: bool,
+        pre: bool,
+    },
     AppendV1(Append),
-    TransferV1 { from: StoredVote, to: u64, last: Option<StoredLogId> },
+    TransferV1 {
+        from: StoredVote,
+        to: u64,
+        last: Option<StoredLogId>,
+    },
     /// Commands to propose, in order.
-    ForwardV1 { commands: Vec<ByteBuf> },
+    ForwardV1 {
+        commands: Vec<ByteBuf>,
+    },
     ReadIndexV1,
-    AppV1 { body: ByteBuf },
+    AppV1 {
+        body: ByteBuf,
+    },
     /// A newcomer asks for an id.
-    NewIdV1 { member: MemberV1 },
+    NewIdV1 {
+        member: MemberV1,
+    },
     AnnounceV1(Announce),
     /// Snapshot of `state` follows in `SnapshotChunkV1`, then `SnapshotEndV1`, all on this connection.
-    SnapshotBeginV1 { vote: StoredVote, state: SystemV1 },
-    SnapshotChunkV1 { place: u64, crc: u32, pairs: Vec<PairV1> },
-    SnapshotEndV1 { chunks: u64, pairs: u64 },
+    SnapshotBeginV1 {
+        vote: StoredVote,
+        state: SystemV1,
+    },
+    SnapshotChunkV1 {
+        place: u64,
+        crc: u32,
+        pairs: Vec<PairV1>,
+    },
+    SnapshotEndV1 {
+        chunks: u64,
+        pairs: u64,
+    },
 }
 
 /// Answer to [`Request::AppendV1`].
@@ -89,7 +114,11 @@ pub(crate) enum Appended {
 /// What became of a forwarded batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Forwarded {
-    Done { index: u64, time_ms: u64, replies: Vec<ByteBuf> },
+    Done {
+        index: u64,
+        time_ms: u64,
+        replies: Vec<ByteBuf>,
+    },
     /// Certainly not stored; `leader` is who might take it (0 = unknown).
     NotStored { leader: u64, overloaded: bool },
     /// May or may not be stored.
@@ -100,27 +129,50 @@ pub(crate) enum Forwarded {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum JoinReply {
     /// The id given out, and everybody's address.
-    Id { cluster_id: [u8; 16], id: u64, peers: Vec<(u64, String)> },
+    Id {
+        cluster_id: [u8; 16],
+        id: u64,
+        peers: Vec<(u64, String)>,
+    },
     /// The caller is a member as announced.
     Member,
     /// Ask there (empty = nobody leads now, try again).
-    Elsewhere { addr: String },
-    Refused { reason: String },
+    Elsewhere {
+        addr: String,
+    },
+    Refused {
+        reason: String,
+    },
 }
 
 /// What a peer answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    VoteV1 { vote: StoredVote, granted: bool, last: Option<StoredLogId> },
+    VoteV1 {
+        vote: StoredVote,
+        granted: bool,
+        last: Option<StoredLogId>,
+    },
     AppendV1(Appended),
-    TransferV1 { accepted: bool },
+    TransferV1 {
+        accepted: bool,
+    },
     ForwardV1(Forwarded),
     /// `None`: the one asked doesn't lead or has no majority.
-    ReadIndexV1 { index: Option<u64> },
-    AppV1 { body: ByteBuf },
+    ReadIndexV1 {
+        index: Option<u64>,
+    },
+    AppV1 {
+        body: ByteBuf,
+    },
     JoinV1(JoinReply),
     /// Highest vote of the receiver; `done` after the snapshot is installed.
-    SnapshotV1 { vote: StoredVote, done: bool },
+    SnapshotV1 {
+        vote: StoredVote,
+        done: bool,
+    },
     /// The request was understood but could not be carried out.
-    FailedV1 { reason: String },
+    FailedV1 {
+        reason: String,
+    },
 }
