@@ -2,31 +2,25 @@
 //!
 //! Owns start and stop, and the runtime that the node runs on; callers may live on any runtime.
 
-use std::fs::File;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::NodeId;
+use crate::boot::{self, Running};
 use crate::config::Config;
 use crate::error::{ProposeError, RequestError, StartError};
-use crate::fatal::Fatal;
 use crate::machine::{Handler, StateMachine};
-use crate::net::{Lane, LinkError, Listener, Me, Peers};
-use crate::node::{Node, Parts};
-use crate::open::{self, Opened};
-use crate::proposer::{Outcome, Proposer};
-use crate::raft::{Network, Raft, settings};
-use crate::reads;
+use crate::net::{Lane, LinkError};
+use crate::node::Node;
+use crate::proposer::Outcome;
 use crate::status::Status;
-use crate::store::{CheckpointAfter, Machine, Reader, Worker};
-use crate::types::Member;
+use crate::store::Reader;
 use crate::wire::{Answer, Request};
 
 /// Longest that stopping may take.
@@ -51,11 +45,7 @@ pub struct Cluster {
 }
 
 struct Inner {
-    node: Arc<Node>,
-    barriers: mpsc::Sender<reads::Waiting>,
-    tasks: tokio::sync::Mutex<JoinSet<()>>,
-    /// Taken when the node has stopped.
-    lock: Mutex<Option<File>>,
+    running: Running,
     runtime: Option<Runtime>,
 }
 
@@ -86,29 +76,27 @@ impl Cluster {
         let machine = Box::new(machine);
         runtime.spawn(async move {
             // Whoever starts may have given up.
-            let _ = started.send(start(config, machine, handler).await);
+            let _ = started.send(boot::start(config, machine, handler).await);
         });
         let runtime = Background(Some(runtime));
         let result = result
             .await
             .unwrap_or_else(|_| Err(StartError::Raft("starting panicked".to_owned())));
-        let (node, barriers, tasks, lock) = result?;
-        let (tasks, lock) = (tokio::sync::Mutex::new(tasks), Mutex::new(Some(lock)));
+        let running = result?;
+        let runtime = runtime.keep();
         Ok(Self {
-            inner: Arc::new(Inner {
-                node,
-                barriers,
-                tasks,
-                lock,
-                runtime: runtime.keep(),
-            }),
+            inner: Arc::new(Inner { running, runtime }),
         })
+    }
+
+    fn node(&self) -> &Arc<Node> {
+        &self.inner.running.node
     }
 
     /// Replicates and applies a command; answers when it is committed and applied, on a follower when it is applied there
     /// too. May be cancelled at any time: then the command may or may not be stored.
     pub async fn propose(&self, command: Vec<u8>) -> Result<Proposed, ProposeError> {
-        let node = &self.inner.node;
+        let node = self.node();
         let (size, limit) = (command.len(), node.config.max_command_bytes);
         if size > limit {
             return Err(ProposeError::TooLarge { size, limit });
@@ -150,13 +138,17 @@ impl Cluster {
 
     /// Waits until everything that was acknowledged anywhere before this call is applied here; returns the index.
     pub async fn barrier(&self) -> Result<u64, ProposeError> {
-        let node = &self.inner.node;
+        let node = self.node();
         let deadline = Instant::now() + node.config.propose_timeout;
         let (waiting, index) = oneshot::channel();
-        self.inner.barriers.try_send(waiting).map_err(|e| match e {
-            mpsc::error::TrySendError::Full(_) => ProposeError::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => ProposeError::Stopping,
-        })?;
+        self.inner
+            .running
+            .barriers
+            .try_send(waiting)
+            .map_err(|e| match e {
+                mpsc::error::TrySendError::Full(_) => ProposeError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => ProposeError::Stopping,
+            })?;
         let index = timeout_at(deadline, index)
             .await
             .map_err(|_| ProposeError::Unavailable)?
@@ -171,42 +163,42 @@ impl Cluster {
 
     /// Waits until `index` is applied here; false after `timeout`.
     pub async fn wait_applied(&self, index: u64, timeout: Duration) -> bool {
-        self.inner.node.wait_applied(index, timeout).await
+        self.node().wait_applied(index, timeout).await
     }
 
     /// Index of the last entry applied here.
     pub fn applied(&self) -> u64 {
-        *self.inner.node.store.applied().borrow()
+        *self.node().store.applied().borrow()
     }
 
     /// Follows [`Cluster::applied`].
     pub fn watch_applied(&self) -> watch::Receiver<u64> {
-        self.inner.node.store.applied().subscribe()
+        self.node().store.applied().subscribe()
     }
 
     /// Reads of the applied state.
     pub fn reader(&self) -> Reader {
-        Reader::new(self.inner.node.store.clone())
+        Reader::new(self.node().store.clone())
     }
 
     /// This node's id.
     pub fn node_id(&self) -> NodeId {
-        self.inner.node.id()
+        self.node().id()
     }
 
     /// Where peers reach this node (`host:port`).
     pub fn peer_addr(&self) -> &str {
-        &self.inner.node.member.peer_addr
+        &self.node().member.peer_addr
     }
 
     /// What this node knows now; asks nobody.
     pub fn status(&self) -> Status {
-        self.inner.node.describe(&self.inner.node.metrics())
+        self.node().describe(&self.node().metrics())
     }
 
     /// Wakes on changes of role, leader, quorum and members.
     pub fn watch(&self) -> watch::Receiver<Status> {
-        self.inner.node.status.subscribe()
+        self.node().status.subscribe()
     }
 
     /// Asks the handler of node `to` (this node included). At most once: it is not repeated.
@@ -216,7 +208,7 @@ impl Cluster {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Bytes, RequestError> {
-        let node = &self.inner.node;
+        let node = self.node();
         let (size, limit) = (body.len(), node.config.max_request_bytes);
         if size > limit {
             return Err(RequestError::TooLarge { size, limit });
@@ -252,7 +244,7 @@ impl Cluster {
 
     /// Hands the lead to the most caught-up voter, if this node leads; true when it leads no more.
     pub async fn hand_over(&self, timeout: Duration) -> bool {
-        let node = self.inner.node.clone();
+        let node = self.node().clone();
         self.spawn(async move { node.hand_over(timeout).await })
             .await
             .unwrap_or(true)
@@ -260,7 +252,7 @@ impl Cluster {
 
     /// Takes a member out of the cluster for good. Works on the leader only; elsewhere `Unavailable`.
     pub async fn remove(&self, id: NodeId) -> Result<(), ProposeError> {
-        let node = self.inner.node.clone();
+        let node = self.node().clone();
         self.spawn(async move { node.remove(id).await })
             .await
             .unwrap_or(Err(ProposeError::Stopping))
@@ -268,7 +260,7 @@ impl Cluster {
 
     /// Makes everything applied so far durable.
     pub async fn checkpoint(&self) -> Result<(), crate::StoreError> {
-        self.inner.node.worker.checkpoint().await.map(drop)
+        self.node().worker.checkpoint().await.map(drop)
     }
 
     /// Runs on the node's own runtime, whatever runtime the caller lives on.
@@ -282,35 +274,16 @@ impl Cluster {
     /// Stops the node: no more proposals, no more peers, everything on disk, the data directory free again.
     pub async fn shutdown(&self) {
         let inner = self.inner.clone();
-        if inner.node.stopping.swap(true, Ordering::AcqRel) {
+        if inner.running.node.stopping.swap(true, Ordering::AcqRel) {
             return;
         }
         self.spawn(async move {
-            if timeout(STOP, stop(&inner)).await.is_err() {
+            if timeout(STOP, inner.running.stop()).await.is_err() {
                 tracing::warn!("stopping took too long");
             }
-            inner
-                .lock
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
+            inner.running.unlock();
         })
         .await;
-    }
-}
-
-async fn stop(inner: &Inner) {
-    let node = &inner.node;
-    inner.tasks.lock().await.shutdown().await;
-    node.peers.close();
-    if let Err(error) = node.raft.shutdown().await {
-        tracing::warn!(%error, "the consensus engine did not stop cleanly");
-    }
-    if let Err(error) = node.worker.stop().await {
-        tracing::warn!(%error, "the store did not stop cleanly");
-    }
-    if let Err(error) = node.log.sync().await {
-        tracing::warn!(%error, "the log did not stop cleanly");
     }
 }
 
@@ -329,133 +302,4 @@ impl Drop for Background {
             runtime.shutdown_background();
         }
     }
-}
-
-type Started = (Arc<Node>, mpsc::Sender<reads::Waiting>, JoinSet<()>, File);
-
-async fn start(
-    config: Config,
-    machine: Box<dyn StateMachine>,
-    handler: Arc<dyn Handler>,
-) -> Result<Started, StartError> {
-    let listener = Listener::bind(
-        config.peer_addr,
-        config.max_connections,
-        config.max_requests_in_flight,
-    )
-    .await
-    .map_err(|source| StartError::Listen {
-        addr: config.peer_addr,
-        source,
-    })?;
-    let peer_addr = match config.advertise_peer.as_str() {
-        "" => listener.addr()?.to_string(),
-        advertised => advertised.to_owned(),
-    };
-    let member = Member {
-        peer_addr,
-        learner_only: config.role_learner,
-        meta: config.meta.clone(),
-    };
-    let Opened {
-        lock,
-        layout,
-        identity,
-        log,
-        store,
-        begins,
-    } = open::open(&config, &member).await?;
-    let fatal = Arc::new(Fatal::new(&config));
-    let after = CheckpointAfter {
-        bytes: config.checkpoint_bytes,
-    };
-    let worker = Worker::start(
-        store.clone(),
-        machine,
-        layout.snapshot(),
-        after,
-        fatal.clone(),
-    )
-    .await?;
-    let me = Me {
-        cluster_id: identity.cluster_id,
-        node_id: identity.node_id,
-        addr: member.peer_addr.clone(),
-    };
-    let peers = Peers::new(me, config.max_requests_in_flight);
-    for (id, addr) in &identity.peers {
-        peers.learn(*id, addr);
-    }
-    let raft = raft(
-        &config,
-        &identity,
-        &peers,
-        &log,
-        Machine::new(store.clone(), worker.clone()),
-    )
-    .await?;
-    if begins {
-        begin(&raft, identity.node_id, &member).await?;
-    }
-    let (proposer, queue) = Proposer::new(&config);
-    let parts = Parts {
-        config,
-        layout,
-        identity,
-        member,
-        peers,
-        raft,
-        log,
-        store,
-        worker,
-        proposer,
-        handler,
-        fatal,
-    };
-    let node = Node::new(parts);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(listener.run(node.clone()));
-    tasks.spawn(Proposer::run(&node, queue));
-    let (barriers, waiting) = mpsc::channel(4096);
-    tasks.spawn(reads::serve(Arc::downgrade(&node), waiting));
-    tasks.spawn(node.clone().keep_house());
-    tasks.spawn(node.clone().follow());
-    tasks.spawn(node.clone().announce());
-    tasks.spawn(node.clone().care_for_members());
-    tasks.spawn(node.clone().watch_leader());
-    Ok((node, barriers, tasks, lock))
-}
-
-async fn raft(
-    config: &Config,
-    identity: &crate::wire::IdentityV1,
-    peers: &Arc<Peers>,
-    log: &crate::log::Log,
-    machine: Machine,
-) -> Result<Raft, StartError> {
-    let cluster = crate::identity::shown(&identity.cluster_id);
-    let settings = settings(config, &cluster).map_err(|e| StartError::Config(e.to_string()))?;
-    let network = Network {
-        peers: peers.clone(),
-        append_timeout: Duration::from_millis(config.election_max_ms * 4)
-            .max(Duration::from_secs(2)),
-        snapshot_timeout: config.snapshot_timeout,
-    };
-    Raft::new(
-        identity.node_id,
-        Arc::new(settings),
-        network,
-        log.clone(),
-        machine,
-    )
-    .await
-    .map_err(|e| StartError::Raft(e.to_string()))
-}
-
-/// Begins a cluster of one.
-async fn begin(raft: &Raft, id: NodeId, member: &Member) -> Result<(), StartError> {
-    let members = std::collections::BTreeMap::from([(id, member.clone())]);
-    raft.initialize(members)
-        .await
-        .map_err(|e| StartError::Raft(e.to_string()))
 }

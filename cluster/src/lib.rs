@@ -12,6 +12,7 @@
 //! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies.
 //! - `identity`: who this node is; `damage`: what happens when a disk lied. `clock`: the only wall clock.
 
+mod boot;
 mod clock;
 mod cluster;
 mod config;

@@ -163,9 +163,14 @@ fn parts(
             format!("the store stands at {applied:?}, but the log begins after {purged:?}");
         return Err(damage(layout.store(), reason));
     }
+    // Entries are in the log, on disk, before they are applied: the log has lost some. (So it looks, too, when a node dies
+    // in the moment between installing a snapshot and noting that in the log; it is rebuilt then without need.)
     if applied > log.last().max(purged) {
-        // Entries are in the log, on disk, before they are applied; only an installed snapshot may be ahead of it.
-        tracing::info!(?applied, last = ?log.last(), "the store is ahead of the log: a snapshot was just installed");
+        let reason = format!(
+            "the store stands at {applied:?}, but the log ends at {:?}",
+            log.last()
+        );
+        return Err(damage(layout.log(), reason));
     }
     Ok((log, Arc::new(store)))
 }
