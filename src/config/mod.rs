@@ -197,7 +197,7 @@ pub struct Raft {
 }
 
 /// Webhook delivery.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhooks {
     /// Private networks (CIDR) that webhooks may reach nevertheless.
@@ -299,14 +299,6 @@ impl Default for Raft {
             keep_entries: 5000,
             cache_bytes: 67_108_864,
             flush_wait_us: 50,
-        }
-    }
-}
-
-impl Default for Webhooks {
-    fn default() -> Self {
-        Self {
-            allow_nets: Vec::new(),
         }
     }
 }
