@@ -1,1 +1,116 @@
-//! The command line.
+//! The command line: one file a subcommand.
+//!
+//! Owns what people type and read. Never reaches into the server's rooms: `serve` starts the server, everything else
+//! speaks HTTP to one.
+
+mod client;
+mod cluster;
+mod completions;
+mod config;
+mod dev;
+mod logging;
+mod map;
+mod output;
+mod publish;
+mod serve;
+mod settings;
+mod sse;
+mod tail;
+mod token;
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigError;
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("WAYPOST_COMMIT"), ")");
+
+/// Publish an event once; every subscriber gets it, over WebSocket, SSE and webhooks.
+#[derive(Debug, Parser)]
+#[command(name = "waypost", version = VERSION, arg_required_else_help = true)]
+#[command(after_help = "Start with `waypost dev`: three nodes, a demo map, lines to copy.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node
+    Serve(Box<serve::Args>),
+    /// Run three nodes on this machine, with a demo map
+    Dev(dev::Args),
+    /// Create, list, show, change and delete maps
+    #[command(subcommand)]
+    Map(map::Command),
+    /// Create, list and revoke tokens of a map
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Publish one event, or NDJSON from standard input
+    Publish(publish::Args),
+    /// Print the events of a map as they come
+    Tail(tail::Args),
+    /// Look at the cluster
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Check the configuration, or print the default one
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// A combination of arguments that the parser alone cannot refuse: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);
+
+/// Parses the command line and runs it. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(*args),
+        Command::Dev(args) => block_on(dev::run(args)),
+        Command::Map(command) => block_on(map::run(command)),
+        Command::Token(command) => block_on(token::run(command)),
+        Command::Publish(args) => block_on(publish::run(args)),
+        Command::Tail(args) => block_on(tail::run(args)),
+        Command::Cluster(command) => block_on(cluster::run(command)),
+        Command::Config(command) => config::run(command),
+        Command::Completions(args) => completions::run(args),
+    };
+    result.map_or_else(|error| report(&error), |()| ExitCode::SUCCESS)
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    actix_rt::System::new().block_on(work)
+}
+
+fn report(error: &anyhow::Error) -> ExitCode {
+    // Whoever read our output has seen enough, as in `waypost tail demo | head -1`.
+    let pipe_closed = error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+    if pipe_closed {
+        return ExitCode::SUCCESS;
+    }
+    output::note(format_args!(
+        "{} {error:#}",
+        output::paint_err(output::BAD, "error:")
+    ));
+    if error.is::<Usage>() || error.is::<ConfigError>() {
+        ExitCode::from(2)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn command_tree_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -197,7 +197,7 @@ pub struct Raft {
 }
 
 /// Webhook delivery.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhooks {
     /// Private networks (CIDR) that webhooks may reach nevertheless.
@@ -255,7 +255,11 @@ impl Default for Limits {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { events: 100_000, age_seconds: 604_800, bytes: 268_435_456 }
+        Self {
+            events: 100_000,
+            age_seconds: 604_800,
+            bytes: 268_435_456,
+        }
     }
 }
 
@@ -277,7 +281,11 @@ impl Default for Session {
 
 impl Default for Publish {
     fn default() -> Self {
-        Self { timeout_ms: 5000, idempotency_seconds: 86_400, queue: 8192 }
+        Self {
+            timeout_ms: 5000,
+            idempotency_seconds: 86_400,
+            queue: 8192,
+        }
     }
 }
 
@@ -292,11 +300,5 @@ impl Default for Raft {
             cache_bytes: 67_108_864,
             flush_wait_us: 50,
         }
-    }
-}
-
-impl Default for Webhooks {
-    fn default() -> Self {
-        Self { allow_nets: Vec::new() }
     }
 }

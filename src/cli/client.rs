@@ -1,0 +1,393 @@
+//! The HTTP client of all commands that speak to a node.
+//!
+//! Owns addresses, token and what went wrong, in words. Never decides to repeat a request that a node may have taken:
+//! that is for callers who send an idempotency key.
+
+use std::{cell::Cell, time::Duration};
+
+use actix_http::BoxedPayloadStream;
+use awc::{
+    ClientResponse, Connector,
+    error::{ConnectError, SendRequestError},
+    http::{Method, header},
+};
+use bytes::Bytes;
+use serde_json::Value;
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Longest wait for an answer; the server itself answers within its publish time-out.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Largest answer that is read, in bytes.
+const LARGEST_ANSWER: usize = 512 * 1024 * 1024;
+
+/// Where to connect, and as whom.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct Connection {
+    /// Address of a node; several with commas, tried in turn
+    #[arg(long, env = "WAYPOST_URL", default_value = "http://127.0.0.1:4000")]
+    #[arg(value_delimiter = ',', value_parser = base_url)]
+    url: Vec<String>,
+    /// Token [default: WAYPOST_ADMIN_TOKEN]
+    #[arg(long, env = "WAYPOST_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+/// What went wrong, as a person would say it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ClientError {
+    /// No connection, or it broke.
+    #[error(
+        "cannot reach {url}: {reason}; is waypost running there? (`waypost dev` or `waypost serve` starts it, --url names another)"
+    )]
+    Unreachable {
+        /// Which node.
+        url: String,
+        /// Why.
+        reason: String,
+        /// Nothing of the request was sent.
+        unsent: bool,
+    },
+    /// The node answered with an error.
+    #[error("{message} [{status} {code}]{}", hint_line(.hint.as_deref()))]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Stable error code.
+        code: String,
+        /// What happened.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+        /// Which event of a batch.
+        index: Option<usize>,
+        /// How long to wait, in seconds.
+        retry_after: Option<u64>,
+    },
+    /// Something answers there, but not as Waypost does.
+    #[error("{url} answered something that is not from waypost: {what}")]
+    Foreign {
+        /// Which node.
+        url: String,
+        /// What was odd.
+        what: String,
+    },
+}
+
+fn hint_line(hint: Option<&str>) -> String {
+    hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"))
+}
+
+impl ClientError {
+    /// Whether it may go better a little later or at another node.
+    pub(super) fn passes(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+            Self::Foreign { .. } => false,
+        }
+    }
+
+    /// How long the node asked to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => retry_after.map(Duration::from_secs),
+            _ => None,
+        }
+    }
+
+    fn unsent(&self) -> bool {
+        matches!(self, Self::Unreachable { unsent: true, .. })
+    }
+}
+
+/// A request's body with its type.
+#[derive(Debug, Clone)]
+pub(super) struct Body {
+    /// `Content-Type`.
+    pub(super) mime: &'static str,
+    /// The bytes.
+    pub(super) bytes: Bytes,
+    /// `Idempotency-Key`.
+    pub(super) key: Option<String>,
+}
+
+impl From<&Value> for Body {
+    fn from(value: &Value) -> Self {
+        Self {
+            mime: "application/json",
+            bytes: value.to_string().into(),
+            key: None,
+        }
+    }
+}
+
+/// Speaks to one of several nodes.
+pub(super) struct Client {
+    http: awc::Client,
+    urls: Vec<String>,
+    at: Cell<usize>,
+    token: Option<String>,
+}
+
+impl Client {
+    /// A client; connects when it is used.
+    pub(super) fn new(connection: Connection) -> Self {
+        let admin = || std::env::var("WAYPOST_ADMIN_TOKEN").ok();
+        let token = connection
+            .token
+            .or_else(admin)
+            .filter(|token| !token.is_empty());
+        let http = awc::Client::builder()
+            .connector(Connector::new().timeout(CONNECT))
+            .timeout(ANSWER)
+            .add_default_header((
+                header::USER_AGENT,
+                concat!("waypost/", env!("CARGO_PKG_VERSION")),
+            ))
+            .finish();
+        Self {
+            http,
+            urls: connection.url,
+            at: Cell::new(0),
+            token,
+        }
+    }
+
+    /// A client for one node with one token.
+    pub(super) fn at(url: String, token: String) -> Self {
+        Self::new(Connection {
+            url: vec![url],
+            token: Some(token),
+        })
+    }
+
+    /// The node in use.
+    pub(super) fn url(&self) -> &str {
+        self.urls.get(self.at.get()).map_or("", String::as_str)
+    }
+
+    /// How many nodes are known.
+    pub(super) fn nodes(&self) -> usize {
+        self.urls.len()
+    }
+
+    /// Goes on to the next node.
+    pub(super) fn next_node(&self) {
+        self.at.set((self.at.get() + 1) % self.urls.len().max(1));
+    }
+
+    /// One request and the `data` of its answer. Goes on to the next node only where the request cannot have been
+    /// taken, or is a mere question.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ClientError> {
+        let bytes = self.anywhere(method, path, body).await?;
+        self.data(&bytes)
+    }
+
+    /// The whole answer to a question, as it came.
+    pub(super) async fn page(&self, path: &str) -> Result<Bytes, ClientError> {
+        self.anywhere(Method::GET, path, None).await
+    }
+
+    /// As [`Client::call`], at the node in use only.
+    pub(super) async fn call_here(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body,
+    ) -> Result<Value, ClientError> {
+        let bytes = self.answer(method, path, Some(body)).await?;
+        self.data(&bytes)
+    }
+
+    async fn anywhere(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Bytes, ClientError> {
+        let mut tried = 1;
+        loop {
+            let result = self
+                .answer(method.clone(), path, body.map(Body::from))
+                .await;
+            match result {
+                Err(error)
+                    if tried < self.nodes()
+                        && (error.unsent() || method == Method::GET && error.passes()) =>
+                {
+                    tried += 1;
+                    self.next_node();
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Body>,
+    ) -> Result<Bytes, ClientError> {
+        let mut response = self.send(method, path, body).await?.timeout(ANSWER);
+        let body = response.body().limit(LARGEST_ANSWER).await;
+        body.map_err(|error| self.unreachable(error.to_string(), false))
+    }
+
+    fn data(&self, answer: &[u8]) -> Result<Value, ClientError> {
+        if answer.is_empty() {
+            return Ok(Value::Null);
+        }
+        let mut answer: Value =
+            serde_json::from_slice(answer).map_err(|error| self.foreign(error.to_string()))?;
+        Ok(answer.get_mut("data").map(Value::take).unwrap_or(answer))
+    }
+
+    /// Sends a request and gives the answer's head, if it is a success.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Body>,
+    ) -> Result<ClientResponse<BoxedPayloadStream>, ClientError> {
+        let mut request = self.http.request(method, format!("{}{path}", self.url()));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let sent = match body {
+            Some(body) => {
+                request = request.content_type(body.mime);
+                if let Some(key) = body.key {
+                    request = request.insert_header(("Idempotency-Key", key));
+                }
+                request.send_body(body.bytes).await
+            }
+            None => request.send().await,
+        };
+        let response = sent.map_err(|error| self.send_error(&error))?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(self.refusal(response).await)
+        }
+    }
+
+    async fn refusal(&self, response: ClientResponse<BoxedPayloadStream>) -> ClientError {
+        let status = response.status().as_u16();
+        let retry_after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let mut response = response.timeout(ANSWER);
+        let bytes = response.body().limit(1 << 20).await.unwrap_or_default();
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let text = |field: &str| {
+            answer
+                .get(field)
+                .and_then(Value::as_str)
+                .map(super::output::printable)
+        };
+        let Some(code) = text("error") else {
+            let passes = matches!(status, 429 | 502 | 503 | 504);
+            if !passes {
+                return self.foreign(format!("status {status} without an error code"));
+            }
+            // A proxy in front of a node that is away.
+            return self.unreachable(format!("status {status}"), false);
+        };
+        let message = text("message").unwrap_or_else(|| code.clone());
+        let missing = status == 401 && self.token.is_none();
+        let hint = if missing {
+            Some("set --token or WAYPOST_TOKEN".to_owned())
+        } else {
+            text("hint")
+        };
+        let index = answer
+            .get("index")
+            .and_then(Value::as_u64)
+            .and_then(|index| usize::try_from(index).ok());
+        ClientError::Refused {
+            status,
+            code,
+            message,
+            hint,
+            index,
+            retry_after,
+        }
+    }
+
+    fn send_error(&self, error: &SendRequestError) -> ClientError {
+        match error {
+            SendRequestError::Connect(ConnectError::Io(io))
+                if io.kind() == std::io::ErrorKind::ConnectionRefused =>
+            {
+                self.unreachable("connection refused".to_owned(), true)
+            }
+            SendRequestError::Connect(inner) => self.unreachable(inner.to_string(), true),
+            SendRequestError::Send(inner) => self.unreachable(inner.to_string(), false),
+            SendRequestError::Response(inner) => self.foreign(inner.to_string()),
+            other => self.unreachable(other.to_string(), false),
+        }
+    }
+
+    fn unreachable(&self, reason: String, unsent: bool) -> ClientError {
+        ClientError::Unreachable {
+            url: self.url().to_owned(),
+            reason,
+            unsent,
+        }
+    }
+
+    fn foreign(&self, what: String) -> ClientError {
+        ClientError::Foreign {
+            url: self.url().to_owned(),
+            what,
+        }
+    }
+}
+
+/// Text as one segment of a path or one value of a query.
+pub(super) fn encoded(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            safe.push(char::from(byte));
+        } else {
+            safe.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    safe
+}
+
+fn base_url(text: &str) -> Result<String, String> {
+    let text = text.trim().trim_end_matches('/');
+    if text.starts_with("https://") {
+        return Err(
+            "https is not spoken here: name a node by http://, within your private network"
+                .to_owned(),
+        );
+    }
+    match text.strip_prefix("http://").filter(|host| !host.is_empty()) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("must look like http://host:port".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_checked_and_paths_are_safe() {
+        assert_eq!(base_url("http://a:1/").as_deref(), Ok("http://a:1"));
+        assert!(base_url("https://a").is_err_and(|e| e.contains("https")));
+        assert!(base_url("a:1").is_err());
+        assert_eq!(encoded("a/b ü"), "a%2Fb%20%C3%BC");
+    }
+}

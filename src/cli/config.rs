@@ -1,0 +1,53 @@
+//! `waypost config check|default`.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use super::{output, settings::ConfigArgs};
+use crate::config::{DEFAULT_TOML, KEYS, Loaded, Source};
+
+/// What to do with the configuration.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Validate it as `serve` would and print what is in effect, and from where; secrets masked
+    Check(Box<ConfigArgs>),
+    /// Print the default configuration, with comments: a start for your own waypost.toml
+    Default,
+}
+
+pub(super) fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Check(args) => check(&args.load()?),
+        Command::Default => Ok(io::stdout().write_all(DEFAULT_TOML.as_bytes())?),
+    }
+}
+
+/// Valid TOML again, so that it can be kept as a file.
+fn check(loaded: &Loaded) -> anyhow::Result<()> {
+    let tree = serde_json::to_value(&loaded.config)?;
+    let mut section = "";
+    // Top-level keys come first in TOML.
+    let mut keys: Vec<_> = KEYS.iter().collect();
+    keys.sort_by_key(|key| key.path.contains('.'));
+    for key in keys {
+        let (here, name) = key.path.split_once('.').unwrap_or(("", &key.path));
+        if here != section {
+            output::line(format_args!("\n[{here}]"))?;
+            section = here;
+        }
+        let value = tree
+            .pointer(&format!("/{}", key.path.replace('.', "/")))
+            .unwrap_or(&Value::Null);
+        let setting = if value.is_null() {
+            format!("# {name} is not set")
+        } else {
+            format!("{name} = {value}")
+        };
+        match loaded.source(&key.path) {
+            Source::Default => output::line(output::paint(output::FAINT, setting))?,
+            source => output::line(format_args!("{setting}  # {source}"))?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! `waypost map create|list|show|update|delete`.
+
+use awc::http::Method;
+use serde_json::{Map, Value};
+
+use super::{
+    Usage,
+    client::{Client, Connection, encoded},
+    output::{self, cell},
+};
+
+/// What to do with maps; needs the admin token, or for `show` a token of the map.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Create a map; its token is shown this once
+    Create(Create),
+    /// List all maps
+    List(Common),
+    /// Show one map
+    Show(One),
+    /// Change name, slug, limits or retention of a map
+    Update(Update),
+    /// Delete a map with its events, tokens and webhooks
+    Delete(Delete),
+}
+
+/// Where and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct Common {
+    #[command(flatten)]
+    connection: Connection,
+    /// Print JSON on a terminal too
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which map.
+#[derive(Debug, clap::Args)]
+pub(super) struct One {
+    /// Id or slug
+    map: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// A new map.
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    /// Id, a UUID [default: a new one]
+    #[arg(long)]
+    id: Option<String>,
+    #[command(flatten)]
+    fields: Fields,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// A changed map.
+#[derive(Debug, clap::Args)]
+pub(super) struct Update {
+    /// Id or slug
+    map: String,
+    #[command(flatten)]
+    fields: Fields,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// A map to delete.
+#[derive(Debug, clap::Args)]
+pub(super) struct Delete {
+    /// Id or slug
+    map: String,
+    /// Yes, delete it: there is no way back
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What can be set on a map.
+#[derive(Debug, clap::Args)]
+struct Fields {
+    /// Short name for addresses
+    #[arg(long)]
+    slug: Option<String>,
+    /// Name for people
+    #[arg(long)]
+    name: Option<String>,
+    /// Most sockets over the cluster, or none
+    #[arg(long, value_name = "N|none", value_parser = limit)]
+    connections: Option<Limit>,
+    /// Most webhooks, or none
+    #[arg(long, value_name = "N|none", value_parser = limit)]
+    webhooks: Option<Limit>,
+    /// Most API requests a minute a token, or none
+    #[arg(long, value_name = "N|none", value_parser = limit)]
+    requests_per_minute: Option<Limit>,
+    /// Most events a second, or none
+    #[arg(long, value_name = "N|none", value_parser = limit)]
+    publishes_per_second: Option<Limit>,
+    /// Keep at most so many events
+    #[arg(long, value_name = "N")]
+    retain_events: Option<u64>,
+    /// Keep events at most so long
+    #[arg(long, value_name = "SECONDS")]
+    retain_seconds: Option<u64>,
+    /// Keep at most so many bytes of events
+    #[arg(long, value_name = "BYTES")]
+    retain_bytes: Option<u64>,
+}
+
+/// A limit: a number, or JSON null for none.
+#[derive(Debug, Clone)]
+struct Limit(Value);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(Value::Null));
+    }
+    text.parse::<u64>()
+        .map(|n| Limit(n.into()))
+        .map_err(|_| "must be a number or none".to_owned())
+}
+
+impl Fields {
+    /// Only what was given.
+    fn into_json(self) -> Map<String, Value> {
+        let present = |pairs: Vec<(&str, Option<Value>)>| -> Map<String, Value> {
+            pairs
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+                .collect()
+        };
+        let section = |map: Map<String, Value>| (!map.is_empty()).then_some(Value::Object(map));
+        let limits = present(vec![
+            ("connections", self.connections.map(|l| l.0)),
+            ("webhooks", self.webhooks.map(|l| l.0)),
+            ("requests_per_minute", self.requests_per_minute.map(|l| l.0)),
+            (
+                "publishes_per_second",
+                self.publishes_per_second.map(|l| l.0),
+            ),
+        ]);
+        let retention = present(vec![
+            ("events", self.retain_events.map(Value::from)),
+            ("age_seconds", self.retain_seconds.map(Value::from)),
+            ("bytes", self.retain_bytes.map(Value::from)),
+        ]);
+        present(vec![
+            ("slug", self.slug.map(Value::from)),
+            ("name", self.name.map(Value::from)),
+            ("limits", section(limits)),
+            ("retention", section(retention)),
+        ])
+    }
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Create(args) => {
+            let mut fields = args.fields.into_json();
+            if let Some(id) = args.id {
+                fields.insert("id".into(), id.into());
+            }
+            let client = Client::new(args.common.connection);
+            show(
+                &client
+                    .call(Method::POST, "/api/maps", Some(&fields.into()))
+                    .await?,
+                args.common.json,
+            )
+        }
+        Command::List(common) => {
+            let maps = Client::new(common.connection)
+                .call(Method::GET, "/api/maps", None)
+                .await?;
+            list(&maps, common.json)
+        }
+        Command::Show(args) => {
+            let client = Client::new(args.common.connection);
+            show(
+                &client.call(Method::GET, &path(&args.map), None).await?,
+                args.common.json,
+            )
+        }
+        Command::Update(args) => {
+            let fields = args.fields.into_json();
+            if fields.is_empty() {
+                return Err(
+                    Usage("nothing to change: give at least one of the options".into()).into(),
+                );
+            }
+            let client = Client::new(args.common.connection);
+            show(
+                &client
+                    .call(Method::PATCH, &path(&args.map), Some(&fields.into()))
+                    .await?,
+                args.common.json,
+            )
+        }
+        Command::Delete(args) => {
+            if !args.yes {
+                let text =
+                    "this deletes the map with all its events, for ever; add --yes if you mean it";
+                return Err(Usage(text.into()).into());
+            }
+            Client::new(args.common.connection)
+                .call(Method::DELETE, &path(&args.map), None)
+                .await?;
+            output::note(format_args!("deleted {}", args.map));
+            Ok(())
+        }
+    }
+}
+
+fn path(map: &str) -> String {
+    format!("/api/maps/{}", encoded(map))
+}
+
+fn show(map: &Value, json: bool) -> anyhow::Result<()> {
+    if !output::for_people(json) {
+        return Ok(output::json(map)?);
+    }
+    let fields = [
+        "id",
+        "slug",
+        "name",
+        "limits.connections",
+        "limits.webhooks",
+        "limits.requests_per_minute",
+        "limits.publishes_per_second",
+        "retention.events",
+        "retention.age_seconds",
+        "retention.bytes",
+        "inserted_at",
+        "updated_at",
+    ];
+    for field in fields {
+        output::line(format_args!("{field:28} {}", cell(map, field)))?;
+    }
+    if map.get("token").is_some() {
+        output::line(format_args!(
+            "{:28} {}",
+            "token",
+            output::paint(output::STRONG, cell(map, "token"))
+        ))?;
+        output::note("Keep the token: it is not shown again.");
+    }
+    Ok(())
+}
+
+fn list(maps: &Value, json: bool) -> anyhow::Result<()> {
+    if !output::for_people(json) {
+        return Ok(output::json(maps)?);
+    }
+    let rows: Vec<Vec<String>> = maps
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|map| {
+            ["slug", "id", "name", "inserted_at"]
+                .map(|field| cell(map, field))
+                .to_vec()
+        })
+        .collect();
+    Ok(output::line(output::table(
+        &["SLUG", "ID", "NAME", "CREATED"],
+        &rows,
+    ))?)
+}

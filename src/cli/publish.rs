@@ -1,0 +1,225 @@
+//! `waypost publish`: one event, or NDJSON from standard input in batches.
+//!
+//! Owns what makes repeating safe: every request carries an idempotency key, so an answer that was lost is asked for
+//! again, at the next node if need be, and nothing lands twice.
+
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
+
+use awc::http::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use self::{
+    input::{Chunk, Input},
+    progress::Progress,
+};
+use super::{
+    Usage,
+    client::{Body, Client, ClientError, Connection, encoded},
+    output::{self, cell},
+};
+
+mod input;
+mod progress;
+
+/// Shortest and longest pause between two attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+
+/// What to publish, and where.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Without TYPE, reads lines like {\"type\":\"add_system\",\"payload\":{…}} from standard input."
+)]
+pub(super) struct Args {
+    /// Map: id or slug
+    map: String,
+    /// Type of the event, as in add_system
+    #[arg(value_name = "TYPE", requires = "payload")]
+    kind: Option<String>,
+    /// Payload: JSON
+    payload: Option<String>,
+    /// Events a request, when reading lines
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    batch: u16,
+    /// Give up on a request that does not succeed for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    retry_seconds: u64,
+    #[command(flatten)]
+    connection: Connection,
+    /// Print JSON on a terminal too
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let publisher = Publisher {
+        path: format!("/api/maps/{}/events", encoded(&args.map)),
+        patience: Duration::from_secs(args.retry_seconds),
+        client: Client::new(args.connection),
+    };
+    match (args.kind, args.payload) {
+        (Some(kind), Some(payload)) => publisher.one(&kind, &payload, args.json).await,
+        _ if io::stdin().is_terminal() => {
+            Err(Usage("give TYPE and JSON, or lines of JSON on standard input".into()).into())
+        }
+        _ => publisher.lines(usize::from(args.batch), args.json).await,
+    }
+}
+
+struct Publisher {
+    client: Client,
+    path: String,
+    patience: Duration,
+}
+
+/// What lines have become so far.
+#[derive(Default)]
+struct Tally {
+    events: usize,
+    first: Option<Value>,
+    last: Value,
+}
+
+impl Publisher {
+    async fn one(&self, kind: &str, payload: &str, json: bool) -> anyhow::Result<()> {
+        // Sent as it was written: the server decides about numbers and depth, and has the better words.
+        let raw: Box<serde_json::value::RawValue> = serde_json::from_str(payload)
+            .map_err(|error| Usage(format!("the payload is not JSON: {error}")))?;
+        let text = format!("{{\"type\":{},\"payload\":{raw}}}", Value::from(kind));
+        let body = Body {
+            mime: "application/json",
+            bytes: text.into(),
+            key: Some(fresh_key()),
+        };
+        let event = self.send(body).await?;
+        if output::for_people(json) {
+            output::line(format_args!(
+                "stored as {} (seq {})",
+                cell(&event, "id"),
+                cell(&event, "seq")
+            ))?;
+        } else {
+            output::json(&event)?;
+        }
+        Ok(())
+    }
+
+    async fn lines(&self, batch: usize, json: bool) -> anyhow::Result<()> {
+        let mut input = Input::start(batch)?;
+        let mut tally = Tally::default();
+        let progress = Progress::start();
+        while let Some(chunk) = input.next().await {
+            let chunk = chunk.map_err(|error| before(error, tally.events))?;
+            let (events, bytes) = (chunk.lines.len(), chunk.bytes.len());
+            let stored = self
+                .chunk(chunk)
+                .await
+                .map_err(|error| before(error, tally.events))?;
+            tally.events += events;
+            tally.first.get_or_insert_with(
+                || json!({"id": stored["first_id"], "seq": stored["first_seq"]}),
+            );
+            tally.last = json!({"id": stored["last_id"], "seq": stored["last_seq"]});
+            progress.add(events, bytes);
+        }
+        progress.end();
+        tell(&tally, json)
+    }
+
+    async fn chunk(&self, chunk: Chunk) -> anyhow::Result<Value> {
+        let Chunk { bytes, lines } = chunk;
+        let body = Body {
+            mime: "application/x-ndjson",
+            bytes,
+            key: Some(fresh_key()),
+        };
+        self.send(body).await.map_err(|error| {
+            let line = match &error {
+                ClientError::Refused {
+                    index: Some(index), ..
+                } => lines.get(*index).copied(),
+                _ => None,
+            };
+            let (first, last) = (
+                lines.first().copied().unwrap_or(0),
+                lines.last().copied().unwrap_or(0),
+            );
+            let place = line.map_or_else(
+                || format!("lines {first} to {last}"),
+                |line| format!("line {line}"),
+            );
+            anyhow::Error::from(error).context(place)
+        })
+    }
+
+    /// Sends until it succeeds, is refused for good, or patience ends.
+    async fn send(&self, body: Body) -> Result<Value, ClientError> {
+        let deadline = Instant::now() + self.patience;
+        let mut pause = PAUSES.0;
+        let mut failures = 0;
+        loop {
+            let error = match self
+                .client
+                .call_here(Method::POST, &self.path, body.clone())
+                .await
+            {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            failures += 1;
+            self.client.next_node();
+            // Every node is asked once before the first pause.
+            let wait = match error.retry_after() {
+                Some(asked) => asked.max(pause),
+                None if failures % self.client.nodes() != 0 => Duration::ZERO,
+                None => pause,
+            };
+            if !error.passes() || Instant::now() + wait > deadline {
+                return Err(error);
+            }
+            if failures == self.client.nodes() {
+                output::note(format_args!(
+                    "{error}\ntrying again for {} s at most",
+                    self.patience.as_secs()
+                ));
+            }
+            tokio::time::sleep(wait).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+}
+
+fn before(error: impl Into<anyhow::Error>, events: usize) -> anyhow::Error {
+    error
+        .into()
+        .context(format!("stopped after {events} events were stored"))
+}
+
+fn tell(tally: &Tally, json: bool) -> anyhow::Result<()> {
+    let first = tally.first.clone().unwrap_or_default();
+    if !output::for_people(json) {
+        let summary = json!({
+            "count": tally.events,
+            "first_id": first["id"], "first_seq": first["seq"],
+            "last_id": tally.last["id"], "last_seq": tally.last["seq"],
+        });
+        return Ok(output::json(&summary)?);
+    }
+    let range = format!(
+        "seq {} to {}",
+        cell(&first, "seq"),
+        cell(&tally.last, "seq")
+    );
+    Ok(output::line(format_args!(
+        "stored {} events ({range})",
+        tally.events
+    ))?)
+}
+
+/// 122 random bits: no two requests share one.
+fn fresh_key() -> String {
+    uuid::Uuid::new_v4().to_string()
+}

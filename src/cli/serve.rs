@@ -1,0 +1,61 @@
+//! `waypost serve`: one node, until it is told to end.
+
+use std::{io::Read, thread};
+
+use anyhow::Context;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
+
+use super::{logging, settings::ConfigArgs};
+use crate::server;
+
+/// Settings of the node.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// End when standard input ends: how `waypost dev` takes its nodes with it, even when it is killed
+    #[arg(long, hide = true)]
+    exit_with_parent: bool,
+}
+
+pub(super) fn run(args: Args) -> anyhow::Result<()> {
+    let loaded = args.config.load()?;
+    logging::start(&loaded.config)?;
+    actix_rt::System::new().block_on(async {
+        let stop = stop_asked(args.exit_with_parent)?;
+        server::run(loaded.config, stop).await?;
+        Ok(())
+    })
+}
+
+/// Resolves at SIGTERM, SIGINT or, if asked for, when standard input ends.
+fn stop_asked(with_stdin: bool) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let (parent_alive, parent_gone) = oneshot::channel::<()>();
+    let held = if with_stdin {
+        // A thread of its own: the runtime would wait at its end for a blocked read.
+        thread::Builder::new()
+            .name("parent-watch".into())
+            .spawn(move || {
+                while matches!(std::io::stdin().read(&mut [0; 64]), Ok(n) if n > 0) {}
+                drop(parent_alive);
+            })?;
+        None
+    } else {
+        Some(parent_alive)
+    };
+    Ok(async move {
+        // Without a parent to watch the channel must stay open, or it would read as "gone".
+        let _held = held;
+        let reason = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            _ = parent_gone => "the parent process ended",
+        };
+        tracing::info!(reason, "stopping");
+    })
+}

@@ -1,0 +1,284 @@
+//! `waypost tail`: the events of a map as they come, over SSE.
+//!
+//! Owns resuming: after any break it goes on behind the last event it printed, on whatever node. Says so when history
+//! is missing; never skips silently.
+
+use std::{borrow::Cow, time::Duration};
+
+use actix_http::BoxedPayloadStream;
+use anyhow::Context;
+use awc::{ClientResponse, http::Method};
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    client::{Client, ClientError, Connection, encoded},
+    output,
+    sse::{Frame, Parser},
+};
+
+/// A stream without even a keep-alive for so long is dead.
+const SILENCE: Duration = Duration::from_secs(90);
+/// Shortest and longest pause before connecting again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// What to follow.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Map: id or slug
+    map: String,
+    /// Only these types, with commas [default: all]
+    #[arg(long, value_name = "TYPES")]
+    events: Option<String>,
+    /// Start behind the event with this id
+    #[arg(long, value_name = "ID", conflicts_with = "since")]
+    after: Option<String>,
+    /// Start at this time, as in 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// End after so many events
+    #[arg(long, short = 'n', value_name = "N")]
+    count: Option<u64>,
+    #[command(flatten)]
+    connection: Connection,
+    /// Print JSON lines on a terminal too
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let client = Client::new(args.connection);
+    let mut tail = Tail {
+        path: format!("/api/maps/{}/events", encoded(&args.map)),
+        events: args.events,
+        last_id: args.after,
+        last_seq: None,
+        left: args.count,
+        people: output::for_people(args.json),
+    };
+    if let Some(since) = args.since {
+        tail.history(&client, &since).await?;
+    }
+    tail.follow(&client).await
+}
+
+struct Tail {
+    path: String,
+    events: Option<String>,
+    last_id: Option<String>,
+    last_seq: Option<u64>,
+    left: Option<u64>,
+    people: bool,
+}
+
+/// What a person is shown of an event.
+#[derive(Deserialize)]
+struct Event<'a> {
+    seq: u64,
+    #[serde(borrow)]
+    ts: Cow<'a, str>,
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+/// A page of history. Events stay as they came, byte for byte.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
+    cursor: Option<&'a str>,
+    #[serde(default)]
+    has_more: bool,
+    #[serde(default)]
+    gap: bool,
+    oldest_id: Option<&'a str>,
+}
+
+/// What a frame without an id says about the stream.
+#[derive(Deserialize)]
+struct About<'a> {
+    #[serde(default)]
+    gap: bool,
+    #[serde(borrow)]
+    oldest_id: Option<&'a str>,
+}
+
+/// Why a stream ended.
+enum End {
+    /// As many as were asked for.
+    Enough,
+    /// For want of a connection; whether it had carried anything.
+    Broken(bool),
+}
+
+impl Tail {
+    /// Prints what was published since a time, page by page, and remembers where to go on.
+    async fn history(&mut self, client: &Client, since: &str) -> anyhow::Result<()> {
+        let mut from = format!("since={}", encoded(since));
+        loop {
+            let path = format!("{}?{from}&limit=1000{}", self.path, self.filter());
+            let bytes = client.page(&path).await?;
+            let page: Page<'_> =
+                serde_json::from_slice(&bytes).context("the page of history is malformed")?;
+            if page.gap {
+                self.tell_gap(page.oldest_id);
+            }
+            for event in page.data {
+                if self.done() {
+                    return Ok(());
+                }
+                self.print(event.get())?;
+            }
+            if let Some(cursor) = page.cursor {
+                self.last_id = Some(cursor.to_owned());
+                from = format!("after={}", encoded(cursor));
+            }
+            if !page.has_more {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn follow(&mut self, client: &Client) -> anyhow::Result<()> {
+        let (mut pause, mut failures) = (PAUSES.0, 0);
+        let mut ever = false;
+        while !self.done() {
+            let error = match client.send(Method::GET, &self.stream_path(), None).await {
+                Ok(response) => {
+                    if ever && failures > 0 {
+                        output::note(output::paint_err(
+                            output::FAINT,
+                            format_args!("following {}", client.url()),
+                        ));
+                    }
+                    (ever, failures) = (true, 0);
+                    match self.stream(response).await? {
+                        End::Enough => return Ok(()),
+                        End::Broken(carried) => {
+                            pause = if carried { PAUSES.0 } else { pause };
+                            None
+                        }
+                    }
+                }
+                Err(error) if !error.passes() => return Err(error.into()),
+                Err(error) => Some(error),
+            };
+            failures += 1;
+            // Nothing was ever there: more likely a wrong address than a passing trouble.
+            if let Some(error @ ClientError::Unreachable { .. }) = error
+                && !ever
+                && failures >= client.nodes()
+            {
+                return Err(error.into());
+            }
+            if failures == 1 && ever {
+                let text = format!(
+                    "lost {}; connecting again, nothing is skipped",
+                    client.url()
+                );
+                output::note(output::paint_err(output::FAINT, text));
+            }
+            client.next_node();
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+        Ok(())
+    }
+
+    async fn stream(
+        &mut self,
+        mut response: ClientResponse<BoxedPayloadStream>,
+    ) -> anyhow::Result<End> {
+        let mut parser = Parser::default();
+        let mut carried = false;
+        while let Ok(Some(Ok(bytes))) = tokio::time::timeout(SILENCE, response.next()).await {
+            carried = true;
+            let frames = parser
+                .feed(&bytes)
+                .context("the stream has a line without an end")?;
+            for frame in frames {
+                self.frame(&frame)?;
+                if self.done() {
+                    return Ok(End::Enough);
+                }
+            }
+        }
+        Ok(End::Broken(carried))
+    }
+
+    fn frame(&mut self, frame: &Frame) -> anyhow::Result<()> {
+        // What has no id is said about the stream, and no event of the map.
+        let Some(id) = &frame.id else {
+            let about: About<'_> =
+                serde_json::from_str(&frame.data).context("the stream carries no JSON")?;
+            if about.gap {
+                self.tell_gap(about.oldest_id);
+            }
+            return Ok(());
+        };
+        self.print(&frame.data)?;
+        self.last_id = Some(id.clone());
+        Ok(())
+    }
+
+    fn print(&mut self, text: &str) -> anyhow::Result<()> {
+        let event: Event<'_> = serde_json::from_str(text).context("an event is malformed")?;
+        // Only without a filter must the seqs be gapless.
+        if self.events.is_none() && self.last_seq.is_some_and(|last| event.seq > last + 1) {
+            self.tell_gap(None);
+        }
+        if self.people {
+            output::line(format_args!(
+                "{} {} {} {}",
+                output::paint(
+                    output::FAINT,
+                    output::printable(event.ts.get(11..23).unwrap_or(&event.ts))
+                ),
+                output::paint(output::FAINT, format_args!("#{}", event.seq)),
+                output::paint(output::NAME, output::printable(&event.kind)),
+                output::printable(event.payload.get()),
+            ))?;
+        } else {
+            output::line(text)?;
+        }
+        self.last_seq = Some(event.seq);
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        Ok(())
+    }
+
+    fn tell_gap(&self, oldest: Option<&str>) {
+        let oldest = match oldest {
+            Some(id) => format!("; the oldest kept event is {}", output::printable(id)),
+            None => String::new(),
+        };
+        let text = format!("gap: events between here and there are no longer kept{oldest}");
+        output::note(output::paint_err(output::BAD, text));
+    }
+
+    fn done(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn filter(&self) -> String {
+        self.events
+            .as_ref()
+            .map_or_else(String::new, |events| format!("&events={}", encoded(events)))
+    }
+
+    fn stream_path(&self) -> String {
+        let last = self
+            .last_id
+            .as_ref()
+            .map_or_else(String::new, |id| format!("&last_event_id={}", encoded(id)));
+        let query = format!("{}{last}", self.filter());
+        let query = query.trim_start_matches('&');
+        if query.is_empty() {
+            format!("{}/stream", self.path)
+        } else {
+            format!("{}/stream?{query}", self.path)
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `waypost token create|list|revoke`.
+
+use awc::http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    client::{Client, Connection, encoded},
+    output::{self, cell},
+};
+
+/// What to do with the tokens of a map; needs the admin token or one that may manage the map.
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Create a token; it is shown this once
+    Create(Create),
+    /// List the tokens of a map, without their text
+    List(List),
+    /// Revoke a token: its sockets close, on every node
+    Revoke(Revoke),
+}
+
+/// A new token.
+#[derive(Debug, clap::Args)]
+pub(super) struct Create {
+    /// Map: id or slug
+    map: String,
+    /// Name for people
+    #[arg(long)]
+    name: Option<String>,
+    /// What it may: subscribe, publish, manage
+    #[arg(long, value_delimiter = ',', default_value = "subscribe")]
+    #[arg(value_parser = ["subscribe", "publish", "manage"])]
+    scopes: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+    /// Print JSON on a terminal too
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whose tokens.
+#[derive(Debug, clap::Args)]
+pub(super) struct List {
+    /// Map: id or slug
+    map: String,
+    #[command(flatten)]
+    connection: Connection,
+    /// Print JSON on a terminal too
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which token.
+#[derive(Debug, clap::Args)]
+pub(super) struct Revoke {
+    /// Map: id or slug
+    map: String,
+    /// Id of the token, as `token list` shows it
+    id: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Create(args) => {
+            let mut body = json!({"scopes": args.scopes});
+            if let Some(name) = args.name {
+                body["name"] = name.into();
+            }
+            let client = Client::new(args.connection);
+            let token = client
+                .call(Method::POST, &path(&args.map), Some(&body))
+                .await?;
+            if !output::for_people(args.json) {
+                return Ok(output::json(&token)?);
+            }
+            output::line(output::paint(output::STRONG, cell(&token, "token")))?;
+            output::note(format_args!(
+                "Id {}. Keep the token: it is not shown again.",
+                cell(&token, "id")
+            ));
+        }
+        Command::List(args) => {
+            let tokens = Client::new(args.connection)
+                .call(Method::GET, &path(&args.map), None)
+                .await?;
+            if !output::for_people(args.json) {
+                return Ok(output::json(&tokens)?);
+            }
+            let row = |token: &Value| {
+                ["id", "name", "scopes", "inserted_at"]
+                    .map(|f| cell(token, f))
+                    .to_vec()
+            };
+            let rows: Vec<_> = tokens.as_array().into_iter().flatten().map(row).collect();
+            output::line(output::table(&["ID", "NAME", "SCOPES", "CREATED"], &rows))?;
+        }
+        Command::Revoke(args) => {
+            let path = format!("{}/{}", path(&args.map), encoded(&args.id));
+            Client::new(args.connection)
+                .call(Method::DELETE, &path, None)
+                .await?;
+            output::note(format_args!("revoked {}", args.id));
+        }
+    }
+    Ok(())
+}
+
+fn path(map: &str) -> String {
+    format!("/api/maps/{}/tokens", encoded(map))
+}
