@@ -1,6 +1,6 @@
 //! Configuration errors and other reasons not to start: told plainly, before anything is touched.
 
-use crate::support::{nodes, scenario};
+use crate::support::{binary, nodes, scenario};
 use anyhow::{Context, Result, ensure};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 fn run(arguments: &[&str], env: &[(&str, &str)]) -> Result<(bool, String)> {
     let dir = tempfile::tempdir()?;
     let out = std::fs::File::create(dir.path().join("out"))?;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_waypost"))
+    let mut child = Command::new(binary())
         .args(arguments)
         .current_dir(dir.path())
+        .env_remove("WAYPOST_TEST_BINARY")
         .env("WAYPOST_HTTP_ADDR", "127.0.0.1:0")
         .env("WAYPOST_PEER_ADDR", "127.0.0.1:0")
         .envs(env.iter().copied())

@@ -10,9 +10,16 @@ use std::fmt::Write;
 /// A named check.
 pub(crate) type Check = (&'static str, fn(&Cluster) -> Result<()>);
 
-/// N nodes of the program under test.
+/// The program under test: the one that was built with these tests, unless `WAYPOST_TEST_BINARY`
+/// names another.
+pub(crate) fn binary() -> String {
+    let built = || env!("CARGO_BIN_EXE_waypost").to_owned();
+    std::env::var("WAYPOST_TEST_BINARY").unwrap_or_else(|_| built())
+}
+
+/// N nodes of it.
 pub(crate) fn nodes(n: usize) -> Options {
-    Options::new(env!("CARGO_BIN_EXE_waypost"), n)
+    Options::new(&binary(), n)
 }
 
 /// Boots a cluster and runs `body` on it; a failure comes with the state and logs of all nodes.
