@@ -26,10 +26,7 @@ impl Js {
     /// npm `phoenix` over WebSocket: joins the map's topic, resumes by the last id that it saw, and
     /// goes to the next URL when a connection ends.
     pub fn phoenix(urls: &[String], map: &Map, params: Value) -> Result<Self> {
-        Self::start(
-            "phoenix_client.mjs",
-            socket(urls, &map.token, &map.topic(), params),
-        )
+        Self::start("phoenix_client.mjs", socket(urls, &map.token, &map.topic(), params))
     }
 
     /// Any `phoenix_client.mjs`; see that file for its options.
@@ -39,18 +36,12 @@ impl Js {
 
     /// npm `phoenix` over its long poll.
     pub fn longpoll(urls: &[String], map: &Map, params: Value) -> Result<Self> {
-        Self::start(
-            "longpoll_client.mjs",
-            socket(urls, &map.token, &map.topic(), params),
-        )
+        Self::start("longpoll_client.mjs", socket(urls, &map.token, &map.topic(), params))
     }
 
     /// npm `eventsource`: `query` goes into the URL, `types` are what it listens for.
     pub fn sse(urls: &[String], map: &Map, query: Value, types: &[&str]) -> Result<Self> {
-        let urls: Vec<String> = urls
-            .iter()
-            .map(|u| format!("{u}{}/stream", map.events()))
-            .collect();
+        let urls: Vec<String> = urls.iter().map(|u| format!("{u}{}/stream", map.events())).collect();
         let options = json!({"urls": urls, "token": map.token, "query": query, "types": types});
         Self::start("sse_client.mjs", options)
     }
@@ -82,28 +73,16 @@ impl Js {
         let sink = lines.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let value =
-                    serde_json::from_str(&line).unwrap_or(json!({"t": "noise", "line": line}));
-                sink.lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(value);
+                let value = serde_json::from_str(&line).unwrap_or(json!({"t": "noise", "line": line}));
+                sink.lock().unwrap_or_else(PoisonError::into_inner).push(value);
             }
         });
-        Ok(Self {
-            name: script.to_owned(),
-            child,
-            input,
-            lines,
-            errors,
-        })
+        Ok(Self { name: script.to_owned(), child, input, lines, errors })
     }
 
     /// All lines so far.
     pub fn lines(&self) -> Vec<Value> {
-        self.lines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The lines of kind `t` so far.
@@ -114,18 +93,11 @@ impl Js {
 
     /// The events so far.
     pub fn events(&self) -> Result<Vec<Seen>> {
-        self.of("event")
-            .iter()
-            .map(|l| Seen::from_envelope(&l["payload"]))
-            .collect()
+        self.of("event").iter().map(|l| Seen::from_envelope(&l["payload"])).collect()
     }
 
     /// Waits for a value that is read from the client.
-    pub fn wait<T>(
-        &self,
-        what: &str,
-        mut probe: impl FnMut(&Self) -> Result<Option<T>>,
-    ) -> Result<T> {
+    pub fn wait<T>(&self, what: &str, mut probe: impl FnMut(&Self) -> Result<Option<T>>) -> Result<T> {
         wait::until(what, || probe(self)).map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
     }
 
@@ -146,11 +118,7 @@ impl Js {
     pub fn wait_seq(&self, seq: u64) -> Result<()> {
         let what = format!("seq {seq} at {}", self.name);
         self.wait(&what, |c| {
-            let last = c
-                .lines()
-                .iter()
-                .rev()
-                .find_map(|l| l["payload"]["seq"].as_u64());
+            let last = c.lines().iter().rev().find_map(|l| l["payload"]["seq"].as_u64());
             Ok((last >= Some(seq)).then_some(()))
         })
     }
@@ -163,17 +131,10 @@ impl Js {
     /// What it printed last, for a failed test.
     pub fn dump(&self) -> String {
         let lines = self.lines();
-        let tail = lines[lines.len().saturating_sub(15)..]
-            .iter()
-            .map(Value::to_string);
+        let tail = lines[lines.len().saturating_sub(15)..].iter().map(Value::to_string);
         let tail: Vec<String> = tail.map(|l| l.chars().take(400).collect()).collect();
         let errors = std::fs::read_to_string(self.errors.path()).unwrap_or_default();
-        format!(
-            "--- {} printed {} lines, last:\n{}\n{errors}",
-            self.name,
-            lines.len(),
-            tail.join("\n")
-        )
+        format!("--- {} printed {} lines, last:\n{}\n{errors}", self.name, lines.len(), tail.join("\n"))
     }
 }
 

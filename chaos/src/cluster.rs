@@ -28,11 +28,7 @@ pub struct Options {
 impl Options {
     /// N nodes of that executable with default settings.
     pub fn new(binary: &str, nodes: usize) -> Self {
-        Self {
-            binary: PathBuf::from(binary),
-            nodes,
-            env: Vec::new(),
-        }
+        Self { binary: PathBuf::from(binary), nodes, env: Vec::new() }
     }
 
     /// With one more setting.
@@ -88,9 +84,7 @@ impl Cluster {
         for node in cluster.nodes.iter_mut().skip(1) {
             node.start()?;
         }
-        cluster
-            .wait_ready()
-            .map_err(|e| anyhow!("{e:#}\n{}", cluster.dump()))?;
+        cluster.wait_ready().map_err(|e| anyhow!("{e:#}\n{}", cluster.dump()))?;
         Ok(cluster)
     }
 
@@ -102,8 +96,7 @@ impl Cluster {
             let ip = own_address();
             let home = dir.path().join(format!("node{i}"));
             let mut node = Node::new(&options.binary, &home, free(ip)?, free(ip)?);
-            node.env
-                .insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
+            node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
             node.env.extend(options.env.iter().cloned());
             nodes.push(node);
         }
@@ -140,17 +133,9 @@ impl Cluster {
     /// Creates a map; `body` may hold `limits` and `retention`.
     pub fn map_with(&self, slug: &str, mut body: Value) -> Result<Map> {
         body["slug"] = json!(slug);
-        let up = self
-            .nodes
-            .iter()
-            .position(Node::is_up)
-            .context("no node is up")?;
+        let up = self.nodes.iter().position(Node::is_up).context("no node is up")?;
         let data = self.admin(up).post("/api/maps", &body)?.data(201)?;
-        Ok(Map {
-            id: text(&data, "id")?,
-            slug: text(&data, "slug")?,
-            token: text(&data, "token")?,
-        })
+        Ok(Map { id: text(&data, "id")?, slug: text(&data, "slug")?, token: text(&data, "token")? })
     }
 
     /// What a node tells of the cluster.
@@ -164,9 +149,8 @@ impl Cluster {
         wait::until("a leader", || {
             let up = (0..self.nodes.len()).filter(|i| self.nodes[*i].is_up());
             Ok(up.into_iter().find(|i| {
-                self.status(*i).is_ok_and(|s| {
-                    s["role"] == "leader" && s["leader_id"] == s["node_id"] && s["healthy"] == true
-                })
+                self.status(*i)
+                    .is_ok_and(|s| s["role"] == "leader" && s["leader_id"] == s["node_id"] && s["healthy"] == true)
             }))
         })
     }
@@ -174,10 +158,7 @@ impl Cluster {
     /// A running node that doesn't lead.
     pub fn follower(&self) -> Result<usize> {
         let leader = self.leader()?;
-        (0..self.nodes.len())
-            .rev()
-            .find(|i| *i != leader && self.nodes[*i].is_up())
-            .context("no follower")
+        (0..self.nodes.len()).rev().find(|i| *i != leader && self.nodes[*i].is_up()).context("no follower")
     }
 
     /// Waits until one node answers that it is ready.
@@ -187,9 +168,7 @@ impl Cluster {
             if let Some(status) = self.nodes[node].ended()? {
                 return Ok(Some(Err(anyhow!("node {node} ended by itself: {status}"))));
             }
-            let answer = Api::new(&url, None)
-                .timeout(Duration::from_secs(5))
-                .get("/readyz")?;
+            let answer = Api::new(&url, None).timeout(Duration::from_secs(5)).get("/readyz")?;
             answer.expect(200).map(|_| Some(Ok(())))
         });
         let ready = ready.and_then(|r| r);
@@ -204,9 +183,7 @@ impl Cluster {
                 self.wait_node(i)?;
             }
         }
-        self.wait_until("all nodes to agree on leader and voters", |c| {
-            Ok(c.agree()?.then_some(()))
-        })
+        self.wait_until("all nodes to agree on leader and voters", |c| Ok(c.agree()?.then_some(())))
     }
 
     fn agree(&self) -> Result<bool> {
@@ -215,10 +192,7 @@ impl Cluster {
             let status = self.status(i)?;
             let members = status["members"].as_array().context("no members")?;
             let voters = members.iter().filter(|m| m["role"] != "learner").count();
-            if status["healthy"] != true
-                || voters != self.nodes.len()
-                || members.len() != self.nodes.len()
-            {
+            if status["healthy"] != true || voters != self.nodes.len() || members.len() != self.nodes.len() {
                 return Err(anyhow!("node {i}: {status}"));
             }
             leaders.push(status["leader_id"].clone());
@@ -242,16 +216,11 @@ impl Cluster {
         let status = self.status(node)?;
         let members = status["members"].as_array().context("no members")?;
         let me = members.iter().find(|m| m["id"] == status["node_id"]);
-        me.and_then(|m| m["applied_index"].as_u64())
-            .with_context(|| format!("no applied_index of its own in {status}"))
+        me.and_then(|m| m["applied_index"].as_u64()).with_context(|| format!("no applied_index of its own in {status}"))
     }
 
     /// Waits for a condition; a failure tells what was awaited, and the state of all nodes.
-    pub fn wait_until<T>(
-        &self,
-        what: &str,
-        mut probe: impl FnMut(&Self) -> Result<Option<T>>,
-    ) -> Result<T> {
+    pub fn wait_until<T>(&self, what: &str, mut probe: impl FnMut(&Self) -> Result<Option<T>>) -> Result<T> {
         wait::until(what, || probe(self)).map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
     }
 
@@ -261,9 +230,7 @@ impl Cluster {
         for (i, node) in self.nodes.iter().enumerate() {
             let status = match node.is_up() {
                 false => "down".to_owned(),
-                true => self
-                    .status(i)
-                    .map_or_else(|e| format!("{e:#}"), |s| s.to_string()),
+                true => self.status(i).map_or_else(|e| format!("{e:#}"), |s| s.to_string()),
             };
             text += &format!("--- node {i} {} peer {}: {status}\n", node.http, node.peer);
             text += &node.log_tail(40);
@@ -280,12 +247,7 @@ fn own_address() -> IpAddr {
     let pid = std::process::id();
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     let [_, _, high, low] = pid.to_be_bytes();
-    IpAddr::V4(Ipv4Addr::new(
-        127,
-        (high & 0x7f) | 0x40,
-        low,
-        (n % 250) as u8 + 2,
-    ))
+    IpAddr::V4(Ipv4Addr::new(127, (high & 0x7f) | 0x40, low, (n % 250) as u8 + 2))
 }
 
 /// A port that the kernel finds free.

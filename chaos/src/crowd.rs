@@ -42,9 +42,7 @@ impl Stalled {
     /// Opens `n` of them.
     pub fn join(n: usize, addr: SocketAddr, token: &str, topic: &str) -> Result<Self> {
         let sockets = (0..n).map(|_| joined(addr, token, topic, true));
-        Ok(Self {
-            sockets: sockets.collect::<Result<_>>()?,
-        })
+        Ok(Self { sockets: sockets.collect::<Result<_>>()? })
     }
 
     /// Reads what is left in each until the server's close; how many were closed. Those that are
@@ -78,19 +76,10 @@ impl Healthy {
             ws.nonblocking()?;
             members.push((ws, 0));
         }
-        let (stop, slowest) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicU64::new(0)),
-        );
+        let (stop, slowest) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (ends, least) = (stop.clone(), slowest.clone());
-        let thread = Some(std::thread::spawn(move || {
-            sweep(&mut members, &ends, &least)
-        }));
-        Ok(Self {
-            stop,
-            slowest,
-            thread,
-        })
+        let thread = Some(std::thread::spawn(move || sweep(&mut members, &ends, &least)));
+        Ok(Self { stop, slowest, thread })
     }
 
     /// Waits until each has seen `seq`.
@@ -132,10 +121,7 @@ fn sweep(members: &mut [(Ws, u64)], stop: &AtomicBool, slowest: &AtomicU64) -> R
                 ws.text(r#"[null,"9","phoenix","heartbeat",{}]"#)?;
             }
         }
-        slowest.store(
-            members.iter().map(|m| m.1).min().unwrap_or(0),
-            Ordering::Relaxed,
-        );
+        slowest.store(members.iter().map(|m| m.1).min().unwrap_or(0), Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())

@@ -36,24 +36,17 @@ pub struct Answer {
 impl Answer {
     /// The body as JSON.
     pub fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.body)
-            .with_context(|| format!("status {}: not JSON: {}", self.status, self.text()))
+        serde_json::from_slice(&self.body).with_context(|| format!("status {}: not JSON: {}", self.status, self.text()))
     }
 
     /// The body as text, for messages.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body)
-            .chars()
-            .take(2000)
-            .collect()
+        String::from_utf8_lossy(&self.body).chars().take(2000).collect()
     }
 
     /// The first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, v)| v.as_str())
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
     /// The stable code of an error answer, empty when there is none.
@@ -64,22 +57,14 @@ impl Answer {
 
     /// This answer if it has that status.
     pub fn expect(self, status: u16) -> Result<Answer> {
-        ensure!(
-            self.status == status,
-            "expected {status}, got {}: {}",
-            self.status,
-            self.text()
-        );
+        ensure!(self.status == status, "expected {status}, got {}: {}", self.status, self.text());
         Ok(self)
     }
 
     /// The member `data` of an answer with that status.
     pub fn data(self, status: u16) -> Result<Value> {
         let mut json = self.expect(status)?.json()?;
-        Ok(json
-            .get_mut("data")
-            .context("an answer without `data`")?
-            .take())
+        Ok(json.get_mut("data").context("an answer without `data`")?.take())
     }
 }
 
@@ -94,11 +79,7 @@ pub struct Api {
 impl Api {
     /// `base` such as `http://127.0.0.1:4000`.
     pub fn new(base: &str, token: Option<&str>) -> Self {
-        Self {
-            base: base.to_owned(),
-            token: token.map(str::to_owned),
-            timeout: TIMEOUT,
-        }
+        Self { base: base.to_owned(), token: token.map(str::to_owned), timeout: TIMEOUT }
     }
 
     /// The same with another time-out.
@@ -119,20 +100,12 @@ impl Api {
 
     /// POST of bytes that claim to be JSON.
     pub fn send(&self, path: &str, body: &[u8]) -> Result<Answer> {
-        self.call(
-            "POST",
-            path,
-            &[("content-type", "application/json")],
-            Some(body),
-        )
+        self.call("POST", path, &[("content-type", "application/json")], Some(body))
     }
 
     /// POST of JSON with an `Idempotency-Key`.
     pub fn post_once(&self, path: &str, key: &str, body: &Value) -> Result<Answer> {
-        let headers = [
-            ("content-type", "application/json"),
-            ("idempotency-key", key),
-        ];
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
         self.call("POST", path, &headers, Some(body.to_string().as_bytes()))
     }
 
@@ -148,17 +121,9 @@ impl Api {
     }
 
     /// Any request.
-    pub fn call(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: Option<&[u8]>,
-    ) -> Result<Answer> {
+    pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Result<Answer> {
         let what = || format!("{method} {}{path}", self.base);
-        let mut request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base));
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
@@ -171,35 +136,18 @@ impl Api {
         };
         let mut response = response.with_context(what)?;
         let headers = response.headers().iter();
-        let headers = headers
-            .map(|(n, v)| {
-                (
-                    n.to_string(),
-                    String::from_utf8_lossy(v.as_bytes()).into_owned(),
-                )
-            })
-            .collect();
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(ANSWER_LIMIT)
-            .read_to_vec();
+        let headers =
+            headers.map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
+        let body = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec();
         let body = body.with_context(what)?;
-        Ok(Answer {
-            status: response.status().as_u16(),
-            headers,
-            body,
-        })
+        Ok(Answer { status: response.status().as_u16(), headers, body })
     }
 
     fn run(
         &self,
         request: ureq::http::Request<impl ureq::AsSendBody>,
     ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
-        let request = AGENT
-            .configure_request(request)
-            .timeout_global(Some(self.timeout))
-            .build();
+        let request = AGENT.configure_request(request).timeout_global(Some(self.timeout)).build();
         AGENT.run(request)
     }
 }

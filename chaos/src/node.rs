@@ -37,15 +37,7 @@ impl Node {
             ("WAYPOST_DATA_DIR".to_owned(), data.display().to_string()),
         ]);
         let log = dir.join("node.log");
-        Self {
-            http,
-            peer,
-            data,
-            log,
-            env,
-            binary: binary.to_owned(),
-            child: None,
-        }
+        Self { http, peer, data, log, env, binary: binary.to_owned(), child: None }
     }
 
     /// Starts the process; its readiness is for the caller to await.
@@ -54,16 +46,9 @@ impl Node {
         if let Some(dir) = self.log.parent() {
             std::fs::create_dir_all(dir)?;
         }
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.log)?;
+        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&self.binary);
-        command
-            .arg("serve")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+        command.arg("serve").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
             command.env_remove(name);
         }
@@ -71,9 +56,7 @@ impl Node {
         if let Some(dir) = self.log.parent() {
             command.current_dir(dir);
         }
-        let child = command
-            .spawn()
-            .with_context(|| format!("{}", self.binary.display()))?;
+        let child = command.spawn().with_context(|| format!("{}", self.binary.display()))?;
         self.child = Some(child);
         Ok(())
     }
@@ -145,20 +128,15 @@ impl Node {
         ensure!(self.child.is_none(), "{} is running", self.http);
         let mut files = Vec::new();
         files_below(&self.data, &mut files)?;
-        let matching = files.iter().filter(|(path, _)| {
-            path.strip_prefix(&self.data)
-                .is_ok_and(|p| p.to_string_lossy().contains(part))
-        });
+        let matching = files
+            .iter()
+            .filter(|(path, _)| path.strip_prefix(&self.data).is_ok_and(|p| p.to_string_lossy().contains(part)));
         let Some((path, _)) = matching.max_by_key(|(_, length)| *length) else {
             bail!("no file like `{part}` in {files:?}");
         };
         let mut bytes = std::fs::read(path)?;
         // A preallocated tail of zeros holds nothing that could be damaged.
-        let used = bytes
-            .iter()
-            .rposition(|b| *b != 0)
-            .context("a file of zeros")?
-            + 1;
+        let used = bytes.iter().rposition(|b| *b != 0).context("a file of zeros")? + 1;
         let at = used / 2;
         let byte = bytes.get_mut(at).context("an empty file")?;
         *byte ^= 0b0000_0100;
@@ -169,10 +147,7 @@ impl Node {
     /// Resident memory in bytes.
     pub fn rss(&self) -> Result<u64> {
         let status = self.proc("status")?;
-        let line = status
-            .lines()
-            .find_map(|l| l.strip_prefix("VmRSS:"))
-            .context("no VmRSS")?;
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
         Ok(kib * 1024)
     }
@@ -182,21 +157,12 @@ impl Node {
         let stat = self.proc("stat")?;
         // The command's name, in parentheses, may hold anything: count from behind it.
         let (_, rest) = stat.rsplit_once(')').context("no command in stat")?;
-        let ticks = |n: usize| -> Result<f64> {
-            Ok(rest
-                .split_whitespace()
-                .nth(n)
-                .context("short stat")?
-                .parse()?)
-        };
+        let ticks = |n: usize| -> Result<f64> { Ok(rest.split_whitespace().nth(n).context("short stat")?.parse()?) };
         Ok((ticks(11)? + ticks(12)?) / rustix::param::clock_ticks_per_second() as f64)
     }
 
     fn proc(&self, file: &str) -> Result<String> {
-        Ok(std::fs::read_to_string(format!(
-            "/proc/{}/{file}",
-            self.pid()?.as_raw_nonzero()
-        ))?)
+        Ok(std::fs::read_to_string(format!("/proc/{}/{file}", self.pid()?.as_raw_nonzero()))?)
     }
 
     /// The last lines of its log.

@@ -25,14 +25,9 @@ impl Seen {
     pub fn from_envelope(envelope: &Value) -> Result<Self> {
         Ok(Self {
             id: text(envelope, "id")?,
-            seq: envelope["seq"]
-                .as_u64()
-                .with_context(|| format!("no seq in {envelope}"))?,
+            seq: envelope["seq"].as_u64().with_context(|| format!("no seq in {envelope}"))?,
             kind: text(envelope, "type")?,
-            key: envelope["payload"]["key"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
+            key: envelope["payload"]["key"].as_str().unwrap_or_default().to_owned(),
         })
     }
 }
@@ -46,10 +41,7 @@ pub fn judge(who: &str, start: u64, seen: &[Seen], acks: &[Ack]) -> Result<()> {
     let mut next = start + 1;
     for event in seen {
         if event.seq != next {
-            faults.push(format!(
-                "expected seq {next}, got {} ({})",
-                event.seq, event.key
-            ));
+            faults.push(format!("expected seq {next}, got {} ({})", event.seq, event.key));
         }
         next = event.seq + 1;
     }
@@ -67,10 +59,7 @@ pub fn judge(who: &str, start: u64, seen: &[Seen], acks: &[Ack]) -> Result<()> {
 /// The same for a client with a filter: the acknowledged events of the types `kinds`, each exactly
 /// once, in order, and none of another type.
 pub fn judge_filtered(who: &str, kinds: &[&str], all: &[Seen], seen: &[Seen]) -> Result<()> {
-    let expected: Vec<&Seen> = all
-        .iter()
-        .filter(|e| kinds.contains(&e.kind.as_str()))
-        .collect();
+    let expected: Vec<&Seen> = all.iter().filter(|e| kinds.contains(&e.kind.as_str())).collect();
     let mut faults = misordered(seen);
     if seen.iter().collect::<Vec<_>>() != expected {
         let first = seen.iter().zip(&expected).position(|(a, b)| a != *b);
@@ -93,10 +82,7 @@ fn misordered(seen: &[Seen]) -> Vec<String> {
     let mut keys = HashMap::new();
     for event in seen.iter().filter(|e| !e.key.is_empty()) {
         if let Some(first) = keys.insert(&event.key, event.seq) {
-            faults.push(format!(
-                "key {} came as seq {first} and {}",
-                event.key, event.seq
-            ));
+            faults.push(format!("key {} came as seq {first} and {}", event.key, event.seq));
         }
     }
     faults
@@ -104,11 +90,7 @@ fn misordered(seen: &[Seen]) -> Vec<String> {
 
 fn verdict(who: &str, faults: &[String]) -> Result<()> {
     let shown: Vec<&String> = faults.iter().take(5).collect();
-    ensure!(
-        faults.is_empty(),
-        "{who}: {} faults, the first: {shown:#?}",
-        faults.len()
-    );
+    ensure!(faults.is_empty(), "{who}: {} faults, the first: {shown:#?}", faults.len());
     Ok(())
 }
 
@@ -117,12 +99,7 @@ pub fn judge_acks(publishers: &[Vec<Ack>]) -> Result<()> {
     let mut places = HashMap::new();
     for acks in publishers {
         for pair in acks.windows(2) {
-            ensure!(
-                pair[0].seq < pair[1].seq,
-                "{:?} then {:?}",
-                pair[0],
-                pair[1]
-            );
+            ensure!(pair[0].seq < pair[1].seq, "{:?} then {:?}", pair[0], pair[1]);
         }
         for ack in acks {
             if let Some(other) = places.insert(ack.seq, ack) {
@@ -152,23 +129,14 @@ pub fn backfill(cluster: &Cluster, node: usize, map: &Map) -> Result<Vec<Vec<u8>
 /// The backfill of every running node, byte for byte the same; its events.
 pub fn same_backfill(cluster: &Cluster, map: &Map) -> Result<Vec<Seen>> {
     cluster.wait_same_applied()?;
-    let up: Vec<usize> = (0..cluster.nodes.len())
-        .filter(|i| cluster.nodes[*i].is_up())
-        .collect();
+    let up: Vec<usize> = (0..cluster.nodes.len()).filter(|i| cluster.nodes[*i].is_up()).collect();
     let first = *up.first().context("no node is up")?;
     let pages = backfill(cluster, first, map)?;
     for node in up {
         let other = backfill(cluster, node, map)?;
-        if let Some(at) = (0..pages.len().max(other.len())).find(|i| pages.get(*i) != other.get(*i))
-        {
-            let show = |p: Option<&Vec<u8>>| {
-                p.map(|b| {
-                    String::from_utf8_lossy(b)
-                        .chars()
-                        .take(600)
-                        .collect::<String>()
-                })
-            };
+        if let Some(at) = (0..pages.len().max(other.len())).find(|i| pages.get(*i) != other.get(*i)) {
+            let show =
+                |p: Option<&Vec<u8>>| p.map(|b| String::from_utf8_lossy(b).chars().take(600).collect::<String>());
             bail!(
                 "page {at} of the backfill differs: node {first} {:?}, node {node} {:?}",
                 show(pages.get(at)),
@@ -197,20 +165,11 @@ mod tests {
     use super::*;
 
     fn seen(seq: u64) -> Seen {
-        Seen {
-            id: format!("{seq:026}"),
-            seq,
-            kind: "t".into(),
-            key: format!("k{seq}"),
-        }
+        Seen { id: format!("{seq:026}"), seq, kind: "t".into(), key: format!("k{seq}") }
     }
 
     fn ack(seq: u64) -> Ack {
-        Ack {
-            key: format!("k{seq}"),
-            id: format!("{seq:026}"),
-            seq,
-        }
+        Ack { key: format!("k{seq}"), id: format!("{seq:026}"), seq }
     }
 
     #[test]

@@ -49,9 +49,7 @@ impl Frame {
 
     /// The reason of an error reply, else an empty string.
     pub fn reason(&self) -> &str {
-        self.payload["response"]["reason"]
-            .as_str()
-            .unwrap_or_default()
+        self.payload["response"]["reason"].as_str().unwrap_or_default()
     }
 }
 
@@ -71,22 +69,12 @@ pub struct Socket {
 impl Socket {
     /// Connects.
     pub fn connect(addr: SocketAddr, token: &str) -> Result<Self> {
-        Ok(Self {
-            ws: Ws::connect(addr, &path(token))?,
-            next: 1,
-        })
+        Ok(Self { ws: Ws::connect(addr, &path(token))?, next: 1 })
     }
 
     /// Sends a frame; refs may be null.
-    pub fn push(
-        &mut self,
-        refs: (Value, Value),
-        topic: &str,
-        event: &str,
-        payload: Value,
-    ) -> Result<()> {
-        self.ws
-            .text(&json!([refs.0, refs.1, topic, event, payload]).to_string())
+    pub fn push(&mut self, refs: (Value, Value), topic: &str, event: &str, payload: Value) -> Result<()> {
+        self.ws.text(&json!([refs.0, refs.1, topic, event, payload]).to_string())
     }
 
     /// Joins; returns the join's ref and the reply. Events that come before are an error.
@@ -135,14 +123,8 @@ impl Socket {
         let mut envelopes = Vec::new();
         for _ in 0..n {
             let frame = self.frame()?;
-            ensure!(
-                !frame.event.starts_with("phx_"),
-                "expected an event, got {frame:?}"
-            );
-            ensure!(
-                frame.event == frame.payload["type"],
-                "event and type differ: {frame:?}"
-            );
+            ensure!(!frame.event.starts_with("phx_"), "expected an event, got {frame:?}");
+            ensure!(frame.event == frame.payload["type"], "event and type differ: {frame:?}");
             envelopes.push(frame.payload);
         }
         Ok(envelopes)
@@ -156,10 +138,7 @@ impl Socket {
         loop {
             let frame = self.frame()?;
             if frame.event == "phx_reply" {
-                ensure!(
-                    frame.reply_ref == own && frame.status() == "ok",
-                    "{frame:?}"
-                );
+                ensure!(frame.reply_ref == own && frame.status() == "ok", "{frame:?}");
                 return Ok(());
             }
         }

@@ -36,15 +36,9 @@ impl Publisher {
     /// Publishes `{"key","n"}` events to `map` through `urls`, one after another with `pace` between
     /// them, in turns of the types `types`, until stopped.
     pub fn start(urls: Vec<String>, map: &Map, name: &str, types: &[&str], pace: Duration) -> Self {
-        let (stop, acked) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicU64::new(0)),
-        );
+        let (stop, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let work = Loop {
-            apis: urls
-                .iter()
-                .map(|u| Api::new(u, Some(&map.token)).timeout(Duration::from_secs(7)))
-                .collect(),
+            apis: urls.iter().map(|u| Api::new(u, Some(&map.token)).timeout(Duration::from_secs(7))).collect(),
             path: map.events(),
             name: name.to_owned(),
             types: types.iter().map(|t| (*t).to_owned()).collect(),
@@ -53,11 +47,7 @@ impl Publisher {
             acked: acked.clone(),
         };
         let thread = Some(std::thread::spawn(move || work.run()));
-        Self {
-            stop,
-            acked,
-            thread,
-        }
+        Self { stop, acked, thread }
     }
 
     /// How many events were acknowledged so far.
@@ -80,9 +70,7 @@ impl Publisher {
     pub fn stop(mut self) -> Result<Vec<Ack>> {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().context("stopped twice")?;
-        thread
-            .join()
-            .map_err(|_| anyhow!("the publisher panicked"))?
+        thread.join().map_err(|_| anyhow!("the publisher panicked"))?
     }
 }
 
@@ -125,14 +113,8 @@ impl Loop {
             let refusal = match self.apis[*node].post_once(&self.path, key, body) {
                 Ok(answer) if answer.status == 201 => {
                     let data = answer.data(201)?;
-                    let seq = data["seq"]
-                        .as_u64()
-                        .context("no seq in an acknowledgement")?;
-                    return Ok(Ack {
-                        key: key.to_owned(),
-                        id: text(&data, "id")?,
-                        seq,
-                    });
+                    let seq = data["seq"].as_u64().context("no seq in an acknowledgement")?;
+                    return Ok(Ack { key: key.to_owned(), id: text(&data, "id")?, seq });
                 }
                 Ok(answer) if answer.status == 503 => answer.text(),
                 Ok(answer) => bail!("publishing {key}: {} {}", answer.status, answer.text()),

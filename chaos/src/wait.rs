@@ -14,11 +14,7 @@ pub fn until<T>(what: &str, probe: impl FnMut() -> Result<Option<T>>) -> Result<
 }
 
 /// [`until`] with a limit of its own.
-pub fn until_for<T>(
-    limit: Duration,
-    what: &str,
-    mut probe: impl FnMut() -> Result<Option<T>>,
-) -> Result<T> {
+pub fn until_for<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let deadline = Instant::now() + limit;
     loop {
         let last = match probe() {

@@ -72,12 +72,7 @@ impl Ws {
         Self::upgrade_on(TcpStream::from(fd), addr, path, &[])
     }
 
-    fn upgrade_on(
-        mut stream: TcpStream,
-        addr: SocketAddr,
-        path: &str,
-        headers: &[(&str, &str)],
-    ) -> Result<Upgrade> {
+    fn upgrade_on(mut stream: TcpStream, addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Upgrade> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.set_write_timeout(Some(Duration::from_secs(20)))?;
@@ -95,14 +90,8 @@ impl Ws {
                 break end + 4;
             }
             let mut chunk = [0; 4096];
-            let n = stream
-                .read(&mut chunk)
-                .context("no answer to the upgrade")?;
-            ensure!(
-                n > 0,
-                "closed in the upgrade after {:?}",
-                String::from_utf8_lossy(&input)
-            );
+            let n = stream.read(&mut chunk).context("no answer to the upgrade")?;
+            ensure!(n > 0, "closed in the upgrade after {:?}", String::from_utf8_lossy(&input));
             input.extend_from_slice(&chunk[..n]);
         };
         let head = String::from_utf8_lossy(&input[..end]).into_owned();
@@ -111,10 +100,7 @@ impl Ws {
             let body = String::from_utf8_lossy(&input[end..]).into_owned();
             return Ok(Upgrade::Refused(status, head + &body));
         }
-        ensure!(
-            head.contains(ACCEPT),
-            "wrong Sec-WebSocket-Accept in {head}"
-        );
+        ensure!(head.contains(ACCEPT), "wrong Sec-WebSocket-Accept in {head}");
         input.drain(..end);
         Ok(Upgrade::Open(Self { stream, input }, head))
     }
@@ -240,10 +226,7 @@ impl Ws {
 
 /// Final bit, opcode and payload range of the frame that starts at `at`, once it is whole.
 fn frame_at(input: &[u8], at: usize) -> Result<Option<(bool, u8, std::ops::Range<usize>)>> {
-    let Some([first, second]) = input
-        .get(at..at + 2)
-        .and_then(|b| <[u8; 2]>::try_from(b).ok())
-    else {
+    let Some([first, second]) = input.get(at..at + 2).and_then(|b| <[u8; 2]>::try_from(b).ok()) else {
         return Ok(None);
     };
     ensure!(second & 0x80 == 0, "a server must not mask");
@@ -273,10 +256,9 @@ fn message(opcode: u8, payload: Vec<u8>) -> Result<Message> {
         opcode::PING => Message::Ping(payload),
         opcode::PONG => Message::Pong(payload),
         opcode::CLOSE => match payload.split_first_chunk::<2>() {
-            Some((code, reason)) => Message::Close(
-                Some(u16::from_be_bytes(*code)),
-                String::from_utf8_lossy(reason).into_owned(),
-            ),
+            Some((code, reason)) => {
+                Message::Close(Some(u16::from_be_bytes(*code)), String::from_utf8_lossy(reason).into_owned())
+            }
             None => Message::Close(None, String::new()),
         },
         other => bail!("unexpected opcode {other}"),

@@ -24,22 +24,13 @@ fn access_holds_on_every_node() {
             ("an unknown map looks like one without access", looks_absent),
             ("revoking a token closes its connections everywhere", |c| {
                 closes(c, "revoked", |c, map, id| {
-                    c.admin(0)
-                        .delete(&format!("/api/maps/{}/tokens/{id}", map.id))?
-                        .expect(204)
+                    c.admin(0).delete(&format!("/api/maps/{}/tokens/{id}", map.id))?.expect(204)
                 })
             }),
             ("deleting a map closes its connections everywhere", |c| {
-                closes(c, "deleted", |c, map, _| {
-                    c.admin(1)
-                        .delete(&format!("/api/maps/{}", map.id))?
-                        .expect(204)
-                })
+                closes(c, "deleted", |c, map, _| c.admin(1).delete(&format!("/api/maps/{}", map.id))?.expect(204))
             }),
-            (
-                "a new token is good on every node at once",
-                read_your_writes,
-            ),
+            ("a new token is good on every node at once", read_your_writes),
         ],
     );
 }
@@ -47,17 +38,8 @@ fn access_holds_on_every_node() {
 /// Makes a token with those scopes; its id and a map that carries it.
 fn token(c: &Cluster, map: &Map, scopes: &[&str]) -> Result<(String, Map)> {
     let path = format!("/api/maps/{}/tokens", map.id);
-    let made = c
-        .admin(0)
-        .post(&path, &json!({"name": "t", "scopes": scopes}))?
-        .data(201)?;
-    Ok((
-        text(&made, "id")?,
-        Map {
-            token: text(&made, "token")?,
-            ..map.clone()
-        },
-    ))
+    let made = c.admin(0).post(&path, &json!({"name": "t", "scopes": scopes}))?.data(201)?;
+    Ok((text(&made, "id")?, Map { token: text(&made, "token")?, ..map.clone() }))
 }
 
 fn scopes(c: &Cluster) -> Result<()> {
@@ -68,44 +50,21 @@ fn scopes(c: &Cluster) -> Result<()> {
         let denied = |right: &str| if scope == right { 200..=299 } else { 403..=403 };
         let event = json!({"type": "x", "payload": 1});
         let published = api.post(&map.events(), &event)?;
-        ensure!(
-            denied("publish").contains(&published.status),
-            "{scope}: {}",
-            published.text()
-        );
+        ensure!(denied("publish").contains(&published.status), "{scope}: {}", published.text());
         let read = api.get(&map.events())?;
-        ensure!(
-            denied("subscribe").contains(&read.status),
-            "{scope}: {}",
-            read.text()
-        );
+        ensure!(denied("subscribe").contains(&read.status), "{scope}: {}", read.text());
         let path = format!("/api/maps/{}/tokens", map.id);
         let made = api.post(&path, &json!({"scopes": ["publish"]}))?;
-        ensure!(
-            denied("manage").contains(&made.status),
-            "{scope}: {}",
-            made.text()
-        );
+        ensure!(denied("manage").contains(&made.status), "{scope}: {}", made.text());
         let mut socket = Socket::connect(c.nodes[2].http, &only.token)?;
         let (_, reply) = socket.join(&map.topic(), json!({}))?;
         let may = scope == "subscribe";
         ensure!(may == (reply.status() == "ok"), "{scope}: {reply:?}");
-        ensure!(
-            may || reply.reason() == "unauthorized",
-            "{scope}: {reply:?}"
-        );
+        ensure!(may || reply.reason() == "unauthorized", "{scope}: {reply:?}");
         let create = api.post("/api/maps", &json!({"slug": "mine"}))?;
-        ensure!(
-            create.status == 403,
-            "{scope} made a map: {}",
-            create.text()
-        );
+        ensure!(create.status == 403, "{scope} made a map: {}", create.text());
         let status = api.get("/api/cluster/status")?;
-        ensure!(
-            status.status == 403,
-            "{scope} saw the cluster: {}",
-            status.text()
-        );
+        ensure!(status.status == 403, "{scope} saw the cluster: {}", status.text());
     }
     Ok(())
 }
@@ -113,26 +72,13 @@ fn scopes(c: &Cluster) -> Result<()> {
 fn shown_once(c: &Cluster) -> Result<()> {
     let map = c.map("shown-once")?;
     let (_, made) = token(c, &map, &["subscribe"])?;
-    ensure!(
-        made.token.starts_with("wp_") && map.token.starts_with("wp_"),
-        "{made:?}"
-    );
-    let listed = c
-        .admin(1)
-        .get(&format!("/api/maps/{}/tokens", map.id))?
-        .data(200)?;
+    ensure!(made.token.starts_with("wp_") && map.token.starts_with("wp_"), "{made:?}");
+    let listed = c.admin(1).get(&format!("/api/maps/{}/tokens", map.id))?.data(200)?;
     let listed = listed.to_string();
-    ensure!(
-        !listed.contains(&made.token) && !listed.contains(&map.token),
-        "{listed}"
-    );
+    ensure!(!listed.contains(&made.token) && !listed.contains(&map.token), "{listed}");
     for node in &c.nodes {
         let log = std::fs::read_to_string(&node.log)?;
-        ensure!(
-            !log.contains(&made.token),
-            "a token in the log of {}",
-            node.http
-        );
+        ensure!(!log.contains(&made.token), "a token in the log of {}", node.http);
     }
     Ok(())
 }
@@ -146,27 +92,13 @@ fn looks_absent(c: &Cluster) -> Result<()> {
         let absent = api.get(&format!("/api/maps/{unknown}{suffix}"))?;
         let same = foreign.status == absent.status
             && foreign.text().replace(&other.id, "M") == absent.text().replace(unknown, "M");
-        ensure!(
-            same,
-            "{suffix}: {} is not {}",
-            foreign.text(),
-            absent.text()
-        );
-        ensure!(
-            matches!(foreign.status, 403 | 404),
-            "{suffix}: {}",
-            foreign.status
-        );
+        ensure!(same, "{suffix}: {} is not {}", foreign.text(), absent.text());
+        ensure!(matches!(foreign.status, 403 | 404), "{suffix}: {}", foreign.status);
     }
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
     let mut replies = Vec::new();
     for id in [other.id.as_str(), unknown] {
-        replies.push(
-            socket
-                .join(&format!("events:map:{id}"), json!({}))?
-                .1
-                .payload,
-        );
+        replies.push(socket.join(&format!("events:map:{id}"), json!({}))?.1.payload);
     }
     ensure!(replies[0] == replies[1], "{replies:?}");
     Ok(())
@@ -196,15 +128,10 @@ fn closes(c: &Cluster, slug: &str, end: End) -> Result<()> {
     end(c, &map, &id)?;
     let answered = Instant::now();
     for (i, socket) in sockets.iter_mut().enumerate() {
-        let (code, _) = socket
-            .wait_close()
-            .with_context(|| format!("socket at node {i}"))?;
+        let (code, _) = socket.wait_close().with_context(|| format!("socket at node {i}"))?;
         let after = answered.elapsed();
         println!("    {slug}: node {i} closed with {code:?} after {after:?}");
-        ensure!(
-            after < REVOKED_WITHIN,
-            "node {i} closed {after:?} after the answer"
-        );
+        ensure!(after < REVOKED_WITHIN, "node {i} closed {after:?} after the answer");
         ensure!(code.is_some_and(|c| c != 1000), "closed with {code:?}");
     }
     for stream in &streams {

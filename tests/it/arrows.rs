@@ -9,55 +9,20 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     (
         "src/core",
         &["hub", "delivery", "edge", "server", "cli", "config"],
-        &[
-            "actix",
-            "actix_rt",
-            "actix_web",
-            "actix_http",
-            "actix_web_actors",
-            "awc",
-            "tokio",
-            "waypost_cluster",
-        ],
+        &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "awc", "tokio", "waypost_cluster"],
     ),
-    (
-        "src/hub",
-        &["delivery", "edge", "server", "cli"],
-        &["actix_web", "actix_http", "actix_web_actors", "awc"],
-    ),
+    ("src/hub", &["delivery", "edge", "server", "cli"], &["actix_web", "actix_http", "actix_web_actors", "awc"]),
     ("src/delivery", &["edge", "server", "cli"], &[]),
     ("src/edge", &["server", "cli"], &[]),
-    (
-        "cluster/src",
-        &[],
-        &[
-            "actix",
-            "actix_rt",
-            "actix_web",
-            "actix_http",
-            "actix_web_actors",
-            "awc",
-            "waypost",
-        ],
-    ),
-    (
-        "chaos/src",
-        &[],
-        &["waypost", "waypost_cluster", "actix", "actix_web"],
-    ),
+    ("cluster/src", &[], &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "awc", "waypost"]),
+    ("chaos/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
 ];
 
 /// Client protocols: none names another.
 const PROTOCOLS: &[&str] = &["phoenix", "pusher", "live", "sse", "ingest"];
 
 /// Clocks: core has none.
-const CLOCKS: &[&str] = &[
-    "std::time::SystemTime",
-    "std::time::Instant",
-    "std::fs",
-    "std::net",
-    "std::thread",
-];
+const CLOCKS: &[&str] = &["std::time::SystemTime", "std::time::Instant", "std::fs", "std::net", "std::thread"];
 
 #[test]
 fn arrows_point_down_only() {
@@ -75,11 +40,7 @@ fn arrows_point_down_only() {
             }
         }
     }
-    assert!(
-        broken.is_empty(),
-        "arrows that point up:\n{}",
-        broken.join("\n")
-    );
+    assert!(broken.is_empty(), "arrows that point up:\n{}", broken.join("\n"));
 }
 
 #[test]
@@ -91,30 +52,19 @@ fn no_edge_protocol_knows_another() {
         for (file, path) in found {
             let others = PROTOCOLS.iter().filter(|other| *other != own);
             for other in others {
-                let named = [
-                    format!("crate::edge::{other}"),
-                    format!("super::{other}"),
-                    format!("super::super::{other}"),
-                ];
+                let named =
+                    [format!("crate::edge::{other}"), format!("super::{other}"), format!("super::super::{other}")];
                 // Within a protocol's folder, `super::x` is a file of its own, if there is one.
-                let local = file
-                    .parent()
-                    .is_some_and(|d| d.join(format!("{other}.rs")).exists())
+                let local = file.parent().is_some_and(|d| d.join(format!("{other}.rs")).exists())
                     && !file.parent().is_some_and(|d| d.ends_with("edge"));
-                let hit = named
-                    .iter()
-                    .any(|n| path == *n || path.starts_with(&format!("{n}::")));
+                let hit = named.iter().any(|n| path == *n || path.starts_with(&format!("{n}::")));
                 if hit && !(local && path.starts_with("super::")) {
                     broken.push(format!("{}: {path}", file.display()));
                 }
             }
         }
     }
-    assert!(
-        broken.is_empty(),
-        "protocols that know each other:\n{}",
-        broken.join("\n")
-    );
+    assert!(broken.is_empty(), "protocols that know each other:\n{}", broken.join("\n"));
 }
 
 #[test]
@@ -124,28 +74,16 @@ fn only_the_session_knows_the_deprecated_actors() {
         .filter(|(_, path)| path.starts_with("actix_web_actors"))
         .map(|(file, _)| file)
         .collect();
-    assert!(
-        files.len() <= 1,
-        "actix-web-actors belongs to one file: {files:?}"
-    );
+    assert!(files.len() <= 1, "actix-web-actors belongs to one file: {files:?}");
 }
 
 #[test]
 fn uses_are_flattened() {
     let text = "use crate::{hub::{a, b as c}, core};\npub(crate) use tokio as t;\n// use actix;\nfn f() { crate::edge::x(); }\n#[cfg(test)]\nmod tests { use actix; }";
-    let expected = [
-        "crate::hub::a",
-        "crate::hub::b",
-        "crate::core",
-        "tokio",
-        "crate::edge::x",
-    ];
+    let expected = ["crate::hub::a", "crate::hub::b", "crate::core", "tokio", "crate::edge::x"];
     let found: Vec<String> = paths(text);
     for path in expected {
-        assert!(
-            found.iter().any(|f| f == path),
-            "{path} is not in {found:?}"
-        );
+        assert!(found.iter().any(|f| f == path), "{path} is not in {found:?}");
     }
     assert!(!found.iter().any(|f| f.starts_with("actix")), "{found:?}");
 }
@@ -162,10 +100,7 @@ fn paths_below(folder: &str) -> Vec<(PathBuf, String)> {
         .flat_map(|file| {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
             let short = file.strip_prefix(root).unwrap_or(&file).to_owned();
-            paths(&text)
-                .into_iter()
-                .map(move |path| (short.clone(), path))
-                .collect::<Vec<_>>()
+            paths(&text).into_iter().map(move |path| (short.clone(), path)).collect::<Vec<_>>()
         })
         .collect()
 }
@@ -199,11 +134,7 @@ fn paths(text: &str) -> Vec<String> {
         }
     }
     let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    found.extend(
-        code.split(|c| !word(c))
-            .filter(|w| w.contains("::"))
-            .map(str::to_owned),
-    );
+    found.extend(code.split(|c| !word(c)).filter(|w| w.contains("::")).map(str::to_owned));
     found
 }
 

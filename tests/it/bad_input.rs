@@ -31,30 +31,18 @@ fn bad_input_is_answered_clearly_and_harms_nothing() {
 
 /// An error as every error is: a stable code and a message.
 fn clear(what: &str, answer: &Answer, statuses: &[u16]) -> Result<()> {
-    ensure!(
-        statuses.contains(&answer.status),
-        "{what}: {} {}",
-        answer.status,
-        answer.text()
-    );
+    ensure!(statuses.contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
     let json = answer.json()?;
     let code = json["error"].as_str().unwrap_or_default();
     let stable = !code.is_empty() && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    ensure!(
-        stable && json["message"].is_string(),
-        "{what}: {}",
-        answer.text()
-    );
+    ensure!(stable && json["message"].is_string(), "{what}: {}", answer.text());
     Ok(())
 }
 
 /// Nothing was stored: the next event is the first.
 fn nothing_stored(c: &Cluster, map: &Map) -> Result<()> {
     let next = publish(c, 0, map, "x", json!({}))?;
-    ensure!(
-        next["seq"] == 1,
-        "bad input was stored: the next event is {next}"
-    );
+    ensure!(next["seq"] == 1, "bad input was stored: the next event is {next}");
     Ok(())
 }
 
@@ -64,41 +52,20 @@ fn event(payload: &str) -> Vec<u8> {
 
 fn bad_bodies(c: &Cluster) -> Result<()> {
     let map = c.map("bad-bodies")?;
-    let deep =
-        |open: &str, close: &str| event(&(open.repeat(10_000) + "1" + &close.repeat(10_000)));
+    let deep = |open: &str, close: &str| event(&(open.repeat(10_000) + "1" + &close.repeat(10_000)));
     let table: Vec<(&str, Vec<u8>, &[u16])> = vec![
         ("nothing", vec![], &[400]),
         ("not JSON", b"hello".to_vec(), &[400]),
         ("half JSON", br#"{"type":"x","payl"#.to_vec(), &[400]),
-        (
-            "two values",
-            br#"{"type":"x","payload":1} {}"#.to_vec(),
-            &[400],
-        ),
+        ("two values", br#"{"type":"x","payload":1} {}"#.to_vec(), &[400]),
         ("a list", b"[]".to_vec(), &[400, 422]),
         ("a string", b"\"x\"".to_vec(), &[400, 422]),
         ("null", b"null".to_vec(), &[400, 422]),
         ("no type", br#"{"payload":1}"#.to_vec(), &[400, 422]),
-        (
-            "a number as type",
-            br#"{"type":1,"payload":1}"#.to_vec(),
-            &[400, 422],
-        ),
-        (
-            "an empty type",
-            br#"{"type":"","payload":1}"#.to_vec(),
-            &[400, 422],
-        ),
-        (
-            "spaces in the type",
-            br#"{"type":"a b","payload":1}"#.to_vec(),
-            &[400, 422],
-        ),
-        (
-            "NUL in the type",
-            br#"{"type":"a\u0000","payload":1}"#.to_vec(),
-            &[400, 422],
-        ),
+        ("a number as type", br#"{"type":1,"payload":1}"#.to_vec(), &[400, 422]),
+        ("an empty type", br#"{"type":"","payload":1}"#.to_vec(), &[400, 422]),
+        ("spaces in the type", br#"{"type":"a b","payload":1}"#.to_vec(), &[400, 422]),
+        ("NUL in the type", br#"{"type":"a\u0000","payload":1}"#.to_vec(), &[400, 422]),
         (
             "a long type",
             event("1")
@@ -109,63 +76,19 @@ fn bad_bodies(c: &Cluster) -> Result<()> {
                 .into_bytes(),
             &[400, 422],
         ),
-        (
-            "a type that starts with phx",
-            br#"{"type":"_x","payload":1}"#.to_vec(),
-            &[400, 422],
-        ),
-        (
-            "events isn't a list",
-            br#"{"events":{"type":"x"}}"#.to_vec(),
-            &[400, 422],
-        ),
+        ("a type that starts with _", br#"{"type":"_x","payload":1}"#.to_vec(), &[400, 422]),
+        ("events isn't a list", br#"{"events":{"type":"x"}}"#.to_vec(), &[400, 422]),
         ("depth 10,000 of lists", deep("[", "]"), &[400, 413, 422]),
-        (
-            "depth 10,000 of objects",
-            deep(r#"{"a":"#, "}"),
-            &[400, 413, 422],
-        ),
-        (
-            "depth 65",
-            event(&("[".repeat(65) + &"]".repeat(65))),
-            &[400, 422],
-        ),
-        (
-            "2 MiB",
-            event(&format!("\"{}\"", "x".repeat(2 << 20))),
-            &[413],
-        ),
-        (
-            "300 KiB",
-            event(&format!("\"{}\"", "x".repeat(300 << 10))),
-            &[413],
-        ),
+        ("depth 10,000 of objects", deep(r#"{"a":"#, "}"), &[400, 413, 422]),
+        ("depth 65", event(&("[".repeat(65) + &"]".repeat(65))), &[400, 422]),
+        ("2 MiB", event(&format!("\"{}\"", "x".repeat(2 << 20))), &[413]),
+        ("300 KiB", event(&format!("\"{}\"", "x".repeat(300 << 10))), &[413]),
         ("a lone surrogate", event(r#""\ud800""#), &[400, 422]),
-        (
-            "a lone low surrogate",
-            event(r#"{"\udc00":1}"#),
-            &[400, 422],
-        ),
-        (
-            "invalid UTF-8",
-            b"{\"type\":\"x\",\"payload\":\"\xff\xfe\"}".to_vec(),
-            &[400],
-        ),
-        (
-            "a raw NUL",
-            b"{\"type\":\"x\",\"payload\":\"\0\"}".to_vec(),
-            &[400],
-        ),
-        (
-            "an integer beyond 2^53",
-            event("9007199254740993"),
-            &[400, 422],
-        ),
-        (
-            "a negative integer beyond 2^53",
-            event("-9007199254740993"),
-            &[400, 422],
-        ),
+        ("a lone low surrogate", event(r#"{"\udc00":1}"#), &[400, 422]),
+        ("invalid UTF-8", b"{\"type\":\"x\",\"payload\":\"\xff\xfe\"}".to_vec(), &[400]),
+        ("a raw NUL", b"{\"type\":\"x\",\"payload\":\"\0\"}".to_vec(), &[400]),
+        ("an integer beyond 2^53", event("9007199254740993"), &[400, 422]),
+        ("a negative integer beyond 2^53", event("-9007199254740993"), &[400, 422]),
         ("a number too large for any", event("1e400"), &[400, 422]),
         ("NaN", event("NaN"), &[400]),
     ];
@@ -173,22 +96,13 @@ fn bad_bodies(c: &Cluster) -> Result<()> {
         clear(what, &c.api(0, &map).send(&map.events(), &body)?, statuses)?;
     }
     let plain = [("content-type", "text/plain")];
-    let answer = c
-        .api(0, &map)
-        .call("POST", &map.events(), &plain, Some(b"x"))?;
+    let answer = c.api(0, &map).call("POST", &map.events(), &plain, Some(b"x"))?;
     clear("text/plain", &answer, &[400, 415])?;
-    let zipped = [
-        ("content-type", "application/json"),
-        ("content-encoding", "gzip"),
-    ];
-    let answer = c
-        .api(0, &map)
-        .call("POST", &map.events(), &zipped, Some(b"{\"type\""))?;
+    let zipped = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    let answer = c.api(0, &map).call("POST", &map.events(), &zipped, Some(b"{\"type\""))?;
     clear("not gzip", &answer, &[400, 415])?;
     let key = "k".repeat(5000);
-    let answer =
-        c.api(0, &map)
-            .post_once(&map.events(), &key, &json!({"type": "x", "payload": 1}))?;
+    let answer = c.api(0, &map).post_once(&map.events(), &key, &json!({"type": "x", "payload": 1}))?;
     clear("a long idempotency key", &answer, &[400, 422])?;
     nothing_stored(c, &map)
 }
@@ -209,21 +123,14 @@ fn odd_bodies(c: &Cluster) -> Result<()> {
         (r#" { "2" : 1 , "1" : [ ] } "#, r#"{"1":[],"2":1}"#),
         ("null", "null"),
         (&format!("\"{long}\""), &format!("\"{long}\"")),
-        (
-            &("[".repeat(60) + &"]".repeat(60)),
-            &("[".repeat(60) + &"]".repeat(60)),
-        ),
+        (&("[".repeat(60) + &"]".repeat(60)), &("[".repeat(60) + &"]".repeat(60))),
     ];
     for (sent, stored) in table {
         let answer = c.api(0, &map).send(&map.events(), &event(sent))?;
         let text = String::from_utf8(answer.expect(201)?.body)?;
         let short: String = sent.chars().take(60).collect();
         let has = text.contains(&format!("\"payload\":{stored}"));
-        ensure!(
-            has,
-            "{short}: {}",
-            text.chars().take(300).collect::<String>()
-        );
+        ensure!(has, "{short}: {}", text.chars().take(300).collect::<String>());
     }
     Ok(())
 }
@@ -233,27 +140,15 @@ fn bad_batches(c: &Cluster) -> Result<()> {
     let api = c.api(0, &map);
     let good = json!({"type": "x", "payload": 1});
     let mut events = vec![good.clone(); 10];
-    for bad in [
-        json!({"type": 5, "payload": 1}),
-        json!(7),
-        json!({"type": "no no", "payload": 1}),
-    ] {
+    for bad in [json!({"type": 5, "payload": 1}), json!(7), json!({"type": "no no", "payload": 1})] {
         events[6] = bad;
         let answer = api.post(&map.events(), &json!({"events": events}))?;
         clear("a bad event", &answer, &[400])?;
         ensure!(answer.json()?["index"] == 6, "{}", answer.text());
     }
     let many = vec![good.clone(); 1001];
-    clear(
-        "1001 events",
-        &api.post(&map.events(), &json!({"events": many}))?,
-        &[400, 413, 422],
-    )?;
-    clear(
-        "no events",
-        &api.post(&map.events(), &json!({"events": []}))?,
-        &[400, 422],
-    )?;
+    clear("1001 events", &api.post(&map.events(), &json!({"events": many}))?, &[400, 413, 422])?;
+    clear("no events", &api.post(&map.events(), &json!({"events": []}))?, &[400, 422])?;
     let headers = [("content-type", "application/x-ndjson")];
     let lines = format!("{good}\n{good}\nnonsense\n{good}\n");
     let answer = api.call("POST", &map.events(), &headers, Some(lines.as_bytes()))?;
@@ -282,11 +177,7 @@ fn wrong_places(c: &Cluster) -> Result<()> {
         absent.text(),
         foreign.text()
     );
-    for path in [
-        "/api/maps/%00/events",
-        "/api/maps/..%2f../events",
-        "/api/maps/a%20b/events",
-    ] {
+    for path in ["/api/maps/%00/events", "/api/maps/..%2f../events", "/api/maps/a%20b/events"] {
         clear(path, &c.admin(0).post(path, &body)?, &[400, 404])?;
     }
     clear("an unknown path", &c.admin(0).get("/api/nothing")?, &[404])?;
@@ -342,9 +233,7 @@ fn wrong_queries(c: &Cluster) -> Result<()> {
         "since=2026-01-01T00:00:00-05:00",
     ];
     for query in right {
-        c.admin(0)
-            .get(&format!("{}?{query}", map.events()))?
-            .expect(200)?;
+        c.admin(0).get(&format!("{}?{query}", map.events()))?.expect(200)?;
     }
     Ok(())
 }
@@ -374,18 +263,10 @@ fn bad_maps(c: &Cluster) -> Result<()> {
     }
     let map = c.map("bad-tokens")?;
     let path = format!("/api/maps/{}/tokens", map.id);
-    for body in [
-        json!({"scopes": ["fly"]}),
-        json!({"scopes": []}),
-        json!({"scopes": "publish"}),
-    ] {
+    for body in [json!({"scopes": ["fly"]}), json!({"scopes": []}), json!({"scopes": "publish"})] {
         clear(&body.to_string(), &api.post(&path, &body)?, &[400, 422])?;
     }
-    clear(
-        "no such token",
-        &api.delete(&format!("{path}/nothing"))?,
-        &[400, 404],
-    )
+    clear("no such token", &api.delete(&format!("{path}/nothing"))?, &[400, 404])
 }
 
 /// Sends bytes, reads all until the end of the connection or until nothing comes for `limit`.
@@ -405,10 +286,7 @@ fn raw(addr: SocketAddr, bytes: &[u8], limit: Duration) -> Result<(String, bool)
 
 fn not_http(c: &Cluster) -> Result<()> {
     let addr = c.nodes[0].http;
-    let long = format!(
-        "GET /healthz HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n",
-        "x".repeat(1 << 20)
-    );
+    let long = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "x".repeat(1 << 20));
     let lines = "a: b\r\n".repeat(50_000);
     let many = format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{lines}\r\n");
     let inputs: [&[u8]; 7] = [
@@ -424,10 +302,7 @@ fn not_http(c: &Cluster) -> Result<()> {
         let (answer, ended) = raw(addr, input, Duration::from_secs(10))?;
         let start = String::from_utf8_lossy(&input[..input.len().min(30)]).into_owned();
         let refused = answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.0 4");
-        ensure!(
-            refused || (answer.is_empty() && ended),
-            "{start:?}: {ended} {answer:?}"
-        );
+        ensure!(refused || (answer.is_empty() && ended), "{start:?}: {ended} {answer:?}");
     }
     Ok(())
 }
@@ -446,19 +321,13 @@ fn slow_loris(c: &Cluster) -> Result<()> {
     }
     let start = Instant::now();
     while !slow.is_empty() {
-        ensure!(
-            start.elapsed() < Duration::from_secs(30),
-            "{} slow upgrades live on",
-            slow.len()
-        );
+        ensure!(start.elapsed() < Duration::from_secs(30), "{} slow upgrades live on", slow.len());
         std::thread::sleep(Duration::from_millis(100));
         slow.retain_mut(|stream| {
             let mut some = [0; 512];
             match stream.read(&mut some) {
                 Ok(_) => false,
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
-                    stream.write_all(b"x").is_ok()
-                }
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => stream.write_all(b"x").is_ok(),
                 Err(_) => false,
             }
         });
@@ -478,32 +347,17 @@ fn peer_garbage(c: &Cluster) -> Result<()> {
         state ^= state << 17;
         *byte = state as u8;
     }
-    let inputs: [&[u8]; 5] = [
-        &noise,
-        &[0xff; 4096],
-        &[0; 4096],
-        b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
-        b"W",
-    ];
+    let inputs: [&[u8]; 5] = [&noise, &[0xff; 4096], &[0; 4096], b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"W"];
     for input in inputs {
         for _ in 0..20 {
             let (_, ended) = raw(c.nodes[0].peer, input, Duration::from_secs(1))?;
-            ensure!(
-                ended || input.len() == 1,
-                "{} bytes of garbage were put up with",
-                input.len()
-            );
+            ensure!(ended || input.len() == 1, "{} bytes of garbage were put up with", input.len());
         }
     }
-    let idle = (0..200)
-        .map(|_| TcpStream::connect(c.nodes[0].peer))
-        .collect::<Result<Vec<_>, _>>()?;
+    let idle = (0..200).map(|_| TcpStream::connect(c.nodes[0].peer)).collect::<Result<Vec<_>, _>>()?;
     publish(c, 0, &map, "x", json!({}))?;
     drop(idle);
     let after = c.nodes[0].rss()?;
-    ensure!(
-        after < before + (64 << 20),
-        "memory grew from {before} to {after}"
-    );
+    ensure!(after < before + (64 << 20), "memory grew from {before} to {after}");
     Ok(())
 }

@@ -104,14 +104,7 @@ fn not_phoenix(c: &Cluster) -> Result<()> {
 }
 
 fn not_phoenix_binary(c: &Cluster) -> Result<()> {
-    let binaries: [&[u8]; 6] = [
-        &[],
-        &[0],
-        &[9, 1, 1, 1, 1],
-        &[0, 255, 255, 255, 255, 1],
-        &[1, 0, 0, 0, 0],
-        &[0; 5],
-    ];
+    let binaries: [&[u8]; 6] = [&[], &[0], &[9, 1, 1, 1, 1], &[0, 255, 255, 255, 255, 1], &[1, 0, 0, 0, 0], &[0; 5]];
     for bytes in binaries {
         match put(c, &format!("{bytes:?}"), |s| s.ws.binary(bytes))? {
             Answer::Close(Some(1000)) => bail!("{bytes:?}: 1000 means never to reconnect"),
@@ -126,40 +119,26 @@ fn not_phoenix_binary(c: &Cluster) -> Result<()> {
 fn not_websocket(c: &Cluster) -> Result<()> {
     type Send = fn(&mut Socket) -> Result<()>;
     let table: &[(&str, u16, Send)] = &[
-        ("invalid UTF-8", 1007, |s| {
-            s.ws.frame(true, opcode::TEXT, b"[null,\"\xff\xfe\"]")
-        }),
+        ("invalid UTF-8", 1007, |s| s.ws.frame(true, opcode::TEXT, b"[null,\"\xff\xfe\"]")),
         ("invalid UTF-8 in fragments", 1007, |s| {
             s.ws.frame(false, opcode::TEXT, b"[null,\"\xff")?;
             s.ws.frame(true, opcode::CONTINUATION, b"\xfe\"]")
         }),
-        ("an oversized message", 1009, |s| {
-            s.ws.text(&"x".repeat(300 << 10))
-        }),
+        ("an oversized message", 1009, |s| s.ws.text(&"x".repeat(300 << 10))),
         ("a message without end", 1009, |s| {
             s.ws.frame(false, opcode::TEXT, &[b' '; 8 << 10])?;
             (0..1000).try_for_each(|_| s.ws.frame(false, opcode::CONTINUATION, &[b' '; 8 << 10]))
         }),
-        ("a length of 2^62", 1009, |s| {
-            s.ws.raw(&[0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5])
-        }),
-        ("an unmasked frame", 1002, |s| {
-            s.ws.raw(&[0x81, 2, b'h', b'i'])
-        }),
+        ("a length of 2^62", 1009, |s| s.ws.raw(&[0x81, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5])),
+        ("an unmasked frame", 1002, |s| s.ws.raw(&[0x81, 2, b'h', b'i'])),
         ("a reserved opcode", 1002, |s| s.ws.frame(true, 3, b"x")),
-        ("reserved bits", 1002, |s| {
-            s.ws.raw(&[0xf1, 0x81, 1, 2, 3, 4, 5])
-        }),
-        ("a continuation of nothing", 1002, |s| {
-            s.ws.frame(true, opcode::CONTINUATION, b"x")
-        }),
+        ("reserved bits", 1002, |s| s.ws.raw(&[0xf1, 0x81, 1, 2, 3, 4, 5])),
+        ("a continuation of nothing", 1002, |s| s.ws.frame(true, opcode::CONTINUATION, b"x")),
         ("a text within a text", 1002, |s| {
             s.ws.frame(false, opcode::TEXT, b"[")?;
             s.ws.frame(true, opcode::TEXT, b"[]")
         }),
-        ("a ping of 200 bytes", 1002, |s| {
-            s.ws.frame(true, opcode::PING, &[0; 200])
-        }),
+        ("a ping of 200 bytes", 1002, |s| s.ws.frame(true, opcode::PING, &[0; 200])),
     ];
     let mut wrong = Vec::new();
     for (what, code, send) in table {
@@ -179,10 +158,7 @@ fn cheap_refusals(c: &Cluster) -> Result<()> {
     let unknown = "events:map:00000000-0000-4000-8000-000000000000".to_owned();
     for topic in [other.topic(), unknown].iter().cycle().take(500) {
         let (_, reply) = socket.join(topic, json!({}))?;
-        ensure!(
-            reply.status() == "error" && reply.reason() == "unauthorized",
-            "{reply:?}"
-        );
+        ensure!(reply.status() == "error" && reply.reason() == "unauthorized", "{reply:?}");
     }
     socket.alive()
 }
@@ -192,29 +168,19 @@ fn bad_longpoll(c: &Cluster) -> Result<()> {
     let path = format!("/socket/events/longpoll?vsn=2.0.0&token={}", map.token);
     let api = Api::new(&c.nodes[0].url(), None);
     let open = api.get(&path)?.expect(200)?.json()?;
-    ensure!(
-        open["status"] == 410 && open["messages"] == json!([]),
-        "{open}"
-    );
+    ensure!(open["status"] == 410 && open["messages"] == json!([]), "{open}");
     let session = open["token"].as_str().unwrap_or_default();
     ensure!(!session.is_empty(), "{open}");
     let status = |answer: Value| answer["status"].clone();
-    let denied = api
-        .get("/socket/events/longpoll?vsn=2.0.0&token=wp_wrong")?
-        .expect(200)?
-        .json()?;
+    let denied = api.get("/socket/events/longpoll?vsn=2.0.0&token=wp_wrong")?.expect(200)?.json()?;
     ensure!(status(denied.clone()) == 403, "{denied}");
     let headers = [("content-type", "application/x-ndjson")];
     let post = |query: &str, body: &[u8]| api.call("POST", query, &headers, Some(body));
-    let forged = post(&format!("{path}&token=forged"), b"[]")?
-        .expect(200)?
-        .json()?;
+    let forged = post(&format!("{path}&token=forged"), b"[]")?.expect(200)?.json()?;
     ensure!(status(forged.clone()) == 410, "{forged}");
     // Whatever is posted to a session that lives has a status in its JSON.
     for body in [&b"hello"[..], b"", b"{}", b"\xff\xfe", &[b'['; 10_000]] {
-        let answer = post(&format!("{path}&token={session}"), body)?
-            .expect(200)?
-            .json()?;
+        let answer = post(&format!("{path}&token={session}"), body)?.expect(200)?.json()?;
         ensure!(answer["status"].is_u64(), "{answer}");
     }
     let client = Js::longpoll(&[c.nodes[0].url()], &map, json!({}))?;

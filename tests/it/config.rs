@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 fn run(arguments: &[&str], env: &[(&str, &str)]) -> Result<(bool, String)> {
     let dir = tempfile::tempdir()?;
     let out = std::fs::File::create(dir.path().join("out"))?;
-    let mut child = Command::new(binary())
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(arguments)
         .current_dir(dir.path())
-        .env_remove("WAYPOST_TEST_BINARY")
         .env("WAYPOST_HTTP_ADDR", "127.0.0.1:0")
         .env("WAYPOST_PEER_ADDR", "127.0.0.1:0")
         .envs(env.iter().copied())
@@ -34,51 +37,25 @@ fn run(arguments: &[&str], env: &[(&str, &str)]) -> Result<(bool, String)> {
         }
         std::thread::sleep(Duration::from_millis(20));
     };
-    Ok((
-        status.success(),
-        std::fs::read_to_string(dir.path().join("out"))?,
-    ))
+    Ok((status.success(), std::fs::read_to_string(dir.path().join("out"))?))
 }
 
 #[test]
 fn wrong_settings_are_named() {
     let table: &[(&str, &str, &[&str])] = &[
-        (
-            "WAYPOST_DATA_DRI",
-            "x",
-            &["WAYPOST_DATA_DRI", "WAYPOST_DATA_DIR"],
-        ),
-        (
-            "WAYPOST_LIMITS_EVENT_BITES",
-            "1",
-            &["WAYPOST_LIMITS_EVENT_BYTES"],
-        ),
-        (
-            "WAYPOST_HTTP_ADDR",
-            "nowhere",
-            &["WAYPOST_HTTP_ADDR", "nowhere"],
-        ),
-        (
-            "WAYPOST_LIMITS_EVENT_BYTES",
-            "many",
-            &["WAYPOST_LIMITS_EVENT_BYTES", "many"],
-        ),
+        ("WAYPOST_DATA_DRI", "x", &["WAYPOST_DATA_DRI", "WAYPOST_DATA_DIR"]),
+        ("WAYPOST_LIMITS_EVENT_BITES", "1", &["WAYPOST_LIMITS_EVENT_BYTES"]),
+        ("WAYPOST_HTTP_ADDR", "nowhere", &["WAYPOST_HTTP_ADDR", "nowhere"]),
+        ("WAYPOST_LIMITS_EVENT_BYTES", "many", &["WAYPOST_LIMITS_EVENT_BYTES", "many"]),
         ("WAYPOST_RAFT_HEARTBEAT_MS", "0", &["heartbeat_ms"]),
-        (
-            "WAYPOST_WEBHOOKS_ALLOW_NETS",
-            "10.0.0.0/99",
-            &["10.0.0.0/99"],
-        ),
+        ("WAYPOST_WEBHOOKS_ALLOW_NETS", "10.0.0.0/99", &["10.0.0.0/99"]),
         ("WAYPOST_JOIN", "not-an-address", &["not-an-address"]),
     ];
     for (name, value, told) in table {
         let (ok, text) = run(&["serve"], &[(name, value)]).expect(name);
         assert!(!ok, "{name}={value} was taken: {text}");
         for part in *told {
-            assert!(
-                text.to_lowercase().contains(&part.to_lowercase()),
-                "{name}: no {part}: {text}"
-            );
+            assert!(text.to_lowercase().contains(&part.to_lowercase()), "{name}: no {part}: {text}");
         }
     }
 }
@@ -90,10 +67,7 @@ fn a_file_with_a_wrong_key_is_named() {
     std::fs::write(&file, "[limits]\nevnt_bytes = 5\n").unwrap();
     let path = file.display().to_string();
     let (ok, text) = run(&["serve", "--config", &path], &[]).unwrap();
-    assert!(
-        !ok && text.contains("evnt_bytes") && text.contains("event_bytes"),
-        "{text}"
-    );
+    assert!(!ok && text.contains("evnt_bytes") && text.contains("event_bytes"), "{text}");
 }
 
 #[test]
@@ -135,13 +109,7 @@ fn the_admin_token_is_made_once_and_kept() {
     let url = cluster.nodes[0].url();
     let api = chaos::http::Api::new(&url, Some(&token));
     api.get("/api/maps").unwrap().expect(200).unwrap();
-    assert_eq!(
-        cluster.nodes[0]
-            .stop(Duration::from_secs(20))
-            .unwrap()
-            .code(),
-        Some(0)
-    );
+    assert_eq!(cluster.nodes[0].stop(Duration::from_secs(20)).unwrap().code(), Some(0));
     let both = run(&mut cluster).unwrap();
     assert_eq!(both.matches(&token).count(), 1, "printed again: {both}");
     api.get("/api/maps").unwrap().expect(200).unwrap();

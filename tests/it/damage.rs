@@ -29,10 +29,7 @@ fn wiped_and_damaged_nodes_rejoin_with_the_same_state() {
                 back(cluster, victim, &map, &mut expected)?;
                 if part == "raft/" {
                     let told = cluster.nodes[victim].log_tail(2000).to_lowercase();
-                    ensure!(
-                        told.contains("damage") || told.contains("corrupt"),
-                        "not told: {told}"
-                    );
+                    ensure!(told.contains("damage") || told.contains("corrupt"), "not told: {told}");
                 }
             }
         }
@@ -55,18 +52,11 @@ fn back(cluster: &mut Cluster, victim: usize, map: &Map, expected: &mut usize) -
     publish_many(cluster, victim, map, "y", 10)?;
     *expected += 10;
     let all = same_backfill(cluster, map)?;
-    ensure!(
-        all.len() == *expected,
-        "{} events, published {expected}",
-        all.len()
-    );
+    ensure!(all.len() == *expected, "{} events, published {expected}", all.len());
     let gapless = all.iter().zip(1..).all(|(e, seq)| e.seq == seq);
     ensure!(gapless, "a gap in the backfill");
     let maps = |i: usize| cluster.admin(i).get("/api/maps").and_then(|a| a.data(200));
-    ensure!(
-        maps(0)? == maps(1)? && maps(1)? == maps(2)?,
-        "the nodes hold other maps"
-    );
+    ensure!(maps(0)? == maps(1)? && maps(1)? == maps(2)?, "the nodes hold other maps");
     ensure!(cluster.status(victim)?["healthy"] == json!(true));
     Ok(())
 }

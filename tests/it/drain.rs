@@ -18,17 +18,15 @@ fn a_node_drains_before_it_ends() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("drain")?;
         let leader = cluster.leader()?;
-        let clients = (0..3)
-            .map(|i| Js::phoenix(&cluster.urls_from(i), &map, json!({})))
-            .collect::<Result<Vec<_>>>()?;
-        clients
-            .iter()
-            .try_for_each(|c| c.wait_joined().map(|_| ()))?;
+        let clients =
+            (0..3).map(|i| Js::phoenix(&cluster.urls_from(i), &map, json!({}))).collect::<Result<Vec<_>>>()?;
+        clients.iter().try_for_each(|c| c.wait_joined().map(|_| ()))?;
         let mut socket = Socket::connect(cluster.nodes[leader].http, &map.token)?;
         socket.join_ok(&map.topic(), json!({"events": ["never"]}))?;
         let pace = Duration::from_millis(5);
         let publisher = Publisher::start(cluster.urls_from(leader), &map, "d", &["x"], pace);
         publisher.wait_more(20)?;
+        clients.iter().try_for_each(|c| c.wait_seq(1))?;
 
         let url = cluster.nodes[leader].url();
         let ended = AtomicBool::new(false);
@@ -54,10 +52,7 @@ fn a_node_drains_before_it_ends() {
         judge("backfill", 0, &all, &acks)?;
         for client in &clients {
             client.wait_seq(all.last().map_or(0, |e| e.seq))?;
-            ensure!(
-                client.events()? == all,
-                "a client saw something else than the backfill has"
-            );
+            ensure!(client.events()? == all, "a client saw something else than the backfill has");
             let closes = client.of("close");
             ensure!(closes.iter().all(|l| l["code"] == 1012), "{closes:?}");
         }
@@ -68,10 +63,7 @@ fn a_node_drains_before_it_ends() {
 /// The channel's close, then the socket's with a code that lets clients come back.
 fn told_to_come_back(socket: &mut Socket, topic: &str) -> Result<()> {
     let frame = socket.frame().context("the channel's close")?;
-    ensure!(
-        frame.event == "phx_close" && frame.topic == topic,
-        "{frame:?}"
-    );
+    ensure!(frame.event == "phx_close" && frame.topic == topic, "{frame:?}");
     match socket.message()? {
         Message::Close(Some(1012), _) => Ok(()),
         other => anyhow::bail!("expected close 1012, got {other:?}"),
@@ -112,14 +104,8 @@ fn a_draining_node_says_that_it_is_not_ready() {
             (exit, watch.join().unwrap_or_default())
         });
         ensure!(exit?.code() == Some(0), "exit after SIGTERM");
-        ensure!(
-            seen.contains(&503),
-            "never told that it isn't ready: {seen:?}"
-        );
-        ensure!(
-            seen.iter().skip_while(|s| **s == 200).all(|s| *s != 200),
-            "{seen:?}"
-        );
+        ensure!(seen.contains(&503), "never told that it isn't ready: {seen:?}");
+        ensure!(seen.iter().skip_while(|s| **s == 200).all(|s| *s != 200), "{seen:?}");
         drop(stalled);
         Ok(())
     });

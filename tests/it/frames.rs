@@ -73,22 +73,11 @@ fn heartbeat(c: &Cluster) -> Result<()> {
 fn leave(c: &Cluster) -> Result<()> {
     let map = c.map("leave")?;
     let mut socket = open(c, &map)?;
-    socket.push(
-        (json!("1"), json!("5")),
-        &map.topic(),
-        "phx_leave",
-        json!({}),
-    )?;
+    socket.push((json!("1"), json!("5")), &map.topic(), "phx_leave", json!({}))?;
     let reply = socket.frame()?;
-    ensure!(
-        reply.reply_ref == "5" && reply.status() == "ok",
-        "{reply:?}"
-    );
+    ensure!(reply.reply_ref == "5" && reply.status() == "ok", "{reply:?}");
     let close = socket.frame()?;
-    ensure!(
-        close.event == "phx_close" && close.payload == json!({}),
-        "{close:?}"
-    );
+    ensure!(close.event == "phx_close" && close.payload == json!({}), "{close:?}");
     ensure!(close.join_ref == "1" && close.reply_ref == "1", "{close:?}");
     publish(c, 0, &map, "x", json!({}))?;
     socket.push((Value::Null, json!("6")), "phoenix", "heartbeat", json!({}))?;
@@ -101,17 +90,9 @@ fn leave(c: &Cluster) -> Result<()> {
 fn leave_unjoined(c: &Cluster) -> Result<()> {
     let map = c.map("unjoined")?;
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
-    socket.push(
-        (json!("1"), json!("2")),
-        &map.topic(),
-        "phx_leave",
-        json!({}),
-    )?;
+    socket.push((json!("1"), json!("2")), &map.topic(), "phx_leave", json!({}))?;
     let reply = socket.frame()?;
-    ensure!(
-        reply.reply_ref == "2" && reply.status() == "ok",
-        "{reply:?}"
-    );
+    ensure!(reply.reply_ref == "2" && reply.status() == "ok", "{reply:?}");
     socket.alive()
 }
 
@@ -119,15 +100,9 @@ fn duplicate_join(c: &Cluster) -> Result<()> {
     let map = c.map("duplicate")?;
     let mut socket = open(c, &map)?;
     let (new, reply) = socket.join(&map.topic(), json!({"events": ["x"]}))?;
-    ensure!(
-        reply.status() == "ok" && reply.join_ref == new.as_str(),
-        "{reply:?}"
-    );
+    ensure!(reply.status() == "ok" && reply.join_ref == new.as_str(), "{reply:?}");
     let close = socket.frame()?;
-    ensure!(
-        close.event == "phx_close" && close.join_ref == "1",
-        "{close:?}"
-    );
+    ensure!(close.event == "phx_close" && close.join_ref == "1", "{close:?}");
     publish(c, 0, &map, "y", json!({}))?;
     publish(c, 0, &map, "x", json!({}))?;
     let event = socket.frame()?;
@@ -139,30 +114,14 @@ fn join_refs(c: &Cluster) -> Result<()> {
     let map = c.map("join-refs")?;
     let mut socket = open(c, &map)?;
     // A leave of an older join must not end the present one.
-    socket.push(
-        (json!("0"), json!("7")),
-        &map.topic(),
-        "phx_leave",
-        json!({}),
-    )?;
+    socket.push((json!("0"), json!("7")), &map.topic(), "phx_leave", json!({}))?;
     socket.alive()?;
     publish(c, 0, &map, "x", json!({}))?;
-    ensure!(
-        socket.frame()?.event == "x",
-        "the stale leave ended the channel"
-    );
+    ensure!(socket.frame()?.event == "x", "the stale leave ended the channel");
     // A null join_ref belongs to whatever is joined.
-    socket.push(
-        (Value::Null, json!("8")),
-        &map.topic(),
-        "phx_leave",
-        json!({}),
-    )?;
+    socket.push((Value::Null, json!("8")), &map.topic(), "phx_leave", json!({}))?;
     let reply = socket.frame()?;
-    ensure!(
-        reply.reply_ref == "8" && reply.status() == "ok",
-        "{reply:?}"
-    );
+    ensure!(reply.reply_ref == "8" && reply.status() == "ok", "{reply:?}");
     ensure!(socket.frame()?.event == "phx_close");
     Ok(())
 }
@@ -183,10 +142,7 @@ fn unmatched(c: &Cluster) -> Result<()> {
         socket.push((Value::Null, json!("9")), topic, event, json!({}))?;
         let reply = socket.frame()?;
         let ok = reply.status() == "error" && reply.reason() == "unmatched topic";
-        ensure!(
-            ok && reply.reply_ref == "9" && reply.topic == topic,
-            "{topic} {event}: {reply:?}"
-        );
+        ensure!(ok && reply.reply_ref == "9" && reply.topic == topic, "{topic} {event}: {reply:?}");
     }
     socket.alive()
 }
@@ -194,17 +150,9 @@ fn unmatched(c: &Cluster) -> Result<()> {
 fn unknown_push(c: &Cluster) -> Result<()> {
     let map = c.map("unknown-push")?;
     let mut socket = open(c, &map)?;
-    socket.push(
-        (json!("1"), json!("2")),
-        &map.topic(),
-        "dance",
-        json!({"a": 1}),
-    )?;
+    socket.push((json!("1"), json!("2")), &map.topic(), "dance", json!({"a": 1}))?;
     let reply = socket.frame()?;
-    ensure!(
-        reply.reply_ref == "2" && reply.status() == "error",
-        "{reply:?}"
-    );
+    ensure!(reply.reply_ref == "2" && reply.status() == "error", "{reply:?}");
     ensure!(!reply.reason().is_empty(), "{reply:?}");
     socket.alive()
 }
@@ -221,10 +169,7 @@ fn binary_push(c: &Cluster) -> Result<()> {
     match socket.message()? {
         Message::Text(text) => {
             let reply = Frame::parse(&text)?;
-            ensure!(
-                reply.reply_ref == "2" && reply.status() == "error",
-                "{reply:?}"
-            );
+            ensure!(reply.reply_ref == "2" && reply.status() == "error", "{reply:?}");
         }
         Message::Binary(bytes) => ensure!(bytes.first() == Some(&1), "{bytes:?}"),
         other => anyhow::bail!("{other:?}"),
@@ -240,43 +185,25 @@ fn too_many(c: &Cluster, limit: usize) -> Result<()> {
         socket.join_ok(&map.topic(), json!({}))?;
     }
     let (_, reply) = socket.join(&map.topic(), json!({}))?;
-    ensure!(
-        reply.status() == "error" && reply.reason() == "too many channels joined",
-        "{reply:?}"
-    );
+    ensure!(reply.status() == "error" && reply.reason() == "too many channels joined", "{reply:?}");
     socket.alive()
 }
 
 fn v1(c: &Cluster) -> Result<()> {
     let map = c.map("v1")?;
-    let mut ws = Ws::connect(
-        c.nodes[0].http,
-        &format!("/socket/events/websocket?token={}", map.token),
-    )?;
+    let mut ws = Ws::connect(c.nodes[0].http, &format!("/socket/events/websocket?token={}", map.token))?;
     let send = json!({"topic": map.topic(), "event": "phx_join", "payload": {}, "ref": "1"});
     ws.text(&send.to_string())?;
     let reply = object(&mut ws)?;
-    ensure!(
-        reply["event"] == "phx_reply" && reply["ref"] == "1",
-        "{reply}"
-    );
-    ensure!(
-        reply["payload"]["status"] == "ok" && reply["topic"] == map.topic(),
-        "{reply}"
-    );
+    ensure!(reply["event"] == "phx_reply" && reply["ref"] == "1", "{reply}");
+    ensure!(reply["payload"]["status"] == "ok" && reply["topic"] == map.topic(), "{reply}");
     let sent = publish(c, 0, &map, "x", json!([1]))?;
     let event = object(&mut ws)?;
     ensure!(event["event"] == "x" && event["payload"] == sent, "{event}");
-    ensure!(
-        event["topic"] == map.topic() && event["ref"].is_null(),
-        "{event}"
-    );
+    ensure!(event["topic"] == map.topic() && event["ref"].is_null(), "{event}");
     ws.text(r#"{"topic":"phoenix","event":"heartbeat","payload":{},"ref":"2"}"#)?;
     let beat = object(&mut ws)?;
-    ensure!(
-        beat["ref"] == "2" && beat["payload"]["status"] == "ok",
-        "{beat}"
-    );
+    ensure!(beat["ref"] == "2" && beat["payload"]["status"] == "ok", "{beat}");
     Ok(())
 }
 
@@ -291,17 +218,10 @@ fn broadcast_text(c: &Cluster) -> Result<()> {
     let map = c.map("exact")?;
     let mut socket = open(c, &map)?;
     let body = r#"{"type":"x","payload":{"a":1e3,"b":"é"}}"#;
-    let answer = c
-        .api(0, &map)
-        .send(&map.events(), body.as_bytes())?
-        .expect(201)?
-        .text();
+    let answer = c.api(0, &map).send(&map.events(), body.as_bytes())?.expect(201)?.text();
     let envelope = answer.trim().trim_start_matches(r#"{"data":"#);
     let envelope = envelope.strip_suffix('}').unwrap_or_default();
-    ensure!(
-        envelope.contains(r#""payload":{"a":1000,"b":"é"}"#),
-        "{answer}"
-    );
+    ensure!(envelope.contains(r#""payload":{"a":1000,"b":"é"}"#), "{answer}");
     let got = text(&mut socket)?;
     let expected = format!(r#"[null,null,"{}","x",{envelope}]"#, map.topic());
     ensure!(got == expected, "{got} is not {expected}");
@@ -350,37 +270,20 @@ fn refused_upgrades(c: &Cluster) -> Result<()> {
         }
     }
     let strange = format!("/socket/events/websocket?vsn=9.9.9&token={}", map.token);
-    ensure!(matches!(
-        Ws::upgrade(addr, &strange, &[])?,
-        Upgrade::Refused(400..=499, _)
-    ));
+    ensure!(matches!(Ws::upgrade(addr, &strange, &[])?, Upgrade::Refused(400..=499, _)));
     let plain = c.api(0, &map).get(&path(&map.token))?;
-    ensure!(
-        (400..=499).contains(&plain.status),
-        "GET without upgrade: {}",
-        plain.status
-    );
+    ensure!((400..=499).contains(&plain.status), "GET without upgrade: {}", plain.status);
     Ok(())
 }
 
 fn subprotocol(c: &Cluster) -> Result<()> {
     let map = c.map("subprotocol")?;
-    let headers = [(
-        "Sec-WebSocket-Protocol",
-        format!("phoenix, base64url.bearer.phx.{}", base64(&map.token)),
-    )];
+    let headers = [("Sec-WebSocket-Protocol", format!("phoenix, base64url.bearer.phx.{}", base64(&map.token)))];
     let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
-    match Ws::upgrade(
-        c.nodes[0].http,
-        "/socket/events/websocket?vsn=2.0.0",
-        &headers,
-    )? {
+    match Ws::upgrade(c.nodes[0].http, "/socket/events/websocket?vsn=2.0.0", &headers)? {
         Upgrade::Open(_, head) => {
             let head = head.to_lowercase();
-            ensure!(
-                head.contains("sec-websocket-protocol: phoenix\r\n"),
-                "{head}"
-            );
+            ensure!(head.contains("sec-websocket-protocol: phoenix\r\n"), "{head}");
             Ok(())
         }
         other => anyhow::bail!("{other:?}"),
@@ -392,8 +295,7 @@ fn base64(text: &str) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for chunk in text.as_bytes().chunks(3) {
-        let bits =
-            chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
+        let bits = chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
         for i in 0..=chunk.len() {
             out.push(char::from(DIGITS[(bits >> (18 - 6 * i)) as usize & 63]));
         }

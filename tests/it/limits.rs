@@ -31,10 +31,7 @@ fn sockets(c: &Cluster) -> Result<()> {
     for node in &c.nodes {
         let mut socket = Socket::connect(node.http, &map.token)?;
         let (_, reply) = socket.join(&map.topic(), json!({}))?;
-        ensure!(
-            reply.status() == "error" && !reply.reason().is_empty(),
-            "the 11th: {reply:?}"
-        );
+        ensure!(reply.status() == "error" && !reply.reason().is_empty(), "the 11th: {reply:?}");
         ensure!(reply.reason() != "unauthorized", "{reply:?}");
         socket.alive()?;
     }
@@ -53,9 +50,7 @@ fn retry_after(answer: &Answer) -> Result<u64> {
     ensure!(answer.status == 429, "{} {}", answer.status, answer.text());
     ensure!(!answer.code().is_empty(), "{}", answer.text());
     let after = answer.header("retry-after").and_then(|v| v.parse().ok());
-    after
-        .filter(|s| (1..=60).contains(s))
-        .ok_or_else(|| anyhow::anyhow!("{:?}", answer.headers))
+    after.filter(|s| (1..=60).contains(s)).ok_or_else(|| anyhow::anyhow!("{:?}", answer.headers))
 }
 
 fn requests(c: &Cluster) -> Result<()> {
@@ -74,12 +69,7 @@ fn requests(c: &Cluster) -> Result<()> {
     }
     let (count, answer) = refused.ok_or_else(|| anyhow::anyhow!("220 requests were allowed"))?;
     retry_after(&answer)?;
-    ensure!(
-        count >= 100,
-        "request {} was refused: {}",
-        count + 1,
-        answer.text()
-    );
+    ensure!(count >= 100, "request {} was refused: {}", count + 1, answer.text());
     for node in 0..3 {
         retry_after(&c.api(node, &map).get(&map.events())?)?;
     }
@@ -103,10 +93,7 @@ fn publishes(c: &Cluster) -> Result<()> {
             }
         }
     }
-    ensure!(
-        refused > 0 && stored >= 5,
-        "{stored} stored, {refused} refused"
-    );
+    ensure!(refused > 0 && stored >= 5, "{stored} stored, {refused} refused");
     Ok(())
 }
 

@@ -20,6 +20,7 @@ fn nothing_acknowledged_is_missing_after_all_died_at_once() {
                 Publisher::start(cluster.urls_from(i), &map, &name, &["x"], Duration::ZERO)
             })
             .collect();
+        client.wait_seq(1)?;
         for _ in 0..2 {
             publishers.iter().try_for_each(|p| p.wait_more(30))?;
             for node in &mut cluster.nodes {
@@ -31,19 +32,13 @@ fn nothing_acknowledged_is_missing_after_all_died_at_once() {
             cluster.wait_ready()?;
         }
         publishers.iter().try_for_each(|p| p.wait_more(10))?;
-        let acks = publishers
-            .into_iter()
-            .map(Publisher::stop)
-            .collect::<Result<Vec<_>>>()?;
+        let acks = publishers.into_iter().map(Publisher::stop).collect::<Result<Vec<_>>>()?;
         judge_acks(&acks)?;
         let acks: Vec<_> = acks.into_iter().flatten().collect();
         let all = same_backfill(cluster, &map)?;
         judge("backfill", 0, &all, &acks)?;
         client.wait_seq(all.last().map_or(0, |e| e.seq))?;
-        ensure!(
-            client.events()? == all,
-            "the client saw something else than the backfill has"
-        );
+        ensure!(client.events()? == all, "the client saw something else than the backfill has");
         println!("{} events, {} acknowledged", all.len(), acks.len());
         Ok(())
     });

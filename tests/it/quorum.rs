@@ -26,19 +26,11 @@ fn reading_goes_on_without_a_majority() {
             let body = json!({"type": "x", "payload": turn});
             let refused = cluster.api(2, &map).post(&map.events(), &body)?;
             println!("refused after {:?}: {}", start.elapsed(), refused.text());
-            ensure!(
-                start.elapsed() < Duration::from_secs(10),
-                "took {:?}",
-                start.elapsed()
-            );
+            ensure!(start.elapsed() < Duration::from_secs(10), "took {:?}", start.elapsed());
             let refused = refused.expect(503)?;
             ensure!(!refused.code().is_empty() && refused.header("retry-after").is_some());
         }
-        let page = cluster
-            .api(2, &map)
-            .get(&map.events())?
-            .expect(200)?
-            .json()?;
+        let page = cluster.api(2, &map).get(&map.events())?.expect(200)?.json()?;
         ensure!(page["data"].as_array().map(Vec::len) == Some(10), "{page}");
         socket.alive()?;
         let first = sent[0]["id"].clone();
@@ -46,23 +38,14 @@ fn reading_goes_on_without_a_majority() {
         let reply = late.join_ok(&map.topic(), json!({"last_event_id": first}))?;
         ensure!(reply["backfill"] == 9, "{reply}");
         late.events(9)?;
-        let stream = Js::sse(
-            &cluster.urls_from(2),
-            &map,
-            json!({"last_event_id": first}),
-            &["x"],
-        )?;
+        let stream = Js::sse(&cluster.urls_from(2), &map, json!({"last_event_id": first}), &["x"])?;
         stream.wait_seq(10)?;
         let open = Api::new(&cluster.nodes[2].url(), None);
         open.get("/healthz")?.expect(200)?;
         cluster.wait_until("the node to tell that it isn't ready", |_| {
             Ok((open.get("/readyz")?.status == 503).then_some(()))
         })?;
-        ensure!(
-            cluster.status(2)?["healthy"] == false,
-            "{}",
-            cluster.status(2)?
-        );
+        ensure!(cluster.status(2)?["healthy"] == false, "{}", cluster.status(2)?);
 
         cluster.nodes[0].start()?;
         cluster.nodes[1].start()?;

@@ -27,24 +27,13 @@ fn history_comes_in_order_before_what_is_live() {
 }
 
 /// Joins on `node` and reads as many events as the reply announces; reply and their seqs.
-fn join(
-    c: &Cluster,
-    node: usize,
-    token: &str,
-    topic: &str,
-    params: Value,
-) -> Result<(Value, Vec<u64>)> {
+fn join(c: &Cluster, node: usize, token: &str, topic: &str, params: Value) -> Result<(Value, Vec<u64>)> {
     let mut socket = Socket::connect(c.nodes[node].http, token)?;
     let reply = socket.join_ok(topic, params)?;
-    let announced = reply["backfill"]
-        .as_u64()
-        .with_context(|| format!("{reply}"))?;
+    let announced = reply["backfill"].as_u64().with_context(|| format!("{reply}"))?;
     let events = socket.events(announced as usize)?;
     socket.alive()?;
-    Ok((
-        reply,
-        events.iter().filter_map(|e| e["seq"].as_u64()).collect(),
-    ))
+    Ok((reply, events.iter().filter_map(|e| e["seq"].as_u64()).collect()))
 }
 
 fn ways_to_ask(c: &Cluster) -> Result<()> {
@@ -63,16 +52,10 @@ fn ways_to_ask(c: &Cluster) -> Result<()> {
         (json!({"backfill": 100}), &[1, 2, 3, 4, 5, 6, 7, 8]),
         (json!({"backfill": 100, "events": ["y"]}), &[6]),
         (json!({"last_event_id": id(1)}), &[2, 3, 4, 5, 6, 7, 8]),
-        (
-            json!({"last_event_id": id(1), "events": ["x"]}),
-            &[2, 3, 4, 5, 7, 8],
-        ),
+        (json!({"last_event_id": id(1), "events": ["x"]}), &[2, 3, 4, 5, 7, 8]),
         (json!({"last_event_id": id(8)}), &[]),
         (json!({"last_event_id": null}), &[]),
-        (
-            json!({"since": "2000-01-01T00:00:00Z"}),
-            &[1, 2, 3, 4, 5, 6, 7, 8],
-        ),
+        (json!({"since": "2000-01-01T00:00:00Z"}), &[1, 2, 3, 4, 5, 6, 7, 8]),
         (json!({"since": sixth["ts"]}), &[6, 7, 8]),
         (json!({"since": "2999-01-01T00:00:00+02:00"}), &[]),
     ];
@@ -80,10 +63,7 @@ fn ways_to_ask(c: &Cluster) -> Result<()> {
         for (params, expected) in table {
             let (reply, seqs) = join(c, node, &map.token, &map.topic(), params.clone())?;
             ensure!(seqs == *expected, "node {node}: {params} brought {seqs:?}");
-            ensure!(
-                reply["last_seq"] == 8 && reply["last_event_id"] == id(8),
-                "{params}: {reply}"
-            );
+            ensure!(reply["last_seq"] == 8 && reply["last_event_id"] == id(8), "{params}: {reply}");
             ensure!(reply["gap"] == false, "{params}: {reply}");
         }
     }
@@ -114,10 +94,7 @@ fn wrong_wishes(c: &Cluster) -> Result<()> {
     ];
     for params in wrong {
         let (_, reply) = socket.join(&map.topic(), params.clone())?;
-        ensure!(
-            reply.status() == "error" && !reply.reason().is_empty(),
-            "{params}: {reply:?}"
-        );
+        ensure!(reply.status() == "error" && !reply.reason().is_empty(), "{params}: {reply:?}");
     }
     socket.alive()
 }
@@ -125,13 +102,7 @@ fn wrong_wishes(c: &Cluster) -> Result<()> {
 /// Clients join again and again in the middle of a publisher's stream.
 fn seam(c: &Cluster) -> Result<()> {
     let map = c.map("seam")?;
-    let publisher = Publisher::start(
-        c.urls_from(0),
-        &map,
-        "seam",
-        &["x"],
-        Duration::from_millis(2),
-    );
+    let publisher = Publisher::start(c.urls_from(0), &map, "seam", &["x"], Duration::from_millis(2));
     publisher.wait_more(20)?;
     let mut last = json!(null);
     let mut seen = Vec::new();
@@ -159,9 +130,7 @@ fn gap(c: &Cluster) -> Result<()> {
     let sent = publish_many(c, 0, &map, "x", 40)?;
     let first = text(&sent[0], "id")?;
     let page = c.wait_until("retention to forget the first event", |c| {
-        let page = c
-            .admin(1)
-            .get(&format!("{}?after={first}&limit=100", map.events()))?;
+        let page = c.admin(1).get(&format!("{}?after={first}&limit=100", map.events()))?;
         let page = page.expect(200)?.json()?;
         Ok((page["gap"] == true).then_some(page))
     })?;
@@ -171,20 +140,11 @@ fn gap(c: &Cluster) -> Result<()> {
     for node in 0..3 {
         let params = json!({"last_event_id": first});
         let (reply, seqs) = join(c, node, &map.token, &map.topic(), params)?;
-        ensure!(
-            reply["gap"] == true && reply["oldest_id"] == oldest,
-            "{reply}"
-        );
+        ensure!(reply["gap"] == true && reply["oldest_id"] == oldest, "{reply}");
         ensure!(seqs.last() == Some(&40) && seqs.len() >= 10, "{seqs:?}");
         ensure!(seqs.windows(2).all(|p| p[1] == p[0] + 1), "{seqs:?}");
     }
-    let (reply, _) = join(
-        c,
-        0,
-        &map.token,
-        &map.topic(),
-        json!({"last_event_id": oldest}),
-    )?;
+    let (reply, _) = join(c, 0, &map.token, &map.topic(), json!({"last_event_id": oldest}))?;
     ensure!(reply["gap"] == false, "{reply}");
     Ok(())
 }

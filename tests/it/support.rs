@@ -61,39 +61,19 @@ pub(crate) fn unharmed(cluster: &Cluster) -> Result<()> {
 }
 
 /// Publishes one event through a node; the envelope from the answer.
-pub(crate) fn publish(
-    cluster: &Cluster,
-    node: usize,
-    map: &Map,
-    kind: &str,
-    payload: Value,
-) -> Result<Value> {
+pub(crate) fn publish(cluster: &Cluster, node: usize, map: &Map, kind: &str, payload: Value) -> Result<Value> {
     let body = json!({"type": kind, "payload": payload});
     cluster.api(node, map).post(&map.events(), &body)?.data(201)
 }
 
 /// Publishes `n` events of one type in one batch; their envelopes.
-pub(crate) fn publish_many(
-    cluster: &Cluster,
-    node: usize,
-    map: &Map,
-    kind: &str,
-    n: usize,
-) -> Result<Vec<Value>> {
-    let events: Vec<Value> = (0..n)
-        .map(|i| json!({"type": kind, "payload": {"i": i}}))
-        .collect();
-    let data = cluster
-        .api(node, map)
-        .post(&map.events(), &json!({"events": events}))?
-        .data(201)?;
+pub(crate) fn publish_many(cluster: &Cluster, node: usize, map: &Map, kind: &str, n: usize) -> Result<Vec<Value>> {
+    let events: Vec<Value> = (0..n).map(|i| json!({"type": kind, "payload": {"i": i}})).collect();
+    let data = cluster.api(node, map).post(&map.events(), &json!({"events": events}))?.data(201)?;
     Ok(data.as_array().cloned().unwrap_or_default())
 }
 
 /// A number from the environment, to make a test larger by hand.
 pub(crate) fn scale(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(default)
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }

@@ -57,7 +57,12 @@ export function subscribe(transport) {
     channel.onError((reason) => live() && say("channel_error", { url, reason: reason ?? null }));
     channel
       .join()
-      .receive("ok", (response) => live() && say("join", { url, status: "ok", response }))
+      .receive("ok", (response) => {
+        if (!live()) return;
+        // From here on nothing may be missed, even if the connection ends before the first event.
+        last ??= response.last_event_id ?? null;
+        say("join", { url, status: "ok", response });
+      })
       .receive("error", (response) => live() && say("join", { url, status: "error", response }))
       .receive("timeout", () => live() && say("join", { url, status: "timeout" }));
     socket.connect();
