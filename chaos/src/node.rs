@@ -122,15 +122,15 @@ impl Node {
         Ok(std::fs::remove_dir_all(&self.data)?)
     }
 
-    /// Flips one bit in the middle of the largest file below the data directory whose path holds
-    /// `part`; tells which file and byte.
+    /// Flips one bit in the middle of the largest file below the data directory whose path there
+    /// begins with `part`; tells which file and byte.
     pub fn flip_bit(&self, part: &str) -> Result<String> {
         ensure!(self.child.is_none(), "{} is running", self.http);
         let mut files = Vec::new();
         files_below(&self.data, &mut files)?;
         let matching = files
             .iter()
-            .filter(|(path, _)| path.strip_prefix(&self.data).is_ok_and(|p| p.to_string_lossy().contains(part)));
+            .filter(|(path, _)| path.strip_prefix(&self.data).is_ok_and(|p| p.to_string_lossy().starts_with(part)));
         let Some((path, _)) = matching.max_by_key(|(_, length)| *length) else {
             bail!("no file like `{part}` in {files:?}");
         };
