@@ -13,5 +13,9 @@
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod delivery;
+pub mod edge;
+
 pub mod hub;
+pub mod metric;
 pub mod server;

@@ -1,70 +1,305 @@
 //! The handle of a running node.
+//!
+//! Owns start and stop, and the runtime that the node runs on; callers may live on any runtime.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::NodeId;
+use crate::boot::{self, Running};
 use crate::config::Config;
 use crate::error::{ProposeError, RequestError, StartError};
 use crate::machine::{Handler, StateMachine};
+use crate::net::{Lane, LinkError};
+use crate::node::Node;
+use crate::proposer::Outcome;
 use crate::status::Status;
 use crate::store::Reader;
-use crate::NodeId;
+use crate::wire::{Answer, Request};
+
+/// Longest that stopping may take.
+const STOP: Duration = Duration::from_secs(5);
 
 /// What became of a proposal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proposed {
     /// Index of its log entry.
     pub index: u64,
-    /// Time of its log entry (ms since 1970).
+    /// Time of its log entry (milliseconds since 1970, never going back).
     pub time_ms: u64,
     /// What the machine replied.
     pub reply: Vec<u8>,
 }
 
-/// A running node; a handle that is cheap to clone.
+/// A running node; a handle that is cheap to clone. The node stops when the last clone is dropped, but only
+/// [`Cluster::shutdown`] waits for that.
 #[derive(Clone)]
 pub struct Cluster {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    running: Running,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // May run inside a runtime, where waiting is forbidden.
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Cluster {
-    /// Starts the node.
+    /// Starts the node: opens its data, joins where it is told to (waiting for an answer as long as it takes), loads the
+    /// machine and begins to serve its peers.
     pub async fn start(
-        _config: Config,
-        _machine: impl StateMachine,
-        _handler: Arc<dyn Handler>,
+        config: Config,
+        machine: impl StateMachine,
+        handler: Arc<dyn Handler>,
     ) -> Result<Self, StartError> {
-        Err(StartError::Raft("not linked".to_owned()))
+        config.validate()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("cluster")
+            .enable_all()
+            .build()?;
+        let (started, result) = oneshot::channel();
+        let machine = Box::new(machine);
+        runtime.spawn(async move {
+            // Whoever starts may have given up.
+            let _ = started.send(boot::start(config, machine, handler).await);
+        });
+        let runtime = Background(Some(runtime));
+        let result = result
+            .await
+            .unwrap_or_else(|_| Err(StartError::Raft("starting panicked".to_owned())));
+        let running = result?;
+        let runtime = runtime.keep();
+        Ok(Self {
+            inner: Arc::new(Inner { running, runtime }),
+        })
     }
-    /// Replicates and applies a command.
-    pub async fn propose(&self, _command: Vec<u8>) -> Result<Proposed, ProposeError> { Err(ProposeError::Stopping) }
-    /// Waits until everything acknowledged before the call is applied here; returns that index.
-    pub async fn barrier(&self) -> Result<u64, ProposeError> { Err(ProposeError::Stopping) }
+
+    fn node(&self) -> &Arc<Node> {
+        &self.inner.running.node
+    }
+
+    /// Replicates and applies a command; answers when it is committed and applied, on a follower when it is applied there
+    /// too. May be cancelled at any time: then the command may or may not be stored.
+    pub async fn propose(&self, command: Vec<u8>) -> Result<Proposed, ProposeError> {
+        let node = self.node();
+        let (size, limit) = (command.len(), node.config.max_command_bytes);
+        if size > limit {
+            return Err(ProposeError::TooLarge { size, limit });
+        }
+        if node.is_stopping() {
+            return Err(ProposeError::Stopping);
+        }
+        let deadline = Instant::now() + node.config.propose_timeout;
+        let submitted = node.proposer.submit(vec![command.into()], false, deadline);
+        let (ticket, outcome) = submitted.ok_or(ProposeError::Overloaded)?;
+        match timeout_at(deadline, outcome).await {
+            Ok(Ok(Outcome::Done {
+                index,
+                time_ms,
+                mut replies,
+            })) => {
+                let reply = replies.pop().ok_or(ProposeError::Unknown)?;
+                Ok(Proposed {
+                    index,
+                    time_ms,
+                    reply,
+                })
+            }
+            Ok(Ok(Outcome::NotStored {
+                overloaded: true, ..
+            })) => Err(ProposeError::Overloaded),
+            Ok(Ok(Outcome::NotStored { .. })) => Err(ProposeError::Unavailable),
+            Ok(Ok(Outcome::Unknown)) => Err(ProposeError::Unknown),
+            // Its time was up, or the node stopped; what still was queued is not proposed any more.
+            Ok(Err(_)) | Err(_) if ticket.is_abandoned() || ticket.abandon() => {
+                Err(match node.is_stopping() {
+                    true => ProposeError::Stopping,
+                    false => ProposeError::Unavailable,
+                })
+            }
+            Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
+        }
+    }
+
+    /// Waits until everything that was acknowledged anywhere before this call is applied here; returns the index.
+    pub async fn barrier(&self) -> Result<u64, ProposeError> {
+        let node = self.node();
+        let deadline = Instant::now() + node.config.propose_timeout;
+        let (waiting, index) = oneshot::channel();
+        self.inner
+            .running
+            .barriers
+            .try_send(waiting)
+            .map_err(|e| match e {
+                mpsc::error::TrySendError::Full(_) => ProposeError::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => ProposeError::Stopping,
+            })?;
+        let index = timeout_at(deadline, index)
+            .await
+            .map_err(|_| ProposeError::Unavailable)?
+            .map_err(|_| ProposeError::Stopping)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if node.wait_applied(index, left).await {
+            Ok(index)
+        } else {
+            Err(ProposeError::Unavailable)
+        }
+    }
+
     /// Waits until `index` is applied here; false after `timeout`.
-    pub async fn wait_applied(&self, _index: u64, _timeout: Duration) -> bool { false }
+    pub async fn wait_applied(&self, index: u64, timeout: Duration) -> bool {
+        self.node().wait_applied(index, timeout).await
+    }
+
     /// Index of the last entry applied here.
-    pub fn applied(&self) -> u64 { 0 }
+    pub fn applied(&self) -> u64 {
+        *self.node().store.applied().borrow()
+    }
+
+    /// Follows [`Cluster::applied`].
+    pub fn watch_applied(&self) -> watch::Receiver<u64> {
+        self.node().store.applied().subscribe()
+    }
+
     /// Reads of the applied state.
-    pub fn reader(&self) -> Reader { unreachable!() }
-    /// What this node knows now.
-    pub fn status(&self) -> Status { Status::default() }
-    /// Changes of role, leader and membership.
-    pub fn watch(&self) -> watch::Receiver<Status> { watch::channel(Status::default()).1 }
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.node().store.clone())
+    }
+
     /// This node's id.
-    pub fn node_id(&self) -> NodeId { 0 }
-    /// Asks the handler of node `to`.
-    pub async fn request(&self, _to: NodeId, _body: Bytes, _timeout: Duration) -> Result<Bytes, RequestError> { Err(RequestError::Stopping) }
-    /// Leader: hands the lead to the most caught-up voter; true when this node leads no more.
-    pub async fn hand_over(&self, _timeout: Duration) -> bool { true }
-    /// Takes a member out of the cluster.
-    pub async fn remove(&self, _id: NodeId) -> Result<(), ProposeError> { Err(ProposeError::Stopping) }
-    /// Stops the node.
-    pub async fn shutdown(&self) {}
+    pub fn node_id(&self) -> NodeId {
+        self.node().id()
+    }
+
+    /// Where peers reach this node (`host:port`).
+    pub fn peer_addr(&self) -> &str {
+        &self.node().member.peer_addr
+    }
+
+    /// What this node knows now; asks nobody.
+    pub fn status(&self) -> Status {
+        self.node().describe(&self.node().metrics())
+    }
+
+    /// Wakes on changes of role, leader, quorum and members.
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.node().status.subscribe()
+    }
+
+    /// Asks the handler of node `to` (this node included). At most once: it is not repeated.
+    pub async fn request(
+        &self,
+        to: NodeId,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, RequestError> {
+        let node = self.node();
+        let (size, limit) = (body.len(), node.config.max_request_bytes);
+        if size > limit {
+            return Err(RequestError::TooLarge { size, limit });
+        }
+        if node.is_stopping() {
+            return Err(RequestError::Stopping);
+        }
+        if to == node.id() {
+            let answer = node.handler.handle(to, body);
+            return tokio::time::timeout(timeout, answer)
+                .await
+                .map_err(|_| RequestError::Timeout(to));
+        }
+        if node.peers.addr(to).is_none() {
+            return Err(RequestError::UnknownNode(to));
+        }
+        let node = node.clone();
+        let asked = self.spawn(async move {
+            let request = Request::AppV1 {
+                body: Vec::from(body).into(),
+            };
+            node.peers.link(to, Lane::Work).ask(&request, timeout).await
+        });
+        match asked.await {
+            Some(Ok(Answer::AppV1 { body })) => Ok(body.into_vec().into()),
+            Some(Ok(_)) => Err(RequestError::Unreachable(to)),
+            Some(Err(LinkError::Timeout)) => Err(RequestError::Timeout(to)),
+            Some(Err(LinkError::Overloaded)) => Err(RequestError::Overloaded(to)),
+            Some(Err(_)) => Err(RequestError::Unreachable(to)),
+            None => Err(RequestError::Stopping),
+        }
+    }
+
+    /// Hands the lead to the most caught-up voter, if this node leads; true when it leads no more.
+    pub async fn hand_over(&self, timeout: Duration) -> bool {
+        let node = self.node().clone();
+        self.spawn(async move { node.hand_over(timeout).await })
+            .await
+            .unwrap_or(true)
+    }
+
+    /// Takes a member out of the cluster for good. Works on the leader only; elsewhere `Unavailable`.
+    pub async fn remove(&self, id: NodeId) -> Result<(), ProposeError> {
+        let node = self.node().clone();
+        self.spawn(async move { node.remove(id).await })
+            .await
+            .unwrap_or(Err(ProposeError::Stopping))
+    }
+
+    /// Makes everything applied so far durable.
+    pub async fn checkpoint(&self) -> Result<(), crate::StoreError> {
+        self.node().worker.checkpoint().await.map(drop)
+    }
+
+    /// Runs on the node's own runtime, whatever runtime the caller lives on.
+    async fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        self.inner.runtime.as_ref()?.spawn(work).await.ok()
+    }
+
+    /// Stops the node: no more proposals, no more peers, everything on disk, the data directory free again.
+    pub async fn shutdown(&self) {
+        let inner = self.inner.clone();
+        if inner.running.node.stopping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.spawn(async move {
+            if timeout(STOP, inner.running.stop()).await.is_err() {
+                tracing::warn!("stopping took too long");
+            }
+            inner.running.unlock();
+        })
+        .await;
+    }
 }
 
-/// Moves damaged files of a stopped node aside; returns what was moved.
-pub fn repair(_data_dir: &Path) -> Result<Vec<PathBuf>, StartError> { Ok(Vec::new()) }
+/// A runtime that may be dropped anywhere.
+struct Background(Option<Runtime>);
+
+impl Background {
+    fn keep(mut self) -> Option<Runtime> {
+        self.0.take()
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

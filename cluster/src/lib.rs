@@ -12,21 +12,41 @@
 //! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies.
 //! - `identity`: who this node is; `damage`: what happens when a disk lied. `clock`: the only wall clock.
 
+mod boot;
+mod clock;
 mod cluster;
 mod config;
+mod damage;
 mod error;
+mod failover;
+mod fatal;
+mod housekeeping;
+mod identity;
+mod join;
+mod log;
 mod machine;
+mod membership;
+mod net;
+mod node;
+mod open;
+mod proposer;
+mod raft;
+mod reads;
+mod snapshot;
 mod status;
 mod store;
+#[cfg(test)]
+mod suite;
 mod types;
 mod wire;
 
-pub use cluster::{Cluster, Proposed, repair};
+pub use cluster::{Cluster, Proposed};
 pub use config::{Config, FatalHook};
+pub use damage::repair;
 pub use error::{ProposeError, RequestError, StartError, StoreError};
 pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
 pub use status::{MemberStatus, Role, Status};
-pub use store::{Reader, Txn, View};
+pub use store::{MAX_KEY, MAX_VALUE, Pair, Reader, Txn, View};
 
 /// Names a member; allocated through the log and never used twice.
 pub type NodeId = u64;

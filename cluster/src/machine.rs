@@ -54,7 +54,11 @@ pub struct ApplyContext {
 impl ApplyContext {
     /// For tests of machines: the context of the first command of entry `index` at `time_ms`.
     pub fn new(index: u64, time_ms: u64) -> Self {
-        Self { index, time_ms, next_place: 0 }
+        Self {
+            index,
+            time_ms,
+            next_place: 0,
+        }
     }
 
     /// Index of the log entry.

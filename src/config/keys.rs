@@ -56,15 +56,10 @@ impl Key {
     pub fn read_text(&self, text: &str) -> Value {
         let text = text.trim();
         match &self.default {
-            Value::Number(_) => text
-                .parse::<u64>()
-                .map_or_else(|_| Value::from(text), Value::from),
-            Value::Array(_) => text
-                .split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty())
-                .map(Value::from)
-                .collect(),
+            Value::Number(_) => text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from),
+            Value::Array(_) => {
+                text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Value::from).collect()
+            }
             _ => Value::from(text),
         }
     }
@@ -82,11 +77,7 @@ pub(super) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> 
 fn collect(prefix: &str, tree: &Value, keys: &mut Vec<Key>) {
     let Value::Object(fields) = tree else { return };
     for (name, value) in fields {
-        let path = if prefix.is_empty() {
-            name.clone()
-        } else {
-            format!("{prefix}.{name}")
-        };
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
         if value.is_object() {
             collect(&path, value, keys);
             continue;
@@ -123,9 +114,7 @@ fn comment_of(section: &str, name: &str) -> String {
 
 /// Whether a line of the default file sets `name`, be it commented out.
 pub(super) fn is_setting(line: &str, name: &str) -> bool {
-    line.trim_start_matches("# ")
-        .strip_prefix(name)
-        .is_some_and(|rest| rest.starts_with(" = "))
+    line.trim_start_matches("# ").strip_prefix(name).is_some_and(|rest| rest.starts_with(" = "))
 }
 
 fn is_any_setting(line: &str) -> bool {

@@ -114,10 +114,7 @@ pub struct Loader {
 impl Default for Loader {
     fn default() -> Self {
         let tree = serde_json::to_value(Config::default()).unwrap_or_default();
-        Self {
-            tree,
-            sources: BTreeMap::new(),
-        }
+        Self { tree, sources: BTreeMap::new() }
     }
 }
 
@@ -127,10 +124,8 @@ impl Loader {
     /// # Errors
     /// When it cannot be read, is not TOML, names an unknown key or gives a value of the wrong type.
     pub fn file(self, path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         self.toml(&text, path)
     }
 
@@ -139,10 +134,7 @@ impl Loader {
     /// # Errors
     /// As [`Loader::file`].
     pub fn toml(mut self, text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let syntax = |message: String| ConfigError::Syntax {
-            path: path.to_owned(),
-            message,
-        };
+        let syntax = |message: String| ConfigError::Syntax { path: path.to_owned(), message };
         let table: toml::Table = toml::from_str(text).map_err(|e| syntax(e.to_string()))?;
         let tree = serde_json::to_value(table).map_err(|e| syntax(e.to_string()))?;
         let mut leaves = Vec::new();
@@ -150,13 +142,8 @@ impl Loader {
         for (name, value) in leaves {
             let origin = Source::File(path.to_owned());
             let Some(key) = Key::by_path(&name) else {
-                let nearest =
-                    nearest(&name, KEYS.iter().map(|key| key.path.as_str())).map(str::to_owned);
-                return Err(ConfigError::Unknown {
-                    name,
-                    origin,
-                    nearest,
-                });
+                let nearest = nearest(&name, KEYS.iter().map(|key| key.path.as_str())).map(str::to_owned);
+                return Err(ConfigError::Unknown { name, origin, nearest });
             };
             self.set(key, value, origin)?;
         }
@@ -167,10 +154,7 @@ impl Loader {
     ///
     /// # Errors
     /// For an unknown `WAYPOST_` variable or a value of the wrong type.
-    pub fn env(
-        mut self,
-        vars: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
+    pub fn env(mut self, vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         // Sorted, so that of two faults always the same one is told.
         for (name, text) in vars.into_iter().collect::<BTreeMap<_, _>>() {
             let ours = name.starts_with("WAYPOST_") && !NOT_KEYS.contains(&name.as_str());
@@ -179,13 +163,8 @@ impl Loader {
             }
             let origin = Source::Env(name.clone());
             let Some(key) = Key::by_env(&name) else {
-                let nearest =
-                    nearest(&name, KEYS.iter().map(|key| key.env.as_str())).map(str::to_owned);
-                return Err(ConfigError::Unknown {
-                    name,
-                    origin,
-                    nearest,
-                });
+                let nearest = nearest(&name, KEYS.iter().map(|key| key.env.as_str())).map(str::to_owned);
+                return Err(ConfigError::Unknown { name, origin, nearest });
             };
             // An empty variable is how compose files and unit files say "not set".
             if !text.trim().is_empty() {
@@ -209,14 +188,11 @@ impl Loader {
     /// # Errors
     /// For the first value that is out of range or contradicts another.
     pub fn finish(self) -> Result<Loaded, ConfigError> {
-        let config: Config = serde_json::from_value(self.tree.clone())
-            .map_err(|e| self.invalid("configuration", e.to_string()))?;
+        let config: Config =
+            serde_json::from_value(self.tree.clone()).map_err(|e| self.invalid("configuration", e.to_string()))?;
         match validate::check(&config, &self.tree) {
             Some(Fault { path, allowed }) => Err(self.invalid(path, allowed)),
-            None => Ok(Loaded {
-                config,
-                sources: self.sources,
-            }),
+            None => Ok(Loaded { config, sources: self.sources }),
         }
     }
 
@@ -233,24 +209,12 @@ impl Loader {
     }
 
     fn invalid(&self, path: &str, allowed: String) -> ConfigError {
-        let value = self
-            .tree
-            .pointer(&pointer(path))
-            .cloned()
-            .unwrap_or_default();
+        let value = self.tree.pointer(&pointer(path)).cloned().unwrap_or_default();
         let secret = Key::by_path(path).is_some_and(|key| key.secret);
         ConfigError::Invalid {
             key: path.to_owned(),
-            value: if secret {
-                "********".to_owned()
-            } else {
-                value.to_string()
-            },
-            allowed: if secret {
-                allowed.replace(value.as_str().unwrap_or("\0"), "********")
-            } else {
-                allowed
-            },
+            value: if secret { "********".to_owned() } else { value.to_string() },
+            allowed: if secret { allowed.replace(value.as_str().unwrap_or("\0"), "********") } else { allowed },
             origin: self.sources.get(path).cloned().unwrap_or(Source::Default),
         }
     }
@@ -263,17 +227,10 @@ pub(super) fn pointer(path: &str) -> String {
 
 /// A section is walked into; anything else, also an unknown or wrongly typed thing, is a leaf.
 fn flatten(prefix: &str, tree: Value, leaves: &mut Vec<(String, Value)>) {
-    let is_section = |path: &str| {
-        KEYS.iter()
-            .any(|key| key.path.starts_with(&format!("{path}.")))
-    };
+    let is_section = |path: &str| KEYS.iter().any(|key| key.path.starts_with(&format!("{path}.")));
     let Value::Object(fields) = tree else { return };
     for (name, value) in fields {
-        let path = if prefix.is_empty() {
-            name
-        } else {
-            format!("{prefix}.{name}")
-        };
+        let path = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         if value.is_object() && (is_section(&path) || Key::by_path(&path).is_none()) {
             let empty = value.as_object().is_some_and(serde_json::Map::is_empty);
             if empty && !is_section(&path) {
@@ -290,9 +247,7 @@ fn flatten(prefix: &str, tree: Value, leaves: &mut Vec<(String, Value)>) {
 /// Kubernetes puts variables like `WAYPOST_PORT=tcp://10.0.0.7:4000` into every container beside a service that is
 /// called waypost: nobody set them, so they are no mistake.
 fn is_service_link(name: &str, value: &str) -> bool {
-    let port_parts = name
-        .split_once("_PORT_")
-        .is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let port_parts = name.split_once("_PORT_").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
     let port = name.ends_with("_PORT") && value.contains("://");
     port || port_parts || name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT")
 }

@@ -5,10 +5,7 @@ use std::path::Path;
 use super::{Config, DEFAULT_TOML, KEYS, Key, Loader, Source, keys::is_setting, validate::RANGES};
 
 fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect()
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
 
 fn toml(text: &str) -> Result<Loader, super::ConfigError> {
@@ -32,22 +29,14 @@ fn default_file_is_the_default() {
 fn default_file_has_and_explains_every_key() {
     for key in KEYS.iter() {
         let name = key.path.rsplit('.').next().unwrap();
-        assert!(
-            DEFAULT_TOML.lines().any(|line| is_setting(line, name)),
-            "{} is missing",
-            key.path
-        );
+        assert!(DEFAULT_TOML.lines().any(|line| is_setting(line, name)), "{} is missing", key.path);
         assert!(!key.help.is_empty(), "{} has no comment", key.path);
     }
 }
 
 #[test]
 fn every_number_has_a_range() {
-    let mut numbers: Vec<&str> = KEYS
-        .iter()
-        .filter(|k| k.default.is_number())
-        .map(|k| k.path.as_str())
-        .collect();
+    let mut numbers: Vec<&str> = KEYS.iter().filter(|k| k.default.is_number()).map(|k| k.path.as_str()).collect();
     let mut ranged: Vec<&str> = RANGES.iter().map(|(path, _, _)| *path).collect();
     ranged.sort_unstable();
     numbers.sort_unstable();
@@ -68,11 +57,7 @@ fn later_layers_win() {
     let file = "http_addr = \"127.0.0.1:1\"\n[limits]\nmaps = 5\nbatch_events = 6\n";
     let loaded = toml(file)
         .unwrap()
-        .env(env(&[
-            ("WAYPOST_LIMITS_MAPS", "7"),
-            ("WAYPOST_JOIN", "a:1, b:2"),
-            ("PATH", "/bin"),
-        ]))
+        .env(env(&[("WAYPOST_LIMITS_MAPS", "7"), ("WAYPOST_JOIN", "a:1, b:2"), ("PATH", "/bin")]))
         .unwrap()
         .flag(Key::by_path("limits.maps").unwrap(), "8")
         .unwrap()
@@ -81,15 +66,9 @@ fn later_layers_win() {
     assert_eq!(loaded.config.limits.maps, 8);
     assert_eq!(loaded.config.limits.batch_events, 6);
     assert_eq!(loaded.config.join, ["a:1", "b:2"]);
-    assert_eq!(
-        loaded.source("limits.maps"),
-        Source::Flag("limits-maps".into())
-    );
+    assert_eq!(loaded.source("limits.maps"), Source::Flag("limits-maps".into()));
     assert_eq!(loaded.source("join"), Source::Env("WAYPOST_JOIN".into()));
-    assert_eq!(
-        loaded.source("limits.batch_events"),
-        Source::File("w.toml".into())
-    );
+    assert_eq!(loaded.source("limits.batch_events"), Source::File("w.toml".into()));
     assert_eq!(loaded.source("workers"), Source::Default);
 }
 
@@ -101,11 +80,7 @@ fn unknown_names_tell_the_nearest() {
     );
     assert!(error("[limit]\nmaps = 1").ends_with("did you mean limits.maps?"));
     assert!(error("[zzz]").contains("unknown setting zzz"));
-    let unknown = Loader::default()
-        .env(env(&[("WAYPOST_HTTP_ADR", "x")]))
-        .err()
-        .unwrap()
-        .to_string();
+    let unknown = Loader::default().env(env(&[("WAYPOST_HTTP_ADR", "x")])).err().unwrap().to_string();
     assert_eq!(
         unknown,
         "unknown setting WAYPOST_HTTP_ADR (environment WAYPOST_HTTP_ADR); did you mean WAYPOST_HTTP_ADDR?"
@@ -127,38 +102,18 @@ fn wrong_values_tell_key_value_bounds_and_origin() {
     assert!(error("[webhooks]\nallow_nets = [\"10.0.0.0/99\"]").contains("webhooks.allow_nets"));
     assert!(error("log = \"a=b=c\"").starts_with("log = "));
     assert!(error("a = ").contains("not valid TOML"));
-    let text = Loader::default()
-        .env(env(&[("WAYPOST_WORKERS", "many")]))
-        .err()
-        .unwrap()
-        .to_string();
-    assert!(
-        text.starts_with("workers = \"many\" (environment WAYPOST_WORKERS): "),
-        "{text}"
-    );
+    let text = Loader::default().env(env(&[("WAYPOST_WORKERS", "many")])).err().unwrap().to_string();
+    assert!(text.starts_with("workers = \"many\" (environment WAYPOST_WORKERS): "), "{text}");
 }
 
 #[test]
 fn secrets_are_never_shown() {
     let refused = error("admin_token = \"short\"");
-    assert!(
-        refused.starts_with("admin_token = ******** ") && !refused.contains("short"),
-        "{refused}"
-    );
-    let loaded = toml("admin_token = \"a-very-secret-token\"")
-        .unwrap()
-        .finish()
-        .unwrap();
-    assert_eq!(
-        loaded.config.admin_token.as_ref().unwrap().expose(),
-        "a-very-secret-token"
-    );
+    assert!(refused.starts_with("admin_token = ******** ") && !refused.contains("short"), "{refused}");
+    let loaded = toml("admin_token = \"a-very-secret-token\"").unwrap().finish().unwrap();
+    assert_eq!(loaded.config.admin_token.as_ref().unwrap().expose(), "a-very-secret-token");
     assert!(!format!("{:?}", loaded.config).contains("secret-token"));
-    assert!(
-        !serde_json::to_string(&loaded.config)
-            .unwrap()
-            .contains("secret-token")
-    );
+    assert!(!serde_json::to_string(&loaded.config).unwrap().contains("secret-token"));
 }
 
 #[test]

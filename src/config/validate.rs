@@ -65,17 +65,11 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
 
 /// The first value that is not allowed.
 pub(super) fn check(config: &Config, tree: &Value) -> Option<Fault> {
-    ranges(tree)
-        .or_else(|| addresses(config))
-        .or_else(|| texts(config))
-        .or_else(|| relations(config))
+    ranges(tree).or_else(|| addresses(config)).or_else(|| texts(config)).or_else(|| relations(config))
 }
 
 fn fault(path: &'static str, allowed: impl Into<String>) -> Option<Fault> {
-    Some(Fault {
-        path,
-        allowed: allowed.into(),
-    })
+    Some(Fault { path, allowed: allowed.into() })
 }
 
 fn ranges(tree: &Value) -> Option<Fault> {
@@ -84,10 +78,7 @@ fn ranges(tree: &Value) -> Option<Fault> {
         if value.is_some_and(|value| (least..=most).contains(&value)) {
             return None;
         }
-        fault(
-            path,
-            format!("must be a whole number from {least} to {most}"),
-        )
+        fault(path, format!("must be a whole number from {least} to {most}"))
     })
 }
 
@@ -95,36 +86,21 @@ fn addresses(config: &Config) -> Option<Fault> {
     const FORM: &str = "must be host:port, as in node1.example:4001 or [::1]:4001";
     let both = config.http_addr == config.peer_addr && config.http_addr.port() != 0;
     if both {
-        return fault(
-            "peer_addr",
-            "must differ from http_addr: clients and nodes have a port each",
-        );
+        return fault("peer_addr", "must differ from http_addr: clients and nodes have a port each");
     }
-    if config
-        .advertise_peer_addr
-        .as_deref()
-        .is_some_and(|addr| !is_host_port(addr))
-    {
+    if config.advertise_peer_addr.as_deref().is_some_and(|addr| !is_host_port(addr)) {
         return fault("advertise_peer_addr", FORM);
     }
-    if config
-        .advertise_http_addr
-        .as_deref()
-        .is_some_and(|addr| !is_host_port(addr))
-    {
+    if config.advertise_http_addr.as_deref().is_some_and(|addr| !is_host_port(addr)) {
         return fault("advertise_http_addr", FORM);
     }
     if config.join.iter().any(|addr| !is_host_port(addr)) {
         return fault("join", format!("each {FORM}"));
     }
     // Other nodes would be told "0.0.0.0" and dial themselves.
-    let unreachable =
-        config.peer_addr.ip().is_unspecified() && config.advertise_peer_addr.is_none();
+    let unreachable = config.peer_addr.ip().is_unspecified() && config.advertise_peer_addr.is_none();
     if unreachable && !config.join.is_empty() {
-        return fault(
-            "advertise_peer_addr",
-            "must be set when peer_addr is a wildcard and join is used",
-        );
+        return fault("advertise_peer_addr", "must be set when peer_addr is a wildcard and join is used");
     }
     None
 }
@@ -132,30 +108,16 @@ fn addresses(config: &Config) -> Option<Fault> {
 fn texts(config: &Config) -> Option<Fault> {
     let token = config.admin_token.as_ref().map(super::Secret::expose);
     if token.is_some_and(|token| token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic())) {
-        return fault(
-            "admin_token",
-            "must be at least 16 visible ASCII characters without spaces",
-        );
+        return fault("admin_token", "must be at least 16 visible ASCII characters without spaces");
     }
     if config.data_dir.as_os_str().is_empty() {
         return fault("data_dir", "must name a directory");
     }
     if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log) {
-        return fault(
-            "log",
-            format!("must be a filter like info or waypost=debug,warn ({error})"),
-        );
+        return fault("log", format!("must be a filter like info or waypost=debug,warn ({error})"));
     }
-    if config
-        .limits
-        .origins
-        .iter()
-        .any(|origin| !is_origin(origin))
-    {
-        return fault(
-            "limits.origins",
-            "each must be scheme://host[:port] without a path, as a browser sends it",
-        );
+    if config.limits.origins.iter().any(|origin| !is_origin(origin)) {
+        return fault("limits.origins", "each must be scheme://host[:port] without a path, as a browser sends it");
     }
     None
 }
@@ -163,19 +125,13 @@ fn texts(config: &Config) -> Option<Fault> {
 fn relations(config: &Config) -> Option<Fault> {
     let (limits, session, raft) = (&config.limits, &config.session, &config.raft);
     if limits.body_bytes < limits.event_bytes + 1024 {
-        return fault(
-            "limits.body_bytes",
-            "must exceed limits.event_bytes by 1024, so that one event fits",
-        );
+        return fault("limits.body_bytes", "must exceed limits.event_bytes by 1024, so that one event fits");
     }
     if session.rings_bytes < session.ring_bytes {
         return fault("session.rings_bytes", "must be at least session.ring_bytes");
     }
     if raft.election_min_ms < raft.heartbeat_ms * 2 {
-        return fault(
-            "raft.election_min_ms",
-            "must be at least twice raft.heartbeat_ms",
-        );
+        return fault("raft.election_min_ms", "must be at least twice raft.heartbeat_ms");
     }
     if raft.election_max_ms <= raft.election_min_ms {
         return fault("raft.election_max_ms", "must exceed raft.election_min_ms");
@@ -195,7 +151,6 @@ fn is_host_port(text: &str) -> bool {
 }
 
 fn is_origin(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, host)| {
-        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', ' ', '?', '#'])
-    })
+    text.split_once("://")
+        .is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty() && !host.contains(['/', ' ', '?', '#']))
 }

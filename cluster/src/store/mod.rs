@@ -1,38 +1,220 @@
-//! store
-use std::ops::Range;
-use crate::StoreError;
-/// One key with its value.
-pub type Pair = (Vec<u8>, Vec<u8>);
-/// The writes of one apply chunk.
-pub struct Txn<'a>(std::marker::PhantomData<&'a ()>);
-impl Txn<'_> {
-    /// Value of `key`.
-    pub fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> { Ok(None) }
-    /// Sets `key`.
-    pub fn put(&mut self, _key: &[u8], _value: &[u8]) -> Result<(), StoreError> { Ok(()) }
-    /// Removes `key`; true if it was there.
-    pub fn delete(&mut self, _key: &[u8]) -> Result<bool, StoreError> { Ok(false) }
-    /// Visits the keys of `range` in order until `visit` returns false.
-    pub fn scan(&self, _range: Range<&[u8]>, _visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> { Ok(()) }
-    /// Last pair of `range`.
-    pub fn last(&self, _range: Range<&[u8]>) -> Result<Option<Pair>, StoreError> { Ok(None) }
+//! The applied state on disk.
+//!
+//! Owns the redb file, its two tables and the checksum of every record; never knows what a value means. Applied chunks
+//! commit without waiting for the disk; a checkpoint makes everything so far durable, and only then may the log let go of it.
+
+mod incoming;
+mod machine;
+mod txn;
+mod view;
+mod worker;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use redb::{Database, Durability, ReadableDatabase, TableDefinition, WriteTransaction};
+use tokio::sync::watch;
+
+use crate::error::StoreError;
+use crate::wire::{self, SystemV1};
+
+pub(crate) use incoming::{Incoming, Received, chunk_crc, export};
+pub(crate) use machine::{Machine, SnapshotData, meta};
+pub use txn::Txn;
+pub use view::{Pair, Reader, View};
+pub(crate) use worker::{CheckpointAfter, Worker};
+
+type Bytes = &'static [u8];
+const DATA: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("data");
+const SYSTEM: TableDefinition<'static, Bytes, Bytes> = TableDefinition::new("system");
+const SYSTEM_KEY: &[u8] = b"v1";
+
+/// Largest key (bytes).
+pub const MAX_KEY: usize = 4 * 1024;
+/// Largest value (bytes).
+pub const MAX_VALUE: usize = 2 * 1024 * 1024;
+
+/// The open store, shared by the thread that applies and all who read.
+pub(crate) struct Store {
+    path: PathBuf,
+    cache_bytes: usize,
+    db: RwLock<Arc<Database>>,
+    state: Mutex<SystemV1>,
+    applied: watch::Sender<u64>,
 }
-/// A consistent read.
-pub struct View(());
-impl View {
-    /// Value of `key`.
-    pub fn get(&self, _key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> { Ok(None) }
-    /// Visits the keys of `range` in order until `visit` returns false.
-    pub fn scan(&self, _range: Range<&[u8]>, _visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> { Ok(()) }
-    /// Last pair of `range`.
-    pub fn last(&self, _range: Range<&[u8]>) -> Result<Option<Pair>, StoreError> { Ok(None) }
-    /// Log index this view stands at.
-    pub fn applied(&self) -> u64 { 0 }
+
+impl Store {
+    /// Opens or creates the file. `verify` reads all of it and compares every page with its checksum.
+    pub(crate) fn open(path: &Path, cache_bytes: usize, verify: bool) -> Result<Self, StoreError> {
+        let db = guarded(|| open_database(path, cache_bytes, verify))?;
+        let state = guarded(|| read_state(&db))?;
+        let applied = state.applied.map_or(0, |id| id.index);
+        Ok(Self {
+            path: path.to_owned(),
+            cache_bytes,
+            db: RwLock::new(Arc::new(db)),
+            state: Mutex::new(state),
+            applied: watch::Sender::new(applied),
+        })
+    }
+
+    fn database(&self) -> Arc<Database> {
+        self.db
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn state_mut(&self) -> MutexGuard<'_, SystemV1> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The crate's own record as of the last committed transaction.
+    pub(crate) fn state(&self) -> SystemV1 {
+        self.state_mut().clone()
+    }
+
+    /// Follows the index of the last applied entry.
+    pub(crate) fn applied(&self) -> &watch::Sender<u64> {
+        &self.applied
+    }
+
+    /// Makes everything applied so far durable.
+    fn checkpoint(&self) -> Result<SystemV1, StoreError> {
+        let db = self.database();
+        guarded(|| {
+            let txn = begin(&db, Durability::Immediate)?;
+            txn.commit().map_err(failed)
+        })?;
+        Ok(self.state())
+    }
+
+    /// Puts a received file in place of the present one and reads from it from now on.
+    fn replace(&self, received: &Path) -> Result<SystemV1, StoreError> {
+        std::fs::rename(received, &self.path)?;
+        sync_dir(self.path.parent())?;
+        let db = guarded(|| open_database(&self.path, self.cache_bytes, false))?;
+        let state = guarded(|| read_state(&db))?;
+        *self.db.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(db);
+        *self.state_mut() = state.clone();
+        Ok(state)
+    }
 }
-/// Makes views.
-#[derive(Clone)]
-pub struct Reader(());
-impl Reader {
-    /// A view of everything applied so far.
-    pub fn view(&self) -> Result<View, StoreError> { Ok(View(())) }
+
+/// Makes the entries of a directory durable.
+pub(crate) fn sync_dir(dir: Option<&Path>) -> std::io::Result<()> {
+    match dir {
+        Some(dir) if !dir.as_os_str().is_empty() => std::fs::File::open(dir)?.sync_all(),
+        _ => std::fs::File::open(".")?.sync_all(),
+    }
 }
+
+fn open_database(path: &Path, cache_bytes: usize, verify: bool) -> Result<Database, StoreError> {
+    let mut db = Database::builder()
+        .set_cache_size(cache_bytes)
+        .create(path)
+        .map_err(failed)?;
+    if verify && !db.check_integrity().map_err(failed)? {
+        return Err(StoreError::corrupt(
+            "a page of the store did not match its checksum",
+        ));
+    }
+    let txn = begin(&db, Durability::Immediate)?;
+    {
+        txn.open_table(DATA).map_err(failed)?;
+        txn.open_table(SYSTEM).map_err(failed)?;
+    }
+    txn.commit().map_err(failed)?;
+    Ok(db)
+}
+
+/// A write transaction; a durable one also saves what makes the next opening quick.
+fn begin(db: &Database, durability: Durability) -> Result<WriteTransaction, StoreError> {
+    let mut txn = db.begin_write().map_err(failed)?;
+    if matches!(durability, Durability::Immediate) {
+        txn.set_quick_repair(true);
+    }
+    txn.set_durability(durability).map_err(failed)?;
+    Ok(txn)
+}
+
+fn read_state(db: &Database) -> Result<SystemV1, StoreError> {
+    let txn = db.begin_read().map_err(failed)?;
+    let table = txn.open_table(SYSTEM).map_err(failed)?;
+    match table.get(SYSTEM_KEY).map_err(failed)? {
+        None => Ok(SystemV1::default()),
+        Some(record) => {
+            let value = unseal(SYSTEM_KEY, record.value())?;
+            wire::decode(value).map_err(StoreError::corrupt)
+        }
+    }
+}
+
+fn write_state(txn: &WriteTransaction, state: &SystemV1) -> Result<(), StoreError> {
+    let value = wire::encode(state).map_err(|e| StoreError::Io(e.to_string()))?;
+    let mut table = txn.open_table(SYSTEM).map_err(failed)?;
+    table
+        .insert(SYSTEM_KEY, seal(SYSTEM_KEY, &value).as_slice())
+        .map_err(failed)?;
+    Ok(())
+}
+
+/// A value with the checksum of itself and its key in front: redb checks pages only when it repairs.
+fn seal(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut record = Vec::with_capacity(4 + value.len());
+    record.extend_from_slice(&checksum(key, value).to_le_bytes());
+    record.extend_from_slice(value);
+    record
+}
+
+/// The value of a record, if it is what was written under `key`.
+fn unseal<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], StoreError> {
+    let damaged = || {
+        StoreError::corrupt(format!(
+            "the value of a key of {} bytes does not match its checksum",
+            key.len()
+        ))
+    };
+    let (crc, value) = record.split_first_chunk::<4>().ok_or_else(damaged)?;
+    if u32::from_le_bytes(*crc) == checksum(key, value) {
+        Ok(value)
+    } else {
+        Err(damaged())
+    }
+}
+
+fn checksum(key: &[u8], value: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&(key.len() as u32).to_le_bytes());
+    hasher.update(key);
+    hasher.update(value);
+    hasher.finalize()
+}
+
+/// redb's errors, told apart: damage or failure.
+fn failed(error: impl Into<redb::Error>) -> StoreError {
+    match error.into() {
+        redb::Error::Corrupted(what) => StoreError::Corrupt(what),
+        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            StoreError::Corrupt(e.to_string())
+        }
+        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            StoreError::Corrupt(e.to_string())
+        }
+        other @ (redb::Error::UpgradeRequired(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TypeDefinitionChanged { .. }
+        | redb::Error::TableDoesNotExist(_)) => StoreError::Corrupt(other.to_string()),
+        other => StoreError::Io(other.to_string()),
+    }
+}
+
+/// redb panics on some damaged pages instead of answering; here that is damage like any other.
+fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(StoreError::corrupt("a page of the store makes no sense")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Starting and stopping a node.
+//!
+//! Owns the order of both; the tasks that run between are the other modules'.
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::NodeId;
+use crate::config::Config;
+use crate::error::StartError;
+use crate::fatal::Fatal;
+use crate::log::Log;
+use crate::machine::{Handler, StateMachine};
+use crate::net::{Listener, Me, Peers};
+use crate::node::{Node, Parts};
+use crate::open::{self, Opened};
+use crate::proposer::Proposer;
+use crate::raft::{Network, Raft, settings};
+use crate::reads;
+use crate::store::{CheckpointAfter, Machine, Worker};
+use crate::types::Member;
+use crate::wire::IdentityV1;
+
+/// A started node with its tasks.
+pub(crate) struct Running {
+    pub(crate) node: Arc<Node>,
+    pub(crate) barriers: mpsc::Sender<reads::Waiting>,
+    tasks: tokio::sync::Mutex<JoinSet<()>>,
+    /// Given back when the node has stopped.
+    lock: Mutex<Option<File>>,
+}
+
+impl Running {
+    /// Ends the tasks, then the engine, then makes store and log durable.
+    pub(crate) async fn stop(&self) {
+        let node = &self.node;
+        self.tasks.lock().await.shutdown().await;
+        node.peers.close();
+        if let Err(error) = node.raft.shutdown().await {
+            tracing::warn!(%error, "the consensus engine did not stop cleanly");
+        }
+        if let Err(error) = node.worker.stop().await {
+            tracing::warn!(%error, "the store did not stop cleanly");
+        }
+        if let Err(error) = node.log.sync().await {
+            tracing::warn!(%error, "the log did not stop cleanly");
+        }
+    }
+
+    /// Gives the data directory back.
+    pub(crate) fn unlock(&self) {
+        self.lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+    }
+}
+
+/// Opens the data, joins where called for, and sets everything going.
+pub(crate) async fn start(
+    config: Config,
+    machine: Box<dyn StateMachine>,
+    handler: Arc<dyn Handler>,
+) -> Result<Running, StartError> {
+    let listener = Listener::bind(
+        config.peer_addr,
+        config.max_connections,
+        config.max_requests_in_flight,
+    )
+    .await
+    .map_err(|source| StartError::Listen {
+        addr: config.peer_addr,
+        source,
+    })?;
+    let peer_addr = match config.advertise_peer.as_str() {
+        "" => listener.addr()?.to_string(),
+        advertised => advertised.to_owned(),
+    };
+    let member = Member {
+        peer_addr,
+        learner_only: config.role_learner,
+        meta: config.meta.clone(),
+    };
+    let Opened {
+        lock,
+        layout,
+        mut identity,
+        log,
+        store,
+        begins,
+    } = open::open(&config, &member).await?;
+    let fatal = Arc::new(Fatal::new(&config));
+    let after = CheckpointAfter {
+        bytes: config.checkpoint_bytes,
+    };
+    let worker = Worker::start(
+        store.clone(),
+        machine,
+        layout.snapshot(),
+        after,
+        fatal.clone(),
+    )
+    .await?;
+    let me = Me {
+        cluster_id: identity.cluster_id,
+        node_id: identity.node_id,
+        addr: member.peer_addr.clone(),
+    };
+    let peers = Peers::new(me, config.max_requests_in_flight);
+    for (id, addr) in &identity.peers {
+        peers.learn(*id, addr);
+    }
+    let raft = raft(
+        &config,
+        &identity,
+        &peers,
+        &log,
+        Machine::new(store.clone(), worker.clone()),
+    )
+    .await?;
+    if begins {
+        begin(&raft, identity.node_id, &member).await?;
+        identity.joined = true;
+        layout.write_identity(&identity)?;
+    }
+    let (proposer, queue) = Proposer::new(&config);
+    let parts = Parts {
+        config,
+        layout,
+        identity,
+        member,
+        peers,
+        raft,
+        log,
+        store,
+        worker,
+        proposer,
+        handler,
+        fatal,
+    };
+    let node = Node::new(parts);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(listener.run(node.clone()));
+    tasks.spawn(Proposer::run(&node, queue));
+    let (barriers, waiting) = mpsc::channel(4096);
+    tasks.spawn(reads::serve(Arc::downgrade(&node), waiting));
+    tasks.spawn(node.clone().keep_house());
+    tasks.spawn(node.clone().follow());
+    tasks.spawn(node.clone().announce());
+    tasks.spawn(node.clone().care_for_members());
+    tasks.spawn(node.clone().watch_leader());
+    let (tasks, lock) = (tokio::sync::Mutex::new(tasks), Mutex::new(Some(lock)));
+    Ok(Running {
+        node,
+        barriers,
+        tasks,
+        lock,
+    })
+}
+
+async fn raft(
+    config: &Config,
+    identity: &IdentityV1,
+    peers: &Arc<Peers>,
+    log: &Log,
+    machine: Machine,
+) -> Result<Raft, StartError> {
+    let cluster = crate::identity::shown(&identity.cluster_id);
+    let settings = settings(config, &cluster).map_err(|e| StartError::Config(e.to_string()))?;
+    let network = Network {
+        peers: peers.clone(),
+        append_timeout: Duration::from_millis(config.election_max_ms * 4)
+            .max(Duration::from_secs(2)),
+        snapshot_timeout: config.snapshot_timeout,
+    };
+    Raft::new(
+        identity.node_id,
+        Arc::new(settings),
+        network,
+        log.clone(),
+        machine,
+    )
+    .await
+    .map_err(|e| StartError::Raft(e.to_string()))
+}
+
+/// Begins a cluster of one.
+async fn begin(raft: &Raft, id: NodeId, member: &Member) -> Result<(), StartError> {
+    let members = std::collections::BTreeMap::from([(id, member.clone())]);
+    raft.initialize(members)
+        .await
+        .map_err(|e| StartError::Raft(e.to_string()))
+}

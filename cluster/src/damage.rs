@@ -1,0 +1,67 @@
+//! What happens when a disk lied.
+//!
+//! Owns telling damage from other failures and moving damaged files aside; never deletes them, and never lets a node go
+//! on under its old id with less than it had.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::StartError;
+use crate::identity::Layout;
+
+/// Damage found while opening.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) reason: String,
+}
+
+impl From<Damage> for StartError {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged {
+            files: damage.files,
+            reason: damage.reason,
+        }
+    }
+}
+
+/// Errors that say "not what was written" rather than "cannot be read now".
+pub(crate) fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, NotFound, Other, UnexpectedEof};
+    matches!(
+        error.kind(),
+        InvalidData | InvalidInput | UnexpectedEof | NotFound | Other
+    )
+}
+
+/// Moves everything that says who this node is and what it had into `damaged-<n>`; the caller holds the lock.
+pub(crate) fn set_aside(layout: &Layout) -> io::Result<Vec<PathBuf>> {
+    let target = (1..)
+        .map(|n| layout.root.join(format!("damaged-{n}")))
+        .find(|dir| !dir.exists())
+        .ok_or_else(|| io::Error::other("no name left for the damaged files"))?;
+    std::fs::create_dir(&target)?;
+    let mut moved = Vec::new();
+    // The identity goes last: what is interrupted here is found damaged again.
+    for path in [
+        layout.store(),
+        layout.snapshot(),
+        layout.log(),
+        layout.identity(),
+    ] {
+        if let (true, Some(name)) = (path.exists(), path.file_name()) {
+            std::fs::rename(&path, target.join(name))?;
+            moved.push(target.join(name));
+        }
+    }
+    crate::store::sync_dir(Some(&layout.root))?;
+    Ok(moved)
+}
+
+/// Moves the files of a stopped node aside (into `damaged-<n>` in its data directory), so that it can join the cluster
+/// again as a new member at its old address. Returns where the files went.
+pub fn repair(data_dir: &Path) -> Result<Vec<PathBuf>, StartError> {
+    let layout = Layout::new(data_dir);
+    let _lock = layout.lock()?;
+    Ok(set_aside(&layout)?)
+}

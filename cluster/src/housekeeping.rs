@@ -1,0 +1,230 @@
+//! The slow work: making the store durable, letting the log go, keeping status and address book up to date.
+//!
+//! Owns the policy of checkpoints and purging; the log is never purged beyond what the store has durably.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::identity::shown;
+use crate::node::{Metrics, Node};
+use crate::status::{MemberStatus, Role, Status};
+
+/// How often the log and the store are looked after.
+const ROUND: Duration = Duration::from_millis(500);
+/// How often the status is renewed when nothing tells of a change.
+const RENEW: Duration = Duration::from_millis(200);
+
+impl Node {
+    /// Makes the store durable and purges the log, by policy.
+    pub(crate) async fn keep_house(self: Arc<Self>) {
+        let mut rounds = interval(ROUND);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = Instant::now();
+        loop {
+            rounds.tick().await;
+            let metrics = self.metrics();
+            if let Err(fatal) = &metrics.running_state
+                && !self.is_stopping()
+            {
+                return self
+                    .fatal
+                    .raise(&format!("the consensus engine stopped: {fatal}"));
+            }
+            let index = |id: &Option<_>| id.as_ref().map_or(0, |id: &crate::types::LogId| id.index);
+            let (applied, durable) = (index(&metrics.last_applied), index(&metrics.snapshot));
+            let due = applied >= durable + self.config.checkpoint_entries
+                || last.elapsed() >= self.config.checkpoint_interval;
+            if applied > durable && due {
+                last = Instant::now();
+                // The engine reports its own end in the metrics.
+                let _ = self.raft.trigger().snapshot().await;
+            }
+            if let Some(upto) = self.purge_to(durable, index(&metrics.purged)) {
+                let _ = self.raft.trigger().purge_log(upto).await;
+            }
+        }
+    }
+
+    /// Where to purge the log to, so that what stays is within the limits of entries and bytes.
+    fn purge_to(&self, durable: u64, purged: u64) -> Option<u64> {
+        let mut upto = durable.saturating_sub(self.config.keep_entries);
+        let bytes = self.log.bytes();
+        if bytes > self.config.keep_bytes && durable > purged {
+            // Entries are taken as equally large; the next round corrects what that gets wrong.
+            let over = (bytes - self.config.keep_bytes) as f64 / bytes as f64;
+            upto = upto.max(purged + ((durable - purged) as f64 * over) as u64);
+        }
+        // In steps: each purge costs a record and a flush.
+        (upto
+            >= purged
+                + self
+                    .config
+                    .keep_entries
+                    .min(self.config.checkpoint_entries)
+                    .max(1)
+                    / 4
+                + 1)
+        .then_some(upto)
+    }
+
+    /// Follows the metrics: renews the status, learns addresses.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        let mut changes = self.raft.metrics();
+        let mut seen = None;
+        loop {
+            let metrics = changes.borrow_watched().clone();
+            if seen.as_ref() != Some(metrics.membership_config.as_ref()) {
+                seen = Some((*metrics.membership_config).clone());
+                self.learn(&metrics);
+            }
+            let status = self.describe(&metrics);
+            self.status.send_if_modified(|known| {
+                let news = essence(known) != essence(&status);
+                *known = status;
+                news
+            });
+            if matches!(timeout(RENEW, changes.changed()).await, Ok(Err(_))) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Takes over the addresses of a new membership and remembers them for the next start.
+    fn learn(&self, metrics: &Metrics) {
+        let members = metrics.membership_config.membership();
+        if members.nodes().next().is_none() {
+            return;
+        }
+        for (id, member) in members.nodes() {
+            self.peers.learn(*id, &member.peer_addr);
+        }
+        if members.get_node(&self.id()).is_some() {
+            self.peers.retain(|id| members.get_node(&id).is_some());
+        }
+        let peers = self.peers.addrs();
+        if let Err(error) = self.update_identity(|identity| identity.peers = peers) {
+            tracing::warn!(%error, "cannot write the identity");
+        }
+    }
+
+    /// What this node knows at this moment.
+    pub(crate) fn describe(&self, metrics: &Metrics) -> Status {
+        let index = |id: &Option<crate::types::LogId>| id.as_ref().map_or(0, |id| id.index);
+        let lately = self.config.election_max_ms * 2;
+        let leads = metrics.state == ServerState::Leader;
+        let quorum_ms = metrics.last_quorum_acked.map(|at| millis(at.into_inner()));
+        let voters = metrics.membership_config.voter_ids().count();
+        let heard = self.leader_heard_ms();
+        let has_quorum = if leads {
+            voters == 1 || quorum_ms.is_some_and(|ms| ms < lately)
+        } else {
+            metrics.current_leader.is_some() && heard.is_some_and(|ms| ms < lately)
+        };
+        Status {
+            cluster_id: shown(&self.peers.me().cluster_id),
+            node_id: self.id(),
+            leader: metrics.current_leader,
+            term: metrics.current_term,
+            role: role(metrics),
+            last_log: metrics.last_log_index.unwrap_or(0),
+            committed: index(&metrics.cluster_committed).max(index(&metrics.local_committed)),
+            applied: *self.store.applied().borrow(),
+            snapshot: index(&metrics.snapshot),
+            purged: index(&metrics.purged),
+            log_bytes: self.log.bytes(),
+            has_quorum,
+            failure: self.fatal.reason(),
+            members: self.describe_members(metrics, lately),
+        }
+    }
+
+    fn describe_members(&self, metrics: &Metrics, lately: u64) -> Vec<MemberStatus> {
+        let membership = metrics.membership_config.membership();
+        let voters: std::collections::BTreeSet<u64> = membership.voter_ids().collect();
+        let own = self.id();
+        let describe = |(id, member): (&u64, &crate::types::Member)| {
+            let matched = metrics
+                .replication
+                .as_ref()
+                .and_then(|r| r.get(id))
+                .and_then(|m| m.as_ref())
+                .map(|m| m.index);
+            let beat = metrics
+                .heartbeat
+                .as_ref()
+                .and_then(|h| h.get(id))
+                .and_then(|at| *at);
+            let heard_ms = match beat {
+                _ if *id == own => Some(0),
+                Some(at) => Some(millis(at.into_inner())),
+                None if metrics.current_leader == Some(*id) => self.leader_heard_ms(),
+                None => None,
+            };
+            MemberStatus {
+                id: *id,
+                voter: voters.contains(id),
+                peer_addr: member.peer_addr.clone(),
+                meta: member.meta.clone(),
+                matched: matched.or((*id == own).then_some(metrics.last_log_index.unwrap_or(0))),
+                heard_ms,
+                reachable: heard_ms.is_some_and(|ms| ms < lately),
+            }
+        };
+        membership.nodes().map(describe).collect()
+    }
+}
+
+fn millis(at: openraft::TokioInstant) -> u64 {
+    use openraft::Instant as _;
+    u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn role(metrics: &Metrics) -> Role {
+    if metrics.running_state.is_err() {
+        return Role::Stopped;
+    }
+    match metrics.state {
+        ServerState::Leader => Role::Leader,
+        ServerState::Follower => Role::Follower,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Learner => Role::Learner,
+        ServerState::Shutdown => Role::Stopped,
+    }
+}
+
+/// What watchers are woken for: roles and members, not indexes that move all the time.
+#[derive(PartialEq)]
+struct Essence<'a> {
+    who: (u64, Option<u64>, u64, Role, bool, bool),
+    members: Vec<(
+        u64,
+        bool,
+        &'a str,
+        &'a std::collections::BTreeMap<String, String>,
+        bool,
+    )>,
+}
+
+fn essence(status: &Status) -> Essence<'_> {
+    let failed = status.failure.is_some();
+    Essence {
+        who: (
+            status.node_id,
+            status.leader,
+            status.term,
+            status.role,
+            status.has_quorum,
+            failed,
+        ),
+        members: status
+            .members
+            .iter()
+            .map(|m| (m.id, m.voter, m.peer_addr.as_str(), &m.meta, m.reachable))
+            .collect(),
+    }
+}

@@ -1,0 +1,87 @@
+//! How an empty data directory becomes a node: alone, or by asking a cluster for an id.
+//!
+//! Owns the first contact; membership itself follows once the node runs (`membership`).
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::error::StartError;
+use crate::identity::{fresh_cluster_id, shown};
+use crate::net::ask_guest;
+use crate::types::Member;
+use crate::wire::{Answer, IdentityV1, JoinReply, Request};
+
+/// Longest that one exchange may take.
+const ASK: Duration = Duration::from_secs(10);
+
+/// A cluster of one.
+pub(crate) fn alone() -> std::io::Result<IdentityV1> {
+    let cluster_id = fresh_cluster_id()?;
+    tracing::info!(cluster = shown(&cluster_id), "a new cluster");
+    Ok(IdentityV1 {
+        cluster_id,
+        node_id: 1,
+        joined: false,
+        peers: Vec::new(),
+    })
+}
+
+/// Asks the members at `addrs` for an id until one answers.
+pub(crate) async fn ask(addrs: &[String], member: &Member) -> Result<IdentityV1, StartError> {
+    let mut pause = Duration::from_millis(100);
+    let request = Request::NewIdV1 {
+        member: member.into(),
+    };
+    loop {
+        for addr in addrs {
+            match ask_following(addr, member, &request).await? {
+                Some(identity) => return Ok(identity),
+                None => tracing::warn!(addr, "no answer to the wish to join; asking again"),
+            }
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+    }
+}
+
+/// Asks at `addr` and, where that isn't the leader, at the leader's address.
+async fn ask_following(
+    addr: &str,
+    member: &Member,
+    request: &Request,
+) -> Result<Option<IdentityV1>, StartError> {
+    let mut addr = addr.to_owned();
+    for _ in 0..3 {
+        let answer = match ask_guest(&addr, [0; 16], &member.peer_addr, request, ASK).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::info!(addr, %error, "not reached");
+                return Ok(None);
+            }
+        };
+        match answer {
+            Answer::JoinV1(JoinReply::Id {
+                cluster_id,
+                id,
+                peers,
+            }) => {
+                tracing::info!(cluster = shown(&cluster_id), id, "got a node id");
+                return Ok(Some(IdentityV1 {
+                    cluster_id,
+                    node_id: id,
+                    joined: false,
+                    peers,
+                }));
+            }
+            Answer::JoinV1(JoinReply::Elsewhere { addr: leader }) if !leader.is_empty() => {
+                addr = leader
+            }
+            Answer::JoinV1(JoinReply::Refused { reason }) => {
+                return Err(StartError::Refused(reason));
+            }
+            _ => return Ok(None),
+        }
+    }
+    Ok(None)
+}

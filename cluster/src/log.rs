@@ -1,0 +1,283 @@
+//! The Raft log on disk: openraft's log storage over raft-log.
+//!
+//! Owns the one ordered, checksummed stream that votes and entries share; an append is answered when it is on disk, and
+//! what waits meanwhile is flushed together. Never knows what an entry means.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::{Stream, stream};
+use openraft::storage::IOFlushed;
+use openraft::{LogState, OptionalSend};
+use raft_log::api::raft_log_writer::RaftLogWriter;
+use raft_log::{Callback, RaftLog};
+use tokio::sync::oneshot;
+
+use crate::config::Config;
+use crate::types::{Entry, LogId, Types, Vote};
+use crate::wire::{StoredLogId, StoredPayload, StoredVote};
+
+/// Entries are read for applying in pieces of at most so many …
+const READ_ENTRIES: usize = 256;
+/// … and so many bytes.
+const READ_BYTES: usize = 4 * 1024 * 1024;
+
+/// The types that raft-log is instantiated with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct LogTypes;
+
+impl raft_log::Types for LogTypes {
+    type LogId = StoredLogId;
+    type LogPayload = StoredPayload;
+    type Vote = StoredVote;
+    type Callback = Flushed;
+    type UserData = String;
+
+    fn log_index(id: &StoredLogId) -> u64 {
+        id.index
+    }
+
+    fn payload_size(payload: &StoredPayload) -> u64 {
+        payload.size() as u64 + 64
+    }
+}
+
+/// Who waits for a flush.
+enum Flushed {
+    Append(IOFlushed<Types>),
+    Signal(oneshot::Sender<io::Result<()>>),
+}
+
+impl Callback for Flushed {
+    fn send(self, result: io::Result<()>) {
+        match self {
+            Self::Append(callback) => callback.io_completed(result),
+            // Nobody waits any more where the receiver is gone.
+            Self::Signal(sender) => drop(sender.send(result)),
+        }
+    }
+}
+
+/// The log; clones share it.
+#[derive(Clone)]
+pub(crate) struct Log {
+    inner: Arc<Mutex<RaftLog<LogTypes>>>,
+    append_bytes: usize,
+}
+
+impl Log {
+    /// Opens or creates the log in `dir`. A torn tail is cut off; anything else that does not add up is an error.
+    pub(crate) fn open(dir: &Path, config: &Config) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let mut settings = raft_log::Config::new(dir.display());
+        settings.wal.chunk_max_size = Some(config.log_chunk_bytes);
+        settings.wal.read_buffer_size = Some(1024 * 1024);
+        settings.wal.flush_batch_wait = Some(config.log_flush_wait);
+        settings.log_cache_capacity = Some(config.log_cache_bytes);
+        let log = RaftLog::open(Arc::new(settings))?;
+        Ok(Self {
+            inner: Arc::new(Mutex::new(log)),
+            append_bytes: config.max_append_bytes,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RaftLog<LogTypes>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing was ever written: neither vote nor entry.
+    pub(crate) fn is_pristine(&self) -> bool {
+        let log = self.lock();
+        let state = log.log_state();
+        state.vote().is_none() && state.last().is_none() && state.purged().is_none()
+    }
+
+    /// Size on disk (bytes).
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lock().on_disk_size()
+    }
+
+    /// Last purged entry.
+    pub(crate) fn purged(&self) -> Option<StoredLogId> {
+        self.lock().log_state().purged().copied()
+    }
+
+    /// Last entry.
+    pub(crate) fn last(&self) -> Option<StoredLogId> {
+        self.lock().log_state().last().copied()
+    }
+
+    /// Waits until everything written so far is on disk.
+    pub(crate) async fn sync(&self) -> io::Result<()> {
+        let flushed = self.flush(&mut self.lock());
+        flushed?
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other("the log's flush thread has stopped")))
+    }
+
+    fn flush(&self, log: &mut RaftLog<LogTypes>) -> io::Result<oneshot::Receiver<io::Result<()>>> {
+        let (sender, receiver) = oneshot::channel();
+        log.flush(true, Some(Flushed::Signal(sender)))?;
+        Ok(receiver)
+    }
+
+    /// Entries from `start` to `end` (exclusive), stopping after `bytes` or `entries`, but never before one.
+    fn read(&self, start: u64, end: u64, bytes: usize, entries: usize) -> io::Result<Vec<Entry>> {
+        let log = self.lock();
+        let (mut found, mut size) = (Vec::new(), 0);
+        for item in log.read(start, end) {
+            let (id, payload) = item?;
+            let next = payload.size() + 64;
+            if !found.is_empty() && (size + next > bytes || found.len() >= entries) {
+                break;
+            }
+            size += next;
+            found.push(Entry {
+                log_id: id.into(),
+                payload: payload.0,
+            });
+        }
+        Ok(found)
+    }
+}
+
+/// `range` as start and exclusive end.
+fn limits(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(i) => *i,
+        Bound::Excluded(i) => i.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(i) => i.saturating_add(1),
+        Bound::Excluded(i) => *i,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end.max(start))
+}
+
+impl openraft::RaftLogReader<Types> for Log {
+    async fn entries_stream<R>(
+        &mut self,
+        range: R,
+    ) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
+    where
+        R: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        // In pieces: replaying a long log must not hold all of it in memory.
+        let (start, end) = limits(&range);
+        let state = (self.clone(), start, end, Vec::new().into_iter());
+        stream::unfold(
+            state,
+            |(log, mut next, end, mut piece): (Self, u64, u64, std::vec::IntoIter<Entry>)| async move {
+                if let Some(entry) = piece.next() {
+                    return Some((Ok(entry), (log, next, end, piece)));
+                }
+                if next >= end {
+                    return None;
+                }
+                match log.read(next, end, READ_BYTES, READ_ENTRIES) {
+                    Err(error) => Some((Err(error), (log, end, end, piece))),
+                    Ok(entries) => {
+                        piece = entries.into_iter();
+                        let entry = piece.next()?;
+                        next = piece.as_slice().last().unwrap_or(&entry).log_id.index + 1;
+                        Some((Ok(entry), (log, next, end, piece)))
+                    }
+                }
+            },
+        )
+    }
+
+    async fn try_get_log_entries<R>(&mut self, range: R) -> Result<Vec<Entry>, io::Error>
+    where
+        R: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let (start, end) = limits(&range);
+        self.read(start, end, usize::MAX, usize::MAX)
+    }
+
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, io::Error> {
+        self.read(start, end, self.append_bytes, usize::MAX)
+    }
+
+    async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
+        Ok(self.lock().log_state().vote().copied().map(Into::into))
+    }
+}
+
+impl openraft::storage::RaftLogStorage<Types> for Log {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> Result<LogState<Types>, io::Error> {
+        let log = self.lock();
+        let state = log.log_state();
+        let last_purged_log_id = state.purged().copied().map(Into::into);
+        Ok(LogState {
+            last_purged_log_id,
+            last_log_id: state.last().copied().map(Into::into).or(last_purged_log_id),
+        })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> Result<(), io::Error> {
+        self.lock().save_vote(vote.into())?;
+        self.sync().await
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
+        // Not flushed to disk on its own: it only spares a restarted node some waiting.
+        if let Some(id) = committed {
+            let mut log = self.lock();
+            log.commit((&id).into())?;
+            log.flush(false, None)?;
+        }
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {
+        Ok(self.lock().log_state().committed().copied().map(Into::into))
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Types>) -> Result<(), io::Error>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut log = self.lock();
+        log.append(
+            entries
+                .into_iter()
+                .map(|e| ((&e.log_id).into(), StoredPayload(e.payload))),
+        )?;
+        log.flush(true, Some(Flushed::Append(callback)))
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
+        let from = last.map_or(0, |id| id.index + 1);
+        {
+            let mut log = self.lock();
+            if log.log_state().last().is_none_or(|id| id.index < from) {
+                return Ok(());
+            }
+            log.truncate(from)?;
+        }
+        self.sync().await
+    }
+
+    async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        let mut log = self.lock();
+        log.purge((&upto).into())?;
+        log.flush(true, None)
+    }
+}

@@ -1,0 +1,326 @@
+//! Becoming and staying a member.
+//!
+//! Owns every membership change, one after another: ids from the log, newcomers as learners, promotion when they have
+//! caught up, replacement of a member at the same address, changed addresses. Never gives an id out twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::ChangeMembers;
+use openraft::error::{ClientWriteError, RaftError};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::NodeId;
+use crate::error::ProposeError;
+use crate::net::{Lane, ask_guest};
+use crate::node::Node;
+use crate::types::Member;
+use crate::wire::{Announce, Answer, EntryData, JoinReply, Request};
+
+/// How often the leader looks after the membership.
+const CARE: Duration = Duration::from_millis(200);
+/// A learner this many entries behind, or fewer, has caught up.
+const CAUGHT_UP: u64 = 256;
+/// Longest that one exchange about membership may take.
+const ASK: Duration = Duration::from_secs(10);
+
+type Change = ChangeMembers<NodeId, Member>;
+
+impl Node {
+    /// Where the caller should ask instead, if this node does not lead.
+    fn elsewhere(&self) -> Option<JoinReply> {
+        let leader = self.leader();
+        if leader == Some(self.id()) {
+            return None;
+        }
+        Some(JoinReply::Elsewhere {
+            addr: leader
+                .and_then(|id| self.peers.addr(id))
+                .unwrap_or_default(),
+        })
+    }
+
+    /// Gives a newcomer an id.
+    pub(crate) async fn new_id(&self, member: Member) -> JoinReply {
+        if let Some(elsewhere) = self.elsewhere() {
+            return elsewhere;
+        }
+        if member.peer_addr == self.member.peer_addr {
+            return JoinReply::Refused {
+                reason: format!("{} is the leader's own address", member.peer_addr),
+            };
+        }
+        let again = || JoinReply::Elsewhere {
+            addr: String::new(),
+        };
+        let Ok(data) = EntryData::AllocateV1.to_data() else {
+            return again();
+        };
+        let Ok(Ok(written)) = timeout(ASK, self.raft.client_write(data)).await else {
+            return again();
+        };
+        let Some(id) = written.data.new_id else {
+            return again();
+        };
+        let mut peers = self.peers.addrs();
+        peers.push((self.id(), self.member.peer_addr.clone()));
+        tracing::info!(id, addr = member.peer_addr, "gave out a node id");
+        JoinReply::Id {
+            cluster_id: self.peers.me().cluster_id,
+            id,
+            peers,
+        }
+    }
+
+    /// Makes the membership agree with what a node says of itself.
+    pub(crate) async fn announced(&self, announce: Announce) -> JoinReply {
+        if let Some(elsewhere) = self.elsewhere() {
+            return elsewhere;
+        }
+        let _one_at_a_time = self.changes.lock().await;
+        let (id, member) = (announce.id, Member::from(announce.member));
+        let metrics = self.metrics();
+        let known = metrics.membership_config.membership();
+        let change = match known.get_node(&id) {
+            Some(present) if *present == member => return JoinReply::Member,
+            Some(_) => ChangeMembers::SetNodes(BTreeMap::from([(id, member)])),
+            None if !announce.join => {
+                return JoinReply::Refused {
+                    reason: format!("node {id} is no member of this cluster any more"),
+                };
+            }
+            None if id > self.store.state().last_node_id => {
+                return JoinReply::Refused {
+                    reason: format!("node id {id} was never given out"),
+                };
+            }
+            None => {
+                let replaced = known
+                    .nodes()
+                    .filter(|(_, m)| m.peer_addr == member.peer_addr)
+                    .map(|(id, _)| *id);
+                let replaced: Vec<NodeId> = replaced.collect();
+                let voters: BTreeSet<NodeId> = known.voter_ids().collect();
+                tracing::info!(id, addr = member.peer_addr, ?replaced, "a node joins");
+                adding(id, member, &replaced, &voters)
+            }
+        };
+        match self.change(change).await {
+            Ok(()) => JoinReply::Member,
+            Err(_) => JoinReply::Elsewhere {
+                addr: String::new(),
+            },
+        }
+    }
+
+    async fn change(&self, change: Change) -> Result<(), ProposeError> {
+        match timeout(ASK, self.raft.change_membership(change, false)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a membership change failed");
+                Err(match error {
+                    RaftError::APIError(
+                        ClientWriteError::ForwardToLeader(_)
+                        | ClientWriteError::ChangeMembershipError(_),
+                    ) => ProposeError::Unavailable,
+                    _ => ProposeError::Unknown,
+                })
+            }
+            Err(_) => Err(ProposeError::Unknown),
+        }
+    }
+
+    /// Takes a member out; on the leader only.
+    pub(crate) async fn remove(&self, id: NodeId) -> Result<(), ProposeError> {
+        let _one_at_a_time = self.changes.lock().await;
+        if self.leader() != Some(self.id()) {
+            return Err(ProposeError::Unavailable);
+        }
+        let metrics = self.metrics();
+        let known = metrics.membership_config.membership();
+        if known.get_node(&id).is_none() {
+            return Ok(());
+        }
+        let voters: BTreeSet<NodeId> = known.voter_ids().collect();
+        self.change(removing(&[id], &voters)).await
+    }
+
+    /// The leader's care for the membership: finishes interrupted changes and promotes learners.
+    pub(crate) async fn care_for_members(self: Arc<Self>) {
+        loop {
+            sleep(CARE).await;
+            if self.leader() != Some(self.id()) {
+                continue;
+            }
+            let _one_at_a_time = self.changes.lock().await;
+            if let Some(change) = self.due_change() {
+                // Failures were logged; the next round sees what is left to do.
+                let _ = self.change(change).await;
+            }
+        }
+    }
+
+    fn due_change(&self) -> Option<Change> {
+        let metrics = self.metrics();
+        let known = metrics.membership_config.membership();
+        if known.get_joint_config().len() > 1 {
+            // The leader before died half-way.
+            return Some(ChangeMembers::AddVoterIds(BTreeSet::new()));
+        }
+        let replication = metrics.replication.as_ref()?;
+        let last = metrics.last_log_index.unwrap_or(0);
+        let ready = known.learner_ids().find(|id| {
+            let wants = known.get_node(id).is_some_and(|m| !m.learner_only);
+            let matched = replication
+                .get(id)
+                .and_then(|m| m.as_ref())
+                .map(|m| m.index);
+            wants && matched.is_some_and(|at| at + CAUGHT_UP >= last)
+        })?;
+        tracing::info!(id = ready, "promoting a learner that has caught up");
+        Some(ChangeMembers::AddVoterIds(BTreeSet::from([ready])))
+    }
+
+    /// Tells the leader what this node is, until the membership says so.
+    pub(crate) async fn announce(self: Arc<Self>) {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            if self.announce_once().await {
+                return;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    async fn announce_once(&self) -> bool {
+        let join = !self
+            .identity
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .joined;
+        let announce = Announce {
+            id: self.id(),
+            member: (&self.member).into(),
+            join,
+        };
+        for reply in self.ask_about(announce).await {
+            match reply {
+                JoinReply::Member => {
+                    if let Err(error) = self.update_identity(|identity| identity.joined = true) {
+                        tracing::error!(%error, "cannot write the identity");
+                        return false;
+                    }
+                    tracing::info!(id = self.id(), "is a member");
+                    return true;
+                }
+                JoinReply::Refused { reason } => {
+                    tracing::error!(reason, "the cluster refuses this node");
+                    return false;
+                }
+                JoinReply::Id { .. } | JoinReply::Elsewhere { .. } => {}
+            }
+        }
+        false
+    }
+
+    /// Asks whoever leads; where that is unknown, everybody.
+    async fn ask_about(&self, announce: Announce) -> Vec<JoinReply> {
+        match self.leader() {
+            Some(id) if id == self.id() => return vec![self.announced(announce).await],
+            Some(id) => {
+                let asked = self
+                    .peers
+                    .link(id, Lane::Work)
+                    .ask(&Request::AnnounceV1(announce), ASK)
+                    .await;
+                return asked.ok().and_then(joined).into_iter().collect();
+            }
+            None => {}
+        }
+        // A member hears from its leader by itself. One that isn't yet, or has moved, must make itself known.
+        let mut replies = Vec::new();
+        let mut addrs: BTreeSet<String> = self
+            .peers
+            .addrs()
+            .into_iter()
+            .map(|(_, addr)| addr)
+            .collect();
+        addrs.extend(self.config.join.iter().cloned());
+        addrs.remove(&self.member.peer_addr);
+        for addr in addrs {
+            replies.extend(self.ask_at(&addr, &announce).await);
+        }
+        replies
+    }
+
+    async fn ask_at(&self, addr: &str, announce: &Announce) -> Option<JoinReply> {
+        let (cluster, own) = (self.peers.me().cluster_id, &self.member.peer_addr);
+        let request = Request::AnnounceV1(announce.clone());
+        let reply = joined(ask_guest(addr, cluster, own, &request, ASK).await.ok()?)?;
+        match reply {
+            JoinReply::Elsewhere { addr } if !addr.is_empty() && addr != *own => {
+                joined(ask_guest(&addr, cluster, own, &request, ASK).await.ok()?)
+            }
+            other => Some(other),
+        }
+    }
+
+    /// Hands the lead to the most caught-up voter; true when this node leads no more.
+    pub(crate) async fn hand_over(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while self.leader() == Some(self.id()) {
+            let metrics = self.metrics();
+            let voters: BTreeSet<NodeId> =
+                metrics.membership_config.membership().voter_ids().collect();
+            let best = metrics
+                .replication
+                .iter()
+                .flatten()
+                .filter(|(id, _)| voters.contains(id) && **id != self.id());
+            let Some((to, _)) = best.max_by_key(|(_, matched)| matched.as_ref().map(|m| m.index))
+            else {
+                return false;
+            };
+            if Instant::now() >= deadline || self.raft.trigger().transfer_leader(*to).await.is_err()
+            {
+                return self.leader() != Some(self.id());
+            }
+            let patience = Duration::from_millis(self.config.election_min_ms);
+            self.leader_change(patience.min(deadline.saturating_duration_since(Instant::now())))
+                .await;
+        }
+        true
+    }
+}
+
+fn joined(answer: Answer) -> Option<JoinReply> {
+    match answer {
+        Answer::JoinV1(reply) => Some(reply),
+        _ => None,
+    }
+}
+
+/// Adds a learner, and in the same change removes those that it replaces.
+fn adding(id: NodeId, member: Member, replaced: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
+    let add = ChangeMembers::AddNodes(BTreeMap::from([(id, member)]));
+    if replaced.is_empty() {
+        add
+    } else {
+        ChangeMembers::Batch(vec![add, removing(replaced, voters)])
+    }
+}
+
+fn removing(ids: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
+    let (voters, learners): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
+        ids.iter().partition(|id| voters.contains(id));
+    let mut changes = Vec::new();
+    if !voters.is_empty() {
+        changes.push(ChangeMembers::RemoveVoters(voters));
+    }
+    if !learners.is_empty() {
+        changes.push(ChangeMembers::RemoveNodes(learners));
+    }
+    ChangeMembers::Batch(changes)
+}

@@ -1,0 +1,352 @@
+//! The calling side of a connection.
+//!
+//! Owns one pipelined connection: requests go out in the order they were started, answers come back by id. Never repeats
+//! a request: whoever asked learns whether it certainly wasn't sent.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::io::{AsyncWriteExt, BufWriter};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{HANDSHAKE, Peers, read_frame};
+use crate::NodeId;
+use crate::wire::frame::{self, Kind};
+use crate::wire::{self, Answer, Hello, Request, Welcome};
+
+/// Longest that establishing a connection may take.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LinkError {
+    /// Nobody listens there. Certainly not sent.
+    #[error("connection refused")]
+    Refused,
+    /// No connection. Certainly not sent.
+    #[error("not connected: {0}")]
+    NotSent(String),
+    /// Too much under way, or too large. Certainly not sent.
+    #[error("too many requests under way")]
+    Overloaded,
+    /// The connection broke after the request was sent.
+    #[error("connection lost")]
+    Lost,
+    /// No answer in time.
+    #[error("no answer in time")]
+    Timeout,
+}
+
+impl LinkError {
+    /// The other side has certainly not seen the request.
+    pub(crate) fn certainly_not_sent(&self) -> bool {
+        matches!(self, Self::Refused | Self::NotSent(_) | Self::Overloaded)
+    }
+}
+
+/// A request that is on its way.
+pub(crate) struct Pending {
+    answer: oneshot::Receiver<Answer>,
+    id: u64,
+    conn: Arc<Conn>,
+}
+
+impl Pending {
+    /// Waits for the answer.
+    pub(crate) async fn answer(mut self, deadline: Instant) -> Result<Answer, LinkError> {
+        match timeout_at(deadline, &mut self.answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(LinkError::Lost),
+            Err(_) => {
+                self.conn.timed_out();
+                Err(LinkError::Timeout)
+            }
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.conn.waiting().remove(&self.id);
+    }
+}
+
+/// An established connection.
+struct Conn {
+    frames: mpsc::Sender<Vec<u8>>,
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
+    next_id: AtomicU64,
+    alive: watch::Sender<bool>,
+    /// An answer came since the last time-out.
+    answered: AtomicBool,
+}
+
+impl Conn {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Answer>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_alive(&self) -> bool {
+        *self.alive.borrow()
+    }
+
+    fn close(&self) {
+        self.alive.send_replace(false);
+        self.waiting().clear();
+    }
+
+    /// Two time-outs without an answer between them: the peer is gone without a word, connect anew.
+    fn timed_out(&self) {
+        if !self.answered.swap(false, Ordering::Relaxed) {
+            self.close();
+        }
+    }
+}
+
+/// The connection to one peer for one purpose.
+pub(crate) struct Link {
+    peers: Weak<Peers>,
+    to: NodeId,
+    in_flight: usize,
+    conn: tokio::sync::Mutex<Option<Arc<Conn>>>,
+}
+
+impl Link {
+    pub(super) fn new(peers: &Arc<Peers>, to: NodeId, in_flight: usize) -> Self {
+        Self {
+            peers: Arc::downgrade(peers),
+            to,
+            in_flight,
+            conn: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Asks and waits for the answer.
+    pub(crate) async fn ask(
+        &self,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Answer, LinkError> {
+        let deadline = Instant::now() + limit;
+        self.start(request, deadline).await?.answer(deadline).await
+    }
+
+    /// Sends a request; those started one after another arrive in that order.
+    pub(crate) async fn start(
+        &self,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Pending, LinkError> {
+        let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
+        let conn = timeout_at(deadline, self.connected())
+            .await
+            .map_err(|_| LinkError::NotSent("no connection in time".to_owned()))??;
+        let id = conn.next_id.fetch_add(1, Ordering::Relaxed);
+        let frame = frame::encode(Kind::Request, id, &body)
+            .map_err(|e| LinkError::NotSent(e.to_string()))?;
+        let (sender, answer) = oneshot::channel();
+        {
+            let mut waiting = conn.waiting();
+            if waiting.len() >= self.in_flight {
+                return Err(LinkError::Overloaded);
+            }
+            waiting.insert(id, sender);
+        }
+        let pending = Pending {
+            answer,
+            id,
+            conn: conn.clone(),
+        };
+        if !conn.is_alive() {
+            return Err(LinkError::NotSent("connection lost".to_owned()));
+        }
+        match timeout_at(deadline, conn.frames.send(frame)).await {
+            Ok(Ok(())) => Ok(pending),
+            Ok(Err(_)) => Err(LinkError::NotSent("connection lost".to_owned())),
+            Err(_) => Err(LinkError::Overloaded),
+        }
+    }
+
+    /// Waits until the connection (established now, if need be) breaks.
+    pub(crate) async fn broken(&self) -> Result<(), LinkError> {
+        let mut alive = self.connected().await?.alive.subscribe();
+        let _ = alive.wait_for(|alive| !alive).await;
+        Ok(())
+    }
+
+    async fn connected(&self) -> Result<Arc<Conn>, LinkError> {
+        let mut slot = self.conn.lock().await;
+        if let Some(conn) = slot.as_ref().filter(|conn| conn.is_alive()) {
+            return Ok(conn.clone());
+        }
+        let conn = self.connect().await?;
+        *slot = Some(conn.clone());
+        Ok(conn)
+    }
+
+    async fn connect(&self) -> Result<Arc<Conn>, LinkError> {
+        let peers = self
+            .peers
+            .upgrade()
+            .ok_or_else(|| LinkError::NotSent("stopping".to_owned()))?;
+        let addr = peers
+            .addr(self.to)
+            .ok_or_else(|| LinkError::NotSent("address unknown".to_owned()))?;
+        let me = peers.me();
+        let hello = Hello {
+            cluster_id: me.cluster_id,
+            from: me.node_id,
+            to: self.to,
+            from_addr: me.addr.clone(),
+        };
+        let (read, write) = open(&addr, &hello).await?;
+        let (frames, queue) = mpsc::channel(self.in_flight);
+        let conn = Arc::new(Conn {
+            frames,
+            waiting: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            alive: watch::Sender::new(true),
+            answered: AtomicBool::new(true),
+        });
+        tokio::spawn(write_frames(write, queue, conn.clone()));
+        tokio::spawn(read_answers(read, conn.clone()));
+        Ok(conn)
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.get_mut().take() {
+            conn.close();
+        }
+    }
+}
+
+/// Connects and shakes hands.
+async fn open(addr: &str, hello: &Hello) -> Result<(OwnedReadHalf, OwnedWriteHalf), LinkError> {
+    let failed = |e: io::Error| LinkError::NotSent(format!("{addr}: {e}"));
+    let socket = match timeout(CONNECT, TcpStream::connect(addr)).await {
+        Err(_) => return Err(LinkError::NotSent(format!("{addr}: no connection in time"))),
+        Ok(Err(e)) if e.kind() == io::ErrorKind::ConnectionRefused => {
+            return Err(LinkError::Refused);
+        }
+        Ok(result) => result.map_err(failed)?,
+    };
+    socket.set_nodelay(true).map_err(failed)?;
+    let (mut read, mut write) = socket.into_split();
+    let shake = async {
+        let body = wire::encode(hello)?;
+        write
+            .write_all(&frame::encode(Kind::Hello, 0, &body)?)
+            .await?;
+        let (head, body) = read_frame(&mut read).await?;
+        if head.kind != Kind::Welcome {
+            return Err(io::Error::other("no welcome"));
+        }
+        match wire::decode(&body)? {
+            Welcome::OkV1 => Ok(()),
+            Welcome::RefusedV1 { reason } => Err(io::Error::other(format!("refused: {reason}"))),
+        }
+    };
+    timeout(HANDSHAKE, shake)
+        .await
+        .map_err(|_| LinkError::NotSent(format!("{addr}: no handshake in time")))?
+        .map_err(failed)?;
+    Ok((read, write))
+}
+
+async fn write_frames(write: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>, conn: Arc<Conn>) {
+    let mut write = BufWriter::with_capacity(64 * 1024, write);
+    let mut alive = conn.alive.subscribe();
+    loop {
+        let frame = tokio::select! {
+            _ = alive.wait_for(|alive| !alive) => break,
+            frame = queue.recv() => frame,
+        };
+        let Some(frame) = frame else { break };
+        let sent = tokio::select! {
+            _ = alive.wait_for(|alive| !alive) => break,
+            sent = send_all(&mut write, frame, &mut queue) => sent,
+        };
+        if sent.is_err() {
+            break;
+        }
+    }
+    conn.close();
+}
+
+/// Writes a frame and all that wait behind it, then flushes.
+async fn send_all(
+    write: &mut BufWriter<OwnedWriteHalf>,
+    frame: Vec<u8>,
+    queue: &mut mpsc::Receiver<Vec<u8>>,
+) -> io::Result<()> {
+    write.write_all(&frame).await?;
+    while let Ok(frame) = queue.try_recv() {
+        write.write_all(&frame).await?;
+    }
+    write.flush().await
+}
+
+async fn read_answers(read: OwnedReadHalf, conn: Arc<Conn>) {
+    let mut read = tokio::io::BufReader::with_capacity(64 * 1024, read);
+    let mut alive = conn.alive.subscribe();
+    loop {
+        let frame = tokio::select! {
+            _ = alive.wait_for(|alive| !alive) => break,
+            frame = read_frame(&mut read) => frame,
+        };
+        let answer = match frame {
+            Ok((head, body)) if head.kind == Kind::Answer => {
+                wire::decode(&body).map(|answer| (head.id, answer))
+            }
+            Ok(_) | Err(_) => break,
+        };
+        let Ok((id, answer)) = answer else { break };
+        conn.answered.store(true, Ordering::Relaxed);
+        let waiting = conn.waiting().remove(&id);
+        if let Some(sender) = waiting {
+            // Whoever asked may have given up.
+            let _ = sender.send(answer);
+        }
+    }
+    conn.close();
+}
+
+/// Asks one thing of whoever listens at `addr`, as a guest who is not a member yet.
+pub(crate) async fn ask_guest(
+    addr: &str,
+    cluster_id: [u8; 16],
+    from_addr: &str,
+    request: &Request,
+    limit: Duration,
+) -> Result<Answer, LinkError> {
+    let hello = Hello {
+        cluster_id,
+        from: 0,
+        to: 0,
+        from_addr: from_addr.to_owned(),
+    };
+    let exchange = async {
+        let (mut read, mut write) = open(addr, &hello).await?;
+        let lost = |_| LinkError::Lost;
+        let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
+        let frame = frame::encode(Kind::Request, 1, &body)
+            .map_err(|e| LinkError::NotSent(e.to_string()))?;
+        write.write_all(&frame).await.map_err(lost)?;
+        let (head, body) = read_frame(&mut read).await.map_err(lost)?;
+        match (head.kind, wire::decode(&body)) {
+            (Kind::Answer, Ok(answer)) => Ok(answer),
+            _ => Err(LinkError::Lost),
+        }
+    };
+    timeout(limit, exchange)
+        .await
+        .unwrap_or(Err(LinkError::Timeout))
+}

@@ -1,0 +1,135 @@
+//! The one peer port and the connections to others.
+//!
+//! Owns frames on sockets, handshakes and the address book; never knows what a request means to Raft.
+
+mod link;
+mod listener;
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+pub(crate) use link::{Link, LinkError, Pending, ask_guest};
+pub(crate) use listener::{Listener, Service};
+
+use crate::NodeId;
+use crate::wire::frame::{self, HEAD, Head};
+
+/// Longest that a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(3);
+
+/// Connections to one peer; each kind has its own, so that none waits behind another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// Votes, heartbeats, read confirmations.
+    Pulse,
+    /// Log entries.
+    Append,
+    /// Forwarded proposals and application requests.
+    Work,
+    /// Snapshots.
+    Bulk,
+}
+
+/// What a node says of itself when it connects.
+#[derive(Debug, Clone)]
+pub(crate) struct Me {
+    pub(crate) cluster_id: [u8; 16],
+    pub(crate) node_id: NodeId,
+    /// Where peers reach this node.
+    pub(crate) addr: String,
+}
+
+/// Everybody's address, and the connections to them.
+pub(crate) struct Peers {
+    me: Me,
+    in_flight: usize,
+    addrs: RwLock<BTreeMap<NodeId, String>>,
+    links: Mutex<HashMap<(NodeId, Lane), Arc<Link>>>,
+}
+
+impl Peers {
+    pub(crate) fn new(me: Me, in_flight: usize) -> Arc<Self> {
+        Arc::new(Self {
+            me,
+            in_flight,
+            addrs: RwLock::default(),
+            links: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn me(&self) -> &Me {
+        &self.me
+    }
+
+    /// Where node `id` listens, as last heard.
+    pub(crate) fn addr(&self, id: NodeId) -> Option<String> {
+        self.addrs
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+    }
+
+    /// All known addresses but this node's own.
+    pub(crate) fn addrs(&self) -> Vec<(NodeId, String)> {
+        let addrs = self.addrs.read().unwrap_or_else(PoisonError::into_inner);
+        addrs
+            .iter()
+            .filter(|(id, _)| **id != self.me.node_id)
+            .map(|(id, a)| (*id, a.clone()))
+            .collect()
+    }
+
+    /// Learns where node `id` listens.
+    pub(crate) fn learn(&self, id: NodeId, addr: &str) {
+        let mut addrs = self.addrs.write().unwrap_or_else(PoisonError::into_inner);
+        if addrs.get(&id).is_none_or(|known| known != addr) {
+            tracing::debug!(id, addr, "learned an address");
+            addrs.insert(id, addr.to_owned());
+        }
+    }
+
+    /// Forgets the nodes that `keep` does not name, with their connections.
+    pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
+        self.addrs
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|id, _| keep(*id));
+        self.links
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|(id, _), _| keep(*id));
+    }
+
+    /// The connection to `id` for `lane`; connects when it is first used, and again when it broke.
+    pub(crate) fn link(self: &Arc<Self>, id: NodeId, lane: Lane) -> Arc<Link> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links
+            .entry((id, lane))
+            .or_insert_with(|| Arc::new(Link::new(self, id, self.in_flight)))
+            .clone()
+    }
+
+    /// Closes all connections.
+    pub(crate) fn close(&self) {
+        self.links
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}
+
+/// Reads one frame; refuses what is too long before taking memory for it.
+async fn read_frame(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<(Head, Vec<u8>)> {
+    let mut bytes = [0; HEAD];
+    socket.read_exact(&mut bytes).await?;
+    let head = frame::head(&bytes)?;
+    let mut body = vec![0; head.length];
+    socket.read_exact(&mut body).await?;
+    frame::check(&bytes, &head, &body)?;
+    Ok((head, body))
+}

@@ -1,0 +1,382 @@
+//! One running node: everything that its tasks share, and how it answers its peers.
+//!
+//! Owns no loop of its own; the tasks are in `proposer`, `membership`, `failover` and `housekeeping`.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use openraft::ReadPolicy;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest,
+};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::NodeId;
+use crate::config::Config;
+use crate::fatal::Fatal;
+use crate::identity::Layout;
+use crate::log::Log;
+use crate::machine::Handler;
+use crate::net::{Peers, Service};
+use crate::proposer::{Outcome, Proposer};
+use crate::raft::Raft;
+use crate::snapshot::Receiving;
+use crate::status::Status;
+use crate::store::{Store, Worker};
+use crate::types::{Entry, Member, Types, Vote};
+use crate::wire::{Answer, Append, Appended, Forwarded, Hello, IdentityV1, Request, StoredPayload};
+
+/// openraft's metrics, cloned: a reference into them must never be held.
+pub(crate) type Metrics = openraft::RaftMetrics<Types>;
+
+/// What the tasks of a node share.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) layout: Layout,
+    pub(crate) identity: Mutex<IdentityV1>,
+    /// This node as it wants to be known.
+    pub(crate) member: Member,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) raft: Raft,
+    pub(crate) log: Log,
+    pub(crate) store: Arc<Store>,
+    pub(crate) worker: Worker,
+    pub(crate) proposer: Proposer,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) fatal: Arc<Fatal>,
+    pub(crate) status: watch::Sender<Status>,
+    /// One membership change at a time.
+    pub(crate) changes: tokio::sync::Mutex<()>,
+    pub(crate) stopping: AtomicBool,
+    started: Instant,
+    /// Milliseconds after `started` at which the leader was last heard, plus one; 0 = never.
+    heard: AtomicU64,
+    /// The leader (with its term) whose process was found gone, and when.
+    gone: Mutex<Option<(NodeId, u64, Instant)>>,
+}
+
+/// What a node is made of, besides what it makes itself.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) layout: Layout,
+    pub(crate) identity: IdentityV1,
+    pub(crate) member: Member,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) raft: Raft,
+    pub(crate) log: Log,
+    pub(crate) store: Arc<Store>,
+    pub(crate) worker: Worker,
+    pub(crate) proposer: Proposer,
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) fatal: Arc<Fatal>,
+}
+
+impl Node {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            config: parts.config,
+            layout: parts.layout,
+            identity: Mutex::new(parts.identity),
+            member: parts.member,
+            peers: parts.peers,
+            raft: parts.raft,
+            log: parts.log,
+            store: parts.store,
+            worker: parts.worker,
+            proposer: parts.proposer,
+            handler: parts.handler,
+            fatal: parts.fatal,
+            status: watch::Sender::default(),
+            changes: tokio::sync::Mutex::default(),
+            stopping: AtomicBool::new(false),
+            started: Instant::now(),
+            heard: AtomicU64::new(0),
+            gone: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.peers.me().node_id
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.raft.metrics().borrow_watched().clone()
+    }
+
+    /// Who leads, as far as this node knows.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        self.raft.server_metrics().borrow_watched().current_leader
+    }
+
+    /// Waits for another leader, but not longer than `limit`.
+    pub(crate) async fn leader_change(&self, limit: Duration) {
+        let mut metrics = self.raft.server_metrics();
+        let before = metrics.borrow_watched().current_leader;
+        let changed = async {
+            while metrics.changed().await.is_ok()
+                && metrics.borrow_watched().current_leader == before
+            {}
+        };
+        // Either will do.
+        let _ = timeout(limit, changed).await;
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Waits until `index` is applied here; false after `limit`.
+    pub(crate) async fn wait_applied(&self, index: u64, limit: Duration) -> bool {
+        let mut applied = self.store.applied().subscribe();
+        timeout(limit, applied.wait_for(|at| *at >= index))
+            .await
+            .is_ok_and(|r| r.is_ok())
+    }
+
+    /// The index that a linearizable read here must have seen; `None` without a majority.
+    pub(crate) async fn read_index(&self) -> Option<u64> {
+        let limit = Duration::from_millis(self.config.election_max_ms * 2);
+        let read = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
+        match timeout(limit, read).await {
+            Ok(Ok(linearizer)) => Some(linearizer.read_log_id().index()),
+            _ => None,
+        }
+    }
+
+    fn heard_leader(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.heard.store(now + 1, Ordering::Relaxed);
+    }
+
+    /// Milliseconds since the leader was heard.
+    pub(crate) fn leader_heard_ms(&self) -> Option<u64> {
+        let at = self.heard.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(
+            u64::try_from(self.started.elapsed().as_millis())
+                .unwrap_or(u64::MAX)
+                .saturating_sub(at),
+        )
+    }
+
+    /// Notes that the process of the leader of `term` is gone.
+    pub(crate) fn leader_gone(&self, leader: NodeId, term: u64) {
+        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((leader, term, Instant::now()));
+    }
+
+    /// This node has itself found the present leader's process gone a moment ago.
+    fn saw_leader_gone(&self) -> bool {
+        let Some((leader, term, at)) = *self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+        else {
+            return false;
+        };
+        let metrics = self.raft.server_metrics();
+        let now = metrics.borrow_watched();
+        let same = now.current_leader == Some(leader) && now.vote.leader_id.term == term;
+        same && at.elapsed() < Duration::from_millis(self.config.election_max_ms * 2)
+    }
+
+    /// Changes the identity on disk, if `change` changes it.
+    pub(crate) fn update_identity(
+        &self,
+        change: impl FnOnce(&mut IdentityV1),
+    ) -> std::io::Result<()> {
+        let mut identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = identity.clone();
+        change(&mut next);
+        if *identity != next {
+            self.layout.write_identity(&next)?;
+            *identity = next;
+        }
+        Ok(())
+    }
+
+    async fn vote(&self, request: VoteRequest<Types>, pre: bool) -> Answer {
+        let voted = if pre {
+            self.raft.pre_vote(request).await
+        } else {
+            self.raft.vote(request).await
+        };
+        match voted {
+            Ok(v) => Answer::VoteV1 {
+                vote: (&v.vote).into(),
+                granted: v.vote_granted,
+                last: v.last_log_id.as_ref().map(Into::into),
+            },
+            Err(error) => failed(error),
+        }
+    }
+
+    async fn append(&self, append: Append) -> Answer {
+        let leader = append.vote.term;
+        let request = match append_request(append) {
+            Ok(request) => request,
+            Err(error) => return failed(error),
+        };
+        let answer = match self.raft.append_entries(request).await {
+            Ok(AppendEntriesResponse::Success) => Appended::Success,
+            Ok(AppendEntriesResponse::PartialSuccess(id)) => {
+                Appended::Partial(id.as_ref().map(Into::into))
+            }
+            Ok(AppendEntriesResponse::Conflict) => Appended::Conflict,
+            Ok(AppendEntriesResponse::HigherVote(vote)) => {
+                tracing::debug!(leader, higher = %vote, "an append of a former leader");
+                return Answer::AppendV1(Appended::Higher((&vote).into()));
+            }
+            Err(error) => return failed(error),
+        };
+        self.heard_leader();
+        Answer::AppendV1(answer)
+    }
+
+    async fn forwarded(&self, commands: Vec<serde_bytes::ByteBuf>) -> Forwarded {
+        let deadline = Instant::now() + self.config.propose_timeout;
+        let commands = commands.into_iter().map(|c| c.into_vec().into()).collect();
+        let Some((_, outcome)) = self.proposer.submit(commands, true, deadline) else {
+            return Forwarded::NotStored {
+                leader: 0,
+                overloaded: true,
+            };
+        };
+        match timeout_at(deadline, outcome).await {
+            Ok(Ok(Outcome::Done {
+                index,
+                time_ms,
+                replies,
+            })) => Forwarded::Done {
+                index,
+                time_ms,
+                replies: replies.into_iter().map(Into::into).collect(),
+            },
+            Ok(Ok(Outcome::NotStored { leader, overloaded })) => Forwarded::NotStored {
+                leader: leader.unwrap_or(0),
+                overloaded,
+            },
+            _ => Forwarded::Unknown,
+        }
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Answer {
+    Answer::FailedV1 {
+        reason: error.to_string(),
+    }
+}
+
+fn append_request(append: Append) -> Result<AppendEntriesRequest<Types>, crate::wire::WireError> {
+    let mut entries = Vec::with_capacity(append.entries.len());
+    for entry in append.entries {
+        let payload = StoredPayload::from_parts(entry.kind, entry.content.into_vec().into())?.0;
+        entries.push(Entry {
+            log_id: entry.id.into(),
+            payload,
+        });
+    }
+    Ok(AppendEntriesRequest {
+        vote: append.vote.into(),
+        prev_log_id: append.prev.map(Into::into),
+        entries,
+        leader_commit: append.commit.map(Into::into),
+    })
+}
+
+/// What a connection remembers.
+#[derive(Default)]
+pub(crate) struct Session {
+    receiving: Receiving,
+}
+
+impl Service for Node {
+    type Session = Session;
+
+    fn admit(&self, hello: &Hello) -> Result<Session, String> {
+        let me = self.peers.me();
+        let guest = hello.to == 0;
+        if hello.cluster_id != me.cluster_id && !(guest && hello.cluster_id == [0; 16]) {
+            return Err("this node belongs to another cluster".to_owned());
+        }
+        if !guest && hello.to != me.node_id {
+            return Err(format!(
+                "this is node {}, not node {}",
+                me.node_id, hello.to
+            ));
+        }
+        if !guest && hello.from != 0 && hello.from != me.node_id {
+            self.peers.learn(hello.from, &hello.from_addr);
+        }
+        Ok(Session::default())
+    }
+
+    fn answer(self: &Arc<Self>, from: NodeId, request: Request) -> BoxFuture<'static, Answer> {
+        let node = self.clone();
+        match request {
+            Request::AppendV1(append) => Box::pin(async move { node.append(append).await }),
+            Request::VoteV1 {
+                vote,
+                last,
+                transfer,
+                pre,
+            } => {
+                let mut request = VoteRequest::new(vote.into(), last.map(Into::into));
+                // The lease protects a living leader. This node has found that leader's process gone.
+                let gone = self.saw_leader_gone();
+                request.leadership_transfer = transfer || gone;
+                Box::pin(async move { node.vote(request, pre && !gone).await })
+            }
+            Request::TransferV1 { from, to, last } => Box::pin(async move {
+                let request =
+                    TransferLeaderRequest::new(Vote::from(from), to, last.map(Into::into));
+                let accepted = node.raft.handle_transfer_leader(request).await;
+                Answer::TransferV1 {
+                    accepted: matches!(accepted, Ok(Ok(()))),
+                }
+            }),
+            Request::ForwardV1 { commands } => {
+                Box::pin(async move { Answer::ForwardV1(node.forwarded(commands).await) })
+            }
+            Request::ReadIndexV1 => Box::pin(async move {
+                Answer::ReadIndexV1 {
+                    index: node.read_index().await,
+                }
+            }),
+            Request::AppV1 { body } => Box::pin(async move {
+                let answer = node.handler.handle(from, body.into_vec().into()).await;
+                Answer::AppV1 {
+                    body: Vec::from(answer).into(),
+                }
+            }),
+            Request::NewIdV1 { member } => {
+                Box::pin(async move { Answer::JoinV1(node.new_id(member.into()).await) })
+            }
+            Request::AnnounceV1(announce) => {
+                Box::pin(async move { Answer::JoinV1(node.announced(announce).await) })
+            }
+            Request::SnapshotBeginV1 { .. }
+            | Request::SnapshotChunkV1 { .. }
+            | Request::SnapshotEndV1 { .. } => Box::pin(std::future::ready(failed(
+                "a part of a snapshot out of its session",
+            ))),
+        }
+    }
+
+    async fn in_session(
+        self: &Arc<Self>,
+        session: &mut Session,
+        request: Request,
+    ) -> Result<Answer, Request> {
+        match request {
+            Request::SnapshotBeginV1 { .. }
+            | Request::SnapshotChunkV1 { .. }
+            | Request::SnapshotEndV1 { .. } => {
+                let dir: PathBuf = self.layout.snapshot();
+                Ok(session.receiving.take(&self.raft, &dir, request).await)
+            }
+            other => Err(other),
+        }
+    }
+}

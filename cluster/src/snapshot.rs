@@ -1,0 +1,196 @@
+//! Sending the applied state to a peer that is too far behind, and taking it in.
+//!
+//! Owns the order begin, chunks, end on a bulk connection; holds a chunk or two in memory at a time, never the state.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use openraft::Snapshot;
+use openraft::error::{NetworkError, StreamingError, Unreachable};
+use openraft::storage::RaftStateMachine;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use crate::error::StoreError;
+use crate::net::{Link, LinkError};
+use crate::raft::Raft;
+use crate::store::{self, Incoming, Machine, SnapshotData};
+use crate::types::{LeaderId, Member, Types, Vote};
+use crate::wire::{Answer, PairV1, Request, StoredVote};
+
+type Data = <Machine as RaftStateMachine<Types>>::SnapshotData;
+
+/// Sends a snapshot; answers the highest vote that the receiver knows.
+pub(crate) async fn send(
+    link: &Link,
+    vote: Vote,
+    snapshot: Snapshot<LeaderId, u64, Member, Data>,
+    limit: Duration,
+) -> Result<Vote, StreamingError<Types>> {
+    let SnapshotData::Live(view) = snapshot.snapshot else {
+        return Err(StreamingError::Network(NetworkError::from_string(
+            "a received snapshot is not sent on",
+        )));
+    };
+    let state = view.state().clone();
+    let (sender, mut chunks) = mpsc::channel::<Vec<PairV1>>(2);
+    let export = spawn_blocking(move || {
+        store::export(&view, &mut |chunk| sender.blocking_send(chunk).is_ok())
+    });
+    let begin = Request::SnapshotBeginV1 {
+        vote: (&vote).into(),
+        state,
+    };
+    if let Some(higher) = step(link, &begin, vote, limit).await? {
+        return Ok(higher);
+    }
+    let (mut place, mut pairs) = (0, 0);
+    while let Some(chunk) = chunks.recv().await {
+        pairs += chunk.len() as u64;
+        let request = Request::SnapshotChunkV1 {
+            place,
+            crc: store::chunk_crc(&chunk),
+            pairs: chunk,
+        };
+        if let Some(higher) = step(link, &request, vote, limit).await? {
+            return Ok(higher);
+        }
+        place += 1;
+    }
+    // A view that turned out to be damaged must not look like a complete one.
+    export
+        .await
+        .map_err(|e| StreamingError::Network(NetworkError::from_string(e)))?
+        .map_err(|e| StreamingError::Network(NetworkError::new(&e)))?;
+    let end = Request::SnapshotEndV1 {
+        chunks: place,
+        pairs,
+    };
+    Ok(step(link, &end, vote, limit).await?.unwrap_or(vote))
+}
+
+/// One request of a snapshot; `Some` when the receiver has finished with it.
+async fn step(
+    link: &Link,
+    request: &Request,
+    vote: Vote,
+    limit: Duration,
+) -> Result<Option<Vote>, StreamingError<Types>> {
+    match link.ask(request, limit).await {
+        Ok(Answer::SnapshotV1 { vote: theirs, done }) => {
+            let theirs = Vote::from(theirs);
+            Ok((done || theirs > vote).then_some(theirs))
+        }
+        Ok(Answer::FailedV1 { reason }) => {
+            Err(StreamingError::Network(NetworkError::from_string(reason)))
+        }
+        Ok(_) => Err(StreamingError::Network(NetworkError::from_string(
+            "an answer that does not fit",
+        ))),
+        Err(e @ (LinkError::Refused | LinkError::NotSent(_))) => {
+            Err(StreamingError::Unreachable(Unreachable::new(&e)))
+        }
+        Err(e) => Err(StreamingError::Network(NetworkError::new(&e))),
+    }
+}
+
+/// What a connection has received so far.
+#[derive(Default)]
+pub(crate) struct Receiving {
+    begun: Option<(StoredVote, Box<Incoming>)>,
+}
+
+impl Receiving {
+    /// Takes a request that belongs to a snapshot.
+    pub(crate) async fn take(&mut self, raft: &Raft, dir: &Path, request: Request) -> Answer {
+        let taken = match request {
+            Request::SnapshotBeginV1 { vote, state } => {
+                self.begin(dir.to_owned(), vote, state).await
+            }
+            Request::SnapshotChunkV1 { place, crc, pairs } => self.chunk(place, crc, pairs).await,
+            Request::SnapshotEndV1 { chunks, pairs } => return self.end(raft, chunks, pairs).await,
+            _ => Err(StoreError::Io("not a part of a snapshot".to_owned())),
+        };
+        match taken {
+            Ok(vote) => Answer::SnapshotV1 { vote, done: false },
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn fail(&mut self, error: &StoreError) -> Answer {
+        tracing::warn!(%error, "a snapshot was not taken");
+        self.begun = None;
+        Answer::FailedV1 {
+            reason: error.to_string(),
+        }
+    }
+
+    async fn begin(
+        &mut self,
+        dir: PathBuf,
+        vote: StoredVote,
+        state: crate::wire::SystemV1,
+    ) -> Result<StoredVote, StoreError> {
+        self.begun = None;
+        let incoming = blocking(move || Incoming::begin(&dir, state)).await?;
+        self.begun = Some((vote, Box::new(incoming)));
+        Ok(vote)
+    }
+
+    async fn chunk(
+        &mut self,
+        place: u64,
+        crc: u32,
+        pairs: Vec<PairV1>,
+    ) -> Result<StoredVote, StoreError> {
+        let (vote, mut incoming) = self.begun.take().ok_or_else(out_of_turn)?;
+        incoming = blocking(move || incoming.chunk(place, crc, &pairs).map(|()| incoming)).await?;
+        self.begun = Some((vote, incoming));
+        Ok(vote)
+    }
+
+    async fn end(&mut self, raft: &Raft, chunks: u64, pairs: u64) -> Answer {
+        let Some((vote, incoming)) = self.begun.take() else {
+            return self.fail(&out_of_turn());
+        };
+        let received = match blocking(move || incoming.finish(chunks, pairs)).await {
+            Ok(received) => received,
+            Err(error) => return self.fail(&error),
+        };
+        let meta = match store::meta(&received.state) {
+            Ok(meta) => meta,
+            Err(error) => return self.fail(&error),
+        };
+        let snapshot = Snapshot {
+            meta,
+            snapshot: SnapshotData::Received(received),
+        };
+        match raft.install_full_snapshot(vote.into(), snapshot).await {
+            Ok(response) => Answer::SnapshotV1 {
+                vote: (&response.vote).into(),
+                done: true,
+            },
+            Err(fatal) => self.fail(&StoreError::Io(fatal.to_string())),
+        }
+    }
+}
+
+fn out_of_turn() -> StoreError {
+    StoreError::Io("a part of a snapshot that was not begun".to_owned())
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    spawn_blocking(work)
+        .await
+        .map_err(|e| StoreError::Io(e.to_string()))?
+}
+
+/// Removes what an interrupted transfer left behind.
+pub(crate) fn clear(dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::create_dir_all(dir),
+    }
+}

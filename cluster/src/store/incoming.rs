@@ -1,0 +1,171 @@
+//! A snapshot on its way in: chunks become a new store file beside the present one.
+//!
+//! Owns that file until it is complete and durable; never touches the present store. Memory holds one chunk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use redb::{Database, Durability};
+
+use super::{DATA, SYSTEM, View, begin, failed, guarded, sync_dir, unseal, write_state};
+use crate::error::StoreError;
+use crate::wire::{PairV1, SystemV1};
+
+/// Pairs are gathered into chunks of about this many bytes.
+pub(crate) const CHUNK_BYTES: usize = 512 * 1024;
+/// Most pairs of a chunk.
+pub(crate) const CHUNK_PAIRS: usize = 8 * 1024;
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// A complete, durable store file that waits to be put in place; removed when dropped before that.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) path: PathBuf,
+    pub(crate) state: SystemV1,
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        // Gone already where it was put in place.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A store file that is being filled.
+pub(crate) struct Incoming {
+    db: Database,
+    received: Received,
+    last_key: Vec<u8>,
+    chunks: u64,
+    pairs: u64,
+}
+
+impl Incoming {
+    /// Begins a file in `dir` for the snapshot of `state`.
+    pub(crate) fn begin(dir: &Path, state: SystemV1) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(dir)?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = dir.join(format!("incoming-{number}.redb"));
+        let _ = std::fs::remove_file(&path);
+        let received = Received { path, state };
+        let db = Database::builder()
+            .set_cache_size(8 * 1024 * 1024)
+            .create(&received.path)
+            .map_err(failed)?;
+        Ok(Self {
+            db,
+            received,
+            last_key: Vec::new(),
+            chunks: 0,
+            pairs: 0,
+        })
+    }
+
+    /// Adds the next chunk; refuses damage, gaps and disorder.
+    pub(crate) fn chunk(
+        &mut self,
+        place: u64,
+        crc: u32,
+        pairs: &[PairV1],
+    ) -> Result<(), StoreError> {
+        if place != self.chunks || crc != chunk_crc(pairs) {
+            return Err(StoreError::corrupt(format!(
+                "chunk {place} of a snapshot is damaged or out of place"
+            )));
+        }
+        guarded(|| {
+            let txn = begin(&self.db, Durability::None)?;
+            {
+                let mut table = txn.open_table(DATA).map_err(failed)?;
+                for PairV1 { key, record } in pairs {
+                    if self.pairs > 0 && key.as_slice() <= self.last_key.as_slice() {
+                        return Err(StoreError::corrupt("a snapshot's keys are out of order"));
+                    }
+                    unseal(key, record)?;
+                    table
+                        .insert(key.as_slice(), record.as_slice())
+                        .map_err(failed)?;
+                    self.last_key.clear();
+                    self.last_key.extend_from_slice(key);
+                    self.pairs += 1;
+                }
+            }
+            txn.commit().map_err(failed)
+        })?;
+        self.chunks += 1;
+        Ok(())
+    }
+
+    /// Completes the file and makes it durable.
+    pub(crate) fn finish(self, chunks: u64, pairs: u64) -> Result<Received, StoreError> {
+        if (chunks, pairs) != (self.chunks, self.pairs) {
+            return Err(StoreError::corrupt("a snapshot is not complete"));
+        }
+        guarded(|| {
+            let txn = begin(&self.db, Durability::Immediate)?;
+            txn.open_table(DATA).map_err(failed)?;
+            txn.open_table(SYSTEM).map_err(failed)?;
+            write_state(&txn, &self.received.state)?;
+            txn.commit().map_err(failed)
+        })?;
+        drop(self.db);
+        std::fs::File::open(&self.received.path)?.sync_all()?;
+        sync_dir(self.received.path.parent())?;
+        Ok(self.received)
+    }
+
+    /// Copies a view of another store (for one that is installed without a network between).
+    pub(crate) fn copy(dir: &Path, view: &View) -> Result<Received, StoreError> {
+        let mut incoming = Self::begin(dir, view.state().clone())?;
+        let (mut chunks, mut pairs, mut result) = (0, 0, Ok(()));
+        export(view, &mut |chunk| {
+            pairs += chunk.len() as u64;
+            result = incoming.chunk(chunks, chunk_crc(&chunk), &chunk);
+            chunks += 1;
+            result.is_ok()
+        })?;
+        result?;
+        incoming.finish(chunks, pairs)
+    }
+}
+
+/// Cuts a view into chunks until `take` returns false.
+pub(crate) fn export(
+    view: &View,
+    take: &mut dyn FnMut(Vec<PairV1>) -> bool,
+) -> Result<(), StoreError> {
+    let (mut chunk, mut bytes, mut wanted) = (Vec::new(), 0, true);
+    view.records(&mut |key, record| {
+        bytes += key.len() + record.len();
+        chunk.push(PairV1 {
+            key: key.to_vec().into(),
+            record: record.to_vec().into(),
+        });
+        if bytes >= CHUNK_BYTES || chunk.len() >= CHUNK_PAIRS {
+            bytes = 0;
+            wanted = take(std::mem::take(&mut chunk));
+        }
+        wanted
+    })?;
+    if wanted && !chunk.is_empty() {
+        take(chunk);
+    }
+    Ok(())
+}
+
+/// Checksum of a chunk's content and cuts.
+pub(crate) fn chunk_crc(pairs: &[PairV1]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for PairV1 { key, record } in pairs {
+        hasher.update(&(key.len() as u32).to_le_bytes());
+        hasher.update(key);
+        hasher.update(&(record.len() as u32).to_le_bytes());
+        hasher.update(record);
+    }
+    hasher.finalize()
+}
+
+/// What a view shares with those who send it.
+pub(crate) type SharedView = Arc<View>;

@@ -1,0 +1,267 @@
+//! The one thread that applies.
+//!
+//! Owns the machine and every write to the store; blocks as it likes. A panic or an error here ends the process: a state
+//! in doubt must not be served.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use openraft::EntryPayload;
+use openraft::storage::ApplyResponder;
+use redb::Durability;
+use tokio::sync::oneshot;
+
+use super::{
+    DATA, Incoming, Received, SnapshotData, Store, Txn, View, begin, failed, guarded, write_state,
+};
+use crate::error::StoreError;
+use crate::fatal::Fatal;
+use crate::machine::{ApplyContext, Load, StateMachine};
+use crate::types::{Applied, Data, Entry, Types};
+use crate::wire::{EntryData, MembershipV1, SystemV1};
+
+type Done<T> = oneshot::Sender<Result<T, StoreError>>;
+/// An entry to apply and who waits for its answer.
+pub(super) type Item = (Entry, Option<ApplyResponder<Types>>);
+
+/// What the thread is asked to do.
+pub(super) enum Job {
+    Apply { items: Vec<Item>, done: Done<()> },
+    Checkpoint { done: Done<SystemV1> },
+    Install { data: SnapshotData, done: Done<()> },
+    Stop { done: Done<()> },
+}
+
+/// Hands jobs to the thread.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    jobs: Sender<Job>,
+}
+
+/// When the thread makes the store durable on its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CheckpointAfter {
+    pub(crate) bytes: u64,
+}
+
+impl Worker {
+    /// Loads the machine and starts the thread.
+    pub(crate) async fn start(
+        store: Arc<Store>,
+        machine: Box<dyn StateMachine>,
+        incoming_dir: PathBuf,
+        after: CheckpointAfter,
+        fatal: Arc<Fatal>,
+    ) -> Result<Self, StoreError> {
+        let (jobs, queue) = channel();
+        let (loaded, ready) = oneshot::channel();
+        let thread = Thread {
+            store,
+            machine,
+            incoming_dir,
+            after,
+            bytes: 0,
+        };
+        std::thread::Builder::new()
+            .name("cluster-apply".to_owned())
+            .spawn(move || {
+                let run = catch_unwind(AssertUnwindSafe(|| thread.run(&queue, loaded)));
+                match run {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => fatal.raise(&format!("applying failed: {error}")),
+                    Err(panic) => fatal.raise(&format!("applying panicked: {}", said(&*panic))),
+                }
+            })?;
+        ready.await.unwrap_or_else(|_| Err(stopped()))?;
+        Ok(Self { jobs })
+    }
+
+    pub(super) async fn ask<T>(&self, job: impl FnOnce(Done<T>) -> Job) -> Result<T, StoreError> {
+        let (done, answer) = oneshot::channel();
+        self.jobs.send(job(done)).map_err(|_| stopped())?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Makes everything durable and ends the thread.
+    pub(crate) async fn stop(&self) -> Result<(), StoreError> {
+        self.ask(|done| Job::Stop { done }).await
+    }
+
+    /// Makes everything applied so far durable.
+    pub(crate) async fn checkpoint(&self) -> Result<SystemV1, StoreError> {
+        self.ask(|done| Job::Checkpoint { done }).await
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Io("the applying thread has stopped".to_owned())
+}
+
+fn said(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without words")
+}
+
+struct Thread {
+    store: Arc<Store>,
+    machine: Box<dyn StateMachine>,
+    incoming_dir: PathBuf,
+    after: CheckpointAfter,
+    /// Applied since the last checkpoint.
+    bytes: u64,
+}
+
+impl Thread {
+    fn run(mut self, queue: &Receiver<Job>, loaded: Done<()>) -> Result<(), StoreError> {
+        let load = View::of(&self.store).and_then(|view| self.machine.load(&view, Load::Start));
+        let failed = load.is_err();
+        let _ = loaded.send(load);
+        if failed {
+            return Ok(());
+        }
+        self.machine.committed(*self.store.applied().borrow());
+        while let Ok(job) = queue.recv() {
+            match job {
+                Job::Apply { items, done } => answer(done, self.apply(items))?,
+                Job::Checkpoint { done } => answer(done, self.checkpoint())?,
+                Job::Install { data, done } => answer(done, self.install(data))?,
+                Job::Stop { done } => {
+                    let result = self.checkpoint().map(drop);
+                    drop(self);
+                    let _ = done.send(result);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<SystemV1, StoreError> {
+        self.bytes = 0;
+        self.store.checkpoint()
+    }
+
+    /// Applies a chunk of entries in one transaction, then answers those who wait.
+    fn apply(&mut self, items: Vec<Item>) -> Result<(), StoreError> {
+        let mut state = self.store.state();
+        let size: usize = items.iter().map(|(entry, _)| weight(entry)).sum();
+        self.bytes += size as u64;
+        let durable = self.bytes >= self.after.bytes;
+        let db = self.store.database();
+        let txn = guarded(|| {
+            begin(
+                &db,
+                if durable {
+                    Durability::Immediate
+                } else {
+                    Durability::None
+                },
+            )
+        })?;
+        let mut answers = Vec::with_capacity(items.len());
+        {
+            let mut data = Txn::new(txn.open_table(DATA).map_err(failed)?);
+            for (entry, responder) in items {
+                let applied = apply_entry(&mut *self.machine, &mut state, entry, &mut data)?;
+                answers.extend(responder.map(|responder| (responder, applied)));
+            }
+        }
+        guarded(|| {
+            write_state(&txn, &state)?;
+            txn.commit().map_err(failed)
+        })?;
+        if durable {
+            self.bytes = 0;
+        }
+        self.publish(state);
+        for (responder, applied) in answers {
+            responder.send(applied);
+        }
+        Ok(())
+    }
+
+    fn install(&mut self, data: SnapshotData) -> Result<(), StoreError> {
+        let received: Received = match data {
+            SnapshotData::Received(received) => received,
+            SnapshotData::Live(view) => Incoming::copy(&self.incoming_dir, &view)?,
+        };
+        let state = self.store.replace(&received.path)?;
+        self.bytes = 0;
+        self.machine.load(&View::of(&self.store)?, Load::Snapshot)?;
+        tracing::info!(
+            applied = state.applied.map_or(0, |id| id.index),
+            "installed a snapshot"
+        );
+        self.publish(state);
+        Ok(())
+    }
+
+    fn publish(&mut self, state: SystemV1) {
+        let applied = state.applied.map_or(0, |id| id.index);
+        *self.store.state_mut() = state;
+        self.machine.committed(applied);
+        self.store.applied().send_replace(applied);
+    }
+}
+
+fn answer<T>(done: Done<T>, result: Result<T, StoreError>) -> Result<(), StoreError> {
+    let failure = result.as_ref().err().map(|e| match e {
+        StoreError::Corrupt(what) => StoreError::Corrupt(what.clone()),
+        other => StoreError::Io(other.to_string()),
+    });
+    let _ = done.send(result);
+    failure.map_or(Ok(()), Err)
+}
+
+fn weight(entry: &Entry) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(Data(bytes)) => bytes.len(),
+        _ => 64,
+    }
+}
+
+fn apply_entry(
+    machine: &mut dyn StateMachine,
+    state: &mut SystemV1,
+    entry: Entry,
+    txn: &mut Txn<'_>,
+) -> Result<Applied, StoreError> {
+    state.applied = Some((&entry.log_id).into());
+    let mut applied = Applied::default();
+    match &entry.payload {
+        EntryPayload::Blank => {}
+        EntryPayload::Membership(membership) => {
+            let voters = membership.nodes().map(|(id, _)| *id).max().unwrap_or(0);
+            state.last_node_id = state.last_node_id.max(voters);
+            state.membership = MembershipV1 {
+                log_id: Some((&entry.log_id).into()),
+                ..MembershipV1::from(membership)
+            };
+        }
+        EntryPayload::Normal(Data(bytes)) => {
+            match EntryData::decode(bytes).map_err(StoreError::corrupt)? {
+                EntryData::AllocateV1 => {
+                    state.last_node_id += 1;
+                    applied.new_id = Some(state.last_node_id);
+                }
+                EntryData::CommandsV1 { time_ms, commands } => {
+                    state.time_ms = state.time_ms.max(time_ms);
+                    let mut context = ApplyContext::new(entry.log_id.index, state.time_ms);
+                    applied.replies.reserve(commands.len());
+                    for command in commands {
+                        applied
+                            .replies
+                            .push(machine.apply(&mut context, command, txn)?);
+                    }
+                }
+            }
+        }
+    }
+    applied.time_ms = state.time_ms;
+    Ok(applied)
+}

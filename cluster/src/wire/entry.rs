@@ -1,0 +1,220 @@
+//! Layouts of the Raft log: ids, votes, payloads, and what an entry's data says.
+
+use std::io::{self, Read, Write};
+
+use bytes::Bytes;
+use raft_log::codeq::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use super::system::MembershipV1;
+use super::{MAX_ENCODED, WireError, decode, decode_borrowed, encode};
+use crate::types::{Data, LeaderId, LogId, Payload, Vote};
+
+/// Position of a log entry.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub(crate) struct StoredLogId {
+    pub(crate) term: u64,
+    pub(crate) node: u64,
+    pub(crate) index: u64,
+}
+
+impl From<&LogId> for StoredLogId {
+    fn from(id: &LogId) -> Self {
+        Self {
+            term: id.leader_id.term,
+            node: id.leader_id.node_id,
+            index: id.index,
+        }
+    }
+}
+
+impl From<StoredLogId> for LogId {
+    fn from(id: StoredLogId) -> Self {
+        LogId::new(
+            LeaderId {
+                term: id.term,
+                node_id: id.node,
+            },
+            id.index,
+        )
+    }
+}
+
+/// A vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub(crate) struct StoredVote {
+    pub(crate) term: u64,
+    pub(crate) node: u64,
+    pub(crate) committed: bool,
+}
+
+impl From<&Vote> for StoredVote {
+    fn from(vote: &Vote) -> Self {
+        Self {
+            term: vote.leader_id.term,
+            node: vote.leader_id.node_id,
+            committed: vote.committed,
+        }
+    }
+}
+
+impl From<StoredVote> for Vote {
+    fn from(vote: StoredVote) -> Self {
+        if vote.committed {
+            Vote::new_committed(vote.term, vote.node)
+        } else {
+            Vote::new(vote.term, vote.node)
+        }
+    }
+}
+
+/// What an entry's data says. Borrowed: applying copies no command.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum EntryData<'a> {
+    /// Commands of the application with the leader's wall clock.
+    CommandsV1 {
+        time_ms: u64,
+        #[serde(borrow)]
+        commands: Vec<&'a serde_bytes::Bytes>,
+    },
+    /// Gives out a node id that was never used.
+    AllocateV1,
+}
+
+impl<'a> EntryData<'a> {
+    /// Encodes commands for the log.
+    pub(crate) fn commands(time_ms: u64, commands: &'a [Bytes]) -> Result<Data, WireError> {
+        let commands = commands
+            .iter()
+            .map(|c| serde_bytes::Bytes::new(c))
+            .collect();
+        EntryData::CommandsV1 { time_ms, commands }.to_data()
+    }
+
+    /// Encodes for the log.
+    pub(crate) fn to_data(&self) -> Result<Data, WireError> {
+        encode(self).map(|bytes| Data(bytes.into()))
+    }
+
+    /// Decodes an entry's data.
+    pub(crate) fn decode(data: &'a [u8]) -> Result<Self, WireError> {
+        decode_borrowed(data)
+    }
+}
+
+/// Payload of an entry as the log keeps it: kind (1 byte), length (4 bytes, little-endian), content.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StoredPayload(pub(crate) Payload);
+
+const BLANK: u8 = 0;
+const NORMAL: u8 = 1;
+const MEMBERSHIP_V1: u8 = 2;
+
+impl StoredPayload {
+    /// Bytes that it takes in memory, roughly.
+    pub(crate) fn size(&self) -> usize {
+        match &self.0 {
+            Payload::Blank => 0,
+            Payload::Normal(data) => data.0.len(),
+            Payload::Membership(_) => 1024,
+        }
+    }
+
+    /// Kind and content.
+    pub(crate) fn parts(&self) -> Result<(u8, Bytes), WireError> {
+        Ok(match &self.0 {
+            Payload::Blank => (BLANK, Bytes::new()),
+            Payload::Normal(data) => (NORMAL, data.0.clone()),
+            Payload::Membership(m) => (MEMBERSHIP_V1, encode(&MembershipV1::from(m))?.into()),
+        })
+    }
+
+    /// Back from kind and content.
+    pub(crate) fn from_parts(kind: u8, content: Bytes) -> Result<Self, WireError> {
+        match kind {
+            BLANK if content.is_empty() => Ok(Self(Payload::Blank)),
+            NORMAL => Ok(Self(Payload::Normal(Data(content)))),
+            MEMBERSHIP_V1 => Ok(Self(Payload::Membership(
+                decode::<MembershipV1>(&content)?.into_membership()?,
+            ))),
+            other => Err(WireError::Malformed(format!("payload of kind {other}"))),
+        }
+    }
+}
+
+impl Encode for StoredPayload {
+    fn encode<W: Write>(&self, mut w: W) -> io::Result<usize> {
+        let (kind, content) = self.parts()?;
+        let length = u32::try_from(content.len()).map_err(io::Error::other)?;
+        w.write_all(&[kind])?;
+        w.write_all(&length.to_le_bytes())?;
+        w.write_all(&content)?;
+        Ok(5 + content.len())
+    }
+}
+
+impl Decode for StoredPayload {
+    fn decode<R: Read>(mut r: R) -> io::Result<Self> {
+        let mut head = [0; 5];
+        r.read_exact(&mut head)?;
+        let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        if length > MAX_ENCODED {
+            return Err(WireError::Malformed(format!("payload of {length} bytes")).into());
+        }
+        let mut content = vec![0; length];
+        r.read_exact(&mut content)?;
+        Ok(Self::from_parts(head[0], content.into())?)
+    }
+}
+
+impl Encode for StoredLogId {
+    fn encode<W: Write>(&self, mut w: W) -> io::Result<usize> {
+        for number in [self.term, self.node, self.index] {
+            w.write_all(&number.to_le_bytes())?;
+        }
+        Ok(24)
+    }
+}
+
+impl Decode for StoredLogId {
+    fn decode<R: Read>(mut r: R) -> io::Result<Self> {
+        Ok(Self {
+            term: number(&mut r)?,
+            node: number(&mut r)?,
+            index: number(&mut r)?,
+        })
+    }
+}
+
+impl Encode for StoredVote {
+    fn encode<W: Write>(&self, mut w: W) -> io::Result<usize> {
+        w.write_all(&self.term.to_le_bytes())?;
+        w.write_all(&self.node.to_le_bytes())?;
+        w.write_all(&[u8::from(self.committed)])?;
+        Ok(17)
+    }
+}
+
+impl Decode for StoredVote {
+    fn decode<R: Read>(mut r: R) -> io::Result<Self> {
+        let (term, node) = (number(&mut r)?, number(&mut r)?);
+        let mut committed = [0];
+        r.read_exact(&mut committed)?;
+        match committed[0] {
+            0 | 1 => Ok(Self {
+                term,
+                node,
+                committed: committed[0] == 1,
+            }),
+            other => Err(WireError::Malformed(format!("vote flag {other}")).into()),
+        }
+    }
+}
+
+fn number(r: &mut impl Read) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    r.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}

@@ -1,0 +1,101 @@
+//! Frames of the peer port: a fixed head, then an encoded body.
+//!
+//! Head (24 bytes, little-endian): magic `WPST`, version 1, kind, two zero bytes, request id (8), body length (4),
+//! CRC-32 of the first 20 bytes of the head and the body (4).
+
+use super::{MAX_ENCODED, WireError};
+
+const MAGIC: [u8; 4] = *b"WPST";
+const VERSION: u8 = 1;
+/// Size of the head in bytes.
+pub(crate) const HEAD: usize = 24;
+
+/// What a frame carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Hello,
+    Welcome,
+    Request,
+    Answer,
+}
+
+impl Kind {
+    fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Hello, Self::Welcome, Self::Request, Self::Answer]
+            .into_iter()
+            .find(|k| *k as u8 == byte)
+    }
+}
+
+/// The head of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) kind: Kind,
+    pub(crate) id: u64,
+    pub(crate) length: usize,
+    crc: u32,
+}
+
+/// A whole frame.
+pub(crate) fn encode(kind: Kind, id: u64, body: &[u8]) -> Result<Vec<u8>, WireError> {
+    if body.len() > MAX_ENCODED {
+        return Err(WireError::Unencodable(format!(
+            "body of {} bytes",
+            body.len()
+        )));
+    }
+    let mut frame = Vec::with_capacity(HEAD + body.len());
+    frame.extend_from_slice(&MAGIC);
+    frame.extend_from_slice(&[VERSION, kind as u8, 0, 0]);
+    frame.extend_from_slice(&id.to_le_bytes());
+    frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
+    let crc = checksum(&frame, body);
+    frame.extend_from_slice(&crc.to_le_bytes());
+    frame.extend_from_slice(body);
+    Ok(frame)
+}
+
+/// Reads a head; refuses before anything is allocated for the body.
+pub(crate) fn head(bytes: &[u8; HEAD]) -> Result<Head, WireError> {
+    let wrong = |what: &str| Err(WireError::Malformed(what.to_owned()));
+    if bytes[..4] != MAGIC {
+        return wrong("no frame of this protocol");
+    }
+    if bytes[4] != VERSION || bytes[6..8] != [0, 0] {
+        return wrong("frame of an unknown version");
+    }
+    let Some(kind) = Kind::from_byte(bytes[5]) else {
+        return wrong("frame of an unknown kind");
+    };
+    let mut id = [0; 8];
+    id.copy_from_slice(&bytes[8..16]);
+    let length = u32::from_le_bytes([bytes[16], bytes[17], bytes[18], bytes[19]]) as usize;
+    if length > MAX_ENCODED {
+        return wrong("frame is too long");
+    }
+    let crc = u32::from_le_bytes([bytes[20], bytes[21], bytes[22], bytes[23]]);
+    Ok(Head {
+        kind,
+        id: u64::from_le_bytes(id),
+        length,
+        crc,
+    })
+}
+
+/// Refuses a body whose checksum does not match its head.
+pub(crate) fn check(bytes: &[u8; HEAD], head: &Head, body: &[u8]) -> Result<(), WireError> {
+    if checksum(&bytes[..HEAD - 4], body) == head.crc {
+        Ok(())
+    } else {
+        Err(WireError::Malformed(
+            "checksum of a frame does not match".to_owned(),
+        ))
+    }
+}
+
+fn checksum(head: &[u8], body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(head);
+    hasher.update(body);
+    hasher.finalize()
+}

@@ -1,0 +1,81 @@
+//! The one place that knows the bytes: of log entries, of the store's own record, of peer frames.
+//!
+//! Every layout is an explicit versioned type in bincode 2 (variable-length integers). Decoding is bounded, and bytes
+//! that are left over are an error. Golden tests hold each layout; a change of one is a new version beside the old.
+
+mod entry;
+pub(crate) mod frame;
+mod peer;
+mod system;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+pub(crate) use entry::{EntryData, StoredLogId, StoredPayload, StoredVote};
+pub(crate) use peer::{
+    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, PairV1, Request, Welcome,
+    WireEntry,
+};
+pub(crate) use system::{IdentityV1, MembershipV1, SystemV1};
+
+/// Largest command, entry, request body or append that the layouts carry (bytes).
+pub(crate) const MAX_COMMAND: usize = 2 * 1024 * 1024;
+/// Largest encoded value; twice the largest content, so that envelopes always fit.
+pub(crate) const MAX_ENCODED: usize = 2 * MAX_COMMAND + 64 * 1024;
+
+/// Bytes that are not what they should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WireError {
+    #[error("cannot be decoded: {0}")]
+    Malformed(String),
+    #[error("{0} bytes are left over")]
+    Trailing(usize),
+    #[error("cannot be encoded: {0}")]
+    Unencodable(String),
+}
+
+impl From<WireError> for std::io::Error {
+    fn from(error: WireError) -> Self {
+        Self::new(std::io::ErrorKind::InvalidData, error)
+    }
+}
+
+// The limit counts what decoding would allocate: a hostile length fails before memory is taken.
+type Layout = bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<MAX_ENCODED>,
+>;
+
+const fn layout() -> Layout {
+    bincode::config::standard().with_limit::<MAX_ENCODED>()
+}
+
+/// Encodes a layout.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
+    bincode::serde::encode_to_vec(value, layout())
+        .map_err(|e| WireError::Unencodable(e.to_string()))
+}
+
+/// Decodes a layout that must fill `bytes`.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
+    let (value, used) = bincode::serde::decode_from_slice(bytes, layout())
+        .map_err(|e| WireError::Malformed(e.to_string()))?;
+    whole(value, used, bytes)
+}
+
+/// Decodes a layout that borrows from `bytes` and must fill it.
+pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, WireError> {
+    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, layout())
+        .map_err(|e| WireError::Malformed(e.to_string()))?;
+    whole(value, used, bytes)
+}
+
+fn whole<T>(value: T, used: usize, bytes: &[u8]) -> Result<T, WireError> {
+    match bytes.len() - used {
+        0 => Ok(value),
+        rest => Err(WireError::Trailing(rest)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Layouts of what the crate itself keeps: membership, the store's own record, the identity file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::WireError;
+use super::entry::StoredLogId;
+use crate::types::{Member, Membership, StoredMembership};
+
+/// What the members know about one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct MemberV1 {
+    pub(crate) peer_addr: String,
+    pub(crate) learner_only: bool,
+    pub(crate) meta: Vec<(String, String)>,
+}
+
+impl From<&Member> for MemberV1 {
+    fn from(m: &Member) -> Self {
+        Self {
+            peer_addr: m.peer_addr.clone(),
+            learner_only: m.learner_only,
+            meta: m.meta.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        }
+    }
+}
+
+impl From<MemberV1> for Member {
+    fn from(m: MemberV1) -> Self {
+        Self {
+            peer_addr: m.peer_addr,
+            learner_only: m.learner_only,
+            meta: m.meta.into_iter().collect(),
+        }
+    }
+}
+
+/// The members: one or (while it changes) two sets of voters, and everybody's particulars.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct MembershipV1 {
+    pub(crate) log_id: Option<StoredLogId>,
+    pub(crate) voters: Vec<Vec<u64>>,
+    pub(crate) nodes: Vec<(u64, MemberV1)>,
+}
+
+impl From<&Membership> for MembershipV1 {
+    fn from(m: &Membership) -> Self {
+        Self {
+            log_id: None,
+            voters: m
+                .get_joint_config()
+                .iter()
+                .map(|set| set.iter().copied().collect())
+                .collect(),
+            nodes: m.nodes().map(|(id, node)| (*id, node.into())).collect(),
+        }
+    }
+}
+
+impl From<&StoredMembership> for MembershipV1 {
+    fn from(m: &StoredMembership) -> Self {
+        Self {
+            log_id: m.log_id().as_ref().map(Into::into),
+            ..Self::from(m.membership())
+        }
+    }
+}
+
+impl MembershipV1 {
+    /// Back to openraft's type.
+    pub(crate) fn into_membership(self) -> Result<Membership, WireError> {
+        if self.voters.is_empty() && self.nodes.is_empty() {
+            return Ok(Membership::default());
+        }
+        let voters = self
+            .voters
+            .into_iter()
+            .map(|set| set.into_iter().collect::<BTreeSet<_>>())
+            .collect();
+        let nodes: BTreeMap<u64, Member> = self
+            .nodes
+            .into_iter()
+            .map(|(id, m)| (id, m.into()))
+            .collect();
+        Membership::new(voters, nodes).map_err(|e| WireError::Malformed(e.to_string()))
+    }
+
+    /// Back to openraft's type with its place in the log.
+    pub(crate) fn into_stored(self) -> Result<StoredMembership, WireError> {
+        let log_id = self.log_id.map(Into::into);
+        Ok(StoredMembership::new(log_id, self.into_membership()?))
+    }
+}
+
+/// The store's own record; changes in the same transaction as the state.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct SystemV1 {
+    /// Last applied entry.
+    pub(crate) applied: Option<StoredLogId>,
+    /// Membership in force at `applied`.
+    pub(crate) membership: MembershipV1,
+    /// Highest time of an applied entry (ms since 1970).
+    pub(crate) time_ms: u64,
+    /// Highest node id given out.
+    pub(crate) last_node_id: u64,
+}
+
+/// Who this node is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct IdentityV1 {
+    pub(crate) cluster_id: [u8; 16],
+    pub(crate) node_id: u64,
+    /// The node is (or was) a member: its log must not be empty.
+    pub(crate) joined: bool,
+    /// Addresses of the other members when last heard of.
+    pub(crate) peers: Vec<(u64, String)>,
+}

@@ -1,0 +1,267 @@
+//! A toy machine and nodes that tests can stop, break and start again.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub
+)]
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use waypost_cluster::{
+    ApplyContext, Cluster, Config, Handler, Load, ProposeError, Proposed, StartError, StateMachine,
+    StoreError, Txn, View,
+};
+
+/// Appends each command to a list: key = number of the command, value = the command with its index and time.
+#[derive(Default)]
+pub struct List {
+    pub length: u64,
+    pub loads: Arc<Mutex<Vec<(Load, u64)>>>,
+}
+
+const LENGTH: &[u8] = b"length";
+
+impl StateMachine for List {
+    fn load(&mut self, view: &View, why: Load) -> Result<(), StoreError> {
+        self.length = view
+            .get(LENGTH)?
+            .map_or(0, |v| u64::from_be_bytes(v.try_into().unwrap()));
+        self.loads.lock().unwrap().push((why, self.length));
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        ctx: &mut ApplyContext,
+        command: &[u8],
+        txn: &mut Txn<'_>,
+    ) -> Result<Vec<u8>, StoreError> {
+        self.length += 1;
+        let mut value = ctx.index().to_be_bytes().to_vec();
+        value.extend(ctx.time_ms().to_be_bytes());
+        value.extend(ctx.take_places(1).to_be_bytes());
+        value.extend(command);
+        txn.put(&item(self.length), &value)?;
+        txn.put(LENGTH, &self.length.to_be_bytes())?;
+        Ok(self.length.to_be_bytes().to_vec())
+    }
+
+    fn committed(&mut self, _: u64) {}
+}
+
+fn item(number: u64) -> Vec<u8> {
+    [b"item/".as_slice(), &number.to_be_bytes()].concat()
+}
+
+/// Everything in the list, as stored.
+pub fn list(cluster: &Cluster) -> Vec<Vec<u8>> {
+    let view = cluster.reader().view().unwrap();
+    let mut all = Vec::new();
+    view.scan(b"item/"..b"item0", &mut |_, value| {
+        all.push(value.to_vec());
+        true
+    })
+    .unwrap();
+    all
+}
+
+/// The commands in the list.
+pub fn commands(cluster: &Cluster) -> Vec<String> {
+    list(cluster)
+        .into_iter()
+        .map(|v| String::from_utf8(v[20..].to_vec()).unwrap())
+        .collect()
+}
+
+/// Answers what it is asked with the asker's id in front.
+pub struct Echo;
+
+impl Handler for Echo {
+    fn handle(&self, from: u64, body: Bytes) -> BoxFuture<'static, Bytes> {
+        Box::pin(async move { [from.to_string().as_bytes(), b":", &body].concat().into() })
+    }
+}
+
+/// A port that nobody uses.
+pub fn free_addr() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// One node that may be up or down.
+pub struct Place {
+    pub config: Config,
+    pub up: Option<Cluster>,
+    pub loads: Arc<Mutex<Vec<(Load, u64)>>>,
+    pub fatal: Arc<Mutex<Vec<String>>>,
+}
+
+impl Place {
+    pub fn new(dir: &Path, join: &[String]) -> Self {
+        let fatal = Arc::new(Mutex::new(Vec::new()));
+        let seen = fatal.clone();
+        let config = Config {
+            data_dir: dir.to_owned(),
+            peer_addr: free_addr(),
+            meta: BTreeMap::from([("http_addr".to_owned(), "127.0.0.1:1".to_owned())]),
+            join: join.to_vec(),
+            store_cache_bytes: 4 << 20,
+            log_chunk_bytes: 1 << 20,
+            abort_on_fatal: false,
+            on_fatal: Some(Arc::new(move |why| {
+                seen.lock().unwrap().push(why.to_owned())
+            })),
+            ..Config::default()
+        };
+        Self {
+            config,
+            up: None,
+            loads: Arc::default(),
+            fatal,
+        }
+    }
+
+    pub fn addr(&self) -> String {
+        self.config.peer_addr.to_string()
+    }
+
+    pub async fn try_start(&mut self) -> Result<(), StartError> {
+        let machine = List {
+            loads: self.loads.clone(),
+            ..List::default()
+        };
+        let started = Cluster::start(self.config.clone(), machine, Arc::new(Echo));
+        self.up = Some(
+            tokio::time::timeout(Duration::from_secs(60), started)
+                .await
+                .expect("starts in time")?,
+        );
+        Ok(())
+    }
+
+    pub async fn start(&mut self) {
+        self.try_start().await.unwrap();
+    }
+
+    /// Stops in order.
+    pub async fn stop(&mut self) {
+        if let Some(cluster) = self.up.take() {
+            cluster.shutdown().await;
+        }
+    }
+
+    pub fn node(&self) -> &Cluster {
+        self.up.as_ref().unwrap()
+    }
+}
+
+/// Several nodes in one temporary directory.
+pub struct Nodes {
+    pub dir: tempfile::TempDir,
+    pub places: Vec<Place>,
+}
+
+impl Nodes {
+    /// `n` nodes that are all voters.
+    pub async fn voters(n: usize) -> Self {
+        Self::voters_with(n, |_| {}).await
+    }
+
+    pub async fn voters_with(n: usize, adjust: impl Fn(&mut Config)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut nodes = Self {
+            dir,
+            places: Vec::new(),
+        };
+        for i in 0..n {
+            let join: Vec<String> = nodes.places.iter().map(Place::addr).collect();
+            let mut place = Place::new(&nodes.path(i), &join);
+            adjust(&mut place.config);
+            place.start().await;
+            nodes.places.push(place);
+        }
+        nodes
+            .until("all vote", |nodes| {
+                nodes.up().all(|c| {
+                    c.status().members.iter().filter(|m| m.voter).count() == n
+                        && c.status().leader.is_some()
+                })
+            })
+            .await;
+        nodes
+    }
+
+    pub fn path(&self, i: usize) -> PathBuf {
+        self.dir.path().join(format!("node-{i}"))
+    }
+
+    pub fn up(&self) -> impl Iterator<Item = &Cluster> {
+        self.places.iter().filter_map(|p| p.up.as_ref())
+    }
+
+    /// Place of the node that leads with a majority.
+    pub async fn leader(&self) -> usize {
+        let leads = |p: &Place| {
+            p.up.as_ref()
+                .is_some_and(|c| c.status().is_leader() && c.status().has_quorum)
+        };
+        self.until("one leads", |nodes| nodes.places.iter().any(leads))
+            .await;
+        self.places.iter().position(leads).unwrap_or(0)
+    }
+
+    pub async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !done(self) {
+            if Instant::now() > end {
+                let statuses: Vec<_> = self.up().map(Cluster::status).collect();
+                panic!("not in time: {what}: {statuses:#?}");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// All nodes that are up have applied the same and hold the same.
+    pub async fn agree(&self) -> Vec<Vec<u8>> {
+        let last = self.up().map(|c| c.status().last_log).max().unwrap();
+        self.until("all applied", |nodes| {
+            nodes.up().all(|c| c.applied() >= last)
+        })
+        .await;
+        let mut lists: Vec<_> = self.up().map(list).collect();
+        let first = lists.pop().unwrap();
+        for other in lists {
+            assert!(
+                first == other,
+                "the nodes differ: {} and {} items",
+                first.len(),
+                other.len()
+            );
+        }
+        first
+    }
+}
+
+/// Proposes until it is stored for certain; a repeated command may be stored twice.
+pub async fn insist(cluster: &Cluster, command: &str) -> Proposed {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        match cluster.propose(command.as_bytes().to_vec()).await {
+            Ok(proposed) => return proposed,
+            Err(ProposeError::Stopping) => panic!("stopping"),
+            Err(error) => assert!(Instant::now() < end, "{command}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

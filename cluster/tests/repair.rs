@@ -1,0 +1,273 @@
+//! Newcomers, compaction, snapshots, and disks that lie.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::{Nodes, Place, insist, list};
+use waypost_cluster::{Config, Load, StartError};
+
+/// Small limits, so that checkpoints, purges and snapshots happen in a test.
+fn compact(config: &mut Config) {
+    config.checkpoint_entries = 20;
+    config.checkpoint_interval = Duration::from_millis(200);
+    config.keep_entries = 20;
+}
+
+/// Enough entries that the log begins later than its first entry.
+async fn fill_and_purge(nodes: &Nodes) {
+    let node = nodes.places[nodes.leader().await].node().clone();
+    for i in 0..200 {
+        insist(&node, &format!("filler {i}")).await;
+    }
+    nodes
+        .until("the log is purged", |nodes| {
+            nodes.up().all(|c| c.status().purged > 50)
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newcomer_gets_a_snapshot_where_the_log_is_gone() {
+    let mut nodes = Nodes::voters_with(3, compact).await;
+    fill_and_purge(&nodes).await;
+    let mut place = Place::new(&nodes.path(3), &[nodes.places[1].addr()]);
+    compact(&mut place.config);
+    place.start().await;
+    nodes.places.push(place);
+    nodes
+        .until("it votes", |nodes| {
+            nodes
+                .up()
+                .all(|c| c.status().members.iter().filter(|m| m.voter).count() == 4)
+        })
+        .await;
+    nodes.agree().await;
+    let loads = nodes.places[3].loads.lock().unwrap().clone();
+    assert!(
+        loads
+            .iter()
+            .any(|(why, length)| *why == Load::Snapshot && *length >= 150),
+        "{loads:?}"
+    );
+    // Its reader goes on over the replaced store, and it goes on after a restart.
+    insist(nodes.places[3].node(), "from the newcomer").await;
+    nodes.places[3].stop().await;
+    nodes.places[3].start().await;
+    insist(nodes.places[3].node(), "again").await;
+    nodes.agree().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_was_away_for_long_catches_up_by_snapshot() {
+    let mut nodes = Nodes::voters_with(3, compact).await;
+    let away = (nodes.leader().await + 1) % 3;
+    insist(nodes.places[away].node(), "before").await;
+    nodes.places[away].stop().await;
+    fill_and_purge(&nodes).await;
+    nodes.places[away].start().await;
+    nodes.agree().await;
+    let loads = nodes.places[away].loads.lock().unwrap().clone();
+    assert_eq!(loads.last().unwrap().0, Load::Snapshot, "{loads:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_learner_stays_one_and_serves() {
+    let nodes = Nodes::voters(1).await;
+    let mut learner = Place::new(&nodes.path(1), &[nodes.places[0].addr()]);
+    learner.config.role_learner = true;
+    learner.start().await;
+    insist(learner.node(), "through a learner").await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    let status = learner.node().status();
+    assert!(!status.member(status.node_id).unwrap().voter);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_is_removed_and_does_not_come_back() {
+    let mut nodes = Nodes::voters(3).await;
+    let leader = nodes.leader().await;
+    let gone = (leader + 1) % 3;
+    let id = nodes.places[gone].node().node_id();
+    nodes.places[leader].node().remove(id).await.unwrap();
+    nodes.places[gone].stop().await;
+    insist(nodes.places[leader].node(), "two are left").await;
+    assert_eq!(nodes.places[leader].node().status().members.len(), 2);
+    nodes.places[gone].start().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(nodes.places[leader].node().status().member(id).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wiped_node_comes_back_under_a_new_id() {
+    let mut nodes = Nodes::voters(3).await;
+    for i in 0..20 {
+        insist(nodes.places[i % 3].node(), &i.to_string()).await;
+    }
+    let old = nodes.places[2].node().node_id();
+    nodes.places[2].stop().await;
+    std::fs::remove_dir_all(nodes.path(2)).unwrap();
+    nodes.places[2].start().await;
+    rejoined(&nodes, 2, old).await;
+}
+
+/// Place `i` is a voter under another id, and the old id is gone.
+async fn rejoined(nodes: &Nodes, i: usize, old: u64) {
+    let new = nodes.places[i].node().node_id();
+    assert!(new > old, "{new} is a new id");
+    nodes
+        .until("it replaced itself", |nodes| {
+            nodes.up().all(|c| {
+                let status = c.status();
+                status.member(old).is_none()
+                    && status.members.iter().filter(|m| m.voter).count() == 3
+            })
+        })
+        .await;
+    insist(nodes.places[i].node(), "back").await;
+    nodes.agree().await;
+}
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    files.retain(|p| p.is_file());
+    files.sort();
+    files
+}
+
+/// Flips one bit of a file, `part` of the way through it.
+fn flip(path: &Path, part: f64, bit: u8) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = ((bytes.len() - 1) as f64 * part) as usize;
+    bytes[at] ^= 1 << bit;
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flipped_bit_in_the_log_rebuilds_the_node() {
+    let mut nodes = Nodes::voters(3).await;
+    for i in 0..60 {
+        insist(nodes.places[i % 3].node(), &format!("item {i}")).await;
+    }
+    let damaged = (nodes.leader().await + 1) % 3;
+    let old = nodes.places[damaged].node().node_id();
+    nodes.places[damaged].stop().await;
+    let log = files(&nodes.path(damaged).join("raft"));
+    let largest = log
+        .iter()
+        .max_by_key(|p| p.metadata().unwrap().len())
+        .unwrap();
+    flip(largest, 0.5, 3);
+    nodes.places[damaged].start().await;
+    rejoined(&nodes, damaged, old).await;
+    assert!(nodes.path(damaged).join("damaged-1/raft").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_store_rebuilds_the_node() {
+    let mut nodes = Nodes::voters_with(3, compact).await;
+    fill_and_purge(&nodes).await;
+    let damaged = (nodes.leader().await + 1) % 3;
+    let old = nodes.places[damaged].node().node_id();
+    nodes.places[damaged].stop().await;
+    let store = nodes.path(damaged).join("state.redb");
+    let length = store.metadata().unwrap().len();
+    let mut bytes = std::fs::read(&store).unwrap();
+    // Wherever the state is, some of this hits it.
+    for at in (4096..length as usize).step_by(512) {
+        bytes[at] ^= 0x10;
+    }
+    std::fs::write(&store, bytes).unwrap();
+    nodes.places[damaged].start().await;
+    rejoined(&nodes, damaged, old).await;
+}
+
+#[tokio::test]
+async fn a_damaged_node_alone_refuses_to_start_and_names_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut place = Place::new(dir.path(), &[]);
+    place.start().await;
+    for i in 0..20 {
+        insist(place.node(), &format!("item {i}")).await;
+    }
+    place.stop().await;
+    let log = files(&dir.path().join("raft"));
+    flip(log.last().unwrap(), 0.4, 0);
+    let Err(StartError::Damaged { files, .. }) = place.try_start().await else {
+        panic!("it started")
+    };
+    assert_eq!(files, [dir.path().join("raft")]);
+    std::fs::remove_dir_all(dir.path().join("raft")).unwrap();
+    assert!(
+        matches!(place.try_start().await, Err(StartError::Damaged { .. })),
+        "an empty log is no start either"
+    );
+    let moved = waypost_cluster::repair(dir.path()).unwrap();
+    assert!(!moved.is_empty());
+    place.start().await;
+    assert!(list(place.node()).is_empty());
+}
+
+/// Whatever single bit of whatever file flips: the node refuses, or it has exactly what it had (or, in the store, what
+/// the log gives it again). It never has something else.
+#[tokio::test]
+async fn any_flipped_bit_is_found_or_harmless() {
+    let dir = tempfile::tempdir().unwrap();
+    let (good, trial) = (dir.path().join("good"), dir.path().join("trial"));
+    let mut place = Place::new(&good, &[]);
+    place.start().await;
+    for i in 0..40 {
+        insist(place.node(), &format!("item {i}")).await;
+    }
+    let expected = list(place.node());
+    place.stop().await;
+    let names = ["raft", "state.redb", "identity"];
+    let (mut refused, mut harmless) = (0, 0);
+    for seed in 0..60_u32 {
+        copy(&good, &trial);
+        let name = names[seed as usize % 3];
+        let target = if name == "raft" {
+            files(&trial.join(name)).pop().unwrap()
+        } else {
+            trial.join(name)
+        };
+        let part = f64::from((seed / 3 * 7919 + 13) % 1000) / 1000.0;
+        flip(&target, part, (seed % 8) as u8);
+        let mut place = Place::new(&trial, &[]);
+        match place.try_start().await {
+            Err(StartError::Damaged { .. }) => refused += 1,
+            Err(other) => panic!("seed {seed}: {name} at {part}: {other}"),
+            Ok(()) => {
+                harmless += 1;
+                let node = place.node();
+                assert!(node.barrier().await.is_ok());
+                let found = list(node);
+                assert!(
+                    found == expected,
+                    "seed {seed}: {name} at {part}: {} items",
+                    found.len()
+                );
+            }
+        }
+        place.stop().await;
+    }
+    assert!(
+        refused > 20 && refused + harmless == 60,
+        "{refused} refused, {harmless} harmless"
+    );
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir_all(to.join("raft")).unwrap();
+    for dir in [PathBuf::new(), PathBuf::from("raft")] {
+        for file in files(&from.join(&dir)) {
+            std::fs::copy(&file, to.join(&dir).join(file.file_name().unwrap())).unwrap();
+        }
+    }
+}

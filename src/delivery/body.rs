@@ -1,0 +1,106 @@
+//! The body that writes to a client: what its session says first, then its events, at last its farewell.
+
+use super::outbox::Outbox;
+use super::outlet::Outlet;
+use super::socket::Connection;
+use actix_web::body::{BodySize, MessageBody};
+use bytes::Bytes;
+use futures_util::Stream;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+/// What a session itself has to say, before any event: replies, control frames, keep-alives. Its end is the session's.
+pub type Words = Pin<Box<dyn Stream<Item = Bytes>>>;
+
+/// See the module.
+pub struct OutboundBody {
+    outlet: Rc<Outlet>,
+    outbox: Rc<Outbox>,
+    watched: usize,
+    words: Option<Words>,
+    ended: bool,
+    frames: metrics::Counter,
+    bytes: metrics::Counter,
+    connections: metrics::Gauge,
+}
+
+impl OutboundBody {
+    /// A body for the session of `outbox`, watched from now on until it is dropped.
+    pub fn new(
+        outlet: &Rc<Outlet>,
+        outbox: Rc<Outbox>,
+        connection: Option<Connection>,
+        words: Words,
+        protocol: &'static str,
+        must_speak: bool,
+    ) -> Self {
+        let connections = metrics::gauge!(crate::metric::CONNECTIONS, "protocol" => protocol);
+        connections.increment(1.0);
+        Self {
+            watched: outlet.watch(outbox.clone(), connection, must_speak),
+            outlet: outlet.clone(),
+            outbox,
+            words: Some(words),
+            ended: false,
+            frames: metrics::counter!(crate::metric::FRAMES_SENT, "protocol" => protocol),
+            bytes: metrics::counter!(crate::metric::BYTES_SENT, "protocol" => protocol),
+            connections,
+        }
+    }
+
+    fn farewell(&mut self, end: super::End) -> Poll<Option<Result<Bytes, Infallible>>> {
+        self.outbox.finish(end);
+        self.ended = true;
+        self.words = None;
+        let last = self.outbox.last_words(end);
+        Poll::Ready(if last.is_empty() { None } else { Some(Ok(last)) })
+    }
+}
+
+impl MessageBody for OutboundBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Stream
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(end) = this.outbox.ending() {
+            return this.farewell(end);
+        }
+        let Some(words) = &mut this.words else { return Poll::Ready(None) };
+        match words.as_mut().poll_next(cx) {
+            Poll::Ready(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
+            Poll::Ready(None) => {
+                this.ended = true;
+                return Poll::Ready(None);
+            }
+            Poll::Pending => {}
+        }
+        match this.outbox.poll_frames(cx) {
+            Poll::Ready(Ok(bytes)) => {
+                this.frames.increment(1);
+                this.bytes.increment(bytes.len() as u64);
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Poll::Ready(Err(end)) => this.farewell(end),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for OutboundBody {
+    fn drop(&mut self) {
+        // The session's actor may hold the outbox a little longer; its subscriptions end with the connection.
+        self.words = None;
+        self.outbox.clear();
+        self.outlet.unwatch(self.watched);
+        self.connections.decrement(1.0);
+    }
+}

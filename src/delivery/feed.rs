@@ -1,0 +1,93 @@
+//! One topic in one wire form on one worker thread: the ring of encoded frames and those who read it.
+//!
+//! Owned by the outlet of the thread and the subscriptions on it; never crosses threads.
+
+use super::outbox::Outbox;
+use crate::core::frame::{FormKey, WireForm};
+use crate::core::ids::TopicId;
+use crate::core::ring::{Chunk, Ring};
+use slab::Slab;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// See the module.
+pub struct Feed {
+    topic: TopicId,
+    form: Arc<dyn WireForm>,
+    /// `None` until the topic said where it starts.
+    ring: RefCell<Option<Ring>>,
+    listeners: RefCell<Slab<Rc<Outbox>>>,
+}
+
+impl Feed {
+    pub(super) fn new(topic: TopicId, form: Arc<dyn WireForm>) -> Self {
+        Self { topic, form, ring: RefCell::new(None), listeners: RefCell::default() }
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> TopicId {
+        self.topic
+    }
+
+    /// The wire form.
+    pub fn form(&self) -> &dyn WireForm {
+        &*self.form
+    }
+
+    pub(super) fn shared_form(&self) -> Arc<dyn WireForm> {
+        self.form.clone()
+    }
+
+    pub(super) fn key(&self) -> (TopicId, FormKey) {
+        (self.topic, self.form.key().clone())
+    }
+
+    /// Reads with `read` if the topic has said where it starts.
+    pub(super) fn with_ring<T>(&self, read: impl FnOnce(&Ring) -> T) -> Option<T> {
+        self.ring.borrow().as_ref().map(read)
+    }
+
+    /// The topic starts at `next_seq`. A ring that is there goes on if that is where it stands; else there is a hole,
+    /// and readers fetch what lies in it from the archive.
+    pub(super) fn start(&self, next_seq: u64, max_bytes: usize, max_events: usize) {
+        let mut ring = self.ring.borrow_mut();
+        if ring.as_ref().is_none_or(|ring| ring.next_seq() != next_seq) {
+            *ring = Some(Ring::new(next_seq, max_bytes, max_events));
+        }
+        drop(ring);
+        self.wake();
+    }
+
+    /// New frames: appended, and every reader woken.
+    pub(super) fn push(&self, chunk: Arc<Chunk>, max_bytes: usize, max_events: usize) {
+        let mut ring = self.ring.borrow_mut();
+        let ring_now = ring.get_or_insert_with(|| Ring::new(chunk.first_seq(), max_bytes, max_events));
+        ring_now.set_max_bytes(max_bytes);
+        if !ring_now.push(chunk.clone()) {
+            let mut fresh = Ring::new(chunk.first_seq(), max_bytes, max_events);
+            fresh.push(chunk);
+            *ring_now = fresh;
+        }
+        drop(ring);
+        self.wake();
+    }
+
+    pub(super) fn listen(&self, outbox: Rc<Outbox>) -> usize {
+        self.listeners.borrow_mut().insert(outbox)
+    }
+
+    pub(super) fn unlisten(&self, place: usize) {
+        self.listeners.borrow_mut().try_remove(place);
+    }
+
+    pub(super) fn is_unused(&self) -> bool {
+        self.listeners.borrow().is_empty()
+    }
+
+    fn wake(&self) {
+        for (_, outbox) in self.listeners.borrow().iter() {
+            outbox.wake();
+        }
+    }
+}

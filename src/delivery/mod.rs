@@ -1,0 +1,24 @@
+//! Who receives: outlets (one a worker thread), the sessions of clients, and the bodies that write to them.
+//!
+//! Frames are encoded once by the hub; here their bytes are shared, coalesced and written. A client's own memory is a
+//! cursor: what it hasn't taken lies in the ring or in the archive, never in a queue of its own.
+
+mod body;
+mod close;
+mod feed;
+mod outbox;
+mod outlet;
+mod protocol;
+mod socket;
+mod stream;
+mod ws;
+
+pub use body::OutboundBody;
+pub use close::End;
+pub use feed::Feed;
+pub use outbox::{Outbox, SubscriptionId};
+pub use outlet::{Outlet, OutletConfig, Watch};
+pub use protocol::{Incoming, Link, Next, Protocol, Resume};
+pub use socket::{Connection, SocketConfig, on_connect};
+pub use stream::EventStream;
+pub use ws::{WsConfig, close_frame, push_text_frame, start as start_ws};

@@ -1,0 +1,282 @@
+//! What one client is to be sent: its subscriptions, each a cursor into a feed, and its last words.
+//!
+//! Owns no events: they are read from the feed's ring, or in pages from the archive by who is behind it. Lives on one
+//! worker thread, shared by the session, the body that writes and the outlet that watches.
+
+use super::close::End;
+use super::feed::Feed;
+use super::outlet::Outlet;
+use crate::core::filter::Filter;
+use crate::core::ids::{MapId, TokenId};
+use crate::core::ring::{Chunk, Cursor, Read, Ring};
+use crate::hub::{ArchiveError, Page, Slot};
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// Events of one page from the archive.
+const PAGE_EVENTS: usize = 64;
+/// Bytes of stored events of one page, about; one event may be larger.
+const PAGE_BYTES: usize = 16 * 1024;
+
+/// Names a subscription within its outbox.
+pub type SubscriptionId = u64;
+
+/// See the module.
+pub struct Outbox {
+    outlet: Rc<Outlet>,
+    /// The token that opened the session; `None` for the admin's.
+    token: Option<TokenId>,
+    waker: RefCell<Option<Waker>>,
+    subscriptions: RefCell<Vec<Subscription>>,
+    next_id: Cell<SubscriptionId>,
+    /// Whose turn it is, so that a busy topic doesn't starve the others of a socket.
+    turn: Cell<usize>,
+    /// The outlet's second since which something waits for the client to take it.
+    waiting_since: Cell<Option<u64>>,
+    /// The outlet's second in which the client was heard last.
+    heard_at: Cell<u64>,
+    /// Why the session ends, once it does.
+    end: Cell<Option<End>>,
+    farewell: RefCell<Option<Farewell>>,
+    /// Most bytes handed to the connection at once.
+    max_write_bytes: usize,
+}
+
+/// Makes the protocol's last words.
+type Farewell = Box<dyn Fn(End) -> Bytes>;
+
+struct Subscription {
+    id: SubscriptionId,
+    map: MapId,
+    feed: Rc<Feed>,
+    listener: usize,
+    cursor: Cursor,
+    filter: Filter,
+    behind: Behind,
+    /// Counts for the map's limit as long as the subscription lives.
+    _slot: Option<Rc<Slot>>,
+}
+
+/// How a subscription that the ring can't serve gets its events.
+enum Behind {
+    /// It is not behind.
+    No,
+    /// A page is being read.
+    Reading(LocalBoxFuture<'static, Result<Page, ArchiveError>>),
+    /// A page is being sent.
+    Sending(Ring),
+}
+
+/// What a subscription can give now.
+enum Take {
+    Frames(Bytes),
+    Nothing,
+    Reading,
+    End(End),
+}
+
+impl Outbox {
+    /// An outbox of a session that `token` opened, handing over at most about `max_write_bytes` at once.
+    pub fn new(outlet: &Rc<Outlet>, token: Option<TokenId>, max_write_bytes: usize) -> Rc<Self> {
+        Rc::new(Self {
+            outlet: outlet.clone(),
+            token,
+            waker: RefCell::default(),
+            subscriptions: RefCell::default(),
+            next_id: Cell::new(0),
+            turn: Cell::new(0),
+            waiting_since: Cell::new(None),
+            heard_at: Cell::new(outlet.now()),
+            end: Cell::new(None),
+            farewell: RefCell::default(),
+            max_write_bytes,
+        })
+    }
+
+    /// How the session says farewell when the server ends it.
+    pub fn set_farewell(&self, farewell: impl Fn(End) -> Bytes + 'static) {
+        *self.farewell.borrow_mut() = Some(Box::new(farewell));
+    }
+
+    /// Sends the feed's matching events from `next_seq` on.
+    pub fn subscribe(
+        self: &Rc<Self>,
+        feed: Rc<Feed>,
+        map: MapId,
+        next_seq: u64,
+        filter: Filter,
+        slot: Option<Rc<Slot>>,
+    ) -> SubscriptionId {
+        let id = self.next_id.get();
+        self.next_id.set(id + 1);
+        let listener = feed.listen(self.clone());
+        let cursor = Cursor { next_seq };
+        let subscription = Subscription { id, map, feed, listener, cursor, filter, behind: Behind::No, _slot: slot };
+        self.subscriptions.borrow_mut().push(subscription);
+        self.outlet.count_subscription(1.0);
+        self.wake();
+        id
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&self, id: SubscriptionId) {
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        let Some(place) = subscriptions.iter().position(|subscription| subscription.id == id) else { return };
+        let gone = subscriptions.remove(place);
+        drop(subscriptions);
+        self.release(&gone);
+    }
+
+    /// Ends all subscriptions. The session is over.
+    pub fn clear(&self) {
+        for gone in self.subscriptions.take() {
+            self.release(&gone);
+        }
+    }
+
+    fn release(&self, gone: &Subscription) {
+        gone.feed.unlisten(gone.listener);
+        self.outlet.release(&gone.feed);
+        self.outlet.count_subscription(-1.0);
+    }
+
+    /// The client was heard.
+    pub fn heard(&self) {
+        self.heard_at.set(self.outlet.now());
+    }
+
+    /// Ends the session: the farewell is the last thing sent.
+    pub fn finish(&self, end: End) {
+        if self.end.get().is_none() {
+            self.end.set(Some(end));
+            metrics::counter!(crate::metric::CLOSED, "reason" => end.label()).increment(1);
+        }
+        self.wake();
+    }
+
+    /// Why the session ends, if it does.
+    pub fn ending(&self) -> Option<End> {
+        self.end.get()
+    }
+
+    /// The last words of an ending session.
+    pub(super) fn last_words(&self, end: End) -> Bytes {
+        self.farewell.borrow().as_ref().map(|farewell| farewell(end)).unwrap_or_default()
+    }
+
+    pub(super) fn token(&self) -> Option<TokenId> {
+        self.token
+    }
+
+    pub(super) fn is_on(&self, map: MapId) -> bool {
+        self.subscriptions.borrow().iter().any(|subscription| subscription.map == map)
+    }
+
+    pub(super) fn waiting_since(&self) -> Option<u64> {
+        self.waiting_since.get()
+    }
+
+    pub(super) fn heard_at(&self) -> u64 {
+        self.heard_at.get()
+    }
+
+    /// Something may be there to send.
+    pub(super) fn wake(&self) {
+        if self.waiting_since.get().is_none() {
+            self.waiting_since.set(Some(self.outlet.now()));
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// The next bytes for the client. Being asked means that the connection has room, so the client is not stalled.
+    pub fn poll_frames(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes, End>> {
+        let taken = self.take(cx);
+        match taken {
+            Take::Frames(bytes) => {
+                self.waiting_since.set(Some(self.outlet.now()));
+                Poll::Ready(Ok(bytes))
+            }
+            Take::End(end) => Poll::Ready(Err(end)),
+            Take::Nothing | Take::Reading => {
+                self.waiting_since.set(None);
+                let mut waker = self.waker.borrow_mut();
+                if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                    *waker = Some(cx.waker().clone());
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn take(&self, cx: &mut Context<'_>) -> Take {
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        let count = subscriptions.len();
+        for step in 0..count {
+            let place = (self.turn.get() + step) % count;
+            match subscriptions[place].take(&self.outlet, self.max_write_bytes, cx) {
+                Take::Nothing | Take::Reading => {}
+                found => {
+                    self.turn.set(place + 1);
+                    return found;
+                }
+            }
+        }
+        Take::Nothing
+    }
+}
+
+impl Subscription {
+    fn take(&mut self, outlet: &Outlet, max_bytes: usize, cx: &mut Context<'_>) -> Take {
+        loop {
+            match &mut self.behind {
+                Behind::No => {
+                    let read = self.feed.with_ring(|ring| ring.read(&mut self.cursor, &self.filter, max_bytes));
+                    match read {
+                        Some(Read::Frames(bytes)) => return Take::Frames(bytes),
+                        Some(Read::FellOut) => self.behind = Behind::Reading(self.next_page(outlet)),
+                        Some(Read::UpToDate) | None => return Take::Nothing,
+                    }
+                }
+                Behind::Reading(page) => match page.as_mut().poll(cx) {
+                    Poll::Pending => return Take::Reading,
+                    Poll::Ready(Err(error)) => {
+                        tracing::error!(topic = %self.feed.topic(), %error, "a page for a client can't be read");
+                        return Take::End(End::Failed);
+                    }
+                    Poll::Ready(Ok(page)) => match self.page_ring(&page) {
+                        Ok(behind) => self.behind = behind,
+                        Err(end) => return Take::End(end),
+                    },
+                },
+                Behind::Sending(page) => match page.read(&mut self.cursor, &self.filter, max_bytes) {
+                    Read::Frames(bytes) => return Take::Frames(bytes),
+                    Read::UpToDate | Read::FellOut => self.behind = Behind::No,
+                },
+            }
+        }
+    }
+
+    fn next_page(&self, outlet: &Outlet) -> LocalBoxFuture<'static, Result<Page, ArchiveError>> {
+        let (archive, topic, from) = (outlet.hub().archive().clone(), self.feed.topic(), self.cursor.next_seq);
+        Box::pin(async move { archive.read(topic, from, PAGE_EVENTS, PAGE_BYTES).await })
+    }
+
+    fn page_ring(&self, page: &Page) -> Result<Behind, End> {
+        let Some(chunk) = Chunk::encode(&page.events, self.feed.form()) else {
+            // The ring starts behind what the store has shown: only a store that went back could do that.
+            return Err(End::Failed);
+        };
+        if chunk.first_seq() != self.cursor.next_seq {
+            return Err(End::Gap);
+        }
+        let mut ring = Ring::new(chunk.first_seq(), usize::MAX, usize::MAX);
+        ring.push(Arc::new(chunk));
+        Ok(Behind::Sending(ring))
+    }
+}

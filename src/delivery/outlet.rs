@@ -1,0 +1,266 @@
+//! The hub's counterpart on a worker thread: it takes what topics deliver, keeps the feeds in use there, and watches
+//! the thread's sessions from outside (a stalled session's own timers don't run).
+
+use super::close::End;
+use super::feed::Feed;
+use super::outbox::Outbox;
+use super::socket::Connection;
+use crate::core::frame::{FormKey, WireForm};
+use crate::core::ids::TopicId;
+use crate::hub::{Deliver, Hub, Subscribe, Unsubscribe};
+use actix::{Actor, Addr, AsyncContext, Context, Handler};
+use rustc_hash::FxHashMap;
+use slab::Slab;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Chunks waiting on a worker thread. One that doesn't fit leaves a hole that its readers fill from the archive.
+const MAILBOX: usize = 4096;
+/// Smallest ring, however many topics share the memory.
+const MIN_RING_BYTES: usize = 64 * 1024;
+
+/// Settings of all outlets.
+#[derive(Clone, Debug)]
+pub struct OutletConfig {
+    /// Bytes of one ring.
+    pub ring_bytes: usize,
+    /// Events of one ring.
+    pub ring_events: usize,
+    /// Bytes of all rings of the node.
+    pub rings_bytes: usize,
+    /// Seconds for which a client may take nothing while something waits.
+    pub stall_seconds: u64,
+    /// Seconds for which a socket may be silent.
+    pub idle_seconds: u64,
+}
+
+/// Feeds in use on all threads, which share `rings_bytes`.
+static FEEDS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static OF_THIS_THREAD: OnceCell<Rc<Outlet>> = const { OnceCell::new() };
+}
+
+/// See the module.
+pub struct Outlet {
+    hub: Hub,
+    config: OutletConfig,
+    actor: OnceCell<Addr<OutletActor>>,
+    feeds: RefCell<FxHashMap<(TopicId, FormKey), Rc<Feed>>>,
+    sessions: RefCell<Slab<Watched>>,
+    /// Seconds since the outlet started: a clock that costs nothing to read.
+    now: Cell<u64>,
+    draining: Cell<bool>,
+    subscriptions: metrics::Gauge,
+}
+
+/// The watch over a session; ends when dropped.
+pub struct Watch {
+    outlet: Rc<Outlet>,
+    place: usize,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.outlet.unwatch(self.place);
+    }
+}
+
+/// A session as the watchdog sees it.
+struct Watched {
+    outbox: Rc<Outbox>,
+    connection: Option<Connection>,
+    /// It must be heard from: a socket with heartbeats.
+    must_speak: bool,
+    /// Second at which an ending session is cut off.
+    cut_at: Option<u64>,
+}
+
+/// Seconds that an ending session has to take its last words.
+const FAREWELL_SECONDS: u64 = 3;
+
+impl Outlet {
+    /// The outlet of this worker thread, started at the first call.
+    pub fn of_this_thread(hub: &Hub, config: &OutletConfig) -> Rc<Self> {
+        OF_THIS_THREAD.with(|cell| cell.get_or_init(|| Self::start(hub.clone(), config.clone())).clone())
+    }
+
+    fn start(hub: Hub, config: OutletConfig) -> Rc<Self> {
+        let outlet = Rc::new(Self {
+            hub,
+            config,
+            actor: OnceCell::new(),
+            feeds: RefCell::default(),
+            sessions: RefCell::default(),
+            now: Cell::new(0),
+            draining: Cell::new(false),
+            subscriptions: metrics::gauge!(crate::metric::SUBSCRIPTIONS),
+        });
+        let actor = OutletActor { outlet: Rc::downgrade(&outlet) }.start();
+        outlet.hub.register_outlet(actor.clone().recipient());
+        let _ = outlet.actor.set(actor);
+        outlet
+    }
+
+    /// The hub.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Seconds since the outlet started.
+    pub fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    /// Whether the node is going away.
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// The topic's feed in that form; subscribes to the topic if it is the first on this thread.
+    pub fn feed(&self, topic: TopicId, form: Arc<dyn WireForm>) -> Rc<Feed> {
+        let key = (topic, form.key().clone());
+        if let Some(feed) = self.feeds.borrow().get(&key) {
+            return feed.clone();
+        }
+        let feed = Rc::new(Feed::new(topic, form));
+        self.feeds.borrow_mut().insert(key, feed.clone());
+        FEEDS.fetch_add(1, Ordering::Relaxed);
+        self.subscribe(&feed);
+        feed
+    }
+
+    fn subscribe(&self, feed: &Feed) {
+        if let Some(actor) = self.actor.get() {
+            let outlet = actor.clone().recipient();
+            self.hub.registry().do_send(Subscribe { topic: feed.topic(), form: feed.shared_form(), outlet });
+        }
+    }
+
+    /// A subscription ended: the feed goes with its last.
+    pub(super) fn release(&self, feed: &Rc<Feed>) {
+        if !feed.is_unused() || self.feeds.borrow_mut().remove(&feed.key()).is_none() {
+            return;
+        }
+        FEEDS.fetch_sub(1, Ordering::Relaxed);
+        if let Some(actor) = self.actor.get() {
+            let (topic, form) = feed.key();
+            self.hub.registry().do_send(Unsubscribe { topic, form, outlet: actor.clone().recipient() });
+        }
+    }
+
+    /// Watches a session until [`Outlet::unwatch`].
+    pub(super) fn watch(&self, outbox: Rc<Outbox>, connection: Option<Connection>, must_speak: bool) -> usize {
+        if self.draining.get() {
+            outbox.finish(End::Drain);
+        }
+        self.hub.info().connections.fetch_add(1, Ordering::Relaxed);
+        self.sessions.borrow_mut().insert(Watched { outbox, connection, must_speak, cut_at: None })
+    }
+
+    /// Watches a session without a connection of its own, such as a long poll.
+    pub fn watch_silently(self: &Rc<Self>, outbox: Rc<Outbox>) -> Watch {
+        Watch { place: self.watch(outbox, None, true), outlet: self.clone() }
+    }
+
+    /// The session is over.
+    pub(super) fn unwatch(&self, place: usize) {
+        if self.sessions.borrow_mut().try_remove(place).is_some() {
+            self.hub.info().connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn count_subscription(&self, by: f64) {
+        self.subscriptions.increment(by);
+    }
+
+    fn ring_bytes(&self) -> usize {
+        let share = self.config.rings_bytes / FEEDS.load(Ordering::Relaxed).max(1);
+        self.config.ring_bytes.min(share).max(MIN_RING_BYTES.min(self.config.ring_bytes))
+    }
+
+    fn deliver(&self, news: Deliver) {
+        let feed = |topic, form| self.feeds.borrow().get(&(topic, form)).cloned();
+        match news {
+            Deliver::Start { topic, form, next_seq } => {
+                if let Some(feed) = feed(topic, form) {
+                    feed.start(next_seq, self.ring_bytes(), self.config.ring_events);
+                }
+            }
+            Deliver::Chunk { topic, form, chunk } => {
+                if let Some(feed) = feed(topic, form) {
+                    feed.push(chunk, self.ring_bytes(), self.config.ring_events);
+                }
+            }
+            Deliver::Lost(topic) => {
+                let feeds: Vec<_> =
+                    self.feeds.borrow().values().filter(|feed| feed.topic() == topic).cloned().collect();
+                feeds.iter().for_each(|feed| self.subscribe(feed));
+            }
+            Deliver::TokenGone(token) => self.end_those(End::Revoked, |outbox| outbox.token() == Some(token)),
+            Deliver::MapGone(map) => self.end_those(End::Revoked, |outbox| outbox.is_on(map)),
+            Deliver::Drain => {
+                self.draining.set(true);
+                self.end_those(End::Drain, |_| true);
+            }
+        }
+    }
+
+    fn end_those(&self, end: End, which: impl Fn(&Outbox) -> bool) {
+        for (_, session) in self.sessions.borrow().iter().filter(|(_, session)| which(&session.outbox)) {
+            session.outbox.finish(end);
+        }
+    }
+
+    /// Once a second: who takes nothing or says nothing is ended, who doesn't go is cut off.
+    fn watchdog(&self) {
+        let now = self.now.get() + 1;
+        self.now.set(now);
+        for (_, session) in self.sessions.borrow_mut().iter_mut() {
+            let outbox = &session.outbox;
+            if outbox.ending().is_some() {
+                let cut_at = *session.cut_at.get_or_insert(now + FAREWELL_SECONDS);
+                if now >= cut_at
+                    && let Some(connection) = &session.connection
+                {
+                    connection.cut();
+                }
+            } else if outbox.waiting_since().is_some_and(|since| now - since > self.config.stall_seconds) {
+                outbox.finish(End::TooSlow);
+            } else if session.must_speak && now.saturating_sub(outbox.heard_at()) > self.config.idle_seconds {
+                outbox.finish(End::Idle);
+            }
+        }
+    }
+}
+
+/// The actor's side of an outlet.
+struct OutletActor {
+    outlet: Weak<Outlet>,
+}
+
+impl Actor for OutletActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(Duration::from_secs(1), |actor, _| {
+            if let Some(outlet) = actor.outlet.upgrade() {
+                outlet.watchdog();
+            }
+        });
+    }
+}
+
+impl Handler<Deliver> for OutletActor {
+    type Result = ();
+
+    fn handle(&mut self, news: Deliver, _: &mut Self::Context) {
+        if let Some(outlet) = self.outlet.upgrade() {
+            outlet.deliver(news);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What a client protocol over WebSocket is to the session that carries it.
+//!
+//! The session owns transport concerns (ping, fragments, sizes, idleness); a protocol owns the meaning of whole
+//! messages. Messages are handled one after another: while one awaits something, the next waits.
+
+use super::close::End;
+use super::outbox::Outbox;
+use bytes::Bytes;
+use bytestring::ByteString;
+use futures_util::future::LocalBoxFuture;
+use std::rc::Rc;
+
+/// A whole message of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// Text.
+    Text(ByteString),
+    /// Binary.
+    Binary(Bytes),
+}
+
+/// Where a protocol's answers go.
+pub trait Link {
+    /// Sends a text message, before any event that is subscribed afterwards.
+    fn text(&mut self, text: String);
+}
+
+/// What happens after a message.
+pub enum Next<P: ?Sized> {
+    /// The next message may come.
+    Done,
+    /// Something must be awaited first.
+    Await(LocalBoxFuture<'static, Resume<P>>),
+    /// The client's message ends the session, for this reason.
+    Close(u16, &'static str),
+}
+
+/// Goes on with what was awaited.
+pub type Resume<P> = Box<dyn FnOnce(&mut P, &mut dyn Link)>;
+
+/// A client protocol's side of a session.
+pub trait Protocol: Unpin + 'static {
+    /// For metrics.
+    const NAME: &'static str;
+
+    /// A message came.
+    fn message(&mut self, message: Incoming, link: &mut dyn Link) -> Next<Self>;
+
+    /// What the session is to be sent.
+    fn outbox(&self) -> &Rc<Outbox>;
+
+    /// How the session ends by the server's will, as the transport's bytes are made by `frame`.
+    fn farewell(&self) -> Box<dyn Fn(End) -> Vec<String>>;
+}

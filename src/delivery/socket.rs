@@ -1,0 +1,48 @@
+//! The TCP connection under a session: its kernel buffers, and the way to cut it off from outside.
+
+use std::any::Any;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
+
+/// Settings of client connections.
+#[derive(Clone, Debug)]
+pub struct SocketConfig {
+    /// Bytes that the kernel may hold for a client.
+    pub send_buffer_bytes: usize,
+    /// The kernel gives up a connection whose other side takes nothing for so long.
+    pub user_timeout: Duration,
+}
+
+/// The connection that a request came by; in the connection's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection(RawFd);
+
+impl Connection {
+    /// Ends the connection at once, whatever waits to be written: the worker's next poll of it fails.
+    pub(super) fn cut(&self) {
+        // SAFETY: a `Connection` is used only by the watchdog of the worker thread on which the session's body lives
+        // (`Outlet` is not Send), and only while the session is registered there. The body unregisters it when it is
+        // dropped. Body and socket are fields of the same connection future of that thread, which drops the body
+        // before or together with the socket within one poll; the watchdog never runs in between. So the descriptor
+        // is open and still this connection's.
+        #[allow(unsafe_code)]
+        let socket = unsafe { BorrowedFd::borrow_raw(self.0) };
+        if let Err(error) = socket2::SockRef::from(&socket).shutdown(std::net::Shutdown::Both) {
+            tracing::debug!(%error, "a stalled connection was gone already");
+        }
+    }
+}
+
+/// Prepares an accepted connection; the server calls it for each.
+pub fn on_connect(config: &SocketConfig, connection: &dyn Any, extensions: &mut actix_web::dev::Extensions) {
+    let Some(stream) = connection.downcast_ref::<actix_rt::net::TcpStream>() else { return };
+    let socket = socket2::SockRef::from(stream);
+    let prepared = socket
+        .set_send_buffer_size(config.send_buffer_bytes)
+        .and_then(|()| socket.set_tcp_user_timeout(Some(config.user_timeout)))
+        .and_then(|()| socket.set_tcp_nodelay(true));
+    if let Err(error) = prepared {
+        tracing::warn!(%error, "a client's socket could not be set up");
+    }
+    extensions.insert(Connection(stream.as_fd().as_raw_fd()));
+}

@@ -1,0 +1,233 @@
+//! The session actor of a WebSocket: the only file that knows actix-web-actors.
+//!
+//! Owns transport concerns: ping and pong, fragments put together under a bound, frame sizes, protocol errors. The
+//! actor lives in the response body, so it is polled only while the socket takes bytes; nobody sends it messages, and
+//! what watches it is the outlet.
+
+use super::body::OutboundBody;
+use super::close::End;
+use super::outlet::Outlet;
+use super::protocol::{Incoming, Link, Next, Protocol};
+use super::socket::Connection;
+use actix::prelude::{ActorFutureExt, WrapFuture};
+use actix::{Actor, ActorContext, AsyncContext, StreamHandler};
+use actix_http::ws::{Codec, Item};
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use actix_web_actors::ws::{self, CloseCode, CloseReason, Message, ProtocolError, WebsocketContext};
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use futures_util::StreamExt;
+use std::rc::Rc;
+
+/// Settings of a WebSocket.
+#[derive(Clone, Debug)]
+pub struct WsConfig {
+    /// Largest message, in bytes, fragments together.
+    pub max_message_bytes: usize,
+}
+
+/// Answers an upgrade with a session of `protocol`. `subprotocols` are those the server knows, in its order.
+pub fn start<P: Protocol>(
+    request: &HttpRequest,
+    payload: Payload,
+    outlet: &Rc<Outlet>,
+    protocol: P,
+    config: &WsConfig,
+    subprotocols: &[&str],
+) -> Result<HttpResponse, actix_web::Error> {
+    let mut response = ws::handshake_with_protocols(request, subprotocols)?;
+    let outbox = protocol.outbox().clone();
+    let farewell = protocol.farewell();
+    outbox.set_farewell(move |end| last_frames(&farewell(end), end));
+    let session = Session { protocol, fragments: None, max_bytes: config.max_message_bytes };
+    let codec = Codec::new().max_size(config.max_message_bytes);
+    let words = WebsocketContext::with_codec(session, payload, codec)
+        // The encoder of whole frames doesn't fail; were it to, the session ends.
+        .map(|bytes| bytes.unwrap_or_default())
+        .boxed_local();
+    let connection = request.conn_data::<Connection>().copied();
+    Ok(response
+        .message_body(OutboundBody::new(outlet, outbox, connection, words, P::NAME, true))?
+        .map_into_boxed_body())
+}
+
+fn last_frames(messages: &[String], end: End) -> Bytes {
+    let mut bytes = Vec::new();
+    for message in messages {
+        push_text_frame(&mut bytes, |out| out.extend_from_slice(message.as_bytes()));
+    }
+    bytes.extend_from_slice(&close_frame(end.code(), end.reason()));
+    bytes.into()
+}
+
+/// A close frame. The reason must fit a control frame: 123 bytes.
+pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+    let reason = &reason.as_bytes()[..reason.len().min(123)];
+    let mut frame = vec![0x88, 2 + reason.len() as u8];
+    frame.extend_from_slice(&code.to_be_bytes());
+    frame.extend_from_slice(reason);
+    frame
+}
+
+/// Appends an unfragmented, unmasked text frame whose payload `write` appends.
+pub fn push_text_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let head = out.len();
+    // Most frames need four bytes of head; the others are moved once.
+    out.extend_from_slice(&[0x81, 126, 0, 0]);
+    let body = out.len();
+    write(out);
+    let len = out.len() - body;
+    match len {
+        0..=125 => {
+            out[head + 1] = len as u8;
+            out.drain(head + 2..body);
+        }
+        126..=0xffff => out[head + 2..body].copy_from_slice(&(len as u16).to_be_bytes()),
+        _ => {
+            out[head + 1] = 127;
+            out.splice(head + 2..body, (len as u64).to_be_bytes());
+        }
+    }
+}
+
+struct Session<P> {
+    protocol: P,
+    fragments: Option<Fragments>,
+    max_bytes: usize,
+}
+
+struct Fragments {
+    text: bool,
+    bytes: BytesMut,
+}
+
+type Ctx<P> = WebsocketContext<Session<P>>;
+
+impl<P: Protocol> Actor for Session<P> {
+    type Context = Ctx<P>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Nobody sends this actor messages; the least it can have is enough.
+        ctx.set_mailbox_capacity(1);
+    }
+}
+
+struct WsLink<'c, P: Protocol>(&'c mut Ctx<P>);
+
+impl<P: Protocol> Link for WsLink<'_, P> {
+    fn text(&mut self, text: String) {
+        self.0.text(text);
+    }
+}
+
+impl<P: Protocol> Session<P> {
+    fn message(&mut self, message: Incoming, ctx: &mut Ctx<P>) {
+        match self.protocol.message(message, &mut WsLink(ctx)) {
+            Next::Done => {}
+            Next::Close(code, reason) => Self::close(code, reason, ctx),
+            Next::Await(pending) => {
+                let resumed = pending.into_actor(self);
+                ctx.wait(resumed.map(|resume, session, ctx| resume(&mut session.protocol, &mut WsLink(ctx))));
+            }
+        }
+    }
+
+    fn close(code: u16, reason: &str, ctx: &mut Ctx<P>) {
+        ctx.close(Some(CloseReason { code: CloseCode::from(code), description: Some(reason.to_owned()) }));
+        ctx.stop();
+    }
+
+    /// Puts fragments together; the whole is a message like any other.
+    fn fragment(&mut self, item: Item, ctx: &mut Ctx<P>) {
+        let (bytes, is_last) = match item {
+            Item::FirstText(bytes) | Item::FirstBinary(bytes) if self.fragments.is_some() => {
+                tracing::debug!(len = bytes.len(), "a message began within another");
+                return Self::close(1002, "a message began within another", ctx);
+            }
+            Item::FirstText(bytes) => {
+                self.fragments = Some(Fragments { text: true, bytes: BytesMut::new() });
+                (bytes, false)
+            }
+            Item::FirstBinary(bytes) => {
+                self.fragments = Some(Fragments { text: false, bytes: BytesMut::new() });
+                (bytes, false)
+            }
+            Item::Continue(bytes) => (bytes, false),
+            Item::Last(bytes) => (bytes, true),
+        };
+        let Some(fragments) = &mut self.fragments else {
+            return Self::close(1002, "a continuation of nothing", ctx);
+        };
+        if fragments.bytes.len() + bytes.len() > self.max_bytes {
+            return Self::close(1009, "message too large", ctx);
+        }
+        fragments.bytes.extend_from_slice(&bytes);
+        if is_last && let Some(whole) = self.fragments.take() {
+            self.whole(whole, ctx);
+        }
+    }
+
+    fn whole(&mut self, Fragments { text, bytes }: Fragments, ctx: &mut Ctx<P>) {
+        if !text {
+            return self.message(Incoming::Binary(bytes.freeze()), ctx);
+        }
+        match ByteString::try_from(bytes.freeze()) {
+            Ok(text) => self.message(Incoming::Text(text), ctx),
+            Err(_) => Self::close(1007, "text that is not UTF-8", ctx),
+        }
+    }
+}
+
+impl<P: Protocol> StreamHandler<Result<Message, ProtocolError>> for Session<P> {
+    fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Ctx<P>) {
+        self.protocol.outbox().heard();
+        match message {
+            Ok(Message::Text(text)) => self.message(Incoming::Text(text), ctx),
+            Ok(Message::Binary(bytes)) => self.message(Incoming::Binary(bytes), ctx),
+            Ok(Message::Ping(bytes)) => ctx.pong(&bytes),
+            Ok(Message::Pong(_) | Message::Nop) => {}
+            Ok(Message::Continuation(item)) => self.fragment(item, ctx),
+            Ok(Message::Close(reason)) => {
+                ctx.close(reason);
+                ctx.stop();
+            }
+            Err(ProtocolError::Overflow) => Self::close(1009, "message too large", ctx),
+            // What isn't UTF-8 and a connection that broke come by the same variant; to the latter nothing is sent.
+            Err(ProtocolError::Io(_)) => Self::close(1007, "text that is not UTF-8", ctx),
+            Err(error) => {
+                tracing::debug!(%error, "a client broke the WebSocket protocol");
+                Self::close(1002, "not a WebSocket frame", ctx);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_frames_have_the_shortest_head() {
+        for (len, head) in [
+            (0, vec![0x81, 0]),
+            (125, vec![0x81, 125]),
+            (126, vec![0x81, 126, 0, 126]),
+            (0xffff, vec![0x81, 126, 0xff, 0xff]),
+            (0x10000, vec![0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let mut out = b"before".to_vec();
+            push_text_frame(&mut out, |out| out.resize(out.len() + len, b'x'));
+            let mut expected = b"before".to_vec();
+            expected.extend_from_slice(&head);
+            expected.resize(expected.len() + len, b'x');
+            assert_eq!(out, expected, "{len}");
+        }
+    }
+
+    #[test]
+    fn close_frames() {
+        assert_eq!(close_frame(1012, "bye"), b"\x88\x05\x03\xf4bye");
+        assert_eq!(close_frame(1012, &"x".repeat(200)).len(), 127);
+    }
+}

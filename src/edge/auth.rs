@@ -1,0 +1,135 @@
+//! Who is asking, over HTTP: the token in its header, and what it may do with the map in the path.
+
+use super::context::Edge;
+use super::error::ApiError;
+use crate::core::access::Scopes;
+use crate::hub::{Grant, Who};
+use actix_web::HttpRequest;
+use actix_web::http::header::{AUTHORIZATION, ORIGIN};
+use rustc_hash::FxHashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Addresses remembered at most.
+const MAX_ADDRESSES: usize = 65_536;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Refused tokens of the last minute, by address; who guesses is answered 429 before anything is looked up.
+pub struct Failures {
+    per_minute: u32,
+    addresses: Mutex<FxHashMap<IpAddr, (Instant, u32)>>,
+}
+
+impl Failures {
+    /// At most so many a minute from one address; 0 is no limit.
+    pub fn new(per_minute: u32) -> Self {
+        Self { per_minute, addresses: Mutex::default() }
+    }
+
+    fn check(&self, address: IpAddr) -> Result<(), ApiError> {
+        let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        match addresses.get(&address) {
+            Some((since, count)) if *count >= self.per_minute && since.elapsed() < MINUTE => {
+                let wait = MINUTE.saturating_sub(since.elapsed()).as_millis() as u64;
+                Err(ApiError::too_fast("too_many_failures", "too many refused tokens from this address", wait))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn count(&self, address: IpAddr) {
+        if self.per_minute == 0 {
+            return;
+        }
+        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if addresses.len() >= MAX_ADDRESSES {
+            addresses.retain(|_, (since, _)| since.elapsed() < MINUTE);
+        }
+        if addresses.len() < MAX_ADDRESSES || addresses.contains_key(&address) {
+            let entry = addresses.entry(address).or_insert_with(|| (Instant::now(), 0));
+            if entry.0.elapsed() >= MINUTE {
+                *entry = (Instant::now(), 0);
+            }
+            entry.1 += 1;
+        }
+    }
+}
+
+/// The address that a request came from.
+pub fn address_of(request: &HttpRequest) -> IpAddr {
+    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
+}
+
+/// The token in the `Authorization` header.
+pub fn bearer(request: &HttpRequest) -> Option<&str> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+impl Edge {
+    /// Who holds `token`; `Err` is 401, or 429 for who guesses.
+    pub async fn authenticate(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, ApiError> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else { return Err(ApiError::unauthorized()) };
+        let address = address_of(request);
+        if self.failures.per_minute > 0 {
+            self.failures.check(address)?;
+        }
+        match self.hub.who(token).await? {
+            Some(who) => Ok(who),
+            None => {
+                self.failures.count(address);
+                Err(ApiError::unauthorized())
+            }
+        }
+    }
+
+    /// The admin, or an error.
+    pub async fn admin(&self, request: &HttpRequest) -> Result<(), ApiError> {
+        match self.authenticate(request, bearer(request)).await? {
+            Who::Admin => Ok(()),
+            Who::Token(_) => Err(ApiError::forbidden("this needs the admin token")),
+        }
+    }
+
+    /// The right to do `scope` on the map named in the path. A map that is unknown and one that the token doesn't open
+    /// look the same, except to the admin.
+    pub async fn grant(
+        &self,
+        request: &HttpRequest,
+        token: Option<&str>,
+        map: &str,
+        scope: Scopes,
+    ) -> Result<Grant, ApiError> {
+        let who = self.authenticate(request, token).await?;
+        let Some(map) = self.hub.map(map).await? else { return Err(ApiError::not_found("the map")) };
+        match &who {
+            Who::Token(token) if token.map != map.id => Err(ApiError::not_found("the map")),
+            Who::Token(token) if !token.scopes.contains(scope) => {
+                let names = scope.names().join(", ");
+                Err(ApiError::forbidden(format!("the token lacks the scope {names}")))
+            }
+            _ => Ok(Grant { map, who }),
+        }
+    }
+
+    /// Charges an API request to the caller's token. The admin has no limit.
+    pub async fn charge(&self, grant: &Grant) -> Result<(), ApiError> {
+        let (Who::Token(token), Some(permits)) = (&grant.who, grant.map.limits.requests_per_minute) else {
+            return Ok(());
+        };
+        self.hub.charge_request(token.id, permits).await.map_err(|wait_ms| {
+            ApiError::too_fast("request_rate", format!("the token may make {permits} requests a minute"), wait_ms)
+        })
+    }
+
+    /// Whether a browser may connect from where the request's page is.
+    pub fn origin_allowed(&self, request: &HttpRequest) -> bool {
+        let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
+        match origin {
+            Some(origin) if !self.config.origins.is_empty() => self.config.origins.iter().any(|known| known == origin),
+            _ => true,
+        }
+    }
+}

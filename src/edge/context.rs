@@ -1,0 +1,60 @@
+//! What every edge is given: the hub and the settings.
+
+use crate::core::access::{Limits, Retention};
+use crate::delivery::{OutletConfig, WsConfig};
+use crate::edge::auth::Failures;
+use crate::edge::phoenix::PhoenixConfig;
+use crate::hub::Hub;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::time::Duration;
+
+/// Settings of the edges.
+#[derive(Clone, Debug)]
+pub struct EdgeConfig {
+    /// Largest event, bytes of its JSON.
+    pub event_bytes: usize,
+    /// Events of one batch.
+    pub batch_events: usize,
+    /// Largest request body.
+    pub body_bytes: usize,
+    /// Deepest JSON.
+    pub json_depth: usize,
+    /// Limits of new maps.
+    pub new_map_limits: Limits,
+    /// Retention of new maps.
+    pub new_map_retention: Retention,
+    /// Maps in the cluster.
+    pub max_maps: u32,
+    /// Tokens of a map.
+    pub max_tokens: u32,
+    /// Sockets from one address; 0 is no limit.
+    pub sockets_per_address: usize,
+    /// Allowed origins of browsers; empty allows any.
+    pub origins: Vec<String>,
+    /// Pause between keep-alives of an event stream.
+    pub keep_alive: Duration,
+    /// How long a long poll waits.
+    pub longpoll: Duration,
+    /// Bytes written to a client at once, about.
+    pub write_bytes: usize,
+    /// Outlets.
+    pub outlet: OutletConfig,
+    /// WebSockets.
+    pub ws: WsConfig,
+    /// Phoenix.
+    pub phoenix: PhoenixConfig,
+}
+
+/// Shared by all workers.
+pub struct Edge {
+    /// The hub.
+    pub hub: Hub,
+    /// Settings.
+    pub config: EdgeConfig,
+    /// Refused tokens by address.
+    pub failures: Failures,
+    /// Open long polls.
+    pub longpolls: crate::edge::phoenix::LongPolls,
+    /// What `/metrics` shows.
+    pub metrics: PrometheusHandle,
+}

@@ -1,0 +1,191 @@
+//! The REST API's errors: `{"error": code, "message", "hint"}` with a status that tells whose fault it is.
+
+use crate::core::command::Refusal;
+use crate::hub::{ArchiveError, HubError, ResumeError};
+use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::{Value, json};
+use std::fmt;
+
+/// An error answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+    /// Place of the bad event in a batch.
+    index: Option<usize>,
+    /// Seconds.
+    retry_after: Option<u64>,
+    extra: Option<(&'static str, Value)>,
+}
+
+impl ApiError {
+    /// An error with a stable code.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { status, code, message, hint: None, index: None, retry_after: None, extra: None }
+    }
+
+    /// 400 for a request that makes no sense.
+    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 401.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "a valid token is needed")
+            .hint("send it as: Authorization: Bearer <token>")
+    }
+
+    /// 403.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// 404.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("{what} was not found"))
+    }
+
+    /// 413.
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
+    /// 429: come back in so many milliseconds.
+    pub fn too_fast(code: &'static str, message: impl Into<String>, wait_ms: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, message).retry_after(wait_ms.div_ceil(1000).max(1))
+    }
+
+    /// 503: ours, nothing was changed.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+            .hint("nothing was changed; try again, or another node")
+            .retry_after(1)
+    }
+
+    /// What to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Which event of a batch.
+    pub fn at(mut self, index: usize) -> Self {
+        self.index = Some(index);
+        self
+    }
+
+    /// One more field.
+    pub fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.extra = Some((name, value));
+        self
+    }
+
+    fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        // `code` and `status` repeat the status for clients of Wanderer's streams.
+        let mut body = json!({
+            "error": self.code,
+            "message": self.message,
+            "code": self.code.to_uppercase(),
+            "status": self.status.as_u16(),
+        });
+        if let Some(hint) = &self.hint {
+            body["hint"] = hint.as_str().into();
+        }
+        if let Some(index) = self.index {
+            body["index"] = index.into();
+        }
+        if let Some((name, value)) = &self.extra {
+            body[*name] = value.clone();
+        }
+        let mut response = HttpResponse::build(self.status);
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((RETRY_AFTER, seconds.to_string()));
+        }
+        response.json(body)
+    }
+}
+
+impl From<HubError> for ApiError {
+    fn from(error: HubError) -> Self {
+        match error {
+            HubError::Refused(refusal) => refusal.into(),
+            HubError::Unavailable(message) => Self::unavailable(message),
+            HubError::Unknown => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unknown_outcome", error.to_string())
+                .hint("repeat the request with the same Idempotency-Key to be sure that it lands once")
+                .retry_after(1),
+            HubError::TooLarge(limit) => Self::too_large(format!("one request may store at most {limit} bytes"))
+                .hint("send fewer events at once, or a stream of NDJSON"),
+            HubError::Internal(message) => {
+                tracing::error!(message, "a request failed inside");
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed inside the server")
+            }
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::UnknownMap => Self::not_found("the map"),
+            Refusal::UnknownToken => Self::not_found("the token"),
+            Refusal::Forbidden => Self::forbidden("the token doesn't open this"),
+            Refusal::SlugTaken => Self::new(StatusCode::CONFLICT, "slug_taken", "another map has this slug"),
+            Refusal::IdTaken => Self::new(StatusCode::CONFLICT, "id_taken", "another map has this id"),
+            Refusal::Limit(limit) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "limit_reached",
+                format!("there are {limit}, the most there may be"),
+            )
+            .hint("delete what is not needed, or have the limit raised"),
+            Refusal::Rate(wait_ms) => Self::too_fast("publish_rate", "the map takes no more events a second", wait_ms),
+            Refusal::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "the Idempotency-Key was used for another body",
+            )
+            .hint("use a new key for each request, and the same key only to repeat it"),
+            Refusal::Malformed => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the cluster refused the command")
+                    .hint("all nodes must run the same release")
+            }
+        }
+    }
+}
+
+impl From<ArchiveError> for ApiError {
+    fn from(error: ArchiveError) -> Self {
+        tracing::error!(%error, "stored events can't be read");
+        Self::unavailable(error.to_string())
+    }
+}
+
+impl From<ResumeError> for ApiError {
+    fn from(error: ResumeError) -> Self {
+        match error {
+            ResumeError::Behind(_) => Self::unavailable(error.to_string()),
+            ResumeError::Archive(error) => error.into(),
+        }
+    }
+}

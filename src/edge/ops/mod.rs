@@ -1,0 +1,61 @@
+//! For who runs it: health, readiness, metrics, and the state of the cluster.
+
+mod status;
+
+use super::context::Edge;
+use crate::metric;
+use actix_web::HttpResponse;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{Data, ServiceConfig, get};
+use serde_json::json;
+use std::sync::atomic::Ordering;
+
+/// Adds `/healthz`, `/readyz`, `/metrics` and `/api/cluster/status`.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .route("/healthz", get().to(health))
+        .route("/readyz", get().to(ready))
+        .route("/metrics", get().to(metrics))
+        .route("/api/cluster/status", get().to(status::status));
+}
+
+/// The process lives and answers.
+async fn health() -> HttpResponse {
+    HttpResponse::Ok().json(json!({"status": "ok"}))
+}
+
+/// New clients may be sent here.
+async fn ready(edge: Data<Edge>) -> HttpResponse {
+    match not_ready(&edge) {
+        None => HttpResponse::Ok().json(json!({"status": "ready"})),
+        Some(reason) => HttpResponse::ServiceUnavailable()
+            .insert_header(("retry-after", "1"))
+            .json(json!({"status": "not_ready", "reason": reason})),
+    }
+}
+
+/// Entries that a node may be behind what it knows to be committed and still count as caught up.
+const MAX_BEHIND: u64 = 10_000;
+
+fn not_ready(edge: &Edge) -> Option<&'static str> {
+    let status = edge.hub.status();
+    if edge.hub.info().draining.load(Ordering::Relaxed) {
+        Some("draining")
+    } else if status.leader.is_none() || !status.has_quorum {
+        Some("no leader with a majority")
+    } else if status.committed.saturating_sub(status.applied) > MAX_BEHIND {
+        Some("catching up")
+    } else {
+        None
+    }
+}
+
+async fn metrics(edge: Data<Edge>) -> HttpResponse {
+    let status = edge.hub.status();
+    metrics::gauge!(metric::APPLIED_INDEX).set(status.applied as f64);
+    metrics::gauge!(metric::TERM).set(status.term as f64);
+    metrics::gauge!(metric::IS_LEADER).set(f64::from(u8::from(status.is_leader())));
+    metrics::gauge!(metric::HAS_QUORUM).set(f64::from(u8::from(status.has_quorum)));
+    edge.metrics.run_upkeep();
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(edge.metrics.render())
+}

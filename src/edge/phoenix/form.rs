@@ -1,0 +1,111 @@
+//! Events as Phoenix pushes: what one channel topic's subscribers are sent, in the bytes of their transport.
+
+use super::frame::{self, Ref, Version};
+use crate::core::event::{Event, MapText, push_json_string};
+use crate::core::frame::{FormKey, WireForm};
+use crate::core::ids::MapId;
+use crate::delivery::push_text_frame;
+
+/// What carries the messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Text frames.
+    WebSocket,
+    /// JSON strings, each followed by a comma.
+    LongPoll,
+}
+
+/// See the module.
+pub struct PhoenixForm {
+    key: FormKey,
+    version: Version,
+    transport: Transport,
+    topic: String,
+    map: MapText,
+    /// Also push each event under the name `*`.
+    star: bool,
+}
+
+impl PhoenixForm {
+    /// The form of the channel `topic`, which is echoed as it was joined.
+    pub fn new(version: Version, transport: Transport, topic: &str, map: MapId, star: bool) -> Self {
+        let key = format!("phoenix/{version:?}/{transport:?}/{}/{topic}", if star { "*" } else { "" });
+        Self { key: key.into(), version, transport, topic: topic.to_owned(), map: map.into(), star }
+    }
+
+    fn push(&self, name: &str, event: &Event, out: &mut Vec<u8>) {
+        let none = Ref::default();
+        let message = |out: &mut Vec<u8>| {
+            frame::encode(self.version, out, &none, &none, &self.topic, name, |out| {
+                event.write_envelope(&self.map, false, out);
+            });
+        };
+        match self.transport {
+            Transport::WebSocket => push_text_frame(out, message),
+            Transport::LongPoll => {
+                let mut text = Vec::new();
+                message(&mut text);
+                push_json_string(&String::from_utf8_lossy(&text), out);
+                out.push(b',');
+            }
+        }
+    }
+}
+
+impl WireForm for PhoenixForm {
+    fn key(&self) -> &FormKey {
+        &self.key
+    }
+
+    fn encode(&self, event: &Event, out: &mut Vec<u8>) {
+        self.push(&event.kind, event, out);
+        if self.star {
+            self.push("*", event, out);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::event::NewEvent;
+    use crate::core::ids::EventId;
+
+    fn encoded(version: Version, transport: Transport, star: bool) -> Vec<u8> {
+        let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
+        let new = NewEvent { kind: "add_system".into(), payload: br#"{"name":"J1"}"#.to_vec() };
+        let id = EventId::new(1_750_509_296_789, 7, 3);
+        let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
+        let mut out = Vec::new();
+        PhoenixForm::new(version, transport, "events:map:home", map, star).encode(&event, &mut out);
+        out
+    }
+
+    const ENVELOPE: &str = r#"{"id":"01JY97R74N0000000000070003","seq":9,"type":"add_system","map_id":"550e8400-e29b-41d4-a716-446655440000","ts":"2025-06-21T12:34:56.789Z","payload":{"name":"J1"}}"#;
+
+    #[test]
+    fn golden_pushes() {
+        let v2 = format!(r#"[null,null,"events:map:home","add_system",{ENVELOPE}]"#);
+        let frame = encoded(Version::V2, Transport::WebSocket, false);
+        assert_eq!(frame[..4], [0x81, 126, 0, v2.len() as u8]);
+        assert_eq!(std::str::from_utf8(&frame[4..]).unwrap(), v2);
+        let v1 = format!(
+            r#"{{"topic":"events:map:home","event":"add_system","payload":{ENVELOPE},"ref":null,"join_ref":null}}"#
+        );
+        assert_eq!(std::str::from_utf8(&encoded(Version::V1, Transport::WebSocket, false)[4..]).unwrap(), v1);
+        let polled = encoded(Version::V2, Transport::LongPoll, false);
+        assert_eq!(std::str::from_utf8(&polled).unwrap(), format!("{},", serde_json::to_string(&v2).unwrap()));
+    }
+
+    #[test]
+    fn the_star_is_an_extra_push() {
+        let both = encoded(Version::V2, Transport::LongPoll, true);
+        let array: Vec<String> = serde_json::from_slice(format!("[{}null]", "").as_bytes()).unwrap_or_default();
+        assert!(array.is_empty());
+        let text = format!("[{}]", std::str::from_utf8(&both).unwrap().trim_end_matches(','));
+        let messages: Vec<String> = serde_json::from_str(&text).unwrap();
+        assert_eq!(messages.len(), 2);
+        assert!(messages[1].starts_with(r#"[null,null,"events:map:home","*",{"#));
+    }
+}

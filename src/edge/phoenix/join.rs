@@ -1,0 +1,105 @@
+//! What a join asks for: which map, which events, from where on.
+
+use crate::core::filter::Filter;
+use crate::core::history::Start;
+use crate::core::time::parse_iso;
+use serde_json::{Value, json};
+
+/// Most events that `backfill` may ask for.
+const MAX_BACKFILL: u64 = 100_000;
+
+/// A join's parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JoinParams {
+    /// Which events.
+    pub filter: Filter,
+    /// From where on.
+    pub start: Start,
+    /// Also push each event under the name `*`.
+    pub star: bool,
+}
+
+impl JoinParams {
+    /// Reads the join's payload. `last_event_id` goes before `since`, `since` before `backfill`: a client may keep
+    /// asking for a backfill and add its last id once it has one. `Err` is the reply's response.
+    pub fn from_payload(payload: &Value) -> Result<Self, Value> {
+        let params = match payload {
+            Value::Object(params) => params,
+            Value::Null => return Ok(Self { filter: Filter::All, start: Start::Live, star: false }),
+            _ => return Err(refusal("invalid params", "join parameters must be an object")),
+        };
+        let given = |name: &str| params.get(name).filter(|value| !value.is_null());
+        let filter =
+            Filter::from_json(given("events")).map_err(|error| refusal("invalid events", &error.to_string()))?;
+        let start = if let Some(id) = given("last_event_id") {
+            let id = id.as_str().and_then(|id| id.parse().ok());
+            Start::After(id.ok_or_else(|| refusal("invalid last_event_id", "an event id is expected, 26 characters"))?)
+        } else if let Some(since) = given("since") {
+            let since = since.as_str().and_then(parse_iso);
+            Start::Since(since.ok_or_else(|| {
+                refusal("invalid since", "an ISO-8601 time with an offset is expected, such as 2025-06-21T12:34:56Z")
+            })?)
+        } else if let Some(count) = given("backfill") {
+            let count = count.as_u64().filter(|count| *count <= MAX_BACKFILL);
+            Start::Last(count.ok_or_else(|| refusal("invalid backfill", "a number from 0 to 100000 is expected"))?)
+        } else {
+            Start::Live
+        };
+        let star = match given("star") {
+            None => false,
+            Some(star) => star.as_bool().ok_or_else(|| refusal("invalid star", "true or false is expected"))?,
+        };
+        Ok(Self { filter, start, star })
+    }
+}
+
+/// The map that a channel topic names: `events:map:{id or slug}`.
+pub fn map_of(topic: &str) -> Option<&str> {
+    topic.strip_prefix("events:map:").filter(|name| !name.is_empty())
+}
+
+/// A refused join's response.
+pub fn refusal(reason: &str, message: &str) -> Value {
+    json!({"reason": reason, "message": message})
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::ids::EventId;
+
+    #[test]
+    fn params() {
+        let id = EventId::new(1, 2, 3);
+        for (payload, start) in [
+            (json!({}), Start::Live),
+            (json!(null), Start::Live),
+            (json!({"last_event_id": null, "backfill": 5}), Start::Last(5)),
+            (json!({"last_event_id": id.to_string(), "since": "x", "backfill": 5}), Start::After(id)),
+            (json!({"since": "1970-01-01T00:00:01Z"}), Start::Since(1000)),
+        ] {
+            assert_eq!(JoinParams::from_payload(&payload).unwrap().start, start, "{payload}");
+        }
+        for (bad, reason) in [
+            (json!([]), "invalid params"),
+            (json!({"events": []}), "invalid events"),
+            (json!({"last_event_id": 7}), "invalid last_event_id"),
+            (json!({"last_event_id": "x"}), "invalid last_event_id"),
+            (json!({"since": "2025-06-21"}), "invalid since"),
+            (json!({"since": 7}), "invalid since"),
+            (json!({"backfill": -1}), "invalid backfill"),
+            (json!({"backfill": 1.5}), "invalid backfill"),
+            (json!({"star": "yes"}), "invalid star"),
+        ] {
+            assert_eq!(JoinParams::from_payload(&bad).unwrap_err()["reason"], reason, "{bad}");
+        }
+    }
+
+    #[test]
+    fn topics() {
+        assert_eq!(map_of("events:map:home"), Some("home"));
+        assert_eq!(map_of("events:map:"), None);
+        assert_eq!(map_of("room:1"), None);
+    }
+}

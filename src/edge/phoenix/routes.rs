@@ -1,0 +1,92 @@
+//! Where Phoenix clients connect.
+
+use super::form::Transport;
+use super::frame::Version;
+use super::longpoll;
+use super::session::PhoenixSession;
+use crate::delivery::{Outbox, Outlet, start_ws};
+use crate::edge::auth::bearer;
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use crate::hub::Who;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use actix_web::web::{Data, Payload, ServiceConfig, get, post, resource, scope};
+use actix_web::{HttpRequest, HttpResponse, Result};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// The subprotocol that the server answers with when the client offered one.
+const SUBPROTOCOL: &str = "phoenix";
+/// Prefix of the subprotocol that carries a token, in base64url.
+const BEARER: &str = "base64url.bearer.phx.";
+
+/// Adds `/socket/events/websocket` and `/socket/events/longpoll`.
+pub fn routes(config: &mut ServiceConfig) {
+    let longpoll = resource("/longpoll").route(get().to(longpoll::poll)).route(post().to(longpoll::push));
+    config.service(scope("/socket/events").route("/websocket", get().to(websocket)).service(longpoll));
+}
+
+async fn websocket(request: HttpRequest, payload: Payload, edge: Data<Edge>) -> Result<HttpResponse> {
+    if !request.headers().contains_key(UPGRADE) {
+        let error = ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "a WebSocket is expected here")
+            .hint("give phoenix.js the base address, it appends /websocket");
+        return Err(error.into());
+    }
+    let version = version_of(&request)?;
+    let who = admit(&request, &edge).await?;
+    let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
+    if outlet.is_draining() {
+        return Err(ApiError::unavailable("this node is going away").into());
+    }
+    let outbox = Outbox::new(&outlet, token_id(&who), edge.config.write_bytes);
+    let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::WebSocket, &edge.config.phoenix);
+    start_ws(&request, payload, &outlet, session, &edge.config.ws, &[SUBPROTOCOL])
+}
+
+/// Who connects. A refused socket is 403 at the upgrade: clients of Phoenix know no other.
+pub(super) async fn admit(request: &HttpRequest, edge: &Edge) -> Result<Who, ApiError> {
+    if !edge.origin_allowed(request) {
+        return Err(ApiError::forbidden("this origin may not connect"));
+    }
+    let token = token_of(request);
+    edge.authenticate(request, token.as_deref()).await.map_err(|error| match error {
+        error if error == ApiError::unauthorized() => {
+            ApiError::forbidden("a valid token is needed").hint("connect with params: {token: \"…\"}")
+        }
+        other => other,
+    })
+}
+
+pub(super) fn token_id(who: &Who) -> Option<crate::core::ids::TokenId> {
+    match who {
+        Who::Admin => None,
+        Who::Token(token) => Some(token.id),
+    }
+}
+
+pub(super) fn version_of(request: &HttpRequest) -> Result<Version, ApiError> {
+    Version::from_query(query(request, "vsn").as_deref())
+        .ok_or_else(|| ApiError::bad_request("unknown_version", "vsn must be 1.0.0 or 2.0.0"))
+}
+
+/// The token: in a subprotocol, in the header, or the first one in the query (a long poll adds a second of its own).
+fn token_of(request: &HttpRequest) -> Option<String> {
+    let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
+    let in_protocol = offered
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| URL_SAFE_NO_PAD.decode(name.trim().strip_prefix(BEARER)?).ok())
+        .find_map(|token| String::from_utf8(token).ok());
+    in_protocol.or_else(|| bearer(request).map(str::to_owned)).or_else(|| query(request, "token"))
+}
+
+/// The first value of a query parameter.
+pub(super) fn query(request: &HttpRequest, name: &str) -> Option<String> {
+    all(request, name).next()
+}
+
+/// All values of a query parameter, decoded.
+pub(super) fn all<'r>(request: &'r HttpRequest, name: &'r str) -> impl Iterator<Item = String> + 'r {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(request.query_string()).unwrap_or_default();
+    pairs.into_iter().filter(move |(key, _)| key == name).map(|(_, value)| value)
+}

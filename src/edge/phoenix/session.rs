@@ -1,0 +1,256 @@
+//! One client's Phoenix socket: its channels, and what each message does to them.
+//!
+//! The same for WebSocket and long poll; only the form in which events are written differs.
+
+use super::form::{PhoenixForm, Transport};
+use super::frame::{self, Message, Ref, Version};
+use super::join::{JoinParams, map_of, refusal};
+use crate::core::access::Scopes;
+use crate::core::history::Position;
+use crate::core::ids::MapId;
+use crate::delivery::{End, Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};
+use crate::hub::{Grant, Hub, ResumeError, Slot, Who};
+use rustc_hash::FxHashMap;
+use serde_json::{Value, json};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+/// Settings of Phoenix sockets.
+#[derive(Clone, Debug)]
+pub struct PhoenixConfig {
+    /// Topics that one socket may join.
+    pub max_channels: usize,
+}
+
+/// See the module.
+pub struct PhoenixSession {
+    hub: Hub,
+    outlet: Rc<Outlet>,
+    outbox: Rc<Outbox>,
+    who: Who,
+    version: Version,
+    transport: Transport,
+    max_channels: usize,
+    channels: FxHashMap<String, Channel>,
+    /// A socket counts once for a map, by however many names it joined it.
+    slots: FxHashMap<MapId, Weak<Slot>>,
+}
+
+struct Channel {
+    join_ref: Ref,
+    subscription: SubscriptionId,
+}
+
+/// A join that went through.
+struct Joined {
+    grant: Grant,
+    position: Position,
+    coming: u64,
+    params: JoinParams,
+    slot: Rc<Slot>,
+}
+
+impl PhoenixSession {
+    /// A session of whom `who` says it is.
+    pub fn new(
+        outlet: &Rc<Outlet>,
+        outbox: Rc<Outbox>,
+        who: Who,
+        version: Version,
+        transport: Transport,
+        config: &PhoenixConfig,
+    ) -> Self {
+        Self {
+            hub: outlet.hub().clone(),
+            outlet: outlet.clone(),
+            outbox,
+            who,
+            version,
+            transport,
+            max_channels: config.max_channels,
+            channels: FxHashMap::default(),
+            slots: FxHashMap::default(),
+        }
+    }
+
+    fn reply(&self, link: &mut dyn Link, to: &Message, status: &str, response: &Value) {
+        let payload = json!({"status": status, "response": response});
+        link.text(frame::encode_text(self.version, &to.join_ref, &to.reference, &to.topic, "phx_reply", &payload));
+    }
+
+    fn closed(&self, link: &mut dyn Link, topic: &str, join_ref: &Ref) {
+        link.text(frame::encode_text(self.version, join_ref, join_ref, topic, "phx_close", &json!({})));
+    }
+
+    fn handle(&mut self, message: Message, link: &mut dyn Link) -> Next<Self> {
+        match (&*message.topic, &*message.event) {
+            ("phoenix", "heartbeat") => self.reply(link, &message, "ok", &json!({})),
+            (_, "phx_join") => return self.join(message, link),
+            (_, "phx_leave") => self.leave(&message, link),
+            _ => match self.channels.get(&message.topic) {
+                None => self.reply(link, &message, "error", &json!({"reason": "unmatched topic"})),
+                Some(channel) if is_stale(channel, &message) => {}
+                Some(_) => {
+                    let reason = refusal("unknown event", "clients publish by POST /api/maps/{map}/events");
+                    self.reply(link, &message, "error", &reason);
+                }
+            },
+        }
+        Next::Done
+    }
+
+    fn leave(&mut self, message: &Message, link: &mut dyn Link) {
+        if self.channels.get(&message.topic).is_some_and(|channel| is_stale(channel, message)) {
+            return;
+        }
+        self.reply(link, message, "ok", &json!({}));
+        if let Some(channel) = self.channels.remove(&message.topic) {
+            self.outbox.unsubscribe(channel.subscription);
+            self.closed(link, &message.topic, &channel.join_ref);
+        }
+    }
+
+    fn join(&mut self, message: Message, link: &mut dyn Link) -> Next<Self> {
+        if !self.channels.contains_key(&message.topic) && self.channels.len() >= self.max_channels {
+            self.reply(link, &message, "error", &json!({"reason": "too many channels joined"}));
+            return Next::Done;
+        }
+        let Some(map) = map_of(&message.topic) else {
+            self.reply(link, &message, "error", &json!({"reason": "unmatched topic"}));
+            return Next::Done;
+        };
+        let params = match &message.payload {
+            Some(payload) => JoinParams::from_payload(payload),
+            None => Err(refusal("invalid params", "join parameters must be JSON")),
+        };
+        let params = match params {
+            Ok(params) => params,
+            Err(response) => {
+                self.reply(link, &message, "error", &response);
+                self.close_former(&message.topic, link);
+                return Next::Done;
+            }
+        };
+        let pending =
+            Pending { hub: self.hub.clone(), who: self.who.clone(), map: map.to_owned(), slots: self.slots.clone() };
+        Next::Await(Box::pin(async move {
+            let result = pending.join(params).await;
+            let resume: Resume<Self> = Box::new(move |session, link| session.joined(message, result, link));
+            resume
+        }))
+    }
+
+    /// The reply first, then the old channel's end, then events.
+    fn joined(&mut self, message: Message, result: Result<Joined, Value>, link: &mut dyn Link) {
+        // What was granted when the join began may have been revoked since.
+        let result = result.and_then(|joined| {
+            let granted = self.hub.still_granted(&joined.grant, Scopes::SUBSCRIBE);
+            if granted { Ok(joined) } else { Err(unauthorized()) }
+        });
+        match result {
+            Err(response) => {
+                self.reply(link, &message, "error", &response);
+                self.close_former(&message.topic, link);
+            }
+            Ok(joined) => {
+                let Joined { grant, position, coming, params, slot } = joined;
+                let mut response = json!({
+                    "last_event_id": (position.head_seq > 0).then(|| position.head_id.to_string()),
+                    "last_seq": position.head_seq,
+                    "backfill": coming,
+                    "gap": position.gap.is_some(),
+                });
+                if let Some(oldest) = position.gap {
+                    response["oldest_id"] = oldest.map(|id| id.to_string()).into();
+                }
+                self.reply(link, &message, "ok", &response);
+                self.close_former(&message.topic, link);
+                let map = grant.map.id;
+                self.slots.retain(|_, slot| slot.strong_count() > 0);
+                self.slots.insert(map, Rc::downgrade(&slot));
+                let form = PhoenixForm::new(self.version, self.transport, &message.topic, map, params.star);
+                let feed = self.outlet.feed(grant.map.topic, Arc::new(form));
+                let subscription = self.outbox.subscribe(feed, map, position.next_seq, params.filter, Some(slot));
+                self.channels.insert(message.topic, Channel { join_ref: message.join_ref, subscription });
+            }
+        }
+    }
+
+    /// A topic joined again: the channel that it had is closed under its old join_ref.
+    fn close_former(&mut self, topic: &str, link: &mut dyn Link) {
+        if let Some(former) = self.channels.remove(topic) {
+            self.outbox.unsubscribe(former.subscription);
+            self.closed(link, topic, &former.join_ref);
+        }
+    }
+}
+
+fn is_stale(channel: &Channel, message: &Message) -> bool {
+    !message.join_ref.is_null() && message.join_ref != channel.join_ref
+}
+
+/// An unknown map and one that the token doesn't open look the same.
+fn unauthorized() -> Value {
+    json!({"reason": "unauthorized"})
+}
+
+fn unavailable(message: &str) -> Value {
+    refusal("unavailable", message)
+}
+
+/// A join while it awaits: its own copies, since the session may be gone before it is through.
+struct Pending {
+    hub: Hub,
+    who: Who,
+    map: String,
+    slots: FxHashMap<MapId, Weak<Slot>>,
+}
+
+impl Pending {
+    async fn join(self, params: JoinParams) -> Result<Joined, Value> {
+        let map = match self.hub.map(&self.map).await {
+            Ok(Some(map)) if self.who.may(map.id, Scopes::SUBSCRIBE) => map,
+            Ok(_) => return Err(unauthorized()),
+            Err(error) => return Err(unavailable(&error.to_string())),
+        };
+        let slot = match self.slots.get(&map.id).and_then(Weak::upgrade) {
+            Some(slot) => slot,
+            None => Rc::new(self.hub.take_slot(map.id).await.map_err(|limit| {
+                json!({"reason": "too many connections", "message": "the map has as many sockets as it may have", "limit": limit})
+            })?),
+        };
+        let position = self.hub.locate(map.topic, params.start).await.map_err(|error| match error {
+            ResumeError::Behind(error) => unavailable(&format!("this node is behind what you have seen: {error}")),
+            ResumeError::Archive(error) => unavailable(&error.to_string()),
+        })?;
+        let coming = self.hub.count_coming(map.topic, &position, &params.filter).await;
+        let coming = coming.map_err(|error| unavailable(&error.to_string()))?;
+        let grant = Grant { map, who: self.who };
+        Ok(Joined { grant, position, coming, params, slot })
+    }
+}
+
+impl Protocol for PhoenixSession {
+    const NAME: &'static str = "phoenix";
+
+    fn message(&mut self, message: Incoming, link: &mut dyn Link) -> Next<Self> {
+        let decoded = match &message {
+            Incoming::Text(text) => frame::decode_text(self.version, text),
+            Incoming::Binary(bytes) => frame::decode_binary(bytes),
+        };
+        match decoded {
+            Ok(message) => self.handle(message, link),
+            Err(frame::FrameError(reason)) => Next::Close(1003, reason),
+        }
+    }
+
+    fn outbox(&self) -> &Rc<Outbox> {
+        &self.outbox
+    }
+
+    /// No `phx_close`: phoenix.js would take each channel for left and never join it again. The close code alone makes
+    /// it reconnect and rejoin.
+    fn farewell(&self) -> Box<dyn Fn(End) -> Vec<String>> {
+        Box::new(|_| Vec::new())
+    }
+}

@@ -1,0 +1,60 @@
+//! How maps and tokens look in answers, and how a new token is made.
+
+use crate::core::access::Scopes;
+use crate::core::access::{Limits, Map, Retention, Token, hash_token};
+use crate::core::command::NewToken;
+use crate::core::ids::TokenId;
+use crate::core::time::iso_millis;
+use crate::edge::error::ApiError;
+use actix_web::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub(super) fn map(map: &Map) -> Value {
+    json!({
+        "id": map.id.to_string(),
+        "slug": map.slug,
+        "name": map.name,
+        "limits": limits(&map.limits),
+        "retention": retention(&map.retention),
+        "inserted_at": iso_millis(map.inserted_ms),
+        "updated_at": iso_millis(map.updated_ms),
+    })
+}
+
+fn limits(limits: &Limits) -> Value {
+    json!({
+        "connections": limits.connections,
+        "webhooks": limits.webhooks,
+        "requests_per_minute": limits.requests_per_minute,
+        "publishes_per_second": limits.publishes_per_second,
+    })
+}
+
+fn retention(retention: &Retention) -> Value {
+    json!({"events": retention.events, "age_seconds": retention.age_seconds, "bytes": retention.bytes})
+}
+
+pub(super) fn token(token: &Token) -> Value {
+    json!({
+        "id": token.id.to_string(),
+        "name": token.name,
+        "scopes": token.scopes.names(),
+        "inserted_at": iso_millis(token.inserted_ms),
+    })
+}
+
+/// A new token: its secret, shown once, and what the cluster keeps of it.
+pub(super) fn new_token(name: &str, scopes: Scopes) -> Result<(String, NewToken), ApiError> {
+    let mut random = [0u8; 32];
+    getrandom::fill(&mut random).map_err(|error| {
+        tracing::error!(%error, "no random bytes");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "no random bytes can be had")
+    })?;
+    let secret = format!("wp_{}", URL_SAFE_NO_PAD.encode(random));
+    let hash = hash_token(&secret);
+    let id = TokenId::new(Uuid::new_v4());
+    Ok((secret, NewToken { id, name: name.to_owned(), hash, scopes }))
+}

@@ -1,0 +1,136 @@
+//! Backfill: stored events, oldest first, a page at a time.
+
+use crate::core::access::Scopes;
+use crate::core::event::{MapText, push_json_string};
+use crate::core::filter::Filter;
+use crate::core::history::Start;
+use crate::core::ids::EventId;
+use crate::core::time::parse_iso;
+use crate::edge::auth::bearer;
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+/// An answer stops growing here, whatever the limit says.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+/// Events looked through for one page of a narrow filter; the cursor goes on from there.
+const MAX_SCANNED: usize = 20_000;
+const PAGE_EVENTS: usize = 1000;
+const PAGE_BYTES: usize = 1 << 20;
+
+#[derive(Debug, Deserialize)]
+struct Query {
+    since: Option<String>,
+    after: Option<String>,
+    limit: Option<String>,
+    events: Option<String>,
+}
+
+pub(super) async fn backfill(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    map: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let grant = edge.grant(&request, bearer(&request), &map, Scopes::SUBSCRIBE).await?;
+    edge.charge(&grant).await?;
+    let query: Query = serde_urlencoded::from_str(request.query_string())
+        .map_err(|error| ApiError::bad_request("invalid_query", error.to_string()))?;
+    let limit = limit_of(&query)?;
+    let start = start_of(&query)?;
+    let filter = Filter::from_query(query.events.as_deref())
+        .map_err(|error| ApiError::bad_request("invalid_events", error.to_string()))?;
+    let position = edge.hub.locate(grant.map.topic, start).await?;
+    let map = MapText::from(grant.map.id);
+    let mut page = Page { limit, next_seq: position.next_seq, cursor: None, count: 0, data: Vec::new() };
+    let mut scanned = 0;
+    while page.has_room() && page.next_seq <= position.head_seq && scanned < MAX_SCANNED {
+        let read = edge.hub.archive().read(grant.map.topic, page.next_seq, PAGE_EVENTS, PAGE_BYTES).await?;
+        if read.events.is_empty() {
+            break;
+        }
+        scanned += read.events.len();
+        for event in &read.events {
+            if !page.has_room() {
+                break;
+            }
+            page.next_seq = event.seq + 1;
+            page.cursor = Some(event.id);
+            if filter.matches(&event.kind) {
+                page.push(|out| event.write_envelope(&map, false, out));
+            }
+        }
+    }
+    let has_more = page.next_seq <= position.head_seq;
+    Ok(page.answer(has_more, position.gap))
+}
+
+fn limit_of(query: &Query) -> Result<usize, ApiError> {
+    match query.limit.as_deref().map(str::parse) {
+        None => Ok(DEFAULT_LIMIT),
+        Some(Ok(limit)) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
+        Some(_) => Err(ApiError::bad_request("invalid_limit", format!("limit is a number from 1 to {MAX_LIMIT}"))),
+    }
+}
+
+fn start_of(query: &Query) -> Result<Start, ApiError> {
+    match (&query.after, &query.since) {
+        (Some(_), Some(_)) => Err(ApiError::bad_request("invalid_query", "give after or since, not both")),
+        (Some(id), None) => id
+            .parse()
+            .map(Start::After)
+            .map_err(|_| ApiError::bad_request("invalid_after", "after is an event id, 26 characters")),
+        (None, Some(since)) => parse_iso(since).map(Start::Since).ok_or_else(|| {
+            ApiError::bad_request("invalid_since", "since is an ISO-8601 time with an offset")
+                .hint("for example since=2025-06-21T12:34:56Z")
+        }),
+        (None, None) => Ok(Start::Last(u64::MAX)),
+    }
+}
+
+/// An answer in the making.
+struct Page {
+    limit: usize,
+    next_seq: u64,
+    /// The last event looked at: what the next page comes after.
+    cursor: Option<EventId>,
+    count: usize,
+    data: Vec<u8>,
+}
+
+impl Page {
+    fn has_room(&self) -> bool {
+        self.count < self.limit && self.data.len() < MAX_ANSWER_BYTES
+    }
+
+    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.count > 0 {
+            self.data.push(b',');
+        }
+        write(&mut self.data);
+        self.count += 1;
+    }
+
+    fn answer(self, has_more: bool, gap: Option<Option<EventId>>) -> HttpResponse {
+        let id = |id: Option<EventId>, out: &mut Vec<u8>| match id {
+            Some(id) => push_json_string(&id.to_string(), out),
+            None => out.extend_from_slice(b"null"),
+        };
+        let mut body = Vec::with_capacity(self.data.len() + 128);
+        body.extend_from_slice(b"{\"data\":[");
+        body.extend_from_slice(&self.data);
+        body.extend_from_slice(b"],\"cursor\":");
+        id(self.cursor, &mut body);
+        body.extend_from_slice(if has_more { b",\"has_more\":true" } else { b",\"has_more\":false" });
+        if let Some(oldest) = gap {
+            body.extend_from_slice(b",\"gap\":true,\"oldest_id\":");
+            id(oldest, &mut body);
+        }
+        body.push(b'}');
+        HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body)
+    }
+}

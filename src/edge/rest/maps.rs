@@ -1,0 +1,202 @@
+//! Maps: created, listed and deleted by the admin, shown and changed by who may manage them.
+
+use super::{answer, body};
+use crate::core::access::{Limits, Retention, Scopes, is_slug};
+use crate::core::command::{Command, CreateMap, Reply, UpdateMap};
+use crate::core::ids::MapId;
+use crate::edge::auth::bearer;
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use crate::hub::{HubError, Who};
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Deserializer};
+use serde_json::json;
+use uuid::Uuid;
+
+/// Longest name of a map or token, in characters.
+pub(super) const MAX_NAME: usize = 200;
+const MAX_BODY: usize = 64 * 1024;
+
+/// A field that may be absent, null, or a value: `None`, `Some(None)`, `Some(Some(_))`.
+fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LimitsBody {
+    #[serde(deserialize_with = "nullable")]
+    connections: Option<Option<u32>>,
+    #[serde(deserialize_with = "nullable")]
+    webhooks: Option<Option<u32>>,
+    #[serde(deserialize_with = "nullable")]
+    requests_per_minute: Option<Option<u32>>,
+    #[serde(deserialize_with = "nullable")]
+    publishes_per_second: Option<Option<u32>>,
+}
+
+impl LimitsBody {
+    fn over(self, base: &Limits) -> Result<Limits, ApiError> {
+        let limits = Limits {
+            connections: self.connections.unwrap_or(base.connections),
+            webhooks: self.webhooks.unwrap_or(base.webhooks),
+            requests_per_minute: self.requests_per_minute.unwrap_or(base.requests_per_minute),
+            publishes_per_second: self.publishes_per_second.unwrap_or(base.publishes_per_second),
+        };
+        if limits.requests_per_minute == Some(0) || limits.publishes_per_second == Some(0) {
+            return Err(ApiError::bad_request("invalid_limits", "a rate must be at least 1")
+                .hint("null is no limit; to stop somebody, revoke the token"));
+        }
+        Ok(limits)
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RetentionBody {
+    #[serde(deserialize_with = "nullable")]
+    events: Option<Option<u64>>,
+    #[serde(deserialize_with = "nullable")]
+    age_seconds: Option<Option<u64>>,
+    #[serde(deserialize_with = "nullable")]
+    bytes: Option<Option<u64>>,
+}
+
+impl RetentionBody {
+    fn over(self, base: &Retention) -> Result<Retention, ApiError> {
+        let retention = Retention {
+            events: self.events.unwrap_or(base.events),
+            age_seconds: self.age_seconds.unwrap_or(base.age_seconds),
+            bytes: self.bytes.unwrap_or(base.bytes),
+        };
+        if retention.events == Some(0) || retention.age_seconds == Some(0) || retention.bytes == Some(0) {
+            return Err(
+                ApiError::bad_request("invalid_retention", "a bound must be at least 1").hint("null is no bound")
+            );
+        }
+        Ok(retention)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateBody {
+    id: Option<String>,
+    slug: Option<String>,
+    name: Option<String>,
+    #[serde(default)]
+    limits: LimitsBody,
+    #[serde(default)]
+    retention: RetentionBody,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpdateBody {
+    #[serde(default, deserialize_with = "nullable")]
+    slug: Option<Option<String>>,
+    name: Option<String>,
+    limits: Option<LimitsBody>,
+    retention: Option<RetentionBody>,
+}
+
+fn check_names(slug: Option<&str>, name: Option<&str>) -> Result<(), ApiError> {
+    if let Some(slug) = slug
+        && !is_slug(slug)
+    {
+        return Err(ApiError::bad_request("invalid_slug", "a slug has 1 to 63 of a-z, 0-9, - and _, and is no UUID"));
+    }
+    check_name(name)
+}
+
+pub(super) fn check_name(name: Option<&str>) -> Result<(), ApiError> {
+    match name {
+        Some(name) if name.chars().count() > MAX_NAME => {
+            Err(ApiError::bad_request("invalid_name", format!("a name has at most {MAX_NAME} characters")))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn create(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    mut payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    edge.admin(&request).await?;
+    let body: CreateBody = body::json(&mut payload, MAX_BODY).await?;
+    check_names(body.slug.as_deref(), body.name.as_deref())?;
+    let id = match &body.id {
+        None => MapId::new(Uuid::new_v4()),
+        Some(id) => id.parse().map_err(|_| ApiError::bad_request("invalid_id", "a map's id is a UUID"))?,
+    };
+    let (secret, token) = answer::new_token("first", Scopes::ALL)?;
+    let command = Command::CreateMap(CreateMap {
+        id,
+        name: body.name.or_else(|| body.slug.clone()).unwrap_or_default(),
+        slug: body.slug,
+        limits: body.limits.over(&edge.config.new_map_limits)?,
+        retention: body.retention.over(&edge.config.new_map_retention)?,
+        token,
+        max_maps: edge.config.max_maps,
+    });
+    let Reply::Map(map) = edge.hub.propose(&command).await? else { return Err(unexpected()) };
+    let mut data = answer::map(&map);
+    data["token"] = secret.into();
+    Ok(HttpResponse::Created().json(json!({ "data": data })))
+}
+
+pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
+    edge.admin(&request).await?;
+    edge.hub.barrier().await.ok();
+    let maps: Vec<_> = edge.hub.access().maps().map(|map| answer::map(map)).collect();
+    Ok(HttpResponse::Ok().json(json!({ "data": maps })))
+}
+
+pub(super) async fn show(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
+    let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
+    edge.charge(&grant).await?;
+    Ok(HttpResponse::Ok().json(json!({"data": answer::map(&grant.map)})))
+}
+
+pub(super) async fn update(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    map: Path<String>,
+    mut payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
+    edge.charge(&grant).await?;
+    let body: UpdateBody = body::json(&mut payload, MAX_BODY).await?;
+    let raises = body.limits.is_some() || body.retention.is_some();
+    if raises && !matches!(grant.who, Who::Admin) {
+        return Err(ApiError::forbidden("limits and retention are changed with the admin token"));
+    }
+    check_names(body.slug.as_ref().and_then(|slug| slug.as_deref()), body.name.as_deref())?;
+    let command = Command::UpdateMap(UpdateMap {
+        map: grant.map.id,
+        by: grant.who.by(),
+        slug: body.slug,
+        name: body.name,
+        limits: body.limits.map(|limits| limits.over(&grant.map.limits)).transpose()?,
+        retention: body.retention.map(|retention| retention.over(&grant.map.retention)).transpose()?,
+    });
+    let Reply::Map(map) = edge.hub.propose(&command).await? else { return Err(unexpected()) };
+    Ok(HttpResponse::Ok().json(json!({"data": answer::map(&map)})))
+}
+
+pub(super) async fn remove(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    map: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    edge.admin(&request).await?;
+    let Some(map) = edge.hub.map(&map).await? else { return Err(ApiError::not_found("the map")) };
+    edge.hub.propose_everywhere(&Command::DeleteMap(map.id)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+pub(super) fn unexpected() -> ApiError {
+    HubError::Internal("an unexpected reply".into()).into()
+}

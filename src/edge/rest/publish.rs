@@ -1,0 +1,255 @@
+//! Publishing: one event, a batch that lands whole or not at all, or a stream of lines.
+//!
+//! The payload is parsed once, here, and brought into normal form; from then on it is bytes.
+
+use super::body;
+use crate::core::access::Scopes;
+use crate::core::command::{IdempotencyKey, Publish, Published};
+use crate::core::event::{Event, MapText, NewEvent, is_kind};
+use crate::core::ids::EventId;
+use crate::core::json::{self, JsonError};
+use crate::edge::auth::bearer;
+use crate::edge::context::{Edge, EdgeConfig};
+use crate::edge::error::ApiError;
+use crate::hub::Grant;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{Bytes, BytesMut, Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+
+/// Longest `Idempotency-Key`.
+const MAX_KEY: usize = 255;
+/// Bytes of events gathered from a stream before they are stored.
+const STREAM_BATCH_BYTES: usize = 256 * 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneBody<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchBody<'a> {
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+}
+
+pub(super) async fn publish(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    map: Path<String>,
+    mut payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let grant = edge.grant(&request, bearer(&request), &map, Scopes::PUBLISH).await?;
+    let key = key_of(&request)?;
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.starts_with("application/x-ndjson") || kind.starts_with("application/ndjson") {
+        return Stream::new(&edge, &grant, key).run(&mut payload).await;
+    }
+    let text = body::text(&mut payload, edge.config.body_bytes).await?;
+    let (events, is_batch) = read_body(&text, &edge.config)?;
+    let key = key.map(|key| identity(&edge, &[key.as_bytes()], text.as_bytes()));
+    // The answer shows the events with their new ids: their bytes are needed once more.
+    let command = Publish { map: grant.map.id, by: grant.who.by(), events: events.clone(), key };
+    let published = edge.hub.publish(command).await?;
+    Ok(answer(&grant, &events, published, is_batch))
+}
+
+fn answer(grant: &Grant, events: &[NewEvent], published: Published, is_batch: bool) -> HttpResponse {
+    let map = MapText::from(grant.map.id);
+    let mut out = Vec::with_capacity(events.iter().map(|event| event.payload.len() + 200).sum());
+    out.extend_from_slice(if is_batch { b"{\"data\":[" } else { b"{\"data\":" });
+    for (place, event) in (0..).zip(events) {
+        if place > 0 {
+            out.push(b',');
+        }
+        let stored = Event {
+            id: published.id(place),
+            seq: published.first_seq + u64::from(place),
+            kind: event.kind.as_str().into(),
+            payload: Bytes::from(event.payload.clone()),
+        };
+        stored.write_envelope(&map, false, &mut out);
+    }
+    out.extend_from_slice(if is_batch { b"]}" } else { b"}" });
+    let mut response = HttpResponse::Created();
+    response.insert_header((CONTENT_TYPE, "application/json"));
+    if published.replayed {
+        response.insert_header(("idempotency-replayed", "true"));
+    }
+    response.body(out)
+}
+
+fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
+    let Some(key) = request.headers().get("idempotency-key") else { return Ok(None) };
+    match key.to_str() {
+        Ok(key) if (1..=MAX_KEY).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => Err(ApiError::bad_request(
+            "invalid_idempotency_key",
+            format!("an Idempotency-Key has 1 to {MAX_KEY} visible ASCII characters"),
+        )),
+    }
+}
+
+/// A request's identity: of the key's `parts` and of the body.
+fn identity(edge: &Edge, parts: &[&[u8]], body: &[u8]) -> IdempotencyKey {
+    let half = |hash: Sha256| {
+        let mut half = [0; 16];
+        half.copy_from_slice(&hash.finalize()[..16]);
+        half
+    };
+    let key = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part));
+    IdempotencyKey {
+        key: half(key),
+        fingerprint: half(Sha256::new().chain_update(body)),
+        ttl_ms: edge.hub.config().idempotency.as_millis() as u64,
+    }
+}
+
+/// The body's events, and whether it is a batch.
+fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<NewEvent>, bool), ApiError> {
+    let invalid = |error: serde_json::Error| {
+        ApiError::bad_request("invalid_json", error.to_string())
+            .hint("send {\"type\": …, \"payload\": …} or {\"events\": [ … ]}")
+    };
+    let whole: &RawValue = serde_json::from_str(text).map_err(invalid)?;
+    if let Ok(BatchBody { events }) = serde_json::from_str(whole.get()) {
+        if events.is_empty() {
+            return Err(ApiError::bad_request("empty_batch", "a batch needs at least one event"));
+        }
+        if events.len() > config.batch_events {
+            let most = config.batch_events;
+            return Err(ApiError::too_large(format!("a batch may have at most {most} events"))
+                .hint("send several batches, or a stream of application/x-ndjson"));
+        }
+        let read = |(index, raw): (usize, &&RawValue)| read_event(raw.get(), config).map_err(|error| error.at(index));
+        return Ok((events.iter().enumerate().map(read).collect::<Result<_, _>>()?, true));
+    }
+    Ok((vec![read_event(whole.get(), config)?], false))
+}
+
+/// One event, checked, its payload in normal form.
+fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
+    if text.len() > config.event_bytes {
+        return Err(ApiError::too_large(format!("an event may have at most {} bytes", config.event_bytes)));
+    }
+    let event: OneBody<'_> = serde_json::from_str(text).map_err(|error| {
+        ApiError::bad_request("invalid_event", error.to_string()).hint("an event is {\"type\": …, \"payload\": …}")
+    })?;
+    if !is_kind(&event.kind) {
+        return Err(ApiError::bad_request("invalid_type", "a type has 1 to 100 of A-Z, a-z, 0-9, _, ., : and -"));
+    }
+    let payload = json::normalise(event.payload.get(), config.json_depth).map_err(|error| match error {
+        JsonError::UnsafeInteger(_) => ApiError::bad_request("unsafe_integer", error.to_string()),
+        JsonError::TooDeep(_) => ApiError::bad_request("too_deep", error.to_string()),
+        JsonError::Syntax(_) => ApiError::bad_request("invalid_json", error.to_string()),
+    })?;
+    Ok(NewEvent { kind: event.kind.into_owned(), payload: payload.into_bytes() })
+}
+
+/// A stream of lines, stored in batches as they come. What was stored before an error stays, and the error tells.
+struct Stream<'e> {
+    edge: &'e Edge,
+    grant: &'e Grant,
+    key: Option<String>,
+    /// Lines read so far: the index of the next.
+    lines: usize,
+    batch: Vec<NewEvent>,
+    batch_bytes: usize,
+    batches: u64,
+    stored: u64,
+    first: Option<(EventId, u64)>,
+    last: Option<(EventId, u64)>,
+}
+
+impl<'e> Stream<'e> {
+    fn new(edge: &'e Edge, grant: &'e Grant, key: Option<String>) -> Self {
+        let batch = Vec::new();
+        Self { edge, grant, key, lines: 0, batch, batch_bytes: 0, batches: 0, stored: 0, first: None, last: None }
+    }
+
+    async fn run(mut self, payload: &mut Payload) -> Result<HttpResponse, ApiError> {
+        match self.read(payload).await {
+            Ok(()) => Ok(self.answer()),
+            Err(error) => Err(error.with("stored", self.stored.into())),
+        }
+    }
+
+    async fn read(&mut self, payload: &mut Payload) -> Result<(), ApiError> {
+        let mut rest = BytesMut::new();
+        while let Some(piece) = body::next(payload).await? {
+            rest.extend_from_slice(&piece);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line = rest.split_to(end + 1);
+                self.line(&line[..end]).await?;
+            }
+            if rest.len() > self.edge.config.event_bytes {
+                let most = self.edge.config.event_bytes;
+                return Err(ApiError::too_large(format!("a line may have at most {most} bytes")).at(self.lines));
+            }
+        }
+        self.line(&rest).await?;
+        self.store().await?;
+        if self.stored == 0 {
+            return Err(ApiError::bad_request("empty_batch", "a stream needs at least one event"));
+        }
+        Ok(())
+    }
+
+    async fn line(&mut self, line: &[u8]) -> Result<(), ApiError> {
+        let index = self.lines;
+        let text = std::str::from_utf8(line)
+            .map_err(|_| ApiError::bad_request("invalid_json", "the line is not UTF-8").at(index))?
+            .trim();
+        self.lines += 1;
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.batch.push(read_event(text, &self.edge.config).map_err(|error| error.at(index))?);
+        self.batch_bytes += text.len();
+        if self.batch.len() >= self.edge.config.batch_events || self.batch_bytes >= STREAM_BATCH_BYTES {
+            self.store().await?;
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self) -> Result<(), ApiError> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let events = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
+        let key = self.key.as_ref().map(|key| {
+            let body: Vec<u8> = events.iter().flat_map(|e| [e.kind.as_bytes(), &e.payload].concat()).collect();
+            identity(self.edge, &[key.as_bytes(), b"\n", &self.batches.to_be_bytes()], &body)
+        });
+        self.batches += 1;
+        let count = events.len() as u64;
+        let command = Publish { map: self.grant.map.id, by: self.grant.who.by(), events, key };
+        let published = self.edge.hub.publish(command).await?;
+        self.stored += count;
+        let last = published.count.saturating_sub(1);
+        self.first.get_or_insert((published.first_id, published.first_seq));
+        self.last = Some((published.id(last), published.first_seq + u64::from(last)));
+        Ok(())
+    }
+
+    fn answer(&self) -> HttpResponse {
+        let id = |end: Option<(EventId, u64)>| end.map(|(id, _)| id.to_string());
+        let seq = |end: Option<(EventId, u64)>| end.map(|(_, seq)| seq);
+        HttpResponse::Created().json(serde_json::json!({"data": {
+            "count": self.stored,
+            "first_id": id(self.first),
+            "last_id": id(self.last),
+            "first_seq": seq(self.first),
+            "last_seq": seq(self.last),
+        }}))
+    }
+}

@@ -1,0 +1,67 @@
+//! A map's tokens: made, listed, revoked.
+
+use super::maps::{check_name, unexpected};
+use super::{answer, body};
+use crate::core::access::Scopes;
+use crate::core::command::{Command, CreateToken, Reply, RevokeToken};
+use crate::edge::auth::bearer;
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::json;
+
+const MAX_BODY: usize = 64 * 1024;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CreateBody {
+    name: Option<String>,
+    scopes: Vec<String>,
+}
+
+pub(super) async fn create(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    map: Path<String>,
+    mut payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
+    edge.charge(&grant).await?;
+    let body: CreateBody = body::json(&mut payload, MAX_BODY).await?;
+    check_name(body.name.as_deref())?;
+    let scopes = Scopes::from_names(&body.scopes).ok_or_else(|| {
+        ApiError::bad_request("invalid_scopes", "scopes are subscribe, publish and manage, at least one")
+    })?;
+    let (secret, token) = answer::new_token(&body.name.unwrap_or_default(), scopes)?;
+    let max_tokens = edge.config.max_tokens;
+    let command = Command::CreateToken(CreateToken { map: grant.map.id, by: grant.who.by(), token, max_tokens });
+    let Reply::Token(token) = edge.hub.propose(&command).await? else { return Err(unexpected()) };
+    let mut data = answer::token(&token);
+    data["token"] = secret.into();
+    Ok(HttpResponse::Created().json(json!({ "data": data })))
+}
+
+pub(super) async fn list(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
+    let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
+    edge.charge(&grant).await?;
+    edge.hub.barrier().await.ok();
+    let tokens: Vec<_> = edge.hub.access().tokens_of(grant.map.id).map(|token| answer::token(token)).collect();
+    Ok(HttpResponse::Ok().json(json!({ "data": tokens })))
+}
+
+/// Answers once every node in reach has cut the token off.
+pub(super) async fn revoke(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, ApiError> {
+    let (map, token) = path.into_inner();
+    let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
+    edge.charge(&grant).await?;
+    let token = token.parse().map_err(|_| ApiError::not_found("the token"))?;
+    let revoke = RevokeToken { map: grant.map.id, by: grant.who.by(), token };
+    edge.hub.propose_everywhere(&Command::RevokeToken(revoke)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

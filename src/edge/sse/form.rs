@@ -1,0 +1,56 @@
+//! Events as server-sent events: `event`, `id`, and the envelope as one line of `data`.
+
+use crate::core::event::{Event, MapText};
+use crate::core::frame::{FormKey, WireForm};
+use crate::core::ids::{EventId, MapId};
+
+/// See the module.
+pub struct SseForm {
+    key: FormKey,
+    map: MapText,
+}
+
+impl SseForm {
+    /// The form for a map's events.
+    pub fn new(map: MapId) -> Self {
+        Self { key: "sse".into(), map: map.into() }
+    }
+}
+
+impl WireForm for SseForm {
+    fn key(&self) -> &FormKey {
+        &self.key
+    }
+
+    fn encode(&self, event: &Event, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(event.kind.as_bytes());
+        out.extend_from_slice(b"\nid: ");
+        out.extend_from_slice(event.id.encode(&mut [0; EventId::TEXT_LEN]).as_bytes());
+        // JSON in normal form has no line breaks.
+        out.extend_from_slice(b"\ndata: ");
+        event.write_envelope(&self.map, true, out);
+        out.extend_from_slice(b"\n\n");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::event::NewEvent;
+
+    #[test]
+    fn golden_event() {
+        let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
+        let new = NewEvent { kind: "map_kill".into(), payload: br#"{"value":1}"#.to_vec() };
+        let id = EventId::new(1_750_509_296_789, 7, 3);
+        let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
+        let mut out = Vec::new();
+        SseForm::new(map).encode(&event, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "event: map_kill\nid: 01JY97R74N0000000000070003\ndata: {\"id\":\"01JY97R74N0000000000070003\",\"seq\":9,\"type\":\"map_kill\",\"map_id\":\"550e8400-e29b-41d4-a716-446655440000\",\"ts\":\"2025-06-21T12:34:56.789Z\",\"timestamp\":\"2025-06-21T12:34:56.789Z\",\"payload\":{\"value\":1}}\n\n"
+        );
+    }
+}

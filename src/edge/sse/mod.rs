@@ -1,0 +1,142 @@
+//! Server-sent events at `/api/maps/{map}/events/stream`.
+//!
+//! Wire source: Wanderer's event stream and the HTML standard. The greeting has no id of its own, so that a drop
+//! before the backfill ended resumes where the client really was; an event is never split over chunks.
+
+mod form;
+
+pub use form::SseForm;
+
+use crate::core::access::Scopes;
+use crate::core::filter::Filter;
+use crate::core::history::Start;
+use crate::core::time::{iso_millis, parse_iso};
+use crate::delivery::{Connection, EventStream, OutboundBody, Outbox, Outlet};
+use crate::edge::auth::bearer;
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use crate::hub::{Grant, Who};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::{Data, Path, ServiceConfig, get};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Adds the stream.
+pub fn routes(config: &mut ServiceConfig) {
+    config.route("/api/maps/{map}/events/stream", get().to(stream));
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Query {
+    token: Option<String>,
+    events: Option<String>,
+    last_event_id: Option<String>,
+    since: Option<String>,
+    backfill: Option<String>,
+}
+
+async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
+    let query = request.query_string();
+    let query: Query =
+        serde_urlencoded::from_str(query).map_err(|error| ApiError::bad_request("invalid_query", error.to_string()))?;
+    if !edge.origin_allowed(&request) {
+        return Err(ApiError::forbidden("this origin may not connect"));
+    }
+    let token = bearer(&request).or(query.token.as_deref());
+    let grant = edge.grant(&request, token, &map, Scopes::SUBSCRIBE).await?;
+    let filter = Filter::from_query(query.events.as_deref())
+        .map_err(|error| ApiError::bad_request("invalid_events", error.to_string()))?;
+    let start = start_of(&request, &query)?;
+    let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
+    if outlet.is_draining() {
+        return Err(ApiError::unavailable("this node is going away"));
+    }
+    let slot = edge.hub.take_slot(grant.map.id).await.map_err(|limit| {
+        ApiError::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_connections",
+            "the map has as many sockets as it may have",
+        )
+        .with("limit", limit.into())
+    })?;
+    let position = edge.hub.locate(grant.map.topic, start).await?;
+    if !edge.hub.still_granted(&grant, Scopes::SUBSCRIBE) {
+        return Err(ApiError::unauthorized());
+    }
+    let mut greeting = json!({"map_id": grant.map.id.to_string(), "server_time": iso_millis(now_ms())});
+    if let Some(oldest) = position.gap {
+        greeting["gap"] = true.into();
+        greeting["oldest_id"] = oldest.map(|id| id.to_string()).into();
+    }
+    let greeting = format!("event: connected\ndata: {greeting}\n\n");
+    Ok(open(
+        &request,
+        &edge,
+        &outlet,
+        grant,
+        |outbox, feed, map| {
+            outbox.subscribe(feed, map, position.next_seq, filter, Some(Rc::new(slot)));
+        },
+        greeting,
+    ))
+}
+
+/// Where the stream starts: the standard header first, which browsers send when they reconnect.
+fn start_of(request: &HttpRequest, query: &Query) -> Result<Start, ApiError> {
+    let header = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
+    let last = header.or(query.last_event_id.as_deref()).filter(|id| !id.is_empty());
+    if let Some(id) = last {
+        let id = id
+            .parse()
+            .map_err(|_| ApiError::bad_request("invalid_last_event_id", "an event id is expected, 26 characters"))?;
+        return Ok(Start::After(id));
+    }
+    if let Some(since) = &query.since {
+        let since = parse_iso(since).ok_or_else(|| {
+            ApiError::bad_request("invalid_since", "an ISO-8601 time with an offset is expected")
+                .hint("for example since=2025-06-21T12:34:56Z")
+        })?;
+        return Ok(Start::Since(since));
+    }
+    match query.backfill.as_deref().map(str::parse) {
+        None => Ok(Start::Live),
+        Some(Ok(count)) if count <= 100_000 => Ok(Start::Last(count)),
+        Some(_) => Err(ApiError::bad_request("invalid_backfill", "a number from 0 to 100000 is expected")),
+    }
+}
+
+fn open(
+    request: &HttpRequest,
+    edge: &Edge,
+    outlet: &Rc<Outlet>,
+    grant: Grant,
+    subscribe: impl FnOnce(&Rc<Outbox>, Rc<crate::delivery::Feed>, crate::core::ids::MapId),
+    greeting: String,
+) -> HttpResponse {
+    let token = match &grant.who {
+        Who::Admin => None,
+        Who::Token(token) => Some(token.id),
+    };
+    // One event, one chunk: at least one real client can't put an event together from two.
+    let outbox = Outbox::new(outlet, token, 1);
+    let feed = outlet.feed(grant.map.topic, Arc::new(SseForm::new(grant.map.id)));
+    subscribe(&outbox, feed, grant.map.id);
+    let words = EventStream::new(greeting.into(), Bytes::from_static(b": keepalive\n\n"), edge.config.keep_alive);
+    let connection = request.conn_data::<Connection>().copied();
+    let body = OutboundBody::new(outlet, outbox, connection, Box::pin(words), "sse", false);
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header(("x-accel-buffering", "no"))
+        .body(body)
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

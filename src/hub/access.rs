@@ -1,0 +1,100 @@
+//! Who is asking: tokens looked up, with the leader asked before one is called unknown.
+
+use super::{Hub, HubError};
+use crate::core::access::{Map, Scopes, Token, TokenHash, hash_token};
+use crate::core::command::By;
+use crate::core::ids::MapId;
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// The holder of a token that is known.
+#[derive(Clone, Debug)]
+pub enum Who {
+    /// The admin token.
+    Admin,
+    /// A map's token.
+    Token(Arc<Token>),
+}
+
+/// A map that somebody may use.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The map.
+    pub map: Arc<Map>,
+    /// On whose behalf.
+    pub who: Who,
+}
+
+impl Who {
+    /// For commands.
+    pub fn by(&self) -> By {
+        match self {
+            Who::Admin => None,
+            Who::Token(token) => Some(token.id),
+        }
+    }
+
+    /// Whether the holder may do that on the map.
+    pub fn may(&self, map: MapId, scope: Scopes) -> bool {
+        match self {
+            Who::Admin => true,
+            Who::Token(token) => token.map == map && token.scopes.contains(scope),
+        }
+    }
+}
+
+impl Hub {
+    /// Who holds `secret`. A token that is not known here may have been made elsewhere a moment ago: the leader is
+    /// asked before the answer is `None`.
+    pub async fn who(&self, secret: &str) -> Result<Option<Who>, HubError> {
+        let hash = hash_token(secret);
+        if let Some(who) = self.who_here(&hash) {
+            return Ok(Some(who));
+        }
+        let seen = self.applied();
+        if self.barrier().await? > seen { Ok(self.who_here(&hash)) } else { Ok(None) }
+    }
+
+    fn who_here(&self, hash: &TokenHash) -> Option<Who> {
+        let is = |admin: &TokenHash| bool::from(admin.ct_eq(hash));
+        let access = self.access();
+        if self.config().admin.as_ref().is_some_and(is) || access.admin().is_some_and(is) {
+            return Some(Who::Admin);
+        }
+        access.token_with(hash).cloned().map(Who::Token)
+    }
+
+    /// The map with that id or slug, as of now in the whole cluster.
+    pub async fn map(&self, name: &str) -> Result<Option<Arc<Map>>, HubError> {
+        if let Some(map) = self.map_here(name) {
+            return Ok(Some(map));
+        }
+        let seen = self.applied();
+        if self.barrier().await? > seen { Ok(self.map_here(name)) } else { Ok(None) }
+    }
+
+    /// The map with that id or slug, as this node knows it.
+    pub fn map_here(&self, name: &str) -> Option<Arc<Map>> {
+        self.access().map_named(name).cloned()
+    }
+
+    /// Whether what a session was granted still holds here.
+    pub fn still_granted(&self, grant: &Grant, scope: Scopes) -> bool {
+        let access = self.access();
+        access.map(grant.map.id).is_some()
+            && match &grant.who {
+                Who::Admin => true,
+                Who::Token(token) => access.token(token.id).is_some_and(|token| token.scopes.contains(scope)),
+            }
+    }
+
+    /// Keeps the hash of an admin token that this node made, unless the cluster has one; says whether it was kept.
+    pub async fn offer_admin(&self, hash: TokenHash) -> Result<bool, HubError> {
+        use crate::core::command::{Command, Refusal};
+        match self.propose(&Command::SetAdmin(hash)).await {
+            Ok(_) => Ok(true),
+            Err(HubError::Refused(Refusal::IdTaken)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Stored events, read off the actors' threads.
+//!
+//! Owns the bound on how many readers share the disk; a page is bounded in events and bytes by its caller.
+
+use super::replica::ViewStore;
+use crate::core::event::Event;
+use crate::core::history::{History, HistoryError, Position, Start};
+use crate::core::ids::TopicId;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use waypost_cluster::Reader;
+
+/// Readers of stored pages at once; more wait their turn.
+const CONCURRENT_READS: usize = 16;
+
+/// Why stored events can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The store failed or holds something damaged.
+    #[error("stored events can't be read: {0}")]
+    Store(String),
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopping,
+}
+
+impl From<HistoryError> for ArchiveError {
+    fn from(error: HistoryError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+/// Reads of stored events; cheap to clone.
+#[derive(Clone)]
+pub struct Archive {
+    reader: Reader,
+    permits: Arc<Semaphore>,
+}
+
+/// Events from the store, and where their topic stood at the time.
+#[derive(Debug)]
+pub struct Page {
+    /// The events, in order; the first may lie behind the seq asked for when older ones are gone.
+    pub events: Vec<Event>,
+    /// Seq after the last event of the page.
+    pub next_seq: u64,
+    /// Newest seq of the topic.
+    pub head_seq: u64,
+}
+
+impl Archive {
+    pub(super) fn new(reader: Reader) -> Self {
+        Self { reader, permits: Arc::new(Semaphore::new(CONCURRENT_READS)) }
+    }
+
+    /// Reads a page at once, on the caller's thread: for the newest events, which the store holds in memory.
+    pub(super) fn read_now(
+        &self,
+        topic: TopicId,
+        from_seq: u64,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Result<Page, ArchiveError> {
+        let view = self.reader.view().map_err(|error| ArchiveError::Store(error.to_string()))?;
+        let store = ViewStore(&view);
+        let history = History::open(&store, topic)?;
+        let events = history.read(from_seq, max_events, max_bytes)?;
+        let next_seq = events.last().map_or(from_seq, |event| event.seq + 1);
+        Ok(Page { events, next_seq, head_seq: history.head_seq() })
+    }
+
+    /// Reads a page.
+    pub async fn read(
+        &self,
+        topic: TopicId,
+        from_seq: u64,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Result<Page, ArchiveError> {
+        self.blocking(move |archive| archive.read_now(topic, from_seq, max_events, max_bytes)).await
+    }
+
+    /// Finds where a reader starts.
+    pub async fn locate(&self, topic: TopicId, start: Start) -> Result<Position, ArchiveError> {
+        self.blocking(move |archive| {
+            let view = archive.reader.view().map_err(|error| ArchiveError::Store(error.to_string()))?;
+            let store = ViewStore(&view);
+            Ok(History::open(&store, topic)?.locate(start)?)
+        })
+        .await
+    }
+
+    /// Counts events of `from_seq..=head_seq` whose type is wanted.
+    pub async fn count(
+        &self,
+        topic: TopicId,
+        from_seq: u64,
+        head_seq: u64,
+        wanted: impl Fn(&str) -> bool + Send + 'static,
+    ) -> Result<u64, ArchiveError> {
+        self.blocking(move |archive| {
+            let (mut from_seq, mut count) = (from_seq, 0);
+            while from_seq <= head_seq {
+                let page = archive.read_now(topic, from_seq, 1024, 1 << 20)?;
+                if page.events.is_empty() {
+                    break;
+                }
+                let in_range = page.events.iter().take_while(|event| event.seq <= head_seq);
+                count += in_range.filter(|event| wanted(&event.kind)).count() as u64;
+                from_seq = page.next_seq;
+            }
+            Ok(count)
+        })
+        .await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Archive) -> Result<T, ArchiveError> + Send + 'static,
+    ) -> Result<T, ArchiveError> {
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| ArchiveError::Stopping)?;
+        let archive = self.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work(archive)
+        });
+        done.await.map_err(|_| ArchiveError::Stopping)?
+    }
+}

@@ -1,0 +1,186 @@
+//! From the log to this node's actors: what applying changed, made known without ever waiting for an actor.
+//!
+//! Owns the node's read copy of access and the list of who must hear of what. Runs on the thread that applies the
+//! log, so nothing here blocks: topics are nudged (a full mailbox is a nudge already), outlets are told.
+
+use super::registry::TopicLost;
+use super::topic::Nudge;
+use crate::core::access::{Access, AccessChange, Map};
+use crate::core::command::Change;
+use crate::core::frame::FormKey;
+use crate::core::ids::{MapId, NodeId, TokenId, TopicId};
+use crate::core::ring::Chunk;
+use actix::prelude::SendError;
+use actix::{Message, Recipient};
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use tokio::sync::mpsc;
+
+/// What the hub tells those who deliver.
+#[derive(Clone, Debug, Message)]
+#[rtype(result = "()")]
+pub enum Deliver {
+    /// A subscription begins: chunks of that form follow from `next_seq` on.
+    Start {
+        /// The topic.
+        topic: TopicId,
+        /// The form.
+        form: FormKey,
+        /// Seq of the first event to come.
+        next_seq: u64,
+    },
+    /// New events, encoded.
+    Chunk {
+        /// The topic.
+        topic: TopicId,
+        /// The form.
+        form: FormKey,
+        /// The frames.
+        chunk: Arc<Chunk>,
+    },
+    /// The topic's actor was lost or its history replaced: subscribe anew.
+    Lost(TopicId),
+    /// A token was revoked: what it opened must close.
+    TokenGone(TokenId),
+    /// A map was deleted.
+    MapGone(MapId),
+    /// The node goes away.
+    Drain,
+}
+
+/// What the counting of sockets must react to.
+#[derive(Debug)]
+pub(super) enum SlotNews {
+    /// The cluster struck off that node's sockets.
+    NodeGone(NodeId),
+    /// A map was changed: it may have a limit now.
+    Map(Arc<Map>),
+    /// Everything may have changed.
+    Reset,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Bridge {
+    access: RwLock<Access>,
+    topics: RwLock<FxHashMap<TopicId, Recipient<Nudge>>>,
+    outlets: Mutex<Vec<Recipient<Deliver>>>,
+    registry: Mutex<Option<Recipient<TopicLost>>>,
+    slot_news: Mutex<Option<mpsc::UnboundedSender<SlotNews>>>,
+}
+
+impl Bridge {
+    pub(super) fn access(&self) -> RwLockReadGuard<'_, Access> {
+        self.access.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn attach_registry(&self, registry: Recipient<TopicLost>) {
+        *lock(&self.registry) = Some(registry);
+    }
+
+    pub(super) fn attach_slots(&self, news: mpsc::UnboundedSender<SlotNews>) {
+        *lock(&self.slot_news) = Some(news);
+    }
+
+    pub(super) fn register_outlet(&self, outlet: Recipient<Deliver>) {
+        lock(&self.outlets).push(outlet);
+    }
+
+    pub(super) fn watch_topic(&self, topic: TopicId, actor: Recipient<Nudge>) {
+        self.topics.write().unwrap_or_else(PoisonError::into_inner).insert(topic, actor);
+    }
+
+    /// Topics with an actor.
+    pub(super) fn topic_count(&self) -> usize {
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    pub(super) fn unwatch_topic(&self, topic: TopicId) {
+        self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(&topic);
+    }
+
+    /// Tells every outlet. Outlets are few and what is told here is rare, so it may always be queued.
+    pub(super) fn broadcast(&self, news: impl Fn() -> Deliver) {
+        lock(&self.outlets).retain(|outlet| {
+            outlet.do_send(news());
+            outlet.connected()
+        });
+    }
+
+    /// The state was loaded anew; after a snapshot every topic may have jumped.
+    pub(super) fn reset(&self, access: Access, from_snapshot: bool) {
+        let old = {
+            let mut current = self.access.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *current, access)
+        };
+        if !from_snapshot {
+            return;
+        }
+        self.end_what_is_gone(&old);
+        let topics: Vec<TopicId> = self.topics.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
+        topics.into_iter().for_each(|topic| self.nudge(topic));
+        self.slot_news(SlotNews::Reset);
+    }
+
+    fn end_what_is_gone(&self, old: &Access) {
+        let (maps, tokens): (Vec<MapId>, Vec<TokenId>) = {
+            let new = self.access();
+            let gone = |map: &&Arc<Map>| new.map(map.id).is_none();
+            let tokens = old.maps().flat_map(|map| old.tokens_of(map.id));
+            (
+                old.maps().filter(gone).map(|map| map.id).collect(),
+                tokens.filter(|token| new.token(token.id).is_none()).map(|token| token.id).collect(),
+            )
+        };
+        maps.into_iter().for_each(|map| self.broadcast(|| Deliver::MapGone(map)));
+        tokens.into_iter().for_each(|token| self.broadcast(|| Deliver::TokenGone(token)));
+    }
+
+    /// Makes changes known. Access comes first: who was revoked gets nothing of what follows.
+    pub(super) fn publish(&self, changes: Vec<Change>) {
+        for change in &changes {
+            match change {
+                Change::Access(change) => self.change_access(change),
+                Change::NodeGone(node) => self.slot_news(SlotNews::NodeGone(*node)),
+                Change::Events(_) => {}
+            }
+        }
+        for change in changes {
+            if let Change::Events(topic) = change {
+                self.nudge(topic);
+            }
+        }
+    }
+
+    fn change_access(&self, change: &AccessChange) {
+        self.access.write().unwrap_or_else(PoisonError::into_inner).change(change);
+        match change {
+            AccessChange::TokenGone(token) => self.broadcast(|| Deliver::TokenGone(*token)),
+            AccessChange::MapGone(map) => self.broadcast(|| Deliver::MapGone(*map)),
+            AccessChange::Map(map) => self.slot_news(SlotNews::Map(Arc::new(map.clone()))),
+            AccessChange::Token(_) | AccessChange::Admin(_) => {}
+        }
+    }
+
+    fn nudge(&self, topic: TopicId) {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(actor) = topics.get(&topic) else { return };
+        // A full mailbox holds a nudge already, and the topic then reads all there is.
+        if let Err(SendError::Closed(_)) = actor.try_send(Nudge)
+            && let Some(registry) = &*lock(&self.registry)
+        {
+            registry.do_send(TopicLost(topic));
+        }
+    }
+
+    pub(super) fn slot_news(&self, news: SlotNews) {
+        if let Some(slots) = &*lock(&self.slot_news) {
+            // The receiver lives as long as the node.
+            let _ = slots.send(news);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,61 @@
+//! What only the leader does: lets time pass for retention, and strikes off the sockets of nodes that are gone.
+
+use crate::core::codec;
+use crate::core::command::{Command, Reply};
+use crate::core::ids::NodeId;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use waypost_cluster::{Cluster, Status};
+
+/// How often the leader looks around.
+const ROUND: Duration = Duration::from_secs(1);
+/// Retention by age is looked at every so many rounds.
+const ROUNDS_PER_TICK: u32 = 10;
+/// A node that was silent for so long has lost its sockets.
+const GONE_AFTER_MS: u64 = 5_000;
+/// Pieces of retention in one tick; the rest waits for the next.
+const TICK_PIECES: u32 = 16;
+
+/// Starts the janitor; it ends with the node.
+pub(super) fn spawn(cluster: Cluster) {
+    actix_rt::spawn(async move {
+        let mut gone = BTreeSet::new();
+        for round in 0u32.. {
+            tokio::time::sleep(ROUND).await;
+            let status = cluster.status();
+            if !status.is_leader() {
+                gone.clear();
+                continue;
+            }
+            strike_off(&cluster, &status, &mut gone).await;
+            if round % ROUNDS_PER_TICK == 0 {
+                tick(&cluster).await;
+            }
+        }
+    });
+}
+
+/// Tells the cluster of every node that went silent, once until it is heard from again.
+async fn strike_off(cluster: &Cluster, status: &Status, gone: &mut BTreeSet<NodeId>) {
+    for member in status.members.iter().filter(|member| member.id != status.node_id) {
+        let silent = !member.reachable && member.heard_ms.is_none_or(|ms| ms >= GONE_AFTER_MS);
+        if !silent {
+            gone.remove(&member.id);
+        } else if gone.insert(member.id) && propose(cluster, &Command::NodeGone(member.id)).await.is_none() {
+            gone.remove(&member.id);
+        }
+    }
+}
+
+async fn tick(cluster: &Cluster) {
+    for _ in 0..TICK_PIECES {
+        if !matches!(propose(cluster, &Command::Tick).await, Some(Reply::Ticked(true))) {
+            return;
+        }
+    }
+}
+
+async fn propose(cluster: &Cluster, command: &Command) -> Option<Reply> {
+    let proposed = cluster.propose(codec::encode(command).ok()?).await.ok()?;
+    codec::decode(&proposed.reply).ok()
+}

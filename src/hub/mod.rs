@@ -1,0 +1,134 @@
+//! Actors that own topics, and the node's way to the replicated log and back.
+//!
+//! Publishing goes `edge → Hub::propose → Raft → Replica → Bridge → Topic → Recipient<Deliver>`. The hub never names a
+//! session, a webhook or a protocol: it holds [`Recipient`](actix::Recipient)s of [`Deliver`] and encodes with the
+//! wire form that a subscription brings.
+
+mod access;
+mod archive;
+mod bridge;
+mod janitor;
+mod peer;
+mod propose;
+mod registry;
+mod replica;
+mod requests;
+mod resume;
+mod slots;
+mod topic;
+
+pub use access::{Grant, Who};
+pub use archive::{Archive, ArchiveError, Page};
+pub use bridge::Deliver;
+pub use peer::{InfoSource, NodeInfo};
+pub use propose::HubError;
+pub use registry::{Subscribe, Unsubscribe};
+pub use resume::ResumeError;
+pub use slots::Slot;
+
+use crate::core::access::{Access, TokenHash};
+use crate::core::ids::NodeId;
+use actix::{Addr, Recipient};
+use bridge::Bridge;
+use registry::Registry;
+use std::sync::{Arc, RwLockReadGuard};
+use std::time::Duration;
+use waypost_cluster::{Cluster, StartError, Status};
+
+/// What the hub must be told.
+#[derive(Clone, Debug)]
+pub struct HubConfig {
+    /// Hash of the admin token of the configuration, if there is one.
+    pub admin: Option<TokenHash>,
+    /// For how long an idempotency key is remembered.
+    pub idempotency: Duration,
+}
+
+/// The node's hub; cheap to clone.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    cluster: Cluster,
+    bridge: Arc<Bridge>,
+    registry: Addr<Registry>,
+    archive: Archive,
+    slots: slots::Slots,
+    requests: Arc<requests::Requests>,
+    info: Arc<peer::InfoSource>,
+    handler: Arc<peer::PeerHandler>,
+    config: HubConfig,
+}
+
+impl Hub {
+    /// Joins the cluster and starts the actors. Must run on an actix system.
+    pub async fn start(config: HubConfig, cluster: waypost_cluster::Config) -> Result<Self, StartError> {
+        let bridge = Arc::new(Bridge::default());
+        let requests = Arc::new(requests::Requests::default());
+        let info = Arc::new(peer::InfoSource::default());
+        let handler = Arc::new(peer::PeerHandler::new(requests.clone(), info.clone(), bridge.clone()));
+        let cluster = Cluster::start(cluster, replica::Replica::new(bridge.clone()), handler.clone()).await?;
+        handler.attach(&cluster);
+        let archive = Archive::new(cluster.reader());
+        let registry = Registry::start_on_own_thread(bridge.clone(), archive.clone());
+        bridge.attach_registry(registry.clone().recipient());
+        let slots = slots::Slots::start(cluster.clone(), bridge.clone());
+        janitor::spawn(cluster.clone());
+        Ok(Self(Arc::new(Inner { cluster, bridge, registry, archive, slots, requests, info, handler, config })))
+    }
+
+    /// Maps and tokens as this node knows them. Hold it briefly: the log waits for writers.
+    pub fn access(&self) -> RwLockReadGuard<'_, Access> {
+        self.0.bridge.access()
+    }
+
+    /// Where subscriptions are made.
+    pub fn registry(&self) -> &Addr<Registry> {
+        &self.0.registry
+    }
+
+    /// Tells `outlet` of what ends: topics, tokens, maps, the node.
+    pub fn register_outlet(&self, outlet: Recipient<Deliver>) {
+        self.0.bridge.register_outlet(outlet);
+    }
+
+    /// Stored events.
+    pub fn archive(&self) -> &Archive {
+        &self.0.archive
+    }
+
+    /// The cluster as this node sees it.
+    pub fn status(&self) -> Status {
+        self.0.cluster.status()
+    }
+
+    /// This node's id.
+    pub fn node_id(&self) -> NodeId {
+        self.0.cluster.node_id()
+    }
+
+    /// Settings.
+    pub fn config(&self) -> &HubConfig {
+        &self.0.config
+    }
+
+    /// What other nodes are told of this one, kept up to date by the room that counts.
+    pub fn info(&self) -> &peer::InfoSource {
+        &self.0.info
+    }
+
+    /// Tells every outlet that the node is going away.
+    pub fn announce_drain(&self) {
+        self.0.bridge.broadcast(|| Deliver::Drain);
+    }
+
+    /// Gives the lead away, if this node has it.
+    pub async fn hand_over(&self, within: Duration) -> bool {
+        self.0.cluster.hand_over(within).await
+    }
+
+    /// Makes what was applied durable and leaves the network.
+    pub async fn shutdown(&self) {
+        self.0.cluster.shutdown().await;
+    }
+}

@@ -1,0 +1,190 @@
+//! What nodes ask each other beside Raft: requests to count, how far the log is applied, what a node carries.
+
+use super::Hub;
+use super::bridge::Bridge;
+use super::requests::Requests;
+use crate::core::codec;
+use crate::core::ids::{NodeId, TokenId};
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, oneshot};
+use waypost_cluster::{Cluster, Handler};
+
+/// A question to another node. Variants are only ever added at the end.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Ask {
+    /// Count one request of that token.
+    Charge { token: TokenId, permits: u32 },
+    /// Answer when the log is applied up to there, or the time is over.
+    Applied { index: u64, within_ms: u64 },
+    /// What do you carry?
+    Info,
+    /// For the edges of that node.
+    Relay(#[serde(with = "serde_bytes")] Vec<u8>),
+}
+
+/// The answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Answer {
+    /// Counted, or the wait in milliseconds.
+    Charged(Result<(), u64>),
+    /// Whether it is applied.
+    Applied(bool),
+    /// What the node carries.
+    Info(NodeInfo),
+    /// The question is not one that the node's release knows.
+    Unknown,
+    /// What the edges answered.
+    Relayed(#[serde(with = "serde_bytes")] Vec<u8>),
+}
+
+/// Answers what other nodes pass on. Runs on the node's actix system, not on the cluster's runtime.
+type Relay = Box<dyn Fn(Vec<u8>) -> LocalBoxFuture<'static, Vec<u8>>>;
+type RelayRequest = (Vec<u8>, oneshot::Sender<Vec<u8>>);
+
+/// What a node tells of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeInfo {
+    /// Index of the last log entry in its log.
+    pub last_log_index: u64,
+    /// Index of the last entry applied.
+    pub applied_index: u64,
+    /// Open client connections.
+    pub connections: u64,
+    /// Topics with subscribers.
+    pub topics: u64,
+    /// It takes no new clients.
+    pub draining: bool,
+}
+
+/// Counts that other rooms keep up to date.
+#[derive(Debug, Default)]
+pub struct InfoSource {
+    /// Open client connections.
+    pub connections: AtomicU64,
+    /// It takes no new clients.
+    pub draining: AtomicBool,
+}
+
+pub(super) struct PeerHandler {
+    requests: Arc<Requests>,
+    info: Arc<InfoSource>,
+    bridge: Arc<Bridge>,
+    cluster: OnceLock<Cluster>,
+    relay: OnceLock<mpsc::Sender<RelayRequest>>,
+}
+
+/// Requests passed on by other nodes that wait to be taken up.
+const RELAY_QUEUE: usize = 1024;
+
+impl PeerHandler {
+    pub(super) fn new(requests: Arc<Requests>, info: Arc<InfoSource>, bridge: Arc<Bridge>) -> Self {
+        Self { requests, info, bridge, cluster: OnceLock::new(), relay: OnceLock::new() }
+    }
+
+    /// Questions that come before this are answered with [`Answer::Unknown`].
+    pub(super) fn attach(&self, cluster: &Cluster) {
+        let _ = self.cluster.set(cluster.clone());
+    }
+}
+
+impl Handler for PeerHandler {
+    fn handle(&self, _from: NodeId, body: Bytes) -> BoxFuture<'static, Bytes> {
+        let answer: BoxFuture<'static, Answer> = match (codec::decode(&body), self.cluster.get().cloned()) {
+            (Ok(Ask::Charge { token, permits }), _) => {
+                let charged = self.requests.charge(token, permits, now_ms());
+                Box::pin(std::future::ready(Answer::Charged(charged)))
+            }
+            (Ok(Ask::Applied { index, within_ms }), Some(cluster)) => Box::pin(async move {
+                Answer::Applied(cluster.wait_applied(index, Duration::from_millis(within_ms.min(5000))).await)
+            }),
+            (Ok(Ask::Info), Some(cluster)) => {
+                Box::pin(std::future::ready(Answer::Info(info_of(&cluster, &self.info, &self.bridge))))
+            }
+            (Ok(Ask::Relay(body)), _) => {
+                let relay = self.relay.get().cloned();
+                Box::pin(async move { pass_on(relay, body).await.map_or(Answer::Unknown, Answer::Relayed) })
+            }
+            _ => Box::pin(std::future::ready(Answer::Unknown)),
+        };
+        Box::pin(async move { codec::encode(&answer.await).unwrap_or_default().into() })
+    }
+}
+
+async fn pass_on(relay: Option<mpsc::Sender<RelayRequest>>, body: Vec<u8>) -> Option<Vec<u8>> {
+    let (answer, answered) = oneshot::channel();
+    relay?.try_send((body, answer)).ok()?;
+    answered.await.ok()
+}
+
+fn info_of(cluster: &Cluster, source: &InfoSource, bridge: &Bridge) -> NodeInfo {
+    let status = cluster.status();
+    NodeInfo {
+        last_log_index: status.last_log,
+        applied_index: status.applied,
+        connections: source.connections.load(Ordering::Relaxed),
+        topics: bridge.topic_count() as u64,
+        draining: source.draining.load(Ordering::Relaxed),
+    }
+}
+
+/// The wall clock, Unix milliseconds.
+pub(super) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+impl Hub {
+    /// Asks another node; `Err` when there is no usable answer.
+    pub(super) async fn ask(&self, node: NodeId, ask: &Ask, timeout: Duration) -> Result<Answer, ()> {
+        let body = codec::encode(ask).map_err(|_| ())?;
+        let answer = self.0.cluster.request(node, body.into(), timeout).await.map_err(|_| ())?;
+        codec::decode(&answer).map_err(|_| ())
+    }
+
+    /// Waits until that node has applied the log up to `index`.
+    pub(super) async fn applied_on(&self, node: NodeId, index: u64, within: Duration) -> bool {
+        let ask = Ask::Applied { index, within_ms: within.as_millis() as u64 };
+        matches!(self.ask(node, &ask, within).await, Ok(Answer::Applied(true)))
+    }
+
+    /// Passes a request on to the edges of another node; `None` when there is no answer in time.
+    pub async fn relay(&self, node: NodeId, body: Vec<u8>, timeout: Duration) -> Option<Vec<u8>> {
+        match self.ask(node, &Ask::Relay(body), timeout).await {
+            Ok(Answer::Relayed(answer)) => Some(answer),
+            _ => None,
+        }
+    }
+
+    /// Answers what other nodes pass on. Must be called on the node's actix system, once.
+    pub fn on_relay(&self, relay: impl Fn(Vec<u8>) -> LocalBoxFuture<'static, Vec<u8>> + 'static) {
+        let relay: Relay = Box::new(relay);
+        let (sender, mut requests) = mpsc::channel::<RelayRequest>(RELAY_QUEUE);
+        if self.0.handler.relay.set(sender).is_err() {
+            return;
+        }
+        actix_rt::spawn(async move {
+            while let Some((body, answer)) = requests.recv().await {
+                let answered = relay(body);
+                actix_rt::spawn(async move {
+                    // Who asked may have given up.
+                    let _ = answer.send(answered.await);
+                });
+            }
+        });
+    }
+
+    /// What a node carries; `None` when it doesn't answer in time.
+    pub async fn node_info(&self, node: NodeId, timeout: Duration) -> Option<NodeInfo> {
+        if node == self.node_id() {
+            return Some(info_of(&self.0.cluster, &self.0.info, &self.0.bridge));
+        }
+        match self.ask(node, &Ask::Info, timeout).await {
+            Ok(Answer::Info(info)) => Some(info),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The way into the log: commands are proposed, their replies awaited, refusals told apart from outages.
+
+use super::Hub;
+use crate::core::codec::{self, CodecError};
+use crate::core::command::{Command, Publish, Published, Refusal, Reply};
+use std::time::{Duration, Instant};
+use waypost_cluster::ProposeError;
+
+/// Longest wait for the other nodes to have applied a revocation. Who doesn't answer is cut off or dead.
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(800);
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// The replicated state refused; nothing was changed.
+    #[error("refused: {0:?}")]
+    Refused(Refusal),
+    /// No majority, too much waiting, or stopping; nothing was changed. Try again.
+    #[error("the cluster can't take this now: {0}")]
+    Unavailable(&'static str),
+    /// The answer was lost: it may have been done. Repeat with an idempotency key.
+    #[error("the answer was lost: it may or may not have been done")]
+    Unknown,
+    /// Larger than the log takes; nothing was changed.
+    #[error("larger than the {0} bytes that one request may store")]
+    TooLarge(usize),
+    /// Neither side should ever see this.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl From<ProposeError> for HubError {
+    fn from(error: ProposeError) -> Self {
+        match error {
+            ProposeError::Unavailable => Self::Unavailable("no leader with a majority"),
+            ProposeError::Overloaded => Self::Unavailable("too many requests are waiting"),
+            ProposeError::Stopping => Self::Unavailable("this node is stopping"),
+            ProposeError::Unknown => Self::Unknown,
+            ProposeError::TooLarge { limit, .. } => Self::TooLarge(limit),
+        }
+    }
+}
+
+impl From<CodecError> for HubError {
+    fn from(error: CodecError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl Hub {
+    /// Proposes a command and awaits what became of it.
+    pub async fn propose(&self, command: &Command) -> Result<Reply, HubError> {
+        self.propose_at(command).await.map(|(reply, _)| reply)
+    }
+
+    async fn propose_at(&self, command: &Command) -> Result<(Reply, u64), HubError> {
+        let proposed = self.0.cluster.propose(codec::encode(command)?).await?;
+        match codec::decode(&proposed.reply)? {
+            Reply::Refused(refusal) => Err(HubError::Refused(refusal)),
+            reply => Ok((reply, proposed.index)),
+        }
+    }
+
+    /// Appends events to a map's topic.
+    pub async fn publish(&self, publish: Publish) -> Result<Published, HubError> {
+        let began = Instant::now();
+        let count = publish.events.len() as u64;
+        match self.propose(&Command::Publish(publish)).await {
+            Ok(Reply::Published(published)) => {
+                metrics::histogram!(crate::metric::PUBLISH_SECONDS).record(began.elapsed().as_secs_f64());
+                if !published.replayed {
+                    metrics::counter!(crate::metric::EVENTS_PUBLISHED).increment(count);
+                }
+                Ok(published)
+            }
+            Ok(other) => Err(HubError::Internal(format!("a publish was answered with {other:?}"))),
+            Err(error) => {
+                let reason = match &error {
+                    HubError::Refused(_) => "refused",
+                    HubError::Unavailable(_) => "unavailable",
+                    HubError::Unknown => "unknown",
+                    HubError::TooLarge(_) => "too_large",
+                    HubError::Internal(_) => "internal",
+                };
+                metrics::counter!(crate::metric::PUBLISH_REFUSED, "reason" => reason).increment(1);
+                Err(error)
+            }
+        }
+    }
+
+    /// Proposes what takes access away, and waits until every node that can be reached has applied it: who was
+    /// revoked gets nothing once this has answered.
+    pub async fn propose_everywhere(&self, command: &Command) -> Result<Reply, HubError> {
+        let (reply, index) = self.propose_at(command).await?;
+        let me = self.node_id();
+        let others = self.status().members.into_iter().map(|member| member.id).filter(|id| *id != me);
+        let waits = others.map(|node| self.applied_on(node, index, SETTLE_TIMEOUT));
+        futures_util::future::join_all(waits).await;
+        Ok(reply)
+    }
+
+    /// Waits until everything that was acknowledged anywhere before this call is applied here.
+    pub async fn barrier(&self) -> Result<u64, HubError> {
+        Ok(self.0.cluster.barrier().await?)
+    }
+
+    /// Index of the last log entry applied here.
+    pub fn applied(&self) -> u64 {
+        self.0.cluster.applied()
+    }
+}

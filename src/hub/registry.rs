@@ -1,0 +1,121 @@
+//! Finds, starts and ends topic actors, and starts one anew that was lost to a panic.
+
+use super::archive::Archive;
+use super::bridge::{Bridge, Deliver};
+use super::topic::{Attach, Detach, Topic};
+use crate::core::frame::{FormKey, WireForm};
+use crate::core::ids::TopicId;
+use actix::prelude::{ActorFutureExt, WrapFuture};
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, Recipient};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// Subscribe an outlet to a topic in a form. The answer comes as [`Deliver::Start`], then chunks follow.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Subscribe {
+    /// The topic.
+    pub topic: TopicId,
+    /// How the events are written.
+    pub form: Arc<dyn WireForm>,
+    /// Who gets them.
+    pub outlet: Recipient<Deliver>,
+}
+
+/// End a subscription.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Unsubscribe {
+    /// The topic.
+    pub topic: TopicId,
+    /// The form.
+    pub form: FormKey,
+    /// Who got them.
+    pub outlet: Recipient<Deliver>,
+}
+
+/// A topic's actor is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct TopicLost(pub(super) TopicId);
+
+/// The actor that knows all topic actors of this node.
+pub struct Registry {
+    bridge: Arc<Bridge>,
+    archive: Archive,
+    topics: FxHashMap<TopicId, Addr<Topic>>,
+}
+
+impl Registry {
+    /// Topics and registry share one thread: encoding runs beside the workers that write.
+    pub(super) fn start_on_own_thread(bridge: Arc<Bridge>, archive: Archive) -> Addr<Self> {
+        let registry = Self { bridge, archive, topics: FxHashMap::default() };
+        Self::start_in_arbiter(&Arbiter::new().handle(), move |_| registry)
+    }
+
+    fn topic(&mut self, id: TopicId) -> Addr<Topic> {
+        if let Some(known) = self.topics.get(&id)
+            && known.connected()
+        {
+            return known.clone();
+        }
+        let actor = Topic::new(id, self.archive.clone()).start();
+        // Watched before it has read its place, so that no nudge falls in between.
+        self.bridge.watch_topic(id, actor.clone().recipient());
+        self.topics.insert(id, actor.clone());
+        metrics::gauge!(crate::metric::TOPICS).set(self.topics.len() as f64);
+        actor
+    }
+
+    fn forget(&mut self, id: TopicId) {
+        self.bridge.unwatch_topic(id);
+        self.topics.remove(&id);
+        metrics::gauge!(crate::metric::TOPICS).set(self.topics.len() as f64);
+    }
+}
+
+impl Actor for Registry {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Every subscription passes here; workers that (un)subscribe must not be refused.
+        ctx.set_mailbox_capacity(1 << 16);
+    }
+}
+
+impl Handler<Subscribe> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Subscribe { topic, form, outlet }: Subscribe, _: &mut Self::Context) {
+        self.topic(topic).do_send(Attach { form, outlet });
+    }
+}
+
+impl Handler<Unsubscribe> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Unsubscribe { topic, form, outlet }: Unsubscribe, ctx: &mut Self::Context) {
+        let Some(actor) = self.topics.get(&topic).cloned() else { return };
+        let left = actor.send(Detach { form, outlet }).into_actor(self);
+        // In the registry's order: a Subscribe that comes meanwhile waits for this, and finds no topic half gone.
+        ctx.wait(left.map(move |left, registry, _| {
+            if !matches!(left, Ok(1..)) {
+                registry.forget(topic);
+            }
+        }));
+    }
+}
+
+impl Handler<TopicLost> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, TopicLost(topic): TopicLost, _: &mut Self::Context) {
+        if self.topics.get(&topic).is_none_or(Addr::connected) {
+            return;
+        }
+        tracing::error!(%topic, "the topic's actor was lost; it is started anew");
+        metrics::counter!(crate::metric::ACTORS_LOST, "actor" => "topic").increment(1);
+        self.forget(topic);
+        self.bridge.broadcast(|| Deliver::Lost(topic));
+    }
+}

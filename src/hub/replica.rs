@@ -1,0 +1,91 @@
+//! The replicated machine: `core`'s state over the cluster's store.
+//!
+//! Owns the adapters between the two; never decides anything itself.
+
+use super::bridge::Bridge;
+use crate::core::state::{Context, State, StateError};
+use crate::core::store::{ReadStore, StoreError, Visit, WriteStore};
+use std::sync::Arc;
+use waypost_cluster::{ApplyContext, Load, StateMachine, StoreError as DiskError, Txn, View};
+
+/// The state machine that the cluster replicates.
+pub(super) struct Replica {
+    state: State,
+    bridge: Arc<Bridge>,
+}
+
+impl Replica {
+    pub(super) fn new(bridge: Arc<Bridge>) -> Self {
+        Self { state: State::default(), bridge }
+    }
+}
+
+impl StateMachine for Replica {
+    fn load(&mut self, view: &View, why: Load) -> Result<(), DiskError> {
+        self.state = State::load(&ViewStore(view)).map_err(damaged)?;
+        self.bridge.reset(self.state.access().clone(), why == Load::Snapshot);
+        Ok(())
+    }
+
+    fn apply(&mut self, ctx: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, DiskError> {
+        self.state.apply(&mut Place(ctx), command, &mut TxnStore(txn)).map_err(damaged)
+    }
+
+    fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), DiskError> {
+        self.state.flush(&mut TxnStore(txn)).map_err(damaged)
+    }
+
+    fn committed(&mut self, _applied: u64) {
+        self.bridge.publish(self.state.take_changes());
+    }
+}
+
+fn damaged(error: StateError) -> DiskError {
+    DiskError::Corrupt(error.to_string())
+}
+
+struct Place<'a>(&'a mut ApplyContext);
+
+impl Context for Place<'_> {
+    fn index(&self) -> u64 {
+        self.0.index()
+    }
+    fn time_ms(&self) -> u64 {
+        self.0.time_ms()
+    }
+    fn take_places(&mut self, count: u32) -> u32 {
+        self.0.take_places(count)
+    }
+}
+
+/// A read transaction of the cluster's store, in `core`'s words.
+pub(super) struct ViewStore<'a>(pub(super) &'a View);
+
+impl ReadStore for ViewStore<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(key).map_err(StoreError::new)
+    }
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.0.scan(from..to, visit).map_err(StoreError::new)
+    }
+}
+
+struct TxnStore<'a, 't>(&'a mut Txn<'t>);
+
+impl ReadStore for TxnStore<'_, '_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(key).map_err(StoreError::new)
+    }
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.0.scan(from..to, visit).map_err(StoreError::new)
+    }
+}
+
+impl WriteStore for TxnStore<'_, '_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.0.put(key, value).map_err(StoreError::new)
+    }
+    fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.0.delete(key).map(|_| ()).map_err(StoreError::new)
+    }
+}

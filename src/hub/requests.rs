@@ -1,0 +1,52 @@
+//! API requests a minute, counted for the whole cluster where the leader is.
+//!
+//! Counts live in memory alone: when the lead changes a caller may start afresh, and while no leader can be asked a
+//! node counts for itself.
+
+use super::Hub;
+use super::peer::{self, Answer, Ask};
+use crate::core::ids::TokenId;
+use crate::core::rate::Rate;
+use rustc_hash::FxHashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Callers remembered at most; beyond it those with a full bucket are forgotten, which changes nothing for them.
+const MAX_CALLERS: usize = 100_000;
+/// The leader answers at once or is asked in vain.
+const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A node's counts.
+#[derive(Default)]
+pub(super) struct Requests {
+    full_at_us: Mutex<FxHashMap<TokenId, u64>>,
+}
+
+impl Requests {
+    /// Charges one request at `now_ms`; `Err` is the wait in milliseconds.
+    pub(super) fn charge(&self, token: TokenId, permits: u32, now_ms: u64) -> Result<(), u64> {
+        let mut callers = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
+        if callers.len() >= MAX_CALLERS {
+            callers.retain(|_, full_at| *full_at > now_ms * 1000);
+        }
+        let kept = callers.get(&token).copied().unwrap_or(0);
+        let next = Rate { permits, period_ms: 60_000 }.charge(kept, 1, now_ms)?;
+        if callers.len() < MAX_CALLERS {
+            callers.insert(token, next);
+        }
+        Ok(())
+    }
+}
+
+impl Hub {
+    /// Charges one API request of a token that may make `permits` a minute; `Err` is the wait in milliseconds.
+    pub async fn charge_request(&self, token: TokenId, permits: u32) -> Result<(), u64> {
+        let me = self.node_id();
+        if let Some(leader) = self.status().leader.filter(|leader| *leader != me)
+            && let Ok(Answer::Charged(result)) = self.ask(leader, &Ask::Charge { token, permits }, ASK_TIMEOUT).await
+        {
+            return result;
+        }
+        self.0.requests.charge(token, permits, peer::now_ms())
+    }
+}

@@ -1,0 +1,57 @@
+//! Where a reader starts, on whatever node it asks: a node that is behind catches up before it answers.
+
+use super::{ArchiveError, Hub, HubError};
+use crate::core::filter::Filter;
+use crate::core::history::{Position, Start};
+use crate::core::ids::TopicId;
+
+/// Why a reader can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// The reader has seen more than this node, and no leader can be asked.
+    #[error("this node is behind what you have seen: {0}")]
+    Behind(#[from] HubError),
+    /// The store can't be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+impl Hub {
+    /// Finds where a reader starts.
+    ///
+    /// An id names its place in the log. One that lies beyond what is applied here was seen on another node, so this
+    /// node catches up first; if it isn't there even then, it belongs to another history, and the reader gets all
+    /// there is, with the gap told.
+    pub async fn locate(&self, topic: TopicId, start: Start) -> Result<Position, ResumeError> {
+        let Start::After(id) = start else { return Ok(self.archive().locate(topic, start).await?) };
+        if id.log_index() > self.applied() {
+            self.barrier().await?;
+        }
+        let position = self.archive().locate(topic, start).await?;
+        if position.gap.is_some() && id > position.head_id {
+            let all = self.archive().locate(topic, Start::Last(u64::MAX)).await?;
+            let oldest = self.archive().read(topic, all.next_seq, 1, 1).await?.events.first().map(|event| event.id);
+            return Ok(Position { gap: Some(oldest), ..all });
+        }
+        Ok(position)
+    }
+}
+
+impl Hub {
+    /// How many stored events a reader gets before live ones.
+    pub async fn count_coming(
+        &self,
+        topic: TopicId,
+        position: &Position,
+        filter: &Filter,
+    ) -> Result<u64, ArchiveError> {
+        let filter = filter.clone();
+        match filter {
+            Filter::All => Ok((position.head_seq + 1).saturating_sub(position.next_seq)),
+            filter => {
+                let wanted = move |kind: &str| filter.matches(kind);
+                self.archive().count(topic, position.next_seq, position.head_seq, wanted).await
+            }
+        }
+    }
+}

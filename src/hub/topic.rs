@@ -1,0 +1,139 @@
+//! The actor of one topic: it reads the log from its own cursor, encodes each event once for every form in use, and
+//! offers the frames to its subscribers.
+//!
+//! Owns its cursor and subscribers. Never blocks on a subscriber: who doesn't take a chunk notices the hole by its
+//! seq and reads the rest from the archive.
+
+use super::archive::Archive;
+use super::bridge::Deliver;
+use crate::core::event::Event;
+use crate::core::frame::{FormKey, WireForm};
+use crate::core::ids::TopicId;
+use crate::core::ring::Chunk;
+use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
+use std::sync::Arc;
+
+/// Events of one chunk at most.
+const CHUNK_EVENTS: usize = 256;
+/// Bytes of stored events in one chunk, about.
+const CHUNK_BYTES: usize = 128 * 1024;
+/// A nudge waiting is as good as many.
+const MAILBOX: usize = 16;
+
+/// The topic may have new events.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Nudge;
+
+/// Deliver the topic's events to that outlet in that form from now on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Attach {
+    pub(super) form: Arc<dyn WireForm>,
+    pub(super) outlet: Recipient<Deliver>,
+}
+
+/// The outlet no longer wants the form. Answers how many subscriptions are left.
+#[derive(Message)]
+#[rtype(result = "usize")]
+pub(super) struct Detach {
+    pub(super) form: FormKey,
+    pub(super) outlet: Recipient<Deliver>,
+}
+
+/// The actor.
+pub(super) struct Topic {
+    id: TopicId,
+    archive: Archive,
+    next_seq: u64,
+    forms: Vec<Form>,
+}
+
+/// A form in use, and who wants it.
+struct Form {
+    form: Arc<dyn WireForm>,
+    outlets: Vec<Recipient<Deliver>>,
+}
+
+impl Topic {
+    /// A topic that starts behind what is stored now.
+    pub(super) fn new(id: TopicId, archive: Archive) -> Self {
+        Self { id, archive, next_seq: 0, forms: Vec::new() }
+    }
+
+    fn go_to_head(&mut self) {
+        match self.archive.read_now(self.id, u64::MAX, 0, 0) {
+            Ok(page) => self.next_seq = page.head_seq + 1,
+            Err(error) => tracing::error!(topic = %self.id, %error, "the topic's place is unknown"),
+        }
+    }
+
+    /// Offers a chunk of each form to those who want it.
+    fn offer(&mut self, events: &[Event]) {
+        for form in &mut self.forms {
+            let Some(chunk) = Chunk::encode(events, &*form.form).map(Arc::new) else { continue };
+            let key = form.form.key();
+            form.outlets.retain(|outlet| {
+                let news = Deliver::Chunk { topic: self.id, form: key.clone(), chunk: chunk.clone() };
+                // A full mailbox leaves a hole that the outlet sees by the next chunk's seq.
+                !matches!(outlet.try_send(news), Err(actix::prelude::SendError::Closed(_)))
+            });
+        }
+        self.forms.retain(|form| !form.outlets.is_empty());
+    }
+}
+
+impl Actor for Topic {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.go_to_head();
+    }
+}
+
+impl Handler<Nudge> for Topic {
+    type Result = ();
+
+    fn handle(&mut self, _: Nudge, ctx: &mut Self::Context) {
+        let page = match self.archive.read_now(self.id, self.next_seq, CHUNK_EVENTS, CHUNK_BYTES) {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::error!(topic = %self.id, %error, "new events can't be read");
+                return;
+            }
+        };
+        self.offer(&page.events);
+        self.next_seq = page.next_seq;
+        if self.next_seq <= page.head_seq {
+            // More is waiting: others get their turn in between.
+            ctx.notify(Nudge);
+        }
+    }
+}
+
+impl Handler<Attach> for Topic {
+    type Result = ();
+
+    fn handle(&mut self, Attach { form, outlet }: Attach, _: &mut Self::Context) {
+        let start = Deliver::Start { topic: self.id, form: form.key().clone(), next_seq: self.next_seq };
+        outlet.do_send(start);
+        match self.forms.iter_mut().find(|known| known.form.key() == form.key()) {
+            Some(known) if known.outlets.contains(&outlet) => {}
+            Some(known) => known.outlets.push(outlet),
+            None => self.forms.push(Form { form, outlets: vec![outlet] }),
+        }
+    }
+}
+
+impl Handler<Detach> for Topic {
+    type Result = usize;
+
+    fn handle(&mut self, Detach { form, outlet }: Detach, _: &mut Self::Context) -> usize {
+        for known in self.forms.iter_mut().filter(|known| *known.form.key() == form) {
+            known.outlets.retain(|other| *other != outlet);
+        }
+        self.forms.retain(|known| !known.outlets.is_empty());
+        self.forms.len()
+    }
+}
