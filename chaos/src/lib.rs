@@ -1,1 +1,24 @@
+//! Real Waypost nodes under fire: boots them as processes, breaks them, drives real clients against
+//! them, and judges what those clients saw against what publishers were told.
+//!
+//! A guided map:
+//! - [`cluster`] boots N nodes and speaks of them together; [`node`] is one process and its disk;
+//! - [`http`] calls the REST API; [`ws`] is a raw WebSocket that may also misbehave; [`phoenix`]
+//!   speaks Channels frames over it; [`crowd`] holds hundreds of them on a few threads;
+//! - [`clients`] runs the JavaScript clients of other people; [`publisher`] publishes in a loop and
+//!   remembers what was acknowledged; [`oracle`] compares the two.
+//!
+//! Never: links against the server. All is seen from outside, as a client and an operator see it.
 
+pub mod clients;
+pub mod cluster;
+pub mod crowd;
+pub mod http;
+pub mod node;
+pub mod oracle;
+pub mod phoenix;
+pub mod publisher;
+pub mod wait;
+pub mod ws;
+
+pub use cluster::{Cluster, Options};

@@ -1,0 +1,256 @@
+//! N nodes together: booting, waiting until they agree, and asking them about themselves.
+
+use crate::http::{Api, text};
+use crate::node::Node;
+use crate::wait;
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Value, json};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// The admin token of every cluster that is booted here.
+pub const ADMIN: &str = "chaos-admin-token-0123456789abcdef";
+
+/// What to boot.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The `waypost` executable.
+    pub binary: PathBuf,
+    /// How many nodes.
+    pub nodes: usize,
+    /// Further settings of every node, by environment name.
+    pub env: Vec<(String, String)>,
+}
+
+impl Options {
+    /// N nodes of that executable with default settings.
+    pub fn new(binary: &str, nodes: usize) -> Self {
+        Self { binary: PathBuf::from(binary), nodes, env: Vec::new() }
+    }
+
+    /// With one more setting.
+    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.env.push((name.to_owned(), value.to_string()));
+        self
+    }
+}
+
+/// Running nodes and their temporary directory.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The nodes, in the order in which they were started.
+    pub nodes: Vec<Node>,
+    // After the nodes: fields drop in order, and a directory goes after those who write to it.
+    _dir: TempDir,
+}
+
+/// A map that was created for a test.
+#[derive(Debug, Clone)]
+pub struct Map {
+    /// Its id, a UUID.
+    pub id: String,
+    /// Its slug.
+    pub slug: String,
+    /// A token with all three scopes.
+    pub token: String,
+}
+
+impl Map {
+    /// The Phoenix topic of its events.
+    pub fn topic(&self) -> String {
+        format!("events:map:{}", self.id)
+    }
+
+    /// The path of its events.
+    pub fn events(&self) -> String {
+        format!("/api/maps/{}/events", self.id)
+    }
+}
+
+impl Cluster {
+    /// Boots the nodes and waits until all are ready. The first starts alone, the others join it;
+    /// from then on each knows the addresses of all, for its next starts.
+    pub fn boot(options: &Options) -> Result<Self> {
+        let mut cluster = Self::prepare(options)?;
+        cluster.nodes[0].start()?;
+        cluster.wait_node(0)?;
+        let peers: Vec<String> = cluster.nodes.iter().map(|n| n.peer.to_string()).collect();
+        for node in &mut cluster.nodes {
+            node.env.insert("WAYPOST_JOIN".to_owned(), peers.join(","));
+        }
+        for node in cluster.nodes.iter_mut().skip(1) {
+            node.start()?;
+        }
+        cluster.wait_ready().map_err(|e| anyhow!("{e:#}\n{}", cluster.dump()))?;
+        Ok(cluster)
+    }
+
+    /// The nodes with their addresses and directories, none of them started.
+    pub fn prepare(options: &Options) -> Result<Self> {
+        let dir = TempDir::with_prefix("waypost-chaos-")?;
+        let mut nodes = Vec::new();
+        for i in 0..options.nodes {
+            let ip = own_address();
+            let home = dir.path().join(format!("node{i}"));
+            let mut node = Node::new(&options.binary, &home, free(ip)?, free(ip)?);
+            node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
+            node.env.extend(options.env.iter().cloned());
+            nodes.push(node);
+        }
+        Ok(Self { nodes, _dir: dir })
+    }
+
+    /// The cluster's temporary directory.
+    pub fn dir(&self) -> &Path {
+        self._dir.path()
+    }
+
+    /// A node's API with the admin token.
+    pub fn admin(&self, node: usize) -> Api {
+        Api::new(&self.nodes[node].url(), Some(ADMIN))
+    }
+
+    /// A node's API with a map's token.
+    pub fn api(&self, node: usize, map: &Map) -> Api {
+        Api::new(&self.nodes[node].url(), Some(&map.token))
+    }
+
+    /// The base URLs, beginning with that of `first`.
+    pub fn urls_from(&self, first: usize) -> Vec<String> {
+        let n = self.nodes.len();
+        (0..n).map(|i| self.nodes[(first + i) % n].url()).collect()
+    }
+
+    /// Creates a map without limits.
+    pub fn map(&self, slug: &str) -> Result<Map> {
+        let none = json!({"connections": null, "requests_per_minute": null});
+        self.map_with(slug, json!({"limits": none}))
+    }
+
+    /// Creates a map; `body` may hold `limits` and `retention`.
+    pub fn map_with(&self, slug: &str, mut body: Value) -> Result<Map> {
+        body["slug"] = json!(slug);
+        let up = self.nodes.iter().position(Node::is_up).context("no node is up")?;
+        let data = self.admin(up).post("/api/maps", &body)?.data(201)?;
+        Ok(Map { id: text(&data, "id")?, slug: text(&data, "slug")?, token: text(&data, "token")? })
+    }
+
+    /// What a node tells of the cluster.
+    pub fn status(&self, node: usize) -> Result<Value> {
+        let api = self.admin(node).timeout(Duration::from_secs(5));
+        api.get("/api/cluster/status")?.data(200)
+    }
+
+    /// The node that leads, by its own word.
+    pub fn leader(&self) -> Result<usize> {
+        wait::until("a leader", || {
+            let up = (0..self.nodes.len()).filter(|i| self.nodes[*i].is_up());
+            Ok(up.into_iter().find(|i| {
+                self.status(*i)
+                    .is_ok_and(|s| s["role"] == "leader" && s["leader_id"] == s["node_id"] && s["healthy"] == true)
+            }))
+        })
+    }
+
+    /// A running node that doesn't lead.
+    pub fn follower(&self) -> Result<usize> {
+        let leader = self.leader()?;
+        (0..self.nodes.len()).rev().find(|i| *i != leader && self.nodes[*i].is_up()).context("no follower")
+    }
+
+    /// Waits until one node answers that it is ready.
+    pub fn wait_node(&mut self, node: usize) -> Result<()> {
+        let url = self.nodes[node].url();
+        let ready = wait::until(&format!("node {node} to be ready"), || {
+            if let Some(status) = self.nodes[node].ended()? {
+                return Ok(Some(Err(anyhow!("node {node} ended by itself: {status}"))));
+            }
+            let answer = Api::new(&url, None).timeout(Duration::from_secs(5)).get("/readyz")?;
+            answer.expect(200).map(|_| Some(Ok(())))
+        });
+        let ready = ready.and_then(|r| r);
+        ready.map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
+    }
+
+    /// Waits until every running node is ready and all tell the same leader, with as many voters
+    /// as there are nodes, all of them reachable.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        for i in 0..self.nodes.len() {
+            if self.nodes[i].is_up() {
+                self.wait_node(i)?;
+            }
+        }
+        self.wait_until("all nodes to agree on leader and voters", |c| Ok(c.agree()?.then_some(())))
+    }
+
+    fn agree(&self) -> Result<bool> {
+        let mut leaders = Vec::new();
+        for i in (0..self.nodes.len()).filter(|i| self.nodes[*i].is_up()) {
+            let status = self.status(i)?;
+            let members = status["members"].as_array().context("no members")?;
+            let voters = members.iter().filter(|m| m["role"] != "learner").count();
+            if status["healthy"] != true || voters != self.nodes.len() || members.len() != self.nodes.len() {
+                return Err(anyhow!("node {i}: {status}"));
+            }
+            leaders.push(status["leader_id"].clone());
+        }
+        leaders.dedup();
+        Ok(leaders.len() == 1 && !leaders[0].is_null())
+    }
+
+    /// Waits until every running node has applied the same index.
+    pub fn wait_same_applied(&self) -> Result<u64> {
+        self.wait_until("the same applied index on all nodes", |c| {
+            let up = (0..c.nodes.len()).filter(|i| c.nodes[*i].is_up());
+            let applied = up.map(|i| c.applied(i)).collect::<Result<Vec<_>>>()?;
+            let first = *applied.first().context("no node is up")?;
+            Ok(applied.iter().all(|a| *a == first).then_some(first))
+        })
+    }
+
+    /// The applied index of a node, by its own word.
+    pub fn applied(&self, node: usize) -> Result<u64> {
+        let status = self.status(node)?;
+        let members = status["members"].as_array().context("no members")?;
+        let me = members.iter().find(|m| m["id"] == status["node_id"]);
+        me.and_then(|m| m["applied_index"].as_u64()).with_context(|| format!("no applied_index of its own in {status}"))
+    }
+
+    /// Waits for a condition; a failure tells what was awaited, and the state of all nodes.
+    pub fn wait_until<T>(&self, what: &str, mut probe: impl FnMut(&Self) -> Result<Option<T>>) -> Result<T> {
+        wait::until(what, || probe(self)).map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
+    }
+
+    /// Status and log tails of all nodes, for a failed test.
+    pub fn dump(&self) -> String {
+        let mut text = String::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            let status = match node.is_up() {
+                false => "down".to_owned(),
+                true => self.status(i).map_or_else(|e| format!("{e:#}"), |s| s.to_string()),
+            };
+            text += &format!("--- node {i} {} peer {}: {status}\n", node.http, node.peer);
+            text += &node.log_tail(40);
+            text += "\n";
+        }
+        text
+    }
+}
+
+/// An address of 127/8 that no other node in this run has. Outgoing connections leave from
+/// 127.0.0.1, so that none of them can take a stopped node's port before it is back.
+fn own_address() -> IpAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let pid = std::process::id();
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    let [_, _, high, low] = pid.to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, (high & 0x7f) | 0x40, low, (n % 250) as u8 + 2))
+}
+
+/// A port that the kernel finds free.
+pub fn free(ip: IpAddr) -> Result<SocketAddr> {
+    Ok(TcpListener::bind((ip, 0))?.local_addr()?)
+}

@@ -1,0 +1,142 @@
+//! Hundreds of Phoenix subscribers on one thread: either they read all and count, or they never
+//! read again once they have joined.
+
+use crate::phoenix::{Frame, path};
+use crate::ws::{Message, Upgrade, Ws};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Receive buffer of those who never read, in bytes: little waits in the kernel.
+const STALLED_BUFFER: usize = 8 << 10;
+/// Idle sockets are closed by the server after 60 s without a frame from the client.
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// Joins on a new socket.
+fn joined(addr: SocketAddr, token: &str, topic: &str, small: bool) -> Result<Ws> {
+    let mut ws = match small {
+        false => Ws::connect(addr, &path(token))?,
+        true => match Ws::upgrade_small(addr, &path(token), STALLED_BUFFER)? {
+            Upgrade::Open(ws, _) => ws,
+            Upgrade::Refused(status, answer) => bail!("{status}: {answer}"),
+        },
+    };
+    ws.text(&json!(["1", "1", topic, "phx_join", {"events": "*"}]).to_string())?;
+    match ws.read(Duration::from_secs(30))? {
+        Some(Message::Text(text)) if Frame::parse(&text)?.status() == "ok" => Ok(ws),
+        other => bail!("join: {other:?}"),
+    }
+}
+
+/// Sockets that joined and then never read.
+#[derive(Debug)]
+pub struct Stalled {
+    sockets: Vec<Ws>,
+}
+
+impl Stalled {
+    /// Opens `n` of them.
+    pub fn join(n: usize, addr: SocketAddr, token: &str, topic: &str) -> Result<Self> {
+        let sockets = (0..n).map(|_| joined(addr, token, topic, true));
+        Ok(Self { sockets: sockets.collect::<Result<_>>()? })
+    }
+
+    /// Reads what is left in each until the server's close; how many were closed. Those that are
+    /// still open after `patience` without anything to read count as open.
+    pub fn closed(mut self, patience: Duration) -> usize {
+        let count = |ws: &mut Ws| loop {
+            match ws.read(patience) {
+                Ok(Some(Message::Close(..) | Message::End)) | Err(_) => return 1,
+                Ok(Some(_)) => {}
+                Ok(None) => return 0,
+            }
+        };
+        self.sockets.iter_mut().map(count).sum()
+    }
+}
+
+/// Sockets that read all, on a thread of their own.
+#[derive(Debug)]
+pub struct Healthy {
+    stop: Arc<AtomicBool>,
+    slowest: Arc<AtomicU64>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+impl Healthy {
+    /// Opens `n` of them. From here on each must see seq 1, 2, 3, … without a gap.
+    pub fn join(n: usize, addr: SocketAddr, token: &str, topic: &str) -> Result<Self> {
+        let mut members = Vec::new();
+        for _ in 0..n {
+            let mut ws = joined(addr, token, topic, false)?;
+            ws.nonblocking()?;
+            members.push((ws, 0));
+        }
+        let (stop, slowest) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (ends, least) = (stop.clone(), slowest.clone());
+        let thread = Some(std::thread::spawn(move || sweep(&mut members, &ends, &least)));
+        Ok(Self { stop, slowest, thread })
+    }
+
+    /// Waits until each has seen `seq`.
+    pub fn wait_seq(&self, seq: u64) -> Result<()> {
+        crate::wait::until(&format!("seq {seq} at every healthy reader"), || {
+            let over = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+            let slowest = self.slowest.load(Ordering::Relaxed);
+            ensure!(over || slowest >= seq, "the slowest is at {slowest}");
+            Ok(Some(()))
+        })
+    }
+
+    /// Ends them; what went wrong, if anything did.
+    pub fn finish(mut self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        let thread = self.thread.take().context("finished twice")?;
+        thread.join().map_err(|_| anyhow!("the crowd panicked"))?
+    }
+}
+
+impl Drop for Healthy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Reads each socket in turn until told to stop; members are sockets with the last seq seen.
+fn sweep(members: &mut [(Ws, u64)], stop: &AtomicBool, slowest: &AtomicU64) -> Result<()> {
+    let mut beat = Instant::now();
+    while !stop.load(Ordering::Relaxed) {
+        for (i, (ws, last)) in members.iter_mut().enumerate() {
+            for message in ws.poll()? {
+                take(message, last).with_context(|| format!("healthy reader {i}"))?;
+            }
+        }
+        if beat.elapsed() > HEARTBEAT {
+            beat = Instant::now();
+            for (ws, _) in members.iter_mut() {
+                ws.text(r#"[null,"9","phoenix","heartbeat",{}]"#)?;
+            }
+        }
+        slowest.store(members.iter().map(|m| m.1).min().unwrap_or(0), Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+fn take(message: Message, last: &mut u64) -> Result<()> {
+    let text = match message {
+        Message::Text(text) => text,
+        Message::Ping(_) | Message::Pong(_) => return Ok(()),
+        other => bail!("after seq {last}: {other:?}"),
+    };
+    let frame = Frame::parse(&text)?;
+    if let Some(seq) = frame.payload["seq"].as_u64() {
+        ensure!(seq == *last + 1, "seq {seq} after {last}");
+        *last = seq;
+    }
+    Ok(())
+}

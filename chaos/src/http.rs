@@ -1,0 +1,159 @@
+//! A blocking HTTP caller for the REST API. Never retries and never hides a status: every answer,
+//! whatever its status, is an [`Answer`]; only a broken connection or a time-out is an error.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+/// What one request may take.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// The largest answer that is read, in bytes.
+const ANSWER_LIMIT: u64 = 256 << 20;
+
+/// Without a pool of idle connections: one that a killed node left behind would fail the next call.
+static AGENT: LazyLock<ureq::Agent> = LazyLock::new(|| {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_idle_connections(0)
+        .timeout_connect(Some(Duration::from_secs(5)))
+        .build()
+        .into()
+});
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body's bytes.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_slice(&self.body).with_context(|| format!("status {}: not JSON: {}", self.status, self.text()))
+    }
+
+    /// The body as text, for messages.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).chars().take(2000).collect()
+    }
+
+    /// The first header of that name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
+    /// The stable code of an error answer, empty when there is none.
+    pub fn code(&self) -> String {
+        let code = |v: Value| v.get("error").and_then(Value::as_str).map(str::to_owned);
+        self.json().ok().and_then(code).unwrap_or_default()
+    }
+
+    /// This answer if it has that status.
+    pub fn expect(self, status: u16) -> Result<Answer> {
+        ensure!(self.status == status, "expected {status}, got {}: {}", self.status, self.text());
+        Ok(self)
+    }
+
+    /// The member `data` of an answer with that status.
+    pub fn data(self, status: u16) -> Result<Value> {
+        let mut json = self.expect(status)?.json()?;
+        Ok(json.get_mut("data").context("an answer without `data`")?.take())
+    }
+}
+
+/// A node's API with a token.
+#[derive(Debug, Clone)]
+pub struct Api {
+    base: String,
+    token: Option<String>,
+    timeout: Duration,
+}
+
+impl Api {
+    /// `base` such as `http://127.0.0.1:4000`.
+    pub fn new(base: &str, token: Option<&str>) -> Self {
+        Self { base: base.to_owned(), token: token.map(str::to_owned), timeout: TIMEOUT }
+    }
+
+    /// The same with another time-out.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// GET.
+    pub fn get(&self, path: &str) -> Result<Answer> {
+        self.call("GET", path, &[], None)
+    }
+
+    /// POST of JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Result<Answer> {
+        self.send(path, body.to_string().as_bytes())
+    }
+
+    /// POST of bytes that claim to be JSON.
+    pub fn send(&self, path: &str, body: &[u8]) -> Result<Answer> {
+        self.call("POST", path, &[("content-type", "application/json")], Some(body))
+    }
+
+    /// POST of JSON with an `Idempotency-Key`.
+    pub fn post_once(&self, path: &str, key: &str, body: &Value) -> Result<Answer> {
+        let headers = [("content-type", "application/json"), ("idempotency-key", key)];
+        self.call("POST", path, &headers, Some(body.to_string().as_bytes()))
+    }
+
+    /// PATCH of JSON.
+    pub fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
+        let headers = [("content-type", "application/json")];
+        self.call("PATCH", path, &headers, Some(body.to_string().as_bytes()))
+    }
+
+    /// DELETE.
+    pub fn delete(&self, path: &str) -> Result<Answer> {
+        self.call("DELETE", path, &[], None)
+    }
+
+    /// Any request.
+    pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Result<Answer> {
+        let what = || format!("{method} {}{path}", self.base);
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = match body {
+            Some(body) => self.run(request.body(body).with_context(what)?),
+            None => self.run(request.body(()).with_context(what)?),
+        };
+        let mut response = response.with_context(what)?;
+        let headers = response.headers().iter();
+        let headers =
+            headers.map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
+        let body = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec();
+        let body = body.with_context(what)?;
+        Ok(Answer { status: response.status().as_u16(), headers, body })
+    }
+
+    fn run(
+        &self,
+        request: ureq::http::Request<impl ureq::AsSendBody>,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+        let request = AGENT.configure_request(request).timeout_global(Some(self.timeout)).build();
+        AGENT.run(request)
+    }
+}
+
+/// The value of a JSON member that must be a string.
+pub fn text(value: &Value, member: &str) -> Result<String> {
+    let found = value.get(member).and_then(Value::as_str).map(str::to_owned);
+    found.with_context(|| format!("no string `{member}` in {value}"))
+}

@@ -1,0 +1,130 @@
+//! A publisher in a loop that never gives up on an event: each has an idempotency key, and is sent
+//! again, to the next node, until some node acknowledges it. Remembers every acknowledgement.
+
+use crate::cluster::Map;
+use crate::http::{Api, text};
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long one event may remain without an acknowledgement.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An acknowledged event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    /// Its idempotency key, which its payload holds too (`key`).
+    pub key: String,
+    /// Its id.
+    pub id: String,
+    /// Its place in the map.
+    pub seq: u64,
+}
+
+/// A running publisher.
+#[derive(Debug)]
+pub struct Publisher {
+    stop: Arc<AtomicBool>,
+    acked: Arc<AtomicU64>,
+    thread: Option<JoinHandle<Result<Vec<Ack>>>>,
+}
+
+impl Publisher {
+    /// Publishes `{"key","n"}` events to `map` through `urls`, one after another with `pace` between
+    /// them, in turns of the types `types`, until stopped.
+    pub fn start(urls: Vec<String>, map: &Map, name: &str, types: &[&str], pace: Duration) -> Self {
+        let (stop, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let work = Loop {
+            apis: urls.iter().map(|u| Api::new(u, Some(&map.token)).timeout(Duration::from_secs(7))).collect(),
+            path: map.events(),
+            name: name.to_owned(),
+            types: types.iter().map(|t| (*t).to_owned()).collect(),
+            pace,
+            stop: stop.clone(),
+            acked: acked.clone(),
+        };
+        let thread = Some(std::thread::spawn(move || work.run()));
+        Self { stop, acked, thread }
+    }
+
+    /// How many events were acknowledged so far.
+    pub fn acked(&self) -> u64 {
+        self.acked.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `more` further events were acknowledged.
+    pub fn wait_more(&self, more: u64) -> Result<()> {
+        let target = self.acked() + more;
+        crate::wait::until(&format!("{more} more acknowledgements"), || {
+            if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                return Ok(Some(Err(anyhow!("the publisher has ended"))));
+            }
+            Ok((self.acked() >= target).then_some(Ok(())))
+        })?
+    }
+
+    /// Ends the loop once its present event is acknowledged; all acknowledgements, in order.
+    pub fn stop(mut self) -> Result<Vec<Ack>> {
+        self.stop.store(true, Ordering::Relaxed);
+        let thread = self.thread.take().context("stopped twice")?;
+        thread.join().map_err(|_| anyhow!("the publisher panicked"))?
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Loop {
+    apis: Vec<Api>,
+    path: String,
+    name: String,
+    types: Vec<String>,
+    pace: Duration,
+    stop: Arc<AtomicBool>,
+    acked: Arc<AtomicU64>,
+}
+
+impl Loop {
+    fn run(&self) -> Result<Vec<Ack>> {
+        let mut acks = Vec::new();
+        let mut node = 0;
+        let mut n = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            let key = format!("{}-{n}", self.name);
+            let kind = &self.types[n % self.types.len()];
+            let body = json!({"type": kind, "payload": {"key": key, "n": n}});
+            acks.push(self.publish(&key, &body, &mut node)?);
+            self.acked.fetch_add(1, Ordering::Relaxed);
+            n += 1;
+            std::thread::sleep(self.pace);
+        }
+        Ok(acks)
+    }
+
+    fn publish(&self, key: &str, body: &serde_json::Value, node: &mut usize) -> Result<Ack> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let refusal = match self.apis[*node].post_once(&self.path, key, body) {
+                Ok(answer) if answer.status == 201 => {
+                    let data = answer.data(201)?;
+                    let seq = data["seq"].as_u64().context("no seq in an acknowledgement")?;
+                    return Ok(Ack { key: key.to_owned(), id: text(&data, "id")?, seq });
+                }
+                Ok(answer) if answer.status == 503 => answer.text(),
+                Ok(answer) => bail!("publishing {key}: {} {}", answer.status, answer.text()),
+                Err(error) => format!("{error:#}"),
+            };
+            if Instant::now() >= deadline {
+                bail!("publishing {key}: nothing but refusals for {PATIENCE:?}: {refusal}");
+            }
+            *node = (*node + 1) % self.apis.len();
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+}

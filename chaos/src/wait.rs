@@ -1,0 +1,33 @@
+//! Waiting for a condition, with a generous limit and an error that tells what was awaited.
+
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+
+/// How long any condition may take before a test gives up. Generous: it is only reached when the
+/// condition will never hold.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Asks `probe` every 20 ms until it has a value; errors inside `probe` count as "not yet" and the
+/// last one is reported.
+pub fn until<T>(what: &str, probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    until_for(LIMIT, what, probe)
+}
+
+/// [`until`] with a limit of its own.
+pub fn until_for<T>(limit: Duration, what: &str, mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let last = match probe() {
+            Ok(Some(value)) => return Ok(value),
+            Ok(None) => None,
+            Err(error) => Some(error),
+        };
+        if Instant::now() >= deadline {
+            match last {
+                Some(error) => bail!("gave up after {limit:?} waiting for {what}: {error:#}"),
+                None => bail!("gave up after {limit:?} waiting for {what}"),
+            }
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,266 @@
+//! A raw WebSocket client: also sends what no good client would. Knows frames (RFC 6455), no
+//! protocol above them.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// A fixed key with the answer that it must get: nothing here needs chance.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+const MASK: [u8; 4] = [0x21, 0x43, 0x65, 0x07];
+
+/// What arrives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A whole text message.
+    Text(String),
+    /// A whole binary message.
+    Binary(Vec<u8>),
+    /// A ping; it isn't answered by itself.
+    Ping(Vec<u8>),
+    /// A pong.
+    Pong(Vec<u8>),
+    /// A close frame with its code, if it has one.
+    Close(Option<u16>, String),
+    /// The connection is gone, without a further frame.
+    End,
+}
+
+/// Frame kinds by their number on the wire.
+pub mod opcode {
+    #![allow(missing_docs)]
+    pub const CONTINUATION: u8 = 0;
+    pub const TEXT: u8 = 1;
+    pub const BINARY: u8 = 2;
+    pub const CLOSE: u8 = 8;
+    pub const PING: u8 = 9;
+    pub const PONG: u8 = 10;
+}
+
+/// How an upgrade went.
+#[derive(Debug)]
+pub enum Upgrade {
+    /// 101, with the response's head.
+    Open(Ws, String),
+    /// Any other status, with head and body so far.
+    Refused(u16, String),
+}
+
+/// An open socket.
+#[derive(Debug)]
+pub struct Ws {
+    stream: TcpStream,
+    input: Vec<u8>,
+}
+
+impl Ws {
+    /// Connects and upgrades; `headers` are added as they are.
+    pub fn upgrade(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Upgrade> {
+        let stream = TcpStream::connect_timeout(&addr, Duration::from_secs(5))?;
+        Self::upgrade_on(stream, addr, path, headers)
+    }
+
+    /// The same on a connection with a small receive buffer: what it doesn't read stays with the
+    /// server soon.
+    pub fn upgrade_small(addr: SocketAddr, path: &str, receive_bytes: usize) -> Result<Upgrade> {
+        use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+        let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        sockopt::set_socket_recv_buffer_size(&fd, receive_bytes)?;
+        connect(&fd, &addr)?;
+        Self::upgrade_on(TcpStream::from(fd), addr, path, &[])
+    }
+
+    fn upgrade_on(mut stream: TcpStream, addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Upgrade> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.set_write_timeout(Some(Duration::from_secs(20)))?;
+        let mut request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n"
+        );
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        stream.write_all(format!("{request}\r\n").as_bytes())?;
+        let mut input = Vec::new();
+        let end = loop {
+            if let Some(end) = input.windows(4).position(|w| w == b"\r\n\r\n") {
+                break end + 4;
+            }
+            let mut chunk = [0; 4096];
+            let n = stream.read(&mut chunk).context("no answer to the upgrade")?;
+            ensure!(n > 0, "closed in the upgrade after {:?}", String::from_utf8_lossy(&input));
+            input.extend_from_slice(&chunk[..n]);
+        };
+        let head = String::from_utf8_lossy(&input[..end]).into_owned();
+        let status: u16 = head.split(' ').nth(1).context("no status")?.parse()?;
+        if status != 101 {
+            let body = String::from_utf8_lossy(&input[end..]).into_owned();
+            return Ok(Upgrade::Refused(status, head + &body));
+        }
+        ensure!(head.contains(ACCEPT), "wrong Sec-WebSocket-Accept in {head}");
+        input.drain(..end);
+        Ok(Upgrade::Open(Self { stream, input }, head))
+    }
+
+    /// Connects; anything but an open socket is an error.
+    pub fn connect(addr: SocketAddr, path: &str) -> Result<Self> {
+        match Self::upgrade(addr, path, &[])? {
+            Upgrade::Open(ws, _) => Ok(ws),
+            Upgrade::Refused(status, answer) => bail!("upgrade of {path}: {status}: {answer}"),
+        }
+    }
+
+    /// Sends a whole text message.
+    pub fn text(&mut self, text: &str) -> Result<()> {
+        self.frame(true, opcode::TEXT, text.as_bytes())
+    }
+
+    /// Sends a whole binary message.
+    pub fn binary(&mut self, bytes: &[u8]) -> Result<()> {
+        self.frame(true, opcode::BINARY, bytes)
+    }
+
+    /// Sends one frame, masked.
+    pub fn frame(&mut self, fin: bool, opcode: u8, payload: &[u8]) -> Result<()> {
+        let mut frame = vec![u8::from(fin) << 7 | opcode];
+        match payload.len() {
+            n @ 0..=125 => frame.push(0x80 | n as u8),
+            n @ 126..=0xffff => {
+                frame.push(0x80 | 126);
+                frame.extend_from_slice(&(n as u16).to_be_bytes());
+            }
+            n => {
+                frame.push(0x80 | 127);
+                frame.extend_from_slice(&(n as u64).to_be_bytes());
+            }
+        }
+        frame.extend_from_slice(&MASK);
+        frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(b, m)| b ^ m));
+        self.raw(&frame)
+    }
+
+    /// Sends bytes as they are.
+    pub fn raw(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(bytes)?)
+    }
+
+    /// The next message, or None when none came within `limit`. Reassembles fragments.
+    pub fn read(&mut self, limit: Duration) -> Result<Option<Message>> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(message) = self.parse()? {
+                return Ok(Some(message));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.stream.set_read_timeout(Some(left))?;
+            if self.fill()? == Some(0) {
+                return Ok(Some(Message::End));
+            }
+        }
+    }
+
+    /// From here on [`Ws::poll`] never waits.
+    pub fn nonblocking(&mut self) -> Result<()> {
+        Ok(self.stream.set_nonblocking(true)?)
+    }
+
+    /// Whatever has arrived.
+    pub fn poll(&mut self) -> Result<Vec<Message>> {
+        let mut messages = Vec::new();
+        while let Some(n) = self.fill()? {
+            while let Some(message) = self.parse()? {
+                messages.push(message);
+            }
+            if n == 0 {
+                messages.push(Message::End);
+                break;
+            }
+        }
+        Ok(messages)
+    }
+
+    /// Reads once: the count of bytes (0 at the end), or None when nothing is there.
+    fn fill(&mut self) -> Result<Option<usize>> {
+        let mut chunk = [0; 64 << 10];
+        match self.stream.read(&mut chunk) {
+            Ok(n) => {
+                self.input.extend_from_slice(&chunk[..n]);
+                Ok(Some(n))
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(None),
+            Err(e) if e.kind() == ErrorKind::Interrupted => Ok(None),
+            Err(e) if e.kind() == ErrorKind::ConnectionReset => Ok(Some(0)),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Takes one whole message out of the input, if it is there.
+    fn parse(&mut self) -> Result<Option<Message>> {
+        let mut at = 0;
+        let mut whole = Vec::new();
+        let mut kind = None;
+        loop {
+            let Some((fin, opcode, range)) = frame_at(&self.input, at)? else {
+                return Ok(None);
+            };
+            let payload = self.input.get(range.clone()).unwrap_or_default();
+            at = range.end;
+            if opcode >= 8 && kind.is_some() {
+                bail!("a control frame within a fragmented message isn't expected here");
+            }
+            whole.extend_from_slice(payload);
+            let kind = *kind.get_or_insert(opcode);
+            if fin {
+                self.input.drain(..at);
+                return message(kind, whole).map(Some);
+            }
+        }
+    }
+}
+
+/// Final bit, opcode and payload range of the frame that starts at `at`, once it is whole.
+fn frame_at(input: &[u8], at: usize) -> Result<Option<(bool, u8, std::ops::Range<usize>)>> {
+    let Some([first, second]) = input.get(at..at + 2).and_then(|b| <[u8; 2]>::try_from(b).ok()) else {
+        return Ok(None);
+    };
+    ensure!(second & 0x80 == 0, "a server must not mask");
+    ensure!(first & 0x70 == 0, "reserved bits are set");
+    let wide = match second {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    let Some(extended) = input.get(at + 2..at + 2 + wide) else {
+        return Ok(None);
+    };
+    let length = match wide {
+        0 => usize::from(second),
+        _ => extended.iter().fold(0, |n, b| n << 8 | usize::from(*b)),
+    };
+    ensure!(length <= 64 << 20, "a frame of {length} bytes");
+    let start = at + 2 + wide;
+    let whole = input.len() >= start + length;
+    Ok(whole.then_some((first & 0x80 != 0, first & 0x0f, start..start + length)))
+}
+
+fn message(opcode: u8, payload: Vec<u8>) -> Result<Message> {
+    Ok(match opcode {
+        opcode::TEXT => Message::Text(String::from_utf8(payload)?),
+        opcode::BINARY => Message::Binary(payload),
+        opcode::PING => Message::Ping(payload),
+        opcode::PONG => Message::Pong(payload),
+        opcode::CLOSE => match payload.split_first_chunk::<2>() {
+            Some((code, reason)) => {
+                Message::Close(Some(u16::from_be_bytes(*code)), String::from_utf8_lossy(reason).into_owned())
+            }
+            None => Message::Close(None, String::new()),
+        },
+        other => bail!("unexpected opcode {other}"),
+    })
+}

@@ -1,0 +1,158 @@
+//! Who may do what, on whichever node: scopes, maps that look absent, and revocation that reaches
+//! every open connection.
+
+use crate::support::{checked, nodes, publish};
+use anyhow::{Context, Result, ensure};
+use chaos::Cluster;
+use chaos::clients::Js;
+use chaos::cluster::Map;
+use chaos::http::text;
+use chaos::phoenix::Socket;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// The promise is one second; a machine that is busy with other tests may need more to notice.
+const REVOKED_WITHIN: Duration = Duration::from_secs(5);
+
+#[test]
+fn access_holds_on_every_node() {
+    checked(
+        nodes(3),
+        &[
+            ("scopes", scopes),
+            ("tokens are shown once", shown_once),
+            ("an unknown map looks like one without access", looks_absent),
+            ("revoking a token closes its connections everywhere", |c| {
+                closes(c, "revoked", |c, map, id| {
+                    c.admin(0).delete(&format!("/api/maps/{}/tokens/{id}", map.id))?.expect(204)
+                })
+            }),
+            ("deleting a map closes its connections everywhere", |c| {
+                closes(c, "deleted", |c, map, _| c.admin(1).delete(&format!("/api/maps/{}", map.id))?.expect(204))
+            }),
+            ("a new token is good on every node at once", read_your_writes),
+        ],
+    );
+}
+
+/// Makes a token with those scopes; its id and a map that carries it.
+fn token(c: &Cluster, map: &Map, scopes: &[&str]) -> Result<(String, Map)> {
+    let path = format!("/api/maps/{}/tokens", map.id);
+    let made = c.admin(0).post(&path, &json!({"name": "t", "scopes": scopes}))?.data(201)?;
+    Ok((text(&made, "id")?, Map { token: text(&made, "token")?, ..map.clone() }))
+}
+
+fn scopes(c: &Cluster) -> Result<()> {
+    let map = c.map("scopes")?;
+    for scope in ["subscribe", "publish", "manage"] {
+        let (_, only) = token(c, &map, &[scope])?;
+        let api = c.api(1, &only);
+        let denied = |right: &str| if scope == right { 200..=299 } else { 403..=403 };
+        let event = json!({"type": "x", "payload": 1});
+        let published = api.post(&map.events(), &event)?;
+        ensure!(denied("publish").contains(&published.status), "{scope}: {}", published.text());
+        let read = api.get(&map.events())?;
+        ensure!(denied("subscribe").contains(&read.status), "{scope}: {}", read.text());
+        let path = format!("/api/maps/{}/tokens", map.id);
+        let made = api.post(&path, &json!({"scopes": ["publish"]}))?;
+        ensure!(denied("manage").contains(&made.status), "{scope}: {}", made.text());
+        let mut socket = Socket::connect(c.nodes[2].http, &only.token)?;
+        let (_, reply) = socket.join(&map.topic(), json!({}))?;
+        let may = scope == "subscribe";
+        ensure!(may == (reply.status() == "ok"), "{scope}: {reply:?}");
+        ensure!(may || reply.reason() == "unauthorized", "{scope}: {reply:?}");
+        let create = api.post("/api/maps", &json!({"slug": "mine"}))?;
+        ensure!(create.status == 403, "{scope} made a map: {}", create.text());
+        let status = api.get("/api/cluster/status")?;
+        ensure!(status.status == 403, "{scope} saw the cluster: {}", status.text());
+    }
+    Ok(())
+}
+
+fn shown_once(c: &Cluster) -> Result<()> {
+    let map = c.map("shown-once")?;
+    let (_, made) = token(c, &map, &["subscribe"])?;
+    ensure!(made.token.starts_with("wp_") && map.token.starts_with("wp_"), "{made:?}");
+    let listed = c.admin(1).get(&format!("/api/maps/{}/tokens", map.id))?.data(200)?;
+    let listed = listed.to_string();
+    ensure!(!listed.contains(&made.token) && !listed.contains(&map.token), "{listed}");
+    for node in &c.nodes {
+        let log = std::fs::read_to_string(&node.log)?;
+        ensure!(!log.contains(&made.token), "a token in the log of {}", node.http);
+    }
+    Ok(())
+}
+
+fn looks_absent(c: &Cluster) -> Result<()> {
+    let (map, other) = (c.map("absent")?, c.map("absent-other")?);
+    let unknown = "00000000-0000-4000-8000-000000000000";
+    let api = c.api(0, &map);
+    for suffix in ["", "/events", "/tokens", "/events/stream"] {
+        let foreign = api.get(&format!("/api/maps/{}{suffix}", other.id))?;
+        let absent = api.get(&format!("/api/maps/{unknown}{suffix}"))?;
+        let same = foreign.status == absent.status
+            && foreign.text().replace(&other.id, "M") == absent.text().replace(unknown, "M");
+        ensure!(same, "{suffix}: {} is not {}", foreign.text(), absent.text());
+        ensure!(matches!(foreign.status, 403 | 404), "{suffix}: {}", foreign.status);
+    }
+    let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
+    let mut replies = Vec::new();
+    for id in [other.id.as_str(), unknown] {
+        replies.push(socket.join(&format!("events:map:{id}"), json!({}))?.1.payload);
+    }
+    ensure!(replies[0] == replies[1], "{replies:?}");
+    Ok(())
+}
+
+type End = fn(&Cluster, &Map, &str) -> Result<chaos::http::Answer>;
+
+/// A socket, a stream and a long poll on each node end soon after `end` was answered.
+fn closes(c: &Cluster, slug: &str, end: End) -> Result<()> {
+    let map = c.map(slug)?;
+    let (id, its) = token(c, &map, &["subscribe"])?;
+    let mut sockets = Vec::new();
+    let mut streams = Vec::new();
+    for node in &c.nodes {
+        let mut socket = Socket::connect(node.http, &its.token)?;
+        socket.join_ok(&map.topic(), json!({}))?;
+        sockets.push(socket);
+        let stream = format!("{}{}/stream?token={}", node.url(), map.events(), its.token);
+        let stream = Js::sse_raw(&stream, json!({}))?;
+        stream.wait_for("chunk", 1)?;
+        streams.push(stream);
+    }
+    let bystander_map = c.map(&format!("{slug}-bystander"))?;
+    let mut bystander = Socket::connect(c.nodes[0].http, &bystander_map.token)?;
+    bystander.join_ok(&bystander_map.topic(), json!({}))?;
+
+    end(c, &map, &id)?;
+    let answered = Instant::now();
+    for (i, socket) in sockets.iter_mut().enumerate() {
+        let (code, _) = socket.wait_close().with_context(|| format!("socket at node {i}"))?;
+        let after = answered.elapsed();
+        println!("    {slug}: node {i} closed with {code:?} after {after:?}");
+        ensure!(after < REVOKED_WITHIN, "node {i} closed {after:?} after the answer");
+        ensure!(code.is_some_and(|c| c != 1000), "closed with {code:?}");
+    }
+    for stream in &streams {
+        stream.wait("the stream's end", |s| {
+            let over = !s.of("end").is_empty() || !s.of("error").is_empty();
+            Ok(over.then_some(()))
+        })?;
+    }
+    let gone = c.api(2, &its).get(&map.events())?.status;
+    ensure!(gone == 401, "the token still gets {gone}");
+    bystander.alive()
+}
+
+fn read_your_writes(c: &Cluster) -> Result<()> {
+    for turn in 0..10 {
+        let map = c.map(&format!("fresh-{turn}"))?;
+        for node in 0..3 {
+            c.api(node, &map).get(&map.events())?.expect(200)?;
+            let sent: Value = publish(c, node, &map, "x", json!({}))?;
+            ensure!(sent["seq"] == node + 1, "{sent}");
+        }
+    }
+    Ok(())
+}

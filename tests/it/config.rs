@@ -1,0 +1,116 @@
+//! Configuration errors and other reasons not to start: told plainly, before anything is touched.
+
+use crate::support::{binary, nodes, scenario};
+use anyhow::{Context, Result, ensure};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Runs the program until it ends by itself; whether it succeeded, and all that it printed.
+fn run(arguments: &[&str], env: &[(&str, &str)]) -> Result<(bool, String)> {
+    let dir = tempfile::tempdir()?;
+    let out = std::fs::File::create(dir.path().join("out"))?;
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
+        command.env_remove(name);
+    }
+    let mut child = command
+        .args(arguments)
+        .current_dir(dir.path())
+        .env("WAYPOST_HTTP_ADDR", "127.0.0.1:0")
+        .env("WAYPOST_PEER_ADDR", "127.0.0.1:0")
+        .envs(env.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(out.try_clone()?)
+        .stderr(out)
+        .spawn()?;
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill()?;
+            child.wait()?;
+            let text = std::fs::read_to_string(dir.path().join("out"))?;
+            anyhow::bail!("it started: {text}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    Ok((status.success(), std::fs::read_to_string(dir.path().join("out"))?))
+}
+
+#[test]
+fn wrong_settings_are_named() {
+    let table: &[(&str, &str, &[&str])] = &[
+        ("WAYPOST_DATA_DRI", "x", &["WAYPOST_DATA_DRI", "WAYPOST_DATA_DIR"]),
+        ("WAYPOST_LIMITS_EVENT_BITES", "1", &["WAYPOST_LIMITS_EVENT_BYTES"]),
+        ("WAYPOST_HTTP_ADDR", "nowhere", &["WAYPOST_HTTP_ADDR", "nowhere"]),
+        ("WAYPOST_LIMITS_EVENT_BYTES", "many", &["WAYPOST_LIMITS_EVENT_BYTES", "many"]),
+        ("WAYPOST_RAFT_HEARTBEAT_MS", "0", &["heartbeat_ms"]),
+        ("WAYPOST_WEBHOOKS_ALLOW_NETS", "10.0.0.0/99", &["10.0.0.0/99"]),
+        ("WAYPOST_JOIN", "not-an-address", &["not-an-address"]),
+    ];
+    for (name, value, told) in table {
+        let (ok, text) = run(&["serve"], &[(name, value)]).expect(name);
+        assert!(!ok, "{name}={value} was taken: {text}");
+        for part in *told {
+            assert!(text.to_lowercase().contains(&part.to_lowercase()), "{name}: no {part}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_file_with_a_wrong_key_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("waypost.toml");
+    std::fs::write(&file, "[limits]\nevnt_bytes = 5\n").unwrap();
+    let path = file.display().to_string();
+    let (ok, text) = run(&["serve", "--config", &path], &[]).unwrap();
+    assert!(!ok && text.contains("evnt_bytes") && text.contains("event_bytes"), "{text}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    for name in ["WAYPOST_HTTP_ADDR", "WAYPOST_PEER_ADDR"] {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = taken.local_addr().unwrap().to_string();
+        let (ok, text) = run(&["serve"], &[(name, &addr)]).unwrap();
+        assert!(!ok && text.contains(&addr), "{name}: {text}");
+        assert!(!text.contains("panicked"), "{text}");
+    }
+}
+
+#[test]
+fn a_data_directory_in_use_is_named() {
+    scenario(nodes(1), |cluster| {
+        let data = cluster.nodes[0].data.display().to_string();
+        let (ok, text) = run(&["serve"], &[("WAYPOST_DATA_DIR", &data)])?;
+        ensure!(!ok && text.contains(&data), "{text}");
+        cluster.wait_ready().context("the first was harmed")
+    });
+}
+
+#[test]
+fn the_admin_token_is_made_once_and_kept() {
+    let run = |cluster: &mut chaos::Cluster| -> Result<String> {
+        cluster.nodes[0].env.remove("WAYPOST_ADMIN_TOKEN");
+        cluster.nodes[0].start()?;
+        cluster.wait_node(0)?;
+        Ok(cluster.nodes[0].log_tail(1000))
+    };
+    let mut cluster = chaos::Cluster::prepare(&nodes(1)).unwrap();
+    let first = run(&mut cluster).unwrap();
+    let token = first
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
+        .find(|word| word.len() >= 32 && word.starts_with("wp"))
+        .unwrap_or_else(|| panic!("no admin token in {first}"))
+        .to_owned();
+    let url = cluster.nodes[0].url();
+    let api = chaos::http::Api::new(&url, Some(&token));
+    api.get("/api/maps").unwrap().expect(200).unwrap();
+    assert_eq!(cluster.nodes[0].stop(Duration::from_secs(20)).unwrap().code(), Some(0));
+    let both = run(&mut cluster).unwrap();
+    assert_eq!(both.matches(&token).count(), 1, "printed again: {both}");
+    api.get("/api/maps").unwrap().expect(200).unwrap();
+}

@@ -1,0 +1,55 @@
+//! A crowd that never reads beside one that reads all: memory stays bounded, the stalled are
+//! closed, the healthy miss nothing. `WAYPOST_TEST_CROWD` and `WAYPOST_TEST_SECONDS` make it larger.
+
+use crate::support::{nodes, publish, scale, scenario};
+use anyhow::{Result, ensure};
+use chaos::Cluster;
+use chaos::cluster::Map;
+use chaos::crowd::{Healthy, Stalled};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const GROWTH: u64 = 64 << 20;
+
+#[test]
+fn stalled_readers_cost_nobody_anything() {
+    let crowd = scale("WAYPOST_TEST_CROWD", 100) as usize;
+    let seconds = scale("WAYPOST_TEST_SECONDS", 15);
+    let stall = (seconds / 3).clamp(2, 15);
+    scenario(nodes(1).set("WAYPOST_SESSION_STALL_SECONDS", stall), |cluster| {
+        let map = cluster.map("crowd")?;
+        let addr = cluster.nodes[0].http;
+        let healthy = Healthy::join(crowd, addr, &map.token, &map.topic())?;
+        let stalled = Stalled::join(crowd, addr, &map.token, &map.topic())?;
+        let before = cluster.nodes[0].rss()?;
+        let (sent, peak) = load(cluster, &map, Duration::from_secs(seconds))?;
+        healthy.wait_seq(sent)?;
+        println!("{sent} events; memory {} MiB, then at most {}", before >> 20, peak >> 20);
+        ensure!(peak < before + GROWTH, "memory grew from {before} to {peak} bytes");
+        cluster.wait_until("the stalled to be closed", |c| {
+            let status = c.status(0)?;
+            let open = status["members"][0]["connections"].as_u64();
+            Ok((open == Some(crowd as u64)).then_some(()))
+        })?;
+        let closed = stalled.closed(Duration::from_secs(1));
+        ensure!(closed == crowd, "{closed} of {crowd} stalled readers were closed");
+        publish(cluster, 0, &map, "x", json!({}))?;
+        healthy.wait_seq(sent + 1)?;
+        healthy.finish()
+    });
+}
+
+/// 40 events of 1 KiB a second; how many, and the most memory that the server had.
+fn load(cluster: &Cluster, map: &Map, length: Duration) -> Result<(u64, u64)> {
+    let start = Instant::now();
+    let filler = "x".repeat(1000);
+    let (mut sent, mut peak) = (0, 0);
+    while start.elapsed() < length {
+        publish(cluster, 0, map, "tick", json!({"n": sent, "filler": filler}))?;
+        sent += 1;
+        peak = peak.max(cluster.nodes[0].rss()?);
+        let due = Duration::from_millis(25) * sent as u32;
+        std::thread::sleep(due.saturating_sub(start.elapsed()));
+    }
+    Ok((sent, peak))
+}

@@ -1,0 +1,62 @@
+//! Disks that were wiped or have a flipped bit: the node says so, rebuilds itself from the others
+//! and holds the same state. It never serves what is damaged.
+
+use crate::support::{nodes, publish_many, scenario};
+use anyhow::{Result, ensure};
+use chaos::Cluster;
+use chaos::cluster::Map;
+use chaos::oracle::same_backfill;
+use serde_json::json;
+
+#[test]
+fn wiped_and_damaged_nodes_rejoin_with_the_same_state() {
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("damage")?;
+        let mut expected = 0;
+        fill(cluster, &map, &mut expected)?;
+
+        let victim = cluster.follower()?;
+        cluster.nodes[victim].kill9()?;
+        fill(cluster, &map, &mut expected)?;
+        cluster.nodes[victim].wipe()?;
+        back(cluster, victim, &map, &mut expected)?;
+
+        for part in ["raft/", "state.redb", "identity"] {
+            for victim in [cluster.follower()?, cluster.leader()?] {
+                cluster.nodes[victim].kill9()?;
+                println!("flipped {}", cluster.nodes[victim].flip_bit(part)?);
+                fill(cluster, &map, &mut expected)?;
+                back(cluster, victim, &map, &mut expected)?;
+                if part == "raft/" {
+                    let told = cluster.nodes[victim].log_tail(2000).to_lowercase();
+                    ensure!(told.contains("damage") || told.contains("corrupt"), "not told: {told}");
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Publishes a batch through a running node.
+fn fill(cluster: &Cluster, map: &Map, expected: &mut usize) -> Result<()> {
+    let up = cluster.leader()?;
+    publish_many(cluster, up, map, "x", 200)?;
+    *expected += 200;
+    Ok(())
+}
+
+/// Starts the victim again; all must agree, and publishing through it must work.
+fn back(cluster: &mut Cluster, victim: usize, map: &Map, expected: &mut usize) -> Result<()> {
+    cluster.nodes[victim].start()?;
+    cluster.wait_ready()?;
+    publish_many(cluster, victim, map, "y", 10)?;
+    *expected += 10;
+    let all = same_backfill(cluster, map)?;
+    ensure!(all.len() == *expected, "{} events, published {expected}", all.len());
+    let gapless = all.iter().zip(1..).all(|(e, seq)| e.seq == seq);
+    ensure!(gapless, "a gap in the backfill");
+    let maps = |i: usize| cluster.admin(i).get("/api/maps").and_then(|a| a.data(200));
+    ensure!(maps(0)? == maps(1)? && maps(1)? == maps(2)?, "the nodes hold other maps");
+    ensure!(cluster.status(victim)?["healthy"] == json!(true));
+    Ok(())
+}

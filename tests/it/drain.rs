@@ -1,0 +1,112 @@
+//! SIGTERM: not ready, no new sockets, sockets told to come back elsewhere, leadership handed over,
+//! exit 0; and nobody who publishes or listens loses anything.
+
+use crate::support::{nodes, scenario};
+use anyhow::{Context, Result, ensure};
+use chaos::clients::Js;
+use chaos::http::Api;
+use chaos::oracle::{judge, same_backfill};
+use chaos::phoenix::Socket;
+use chaos::publisher::Publisher;
+use chaos::ws::Message;
+use serde_json::json;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+#[test]
+fn a_node_drains_before_it_ends() {
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("drain")?;
+        let leader = cluster.leader()?;
+        let clients =
+            (0..3).map(|i| Js::phoenix(&cluster.urls_from(i), &map, json!({}))).collect::<Result<Vec<_>>>()?;
+        clients.iter().try_for_each(|c| c.wait_joined().map(|_| ()))?;
+        let mut socket = Socket::connect(cluster.nodes[leader].http, &map.token)?;
+        socket.join_ok(&map.topic(), json!({"events": ["never"]}))?;
+        let pace = Duration::from_millis(5);
+        let publisher = Publisher::start(cluster.urls_from(leader), &map, "d", &["x"], pace);
+        publisher.wait_more(20)?;
+        clients.iter().try_for_each(|c| c.wait_seq(1))?;
+
+        let url = cluster.nodes[leader].url();
+        let ended = AtomicBool::new(false);
+        let (exit, seen) = std::thread::scope(|scope| {
+            let watch = scope.spawn(|| readiness(&url, &ended));
+            let exit = cluster.nodes[leader].stop(Duration::from_secs(10));
+            ended.store(true, Ordering::Relaxed);
+            (exit, watch.join())
+        });
+        let exit = exit?;
+        ensure!(exit.code() == Some(0), "exit after SIGTERM: {exit}");
+        println!("readiness while draining: {:?}", seen.unwrap_or_default());
+        told_to_come_back(&mut socket, &map.topic())?;
+
+        publisher.wait_more(50)?;
+        let elsewhere = cluster.leader()?;
+        ensure!(elsewhere != leader, "the one that ended leads");
+        cluster.nodes[leader].start()?;
+        cluster.wait_ready()?;
+        publisher.wait_more(10)?;
+        let acks = publisher.stop()?;
+        let all = same_backfill(cluster, &map)?;
+        judge("backfill", 0, &all, &acks)?;
+        for client in &clients {
+            client.wait_seq(all.last().map_or(0, |e| e.seq))?;
+            ensure!(client.events()? == all, "a client saw something else than the backfill has");
+            let closes = client.of("close");
+            ensure!(closes.iter().all(|l| l["code"] == 1012), "{closes:?}");
+        }
+        Ok(())
+    });
+}
+
+/// The channel's close, then the socket's with a code that lets clients come back.
+fn told_to_come_back(socket: &mut Socket, topic: &str) -> Result<()> {
+    let frame = socket.frame().context("the channel's close")?;
+    ensure!(frame.event == "phx_close" && frame.topic == topic, "{frame:?}");
+    match socket.message()? {
+        Message::Close(Some(1012), _) => Ok(()),
+        other => anyhow::bail!("expected close 1012, got {other:?}"),
+    }
+}
+
+/// The statuses of `/readyz`, without repetitions, until `ended`; 0 is a refused connection.
+fn readiness(url: &str, ended: &AtomicBool) -> Vec<u16> {
+    let api = Api::new(url, None);
+    let mut seen = vec![];
+    while !ended.load(Ordering::Relaxed) {
+        let status = api.get("/readyz").map_or(0, |a| a.status);
+        if seen.last() != Some(&status) {
+            seen.push(status);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    seen
+}
+
+#[test]
+fn a_draining_node_says_that_it_is_not_ready() {
+    scenario(nodes(1), |cluster| {
+        let map = cluster.map("not-ready")?;
+        // Readers that don't read make the drain last until its limit.
+        let addr = cluster.nodes[0].http;
+        let stalled = chaos::crowd::Stalled::join(5, addr, &map.token, &map.topic())?;
+        let filler = "x".repeat(200 << 10);
+        for _ in 0..40 {
+            crate::support::publish(cluster, 0, &map, "x", json!(filler))?;
+        }
+        let url = cluster.nodes[0].url();
+        let ended = AtomicBool::new(false);
+        let (exit, seen) = std::thread::scope(|scope| {
+            let watch = scope.spawn(|| readiness(&url, &ended));
+            let exit = cluster.nodes[0].stop(Duration::from_secs(15));
+            ended.store(true, Ordering::Relaxed);
+            (exit, watch.join().unwrap_or_default())
+        });
+        ensure!(exit?.code() == Some(0), "exit after SIGTERM");
+        ensure!(seen.contains(&503), "never told that it isn't ready: {seen:?}");
+        ensure!(seen.iter().skip_while(|s| **s == 200).all(|s| *s != 200), "{seen:?}");
+        drop(stalled);
+        Ok(())
+    });
+}

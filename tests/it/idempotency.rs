@@ -1,0 +1,75 @@
+//! A publish that is repeated with its `Idempotency-Key` lands once, whichever nodes it goes to.
+
+use crate::support::{checked, nodes, publish};
+use anyhow::{Result, ensure};
+use chaos::Cluster;
+use serde_json::{Value, json};
+
+#[test]
+fn a_repeated_publish_lands_once() {
+    checked(
+        nodes(3),
+        &[
+            ("one after another", repeated),
+            ("all at the same time", at_once),
+            ("batches", batches),
+            ("keys belong to their map", per_map),
+        ],
+    );
+}
+
+fn repeated(c: &Cluster) -> Result<()> {
+    let map = c.map("repeated")?;
+    let body = json!({"type": "x", "payload": {"n": 1}});
+    let first = c.api(0, &map).post_once(&map.events(), "k", &body)?.expect(201)?;
+    for node in [0, 1, 2] {
+        let again = c.api(node, &map).post_once(&map.events(), "k", &body)?.expect(201)?;
+        ensure!(again.body == first.body, "{} is not {}", again.text(), first.text());
+    }
+    let other = json!({"type": "x", "payload": {"n": 2}});
+    let refused = c.api(1, &map).post_once(&map.events(), "k", &other)?.expect(422)?;
+    ensure!(!refused.code().is_empty(), "{}", refused.text());
+    let next = publish(c, 2, &map, "x", json!({}))?;
+    ensure!(next["seq"] == 2, "{next}");
+    Ok(())
+}
+
+fn at_once(c: &Cluster) -> Result<()> {
+    let map = c.map("at-once")?;
+    for round in 0..10 {
+        let key = format!("k{round}");
+        let body = json!({"type": "x", "payload": {"round": round}});
+        let answers: Vec<Result<Value>> = std::thread::scope(|scope| {
+            let call = |i: usize| c.api(i % 3, &map).post_once(&map.events(), &key, &body)?.data(201);
+            let threads: Vec<_> = (0..9).map(|i| scope.spawn(move || call(i))).collect();
+            threads.into_iter().filter_map(|t| t.join().ok()).collect()
+        });
+        let answers = answers.into_iter().collect::<Result<Vec<_>>>()?;
+        ensure!(answers.len() == 9 && answers.iter().all(|a| *a == answers[0]), "{answers:?}");
+        ensure!(answers[0]["seq"] == round + 1, "{}", answers[0]);
+    }
+    Ok(())
+}
+
+fn batches(c: &Cluster) -> Result<()> {
+    let map = c.map("batches")?;
+    let batch = json!({"events": vec![json!({"type": "x", "payload": 1}); 20]});
+    let first = c.api(0, &map).post_once(&map.events(), "b", &batch)?.expect(201)?;
+    let again = c.api(1, &map).post_once(&map.events(), "b", &batch)?.expect(201)?;
+    ensure!(first.body == again.body, "{} is not {}", again.text(), first.text());
+    let lines = "{\"type\":\"y\",\"payload\":1}\n".repeat(5);
+    let headers = [("content-type", "application/x-ndjson"), ("idempotency-key", "n")];
+    let post = |node| c.api(node, &map).call("POST", &map.events(), &headers, Some(lines.as_bytes()));
+    ensure!(post(1)?.expect(201)?.body == post(2)?.expect(201)?.body, "NDJSON landed twice");
+    ensure!(publish(c, 0, &map, "x", json!({}))?["seq"] == 26);
+    Ok(())
+}
+
+fn per_map(c: &Cluster) -> Result<()> {
+    let body = json!({"type": "x", "payload": 1});
+    let (one, two) = (c.map("key-one")?, c.map("key-two")?);
+    let first = c.api(0, &one).post_once(&one.events(), "k", &body)?.data(201)?;
+    let second = c.api(0, &two).post_once(&two.events(), "k", &body)?.data(201)?;
+    ensure!(first["map_id"] == one.id && second["map_id"] == two.id, "{first} {second}");
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Limits of a map hold over the whole cluster, are told clearly, and are given back.
+
+use crate::support::{checked, nodes, publish};
+use anyhow::{Result, ensure};
+use chaos::Cluster;
+use chaos::http::Answer;
+use chaos::phoenix::Socket;
+use serde_json::json;
+
+#[test]
+fn limits_hold_over_the_cluster() {
+    checked(
+        nodes(3),
+        &[
+            ("ten sockets a map", sockets),
+            ("a hundred requests a minute a token", requests),
+            ("publishes a second", publishes),
+            ("no limits for the admin token", admin_is_free),
+        ],
+    );
+}
+
+fn sockets(c: &Cluster) -> Result<()> {
+    let map = c.map_with("ten-sockets", json!({}))?;
+    let mut open = Vec::new();
+    for i in 0..10 {
+        let mut socket = Socket::connect(c.nodes[i % 3].http, &map.token)?;
+        socket.join_ok(&map.topic(), json!({}))?;
+        open.push(socket);
+    }
+    for node in &c.nodes {
+        let mut socket = Socket::connect(node.http, &map.token)?;
+        let (_, reply) = socket.join(&map.topic(), json!({}))?;
+        ensure!(reply.status() == "error" && !reply.reason().is_empty(), "the 11th: {reply:?}");
+        ensure!(reply.reason() != "unauthorized", "{reply:?}");
+        socket.alive()?;
+    }
+    // A second join on a socket that counts already is not another socket.
+    open[0].join_ok(&map.topic(), json!({}))?;
+    open.truncate(9);
+    c.wait_until("the freed place", |c| {
+        let mut socket = Socket::connect(c.nodes[2].http, &map.token)?;
+        let (_, reply) = socket.join(&map.topic(), json!({}))?;
+        Ok((reply.status() == "ok").then_some(()))
+    })?;
+    open.iter_mut().skip(1).try_for_each(Socket::alive)
+}
+
+fn retry_after(answer: &Answer) -> Result<u64> {
+    ensure!(answer.status == 429, "{} {}", answer.status, answer.text());
+    ensure!(!answer.code().is_empty(), "{}", answer.text());
+    let after = answer.header("retry-after").and_then(|v| v.parse().ok());
+    after.filter(|s| (1..=60).contains(s)).ok_or_else(|| anyhow::anyhow!("{:?}", answer.headers))
+}
+
+fn requests(c: &Cluster) -> Result<()> {
+    let map = c.map_with("requests", json!({}))?;
+    let mut refused = None;
+    // A minute that turns over in between allows as many again.
+    for i in 0..220 {
+        let answer = c.api(i % 3, &map).get(&map.events())?;
+        if answer.status != 200 {
+            refused = Some((i, answer));
+            break;
+        }
+        if i >= 100 && i % 20 == 0 {
+            println!("    request {i} was allowed");
+        }
+    }
+    let (count, answer) = refused.ok_or_else(|| anyhow::anyhow!("220 requests were allowed"))?;
+    retry_after(&answer)?;
+    ensure!(count >= 100, "request {} was refused: {}", count + 1, answer.text());
+    for node in 0..3 {
+        retry_after(&c.api(node, &map).get(&map.events())?)?;
+    }
+    // Publishing has a limit of its own, none by default.
+    (0..20).try_for_each(|i| publish(c, i % 3, &map, "x", json!({})).map(|_| ()))
+}
+
+fn publishes(c: &Cluster) -> Result<()> {
+    let limits = json!({"publishes_per_second": 5, "requests_per_minute": null});
+    let map = c.map_with("publishes", json!({"limits": limits}))?;
+    let body = json!({"type": "x", "payload": 1});
+    let mut stored = 0;
+    let mut refused = 0;
+    for i in 0..60 {
+        let answer = c.api(i % 3, &map).post(&map.events(), &body)?;
+        match answer.status {
+            201 => stored += 1,
+            _ => {
+                retry_after(&answer)?;
+                refused += 1;
+            }
+        }
+    }
+    ensure!(refused > 0 && stored >= 5, "{stored} stored, {refused} refused");
+    Ok(())
+}
+
+fn admin_is_free(c: &Cluster) -> Result<()> {
+    let map = c.map_with("admin-is-free", json!({}))?;
+    (0..150).try_for_each(|i| c.admin(i % 3).get(&map.events())?.expect(200).map(|_| ()))
+}

@@ -1,0 +1,27 @@
+//! Waypost as its users meet it: the built program, real processes, real clients. One module a
+//! promise; each boots few clusters and puts many checks to them.
+//!
+//! The JavaScript clients are installed by `npm ci` in `tests/js`. To try more by hand:
+//! - `WAYPOST_TEST_ROUNDS`: rounds of killing and restarting (3);
+//! - `WAYPOST_TEST_CROWD`, `WAYPOST_TEST_SECONDS`: stalled and healthy readers each (100), for how long (15);
+//! - `WAYPOST_TEST_CHECK`: only the checks of a table whose name holds this;
+//! - `WAYPOST_TEST_BINARY`: another executable than the one built with the tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod access;
+mod arrows;
+mod bad_input;
+mod bad_socket;
+mod config;
+mod crowd;
+mod damage;
+mod drain;
+mod first_steps;
+mod frames;
+mod idempotency;
+mod limits;
+mod power;
+mod quorum;
+mod resume;
+mod rounds;
+mod support;

@@ -1,0 +1,45 @@
+//! The power cut: all nodes die at once under load and are started again.
+
+use crate::support::{nodes, scenario};
+use anyhow::{Result, ensure};
+use chaos::clients::Js;
+use chaos::oracle::{judge, judge_acks, same_backfill};
+use chaos::publisher::Publisher;
+use serde_json::json;
+use std::time::Duration;
+
+#[test]
+fn nothing_acknowledged_is_missing_after_all_died_at_once() {
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("power")?;
+        let client = Js::phoenix(&cluster.urls_from(0), &map, json!({}))?;
+        client.wait_joined()?;
+        let publishers: Vec<Publisher> = (0..6)
+            .map(|i| {
+                let name = format!("p{i}");
+                Publisher::start(cluster.urls_from(i), &map, &name, &["x"], Duration::ZERO)
+            })
+            .collect();
+        client.wait_seq(1)?;
+        for _ in 0..2 {
+            publishers.iter().try_for_each(|p| p.wait_more(30))?;
+            for node in &mut cluster.nodes {
+                node.kill9()?;
+            }
+            for node in &mut cluster.nodes {
+                node.start()?;
+            }
+            cluster.wait_ready()?;
+        }
+        publishers.iter().try_for_each(|p| p.wait_more(10))?;
+        let acks = publishers.into_iter().map(Publisher::stop).collect::<Result<Vec<_>>>()?;
+        judge_acks(&acks)?;
+        let acks: Vec<_> = acks.into_iter().flatten().collect();
+        let all = same_backfill(cluster, &map)?;
+        judge("backfill", 0, &all, &acks)?;
+        client.wait_seq(all.last().map_or(0, |e| e.seq))?;
+        ensure!(client.events()? == all, "the client saw something else than the backfill has");
+        println!("{} events, {} acknowledged", all.len(), acks.len());
+        Ok(())
+    });
+}

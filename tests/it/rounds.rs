@@ -1,0 +1,85 @@
+//! Nodes die and come back while a publisher publishes and clients of every kind listen: nothing
+//! acknowledged is lost, repeated or out of order for any of them.
+
+use crate::support::{nodes, scale, scenario};
+use anyhow::{Result, ensure};
+use chaos::Cluster;
+use chaos::clients::Js;
+use chaos::oracle::{Seen, judge, judge_acks, judge_filtered, same_backfill};
+use chaos::publisher::Publisher;
+use serde_json::json;
+use std::time::Duration;
+
+const TYPES: &[&str] = &["add_system", "map_kill", "connection_added"];
+
+#[test]
+fn every_acknowledged_event_reaches_every_client_once_in_order() {
+    let rounds = scale("WAYPOST_TEST_ROUNDS", 3);
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("rounds")?;
+        let mut clients = Vec::new();
+        for i in 0..5 {
+            clients.push(Js::phoenix(&cluster.urls_from(i % 3), &map, json!({"events": "*"}))?);
+        }
+        let some = Js::phoenix(&cluster.urls_from(2), &map, json!({"events": ["map_kill"]}))?;
+        some.wait_joined()?;
+        for client in &clients {
+            client.wait_joined()?;
+        }
+        clients.push(Js::sse(&cluster.urls_from(1), &map, json!({}), TYPES)?);
+        clients[5].wait_for("connected", 1)?;
+
+        let pace = Duration::from_millis(5);
+        let publishers: Vec<Publisher> =
+            (0..2).map(|i| Publisher::start(cluster.urls_from(i), &map, &format!("p{i}"), TYPES, pace)).collect();
+        // A client without an id to resume by can't know what it missed: each has one from here on.
+        clients.iter().try_for_each(|c| c.wait_seq(1))?;
+        some.wait_seq(2)?;
+        for round in 0..rounds {
+            println!("round {round}: {} acknowledged", publishers[0].acked());
+            one_round(cluster, &publishers)?;
+        }
+        let acks = publishers.into_iter().map(Publisher::stop).collect::<Result<Vec<_>>>()?;
+        judge_acks(&acks)?;
+        let acks: Vec<_> = acks.into_iter().flatten().collect();
+
+        let all = same_backfill(cluster, &map)?;
+        judge("backfill", 0, &all, &acks)?;
+        let last = all.last().map_or(0, |e| e.seq);
+        for (i, client) in clients.iter().enumerate() {
+            client.wait_seq(last)?;
+            let seen = client.events()?;
+            judge(&format!("client {i}"), 0, &seen, &acks)?;
+            ensure!(seen == all, "client {i} saw something else than the backfill has");
+        }
+        let kills: Vec<&Seen> = all.iter().filter(|e| e.kind == "map_kill").collect();
+        some.wait_seq(kills.last().map_or(0, |e| e.seq))?;
+        judge_filtered("filtered client", &["map_kill"], &all, &some.events()?)?;
+        println!("{} events, {} acknowledged", all.len(), acks.len());
+        Ok(())
+    });
+}
+
+/// The leader dies and comes back, a follower dies and comes back, the leader hangs for a while.
+fn one_round(cluster: &mut Cluster, publishers: &[Publisher]) -> Result<()> {
+    let more = |n| publishers.iter().try_for_each(|p| p.wait_more(n));
+    more(20)?;
+    let leader = cluster.leader()?;
+    cluster.nodes[leader].kill9()?;
+    more(20)?;
+    cluster.nodes[leader].start()?;
+    cluster.wait_ready()?;
+
+    let follower = cluster.follower()?;
+    cluster.nodes[follower].kill9()?;
+    more(20)?;
+    cluster.nodes[follower].start()?;
+    cluster.wait_ready()?;
+
+    let leader = cluster.leader()?;
+    cluster.nodes[leader].sigstop()?;
+    let gone_on = more(5);
+    cluster.nodes[leader].sigcont()?;
+    gone_on?;
+    cluster.wait_ready()
+}
