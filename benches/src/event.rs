@@ -3,6 +3,9 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Result;
+use hdrhistogram::Histogram;
+
 /// The type of every published event.
 pub(crate) const KIND: &str = "bench";
 
@@ -54,6 +57,14 @@ pub(crate) fn stamp(frame: &[u8]) -> Option<u64> {
     let at = frame.windows(5).rposition(|w| w == br#"{"t":"#)? + 5;
     let digits = frame[at..].iter().take_while(|b| b.is_ascii_digit());
     Some(digits.take(18).fold(0, |n, b| n * 10 + u64::from(b - b'0')))
+}
+
+/// An empty histogram of microseconds; what takes longer than a minute counts as a minute.
+///
+/// # Errors
+/// Never with these bounds.
+pub(crate) fn latencies() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, 60_000_000, 3)?)
 }
 
 /// Microseconds since 1970: 16 digits, below 2^53.

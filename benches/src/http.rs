@@ -1,18 +1,23 @@
 //! Owns a very light HTTP/1.1 client: bytes prepared once, one keep-alive connection, an answer's
 //! status and length and nothing more. The client shares the cores with what it measures.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
 /// No answer of a benchmark takes longer; a server that hangs is a failure, not a wait.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Not the servers' own address: a port taken there could be the one a node wants back.
+const SOURCE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 254)), 0);
 const MAX_ANSWER: usize = 8 << 20;
 
 /// A whole request as bytes, to be sent as often as wanted.
@@ -36,7 +41,11 @@ impl Client {
     /// # Errors
     /// Nobody listens there, or not in time.
     pub(crate) async fn connect(addr: SocketAddr) -> Result<Self> {
-        let stream = timeout(PATIENCE, TcpStream::connect(addr)).await??;
+        let socket = TcpSocket::new_v4()?;
+        if addr.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
+            socket.bind(SOURCE)?;
+        }
+        let stream = timeout(PATIENCE, socket.connect(addr)).await??;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,

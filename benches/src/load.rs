@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::{
-    event::Maker,
+    event::{self, Maker},
     http, proc,
     subscribers::{Outcome, Subscribers, Target},
 };
@@ -163,7 +163,7 @@ async fn measure(plan: &Plan, crowd: &Subscribers) -> Result<Measured> {
         resident: proc::resident_bytes(&plan.pids)?,
         mean_frame: 0.0,
         frames_a_read: 0.0,
-        latency: Histogram::new(3)?,
+        latency: event::latencies()?,
     })
 }
 

@@ -175,7 +175,10 @@ async fn run(cli: Cli) -> Result<bool> {
     match cli.command {
         // Served before there is a runtime.
         Command::Limit { .. } => {}
-        Command::Load(load) => println!("{}", load::run(&load.plan(cli.frame)).await?.line()),
+        Command::Load(load) => {
+            println!("{}", load::run(&load.plan(cli.frame)).await?.line());
+            return Ok(true);
+        }
         Command::Compare(args) => {
             compare::run(waypost, dir, args.size(cli.frame), &mut report).await?;
         }

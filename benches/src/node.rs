@@ -107,7 +107,7 @@ impl Node {
             .env("WAYPOST_DATA_DIR", self.dir.join("data"))
             .env("WAYPOST_HTTP_ADDR", self.http.to_string())
             .env("WAYPOST_PEER_ADDR", self.peer.to_string())
-            .env("RUST_LOG", "warn")
+            .env("WAYPOST_LOG", "warn")
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

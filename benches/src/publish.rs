@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
 use crate::{
     disk,
-    event::Maker,
+    event::{self, Maker},
     failover, http,
     node::{ADMIN, Cluster},
     report::Report,
@@ -51,35 +51,42 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     let batch = http::request("POST", &path, ADMIN, &maker.batch(size.batch));
     let everywhere: Vec<_> = cluster.nodes.iter().map(|n| n.http).collect();
 
-    alone(&cluster, &single, duration, report).await?;
+    let mut acknowledged = alone(&cluster, &single, duration, report).await?;
     let tally = publish(&everywhere, size.batch_connections, &batch, duration).await?;
     let name = format!(
         "publish: {} connections, batches of {}",
         size.batch_connections, size.batch
     );
     report.at_least(&name, tally.rate(size.batch), BATCHES, "events/s");
+    acknowledged += tally.requests * size.batch as u64;
     let tally = publish(&everywhere, size.single_connections, &single, duration).await?;
     let name = format!(
         "publish: {} connections, single events",
         size.single_connections
     );
     report.at_least(&name, tally.rate(1), SINGLES, "events/s");
+    acknowledged += tally.requests;
     report.note("publish: median answer of those", tally.millis(0.5), "ms");
     report.note(
         "publish: 99th percentile of those",
         tally.millis(0.99),
         "ms",
     );
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    let off = next_seq(everywhere[0], &single)
+        .await?
+        .abs_diff(acknowledged + 1) as f64;
+    report.at_most("publish: the next seq is off by", off, 0.0, "events");
     failover::run(&mut cluster, &single, size.kills, report).await
 }
 
-/// One publisher, nobody else: on the leader and on a follower.
+/// One publisher, nobody else: on the leader and on a follower. Gives how many were acknowledged.
 async fn alone(
     cluster: &Cluster,
     single: &[u8],
     duration: Duration,
     report: &mut Report,
-) -> Result<()> {
+) -> Result<u64> {
     let leader = cluster.leader().await?;
     let sync_before = disk::fdatasync_median(cluster.dir(), SYNC_ROUNDS)?;
     let on = |place: usize| cluster.nodes[place % cluster.nodes.len()].http;
@@ -144,7 +151,7 @@ async fn publish(
     let mut tally = Tally {
         requests: 0,
         seconds: 0.0,
-        latency: Histogram::new(3)?,
+        latency: event::latencies()?,
     };
     while let Some(done) = tasks.join_next().await {
         for micros in done.map_err(|e| anyhow!(e))?? {

@@ -143,7 +143,7 @@ impl Crowd {
     fn new(target: Target, counters: Arc<Counters>) -> Result<Self> {
         Ok(Self {
             outcome: Outcome {
-                latency: Histogram::new(3)?,
+                latency: event::latencies()?,
                 losses: BTreeMap::new(),
             },
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
