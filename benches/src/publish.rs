@@ -108,7 +108,17 @@ async fn alone(
         bound,
         "ms",
     );
-    Ok(())
+    Ok(at_leader.requests + at_follower.requests)
+}
+
+/// The seq that one more event gets: all that were acknowledged before, and 1, if none was lost.
+async fn next_seq(node: SocketAddr, single: &[u8]) -> Result<u64> {
+    let mut client = http::Client::connect(node).await?;
+    let status = client.exchange(single).await?;
+    let answer: serde_json::Value = serde_json::from_slice(client.body())?;
+    answer["data"]["seq"]
+        .as_u64()
+        .with_context(|| format!("no seq: {status} {answer}"))
 }
 
 /// What a crowd of publishers got acknowledged.
