@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use tokio::{
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{sleep, sleep_until, timeout, timeout_at},
 };
 
 use crate::{http, node::Cluster, report::Report};
@@ -70,12 +70,13 @@ async fn first_acknowledgement(survivors: &[SocketAddr], request: &[u8]) -> Resu
     let mut attempts = JoinSet::new();
     for node in survivors.iter().cycle() {
         attempts.spawn(attempt(*node, request.to_vec()));
-        sleep(ATTEMPT_EVERY).await;
-        while let Some(done) = attempts.try_join_next() {
+        let next = Instant::now() + ATTEMPT_EVERY;
+        while let Ok(Some(done)) = timeout_at(next.into(), attempts.join_next()).await {
             if matches!(done, Ok(Ok(201))) {
                 return Ok(());
             }
         }
+        sleep_until(next.into()).await;
     }
     Ok(())
 }
