@@ -1,1 +1,32 @@
+//! Replicates any deterministic state machine over Raft, durably.
+//!
+//! It knows no event, no actor and no HTTP: commands and replies are bytes.
+//!
+//! A guided map, from the outside in:
+//! - [`Cluster`] (`cluster`): start a node, propose, read, ask, stop. `config`, `status`, `error` are its words.
+//! - [`StateMachine`], [`Handler`] (`machine`): what the application brings.
+//! - `proposer`: gathers what waits into one log entry, on the leader or on the way to it.
+//! - `join`, `membership`: becoming a member, promotion, changes one after another.
+//! - `raft`: how openraft speaks over the network; `types`: what it is instantiated with.
+//! - `net`: the one peer port: frames, handshake, connections. `wire`: the only place that knows the bytes.
+//! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies.
+//! - `identity`: who this node is; `damage`: what happens when a disk lied. `clock`: the only wall clock.
 
+mod cluster;
+mod config;
+mod error;
+mod machine;
+mod status;
+mod store;
+mod types;
+mod wire;
+
+pub use cluster::{Cluster, Proposed, repair};
+pub use config::{Config, FatalHook};
+pub use error::{ProposeError, RequestError, StartError, StoreError};
+pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
+pub use status::{MemberStatus, Role, Status};
+pub use store::{Reader, Txn, View};
+
+/// Names a member; allocated through the log and never used twice.
+pub type NodeId = u64;

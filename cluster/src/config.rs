@@ -1,0 +1,152 @@
+//! What a node can be told: addresses, timings and limits, with defaults that work.
+//!
+//! Owns the plain values and their validation; never reads files or the environment.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::StartError;
+
+/// Called once, with the reason, when the node can't go on (damaged or failing disk, panic while applying).
+pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Settings of one node.
+#[derive(Clone)]
+pub struct Config {
+    /// Folder that holds everything durable; created when absent, locked while in use.
+    pub data_dir: PathBuf,
+    /// Address that peers connect to; port 0 takes a free one.
+    pub peer_addr: SocketAddr,
+    /// Address that is told to peers (`host:port`); empty = `peer_addr` as bound.
+    pub advertise_peer: String,
+    /// What else the members shall know about this node (address of its API, version, …).
+    pub meta: BTreeMap<String, String>,
+    /// Peer addresses (`host:port`) of members to join when the data directory is empty.
+    pub join: Vec<String>,
+    /// Stay a learner: replicate and serve, but never vote.
+    pub role_learner: bool,
+    /// How often the leader shows that it lives (milliseconds).
+    pub heartbeat_ms: u64,
+    /// Shortest election timeout (milliseconds).
+    pub election_min_ms: u64,
+    /// Longest election timeout (milliseconds); also how long a silent leader keeps its lease.
+    pub election_max_ms: u64,
+    /// Longest that a proposal or barrier waits for its answer.
+    pub propose_timeout: Duration,
+    /// Largest command (bytes).
+    pub max_command_bytes: usize,
+    /// Largest sum of the commands of one log entry (bytes).
+    pub max_entry_bytes: usize,
+    /// Most commands in one log entry.
+    pub max_entry_commands: usize,
+    /// Most log entries that this node has under way at a time.
+    pub max_entries_in_flight: usize,
+    /// Most proposals that wait to be gathered.
+    pub max_queued_proposals: usize,
+    /// Most bytes of log entries in one append to a follower.
+    pub max_append_bytes: usize,
+    /// Cache of the store (bytes).
+    pub store_cache_bytes: usize,
+    /// Cache of recent log entries (bytes).
+    pub log_cache_bytes: usize,
+    /// Size at which a file of the log is closed and the next one begun (bytes).
+    pub log_chunk_bytes: usize,
+    /// How long a flush of the log waits for more to flush with it.
+    pub log_flush_wait: Duration,
+    /// The store is made durable after so many entries …
+    pub checkpoint_entries: u64,
+    /// … or so many bytes of entries …
+    pub checkpoint_bytes: u64,
+    /// … or this long after the last time, if anything was applied.
+    pub checkpoint_interval: Duration,
+    /// Applied entries that stay in the log for members that were away for a while.
+    pub keep_entries: u64,
+    /// Bytes of applied entries that stay in the log at most.
+    pub keep_bytes: u64,
+    /// Longest that sending one chunk of a snapshot may take.
+    pub snapshot_timeout: Duration,
+    /// Largest body of an application request or its answer (bytes).
+    pub max_request_bytes: usize,
+    /// Most requests under way to one peer on one connection.
+    pub max_requests_in_flight: usize,
+    /// Most connections that peers may hold to this node.
+    pub max_connections: usize,
+    /// Check every page of the store against its checksum at start.
+    pub verify_store: bool,
+    /// Called before the process is aborted; `None` aborts at once. When it returns the process is aborted,
+    /// unless [`Config::abort_on_fatal`] is off.
+    pub on_fatal: Option<FatalHook>,
+    /// Abort the process on a fatal error (off only where several nodes share a process).
+    pub abort_on_fatal: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./data"),
+            peer_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 4001)),
+            advertise_peer: String::new(),
+            meta: BTreeMap::new(),
+            join: Vec::new(),
+            role_learner: false,
+            heartbeat_ms: 100,
+            election_min_ms: 300,
+            election_max_ms: 600,
+            propose_timeout: Duration::from_secs(5),
+            max_command_bytes: 1024 * 1024,
+            max_entry_bytes: 1024 * 1024,
+            max_entry_commands: 512,
+            max_entries_in_flight: 4,
+            max_queued_proposals: 16 * 1024,
+            max_append_bytes: 2 * 1024 * 1024,
+            store_cache_bytes: 64 * 1024 * 1024,
+            log_cache_bytes: 64 * 1024 * 1024,
+            log_chunk_bytes: 64 * 1024 * 1024,
+            log_flush_wait: Duration::from_micros(50),
+            checkpoint_entries: 10_000,
+            checkpoint_bytes: 32 * 1024 * 1024,
+            checkpoint_interval: Duration::from_secs(10),
+            keep_entries: 100_000,
+            keep_bytes: 256 * 1024 * 1024,
+            snapshot_timeout: Duration::from_secs(30),
+            max_request_bytes: 1024 * 1024,
+            max_requests_in_flight: 1024,
+            max_connections: 256,
+            verify_store: true,
+            on_fatal: None,
+            abort_on_fatal: true,
+        }
+    }
+}
+
+impl Config {
+    /// Refuses what could not work.
+    pub(crate) fn validate(&self) -> Result<(), StartError> {
+        let wrong = |what: &str| Err(StartError::Config(what.to_owned()));
+        if self.heartbeat_ms == 0 || self.heartbeat_ms * 2 > self.election_min_ms {
+            return wrong("heartbeat_ms must be at least 1 and at most half of election_min_ms");
+        }
+        if self.election_min_ms >= self.election_max_ms {
+            return wrong("election_min_ms must be less than election_max_ms");
+        }
+        if self.max_command_bytes > crate::wire::MAX_COMMAND || self.max_entry_bytes > crate::wire::MAX_COMMAND {
+            return wrong("max_command_bytes and max_entry_bytes may be 2 MiB at most");
+        }
+        if self.max_request_bytes > crate::wire::MAX_COMMAND || self.max_append_bytes > crate::wire::MAX_COMMAND {
+            return wrong("max_request_bytes and max_append_bytes may be 2 MiB at most");
+        }
+        if self.max_entry_commands == 0 || self.max_entries_in_flight == 0 || self.max_queued_proposals == 0 {
+            return wrong("max_entry_commands, max_entries_in_flight and max_queued_proposals must be at least 1");
+        }
+        if self.checkpoint_entries == 0 || self.max_connections < 8 || self.max_requests_in_flight == 0 {
+            return wrong("checkpoint_entries and max_requests_in_flight must be at least 1, max_connections at least 8");
+        }
+        if self.propose_timeout.is_zero() || self.snapshot_timeout < Duration::from_secs(1) {
+            return wrong("propose_timeout must be positive and snapshot_timeout at least a second");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! The errors that the public API answers with.
+//!
+//! Owns their meaning; never decides to retry: a caller may repeat a proposal only where the variant says that nothing was stored.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why the applied state could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A checksum does not match or a structure makes no sense: the data must not be used.
+    #[error("the stored state is damaged: {0}")]
+    Corrupt(String),
+    /// The store refused an operation (disk full, closed, …).
+    #[error("the store failed: {0}")]
+    Io(String),
+    /// A key or value is larger than the store accepts (bytes).
+    #[error("{what} of {size} bytes exceeds the limit of {limit}")]
+    TooLarge {
+        /// Which part was too large.
+        what: &'static str,
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn corrupt(what: impl ToString) -> Self {
+        Self::Corrupt(what.to_string())
+    }
+}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+impl From<StoreError> for io::Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Corrupt(_) => io::Error::new(io::ErrorKind::InvalidData, error),
+            other => io::Error::other(other),
+        }
+    }
+}
+
+/// Why a proposal (or a barrier) has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProposeError {
+    /// No leader with a majority was found in time. Certainly not stored: it may be proposed again.
+    #[error("no leader with a majority: not stored")]
+    Unavailable,
+    /// The answer was lost. It may or may not be stored; never repeat it without an idempotency key.
+    #[error("the answer was lost: it may or may not be stored")]
+    Unknown,
+    /// The command exceeds the limit (bytes). Not stored.
+    #[error("the command of {size} bytes exceeds the limit of {limit}")]
+    TooLarge {
+        /// Size of the command in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The queue of waiting proposals is full. Not stored.
+    #[error("too many proposals are waiting: not stored")]
+    Overloaded,
+    /// This node is shutting down. Not stored.
+    #[error("this node is stopping: not stored")]
+    Stopping,
+}
+
+/// Why an application request to another node has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The node is not a member or its address is unknown.
+    #[error("node {0} is unknown")]
+    UnknownNode(u64),
+    /// The node cannot be reached, or the connection broke before the answer.
+    #[error("node {0} is unreachable")]
+    Unreachable(u64),
+    /// The node did not answer in time.
+    #[error("node {0} did not answer in time")]
+    Timeout(u64),
+    /// The body exceeds the limit (bytes).
+    #[error("the body of {size} bytes exceeds the limit of {limit}")]
+    TooLarge {
+        /// Size of the body in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Too many requests to that node are under way.
+    #[error("too many requests to node {0} are under way")]
+    Overloaded(u64),
+    /// This node is shutting down.
+    #[error("this node is stopping")]
+    Stopping,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration contradicts itself.
+    #[error("configuration: {0}")]
+    Config(String),
+    /// Another process uses the data directory.
+    #[error("the data directory {0} is in use by another process")]
+    Locked(PathBuf),
+    /// The peer address cannot be listened on.
+    #[error("cannot listen for peers on {addr}: {source}")]
+    Listen {
+        /// The address.
+        addr: std::net::SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Files of the data directory are damaged, and there is nobody to rebuild them from.
+    #[error("damaged: {}: {reason}; restore these files from a backup, or run repair to move them aside",
+        files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "))]
+    Damaged {
+        /// The damaged files or folders.
+        files: Vec<PathBuf>,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// The cluster that was asked to join refuses this node for good.
+    #[error("the cluster refuses this node: {0}")]
+    Refused(String),
+    /// Reading or writing the data directory failed.
+    #[error("data directory: {0}")]
+    Io(#[from] io::Error),
+    /// The applied state cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The consensus engine did not start.
+    #[error("raft: {0}")]
+    Raft(String),
+}

@@ -1,0 +1,90 @@
+//! What a node knows about the cluster at this moment.
+//!
+//! Owns the snapshot type that is handed out; never holds a reference into the consensus engine.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::NodeId;
+
+/// What a node is at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Orders the log.
+    Leader,
+    /// Votes and follows.
+    Follower,
+    /// Asks for votes.
+    Candidate,
+    /// Replicates without a vote.
+    #[default]
+    Learner,
+    /// The consensus engine has stopped.
+    Stopped,
+}
+
+/// One member of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct MemberStatus {
+    /// Its id, never used twice.
+    pub id: NodeId,
+    /// Has a vote (else it is a learner).
+    pub voter: bool,
+    /// Where peers reach it (`host:port`).
+    pub peer_addr: String,
+    /// What it told about itself.
+    pub meta: BTreeMap<String, String>,
+    /// Known on the leader only: highest log index that it has durably.
+    pub matched: Option<u64>,
+    /// Milliseconds since it was last heard from, where that is known.
+    pub heard_ms: Option<u64>,
+    /// It was heard from lately (this node itself always is).
+    pub reachable: bool,
+}
+
+/// What a node knows at this moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Status {
+    /// Random id of the cluster (32 hexadecimal digits).
+    pub cluster_id: String,
+    /// This node.
+    pub node_id: NodeId,
+    /// Who leads, if anyone.
+    pub leader: Option<NodeId>,
+    /// The present term.
+    pub term: u64,
+    /// What this node is.
+    pub role: Role,
+    /// Index of the last entry in this node's log (0 = none).
+    pub last_log: u64,
+    /// Index of the last entry known to be committed (0 = none).
+    pub committed: u64,
+    /// Index of the last applied entry (0 = none).
+    pub applied: u64,
+    /// Index up to which the store is durable (0 = none).
+    pub snapshot: u64,
+    /// Index up to which the log was purged (0 = nothing).
+    pub purged: u64,
+    /// Size of the log on disk (bytes).
+    pub log_bytes: u64,
+    /// The leader heard from a majority lately, a follower from the leader.
+    pub has_quorum: bool,
+    /// Why the node stopped for good, if it did.
+    pub failure: Option<String>,
+    /// All members, by id.
+    pub members: Vec<MemberStatus>,
+}
+
+impl Status {
+    /// The member with that id.
+    pub fn member(&self, id: NodeId) -> Option<&MemberStatus> {
+        self.members.iter().find(|m| m.id == id)
+    }
+
+    /// This node leads.
+    pub fn is_leader(&self) -> bool {
+        self.role == Role::Leader
+    }
+}

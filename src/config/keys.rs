@@ -1,0 +1,135 @@
+//! The names of all settings: the path in TOML, the environment variable and the flag, all from the one tree.
+//!
+//! The list is read off `Config::default()`, the comments off `waypost.default.toml`, so neither can be forgotten.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::{Config, DEFAULT_TOML};
+
+/// Variables with our prefix that are no settings: read by the command line itself.
+pub const NOT_KEYS: [&str; 3] = ["WAYPOST_CONFIG", "WAYPOST_URL", "WAYPOST_TOKEN"];
+
+/// Settings whose value is never shown.
+const SECRETS: [&str; 1] = ["admin_token"];
+
+/// One setting under its names.
+#[derive(Debug)]
+pub struct Key {
+    /// Path in TOML, as in `limits.event_bytes`.
+    pub path: String,
+    /// Environment variable, as in `WAYPOST_LIMITS_EVENT_BYTES`.
+    pub env: String,
+    /// Flag without its dashes, as in `limits-event-bytes`.
+    pub flag: String,
+    /// The comment in the default file, in one line.
+    pub help: String,
+    /// The default as JSON: also says how text is to be read (number, list, string).
+    pub default: Value,
+    /// Never shown, and not a flag: command lines are public on a machine.
+    pub secret: bool,
+}
+
+/// All settings, in the order of their names.
+pub static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let mut keys = Vec::new();
+    // A tree of numbers, strings and lists always serialises; were it not so, every key would be unknown.
+    let tree = serde_json::to_value(Config::default()).unwrap_or_default();
+    collect("", &tree, &mut keys);
+    keys
+});
+
+impl Key {
+    /// The setting with this path.
+    pub fn by_path(path: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.path == path)
+    }
+
+    /// The setting with this environment variable.
+    pub fn by_env(env: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.env == env)
+    }
+
+    /// Text from the environment or a flag, as JSON of the setting's type. What cannot be read stays a string, so
+    /// that the typed tree refuses it with its own words.
+    pub fn read_text(&self, text: &str) -> Value {
+        let text = text.trim();
+        match &self.default {
+            Value::Number(_) => text
+                .parse::<u64>()
+                .map_or_else(|_| Value::from(text), Value::from),
+            Value::Array(_) => text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty())
+                .map(Value::from)
+                .collect(),
+            _ => Value::from(text),
+        }
+    }
+}
+
+/// The name most like `wrong`, if any is near enough to be meant.
+pub(super) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .map(|name| (strsim::jaro_winkler(wrong, name), name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .map(|(_, name)| name)
+}
+
+fn collect(prefix: &str, tree: &Value, keys: &mut Vec<Key>) {
+    let Value::Object(fields) = tree else { return };
+    for (name, value) in fields {
+        let path = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
+        if value.is_object() {
+            collect(&path, value, keys);
+            continue;
+        }
+        keys.push(Key {
+            env: format!("WAYPOST_{}", path.replace('.', "_").to_uppercase()),
+            flag: path.replace(['.', '_'], "-"),
+            help: comment_of(prefix, name),
+            default: value.clone(),
+            secret: SECRETS.contains(&path.as_str()),
+            path,
+        });
+    }
+}
+
+/// The comment lines right above a key of the default file.
+fn comment_of(section: &str, name: &str) -> String {
+    let (mut here, mut comment) = (String::new(), Vec::new());
+    for line in DEFAULT_TOML.lines() {
+        if let Some(header) = line.strip_prefix('[') {
+            here = header.trim_end_matches(']').to_owned();
+        } else if here == section && is_setting(line, name) {
+            return comment.join(" ");
+        } else if let Some(text) = line.strip_prefix("# ")
+            && !is_any_setting(line)
+        {
+            comment.push(text);
+            continue;
+        }
+        comment.clear();
+    }
+    String::new()
+}
+
+/// Whether a line of the default file sets `name`, be it commented out.
+pub(super) fn is_setting(line: &str, name: &str) -> bool {
+    line.trim_start_matches("# ")
+        .strip_prefix(name)
+        .is_some_and(|rest| rest.starts_with(" = "))
+}
+
+fn is_any_setting(line: &str) -> bool {
+    line.trim_start_matches("# ")
+        .split_once(" = ")
+        .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+}

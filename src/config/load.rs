@@ -1,0 +1,298 @@
+//! Reads the layers: defaults ← TOML file ← environment ← flags. Remembers where each value came from.
+//!
+//! Never reads the process environment itself: the caller hands it in, so that tests need no global state.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{
+    Config, KEYS, Key, NOT_KEYS,
+    keys::nearest,
+    validate::{self, Fault},
+};
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody set it.
+    Default,
+    /// A configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Env(String),
+    /// A command-line flag.
+    Flag(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Env(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag --{name}"),
+        }
+    }
+}
+
+/// Why a configuration was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{} is not valid TOML: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says, with line and column.
+        message: String,
+    },
+    /// A name that is no setting.
+    #[error("unknown setting {name} ({origin}){}", did_you_mean(.nearest.as_deref()))]
+    Unknown {
+        /// The name as it was written.
+        name: String,
+        /// Where it was written.
+        origin: Source,
+        /// The name most like it.
+        nearest: Option<String>,
+    },
+    /// A value of the wrong type or out of range.
+    #[error("{key} = {value} ({origin}): {allowed}")]
+    Invalid {
+        /// The setting.
+        key: String,
+        /// Its value, masked if secret.
+        value: String,
+        /// What would be allowed.
+        allowed: String,
+        /// Where the value came from.
+        origin: Source,
+    },
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or_else(
+        || "; `waypost config default` lists all settings".to_owned(),
+        |name| format!("; did you mean {name}?"),
+    )
+}
+
+/// A valid configuration and where its values came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The typed tree.
+    pub config: Config,
+    sources: BTreeMap<&'static str, Source>,
+}
+
+impl Loaded {
+    /// Where the value of the setting with this path came from.
+    pub fn source(&self, path: &str) -> Source {
+        self.sources.get(path).cloned().unwrap_or(Source::Default)
+    }
+}
+
+/// Gathers the layers, lowest first; each later one wins.
+pub struct Loader {
+    tree: Value,
+    sources: BTreeMap<&'static str, Source>,
+}
+
+impl Default for Loader {
+    fn default() -> Self {
+        let tree = serde_json::to_value(Config::default()).unwrap_or_default();
+        Self {
+            tree,
+            sources: BTreeMap::new(),
+        }
+    }
+}
+
+impl Loader {
+    /// Lays a TOML file on top.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not TOML, names an unknown key or gives a value of the wrong type.
+    pub fn file(self, path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        self.toml(&text, path)
+    }
+
+    /// Lays TOML text on top; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Loader::file`].
+    pub fn toml(mut self, text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let syntax = |message: String| ConfigError::Syntax {
+            path: path.to_owned(),
+            message,
+        };
+        let table: toml::Table = toml::from_str(text).map_err(|e| syntax(e.to_string()))?;
+        let tree = serde_json::to_value(table).map_err(|e| syntax(e.to_string()))?;
+        let mut leaves = Vec::new();
+        flatten("", tree, &mut leaves);
+        for (name, value) in leaves {
+            let origin = Source::File(path.to_owned());
+            let Some(key) = Key::by_path(&name) else {
+                let nearest =
+                    nearest(&name, KEYS.iter().map(|key| key.path.as_str())).map(str::to_owned);
+                return Err(ConfigError::Unknown {
+                    name,
+                    origin,
+                    nearest,
+                });
+            };
+            self.set(key, value, origin)?;
+        }
+        Ok(self)
+    }
+
+    /// Lays environment variables on top. Foreign ones are passed over; one with our prefix must be a setting.
+    ///
+    /// # Errors
+    /// For an unknown `WAYPOST_` variable or a value of the wrong type.
+    pub fn env(
+        mut self,
+        vars: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        // Sorted, so that of two faults always the same one is told.
+        for (name, text) in vars.into_iter().collect::<BTreeMap<_, _>>() {
+            let ours = name.starts_with("WAYPOST_") && !NOT_KEYS.contains(&name.as_str());
+            if !ours || is_service_link(&name, &text) {
+                continue;
+            }
+            let origin = Source::Env(name.clone());
+            let Some(key) = Key::by_env(&name) else {
+                let nearest =
+                    nearest(&name, KEYS.iter().map(|key| key.env.as_str())).map(str::to_owned);
+                return Err(ConfigError::Unknown {
+                    name,
+                    origin,
+                    nearest,
+                });
+            };
+            // An empty variable is how compose files and unit files say "not set".
+            if !text.trim().is_empty() {
+                self.set(key, key.read_text(&text), origin)?;
+            }
+        }
+        Ok(self)
+    }
+
+    /// Lays one flag on top.
+    ///
+    /// # Errors
+    /// For a value of the wrong type.
+    pub fn flag(mut self, key: &'static Key, text: &str) -> Result<Self, ConfigError> {
+        self.set(key, key.read_text(text), Source::Flag(key.flag.clone()))?;
+        Ok(self)
+    }
+
+    /// Ends the layering.
+    ///
+    /// # Errors
+    /// For the first value that is out of range or contradicts another.
+    pub fn finish(self) -> Result<Loaded, ConfigError> {
+        let config: Config = serde_json::from_value(self.tree.clone())
+            .map_err(|e| self.invalid("configuration", e.to_string()))?;
+        match validate::check(&config, &self.tree) {
+            Some(Fault { path, allowed }) => Err(self.invalid(path, allowed)),
+            None => Ok(Loaded {
+                config,
+                sources: self.sources,
+            }),
+        }
+    }
+
+    /// Puts one value into the tree and reads the tree as typed, so that a wrong type is told with its key.
+    fn set(&mut self, key: &'static Key, value: Value, source: Source) -> Result<(), ConfigError> {
+        if let Some(place) = self.tree.pointer_mut(&pointer(&key.path)) {
+            *place = value;
+        }
+        self.sources.insert(&key.path, source);
+        match serde_json::from_value::<Config>(self.tree.clone()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.invalid(&key.path, error.to_string())),
+        }
+    }
+
+    fn invalid(&self, path: &str, allowed: String) -> ConfigError {
+        let value = self
+            .tree
+            .pointer(&pointer(path))
+            .cloned()
+            .unwrap_or_default();
+        let secret = Key::by_path(path).is_some_and(|key| key.secret);
+        ConfigError::Invalid {
+            key: path.to_owned(),
+            value: if secret {
+                "********".to_owned()
+            } else {
+                value.to_string()
+            },
+            allowed: if secret {
+                allowed.replace(value.as_str().unwrap_or("\0"), "********")
+            } else {
+                allowed
+            },
+            origin: self.sources.get(path).cloned().unwrap_or(Source::Default),
+        }
+    }
+}
+
+/// The JSON pointer of a path.
+pub(super) fn pointer(path: &str) -> String {
+    format!("/{}", path.replace('.', "/"))
+}
+
+/// A section is walked into; anything else, also an unknown or wrongly typed thing, is a leaf.
+fn flatten(prefix: &str, tree: Value, leaves: &mut Vec<(String, Value)>) {
+    let is_section = |path: &str| {
+        KEYS.iter()
+            .any(|key| key.path.starts_with(&format!("{path}.")))
+    };
+    let Value::Object(fields) = tree else { return };
+    for (name, value) in fields {
+        let path = if prefix.is_empty() {
+            name
+        } else {
+            format!("{prefix}.{name}")
+        };
+        if value.is_object() && (is_section(&path) || Key::by_path(&path).is_none()) {
+            let empty = value.as_object().is_some_and(serde_json::Map::is_empty);
+            if empty && !is_section(&path) {
+                leaves.push((path, value));
+            } else {
+                flatten(&path, value, leaves);
+            }
+        } else {
+            leaves.push((path, value));
+        }
+    }
+}
+
+/// Kubernetes puts variables like `WAYPOST_PORT=tcp://10.0.0.7:4000` into every container beside a service that is
+/// called waypost: nobody set them, so they are no mistake.
+fn is_service_link(name: &str, value: &str) -> bool {
+    let port_parts = name
+        .split_once("_PORT_")
+        .is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let port = name.ends_with("_PORT") && value.contains("://");
+    port || port_parts || name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT")
+}

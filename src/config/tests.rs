@@ -1,0 +1,177 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::Path;
+
+use super::{Config, DEFAULT_TOML, KEYS, Key, Loader, Source, keys::is_setting, validate::RANGES};
+
+fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
+}
+
+fn toml(text: &str) -> Result<Loader, super::ConfigError> {
+    Loader::default().toml(text, Path::new("w.toml"))
+}
+
+fn error(text: &str) -> String {
+    match toml(text).and_then(Loader::finish) {
+        Ok(_) => panic!("accepted: {text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn default_file_is_the_default() {
+    let loaded = toml(DEFAULT_TOML).unwrap().finish().unwrap();
+    assert_eq!(loaded.config, Config::default());
+}
+
+#[test]
+fn default_file_has_and_explains_every_key() {
+    for key in KEYS.iter() {
+        let name = key.path.rsplit('.').next().unwrap();
+        assert!(
+            DEFAULT_TOML.lines().any(|line| is_setting(line, name)),
+            "{} is missing",
+            key.path
+        );
+        assert!(!key.help.is_empty(), "{} has no comment", key.path);
+    }
+}
+
+#[test]
+fn every_number_has_a_range() {
+    let mut numbers: Vec<&str> = KEYS
+        .iter()
+        .filter(|k| k.default.is_number())
+        .map(|k| k.path.as_str())
+        .collect();
+    let mut ranged: Vec<&str> = RANGES.iter().map(|(path, _, _)| *path).collect();
+    ranged.sort_unstable();
+    numbers.sort_unstable();
+    assert_eq!(ranged, numbers);
+}
+
+#[test]
+fn names_are_unambiguous() {
+    let mut envs: Vec<&str> = KEYS.iter().map(|key| key.env.as_str()).collect();
+    envs.sort_unstable();
+    envs.dedup();
+    assert_eq!(envs.len(), KEYS.len());
+    assert!(Key::by_env("WAYPOST_LIMITS_EVENT_BYTES").is_some());
+}
+
+#[test]
+fn later_layers_win() {
+    let file = "http_addr = \"127.0.0.1:1\"\n[limits]\nmaps = 5\nbatch_events = 6\n";
+    let loaded = toml(file)
+        .unwrap()
+        .env(env(&[
+            ("WAYPOST_LIMITS_MAPS", "7"),
+            ("WAYPOST_JOIN", "a:1, b:2"),
+            ("PATH", "/bin"),
+        ]))
+        .unwrap()
+        .flag(Key::by_path("limits.maps").unwrap(), "8")
+        .unwrap()
+        .finish()
+        .unwrap();
+    assert_eq!(loaded.config.limits.maps, 8);
+    assert_eq!(loaded.config.limits.batch_events, 6);
+    assert_eq!(loaded.config.join, ["a:1", "b:2"]);
+    assert_eq!(
+        loaded.source("limits.maps"),
+        Source::Flag("limits-maps".into())
+    );
+    assert_eq!(loaded.source("join"), Source::Env("WAYPOST_JOIN".into()));
+    assert_eq!(
+        loaded.source("limits.batch_events"),
+        Source::File("w.toml".into())
+    );
+    assert_eq!(loaded.source("workers"), Source::Default);
+}
+
+#[test]
+fn unknown_names_tell_the_nearest() {
+    assert_eq!(
+        error("[limits]\nevent_byte = 1"),
+        "unknown setting limits.event_byte (file w.toml); did you mean limits.event_bytes?"
+    );
+    assert!(error("[limit]\nmaps = 1").ends_with("did you mean limits.maps?"));
+    assert!(error("[zzz]").contains("unknown setting zzz"));
+    let unknown = Loader::default()
+        .env(env(&[("WAYPOST_HTTP_ADR", "x")]))
+        .err()
+        .unwrap()
+        .to_string();
+    assert_eq!(
+        unknown,
+        "unknown setting WAYPOST_HTTP_ADR (environment WAYPOST_HTTP_ADR); did you mean WAYPOST_HTTP_ADDR?"
+    );
+}
+
+#[test]
+fn wrong_values_tell_key_value_bounds_and_origin() {
+    assert_eq!(
+        error("[limits]\njson_depth = 5000"),
+        "limits.json_depth = 5000 (file w.toml): must be a whole number from 1 to 127"
+    );
+    assert!(error("[limits]\nmaps = -1").starts_with("limits.maps = -1 (file w.toml): "));
+    assert!(error("limits = 3").contains("limits"));
+    assert!(error("role = \"boss\"").contains("expected `voter` or `learner`"));
+    assert!(error("join = [\"nowhere\"]").contains("host:port"));
+    assert!(error("peer_addr = \"127.0.0.1:4000\"").contains("must differ"));
+    assert!(error("[raft]\nelection_min_ms = 100").contains("twice raft.heartbeat_ms"));
+    assert!(error("[webhooks]\nallow_nets = [\"10.0.0.0/99\"]").contains("webhooks.allow_nets"));
+    assert!(error("log = \"a=b=c\"").starts_with("log = "));
+    assert!(error("a = ").contains("not valid TOML"));
+    let text = Loader::default()
+        .env(env(&[("WAYPOST_WORKERS", "many")]))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        text.starts_with("workers = \"many\" (environment WAYPOST_WORKERS): "),
+        "{text}"
+    );
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let refused = error("admin_token = \"short\"");
+    assert!(
+        refused.starts_with("admin_token = ******** ") && !refused.contains("short"),
+        "{refused}"
+    );
+    let loaded = toml("admin_token = \"a-very-secret-token\"")
+        .unwrap()
+        .finish()
+        .unwrap();
+    assert_eq!(
+        loaded.config.admin_token.as_ref().unwrap().expose(),
+        "a-very-secret-token"
+    );
+    assert!(!format!("{:?}", loaded.config).contains("secret-token"));
+    assert!(
+        !serde_json::to_string(&loaded.config)
+            .unwrap()
+            .contains("secret-token")
+    );
+}
+
+#[test]
+fn the_command_lines_own_variables_and_service_links_are_no_settings() {
+    let vars = [
+        ("WAYPOST_URL", "http://x"),
+        ("WAYPOST_TOKEN", "t"),
+        ("WAYPOST_CONFIG", "f"),
+        ("WAYPOST_SERVICE_HOST", "10.0.0.1"),
+        ("WAYPOST_PORT_4000_TCP_ADDR", "10.0.0.1"),
+        ("WAYPOST_PORT", "tcp://10.0.0.1:4000"),
+        ("WAYPOST_DATA_DIR", ""),
+    ];
+    let loaded = Loader::default().env(env(&vars)).unwrap().finish().unwrap();
+    assert_eq!(loaded.config, Config::default());
+}

@@ -1,0 +1,201 @@
+//! What values are allowed. Types are held by the tree itself; here are ranges and what must fit together.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::{Config, load::pointer};
+
+/// A value that is not allowed.
+pub(super) struct Fault {
+    /// Path of the setting.
+    pub(super) path: &'static str,
+    /// What is allowed.
+    pub(super) allowed: String,
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const TIB: u64 = 1024 * 1024 * MIB;
+
+/// Least and most of every number.
+pub(super) const RANGES: &[(&str, u64, u64)] = &[
+    ("workers", 0, 1024),
+    ("limits.event_bytes", KIB, 16 * MIB),
+    ("limits.batch_events", 1, 10_000),
+    ("limits.body_bytes", 4 * KIB, 256 * MIB),
+    // The JSON parser itself stops at 128.
+    ("limits.json_depth", 1, 127),
+    ("limits.map_connections", 0, 1_000_000),
+    ("limits.map_webhooks", 0, 1000),
+    ("limits.requests_per_minute", 0, 1_000_000),
+    ("limits.publishes_per_second", 0, 1_000_000),
+    ("limits.maps", 1, 1_000_000),
+    ("limits.tokens_per_map", 1, 10_000),
+    ("limits.sockets", 1, 1_000_000),
+    ("limits.sockets_per_address", 0, 1_000_000),
+    ("limits.channels_per_socket", 1, 10_000),
+    ("limits.frame_bytes", KIB, 16 * MIB),
+    ("limits.header_bytes", KIB, 128 * KIB),
+    ("limits.upgrade_timeout_ms", 100, 60_000),
+    ("limits.auth_failures_per_minute", 0, 1_000_000),
+    ("retention.events", 1, 1_000_000_000),
+    ("retention.age_seconds", 1, 3_650 * 86_400),
+    ("retention.bytes", 64 * KIB, 16 * TIB),
+    ("session.idle_timeout_seconds", 5, 86_400),
+    ("session.stall_seconds", 1, 3600),
+    ("session.send_buffer_bytes", 4 * KIB, 64 * MIB),
+    ("session.ring_bytes", 64 * KIB, 1024 * MIB),
+    ("session.ring_events", 16, 1_000_000),
+    ("session.rings_bytes", MIB, TIB),
+    ("session.drain_seconds", 0, 300),
+    ("session.sse_keepalive_seconds", 1, 300),
+    ("session.longpoll_seconds", 1, 60),
+    ("publish.timeout_ms", 100, 60_000),
+    ("publish.idempotency_seconds", 60, 30 * 86_400),
+    ("publish.queue", 1, 1_000_000),
+    ("raft.heartbeat_ms", 10, 10_000),
+    ("raft.election_min_ms", 20, 60_000),
+    ("raft.election_max_ms", 30, 120_000),
+    ("raft.snapshot_entries", 100, 100_000_000),
+    ("raft.keep_entries", 0, 100_000_000),
+    ("raft.cache_bytes", MIB, TIB),
+    ("raft.flush_wait_us", 0, 10_000),
+];
+
+/// The first value that is not allowed.
+pub(super) fn check(config: &Config, tree: &Value) -> Option<Fault> {
+    ranges(tree)
+        .or_else(|| addresses(config))
+        .or_else(|| texts(config))
+        .or_else(|| relations(config))
+}
+
+fn fault(path: &'static str, allowed: impl Into<String>) -> Option<Fault> {
+    Some(Fault {
+        path,
+        allowed: allowed.into(),
+    })
+}
+
+fn ranges(tree: &Value) -> Option<Fault> {
+    RANGES.iter().find_map(|&(path, least, most)| {
+        let value = tree.pointer(&pointer(path)).and_then(Value::as_u64);
+        if value.is_some_and(|value| (least..=most).contains(&value)) {
+            return None;
+        }
+        fault(
+            path,
+            format!("must be a whole number from {least} to {most}"),
+        )
+    })
+}
+
+fn addresses(config: &Config) -> Option<Fault> {
+    const FORM: &str = "must be host:port, as in node1.example:4001 or [::1]:4001";
+    let both = config.http_addr == config.peer_addr && config.http_addr.port() != 0;
+    if both {
+        return fault(
+            "peer_addr",
+            "must differ from http_addr: clients and nodes have a port each",
+        );
+    }
+    if config
+        .advertise_peer_addr
+        .as_deref()
+        .is_some_and(|addr| !is_host_port(addr))
+    {
+        return fault("advertise_peer_addr", FORM);
+    }
+    if config
+        .advertise_http_addr
+        .as_deref()
+        .is_some_and(|addr| !is_host_port(addr))
+    {
+        return fault("advertise_http_addr", FORM);
+    }
+    if config.join.iter().any(|addr| !is_host_port(addr)) {
+        return fault("join", format!("each {FORM}"));
+    }
+    // Other nodes would be told "0.0.0.0" and dial themselves.
+    let unreachable =
+        config.peer_addr.ip().is_unspecified() && config.advertise_peer_addr.is_none();
+    if unreachable && !config.join.is_empty() {
+        return fault(
+            "advertise_peer_addr",
+            "must be set when peer_addr is a wildcard and join is used",
+        );
+    }
+    None
+}
+
+fn texts(config: &Config) -> Option<Fault> {
+    let token = config.admin_token.as_ref().map(super::Secret::expose);
+    if token.is_some_and(|token| token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic())) {
+        return fault(
+            "admin_token",
+            "must be at least 16 visible ASCII characters without spaces",
+        );
+    }
+    if config.data_dir.as_os_str().is_empty() {
+        return fault("data_dir", "must name a directory");
+    }
+    if let Err(error) = tracing_subscriber::EnvFilter::try_new(&config.log) {
+        return fault(
+            "log",
+            format!("must be a filter like info or waypost=debug,warn ({error})"),
+        );
+    }
+    if config
+        .limits
+        .origins
+        .iter()
+        .any(|origin| !is_origin(origin))
+    {
+        return fault(
+            "limits.origins",
+            "each must be scheme://host[:port] without a path, as a browser sends it",
+        );
+    }
+    None
+}
+
+fn relations(config: &Config) -> Option<Fault> {
+    let (limits, session, raft) = (&config.limits, &config.session, &config.raft);
+    if limits.body_bytes < limits.event_bytes + 1024 {
+        return fault(
+            "limits.body_bytes",
+            "must exceed limits.event_bytes by 1024, so that one event fits",
+        );
+    }
+    if session.rings_bytes < session.ring_bytes {
+        return fault("session.rings_bytes", "must be at least session.ring_bytes");
+    }
+    if raft.election_min_ms < raft.heartbeat_ms * 2 {
+        return fault(
+            "raft.election_min_ms",
+            "must be at least twice raft.heartbeat_ms",
+        );
+    }
+    if raft.election_max_ms <= raft.election_min_ms {
+        return fault("raft.election_max_ms", "must exceed raft.election_min_ms");
+    }
+    None
+}
+
+fn is_host_port(text: &str) -> bool {
+    if text.parse::<SocketAddr>().is_ok() {
+        return true;
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_';
+    !host.is_empty() && host.chars().all(name) && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn is_origin(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, host)| {
+        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', ' ', '?', '#'])
+    })
+}

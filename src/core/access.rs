@@ -1,0 +1,322 @@
+//! Who may do what: maps, their limits, and tokens with scopes.
+//!
+//! [`Access`] is changed only by [`AccessChange`]s, so that a node's read copy and the replicated state stay the same
+//! by construction. Tokens are known here by their hash alone.
+
+use super::ids::{MapId, TokenId, TopicId};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// SHA-256 of a token.
+pub type TokenHash = [u8; 32];
+
+/// Hash of a token as its holder presents it. The token has 256 random bits, so the plain hash can't be searched.
+pub fn hash_token(token: &str) -> TokenHash {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// What a token opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// Receive events.
+    pub const SUBSCRIBE: Scopes = Scopes(1);
+    /// Publish events.
+    pub const PUBLISH: Scopes = Scopes(2);
+    /// Manage the map's tokens and webhooks, and read its settings.
+    pub const MANAGE: Scopes = Scopes(4);
+    /// All of them.
+    pub const ALL: Scopes = Scopes(7);
+
+    const NAMES: [(&'static str, Scopes); 3] =
+        [("subscribe", Self::SUBSCRIBE), ("publish", Self::PUBLISH), ("manage", Self::MANAGE)];
+
+    /// From names; `None` for an unknown name or none at all.
+    pub fn from_names<S: AsRef<str>>(names: &[S]) -> Option<Self> {
+        let mut scopes = 0;
+        for name in names {
+            scopes |= Self::NAMES.iter().find(|(known, _)| *known == name.as_ref())?.1.0;
+        }
+        (scopes != 0).then_some(Self(scopes))
+    }
+
+    /// The names, in a fixed order.
+    pub fn names(self) -> Vec<&'static str> {
+        Self::NAMES.iter().filter(|(_, scope)| self.contains(*scope)).map(|(name, _)| *name).collect()
+    }
+
+    /// Whether `wanted` is part of these.
+    pub fn contains(self, wanted: Scopes) -> bool {
+        self.0 & wanted.0 == wanted.0
+    }
+}
+
+/// A map's limits; `None` is no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Sockets joined to the map at once, over the cluster.
+    pub connections: Option<u32>,
+    /// Webhooks of the map.
+    pub webhooks: Option<u32>,
+    /// API requests a minute for each token, publishing aside.
+    pub requests_per_minute: Option<u32>,
+    /// Events a second into the map; also the burst.
+    pub publishes_per_second: Option<u32>,
+}
+
+/// How long a map's events are kept: until the first bound is exceeded. `None` is no bound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// Newest events kept.
+    pub events: Option<u64>,
+    /// Seconds that an event is kept.
+    pub age_seconds: Option<u64>,
+    /// Bytes of stored events kept.
+    pub bytes: Option<u64>,
+}
+
+/// The tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Map {
+    /// Id.
+    pub id: MapId,
+    /// Unique short name for URLs and topics.
+    pub slug: Option<String>,
+    /// Name for people.
+    pub name: String,
+    /// The topic of the map's events.
+    pub topic: TopicId,
+    /// Limits.
+    pub limits: Limits,
+    /// Retention.
+    pub retention: Retention,
+    /// Unix milliseconds.
+    pub inserted_ms: u64,
+    /// Unix milliseconds.
+    pub updated_ms: u64,
+}
+
+/// A token of a map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Public id.
+    pub id: TokenId,
+    /// The map it opens.
+    pub map: MapId,
+    /// Name for people.
+    pub name: String,
+    /// Hash of the secret.
+    pub hash: TokenHash,
+    /// What it opens.
+    pub scopes: Scopes,
+    /// Unix milliseconds.
+    pub inserted_ms: u64,
+}
+
+/// One change of access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccessChange {
+    /// A map came or was changed.
+    Map(Map),
+    /// A map went, with all its tokens.
+    MapGone(MapId),
+    /// A token came.
+    Token(Token),
+    /// A token was revoked.
+    TokenGone(TokenId),
+    /// The admin token that the cluster made for itself.
+    Admin(TokenHash),
+}
+
+/// All maps and tokens.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    maps: BTreeMap<MapId, Arc<Map>>,
+    slugs: FxHashMap<String, MapId>,
+    tokens: BTreeMap<TokenId, Arc<Token>>,
+    hashes: FxHashMap<TokenHash, TokenId>,
+    tokens_of: FxHashMap<MapId, usize>,
+    admin: Option<TokenHash>,
+}
+
+impl Access {
+    /// The map with that id or slug.
+    pub fn map_named(&self, name: &str) -> Option<&Arc<Map>> {
+        self.slugs.get(name).copied().or_else(|| name.parse().ok()).and_then(|id| self.maps.get(&id))
+    }
+
+    /// The map with that id.
+    pub fn map(&self, id: MapId) -> Option<&Arc<Map>> {
+        self.maps.get(&id)
+    }
+
+    /// The map that holds a slug.
+    pub fn slug_holder(&self, slug: &str) -> Option<MapId> {
+        self.slugs.get(slug).copied()
+    }
+
+    /// All maps, by id.
+    pub fn maps(&self) -> impl ExactSizeIterator<Item = &Arc<Map>> {
+        self.maps.values()
+    }
+
+    /// The token with that secret.
+    pub fn token_with(&self, hash: &TokenHash) -> Option<&Arc<Token>> {
+        self.tokens.get(self.hashes.get(hash)?)
+    }
+
+    /// The token with that id.
+    pub fn token(&self, id: TokenId) -> Option<&Arc<Token>> {
+        self.tokens.get(&id)
+    }
+
+    /// A map's tokens, by id.
+    pub fn tokens_of(&self, map: MapId) -> impl Iterator<Item = &Arc<Token>> {
+        self.tokens.values().filter(move |token| token.map == map)
+    }
+
+    /// How many tokens a map has.
+    pub fn token_count(&self, map: MapId) -> usize {
+        self.tokens_of.get(&map).copied().unwrap_or(0)
+    }
+
+    /// Hash of the admin token that the cluster made for itself, if it had to.
+    pub fn admin(&self) -> Option<&TokenHash> {
+        self.admin.as_ref()
+    }
+
+    /// Carries out a change.
+    pub fn change(&mut self, change: &AccessChange) {
+        match change {
+            AccessChange::Map(map) => self.put_map(map),
+            AccessChange::MapGone(id) => self.remove_map(*id),
+            AccessChange::Token(token) => self.put_token(token),
+            AccessChange::TokenGone(id) => self.remove_token(*id),
+            AccessChange::Admin(hash) => self.admin = Some(*hash),
+        }
+    }
+
+    fn put_map(&mut self, map: &Map) {
+        if let Some(old) = self.maps.get(&map.id).and_then(|old| old.slug.as_ref()) {
+            self.slugs.remove(old);
+        }
+        if let Some(slug) = &map.slug {
+            self.slugs.insert(slug.clone(), map.id);
+        }
+        self.maps.insert(map.id, Arc::new(map.clone()));
+    }
+
+    fn remove_map(&mut self, id: MapId) {
+        if let Some(slug) = self.maps.remove(&id).and_then(|map| map.slug.clone()) {
+            self.slugs.remove(&slug);
+        }
+        let tokens: Vec<TokenId> = self.tokens_of(id).map(|token| token.id).collect();
+        tokens.into_iter().for_each(|token| self.remove_token(token));
+    }
+
+    fn put_token(&mut self, token: &Token) {
+        self.remove_token(token.id);
+        self.hashes.insert(token.hash, token.id);
+        *self.tokens_of.entry(token.map).or_default() += 1;
+        self.tokens.insert(token.id, Arc::new(token.clone()));
+    }
+
+    fn remove_token(&mut self, id: TokenId) {
+        let Some(token) = self.tokens.remove(&id) else { return };
+        self.hashes.remove(&token.hash);
+        if let Some(count) = self.tokens_of.get_mut(&token.map) {
+            *count -= 1;
+            if *count == 0 {
+                self.tokens_of.remove(&token.map);
+            }
+        }
+    }
+}
+
+/// Whether `slug` can be a slug: `[a-z0-9][a-z0-9_-]{0,62}` and no UUID, which would shadow a map's id.
+pub fn is_slug(slug: &str) -> bool {
+    let bytes = slug.as_bytes();
+    bytes.len() <= 63
+        && bytes.first().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && bytes.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(byte))
+        && slug.parse::<MapId>().is_err()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn map(n: u8, slug: Option<&str>) -> Map {
+        let limits =
+            Limits { connections: None, webhooks: None, requests_per_minute: None, publishes_per_second: None };
+        let retention = Retention { events: None, age_seconds: None, bytes: None };
+        let slug = slug.map(str::to_owned);
+        Map {
+            id: MapId::from_bytes([n; 16]),
+            slug,
+            name: String::new(),
+            topic: TopicId(n.into()),
+            limits,
+            retention,
+            inserted_ms: 0,
+            updated_ms: 0,
+        }
+    }
+
+    fn token(n: u8, map: u8) -> Token {
+        Token {
+            id: TokenId::from_bytes([n; 16]),
+            map: MapId::from_bytes([map; 16]),
+            name: String::new(),
+            hash: [n; 32],
+            scopes: Scopes::ALL,
+            inserted_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_changed_slug_frees_the_old_one() {
+        let mut access = Access::default();
+        access.change(&AccessChange::Map(map(1, Some("old"))));
+        access.change(&AccessChange::Map(map(1, Some("new"))));
+        assert!(access.map_named("old").is_none());
+        assert_eq!(
+            access.map_named("new").unwrap().id,
+            access.map_named(&MapId::from_bytes([1; 16]).to_string()).unwrap().id
+        );
+    }
+
+    #[test]
+    fn a_map_takes_its_tokens_with_it() {
+        let mut access = Access::default();
+        access.change(&AccessChange::Map(map(1, None)));
+        access.change(&AccessChange::Token(token(7, 1)));
+        access.change(&AccessChange::Token(token(8, 2)));
+        access.change(&AccessChange::MapGone(MapId::from_bytes([1; 16])));
+        assert!(access.token_with(&[7; 32]).is_none());
+        assert!(access.token_with(&[8; 32]).is_some());
+        assert_eq!(access.token_count(MapId::from_bytes([1; 16])), 0);
+    }
+
+    #[test]
+    fn scopes_have_names() {
+        let two = Scopes::from_names(&["publish", "subscribe"]).unwrap();
+        assert_eq!(two.names(), ["subscribe", "publish"]);
+        assert!(two.contains(Scopes::PUBLISH) && !two.contains(Scopes::MANAGE));
+        assert_eq!(Scopes::from_names(&["admin"]), None);
+        assert_eq!(Scopes::from_names::<&str>(&[]), None);
+    }
+
+    #[test]
+    fn slugs() {
+        assert!(is_slug("home-2_x") && is_slug("0"));
+        for bad in ["", "-a", "A", "a b", "550e8400-e29b-41d4-a716-446655440000", &"a".repeat(64)] {
+            assert!(!is_slug(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What is proposed to the log, what is answered, and what applying changes on a node.
+//!
+//! The enums are part of the log's format: variants are only ever added at the end.
+
+use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
+use super::event::NewEvent;
+use super::ids::{EventId, MapId, NodeId, TokenId, TopicId};
+use serde::{Deserialize, Serialize};
+
+/// On whose behalf: a map's token, checked again when the command is applied; `None` is the admin.
+pub type By = Option<TokenId>;
+
+/// A change of the replicated state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Append events to a map's topic, all or none.
+    Publish(Publish),
+    /// Create a map and its first token.
+    CreateMap(CreateMap),
+    /// Change a map; `None` leaves as is.
+    UpdateMap(UpdateMap),
+    /// Delete a map, its tokens and events.
+    DeleteMap(MapId),
+    /// Create a token.
+    CreateToken(CreateToken),
+    /// Revoke a token.
+    RevokeToken(RevokeToken),
+    /// Keep the hash of the generated admin token, if there is none yet.
+    SetAdmin(TokenHash),
+    /// Count one more socket for a map with a limit.
+    TakeSlot(Slots),
+    /// Count sockets no more.
+    GiveSlots(Slots),
+    /// A node came up: these are all sockets that it has.
+    NodeUp(Slots),
+    /// A node is gone with all its sockets.
+    NodeGone(NodeId),
+    /// Time passes: drop what is too old, a bounded piece at a time.
+    Tick,
+}
+
+/// See [`Command::Publish`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    /// The map.
+    pub map: MapId,
+    /// Who publishes.
+    pub by: By,
+    /// What, in order.
+    pub events: Vec<NewEvent>,
+    /// Makes a repeat of the same request land once.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// A request's identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdempotencyKey {
+    /// Hash of the header's value.
+    pub key: [u8; 16],
+    /// Hash of the request's body: the same key with another body is refused.
+    pub fingerprint: [u8; 16],
+    /// For how long it is remembered.
+    pub ttl_ms: u64,
+}
+
+/// See [`Command::CreateMap`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateMap {
+    /// Chosen by the caller or made at random by the node.
+    pub id: MapId,
+    /// Unique short name.
+    pub slug: Option<String>,
+    /// Name for people.
+    pub name: String,
+    /// Limits.
+    pub limits: Limits,
+    /// Retention.
+    pub retention: Retention,
+    /// The first token.
+    pub token: NewToken,
+    /// More maps than this are refused.
+    pub max_maps: u32,
+}
+
+/// A token to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewToken {
+    /// Public id.
+    pub id: TokenId,
+    /// Name for people.
+    pub name: String,
+    /// Hash of the secret.
+    pub hash: TokenHash,
+    /// What it opens.
+    pub scopes: Scopes,
+}
+
+/// See [`Command::UpdateMap`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateMap {
+    /// The map.
+    pub map: MapId,
+    /// Who asks.
+    pub by: By,
+    /// A new slug, or none from now on.
+    pub slug: Option<Option<String>>,
+    /// A new name.
+    pub name: Option<String>,
+    /// New limits.
+    pub limits: Option<Limits>,
+    /// New retention.
+    pub retention: Option<Retention>,
+}
+
+/// See [`Command::CreateToken`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateToken {
+    /// The map.
+    pub map: MapId,
+    /// Who asks.
+    pub by: By,
+    /// The token.
+    pub token: NewToken,
+    /// More tokens of the map than this are refused.
+    pub max_tokens: u32,
+}
+
+/// See [`Command::RevokeToken`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeToken {
+    /// The map.
+    pub map: MapId,
+    /// Who asks.
+    pub by: By,
+    /// The token.
+    pub token: TokenId,
+}
+
+/// Sockets of a node, by map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slots {
+    /// The node.
+    pub node: NodeId,
+    /// Random number of the node's present run: what an earlier run had is gone.
+    pub run: u64,
+    /// Map and number of sockets.
+    pub slots: Vec<(MapId, u32)>,
+}
+
+/// The answer to a command; the same on every node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The events are stored.
+    Published(Published),
+    /// The map as it is now.
+    Map(Map),
+    /// The token as it is now.
+    Token(Token),
+    /// Done, nothing to tell.
+    Done,
+    /// Time passed; `true` when more is waiting to be dropped.
+    Ticked(bool),
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
+/// Where events were stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// Seq of the first.
+    pub first_seq: u64,
+    /// How many.
+    pub count: u32,
+    /// Id of the first; the others follow by place.
+    pub first_id: EventId,
+    /// An earlier request with the same key stored them.
+    pub replayed: bool,
+}
+
+impl Published {
+    /// Id of the event at `place` of the batch.
+    pub fn id(&self, place: u32) -> EventId {
+        self.first_id.plus_place(place)
+    }
+}
+
+/// Why a command changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// No such map.
+    UnknownMap,
+    /// No such token.
+    UnknownToken,
+    /// The caller's token was revoked or lacks the scope.
+    Forbidden,
+    /// Another map has the slug.
+    SlugTaken,
+    /// Another map has the id.
+    IdTaken,
+    /// The limit on maps, tokens or sockets is reached.
+    Limit(u32),
+    /// Too fast: come back in so many milliseconds.
+    Rate(u64),
+    /// The idempotency key was used for another body.
+    KeyReused,
+    /// The command is not one that this release understands.
+    Malformed,
+}
+
+/// What applying commands changed, for the actors of this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A topic has new events.
+    Events(TopicId),
+    /// Access changed.
+    Access(AccessChange),
+    /// A node's sockets were struck off: if it lives, it must report them again.
+    NodeGone(NodeId),
+}

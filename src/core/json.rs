@@ -1,0 +1,407 @@
+//! Payloads in one normal form: the fixed point of a JavaScript parse and stringify.
+//!
+//! A receiver that verifies a signature over `JSON.stringify(JSON.parse(body))` sees the very bytes that were signed.
+//! So a payload is parsed once, here, and is bytes from then on. Integer literals that JavaScript can't hold exactly,
+//! lone surrogates and numbers out of range are refused rather than altered.
+
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// The largest integer that a JavaScript number holds exactly together with all smaller ones: 2^53 - 1.
+pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// Why a payload can't be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON, or a number out of range, or a lone surrogate.
+    #[error("not valid JSON: {0}")]
+    Syntax(String),
+    /// Nested deeper than the limit.
+    #[error("nested deeper than {0} levels")]
+    TooDeep(usize),
+    /// An integer beyond 2^53 that a JavaScript client would silently change.
+    #[error("the integer {0} is beyond 2^53 and would be changed by JavaScript clients; send it as a string")]
+    UnsafeInteger(String),
+}
+
+/// Brings `text` into normal form: no white space, numbers and escapes as `JSON.stringify` writes them, integer-like
+/// keys first and ascending, of duplicate keys the last value at the first one's place.
+pub fn normalise(text: &str, max_depth: usize) -> Result<String, JsonError> {
+    check_depth(text, max_depth)?;
+    if let Some(literal) = unsafe_integer(text) {
+        return Err(JsonError::UnsafeInteger(literal.chars().take(40).collect()));
+    }
+    let node: Node<'_> = serde_json::from_str(text).map_err(|error| JsonError::Syntax(error.to_string()))?;
+    let mut out = String::with_capacity(text.len());
+    node.write(&mut out);
+    Ok(out)
+}
+
+/// Refuses nesting beyond `max_depth` before anything recursive runs.
+fn check_depth(text: &str, max_depth: usize) -> Result<(), JsonError> {
+    let mut depth = 0usize;
+    for byte in outside_strings(text) {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > max_depth {
+            return Err(JsonError::TooDeep(max_depth));
+        }
+    }
+    Ok(())
+}
+
+/// The bytes that are not inside a string.
+fn outside_strings(text: &str) -> impl Iterator<Item = u8> + '_ {
+    let mut in_string = false;
+    let mut escaped = false;
+    text.bytes().filter(move |&byte| {
+        if !in_string {
+            in_string = byte == b'"';
+            return true;
+        }
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = false,
+            _ => {}
+        }
+        false
+    })
+}
+
+/// The first integer literal (no fraction, no exponent) that JavaScript would print with other digits.
+///
+/// It is looked for in the text because a parser turns what exceeds 64 bits into a float without a word.
+fn unsafe_integer(text: &str) -> Option<&str> {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => at = end_of_string(bytes, at + 1),
+            b'0'..=b'9' => {
+                let start = at;
+                while at < bytes.len() && matches!(bytes[at], b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-') {
+                    at += 1;
+                }
+                let literal = &text[start..at];
+                let integer = literal.bytes().all(|byte| byte.is_ascii_digit());
+                if integer && !survives_javascript(literal) {
+                    return Some(literal);
+                }
+            }
+            _ => at += 1,
+        }
+    }
+    None
+}
+
+/// Whether a literal of digits comes out of a JavaScript number as it went in.
+fn survives_javascript(digits: &str) -> bool {
+    match digits.parse::<u64>() {
+        Ok(value) if value <= MAX_SAFE_INTEGER => true,
+        _ => digits.parse::<f64>().is_ok_and(|value| ryu_js::Buffer::new().format(value) == digits),
+    }
+}
+
+/// One past the quote that closes the string whose first byte is at `at`.
+fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    at
+}
+
+/// A parsed value; strings borrow from the text where they can.
+enum Node<'a> {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(std::borrow::Cow<'a, str>),
+    List(Vec<Node<'a>>),
+    Object(Vec<(std::borrow::Cow<'a, str>, Node<'a>)>),
+}
+
+impl Node<'_> {
+    fn write(&self, out: &mut String) {
+        match self {
+            Node::Null => out.push_str("null"),
+            Node::Bool(true) => out.push_str("true"),
+            Node::Bool(false) => out.push_str("false"),
+            Node::Int(value) => out.push_str(&value.to_string()),
+            Node::Float(value) => out.push_str(ryu_js::Buffer::new().format_finite(*value)),
+            Node::Text(text) => write_string(text, out),
+            Node::List(items) => {
+                out.push('[');
+                for (place, item) in items.iter().enumerate() {
+                    if place > 0 {
+                        out.push(',');
+                    }
+                    item.write(out);
+                }
+                out.push(']');
+            }
+            Node::Object(entries) => {
+                out.push('{');
+                for (place, (key, value)) in entries.iter().enumerate() {
+                    if place > 0 {
+                        out.push(',');
+                    }
+                    write_string(key, out);
+                    out.push(':');
+                    value.write(out);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// Writes a JSON string as `JSON.stringify` does.
+pub fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    let mut plain_from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let short = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            0x08 => "\\b",
+            b'\t' => "\\t",
+            b'\n' => "\\n",
+            0x0c => "\\f",
+            b'\r' => "\\r",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(&text[plain_from..at]);
+        plain_from = at + 1;
+        if short.is_empty() {
+            out.push_str("\\u00");
+            out.extend([byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)])));
+        } else {
+            out.push_str(short);
+        }
+    }
+    out.push_str(&text[plain_from..]);
+    out.push('"');
+}
+
+/// A key that JavaScript treats as an array index: canonical, below 2^32 - 1.
+fn array_index(key: &str) -> Option<u32> {
+    let canonical = key == "0" || !key.is_empty() && !key.starts_with('0') && key.len() <= 10;
+    if !canonical || !key.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    key.parse().ok().filter(|index| *index != u32::MAX)
+}
+
+struct NodeVisitor;
+
+impl<'de> Deserialize<'de> for Node<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
+        Ok(Node::Null)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Node<'de>, E> {
+        Ok(Node::Bool(value))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Node<'de>, E> {
+        Ok(if value.unsigned_abs() <= MAX_SAFE_INTEGER { Node::Int(value) } else { Node::Float(value as f64) })
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Node<'de>, E> {
+        Ok(if value <= MAX_SAFE_INTEGER { Node::Int(value as i64) } else { Node::Float(value as f64) })
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Node<'de>, E> {
+        // JavaScript writes both zeros as 0.
+        Ok(Node::Float(if value == 0.0 { 0.0 } else { value }))
+    }
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(value.into()))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Node<'de>, E> {
+        Ok(Node::Text(value.to_owned().into()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node<'de>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Node::List(list))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node<'de>, A::Error> {
+        let mut object = Vec::new();
+        while let Some(key) = entries.next_key_seed(KeySeed)? {
+            object.push((key, entries.next_value()?));
+        }
+        Ok(Node::Object(ordered(object)))
+    }
+}
+
+/// The entries in JavaScript's order, duplicates resolved.
+fn ordered<'a>(entries: Vec<(std::borrow::Cow<'a, str>, Node<'a>)>) -> Vec<(std::borrow::Cow<'a, str>, Node<'a>)> {
+    let mut places = rustc_hash::FxHashMap::default();
+    let mut unique: Vec<(std::borrow::Cow<'a, str>, Node<'a>)> = Vec::with_capacity(entries.len());
+    for (key, value) in entries {
+        match places.get(&key) {
+            Some(&place) => {
+                let slot: &mut (_, _) = &mut unique[place];
+                slot.1 = value;
+            }
+            None => {
+                places.insert(key.clone(), unique.len());
+                unique.push((key, value));
+            }
+        }
+    }
+    // The sort is stable: keys that are no index keep their order behind those that are.
+    unique.sort_by_key(|(key, _)| array_index(key).map_or(u64::MAX, u64::from));
+    unique
+}
+
+struct KeySeed;
+
+impl<'de> DeserializeSeed<'de> for KeySeed {
+    type Value = std::borrow::Cow<'de, str>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = std::borrow::Cow<'de, str>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+                Ok(key.into())
+            }
+            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+                Ok(key.to_owned().into())
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Pairs of what comes in and what Node's `JSON.stringify(JSON.parse(text))` gives.
+    const GOLDEN: &[(&str, &str)] = &[
+        ("9.0", "9"),
+        ("1e3", "1000"),
+        ("-0.0", "0"),
+        ("-0", "0"),
+        ("1e21", "1e+21"),
+        ("1.5e300", "1.5e+300"),
+        ("1e-7", "1e-7"),
+        ("0.000001", "0.000001"),
+        ("123456789012.5", "123456789012.5"),
+        ("9007199254740991", "9007199254740991"),
+        ("-9007199254740992", "-9007199254740992"),
+        ("104342715969570500", "104342715969570500"),
+        ("18446744073709552000", "18446744073709552000"),
+        (r#""\u00e9\/\u001F\u007f\u2028""#, "\"é/\\u001f\u{7f}\u{2028}\""),
+        (r#""\ud83d\ude00\b\f\n\r\t\"\\""#, "\"😀\\b\\f\\n\\r\\t\\\"\\\\\""),
+        (r#"{"b":1,"2":1,"a":2,"1":3,"01":4}"#, r#"{"1":3,"2":1,"b":1,"a":2,"01":4}"#),
+        (r#"{"a":1,"b":2,"a":3}"#, r#"{"a":3,"b":2}"#),
+        (r#"{"4294967295":1,"4294967294":2,"x":3}"#, r#"{"4294967294":2,"4294967295":1,"x":3}"#),
+        (" [ 1 , { } , [ ] , null , true ] ", "[1,{},[],null,true]"),
+        (r#""\u0000""#, r#""\u0000""#),
+    ];
+
+    #[test]
+    fn golden_pairs() {
+        for (text, normal) in GOLDEN {
+            assert_eq!(normalise(text, 64).unwrap(), *normal, "{text}");
+            assert_eq!(normalise(normal, 64).unwrap(), *normal, "fixed point of {text}");
+        }
+    }
+
+    #[test]
+    fn what_javascript_would_change_is_refused() {
+        for text in [
+            "9007199254740993",
+            "-9007199254740993",
+            "18446744073709551617",
+            "1000000000000000000000",
+            "[1,{\"a\":9007199254740993}]",
+        ] {
+            assert!(matches!(normalise(text, 64), Err(JsonError::UnsafeInteger(_))), "{text}");
+        }
+        for text in ["1e400", r#""\ud800""#, "", "{", "nul", "[1,]", "01", "{\"a\" 1}", "\"\t\"", "NaN", "1 2"] {
+            assert!(matches!(normalise(text, 64), Err(JsonError::Syntax(_))), "{text}");
+        }
+        assert_eq!(normalise(r#"["9007199254740993"]"#, 64).unwrap(), r#"["9007199254740993"]"#);
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(normalise(&nested(64), 64).is_ok());
+        assert_eq!(normalise(&nested(65), 64), Err(JsonError::TooDeep(64)));
+        assert_eq!(normalise(&"[".repeat(1_000_000), 64), Err(JsonError::TooDeep(64)));
+        assert!(normalise(r#""[[[[[[[[""#, 2).is_ok());
+    }
+
+    fn value() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            (-(MAX_SAFE_INTEGER as i64)..=MAX_SAFE_INTEGER as i64).prop_map(Into::into),
+            any::<f64>().prop_filter("finite, and no integer in disguise", |n| n.is_finite()).prop_map(Into::into),
+            ".*".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
+                prop::collection::btree_map("[a-z]{0,3}|[0-9]{1,3}", inner, 0..6)
+                    .prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_normal_form_is_a_fixed_point_with_the_same_meaning(value in value()) {
+            let text = value.to_string();
+            let normal = normalise(&text, 64).unwrap();
+            prop_assert_eq!(&normalise(&normal, 64).unwrap(), &normal);
+            let numbers_as_floats = |text: &str| format!("{:?}", floats(serde_json::from_str(text).unwrap()));
+            prop_assert_eq!(numbers_as_floats(&normal), numbers_as_floats(&text));
+        }
+
+        #[test]
+        fn any_text_is_safe(text in ".*") {
+            let _ = normalise(&text, 8);
+        }
+    }
+
+    fn floats(value: serde_json::Value) -> serde_json::Value {
+        match value {
+            serde_json::Value::Number(n) => (n.as_f64().unwrap() + 0.0).into(),
+            serde_json::Value::Array(items) => items.into_iter().map(floats).collect(),
+            serde_json::Value::Object(map) => {
+                map.into_iter().map(|(k, v)| (k, floats(v))).collect::<serde_json::Map<_, _>>().into()
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The pure heart: ids, events, filters, rings, access, commands and the replicated state.
+//!
+//! Owns every rule that must give the same answer on every node. Never: a clock, I/O, an actor, a runtime, or
+//! the name of a protocol. Time comes in with a command, storage through the [`store`] traits.
+
+pub mod access;
+pub mod codec;
+pub mod command;
+pub mod event;
+pub mod filter;
+pub mod frame;
+pub mod history;
+pub mod ids;
+pub mod json;
+pub mod rate;
+pub mod ring;
+pub mod state;
+pub mod store;
+pub mod time;

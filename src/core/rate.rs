@@ -1,0 +1,71 @@
+//! A token bucket as one number (GCRA): the time at which the bucket would be full again.
+//!
+//! Pure: the caller brings the time and keeps the number, so the same rule serves the replicated state (publishes a
+//! second) and a node's memory (requests a minute).
+
+/// How many may pass in which time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Permits that refill within `period_ms`; also the burst.
+    pub permits: u32,
+    /// Milliseconds in which `permits` refill.
+    pub period_ms: u64,
+}
+
+impl Rate {
+    /// Asks for `cost` permits at `now_ms`, given the number kept from last time (0 at first), in microseconds.
+    ///
+    /// `Ok` is the number to keep; `Err` is how many milliseconds to wait. A cost beyond the burst passes when the
+    /// bucket is full and is paid for afterwards, so that a large batch is delayed rather than impossible.
+    pub fn charge(&self, full_at_us: u64, cost: u32, now_ms: u64) -> Result<u64, u64> {
+        let now = now_ms.saturating_mul(1000);
+        let period = self.period_ms.saturating_mul(1000);
+        let per_permit = period / u64::from(self.permits.max(1));
+        let full_at = full_at_us.max(now);
+        let price = per_permit.saturating_mul(cost.into());
+        let allowed_from = full_at.saturating_add(price.min(period)).saturating_sub(period);
+        if allowed_from <= now { Ok(full_at.saturating_add(price)) } else { Err((allowed_from - now).div_ceil(1000)) }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_hundred_a_minute() {
+        let rate = Rate { permits: 100, period_ms: 60_000 };
+        let mut kept = 0;
+        for _ in 0..100 {
+            kept = rate.charge(kept, 1, 1_000_000).unwrap();
+        }
+        assert_eq!(rate.charge(kept, 1, 1_000_000), Err(600));
+        assert!(rate.charge(kept, 1, 1_000_600).is_ok());
+    }
+
+    #[test]
+    fn a_batch_larger_than_the_burst_passes_once_and_is_paid_for() {
+        let rate = Rate { permits: 10, period_ms: 1000 };
+        let kept = rate.charge(0, 50, 100_000).unwrap();
+        assert_eq!(rate.charge(kept, 1, 100_000), Err(4100));
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_the_burst_and_the_refill(steps in prop::collection::vec((0u64..500, 1u32..4), 1..200), permits in 1u32..50) {
+            let rate = Rate { permits, period_ms: 1000 };
+            let (mut kept, mut now, mut passed) = (0, 1_000_000, 0u64);
+            for (wait, cost) in steps {
+                now += wait;
+                if cost <= permits && let Ok(next) = rate.charge(kept, cost, now) {
+                    kept = next;
+                    passed += u64::from(cost);
+                }
+            }
+            let refill = (now - 1_000_000) * u64::from(permits) / 1000;
+            prop_assert!(passed <= u64::from(permits) + refill + 1 + refill / 100);
+        }
+    }
+}

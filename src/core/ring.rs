@@ -1,0 +1,317 @@
+//! A bounded window of encoded frames in seq order, from which subscribers read by cursor.
+//!
+//! Frames that arrived together lie in one contiguous chunk, so that a reader who is behind takes many with one slice.
+
+use super::event::Event;
+use super::filter::Filter;
+use super::frame::WireForm;
+use super::ids::EventId;
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Frames of consecutive events.
+#[derive(Debug)]
+pub struct Chunk {
+    first_seq: u64,
+    frames: Vec<FrameHead>,
+    bytes: Bytes,
+}
+
+#[derive(Debug)]
+struct FrameHead {
+    id: EventId,
+    kind: ByteString,
+    /// One past the frame's last byte.
+    end: usize,
+}
+
+impl Chunk {
+    /// Encodes `events`, whose seqs must be consecutive; `None` for no events.
+    pub fn encode(events: &[Event], form: &dyn WireForm) -> Option<Self> {
+        let first_seq = events.first()?.seq;
+        let mut bytes = Vec::with_capacity(events.iter().map(|event| event.payload.len() + 256).sum());
+        let mut frames = Vec::with_capacity(events.len());
+        for (event, seq) in events.iter().zip(first_seq..) {
+            debug_assert_eq!(event.seq, seq);
+            form.encode(event, &mut bytes);
+            frames.push(FrameHead { id: event.id, kind: event.kind.clone(), end: bytes.len() });
+        }
+        Some(Self { first_seq, frames, bytes: bytes.into() })
+    }
+
+    /// Seq of the first frame.
+    pub fn first_seq(&self) -> u64 {
+        self.first_seq
+    }
+
+    /// Seq after the last frame.
+    pub fn next_seq(&self) -> u64 {
+        self.first_seq + self.frames.len() as u64
+    }
+
+    /// Bytes of all frames.
+    pub fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn start_of(&self, place: usize) -> usize {
+        place.checked_sub(1).map_or(0, |before| self.frames[before].end)
+    }
+}
+
+/// Where a reader is: the seq it reads next, and the id up to which it has seen everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The next seq to read.
+    pub next_seq: u64,
+}
+
+/// What a read gave.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Nothing newer than the cursor.
+    UpToDate,
+    /// Frames to write; the cursor has moved past them.
+    Frames(Bytes),
+    /// The cursor lies before the ring: what it wants is gone from memory.
+    FellOut,
+}
+
+/// The window.
+#[derive(Debug)]
+pub struct Ring {
+    chunks: VecDeque<Arc<Chunk>>,
+    /// The seq that the next chunk must start with.
+    next_seq: u64,
+    bytes: usize,
+    events: usize,
+    max_bytes: usize,
+    max_events: usize,
+}
+
+impl Ring {
+    /// An empty ring whose first event will be `next_seq`. It keeps at least the newest chunk, whatever its size.
+    pub fn new(next_seq: u64, max_bytes: usize, max_events: usize) -> Self {
+        Self { chunks: VecDeque::new(), next_seq, bytes: 0, events: 0, max_bytes, max_events }
+    }
+
+    /// The oldest seq held, or the next to come when the ring is empty.
+    pub fn first_seq(&self) -> u64 {
+        self.chunks.front().map_or(self.next_seq, |chunk| chunk.first_seq)
+    }
+
+    /// The seq that the next chunk must start with.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Bytes held.
+    pub fn len_bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Changes the bound on bytes; the excess goes with the next push.
+    pub fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+    }
+
+    /// Appends a chunk. One that doesn't continue the ring is refused with `false`: the ring never has a hole.
+    pub fn push(&mut self, chunk: Arc<Chunk>) -> bool {
+        if chunk.first_seq != self.next_seq {
+            return false;
+        }
+        self.next_seq = chunk.next_seq();
+        self.bytes += chunk.len_bytes();
+        self.events += chunk.frames.len();
+        self.chunks.push_back(chunk);
+        while self.chunks.len() > 1 && (self.bytes > self.max_bytes || self.events > self.max_events) {
+            if let Some(old) = self.chunks.pop_front() {
+                self.bytes -= old.len_bytes();
+                self.events -= old.frames.len();
+            }
+        }
+        debug_assert_eq!(self.events as u64, self.next_seq - self.first_seq());
+        true
+    }
+
+    /// Reads matching frames from the cursor on, up to about `max_bytes` (at least one frame), and moves the cursor.
+    pub fn read(&self, cursor: &mut Cursor, filter: &Filter, max_bytes: usize) -> Read {
+        if cursor.next_seq < self.first_seq() {
+            return Read::FellOut;
+        }
+        let mut gathered = Gathered::default();
+        let from = self.chunks.partition_point(|chunk| chunk.next_seq() <= cursor.next_seq);
+        for chunk in self.chunks.range(from..) {
+            gather(chunk, cursor, filter, max_bytes, &mut gathered);
+            if gathered.len >= max_bytes {
+                break;
+            }
+        }
+        gathered.finish().map_or(Read::UpToDate, Read::Frames)
+    }
+}
+
+/// One slice while there is one, a copy of all from the second on.
+#[derive(Default)]
+struct Gathered {
+    first: Bytes,
+    copied: BytesMut,
+    len: usize,
+}
+
+impl Gathered {
+    fn push(&mut self, slice: Bytes) {
+        self.len += slice.len();
+        if self.first.is_empty() {
+            self.first = slice;
+            return;
+        }
+        if self.copied.is_empty() {
+            self.copied.reserve(self.first.len() + slice.len());
+            self.copied.extend_from_slice(&self.first);
+        }
+        self.copied.extend_from_slice(&slice);
+    }
+
+    fn finish(self) -> Option<Bytes> {
+        match (self.len, self.copied.is_empty()) {
+            (0, _) => None,
+            (_, true) => Some(self.first),
+            (_, false) => Some(self.copied.freeze()),
+        }
+    }
+}
+
+/// Takes runs of matching frames of one chunk.
+fn gather(chunk: &Chunk, cursor: &mut Cursor, filter: &Filter, max_bytes: usize, gathered: &mut Gathered) {
+    let mut place = (cursor.next_seq - chunk.first_seq) as usize;
+    while place < chunk.frames.len() && gathered.len < max_bytes {
+        let run_from = place;
+        let start = chunk.start_of(place);
+        while let Some(frame) = chunk.frames.get(place)
+            && filter.matches(&frame.kind)
+        {
+            place += 1;
+            if gathered.len + frame.end - start >= max_bytes {
+                break;
+            }
+        }
+        if place > run_from {
+            gathered.push(chunk.bytes.slice(start..chunk.start_of(place)));
+        } else {
+            place += 1;
+        }
+    }
+    cursor.next_seq = chunk.first_seq + place as u64;
+}
+
+impl Ring {
+    /// Id of the newest event before `seq` that the ring still knows.
+    pub fn id_before(&self, seq: u64) -> Option<EventId> {
+        let wanted = seq.checked_sub(1)?;
+        let chunk = self.chunks.iter().rev().find(|chunk| chunk.first_seq <= wanted && wanted < chunk.next_seq())?;
+        chunk.frames.get((wanted - chunk.first_seq) as usize).map(|frame| frame.id)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::event::NewEvent;
+    use proptest::prelude::*;
+
+    struct Plain(crate::core::frame::FormKey);
+    impl WireForm for Plain {
+        fn key(&self) -> &crate::core::frame::FormKey {
+            &self.0
+        }
+        fn encode(&self, event: &Event, out: &mut Vec<u8>) {
+            out.extend_from_slice(format!("{}{};", event.kind, event.seq).as_bytes());
+        }
+    }
+
+    fn chunk(from: u64, kinds: &str) -> Arc<Chunk> {
+        let events: Vec<Event> = kinds
+            .chars()
+            .zip(from..)
+            .map(|(kind, seq)| {
+                let new = NewEvent { kind: kind.into(), payload: b"{}".to_vec() };
+                Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap()
+            })
+            .collect();
+        Arc::new(Chunk::encode(&events, &Plain("plain".into())).unwrap())
+    }
+
+    fn read_all(ring: &Ring, cursor: &mut Cursor, filter: &Filter, max: usize) -> String {
+        let mut all = String::new();
+        while let Read::Frames(bytes) = ring.read(cursor, filter, max) {
+            all.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+        all
+    }
+
+    #[test]
+    fn a_reader_that_fell_out_is_told() {
+        let mut ring = Ring::new(1, 6, 100);
+        for seq in 1..=4 {
+            assert!(ring.push(chunk(seq, "a")));
+        }
+        assert_eq!(ring.first_seq(), 3);
+        assert_eq!(ring.read(&mut Cursor { next_seq: 2 }, &Filter::All, 100), Read::FellOut);
+        assert_eq!(ring.read(&mut Cursor { next_seq: 5 }, &Filter::All, 100), Read::UpToDate);
+        assert_eq!(ring.id_before(5), Some(EventId::new(1, 4, 0)));
+        assert!(!ring.push(chunk(7, "a")), "a hole");
+    }
+
+    #[test]
+    fn one_contiguous_run_is_shared_not_copied() {
+        let mut ring = Ring::new(1, 1000, 100);
+        let chunk = chunk(1, "aaaa");
+        ring.push(chunk.clone());
+        let Read::Frames(bytes) = ring.read(&mut Cursor { next_seq: 2 }, &Filter::All, 1000) else { panic!() };
+        assert_eq!(&bytes[..], b"a2;a3;a4;");
+        assert_eq!(bytes.as_ptr(), chunk.bytes[3..].as_ptr());
+    }
+
+    proptest! {
+        #[test]
+        fn every_matching_frame_exactly_once_in_order(
+            chunks in prop::collection::vec("[abc]{1,5}", 1..12),
+            start in 1u64..20,
+            max in 1usize..40,
+            only_a in any::<bool>(),
+        ) {
+            let mut ring = Ring::new(1, 1 << 20, 1 << 20);
+            let mut expected = String::new();
+            let mut seq = 1;
+            let filter = if only_a { Filter::from_query(Some("a")).unwrap() } else { Filter::All };
+            for kinds in &chunks {
+                ring.push(chunk(seq, kinds));
+                for kind in kinds.chars() {
+                    if seq >= start && (!only_a || kind == 'a') {
+                        expected += &format!("{kind}{seq};");
+                    }
+                    seq += 1;
+                }
+            }
+            let mut cursor = Cursor { next_seq: start.min(seq) };
+            prop_assert_eq!(read_all(&ring, &mut cursor, &filter, max), expected);
+            prop_assert_eq!(cursor.next_seq, seq);
+        }
+
+        #[test]
+        fn memory_stays_within_the_bounds(chunks in prop::collection::vec("[ab]{1,8}", 1..60), max_bytes in 1usize..64, max_events in 1usize..32) {
+            let mut ring = Ring::new(1, max_bytes, max_events);
+            let mut seq = 1;
+            for kinds in chunks {
+                prop_assert!(ring.push(chunk(seq, &kinds)));
+                seq += kinds.len() as u64;
+                prop_assert!(ring.chunks.len() == 1 || (ring.bytes <= max_bytes && ring.events <= max_events));
+                prop_assert_eq!(ring.next_seq(), seq);
+            }
+        }
+    }
+}

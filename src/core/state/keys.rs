@@ -1,0 +1,88 @@
+//! Keys of the store: a letter for the kind, then big-endian numbers, so that they sort as they are read.
+
+use crate::core::ids::{MapId, NodeId, TokenId, TopicId};
+
+/// Prefix of map records.
+pub const MAPS: u8 = b'm';
+/// Prefix of token records.
+pub const TOKENS: u8 = b'k';
+/// Prefix of topic records.
+pub const TOPICS: u8 = b't';
+/// Prefix of nodes' sockets.
+pub const SLOTS: u8 = b's';
+/// Prefix of topics whose events wait to be removed.
+pub const DOOMED: u8 = b'd';
+/// Key of the counters.
+pub const COUNTERS: &[u8] = b"c";
+/// Key of the generated admin token's hash.
+pub const ADMIN: &[u8] = b"a";
+
+/// The keys that start with `prefix`, as a range.
+pub fn all(prefix: u8) -> ([u8; 1], [u8; 1]) {
+    ([prefix], [prefix + 1])
+}
+
+/// A map's record.
+pub fn map(id: MapId) -> [u8; 17] {
+    join(MAPS, id.as_bytes())
+}
+
+/// A token's record.
+pub fn token(id: TokenId) -> [u8; 17] {
+    join(TOKENS, id.as_bytes())
+}
+
+/// A topic's record.
+pub fn topic(id: TopicId) -> [u8; 9] {
+    join(TOPICS, &id.0.to_be_bytes())
+}
+
+/// A topic whose events wait to be removed.
+pub fn doomed(id: TopicId) -> [u8; 9] {
+    join(DOOMED, &id.0.to_be_bytes())
+}
+
+/// The topic of a [`topic`] or [`doomed`] key.
+pub fn topic_of(key: &[u8]) -> Option<TopicId> {
+    Some(TopicId(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
+}
+
+/// A node's sockets.
+pub fn slots(node: NodeId) -> [u8; 9] {
+    join(SLOTS, &node.to_be_bytes())
+}
+
+/// An event.
+pub fn event(topic: TopicId, seq: u64) -> [u8; 17] {
+    let mut key = [b'e'; 17];
+    key[1..9].copy_from_slice(&topic.0.to_be_bytes());
+    key[9..].copy_from_slice(&seq.to_be_bytes());
+    key
+}
+
+/// The seq of an event's key.
+pub fn event_seq(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(9..17)?.try_into().ok()?))
+}
+
+/// What is remembered under an idempotency key of a map.
+pub fn idempotency(map: MapId, key: &[u8; 16]) -> [u8; 33] {
+    let mut out = [b'i'; 33];
+    out[1..17].copy_from_slice(map.as_bytes());
+    out[17..].copy_from_slice(key);
+    out
+}
+
+/// When an idempotency key is forgotten: sorts by time.
+pub fn expiry(at_ms: u64, idempotency: &[u8; 33]) -> [u8; 42] {
+    let mut out = [b'x'; 42];
+    out[1..9].copy_from_slice(&at_ms.to_be_bytes());
+    out[9..].copy_from_slice(idempotency);
+    out
+}
+
+fn join<const N: usize>(prefix: u8, rest: &[u8]) -> [u8; N] {
+    let mut key = [prefix; N];
+    key[1..].copy_from_slice(rest);
+    key
+}

@@ -1,0 +1,332 @@
+//! Examples and properties of the replicated state.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+use crate::core::access::{Limits, Retention};
+use crate::core::command::{
+    CreateMap, CreateToken, IdempotencyKey, NewToken, Publish, Published, RevokeToken, Slots, UpdateMap,
+};
+use crate::core::event::NewEvent;
+use crate::core::history::{History, Start};
+use crate::core::ids::TokenId;
+use crate::core::store::memory::MemoryStore;
+use proptest::prelude::*;
+
+struct Entry {
+    index: u64,
+    time_ms: u64,
+    places: u32,
+}
+
+impl Context for Entry {
+    fn index(&self) -> u64 {
+        self.index
+    }
+    fn time_ms(&self) -> u64 {
+        self.time_ms
+    }
+    fn take_places(&mut self, count: u32) -> u32 {
+        self.places += count;
+        self.places - count
+    }
+}
+
+/// A node: state and store.
+struct Node {
+    state: State,
+    store: MemoryStore,
+    index: u64,
+}
+
+impl Node {
+    fn new() -> Self {
+        let store = MemoryStore::default();
+        Self { state: State::load(&store).unwrap(), store, index: 0 }
+    }
+
+    fn entry(&mut self, time_ms: u64, commands: &[Command]) -> Vec<Reply> {
+        self.index += 1;
+        let mut entry = Entry { index: self.index, time_ms, places: 0 };
+        let replies = commands
+            .iter()
+            .map(|command| {
+                let bytes = self.state.apply(&mut entry, &codec::encode(command).unwrap(), &mut self.store).unwrap();
+                codec::decode(&bytes).unwrap()
+            })
+            .collect();
+        self.state.flush(&mut self.store).unwrap();
+        replies
+    }
+
+    fn one(&mut self, time_ms: u64, command: Command) -> Reply {
+        self.entry(time_ms, &[command]).remove(0)
+    }
+}
+
+fn map_id(n: u8) -> MapId {
+    MapId::from_bytes([n; 16])
+}
+
+fn token_id(n: u8) -> TokenId {
+    TokenId::from_bytes([n; 16])
+}
+
+fn new_token(n: u8) -> NewToken {
+    NewToken { id: token_id(n), name: "t".into(), hash: [n; 32], scopes: Scopes::ALL }
+}
+
+fn create(n: u8, slug: Option<&str>, limits: Limits, retention: Retention) -> Command {
+    Command::CreateMap(CreateMap {
+        id: map_id(n),
+        slug: slug.map(str::to_owned),
+        name: "map".into(),
+        limits,
+        retention,
+        token: new_token(n),
+        max_maps: 3,
+    })
+}
+
+const NO_LIMITS: Limits =
+    Limits { connections: None, webhooks: None, requests_per_minute: None, publishes_per_second: None };
+const KEEP_ALL: Retention = Retention { events: None, age_seconds: None, bytes: None };
+
+fn publish(map: u8, by: By, kinds: &[&str], key: Option<(u8, u8)>) -> Command {
+    let events = kinds.iter().map(|kind| NewEvent { kind: (*kind).into(), payload: b"{}".to_vec() }).collect();
+    let key = key.map(|(key, body)| IdempotencyKey { key: [key; 16], fingerprint: [body; 16], ttl_ms: 1000 });
+    Command::Publish(Publish { map: map_id(map), by, events, key })
+}
+
+fn published(reply: Reply) -> Published {
+    match reply {
+        Reply::Published(published) => published,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn seqs(node: &Node, map: u8) -> Vec<u64> {
+    let topic = node.state.access().map(map_id(map)).unwrap().topic;
+    let history = History::open(&node.store, topic).unwrap();
+    history.read(0, 10_000, 1 << 30).unwrap().iter().map(|event| event.seq).collect()
+}
+
+#[test]
+fn seq_is_gapless_and_ids_name_their_place() {
+    let mut node = Node::new();
+    node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
+    let replies = node.entry(20, &[publish(1, None, &["a", "b"], None), publish(1, Some(token_id(1)), &["c"], None)]);
+    let [first, second] = <[Reply; 2]>::try_from(replies).unwrap().map(published);
+    assert_eq!((first.first_seq, second.first_seq), (1, 3));
+    assert_eq!((first.id(1).log_index(), second.id(0).time_ms()), (2, 20));
+    assert!(first.id(1) < second.id(0));
+    assert_eq!(seqs(&node, 1), [1, 2, 3]);
+}
+
+#[test]
+fn a_revoked_token_publishes_nothing_from_that_place_in_the_log_on() {
+    let mut node = Node::new();
+    node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
+    let revoke = Command::RevokeToken(RevokeToken { map: map_id(1), by: None, token: token_id(1) });
+    let replies = node.entry(20, &[revoke, publish(1, Some(token_id(1)), &["a"], None)]);
+    assert_eq!(replies, [Reply::Done, Reply::Refused(Refusal::Forbidden)]);
+}
+
+#[test]
+fn a_key_lands_once_and_is_forgotten_after_its_time() {
+    let mut node = Node::new();
+    node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
+    let first = published(node.one(20, publish(1, None, &["a"], Some((7, 1)))));
+    let again = published(node.one(500, publish(1, None, &["a"], Some((7, 1)))));
+    assert_eq!(again, Published { replayed: true, ..first });
+    assert_eq!(node.one(600, publish(1, None, &["b"], Some((7, 2)))), Reply::Refused(Refusal::KeyReused));
+    let later = published(node.one(1020, publish(1, None, &["b"], Some((7, 2)))));
+    assert_eq!((later.first_seq, later.replayed), (2, false));
+    // The first use's expiry must not take the second use's record with it.
+    node.one(1500, Command::Tick);
+    assert!(published(node.one(1600, publish(1, None, &["b"], Some((7, 2))))).replayed);
+    node.one(5000, Command::Tick);
+    assert!(!node.store.0.keys().any(|key| key[0] == b'i' || key[0] == b'x'));
+}
+
+#[test]
+fn the_publish_limit_holds_by_the_log_s_own_time() {
+    let mut node = Node::new();
+    let limits = Limits { publishes_per_second: Some(2), ..NO_LIMITS };
+    node.one(10, create(1, None, limits, KEEP_ALL));
+    published(node.one(1000, publish(1, None, &["a", "a"], None)));
+    assert_eq!(node.one(1000, publish(1, None, &["a"], None)), Reply::Refused(Refusal::Rate(500)));
+    published(node.one(1500, publish(1, None, &["a"], None)));
+}
+
+#[test]
+fn retention_drops_the_oldest_and_remembers_where() {
+    let mut node = Node::new();
+    node.one(10, create(1, None, NO_LIMITS, Retention { events: Some(5), ..KEEP_ALL }));
+    let first = published(node.one(20, publish(1, None, &["a"; 4], None)));
+    node.one(30, publish(1, None, &["b"; 4], None));
+    assert_eq!(seqs(&node, 1), [4, 5, 6, 7, 8]);
+    let topic = node.state.access().map(map_id(1)).unwrap().topic;
+    let history = History::open(&node.store, topic).unwrap();
+    let gone = history.locate(Start::After(first.id(0))).unwrap();
+    assert_eq!((gone.next_seq, gone.gap), (4, Some(Some(first.id(3)))));
+    // The newest that went is the last that a reader may have without having missed anything.
+    assert_eq!(history.locate(Start::After(first.id(2))).unwrap().gap, None);
+    assert_eq!(history.locate(Start::Since(20)).unwrap().gap, Some(Some(first.id(3))));
+    assert_eq!(history.locate(Start::Since(30)).unwrap().next_seq, 5);
+    assert_eq!(history.locate(Start::Last(2)).unwrap().next_seq, 7);
+    assert_eq!(history.locate(Start::Last(100)).unwrap().next_seq, 4);
+    assert_eq!(history.locate(Start::Live).unwrap().next_seq, 9);
+}
+
+#[test]
+fn age_based_retention_goes_with_the_ticks() {
+    let mut node = Node::new();
+    node.one(10, create(1, None, NO_LIMITS, Retention { age_seconds: Some(60), ..KEEP_ALL }));
+    node.one(20, publish(1, None, &["a"; 3], None));
+    node.one(70_000, publish(1, None, &["a"; 2], None));
+    assert_eq!(node.one(70_001, Command::Tick), Reply::Ticked(false));
+    assert_eq!(seqs(&node, 1), [4, 5]);
+}
+
+#[test]
+fn a_deleted_map_leaves_nothing_behind() {
+    let mut node = Node::new();
+    node.one(10, create(1, Some("x"), NO_LIMITS, KEEP_ALL));
+    node.one(20, publish(1, None, &["a"; 3], None));
+    assert_eq!(node.one(30, Command::DeleteMap(map_id(1))), Reply::Done);
+    node.one(40, Command::Tick);
+    assert_eq!(node.store.0.keys().map(|key| key[0]).collect::<Vec<_>>(), [b'c']);
+    assert!(
+        matches!(node.one(50, create(1, Some("x"), NO_LIMITS, KEEP_ALL)), Reply::Map(map) if map.topic == TopicId(2))
+    );
+}
+
+#[test]
+fn slugs_ids_and_counts_are_refused_alike_everywhere() {
+    let mut node = Node::new();
+    node.one(10, create(1, Some("x"), NO_LIMITS, KEEP_ALL));
+    assert_eq!(node.one(10, create(1, None, NO_LIMITS, KEEP_ALL)), Reply::Refused(Refusal::IdTaken));
+    assert_eq!(node.one(10, create(2, Some("x"), NO_LIMITS, KEEP_ALL)), Reply::Refused(Refusal::SlugTaken));
+    node.one(10, create(2, None, NO_LIMITS, KEEP_ALL));
+    node.one(10, create(3, None, NO_LIMITS, KEEP_ALL));
+    assert_eq!(node.one(10, create(4, None, NO_LIMITS, KEEP_ALL)), Reply::Refused(Refusal::Limit(3)));
+}
+
+#[test]
+fn a_token_makes_none_that_opens_more_than_itself() {
+    let mut node = Node::new();
+    node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
+    let make = |by: u8, n: u8, names: &[&str]| {
+        let token = NewToken { scopes: Scopes::from_names(names).unwrap(), ..new_token(n) };
+        Command::CreateToken(CreateToken { map: map_id(1), by: Some(token_id(by)), token, max_tokens: 3 })
+    };
+    assert!(matches!(node.one(10, make(1, 8, &["manage", "subscribe"])), Reply::Token(_)));
+    assert_eq!(node.one(10, make(8, 9, &["publish"])), Reply::Refused(Refusal::Forbidden));
+    assert!(matches!(node.one(10, make(8, 9, &["subscribe"])), Reply::Token(_)));
+    assert_eq!(node.one(10, make(9, 10, &["subscribe"])), Reply::Refused(Refusal::Forbidden));
+    assert_eq!(node.one(10, make(8, 10, &["subscribe"])), Reply::Refused(Refusal::Limit(3)));
+}
+
+#[test]
+fn sockets_are_counted_over_nodes_and_go_with_them() {
+    let mut node = Node::new();
+    node.one(10, create(1, None, Limits { connections: Some(3), ..NO_LIMITS }, KEEP_ALL));
+    let slots = |node, run, count| Slots { node, run, slots: vec![(map_id(1), count)] };
+    for from in [1, 2, 2] {
+        assert_eq!(node.one(20, Command::TakeSlot(slots(from, from, 1))), Reply::Done);
+    }
+    assert_eq!(node.one(20, Command::TakeSlot(slots(3, 3, 1))), Reply::Refused(Refusal::Limit(3)));
+    // A late report of an earlier run changes nothing.
+    node.one(20, Command::GiveSlots(slots(2, 77, 1)));
+    assert_eq!(node.state.sockets(map_id(1)), 3);
+    node.one(20, Command::GiveSlots(slots(2, 2, 1)));
+    assert_eq!(node.state.sockets(map_id(1)), 2);
+    node.state.take_changes();
+    node.one(20, Command::NodeGone(2));
+    assert_eq!((node.state.sockets(map_id(1)), node.state.take_changes()), (1, vec![Change::NodeGone(2)]));
+    node.one(20, Command::NodeUp(slots(2, 2, 2)));
+    assert_eq!(node.state.sockets(map_id(1)), 3);
+}
+
+#[test]
+fn bytes_that_are_no_command_are_refused() {
+    let mut node = Node::new();
+    let mut entry = Entry { index: 1, time_ms: 1, places: 0 };
+    for bytes in [&b""[..], b"\x01", b"\x02\x00", b"\x01\xff\xff\xff\xff", b"\x01\x0b\x00"] {
+        let reply = node.state.apply(&mut entry, bytes, &mut node.store).unwrap();
+        assert_eq!(codec::decode::<Reply>(&reply).unwrap(), Reply::Refused(Refusal::Malformed), "{bytes:?}");
+    }
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let n = 1u8..5;
+    let by = prop_oneof![Just(None), (1u8..5).prop_map(|n| Some(token_id(n)))];
+    let limits = (prop::option::of(1u32..4), prop::option::of(1u32..5))
+        .prop_map(|(connections, publishes_per_second)| Limits { connections, publishes_per_second, ..NO_LIMITS });
+    let retention = (prop::option::of(1u64..9), prop::option::of(1u64..3), prop::option::of(30u64..300))
+        .prop_map(|(events, age_seconds, bytes)| Retention { events, age_seconds, bytes });
+    let slots = (1u64..3, 1u64..3, 1u8..5, 1u32..3).prop_map(|(node, run, map, count)| Slots {
+        node,
+        run,
+        slots: vec![(map_id(map), count)],
+    });
+    prop_oneof![
+        6 => (n.clone(), by.clone(), prop::collection::vec(prop_oneof![Just("a"), Just("b")], 1..5), prop::option::of((0u8..4, 0u8..2)))
+            .prop_map(|(map, by, kinds, key)| publish(map, by, &kinds, key)),
+        3 => (n.clone(), prop::option::of(prop_oneof![Just("x"), Just("y")]), limits.clone(), retention)
+            .prop_map(|(n, slug, limits, retention)| create(n, slug, limits, retention)),
+        1 => (n.clone(), by.clone(), limits).prop_map(|(map, by, limits)| Command::UpdateMap(UpdateMap {
+            map: map_id(map), by, slug: None, name: Some("n".into()), limits: Some(limits), retention: None,
+        })),
+        1 => n.clone().prop_map(|n| Command::DeleteMap(map_id(n))),
+        1 => (n.clone(), by.clone(), 5u8..9).prop_map(|(map, by, n)| Command::CreateToken(CreateToken {
+            map: map_id(map), by, token: new_token(n), max_tokens: 3,
+        })),
+        1 => (n, by, 1u8..9).prop_map(|(map, by, token)| Command::RevokeToken(RevokeToken {
+            map: map_id(map), by, token: token_id(token),
+        })),
+        1 => slots.clone().prop_map(Command::TakeSlot),
+        1 => slots.clone().prop_map(Command::GiveSlots),
+        1 => slots.prop_map(Command::NodeUp),
+        1 => (1u64..3).prop_map(Command::NodeGone),
+        2 => Just(Command::Tick),
+    ]
+}
+
+proptest! {
+    /// Two nodes apply the same log; one of them restarts before every entry.
+    #[test]
+    fn the_same_log_gives_the_same_bytes(log in prop::collection::vec((1u64..900, prop::collection::vec(command(), 1..4)), 1..40)) {
+        let (mut steady, mut restarting) = (Node::new(), Node::new());
+        let mut now = 1_000;
+        for (wait, commands) in log {
+            now += wait;
+            restarting.state = State::load(&restarting.store).unwrap();
+            prop_assert_eq!(steady.entry(now, &commands), restarting.entry(now, &commands));
+            prop_assert_eq!(&steady.store, &restarting.store);
+        }
+    }
+
+    /// seq is gapless, ids ascend, and retention only ever takes from the old end.
+    #[test]
+    fn topics_are_gapless_and_ordered(log in prop::collection::vec((1u64..900, prop::collection::vec(command(), 1..4)), 1..40)) {
+        let mut node = Node::new();
+        let mut now = 1_000;
+        for (wait, commands) in log {
+            now += wait;
+            node.entry(now, &commands);
+            for map in node.state.access().maps() {
+                let history = History::open(&node.store, map.topic).unwrap();
+                let events = history.read(0, 10_000, 1 << 30).unwrap();
+                prop_assert!(events.iter().map(|event| event.seq).eq(history.first_seq()..=history.head_seq()));
+                prop_assert!(events.is_sorted_by(|a, b| a.id < b.id));
+                let bytes: u64 = events.iter().map(|event| 18 + event.kind.len() as u64 + event.payload.len() as u64).sum();
+                prop_assert_eq!(node.state.topics[&map.topic].bytes, bytes);
+                for event in &events {
+                    let at = history.locate(Start::After(event.id)).unwrap();
+                    prop_assert_eq!((at.next_seq, at.gap), (event.seq + 1, None));
+                }
+            }
+        }
+    }
+}

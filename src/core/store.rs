@@ -1,0 +1,71 @@
+//! What the replicated state asks of a store: ordered keys, bytes as values, one transaction for each batch.
+//!
+//! The real one is the cluster's; tests use a `BTreeMap`.
+
+/// Called with each key and value of a scan; `false` ends it.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> bool;
+
+/// A failed read or write.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct StoreError(Box<dyn std::error::Error + Send + Sync>);
+
+impl StoreError {
+    /// From what the store itself says.
+    pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+/// Reads of an ordered store.
+pub trait ReadStore {
+    /// The value under `key`.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Visits `from..to` in ascending order.
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError>;
+}
+
+/// Writes of an ordered store.
+pub trait WriteStore: ReadStore {
+    /// Sets `key`.
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
+
+    /// Removes `key`, if it is there.
+    fn delete(&mut self, key: &[u8]) -> Result<(), StoreError>;
+}
+
+#[cfg(test)]
+pub(crate) mod memory {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// A store for tests.
+    #[derive(Clone, Debug, Default, PartialEq, Eq)]
+    pub(crate) struct MemoryStore(pub(crate) BTreeMap<Vec<u8>, Vec<u8>>);
+
+    impl ReadStore for MemoryStore {
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+            Ok(self.0.get(key).cloned())
+        }
+        fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+            for (key, value) in self.0.range(from.to_vec()..to.to_vec()) {
+                if !visit(key, value) {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    impl WriteStore for MemoryStore {
+        fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+            self.0.insert(key.to_vec(), value.to_vec());
+            Ok(())
+        }
+        fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+            self.0.remove(key);
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Instants as text: ISO-8601 in UTC with milliseconds out, ISO-8601 with an offset in.
+//!
+//! Never reads a clock: `core` gets the time handed in, as Unix milliseconds.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Iso8601;
+
+/// Characters of `2025-06-21T12:34:56.789Z`.
+pub const ISO_LEN: usize = 24;
+/// `9999-12-31T23:59:59.999Z`, the last instant that four digits of a year can say.
+const LAST_MS: u64 = 253_402_300_799_999;
+
+/// Unix milliseconds as `2025-06-21T12:34:56.789Z`.
+pub fn iso_millis(unix_ms: u64) -> String {
+    let mut text = String::with_capacity(ISO_LEN);
+    push_iso_millis(unix_ms, &mut |part| text.push_str(part));
+    text
+}
+
+/// Hands `2025-06-21T12:34:56.789Z` to `put`, without an allocation.
+pub fn push_iso_millis(unix_ms: u64, put: &mut dyn FnMut(&str)) {
+    let unix_ms = unix_ms.min(LAST_MS);
+    let at = OffsetDateTime::from_unix_timestamp((unix_ms / 1000) as i64).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut digits = |at: usize, width: usize, mut value: u64| {
+        for place in (at..at + width).rev() {
+            text[place] = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+    };
+    digits(0, 4, at.year().unsigned_abs().into());
+    digits(5, 2, u8::from(at.month()).into());
+    digits(8, 2, at.day().into());
+    digits(11, 2, at.hour().into());
+    digits(14, 2, at.minute().into());
+    digits(17, 2, at.second().into());
+    digits(20, 3, unix_ms % 1000);
+    put(std::str::from_utf8(&text).unwrap_or_default());
+}
+
+/// Reads a date with a time and an offset, as Unix milliseconds (rounded down).
+///
+/// An unescaped `+` in a query arrives as a space, so a space before the offset is taken for it.
+/// `None` for anything else: a date without a time, no offset, month 13, an instant before 1970.
+pub fn parse_iso(text: &str) -> Option<u64> {
+    // The longest sensible form has nanoseconds and an offset; nothing longer is worth parsing.
+    if text.len() > 40 || !text.contains(['T', 't']) {
+        return None;
+    }
+    let at = match text.rfind(' ') {
+        Some(space) => OffsetDateTime::parse(&format!("{}+{}", &text[..space], &text[space + 1..]), &Iso8601::DEFAULT),
+        None => OffsetDateTime::parse(text, &Iso8601::DEFAULT),
+    }
+    .ok()?;
+    u64::try_from(at.unix_timestamp_nanos().div_euclid(1_000_000)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_instants() {
+        assert_eq!(iso_millis(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(iso_millis(1_750_509_296_789), "2025-06-21T12:34:56.789Z");
+        assert_eq!(iso_millis(u64::MAX), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn offsets_are_understood() {
+        let noon = Some(1_750_509_296_000);
+        for text in [
+            "2025-06-21T12:34:56Z",
+            "2025-06-21T12:34:56.000Z",
+            "2025-06-21T12:34:56+00:00",
+            "2025-06-21T12:34:56 00:00",
+            "2025-06-21T14:34:56+02:00",
+            "2025-06-21T05:34:56-07:00",
+        ] {
+            assert_eq!(parse_iso(text), noon, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_wrong_form_is_refused() {
+        for text in [
+            "",
+            " ",
+            "now",
+            "2025-06-21",
+            "2025-13-01T00:00:00Z",
+            "2025-02-30T00:00:00Z",
+            "2025-06-21T12:34:56",
+            "1750509296",
+            "2025-06-21T25:00:00Z",
+            "2025-06-21 12:34:56Z",
+            "1969-12-31T23:59:59Z",
+            "T",
+            "2025-06-21T12:34:56Zx",
+        ] {
+            assert_eq!(parse_iso(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_survives(ms in 0..=LAST_MS) {
+            prop_assert_eq!(parse_iso(&iso_millis(ms)), Some(ms));
+        }
+
+        #[test]
+        fn any_text_is_safe(text in ".*") {
+            let _ = parse_iso(&text);
+        }
+    }
+}
