@@ -41,39 +41,21 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     report.note("paced: limit", limit, "CPU-s/M");
     report.note("paced: waypost", waypost, "CPU-s/M");
     report.at_most("paced: waypost / limit", waypost / limit, PACED_RATIO, "x");
-    let saturated = Pace::Saturated {
-        batch: size.batch,
-        window: size.window,
-    };
+    let saturated = Pace::Saturated { batch: size.batch, window: size.window };
     let (limit, waypost) = in_turns(binary, dir, size, saturated, LIMIT_COALESCE).await?;
-    report.note(
-        &format!("saturated: limit, {LIMIT_COALESCE} a send"),
-        limit,
-        "CPU-s/M",
-    );
+    report.note(&format!("saturated: limit, {LIMIT_COALESCE} a send"), limit, "CPU-s/M");
     report.at_most("saturated: waypost", waypost, SATURATED, "CPU-s/M");
     Ok(())
 }
 
 /// Median CPU-seconds per million of the limit and of Waypost.
-async fn in_turns(
-    binary: &Path,
-    dir: &Path,
-    size: Size,
-    pace: Pace,
-    coalesce: usize,
-) -> Result<(f64, f64)> {
+async fn in_turns(binary: &Path, dir: &Path, size: Size, pace: Pace, coalesce: usize) -> Result<(f64, f64)> {
     let limit = Limit::start(coalesce).await?;
     let cluster = Cluster::start(binary, dir, 1).await?;
     let node = cluster.nodes.first().context("no node")?;
     let (map, token) = cluster.map().await?;
     let plan = |addr, pid| Plan {
-        target: Target {
-            addr,
-            map: map.clone(),
-            token: token.clone(),
-            connections: size.connections,
-        },
+        target: Target { addr, map: map.clone(), token: token.clone(), connections: size.connections },
         publish_to: addr,
         publish_token: ADMIN.to_owned(),
         pace,

@@ -28,9 +28,7 @@ impl Maker {
     pub(crate) fn new(map: &str, frame: usize) -> Self {
         let bare = Self { pad: String::new() };
         let least = 4 + frame_text(map, 10_000, &bare.payload(now_micros())).len();
-        Self {
-            pad: "x".repeat(frame.saturating_sub(least)),
-        }
+        Self { pad: "x".repeat(frame.saturating_sub(least)) }
     }
 
     fn payload(&self, micros: u64) -> String {
@@ -39,10 +37,7 @@ impl Maker {
 
     /// One event as a request body, stamped with the time.
     pub(crate) fn one(&self) -> String {
-        format!(
-            r#"{{"type":"{KIND}","payload":{}}}"#,
-            self.payload(now_micros())
-        )
+        format!(r#"{{"type":"{KIND}","payload":{}}}"#, self.payload(now_micros()))
     }
 
     /// A batch of `count` events as a request body.
@@ -69,9 +64,7 @@ pub(crate) fn latencies() -> Result<Histogram<u64>> {
 
 /// Microseconds since 1970: 16 digits, below 2^53.
 pub(crate) fn now_micros() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -24,43 +24,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// No acknowledgement within a bound, or a node that does not come back.
-pub(crate) async fn run(
-    cluster: &mut Cluster,
-    request: &[u8],
-    kills: usize,
-    report: &mut Report,
-) -> Result<()> {
+pub(crate) async fn run(cluster: &mut Cluster, request: &[u8], kills: usize, report: &mut Report) -> Result<()> {
     let mut times = Vec::with_capacity(kills);
     for round in 1..=kills {
         let leader = cluster.leader().await?;
         cluster.nodes[leader].kill().await?;
         let start = Instant::now();
-        let others = cluster
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| *i != leader);
+        let others = cluster.nodes.iter().enumerate().filter(|(i, _)| *i != leader);
         let survivors: Vec<_> = others.map(|(_, node)| node.http).collect();
         let acknowledged = first_acknowledgement(&survivors, request);
-        timeout(PATIENCE, acknowledged)
-            .await
-            .context("no acknowledgement after a kill")??;
+        timeout(PATIENCE, acknowledged).await.context("no acknowledgement after a kill")??;
         times.push(start.elapsed().as_secs_f64());
-        println!(
-            "kill {round:2}: acknowledged after {:.3} s",
-            start.elapsed().as_secs_f64()
-        );
+        println!("kill {round:2}: acknowledged after {:.3} s", start.elapsed().as_secs_f64());
         cluster.nodes[leader].restart().await?;
         sleep(Duration::from_millis(300)).await;
     }
     times.sort_unstable_by(f64::total_cmp);
     if let (Some(median), Some(worst)) = (times.get(times.len() / 2), times.last()) {
-        report.at_most(
-            &format!("failover: median of {kills} kills"),
-            *median,
-            BOUND,
-            "s",
-        );
+        report.at_most(&format!("failover: median of {kills} kills"), *median, BOUND, "s");
         report.note("failover: the longest", *worst, "s");
     }
     Ok(())

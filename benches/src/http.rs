@@ -47,11 +47,7 @@ impl Client {
         }
         let stream = timeout(PATIENCE, socket.connect(addr)).await??;
         stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            input: Vec::with_capacity(4096),
-            body: 0..0,
-        })
+        Ok(Self { stream, input: Vec::with_capacity(4096), body: 0..0 })
     }
 
     /// Sends a prepared request and waits for its whole answer; gives the status.
@@ -59,9 +55,7 @@ impl Client {
     /// # Errors
     /// The connection broke, the answer is malformed or did not come in time.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<u16> {
-        timeout(PATIENCE, self.exchange_unbounded(request))
-            .await
-            .context("no answer in time")?
+        timeout(PATIENCE, self.exchange_unbounded(request)).await.context("no answer in time")?
     }
 
     async fn exchange_unbounded(&mut self, request: &[u8]) -> Result<u16> {
@@ -100,14 +94,10 @@ impl Client {
 
 fn parse_head(head: &[u8]) -> Result<(u16, usize)> {
     let text = std::str::from_utf8(head)?;
-    let status = text
-        .get(9..12)
-        .and_then(|s| s.parse().ok())
-        .context("no status line")?;
+    let status = text.get(9..12).and_then(|s| s.parse().ok()).context("no status line")?;
     let length = text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length")
-            .then(|| value.trim().parse().ok())?
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
     });
     match length {
         Some(length) => Ok((status, length)),
@@ -120,17 +110,8 @@ fn parse_head(head: &[u8]) -> Result<(u16, usize)> {
 ///
 /// # Errors
 /// As [`Client::exchange`].
-pub(crate) async fn call(
-    addr: SocketAddr,
-    method: &str,
-    path: &str,
-    token: &str,
-    body: &str,
-) -> Result<(u16, Value)> {
+pub(crate) async fn call(addr: SocketAddr, method: &str, path: &str, token: &str, body: &str) -> Result<(u16, Value)> {
     let mut client = Client::connect(addr).await?;
     let status = client.exchange(&request(method, path, token, body)).await?;
-    Ok((
-        status,
-        serde_json::from_slice(client.body()).unwrap_or(Value::Null),
-    ))
+    Ok((status, serde_json::from_slice(client.body()).unwrap_or(Value::Null)))
 }

@@ -117,12 +117,7 @@ impl Server {
             let data = epoll::EventData::new_u64(index as u64);
             epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
             let (input, rest) = (Vec::new(), Vec::new());
-            let connection = Connection {
-                stream,
-                role: Role::Unknown,
-                input,
-                rest,
-            };
+            let connection = Connection { stream, role: Role::Unknown, input, rest };
             self.connections.push(Some(connection));
         }
     }
@@ -164,11 +159,7 @@ impl Server {
         if input.len() > MAX_HELD {
             bail!("too long");
         }
-        let Some(head) = input
-            .windows(4)
-            .position(|w| w == b"\r\n\r\n")
-            .map(|at| at + 4)
-        else {
+        let Some(head) = input.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4) else {
             return Ok(());
         };
         let text = std::str::from_utf8(&input[..head])?;
@@ -183,17 +174,11 @@ impl Server {
             connection.stream.write_all(answer.as_bytes())?;
             return Ok(());
         }
-        let length = header(text, "content-length")
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(0);
+        let length = header(text, "content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
         if input.len() < head + length {
             return Ok(());
         }
-        let map = text
-            .split('/')
-            .nth(3)
-            .context("no map in the path")?
-            .to_owned();
+        let map = text.split('/').nth(3).context("no map in the path")?.to_owned();
         let frames = self.frames(&map, index, head)?;
         self.broadcast(&frames);
         self.unanswered.push(index);
@@ -272,9 +257,7 @@ impl Server {
 
     fn watch(&mut self, index: usize, flags: epoll::EventFlags) {
         let data = epoll::EventData::new_u64(index as u64);
-        let watched = self.connections[index]
-            .as_ref()
-            .map(|c| epoll::modify(&self.epoll, &c.stream, data, flags));
+        let watched = self.connections[index].as_ref().map(|c| epoll::modify(&self.epoll, &c.stream, data, flags));
         if matches!(watched, Some(Err(_))) {
             self.drop_connection(index);
         }
@@ -291,10 +274,7 @@ impl Server {
 
     fn answer_publishers(&mut self) {
         for index in std::mem::take(&mut self.unanswered) {
-            self.send(
-                index,
-                b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}",
-            );
+            self.send(index, b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}");
         }
     }
 
@@ -329,14 +309,7 @@ fn payloads(body: &[u8]) -> Result<Vec<&RawValue>> {
         Some(events) => serde_json::from_str(events.get())?,
         None => vec![fields],
     };
-    events
-        .iter()
-        .map(|e| {
-            e.get("payload")
-                .copied()
-                .context("an event without payload")
-        })
-        .collect()
+    events.iter().map(|e| e.get("payload").copied().context("an event without payload")).collect()
 }
 
 type Fields<'a> = HashMap<&'a str, &'a RawValue>;

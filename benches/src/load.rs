@@ -100,11 +100,7 @@ pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
     let outcome = measure(plan, &crowd).await;
     let counters = std::sync::Arc::clone(&crowd.counters);
     let Outcome { latency, losses } = crowd.stop()?;
-    let context = if losses.is_empty() {
-        String::new()
-    } else {
-        format!(" ({losses:?})")
-    };
+    let context = if losses.is_empty() { String::new() } else { format!(" ({losses:?})") };
     let mut measured = outcome.with_context(|| format!("the run failed{context}"))?;
     measured.latency = latency;
     let (bytes, reads) = (counters.bytes.load(Relaxed), counters.reads.load(Relaxed));
@@ -130,9 +126,7 @@ pub(crate) async fn all_joined(crowd: &Subscribers, connections: usize) -> Resul
         }
         Ok(())
     };
-    timeout(JOIN_PATIENCE, joined)
-        .await
-        .context("not all subscribers joined in time")?
+    timeout(JOIN_PATIENCE, joined).await.context("not all subscribers joined in time")?
 }
 
 async fn measure(plan: &Plan, crowd: &Subscribers) -> Result<Measured> {

@@ -152,14 +152,9 @@ fn start(cli: Cli) -> Result<bool> {
         return Ok(true);
     }
     // One thread: the client must leave the cores to the server.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (mut interrupt, mut terminate) = (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        );
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // Whichever ends first: leaving drops the nodes, and that ends their processes.
         tokio::select! {
             done = tokio::time::timeout(AT_MOST, run(cli)) => done.context("took too long")?,
@@ -196,29 +191,16 @@ async fn run(cli: Cli) -> Result<bool> {
 
 /// Everything with short durations. What can't be measured is a failed line, and the rest goes on.
 async fn all(waypost: &Path, dir: &Path, frame: usize, report: &mut Report) {
-    let compare = compare::Size {
-        connections: 1_000,
-        frame,
-        rate: 40.0,
-        batch: 50,
-        window: 200,
-        seconds: 4.0,
-        rounds: 3,
-    };
+    let compare =
+        compare::Size { connections: 1_000, frame, rate: 40.0, batch: 50, window: 200, seconds: 4.0, rounds: 3 };
     if let Err(error) = compare::run(waypost, dir, compare, report).await {
         report.broken("compare", &error);
     }
     if let Err(error) = idle::run(waypost, dir, 10_000, report).await {
         report.broken("idle", &error);
     }
-    let publish = publish::Size {
-        seconds: 5.0,
-        frame,
-        batch: 100,
-        batch_connections: 12,
-        single_connections: 192,
-        kills: 10,
-    };
+    let publish =
+        publish::Size { seconds: 5.0, frame, batch: 100, batch_connections: 12, single_connections: 192, kills: 10 };
     if let Err(error) = publish::run(waypost, dir, publish, report).await {
         report.broken("publish", &error);
     }
@@ -230,62 +212,25 @@ impl Load {
         load::Plan {
             publish_to: self.addr,
             publish_token: self.token.clone(),
-            pace: self
-                .rate
-                .map_or(Pace::Saturated { batch, window }, |rate| Pace::Paced {
-                    rate,
-                }),
+            pace: self.rate.map_or(Pace::Saturated { batch, window }, |rate| Pace::Paced { rate }),
             duration: Duration::from_secs_f64(self.seconds),
             frame,
             pids: self.pid,
-            target: Target {
-                addr: self.addr,
-                map: self.map,
-                token: self.token,
-                connections: self.connections,
-            },
+            target: Target { addr: self.addr, map: self.map, token: self.token, connections: self.connections },
         }
     }
 }
 
 impl Compare {
     fn size(&self, frame: usize) -> compare::Size {
-        let &Self {
-            connections,
-            rate,
-            batch,
-            window,
-            seconds,
-            rounds,
-        } = self;
-        compare::Size {
-            connections,
-            frame,
-            rate,
-            batch,
-            window,
-            seconds,
-            rounds,
-        }
+        let &Self { connections, rate, batch, window, seconds, rounds } = self;
+        compare::Size { connections, frame, rate, batch, window, seconds, rounds }
     }
 }
 
 impl Publish {
     fn size(&self, frame: usize) -> publish::Size {
-        let &Self {
-            seconds,
-            batch,
-            batch_connections,
-            single_connections,
-            kills,
-        } = self;
-        publish::Size {
-            seconds,
-            frame,
-            batch,
-            batch_connections,
-            single_connections,
-            kills,
-        }
+        let &Self { seconds, batch, batch_connections, single_connections, kills } = self;
+        publish::Size { seconds, frame, batch, batch_connections, single_connections, kills }
     }
 }

@@ -38,13 +38,7 @@ impl Limit {
     pub(crate) async fn start(coalesce: usize) -> Result<Self> {
         let addr = free_address()?;
         let child = Command::new(std::env::current_exe()?)
-            .args([
-                "limit",
-                "--addr",
-                &addr.to_string(),
-                "--coalesce",
-                &coalesce.to_string(),
-            ])
+            .args(["limit", "--addr", &addr.to_string(), "--coalesce", &coalesce.to_string()])
             .kill_on_drop(true)
             .spawn()?;
         let pid = child.id().context("the limit server ended at once")?;
@@ -53,14 +47,8 @@ impl Limit {
                 sleep(GLANCE).await;
             }
         };
-        timeout(START_PATIENCE, listening)
-            .await
-            .context("the limit server does not listen")?;
-        Ok(Self {
-            addr,
-            pid,
-            _child: child,
-        })
+        timeout(START_PATIENCE, listening).await.context("the limit server does not listen")?;
+        Ok(Self { addr, pid, _child: child })
     }
 }
 
@@ -79,14 +67,7 @@ impl Node {
     async fn start(binary: &Path, dir: PathBuf, join: Option<SocketAddr>) -> Result<Self> {
         std::fs::create_dir_all(&dir)?;
         let (http, peer) = (free_address()?, free_address()?);
-        let mut node = Self {
-            http,
-            peer,
-            join,
-            binary: binary.to_owned(),
-            dir,
-            child: None,
-        };
+        let mut node = Self { http, peer, join, binary: binary.to_owned(), dir, child: None };
         node.restart().await?;
         Ok(node)
     }
@@ -96,10 +77,7 @@ impl Node {
     /// # Errors
     /// It ends, or is not ready in time; with the end of its log.
     pub(crate) async fn restart(&mut self) -> Result<()> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(self.dir.join("log"))?;
+        let log = File::options().create(true).append(true).open(self.dir.join("log"))?;
         let mut command = Command::new(&self.binary);
         command
             .arg("serve")
@@ -119,9 +97,7 @@ impl Node {
         let child = command.spawn();
         self.child = Some(child.with_context(|| format!("starting {}", self.binary.display()))?);
         let ready = timeout(START_PATIENCE, self.ready()).await;
-        ready
-            .unwrap_or_else(|_| Err(anyhow!("not ready in time")))
-            .with_context(|| self.log_end())
+        ready.unwrap_or_else(|_| Err(anyhow!("not ready in time"))).with_context(|| self.log_end())
     }
 
     async fn ready(&mut self) -> Result<()> {
@@ -145,10 +121,7 @@ impl Node {
     /// # Errors
     /// The node does not run.
     pub(crate) fn pid(&self) -> Result<u32> {
-        self.child
-            .as_ref()
-            .and_then(Child::id)
-            .context("the node does not run")
+        self.child.as_ref().and_then(Child::id).context("the node does not run")
     }
 
     /// kill -9, and waits until the kernel has taken it.
@@ -165,8 +138,7 @@ impl Node {
     /// # Errors
     /// It does not answer, or refuses.
     pub(crate) async fn status(&self) -> Result<Value> {
-        let (status, mut body) =
-            http::call(self.http, "GET", "/api/cluster/status", ADMIN, "").await?;
+        let (status, mut body) = http::call(self.http, "GET", "/api/cluster/status", ADMIN, "").await?;
         if status != 200 {
             bail!("cluster status: {status} {body}");
         }
@@ -186,25 +158,17 @@ impl Cluster {
     /// # Errors
     /// A node does not get ready.
     pub(crate) async fn start(binary: &Path, parent: &Path, count: usize) -> Result<Self> {
-        let binary = binary
-            .canonicalize()
-            .with_context(|| format!("{} is missing: cargo build --release", binary.display()))?;
+        let binary =
+            binary.canonicalize().with_context(|| format!("{} is missing: cargo build --release", binary.display()))?;
         std::fs::create_dir_all(parent)?;
-        let dir = tempfile::Builder::new()
-            .prefix("bench-")
-            .tempdir_in(parent)?;
-        let mut cluster = Self {
-            nodes: Vec::with_capacity(count),
-            dir,
-        };
+        let dir = tempfile::Builder::new().prefix("bench-").tempdir_in(parent)?;
+        let mut cluster = Self { nodes: Vec::with_capacity(count), dir };
         for number in 1..=count {
             let join = cluster.nodes.first().map(|n: &Node| n.peer);
             let home = cluster.dir.path().join(format!("node{number}"));
             cluster.nodes.push(Node::start(&binary, home, join).await?);
         }
-        timeout(START_PATIENCE, cluster.all_vote())
-            .await
-            .context("the cluster did not form")??;
+        timeout(START_PATIENCE, cluster.all_vote()).await.context("the cluster did not form")??;
         Ok(cluster)
     }
 
@@ -238,8 +202,7 @@ impl Cluster {
             "connections": null, "webhooks": null, "requests_per_minute": null,
             "publishes_per_second": null,
         }});
-        let (status, answer) =
-            http::call(first.http, "POST", "/api/maps", ADMIN, &body.to_string()).await?;
+        let (status, answer) = http::call(first.http, "POST", "/api/maps", ADMIN, &body.to_string()).await?;
         let text = |key: &str| answer["data"][key].as_str().map(str::to_owned);
         let (Some(id), Some(token)) = (text("id"), text("token")) else {
             bail!("creating a map: {status} {answer}");
@@ -253,9 +216,7 @@ impl Cluster {
             }
             anyhow::Ok(())
         };
-        timeout(START_PATIENCE, known)
-            .await
-            .context("the map is not known everywhere")??;
+        timeout(START_PATIENCE, known).await.context("the map is not known everywhere")??;
         Ok((id, token))
     }
 

@@ -53,40 +53,23 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
 
     let mut acknowledged = alone(&cluster, &single, duration, report).await?;
     let tally = publish(&everywhere, size.batch_connections, &batch, duration).await?;
-    let name = format!(
-        "publish: {} connections, batches of {}",
-        size.batch_connections, size.batch
-    );
+    let name = format!("publish: {} connections, batches of {}", size.batch_connections, size.batch);
     report.at_least(&name, tally.rate(size.batch), BATCHES, "events/s");
     acknowledged += tally.requests * size.batch as u64;
     let tally = publish(&everywhere, size.single_connections, &single, duration).await?;
-    let name = format!(
-        "publish: {} connections, single events",
-        size.single_connections
-    );
+    let name = format!("publish: {} connections, single events", size.single_connections);
     report.at_least(&name, tally.rate(1), SINGLES, "events/s");
     acknowledged += tally.requests;
     report.note("publish: median answer of those", tally.millis(0.5), "ms");
-    report.note(
-        "publish: 99th percentile of those",
-        tally.millis(0.99),
-        "ms",
-    );
+    report.note("publish: 99th percentile of those", tally.millis(0.99), "ms");
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-    let off = next_seq(everywhere[0], &single)
-        .await?
-        .abs_diff(acknowledged + 1) as f64;
+    let off = next_seq(everywhere[0], &single).await?.abs_diff(acknowledged + 1) as f64;
     report.at_most("publish: the next seq is off by", off, 0.0, "events");
     failover::run(&mut cluster, &single, size.kills, report).await
 }
 
 /// One publisher, nobody else: on the leader and on a follower. Gives how many were acknowledged.
-async fn alone(
-    cluster: &Cluster,
-    single: &[u8],
-    duration: Duration,
-    report: &mut Report,
-) -> Result<u64> {
+async fn alone(cluster: &Cluster, single: &[u8], duration: Duration, report: &mut Report) -> Result<u64> {
     let leader = cluster.leader().await?;
     let sync_before = disk::fdatasync_median(cluster.dir(), SYNC_ROUNDS)?;
     let on = |place: usize| cluster.nodes[place % cluster.nodes.len()].http;
@@ -96,18 +79,8 @@ async fn alone(
     let sync = (sync_before + sync_after).as_secs_f64() * 1e3 / 2.0;
     report.note("disk: median fdatasync", sync, "ms");
     let bound = ALONE_SYNCS * sync + ALONE_EXTRA_MS;
-    report.at_most(
-        "publish: alone, median at the leader",
-        at_leader.millis(0.5),
-        bound,
-        "ms",
-    );
-    report.at_most(
-        "publish: alone, median at a follower",
-        at_follower.millis(0.5),
-        bound,
-        "ms",
-    );
+    report.at_most("publish: alone, median at the leader", at_leader.millis(0.5), bound, "ms");
+    report.at_most("publish: alone, median at a follower", at_follower.millis(0.5), bound, "ms");
     Ok(at_leader.requests + at_follower.requests)
 }
 
@@ -116,9 +89,7 @@ async fn next_seq(node: SocketAddr, single: &[u8]) -> Result<u64> {
     let mut client = http::Client::connect(node).await?;
     let status = client.exchange(single).await?;
     let answer: serde_json::Value = serde_json::from_slice(client.body())?;
-    answer["data"]["seq"]
-        .as_u64()
-        .with_context(|| format!("no seq: {status} {answer}"))
+    answer["data"]["seq"].as_u64().with_context(|| format!("no seq: {status} {answer}"))
 }
 
 /// What a crowd of publishers got acknowledged.
@@ -142,12 +113,7 @@ impl Tally {
 }
 
 /// The same request over `connections`, spread over the nodes, each sending its next when answered.
-async fn publish(
-    nodes: &[SocketAddr],
-    connections: usize,
-    request: &[u8],
-    duration: Duration,
-) -> Result<Tally> {
+async fn publish(nodes: &[SocketAddr], connections: usize, request: &[u8], duration: Duration) -> Result<Tally> {
     let mut clients = Vec::with_capacity(connections);
     for node in nodes.iter().cycle().take(connections) {
         clients.push(http::Client::connect(*node).await?);
@@ -158,11 +124,7 @@ async fn publish(
     for client in clients {
         tasks.spawn(repeat(client, request.to_vec(), end));
     }
-    let mut tally = Tally {
-        requests: 0,
-        seconds: 0.0,
-        latency: event::latencies()?,
-    };
+    let mut tally = Tally { requests: 0, seconds: 0.0, latency: event::latencies()? };
     while let Some(done) = tasks.join_next().await {
         for micros in done.map_err(|e| anyhow!(e))?? {
             tally.requests += 1;

@@ -33,10 +33,7 @@ const PER_SOURCE: usize = 1_250;
 const SAMPLE: usize = 16;
 const READ_BUFFER: usize = 256 * 1024;
 const HEARTBEAT: Duration = Duration::from_secs(25);
-const TICK: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 20_000_000,
-};
+const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 
 /// Whom to join, and how often.
 #[derive(Clone)]
@@ -87,10 +84,7 @@ impl Subscribers {
         let thread = std::thread::Builder::new()
             .name("subscribers".into())
             .spawn(move || crowd.run().map(|()| crowd.outcome))?;
-        Ok(Self {
-            counters,
-            thread: Some(thread),
-        })
+        Ok(Self { counters, thread: Some(thread) })
     }
 
     /// Closes every connection and gives what was seen.
@@ -100,9 +94,7 @@ impl Subscribers {
     pub(crate) fn stop(mut self) -> Result<Outcome> {
         self.counters.stop.store(true, Relaxed);
         let thread = self.thread.take().context("stopped once")?;
-        thread
-            .join()
-            .map_err(|_| anyhow!("the subscribers' thread panicked"))?
+        thread.join().map_err(|_| anyhow!("the subscribers' thread panicked"))?
     }
 }
 
@@ -142,10 +134,7 @@ struct Crowd {
 impl Crowd {
     fn new(target: Target, counters: Arc<Counters>) -> Result<Self> {
         Ok(Self {
-            outcome: Outcome {
-                latency: event::latencies()?,
-                losses: BTreeMap::new(),
-            },
+            outcome: Outcome { latency: event::latencies()?, losses: BTreeMap::new() },
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             connections: Vec::with_capacity(target.connections),
             in_flight: 0,
@@ -197,11 +186,7 @@ impl Crowd {
         let data = epoll::EventData::new_u64(index as u64);
         epoll::add(&self.epoll, &socket, data, epoll::EventFlags::OUT)?;
         let reader = ws::Reader::default();
-        self.connections.push(Some(Connection {
-            socket,
-            stage: Stage::Connecting,
-            reader,
-        }));
+        self.connections.push(Some(Connection { socket, stage: Stage::Connecting, reader }));
         self.in_flight += 1;
         Ok(())
     }
@@ -237,12 +222,7 @@ impl Crowd {
         connection.send(&self.upgrade)?;
         connection.stage = Stage::Upgrading;
         let data = epoll::EventData::new_u64(index as u64);
-        Ok(epoll::modify(
-            &self.epoll,
-            &connection.socket,
-            data,
-            epoll::EventFlags::IN,
-        )?)
+        Ok(epoll::modify(&self.epoll, &connection.socket, data, epoll::EventFlags::IN)?)
     }
 
     fn readable(&mut self, index: usize, connection: &mut Connection) -> Result<()> {
@@ -264,9 +244,7 @@ impl Crowd {
                 Ok(())
             }
             _ => {
-                let latency = index
-                    .is_multiple_of(SAMPLE)
-                    .then_some(&mut self.outcome.latency);
+                let latency = index.is_multiple_of(SAMPLE).then_some(&mut self.outcome.latency);
                 connection.frames(chunk, &self.counters, latency)
             }
         }
@@ -279,9 +257,7 @@ impl Crowd {
         self.beat = Instant::now();
         let frame = ws::heartbeat();
         for index in 0..self.connections.len() {
-            let joined = self.connections[index]
-                .as_mut()
-                .filter(|c| c.stage == Stage::Joined);
+            let joined = self.connections[index].as_mut().filter(|c| c.stage == Stage::Joined);
             if let Some(Err(error)) = joined.map(|c| c.send(&frame)) {
                 self.connections[index] = None;
                 self.lose(error.to_string());
@@ -296,12 +272,7 @@ impl Connection {
         self.socket.write_all(bytes)
     }
 
-    fn frames(
-        &mut self,
-        chunk: &[u8],
-        counters: &Counters,
-        mut latency: Option<&mut Histogram<u64>>,
-    ) -> Result<()> {
+    fn frames(&mut self, chunk: &[u8], counters: &Counters, mut latency: Option<&mut Histogram<u64>>) -> Result<()> {
         let (mut count, mut bytes, mut joined, mut end) = (0, 0, false, None);
         let (mut pong, mut now) = (None, 0);
         self.reader.feed(chunk, |opcode, payload| match opcode {
@@ -353,10 +324,7 @@ fn close_reason(payload: &[u8]) -> String {
 }
 
 fn refusal(answer: &[u8]) -> anyhow::Error {
-    anyhow!(
-        "upgrade refused: {}",
-        text(answer).lines().next().unwrap_or_default()
-    )
+    anyhow!("upgrade refused: {}", text(answer).lines().next().unwrap_or_default())
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -140,21 +140,11 @@ impl Extent {
         if len > MAX_FRAME {
             bail!("a frame of {len} bytes: the stream is not what a benchmark expects");
         }
-        Ok(Self {
-            start,
-            end: start + len,
-            masked,
-            complete: true,
-        })
+        Ok(Self { start, end: start + len, masked, complete: true })
     }
 
     fn head_needs(end: usize) -> Self {
-        Self {
-            start: 0,
-            end,
-            masked: false,
-            complete: false,
-        }
+        Self { start: 0, end, masked: false, complete: false }
     }
 
     fn emit(&self, frame: &mut [u8], each: &mut impl FnMut(u8, &[u8])) {
@@ -164,10 +154,7 @@ impl Extent {
         let (head, payload) = frame.split_at_mut(self.start);
         if self.masked {
             let mask = &head[self.start - 4..];
-            payload
-                .iter_mut()
-                .enumerate()
-                .for_each(|(i, b)| *b ^= mask[i % 4]);
+            payload.iter_mut().enumerate().for_each(|(i, b)| *b ^= mask[i % 4]);
         }
         each(head[0] & 15, payload);
     }
@@ -180,12 +167,7 @@ mod tests {
 
     #[test]
     fn frames_survive_every_way_of_being_cut() {
-        let bodies = [
-            "".to_owned(),
-            "a".repeat(125),
-            "b".repeat(300),
-            "c".repeat(70_000),
-        ];
+        let bodies = ["".to_owned(), "a".repeat(125), "b".repeat(300), "c".repeat(70_000)];
         let mut stream = Vec::new();
         for body in &bodies {
             server_frame(&mut stream, TEXT, body.as_bytes());
@@ -194,14 +176,9 @@ mod tests {
         for step in [1, 2, 3, 7, 130, 4096, stream.len()] {
             let (mut reader, mut seen) = (Reader::default(), Vec::new());
             for chunk in stream.chunks(step) {
-                reader
-                    .feed(chunk, |op, body| seen.push((op, body.len())))
-                    .unwrap();
+                reader.feed(chunk, |op, body| seen.push((op, body.len()))).unwrap();
             }
-            let want: Vec<_> = bodies
-                .iter()
-                .flat_map(|b| [(TEXT, b.len()), (PING, b.len())])
-                .collect();
+            let want: Vec<_> = bodies.iter().flat_map(|b| [(TEXT, b.len()), (PING, b.len())]).collect();
             assert_eq!(seen, want, "in steps of {step}");
         }
     }
