@@ -1,1 +1,236 @@
-fn main() {}
+//! Load, the raw limit, and how far Waypost is from it. `docs/BENCHMARKS.md` says how to read it.
+
+mod compare;
+mod disk;
+mod event;
+mod failover;
+mod http;
+mod idle;
+mod limit;
+mod load;
+mod node;
+mod proc;
+mod publish;
+mod report;
+mod subscribers;
+mod ws;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{load::Pace, report::Report, subscribers::Target};
+
+/// Nothing here takes longer; a benchmark that does is stuck.
+const AT_MOST: Duration = Duration::from_secs(15 * 60);
+
+#[derive(Parser)]
+#[command(about = "Measures Waypost against a raw limit and its targets")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// The built server
+    #[arg(long, global = true, default_value = "target/release/waypost")]
+    waypost: PathBuf,
+    /// Where nodes keep their temporary data; its disk is what is measured
+    #[arg(long, global = true, default_value = "target/bench-data")]
+    dir: PathBuf,
+    /// Bytes of one broadcast frame
+    #[arg(long, global = true, default_value_t = 300)]
+    frame: usize,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The raw limit: one send per connection and frame
+    Limit {
+        #[arg(long, default_value = "127.0.0.1:4100")]
+        addr: SocketAddr,
+        /// Frames per send
+        #[arg(long, default_value_t = 1)]
+        coalesce: usize,
+    },
+    /// One run of load against a server that runs already
+    Load(Load),
+    /// The limit and Waypost in turns: CPU per delivery
+    Compare(Compare),
+    /// Publishing through three nodes, alone and in crowds, and the loss of leaders
+    Publish(Publish),
+    /// Memory of each idle joined connection
+    Idle {
+        #[arg(long, default_value_t = 10_000)]
+        connections: usize,
+    },
+    /// Everything, shortly, in one table
+    All,
+}
+
+#[derive(Args)]
+struct Load {
+    #[arg(long, default_value = "127.0.0.1:4100")]
+    addr: SocketAddr,
+    /// The map's id, as subscribers join it
+    #[arg(long, default_value = "0f8fad5b-d9cb-469f-a165-70867728950e")]
+    map: String,
+    #[arg(long, env = "WAYPOST_TOKEN", default_value = "none")]
+    token: String,
+    #[arg(long, default_value_t = 1_000)]
+    connections: usize,
+    /// Single events a second; without it, batches back to back
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Events in one batch
+    #[arg(long, default_value_t = 50)]
+    batch: usize,
+    /// Events that may be on their way at once
+    #[arg(long, default_value_t = 200)]
+    window: u64,
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// A process of the server, for its CPU and memory; may be repeated
+    #[arg(long)]
+    pid: Vec<u32>,
+}
+
+#[derive(Args)]
+struct Compare {
+    #[arg(long, default_value_t = 1_000)]
+    connections: usize,
+    /// Events a second of the paced runs
+    #[arg(long, default_value_t = 40.0)]
+    rate: f64,
+    #[arg(long, default_value_t = 50)]
+    batch: usize,
+    #[arg(long, default_value_t = 200)]
+    window: u64,
+    /// Of each run
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Of limit and Waypost each, for each of paced and saturated
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+}
+
+#[derive(Args)]
+struct Publish {
+    /// Of each measurement
+    #[arg(long, default_value_t = 8.0)]
+    seconds: f64,
+    #[arg(long, default_value_t = 100)]
+    batch: usize,
+    #[arg(long, default_value_t = 12)]
+    batch_connections: usize,
+    #[arg(long, default_value_t = 192)]
+    single_connections: usize,
+    /// How often the leader is killed
+    #[arg(long, default_value_t = 10)]
+    kills: usize,
+}
+
+fn main() -> ExitCode {
+    match start(Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(cli: Cli) -> Result<bool> {
+    proc::raise_open_files()?;
+    if let Command::Limit { addr, coalesce } = cli.command {
+        limit::serve(addr, coalesce)?;
+        return Ok(true);
+    }
+    // One thread: the client must leave the cores to the server.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        // Whichever ends first: leaving drops the nodes, and that ends their processes.
+        tokio::select! {
+            done = tokio::time::timeout(AT_MOST, run(cli)) => done.context("took too long")?,
+            _ = interrupt.recv() => Ok(false),
+            _ = terminate.recv() => Ok(false),
+        }
+    })
+}
+
+async fn run(cli: Cli) -> Result<bool> {
+    let mut report = Report::default();
+    let (waypost, dir) = (cli.waypost.as_path(), cli.dir.as_path());
+    match cli.command {
+        // Served before there is a runtime.
+        Command::Limit { .. } => {}
+        Command::Load(load) => {
+            println!("{}", load::run(&load.plan(cli.frame)).await?.line());
+            return Ok(true);
+        }
+        Command::Compare(args) => {
+            compare::run(waypost, dir, args.size(cli.frame), &mut report).await?;
+        }
+        Command::Publish(args) => {
+            publish::run(waypost, dir, args.size(cli.frame), &mut report).await?;
+        }
+        Command::Idle { connections } => {
+            idle::run(waypost, dir, connections, &mut report).await?;
+        }
+        Command::All => all(waypost, dir, cli.frame, &mut report).await,
+    }
+    print!("{}", report.table());
+    Ok(report.passed())
+}
+
+/// Everything with short durations. What can't be measured is a failed line, and the rest goes on.
+async fn all(waypost: &Path, dir: &Path, frame: usize, report: &mut Report) {
+    let compare =
+        compare::Size { connections: 1_000, frame, rate: 40.0, batch: 50, window: 200, seconds: 4.0, rounds: 3 };
+    if let Err(error) = compare::run(waypost, dir, compare, report).await {
+        report.broken("compare", &error);
+    }
+    if let Err(error) = idle::run(waypost, dir, 10_000, report).await {
+        report.broken("idle", &error);
+    }
+    let publish =
+        publish::Size { seconds: 5.0, frame, batch: 100, batch_connections: 12, single_connections: 192, kills: 10 };
+    if let Err(error) = publish::run(waypost, dir, publish, report).await {
+        report.broken("publish", &error);
+    }
+}
+
+impl Load {
+    fn plan(self, frame: usize) -> load::Plan {
+        let (batch, window) = (self.batch, self.window);
+        load::Plan {
+            publish_to: self.addr,
+            publish_token: self.token.clone(),
+            pace: self.rate.map_or(Pace::Saturated { batch, window }, |rate| Pace::Paced { rate }),
+            duration: Duration::from_secs_f64(self.seconds),
+            frame,
+            pids: self.pid,
+            target: Target { addr: self.addr, map: self.map, token: self.token, connections: self.connections },
+        }
+    }
+}
+
+impl Compare {
+    fn size(&self, frame: usize) -> compare::Size {
+        let &Self { connections, rate, batch, window, seconds, rounds } = self;
+        compare::Size { connections, frame, rate, batch, window, seconds, rounds }
+    }
+}
+
+impl Publish {
+    fn size(&self, frame: usize) -> publish::Size {
+        let &Self { seconds, batch, batch_connections, single_connections, kills } = self;
+        publish::Size { seconds, frame, batch, batch_connections, single_connections, kills }
+    }
+}

@@ -1,0 +1,90 @@
+//! Owns the comparison: the limit and Waypost in turns, A B A B, on the same load, and what a
+//! delivery costs each. Medians over the rounds, because other work disturbs single runs.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    load::{self, Measured, Pace, Plan},
+    node::{ADMIN, Cluster, Limit},
+    report::Report,
+    subscribers::Target,
+};
+
+/// Waypost may use this many times the limit's CPU when every frame is a write of its own.
+const PACED_RATIO: f64 = 1.5;
+/// CPU-seconds per million deliveries when events are pending.
+const SATURATED: f64 = 2.5;
+/// What the limit coalesces when it is compared with a saturated Waypost.
+const LIMIT_COALESCE: usize = 8;
+
+/// Sizes of the comparison.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) connections: usize,
+    pub(crate) frame: usize,
+    pub(crate) rate: f64,
+    pub(crate) batch: usize,
+    pub(crate) window: u64,
+    pub(crate) seconds: f64,
+    pub(crate) rounds: usize,
+}
+
+/// Runs everything and adds its lines.
+///
+/// # Errors
+/// A server does not start, or a run fails.
+pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
+    let paced = Pace::Paced { rate: size.rate };
+    let (limit, waypost) = in_turns(binary, dir, size, paced, 1).await?;
+    report.note("paced: limit", limit, "CPU-s/M");
+    report.note("paced: waypost", waypost, "CPU-s/M");
+    report.at_most("paced: waypost / limit", waypost / limit, PACED_RATIO, "x");
+    let saturated = Pace::Saturated { batch: size.batch, window: size.window };
+    let (limit, waypost) = in_turns(binary, dir, size, saturated, LIMIT_COALESCE).await?;
+    report.note(&format!("saturated: limit, {LIMIT_COALESCE} a send"), limit, "CPU-s/M");
+    report.at_most("saturated: waypost", waypost, SATURATED, "CPU-s/M");
+    Ok(())
+}
+
+/// Median CPU-seconds per million of the limit and of Waypost.
+async fn in_turns(binary: &Path, dir: &Path, size: Size, pace: Pace, coalesce: usize) -> Result<(f64, f64)> {
+    let limit = Limit::start(coalesce).await?;
+    let cluster = Cluster::start(binary, dir, 1).await?;
+    let node = cluster.nodes.first().context("no node")?;
+    let (map, token) = cluster.map().await?;
+    let plan = |addr, pid| Plan {
+        target: Target { addr, map: map.clone(), token: token.clone(), connections: size.connections },
+        publish_to: addr,
+        publish_token: ADMIN.to_owned(),
+        pace,
+        duration: Duration::from_secs_f64(size.seconds),
+        frame: size.frame,
+        pids: vec![pid],
+    };
+    let plans = [plan(limit.addr, limit.pid), plan(node.http, node.pid()?)];
+    let (mut limits, mut wayposts) = (Vec::new(), Vec::new());
+    for round in 1..=size.rounds {
+        let measured = load::run(&plans[0]).await.context("the limit")?;
+        println!("{} {round} limit    {}", name(pace), measured.line());
+        limits.push(measured);
+        let measured = load::run(&plans[1]).await.context("waypost")?;
+        println!("{} {round} waypost  {}", name(pace), measured.line());
+        wayposts.push(measured);
+    }
+    Ok((median(&limits), median(&wayposts)))
+}
+
+fn name(pace: Pace) -> &'static str {
+    match pace {
+        Pace::Paced { .. } => "paced    ",
+        Pace::Saturated { .. } => "saturated",
+    }
+}
+
+fn median(runs: &[Measured]) -> f64 {
+    let mut costs: Vec<_> = runs.iter().map(Measured::cpu_per_million).collect();
+    costs.sort_unstable_by(f64::total_cmp);
+    costs.get(costs.len() / 2).copied().unwrap_or(f64::NAN)
+}

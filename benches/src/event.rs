@@ -1,0 +1,83 @@
+//! Owns what is published: events whose Phoenix frame has a wanted size and whose payload carries
+//! the time of publishing, for latency. Never talks to a socket.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use hdrhistogram::Histogram;
+
+/// The type of every published event.
+pub(crate) const KIND: &str = "bench";
+
+/// A broadcast's envelope around its payload, as both servers send it. Ids are of the real length,
+/// so that a frame of the limit and one of Waypost differ by a digit of `seq` at most.
+pub(crate) fn frame_text(map: &str, seq: u64, payload: &str) -> String {
+    format!(
+        r#"[null,null,"events:map:{map}","{KIND}",{{"id":"01JZZZZZZZZZZZZZZZZZZZZZZZ","seq":{seq},"type":"{KIND}","map_id":"{map}","ts":"2026-01-01T00:00:00.000Z","payload":{payload}}}]"#
+    )
+}
+
+/// Makes events whose frame is `frame` bytes long (never shorter than its envelope).
+#[derive(Clone)]
+pub(crate) struct Maker {
+    pad: String,
+}
+
+impl Maker {
+    /// `map` is the name that subscribers joined by, `frame` counts the WebSocket head too.
+    pub(crate) fn new(map: &str, frame: usize) -> Self {
+        let bare = Self { pad: String::new() };
+        let least = 4 + frame_text(map, 10_000, &bare.payload(now_micros())).len();
+        Self { pad: "x".repeat(frame.saturating_sub(least)) }
+    }
+
+    fn payload(&self, micros: u64) -> String {
+        format!(r#"{{"t":{micros},"p":"{}"}}"#, self.pad)
+    }
+
+    /// One event as a request body, stamped with the time.
+    pub(crate) fn one(&self) -> String {
+        format!(r#"{{"type":"{KIND}","payload":{}}}"#, self.payload(now_micros()))
+    }
+
+    /// A batch of `count` events as a request body.
+    pub(crate) fn batch(&self, count: usize) -> String {
+        let one = self.one();
+        format!(r#"{{"events":[{}]}}"#, vec![one.as_str(); count].join(","))
+    }
+}
+
+/// The publisher's time inside a broadcast frame, if it has one.
+pub(crate) fn stamp(frame: &[u8]) -> Option<u64> {
+    let at = frame.windows(5).rposition(|w| w == br#"{"t":"#)? + 5;
+    let digits = frame[at..].iter().take_while(|b| b.is_ascii_digit());
+    Some(digits.take(18).fold(0, |n, b| n * 10 + u64::from(b - b'0')))
+}
+
+/// An empty histogram of microseconds; what takes longer than a minute counts as a minute.
+///
+/// # Errors
+/// Never with these bounds.
+pub(crate) fn latencies() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, 60_000_000, 3)?)
+}
+
+/// Microseconds since 1970: 16 digits, below 2^53.
+pub(crate) fn now_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_have_the_wanted_size_and_carry_the_time() {
+        let map = "0f8fad5b-d9cb-469f-a165-70867728950e";
+        let maker = Maker::new(map, 300);
+        let text = frame_text(map, 12_345, &maker.payload(1_700_000_000_123_456));
+        assert_eq!(text.len() + 4, 300);
+        assert_eq!(stamp(text.as_bytes()), Some(1_700_000_000_123_456));
+    }
+}

@@ -1,0 +1,45 @@
+//! Owns the price of an idle connection: how much a node's resident memory grows for each
+//! subscriber that has joined and waits.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use tokio::time::sleep;
+
+use crate::{
+    load,
+    node::Cluster,
+    proc,
+    report::Report,
+    subscribers::{Subscribers, Target},
+};
+
+/// KiB a connection.
+const BOUND: f64 = 16.0;
+
+/// Joins `connections` and adds the line.
+///
+/// # Errors
+/// The node does not start, or a connection is refused.
+#[expect(clippy::cast_precision_loss, reason = "bytes and counts far below 2^52")]
+pub(crate) async fn run(binary: &Path, dir: &Path, connections: usize, report: &mut Report) -> Result<()> {
+    let cluster = Cluster::start(binary, dir, 1).await?;
+    let node = cluster.nodes.first().context("no node")?;
+    let (map, token) = cluster.map().await?;
+    let target = |connections| Target { addr: node.http, map: map.clone(), token: token.clone(), connections };
+    // What the first connections set up for good is not the price of a connection.
+    let warm = Subscribers::start(target(8))?;
+    load::all_joined(&warm, 8).await?;
+    warm.stop()?;
+    let pids = [node.pid()?];
+    let before = proc::resident_bytes(&pids)?;
+    let crowd = Subscribers::start(target(connections))?;
+    let joined = load::all_joined(&crowd, connections).await;
+    sleep(Duration::from_secs(2)).await;
+    let after = proc::resident_bytes(&pids)?;
+    let losses = crowd.stop()?.losses;
+    joined.with_context(|| format!("{losses:?}"))?;
+    let each = after.saturating_sub(before) as f64 / connections as f64 / 1024.0;
+    report.at_most(&format!("idle: memory of each of {connections}"), each, BOUND, "KiB");
+    Ok(())
+}

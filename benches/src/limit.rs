@@ -1,0 +1,315 @@
+//! Owns the raw limit: a server that does nothing but one `send` per connection and frame (or per
+//! `coalesce` frames) from bytes made once. One thread, one epoll, non-blocking sockets. It speaks
+//! just enough Phoenix and HTTP that the same load generator drives it and Waypost. No
+//! authentication, no storage, no second topic.
+
+use std::{
+    collections::HashMap,
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::{buffer::spare_capacity, event::epoll};
+use serde_json::{Value, value::RawValue};
+
+use crate::{event, ws};
+
+const LISTENER: u64 = u64::MAX;
+const READ_BUFFER: usize = 64 * 1024;
+/// A request or an unsent rest beyond this ends the connection.
+const MAX_HELD: usize = 16 << 20;
+
+/// Serves until the process is ended.
+///
+/// # Errors
+/// The address is taken, or epoll failed.
+pub(crate) fn serve(addr: SocketAddr, coalesce: usize) -> Result<()> {
+    let listener = TcpListener::bind(addr).with_context(|| format!("listening on {addr}"))?;
+    listener.set_nonblocking(true)?;
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let data = epoll::EventData::new_u64(LISTENER);
+    epoll::add(&epoll, &listener, data, epoll::EventFlags::IN)?;
+    let mut server = Server {
+        epoll,
+        listener,
+        coalesce: coalesce.max(1),
+        connections: Vec::new(),
+        subscribers: Vec::new(),
+        unanswered: Vec::new(),
+        held: 0,
+        seq: 0,
+        buffer: vec![0; READ_BUFFER],
+    };
+    server.run()
+}
+
+enum Role {
+    Unknown,
+    Socket(ws::Reader),
+}
+
+struct Connection {
+    stream: TcpStream,
+    role: Role,
+    /// A request that is not whole yet.
+    input: Vec<u8>,
+    /// What the socket did not take yet.
+    rest: Vec<u8>,
+}
+
+struct Server {
+    epoll: OwnedFd,
+    listener: TcpListener,
+    coalesce: usize,
+    connections: Vec<Option<Connection>>,
+    subscribers: Vec<usize>,
+    /// Publishers are answered when every subscriber's socket has taken their frames.
+    unanswered: Vec<usize>,
+    /// Connections with an unsent rest.
+    held: usize,
+    seq: u64,
+    buffer: Vec<u8>,
+}
+
+impl Server {
+    fn run(&mut self) -> Result<()> {
+        let mut ready = Vec::with_capacity(1024);
+        loop {
+            ready.clear();
+            match epoll::wait(&self.epoll, spare_capacity(&mut ready), None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            for event in ready.drain(..) {
+                if event.data.u64() == LISTENER {
+                    self.accept()?;
+                    continue;
+                }
+                let index = usize::try_from(event.data.u64())?;
+                // The kernel's struct is packed: no references into it.
+                let flags = event.flags;
+                if flags.contains(epoll::EventFlags::OUT) {
+                    self.flush(index);
+                }
+                let read = epoll::EventFlags::IN | epoll::EventFlags::HUP;
+                if flags.intersects(read) && self.readable(index).is_err() {
+                    self.drop_connection(index);
+                }
+            }
+            if self.held == 0 {
+                self.answer_publishers();
+            }
+        }
+    }
+
+    fn accept(&mut self) -> Result<()> {
+        loop {
+            let stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(e.into()),
+            };
+            stream.set_nonblocking(true)?;
+            stream.set_nodelay(true)?;
+            let index = self.connections.len();
+            let data = epoll::EventData::new_u64(index as u64);
+            epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
+            let (input, rest) = (Vec::new(), Vec::new());
+            let connection = Connection { stream, role: Role::Unknown, input, rest };
+            self.connections.push(Some(connection));
+        }
+    }
+
+    fn readable(&mut self, index: usize) -> Result<()> {
+        let Some(connection) = self.connections[index].as_mut() else {
+            return Ok(());
+        };
+        let got = match connection.stream.read(&mut self.buffer) {
+            Ok(0) => bail!("closed"),
+            Ok(got) => got,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+            Err(e) => return Err(e.into()),
+        };
+        let chunk = &self.buffer[..got];
+        match &mut connection.role {
+            Role::Socket(reader) => {
+                let mut texts = Vec::new();
+                reader.feed(chunk, |opcode, payload| {
+                    if opcode == ws::TEXT {
+                        texts.push(payload.to_vec());
+                    }
+                })?;
+                texts.iter().try_for_each(|text| self.push(index, text))
+            }
+            Role::Unknown => {
+                connection.input.extend_from_slice(chunk);
+                self.request(index)
+            }
+        }
+    }
+
+    /// A whole upgrade or publish request, if it has arrived.
+    fn request(&mut self, index: usize) -> Result<()> {
+        let Some(connection) = self.connections[index].as_mut() else {
+            return Ok(());
+        };
+        let input = &connection.input;
+        if input.len() > MAX_HELD {
+            bail!("too long");
+        }
+        let Some(head) = input.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4) else {
+            return Ok(());
+        };
+        let text = std::str::from_utf8(&input[..head])?;
+        if text.starts_with("GET /socket/") {
+            let answer = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Accept: {}\r\n\r\n",
+                ws::ACCEPT
+            );
+            connection.role = Role::Socket(ws::Reader::default());
+            connection.input = Vec::new();
+            connection.stream.write_all(answer.as_bytes())?;
+            return Ok(());
+        }
+        let length = header(text, "content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
+        if input.len() < head + length {
+            return Ok(());
+        }
+        let map = text.split('/').nth(3).context("no map in the path")?.to_owned();
+        let frames = self.frames(&map, index, head)?;
+        self.broadcast(&frames);
+        self.unanswered.push(index);
+        Ok(())
+    }
+
+    /// The frames of the request that `index` sent, joined into groups that are written at once.
+    fn frames(&mut self, map: &str, index: usize, head: usize) -> Result<Vec<Vec<u8>>> {
+        let Some(connection) = self.connections[index].as_mut() else {
+            return Ok(Vec::new());
+        };
+        let input = std::mem::take(&mut connection.input);
+        let events = payloads(&input[head..])?;
+        let mut groups = Vec::with_capacity(events.len() / self.coalesce + 1);
+        for group in events.chunks(self.coalesce) {
+            let mut bytes = Vec::new();
+            for payload in group {
+                self.seq += 1;
+                let text = event::frame_text(map, self.seq, payload.get());
+                ws::server_frame(&mut bytes, ws::TEXT, text.as_bytes());
+            }
+            groups.push(bytes);
+        }
+        Ok(groups)
+    }
+
+    fn broadcast(&mut self, groups: &[Vec<u8>]) {
+        for group in groups {
+            // Backwards, because a connection that turns out dead leaves the list.
+            for at in (0..self.subscribers.len()).rev() {
+                self.send(self.subscribers[at], group);
+            }
+        }
+    }
+
+    /// One `send`; what does not fit waits for the socket.
+    fn send(&mut self, index: usize, bytes: &[u8]) {
+        let Some(connection) = self.connections[index].as_mut() else {
+            return;
+        };
+        if !connection.rest.is_empty() {
+            connection.rest.extend_from_slice(bytes);
+            return;
+        }
+        let sent = match connection.stream.write(bytes) {
+            Ok(sent) => sent,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => 0,
+            Err(_) => return self.drop_connection(index),
+        };
+        if sent < bytes.len() {
+            connection.rest.extend_from_slice(&bytes[sent..]);
+            self.held += 1;
+            self.watch(index, epoll::EventFlags::IN | epoll::EventFlags::OUT);
+        }
+    }
+
+    fn flush(&mut self, index: usize) {
+        let Some(connection) = self.connections[index].as_mut() else {
+            return;
+        };
+        if connection.rest.is_empty() {
+            return;
+        }
+        match connection.stream.write(&connection.rest) {
+            Ok(sent) => drop(connection.rest.drain(..sent)),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => return self.drop_connection(index),
+        }
+        if connection.rest.is_empty() {
+            self.held -= 1;
+            self.watch(index, epoll::EventFlags::IN);
+        } else if connection.rest.len() > MAX_HELD {
+            self.drop_connection(index);
+        }
+    }
+
+    fn watch(&mut self, index: usize, flags: epoll::EventFlags) {
+        let data = epoll::EventData::new_u64(index as u64);
+        let watched = self.connections[index].as_ref().map(|c| epoll::modify(&self.epoll, &c.stream, data, flags));
+        if matches!(watched, Some(Err(_))) {
+            self.drop_connection(index);
+        }
+    }
+
+    fn drop_connection(&mut self, index: usize) {
+        if let Some(connection) = self.connections[index].take()
+            && !connection.rest.is_empty()
+        {
+            self.held -= 1;
+        }
+        self.subscribers.retain(|&i| i != index);
+    }
+
+    fn answer_publishers(&mut self) {
+        for index in std::mem::take(&mut self.unanswered) {
+            self.send(index, b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}");
+        }
+    }
+
+    /// A text frame from a client: a join or a heartbeat. Both are answered with ok.
+    fn push(&mut self, index: usize, text: &[u8]) -> Result<()> {
+        let (join_ref, reference, topic, event, _): (Value, Value, Value, String, Value) =
+            serde_json::from_slice(text)?;
+        let reply = serde_json::json!([
+            join_ref, reference, topic, "phx_reply", {"status": "ok", "response": {}}
+        ]);
+        let mut bytes = Vec::new();
+        ws::server_frame(&mut bytes, ws::TEXT, reply.to_string().as_bytes());
+        if event == "phx_join" {
+            self.subscribers.push(index);
+        }
+        self.send(index, &bytes);
+        Ok(())
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// The payloads of a single event or of a batch.
+fn payloads(body: &[u8]) -> Result<Vec<&RawValue>> {
+    let fields: Fields<'_> = serde_json::from_slice(body)?;
+    let events: Vec<Fields<'_>> = match fields.get("events") {
+        Some(events) => serde_json::from_str(events.get())?,
+        None => vec![fields],
+    };
+    events.iter().map(|e| e.get("payload").copied().context("an event without payload")).collect()
+}
+
+type Fields<'a> = HashMap<&'a str, &'a RawValue>;

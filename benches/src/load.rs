@@ -1,0 +1,231 @@
+//! Owns one run of load: join the crowd, publish paced or saturating, wait until everything arrived,
+//! and say what that cost the server. Never starts a server.
+
+use std::{
+    net::SocketAddr,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use hdrhistogram::Histogram;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use crate::{
+    event::{self, Maker},
+    http, proc,
+    subscribers::{Outcome, Subscribers, Target},
+};
+
+/// Joining thousands takes some seconds; longer than this and something is wrong.
+const JOIN_PATIENCE: Duration = Duration::from_secs(90);
+/// After the last publish, everything arrives within this or counts as missing.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How events are published.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace {
+    /// Single events, so many a second: the server sees one frame at a time.
+    Paced { rate: f64 },
+    /// Batches back to back, with at most `window` events on their way to the crowd.
+    Saturated { batch: usize, window: u64 },
+}
+
+/// One run.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) target: Target,
+    /// Where to publish, with which token; may be another node than the subscribers'.
+    pub(crate) publish_to: SocketAddr,
+    pub(crate) publish_token: String,
+    pub(crate) pace: Pace,
+    pub(crate) duration: Duration,
+    /// Bytes of one broadcast frame.
+    pub(crate) frame: usize,
+    /// The server's processes.
+    pub(crate) pids: Vec<u32>,
+}
+
+/// What a run measured.
+pub(crate) struct Measured {
+    pub(crate) published: u64,
+    pub(crate) delivered: u64,
+    pub(crate) expected: u64,
+    pub(crate) elapsed: Duration,
+    pub(crate) cpu_seconds: f64,
+    pub(crate) resident: u64,
+    pub(crate) mean_frame: f64,
+    /// Frames that the client found in one read: what the server coalesced, and more.
+    pub(crate) frames_a_read: f64,
+    pub(crate) latency: Histogram<u64>,
+}
+
+impl Measured {
+    /// The server's CPU-seconds for a million deliveries.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub(crate) fn cpu_per_million(&self) -> f64 {
+        self.cpu_seconds * 1e6 / self.delivered.max(1) as f64
+    }
+
+    /// One line for people.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    pub(crate) fn line(&self) -> String {
+        let seconds = self.elapsed.as_secs_f64();
+        let ms = |q: f64| self.latency.value_at_quantile(q) as f64 / 1000.0;
+        format!(
+            "{:.2} CPU-s/M ({:.2} s for {} of {} deliveries, {:.0}/s, {:.0} events/s, {:.0} B, \
+             {:.1} frames/read), latency ms p50 {:.2} p99 {:.2} max {:.2}, RSS {:.1} MiB",
+            self.cpu_per_million(),
+            self.cpu_seconds,
+            self.delivered,
+            self.expected,
+            self.delivered as f64 / seconds,
+            self.published as f64 / seconds,
+            self.mean_frame,
+            self.frames_a_read,
+            ms(0.5),
+            ms(0.99),
+            ms(1.0),
+            self.resident as f64 / f64::from(1 << 20),
+        )
+    }
+}
+
+/// Joins, publishes, waits, measures.
+///
+/// # Errors
+/// A subscriber was refused or lost, a publish refused, or not everything arrived.
+pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
+    let crowd = Subscribers::start(plan.target.clone())?;
+    let outcome = measure(plan, &crowd).await;
+    let counters = std::sync::Arc::clone(&crowd.counters);
+    let Outcome { latency, losses } = crowd.stop()?;
+    let context = if losses.is_empty() { String::new() } else { format!(" ({losses:?})") };
+    let mut measured = outcome.with_context(|| format!("the run failed{context}"))?;
+    measured.latency = latency;
+    let (bytes, reads) = (counters.bytes.load(Relaxed), counters.reads.load(Relaxed));
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    {
+        measured.mean_frame = 4.0 + bytes as f64 / measured.delivered.max(1) as f64;
+        measured.frames_a_read = measured.delivered as f64 / reads.max(1) as f64;
+    }
+    Ok(measured)
+}
+
+/// Waits until every connection has joined.
+///
+/// # Errors
+/// One was refused, or it takes too long.
+pub(crate) async fn all_joined(crowd: &Subscribers, connections: usize) -> Result<()> {
+    let joined = async {
+        while crowd.counters.joined.load(Relaxed) < connections as u64 {
+            if crowd.counters.lost.load(Relaxed) > 0 {
+                bail!("a subscriber was refused");
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(())
+    };
+    timeout(JOIN_PATIENCE, joined).await.context("not all subscribers joined in time")?
+}
+
+async fn measure(plan: &Plan, crowd: &Subscribers) -> Result<Measured> {
+    let connections = plan.target.connections;
+    all_joined(crowd, connections).await?;
+    let mut publisher = Publisher::connect(plan, crowd).await?;
+    sleep(Duration::from_millis(300)).await;
+    let (cpu, start) = (proc::cpu_seconds(&plan.pids)?, Instant::now());
+    match plan.pace {
+        Pace::Paced { rate } => publisher.paced(rate, plan.duration).await?,
+        Pace::Saturated { batch, window } => {
+            publisher.saturated(batch, window, plan.duration).await?;
+        }
+    }
+    let expected = publisher.published * connections as u64;
+    // What does not arrive is told by the figures, with the reasons for losses.
+    let arrived = timeout(ARRIVAL_PATIENCE, publisher.on_the_way_at_most(0)).await;
+    let delivered = crowd.counters.delivered.load(Relaxed);
+    if !matches!(arrived, Ok(Ok(()))) || delivered != expected {
+        bail!("{delivered} of {expected} deliveries arrived");
+    }
+    Ok(Measured {
+        published: publisher.published,
+        delivered,
+        expected,
+        elapsed: start.elapsed(),
+        cpu_seconds: proc::cpu_seconds(&plan.pids)? - cpu,
+        resident: proc::resident_bytes(&plan.pids)?,
+        mean_frame: 0.0,
+        frames_a_read: 0.0,
+        latency: event::latencies()?,
+    })
+}
+
+struct Publisher<'a> {
+    client: http::Client,
+    crowd: &'a Subscribers,
+    connections: u64,
+    maker: Maker,
+    path: String,
+    token: &'a str,
+    published: u64,
+}
+
+impl<'a> Publisher<'a> {
+    async fn connect(plan: &'a Plan, crowd: &'a Subscribers) -> Result<Self> {
+        Ok(Self {
+            client: http::Client::connect(plan.publish_to).await?,
+            crowd,
+            connections: plan.target.connections as u64,
+            maker: Maker::new(&plan.target.map, plan.frame),
+            path: format!("/api/maps/{}/events", plan.target.map),
+            token: &plan.publish_token,
+            published: 0,
+        })
+    }
+
+    async fn paced(&mut self, rate: f64, duration: Duration) -> Result<()> {
+        let mut ticks = interval(Duration::from_secs_f64(1.0 / rate));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let start = Instant::now();
+        while start.elapsed() < duration {
+            ticks.tick().await;
+            let body = self.maker.one();
+            self.post(&body, 1).await?;
+        }
+        Ok(())
+    }
+
+    async fn saturated(&mut self, batch: usize, window: u64, duration: Duration) -> Result<()> {
+        let start = Instant::now();
+        while start.elapsed() < duration {
+            let body = self.maker.batch(batch);
+            self.post(&body, batch as u64).await?;
+            self.on_the_way_at_most(window).await?;
+        }
+        Ok(())
+    }
+
+    async fn post(&mut self, body: &str, events: u64) -> Result<()> {
+        let request = http::request("POST", &self.path, self.token, body);
+        let status = self.client.exchange(&request).await?;
+        if status != 201 {
+            let answer = String::from_utf8_lossy(self.client.body()).into_owned();
+            bail!("a publish was answered with {status}: {answer}");
+        }
+        self.published += events;
+        Ok(())
+    }
+
+    /// Waits until at most `window` events, on average over the crowd, are still to arrive.
+    async fn on_the_way_at_most(&self, window: u64) -> Result<()> {
+        let enough = self.published.saturating_sub(window) * self.connections;
+        while self.crowd.counters.delivered.load(Relaxed) < enough {
+            if self.crowd.counters.lost.load(Relaxed) > 0 {
+                bail!("a subscriber was lost");
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+}

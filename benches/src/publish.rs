@@ -1,0 +1,153 @@
+//! Owns the publishing figures of three nodes with fsync: batches, single events from many
+//! connections, one publisher alone against the disk. Never subscribes.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use hdrhistogram::Histogram;
+use tokio::task::JoinSet;
+
+use crate::{
+    disk,
+    event::{self, Maker},
+    failover, http,
+    node::{ADMIN, Cluster},
+    report::Report,
+};
+
+const BATCHES: f64 = 20_000.0;
+const SINGLES: f64 = 6_000.0;
+/// One publisher alone: this many fdatasyncs of the disk, and [`ALONE_EXTRA_MS`].
+const ALONE_SYNCS: f64 = 3.0;
+const ALONE_EXTRA_MS: f64 = 2.0;
+const SYNC_ROUNDS: usize = 300;
+
+/// Sizes of the measurement.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) seconds: f64,
+    pub(crate) frame: usize,
+    pub(crate) batch: usize,
+    pub(crate) batch_connections: usize,
+    pub(crate) single_connections: usize,
+    pub(crate) kills: usize,
+}
+
+/// Boots three nodes, runs everything and adds its lines.
+///
+/// # Errors
+/// A node does not start, or a publish is refused.
+pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
+    let mut cluster = Cluster::start(binary, dir, 3).await?;
+    let (map, _) = cluster.map().await?;
+    let path = format!("/api/maps/{map}/events");
+    let maker = Maker::new(&map, size.frame);
+    let duration = Duration::from_secs_f64(size.seconds);
+    let single = http::request("POST", &path, ADMIN, &maker.one());
+    let batch = http::request("POST", &path, ADMIN, &maker.batch(size.batch));
+    let everywhere: Vec<_> = cluster.nodes.iter().map(|n| n.http).collect();
+
+    let mut acknowledged = alone(&cluster, &single, duration, report).await?;
+    let tally = publish(&everywhere, size.batch_connections, &batch, duration).await?;
+    let name = format!("publish: {} connections, batches of {}", size.batch_connections, size.batch);
+    report.at_least(&name, tally.rate(size.batch), BATCHES, "events/s");
+    acknowledged += tally.requests * size.batch as u64;
+    let tally = publish(&everywhere, size.single_connections, &single, duration).await?;
+    let name = format!("publish: {} connections, single events", size.single_connections);
+    report.at_least(&name, tally.rate(1), SINGLES, "events/s");
+    acknowledged += tally.requests;
+    report.note("publish: median answer of those", tally.millis(0.5), "ms");
+    report.note("publish: 99th percentile of those", tally.millis(0.99), "ms");
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    let off = next_seq(everywhere[0], &single).await?.abs_diff(acknowledged + 1) as f64;
+    report.at_most("publish: the next seq is off by", off, 0.0, "events");
+    failover::run(&mut cluster, &single, size.kills, report).await
+}
+
+/// One publisher, nobody else: on the leader and on a follower. Gives how many were acknowledged.
+async fn alone(cluster: &Cluster, single: &[u8], duration: Duration, report: &mut Report) -> Result<u64> {
+    let leader = cluster.leader().await?;
+    let sync_before = disk::fdatasync_median(cluster.dir(), SYNC_ROUNDS)?;
+    let on = |place: usize| cluster.nodes[place % cluster.nodes.len()].http;
+    let at_leader = publish(&[on(leader)], 1, single, duration / 2).await?;
+    let at_follower = publish(&[on(leader + 1)], 1, single, duration / 2).await?;
+    let sync_after = disk::fdatasync_median(cluster.dir(), SYNC_ROUNDS)?;
+    let sync = (sync_before + sync_after).as_secs_f64() * 1e3 / 2.0;
+    report.note("disk: median fdatasync", sync, "ms");
+    let bound = ALONE_SYNCS * sync + ALONE_EXTRA_MS;
+    report.at_most("publish: alone, median at the leader", at_leader.millis(0.5), bound, "ms");
+    report.at_most("publish: alone, median at a follower", at_follower.millis(0.5), bound, "ms");
+    Ok(at_leader.requests + at_follower.requests)
+}
+
+/// The seq that one more event gets: all that were acknowledged before, and 1, if none was lost.
+async fn next_seq(node: SocketAddr, single: &[u8]) -> Result<u64> {
+    let mut client = http::Client::connect(node).await?;
+    let status = client.exchange(single).await?;
+    let answer: serde_json::Value = serde_json::from_slice(client.body())?;
+    answer["data"]["seq"].as_u64().with_context(|| format!("no seq: {status} {answer}"))
+}
+
+/// What a crowd of publishers got acknowledged.
+struct Tally {
+    requests: u64,
+    seconds: f64,
+    /// Microseconds of each answer.
+    latency: Histogram<u64>,
+}
+
+impl Tally {
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    fn rate(&self, events_a_request: usize) -> f64 {
+        self.requests as f64 * events_a_request as f64 / self.seconds
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "microseconds far below 2^52")]
+    fn millis(&self, quantile: f64) -> f64 {
+        self.latency.value_at_quantile(quantile) as f64 / 1e3
+    }
+}
+
+/// The same request over `connections`, spread over the nodes, each sending its next when answered.
+async fn publish(nodes: &[SocketAddr], connections: usize, request: &[u8], duration: Duration) -> Result<Tally> {
+    let mut clients = Vec::with_capacity(connections);
+    for node in nodes.iter().cycle().take(connections) {
+        clients.push(http::Client::connect(*node).await?);
+    }
+    let start = Instant::now();
+    let end = start + duration;
+    let mut tasks = JoinSet::new();
+    for client in clients {
+        tasks.spawn(repeat(client, request.to_vec(), end));
+    }
+    let mut tally = Tally { requests: 0, seconds: 0.0, latency: event::latencies()? };
+    while let Some(done) = tasks.join_next().await {
+        for micros in done.map_err(|e| anyhow!(e))?? {
+            tally.requests += 1;
+            tally.latency.saturating_record(u64::from(micros));
+        }
+    }
+    tally.seconds = start.elapsed().as_secs_f64();
+    Ok(tally)
+}
+
+/// The microseconds of each answer until `end`.
+async fn repeat(mut client: http::Client, request: Vec<u8>, end: Instant) -> Result<Vec<u32>> {
+    let mut times = Vec::new();
+    let mut now = Instant::now();
+    while now < end {
+        let status = client.exchange(&request).await?;
+        if status != 201 {
+            let body = String::from_utf8_lossy(client.body()).into_owned();
+            bail!("a publish was answered with {status}: {body}");
+        }
+        let answered = Instant::now();
+        times.push(u32::try_from((answered - now).as_micros()).unwrap_or(u32::MAX));
+        now = answered;
+    }
+    Ok(times)
+}
