@@ -83,7 +83,6 @@ fn not_phoenix(c: &Cluster) -> Result<()> {
         "[1,2]",
         r#"[null,"1","phoenix","heartbeat"]"#,
         r#"[null,"1","phoenix","heartbeat",{},{}]"#,
-        r#"[5,"1","phoenix","heartbeat",{}]"#,
         r#"[null,"1",5,"phx_join",{}]"#,
         r#"[null,"1","x",5,{}]"#,
         r#"[null,"1","\ud800","phx_join",{}]"#,
