@@ -31,6 +31,7 @@ fn access_holds_on_every_node() {
                 closes(c, "deleted", |c, map, _| c.admin(1).delete(&format!("/api/maps/{}", map.id))?.expect(204))
             }),
             ("a new token is good on every node at once", read_your_writes),
+            ("who guesses locks out nobody behind the same address", guessing),
         ],
     );
 }
@@ -106,7 +107,7 @@ fn looks_absent(c: &Cluster) -> Result<()> {
 
 type End = fn(&Cluster, &Map, &str) -> Result<chaos::http::Answer>;
 
-/// A socket, a stream and a long poll on each node end soon after `end` was answered.
+/// A socket and a stream on each node, and a long poll, end soon after `end` was answered.
 fn closes(c: &Cluster, slug: &str, end: End) -> Result<()> {
     let map = c.map(slug)?;
     let (id, its) = token(c, &map, &["subscribe"])?;
@@ -121,6 +122,8 @@ fn closes(c: &Cluster, slug: &str, end: End) -> Result<()> {
         stream.wait_for("chunk", 1)?;
         streams.push(stream);
     }
+    let poller = Js::longpoll(&[c.nodes[1].url()], &its, json!({}))?;
+    poller.wait_joined()?;
     let bystander_map = c.map(&format!("{slug}-bystander"))?;
     let mut bystander = Socket::connect(c.nodes[0].http, &bystander_map.token)?;
     bystander.join_ok(&bystander_map.topic(), json!({}))?;
@@ -140,6 +143,11 @@ fn closes(c: &Cluster, slug: &str, end: End) -> Result<()> {
             Ok(over.then_some(()))
         })?;
     }
+    poller.wait("the long poll's end", |p| {
+        let over = p.lines().iter().any(|l| matches!(l["t"].as_str(), Some("error" | "close" | "channel_close")));
+        Ok(over.then_some(()))
+    })?;
+    drop(poller);
     let gone = c.api(2, &its).get(&map.events())?.status;
     ensure!(gone == 401, "the token still gets {gone}");
     bystander.alive()
@@ -155,4 +163,14 @@ fn read_your_writes(c: &Cluster) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Behind a load balancer all clients have one address: refused tokens slow down who presents them.
+fn guessing(c: &Cluster) -> Result<()> {
+    let map = c.map("guessing")?;
+    let guess = chaos::http::Api::new(&c.nodes[0].url(), Some("wp_guess"));
+    let statuses: Vec<u16> = (0..130).map(|_| guess.get(&map.events()).map(|a| a.status)).collect::<Result<_>>()?;
+    ensure!(statuses.iter().all(|s| matches!(s, 401 | 429)), "{statuses:?}");
+    ensure!(statuses.last() == Some(&429), "guessing goes on for ever: {statuses:?}");
+    c.api(0, &map).get(&map.events())?.expect(200).map(|_| ())
 }
