@@ -121,8 +121,7 @@ impl Tail {
         loop {
             let path = format!("{}?{from}&limit=1000{}", self.path, self.filter());
             let bytes = client.page(&path).await?;
-            let page: Page<'_> =
-                serde_json::from_slice(&bytes).context("the page of history is malformed")?;
+            let page: Page<'_> = serde_json::from_slice(&bytes).context("the page of history is malformed")?;
             if page.gap {
                 self.tell_gap(page.oldest_id);
             }
@@ -149,10 +148,7 @@ impl Tail {
             let error = match client.send(Method::GET, &self.stream_path(), None).await {
                 Ok(response) => {
                     if ever && failures > 0 {
-                        output::note(output::paint_err(
-                            output::FAINT,
-                            format_args!("following {}", client.url()),
-                        ));
+                        output::note(output::paint_err(output::FAINT, format_args!("following {}", client.url())));
                     }
                     (ever, failures) = (true, 0);
                     match self.stream(response).await? {
@@ -175,10 +171,7 @@ impl Tail {
                 return Err(error.into());
             }
             if failures == 1 && ever {
-                let text = format!(
-                    "lost {}; connecting again, nothing is skipped",
-                    client.url()
-                );
+                let text = format!("lost {}; connecting again, nothing is skipped", client.url());
                 output::note(output::paint_err(output::FAINT, text));
             }
             client.next_node();
@@ -188,17 +181,12 @@ impl Tail {
         Ok(())
     }
 
-    async fn stream(
-        &mut self,
-        mut response: ClientResponse<BoxedPayloadStream>,
-    ) -> anyhow::Result<End> {
+    async fn stream(&mut self, mut response: ClientResponse<BoxedPayloadStream>) -> anyhow::Result<End> {
         let mut parser = Parser::default();
         let mut carried = false;
         while let Ok(Some(Ok(bytes))) = tokio::time::timeout(SILENCE, response.next()).await {
             carried = true;
-            let frames = parser
-                .feed(&bytes)
-                .context("the stream has a line without an end")?;
+            let frames = parser.feed(&bytes).context("the stream has a line without an end")?;
             for frame in frames {
                 self.frame(&frame)?;
                 if self.done() {
@@ -212,8 +200,7 @@ impl Tail {
     fn frame(&mut self, frame: &Frame) -> anyhow::Result<()> {
         // What has no id is said about the stream, and no event of the map.
         let Some(id) = &frame.id else {
-            let about: About<'_> =
-                serde_json::from_str(&frame.data).context("the stream carries no JSON")?;
+            let about: About<'_> = serde_json::from_str(&frame.data).context("the stream carries no JSON")?;
             if about.gap {
                 self.tell_gap(about.oldest_id);
             }
@@ -233,10 +220,7 @@ impl Tail {
         if self.people {
             output::line(format_args!(
                 "{} {} {} {}",
-                output::paint(
-                    output::FAINT,
-                    output::printable(event.ts.get(11..23).unwrap_or(&event.ts))
-                ),
+                output::paint(output::FAINT, output::printable(event.ts.get(11..23).unwrap_or(&event.ts))),
                 output::paint(output::FAINT, format_args!("#{}", event.seq)),
                 output::paint(output::NAME, output::printable(&event.kind)),
                 output::printable(event.payload.get()),
@@ -263,22 +247,13 @@ impl Tail {
     }
 
     fn filter(&self) -> String {
-        self.events
-            .as_ref()
-            .map_or_else(String::new, |events| format!("&events={}", encoded(events)))
+        self.events.as_ref().map_or_else(String::new, |events| format!("&events={}", encoded(events)))
     }
 
     fn stream_path(&self) -> String {
-        let last = self
-            .last_id
-            .as_ref()
-            .map_or_else(String::new, |id| format!("&last_event_id={}", encoded(id)));
+        let last = self.last_id.as_ref().map_or_else(String::new, |id| format!("&last_event_id={}", encoded(id)));
         let query = format!("{}{last}", self.filter());
         let query = query.trim_start_matches('&');
-        if query.is_empty() {
-            format!("{}/stream", self.path)
-        } else {
-            format!("{}/stream?{query}", self.path)
-        }
+        if query.is_empty() { format!("{}/stream", self.path) } else { format!("{}/stream?{query}", self.path) }
     }
 }
