@@ -20,6 +20,8 @@ mod damage;
 mod error;
 mod failover;
 mod fatal;
+#[doc(hidden)]
+pub mod fuzz;
 mod housekeeping;
 mod identity;
 mod join;

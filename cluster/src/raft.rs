@@ -177,7 +177,9 @@ fn outcome(
 type Matched = Result<(StreamAppendResult<Types>, Option<LogId>), RPCError<Types>>;
 
 /// Sends an append; what it answers comes with the inner future.
-// Boxed: the compiler can't see that the unboxed futures are Send for every lifetime.
+// Boxed: the compiler can't see that the unboxed futures are Send for every lifetime. The inner future is not awaited here
+// because the next append goes out before this one is answered.
+#[allow(clippy::async_yields_async)]
 fn begin_append(
     link: Arc<Link>,
     rpc: AppendEntriesRequest<Types>,
