@@ -258,6 +258,12 @@ impl Cluster {
             .unwrap_or(Err(ProposeError::Stopping))
     }
 
+    /// Ends this node because what it stores is in doubt (the application read a damaged value): logged, told to
+    /// [`Config::on_fatal`], then the process is aborted. At the next start the damage is found and the node rebuilt.
+    pub fn fail(&self, reason: &str) {
+        self.node().fatal.raise(reason);
+    }
+
     /// Makes everything applied so far durable.
     pub async fn checkpoint(&self) -> Result<(), crate::StoreError> {
         self.node().worker.checkpoint().await.map(drop)
