@@ -77,6 +77,10 @@ pub(crate) async fn start(
         source,
     })?;
     let peer_addr = match config.advertise_peer.as_str() {
+        "" if listener.addr()?.ip().is_unspecified() => {
+            let what = "the peer address names no host: advertise_peer must say where peers reach this node";
+            return Err(StartError::Config(what.to_owned()));
+        }
         "" => listener.addr()?.to_string(),
         advertised => advertised.to_owned(),
     };

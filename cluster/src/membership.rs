@@ -25,6 +25,16 @@ const CAUGHT_UP: u64 = 256;
 /// Longest that one exchange about membership may take.
 const ASK: Duration = Duration::from_secs(10);
 
+/// Pause before a node that was refused asks again.
+const REFUSED: Duration = Duration::from_secs(30);
+
+/// What came of telling the leader about this node.
+enum Announced {
+    Member,
+    NotYet,
+    Refused,
+}
+
 type Change = ChangeMembers<NodeId, Member>;
 
 impl Node {
@@ -75,6 +85,11 @@ impl Node {
 
     /// Makes the membership agree with what a node says of itself.
     pub(crate) async fn announced(&self, announce: Announce) -> JoinReply {
+        // Where many moved at once nobody leads yet, and this is how they find each other again.
+        let members = self.metrics().membership_config;
+        if announce.id != self.id() && members.get_node(&announce.id).is_some() {
+            self.peers.learn(announce.id, &announce.member.peer_addr);
+        }
         if let Some(elsewhere) = self.elsewhere() {
             return elsewhere;
         }
@@ -186,15 +201,17 @@ impl Node {
     pub(crate) async fn announce(self: Arc<Self>) {
         let mut pause = Duration::from_millis(50);
         loop {
-            if self.announce_once().await {
-                return;
+            match self.announce_once().await {
+                Announced::Member => return,
+                Announced::NotYet => {}
+                Announced::Refused => pause = REFUSED,
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         }
     }
 
-    async fn announce_once(&self) -> bool {
+    async fn announce_once(&self) -> Announced {
         let join = !self
             .identity
             .lock()
@@ -210,19 +227,19 @@ impl Node {
                 JoinReply::Member => {
                     if let Err(error) = self.update_identity(|identity| identity.joined = true) {
                         tracing::error!(%error, "cannot write the identity");
-                        return false;
+                        return Announced::NotYet;
                     }
                     tracing::info!(id = self.id(), "is a member");
-                    return true;
+                    return Announced::Member;
                 }
                 JoinReply::Refused { reason } => {
                     tracing::error!(reason, "the cluster refuses this node");
-                    return false;
+                    return Announced::Refused;
                 }
                 JoinReply::Id { .. } | JoinReply::Elsewhere { .. } => {}
             }
         }
-        false
+        Announced::NotYet
     }
 
     /// Asks whoever leads; where that is unknown, everybody.

@@ -306,7 +306,10 @@ impl Service for Node {
                 me.node_id, hello.to
             ));
         }
-        if !guest && hello.from != 0 && hello.from != me.node_id {
+        if !guest && hello.from == 0 {
+            return Err("a caller without an id may only ask to join".to_owned());
+        }
+        if !guest && hello.from != me.node_id {
             self.peers.learn(hello.from, &hello.from_addr);
         }
         Ok(Session::default())
@@ -324,9 +327,8 @@ impl Service for Node {
             } => {
                 let mut request = VoteRequest::new(vote.into(), last.map(Into::into));
                 // The lease protects a living leader. This node has found that leader's process gone.
-                let gone = self.saw_leader_gone();
-                request.leadership_transfer = transfer || gone;
-                Box::pin(async move { node.vote(request, pre && !gone).await })
+                request.leadership_transfer = transfer || self.saw_leader_gone();
+                Box::pin(async move { node.vote(request, pre).await })
             }
             Request::TransferV1 { from, to, last } => Box::pin(async move {
                 let request =

@@ -89,6 +89,33 @@ async fn a_moved_node_is_found_again() {
     nodes.agree().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_may_move_at_once_if_told_where_to_look() {
+    let mut nodes = Nodes::voters(3).await;
+    insist(nodes.places[0].node(), "before").await;
+    for place in &mut nodes.places {
+        place.stop().await;
+        place.config.peer_addr = common::free_addr();
+    }
+    let addrs: Vec<String> = nodes.places.iter().map(Place::addr).collect();
+    for place in &mut nodes.places {
+        place.config.join = addrs.clone();
+        place.start().await;
+    }
+    insist(nodes.places[0].node(), "after").await;
+    nodes
+        .until("everybody knows", |nodes| {
+            nodes.up().all(|c| {
+                c.status()
+                    .members
+                    .iter()
+                    .all(|m| addrs.contains(&m.peer_addr))
+            })
+        })
+        .await;
+    nodes.agree().await;
+}
+
 #[tokio::test]
 async fn its_own_address_is_nobody_to_join() {
     let dir = tempfile::tempdir().unwrap();

@@ -15,7 +15,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{HANDSHAKE, Peers, read_frame};
+use super::{HANDSHAKE, HANDSHAKE_BYTES, Peers, read_frame};
 use crate::NodeId;
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request, Welcome};
@@ -245,7 +245,7 @@ async fn open(addr: &str, hello: &Hello) -> Result<(OwnedReadHalf, OwnedWriteHal
         write
             .write_all(&frame::encode(Kind::Hello, 0, &body)?)
             .await?;
-        let (head, body) = read_frame(&mut read).await?;
+        let (head, body) = read_frame(&mut read, HANDSHAKE_BYTES).await?;
         if head.kind != Kind::Welcome {
             return Err(io::Error::other("no welcome"));
         }
@@ -300,7 +300,7 @@ async fn read_answers(read: OwnedReadHalf, conn: Arc<Conn>) {
     loop {
         let frame = tokio::select! {
             _ = alive.wait_for(|alive| !alive) => break,
-            frame = read_frame(&mut read) => frame,
+            frame = read_frame(&mut read, wire::MAX_ENCODED) => frame,
         };
         let answer = match frame {
             Ok((head, body)) if head.kind == Kind::Answer => {
@@ -340,7 +340,9 @@ pub(crate) async fn ask_guest(
         let frame = frame::encode(Kind::Request, 1, &body)
             .map_err(|e| LinkError::NotSent(e.to_string()))?;
         write.write_all(&frame).await.map_err(lost)?;
-        let (head, body) = read_frame(&mut read).await.map_err(lost)?;
+        let (head, body) = read_frame(&mut read, wire::MAX_ENCODED)
+            .await
+            .map_err(lost)?;
         match (head.kind, wire::decode(&body)) {
             (Kind::Answer, Ok(answer)) => Ok(answer),
             _ => Err(LinkError::Lost),

@@ -20,14 +20,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{HANDSHAKE, read_frame};
+use super::{HANDSHAKE, HANDSHAKE_BYTES, read_frame};
 use crate::NodeId;
 use crate::clock;
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request, Welcome};
 
 /// A connection on which nothing comes for so long is closed; whoever still wants it connects again.
-const IDLE: Duration = Duration::from_secs(120);
+const IDLE: Duration = Duration::from_secs(600);
 /// Garbage is reported once in so many milliseconds.
 const REPORT_MS: u64 = 10_000;
 
@@ -141,7 +141,7 @@ async fn serve<S: Service>(
         let Ok(slot) = slots.clone().acquire_owned().await else {
             return Ok(());
         };
-        let (head, body) = match timeout(IDLE, read_frame(&mut read)).await {
+        let (head, body) = match timeout(IDLE, read_frame(&mut read, wire::MAX_ENCODED)).await {
             Err(_) => return Ok(()),
             Ok(frame) => frame?,
         };
@@ -150,6 +150,9 @@ async fn serve<S: Service>(
         }
         let request: Request = wire::decode(&body)?;
         drop(body);
+        if hello.to == 0 && !matches!(request, Request::NewIdV1 { .. } | Request::AnnounceV1(_)) {
+            return Err(io::Error::other("a guest may only ask to join"));
+        }
         let request = match service.in_session(&mut session, request).await {
             Ok(answer) => {
                 if answers.send((head.id, answer)).await.is_err() {
@@ -159,9 +162,6 @@ async fn serve<S: Service>(
             }
             Err(request) => request,
         };
-        if hello.to == 0 && !matches!(request, Request::NewIdV1 { .. } | Request::AnnounceV1(_)) {
-            return Err(io::Error::other("a guest may only ask to join"));
-        }
         let mut answer = service.answer(hello.from, request);
         while tasks.try_join_next().is_some() {}
         match poll_once(&mut answer).await {
@@ -193,7 +193,7 @@ async fn shake<S: Service>(
     write: &mut OwnedWriteHalf,
     service: &S,
 ) -> io::Result<(Hello, S::Session)> {
-    let (head, body) = read_frame(read).await?;
+    let (head, body) = read_frame(read, HANDSHAKE_BYTES).await?;
     if head.kind != Kind::Hello {
         return Err(io::Error::other("no hello"));
     }

@@ -18,6 +18,8 @@ pub(crate) use listener::{Listener, Service};
 use crate::NodeId;
 use crate::wire::frame::{self, HEAD, Head};
 
+/// Largest frame of a handshake (bytes): nobody is known yet.
+const HANDSHAKE_BYTES: usize = 4 * 1024;
 /// Longest that a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(3);
 
@@ -123,11 +125,17 @@ impl Peers {
     }
 }
 
-/// Reads one frame; refuses what is too long before taking memory for it.
-async fn read_frame(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<(Head, Vec<u8>)> {
+/// Reads one frame; refuses a body longer than `limit` before taking memory for it.
+async fn read_frame(
+    socket: &mut (impl AsyncRead + Unpin),
+    limit: usize,
+) -> io::Result<(Head, Vec<u8>)> {
     let mut bytes = [0; HEAD];
     socket.read_exact(&mut bytes).await?;
     let head = frame::head(&bytes)?;
+    if head.length > limit {
+        return Err(io::Error::other("a frame that is too long here"));
+    }
     let mut body = vec![0; head.length];
     socket.read_exact(&mut body).await?;
     frame::check(&bytes, &head, &body)?;
