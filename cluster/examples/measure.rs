@@ -1,6 +1,6 @@
 //! Measures a cluster of three processes on this machine: proposals a second, latencies, and the gap after kill -9.
 //!
-//! `cargo run --release -p waypost-cluster --example measure -- [throughput|failover] [proposers] [where: leader|spread]`
+//! `cargo run --release -p waypost-cluster --example measure -- [throughput|failover|killall] [proposers]`
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::io::{BufRead, BufReader, Write};
@@ -84,6 +84,15 @@ fn node(dir: &str, addr: &str, join: &str) {
                     )
                     .await
                 }
+                "load" => load(&cluster).await,
+                "count" => {
+                    cluster.barrier().await.unwrap();
+                    let n = cluster.reader().view().unwrap().get(b"n").unwrap();
+                    println!(
+                        "{}",
+                        n.map_or(0, |v| u64::from_le_bytes(v.try_into().unwrap()))
+                    );
+                }
                 "until" => {
                     let begun = Instant::now();
                     while let Err(error) = cluster.propose(b"on".to_vec()).await {
@@ -96,6 +105,23 @@ fn node(dir: &str, addr: &str, join: &str) {
             std::io::stdout().flush().unwrap();
         }
     });
+}
+
+/// Proposes until it is killed; a line for each acknowledgement says how many commands there are.
+async fn load(cluster: &Cluster) {
+    let tasks: Vec<_> = (0..32)
+        .map(|_| {
+            let cluster = cluster.clone();
+            tokio::spawn(async move {
+                loop {
+                    if let Ok(done) = cluster.propose(vec![7; 256]).await {
+                        println!("{}", u64::from_le_bytes(done.reply.try_into().unwrap()));
+                    }
+                }
+            })
+        })
+        .collect();
+    futures_util::future::join_all(tasks).await;
 }
 
 async fn run(cluster: &Cluster, proposers: usize, seconds: u64) {
@@ -206,6 +232,57 @@ fn main() {
             println!("ms from kill -9 of the leader to the next acknowledgement: {gaps:?}");
             gaps.sort_unstable();
             println!("median {} ms", gaps[5]);
+        }
+        Some("killall") => {
+            for round in 1..=5 {
+                leader(&mut nodes);
+                nodes.iter_mut().for_each(|n| n.tell("load"));
+                let readers: Vec<_> = nodes
+                    .drain(..)
+                    .map(|mut node| {
+                        let mut child = node.child;
+                        let reader = std::thread::spawn(move || {
+                            let mut acknowledged = 0;
+                            for line in node.lines.by_ref() {
+                                acknowledged =
+                                    acknowledged.max(line.unwrap().parse::<u64>().unwrap_or(0));
+                            }
+                            acknowledged
+                        });
+                        std::thread::sleep(Duration::from_millis(500));
+                        (child.id(), reader, move || {
+                            child.kill().unwrap();
+                            child.wait().unwrap()
+                        })
+                    })
+                    .collect();
+                let (mut kills, mut acknowledged) = (Vec::new(), Vec::new());
+                for (_, reader, kill) in readers {
+                    acknowledged.push(reader);
+                    kills.push(kill);
+                }
+                kills.into_iter().for_each(|mut kill| {
+                    kill();
+                });
+                let most = acknowledged
+                    .into_iter()
+                    .map(|r| r.join().unwrap())
+                    .max()
+                    .unwrap();
+                for (i, addr) in addrs.iter().enumerate() {
+                    nodes.push(Remote::start(&path(i), addr, ""));
+                }
+                leader(&mut nodes);
+                let counts: Vec<u64> = nodes
+                    .iter_mut()
+                    .map(|n| n.ask("count").parse().unwrap())
+                    .collect();
+                println!("round {round}: acknowledged {most}, found {counts:?}");
+                assert!(
+                    counts.iter().all(|c| *c >= most),
+                    "acknowledged commands are missing"
+                );
+            }
         }
         _ => {
             let proposers: Vec<usize> = args
