@@ -31,7 +31,10 @@ pub trait StateMachine: Send + 'static {
     fn apply(&mut self, ctx: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, StoreError>;
 
     /// The store transaction is about to be committed: the last chance to write what waited for the end of it.
-    fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), StoreError>;
+    fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), StoreError> {
+        let _ = txn;
+        Ok(())
+    }
 
     /// Everything up to the log index `applied` is now visible to readers. Called once per store transaction, before
     /// the proposers get their answers.

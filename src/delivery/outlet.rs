@@ -115,11 +115,6 @@ impl Outlet {
         self.now.get()
     }
 
-    /// Whether the node is going away.
-    pub fn is_draining(&self) -> bool {
-        self.draining.get()
-    }
-
     /// The topic's feed in that form; subscribes to the topic if it is the first on this thread.
     pub fn feed(&self, topic: TopicId, form: Arc<dyn WireForm>) -> Rc<Feed> {
         let key = (topic, form.key().clone());

@@ -58,3 +58,10 @@ pub struct Edge {
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
 }
+
+impl Edge {
+    /// Whether the node is going away and takes no new clients.
+    pub fn is_draining(&self) -> bool {
+        self.hub.info().draining.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}

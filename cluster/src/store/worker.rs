@@ -151,6 +151,7 @@ impl Thread {
                 let applied = apply_entry(&mut *self.machine, &mut state, entry, &mut data)?;
                 answers.extend(responder.map(|responder| (responder, applied)));
             }
+            self.machine.flush(&mut data)?;
         }
         guarded(|| {
             write_state(&txn, &state)?;

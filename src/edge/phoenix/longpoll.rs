@@ -154,7 +154,7 @@ async fn open(request: &HttpRequest, edge: &Data<Edge>) -> HttpResponse {
     let outbox = Outbox::new(&outlet, token_id(&who), edge.config.write_bytes);
     let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::LongPoll, &edge.config.phoenix);
     let session = Session::start_on(&outlet, session, version, edge.config.longpoll);
-    if outlet.is_draining() || !edge.longpolls.insert(&secret, session.clone()) {
+    if edge.is_draining() || !edge.longpolls.insert(&secret, session.clone()) {
         session.do_send(Stop);
         return answer(500, None, "");
     }

@@ -36,7 +36,7 @@ async fn websocket(request: HttpRequest, payload: Payload, edge: Data<Edge>) -> 
     let version = version_of(&request)?;
     let who = admit(&request, &edge).await?;
     let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
-    if outlet.is_draining() {
+    if edge.is_draining() {
         return Err(ApiError::unavailable("this node is going away").into());
     }
     let outbox = Outbox::new(&outlet, token_id(&who), edge.config.write_bytes);

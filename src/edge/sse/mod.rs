@@ -54,7 +54,7 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
         .map_err(|error| ApiError::bad_request("invalid_events", error.to_string()))?;
     let start = start_of(&request, &query)?;
     let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
-    if outlet.is_draining() {
+    if edge.is_draining() {
         return Err(ApiError::unavailable("this node is going away"));
     }
     let slot = edge.hub.take_slot(grant.map.id).await.map_err(|limit| {
