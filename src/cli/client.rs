@@ -3,7 +3,7 @@
 //! Owns addresses, token and what went wrong, in words. Never decides to repeat a request that a node may have taken:
 //! that is for callers who send an idempotency key.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, io::ErrorKind, time::Duration};
 
 use actix_http::BoxedPayloadStream;
 use awc::{
@@ -245,11 +245,14 @@ impl Client {
 
     fn send_error(&self, error: &SendRequestError) -> ClientError {
         match error {
-            SendRequestError::Connect(ConnectError::Io(io)) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
+            SendRequestError::Connect(ConnectError::Io(io)) if io.kind() == ErrorKind::ConnectionRefused => {
                 self.unreachable("connection refused".to_owned(), true)
             }
+            // Also said of a connection that ends before the answer: the request may have been taken.
+            SendRequestError::Connect(ConnectError::Disconnected) => {
+                self.unreachable("the connection broke".to_owned(), false)
+            }
             SendRequestError::Connect(inner) => self.unreachable(inner.to_string(), true),
-            SendRequestError::Send(inner) => self.unreachable(inner.to_string(), false),
             SendRequestError::Response(inner) => self.foreign(inner.to_string()),
             other => self.unreachable(other.to_string(), false),
         }
