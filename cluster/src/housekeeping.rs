@@ -30,7 +30,9 @@ impl Node {
             if let Err(fatal) = &metrics.running_state
                 && !self.is_stopping()
             {
-                return self.fatal.raise(&format!("the consensus engine stopped: {fatal}"));
+                return self
+                    .fatal
+                    .raise(&format!("the consensus engine stopped: {fatal}"));
             }
             let index = |id: &Option<_>| id.as_ref().map_or(0, |id: &crate::types::LogId| id.index);
             let (applied, durable) = (index(&metrics.last_applied), index(&metrics.snapshot));
@@ -57,7 +59,16 @@ impl Node {
             upto = upto.max(purged + ((durable - purged) as f64 * over) as u64);
         }
         // In steps: each purge costs a record and a flush.
-        (upto >= purged + self.config.keep_entries.min(self.config.checkpoint_entries).max(1) / 4 + 1).then_some(upto)
+        (upto
+            >= purged
+                + self
+                    .config
+                    .keep_entries
+                    .min(self.config.checkpoint_entries)
+                    .max(1)
+                    / 4
+                + 1)
+        .then_some(upto)
     }
 
     /// Follows the metrics: renews the status, learns addresses.
@@ -137,9 +148,17 @@ impl Node {
         let voters: std::collections::BTreeSet<u64> = membership.voter_ids().collect();
         let own = self.id();
         let describe = |(id, member): (&u64, &crate::types::Member)| {
-            let matched =
-                metrics.replication.as_ref().and_then(|r| r.get(id)).and_then(|m| m.as_ref()).map(|m| m.index);
-            let beat = metrics.heartbeat.as_ref().and_then(|h| h.get(id)).and_then(|at| *at);
+            let matched = metrics
+                .replication
+                .as_ref()
+                .and_then(|r| r.get(id))
+                .and_then(|m| m.as_ref())
+                .map(|m| m.index);
+            let beat = metrics
+                .heartbeat
+                .as_ref()
+                .and_then(|h| h.get(id))
+                .and_then(|at| *at);
             let heard_ms = match beat {
                 _ if *id == own => Some(0),
                 Some(at) => Some(millis(at.into_inner())),
@@ -182,13 +201,30 @@ fn role(metrics: &Metrics) -> Role {
 #[derive(PartialEq)]
 struct Essence<'a> {
     who: (u64, Option<u64>, u64, Role, bool, bool),
-    members: Vec<(u64, bool, &'a str, &'a std::collections::BTreeMap<String, String>, bool)>,
+    members: Vec<(
+        u64,
+        bool,
+        &'a str,
+        &'a std::collections::BTreeMap<String, String>,
+        bool,
+    )>,
 }
 
 fn essence(status: &Status) -> Essence<'_> {
     let failed = status.failure.is_some();
     Essence {
-        who: (status.node_id, status.leader, status.term, status.role, status.has_quorum, failed),
-        members: status.members.iter().map(|m| (m.id, m.voter, m.peer_addr.as_str(), &m.meta, m.reachable)).collect(),
+        who: (
+            status.node_id,
+            status.leader,
+            status.term,
+            status.role,
+            status.has_quorum,
+            failed,
+        ),
+        members: status
+            .members
+            .iter()
+            .map(|m| (m.id, m.voter, m.peer_addr.as_str(), &m.meta, m.reachable))
+            .collect(),
     }
 }

@@ -55,7 +55,9 @@ pub(crate) struct Ticket(AtomicU8);
 
 impl Ticket {
     fn swap(&self, from: u8, to: u8) -> bool {
-        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// It never will be proposed.
@@ -121,7 +123,13 @@ impl Proposer {
     /// A proposer and what its task will read.
     pub(crate) fn new(config: &Config) -> (Self, Queue) {
         let (queue, receiver) = mpsc::channel(config.max_queued_proposals);
-        (Self { queue, total: Arc::default() }, Queue(receiver))
+        (
+            Self {
+                queue,
+                total: Arc::default(),
+            },
+            Queue(receiver),
+        )
     }
 
     /// Queues commands; `None` where the queue is full.
@@ -132,13 +140,23 @@ impl Proposer {
         deadline: Instant,
     ) -> Option<(Arc<Ticket>, oneshot::Receiver<Outcome>)> {
         let bytes = commands.iter().map(|c| c.len() + 64).sum();
-        let weight = Weight { bytes, total: self.total.clone() };
+        let weight = Weight {
+            bytes,
+            total: self.total.clone(),
+        };
         if self.total.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_BYTES {
             return None;
         }
         let (done, outcome) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
-        let group = Group { commands, forwarded, deadline, ticket: ticket.clone(), done, _weight: weight };
+        let group = Group {
+            commands,
+            forwarded,
+            deadline,
+            ticket: ticket.clone(),
+            done,
+            _weight: weight,
+        };
         self.queue.try_send(group).ok()?;
         Some((ticket, outcome))
     }
@@ -156,7 +174,8 @@ impl Batch {
     /// Drops groups that nobody waits for and those whose time is up.
     fn prune(&mut self) {
         let now = Instant::now();
-        self.groups.retain(|g| !g.done.is_closed() && (g.deadline > now || !g.ticket.abandon()));
+        self.groups
+            .retain(|g| !g.done.is_closed() && (g.deadline > now || !g.ticket.abandon()));
     }
 
     fn answer(self, outcome: impl Fn() -> Outcome) {
@@ -174,16 +193,27 @@ impl Batch {
         let mut replies = replies.into_iter();
         for group in self.groups {
             let replies = replies.by_ref().take(group.commands.len()).collect();
-            let _ = group.done.send(Outcome::Done { index, time_ms, replies });
+            let _ = group.done.send(Outcome::Done {
+                index,
+                time_ms,
+                replies,
+            });
         }
     }
 
     fn deadline(&self) -> Instant {
-        self.groups.iter().map(|g| g.deadline).max().unwrap_or_else(Instant::now)
+        self.groups
+            .iter()
+            .map(|g| g.deadline)
+            .max()
+            .unwrap_or_else(Instant::now)
     }
 
     fn commands(&self) -> Vec<Bytes> {
-        self.groups.iter().flat_map(|g| g.commands.iter().cloned()).collect()
+        self.groups
+            .iter()
+            .flat_map(|g| g.commands.iter().cloned())
+            .collect()
     }
 }
 
@@ -219,7 +249,10 @@ impl Gatherer {
                 return;
             };
             place += 1;
-            let mut batch = Batch { place, groups: vec![first] };
+            let mut batch = Batch {
+                place,
+                groups: vec![first],
+            };
             carried = gather(&node.config, &mut batch, &mut queue);
             self.send(&node, batch, slot).await;
         }
@@ -242,7 +275,10 @@ impl Gatherer {
         sleep(AGAIN).await;
         let batches = std::mem::take(&mut *self.retries());
         for batch in batches.into_values() {
-            let (Ok(slot), Some(node)) = (self.slots.clone().acquire_owned().await, self.node.upgrade()) else {
+            let (Ok(slot), Some(node)) = (
+                self.slots.clone().acquire_owned().await,
+                self.node.upgrade(),
+            ) else {
                 return;
             };
             self.send(&node, batch, slot).await;
@@ -250,7 +286,12 @@ impl Gatherer {
     }
 
     /// Finds who leads and starts the batch there; returns once its place in the order is taken.
-    async fn send(self: &Arc<Self>, node: &Arc<Node>, mut batch: Batch, slot: OwnedSemaphorePermit) {
+    async fn send(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        mut batch: Batch,
+        slot: OwnedSemaphorePermit,
+    ) {
         loop {
             batch.prune();
             let leader = node.leader();
@@ -289,17 +330,29 @@ impl Gatherer {
     /// Appends to this node's own log, as leader.
     async fn write(self: &Arc<Self>, node: &Arc<Node>, batch: Batch, slot: OwnedSemaphorePermit) {
         let Ok(data) = EntryData::commands(clock::now_ms(), &batch.commands()) else {
-            return batch.answer(|| Outcome::NotStored { leader: None, overloaded: false });
+            return batch.answer(|| Outcome::NotStored {
+                leader: None,
+                overloaded: false,
+            });
         };
         let (responder, written) = ProgressResponder::<Types, _>::complete_only();
-        if node.raft.client_write_ff(data, Some(responder)).await.is_err() {
+        if node
+            .raft
+            .client_write_ff(data, Some(responder))
+            .await
+            .is_err()
+        {
             return batch.answer(|| Outcome::Unknown);
         }
         let this = self.clone();
         tokio::spawn(async move {
             match timeout_at(batch.deadline(), written).await {
                 Ok(Ok(Ok(response))) => {
-                    batch.done(response.log_id.index, response.data.time_ms, response.data.replies);
+                    batch.done(
+                        response.log_id.index,
+                        response.data.time_ms,
+                        response.data.replies,
+                    );
                 }
                 // Refused before it was appended.
                 Ok(Ok(Err(ClientWriteError::ForwardToLeader(_)))) => this.keep(batch),
@@ -318,7 +371,12 @@ impl Gatherer {
     ) -> Result<(Batch, crate::net::Pending), Batch> {
         let commands = batch.commands().iter().map(|c| c.to_vec().into()).collect();
         let request = Request::ForwardV1 { commands };
-        match node.peers.link(leader, Lane::Work).start(&request, batch.deadline()).await {
+        match node
+            .peers
+            .link(leader, Lane::Work)
+            .start(&request, batch.deadline())
+            .await
+        {
             Ok(pending) => Ok((batch, pending)),
             Err(error) if error.certainly_not_sent() => {
                 tracing::debug!(leader, %error, "the leader is not reached");
@@ -327,7 +385,10 @@ impl Gatherer {
             }
             Err(_) => {
                 batch.answer(|| Outcome::Unknown);
-                Err(Batch { place: 0, groups: Vec::new() })
+                Err(Batch {
+                    place: 0,
+                    groups: Vec::new(),
+                })
             }
         }
     }
@@ -341,14 +402,30 @@ impl Gatherer {
     ) {
         let answer = pending.answer(batch.deadline()).await;
         match answer {
-            Ok(Answer::ForwardV1(Forwarded::Done { index, time_ms, replies })) => {
+            Ok(Answer::ForwardV1(Forwarded::Done {
+                index,
+                time_ms,
+                replies,
+            })) => {
                 drop(slot);
                 // Whoever proposed here shall read it here.
                 node.wait_applied(index, OWN_APPLY).await;
-                batch.done(index, time_ms, replies.into_iter().map(serde_bytes::ByteBuf::into_vec).collect());
+                batch.done(
+                    index,
+                    time_ms,
+                    replies
+                        .into_iter()
+                        .map(serde_bytes::ByteBuf::into_vec)
+                        .collect(),
+                );
             }
-            Ok(Answer::ForwardV1(Forwarded::NotStored { overloaded: true, .. })) => {
-                batch.answer(|| Outcome::NotStored { leader: None, overloaded: true });
+            Ok(Answer::ForwardV1(Forwarded::NotStored {
+                overloaded: true, ..
+            })) => {
+                batch.answer(|| Outcome::NotStored {
+                    leader: None,
+                    overloaded: true,
+                });
             }
             Ok(Answer::ForwardV1(Forwarded::NotStored { .. })) => self.keep(batch),
             _ => batch.answer(|| Outcome::Unknown),
@@ -372,7 +449,10 @@ fn requeue(batch: &Batch) {
 /// Other nodes' groups are not forwarded on: they shall ask the leader themselves.
 fn refuse_forwarded(batch: &mut Batch, leader: Option<NodeId>) {
     for group in batch.groups.extract_if(.., |g| g.forwarded) {
-        let _ = group.done.send(Outcome::NotStored { leader, overloaded: false });
+        let _ = group.done.send(Outcome::NotStored {
+            leader,
+            overloaded: false,
+        });
     }
 }
 
