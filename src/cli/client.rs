@@ -3,7 +3,7 @@
 //! Owns addresses, token and what went wrong, in words. Never decides to repeat a request that a node may have taken:
 //! that is for callers who send an idempotency key.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, io::ErrorKind, time::Duration};
 
 use actix_http::BoxedPayloadStream;
 use awc::{
@@ -162,22 +162,6 @@ impl Client {
     /// One request and the `data` of its answer. Goes on to the next node only where the request cannot have been
     /// taken, or is a mere question.
     pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
-        let bytes = self.anywhere(method, path, body).await?;
-        self.data(&bytes)
-    }
-
-    /// The whole answer to a question, as it came.
-    pub(super) async fn page(&self, path: &str) -> Result<Bytes, ClientError> {
-        self.anywhere(Method::GET, path, None).await
-    }
-
-    /// As [`Client::call`], at the node in use only.
-    pub(super) async fn call_here(&self, method: Method, path: &str, body: Body) -> Result<Value, ClientError> {
-        let bytes = self.answer(method, path, Some(body)).await?;
-        self.data(&bytes)
-    }
-
-    async fn anywhere(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes, ClientError> {
         let mut tried = 1;
         loop {
             let result = self.answer(method.clone(), path, body.map(Body::from)).await;
@@ -186,9 +170,15 @@ impl Client {
                     tried += 1;
                     self.next_node();
                 }
-                result => return result,
+                result => return self.data(&result?),
             }
         }
+    }
+
+    /// As [`Client::call`], at the node in use only.
+    pub(super) async fn call_here(&self, method: Method, path: &str, body: Body) -> Result<Value, ClientError> {
+        let bytes = self.answer(method, path, Some(body)).await?;
+        self.data(&bytes)
     }
 
     async fn answer(&self, method: Method, path: &str, body: Option<Body>) -> Result<Bytes, ClientError> {
@@ -255,11 +245,14 @@ impl Client {
 
     fn send_error(&self, error: &SendRequestError) -> ClientError {
         match error {
-            SendRequestError::Connect(ConnectError::Io(io)) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
+            SendRequestError::Connect(ConnectError::Io(io)) if io.kind() == ErrorKind::ConnectionRefused => {
                 self.unreachable("connection refused".to_owned(), true)
             }
+            // Also said of a connection that ends before the answer: the request may have been taken.
+            SendRequestError::Connect(ConnectError::Disconnected) => {
+                self.unreachable("the connection broke".to_owned(), false)
+            }
             SendRequestError::Connect(inner) => self.unreachable(inner.to_string(), true),
-            SendRequestError::Send(inner) => self.unreachable(inner.to_string(), false),
             SendRequestError::Response(inner) => self.foreign(inner.to_string()),
             other => self.unreachable(other.to_string(), false),
         }
