@@ -10,30 +10,18 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use waypost_cluster::{
-    ApplyContext, Cluster, Config, Load, NoHandler, StateMachine, StoreError, Txn, View,
-};
+use waypost_cluster::{ApplyContext, Cluster, Config, Load, NoHandler, StateMachine, StoreError, Txn, View};
 
 struct Counter(u64);
 
 impl StateMachine for Counter {
     fn load(&mut self, view: &View, _: Load) -> Result<(), StoreError> {
-        self.0 = view
-            .get(b"n")?
-            .map_or(0, |v| u64::from_le_bytes(v.try_into().unwrap()));
+        self.0 = view.get(b"n")?.map_or(0, |v| u64::from_le_bytes(v.try_into().unwrap()));
         Ok(())
     }
-    fn apply(
-        &mut self,
-        _: &mut ApplyContext,
-        command: &[u8],
-        txn: &mut Txn<'_>,
-    ) -> Result<Vec<u8>, StoreError> {
+    fn apply(&mut self, _: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, StoreError> {
         self.0 += 1;
-        txn.put(
-            &[b"item/".as_slice(), &self.0.to_be_bytes()].concat(),
-            command,
-        )?;
+        txn.put(&[b"item/".as_slice(), &self.0.to_be_bytes()].concat(), command)?;
         txn.put(b"n", &self.0.to_le_bytes())?;
         Ok(self.0.to_le_bytes().to_vec())
     }
@@ -46,52 +34,24 @@ fn node(dir: &str, addr: &str, join: &str) {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let join = join
-            .split(',')
-            .filter(|a| !a.is_empty())
-            .map(str::to_owned)
-            .collect();
-        let config = Config {
-            data_dir: dir.into(),
-            peer_addr: addr.parse().unwrap(),
-            join,
-            ..Config::default()
-        };
-        let cluster = Cluster::start(config, Counter(0), Arc::new(NoHandler))
-            .await
-            .unwrap();
+        let join = join.split(',').filter(|a| !a.is_empty()).map(str::to_owned).collect();
+        let config = Config { data_dir: dir.into(), peer_addr: addr.parse().unwrap(), join, ..Config::default() };
+        let cluster = Cluster::start(config, Counter(0), Arc::new(NoHandler)).await.unwrap();
         println!("up");
         for line in BufReader::new(std::io::stdin()).lines() {
             let line = line.unwrap();
             let words: Vec<_> = line.split(' ').collect();
             match words[0] {
                 "leads" => println!("{}", cluster.status().is_leader()),
-                "voters" => println!(
-                    "{}",
-                    cluster.status().members.iter().filter(|m| m.voter).count()
-                ),
-                "run" => {
-                    run(
-                        &cluster,
-                        words[1].parse().unwrap(),
-                        words[2].parse().unwrap(),
-                    )
-                    .await
-                }
+                "voters" => println!("{}", cluster.status().members.iter().filter(|m| m.voter).count()),
+                "run" => run(&cluster, words[1].parse().unwrap(), words[2].parse().unwrap()).await,
                 "load" => load(&cluster).await,
                 "count" => {
                     cluster.barrier().await.unwrap();
                     let n = cluster.reader().view().unwrap().get(b"n").unwrap();
-                    println!(
-                        "{}",
-                        n.map_or(0, |v| u64::from_le_bytes(v.try_into().unwrap()))
-                    );
+                    println!("{}", n.map_or(0, |v| u64::from_le_bytes(v.try_into().unwrap())));
                 }
                 "until" => {
                     let begun = Instant::now();
@@ -145,12 +105,7 @@ async fn run(cluster: &Cluster, proposers: usize, seconds: u64) {
         all.extend(task.await.unwrap());
     }
     all.sort_unstable();
-    println!(
-        "{} {} {}",
-        all.len() as u64 / seconds,
-        all[all.len() / 2],
-        all[all.len() * 99 / 100]
-    );
+    println!("{} {} {}", all.len() as u64 / seconds, all[all.len() / 2], all[all.len() * 99 / 100]);
 }
 
 struct Remote {
@@ -198,15 +153,8 @@ fn main() {
         return node(&args[1], &args[2], &args[3]);
     }
     let dir = tempfile::tempdir().unwrap();
-    let addrs: Vec<_> = (0..3)
-        .map(|_| {
-            TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap()
-                .to_string()
-        })
-        .collect();
+    let addrs: Vec<_> =
+        (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()).collect();
     let path = |i: usize| dir.path().join(i.to_string());
     let mut nodes: Vec<Remote> = Vec::new();
     for i in 0..3 {
@@ -244,8 +192,7 @@ fn main() {
                         let reader = std::thread::spawn(move || {
                             let mut acknowledged = 0;
                             for line in node.lines.by_ref() {
-                                acknowledged =
-                                    acknowledged.max(line.unwrap().parse::<u64>().unwrap_or(0));
+                                acknowledged = acknowledged.max(line.unwrap().parse::<u64>().unwrap_or(0));
                             }
                             acknowledged
                         });
@@ -264,30 +211,18 @@ fn main() {
                 kills.into_iter().for_each(|mut kill| {
                     kill();
                 });
-                let most = acknowledged
-                    .into_iter()
-                    .map(|r| r.join().unwrap())
-                    .max()
-                    .unwrap();
+                let most = acknowledged.into_iter().map(|r| r.join().unwrap()).max().unwrap();
                 for (i, addr) in addrs.iter().enumerate() {
                     nodes.push(Remote::start(&path(i), addr, ""));
                 }
                 leader(&mut nodes);
-                let counts: Vec<u64> = nodes
-                    .iter_mut()
-                    .map(|n| n.ask("count").parse().unwrap())
-                    .collect();
+                let counts: Vec<u64> = nodes.iter_mut().map(|n| n.ask("count").parse().unwrap()).collect();
                 println!("round {round}: acknowledged {most}, found {counts:?}");
-                assert!(
-                    counts.iter().all(|c| *c >= most),
-                    "acknowledged commands are missing"
-                );
+                assert!(counts.iter().all(|c| *c >= most), "acknowledged commands are missing");
             }
         }
         _ => {
-            let proposers: Vec<usize> = args
-                .get(1)
-                .map_or(vec![1, 64, 512, 4096], |n| vec![n.parse().unwrap()]);
+            let proposers: Vec<usize> = args.get(1).map_or(vec![1, 64, 512, 4096], |n| vec![n.parse().unwrap()]);
             for n in proposers {
                 let at = leader(&mut nodes);
                 for (place, i) in [("leader", at), ("follower", (at + 1) % 3)] {

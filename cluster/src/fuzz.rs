@@ -6,8 +6,7 @@ use raft_log::codeq::Decode;
 
 use crate::wire::frame::{self, HEAD};
 use crate::wire::{
-    Answer, EntryData, Hello, IdentityV1, Request, StoredLogId, StoredPayload, StoredVote,
-    SystemV1, Welcome, decode,
+    Answer, EntryData, Hello, IdentityV1, Request, StoredLogId, StoredPayload, StoredVote, SystemV1, Welcome, decode,
 };
 
 /// Bytes as they might come from the peer port.

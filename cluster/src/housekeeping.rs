@@ -31,9 +31,7 @@ impl Node {
             if let Err(fatal) = &metrics.running_state
                 && !self.is_stopping()
             {
-                return self
-                    .fatal
-                    .raise(&format!("the consensus engine stopped: {fatal}"));
+                return self.fatal.raise(&format!("the consensus engine stopped: {fatal}"));
             }
             let index = |id: &Option<_>| id.as_ref().map_or(0, |id: &crate::types::LogId| id.index);
             let (applied, durable) = (index(&metrics.last_applied), index(&metrics.snapshot));
@@ -141,17 +139,9 @@ impl Node {
         let voters: std::collections::BTreeSet<u64> = membership.voter_ids().collect();
         let own = self.id();
         let describe = |(id, member): (&u64, &crate::types::Member)| {
-            let matched = metrics
-                .replication
-                .as_ref()
-                .and_then(|r| r.get(id))
-                .and_then(|m| m.as_ref())
-                .map(|m| m.index);
-            let beat = metrics
-                .heartbeat
-                .as_ref()
-                .and_then(|h| h.get(id))
-                .and_then(|at| *at);
+            let matched =
+                metrics.replication.as_ref().and_then(|r| r.get(id)).and_then(|m| m.as_ref()).map(|m| m.index);
+            let beat = metrics.heartbeat.as_ref().and_then(|h| h.get(id)).and_then(|at| *at);
             let heard_ms = match beat {
                 _ if *id == own => Some(0),
                 Some(at) => Some(millis(at.into_inner())),
@@ -208,22 +198,11 @@ fn essence(status: &Status) -> Essence<'_> {
     let s = status;
     let member = |m: &'_ MemberStatus| (m.id, m.voter, m.reachable);
     Essence {
-        who: (
-            s.node_id,
-            s.leader,
-            s.term,
-            s.role,
-            s.has_quorum,
-            s.failure.is_some(),
-        ),
+        who: (s.node_id, s.leader, s.term, s.role, s.has_quorum, s.failure.is_some()),
         members: s
             .members
             .iter()
-            .map(|m| EssentialMember {
-                who: member(m),
-                peer_addr: &m.peer_addr,
-                meta: &m.meta,
-            })
+            .map(|m| EssentialMember { who: member(m), peer_addr: &m.peer_addr, meta: &m.meta })
             .collect(),
     }
 }

@@ -15,32 +15,17 @@ use waypost_cluster::ProposeError;
 async fn garbage_closes_its_connection_and_nothing_else() {
     let nodes = Nodes::voters(3).await;
     let addr = nodes.places[0].addr();
-    let long = [
-        b"WPST\x01\x00\x00\x00".as_slice(),
-        &[0; 8],
-        &u32::MAX.to_le_bytes(),
-        &[0; 4],
-    ]
-    .concat();
-    for garbage in [
-        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
-        vec![0; 4096],
-        vec![0xff; 100_000],
-        long,
-    ] {
+    let long = [b"WPST\x01\x00\x00\x00".as_slice(), &[0; 8], &u32::MAX.to_le_bytes(), &[0; 4]].concat();
+    for garbage in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0; 4096], vec![0xff; 100_000], long] {
         let mut socket = TcpStream::connect(&addr).unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         // The node may have hung up before all of it was sent.
         let _ = socket.write_all(&garbage);
         let mut answer = Vec::new();
         let closed = socket.read_to_end(&mut answer);
         assert!(answer.is_empty(), "{closed:?}");
     }
-    let silent: Vec<_> = (0..50)
-        .map(|_| TcpStream::connect(&addr).unwrap())
-        .collect();
+    let silent: Vec<_> = (0..50).map(|_| TcpStream::connect(&addr).unwrap()).collect();
     for i in 0..10 {
         insist(nodes.places[i % 3].node(), &i.to_string()).await;
     }
@@ -72,8 +57,7 @@ async fn a_moved_node_is_found_again() {
     let id = nodes.places[moved].node().node_id();
     nodes.places[moved].stop().await;
     nodes.places[moved].config.peer_addr = common::free_addr();
-    nodes.places[moved].config.meta =
-        BTreeMap::from([("http_addr".to_owned(), "elsewhere".to_owned())]);
+    nodes.places[moved].config.meta = BTreeMap::from([("http_addr".to_owned(), "elsewhere".to_owned())]);
     let addr = nodes.places[moved].addr();
     nodes.places[moved].start().await;
     nodes
@@ -105,12 +89,7 @@ async fn all_may_move_at_once_if_told_where_to_look() {
     insist(nodes.places[0].node(), "after").await;
     nodes
         .until("everybody knows", |nodes| {
-            nodes.up().all(|c| {
-                c.status()
-                    .members
-                    .iter()
-                    .all(|m| addrs.contains(&m.peer_addr))
-            })
+            nodes.up().all(|c| c.status().members.iter().all(|m| addrs.contains(&m.peer_addr)))
         })
         .await;
     nodes.agree().await;
@@ -148,10 +127,7 @@ async fn no_command_is_stored_twice_while_the_leader_changes() {
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let leader = nodes.leader().await;
-        nodes.places[leader]
-            .node()
-            .hand_over(Duration::from_secs(5))
-            .await;
+        nodes.places[leader].node().hand_over(Duration::from_secs(5)).await;
     }
     let mut fates = Vec::new();
     for task in tasks {
@@ -174,8 +150,5 @@ async fn no_command_is_stored_twice_while_the_leader_changes() {
             Err(error) => assert_eq!(times, 0, "{command}: {error}"),
         }
     }
-    assert!(
-        acknowledged > 500,
-        "{acknowledged} of 1440 were acknowledged"
-    );
+    assert!(acknowledged > 500, "{acknowledged} of 1440 were acknowledged");
 }

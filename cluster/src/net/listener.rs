@@ -59,17 +59,9 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Listens on `addr`.
-    pub(crate) async fn bind(
-        addr: SocketAddr,
-        max_connections: usize,
-        in_flight: usize,
-    ) -> io::Result<Self> {
+    pub(crate) async fn bind(addr: SocketAddr, max_connections: usize, in_flight: usize) -> io::Result<Self> {
         let socket = TcpListener::bind(addr).await?;
-        Ok(Self {
-            socket,
-            connections: Arc::new(Semaphore::new(max_connections)),
-            in_flight,
-        })
+        Ok(Self { socket, connections: Arc::new(Semaphore::new(max_connections)), in_flight })
     }
 
     /// The address as bound.
@@ -94,8 +86,7 @@ impl Listener {
                     continue;
                 }
             };
-            let (service, reported, in_flight) =
-                (service.clone(), reported.clone(), self.in_flight);
+            let (service, reported, in_flight) = (service.clone(), reported.clone(), self.in_flight);
             open.spawn(async move {
                 if let Err(error) = serve(socket, service, in_flight, permit).await {
                     report(&reported, from, &error);
@@ -113,9 +104,7 @@ fn report(reported: &AtomicU64, from: SocketAddr, error: &io::Error) {
     }
     let (now, last) = (clock::now_ms(), reported.load(Ordering::Relaxed));
     if now.saturating_sub(last) >= REPORT_MS
-        && reported
-            .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        && reported.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     {
         tracing::warn!(%from, %error, "closed a connection to the peer port");
     }
@@ -205,9 +194,7 @@ async fn shake<S: Service>(
             (Welcome::RefusedV1 { reason }, Err(refusal))
         }
     };
-    write
-        .write_all(&frame::encode(Kind::Welcome, 0, &wire::encode(&welcome)?)?)
-        .await?;
+    write.write_all(&frame::encode(Kind::Welcome, 0, &wire::encode(&welcome)?)?).await?;
     Ok((hello, session?))
 }
 
@@ -216,9 +203,7 @@ async fn write_answers(write: OwnedWriteHalf, mut queue: mpsc::Receiver<(u64, An
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
         while let Some((id, answer)) = next {
-            let Ok(frame) =
-                wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, id, &body))
-            else {
+            let Ok(frame) = wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, id, &body)) else {
                 tracing::warn!("an answer is too large to send");
                 return;
             };

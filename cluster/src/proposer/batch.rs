@@ -38,9 +38,7 @@ pub(crate) struct Ticket(AtomicU8);
 
 impl Ticket {
     pub(super) fn swap(&self, from: u8, to: u8) -> bool {
-        self.0
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// It never will be proposed.
@@ -93,8 +91,7 @@ impl Batch {
     /// Drops groups that nobody waits for and those whose time is up.
     pub(super) fn prune(&mut self) {
         let now = Instant::now();
-        self.groups
-            .retain(|g| !g.done.is_closed() && (g.deadline > now || !g.ticket.abandon()));
+        self.groups.retain(|g| !g.done.is_closed() && (g.deadline > now || !g.ticket.abandon()));
     }
 
     pub(super) fn answer(self, outcome: impl Fn() -> Outcome) {
@@ -112,27 +109,16 @@ impl Batch {
         let mut replies = replies.into_iter();
         for group in self.groups {
             let replies = replies.by_ref().take(group.commands.len()).collect();
-            let _ = group.done.send(Outcome::Done {
-                index,
-                time_ms,
-                replies,
-            });
+            let _ = group.done.send(Outcome::Done { index, time_ms, replies });
         }
     }
 
     pub(super) fn deadline(&self) -> Instant {
-        self.groups
-            .iter()
-            .map(|g| g.deadline)
-            .max()
-            .unwrap_or_else(Instant::now)
+        self.groups.iter().map(|g| g.deadline).max().unwrap_or_else(Instant::now)
     }
 
     pub(super) fn commands(&self) -> Vec<Bytes> {
-        self.groups
-            .iter()
-            .flat_map(|g| g.commands.iter().cloned())
-            .collect()
+        self.groups.iter().flat_map(|g| g.commands.iter().cloned()).collect()
     }
 }
 
@@ -146,19 +132,12 @@ pub(super) fn requeue(batch: &Batch) {
 /// Other nodes' groups are not forwarded on: they shall ask the leader themselves.
 pub(super) fn refuse_forwarded(batch: &mut Batch, leader: Option<NodeId>) {
     for group in batch.groups.extract_if(.., |g| g.forwarded) {
-        let _ = group.done.send(Outcome::NotStored {
-            leader,
-            overloaded: false,
-        });
+        let _ = group.done.send(Outcome::NotStored { leader, overloaded: false });
     }
 }
 
 /// Adds what waits, up to the limits of an entry; returns the group that did not fit.
-pub(super) fn gather(
-    config: &Config,
-    batch: &mut Batch,
-    queue: &mut mpsc::Receiver<Group>,
-) -> Option<Group> {
+pub(super) fn gather(config: &Config, batch: &mut Batch, queue: &mut mpsc::Receiver<Group>) -> Option<Group> {
     let mut bytes: usize = batch.groups.iter().map(Group::bytes).sum();
     let mut commands: usize = batch.groups.iter().map(|g| g.commands.len()).sum();
     while let Ok(group) = queue.try_recv() {

@@ -56,13 +56,7 @@ impl Proposer {
     /// A proposer and what its task will read.
     pub(crate) fn new(config: &Config) -> (Self, Queue) {
         let (queue, receiver) = mpsc::channel(config.max_queued_proposals);
-        (
-            Self {
-                queue,
-                total: Arc::default(),
-            },
-            Queue(receiver),
-        )
+        (Self { queue, total: Arc::default() }, Queue(receiver))
     }
 
     /// Queues commands; `None` where the queue is full.
@@ -73,23 +67,13 @@ impl Proposer {
         deadline: Instant,
     ) -> Option<(Arc<Ticket>, oneshot::Receiver<Outcome>)> {
         let bytes = commands.iter().map(|c| c.len() + 64).sum();
-        let weight = Weight {
-            bytes,
-            total: self.total.clone(),
-        };
+        let weight = Weight { bytes, total: self.total.clone() };
         if self.total.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_BYTES {
             return None;
         }
         let (done, outcome) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
-        let group = Group {
-            commands,
-            forwarded,
-            deadline,
-            ticket: ticket.clone(),
-            done,
-            _weight: weight,
-        };
+        let group = Group { commands, forwarded, deadline, ticket: ticket.clone(), done, _weight: weight };
         self.queue.try_send(group).ok()?;
         Some((ticket, outcome))
     }
@@ -130,10 +114,7 @@ impl Gatherer {
                 return;
             };
             place += 1;
-            let mut batch = Batch {
-                place,
-                groups: vec![first],
-            };
+            let mut batch = Batch { place, groups: vec![first] };
             carried = gather(&node.config, &mut batch, &mut queue);
             self.send(&node, batch, slot).await;
         }
@@ -156,10 +137,7 @@ impl Gatherer {
         sleep(AGAIN).await;
         let batches = std::mem::take(&mut *self.retries());
         for batch in batches.into_values() {
-            let (Ok(slot), Some(node)) = (
-                self.slots.clone().acquire_owned().await,
-                self.node.upgrade(),
-            ) else {
+            let (Ok(slot), Some(node)) = (self.slots.clone().acquire_owned().await, self.node.upgrade()) else {
                 return;
             };
             self.send(&node, batch, slot).await;
@@ -167,12 +145,7 @@ impl Gatherer {
     }
 
     /// Finds who leads and starts the batch there; returns once its place in the order is taken.
-    async fn send(
-        self: &Arc<Self>,
-        node: &Arc<Node>,
-        mut batch: Batch,
-        slot: OwnedSemaphorePermit,
-    ) {
+    async fn send(self: &Arc<Self>, node: &Arc<Node>, mut batch: Batch, slot: OwnedSemaphorePermit) {
         loop {
             batch.prune();
             let leader = node.leader();
@@ -211,29 +184,17 @@ impl Gatherer {
     /// Appends to this node's own log, as leader.
     async fn write(self: &Arc<Self>, node: &Arc<Node>, batch: Batch, slot: OwnedSemaphorePermit) {
         let Ok(data) = EntryData::commands(clock::now_ms(), &batch.commands()) else {
-            return batch.answer(|| Outcome::NotStored {
-                leader: None,
-                overloaded: false,
-            });
+            return batch.answer(|| Outcome::NotStored { leader: None, overloaded: false });
         };
         let (responder, written) = ProgressResponder::<Types, _>::complete_only();
-        if node
-            .raft
-            .client_write_ff(data, Some(responder))
-            .await
-            .is_err()
-        {
+        if node.raft.client_write_ff(data, Some(responder)).await.is_err() {
             return batch.answer(|| Outcome::Unknown);
         }
         let this = self.clone();
         tokio::spawn(async move {
             match timeout_at(batch.deadline(), written).await {
                 Ok(Ok(Ok(response))) => {
-                    batch.done(
-                        response.log_id.index,
-                        response.data.time_ms,
-                        response.data.replies,
-                    );
+                    batch.done(response.log_id.index, response.data.time_ms, response.data.replies);
                 }
                 // Refused before it was appended.
                 Ok(Ok(Err(ClientWriteError::ForwardToLeader(_)))) => this.keep(batch),
@@ -252,12 +213,7 @@ impl Gatherer {
     ) -> Result<(Batch, crate::net::Pending), Batch> {
         let commands = batch.commands().iter().map(|c| c.to_vec().into()).collect();
         let request = Request::ForwardV1 { commands };
-        match node
-            .peers
-            .link(leader, Lane::Work)
-            .start(&request, batch.deadline())
-            .await
-        {
+        match node.peers.link(leader, Lane::Work).start(&request, batch.deadline()).await {
             Ok(pending) => Ok((batch, pending)),
             Err(error) if error.certainly_not_sent() => {
                 tracing::debug!(leader, %error, "the leader is not reached");
@@ -266,10 +222,7 @@ impl Gatherer {
             }
             Err(_) => {
                 batch.answer(|| Outcome::Unknown);
-                Err(Batch {
-                    place: 0,
-                    groups: Vec::new(),
-                })
+                Err(Batch { place: 0, groups: Vec::new() })
             }
         }
     }
@@ -283,30 +236,14 @@ impl Gatherer {
     ) {
         let answer = pending.answer(batch.deadline()).await;
         match answer {
-            Ok(Answer::ForwardV1(Forwarded::Done {
-                index,
-                time_ms,
-                replies,
-            })) => {
+            Ok(Answer::ForwardV1(Forwarded::Done { index, time_ms, replies })) => {
                 drop(slot);
                 // Whoever proposed here shall read it here.
                 node.wait_applied(index, OWN_APPLY).await;
-                batch.done(
-                    index,
-                    time_ms,
-                    replies
-                        .into_iter()
-                        .map(serde_bytes::ByteBuf::into_vec)
-                        .collect(),
-                );
+                batch.done(index, time_ms, replies.into_iter().map(serde_bytes::ByteBuf::into_vec).collect());
             }
-            Ok(Answer::ForwardV1(Forwarded::NotStored {
-                overloaded: true, ..
-            })) => {
-                batch.answer(|| Outcome::NotStored {
-                    leader: None,
-                    overloaded: true,
-                });
+            Ok(Answer::ForwardV1(Forwarded::NotStored { overloaded: true, .. })) => {
+                batch.answer(|| Outcome::NotStored { leader: None, overloaded: true });
             }
             Ok(Answer::ForwardV1(Forwarded::NotStored { .. })) => self.keep(batch),
             _ => batch.answer(|| Outcome::Unknown),
