@@ -3,7 +3,7 @@
 //! Owns addresses, token and what went wrong, in words. Never decides to repeat a request that a node may have taken:
 //! that is for callers who send an idempotency key.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, io::ErrorKind, time::Duration};
 
 use actix_http::BoxedPayloadStream;
 use awc::{
@@ -114,11 +114,7 @@ pub(super) struct Body {
 
 impl From<&Value> for Body {
     fn from(value: &Value) -> Self {
-        Self {
-            mime: "application/json",
-            bytes: value.to_string().into(),
-            key: None,
-        }
+        Self { mime: "application/json", bytes: value.to_string().into(), key: None }
     }
 }
 
@@ -134,32 +130,18 @@ impl Client {
     /// A client; connects when it is used.
     pub(super) fn new(connection: Connection) -> Self {
         let admin = || std::env::var("WAYPOST_ADMIN_TOKEN").ok();
-        let token = connection
-            .token
-            .or_else(admin)
-            .filter(|token| !token.is_empty());
+        let token = connection.token.or_else(admin).filter(|token| !token.is_empty());
         let http = awc::Client::builder()
             .connector(Connector::new().timeout(CONNECT))
             .timeout(ANSWER)
-            .add_default_header((
-                header::USER_AGENT,
-                concat!("waypost/", env!("CARGO_PKG_VERSION")),
-            ))
+            .add_default_header((header::USER_AGENT, concat!("waypost/", env!("CARGO_PKG_VERSION"))))
             .finish();
-        Self {
-            http,
-            urls: connection.url,
-            at: Cell::new(0),
-            token,
-        }
+        Self { http, urls: connection.url, at: Cell::new(0), token }
     }
 
     /// A client for one node with one token.
     pub(super) fn at(url: String, token: String) -> Self {
-        Self::new(Connection {
-            url: vec![url],
-            token: Some(token),
-        })
+        Self::new(Connection { url: vec![url], token: Some(token) })
     }
 
     /// The node in use.
@@ -179,62 +161,27 @@ impl Client {
 
     /// One request and the `data` of its answer. Goes on to the next node only where the request cannot have been
     /// taken, or is a mere question.
-    pub(super) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Value, ClientError> {
-        let bytes = self.anywhere(method, path, body).await?;
-        self.data(&bytes)
-    }
-
-    /// The whole answer to a question, as it came.
-    pub(super) async fn page(&self, path: &str) -> Result<Bytes, ClientError> {
-        self.anywhere(Method::GET, path, None).await
-    }
-
-    /// As [`Client::call`], at the node in use only.
-    pub(super) async fn call_here(
-        &self,
-        method: Method,
-        path: &str,
-        body: Body,
-    ) -> Result<Value, ClientError> {
-        let bytes = self.answer(method, path, Some(body)).await?;
-        self.data(&bytes)
-    }
-
-    async fn anywhere(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Bytes, ClientError> {
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
         let mut tried = 1;
         loop {
-            let result = self
-                .answer(method.clone(), path, body.map(Body::from))
-                .await;
+            let result = self.answer(method.clone(), path, body.map(Body::from)).await;
             match result {
-                Err(error)
-                    if tried < self.nodes()
-                        && (error.unsent() || method == Method::GET && error.passes()) =>
-                {
+                Err(error) if tried < self.nodes() && (error.unsent() || method == Method::GET && error.passes()) => {
                     tried += 1;
                     self.next_node();
                 }
-                result => return result,
+                result => return self.data(&result?),
             }
         }
     }
 
-    async fn answer(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Body>,
-    ) -> Result<Bytes, ClientError> {
+    /// As [`Client::call`], at the node in use only.
+    pub(super) async fn call_here(&self, method: Method, path: &str, body: Body) -> Result<Value, ClientError> {
+        let bytes = self.answer(method, path, Some(body)).await?;
+        self.data(&bytes)
+    }
+
+    async fn answer(&self, method: Method, path: &str, body: Option<Body>) -> Result<Bytes, ClientError> {
         let mut response = self.send(method, path, body).await?.timeout(ANSWER);
         let body = response.body().limit(LARGEST_ANSWER).await;
         body.map_err(|error| self.unreachable(error.to_string(), false))
@@ -244,8 +191,7 @@ impl Client {
         if answer.is_empty() {
             return Ok(Value::Null);
         }
-        let mut answer: Value =
-            serde_json::from_slice(answer).map_err(|error| self.foreign(error.to_string()))?;
+        let mut answer: Value = serde_json::from_slice(answer).map_err(|error| self.foreign(error.to_string()))?;
         Ok(answer.get_mut("data").map(Value::take).unwrap_or(answer))
     }
 
@@ -271,28 +217,17 @@ impl Client {
             None => request.send().await,
         };
         let response = sent.map_err(|error| self.send_error(&error))?;
-        if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(self.refusal(response).await)
-        }
+        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
     }
 
     async fn refusal(&self, response: ClientResponse<BoxedPayloadStream>) -> ClientError {
         let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after =
+            response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let mut response = response.timeout(ANSWER);
         let bytes = response.body().limit(1 << 20).await.unwrap_or_default();
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let text = |field: &str| {
-            answer
-                .get(field)
-                .and_then(Value::as_str)
-                .map(super::output::printable)
-        };
+        let text = |field: &str| answer.get(field).and_then(Value::as_str).map(super::output::printable);
         let Some(code) = text("error") else {
             let passes = matches!(status, 429 | 502 | 503 | 504);
             if !passes {
@@ -303,52 +238,32 @@ impl Client {
         };
         let message = text("message").unwrap_or_else(|| code.clone());
         let missing = status == 401 && self.token.is_none();
-        let hint = if missing {
-            Some("set --token or WAYPOST_TOKEN".to_owned())
-        } else {
-            text("hint")
-        };
-        let index = answer
-            .get("index")
-            .and_then(Value::as_u64)
-            .and_then(|index| usize::try_from(index).ok());
-        ClientError::Refused {
-            status,
-            code,
-            message,
-            hint,
-            index,
-            retry_after,
-        }
+        let hint = if missing { Some("set --token or WAYPOST_TOKEN".to_owned()) } else { text("hint") };
+        let index = answer.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok());
+        ClientError::Refused { status, code, message, hint, index, retry_after }
     }
 
     fn send_error(&self, error: &SendRequestError) -> ClientError {
         match error {
-            SendRequestError::Connect(ConnectError::Io(io))
-                if io.kind() == std::io::ErrorKind::ConnectionRefused =>
-            {
+            SendRequestError::Connect(ConnectError::Io(io)) if io.kind() == ErrorKind::ConnectionRefused => {
                 self.unreachable("connection refused".to_owned(), true)
             }
+            // Also said of a connection that ends before the answer: the request may have been taken.
+            SendRequestError::Connect(ConnectError::Disconnected) => {
+                self.unreachable("the connection broke".to_owned(), false)
+            }
             SendRequestError::Connect(inner) => self.unreachable(inner.to_string(), true),
-            SendRequestError::Send(inner) => self.unreachable(inner.to_string(), false),
             SendRequestError::Response(inner) => self.foreign(inner.to_string()),
             other => self.unreachable(other.to_string(), false),
         }
     }
 
     fn unreachable(&self, reason: String, unsent: bool) -> ClientError {
-        ClientError::Unreachable {
-            url: self.url().to_owned(),
-            reason,
-            unsent,
-        }
+        ClientError::Unreachable { url: self.url().to_owned(), reason, unsent }
     }
 
     fn foreign(&self, what: String) -> ClientError {
-        ClientError::Foreign {
-            url: self.url().to_owned(),
-            what,
-        }
+        ClientError::Foreign { url: self.url().to_owned(), what }
     }
 }
 
@@ -368,10 +283,7 @@ pub(super) fn encoded(text: &str) -> String {
 fn base_url(text: &str) -> Result<String, String> {
     let text = text.trim().trim_end_matches('/');
     if text.starts_with("https://") {
-        return Err(
-            "https is not spoken here: name a node by http://, within your private network"
-                .to_owned(),
-        );
+        return Err("https is not spoken here: name a node by http://, within your private network".to_owned());
     }
     match text.strip_prefix("http://").filter(|host| !host.is_empty()) {
         Some(_) => Ok(text.to_owned()),

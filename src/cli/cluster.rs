@@ -41,18 +41,12 @@ const COLUMNS: [(&str, &str); 11] = [
 
 pub(super) async fn run(Command::Status(args): Command) -> anyhow::Result<()> {
     let client = Client::new(args.connection);
-    let status = client
-        .call(Method::GET, "/api/cluster/status", None)
-        .await?;
+    let status = client.call(Method::GET, "/api/cluster/status", None).await?;
     if !output::for_people(args.json) {
         return Ok(output::json(&status)?);
     }
     let healthy = status.get("healthy").and_then(Value::as_bool) == Some(true);
-    let health = if healthy {
-        output::paint(output::GOOD, "healthy")
-    } else {
-        output::paint(output::BAD, "unhealthy")
-    };
+    let health = if healthy { output::paint(output::GOOD, "healthy") } else { output::paint(output::BAD, "unhealthy") };
     output::line(format_args!(
         "cluster {} is {health}; leader {}, term {}; asked node {} at {}\n",
         cell(&status, "cluster_id"),
@@ -61,23 +55,13 @@ pub(super) async fn run(Command::Status(args): Command) -> anyhow::Result<()> {
         cell(&status, "node_id"),
         client.url(),
     ))?;
-    let members = status
-        .get("members")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten();
+    let members = status.get("members").and_then(Value::as_array).into_iter().flatten();
     let rows: Vec<Vec<String>> = members.map(|member| row(&status, member)).collect();
-    Ok(output::line(output::table(
-        &COLUMNS.map(|(heading, _)| heading),
-        &rows,
-    ))?)
+    Ok(output::line(output::table(&COLUMNS.map(|(heading, _)| heading), &rows))?)
 }
 
 fn row(status: &Value, member: &Value) -> Vec<String> {
-    let mut cells: Vec<String> = COLUMNS
-        .iter()
-        .map(|(_, field)| cell(member, field))
-        .collect();
+    let mut cells: Vec<String> = COLUMNS.iter().map(|(_, field)| cell(member, field)).collect();
     if member.get("id") == status.get("leader_id") {
         cells[0].push('*');
     }

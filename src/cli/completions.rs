@@ -15,12 +15,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     // Into memory first: the generator panics where a pipe is closed.
     let mut script = Vec::new();
-    clap_complete::generate(
-        args.shell,
-        &mut super::Cli::command(),
-        "waypost",
-        &mut script,
-    );
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "waypost", &mut script);
     io::stdout().write_all(&script)?;
     Ok(())
 }

@@ -36,14 +36,8 @@ fn check(loaded: &Loaded) -> anyhow::Result<()> {
             output::line(format_args!("\n[{here}]"))?;
             section = here;
         }
-        let value = tree
-            .pointer(&format!("/{}", key.path.replace('.', "/")))
-            .unwrap_or(&Value::Null);
-        let setting = if value.is_null() {
-            format!("# {name} is not set")
-        } else {
-            format!("{name} = {value}")
-        };
+        let value = tree.pointer(&format!("/{}", key.path.replace('.', "/"))).unwrap_or(&Value::Null);
+        let setting = if value.is_null() { format!("# {name} is not set") } else { format!("{name} = {value}") };
         match loaded.source(&key.path) {
             Source::Default => output::line(output::paint(output::FAINT, setting))?,
             source => output::line(format_args!("{setting}  # {source}"))?,

@@ -1,6 +1,83 @@
-//! stub
+//! `waypost dev`: three nodes of this very program on this machine, with a demo map.
+//!
+//! Owns the three processes from start to end. Never starts anything before all ports are known to be free, and never
+//! leaves a process behind: nodes watch their standard input, which ends with this process however it ends.
+
+mod demo;
+mod home;
+mod nodes;
+mod ports;
+mod welcome;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::{home::Home, nodes::Nodes, ports::Ports};
+use super::output;
+
+/// Where the three nodes live.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
-pub(super) async fn run(_: Args) -> anyhow::Result<()> {
-    Ok(())
+pub(super) struct Args {
+    /// First of six ports: HTTP on this one, the third and the fifth, nodes among each other on the others
+    #[arg(long, value_name = "PORT", default_value_t = 4000, value_parser = clap::value_parser!(u16).range(1024..=65530))]
+    base_port: u16,
+    /// Keep data and logs here [default: a temporary directory, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let ports = Ports::from(args.base_port);
+    ports.check()?;
+    let home = Home::open(args.data_dir)?;
+    let admin = demo::admin_token()?;
+    let mut nodes = Nodes::new(&home, ports, &admin)?;
+    let result = tokio::select! {
+        result = live(&mut nodes, &admin) => result,
+        () = signals.next() => Ok(()),
+    };
+    output::note("stopping three nodes");
+    // Asked twice means at once.
+    tokio::select! {
+        () = nodes.stop() => {}
+        () = signals.next() => nodes.kill().await,
+    }
+    match &result {
+        Ok(()) => home.leave(),
+        Err(_) => output::note(format_args!("logs stay in {}", home.path().display())),
+    }
+    result
+}
+
+async fn live(nodes: &mut Nodes, admin: &str) -> anyhow::Result<()> {
+    // The first founds the cluster, so it must be there before the others ask to join.
+    nodes.start(0)?;
+    nodes.wait(0, "/healthz").await?;
+    nodes.start(1)?;
+    nodes.start(2)?;
+    for node in 0..nodes.count() {
+        nodes.wait(node, "/readyz").await?;
+    }
+    let demo = demo::prepare(&nodes.url(0), admin).await.context("cannot create the demo map")?;
+    welcome::print(nodes, admin, &demo)?;
+    nodes.watch().await
+}
+
+/// Ctrl-C and SIGTERM.
+struct Signals(Signal, Signal);
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self(signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?))
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.0.recv() => {}
+            _ = self.1.recv() => {}
+        }
+    }
 }

@@ -22,15 +22,21 @@ use crate::config::{Config, LogFormat};
 /// Starts logging as configured. A second call changes nothing.
 pub(super) fn start(config: &Config) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&config.log)?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     // An error says that logging runs already.
     let _ = match config.log_format {
         LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.event_format(JsonLines).try_init(),
     };
     Ok(())
+}
+
+/// The libraries underneath say much that an operator can do nothing about; who names them hears them.
+fn quieted(filter: &str) -> String {
+    ["openraft", "actix_server"]
+        .iter()
+        .filter(|library| !filter.contains(**library))
+        .fold(filter.to_owned(), |filter, library| format!("{filter},{library}=error"))
 }
 
 /// `{"time","level","target","message",…fields}`.
@@ -41,24 +47,13 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields(Map::new());
-        let now = OffsetDateTime::now_utc()
-            .format(&Rfc3339)
-            .map_err(|_| fmt::Error)?;
+        let now = OffsetDateTime::now_utc().format(&Rfc3339).map_err(|_| fmt::Error)?;
         event.record(&mut fields);
         fields.0.insert("time".into(), now.into());
-        fields
-            .0
-            .insert("level".into(), event.metadata().level().as_str().into());
-        fields
-            .0
-            .insert("target".into(), event.metadata().target().into());
+        fields.0.insert("level".into(), event.metadata().level().as_str().into());
+        fields.0.insert("target".into(), event.metadata().target().into());
         writeln!(writer, "{}", Value::Object(fields.0))
     }
 }
@@ -67,8 +62,7 @@ struct Fields(Map<String, Value>);
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0
-            .insert(field.name().into(), format!("{value:?}").into());
+        self.0.insert(field.name().into(), format!("{value:?}").into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
@@ -119,10 +113,7 @@ mod tests {
     fn a_json_line_has_time_level_message_and_fields() {
         let sink = Sink::default();
         let writer = sink.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .event_format(JsonLines)
-            .with_writer(move || writer.clone())
-            .finish();
+        let subscriber = tracing_subscriber::fmt().event_format(JsonLines).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || tracing::info!(node = 3, "a \"b\""));
         let line: Value = serde_json::from_slice(&sink.0.lock().unwrap()).unwrap();
         assert_eq!(line["message"], "a \"b\"");

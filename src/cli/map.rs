@@ -118,29 +118,21 @@ fn limit(text: &str) -> Result<Limit, String> {
     if text == "none" {
         return Ok(Limit(Value::Null));
     }
-    text.parse::<u64>()
-        .map(|n| Limit(n.into()))
-        .map_err(|_| "must be a number or none".to_owned())
+    text.parse::<u64>().map(|n| Limit(n.into())).map_err(|_| "must be a number or none".to_owned())
 }
 
 impl Fields {
     /// Only what was given.
     fn into_json(self) -> Map<String, Value> {
         let present = |pairs: Vec<(&str, Option<Value>)>| -> Map<String, Value> {
-            pairs
-                .into_iter()
-                .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-                .collect()
+            pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
         };
         let section = |map: Map<String, Value>| (!map.is_empty()).then_some(Value::Object(map));
         let limits = present(vec![
             ("connections", self.connections.map(|l| l.0)),
             ("webhooks", self.webhooks.map(|l| l.0)),
             ("requests_per_minute", self.requests_per_minute.map(|l| l.0)),
-            (
-                "publishes_per_second",
-                self.publishes_per_second.map(|l| l.0),
-            ),
+            ("publishes_per_second", self.publishes_per_second.map(|l| l.0)),
         ]);
         let retention = present(vec![
             ("events", self.retain_events.map(Value::from)),
@@ -164,50 +156,30 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 fields.insert("id".into(), id.into());
             }
             let client = Client::new(args.common.connection);
-            show(
-                &client
-                    .call(Method::POST, "/api/maps", Some(&fields.into()))
-                    .await?,
-                args.common.json,
-            )
+            show(&client.call(Method::POST, "/api/maps", Some(&fields.into())).await?, args.common.json)
         }
         Command::List(common) => {
-            let maps = Client::new(common.connection)
-                .call(Method::GET, "/api/maps", None)
-                .await?;
+            let maps = Client::new(common.connection).call(Method::GET, "/api/maps", None).await?;
             list(&maps, common.json)
         }
         Command::Show(args) => {
             let client = Client::new(args.common.connection);
-            show(
-                &client.call(Method::GET, &path(&args.map), None).await?,
-                args.common.json,
-            )
+            show(&client.call(Method::GET, &path(&args.map), None).await?, args.common.json)
         }
         Command::Update(args) => {
             let fields = args.fields.into_json();
             if fields.is_empty() {
-                return Err(
-                    Usage("nothing to change: give at least one of the options".into()).into(),
-                );
+                return Err(Usage("nothing to change: give at least one of the options".into()).into());
             }
             let client = Client::new(args.common.connection);
-            show(
-                &client
-                    .call(Method::PATCH, &path(&args.map), Some(&fields.into()))
-                    .await?,
-                args.common.json,
-            )
+            show(&client.call(Method::PATCH, &path(&args.map), Some(&fields.into())).await?, args.common.json)
         }
         Command::Delete(args) => {
             if !args.yes {
-                let text =
-                    "this deletes the map with all its events, for ever; add --yes if you mean it";
+                let text = "this deletes the map with all its events, for ever; add --yes if you mean it";
                 return Err(Usage(text.into()).into());
             }
-            Client::new(args.common.connection)
-                .call(Method::DELETE, &path(&args.map), None)
-                .await?;
+            Client::new(args.common.connection).call(Method::DELETE, &path(&args.map), None).await?;
             output::note(format_args!("deleted {}", args.map));
             Ok(())
         }
@@ -240,11 +212,7 @@ fn show(map: &Value, json: bool) -> anyhow::Result<()> {
         output::line(format_args!("{field:28} {}", cell(map, field)))?;
     }
     if map.get("token").is_some() {
-        output::line(format_args!(
-            "{:28} {}",
-            "token",
-            output::paint(output::STRONG, cell(map, "token"))
-        ))?;
+        output::line(format_args!("{:28} {}", "token", output::paint(output::STRONG, cell(map, "token"))))?;
         output::note("Keep the token: it is not shown again.");
     }
     Ok(())
@@ -258,14 +226,7 @@ fn list(maps: &Value, json: bool) -> anyhow::Result<()> {
         .as_array()
         .into_iter()
         .flatten()
-        .map(|map| {
-            ["slug", "id", "name", "inserted_at"]
-                .map(|field| cell(map, field))
-                .to_vec()
-        })
+        .map(|map| ["slug", "id", "name", "inserted_at"].map(|field| cell(map, field)).to_vec())
         .collect();
-    Ok(output::line(output::table(
-        &["SLUG", "ID", "NAME", "CREATED"],
-        &rows,
-    ))?)
+    Ok(output::line(output::table(&["SLUG", "ID", "NAME", "CREATED"], &rows))?)
 }

@@ -66,23 +66,14 @@ pub(super) fn json(data: &Value) -> io::Result<()> {
 /// Columns under headings.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
-        let cells = rows
-            .iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count());
-        cells
-            .chain(headings.get(column).map(|h| h.len()))
-            .max()
-            .unwrap_or(0)
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain(headings.get(column).map(|h| h.len())).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
     let mut text = String::new();
     let heading: Vec<String> = headings.iter().map(|h| (*h).to_owned()).collect();
     for row in std::iter::once(&heading).chain(rows) {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
     }
     text.truncate(text.trim_end().len());
@@ -95,9 +86,7 @@ pub(super) fn cell(object: &Value, field: &str) -> String {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => printable(text),
         Some(Value::Array(items)) => {
-            let texts = items
-                .iter()
-                .map(|item| item.as_str().map_or_else(|| item.to_string(), printable));
+            let texts = items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), printable));
             texts.collect::<Vec<_>>().join(",")
         }
         Some(other) => other.to_string(),
@@ -106,15 +95,7 @@ pub(super) fn cell(object: &Value, field: &str) -> String {
 
 /// Text from elsewhere, without characters that steer a terminal.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect()
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -123,14 +104,8 @@ mod tests {
 
     #[test]
     fn tables_align_and_cells_are_plain() {
-        let rows = vec![
-            vec!["1".to_owned(), "ok".to_owned()],
-            vec!["22".to_owned(), "fine".to_owned()],
-        ];
-        assert_eq!(
-            table(&["ID", "STATE"], &rows),
-            "ID  STATE\n1   ok\n22  fine"
-        );
+        let rows = vec![vec!["1".to_owned(), "ok".to_owned()], vec!["22".to_owned(), "fine".to_owned()]];
+        assert_eq!(table(&["ID", "STATE"], &rows), "ID  STATE\n1   ok\n22  fine");
         let object = serde_json::json!({"a": null, "b": ["x", 1], "c": {"d": "e\u{1b}[2J"}});
         assert_eq!(cell(&object, "a"), "-");
         assert_eq!(cell(&object, "b"), "x,1");

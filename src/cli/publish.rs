@@ -30,9 +30,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 /// What to publish, and where.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Without TYPE, reads lines like {\"type\":\"add_system\",\"payload\":{…}} from standard input."
-)]
+#[command(after_help = "Without TYPE, reads lines like {\"type\":\"add_system\",\"payload\":{…}} from standard input.")]
 pub(super) struct Args {
     /// Map: id or slug
     map: String,
@@ -86,21 +84,13 @@ struct Tally {
 impl Publisher {
     async fn one(&self, kind: &str, payload: &str, json: bool) -> anyhow::Result<()> {
         // Sent as it was written: the server decides about numbers and depth, and has the better words.
-        let raw: Box<serde_json::value::RawValue> = serde_json::from_str(payload)
-            .map_err(|error| Usage(format!("the payload is not JSON: {error}")))?;
+        let raw: Box<serde_json::value::RawValue> =
+            serde_json::from_str(payload).map_err(|error| Usage(format!("the payload is not JSON: {error}")))?;
         let text = format!("{{\"type\":{},\"payload\":{raw}}}", Value::from(kind));
-        let body = Body {
-            mime: "application/json",
-            bytes: text.into(),
-            key: Some(fresh_key()),
-        };
+        let body = Body { mime: "application/json", bytes: text.into(), key: Some(fresh_key()) };
         let event = self.send(body).await?;
         if output::for_people(json) {
-            output::line(format_args!(
-                "stored as {} (seq {})",
-                cell(&event, "id"),
-                cell(&event, "seq")
-            ))?;
+            output::line(format_args!("stored as {} (seq {})", cell(&event, "id"), cell(&event, "seq")))?;
         } else {
             output::json(&event)?;
         }
@@ -114,14 +104,9 @@ impl Publisher {
         while let Some(chunk) = input.next().await {
             let chunk = chunk.map_err(|error| before(error, tally.events))?;
             let (events, bytes) = (chunk.lines.len(), chunk.bytes.len());
-            let stored = self
-                .chunk(chunk)
-                .await
-                .map_err(|error| before(error, tally.events))?;
+            let stored = self.chunk(chunk).await.map_err(|error| before(error, tally.events))?;
             tally.events += events;
-            tally.first.get_or_insert_with(
-                || json!({"id": stored["first_id"], "seq": stored["first_seq"]}),
-            );
+            tally.first.get_or_insert_with(|| json!({"id": stored["first_id"], "seq": stored["first_seq"]}));
             tally.last = json!({"id": stored["last_id"], "seq": stored["last_seq"]});
             progress.add(events, bytes);
         }
@@ -131,26 +116,14 @@ impl Publisher {
 
     async fn chunk(&self, chunk: Chunk) -> anyhow::Result<Value> {
         let Chunk { bytes, lines } = chunk;
-        let body = Body {
-            mime: "application/x-ndjson",
-            bytes,
-            key: Some(fresh_key()),
-        };
+        let body = Body { mime: "application/x-ndjson", bytes, key: Some(fresh_key()) };
         self.send(body).await.map_err(|error| {
             let line = match &error {
-                ClientError::Refused {
-                    index: Some(index), ..
-                } => lines.get(*index).copied(),
+                ClientError::Refused { index: Some(index), .. } => lines.get(*index).copied(),
                 _ => None,
             };
-            let (first, last) = (
-                lines.first().copied().unwrap_or(0),
-                lines.last().copied().unwrap_or(0),
-            );
-            let place = line.map_or_else(
-                || format!("lines {first} to {last}"),
-                |line| format!("line {line}"),
-            );
+            let (first, last) = (lines.first().copied().unwrap_or(0), lines.last().copied().unwrap_or(0));
+            let place = line.map_or_else(|| format!("lines {first} to {last}"), |line| format!("line {line}"));
             anyhow::Error::from(error).context(place)
         })
     }
@@ -161,11 +134,7 @@ impl Publisher {
         let mut pause = PAUSES.0;
         let mut failures = 0;
         loop {
-            let error = match self
-                .client
-                .call_here(Method::POST, &self.path, body.clone())
-                .await
-            {
+            let error = match self.client.call_here(Method::POST, &self.path, body.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -181,10 +150,7 @@ impl Publisher {
                 return Err(error);
             }
             if failures == self.client.nodes() {
-                output::note(format_args!(
-                    "{error}\ntrying again for {} s at most",
-                    self.patience.as_secs()
-                ));
+                output::note(format_args!("{error}\ntrying again for {} s at most", self.patience.as_secs()));
             }
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(PAUSES.1);
@@ -193,9 +159,7 @@ impl Publisher {
 }
 
 fn before(error: impl Into<anyhow::Error>, events: usize) -> anyhow::Error {
-    error
-        .into()
-        .context(format!("stopped after {events} events were stored"))
+    error.into().context(format!("stopped after {events} events were stored"))
 }
 
 fn tell(tally: &Tally, json: bool) -> anyhow::Result<()> {
@@ -208,15 +172,8 @@ fn tell(tally: &Tally, json: bool) -> anyhow::Result<()> {
         });
         return Ok(output::json(&summary)?);
     }
-    let range = format!(
-        "seq {} to {}",
-        cell(&first, "seq"),
-        cell(&tally.last, "seq")
-    );
-    Ok(output::line(format_args!(
-        "stored {} events ({range})",
-        tally.events
-    ))?)
+    let range = format!("seq {} to {}", cell(&first, "seq"), cell(&tally.last, "seq"));
+    Ok(output::line(format_args!("stored {} events ({range})", tally.events))?)
 }
 
 /// 122 random bits: no two requests share one.

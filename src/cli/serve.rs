@@ -38,12 +38,10 @@ fn stop_asked(with_stdin: bool) -> anyhow::Result<impl Future<Output = ()>> {
     let (parent_alive, parent_gone) = oneshot::channel::<()>();
     let held = if with_stdin {
         // A thread of its own: the runtime would wait at its end for a blocked read.
-        thread::Builder::new()
-            .name("parent-watch".into())
-            .spawn(move || {
-                while matches!(std::io::stdin().read(&mut [0; 64]), Ok(n) if n > 0) {}
-                drop(parent_alive);
-            })?;
+        thread::Builder::new().name("parent-watch".into()).spawn(move || {
+            while matches!(std::io::stdin().read(&mut [0; 64]), Ok(n) if n > 0) {}
+            drop(parent_alive);
+        })?;
         None
     } else {
         Some(parent_alive)

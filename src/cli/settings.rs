@@ -31,12 +31,8 @@ impl ConfigArgs {
             loader = loader.file(&file)?;
         }
         // A name or value that is not UTF-8 cannot be one of ours, or else is told as a wrong value.
-        let vars = std::env::vars_os().map(|(name, value)| {
-            (
-                name.to_string_lossy().into_owned(),
-                value.to_string_lossy().into_owned(),
-            )
-        });
+        let vars = std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
         loader = loader.env(vars)?;
         for (key, text) in self.flags.0 {
             loader = loader.flag(key, &text)?;
@@ -50,9 +46,7 @@ struct Flags(Vec<(&'static Key, String)>);
 
 impl clap::Args for Flags {
     fn augment_args(command: Command) -> Command {
-        KEYS.iter()
-            .filter(|key| !key.secret)
-            .fold(command, |command, key| command.arg(flag(key)))
+        KEYS.iter().filter(|key| !key.secret).fold(command, |command, key| command.arg(flag(key)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -70,41 +64,21 @@ fn flag(key: &'static Key) -> Arg {
     };
     Arg::new(key.path.as_str())
         .long(key.flag.as_str())
-        .value_name(if name.ends_with("addr") || name == "join" {
-            "HOST:PORT"
-        } else {
-            "VALUE"
-        })
+        .value_name(if name.ends_with("addr") || name == "join" { "HOST:PORT" } else { "VALUE" })
         .help(format!("{}{default}", key.help))
-        .action(if list {
-            ArgAction::Append
-        } else {
-            ArgAction::Set
-        })
+        .action(if list { ArgAction::Append } else { ArgAction::Set })
         // The short help has the ten that a first node needs; `--help` has all.
         .hide_short_help(!section.is_empty())
-        .help_heading(if section.is_empty() {
-            "Settings"
-        } else {
-            "More settings"
-        })
+        .help_heading(if section.is_empty() { "Settings" } else { "More settings" })
 }
 
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
         let given = |key: &'static Key| {
             let values = matches.get_many::<String>(&key.path)?;
-            Some((
-                key,
-                values.map(String::as_str).collect::<Vec<_>>().join(","),
-            ))
+            Some((key, values.map(String::as_str).collect::<Vec<_>>().join(",")))
         };
-        Ok(Self(
-            KEYS.iter()
-                .filter(|key| !key.secret)
-                .filter_map(given)
-                .collect(),
-        ))
+        Ok(Self(KEYS.iter().filter(|key| !key.secret).filter_map(given).collect()))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {

@@ -69,30 +69,14 @@ mod tests {
 
     #[test]
     fn frames_come_out_whole_however_the_bytes_are_cut() {
-        let text = "event: connected\ndata: {}\n\n: keepalive\n\nevent: a\r\nid: 01\r\ndata: é\r\ndata: 2\r\n\r\n".as_bytes();
+        let text =
+            "event: connected\ndata: {}\n\n: keepalive\n\nevent: a\r\nid: 01\r\ndata: é\r\ndata: 2\r\n\r\n".as_bytes();
         for size in 1..text.len() {
             let mut parser = Parser::default();
-            let frames: Vec<Frame> = text
-                .chunks(size)
-                .flat_map(|part| parser.feed(part).unwrap())
-                .collect();
+            let frames: Vec<Frame> = text.chunks(size).flat_map(|part| parser.feed(part).unwrap()).collect();
             assert_eq!(frames.len(), 2, "cut in {size}");
-            assert_eq!(
-                frames[0],
-                Frame {
-                    event: "connected".into(),
-                    id: None,
-                    data: "{}".into()
-                }
-            );
-            assert_eq!(
-                frames[1],
-                Frame {
-                    event: "a".into(),
-                    id: Some("01".into()),
-                    data: "é\n2".into()
-                }
-            );
+            assert_eq!(frames[0], Frame { event: "connected".into(), id: None, data: "{}".into() });
+            assert_eq!(frames[1], Frame { event: "a".into(), id: Some("01".into()), data: "é\n2".into() });
         }
     }
 }

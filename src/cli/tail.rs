@@ -52,20 +52,19 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let mut tail = Tail {
         path: format!("/api/maps/{}/events", encoded(&args.map)),
         events: args.events,
+        since: args.since,
         last_id: args.after,
         last_seq: None,
         left: args.count,
         people: output::for_people(args.json),
     };
-    if let Some(since) = args.since {
-        tail.history(&client, &since).await?;
-    }
     tail.follow(&client).await
 }
 
 struct Tail {
     path: String,
     events: Option<String>,
+    since: Option<String>,
     last_id: Option<String>,
     last_seq: Option<u64>,
     left: Option<u64>,
@@ -82,19 +81,6 @@ struct Event<'a> {
     kind: Cow<'a, str>,
     #[serde(borrow)]
     payload: &'a RawValue,
-}
-
-/// A page of history. Events stay as they came, byte for byte.
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(borrow)]
-    data: Vec<&'a RawValue>,
-    cursor: Option<&'a str>,
-    #[serde(default)]
-    has_more: bool,
-    #[serde(default)]
-    gap: bool,
-    oldest_id: Option<&'a str>,
 }
 
 /// What a frame without an id says about the stream.
@@ -115,33 +101,6 @@ enum End {
 }
 
 impl Tail {
-    /// Prints what was published since a time, page by page, and remembers where to go on.
-    async fn history(&mut self, client: &Client, since: &str) -> anyhow::Result<()> {
-        let mut from = format!("since={}", encoded(since));
-        loop {
-            let path = format!("{}?{from}&limit=1000{}", self.path, self.filter());
-            let bytes = client.page(&path).await?;
-            let page: Page<'_> =
-                serde_json::from_slice(&bytes).context("the page of history is malformed")?;
-            if page.gap {
-                self.tell_gap(page.oldest_id);
-            }
-            for event in page.data {
-                if self.done() {
-                    return Ok(());
-                }
-                self.print(event.get())?;
-            }
-            if let Some(cursor) = page.cursor {
-                self.last_id = Some(cursor.to_owned());
-                from = format!("after={}", encoded(cursor));
-            }
-            if !page.has_more {
-                return Ok(());
-            }
-        }
-    }
-
     async fn follow(&mut self, client: &Client) -> anyhow::Result<()> {
         let (mut pause, mut failures) = (PAUSES.0, 0);
         let mut ever = false;
@@ -149,10 +108,7 @@ impl Tail {
             let error = match client.send(Method::GET, &self.stream_path(), None).await {
                 Ok(response) => {
                     if ever && failures > 0 {
-                        output::note(output::paint_err(
-                            output::FAINT,
-                            format_args!("following {}", client.url()),
-                        ));
+                        output::note(output::paint_err(output::FAINT, format_args!("following {}", client.url())));
                     }
                     (ever, failures) = (true, 0);
                     match self.stream(response).await? {
@@ -175,10 +131,7 @@ impl Tail {
                 return Err(error.into());
             }
             if failures == 1 && ever {
-                let text = format!(
-                    "lost {}; connecting again, nothing is skipped",
-                    client.url()
-                );
+                let text = format!("lost {}; connecting again, nothing is skipped", client.url());
                 output::note(output::paint_err(output::FAINT, text));
             }
             client.next_node();
@@ -188,17 +141,12 @@ impl Tail {
         Ok(())
     }
 
-    async fn stream(
-        &mut self,
-        mut response: ClientResponse<BoxedPayloadStream>,
-    ) -> anyhow::Result<End> {
+    async fn stream(&mut self, mut response: ClientResponse<BoxedPayloadStream>) -> anyhow::Result<End> {
         let mut parser = Parser::default();
         let mut carried = false;
         while let Ok(Some(Ok(bytes))) = tokio::time::timeout(SILENCE, response.next()).await {
             carried = true;
-            let frames = parser
-                .feed(&bytes)
-                .context("the stream has a line without an end")?;
+            let frames = parser.feed(&bytes).context("the stream has a line without an end")?;
             for frame in frames {
                 self.frame(&frame)?;
                 if self.done() {
@@ -212,8 +160,7 @@ impl Tail {
     fn frame(&mut self, frame: &Frame) -> anyhow::Result<()> {
         // What has no id is said about the stream, and no event of the map.
         let Some(id) = &frame.id else {
-            let about: About<'_> =
-                serde_json::from_str(&frame.data).context("the stream carries no JSON")?;
+            let about: About<'_> = serde_json::from_str(&frame.data).context("the stream carries no JSON")?;
             if about.gap {
                 self.tell_gap(about.oldest_id);
             }
@@ -233,10 +180,7 @@ impl Tail {
         if self.people {
             output::line(format_args!(
                 "{} {} {} {}",
-                output::paint(
-                    output::FAINT,
-                    output::printable(event.ts.get(11..23).unwrap_or(&event.ts))
-                ),
+                output::paint(output::FAINT, output::printable(event.ts.get(11..23).unwrap_or(&event.ts))),
                 output::paint(output::FAINT, format_args!("#{}", event.seq)),
                 output::paint(output::NAME, output::printable(&event.kind)),
                 output::printable(event.payload.get()),
@@ -262,23 +206,16 @@ impl Tail {
         self.left == Some(0)
     }
 
-    fn filter(&self) -> String {
-        self.events
-            .as_ref()
-            .map_or_else(String::new, |events| format!("&events={}", encoded(events)))
-    }
-
+    /// Where the stream starts: behind the last event that was printed, else at the time that was asked for.
     fn stream_path(&self) -> String {
-        let last = self
-            .last_id
-            .as_ref()
-            .map_or_else(String::new, |id| format!("&last_event_id={}", encoded(id)));
-        let query = format!("{}{last}", self.filter());
-        let query = query.trim_start_matches('&');
-        if query.is_empty() {
-            format!("{}/stream", self.path)
-        } else {
-            format!("{}/stream?{query}", self.path)
-        }
+        let start = match (&self.last_id, &self.since) {
+            (Some(id), _) => Some(("last_event_id", id)),
+            (None, Some(since)) => Some(("since", since)),
+            (None, None) => None,
+        };
+        let filter = self.events.as_ref().map(|events| ("events", events));
+        let query: Vec<String> =
+            filter.into_iter().chain(start).map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        format!("{}/stream?{}", self.path, query.join("&"))
     }
 }

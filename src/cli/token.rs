@@ -69,38 +69,25 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
                 body["name"] = name.into();
             }
             let client = Client::new(args.connection);
-            let token = client
-                .call(Method::POST, &path(&args.map), Some(&body))
-                .await?;
+            let token = client.call(Method::POST, &path(&args.map), Some(&body)).await?;
             if !output::for_people(args.json) {
                 return Ok(output::json(&token)?);
             }
             output::line(output::paint(output::STRONG, cell(&token, "token")))?;
-            output::note(format_args!(
-                "Id {}. Keep the token: it is not shown again.",
-                cell(&token, "id")
-            ));
+            output::note(format_args!("Id {}. Keep the token: it is not shown again.", cell(&token, "id")));
         }
         Command::List(args) => {
-            let tokens = Client::new(args.connection)
-                .call(Method::GET, &path(&args.map), None)
-                .await?;
+            let tokens = Client::new(args.connection).call(Method::GET, &path(&args.map), None).await?;
             if !output::for_people(args.json) {
                 return Ok(output::json(&tokens)?);
             }
-            let row = |token: &Value| {
-                ["id", "name", "scopes", "inserted_at"]
-                    .map(|f| cell(token, f))
-                    .to_vec()
-            };
+            let row = |token: &Value| ["id", "name", "scopes", "inserted_at"].map(|f| cell(token, f)).to_vec();
             let rows: Vec<_> = tokens.as_array().into_iter().flatten().map(row).collect();
             output::line(output::table(&["ID", "NAME", "SCOPES", "CREATED"], &rows))?;
         }
         Command::Revoke(args) => {
             let path = format!("{}/{}", path(&args.map), encoded(&args.id));
-            Client::new(args.connection)
-                .call(Method::DELETE, &path, None)
-                .await?;
+            Client::new(args.connection).call(Method::DELETE, &path, None).await?;
             output::note(format_args!("revoked {}", args.id));
         }
     }

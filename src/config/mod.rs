@@ -216,7 +216,7 @@ impl Default for Config {
             join: Vec::new(),
             role: Role::Voter,
             workers: 0,
-            log: "info".into(),
+            log: "info,openraft=warn".into(),
             log_format: LogFormat::Text,
             limits: Limits::default(),
             retention: Retention::default(),
@@ -255,11 +255,7 @@ impl Default for Limits {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self {
-            events: 100_000,
-            age_seconds: 604_800,
-            bytes: 268_435_456,
-        }
+        Self { events: 100_000, age_seconds: 604_800, bytes: 268_435_456 }
     }
 }
 
@@ -281,11 +277,7 @@ impl Default for Session {
 
 impl Default for Publish {
     fn default() -> Self {
-        Self {
-            timeout_ms: 5000,
-            idempotency_seconds: 86_400,
-            queue: 8192,
-        }
+        Self { timeout_ms: 5000, idempotency_seconds: 86_400, queue: 8192 }
     }
 }
 

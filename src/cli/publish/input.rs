@@ -44,15 +44,8 @@ impl Input {
     /// Starts reading.
     pub(super) fn start(batch: usize) -> io::Result<Self> {
         let (sender, lines) = mpsc::channel(AHEAD);
-        thread::Builder::new()
-            .name("stdin".into())
-            .spawn(move || read(io::stdin().lock(), &sender))?;
-        Ok(Self {
-            lines,
-            held: None,
-            failed: None,
-            batch,
-        })
+        thread::Builder::new().name("stdin".into()).spawn(move || read(io::stdin().lock(), &sender))?;
+        Ok(Self { lines, held: None, failed: None, batch })
     }
 
     /// The next chunk; `None` at the end.
@@ -89,10 +82,7 @@ impl Input {
                 Err(_) => break,
             }
         }
-        Chunk {
-            bytes: bytes.into(),
-            lines: numbers,
-        }
+        Chunk { bytes: bytes.into(), lines: numbers }
     }
 }
 
@@ -100,16 +90,11 @@ impl Input {
 fn read(mut input: impl BufRead, sender: &mpsc::Sender<io::Result<Line>>) {
     for number in 1.. {
         let mut text = Vec::new();
-        let result = match input
-            .by_ref()
-            .take(LONGEST_LINE)
-            .read_until(b'\n', &mut text)
-        {
+        let result = match input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text) {
             Ok(0) => return,
-            Ok(_) if text.len() as u64 == LONGEST_LINE => Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("line {number} is longer than 17 MiB"),
-            )),
+            Ok(_) if text.len() as u64 == LONGEST_LINE => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, format!("line {number} is longer than 17 MiB")))
+            }
             Ok(_) if text.iter().all(u8::is_ascii_whitespace) => continue,
             Ok(_) => {
                 if text.last() != Some(&b'\n') {
@@ -136,29 +121,14 @@ mod tests {
         let (sender, lines) = mpsc::channel(100);
         let big = vec![b'x'; MOST_BYTES];
         let text = [b"a\n\nb\nc\n".as_slice(), &big, b"\nlast"].concat();
-        thread::spawn(move || read(io::Cursor::new(text), &sender))
-            .join()
-            .unwrap();
-        let mut input = Input {
-            lines,
-            held: None,
-            failed: None,
-            batch: 2,
-        };
+        thread::spawn(move || read(io::Cursor::new(text), &sender)).join().unwrap();
+        let mut input = Input { lines, held: None, failed: None, batch: 2 };
         let mut chunks = Vec::new();
         while let Some(chunk) = input.next().await {
             let chunk = chunk.unwrap();
             chunks.push((chunk.lines, chunk.bytes.len()));
         }
         let whole = MOST_BYTES + 1;
-        assert_eq!(
-            chunks,
-            [
-                (vec![1, 3], 4),
-                (vec![4], 2),
-                (vec![5], whole),
-                (vec![6], 5)
-            ]
-        );
+        assert_eq!(chunks, [(vec![1, 3], 4), (vec![4], 2), (vec![5], whole), (vec![6], 5)]);
     }
 }

@@ -1,0 +1,77 @@
+//! The demo map of `waypost dev`, and the tokens.
+
+use std::time::Duration;
+
+use awc::http::Method;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::super::{
+    client::{Client, ClientError},
+    output::cell,
+};
+
+/// Longest wait for a leader.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The slug of the demo map.
+pub(super) const SLUG: &str = "demo";
+
+/// What a visitor needs.
+pub(super) struct Demo {
+    /// The map's id.
+    pub(super) id: String,
+    /// A token with all scopes.
+    pub(super) token: String,
+}
+
+/// The admin token that the environment has, else a new one of 256 random bits.
+pub(super) fn admin_token() -> anyhow::Result<String> {
+    if let Ok(token) = std::env::var("WAYPOST_ADMIN_TOKEN")
+        && !token.is_empty()
+    {
+        return Ok(token);
+    }
+    let mut bits = [0_u8; 32];
+    getrandom::fill(&mut bits)?;
+    let hex: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("wpa_{hex}"))
+}
+
+/// Creates the demo map; where an earlier run left it, gives it a new token in place of that run's.
+pub(super) async fn prepare(url: &str, admin: &str) -> Result<Demo, ClientError> {
+    let client = Client::at(url.to_owned(), admin.to_owned());
+    let map = json!({
+        "slug": SLUG,
+        "name": "Demo",
+        "limits": {"connections": null, "requests_per_minute": null},
+    });
+    match patiently(&client, Method::POST, "/api/maps", Some(&map)).await {
+        Err(ClientError::Refused { code, .. }) if code == "slug_taken" => renew(&client).await,
+        made => made.map(|map| Demo { id: cell(&map, "id"), token: cell(&map, "token") }),
+    }
+}
+
+async fn renew(client: &Client) -> Result<Demo, ClientError> {
+    const NAME: &str = "dev";
+    let map = patiently(client, Method::GET, &format!("/api/maps/{SLUG}"), None).await?;
+    let tokens = format!("/api/maps/{SLUG}/tokens");
+    let list = patiently(client, Method::GET, &tokens, None).await?;
+    for old in list.as_array().into_iter().flatten().filter(|token| cell(token, "name") == NAME) {
+        patiently(client, Method::DELETE, &format!("{tokens}/{}", cell(old, "id")), None).await?;
+    }
+    let wish = json!({"name": NAME, "scopes": ["subscribe", "publish", "manage"]});
+    let token = patiently(client, Method::POST, &tokens, Some(&wish)).await?;
+    Ok(Demo { id: cell(&map, "id"), token: cell(&token, "token") })
+}
+
+/// A fresh cluster may change its leader once more while its nodes join.
+async fn patiently(client: &Client, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match client.call(method.clone(), path, body).await {
+            Err(error) if error.passes() && Instant::now() < deadline => sleep(Duration::from_millis(200)).await,
+            result => return result,
+        }
+    }
+}

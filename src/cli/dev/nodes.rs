@@ -1,0 +1,214 @@
+//! The three processes: start, wait, watch, stop.
+
+use std::{
+    fs::{self, File},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use tokio::{
+    process::{Child, Command},
+    time::{Instant, sleep},
+};
+
+use super::{
+    super::output,
+    home::Home,
+    ports::{NODES, Ports},
+};
+
+/// Longest time for a node to become ready.
+const START: Duration = Duration::from_secs(60);
+/// Longest time for nodes to end by themselves: the longest drain that is usual, and some.
+const STOP: Duration = Duration::from_secs(12);
+/// How often things are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+/// A node that ends more often than this within [`MINUTE`] is given up.
+const MOST_DEATHS: usize = 5;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Lines of a log that are shown, and bytes that they are looked for in.
+const LAST_LINES: usize = 20;
+const LAST_BYTES: usize = 16 * 1024;
+
+/// Settings that would turn three nodes of one machine into something else.
+const NOT_INHERITED: [&str; 4] =
+    ["WAYPOST_CONFIG", "WAYPOST_JOIN", "WAYPOST_ADVERTISE_HTTP_ADDR", "WAYPOST_ADVERTISE_PEER_ADDR"];
+
+/// All nodes.
+pub(super) struct Nodes {
+    program: PathBuf,
+    admin: String,
+    ports: Ports,
+    nodes: Vec<Node>,
+    http: awc::Client,
+}
+
+struct Node {
+    dir: PathBuf,
+    child: Option<Child>,
+    deaths: Vec<Instant>,
+}
+
+impl Nodes {
+    /// Prepares directories; starts nothing.
+    pub(super) fn new(home: &Home, ports: Ports, admin: &str) -> anyhow::Result<Self> {
+        let place = |index: usize| {
+            let dir = home.path().join(format!("node{}", index + 1));
+            fs::create_dir_all(&dir).with_context(|| format!("cannot make the directory {}", dir.display()))?;
+            anyhow::Ok(Node { dir, child: None, deaths: Vec::new() })
+        };
+        Ok(Self {
+            program: std::env::current_exe().context("cannot find this program's own file")?,
+            admin: admin.to_owned(),
+            ports,
+            nodes: (0..NODES).map(place).collect::<Result<_, _>>()?,
+            http: awc::Client::builder().timeout(Duration::from_secs(2)).finish(),
+        })
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Where clients of a node connect.
+    pub(super) fn url(&self, node: usize) -> String {
+        format!("http://{}", self.ports.http(node))
+    }
+
+    /// Where a node writes its log.
+    pub(super) fn log(&self, node: usize) -> PathBuf {
+        self.nodes.get(node).map_or_else(PathBuf::new, Node::log)
+    }
+
+    /// Starts one node.
+    pub(super) fn start(&mut self, index: usize) -> anyhow::Result<()> {
+        let Some(node) = self.nodes.get_mut(index) else { bail!("there is no node {}", index + 1) };
+        let log = File::options().create(true).append(true).open(node.log()).context("cannot open the log file")?;
+        let mut command = Command::new(&self.program);
+        command
+            .args(["serve", "--exit-with-parent", "--role", "voter", "--data-dir"])
+            .arg(node.dir.join("data"))
+            .args(["--http-addr", &self.ports.http(index).to_string()])
+            .args(["--peer-addr", &self.ports.peer(index).to_string()])
+            .env("WAYPOST_ADMIN_TOKEN", &self.admin)
+            // Here lies no waypost.toml that was meant for another node.
+            .current_dir(&node.dir)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C is for us alone: we end the nodes in order.
+            .process_group(0)
+            .kill_on_drop(true);
+        for name in NOT_INHERITED {
+            command.env_remove(name);
+        }
+        if index > 0 {
+            command.args(["--join", &self.ports.peer(0).to_string()]);
+        }
+        node.child = Some(command.spawn().with_context(|| format!("cannot start node {}", index + 1))?);
+        Ok(())
+    }
+
+    /// Waits until a node answers a path with success.
+    pub(super) async fn wait(&mut self, index: usize, path: &str) -> anyhow::Result<()> {
+        let url = format!("{}{path}", self.url(index));
+        let deadline = Instant::now() + START;
+        while Instant::now() < deadline {
+            for other in 0..self.count() {
+                if let Some(status) = self.ended(other)? {
+                    bail!("node {} ended ({}) before it was ready{}", other + 1, words(status), self.last_lines(other));
+                }
+            }
+            if self.http.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
+        bail!("node {} is not ready after {} s{}", index + 1, START.as_secs(), self.last_lines(index))
+    }
+
+    /// Starts again what ends; fails when a node keeps ending.
+    pub(super) async fn watch(&mut self) -> anyhow::Result<()> {
+        loop {
+            sleep(LOOK).await;
+            for index in 0..self.count() {
+                let Some(status) = self.ended(index)? else { continue };
+                if self.died_too_often(index) {
+                    bail!("node {} keeps ending ({}){}", index + 1, words(status), self.last_lines(index));
+                }
+                output::note(format_args!("node {} ended ({}); starting it again", index + 1, words(status)));
+                self.start(index)?;
+            }
+        }
+    }
+
+    /// Asks all to end, and ends those that do not.
+    pub(super) async fn stop(&mut self) {
+        let children = self.nodes.iter_mut().filter_map(|node| node.child.as_mut());
+        for child in children {
+            // The end of its input is what a node waits for.
+            drop(child.stdin.take());
+        }
+        let deadline = Instant::now() + STOP;
+        for node in &mut self.nodes {
+            if let Some(child) = &mut node.child
+                && tokio::time::timeout_at(deadline, child.wait()).await.is_ok()
+            {
+                node.child = None;
+            }
+        }
+        self.kill().await;
+    }
+
+    /// Ends all at once.
+    pub(super) async fn kill(&mut self) {
+        for node in &mut self.nodes {
+            if let Some(mut child) = node.child.take() {
+                // An error says that it has ended already.
+                let _ = child.kill().await;
+            }
+        }
+    }
+
+    fn ended(&mut self, index: usize) -> anyhow::Result<Option<ExitStatus>> {
+        match self.nodes.get_mut(index).and_then(|node| node.child.as_mut()) {
+            Some(child) => Ok(child.try_wait()?),
+            None => Ok(None),
+        }
+    }
+
+    fn died_too_often(&mut self, index: usize) -> bool {
+        let Some(node) = self.nodes.get_mut(index) else { return true };
+        let now = Instant::now();
+        node.deaths.retain(|death| now.duration_since(*death) < MINUTE);
+        node.deaths.push(now);
+        node.deaths.len() > MOST_DEATHS
+    }
+
+    fn last_lines(&self, index: usize) -> String {
+        let log = self.log(index);
+        let text = fs::read(&log).unwrap_or_default();
+        let end = String::from_utf8_lossy(text.get(text.len().saturating_sub(LAST_BYTES)..).unwrap_or_default());
+        let lines: Vec<&str> = end.lines().collect();
+        let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default();
+        format!("; the end of {}:\n  {}", log.display(), last.join("\n  "))
+    }
+}
+
+impl Node {
+    fn log(&self) -> PathBuf {
+        Path::new(&self.dir).join("node.log")
+    }
+}
+
+fn words(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "unknown reason".to_owned(),
+    }
+}

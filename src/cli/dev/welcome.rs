@@ -1,0 +1,71 @@
+//! What `waypost dev` prints when all is ready: lines to copy.
+
+use std::{io, path::PathBuf};
+
+use super::{
+    super::output::{self, NAME, STRONG, paint},
+    demo::{Demo, SLUG},
+    nodes::Nodes,
+};
+
+pub(super) fn print(nodes: &Nodes, admin: &str, demo: &Demo) -> io::Result<()> {
+    let Demo { id, token } = demo;
+    let [one, two, three] = [0, 1, 2].map(|node| nodes.url(node));
+    let socket = two.replacen("http", "ws", 1);
+    let waypost = program();
+    let head = |text: &str| paint(STRONG, text);
+    output::line(head("Waypost is ready: three nodes, one cluster. Ctrl-C ends it."))?;
+    for node in 0..nodes.count() {
+        let (url, log) = (paint(NAME, nodes.url(node)), nodes.log(node));
+        output::line(format_args!("  node {}       {url}   log {}", node + 1, log.display()))?;
+    }
+    output::line(format_args!("  admin token  {admin}\n  demo map     {SLUG}, id {id}\n  its token    {token}\n"))?;
+    output::line(format_args!(
+        "{}
+export WAYPOST_URL={three} WAYPOST_TOKEN={token}
+{waypost} tail {SLUG}
+",
+        head("Follow, in another terminal:")
+    ))?;
+    output::line(format_args!(
+        "{}
+curl -sS {one}/api/maps/{SLUG}/events \\
+  -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \\
+  -d '{{\"type\":\"add_system\",\"payload\":{{\"name\":\"Jita\"}}}}'
+",
+        head("Publish, at any node:")
+    ))?;
+    output::line(format_args!("{}\n{}\n", head("Follow with phoenix.js:"), phoenix(&socket, token)))?;
+    output::line(format_args!(
+        "{}\nWAYPOST_URL={one} WAYPOST_TOKEN={admin} {waypost} cluster status",
+        head("Look at the cluster:")
+    ))
+}
+
+/// Outside a browser phoenix.js has to be given a WebSocket.
+fn phoenix(socket: &str, token: &str) -> String {
+    format!(
+        r#"npm install phoenix ws
+cat > demo.mjs <<'END'
+import {{ Socket }} from "phoenix";
+import WebSocket from "ws";
+let last; // where to resume after any break
+const socket = new Socket("{socket}/socket/events", {{ params: {{ token: "{token}" }}, transport: WebSocket }});
+const map = socket.channel("events:map:{SLUG}", () => (last ? {{ last_event_id: last }} : {{ backfill: 10 }}));
+map.onMessage = (event, payload) => {{
+  if (payload?.id) console.log(event, payload.seq, payload.payload, (last = payload.id));
+  return payload;
+}};
+socket.connect();
+map.join().receive("error", console.error);
+END
+node demo.mjs"#
+    )
+}
+
+/// How this program is called from here.
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("waypost"));
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(&path).display().to_string()
+}

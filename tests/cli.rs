@@ -1,0 +1,332 @@
+//! The command line as people use it: the built program, real nodes started by `waypost dev`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// Longest wait for anything: only a hang is longer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The program without any setting of this environment, away from any waypost.toml.
+fn waypost(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
+        command.env_remove(name);
+    }
+    command.args(args).current_dir(env!("CARGO_TARGET_TMPDIR")).stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    waypost(args).output().unwrap()
+}
+
+fn run_with_input(mut command: Command, input: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !ready() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The first of six free ports in a row.
+fn free_ports() -> u16 {
+    loop {
+        let base = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if base < 65_000 && (base..base + 6).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return base;
+        }
+    }
+}
+
+#[test]
+fn the_default_configuration_is_the_file_in_the_repository() {
+    let file = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("waypost.default.toml")).unwrap();
+    let output = run(&["config", "default"]);
+    assert!(output.status.success());
+    assert_eq!(out(&output), file);
+}
+
+#[test]
+fn config_check_shows_sources_masks_secrets_and_is_a_valid_file() {
+    let mut command = waypost(&["config", "check", "--limits-maps", "7"]);
+    let output =
+        command.env("WAYPOST_ADMIN_TOKEN", "only-i-know-this-token").env("WAYPOST_JOIN", "a:1,b:2").output().unwrap();
+    let text = out(&output);
+    assert!(output.status.success(), "{}", err(&output));
+    assert!(text.contains("maps = 7  # flag --limits-maps"), "{text}");
+    assert!(text.contains("join = [\"a:1\",\"b:2\"]  # environment WAYPOST_JOIN"), "{text}");
+    assert!(text.contains("admin_token = \"********\"") && !text.contains("only-i-know"), "{text}");
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("again.toml");
+    fs::write(&file, text.replace("********", "sixteen-characters")).unwrap();
+    let again = run(&["config", "check", "--config", file.to_str().unwrap()]);
+    assert!(again.status.success(), "{}", err(&again));
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_failure_with_1() {
+    let unknown = waypost(&["config", "check"]).env("WAYPOST_HTTP_ADR", "x").output().unwrap();
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(err(&unknown).contains("did you mean WAYPOST_HTTP_ADDR?"), "{}", err(&unknown));
+    for usage in [
+        &["serve", "--no-such-flag"][..],
+        &["map", "list", "--url", "ftp://x"],
+        &["map", "delete", "demo"],
+        &["map", "update", "demo"],
+        &["publish", "demo", "a", "{"],
+        &["serve", "--workers", "many"],
+    ] {
+        let output = run(usage);
+        assert_eq!(output.status.code(), Some(2), "{usage:?}: {}", err(&output));
+    }
+    let nobody = format!("http://127.0.0.1:{}", free_ports());
+    for failure in [&["map", "list"][..], &["tail", "demo"], &["publish", "demo", "a", "1", "--retry-seconds", "0"]] {
+        let output = run(&[failure, &["--url", &nobody]].concat());
+        assert_eq!(output.status.code(), Some(1), "{failure:?}");
+        assert!(err(&output).contains("is waypost running there?"), "{}", err(&output));
+    }
+}
+
+#[test]
+fn version_and_completions() {
+    let version = out(&run(&["--version"]));
+    assert!(version.starts_with("waypost 0.") && version.contains('('), "{version}");
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(out(&run(&["completions", shell])).contains("waypost"), "{shell}");
+    }
+}
+
+#[test]
+fn dev_names_a_port_that_is_taken_and_starts_nothing() {
+    let base = free_ports();
+    let taken = TcpListener::bind(("127.0.0.1", base + 2)).unwrap();
+    let output = run(&["dev", "--base-port", &base.to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = err(&output);
+    assert!(text.contains(&format!("port {} is taken (node 2, HTTP)", base + 2)), "{text}");
+    assert!(text.contains("--base-port") && out(&output).is_empty(), "{text}");
+    drop(taken);
+}
+
+/// A request's head and body.
+fn take_request(stream: &TcpStream) -> (String, Vec<u8>) {
+    let mut reader = BufReader::new(stream);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(reader.read_line(&mut head).unwrap() > 0, "no request: {head}");
+    }
+    let head = head.to_lowercase();
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body).unwrap();
+    (head, body)
+}
+
+#[test]
+fn a_repeated_publish_is_the_same_request_at_the_next_node() {
+    let nodes = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
+    let urls: Vec<String> = nodes.iter().map(|node| format!("http://{}", node.local_addr().unwrap())).collect();
+    let [busy, lost] = nodes;
+    let server = thread::spawn(move || {
+        let mut requests = Vec::new();
+        // 503, then a connection that breaks after the request was taken, then success.
+        let answers: [(&TcpListener, &str); 3] = [
+            (&busy, "HTTP/1.1 503 x\r\nretry-after: 0\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"),
+            (&lost, ""),
+            (&busy, "HTTP/1.1 201 x\r\nconnection: close\r\ncontent-length: 23\r\n\r\n{\"data\":{\"count\":   2}}"),
+        ];
+        for (node, answer) in answers {
+            let (mut stream, _) = node.accept().unwrap();
+            requests.push(take_request(&stream));
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+        requests
+    });
+    let command = waypost(&["publish", "demo", "--url", &urls.join(","), "--token", "t"]);
+    let output = run_with_input(command, "{\"type\":\"a\",\"payload\":1}\n{\"type\":\"b\",\"payload\":2}");
+    assert!(output.status.success(), "{}", err(&output));
+    let requests = server.join().unwrap();
+    let key = |head: &str| head.split("idempotency-key: ").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
+    assert!(requests.iter().all(|(head, _)| key(head) == key(&requests[0].0)));
+    assert!(requests.iter().all(|(_, body)| *body == requests[0].1));
+    assert_eq!(requests[0].1.iter().filter(|byte| **byte == b'\n').count(), 2);
+}
+
+/// `waypost dev`, ended with the test.
+struct Dev {
+    child: Child,
+    base: u16,
+    data: tempfile::TempDir,
+}
+
+impl Dev {
+    fn start(base: u16, data: tempfile::TempDir) -> (Self, String) {
+        let printed = data.path().join("printed");
+        let mut child = waypost(&["dev", "--base-port", &base.to_string(), "--data-dir"])
+            .arg(data.path())
+            .stdout(fs::File::create(&printed).unwrap())
+            .stderr(fs::File::create(data.path().join("notes")).unwrap())
+            .spawn()
+            .unwrap();
+        let read = || fs::read_to_string(&printed).unwrap();
+        let notes = || fs::read_to_string(data.path().join("notes")).unwrap();
+        wait_until("three nodes are ready", || {
+            assert!(child.try_wait().unwrap().is_none(), "dev ended: {}", notes());
+            read().contains("cluster status")
+        });
+        let text = read();
+        (Self { child, base, data }, text)
+    }
+
+    fn url(&self, node: u16) -> String {
+        format!("http://127.0.0.1:{}", self.base + 2 * node)
+    }
+
+    fn notes(&self) -> String {
+        fs::read_to_string(self.data.path().join("notes")).unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        kill(name, &self.child.id().to_string());
+    }
+
+    fn wait_ports_free(&self) {
+        wait_until("all six ports are free again", || {
+            (self.base..self.base + 6).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        });
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn kill(signal: &str, pid: &str) {
+    assert!(Command::new("sh").args(["-c", "kill -$0 $1", signal, pid]).status().unwrap().success());
+}
+
+/// The process that was started with these words.
+fn process_of(words: &str) -> Option<String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let mut pids = processes.filter_map(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        (line.contains("serve") && line.contains(words)).then(|| entry.file_name().into_string().unwrap())
+    });
+    pids.next()
+}
+
+#[test]
+fn a_day_at_the_command_line() {
+    let (mut dev, printed) = Dev::start(free_ports(), tempfile::tempdir().unwrap());
+    let word_after = |label: &str| {
+        let line = printed.lines().find(|line| line.contains(label)).unwrap();
+        line.split_whitespace().last().unwrap().to_owned()
+    };
+    let (token, admin) = (word_after("its token"), word_after("admin token"));
+    let urls = [dev.url(2), dev.url(1), dev.url(0)].join(",");
+    let with = |token: &str, args: &[&str]| {
+        let mut command = waypost(args);
+        command.env("WAYPOST_URL", &urls).env("WAYPOST_TOKEN", token);
+        command
+    };
+    let lines = |output: &Output| -> Vec<Value> {
+        assert!(output.status.success(), "{}", err(output));
+        out(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+
+    // Maps and tokens.
+    let made = with(&admin, &["map", "create", "--slug", "mine", "--connections", "none"]).output().unwrap();
+    let made = &lines(&made)[0];
+    assert_eq!((&made["slug"], &made["limits"]["connections"]), (&"mine".into(), &Value::Null));
+    assert_eq!(lines(&with(&admin, &["map", "list"]).output().unwrap()).len(), 2);
+    let changed = with(&admin, &["map", "update", "mine", "--webhooks", "9"]).output().unwrap();
+    assert_eq!(lines(&changed)[0]["limits"]["webhooks"], 9);
+    let reader = with(&admin, &["token", "create", "mine", "--scopes", "subscribe"]).output().unwrap();
+    let reader = lines(&reader)[0].clone();
+    let refused = with(reader["token"].as_str().unwrap(), &["publish", "mine", "a", "1"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(err(&refused).contains("[403 forbidden]"), "{}", err(&refused));
+    let revoke = ["token", "revoke", "mine", reader["id"].as_str().unwrap()];
+    assert!(with(&admin, &revoke).output().unwrap().status.success());
+    assert!(with(&admin, &["map", "delete", "mine", "--yes"]).output().unwrap().status.success());
+
+    // Publishing while somebody follows, and the node that is followed is killed.
+    let seen = dev.data.path().join("seen");
+    let mut tail = with(&token, &["tail", "demo", "--count", "1502", "--since", "2020-01-01T00:00:00Z"])
+        .stdout(fs::File::create(&seen).unwrap())
+        .spawn()
+        .unwrap();
+    let one = lines(&with(&token, &["publish", "demo", "first", "{\"b\":1,\"a\":2}"]).output().unwrap());
+    assert_eq!(one[0]["seq"], 1);
+    wait_until("the first event is seen", || fs::read_to_string(&seen).unwrap().contains("\"first\""));
+    let third = process_of(&format!("--http-addr 127.0.0.1:{}", dev.base + 4)).expect("node 3 runs");
+    kill("KILL", &third);
+    let many: String = (0..1500).map(|i| format!("{{\"type\":\"n\",\"payload\":{i}}}\n")).collect();
+    let summary = lines(&run_with_input(with(&token, &["publish", "demo"]), &many));
+    assert_eq!((&summary[0]["count"], &summary[0]["last_seq"]), (&1500.into(), &1501.into()));
+    assert!(with(&token, &["publish", "demo", "last", "null"]).output().unwrap().status.success());
+    wait_until("tail ends by itself", || tail.try_wait().unwrap().is_some());
+    let seqs: Vec<Value> = fs::read_to_string(&seen)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].take())
+        .collect();
+    assert_eq!(seqs, (1..=1502).map(Value::from).collect::<Vec<_>>());
+    wait_until("the killed node is reported", || dev.notes().contains("node 3 ended (signal 9); starting it again"));
+
+    // A bad line is named, and nothing of its request is stored.
+    let bad = "{\"type\":\"n\",\"payload\":1}\n\n{\"type\":\"not a type\",\"payload\":1}\n";
+    let refused = run_with_input(with(&token, &["publish", "demo"]), bad);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(err(&refused).contains("line 3:"), "{}", err(&refused));
+
+    // Three are healthy again, in the end.
+    wait_until("all nodes are back", || {
+        let status = with(&admin, &["cluster", "status"]).output().unwrap();
+        let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+        let up = status["members"].as_array().is_some_and(|m| m.len() == 3 && m.iter().all(|m| m["reachable"] == true));
+        up && status["healthy"] == true
+    });
+
+    // SIGTERM ends all of it; a second start in the same place finds map and events; kill -9 leaves no node behind.
+    dev.signal("TERM");
+    assert_eq!(dev.child.wait().unwrap().code(), Some(0), "{}", dev.notes());
+    dev.wait_ports_free();
+    let data = std::mem::replace(&mut dev.data, tempfile::tempdir().unwrap());
+    let (mut dev, printed) = Dev::start(dev.base, data);
+    let token = printed.lines().find(|line| line.contains("its token")).unwrap().split_whitespace().last().unwrap();
+    let again = with(token, &["tail", "demo", "-n", "1502", "--since", "2020-01-01T00:00:00Z"]).output().unwrap();
+    assert_eq!(lines(&again).len(), 1502);
+    dev.signal("KILL");
+    dev.child.wait().unwrap();
+    dev.wait_ports_free();
+}
