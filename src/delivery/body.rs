@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 /// What a session itself has to say, before any event: replies, control frames, keep-alives. Its end is the session's.
-pub type Words = Pin<Box<dyn Stream<Item = Bytes>>>;
+pub(super) type Words = Pin<Box<dyn Stream<Item = Bytes>>>;
 
 /// See the module.
 pub struct OutboundBody {

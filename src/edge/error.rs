@@ -8,9 +8,12 @@ use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 use std::fmt;
 
-/// An error answer.
+/// An error answer. Boxed, since it travels in results whose other side is small.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ApiError {
+pub struct ApiError(Box<Parts>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Parts {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -26,7 +29,7 @@ impl ApiError {
     /// An error with a stable code.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, code, message, hint: None, index: None, retry_after: None, extra: None }
+        Self(Box::new(Parts { status, code, message, hint: None, index: None, retry_after: None, extra: None }))
     }
 
     /// 400 for a request that makes no sense.
@@ -69,58 +72,58 @@ impl ApiError {
 
     /// What to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// Which event of a batch.
     pub fn at(mut self, index: usize) -> Self {
-        self.index = Some(index);
+        self.0.index = Some(index);
         self
     }
 
     /// One more field.
     pub fn with(mut self, name: &'static str, value: Value) -> Self {
-        self.extra = Some((name, value));
+        self.0.extra = Some((name, value));
         self
     }
 
     fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(seconds);
+        self.0.retry_after = Some(seconds);
         self
     }
 }
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
+        write!(f, "{}: {}", self.0.code, self.0.message)
     }
 }
 
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     fn error_response(&self) -> HttpResponse {
         // `code` and `status` repeat the status for clients of Wanderer's streams.
         let mut body = json!({
-            "error": self.code,
-            "message": self.message,
-            "code": self.code.to_uppercase(),
-            "status": self.status.as_u16(),
+            "error": self.0.code,
+            "message": self.0.message,
+            "code": self.0.code.to_uppercase(),
+            "status": self.0.status.as_u16(),
         });
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &self.0.hint {
             body["hint"] = hint.as_str().into();
         }
-        if let Some(index) = self.index {
+        if let Some(index) = self.0.index {
             body["index"] = index.into();
         }
-        if let Some((name, value)) = &self.extra {
+        if let Some((name, value)) = &self.0.extra {
             body[*name] = value.clone();
         }
-        let mut response = HttpResponse::build(self.status);
-        if let Some(seconds) = self.retry_after {
+        let mut response = HttpResponse::build(self.0.status);
+        if let Some(seconds) = self.0.retry_after {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
         response.json(body)

@@ -44,18 +44,23 @@ impl Who {
 }
 
 impl Hub {
+    /// Who holds `secret`, as this node knows.
+    pub fn who_here(&self, secret: &str) -> Option<Who> {
+        self.who_hashed(&hash_token(secret))
+    }
+
     /// Who holds `secret`. A token that is not known here may have been made elsewhere a moment ago: the leader is
     /// asked before the answer is `None`.
     pub async fn who(&self, secret: &str) -> Result<Option<Who>, HubError> {
         let hash = hash_token(secret);
-        if let Some(who) = self.who_here(&hash) {
+        if let Some(who) = self.who_hashed(&hash) {
             return Ok(Some(who));
         }
         let seen = self.applied();
-        if self.barrier().await? > seen { Ok(self.who_here(&hash)) } else { Ok(None) }
+        if self.barrier().await? > seen { Ok(self.who_hashed(&hash)) } else { Ok(None) }
     }
 
-    fn who_here(&self, hash: &TokenHash) -> Option<Who> {
+    fn who_hashed(&self, hash: &TokenHash) -> Option<Who> {
         let is = |admin: &TokenHash| bool::from(admin.ct_eq(hash));
         let access = self.access();
         if self.config().admin.as_ref().is_some_and(is) || access.admin().is_some_and(is) {

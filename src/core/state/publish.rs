@@ -108,7 +108,7 @@ fn remember<S: WriteStore>(
 pub(super) fn forget_expired<S: WriteStore>(now_ms: u64, max: usize, store: &mut S) -> Result<usize, StateError> {
     let mut expired: Vec<Vec<u8>> = Vec::new();
     let end = keys::expiry(now_ms.saturating_add(1), &[0; 33]);
-    store.scan(&[b'x'], &end, &mut |key, _| {
+    store.scan(b"x", &end, &mut |key, _| {
         expired.push(key.to_vec());
         expired.len() < max
     })?;

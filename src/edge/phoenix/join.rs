@@ -10,19 +10,19 @@ const MAX_BACKFILL: u64 = 100_000;
 
 /// A join's parameters.
 #[derive(Clone, Debug, PartialEq)]
-pub struct JoinParams {
+pub(super) struct JoinParams {
     /// Which events.
-    pub filter: Filter,
+    pub(super) filter: Filter,
     /// From where on.
-    pub start: Start,
+    pub(super) start: Start,
     /// Also push each event under the name `*`.
-    pub star: bool,
+    pub(super) star: bool,
 }
 
 impl JoinParams {
     /// Reads the join's payload. `last_event_id` goes before `since`, `since` before `backfill`: a client may keep
     /// asking for a backfill and add its last id once it has one. `Err` is the reply's response.
-    pub fn from_payload(payload: &Value) -> Result<Self, Value> {
+    pub(super) fn from_payload(payload: &Value) -> Result<Self, Value> {
         let params = match payload {
             Value::Object(params) => params,
             Value::Null => return Ok(Self { filter: Filter::All, start: Start::Live, star: false }),
@@ -54,12 +54,12 @@ impl JoinParams {
 }
 
 /// The map that a channel topic names: `events:map:{id or slug}`.
-pub fn map_of(topic: &str) -> Option<&str> {
+pub(super) fn map_of(topic: &str) -> Option<&str> {
     topic.strip_prefix("events:map:").filter(|name| !name.is_empty())
 }
 
 /// A refused join's response.
-pub fn refusal(reason: &str, message: &str) -> Value {
+pub(super) fn refusal(reason: &str, message: &str) -> Value {
     json!({"reason": reason, "message": message})
 }
 

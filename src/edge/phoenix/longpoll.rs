@@ -197,7 +197,7 @@ pub fn serve_relay(edge: &Data<Edge>) {
 }
 
 /// The actor of one session.
-pub struct Session {
+pub(super) struct Session {
     session: PhoenixSession,
     replies: Rc<Replies>,
     watch: Option<Watch>,
