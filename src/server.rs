@@ -28,6 +28,8 @@ const BACKLOG: i32 = 4096;
 const WRITE_BUFFER_BYTES: usize = 8 * 1024;
 /// Pause between two attempts to store the generated admin token.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Longest wait for the admin token before the node serves.
+const ADMIN_WAIT: Duration = Duration::from_secs(3);
 /// Idle HTTP connections are kept so long.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -73,11 +75,13 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
         metrics,
     });
     phoenix::serve_relay(&edge);
+    let mut admin = actix_rt::spawn(admin_token(hub.clone(), config.admin_token.is_some()));
+    // Who waits for the node to be ready finds the token printed; without a majority the node serves all the same.
+    let _ = tokio::time::timeout(ADMIN_WAIT, &mut admin).await;
     let server = serve(&config, listener, edge)?;
     let handle = server.handle();
     let server = actix_rt::spawn(server);
     tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node = hub.node_id(), "the node serves");
-    let admin = actix_rt::spawn(admin_token(hub.clone(), config.admin_token.is_some()));
     stop.await;
     admin.abort();
     drain(&hub, Duration::from_secs(config.session.drain_seconds)).await;

@@ -28,8 +28,8 @@ pub(crate) async fn run(cluster: &mut Cluster, request: &[u8], kills: usize, rep
     let mut times = Vec::with_capacity(kills);
     for round in 1..=kills {
         let leader = cluster.leader().await?;
-        cluster.nodes[leader].kill().await?;
         let start = Instant::now();
+        cluster.nodes[leader].kill().await?;
         let others = cluster.nodes.iter().enumerate().filter(|(i, _)| *i != leader);
         let survivors: Vec<_> = others.map(|(_, node)| node.http).collect();
         let acknowledged = first_acknowledgement(&survivors, request);

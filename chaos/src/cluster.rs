@@ -144,14 +144,13 @@ impl Cluster {
         api.get("/api/cluster/status")?.data(200)
     }
 
-    /// The node that leads, by its own word.
+    /// The node that leads, by its own word; of two that say so, the one of the later term.
     pub fn leader(&self) -> Result<usize> {
         wait::until("a leader", || {
             let up = (0..self.nodes.len()).filter(|i| self.nodes[*i].is_up());
-            Ok(up.into_iter().find(|i| {
-                self.status(*i)
-                    .is_ok_and(|s| s["role"] == "leader" && s["leader_id"] == s["node_id"] && s["healthy"] == true)
-            }))
+            let says = up.filter_map(|i| self.status(i).ok().map(|status| (status, i)));
+            let leads = says.filter(|(s, _)| s["role"] == "leader" && s["leader_id"] == s["node_id"]);
+            Ok(leads.max_by_key(|(s, _)| s["term"].as_u64()).map(|(_, i)| i))
         })
     }
 

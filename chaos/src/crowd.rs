@@ -2,10 +2,11 @@
 //! read again once they have joined.
 
 use crate::phoenix::{Frame, path};
-use crate::ws::{Message, Upgrade, Ws};
+use crate::ws::{Message, Upgrade, Ws, small_stream};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::json;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -56,6 +57,40 @@ impl Stalled {
             }
         };
         self.sockets.iter_mut().map(count).sum()
+    }
+}
+
+/// Event streams (SSE) that were asked for and then never read.
+#[derive(Debug)]
+pub struct StalledStreams {
+    streams: Vec<TcpStream>,
+}
+
+impl StalledStreams {
+    /// Opens `n` of them.
+    pub fn open(n: usize, addr: SocketAddr, token: &str, path: &str) -> Result<Self> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nAuthorization: Bearer {token}\r\n\r\n");
+        let open = |_| -> Result<TcpStream> {
+            let mut stream = small_stream(addr, STALLED_BUFFER)?;
+            stream.write_all(request.as_bytes())?;
+            stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+            let mut head = [0; 12];
+            stream.read_exact(&mut head)?;
+            ensure!(head.ends_with(b"200"), "{}", String::from_utf8_lossy(&head));
+            Ok(stream)
+        };
+        Ok(Self { streams: (0..n).map(open).collect::<Result<_>>()? })
+    }
+
+    /// Reads what is left in each; how many had been closed. Those that are still open after
+    /// `patience` without anything to read count as open.
+    pub fn closed(self, patience: Duration) -> usize {
+        let over = |mut stream: TcpStream| {
+            let limited = stream.set_read_timeout(Some(patience)).is_ok();
+            let end = std::io::copy(&mut stream, &mut std::io::sink());
+            limited && end.map_or_else(|e| e.kind() == std::io::ErrorKind::ConnectionReset, |_| true)
+        };
+        self.streams.into_iter().map(over).filter(|closed| *closed).count()
     }
 }
 

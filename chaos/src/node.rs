@@ -135,9 +135,9 @@ impl Node {
             bail!("no file like `{part}` in {files:?}");
         };
         let mut bytes = std::fs::read(path)?;
-        // A preallocated tail of zeros holds nothing that could be damaged.
+        // Where there are only zeros, there may be nothing that could be damaged.
         let used = bytes.iter().rposition(|b| *b != 0).context("a file of zeros")? + 1;
-        let at = used / 2;
+        let at = (used / 2..used).find(|at| bytes.get(*at).is_some_and(|b| *b != 0)).unwrap_or(0);
         let byte = bytes.get_mut(at).context("an empty file")?;
         *byte ^= 0b0000_0100;
         std::fs::write(path, bytes)?;

@@ -65,11 +65,7 @@ impl Ws {
     /// The same on a connection with a small receive buffer: what it doesn't read stays with the
     /// server soon.
     pub fn upgrade_small(addr: SocketAddr, path: &str, receive_bytes: usize) -> Result<Upgrade> {
-        use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
-        let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
-        sockopt::set_socket_recv_buffer_size(&fd, receive_bytes)?;
-        connect(&fd, &addr)?;
-        Self::upgrade_on(TcpStream::from(fd), addr, path, &[])
+        Self::upgrade_on(small_stream(addr, receive_bytes)?, addr, path, &[])
     }
 
     fn upgrade_on(mut stream: TcpStream, addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Upgrade> {
@@ -222,6 +218,15 @@ impl Ws {
             }
         }
     }
+}
+
+/// A connection whose receive buffer was small before it connected, so that its window is, too.
+pub fn small_stream(addr: SocketAddr, receive_bytes: usize) -> Result<TcpStream> {
+    use rustix::net::{AddressFamily, SocketType, connect, socket, sockopt};
+    let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    sockopt::set_socket_recv_buffer_size(&fd, receive_bytes)?;
+    connect(&fd, &addr)?;
+    Ok(TcpStream::from(fd))
 }
 
 /// Final bit, opcode and payload range of the frame that starts at `at`, once it is whole.

@@ -53,10 +53,7 @@ impl Running {
 
     /// Gives the data directory back.
     pub(crate) fn unlock(&self) {
-        self.lock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -66,82 +63,35 @@ pub(crate) async fn start(
     machine: Box<dyn StateMachine>,
     handler: Arc<dyn Handler>,
 ) -> Result<Running, StartError> {
-    let listener = Listener::bind(
-        config.peer_addr,
-        config.max_connections,
-        config.max_requests_in_flight,
-    )
-    .await
-    .map_err(|source| StartError::Listen {
-        addr: config.peer_addr,
-        source,
-    })?;
+    let listener = Listener::bind(config.peer_addr, config.max_connections, config.max_requests_in_flight)
+        .await
+        .map_err(|source| StartError::Listen { addr: config.peer_addr, source })?;
     let peer_addr = match config.advertise_peer.as_str() {
+        "" if listener.addr()?.ip().is_unspecified() => {
+            let what = "the peer address names no host: advertise_peer must say where peers reach this node";
+            return Err(StartError::Config(what.to_owned()));
+        }
         "" => listener.addr()?.to_string(),
         advertised => advertised.to_owned(),
     };
-    let member = Member {
-        peer_addr,
-        learner_only: config.role_learner,
-        meta: config.meta.clone(),
-    };
-    let Opened {
-        lock,
-        layout,
-        mut identity,
-        log,
-        store,
-        begins,
-    } = open::open(&config, &member).await?;
+    let member = Member { peer_addr, learner_only: config.role_learner, meta: config.meta.clone() };
+    let Opened { lock, layout, mut identity, log, store, begins } = open::open(&config, &member).await?;
     let fatal = Arc::new(Fatal::new(&config));
-    let after = CheckpointAfter {
-        bytes: config.checkpoint_bytes,
-    };
-    let worker = Worker::start(
-        store.clone(),
-        machine,
-        layout.snapshot(),
-        after,
-        fatal.clone(),
-    )
-    .await?;
-    let me = Me {
-        cluster_id: identity.cluster_id,
-        node_id: identity.node_id,
-        addr: member.peer_addr.clone(),
-    };
+    let after = CheckpointAfter { bytes: config.checkpoint_bytes };
+    let worker = Worker::start(store.clone(), machine, layout.snapshot(), after, fatal.clone()).await?;
+    let me = Me { cluster_id: identity.cluster_id, node_id: identity.node_id, addr: member.peer_addr.clone() };
     let peers = Peers::new(me, config.max_requests_in_flight);
     for (id, addr) in &identity.peers {
         peers.learn(*id, addr);
     }
-    let raft = raft(
-        &config,
-        &identity,
-        &peers,
-        &log,
-        Machine::new(store.clone(), worker.clone()),
-    )
-    .await?;
+    let raft = raft(&config, &identity, &peers, &log, Machine::new(store.clone(), worker.clone())).await?;
     if begins {
         begin(&raft, identity.node_id, &member).await?;
         identity.joined = true;
         layout.write_identity(&identity)?;
     }
     let (proposer, queue) = Proposer::new(&config);
-    let parts = Parts {
-        config,
-        layout,
-        identity,
-        member,
-        peers,
-        raft,
-        log,
-        store,
-        worker,
-        proposer,
-        handler,
-        fatal,
-    };
+    let parts = Parts { config, layout, identity, member, peers, raft, log, store, worker, proposer, handler, fatal };
     let node = Node::new(parts);
     let mut tasks = JoinSet::new();
     tasks.spawn(listener.run(node.clone()));
@@ -154,12 +104,7 @@ pub(crate) async fn start(
     tasks.spawn(node.clone().care_for_members());
     tasks.spawn(node.clone().watch_leader());
     let (tasks, lock) = (tokio::sync::Mutex::new(tasks), Mutex::new(Some(lock)));
-    Ok(Running {
-        node,
-        barriers,
-        tasks,
-        lock,
-    })
+    Ok(Running { node, barriers, tasks, lock })
 }
 
 async fn raft(
@@ -173,25 +118,16 @@ async fn raft(
     let settings = settings(config, &cluster).map_err(|e| StartError::Config(e.to_string()))?;
     let network = Network {
         peers: peers.clone(),
-        append_timeout: Duration::from_millis(config.election_max_ms * 4)
-            .max(Duration::from_secs(2)),
+        append_timeout: Duration::from_millis(config.election_max_ms * 4).max(Duration::from_secs(2)),
         snapshot_timeout: config.snapshot_timeout,
     };
-    Raft::new(
-        identity.node_id,
-        Arc::new(settings),
-        network,
-        log.clone(),
-        machine,
-    )
-    .await
-    .map_err(|e| StartError::Raft(e.to_string()))
+    Raft::new(identity.node_id, Arc::new(settings), network, log.clone(), machine)
+        .await
+        .map_err(|e| StartError::Raft(e.to_string()))
 }
 
 /// Begins a cluster of one.
 async fn begin(raft: &Raft, id: NodeId, member: &Member) -> Result<(), StartError> {
     let members = std::collections::BTreeMap::from([(id, member.clone())]);
-    raft.initialize(members)
-        .await
-        .map_err(|e| StartError::Raft(e.to_string()))
+    raft.initialize(members).await.map_err(|e| StartError::Raft(e.to_string()))
 }

@@ -79,14 +79,10 @@ impl Cluster {
             let _ = started.send(boot::start(config, machine, handler).await);
         });
         let runtime = Background(Some(runtime));
-        let result = result
-            .await
-            .unwrap_or_else(|_| Err(StartError::Raft("starting panicked".to_owned())));
+        let result = result.await.unwrap_or_else(|_| Err(StartError::Raft("starting panicked".to_owned())));
         let running = result?;
         let runtime = runtime.keep();
-        Ok(Self {
-            inner: Arc::new(Inner { running, runtime }),
-        })
+        Ok(Self { inner: Arc::new(Inner { running, runtime }) })
     }
 
     fn node(&self) -> &Arc<Node> {
@@ -108,30 +104,18 @@ impl Cluster {
         let submitted = node.proposer.submit(vec![command.into()], false, deadline);
         let (ticket, outcome) = submitted.ok_or(ProposeError::Overloaded)?;
         match timeout_at(deadline, outcome).await {
-            Ok(Ok(Outcome::Done {
-                index,
-                time_ms,
-                mut replies,
-            })) => {
+            Ok(Ok(Outcome::Done { index, time_ms, mut replies })) => {
                 let reply = replies.pop().ok_or(ProposeError::Unknown)?;
-                Ok(Proposed {
-                    index,
-                    time_ms,
-                    reply,
-                })
+                Ok(Proposed { index, time_ms, reply })
             }
-            Ok(Ok(Outcome::NotStored {
-                overloaded: true, ..
-            })) => Err(ProposeError::Overloaded),
+            Ok(Ok(Outcome::NotStored { overloaded: true, .. })) => Err(ProposeError::Overloaded),
             Ok(Ok(Outcome::NotStored { .. })) => Err(ProposeError::Unavailable),
             Ok(Ok(Outcome::Unknown)) => Err(ProposeError::Unknown),
             // Its time was up, or the node stopped; what still was queued is not proposed any more.
-            Ok(Err(_)) | Err(_) if ticket.is_abandoned() || ticket.abandon() => {
-                Err(match node.is_stopping() {
-                    true => ProposeError::Stopping,
-                    false => ProposeError::Unavailable,
-                })
-            }
+            Ok(Err(_)) | Err(_) if ticket.is_abandoned() || ticket.abandon() => Err(match node.is_stopping() {
+                true => ProposeError::Stopping,
+                false => ProposeError::Unavailable,
+            }),
             Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
         }
     }
@@ -141,24 +125,16 @@ impl Cluster {
         let node = self.node();
         let deadline = Instant::now() + node.config.propose_timeout;
         let (waiting, index) = oneshot::channel();
-        self.inner
-            .running
-            .barriers
-            .try_send(waiting)
-            .map_err(|e| match e {
-                mpsc::error::TrySendError::Full(_) => ProposeError::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => ProposeError::Stopping,
-            })?;
+        self.inner.running.barriers.try_send(waiting).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => ProposeError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => ProposeError::Stopping,
+        })?;
         let index = timeout_at(deadline, index)
             .await
             .map_err(|_| ProposeError::Unavailable)?
             .map_err(|_| ProposeError::Stopping)?;
         let left = deadline.saturating_duration_since(Instant::now());
-        if node.wait_applied(index, left).await {
-            Ok(index)
-        } else {
-            Err(ProposeError::Unavailable)
-        }
+        if node.wait_applied(index, left).await { Ok(index) } else { Err(ProposeError::Unavailable) }
     }
 
     /// Waits until `index` is applied here; false after `timeout`.
@@ -202,12 +178,7 @@ impl Cluster {
     }
 
     /// Asks the handler of node `to` (this node included). At most once: it is not repeated.
-    pub async fn request(
-        &self,
-        to: NodeId,
-        body: Bytes,
-        timeout: Duration,
-    ) -> Result<Bytes, RequestError> {
+    pub async fn request(&self, to: NodeId, body: Bytes, timeout: Duration) -> Result<Bytes, RequestError> {
         let node = self.node();
         let (size, limit) = (body.len(), node.config.max_request_bytes);
         if size > limit {
@@ -218,18 +189,14 @@ impl Cluster {
         }
         if to == node.id() {
             let answer = node.handler.handle(to, body);
-            return tokio::time::timeout(timeout, answer)
-                .await
-                .map_err(|_| RequestError::Timeout(to));
+            return tokio::time::timeout(timeout, answer).await.map_err(|_| RequestError::Timeout(to));
         }
         if node.peers.addr(to).is_none() {
             return Err(RequestError::UnknownNode(to));
         }
         let node = node.clone();
         let asked = self.spawn(async move {
-            let request = Request::AppV1 {
-                body: Vec::from(body).into(),
-            };
+            let request = Request::AppV1 { body: Vec::from(body).into() };
             node.peers.link(to, Lane::Work).ask(&request, timeout).await
         });
         match asked.await {
@@ -245,17 +212,19 @@ impl Cluster {
     /// Hands the lead to the most caught-up voter, if this node leads; true when it leads no more.
     pub async fn hand_over(&self, timeout: Duration) -> bool {
         let node = self.node().clone();
-        self.spawn(async move { node.hand_over(timeout).await })
-            .await
-            .unwrap_or(true)
+        self.spawn(async move { node.hand_over(timeout).await }).await.unwrap_or(true)
     }
 
     /// Takes a member out of the cluster for good. Works on the leader only; elsewhere `Unavailable`.
     pub async fn remove(&self, id: NodeId) -> Result<(), ProposeError> {
         let node = self.node().clone();
-        self.spawn(async move { node.remove(id).await })
-            .await
-            .unwrap_or(Err(ProposeError::Stopping))
+        self.spawn(async move { node.remove(id).await }).await.unwrap_or(Err(ProposeError::Stopping))
+    }
+
+    /// Ends this node because what it stores is in doubt (the application read a damaged value): logged, told to
+    /// [`Config::on_fatal`], then the process is aborted. At the next start the damage is found and the node rebuilt.
+    pub fn fail(&self, reason: &str) {
+        self.node().fatal.raise(reason);
     }
 
     /// Makes everything applied so far durable.
@@ -264,10 +233,7 @@ impl Cluster {
     }
 
     /// Runs on the node's own runtime, whatever runtime the caller lives on.
-    async fn spawn<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Option<T> {
+    async fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
         self.inner.runtime.as_ref()?.spawn(work).await.ok()
     }
 

@@ -132,36 +132,22 @@ impl Config {
         if self.election_min_ms >= self.election_max_ms {
             return wrong("election_min_ms must be less than election_max_ms");
         }
-        if self.max_command_bytes > crate::wire::MAX_COMMAND
-            || self.max_entry_bytes > crate::wire::MAX_COMMAND
-        {
+        if self.max_command_bytes > crate::wire::MAX_COMMAND || self.max_entry_bytes > crate::wire::MAX_COMMAND {
             return wrong("max_command_bytes and max_entry_bytes may be 2 MiB at most");
         }
-        if self.max_request_bytes > crate::wire::MAX_COMMAND
-            || self.max_append_bytes > crate::wire::MAX_COMMAND
-        {
+        if self.max_request_bytes > crate::wire::MAX_COMMAND || self.max_append_bytes > crate::wire::MAX_COMMAND {
             return wrong("max_request_bytes and max_append_bytes may be 2 MiB at most");
         }
-        if self.max_entry_commands == 0
-            || self.max_entries_in_flight == 0
-            || self.max_queued_proposals == 0
-        {
-            return wrong(
-                "max_entry_commands, max_entries_in_flight and max_queued_proposals must be at least 1",
-            );
+        if self.max_entry_commands == 0 || self.max_entries_in_flight == 0 || self.max_queued_proposals == 0 {
+            return wrong("max_entry_commands, max_entries_in_flight and max_queued_proposals must be at least 1");
         }
-        if self.checkpoint_entries == 0
-            || self.max_connections < 8
-            || self.max_requests_in_flight == 0
-        {
+        if self.checkpoint_entries == 0 || self.max_connections < 8 || self.max_requests_in_flight == 0 {
             return wrong(
                 "checkpoint_entries and max_requests_in_flight must be at least 1, max_connections at least 8",
             );
         }
         if self.propose_timeout.is_zero() || self.snapshot_timeout < Duration::from_secs(1) {
-            return wrong(
-                "propose_timeout must be positive and snapshot_timeout at least a second",
-            );
+            return wrong("propose_timeout must be positive and snapshot_timeout at least a second");
         }
         Ok(())
     }

@@ -18,20 +18,14 @@ pub(crate) struct Damage {
 
 impl From<Damage> for StartError {
     fn from(damage: Damage) -> Self {
-        Self::Damaged {
-            files: damage.files,
-            reason: damage.reason,
-        }
+        Self::Damaged { files: damage.files, reason: damage.reason }
     }
 }
 
 /// Errors that say "not what was written" rather than "cannot be read now".
 pub(crate) fn is_damage(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, NotFound, Other, UnexpectedEof};
-    matches!(
-        error.kind(),
-        InvalidData | InvalidInput | UnexpectedEof | NotFound | Other
-    )
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof | NotFound | Other)
 }
 
 /// Moves everything that says who this node is and what it had into `damaged-<n>`; the caller holds the lock.
@@ -43,12 +37,7 @@ pub(crate) fn set_aside(layout: &Layout) -> io::Result<Vec<PathBuf>> {
     std::fs::create_dir(&target)?;
     let mut moved = Vec::new();
     // The identity goes last: what is interrupted here is found damaged again.
-    for path in [
-        layout.store(),
-        layout.snapshot(),
-        layout.log(),
-        layout.identity(),
-    ] {
+    for path in [layout.store(), layout.snapshot(), layout.log(), layout.identity()] {
         if let (true, Some(name)) = (path.exists(), path.file_name()) {
             std::fs::rename(&path, target.join(name))?;
             moved.push(target.join(name));

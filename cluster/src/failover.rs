@@ -68,16 +68,8 @@ impl Node {
         sleep(SETTLE + STAGGER.saturating_mul(turn)).await;
         let now = self.metrics();
         let same = now.current_leader == Some(leader) && now.current_term == term;
-        if same
-            && now.state == ServerState::Follower
-            && !self.is_stopping()
-            && refused(self, leader).await
-        {
-            tracing::info!(
-                leader,
-                term,
-                "the leader's process is gone; asking for votes"
-            );
+        if same && now.state == ServerState::Follower && !self.is_stopping() && refused(self, leader).await {
+            tracing::info!(leader, term, "the leader's process is gone; asking for votes");
             // Where the engine has stopped there is nothing to elect.
             let _ = self.raft.trigger().elect(false).await;
         }

@@ -15,11 +15,7 @@ pub(crate) struct Fatal {
 
 impl Fatal {
     pub(crate) fn new(config: &Config) -> Self {
-        Self {
-            hook: config.on_fatal.clone(),
-            abort: config.abort_on_fatal,
-            reason: Mutex::new(None),
-        }
+        Self { hook: config.on_fatal.clone(), abort: config.abort_on_fatal, reason: Mutex::new(None) }
     }
 
     /// Ends the process, unless the configuration says otherwise.
@@ -42,9 +38,6 @@ impl Fatal {
 
     /// Why the node cannot go on, if so.
     pub(crate) fn reason(&self) -> Option<String> {
-        self.reason
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the policy of checkpoints and purging; the log is never purged beyond what the store has durably.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,9 +31,7 @@ impl Node {
             if let Err(fatal) = &metrics.running_state
                 && !self.is_stopping()
             {
-                return self
-                    .fatal
-                    .raise(&format!("the consensus engine stopped: {fatal}"));
+                return self.fatal.raise(&format!("the consensus engine stopped: {fatal}"));
             }
             let index = |id: &Option<_>| id.as_ref().map_or(0, |id: &crate::types::LogId| id.index);
             let (applied, durable) = (index(&metrics.last_applied), index(&metrics.snapshot));
@@ -59,16 +58,8 @@ impl Node {
             upto = upto.max(purged + ((durable - purged) as f64 * over) as u64);
         }
         // In steps: each purge costs a record and a flush.
-        (upto
-            >= purged
-                + self
-                    .config
-                    .keep_entries
-                    .min(self.config.checkpoint_entries)
-                    .max(1)
-                    / 4
-                + 1)
-        .then_some(upto)
+        let step = self.config.keep_entries.min(self.config.checkpoint_entries) / 4;
+        (upto > purged + step).then_some(upto)
     }
 
     /// Follows the metrics: renews the status, learns addresses.
@@ -148,17 +139,9 @@ impl Node {
         let voters: std::collections::BTreeSet<u64> = membership.voter_ids().collect();
         let own = self.id();
         let describe = |(id, member): (&u64, &crate::types::Member)| {
-            let matched = metrics
-                .replication
-                .as_ref()
-                .and_then(|r| r.get(id))
-                .and_then(|m| m.as_ref())
-                .map(|m| m.index);
-            let beat = metrics
-                .heartbeat
-                .as_ref()
-                .and_then(|h| h.get(id))
-                .and_then(|at| *at);
+            let matched =
+                metrics.replication.as_ref().and_then(|r| r.get(id)).and_then(|m| m.as_ref()).map(|m| m.index);
+            let beat = metrics.heartbeat.as_ref().and_then(|h| h.get(id)).and_then(|at| *at);
             let heard_ms = match beat {
                 _ if *id == own => Some(0),
                 Some(at) => Some(millis(at.into_inner())),
@@ -201,30 +184,25 @@ fn role(metrics: &Metrics) -> Role {
 #[derive(PartialEq)]
 struct Essence<'a> {
     who: (u64, Option<u64>, u64, Role, bool, bool),
-    members: Vec<(
-        u64,
-        bool,
-        &'a str,
-        &'a std::collections::BTreeMap<String, String>,
-        bool,
-    )>,
+    members: Vec<EssentialMember<'a>>,
+}
+
+#[derive(PartialEq)]
+struct EssentialMember<'a> {
+    who: (u64, bool, bool),
+    peer_addr: &'a str,
+    meta: &'a BTreeMap<String, String>,
 }
 
 fn essence(status: &Status) -> Essence<'_> {
-    let failed = status.failure.is_some();
+    let s = status;
+    let member = |m: &'_ MemberStatus| (m.id, m.voter, m.reachable);
     Essence {
-        who: (
-            status.node_id,
-            status.leader,
-            status.term,
-            status.role,
-            status.has_quorum,
-            failed,
-        ),
-        members: status
+        who: (s.node_id, s.leader, s.term, s.role, s.has_quorum, s.failure.is_some()),
+        members: s
             .members
             .iter()
-            .map(|m| (m.id, m.voter, m.peer_addr.as_str(), &m.meta, m.reachable))
+            .map(|m| EssentialMember { who: member(m), peer_addr: &m.peer_addr, meta: &m.meta })
             .collect(),
     }
 }

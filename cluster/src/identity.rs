@@ -20,9 +20,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
-        }
+        Self { root: root.to_owned() }
     }
 
     pub(crate) fn identity(&self) -> PathBuf {
@@ -44,11 +42,7 @@ impl Layout {
     /// Takes the directory for this process; released when the file is dropped, however the process ends.
     pub(crate) fn lock(&self) -> Result<File, StartError> {
         std::fs::create_dir_all(&self.root)?;
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.root.join("LOCK"))?;
+        let file = File::options().create(true).truncate(false).write(true).open(self.root.join("LOCK"))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StartError::Locked(self.root.clone())),
@@ -87,10 +81,7 @@ impl Layout {
 
 /// The cluster id as people see it.
 pub(crate) fn shown(cluster_id: &[u8; 16]) -> String {
-    cluster_id
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    cluster_id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A cluster id that nobody has.

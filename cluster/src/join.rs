@@ -19,20 +19,13 @@ const ASK: Duration = Duration::from_secs(10);
 pub(crate) fn alone() -> std::io::Result<IdentityV1> {
     let cluster_id = fresh_cluster_id()?;
     tracing::info!(cluster = shown(&cluster_id), "a new cluster");
-    Ok(IdentityV1 {
-        cluster_id,
-        node_id: 1,
-        joined: false,
-        peers: Vec::new(),
-    })
+    Ok(IdentityV1 { cluster_id, node_id: 1, joined: false, peers: Vec::new() })
 }
 
 /// Asks the members at `addrs` for an id until one answers.
 pub(crate) async fn ask(addrs: &[String], member: &Member) -> Result<IdentityV1, StartError> {
     let mut pause = Duration::from_millis(100);
-    let request = Request::NewIdV1 {
-        member: member.into(),
-    };
+    let request = Request::NewIdV1 { member: member.into() };
     loop {
         for addr in addrs {
             match ask_following(addr, member, &request).await? {
@@ -46,11 +39,7 @@ pub(crate) async fn ask(addrs: &[String], member: &Member) -> Result<IdentityV1,
 }
 
 /// Asks at `addr` and, where that isn't the leader, at the leader's address.
-async fn ask_following(
-    addr: &str,
-    member: &Member,
-    request: &Request,
-) -> Result<Option<IdentityV1>, StartError> {
+async fn ask_following(addr: &str, member: &Member, request: &Request) -> Result<Option<IdentityV1>, StartError> {
     let mut addr = addr.to_owned();
     for _ in 0..3 {
         let answer = match ask_guest(&addr, [0; 16], &member.peer_addr, request, ASK).await {
@@ -61,22 +50,11 @@ async fn ask_following(
             }
         };
         match answer {
-            Answer::JoinV1(JoinReply::Id {
-                cluster_id,
-                id,
-                peers,
-            }) => {
+            Answer::JoinV1(JoinReply::Id { cluster_id, id, peers }) => {
                 tracing::info!(cluster = shown(&cluster_id), id, "got a node id");
-                return Ok(Some(IdentityV1 {
-                    cluster_id,
-                    node_id: id,
-                    joined: false,
-                    peers,
-                }));
+                return Ok(Some(IdentityV1 { cluster_id, node_id: id, joined: false, peers }));
             }
-            Answer::JoinV1(JoinReply::Elsewhere { addr: leader }) if !leader.is_empty() => {
-                addr = leader
-            }
+            Answer::JoinV1(JoinReply::Elsewhere { addr: leader }) if !leader.is_empty() => addr = leader,
             Answer::JoinV1(JoinReply::Refused { reason }) => {
                 return Err(StartError::Refused(reason));
             }

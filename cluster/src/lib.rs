@@ -3,14 +3,19 @@
 //! It knows no event, no actor and no HTTP: commands and replies are bytes.
 //!
 //! A guided map, from the outside in:
-//! - [`Cluster`] (`cluster`): start a node, propose, read, ask, stop. `config`, `status`, `error` are its words.
+//! - [`Cluster`] (`cluster`, `boot`): start a node, propose, read, ask, stop. `config`, `status`, `error` are its words.
 //! - [`StateMachine`], [`Handler`] (`machine`): what the application brings.
-//! - `proposer`: gathers what waits into one log entry, on the leader or on the way to it.
-//! - `join`, `membership`: becoming a member, promotion, changes one after another.
-//! - `raft`: how openraft speaks over the network; `types`: what it is instantiated with.
+//! - `node`: what the tasks of a node share, and how it answers its peers.
+//! - `proposer`: gathers what waits into one log entry, on the leader or on the way to it. `reads`: linearizable reads.
+//! - `join`, `membership`: becoming a member, promotion, changes one after another. `failover`: a leader whose process is gone.
+//! - `raft`: how openraft speaks over the network; `types`: what it is instantiated with. `snapshot`: sending the state.
 //! - `net`: the one peer port: frames, handshake, connections. `wire`: the only place that knows the bytes.
-//! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies.
-//! - `identity`: who this node is; `damage`: what happens when a disk lied. `clock`: the only wall clock.
+//! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies. `housekeeping`: when
+//!   the one is made durable and the other let go.
+//! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`: what happens when a disk lied.
+//! - `clock`: the only wall clock.
+//!
+//! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
 
 mod boot;
 mod clock;
@@ -20,6 +25,8 @@ mod damage;
 mod error;
 mod failover;
 mod fatal;
+#[doc(hidden)]
+pub mod fuzz;
 mod housekeeping;
 mod identity;
 mod join;

@@ -78,10 +78,7 @@ impl Log {
         settings.wal.flush_batch_wait = Some(config.log_flush_wait);
         settings.log_cache_capacity = Some(config.log_cache_bytes);
         let log = RaftLog::open(Arc::new(settings))?;
-        Ok(Self {
-            inner: Arc::new(Mutex::new(log)),
-            append_bytes: config.max_append_bytes,
-        })
+        Ok(Self { inner: Arc::new(Mutex::new(log)), append_bytes: config.max_append_bytes })
     }
 
     fn lock(&self) -> MutexGuard<'_, RaftLog<LogTypes>> {
@@ -113,9 +110,7 @@ impl Log {
     /// Waits until everything written so far is on disk.
     pub(crate) async fn sync(&self) -> io::Result<()> {
         let flushed = self.flush(&mut self.lock());
-        flushed?
-            .await
-            .unwrap_or_else(|_| Err(io::Error::other("the log's flush thread has stopped")))
+        flushed?.await.unwrap_or_else(|_| Err(io::Error::other("the log's flush thread has stopped")))
     }
 
     fn flush(&self, log: &mut RaftLog<LogTypes>) -> io::Result<oneshot::Receiver<io::Result<()>>> {
@@ -135,10 +130,7 @@ impl Log {
                 break;
             }
             size += next;
-            found.push(Entry {
-                log_id: id.into(),
-                payload: payload.0,
-            });
+            found.push(Entry { log_id: id.into(), payload: payload.0 });
         }
         Ok(found)
     }
@@ -160,10 +152,7 @@ fn limits(range: &impl RangeBounds<u64>) -> (u64, u64) {
 }
 
 impl openraft::RaftLogReader<Types> for Log {
-    async fn entries_stream<R>(
-        &mut self,
-        range: R,
-    ) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
+    async fn entries_stream<R>(&mut self, range: R) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
     where
         R: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
@@ -200,11 +189,7 @@ impl openraft::RaftLogReader<Types> for Log {
         self.read(start, end, usize::MAX, usize::MAX)
     }
 
-    async fn limited_get_log_entries(
-        &mut self,
-        start: u64,
-        end: u64,
-    ) -> Result<Vec<Entry>, io::Error> {
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
         self.read(start, end, self.append_bytes, usize::MAX)
     }
 
@@ -220,10 +205,7 @@ impl openraft::storage::RaftLogStorage<Types> for Log {
         let log = self.lock();
         let state = log.log_state();
         let last_purged_log_id = state.purged().copied().map(Into::into);
-        Ok(LogState {
-            last_purged_log_id,
-            last_log_id: state.last().copied().map(Into::into).or(last_purged_log_id),
-        })
+        Ok(LogState { last_purged_log_id, last_log_id: state.last().copied().map(Into::into).or(last_purged_log_id) })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -255,11 +237,7 @@ impl openraft::storage::RaftLogStorage<Types> for Log {
         I::IntoIter: OptionalSend,
     {
         let mut log = self.lock();
-        log.append(
-            entries
-                .into_iter()
-                .map(|e| ((&e.log_id).into(), StoredPayload(e.payload))),
-        )?;
+        log.append(entries.into_iter().map(|e| ((&e.log_id).into(), StoredPayload(e.payload))))?;
         log.flush(true, Some(Flushed::Append(callback)))
     }
 

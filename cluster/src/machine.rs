@@ -28,14 +28,9 @@ pub trait StateMachine: Send + 'static {
 
     /// Applies one command; its only inputs are `ctx`, `command` and `txn`, so every node does the same.
     /// A malformed command gets a deterministic reply, never an error.
-    fn apply(
-        &mut self,
-        ctx: &mut ApplyContext,
-        command: &[u8],
-        txn: &mut Txn<'_>,
-    ) -> Result<Vec<u8>, StoreError>;
+    fn apply(&mut self, ctx: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, StoreError>;
 
-    /// The store transaction is about to be committed: the last chance to write what waited for the end of it.
+    /// The store transaction is about to be committed: the last chance to write what waited for its end.
     fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), StoreError> {
         let _ = txn;
         Ok(())
@@ -57,11 +52,7 @@ pub struct ApplyContext {
 impl ApplyContext {
     /// For tests of machines: the context of the first command of entry `index` at `time_ms`.
     pub fn new(index: u64, time_ms: u64) -> Self {
-        Self {
-            index,
-            time_ms,
-            next_place: 0,
-        }
+        Self { index, time_ms, next_place: 0 }
     }
 
     /// Index of the log entry.

@@ -25,6 +25,16 @@ const CAUGHT_UP: u64 = 256;
 /// Longest that one exchange about membership may take.
 const ASK: Duration = Duration::from_secs(10);
 
+/// Pause before a node that was refused asks again.
+const REFUSED: Duration = Duration::from_secs(30);
+
+/// What came of telling the leader about this node.
+enum Announced {
+    Member,
+    NotYet,
+    Refused,
+}
+
 type Change = ChangeMembers<NodeId, Member>;
 
 impl Node {
@@ -34,11 +44,7 @@ impl Node {
         if leader == Some(self.id()) {
             return None;
         }
-        Some(JoinReply::Elsewhere {
-            addr: leader
-                .and_then(|id| self.peers.addr(id))
-                .unwrap_or_default(),
-        })
+        Some(JoinReply::Elsewhere { addr: leader.and_then(|id| self.peers.addr(id)).unwrap_or_default() })
     }
 
     /// Gives a newcomer an id.
@@ -47,13 +53,9 @@ impl Node {
             return elsewhere;
         }
         if member.peer_addr == self.member.peer_addr {
-            return JoinReply::Refused {
-                reason: format!("{} is the leader's own address", member.peer_addr),
-            };
+            return JoinReply::Refused { reason: format!("{} is the leader's own address", member.peer_addr) };
         }
-        let again = || JoinReply::Elsewhere {
-            addr: String::new(),
-        };
+        let again = || JoinReply::Elsewhere { addr: String::new() };
         let Ok(data) = EntryData::AllocateV1.to_data() else {
             return again();
         };
@@ -66,15 +68,16 @@ impl Node {
         let mut peers = self.peers.addrs();
         peers.push((self.id(), self.member.peer_addr.clone()));
         tracing::info!(id, addr = member.peer_addr, "gave out a node id");
-        JoinReply::Id {
-            cluster_id: self.peers.me().cluster_id,
-            id,
-            peers,
-        }
+        JoinReply::Id { cluster_id: self.peers.me().cluster_id, id, peers }
     }
 
     /// Makes the membership agree with what a node says of itself.
     pub(crate) async fn announced(&self, announce: Announce) -> JoinReply {
+        // Where many moved at once nobody leads yet, and this is how they find each other again.
+        let members = self.metrics().membership_config;
+        if announce.id != self.id() && members.get_node(&announce.id).is_some() {
+            self.peers.learn(announce.id, &announce.member.peer_addr);
+        }
         if let Some(elsewhere) = self.elsewhere() {
             return elsewhere;
         }
@@ -86,20 +89,13 @@ impl Node {
             Some(present) if *present == member => return JoinReply::Member,
             Some(_) => ChangeMembers::SetNodes(BTreeMap::from([(id, member)])),
             None if !announce.join => {
-                return JoinReply::Refused {
-                    reason: format!("node {id} is no member of this cluster any more"),
-                };
+                return JoinReply::Refused { reason: format!("node {id} is no member of this cluster any more") };
             }
             None if id > self.store.state().last_node_id => {
-                return JoinReply::Refused {
-                    reason: format!("node id {id} was never given out"),
-                };
+                return JoinReply::Refused { reason: format!("node id {id} was never given out") };
             }
             None => {
-                let replaced = known
-                    .nodes()
-                    .filter(|(_, m)| m.peer_addr == member.peer_addr)
-                    .map(|(id, _)| *id);
+                let replaced = known.nodes().filter(|(_, m)| m.peer_addr == member.peer_addr).map(|(id, _)| *id);
                 let replaced: Vec<NodeId> = replaced.collect();
                 let voters: BTreeSet<NodeId> = known.voter_ids().collect();
                 tracing::info!(id, addr = member.peer_addr, ?replaced, "a node joins");
@@ -108,9 +104,7 @@ impl Node {
         };
         match self.change(change).await {
             Ok(()) => JoinReply::Member,
-            Err(_) => JoinReply::Elsewhere {
-                addr: String::new(),
-            },
+            Err(_) => JoinReply::Elsewhere { addr: String::new() },
         }
     }
 
@@ -121,8 +115,7 @@ impl Node {
                 tracing::warn!(%error, "a membership change failed");
                 Err(match error {
                     RaftError::APIError(
-                        ClientWriteError::ForwardToLeader(_)
-                        | ClientWriteError::ChangeMembershipError(_),
+                        ClientWriteError::ForwardToLeader(_) | ClientWriteError::ChangeMembershipError(_),
                     ) => ProposeError::Unavailable,
                     _ => ProposeError::Unknown,
                 })
@@ -172,10 +165,7 @@ impl Node {
         let last = metrics.last_log_index.unwrap_or(0);
         let ready = known.learner_ids().find(|id| {
             let wants = known.get_node(id).is_some_and(|m| !m.learner_only);
-            let matched = replication
-                .get(id)
-                .and_then(|m| m.as_ref())
-                .map(|m| m.index);
+            let matched = replication.get(id).and_then(|m| m.as_ref()).map(|m| m.index);
             wants && matched.is_some_and(|at| at + CAUGHT_UP >= last)
         })?;
         tracing::info!(id = ready, "promoting a learner that has caught up");
@@ -186,43 +176,37 @@ impl Node {
     pub(crate) async fn announce(self: Arc<Self>) {
         let mut pause = Duration::from_millis(50);
         loop {
-            if self.announce_once().await {
-                return;
+            match self.announce_once().await {
+                Announced::Member => return,
+                Announced::NotYet => {}
+                Announced::Refused => pause = REFUSED,
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
         }
     }
 
-    async fn announce_once(&self) -> bool {
-        let join = !self
-            .identity
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .joined;
-        let announce = Announce {
-            id: self.id(),
-            member: (&self.member).into(),
-            join,
-        };
+    async fn announce_once(&self) -> Announced {
+        let join = !self.identity.lock().unwrap_or_else(std::sync::PoisonError::into_inner).joined;
+        let announce = Announce { id: self.id(), member: (&self.member).into(), join };
         for reply in self.ask_about(announce).await {
             match reply {
                 JoinReply::Member => {
                     if let Err(error) = self.update_identity(|identity| identity.joined = true) {
                         tracing::error!(%error, "cannot write the identity");
-                        return false;
+                        return Announced::NotYet;
                     }
                     tracing::info!(id = self.id(), "is a member");
-                    return true;
+                    return Announced::Member;
                 }
                 JoinReply::Refused { reason } => {
                     tracing::error!(reason, "the cluster refuses this node");
-                    return false;
+                    return Announced::Refused;
                 }
                 JoinReply::Id { .. } | JoinReply::Elsewhere { .. } => {}
             }
         }
-        false
+        Announced::NotYet
     }
 
     /// Asks whoever leads; where that is unknown, everybody.
@@ -230,23 +214,14 @@ impl Node {
         match self.leader() {
             Some(id) if id == self.id() => return vec![self.announced(announce).await],
             Some(id) => {
-                let asked = self
-                    .peers
-                    .link(id, Lane::Work)
-                    .ask(&Request::AnnounceV1(announce), ASK)
-                    .await;
+                let asked = self.peers.link(id, Lane::Work).ask(&Request::AnnounceV1(announce), ASK).await;
                 return asked.ok().and_then(joined).into_iter().collect();
             }
             None => {}
         }
         // A member hears from its leader by itself. One that isn't yet, or has moved, must make itself known.
         let mut replies = Vec::new();
-        let mut addrs: BTreeSet<String> = self
-            .peers
-            .addrs()
-            .into_iter()
-            .map(|(_, addr)| addr)
-            .collect();
+        let mut addrs: BTreeSet<String> = self.peers.addrs().into_iter().map(|(_, addr)| addr).collect();
         addrs.extend(self.config.join.iter().cloned());
         addrs.remove(&self.member.peer_addr);
         for addr in addrs {
@@ -272,24 +247,16 @@ impl Node {
         let deadline = Instant::now() + limit;
         while self.leader() == Some(self.id()) {
             let metrics = self.metrics();
-            let voters: BTreeSet<NodeId> =
-                metrics.membership_config.membership().voter_ids().collect();
-            let best = metrics
-                .replication
-                .iter()
-                .flatten()
-                .filter(|(id, _)| voters.contains(id) && **id != self.id());
-            let Some((to, _)) = best.max_by_key(|(_, matched)| matched.as_ref().map(|m| m.index))
-            else {
+            let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
+            let best = metrics.replication.iter().flatten().filter(|(id, _)| voters.contains(id) && **id != self.id());
+            let Some((to, _)) = best.max_by_key(|(_, matched)| matched.as_ref().map(|m| m.index)) else {
                 return false;
             };
-            if Instant::now() >= deadline || self.raft.trigger().transfer_leader(*to).await.is_err()
-            {
+            if Instant::now() >= deadline || self.raft.trigger().transfer_leader(*to).await.is_err() {
                 return self.leader() != Some(self.id());
             }
             let patience = Duration::from_millis(self.config.election_min_ms);
-            self.leader_change(patience.min(deadline.saturating_duration_since(Instant::now())))
-                .await;
+            self.leader_change(patience.min(deadline.saturating_duration_since(Instant::now()))).await;
         }
         true
     }
@@ -305,16 +272,11 @@ fn joined(answer: Answer) -> Option<JoinReply> {
 /// Adds a learner, and in the same change removes those that it replaces.
 fn adding(id: NodeId, member: Member, replaced: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
     let add = ChangeMembers::AddNodes(BTreeMap::from([(id, member)]));
-    if replaced.is_empty() {
-        add
-    } else {
-        ChangeMembers::Batch(vec![add, removing(replaced, voters)])
-    }
+    if replaced.is_empty() { add } else { ChangeMembers::Batch(vec![add, removing(replaced, voters)]) }
 }
 
 fn removing(ids: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
-    let (voters, learners): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
-        ids.iter().partition(|id| voters.contains(id));
+    let (voters, learners): (BTreeSet<NodeId>, BTreeSet<NodeId>) = ids.iter().partition(|id| voters.contains(id));
     let mut changes = Vec::new();
     if !voters.is_empty() {
         changes.push(ChangeMembers::RemoveVoters(voters));

@@ -10,9 +10,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use openraft::ReadPolicy;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest,
-};
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -117,11 +115,8 @@ impl Node {
     pub(crate) async fn leader_change(&self, limit: Duration) {
         let mut metrics = self.raft.server_metrics();
         let before = metrics.borrow_watched().current_leader;
-        let changed = async {
-            while metrics.changed().await.is_ok()
-                && metrics.borrow_watched().current_leader == before
-            {}
-        };
+        let changed =
+            async { while metrics.changed().await.is_ok() && metrics.borrow_watched().current_leader == before {} };
         // Either will do.
         let _ = timeout(limit, changed).await;
     }
@@ -133,9 +128,7 @@ impl Node {
     /// Waits until `index` is applied here; false after `limit`.
     pub(crate) async fn wait_applied(&self, index: u64, limit: Duration) -> bool {
         let mut applied = self.store.applied().subscribe();
-        timeout(limit, applied.wait_for(|at| *at >= index))
-            .await
-            .is_ok_and(|r| r.is_ok())
+        timeout(limit, applied.wait_for(|at| *at >= index)).await.is_ok_and(|r| r.is_ok())
     }
 
     /// The index that a linearizable read here must have seen; `None` without a majority.
@@ -156,23 +149,17 @@ impl Node {
     /// Milliseconds since the leader was heard.
     pub(crate) fn leader_heard_ms(&self) -> Option<u64> {
         let at = self.heard.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(
-            u64::try_from(self.started.elapsed().as_millis())
-                .unwrap_or(u64::MAX)
-                .saturating_sub(at),
-        )
+        Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_sub(at))
     }
 
     /// Notes that the process of the leader of `term` is gone.
     pub(crate) fn leader_gone(&self, leader: NodeId, term: u64) {
-        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((leader, term, Instant::now()));
+        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = Some((leader, term, Instant::now()));
     }
 
     /// This node has itself found the present leader's process gone a moment ago.
     fn saw_leader_gone(&self) -> bool {
-        let Some((leader, term, at)) = *self.gone.lock().unwrap_or_else(PoisonError::into_inner)
-        else {
+        let Some((leader, term, at)) = *self.gone.lock().unwrap_or_else(PoisonError::into_inner) else {
             return false;
         };
         let metrics = self.raft.server_metrics();
@@ -182,10 +169,7 @@ impl Node {
     }
 
     /// Changes the identity on disk, if `change` changes it.
-    pub(crate) fn update_identity(
-        &self,
-        change: impl FnOnce(&mut IdentityV1),
-    ) -> std::io::Result<()> {
+    pub(crate) fn update_identity(&self, change: impl FnOnce(&mut IdentityV1)) -> std::io::Result<()> {
         let mut identity = self.identity.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = identity.clone();
         change(&mut next);
@@ -197,11 +181,7 @@ impl Node {
     }
 
     async fn vote(&self, request: VoteRequest<Types>, pre: bool) -> Answer {
-        let voted = if pre {
-            self.raft.pre_vote(request).await
-        } else {
-            self.raft.vote(request).await
-        };
+        let voted = if pre { self.raft.pre_vote(request).await } else { self.raft.vote(request).await };
         match voted {
             Ok(v) => Answer::VoteV1 {
                 vote: (&v.vote).into(),
@@ -220,9 +200,7 @@ impl Node {
         };
         let answer = match self.raft.append_entries(request).await {
             Ok(AppendEntriesResponse::Success) => Appended::Success,
-            Ok(AppendEntriesResponse::PartialSuccess(id)) => {
-                Appended::Partial(id.as_ref().map(Into::into))
-            }
+            Ok(AppendEntriesResponse::PartialSuccess(id)) => Appended::Partial(id.as_ref().map(Into::into)),
             Ok(AppendEntriesResponse::Conflict) => Appended::Conflict,
             Ok(AppendEntriesResponse::HigherVote(vote)) => {
                 tracing::debug!(leader, higher = %vote, "an append of a former leader");
@@ -238,44 +216,29 @@ impl Node {
         let deadline = Instant::now() + self.config.propose_timeout;
         let commands = commands.into_iter().map(|c| c.into_vec().into()).collect();
         let Some((_, outcome)) = self.proposer.submit(commands, true, deadline) else {
-            return Forwarded::NotStored {
-                leader: 0,
-                overloaded: true,
-            };
+            return Forwarded::NotStored { leader: 0, overloaded: true };
         };
         match timeout_at(deadline, outcome).await {
-            Ok(Ok(Outcome::Done {
-                index,
-                time_ms,
-                replies,
-            })) => Forwarded::Done {
-                index,
-                time_ms,
-                replies: replies.into_iter().map(Into::into).collect(),
-            },
-            Ok(Ok(Outcome::NotStored { leader, overloaded })) => Forwarded::NotStored {
-                leader: leader.unwrap_or(0),
-                overloaded,
-            },
+            Ok(Ok(Outcome::Done { index, time_ms, replies })) => {
+                Forwarded::Done { index, time_ms, replies: replies.into_iter().map(Into::into).collect() }
+            }
+            Ok(Ok(Outcome::NotStored { leader, overloaded })) => {
+                Forwarded::NotStored { leader: leader.unwrap_or(0), overloaded }
+            }
             _ => Forwarded::Unknown,
         }
     }
 }
 
 fn failed(error: impl std::fmt::Display) -> Answer {
-    Answer::FailedV1 {
-        reason: error.to_string(),
-    }
+    Answer::FailedV1 { reason: error.to_string() }
 }
 
 fn append_request(append: Append) -> Result<AppendEntriesRequest<Types>, crate::wire::WireError> {
     let mut entries = Vec::with_capacity(append.entries.len());
     for entry in append.entries {
         let payload = StoredPayload::from_parts(entry.kind, entry.content.into_vec().into())?.0;
-        entries.push(Entry {
-            log_id: entry.id.into(),
-            payload,
-        });
+        entries.push(Entry { log_id: entry.id.into(), payload });
     }
     Ok(AppendEntriesRequest {
         vote: append.vote.into(),
@@ -301,12 +264,12 @@ impl Service for Node {
             return Err("this node belongs to another cluster".to_owned());
         }
         if !guest && hello.to != me.node_id {
-            return Err(format!(
-                "this is node {}, not node {}",
-                me.node_id, hello.to
-            ));
+            return Err(format!("this is node {}, not node {}", me.node_id, hello.to));
         }
-        if !guest && hello.from != 0 && hello.from != me.node_id {
+        if !guest && hello.from == 0 {
+            return Err("a caller without an id may only ask to join".to_owned());
+        }
+        if !guest && hello.from != me.node_id {
             self.peers.learn(hello.from, &hello.from_addr);
         }
         Ok(Session::default())
@@ -316,63 +279,36 @@ impl Service for Node {
         let node = self.clone();
         match request {
             Request::AppendV1(append) => Box::pin(async move { node.append(append).await }),
-            Request::VoteV1 {
-                vote,
-                last,
-                transfer,
-                pre,
-            } => {
+            Request::VoteV1 { vote, last, transfer, pre } => {
                 let mut request = VoteRequest::new(vote.into(), last.map(Into::into));
                 // The lease protects a living leader. This node has found that leader's process gone.
-                let gone = self.saw_leader_gone();
-                request.leadership_transfer = transfer || gone;
-                Box::pin(async move { node.vote(request, pre && !gone).await })
+                request.leadership_transfer = transfer || self.saw_leader_gone();
+                Box::pin(async move { node.vote(request, pre).await })
             }
             Request::TransferV1 { from, to, last } => Box::pin(async move {
-                let request =
-                    TransferLeaderRequest::new(Vote::from(from), to, last.map(Into::into));
+                let request = TransferLeaderRequest::new(Vote::from(from), to, last.map(Into::into));
                 let accepted = node.raft.handle_transfer_leader(request).await;
-                Answer::TransferV1 {
-                    accepted: matches!(accepted, Ok(Ok(()))),
-                }
+                Answer::TransferV1 { accepted: matches!(accepted, Ok(Ok(()))) }
             }),
             Request::ForwardV1 { commands } => {
                 Box::pin(async move { Answer::ForwardV1(node.forwarded(commands).await) })
             }
-            Request::ReadIndexV1 => Box::pin(async move {
-                Answer::ReadIndexV1 {
-                    index: node.read_index().await,
-                }
-            }),
+            Request::ReadIndexV1 => Box::pin(async move { Answer::ReadIndexV1 { index: node.read_index().await } }),
             Request::AppV1 { body } => Box::pin(async move {
                 let answer = node.handler.handle(from, body.into_vec().into()).await;
-                Answer::AppV1 {
-                    body: Vec::from(answer).into(),
-                }
+                Answer::AppV1 { body: Vec::from(answer).into() }
             }),
-            Request::NewIdV1 { member } => {
-                Box::pin(async move { Answer::JoinV1(node.new_id(member.into()).await) })
+            Request::NewIdV1 { member } => Box::pin(async move { Answer::JoinV1(node.new_id(member.into()).await) }),
+            Request::AnnounceV1(announce) => Box::pin(async move { Answer::JoinV1(node.announced(announce).await) }),
+            Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } | Request::SnapshotEndV1 { .. } => {
+                Box::pin(std::future::ready(failed("a part of a snapshot out of its session")))
             }
-            Request::AnnounceV1(announce) => {
-                Box::pin(async move { Answer::JoinV1(node.announced(announce).await) })
-            }
-            Request::SnapshotBeginV1 { .. }
-            | Request::SnapshotChunkV1 { .. }
-            | Request::SnapshotEndV1 { .. } => Box::pin(std::future::ready(failed(
-                "a part of a snapshot out of its session",
-            ))),
         }
     }
 
-    async fn in_session(
-        self: &Arc<Self>,
-        session: &mut Session,
-        request: Request,
-    ) -> Result<Answer, Request> {
+    async fn in_session(self: &Arc<Self>, session: &mut Session, request: Request) -> Result<Answer, Request> {
         match request {
-            Request::SnapshotBeginV1 { .. }
-            | Request::SnapshotChunkV1 { .. }
-            | Request::SnapshotEndV1 { .. } => {
+            Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } | Request::SnapshotEndV1 { .. } => {
                 let dir: PathBuf = self.layout.snapshot();
                 Ok(session.receiving.take(&self.raft, &dir, request).await)
             }

@@ -32,12 +32,7 @@ pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, Sta
     let layout = Layout::new(&config.data_dir);
     let lock = layout.lock()?;
     snapshot::clear(&layout.snapshot())?;
-    let mut join: Vec<String> = config
-        .join
-        .iter()
-        .filter(|a| **a != member.peer_addr)
-        .cloned()
-        .collect();
+    let mut join: Vec<String> = config.join.iter().filter(|a| **a != member.peer_addr).cloned().collect();
     let identity = match read_identity(&layout) {
         Ok(identity) => identity,
         Err(damage) => rebuild(&layout, damage, &join)?,
@@ -46,14 +41,7 @@ pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, Sta
         match parts(config, &layout, &identity) {
             Ok((log, store)) => {
                 let begins = !identity.joined && identity.peers.is_empty() && log.is_pristine();
-                return Ok(Opened {
-                    lock,
-                    layout,
-                    identity,
-                    log,
-                    store,
-                    begins,
-                });
+                return Ok(Opened { lock, layout, identity, log, store, begins });
             }
             Err(Found::Failure(error)) => return Err(error),
             Err(Found::Damage(damage)) => {
@@ -63,23 +51,12 @@ pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, Sta
             }
         }
     }
-    let identity = if join.is_empty() {
-        join::alone()?
-    } else {
-        join::ask(&join, member).await?
-    };
+    let identity = if join.is_empty() { join::alone()? } else { join::ask(&join, member).await? };
     layout.write_identity(&identity)?;
     match parts(config, &layout, &identity) {
         Ok((log, store)) => {
             let begins = identity.peers.is_empty();
-            Ok(Opened {
-                lock,
-                layout,
-                identity,
-                log,
-                store,
-                begins,
-            })
+            Ok(Opened { lock, layout, identity, log, store, begins })
         }
         Err(Found::Failure(error)) => Err(error),
         Err(Found::Damage(damage)) => Err(damage.into()),
@@ -87,33 +64,23 @@ pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, Sta
 }
 
 /// Sets damaged files aside where there is somebody to rebuild from; refuses to start where there isn't.
-fn rebuild(
-    layout: &Layout,
-    damage: Damage,
-    join: &[String],
-) -> Result<Option<IdentityV1>, StartError> {
+fn rebuild(layout: &Layout, damage: Damage, join: &[String]) -> Result<Option<IdentityV1>, StartError> {
     tracing::error!(files = ?damage.files, reason = damage.reason, "damaged");
     if join.is_empty() {
         return Err(damage.into());
     }
     let moved = set_aside(layout)?;
-    tracing::warn!(
-        ?moved,
-        "moved the damaged files aside; this node joins again under a new id"
-    );
+    tracing::warn!(?moved, "moved the damaged files aside; this node joins again under a new id");
     Ok(None)
 }
 
 /// The identity; files without one are damage too, for they belonged to somebody.
 fn read_identity(layout: &Layout) -> Result<Option<IdentityV1>, Damage> {
-    let damaged = |reason: String| Damage {
-        files: vec![layout.identity()],
-        reason,
-    };
+    let damaged = |reason: String| Damage { files: vec![layout.identity()], reason };
     match layout.read_identity() {
-        Ok(None) if layout.log().exists() || layout.store().exists() => Err(damaged(
-            "the identity file is missing, but there is data".to_owned(),
-        )),
+        Ok(None) if layout.log().exists() || layout.store().exists() => {
+            Err(damaged("the identity file is missing, but there is data".to_owned()))
+        }
         Ok(identity) => Ok(identity),
         Err(error) => Err(damaged(error.to_string())),
     }
@@ -124,52 +91,27 @@ enum Found {
     Failure(StartError),
 }
 
-fn parts(
-    config: &Config,
-    layout: &Layout,
-    identity: &IdentityV1,
-) -> Result<(Log, Arc<Store>), Found> {
-    let damage = |file, reason: String| {
-        Found::Damage(Damage {
-            files: vec![file],
-            reason,
-        })
-    };
+fn parts(config: &Config, layout: &Layout, identity: &IdentityV1) -> Result<(Log, Arc<Store>), Found> {
+    let damage = |file, reason: String| Found::Damage(Damage { files: vec![file], reason });
     let log = Log::open(&layout.log(), config).map_err(|error| {
-        if is_damage(&error) {
-            damage(layout.log(), error.to_string())
-        } else {
-            Found::Failure(error.into())
-        }
+        if is_damage(&error) { damage(layout.log(), error.to_string()) } else { Found::Failure(error.into()) }
     })?;
     if identity.joined && log.is_pristine() {
-        return Err(damage(
-            layout.log(),
-            "the log of a member is empty".to_owned(),
-        ));
+        return Err(damage(layout.log(), "the log of a member is empty".to_owned()));
     }
-    let store = Store::open(
-        &layout.store(),
-        config.store_cache_bytes,
-        config.verify_store,
-    )
-    .map_err(|e| match e {
+    let store = Store::open(&layout.store(), config.store_cache_bytes, config.verify_store).map_err(|e| match e {
         StoreError::Corrupt(reason) => damage(layout.store(), reason),
         other => Found::Failure(other.into()),
     })?;
     let (applied, purged) = (store.state().applied, log.purged());
     if applied < purged {
-        let reason =
-            format!("the store stands at {applied:?}, but the log begins after {purged:?}");
+        let reason = format!("the store stands at {applied:?}, but the log begins after {purged:?}");
         return Err(damage(layout.store(), reason));
     }
     // Entries are in the log, on disk, before they are applied: the log has lost some. (So it looks, too, when a node dies
     // in the moment between installing a snapshot and noting that in the log; it is rebuilt then without need.)
     if applied > log.last().max(purged) {
-        let reason = format!(
-            "the store stands at {applied:?}, but the log ends at {:?}",
-            log.last()
-        );
+        let reason = format!("the store stands at {applied:?}, but the log ends at {:?}", log.last());
         return Err(damage(layout.log(), reason));
     }
     Ok((log, Arc::new(store)))

@@ -14,8 +14,8 @@ use openraft::entry::RaftEntry;
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError,
-    StreamAppendResult, TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
 use tokio::time::Instant;
 
@@ -34,17 +34,13 @@ type Appends<'s> = BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Type
 const WINDOW: usize = 16;
 
 /// openraft's settings.
-pub(crate) fn settings(
-    config: &Config,
-    cluster: &str,
-) -> Result<openraft::Config, openraft::ConfigError> {
+pub(crate) fn settings(config: &Config, cluster: &str) -> Result<openraft::Config, openraft::ConfigError> {
     openraft::Config {
         cluster_name: cluster.to_owned(),
         heartbeat_interval: config.heartbeat_ms,
         election_timeout_min: config.election_min_ms,
         election_timeout_max: config.election_max_ms,
-        install_snapshot_timeout: u64::try_from(config.snapshot_timeout.as_millis())
-            .unwrap_or(u64::MAX),
+        install_snapshot_timeout: u64::try_from(config.snapshot_timeout.as_millis()).unwrap_or(u64::MAX),
         max_payload_entries: 1024,
         max_append_entries: Some(256),
         // Followers get entries for as long as the log has them.
@@ -107,19 +103,13 @@ pub(crate) struct Client {
 
 fn unreachable(error: &LinkError) -> RPCError<Types> {
     match error {
-        LinkError::Timeout | LinkError::Overloaded | LinkError::Lost => {
-            RPCError::Network(NetworkError::new(error))
-        }
-        LinkError::Refused | LinkError::NotSent(_) => {
-            RPCError::Unreachable(Unreachable::new(error))
-        }
+        LinkError::Timeout | LinkError::Overloaded | LinkError::Lost => RPCError::Network(NetworkError::new(error)),
+        LinkError::Refused | LinkError::NotSent(_) => RPCError::Unreachable(Unreachable::new(error)),
     }
 }
 
 fn odd() -> RPCError<Types> {
-    RPCError::Network(NetworkError::from_string(
-        "an answer that does not fit the request",
-    ))
+    RPCError::Network(NetworkError::from_string("an answer that does not fit the request"))
 }
 
 /// openraft's append as a request.
@@ -127,14 +117,9 @@ fn append(rpc: AppendEntriesRequest<Types>) -> Result<Request, RPCError<Types>> 
     let mut entries = Vec::with_capacity(rpc.entries.len());
     for entry in rpc.entries {
         let id = (&entry.log_id).into();
-        let (kind, content) = StoredPayload(entry.payload)
-            .parts()
-            .map_err(|e| RPCError::Network(NetworkError::new(&e)))?;
-        entries.push(WireEntry {
-            id,
-            kind,
-            content: content.to_vec().into(),
-        });
+        let (kind, content) =
+            StoredPayload(entry.payload).parts().map_err(|e| RPCError::Network(NetworkError::new(&e)))?;
+        entries.push(WireEntry { id, kind, content: content.to_vec().into() });
     }
     Ok(Request::AppendV1(Append {
         vote: (&rpc.vote).into(),
@@ -147,13 +132,9 @@ fn append(rpc: AppendEntriesRequest<Types>) -> Result<Request, RPCError<Types>> 
 fn appended(answer: Answer) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
     match answer {
         Answer::AppendV1(Appended::Success) => Ok(AppendEntriesResponse::Success),
-        Answer::AppendV1(Appended::Partial(id)) => {
-            Ok(AppendEntriesResponse::PartialSuccess(id.map(Into::into)))
-        }
+        Answer::AppendV1(Appended::Partial(id)) => Ok(AppendEntriesResponse::PartialSuccess(id.map(Into::into))),
         Answer::AppendV1(Appended::Conflict) => Ok(AppendEntriesResponse::Conflict),
-        Answer::AppendV1(Appended::Higher(vote)) => {
-            Ok(AppendEntriesResponse::HigherVote(vote.into()))
-        }
+        Answer::AppendV1(Appended::Higher(vote)) => Ok(AppendEntriesResponse::HigherVote(vote.into())),
         Answer::FailedV1 { reason } => Err(RPCError::Unreachable(Unreachable::from_string(reason))),
         _ => Err(odd()),
     }
@@ -177,7 +158,9 @@ fn outcome(
 type Matched = Result<(StreamAppendResult<Types>, Option<LogId>), RPCError<Types>>;
 
 /// Sends an append; what it answers comes with the inner future.
-// Boxed: the compiler can't see that the unboxed futures are Send for every lifetime.
+// Boxed: the compiler can't see that the unboxed futures are Send for every lifetime. The inner future is not awaited here
+// because the next append goes out before this one is answered.
+#[allow(clippy::async_yields_async)]
 fn begin_append(
     link: Arc<Link>,
     rpc: AppendEntriesRequest<Types>,
@@ -188,17 +171,11 @@ fn begin_append(
         let last = rpc.entries.last().map(|e| e.log_id()).or(prev);
         let deadline = Instant::now() + limit;
         let started = match append(rpc) {
-            Ok(request) => link
-                .start(&request, deadline)
-                .await
-                .map_err(|e| unreachable(&e)),
+            Ok(request) => link.start(&request, deadline).await.map_err(|e| unreachable(&e)),
             Err(error) => Err(error),
         };
         let answered: BoxFuture<'static, Matched> = Box::pin(async move {
-            let answer = started?
-                .answer(deadline)
-                .await
-                .map_err(|e| unreachable(&e))?;
+            let answer = started?.answer(deadline).await.map_err(|e| unreachable(&e))?;
             Ok((outcome(answer, prev, last)?, last))
         });
         answered
@@ -218,24 +195,11 @@ impl Client {
             transfer: rpc.leadership_transfer,
             pre,
         };
-        match self
-            .pulse
-            .ask(&request, ttl)
-            .await
-            .map_err(|e| unreachable(&e))?
-        {
-            Answer::VoteV1 {
-                vote,
-                granted,
-                last,
-            } => Ok(VoteResponse::new(
-                Vote::from(vote),
-                last.map(Into::into),
-                granted,
-            )),
-            Answer::FailedV1 { reason } => {
-                Err(RPCError::Unreachable(Unreachable::from_string(reason)))
+        match self.pulse.ask(&request, ttl).await.map_err(|e| unreachable(&e))? {
+            Answer::VoteV1 { vote, granted, last } => {
+                Ok(VoteResponse::new(Vote::from(vote), last.map(Into::into), granted))
             }
+            Answer::FailedV1 { reason } => Err(RPCError::Unreachable(Unreachable::from_string(reason))),
             _ => Err(odd()),
         }
     }
@@ -250,12 +214,7 @@ impl RaftNetworkV2<Types> for Client {
         _option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         let request = append(rpc)?;
-        appended(
-            self.link
-                .ask(&request, self.append_timeout)
-                .await
-                .map_err(|e| unreachable(&e))?,
-        )
+        appended(self.link.ask(&request, self.append_timeout).await.map_err(|e| unreachable(&e))?)
     }
 
     // Pipelined: appends are sent in order without waiting, their answers taken in the same order.
@@ -268,11 +227,8 @@ impl RaftNetworkV2<Types> for Client {
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
         let (link, limit) = (self.link.clone(), self.append_timeout);
-        let answers: BoxStream<'static, Matched> = Box::pin(
-            input
-                .then(move |rpc| begin_append(link.clone(), rpc, limit))
-                .buffered(WINDOW),
-        );
+        let answers: BoxStream<'static, Matched> =
+            Box::pin(input.then(move |rpc| begin_append(link.clone(), rpc, limit)).buffered(WINDOW));
         // What follows an error or a partial success is void.
         let until_void = futures_util::stream::unfold(Some(answers), |answers| async move {
             let mut answers = answers?;
@@ -330,10 +286,7 @@ impl RaftNetworkV2<Types> for Client {
             last: req.last_log_id().map(Into::into),
         };
         // Whether the other accepts shows in the election that it starts.
-        self.pulse
-            .ask(&request, self.append_timeout)
-            .await
-            .map_err(|e| unreachable(&e))?;
+        self.pulse.ask(&request, self.append_timeout).await.map_err(|e| unreachable(&e))?;
         Ok(Ok(()))
     }
 

@@ -46,12 +46,7 @@ async fn round(node: &Node) -> Option<u64> {
         return node.read_index().await;
     }
     let limit = Duration::from_millis(node.config.election_max_ms * 3);
-    match node
-        .peers
-        .link(leader, Lane::Work)
-        .ask(&Request::ReadIndexV1, limit)
-        .await
-    {
+    match node.peers.link(leader, Lane::Work).ask(&Request::ReadIndexV1, limit).await {
         Ok(Answer::ReadIndexV1 { index }) => index,
         _ => None,
     }

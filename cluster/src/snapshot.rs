@@ -28,30 +28,19 @@ pub(crate) async fn send(
     limit: Duration,
 ) -> Result<Vote, StreamingError<Types>> {
     let SnapshotData::Live(view) = snapshot.snapshot else {
-        return Err(StreamingError::Network(NetworkError::from_string(
-            "a received snapshot is not sent on",
-        )));
+        return Err(StreamingError::Network(NetworkError::from_string("a received snapshot is not sent on")));
     };
     let state = view.state().clone();
     let (sender, mut chunks) = mpsc::channel::<Vec<PairV1>>(2);
-    let export = spawn_blocking(move || {
-        store::export(&view, &mut |chunk| sender.blocking_send(chunk).is_ok())
-    });
-    let begin = Request::SnapshotBeginV1 {
-        vote: (&vote).into(),
-        state,
-    };
+    let export = spawn_blocking(move || store::export(&view, &mut |chunk| sender.blocking_send(chunk).is_ok()));
+    let begin = Request::SnapshotBeginV1 { vote: (&vote).into(), state };
     if let Some(higher) = step(link, &begin, vote, limit).await? {
         return Ok(higher);
     }
     let (mut place, mut pairs) = (0, 0);
     while let Some(chunk) = chunks.recv().await {
         pairs += chunk.len() as u64;
-        let request = Request::SnapshotChunkV1 {
-            place,
-            crc: store::chunk_crc(&chunk),
-            pairs: chunk,
-        };
+        let request = Request::SnapshotChunkV1 { place, crc: store::chunk_crc(&chunk), pairs: chunk };
         if let Some(higher) = step(link, &request, vote, limit).await? {
             return Ok(higher);
         }
@@ -62,10 +51,7 @@ pub(crate) async fn send(
         .await
         .map_err(|e| StreamingError::Network(NetworkError::from_string(e)))?
         .map_err(|e| StreamingError::Network(NetworkError::new(&e)))?;
-    let end = Request::SnapshotEndV1 {
-        chunks: place,
-        pairs,
-    };
+    let end = Request::SnapshotEndV1 { chunks: place, pairs };
     Ok(step(link, &end, vote, limit).await?.unwrap_or(vote))
 }
 
@@ -81,15 +67,9 @@ async fn step(
             let theirs = Vote::from(theirs);
             Ok((done || theirs > vote).then_some(theirs))
         }
-        Ok(Answer::FailedV1 { reason }) => {
-            Err(StreamingError::Network(NetworkError::from_string(reason)))
-        }
-        Ok(_) => Err(StreamingError::Network(NetworkError::from_string(
-            "an answer that does not fit",
-        ))),
-        Err(e @ (LinkError::Refused | LinkError::NotSent(_))) => {
-            Err(StreamingError::Unreachable(Unreachable::new(&e)))
-        }
+        Ok(Answer::FailedV1 { reason }) => Err(StreamingError::Network(NetworkError::from_string(reason))),
+        Ok(_) => Err(StreamingError::Network(NetworkError::from_string("an answer that does not fit"))),
+        Err(e @ (LinkError::Refused | LinkError::NotSent(_))) => Err(StreamingError::Unreachable(Unreachable::new(&e))),
         Err(e) => Err(StreamingError::Network(NetworkError::new(&e))),
     }
 }
@@ -104,9 +84,7 @@ impl Receiving {
     /// Takes a request that belongs to a snapshot.
     pub(crate) async fn take(&mut self, raft: &Raft, dir: &Path, request: Request) -> Answer {
         let taken = match request {
-            Request::SnapshotBeginV1 { vote, state } => {
-                self.begin(dir.to_owned(), vote, state).await
-            }
+            Request::SnapshotBeginV1 { vote, state } => self.begin(dir.to_owned(), vote, state).await,
             Request::SnapshotChunkV1 { place, crc, pairs } => self.chunk(place, crc, pairs).await,
             Request::SnapshotEndV1 { chunks, pairs } => return self.end(raft, chunks, pairs).await,
             _ => Err(StoreError::Io("not a part of a snapshot".to_owned())),
@@ -120,9 +98,7 @@ impl Receiving {
     fn fail(&mut self, error: &StoreError) -> Answer {
         tracing::warn!(%error, "a snapshot was not taken");
         self.begun = None;
-        Answer::FailedV1 {
-            reason: error.to_string(),
-        }
+        Answer::FailedV1 { reason: error.to_string() }
     }
 
     async fn begin(
@@ -137,12 +113,7 @@ impl Receiving {
         Ok(vote)
     }
 
-    async fn chunk(
-        &mut self,
-        place: u64,
-        crc: u32,
-        pairs: Vec<PairV1>,
-    ) -> Result<StoredVote, StoreError> {
+    async fn chunk(&mut self, place: u64, crc: u32, pairs: Vec<PairV1>) -> Result<StoredVote, StoreError> {
         let (vote, mut incoming) = self.begun.take().ok_or_else(out_of_turn)?;
         incoming = blocking(move || incoming.chunk(place, crc, &pairs).map(|()| incoming)).await?;
         self.begun = Some((vote, incoming));
@@ -161,15 +132,9 @@ impl Receiving {
             Ok(meta) => meta,
             Err(error) => return self.fail(&error),
         };
-        let snapshot = Snapshot {
-            meta,
-            snapshot: SnapshotData::Received(received),
-        };
+        let snapshot = Snapshot { meta, snapshot: SnapshotData::Received(received) };
         match raft.install_full_snapshot(vote.into(), snapshot).await {
-            Ok(response) => Answer::SnapshotV1 {
-                vote: (&response.vote).into(),
-                done: true,
-            },
+            Ok(response) => Answer::SnapshotV1 { vote: (&response.vote).into(), done: true },
             Err(fatal) => self.fail(&StoreError::Io(fatal.to_string())),
         }
     }
@@ -182,9 +147,7 @@ fn out_of_turn() -> StoreError {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    spawn_blocking(work)
-        .await
-        .map_err(|e| StoreError::Io(e.to_string()))?
+    spawn_blocking(work).await.map_err(|e| StoreError::Io(e.to_string()))?
 }
 
 /// Removes what an interrupted transfer left behind.

@@ -20,12 +20,7 @@ impl StateMachine for Nothing {
     fn load(&mut self, _: &View, _: Load) -> Result<(), StoreError> {
         Ok(())
     }
-    fn apply(
-        &mut self,
-        _: &mut ApplyContext,
-        _: &[u8],
-        _: &mut Txn<'_>,
-    ) -> Result<Vec<u8>, StoreError> {
+    fn apply(&mut self, _: &mut ApplyContext, _: &[u8], _: &mut Txn<'_>) -> Result<Vec<u8>, StoreError> {
         Ok(Vec::new())
     }
     fn committed(&mut self, _: u64) {}
@@ -36,33 +31,19 @@ struct Builder;
 impl StoreBuilder<Types, Log, Machine, tempfile::TempDir> for Builder {
     async fn build(&self) -> Result<(tempfile::TempDir, Log, Machine), StorageError<Types>> {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config {
-            abort_on_fatal: false,
-            ..Config::default()
-        };
+        let config = Config { abort_on_fatal: false, ..Config::default() };
         let log = Log::open(&dir.path().join("raft"), &config).unwrap();
         let store = Arc::new(Store::open(&dir.path().join("state.redb"), 1 << 20, true).unwrap());
         let fatal = Arc::new(Fatal::new(&config));
         let after = CheckpointAfter { bytes: 1 << 20 };
-        let worker = Worker::start(
-            store.clone(),
-            Box::new(Nothing),
-            dir.path().join("snapshot"),
-            after,
-            fatal,
-        )
-        .await
-        .unwrap();
+        let worker =
+            Worker::start(store.clone(), Box::new(Nothing), dir.path().join("snapshot"), after, fatal).await.unwrap();
         Ok((dir, log, Machine::new(store, worker)))
     }
 }
 
 #[test]
 fn log_and_store_pass_openrafts_suite() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(Suite::test_all(Builder)).unwrap();
 }

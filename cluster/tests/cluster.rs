@@ -18,10 +18,7 @@ async fn a_node_alone_needs_no_configuration_and_keeps_what_it_has() {
         assert_eq!(proposed.reply, (i + 1_u64).to_be_bytes());
     }
     let status = place.node().status();
-    assert_eq!(
-        (status.role, status.has_quorum, status.members.len()),
-        (Role::Leader, true, 1)
-    );
+    assert_eq!((status.role, status.has_quorum, status.members.len()), (Role::Leader, true, 1));
     assert!(place.node().barrier().await.unwrap() <= place.node().applied());
     let before = list(place.node());
     place.stop().await;
@@ -38,10 +35,7 @@ async fn a_data_directory_is_for_one_process() {
     let mut first = Place::new(dir.path(), &[]);
     first.start().await;
     let mut second = Place::new(dir.path(), &[]);
-    assert!(matches!(
-        second.try_start().await,
-        Err(StartError::Locked(_))
-    ));
+    assert!(matches!(second.try_start().await, Err(StartError::Locked(_))));
     first.stop().await;
     second.start().await;
 }
@@ -53,10 +47,7 @@ async fn three_nodes_agree_whoever_is_asked() {
         for (i, node) in nodes.up().enumerate() {
             let command = format!("{round}/{i}");
             let proposed = insist(node, &command).await;
-            assert!(
-                node.applied() >= proposed.index,
-                "its own node has applied it"
-            );
+            assert!(node.applied() >= proposed.index, "its own node has applied it");
             assert!(commands(node).contains(&command));
         }
     }
@@ -110,17 +101,10 @@ async fn nodes_answer_each_other() {
     let nodes = Nodes::voters(3).await;
     let from = nodes.places[0].node();
     for to in nodes.up() {
-        let answer = from
-            .request(to.node_id(), "hello".into(), Duration::from_secs(10))
-            .await
-            .unwrap();
+        let answer = from.request(to.node_id(), "hello".into(), Duration::from_secs(10)).await.unwrap();
         assert_eq!(answer, format!("{}:hello", from.node_id()));
     }
-    assert!(
-        from.request(99, "hello".into(), Duration::from_secs(1))
-            .await
-            .is_err()
-    );
+    assert!(from.request(99, "hello".into(), Duration::from_secs(1)).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,12 +127,7 @@ async fn the_cluster_goes_on_without_its_leader_and_takes_it_back() {
 async fn the_lead_is_handed_over() {
     let nodes = Nodes::voters(3).await;
     let leader = nodes.leader().await;
-    assert!(
-        nodes.places[leader]
-            .node()
-            .hand_over(Duration::from_secs(20))
-            .await
-    );
+    assert!(nodes.places[leader].node().hand_over(Duration::from_secs(20)).await);
     insist(nodes.places[leader].node(), "after").await;
 }
 
@@ -181,11 +160,7 @@ async fn without_a_majority_nothing_is_acknowledged_and_nothing_hangs() {
     let alone = nodes.places[leader].node().clone();
     assert!(alone.propose(b"never".to_vec()).await.is_err());
     assert!(alone.barrier().await.is_err());
-    nodes
-        .until("it is noticed", |nodes| {
-            !nodes.places[leader].node().status().has_quorum
-        })
-        .await;
+    nodes.until("it is noticed", |nodes| !nodes.places[leader].node().status().has_quorum).await;
     for i in others {
         nodes.places[i].start().await;
     }

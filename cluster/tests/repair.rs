@@ -22,11 +22,7 @@ async fn fill_and_purge(nodes: &Nodes) {
     for i in 0..200 {
         insist(&node, &format!("filler {i}")).await;
     }
-    nodes
-        .until("the log is purged", |nodes| {
-            nodes.up().all(|c| c.status().purged > 50)
-        })
-        .await;
+    nodes.until("the log is purged", |nodes| nodes.up().all(|c| c.status().purged > 50)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,20 +34,11 @@ async fn a_newcomer_gets_a_snapshot_where_the_log_is_gone() {
     place.start().await;
     nodes.places.push(place);
     nodes
-        .until("it votes", |nodes| {
-            nodes
-                .up()
-                .all(|c| c.status().members.iter().filter(|m| m.voter).count() == 4)
-        })
+        .until("it votes", |nodes| nodes.up().all(|c| c.status().members.iter().filter(|m| m.voter).count() == 4))
         .await;
     nodes.agree().await;
     let loads = nodes.places[3].loads.lock().unwrap().clone();
-    assert!(
-        loads
-            .iter()
-            .any(|(why, length)| *why == Load::Snapshot && *length >= 150),
-        "{loads:?}"
-    );
+    assert!(loads.iter().any(|(why, length)| *why == Load::Snapshot && *length >= 150), "{loads:?}");
     // Its reader goes on over the replaced store, and it goes on after a restart.
     insist(nodes.places[3].node(), "from the newcomer").await;
     nodes.places[3].stop().await;
@@ -121,8 +108,7 @@ async fn rejoined(nodes: &Nodes, i: usize, old: u64) {
         .until("it replaced itself", |nodes| {
             nodes.up().all(|c| {
                 let status = c.status();
-                status.member(old).is_none()
-                    && status.members.iter().filter(|m| m.voter).count() == 3
+                status.member(old).is_none() && status.members.iter().filter(|m| m.voter).count() == 3
             })
         })
         .await;
@@ -131,10 +117,7 @@ async fn rejoined(nodes: &Nodes, i: usize, old: u64) {
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = std::fs::read_dir(dir)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
+    let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
     files.retain(|p| p.is_file());
     files.sort();
     files
@@ -158,10 +141,7 @@ async fn a_flipped_bit_in_the_log_rebuilds_the_node() {
     let old = nodes.places[damaged].node().node_id();
     nodes.places[damaged].stop().await;
     let log = files(&nodes.path(damaged).join("raft"));
-    let largest = log
-        .iter()
-        .max_by_key(|p| p.metadata().unwrap().len())
-        .unwrap();
+    let largest = log.iter().max_by_key(|p| p.metadata().unwrap().len()).unwrap();
     flip(largest, 0.5, 3);
     nodes.places[damaged].start().await;
     rejoined(&nodes, damaged, old).await;
@@ -198,15 +178,10 @@ async fn a_damaged_node_alone_refuses_to_start_and_names_the_file() {
     place.stop().await;
     let log = files(&dir.path().join("raft"));
     flip(log.last().unwrap(), 0.4, 0);
-    let Err(StartError::Damaged { files, .. }) = place.try_start().await else {
-        panic!("it started")
-    };
+    let Err(StartError::Damaged { files, .. }) = place.try_start().await else { panic!("it started") };
     assert_eq!(files, [dir.path().join("raft")]);
     std::fs::remove_dir_all(dir.path().join("raft")).unwrap();
-    assert!(
-        matches!(place.try_start().await, Err(StartError::Damaged { .. })),
-        "an empty log is no start either"
-    );
+    assert!(matches!(place.try_start().await, Err(StartError::Damaged { .. })), "an empty log is no start either");
     let moved = waypost_cluster::repair(dir.path()).unwrap();
     assert!(!moved.is_empty());
     place.start().await;
@@ -231,11 +206,7 @@ async fn any_flipped_bit_is_found_or_harmless() {
     for seed in 0..60_u32 {
         copy(&good, &trial);
         let name = names[seed as usize % 3];
-        let target = if name == "raft" {
-            files(&trial.join(name)).pop().unwrap()
-        } else {
-            trial.join(name)
-        };
+        let target = if name == "raft" { files(&trial.join(name)).pop().unwrap() } else { trial.join(name) };
         let part = f64::from((seed / 3 * 7919 + 13) % 1000) / 1000.0;
         flip(&target, part, (seed % 8) as u8);
         let mut place = Place::new(&trial, &[]);
@@ -247,19 +218,12 @@ async fn any_flipped_bit_is_found_or_harmless() {
                 let node = place.node();
                 assert!(node.barrier().await.is_ok());
                 let found = list(node);
-                assert!(
-                    found == expected,
-                    "seed {seed}: {name} at {part}: {} items",
-                    found.len()
-                );
+                assert!(found == expected, "seed {seed}: {name} at {part}: {} items", found.len());
             }
         }
         place.stop().await;
     }
-    assert!(
-        refused > 20 && refused + harmless == 60,
-        "{refused} refused, {harmless} harmless"
-    );
+    assert!(refused > 20 && refused + harmless == 60, "{refused} refused, {harmless} harmless");
 }
 
 fn copy(from: &Path, to: &Path) {

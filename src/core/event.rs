@@ -33,12 +33,16 @@ pub struct Event {
     pub payload: Bytes,
 }
 
-/// Whether `kind` can be an event's type: `[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}`.
+/// Events of the Phoenix protocol itself begin like this: an event of that type would close its subscribers' channels.
+const RESERVED: &str = "phx_";
+
+/// Whether `kind` can be an event's type: `[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}`, and none of Phoenix' own.
 pub fn is_kind(kind: &str) -> bool {
     let bytes = kind.as_bytes();
     bytes.len() <= MAX_KIND_LEN
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(byte))
+        && !kind.starts_with(RESERVED)
 }
 
 const STORED_V1: u8 = 1;
@@ -171,7 +175,7 @@ mod tests {
         for good in ["a", "add_system", "session.started", "player-count.updated", "0:x", &"a".repeat(100)] {
             assert!(is_kind(good), "{good}");
         }
-        for bad in ["", "_x", ".x", "a b", "é", "a\"", "*", &"a".repeat(101)] {
+        for bad in ["", "phx_close", "_x", ".x", "a b", "é", "a\"", "*", &"a".repeat(101)] {
             assert!(!is_kind(bad), "{bad}");
         }
     }

@@ -6,6 +6,7 @@
 mod body;
 mod close;
 mod feed;
+mod guard;
 mod outbox;
 mod outlet;
 mod protocol;

@@ -6,6 +6,7 @@
 
 use super::body::OutboundBody;
 use super::close::End;
+use super::guard::{Guarded, Offence};
 use super::outlet::Outlet;
 use super::protocol::{Incoming, Link, Next, Protocol};
 use super::socket::Connection;
@@ -18,6 +19,7 @@ use actix_web_actors::ws::{self, CloseCode, CloseReason, Message, ProtocolError,
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::StreamExt;
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// Settings of a WebSocket.
@@ -40,7 +42,9 @@ pub fn start<P: Protocol>(
     let outbox = protocol.outbox().clone();
     let farewell = protocol.farewell();
     outbox.set_farewell(move |end| last_frames(&farewell(end), end));
-    let session = Session { protocol, fragments: None, max_bytes: config.max_message_bytes };
+    let offence = Rc::new(Cell::new(None));
+    let payload = Guarded::new(payload, config.max_message_bytes, offence.clone());
+    let session = Session { protocol, fragments: None, max_bytes: config.max_message_bytes, offence };
     let codec = Codec::new().max_size(config.max_message_bytes);
     let words = WebsocketContext::with_codec(session, payload, codec)
         // The encoder of whole frames doesn't fail; were it to, the session ends.
@@ -95,6 +99,8 @@ struct Session<P> {
     protocol: P,
     fragments: Option<Fragments>,
     max_bytes: usize,
+    /// What the client's frames broke, if that ended them.
+    offence: Rc<Cell<Option<Offence>>>,
 }
 
 struct Fragments {
@@ -193,8 +199,12 @@ impl<P: Protocol> StreamHandler<Result<Message, ProtocolError>> for Session<P> {
                 ctx.stop();
             }
             Err(ProtocolError::Overflow) => Self::close(1009, "message too large", ctx),
-            // What isn't UTF-8 and a connection that broke come by the same variant; to the latter nothing is sent.
-            Err(ProtocolError::Io(_)) => Self::close(1007, "text that is not UTF-8", ctx),
+            // Three things come by this variant: an offence of the guard's, text that isn't UTF-8, and a connection
+            // that broke, to which nothing is sent any more.
+            Err(ProtocolError::Io(_)) => {
+                let (code, reason) = self.offence.get().unwrap_or((1007, "text that is not UTF-8"));
+                Self::close(code, reason, ctx);
+            }
             Err(error) => {
                 tracing::debug!(%error, "a client broke the WebSocket protocol");
                 Self::close(1002, "not a WebSocket frame", ctx);

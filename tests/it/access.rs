@@ -54,7 +54,7 @@ fn scopes(c: &Cluster) -> Result<()> {
         let read = api.get(&map.events())?;
         ensure!(denied("subscribe").contains(&read.status), "{scope}: {}", read.text());
         let path = format!("/api/maps/{}/tokens", map.id);
-        let made = api.post(&path, &json!({"scopes": ["publish"]}))?;
+        let made = api.post(&path, &json!({"scopes": ["manage"]}))?;
         ensure!(denied("manage").contains(&made.status), "{scope}: {}", made.text());
         let mut socket = Socket::connect(c.nodes[2].http, &only.token)?;
         let (_, reply) = socket.join(&map.topic(), json!({}))?;

@@ -260,7 +260,7 @@ fn bad_maps(c: &Cluster) -> Result<()> {
     ];
     for body in wrong {
         let what: String = body.to_string().chars().take(80).collect();
-        clear(&what, &api.post("/api/maps", &body)?, &[400, 422])?;
+        clear(&what, &api.post("/api/maps", &body)?, &[400, 413, 422])?;
     }
     let map = c.map("bad-tokens")?;
     let path = format!("/api/maps/{}/tokens", map.id);

@@ -5,7 +5,7 @@ use crate::support::{nodes, publish, scale, scenario};
 use anyhow::{Result, ensure};
 use chaos::Cluster;
 use chaos::cluster::Map;
-use chaos::crowd::{Healthy, Stalled};
+use chaos::crowd::{Healthy, Stalled, StalledStreams};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ fn stalled_readers_cost_nobody_anything() {
         let addr = cluster.nodes[0].http;
         let healthy = Healthy::join(crowd, addr, &map.token, &map.topic())?;
         let stalled = Stalled::join(crowd, addr, &map.token, &map.topic())?;
+        let path = format!("{}/stream", map.events());
+        let streams = StalledStreams::open(crowd / 10, addr, &map.token, &path)?;
         let before = cluster.nodes[0].rss()?;
         let (sent, peak) = load(cluster, &map, Duration::from_secs(seconds))?;
         healthy.wait_seq(sent)?;
@@ -33,6 +35,8 @@ fn stalled_readers_cost_nobody_anything() {
         })?;
         let closed = stalled.closed(Duration::from_secs(1));
         ensure!(closed == crowd, "{closed} of {crowd} stalled readers were closed");
+        let closed = streams.closed(Duration::from_secs(1));
+        ensure!(closed == crowd / 10, "{closed} of {} stalled streams were closed", crowd / 10);
         publish(cluster, 0, &map, "x", json!({}))?;
         healthy.wait_seq(sent + 1)?;
         healthy.finish()

@@ -56,7 +56,8 @@ fn operators_view(c: &Cluster) -> Result<()> {
 
 fn three_ways_to_publish(c: &Cluster) -> Result<()> {
     let map = c.map("three-ways")?;
-    let one = publish(c, 0, &map, "add_system", json!({"é": 9.0, "b": 1, "10": 2, "9": 3}))?;
+    let body = r#"{"type":"add_system","payload":{"\u00e9": 9.0, "b": 1, "10": 2, "9": 3}}"#;
+    let one = c.api(0, &map).send(&map.events(), body.as_bytes())?.data(201)?;
     ensure!(one["seq"] == 1 && one["map_id"] == map.id && one["type"] == "add_system", "{one}");
     let (id, ts) = (one["id"].as_str().unwrap_or(""), one["ts"].as_str().unwrap_or(""));
     ensure!(id.len() == 26 && id.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()));

@@ -132,7 +132,6 @@ fn unmatched(c: &Cluster) -> Result<()> {
     let topic = map.topic();
     let table = [
         ("nothing", "phx_join"),
-        ("", "phx_join"),
         ("phoenix", "phx_join"),
         ("events:maps:x", "phx_join"),
         (topic.as_str(), "hello"),

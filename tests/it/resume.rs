@@ -21,6 +21,7 @@ fn history_comes_in_order_before_what_is_live() {
             ("wrong wishes are refused", wrong_wishes),
             ("no gap and no duplicate at the seam", seam),
             ("history that is gone is told", gap),
+            ("a slow reader misses nothing", slow_reader),
             ("EventSource resumes on another node", sse_resumes),
         ],
     );
@@ -147,6 +148,22 @@ fn gap(c: &Cluster) -> Result<()> {
     let (reply, _) = join(c, 0, &map.token, &map.topic(), json!({"last_event_id": oldest}))?;
     ensure!(reply["gap"] == false, "{reply}");
     Ok(())
+}
+
+/// One that doesn't read while more is published than rings and buffers hold gets all of it.
+fn slow_reader(c: &Cluster) -> Result<()> {
+    let map = c.map("slow")?;
+    let mut slow = Socket::connect(c.nodes[1].http, &map.token)?;
+    slow.join_ok(&map.topic(), json!({}))?;
+    let event = json!({"type": "x", "payload": "x".repeat(4000)});
+    let batch = json!({"events": vec![event; 250]});
+    for _ in 0..12 {
+        c.api(0, &map).post(&map.events(), &batch)?.expect(201)?;
+    }
+    let seen = slow.events(3000)?;
+    let in_order = seen.iter().zip(1u64..).all(|(envelope, seq)| envelope["seq"] == seq);
+    ensure!(in_order, "not every event in order");
+    slow.alive()
 }
 
 fn sse_resumes(c: &Cluster) -> Result<()> {

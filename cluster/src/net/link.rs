@@ -15,7 +15,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{HANDSHAKE, Peers, read_frame};
+use super::{HANDSHAKE, HANDSHAKE_BYTES, Peers, read_frame};
 use crate::NodeId;
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request, Welcome};
@@ -119,37 +119,23 @@ pub(crate) struct Link {
 
 impl Link {
     pub(super) fn new(peers: &Arc<Peers>, to: NodeId, in_flight: usize) -> Self {
-        Self {
-            peers: Arc::downgrade(peers),
-            to,
-            in_flight,
-            conn: tokio::sync::Mutex::default(),
-        }
+        Self { peers: Arc::downgrade(peers), to, in_flight, conn: tokio::sync::Mutex::default() }
     }
 
     /// Asks and waits for the answer.
-    pub(crate) async fn ask(
-        &self,
-        request: &Request,
-        limit: Duration,
-    ) -> Result<Answer, LinkError> {
+    pub(crate) async fn ask(&self, request: &Request, limit: Duration) -> Result<Answer, LinkError> {
         let deadline = Instant::now() + limit;
         self.start(request, deadline).await?.answer(deadline).await
     }
 
     /// Sends a request; those started one after another arrive in that order.
-    pub(crate) async fn start(
-        &self,
-        request: &Request,
-        deadline: Instant,
-    ) -> Result<Pending, LinkError> {
+    pub(crate) async fn start(&self, request: &Request, deadline: Instant) -> Result<Pending, LinkError> {
         let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
         let conn = timeout_at(deadline, self.connected())
             .await
             .map_err(|_| LinkError::NotSent("no connection in time".to_owned()))??;
         let id = conn.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame = frame::encode(Kind::Request, id, &body)
-            .map_err(|e| LinkError::NotSent(e.to_string()))?;
+        let frame = frame::encode(Kind::Request, id, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
         let (sender, answer) = oneshot::channel();
         {
             let mut waiting = conn.waiting();
@@ -158,11 +144,7 @@ impl Link {
             }
             waiting.insert(id, sender);
         }
-        let pending = Pending {
-            answer,
-            id,
-            conn: conn.clone(),
-        };
+        let pending = Pending { answer, id, conn: conn.clone() };
         if !conn.is_alive() {
             return Err(LinkError::NotSent("connection lost".to_owned()));
         }
@@ -191,20 +173,10 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Arc<Conn>, LinkError> {
-        let peers = self
-            .peers
-            .upgrade()
-            .ok_or_else(|| LinkError::NotSent("stopping".to_owned()))?;
-        let addr = peers
-            .addr(self.to)
-            .ok_or_else(|| LinkError::NotSent("address unknown".to_owned()))?;
+        let peers = self.peers.upgrade().ok_or_else(|| LinkError::NotSent("stopping".to_owned()))?;
+        let addr = peers.addr(self.to).ok_or_else(|| LinkError::NotSent("address unknown".to_owned()))?;
         let me = peers.me();
-        let hello = Hello {
-            cluster_id: me.cluster_id,
-            from: me.node_id,
-            to: self.to,
-            from_addr: me.addr.clone(),
-        };
+        let hello = Hello { cluster_id: me.cluster_id, from: me.node_id, to: self.to, from_addr: me.addr.clone() };
         let (read, write) = open(&addr, &hello).await?;
         let (frames, queue) = mpsc::channel(self.in_flight);
         let conn = Arc::new(Conn {
@@ -242,10 +214,8 @@ async fn open(addr: &str, hello: &Hello) -> Result<(OwnedReadHalf, OwnedWriteHal
     let (mut read, mut write) = socket.into_split();
     let shake = async {
         let body = wire::encode(hello)?;
-        write
-            .write_all(&frame::encode(Kind::Hello, 0, &body)?)
-            .await?;
-        let (head, body) = read_frame(&mut read).await?;
+        write.write_all(&frame::encode(Kind::Hello, 0, &body)?).await?;
+        let (head, body) = read_frame(&mut read, HANDSHAKE_BYTES).await?;
         if head.kind != Kind::Welcome {
             return Err(io::Error::other("no welcome"));
         }
@@ -300,12 +270,10 @@ async fn read_answers(read: OwnedReadHalf, conn: Arc<Conn>) {
     loop {
         let frame = tokio::select! {
             _ = alive.wait_for(|alive| !alive) => break,
-            frame = read_frame(&mut read) => frame,
+            frame = read_frame(&mut read, wire::MAX_ENCODED) => frame,
         };
         let answer = match frame {
-            Ok((head, body)) if head.kind == Kind::Answer => {
-                wire::decode(&body).map(|answer| (head.id, answer))
-            }
+            Ok((head, body)) if head.kind == Kind::Answer => wire::decode(&body).map(|answer| (head.id, answer)),
             Ok(_) | Err(_) => break,
         };
         let Ok((id, answer)) = answer else { break };
@@ -327,26 +295,18 @@ pub(crate) async fn ask_guest(
     request: &Request,
     limit: Duration,
 ) -> Result<Answer, LinkError> {
-    let hello = Hello {
-        cluster_id,
-        from: 0,
-        to: 0,
-        from_addr: from_addr.to_owned(),
-    };
+    let hello = Hello { cluster_id, from: 0, to: 0, from_addr: from_addr.to_owned() };
     let exchange = async {
         let (mut read, mut write) = open(addr, &hello).await?;
         let lost = |_| LinkError::Lost;
         let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
-        let frame = frame::encode(Kind::Request, 1, &body)
-            .map_err(|e| LinkError::NotSent(e.to_string()))?;
+        let frame = frame::encode(Kind::Request, 1, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
         write.write_all(&frame).await.map_err(lost)?;
-        let (head, body) = read_frame(&mut read).await.map_err(lost)?;
+        let (head, body) = read_frame(&mut read, wire::MAX_ENCODED).await.map_err(lost)?;
         match (head.kind, wire::decode(&body)) {
             (Kind::Answer, Ok(answer)) => Ok(answer),
             _ => Err(LinkError::Lost),
         }
     };
-    timeout(limit, exchange)
-        .await
-        .unwrap_or(Err(LinkError::Timeout))
+    timeout(limit, exchange).await.unwrap_or(Err(LinkError::Timeout))
 }

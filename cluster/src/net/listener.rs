@@ -20,14 +20,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{HANDSHAKE, read_frame};
+use super::{HANDSHAKE, HANDSHAKE_BYTES, read_frame};
 use crate::NodeId;
 use crate::clock;
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request, Welcome};
 
 /// A connection on which nothing comes for so long is closed; whoever still wants it connects again.
-const IDLE: Duration = Duration::from_secs(120);
+const IDLE: Duration = Duration::from_secs(600);
 /// Garbage is reported once in so many milliseconds.
 const REPORT_MS: u64 = 10_000;
 
@@ -59,17 +59,9 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Listens on `addr`.
-    pub(crate) async fn bind(
-        addr: SocketAddr,
-        max_connections: usize,
-        in_flight: usize,
-    ) -> io::Result<Self> {
+    pub(crate) async fn bind(addr: SocketAddr, max_connections: usize, in_flight: usize) -> io::Result<Self> {
         let socket = TcpListener::bind(addr).await?;
-        Ok(Self {
-            socket,
-            connections: Arc::new(Semaphore::new(max_connections)),
-            in_flight,
-        })
+        Ok(Self { socket, connections: Arc::new(Semaphore::new(max_connections)), in_flight })
     }
 
     /// The address as bound.
@@ -94,8 +86,7 @@ impl Listener {
                     continue;
                 }
             };
-            let (service, reported, in_flight) =
-                (service.clone(), reported.clone(), self.in_flight);
+            let (service, reported, in_flight) = (service.clone(), reported.clone(), self.in_flight);
             open.spawn(async move {
                 if let Err(error) = serve(socket, service, in_flight, permit).await {
                     report(&reported, from, &error);
@@ -113,9 +104,7 @@ fn report(reported: &AtomicU64, from: SocketAddr, error: &io::Error) {
     }
     let (now, last) = (clock::now_ms(), reported.load(Ordering::Relaxed));
     if now.saturating_sub(last) >= REPORT_MS
-        && reported
-            .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok()
+        && reported.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     {
         tracing::warn!(%from, %error, "closed a connection to the peer port");
     }
@@ -141,7 +130,7 @@ async fn serve<S: Service>(
         let Ok(slot) = slots.clone().acquire_owned().await else {
             return Ok(());
         };
-        let (head, body) = match timeout(IDLE, read_frame(&mut read)).await {
+        let (head, body) = match timeout(IDLE, read_frame(&mut read, wire::MAX_ENCODED)).await {
             Err(_) => return Ok(()),
             Ok(frame) => frame?,
         };
@@ -150,6 +139,9 @@ async fn serve<S: Service>(
         }
         let request: Request = wire::decode(&body)?;
         drop(body);
+        if hello.to == 0 && !matches!(request, Request::NewIdV1 { .. } | Request::AnnounceV1(_)) {
+            return Err(io::Error::other("a guest may only ask to join"));
+        }
         let request = match service.in_session(&mut session, request).await {
             Ok(answer) => {
                 if answers.send((head.id, answer)).await.is_err() {
@@ -159,9 +151,6 @@ async fn serve<S: Service>(
             }
             Err(request) => request,
         };
-        if hello.to == 0 && !matches!(request, Request::NewIdV1 { .. } | Request::AnnounceV1(_)) {
-            return Err(io::Error::other("a guest may only ask to join"));
-        }
         let mut answer = service.answer(hello.from, request);
         while tasks.try_join_next().is_some() {}
         match poll_once(&mut answer).await {
@@ -193,7 +182,7 @@ async fn shake<S: Service>(
     write: &mut OwnedWriteHalf,
     service: &S,
 ) -> io::Result<(Hello, S::Session)> {
-    let (head, body) = read_frame(read).await?;
+    let (head, body) = read_frame(read, HANDSHAKE_BYTES).await?;
     if head.kind != Kind::Hello {
         return Err(io::Error::other("no hello"));
     }
@@ -205,9 +194,7 @@ async fn shake<S: Service>(
             (Welcome::RefusedV1 { reason }, Err(refusal))
         }
     };
-    write
-        .write_all(&frame::encode(Kind::Welcome, 0, &wire::encode(&welcome)?)?)
-        .await?;
+    write.write_all(&frame::encode(Kind::Welcome, 0, &wire::encode(&welcome)?)?).await?;
     Ok((hello, session?))
 }
 
@@ -216,9 +203,7 @@ async fn write_answers(write: OwnedWriteHalf, mut queue: mpsc::Receiver<(u64, An
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
         while let Some((id, answer)) = next {
-            let Ok(frame) =
-                wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, id, &body))
-            else {
+            let Ok(frame) = wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, id, &body)) else {
                 tracing::warn!("an answer is too large to send");
                 return;
             };

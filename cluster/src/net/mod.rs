@@ -18,6 +18,8 @@ pub(crate) use listener::{Listener, Service};
 use crate::NodeId;
 use crate::wire::frame::{self, HEAD, Head};
 
+/// Largest frame of a handshake (bytes): nobody is known yet.
+const HANDSHAKE_BYTES: usize = 4 * 1024;
 /// Longest that a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(3);
 
@@ -53,12 +55,7 @@ pub(crate) struct Peers {
 
 impl Peers {
     pub(crate) fn new(me: Me, in_flight: usize) -> Arc<Self> {
-        Arc::new(Self {
-            me,
-            in_flight,
-            addrs: RwLock::default(),
-            links: Mutex::default(),
-        })
+        Arc::new(Self { me, in_flight, addrs: RwLock::default(), links: Mutex::default() })
     }
 
     pub(crate) fn me(&self) -> &Me {
@@ -67,21 +64,13 @@ impl Peers {
 
     /// Where node `id` listens, as last heard.
     pub(crate) fn addr(&self, id: NodeId) -> Option<String> {
-        self.addrs
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&id)
-            .cloned()
+        self.addrs.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
     /// All known addresses but this node's own.
     pub(crate) fn addrs(&self) -> Vec<(NodeId, String)> {
         let addrs = self.addrs.read().unwrap_or_else(PoisonError::into_inner);
-        addrs
-            .iter()
-            .filter(|(id, _)| **id != self.me.node_id)
-            .map(|(id, a)| (*id, a.clone()))
-            .collect()
+        addrs.iter().filter(|(id, _)| **id != self.me.node_id).map(|(id, a)| (*id, a.clone())).collect()
     }
 
     /// Learns where node `id` listens.
@@ -95,39 +84,30 @@ impl Peers {
 
     /// Forgets the nodes that `keep` does not name, with their connections.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
-        self.addrs
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|id, _| keep(*id));
-        self.links
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|(id, _), _| keep(*id));
+        self.addrs.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| keep(*id));
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).retain(|(id, _), _| keep(*id));
     }
 
     /// The connection to `id` for `lane`; connects when it is first used, and again when it broke.
     pub(crate) fn link(self: &Arc<Self>, id: NodeId, lane: Lane) -> Arc<Link> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links
-            .entry((id, lane))
-            .or_insert_with(|| Arc::new(Link::new(self, id, self.in_flight)))
-            .clone()
+        links.entry((id, lane)).or_insert_with(|| Arc::new(Link::new(self, id, self.in_flight))).clone()
     }
 
     /// Closes all connections.
     pub(crate) fn close(&self) {
-        self.links
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
-/// Reads one frame; refuses what is too long before taking memory for it.
-async fn read_frame(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<(Head, Vec<u8>)> {
+/// Reads one frame; refuses a body longer than `limit` before taking memory for it.
+async fn read_frame(socket: &mut (impl AsyncRead + Unpin), limit: usize) -> io::Result<(Head, Vec<u8>)> {
     let mut bytes = [0; HEAD];
     socket.read_exact(&mut bytes).await?;
     let head = frame::head(&bytes)?;
+    if head.length > limit {
+        return Err(io::Error::other("a frame that is too long here"));
+    }
     let mut body = vec![0; head.length];
     socket.read_exact(&mut body).await?;
     frame::check(&bytes, &head, &body)?;

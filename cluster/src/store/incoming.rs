@@ -50,30 +50,14 @@ impl Incoming {
         let path = dir.join(format!("incoming-{number}.redb"));
         let _ = std::fs::remove_file(&path);
         let received = Received { path, state };
-        let db = Database::builder()
-            .set_cache_size(8 * 1024 * 1024)
-            .create(&received.path)
-            .map_err(failed)?;
-        Ok(Self {
-            db,
-            received,
-            last_key: Vec::new(),
-            chunks: 0,
-            pairs: 0,
-        })
+        let db = Database::builder().set_cache_size(8 * 1024 * 1024).create(&received.path).map_err(failed)?;
+        Ok(Self { db, received, last_key: Vec::new(), chunks: 0, pairs: 0 })
     }
 
     /// Adds the next chunk; refuses damage, gaps and disorder.
-    pub(crate) fn chunk(
-        &mut self,
-        place: u64,
-        crc: u32,
-        pairs: &[PairV1],
-    ) -> Result<(), StoreError> {
+    pub(crate) fn chunk(&mut self, place: u64, crc: u32, pairs: &[PairV1]) -> Result<(), StoreError> {
         if place != self.chunks || crc != chunk_crc(pairs) {
-            return Err(StoreError::corrupt(format!(
-                "chunk {place} of a snapshot is damaged or out of place"
-            )));
+            return Err(StoreError::corrupt(format!("chunk {place} of a snapshot is damaged or out of place")));
         }
         guarded(|| {
             let txn = begin(&self.db, Durability::None)?;
@@ -84,9 +68,7 @@ impl Incoming {
                         return Err(StoreError::corrupt("a snapshot's keys are out of order"));
                     }
                     unseal(key, record)?;
-                    table
-                        .insert(key.as_slice(), record.as_slice())
-                        .map_err(failed)?;
+                    table.insert(key.as_slice(), record.as_slice()).map_err(failed)?;
                     self.last_key.clear();
                     self.last_key.extend_from_slice(key);
                     self.pairs += 1;
@@ -132,17 +114,11 @@ impl Incoming {
 }
 
 /// Cuts a view into chunks until `take` returns false.
-pub(crate) fn export(
-    view: &View,
-    take: &mut dyn FnMut(Vec<PairV1>) -> bool,
-) -> Result<(), StoreError> {
+pub(crate) fn export(view: &View, take: &mut dyn FnMut(Vec<PairV1>) -> bool) -> Result<(), StoreError> {
     let (mut chunk, mut bytes, mut wanted) = (Vec::new(), 0, true);
     view.records(&mut |key, record| {
         bytes += key.len() + record.len();
-        chunk.push(PairV1 {
-            key: key.to_vec().into(),
-            record: record.to_vec().into(),
-        });
+        chunk.push(PairV1 { key: key.to_vec().into(), record: record.to_vec().into() });
         if bytes >= CHUNK_BYTES || chunk.len() >= CHUNK_PAIRS {
             bytes = 0;
             wanted = take(std::mem::take(&mut chunk));

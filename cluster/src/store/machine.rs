@@ -45,10 +45,7 @@ impl Machine {
             return Ok(None);
         }
         let meta = meta(view.state())?;
-        Ok(Some(Snapshot {
-            meta,
-            snapshot: SnapshotData::Live(Arc::new(view)),
-        }))
+        Ok(Some(Snapshot { meta, snapshot: SnapshotData::Live(Arc::new(view)) }))
     }
 }
 
@@ -56,11 +53,7 @@ impl Machine {
 pub(crate) fn meta(state: &SystemV1) -> Result<SnapshotMeta, StoreError> {
     Ok(SnapshotMeta {
         last_log_id: state.applied.map(Into::into),
-        last_membership: state
-            .membership
-            .clone()
-            .into_stored()
-            .map_err(StoreError::corrupt)?,
+        last_membership: state.membership.clone().into_stored().map_err(StoreError::corrupt)?,
     })
 }
 
@@ -101,18 +94,8 @@ impl openraft::storage::RaftStateMachine<Types> for Machine {
         self.clone()
     }
 
-    async fn install_snapshot(
-        &mut self,
-        _meta: &SnapshotMeta,
-        snapshot: SnapshotData,
-    ) -> Result<(), io::Error> {
-        Ok(self
-            .worker
-            .ask(|done| Job::Install {
-                data: snapshot,
-                done,
-            })
-            .await?)
+    async fn install_snapshot(&mut self, _meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), io::Error> {
+        Ok(self.worker.ask(|done| Job::Install { data: snapshot, done }).await?)
     }
 
     async fn get_current_snapshot(
@@ -126,14 +109,9 @@ impl openraft::storage::RaftStateMachine<Types> for Machine {
 impl RaftSnapshotBuilder<Types> for Machine {
     type SnapshotData = SnapshotData;
 
-    async fn build_snapshot(
-        &mut self,
-    ) -> Result<Snapshot<LeaderId, u64, Member, SnapshotData>, io::Error> {
+    async fn build_snapshot(&mut self) -> Result<Snapshot<LeaderId, u64, Member, SnapshotData>, io::Error> {
         let state = self.worker.checkpoint().await?;
         let view = View::of(&self.store)?;
-        Ok(Snapshot {
-            meta: meta(&state)?,
-            snapshot: SnapshotData::Live(Arc::new(view)),
-        })
+        Ok(Snapshot { meta: meta(&state)?, snapshot: SnapshotData::Live(Arc::new(view)) })
     }
 }

@@ -60,10 +60,7 @@ impl Store {
     }
 
     fn database(&self) -> Arc<Database> {
-        self.db
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.db.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn state_mut(&self) -> MutexGuard<'_, SystemV1> {
@@ -111,14 +108,9 @@ pub(crate) fn sync_dir(dir: Option<&Path>) -> std::io::Result<()> {
 }
 
 fn open_database(path: &Path, cache_bytes: usize, verify: bool) -> Result<Database, StoreError> {
-    let mut db = Database::builder()
-        .set_cache_size(cache_bytes)
-        .create(path)
-        .map_err(failed)?;
+    let mut db = Database::builder().set_cache_size(cache_bytes).create(path).map_err(failed)?;
     if verify && !db.check_integrity().map_err(failed)? {
-        return Err(StoreError::corrupt(
-            "a page of the store did not match its checksum",
-        ));
+        return Err(StoreError::corrupt("a page of the store did not match its checksum"));
     }
     let txn = begin(&db, Durability::Immediate)?;
     {
@@ -154,9 +146,7 @@ fn read_state(db: &Database) -> Result<SystemV1, StoreError> {
 fn write_state(txn: &WriteTransaction, state: &SystemV1) -> Result<(), StoreError> {
     let value = wire::encode(state).map_err(|e| StoreError::Io(e.to_string()))?;
     let mut table = txn.open_table(SYSTEM).map_err(failed)?;
-    table
-        .insert(SYSTEM_KEY, seal(SYSTEM_KEY, &value).as_slice())
-        .map_err(failed)?;
+    table.insert(SYSTEM_KEY, seal(SYSTEM_KEY, &value).as_slice()).map_err(failed)?;
     Ok(())
 }
 
@@ -170,18 +160,10 @@ fn seal(key: &[u8], value: &[u8]) -> Vec<u8> {
 
 /// The value of a record, if it is what was written under `key`.
 fn unseal<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], StoreError> {
-    let damaged = || {
-        StoreError::corrupt(format!(
-            "the value of a key of {} bytes does not match its checksum",
-            key.len()
-        ))
-    };
+    let damaged =
+        || StoreError::corrupt(format!("the value of a key of {} bytes does not match its checksum", key.len()));
     let (crc, value) = record.split_first_chunk::<4>().ok_or_else(damaged)?;
-    if u32::from_le_bytes(*crc) == checksum(key, value) {
-        Ok(value)
-    } else {
-        Err(damaged())
-    }
+    if u32::from_le_bytes(*crc) == checksum(key, value) { Ok(value) } else { Err(damaged()) }
 }
 
 fn checksum(key: &[u8], value: &[u8]) -> u32 {
@@ -196,12 +178,8 @@ fn checksum(key: &[u8], value: &[u8]) -> u32 {
 fn failed(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         redb::Error::Corrupted(what) => StoreError::Corrupt(what),
-        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
-            StoreError::Corrupt(e.to_string())
-        }
-        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            StoreError::Corrupt(e.to_string())
-        }
+        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => StoreError::Corrupt(e.to_string()),
+        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => StoreError::Corrupt(e.to_string()),
         other @ (redb::Error::UpgradeRequired(_)
         | redb::Error::TableTypeMismatch { .. }
         | redb::Error::TypeDefinitionChanged { .. }

@@ -1,1 +1,131 @@
+//! The store by itself.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::sync::Arc;
+
+use super::*;
+use crate::wire::StoredLogId;
+
+fn put(store: &Store, index: u64, pairs: &[(&[u8], &[u8])], durability: Durability) {
+    let db = store.database();
+    let txn = begin(&db, durability).unwrap();
+    let mut data = Txn::new(txn.open_table(DATA).unwrap());
+    for (key, value) in pairs {
+        data.put(key, value).unwrap();
+    }
+    drop(data);
+    let applied = Some(StoredLogId { term: 1, node: 1, index });
+    let state = SystemV1 { applied, ..SystemV1::default() };
+    write_state(&txn, &state).unwrap();
+    txn.commit().unwrap();
+    *store.state_mut() = state;
+}
+
+fn open(dir: &Path) -> Store {
+    Store::open(&dir.join("state.redb"), 1 << 20, true).unwrap()
+}
+
+#[test]
+fn views_stand_still_and_ranges_are_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, 1, &[(b"b", b"1"), (b"a", b"2"), (b"d", b"3")], Durability::None);
+    let view = View::of(&store).unwrap();
+    put(&store, 2, &[(b"c", b"4"), (b"a", b"5")], Durability::None);
+    assert_eq!((view.applied(), View::of(&store).unwrap().applied()), (1, 2));
+    assert_eq!(view.get(b"a").unwrap().unwrap(), b"2");
+    assert_eq!(View::of(&store).unwrap().get(b"a").unwrap().unwrap(), b"5");
+    let mut keys = Vec::new();
+    view.scan(b"a"..b"d", &mut |key, _| {
+        keys.push(key.to_vec());
+        true
+    })
+    .unwrap();
+    assert_eq!(keys, [b"a".to_vec(), b"b".to_vec()]);
+    let last = View::of(&store).unwrap().last(b"a".as_slice()..b"d").unwrap();
+    assert_eq!(last, Some((b"c".to_vec(), b"4".to_vec())));
+    assert_eq!(view.last(b"x".as_slice()..b"a").unwrap(), None);
+}
+
+#[test]
+fn a_value_that_was_changed_behind_our_back_is_not_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, 1, &[(b"a", b"1"), (b"b", b"2")], Durability::None);
+    let txn = begin(&store.database(), Durability::None).unwrap();
+    // The record of another key: right checksum, wrong place.
+    txn.open_table(DATA).unwrap().insert(b"a".as_slice(), seal(b"b", b"2").as_slice()).unwrap();
+    txn.commit().unwrap();
+    let view = View::of(&store).unwrap();
+    assert!(matches!(view.get(b"a"), Err(StoreError::Corrupt(_))));
+    assert!(matches!(view.scan(b"a"..b"c", &mut |_, _| true), Err(StoreError::Corrupt(_))));
+    assert_eq!(view.get(b"b").unwrap().unwrap(), b"2");
+}
+
+#[test]
+fn a_checkpoint_outlives_the_process_and_what_came_later_does_not_tear() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("state.redb"), dir.path().join("copy.redb"));
+    let store = open(dir.path());
+    put(&store, 1, &[(b"a", b"1")], Durability::None);
+    store.checkpoint().unwrap();
+    put(&store, 2, &[(b"a", b"2")], Durability::None);
+    // What a killed process leaves behind.
+    std::fs::copy(&path, &copy).unwrap();
+    let after = Store::open(&copy, 1 << 20, true).unwrap();
+    let view = View::of(&after).unwrap();
+    assert_eq!((view.applied(), view.get(b"a").unwrap().unwrap()), (1, b"1".to_vec()));
+}
+
+#[test]
+fn a_snapshot_becomes_the_store_and_damage_on_the_way_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = open(dir.path());
+    let value = vec![7; 10_000];
+    for i in 0..200_u64 {
+        put(&source, i, &[(&i.to_be_bytes(), &value)], Durability::None);
+    }
+    let view = Arc::new(View::of(&source).unwrap());
+    let mut chunks = Vec::new();
+    export(&view, &mut |chunk| {
+        chunks.push(chunk);
+        true
+    })
+    .unwrap();
+    assert!(chunks.len() > 2);
+    let take = |chunks: &[Vec<crate::wire::PairV1>]| {
+        let mut incoming = Incoming::begin(&dir.path().join("in"), view.state().clone())?;
+        for (place, chunk) in chunks.iter().enumerate() {
+            incoming.chunk(place as u64, chunk_crc(chunk), chunk)?;
+        }
+        incoming.finish(chunks.len() as u64, 200)
+    };
+    assert!(take(&chunks[1..]).is_err(), "incomplete");
+    let mut swapped = chunks.clone();
+    swapped.swap(0, 1);
+    assert!(take(&swapped).is_err(), "out of order");
+    let mut damaged = chunks.clone();
+    damaged[1][0].record[100] ^= 1;
+    assert!(take(&damaged).is_err(), "damaged before it was sent");
+    let received = take(&chunks).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let target = open(other.path());
+    put(&target, 1, &[(b"old", b"gone")], Durability::None);
+    let former = View::of(&target).unwrap();
+    target.replace(&received.path).unwrap();
+    assert_eq!(former.get(b"old").unwrap().unwrap(), b"gone", "open views go on");
+    let now = View::of(&target).unwrap();
+    assert_eq!((now.get(b"old").unwrap(), now.applied()), (None, 199));
+    assert_eq!(now.get(&7_u64.to_be_bytes()).unwrap().unwrap(), value);
+}
+
+#[test]
+fn keys_and_values_have_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let txn = begin(&store.database(), Durability::None).unwrap();
+    let mut data = Txn::new(txn.open_table(DATA).unwrap());
+    assert!(matches!(data.put(&[0; MAX_KEY + 1], b""), Err(StoreError::TooLarge { .. })));
+    assert!(matches!(data.put(b"a", &vec![0; MAX_VALUE + 1]), Err(StoreError::TooLarge { .. })));
+    assert!(!data.delete(b"a").unwrap());
+}

@@ -25,39 +25,22 @@ impl<'a> Txn<'a> {
 
     /// Sets the value of `key`. Keys may have 4 KiB, values 2 MiB.
     pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        for (what, size, limit) in [
-            ("key", key.len(), MAX_KEY),
-            ("value", value.len(), MAX_VALUE),
-        ] {
+        for (what, size, limit) in [("key", key.len(), MAX_KEY), ("value", value.len(), MAX_VALUE)] {
             if size > limit {
                 return Err(StoreError::TooLarge { what, size, limit });
             }
         }
         let record = seal(key, value);
-        guarded(|| {
-            self.table
-                .insert(key, record.as_slice())
-                .map(drop)
-                .map_err(failed)
-        })
+        guarded(|| self.table.insert(key, record.as_slice()).map(drop).map_err(failed))
     }
 
     /// Removes `key`; true if it was there.
     pub fn delete(&mut self, key: &[u8]) -> Result<bool, StoreError> {
-        guarded(|| {
-            self.table
-                .remove(key)
-                .map(|old| old.is_some())
-                .map_err(failed)
-        })
+        guarded(|| self.table.remove(key).map(|old| old.is_some()).map_err(failed))
     }
 
     /// Visits the pairs of `range` in order until `visit` returns false.
-    pub fn scan(
-        &self,
-        range: Range<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
-    ) -> Result<(), StoreError> {
+    pub fn scan(&self, range: Range<&[u8]>, visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
         view::scan(&self.table, range, visit)
     }
 

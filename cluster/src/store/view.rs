@@ -51,16 +51,10 @@ impl View {
             let system = txn.open_table(SYSTEM).map_err(failed)?;
             let state = match system.get(SYSTEM_KEY).map_err(failed)? {
                 None => SystemV1::default(),
-                Some(record) => wire::decode(unseal(SYSTEM_KEY, record.value())?)
-                    .map_err(StoreError::corrupt)?,
+                Some(record) => wire::decode(unseal(SYSTEM_KEY, record.value())?).map_err(StoreError::corrupt)?,
             };
             let table = txn.open_table(DATA).map_err(failed)?;
-            Ok(Self {
-                table,
-                state,
-                _txn: txn,
-                _db: db.clone(),
-            })
+            Ok(Self { table, state, _txn: txn, _db: db.clone() })
         })
     }
 
@@ -84,11 +78,7 @@ impl View {
     }
 
     /// Visits the pairs of `range` in order until `visit` returns false.
-    pub fn scan(
-        &self,
-        range: Range<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
-    ) -> Result<(), StoreError> {
+    pub fn scan(&self, range: Range<&[u8]>, visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
         scan(&self.table, range, visit)
     }
 
@@ -98,10 +88,7 @@ impl View {
     }
 
     /// Visits all pairs as stored (value with checksum), checked, until `visit` returns false.
-    pub(crate) fn records(
-        &self,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn records(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
         guarded(|| {
             for pair in self.table.iter().map_err(failed)? {
                 let (key, record) = pair.map_err(failed)?;
@@ -115,10 +102,7 @@ impl View {
     }
 }
 
-pub(super) fn get(
-    table: &impl ReadableTable<Bytes, Bytes>,
-    key: &[u8],
-) -> Result<Option<Vec<u8>>, StoreError> {
+pub(super) fn get(table: &impl ReadableTable<Bytes, Bytes>, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
     guarded(|| match table.get(key).map_err(failed)? {
         None => Ok(None),
         Some(record) => Ok(Some(unseal(key, record.value())?.to_vec())),
@@ -144,21 +128,16 @@ pub(super) fn scan(
     })
 }
 
-pub(super) fn last(
-    table: &impl ReadableTable<Bytes, Bytes>,
-    range: Range<&[u8]>,
-) -> Result<Option<Pair>, StoreError> {
+pub(super) fn last(table: &impl ReadableTable<Bytes, Bytes>, range: Range<&[u8]>) -> Result<Option<Pair>, StoreError> {
     if range.start >= range.end {
         return Ok(None);
     }
-    guarded(
-        || match table.range::<&[u8]>(range).map_err(failed)?.next_back() {
-            None => Ok(None),
-            Some(pair) => {
-                let (key, record) = pair.map_err(failed)?;
-                let value = unseal(key.value(), record.value())?.to_vec();
-                Ok(Some((key.value().to_vec(), value)))
-            }
-        },
-    )
+    guarded(|| match table.range::<&[u8]>(range).map_err(failed)?.next_back() {
+        None => Ok(None),
+        Some(pair) => {
+            let (key, record) = pair.map_err(failed)?;
+            let value = unseal(key.value(), record.value())?.to_vec();
+            Ok(Some((key.value().to_vec(), value)))
+        }
+    })
 }

@@ -13,9 +13,7 @@ use openraft::storage::ApplyResponder;
 use redb::Durability;
 use tokio::sync::oneshot;
 
-use super::{
-    DATA, Incoming, Received, SnapshotData, Store, Txn, View, begin, failed, guarded, write_state,
-};
+use super::{DATA, Incoming, Received, SnapshotData, Store, Txn, View, begin, failed, guarded, write_state};
 use crate::error::StoreError;
 use crate::fatal::Fatal;
 use crate::machine::{ApplyContext, Load, StateMachine};
@@ -57,23 +55,15 @@ impl Worker {
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = channel();
         let (loaded, ready) = oneshot::channel();
-        let thread = Thread {
-            store,
-            machine,
-            incoming_dir,
-            after,
-            bytes: 0,
-        };
-        std::thread::Builder::new()
-            .name("cluster-apply".to_owned())
-            .spawn(move || {
-                let run = catch_unwind(AssertUnwindSafe(|| thread.run(&queue, loaded)));
-                match run {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => fatal.raise(&format!("applying failed: {error}")),
-                    Err(panic) => fatal.raise(&format!("applying panicked: {}", said(&*panic))),
-                }
-            })?;
+        let thread = Thread { store, machine, incoming_dir, after, bytes: 0 };
+        std::thread::Builder::new().name("cluster-apply".to_owned()).spawn(move || {
+            let run = catch_unwind(AssertUnwindSafe(|| thread.run(&queue, loaded)));
+            match run {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => fatal.raise(&format!("applying failed: {error}")),
+                Err(panic) => fatal.raise(&format!("applying panicked: {}", said(&*panic))),
+            }
+        })?;
         ready.await.unwrap_or_else(|_| Err(stopped()))?;
         Ok(Self { jobs })
     }
@@ -153,16 +143,7 @@ impl Thread {
         self.bytes += size as u64;
         let durable = self.bytes >= self.after.bytes;
         let db = self.store.database();
-        let txn = guarded(|| {
-            begin(
-                &db,
-                if durable {
-                    Durability::Immediate
-                } else {
-                    Durability::None
-                },
-            )
-        })?;
+        let txn = guarded(|| begin(&db, if durable { Durability::Immediate } else { Durability::None }))?;
         let mut answers = Vec::with_capacity(items.len());
         {
             let mut data = Txn::new(txn.open_table(DATA).map_err(failed)?);
@@ -194,10 +175,7 @@ impl Thread {
         let state = self.store.replace(&received.path)?;
         self.bytes = 0;
         self.machine.load(&View::of(&self.store)?, Load::Snapshot)?;
-        tracing::info!(
-            applied = state.applied.map_or(0, |id| id.index),
-            "installed a snapshot"
-        );
+        tracing::info!(applied = state.applied.map_or(0, |id| id.index), "installed a snapshot");
         self.publish(state);
         Ok(())
     }
@@ -239,29 +217,22 @@ fn apply_entry(
         EntryPayload::Membership(membership) => {
             let voters = membership.nodes().map(|(id, _)| *id).max().unwrap_or(0);
             state.last_node_id = state.last_node_id.max(voters);
-            state.membership = MembershipV1 {
-                log_id: Some((&entry.log_id).into()),
-                ..MembershipV1::from(membership)
-            };
+            state.membership = MembershipV1 { log_id: Some((&entry.log_id).into()), ..MembershipV1::from(membership) };
         }
-        EntryPayload::Normal(Data(bytes)) => {
-            match EntryData::decode(bytes).map_err(StoreError::corrupt)? {
-                EntryData::AllocateV1 => {
-                    state.last_node_id += 1;
-                    applied.new_id = Some(state.last_node_id);
-                }
-                EntryData::CommandsV1 { time_ms, commands } => {
-                    state.time_ms = state.time_ms.max(time_ms);
-                    let mut context = ApplyContext::new(entry.log_id.index, state.time_ms);
-                    applied.replies.reserve(commands.len());
-                    for command in commands {
-                        applied
-                            .replies
-                            .push(machine.apply(&mut context, command, txn)?);
-                    }
+        EntryPayload::Normal(Data(bytes)) => match EntryData::decode(bytes).map_err(StoreError::corrupt)? {
+            EntryData::AllocateV1 => {
+                state.last_node_id += 1;
+                applied.new_id = Some(state.last_node_id);
+            }
+            EntryData::CommandsV1 { time_ms, commands } => {
+                state.time_ms = state.time_ms.max(time_ms);
+                let mut context = ApplyContext::new(entry.log_id.index, state.time_ms);
+                applied.replies.reserve(commands.len());
+                for command in commands {
+                    applied.replies.push(machine.apply(&mut context, command, txn)?);
                 }
             }
-        }
+        },
     }
     applied.time_ms = state.time_ms;
     Ok(applied)

@@ -11,9 +11,7 @@ use super::{MAX_ENCODED, WireError, decode, decode_borrowed, encode};
 use crate::types::{Data, LeaderId, LogId, Payload, Vote};
 
 /// Position of a log entry.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub(crate) struct StoredLogId {
     pub(crate) term: u64,
     pub(crate) node: u64,
@@ -22,23 +20,13 @@ pub(crate) struct StoredLogId {
 
 impl From<&LogId> for StoredLogId {
     fn from(id: &LogId) -> Self {
-        Self {
-            term: id.leader_id.term,
-            node: id.leader_id.node_id,
-            index: id.index,
-        }
+        Self { term: id.leader_id.term, node: id.leader_id.node_id, index: id.index }
     }
 }
 
 impl From<StoredLogId> for LogId {
     fn from(id: StoredLogId) -> Self {
-        LogId::new(
-            LeaderId {
-                term: id.term,
-                node_id: id.node,
-            },
-            id.index,
-        )
+        LogId::new(LeaderId { term: id.term, node_id: id.node }, id.index)
     }
 }
 
@@ -52,21 +40,13 @@ pub(crate) struct StoredVote {
 
 impl From<&Vote> for StoredVote {
     fn from(vote: &Vote) -> Self {
-        Self {
-            term: vote.leader_id.term,
-            node: vote.leader_id.node_id,
-            committed: vote.committed,
-        }
+        Self { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed }
     }
 }
 
 impl From<StoredVote> for Vote {
     fn from(vote: StoredVote) -> Self {
-        if vote.committed {
-            Vote::new_committed(vote.term, vote.node)
-        } else {
-            Vote::new(vote.term, vote.node)
-        }
+        if vote.committed { Vote::new_committed(vote.term, vote.node) } else { Vote::new(vote.term, vote.node) }
     }
 }
 
@@ -86,10 +66,7 @@ pub(crate) enum EntryData<'a> {
 impl<'a> EntryData<'a> {
     /// Encodes commands for the log.
     pub(crate) fn commands(time_ms: u64, commands: &'a [Bytes]) -> Result<Data, WireError> {
-        let commands = commands
-            .iter()
-            .map(|c| serde_bytes::Bytes::new(c))
-            .collect();
+        let commands = commands.iter().map(|c| serde_bytes::Bytes::new(c)).collect();
         EntryData::CommandsV1 { time_ms, commands }.to_data()
     }
 
@@ -136,9 +113,7 @@ impl StoredPayload {
         match kind {
             BLANK if content.is_empty() => Ok(Self(Payload::Blank)),
             NORMAL => Ok(Self(Payload::Normal(Data(content)))),
-            MEMBERSHIP_V1 => Ok(Self(Payload::Membership(
-                decode::<MembershipV1>(&content)?.into_membership()?,
-            ))),
+            MEMBERSHIP_V1 => Ok(Self(Payload::Membership(decode::<MembershipV1>(&content)?.into_membership()?))),
             other => Err(WireError::Malformed(format!("payload of kind {other}"))),
         }
     }
@@ -180,11 +155,7 @@ impl Encode for StoredLogId {
 
 impl Decode for StoredLogId {
     fn decode<R: Read>(mut r: R) -> io::Result<Self> {
-        Ok(Self {
-            term: number(&mut r)?,
-            node: number(&mut r)?,
-            index: number(&mut r)?,
-        })
+        Ok(Self { term: number(&mut r)?, node: number(&mut r)?, index: number(&mut r)? })
     }
 }
 
@@ -203,11 +174,7 @@ impl Decode for StoredVote {
         let mut committed = [0];
         r.read_exact(&mut committed)?;
         match committed[0] {
-            0 | 1 => Ok(Self {
-                term,
-                node,
-                committed: committed[0] == 1,
-            }),
+            0 | 1 => Ok(Self { term, node, committed: committed[0] == 1 }),
             other => Err(WireError::Malformed(format!("vote flag {other}")).into()),
         }
     }

@@ -21,9 +21,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Hello, Self::Welcome, Self::Request, Self::Answer]
-            .into_iter()
-            .find(|k| *k as u8 == byte)
+        [Self::Hello, Self::Welcome, Self::Request, Self::Answer].into_iter().find(|k| *k as u8 == byte)
     }
 }
 
@@ -39,10 +37,7 @@ pub(crate) struct Head {
 /// A whole frame.
 pub(crate) fn encode(kind: Kind, id: u64, body: &[u8]) -> Result<Vec<u8>, WireError> {
     if body.len() > MAX_ENCODED {
-        return Err(WireError::Unencodable(format!(
-            "body of {} bytes",
-            body.len()
-        )));
+        return Err(WireError::Unencodable(format!("body of {} bytes", body.len())));
     }
     let mut frame = Vec::with_capacity(HEAD + body.len());
     frame.extend_from_slice(&MAGIC);
@@ -74,12 +69,7 @@ pub(crate) fn head(bytes: &[u8; HEAD]) -> Result<Head, WireError> {
         return wrong("frame is too long");
     }
     let crc = u32::from_le_bytes([bytes[20], bytes[21], bytes[22], bytes[23]]);
-    Ok(Head {
-        kind,
-        id: u64::from_le_bytes(id),
-        length,
-        crc,
-    })
+    Ok(Head { kind, id: u64::from_le_bytes(id), length, crc })
 }
 
 /// Refuses a body whose checksum does not match its head.
@@ -87,9 +77,7 @@ pub(crate) fn check(bytes: &[u8; HEAD], head: &Head, body: &[u8]) -> Result<(), 
     if checksum(&bytes[..HEAD - 4], body) == head.crc {
         Ok(())
     } else {
-        Err(WireError::Malformed(
-            "checksum of a frame does not match".to_owned(),
-        ))
+        Err(WireError::Malformed("checksum of a frame does not match".to_owned()))
     }
 }
 

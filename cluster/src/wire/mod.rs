@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub(crate) use entry::{EntryData, StoredLogId, StoredPayload, StoredVote};
 pub(crate) use peer::{
-    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, PairV1, Request, Welcome,
-    WireEntry,
+    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, PairV1, Request, Welcome, WireEntry,
 };
 pub(crate) use system::{IdentityV1, MembershipV1, SystemV1};
 
@@ -52,21 +51,20 @@ const fn layout() -> Layout {
 
 /// Encodes a layout.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
-    bincode::serde::encode_to_vec(value, layout())
-        .map_err(|e| WireError::Unencodable(e.to_string()))
+    bincode::serde::encode_to_vec(value, layout()).map_err(|e| WireError::Unencodable(e.to_string()))
 }
 
 /// Decodes a layout that must fill `bytes`.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
-    let (value, used) = bincode::serde::decode_from_slice(bytes, layout())
-        .map_err(|e| WireError::Malformed(e.to_string()))?;
+    let (value, used) =
+        bincode::serde::decode_from_slice(bytes, layout()).map_err(|e| WireError::Malformed(e.to_string()))?;
     whole(value, used, bytes)
 }
 
 /// Decodes a layout that borrows from `bytes` and must fill it.
 pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, WireError> {
-    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, layout())
-        .map_err(|e| WireError::Malformed(e.to_string()))?;
+    let (value, used) =
+        bincode::serde::borrow_decode_from_slice(bytes, layout()).map_err(|e| WireError::Malformed(e.to_string()))?;
     whole(value, used, bytes)
 }
 

@@ -120,7 +120,10 @@ pub(crate) enum Forwarded {
         replies: Vec<ByteBuf>,
     },
     /// Certainly not stored; `leader` is who might take it (0 = unknown).
-    NotStored { leader: u64, overloaded: bool },
+    NotStored {
+        leader: u64,
+        overloaded: bool,
+    },
     /// May or may not be stored.
     Unknown,
 }

@@ -28,11 +28,7 @@ impl From<&Member> for MemberV1 {
 
 impl From<MemberV1> for Member {
     fn from(m: MemberV1) -> Self {
-        Self {
-            peer_addr: m.peer_addr,
-            learner_only: m.learner_only,
-            meta: m.meta.into_iter().collect(),
-        }
+        Self { peer_addr: m.peer_addr, learner_only: m.learner_only, meta: m.meta.into_iter().collect() }
     }
 }
 
@@ -48,11 +44,7 @@ impl From<&Membership> for MembershipV1 {
     fn from(m: &Membership) -> Self {
         Self {
             log_id: None,
-            voters: m
-                .get_joint_config()
-                .iter()
-                .map(|set| set.iter().copied().collect())
-                .collect(),
+            voters: m.get_joint_config().iter().map(|set| set.iter().copied().collect()).collect(),
             nodes: m.nodes().map(|(id, node)| (*id, node.into())).collect(),
         }
     }
@@ -60,10 +52,7 @@ impl From<&Membership> for MembershipV1 {
 
 impl From<&StoredMembership> for MembershipV1 {
     fn from(m: &StoredMembership) -> Self {
-        Self {
-            log_id: m.log_id().as_ref().map(Into::into),
-            ..Self::from(m.membership())
-        }
+        Self { log_id: m.log_id().as_ref().map(Into::into), ..Self::from(m.membership()) }
     }
 }
 
@@ -73,16 +62,8 @@ impl MembershipV1 {
         if self.voters.is_empty() && self.nodes.is_empty() {
             return Ok(Membership::default());
         }
-        let voters = self
-            .voters
-            .into_iter()
-            .map(|set| set.into_iter().collect::<BTreeSet<_>>())
-            .collect();
-        let nodes: BTreeMap<u64, Member> = self
-            .nodes
-            .into_iter()
-            .map(|(id, m)| (id, m.into()))
-            .collect();
+        let voters = self.voters.into_iter().map(|set| set.into_iter().collect::<BTreeSet<_>>()).collect();
+        let nodes: BTreeMap<u64, Member> = self.nodes.into_iter().map(|(id, m)| (id, m.into())).collect();
         Membership::new(voters, nodes).map_err(|e| WireError::Malformed(e.to_string()))
     }
 

@@ -1,12 +1,5 @@
 //! A toy machine and nodes that tests can stop, break and start again.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    missing_docs,
-    unreachable_pub
-)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -17,8 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use waypost_cluster::{
-    ApplyContext, Cluster, Config, Handler, Load, ProposeError, Proposed, StartError, StateMachine,
-    StoreError, Txn, View,
+    ApplyContext, Cluster, Config, Handler, Load, ProposeError, Proposed, StartError, StateMachine, StoreError, Txn,
+    View,
 };
 
 /// Appends each command to a list: key = number of the command, value = the command with its index and time.
@@ -32,19 +25,12 @@ const LENGTH: &[u8] = b"length";
 
 impl StateMachine for List {
     fn load(&mut self, view: &View, why: Load) -> Result<(), StoreError> {
-        self.length = view
-            .get(LENGTH)?
-            .map_or(0, |v| u64::from_be_bytes(v.try_into().unwrap()));
+        self.length = view.get(LENGTH)?.map_or(0, |v| u64::from_be_bytes(v.try_into().unwrap()));
         self.loads.lock().unwrap().push((why, self.length));
         Ok(())
     }
 
-    fn apply(
-        &mut self,
-        ctx: &mut ApplyContext,
-        command: &[u8],
-        txn: &mut Txn<'_>,
-    ) -> Result<Vec<u8>, StoreError> {
+    fn apply(&mut self, ctx: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, StoreError> {
         self.length += 1;
         let mut value = ctx.index().to_be_bytes().to_vec();
         value.extend(ctx.time_ms().to_be_bytes());
@@ -76,10 +62,7 @@ pub fn list(cluster: &Cluster) -> Vec<Vec<u8>> {
 
 /// The commands in the list.
 pub fn commands(cluster: &Cluster) -> Vec<String> {
-    list(cluster)
-        .into_iter()
-        .map(|v| String::from_utf8(v[20..].to_vec()).unwrap())
-        .collect()
+    list(cluster).into_iter().map(|v| String::from_utf8(v[20..].to_vec()).unwrap()).collect()
 }
 
 /// Answers what it is asked with the asker's id in front.
@@ -93,10 +76,7 @@ impl Handler for Echo {
 
 /// A port that nobody uses.
 pub fn free_addr() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// One node that may be up or down.
@@ -119,17 +99,10 @@ impl Place {
             store_cache_bytes: 4 << 20,
             log_chunk_bytes: 1 << 20,
             abort_on_fatal: false,
-            on_fatal: Some(Arc::new(move |why| {
-                seen.lock().unwrap().push(why.to_owned())
-            })),
+            on_fatal: Some(Arc::new(move |why| seen.lock().unwrap().push(why.to_owned()))),
             ..Config::default()
         };
-        Self {
-            config,
-            up: None,
-            loads: Arc::default(),
-            fatal,
-        }
+        Self { config, up: None, loads: Arc::default(), fatal }
     }
 
     pub fn addr(&self) -> String {
@@ -137,16 +110,9 @@ impl Place {
     }
 
     pub async fn try_start(&mut self) -> Result<(), StartError> {
-        let machine = List {
-            loads: self.loads.clone(),
-            ..List::default()
-        };
+        let machine = List { loads: self.loads.clone(), ..List::default() };
         let started = Cluster::start(self.config.clone(), machine, Arc::new(Echo));
-        self.up = Some(
-            tokio::time::timeout(Duration::from_secs(60), started)
-                .await
-                .expect("starts in time")?,
-        );
+        self.up = Some(tokio::time::timeout(Duration::from_secs(60), started).await.expect("starts in time")?);
         Ok(())
     }
 
@@ -180,10 +146,7 @@ impl Nodes {
 
     pub async fn voters_with(n: usize, adjust: impl Fn(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut nodes = Self {
-            dir,
-            places: Vec::new(),
-        };
+        let mut nodes = Self { dir, places: Vec::new() };
         for i in 0..n {
             let join: Vec<String> = nodes.places.iter().map(Place::addr).collect();
             let mut place = Place::new(&nodes.path(i), &join);
@@ -193,10 +156,9 @@ impl Nodes {
         }
         nodes
             .until("all vote", |nodes| {
-                nodes.up().all(|c| {
-                    c.status().members.iter().filter(|m| m.voter).count() == n
-                        && c.status().leader.is_some()
-                })
+                nodes
+                    .up()
+                    .all(|c| c.status().members.iter().filter(|m| m.voter).count() == n && c.status().leader.is_some())
             })
             .await;
         nodes
@@ -212,12 +174,8 @@ impl Nodes {
 
     /// Place of the node that leads with a majority.
     pub async fn leader(&self) -> usize {
-        let leads = |p: &Place| {
-            p.up.as_ref()
-                .is_some_and(|c| c.status().is_leader() && c.status().has_quorum)
-        };
-        self.until("one leads", |nodes| nodes.places.iter().any(leads))
-            .await;
+        let leads = |p: &Place| p.up.as_ref().is_some_and(|c| c.status().is_leader() && c.status().has_quorum);
+        self.until("one leads", |nodes| nodes.places.iter().any(leads)).await;
         self.places.iter().position(leads).unwrap_or(0)
     }
 
@@ -235,19 +193,11 @@ impl Nodes {
     /// All nodes that are up have applied the same and hold the same.
     pub async fn agree(&self) -> Vec<Vec<u8>> {
         let last = self.up().map(|c| c.status().last_log).max().unwrap();
-        self.until("all applied", |nodes| {
-            nodes.up().all(|c| c.applied() >= last)
-        })
-        .await;
+        self.until("all applied", |nodes| nodes.up().all(|c| c.applied() >= last)).await;
         let mut lists: Vec<_> = self.up().map(list).collect();
         let first = lists.pop().unwrap();
         for other in lists {
-            assert!(
-                first == other,
-                "the nodes differ: {} and {} items",
-                first.len(),
-                other.len()
-            );
+            assert!(first == other, "the nodes differ: {} and {} items", first.len(), other.len());
         }
         first
     }

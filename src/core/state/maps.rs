@@ -98,11 +98,6 @@ impl State {
         if let Err(refusal) = self.check(create.map, create.by, Scopes::MANAGE) {
             return Ok(Reply::Refused(refusal));
         }
-        // A token can't make one that opens more than itself.
-        let own = create.by.and_then(|by| self.access.token(by)).map_or(Scopes::ALL, |token| token.scopes);
-        if !own.contains(create.token.scopes) {
-            return Ok(Reply::Refused(Refusal::Forbidden));
-        }
         if self.access.token_count(create.map) >= create.max_tokens as usize {
             return Ok(Reply::Refused(Refusal::Limit(create.max_tokens)));
         }

@@ -19,7 +19,9 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
     let infos = futures_util::future::join_all(asked).await;
     let members: Vec<Value> =
         status.members.iter().zip(&infos).map(|(member, info)| member_json(&status, member, info.as_ref())).collect();
-    let healthy = status.has_quorum && status.failure.is_none() && infos.iter().all(Option::is_some);
+    // Healthy is about serving: the cluster takes events and this node works. What else is wrong is told beside.
+    let healthy = status.has_quorum && status.failure.is_none();
+    let problems = problems(&status, &infos);
     Ok(HttpResponse::Ok().json(json!({"data": {
         "cluster_id": status.cluster_id,
         "node_id": status.node_id,
@@ -27,6 +29,7 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         "leader_id": status.leader,
         "term": status.term,
         "healthy": healthy,
+        "problems": problems,
         "has_quorum": status.has_quorum,
         "last_log_index": status.last_log,
         "committed_index": status.committed,
@@ -37,6 +40,27 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         "failure": status.failure,
         "members": members,
     }})))
+}
+
+/// What is wrong, and what to do about it.
+fn problems(status: &Status, infos: &[Option<NodeInfo>]) -> Vec<String> {
+    let mut problems = Vec::new();
+    if let Some(failure) = &status.failure {
+        problems.push(format!("node {} failed: {failure}; see its log", status.node_id));
+    }
+    if !status.has_quorum {
+        problems.push("no leader with a majority: publishing answers 503; start the missing nodes".to_owned());
+    }
+    for (member, info) in status.members.iter().zip(infos) {
+        if info.is_none() {
+            let at = &member.peer_addr;
+            problems.push(format!(
+                "node {} at {at} does not answer: start it, or wipe it and let it join again",
+                member.id
+            ));
+        }
+    }
+    problems
 }
 
 fn member_json(status: &Status, member: &MemberStatus, info: Option<&NodeInfo>) -> Value {

@@ -16,7 +16,6 @@ use uuid::Uuid;
 
 /// Longest name of a map or token, in characters.
 pub(super) const MAX_NAME: usize = 200;
-const MAX_BODY: usize = 64 * 1024;
 
 /// A field that may be absent, null, or a value: `None`, `Some(None)`, `Some(Some(_))`.
 fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
@@ -125,7 +124,7 @@ pub(super) async fn create(
     mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
-    let body: CreateBody = body::json(&mut payload, MAX_BODY).await?;
+    let body: CreateBody = body::json(&mut payload, edge.config.body_bytes).await?;
     check_names(body.slug.as_deref(), body.name.as_deref())?;
     let id = match &body.id {
         None => MapId::new(Uuid::new_v4()),
@@ -168,7 +167,7 @@ pub(super) async fn update(
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
     edge.charge(&grant).await?;
-    let body: UpdateBody = body::json(&mut payload, MAX_BODY).await?;
+    let body: UpdateBody = body::json(&mut payload, edge.config.body_bytes).await?;
     let raises = body.limits.is_some() || body.retention.is_some();
     if raises && !matches!(grant.who, Who::Admin) {
         return Err(ApiError::forbidden("limits and retention are changed with the admin token"));

@@ -7,21 +7,32 @@ mod maps;
 mod publish;
 mod tokens;
 
-use actix_web::web::{ServiceConfig, delete, get, patch, post, resource};
+use crate::edge::error::ApiError;
+use actix_web::http::StatusCode;
+use actix_web::web::{ServiceConfig, delete, get, patch, post, resource, to};
+use actix_web::{HttpResponse, Resource, ResponseError};
 
 /// Adds `/api/maps` and what is below it.
 pub fn routes(config: &mut ServiceConfig) {
     config
-        .service(resource("/api/maps").route(post().to(maps::create)).route(get().to(maps::list)))
+        .service(at("/api/maps").route(post().to(maps::create)).route(get().to(maps::list)))
         .service(
-            resource("/api/maps/{map}")
+            at("/api/maps/{map}")
                 .route(get().to(maps::show))
                 .route(patch().to(maps::update))
                 .route(delete().to(maps::remove)),
         )
-        .service(resource("/api/maps/{map}/tokens").route(post().to(tokens::create)).route(get().to(tokens::list)))
-        .route("/api/maps/{map}/tokens/{token}", delete().to(tokens::revoke))
-        .service(
-            resource("/api/maps/{map}/events").route(post().to(publish::publish)).route(get().to(events::backfill)),
-        );
+        .service(at("/api/maps/{map}/tokens").route(post().to(tokens::create)).route(get().to(tokens::list)))
+        .service(at("/api/maps/{map}/tokens/{token}").route(delete().to(tokens::revoke)))
+        .service(at("/api/maps/{map}/events").route(post().to(publish::publish)).route(get().to(events::backfill)));
+}
+
+/// A path whose other methods are refused like everything else, as JSON.
+fn at(path: &str) -> Resource {
+    resource(path).default_service(to(wrong_method))
+}
+
+async fn wrong_method() -> HttpResponse {
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path doesn't take the method")
+        .error_response()
 }

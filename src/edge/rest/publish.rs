@@ -144,7 +144,10 @@ fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
         ApiError::bad_request("invalid_event", error.to_string()).hint("an event is {\"type\": …, \"payload\": …}")
     })?;
     if !is_kind(&event.kind) {
-        return Err(ApiError::bad_request("invalid_type", "a type has 1 to 100 of A-Z, a-z, 0-9, _, ., : and -"));
+        return Err(ApiError::bad_request(
+            "invalid_type",
+            "a type has 1 to 100 of A-Z, a-z, 0-9, _, ., : and -, and doesn't begin with phx_",
+        ));
     }
     let payload = json::normalise(event.payload.get(), config.json_depth).map_err(|error| match error {
         JsonError::UnsafeInteger(_) => ApiError::bad_request("unsafe_integer", error.to_string()),

@@ -12,8 +12,6 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 
-const MAX_BODY: usize = 64 * 1024;
-
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CreateBody {
@@ -29,7 +27,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
     edge.charge(&grant).await?;
-    let body: CreateBody = body::json(&mut payload, MAX_BODY).await?;
+    let body: CreateBody = body::json(&mut payload, edge.config.body_bytes).await?;
     check_name(body.name.as_deref())?;
     let scopes = Scopes::from_names(&body.scopes).ok_or_else(|| {
         ApiError::bad_request("invalid_scopes", "scopes are subscribe, publish and manage, at least one")

@@ -3,8 +3,10 @@
 //! Owns the queue and the order: while entries are under way the next gathers, so waiting is what makes batches, not a
 //! timer. On a follower a whole batch goes to the leader. A batch is repeated only when it certainly was not stored.
 
+mod batch;
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use openraft::impls::ProgressResponder;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use self::batch::{Batch, Group, QUEUED, UNDER_WAY, Weight, gather, refuse_forwarded, requeue};
+pub(crate) use self::batch::{Outcome, Ticket};
 use crate::NodeId;
 use crate::clock;
 use crate::config::Config;
@@ -28,77 +32,6 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 const OWN_APPLY: Duration = Duration::from_secs(1);
 /// Pause before asking again for a leader that takes a batch.
 const AGAIN: Duration = Duration::from_millis(10);
-
-/// What became of a group of commands.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Done {
-        index: u64,
-        time_ms: u64,
-        replies: Vec<Vec<u8>>,
-    },
-    /// Certainly not stored.
-    NotStored {
-        leader: Option<NodeId>,
-        overloaded: bool,
-    },
-    Unknown,
-}
-
-const QUEUED: u8 = 0;
-const UNDER_WAY: u8 = 1;
-const ABANDONED: u8 = 2;
-
-/// Whether a group may still be taken back.
-#[derive(Debug, Default)]
-pub(crate) struct Ticket(AtomicU8);
-
-impl Ticket {
-    fn swap(&self, from: u8, to: u8) -> bool {
-        self.0
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-    }
-
-    /// It never will be proposed.
-    pub(crate) fn is_abandoned(&self) -> bool {
-        self.0.load(Ordering::Acquire) == ABANDONED
-    }
-
-    /// True: it was still queued and never will be proposed.
-    pub(crate) fn abandon(&self) -> bool {
-        self.swap(QUEUED, ABANDONED)
-    }
-}
-
-/// Commands that are proposed together and answered together.
-struct Group {
-    commands: Vec<Bytes>,
-    /// From another node: it is not forwarded again.
-    forwarded: bool,
-    deadline: Instant,
-    ticket: Arc<Ticket>,
-    done: oneshot::Sender<Outcome>,
-    _weight: Weight,
-}
-
-impl Group {
-    fn bytes(&self) -> usize {
-        self.commands.iter().map(Bytes::len).sum()
-    }
-}
-
-/// Bytes counted against the queue's limit for as long as the group lives.
-struct Weight {
-    bytes: usize,
-    total: Arc<AtomicUsize>,
-}
-
-impl Drop for Weight {
-    fn drop(&mut self) {
-        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
 
 /// Hands groups to the gathering task.
 #[derive(Clone)]
@@ -123,13 +56,7 @@ impl Proposer {
     /// A proposer and what its task will read.
     pub(crate) fn new(config: &Config) -> (Self, Queue) {
         let (queue, receiver) = mpsc::channel(config.max_queued_proposals);
-        (
-            Self {
-                queue,
-                total: Arc::default(),
-            },
-            Queue(receiver),
-        )
+        (Self { queue, total: Arc::default() }, Queue(receiver))
     }
 
     /// Queues commands; `None` where the queue is full.
@@ -140,23 +67,13 @@ impl Proposer {
         deadline: Instant,
     ) -> Option<(Arc<Ticket>, oneshot::Receiver<Outcome>)> {
         let bytes = commands.iter().map(|c| c.len() + 64).sum();
-        let weight = Weight {
-            bytes,
-            total: self.total.clone(),
-        };
+        let weight = Weight { bytes, total: self.total.clone() };
         if self.total.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_BYTES {
             return None;
         }
         let (done, outcome) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
-        let group = Group {
-            commands,
-            forwarded,
-            deadline,
-            ticket: ticket.clone(),
-            done,
-            _weight: weight,
-        };
+        let group = Group { commands, forwarded, deadline, ticket: ticket.clone(), done, _weight: weight };
         self.queue.try_send(group).ok()?;
         Some((ticket, outcome))
     }
@@ -164,58 +81,6 @@ impl Proposer {
 
 /// The queue's reading end.
 pub(crate) struct Queue(mpsc::Receiver<Group>);
-
-struct Batch {
-    place: u64,
-    groups: Vec<Group>,
-}
-
-impl Batch {
-    /// Drops groups that nobody waits for and those whose time is up.
-    fn prune(&mut self) {
-        let now = Instant::now();
-        self.groups
-            .retain(|g| !g.done.is_closed() && (g.deadline > now || !g.ticket.abandon()));
-    }
-
-    fn answer(self, outcome: impl Fn() -> Outcome) {
-        for group in self.groups {
-            // A caller may have gone.
-            let _ = group.done.send(outcome());
-        }
-    }
-
-    /// Gives each group its share of the replies.
-    fn done(self, index: u64, time_ms: u64, replies: Vec<Vec<u8>>) {
-        if replies.len() != self.groups.iter().map(|g| g.commands.len()).sum::<usize>() {
-            return self.answer(|| Outcome::Unknown);
-        }
-        let mut replies = replies.into_iter();
-        for group in self.groups {
-            let replies = replies.by_ref().take(group.commands.len()).collect();
-            let _ = group.done.send(Outcome::Done {
-                index,
-                time_ms,
-                replies,
-            });
-        }
-    }
-
-    fn deadline(&self) -> Instant {
-        self.groups
-            .iter()
-            .map(|g| g.deadline)
-            .max()
-            .unwrap_or_else(Instant::now)
-    }
-
-    fn commands(&self) -> Vec<Bytes> {
-        self.groups
-            .iter()
-            .flat_map(|g| g.commands.iter().cloned())
-            .collect()
-    }
-}
 
 struct Gatherer {
     node: Weak<Node>,
@@ -249,10 +114,7 @@ impl Gatherer {
                 return;
             };
             place += 1;
-            let mut batch = Batch {
-                place,
-                groups: vec![first],
-            };
+            let mut batch = Batch { place, groups: vec![first] };
             carried = gather(&node.config, &mut batch, &mut queue);
             self.send(&node, batch, slot).await;
         }
@@ -275,10 +137,7 @@ impl Gatherer {
         sleep(AGAIN).await;
         let batches = std::mem::take(&mut *self.retries());
         for batch in batches.into_values() {
-            let (Ok(slot), Some(node)) = (
-                self.slots.clone().acquire_owned().await,
-                self.node.upgrade(),
-            ) else {
+            let (Ok(slot), Some(node)) = (self.slots.clone().acquire_owned().await, self.node.upgrade()) else {
                 return;
             };
             self.send(&node, batch, slot).await;
@@ -286,12 +145,7 @@ impl Gatherer {
     }
 
     /// Finds who leads and starts the batch there; returns once its place in the order is taken.
-    async fn send(
-        self: &Arc<Self>,
-        node: &Arc<Node>,
-        mut batch: Batch,
-        slot: OwnedSemaphorePermit,
-    ) {
+    async fn send(self: &Arc<Self>, node: &Arc<Node>, mut batch: Batch, slot: OwnedSemaphorePermit) {
         loop {
             batch.prune();
             let leader = node.leader();
@@ -330,29 +184,17 @@ impl Gatherer {
     /// Appends to this node's own log, as leader.
     async fn write(self: &Arc<Self>, node: &Arc<Node>, batch: Batch, slot: OwnedSemaphorePermit) {
         let Ok(data) = EntryData::commands(clock::now_ms(), &batch.commands()) else {
-            return batch.answer(|| Outcome::NotStored {
-                leader: None,
-                overloaded: false,
-            });
+            return batch.answer(|| Outcome::NotStored { leader: None, overloaded: false });
         };
         let (responder, written) = ProgressResponder::<Types, _>::complete_only();
-        if node
-            .raft
-            .client_write_ff(data, Some(responder))
-            .await
-            .is_err()
-        {
+        if node.raft.client_write_ff(data, Some(responder)).await.is_err() {
             return batch.answer(|| Outcome::Unknown);
         }
         let this = self.clone();
         tokio::spawn(async move {
             match timeout_at(batch.deadline(), written).await {
                 Ok(Ok(Ok(response))) => {
-                    batch.done(
-                        response.log_id.index,
-                        response.data.time_ms,
-                        response.data.replies,
-                    );
+                    batch.done(response.log_id.index, response.data.time_ms, response.data.replies);
                 }
                 // Refused before it was appended.
                 Ok(Ok(Err(ClientWriteError::ForwardToLeader(_)))) => this.keep(batch),
@@ -371,12 +213,7 @@ impl Gatherer {
     ) -> Result<(Batch, crate::net::Pending), Batch> {
         let commands = batch.commands().iter().map(|c| c.to_vec().into()).collect();
         let request = Request::ForwardV1 { commands };
-        match node
-            .peers
-            .link(leader, Lane::Work)
-            .start(&request, batch.deadline())
-            .await
-        {
+        match node.peers.link(leader, Lane::Work).start(&request, batch.deadline()).await {
             Ok(pending) => Ok((batch, pending)),
             Err(error) if error.certainly_not_sent() => {
                 tracing::debug!(leader, %error, "the leader is not reached");
@@ -385,10 +222,7 @@ impl Gatherer {
             }
             Err(_) => {
                 batch.answer(|| Outcome::Unknown);
-                Err(Batch {
-                    place: 0,
-                    groups: Vec::new(),
-                })
+                Err(Batch { place: 0, groups: Vec::new() })
             }
         }
     }
@@ -402,30 +236,14 @@ impl Gatherer {
     ) {
         let answer = pending.answer(batch.deadline()).await;
         match answer {
-            Ok(Answer::ForwardV1(Forwarded::Done {
-                index,
-                time_ms,
-                replies,
-            })) => {
+            Ok(Answer::ForwardV1(Forwarded::Done { index, time_ms, replies })) => {
                 drop(slot);
                 // Whoever proposed here shall read it here.
                 node.wait_applied(index, OWN_APPLY).await;
-                batch.done(
-                    index,
-                    time_ms,
-                    replies
-                        .into_iter()
-                        .map(serde_bytes::ByteBuf::into_vec)
-                        .collect(),
-                );
+                batch.done(index, time_ms, replies.into_iter().map(serde_bytes::ByteBuf::into_vec).collect());
             }
-            Ok(Answer::ForwardV1(Forwarded::NotStored {
-                overloaded: true, ..
-            })) => {
-                batch.answer(|| Outcome::NotStored {
-                    leader: None,
-                    overloaded: true,
-                });
+            Ok(Answer::ForwardV1(Forwarded::NotStored { overloaded: true, .. })) => {
+                batch.answer(|| Outcome::NotStored { leader: None, overloaded: true });
             }
             Ok(Answer::ForwardV1(Forwarded::NotStored { .. })) => self.keep(batch),
             _ => batch.answer(|| Outcome::Unknown),
@@ -438,35 +256,4 @@ impl Gatherer {
         self.retries().insert(batch.place, batch);
         self.again.notify_one();
     }
-}
-
-fn requeue(batch: &Batch) {
-    for group in &batch.groups {
-        group.ticket.swap(UNDER_WAY, QUEUED);
-    }
-}
-
-/// Other nodes' groups are not forwarded on: they shall ask the leader themselves.
-fn refuse_forwarded(batch: &mut Batch, leader: Option<NodeId>) {
-    for group in batch.groups.extract_if(.., |g| g.forwarded) {
-        let _ = group.done.send(Outcome::NotStored {
-            leader,
-            overloaded: false,
-        });
-    }
-}
-
-/// Adds what waits, up to the limits of an entry; returns the group that did not fit.
-fn gather(config: &Config, batch: &mut Batch, queue: &mut mpsc::Receiver<Group>) -> Option<Group> {
-    let mut bytes: usize = batch.groups.iter().map(Group::bytes).sum();
-    let mut commands: usize = batch.groups.iter().map(|g| g.commands.len()).sum();
-    while let Ok(group) = queue.try_recv() {
-        bytes += group.bytes();
-        commands += group.commands.len();
-        if bytes > config.max_entry_bytes || commands > config.max_entry_commands {
-            return Some(group);
-        }
-        batch.groups.push(group);
-    }
-    None
 }

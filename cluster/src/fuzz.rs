@@ -1,0 +1,35 @@
+//! Doors for fuzzers: hostile bytes into every decoder. They must come back, whatever they get.
+//!
+//! Not part of the API.
+
+use raft_log::codeq::Decode;
+
+use crate::wire::frame::{self, HEAD};
+use crate::wire::{
+    Answer, EntryData, Hello, IdentityV1, Request, StoredLogId, StoredPayload, StoredVote, SystemV1, Welcome, decode,
+};
+
+/// Bytes as they might come from the peer port.
+pub fn peer_frame(bytes: &[u8]) {
+    if let Some((head_bytes, body)) = bytes.split_first_chunk::<HEAD>()
+        && let Ok(head) = frame::head(head_bytes)
+    {
+        let _ = frame::check(head_bytes, &head, body);
+    }
+    let _ = decode::<Request>(bytes);
+    let _ = decode::<Answer>(bytes);
+    let _ = decode::<Hello>(bytes);
+    let _ = decode::<Welcome>(bytes);
+}
+
+/// Bytes as they might lie on a disk.
+pub fn log_entry(bytes: &[u8]) {
+    let _ = StoredPayload::decode(bytes);
+    let _ = StoredLogId::decode(bytes);
+    let _ = StoredVote::decode(bytes);
+    let _ = EntryData::decode(bytes);
+    if let Ok(system) = decode::<SystemV1>(bytes) {
+        let _ = system.membership.into_stored();
+    }
+    let _ = decode::<IdentityV1>(bytes);
+}

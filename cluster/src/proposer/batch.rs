@@ -1,0 +1,152 @@
+//! Groups of commands and the batches that they make.
+//!
+//! Owns who is answered with what; never sends anything.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::NodeId;
+use crate::config::Config;
+
+/// What became of a group of commands.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Done {
+        index: u64,
+        time_ms: u64,
+        replies: Vec<Vec<u8>>,
+    },
+    /// Certainly not stored.
+    NotStored {
+        leader: Option<NodeId>,
+        overloaded: bool,
+    },
+    Unknown,
+}
+
+pub(super) const QUEUED: u8 = 0;
+pub(super) const UNDER_WAY: u8 = 1;
+const ABANDONED: u8 = 2;
+
+/// Whether a group may still be taken back.
+#[derive(Debug, Default)]
+pub(crate) struct Ticket(AtomicU8);
+
+impl Ticket {
+    pub(super) fn swap(&self, from: u8, to: u8) -> bool {
+        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// It never will be proposed.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.load(Ordering::Acquire) == ABANDONED
+    }
+
+    /// True: it was still queued and never will be proposed.
+    pub(crate) fn abandon(&self) -> bool {
+        self.swap(QUEUED, ABANDONED)
+    }
+}
+
+/// Commands that are proposed together and answered together.
+pub(super) struct Group {
+    pub(super) commands: Vec<Bytes>,
+    /// From another node: it is not forwarded again.
+    pub(super) forwarded: bool,
+    pub(super) deadline: Instant,
+    pub(super) ticket: Arc<Ticket>,
+    pub(super) done: oneshot::Sender<Outcome>,
+    pub(super) _weight: Weight,
+}
+
+impl Group {
+    fn bytes(&self) -> usize {
+        self.commands.iter().map(Bytes::len).sum()
+    }
+}
+
+/// Bytes counted against the queue's limit for as long as the group lives.
+pub(super) struct Weight {
+    pub(super) bytes: usize,
+    pub(super) total: Arc<AtomicUsize>,
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Groups that make one log entry.
+pub(super) struct Batch {
+    pub(super) place: u64,
+    pub(super) groups: Vec<Group>,
+}
+
+impl Batch {
+    /// Drops groups that nobody waits for and those whose time is up.
+    pub(super) fn prune(&mut self) {
+        let now = Instant::now();
+        self.groups.retain(|g| !g.done.is_closed() && (g.deadline > now || !g.ticket.abandon()));
+    }
+
+    pub(super) fn answer(self, outcome: impl Fn() -> Outcome) {
+        for group in self.groups {
+            // A caller may have gone.
+            let _ = group.done.send(outcome());
+        }
+    }
+
+    /// Gives each group its share of the replies.
+    pub(super) fn done(self, index: u64, time_ms: u64, replies: Vec<Vec<u8>>) {
+        if replies.len() != self.groups.iter().map(|g| g.commands.len()).sum::<usize>() {
+            return self.answer(|| Outcome::Unknown);
+        }
+        let mut replies = replies.into_iter();
+        for group in self.groups {
+            let replies = replies.by_ref().take(group.commands.len()).collect();
+            let _ = group.done.send(Outcome::Done { index, time_ms, replies });
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Instant {
+        self.groups.iter().map(|g| g.deadline).max().unwrap_or_else(Instant::now)
+    }
+
+    pub(super) fn commands(&self) -> Vec<Bytes> {
+        self.groups.iter().flat_map(|g| g.commands.iter().cloned()).collect()
+    }
+}
+
+/// The groups may be taken back again.
+pub(super) fn requeue(batch: &Batch) {
+    for group in &batch.groups {
+        group.ticket.swap(UNDER_WAY, QUEUED);
+    }
+}
+
+/// Other nodes' groups are not forwarded on: they shall ask the leader themselves.
+pub(super) fn refuse_forwarded(batch: &mut Batch, leader: Option<NodeId>) {
+    for group in batch.groups.extract_if(.., |g| g.forwarded) {
+        let _ = group.done.send(Outcome::NotStored { leader, overloaded: false });
+    }
+}
+
+/// Adds what waits, up to the limits of an entry; returns the group that did not fit.
+pub(super) fn gather(config: &Config, batch: &mut Batch, queue: &mut mpsc::Receiver<Group>) -> Option<Group> {
+    let mut bytes: usize = batch.groups.iter().map(Group::bytes).sum();
+    let mut commands: usize = batch.groups.iter().map(|g| g.commands.len()).sum();
+    while let Ok(group) = queue.try_recv() {
+        bytes += group.bytes();
+        commands += group.commands.len();
+        if bytes > config.max_entry_bytes || commands > config.max_entry_commands {
+            return Some(group);
+        }
+        batch.groups.push(group);
+    }
+    None
+}
