@@ -61,6 +61,8 @@ pub(super) enum ClientError {
         hint: Option<String>,
         /// Which event of a batch.
         index: Option<usize>,
+        /// How many events of a stream were stored before it.
+        stored: Option<usize>,
         /// How long to wait, in seconds.
         retry_after: Option<u64>,
     },
@@ -239,8 +241,9 @@ impl Client {
         let message = text("message").unwrap_or_else(|| code.clone());
         let missing = status == 401 && self.token.is_none();
         let hint = if missing { Some("set --token or WAYPOST_TOKEN".to_owned()) } else { text("hint") };
-        let index = answer.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok());
-        ClientError::Refused { status, code, message, hint, index, retry_after }
+        let number = |field: &str| usize::try_from(answer.get(field)?.as_u64()?).ok();
+        let (index, stored) = (number("index"), number("stored"));
+        ClientError::Refused { status, code, message, hint, index, stored, retry_after }
     }
 
     fn send_error(&self, error: &SendRequestError) -> ClientError {

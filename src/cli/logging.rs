@@ -21,7 +21,7 @@ use crate::config::{Config, LogFormat};
 
 /// Starts logging as configured. A second call changes nothing.
 pub(super) fn start(config: &Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log)?;
+    let filter = EnvFilter::try_new(quieted(&config.log))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     // An error says that logging runs already.
     let _ = match config.log_format {

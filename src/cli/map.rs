@@ -9,7 +9,7 @@ use super::{
     output::{self, cell},
 };
 
-/// What to do with maps; needs the admin token, or for `show` a token of the map.
+/// What to do with maps; needs the admin token; `show` and `update` take one that may manage the map too.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Create a map; its token is shown this once

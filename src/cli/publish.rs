@@ -104,7 +104,7 @@ impl Publisher {
         while let Some(chunk) = input.next().await {
             let chunk = chunk.map_err(|error| before(error, tally.events))?;
             let (events, bytes) = (chunk.lines.len(), chunk.bytes.len());
-            let stored = self.chunk(chunk).await.map_err(|error| before(error, tally.events))?;
+            let stored = self.chunk(chunk, tally.events).await?;
             tally.events += events;
             tally.first.get_or_insert_with(|| json!({"id": stored["first_id"], "seq": stored["first_seq"]}));
             tally.last = json!({"id": stored["last_id"], "seq": stored["last_seq"]});
@@ -114,17 +114,20 @@ impl Publisher {
         tell(&tally, json)
     }
 
-    async fn chunk(&self, chunk: Chunk) -> anyhow::Result<Value> {
+    async fn chunk(&self, chunk: Chunk, events_before: usize) -> anyhow::Result<Value> {
         let Chunk { bytes, lines } = chunk;
         let body = Body { mime: "application/x-ndjson", bytes, key: Some(fresh_key()) };
         self.send(body).await.map_err(|error| {
-            let line = match &error {
-                ClientError::Refused { index: Some(index), .. } => lines.get(*index).copied(),
-                _ => None,
+            let (index, stored) = match &error {
+                ClientError::Refused { index, stored, .. } => (*index, stored.unwrap_or(0)),
+                _ => (None, 0),
             };
-            let (first, last) = (lines.first().copied().unwrap_or(0), lines.last().copied().unwrap_or(0));
-            let place = line.map_or_else(|| format!("lines {first} to {last}"), |line| format!("line {line}"));
-            anyhow::Error::from(error).context(place)
+            let number = |line: Option<&u64>| line.copied().unwrap_or(0);
+            let place = match index.and_then(|index| lines.get(index)) {
+                Some(line) => format!("line {line}"),
+                None => format!("lines {} to {}", number(lines.first()), number(lines.last())),
+            };
+            before(anyhow::Error::from(error).context(place), events_before + stored)
         })
     }
 

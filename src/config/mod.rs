@@ -216,7 +216,7 @@ impl Default for Config {
             join: Vec::new(),
             role: Role::Voter,
             workers: 0,
-            log: "info,openraft=warn".into(),
+            log: "info".into(),
             log_format: LogFormat::Text,
             limits: Limits::default(),
             retention: Retention::default(),

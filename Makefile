@@ -1,0 +1,24 @@
+# `make test` installs what the tests need and runs them all.
+.PHONY: test clients fmt lint deny
+
+test: clients
+	cargo test --workspace --locked
+
+# Clients of other people, in JavaScript, that the tests drive.
+clients: tests/js/node_modules/.package-lock.json
+
+tests/js/node_modules/.package-lock.json: tests/js/package-lock.json
+	cd tests/js && npm ci --no-audit --no-fund
+	touch $@
+
+fmt:
+	cargo fmt --all --check
+
+lint:
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The advisory database lives on another host: where that is out of reach, everything else is checked all the same.
+deny:
+	cargo deny check bans licenses sources
+	@if cargo deny fetch db >/dev/null 2>&1; then cargo deny check --disable-fetch advisories; \
+	else echo "deny: the advisory database is out of reach; advisories were NOT checked"; fi
