@@ -31,6 +31,14 @@ pub(super) fn start(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The libraries underneath say much that an operator can do nothing about; who names them hears them.
+fn quieted(filter: &str) -> String {
+    ["openraft", "actix_server", "actix_http"]
+        .iter()
+        .filter(|library| !filter.contains(**library))
+        .fold(filter.to_owned(), |filter, library| format!("{filter},{library}=off"))
+}
+
 /// `{"time","level","target","message",…fields}`.
 struct JsonLines;
 

@@ -33,8 +33,8 @@ pub struct Event {
     pub payload: Bytes,
 }
 
-/// Events of the Phoenix protocol itself begin like this: an event of that type would close its subscribers' channels.
-const RESERVED: &str = "phx_";
+/// Events of the Phoenix protocol itself begin like this: one such type would close its subscribers' channels.
+const RESERVED: [&str; 2] = ["phx_", "chan_reply_"];
 
 /// Whether `kind` can be an event's type: `[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}`, and none of Phoenix' own.
 pub fn is_kind(kind: &str) -> bool {
@@ -42,7 +42,7 @@ pub fn is_kind(kind: &str) -> bool {
     bytes.len() <= MAX_KIND_LEN
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(byte))
-        && !kind.starts_with(RESERVED)
+        && !RESERVED.iter().any(|prefix| kind.starts_with(prefix))
 }
 
 const STORED_V1: u8 = 1;

@@ -146,7 +146,7 @@ fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
     if !is_kind(&event.kind) {
         return Err(ApiError::bad_request(
             "invalid_type",
-            "a type has 1 to 100 of A-Z, a-z, 0-9, _, ., : and -, and doesn't begin with phx_",
+            "a type has 1 to 100 of A-Z, a-z, 0-9, _, ., : and -, and doesn't begin with phx_ or chan_reply_",
         ));
     }
     let payload = json::normalise(event.payload.get(), config.json_depth).map_err(|error| match error {
