@@ -71,6 +71,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
         hub: hub.clone(),
         config: edge_config(&config),
         failures: Failures::new(config.limits.auth_failures_per_minute),
+        addresses: std::sync::Arc::default(),
         longpolls: phoenix::LongPolls::default(),
         metrics,
     });

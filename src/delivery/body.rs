@@ -1,8 +1,10 @@
 //! The body that writes to a client: what its session says first, then its events, at last its farewell.
 
+use super::doorbell::Doorbell;
 use super::outbox::Outbox;
 use super::outlet::Outlet;
 use super::socket::Connection;
+use super::tally::Tally;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -20,9 +22,9 @@ pub struct OutboundBody {
     outbox: Rc<Outbox>,
     watched: usize,
     words: Option<Words>,
+    doorbell: Doorbell,
     ended: bool,
-    frames: metrics::Counter,
-    bytes: metrics::Counter,
+    tally: Rc<Tally>,
     connections: metrics::Gauge,
 }
 
@@ -43,9 +45,9 @@ impl OutboundBody {
             outlet: outlet.clone(),
             outbox,
             words: Some(words),
+            doorbell: Doorbell::new(),
             ended: false,
-            frames: metrics::counter!(crate::metric::FRAMES_SENT, "protocol" => protocol),
-            bytes: metrics::counter!(crate::metric::BYTES_SENT, "protocol" => protocol),
+            tally: outlet.tally(protocol),
             connections,
         }
     }
@@ -75,7 +77,7 @@ impl MessageBody for OutboundBody {
             return this.farewell(end);
         }
         let Some(words) = &mut this.words else { return Poll::Ready(None) };
-        match words.as_mut().poll_next(cx) {
+        match this.doorbell.answer(cx, |cx| words.as_mut().poll_next(cx)) {
             Poll::Ready(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
             Poll::Ready(None) => {
                 this.ended = true;
@@ -85,8 +87,7 @@ impl MessageBody for OutboundBody {
         }
         match this.outbox.poll_frames(cx) {
             Poll::Ready(Ok(bytes)) => {
-                this.frames.increment(1);
-                this.bytes.increment(bytes.len() as u64);
+                this.tally.count(bytes.len());
                 Poll::Ready(Some(Ok(bytes)))
             }
             Poll::Ready(Err(end)) => this.farewell(end),

@@ -5,6 +5,7 @@
 
 mod body;
 mod close;
+mod doorbell;
 mod feed;
 mod guard;
 mod outbox;
@@ -12,6 +13,7 @@ mod outlet;
 mod protocol;
 mod socket;
 mod stream;
+mod tally;
 mod ws;
 
 pub use body::OutboundBody;

@@ -12,6 +12,7 @@ use crate::core::ring::{Chunk, Cursor, Read, Ring};
 use crate::hub::{ArchiveError, Page, Slot};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Outbox {
     farewell: RefCell<Option<Farewell>>,
     /// Most bytes handed to the connection at once.
     max_write_bytes: usize,
+    /// What is to last as long as the session.
+    held: RefCell<Option<Box<dyn Any>>>,
 }
 
 /// Makes the protocol's last words.
@@ -94,7 +97,13 @@ impl Outbox {
             end: Cell::new(None),
             farewell: RefCell::default(),
             max_write_bytes,
+            held: RefCell::default(),
         })
+    }
+
+    /// Keeps something until the session is over.
+    pub fn hold(&self, held: impl Any) {
+        *self.held.borrow_mut() = Some(Box::new(held));
     }
 
     /// How the session says farewell when the server ends it.
@@ -136,6 +145,7 @@ impl Outbox {
         for gone in self.subscriptions.take() {
             self.release(&gone);
         }
+        self.held.take();
     }
 
     fn release(&self, gone: &Subscription) {

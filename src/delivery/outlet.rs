@@ -5,6 +5,7 @@ use super::close::End;
 use super::feed::Feed;
 use super::outbox::Outbox;
 use super::socket::Connection;
+use super::tally::Tally;
 use crate::core::frame::{FormKey, WireForm};
 use crate::core::ids::TopicId;
 use crate::hub::{Deliver, Hub, Subscribe, Unsubscribe};
@@ -55,6 +56,7 @@ pub struct Outlet {
     now: Cell<u64>,
     draining: Cell<bool>,
     subscriptions: metrics::Gauge,
+    tallies: RefCell<Vec<Rc<Tally>>>,
 }
 
 /// The watch over a session; ends when dropped.
@@ -98,6 +100,7 @@ impl Outlet {
             now: Cell::new(0),
             draining: Cell::new(false),
             subscriptions: metrics::gauge!(crate::metric::SUBSCRIPTIONS),
+            tallies: RefCell::default(),
         });
         let actor = OutletActor { outlet: Rc::downgrade(&outlet) }.start();
         outlet.hub.register_outlet(actor.clone().recipient());
@@ -172,6 +175,17 @@ impl Outlet {
         self.subscriptions.increment(by);
     }
 
+    /// The counts of a protocol on this thread.
+    pub(super) fn tally(&self, protocol: &'static str) -> Rc<Tally> {
+        let mut tallies = self.tallies.borrow_mut();
+        if let Some(known) = tallies.iter().find(|tally| tally.protocol == protocol) {
+            return known.clone();
+        }
+        let tally = Rc::new(Tally::new(protocol));
+        tallies.push(tally.clone());
+        tally
+    }
+
     fn ring_bytes(&self) -> usize {
         let share = self.config.rings_bytes / FEEDS.load(Ordering::Relaxed).max(1);
         self.config.ring_bytes.min(share).max(MIN_RING_BYTES.min(self.config.ring_bytes))
@@ -214,6 +228,7 @@ impl Outlet {
     fn watchdog(&self) {
         let now = self.now.get() + 1;
         self.now.set(now);
+        self.tallies.borrow().iter().for_each(|tally| tally.flush());
         for (_, session) in self.sessions.borrow_mut().iter_mut() {
             let outbox = &session.outbox;
             if outbox.ending().is_some() {

@@ -8,7 +8,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, ORIGIN};
 use rustc_hash::FxHashMap;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Addresses remembered at most.
@@ -52,6 +52,45 @@ impl Failures {
                 *entry = (Instant::now(), 0);
             }
             entry.1 += 1;
+        }
+    }
+}
+
+/// Open sockets by address.
+#[derive(Default)]
+pub struct Addresses(Mutex<FxHashMap<IpAddr, usize>>);
+
+/// A socket counted for its address; counted no more when dropped.
+pub struct AddressSlot {
+    addresses: Arc<Addresses>,
+    address: IpAddr,
+}
+
+impl Addresses {
+    /// Counts one more socket of `address`, unless it has `max` already; 0 is no limit, and nothing is counted.
+    pub fn take(self: &Arc<Self>, address: IpAddr, max: usize) -> Result<Option<AddressSlot>, ApiError> {
+        if max == 0 {
+            return Ok(None);
+        }
+        let mut addresses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = addresses.entry(address).or_default();
+        if *count >= max {
+            let message = format!("this address has {max} open sockets, the most it may have");
+            return Err(ApiError::too_fast("too_many_sockets", message, 1000));
+        }
+        *count += 1;
+        Ok(Some(AddressSlot { addresses: self.clone(), address }))
+    }
+}
+
+impl Drop for AddressSlot {
+    fn drop(&mut self) {
+        let mut addresses = self.addresses.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = addresses.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&self.address);
+            }
         }
     }
 }
@@ -126,6 +165,11 @@ impl Edge {
         self.hub.charge_request(token.id, permits).await.map_err(|wait_ms| {
             ApiError::too_fast("request_rate", format!("the token may make {permits} requests a minute"), wait_ms)
         })
+    }
+
+    /// Counts a socket for the address that it comes from.
+    pub fn take_address(&self, request: &HttpRequest) -> Result<Option<AddressSlot>, ApiError> {
+        self.addresses.take(address_of(request), self.config.sockets_per_address)
     }
 
     /// Whether a browser may connect from where the request's page is.

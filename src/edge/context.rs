@@ -2,7 +2,7 @@
 
 use crate::core::access::{Limits, Retention};
 use crate::delivery::{OutletConfig, WsConfig};
-use crate::edge::auth::Failures;
+use crate::edge::auth::{Addresses, Failures};
 use crate::edge::phoenix::PhoenixConfig;
 use crate::hub::Hub;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -53,6 +53,8 @@ pub struct Edge {
     pub config: EdgeConfig,
     /// Refused tokens by address.
     pub failures: Failures,
+    /// Open sockets by address.
+    pub addresses: std::sync::Arc<Addresses>,
     /// Open long polls.
     pub longpolls: crate::edge::phoenix::LongPolls,
     /// What `/metrics` shows.

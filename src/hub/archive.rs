@@ -82,12 +82,17 @@ impl Archive {
 
     /// Finds where a reader starts.
     pub async fn locate(&self, topic: TopicId, start: Start) -> Result<Position, ArchiveError> {
-        self.blocking(move |archive| {
-            let view = archive.reader.view().map_err(|error| ArchiveError::Store(error.to_string()))?;
-            let store = ViewStore(&view);
-            Ok(History::open(&store, topic)?.locate(start)?)
-        })
-        .await
+        if start == Start::Live {
+            // One small record that is always at hand: not worth a thread of its own.
+            return self.locate_now(topic, start);
+        }
+        self.blocking(move |archive| archive.locate_now(topic, start)).await
+    }
+
+    fn locate_now(&self, topic: TopicId, start: Start) -> Result<Position, ArchiveError> {
+        let view = self.reader.view().map_err(|error| ArchiveError::Store(error.to_string()))?;
+        let store = ViewStore(&view);
+        Ok(History::open(&store, topic)?.locate(start)?)
     }
 
     /// Counts events of `from_seq..=head_seq` whose type is wanted.

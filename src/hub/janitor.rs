@@ -39,9 +39,11 @@ pub(super) fn spawn(cluster: Cluster) {
 async fn strike_off(cluster: &Cluster, status: &Status, gone: &mut BTreeSet<NodeId>) {
     for member in status.members.iter().filter(|member| member.id != status.node_id) {
         let silent = !member.reachable && member.heard_ms.is_none_or(|ms| ms >= GONE_AFTER_MS);
-        if !silent {
-            gone.remove(&member.id);
-        } else if gone.insert(member.id) && propose(cluster, &Command::NodeGone(member.id)).await.is_none() {
+        let told =
+            silent && (gone.contains(&member.id) || propose(cluster, &Command::NodeGone(member.id)).await.is_some());
+        if told {
+            gone.insert(member.id);
+        } else {
             gone.remove(&member.id);
         }
     }

@@ -47,7 +47,8 @@ impl Hub {
     ) -> Result<u64, ArchiveError> {
         let filter = filter.clone();
         match filter {
-            Filter::All => Ok((position.head_seq + 1).saturating_sub(position.next_seq)),
+            _ if position.next_seq > position.head_seq => Ok(0),
+            Filter::All => Ok(position.head_seq + 1 - position.next_seq),
             filter => {
                 let wanted = move |kind: &str| filter.matches(kind);
                 self.archive().count(topic, position.next_seq, position.head_seq, wanted).await

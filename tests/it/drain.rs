@@ -2,7 +2,7 @@
 //! exit 0; and nobody who publishes or listens loses anything.
 
 use crate::support::{nodes, scenario};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use chaos::clients::Js;
 use chaos::http::Api;
 use chaos::oracle::{judge, same_backfill};

@@ -151,7 +151,10 @@ async fn open(request: &HttpRequest, edge: &Data<Edge>) -> HttpResponse {
         return answer(500, None, "");
     };
     let secret = format!("{:016x}{:016x}", random.0, random.1);
+    // Not 403, which clients take for the last word: they come back.
+    let Ok(address) = edge.take_address(request) else { return answer(500, None, "") };
     let outbox = Outbox::new(&outlet, token_id(&who), edge.config.write_bytes);
+    outbox.hold(address);
     let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::LongPoll, &edge.config.phoenix);
     let session = Session::start_on(&outlet, session, version, edge.config.longpoll);
     if edge.is_draining() || !edge.longpolls.insert(&secret, session.clone()) {

@@ -39,7 +39,9 @@ async fn websocket(request: HttpRequest, payload: Payload, edge: Data<Edge>) -> 
     if edge.is_draining() {
         return Err(ApiError::unavailable("this node is going away").into());
     }
+    let address = edge.take_address(&request)?;
     let outbox = Outbox::new(&outlet, token_id(&who), edge.config.write_bytes);
+    outbox.hold(address);
     let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::WebSocket, &edge.config.phoenix);
     start_ws(&request, payload, &outlet, session, &edge.config.ws, &[SUBPROTOCOL])
 }

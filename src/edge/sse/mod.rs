@@ -57,6 +57,7 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
     if edge.is_draining() {
         return Err(ApiError::unavailable("this node is going away"));
     }
+    let address = edge.take_address(&request)?;
     let slot = edge.hub.take_slot(grant.map.id).await.map_err(|limit| {
         ApiError::new(
             StatusCode::TOO_MANY_REQUESTS,
@@ -81,6 +82,7 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
         &outlet,
         grant,
         |outbox, feed, map| {
+            outbox.hold(address);
             outbox.subscribe(feed, map, position.next_seq, filter, Some(Rc::new(slot)));
         },
         greeting,
