@@ -68,7 +68,8 @@ impl Cluster {
     ) -> Result<Self, StartError> {
         config.validate()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            // One thread does it all: what blocks has threads of its own, and a second would only be woken in turns.
+            .worker_threads(1)
             .thread_name("cluster")
             .enable_all()
             .build()?;

@@ -11,6 +11,9 @@ use bytestring::ByteString;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// Chunks up to this size are copied for each thread; what is larger costs more to copy than to share.
+const MAX_UNSHARED: usize = 8 * 1024;
+
 /// Frames of consecutive events.
 #[derive(Debug)]
 pub struct Chunk {
@@ -54,6 +57,16 @@ impl Chunk {
     /// Bytes of all frames.
     pub fn len_bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// The same frames in bytes of their own, where they are few: readers on two threads that share one allocation
+    /// contend for its count with every frame.
+    pub fn unshared(self: Arc<Self>) -> Arc<Self> {
+        if self.bytes.len() > MAX_UNSHARED {
+            return self;
+        }
+        let frames = self.frames.iter().map(|frame| FrameHead { kind: frame.kind.clone(), ..*frame }).collect();
+        Arc::new(Self { first_seq: self.first_seq, frames, bytes: Bytes::copy_from_slice(&self.bytes) })
     }
 
     fn start_of(&self, place: usize) -> usize {

@@ -61,6 +61,7 @@ impl Feed {
 
     /// New frames: appended, and every reader woken.
     pub(super) fn push(&self, chunk: Arc<Chunk>, max_bytes: usize, max_events: usize) {
+        let chunk = chunk.unshared();
         let mut ring = self.ring.borrow_mut();
         let ring_now = ring.get_or_insert_with(|| Ring::new(chunk.first_seq(), max_bytes, max_events));
         ring_now.set_max_bytes(max_bytes);
