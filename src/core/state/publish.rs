@@ -42,7 +42,8 @@ impl State {
         };
         let record = self.topics.entry(map.topic).or_default();
         let count = publish.events.len() as u32;
-        if let Some(permits) = map.limits.publishes_per_second {
+        // The limit is on a map's own publishers; the admin has none.
+        if let (Some(permits), Some(_)) = (map.limits.publishes_per_second, publish.by) {
             match (Rate { permits, period_ms: 1000 }).charge(record.full_at_us, count, now) {
                 Ok(full_at_us) => record.full_at_us = full_at_us,
                 Err(wait_ms) => return Ok(Reply::Refused(Refusal::Rate(wait_ms))),

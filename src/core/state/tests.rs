@@ -153,9 +153,11 @@ fn the_publish_limit_holds_by_the_log_s_own_time() {
     let mut node = Node::new();
     let limits = Limits { publishes_per_second: Some(2), ..NO_LIMITS };
     node.one(10, create(1, None, limits, KEEP_ALL));
-    published(node.one(1000, publish(1, None, &["a", "a"], None)));
-    assert_eq!(node.one(1000, publish(1, None, &["a"], None)), Reply::Refused(Refusal::Rate(500)));
-    published(node.one(1500, publish(1, None, &["a"], None)));
+    let by = Some(token_id(1));
+    published(node.one(1000, publish(1, by, &["a", "a"], None)));
+    assert_eq!(node.one(1000, publish(1, by, &["a"], None)), Reply::Refused(Refusal::Rate(500)));
+    published(node.one(1000, publish(1, None, &["a"; 9], None)));
+    published(node.one(1500, publish(1, by, &["a"], None)));
 }
 
 #[test]

@@ -16,7 +16,6 @@ use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{Grant, Who};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Data, Path, ServiceConfig, get};
 use actix_web::{HttpRequest, HttpResponse};
@@ -26,6 +25,9 @@ use serde_json::json;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Pause that a client is asked for when the map has as many sockets as it may have.
+const RETRY_MS: u64 = 5000;
 
 /// Adds the stream.
 pub fn routes(config: &mut ServiceConfig) {
@@ -59,12 +61,8 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
     }
     let address = edge.take_address(&request)?;
     let slot = edge.hub.take_slot(grant.map.id).await.map_err(|limit| {
-        ApiError::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too_many_connections",
-            "the map has as many sockets as it may have",
-        )
-        .with("limit", limit.into())
+        ApiError::too_fast("too_many_connections", "the map has as many sockets as it may have", RETRY_MS)
+            .with("limit", limit.into())
     })?;
     let position = edge.hub.locate(grant.map.topic, start).await?;
     if !edge.hub.still_granted(&grant, Scopes::SUBSCRIBE) {
