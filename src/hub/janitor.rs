@@ -1,8 +1,11 @@
 //! What only the leader does: lets time pass for retention, and strikes off the sockets of nodes that are gone.
 
+use super::replica::ViewStore;
 use crate::core::codec;
 use crate::core::command::{Command, Reply};
 use crate::core::ids::NodeId;
+use crate::core::state::keys;
+use crate::core::store::ReadStore;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use waypost_cluster::{Cluster, Status};
@@ -28,6 +31,7 @@ pub(super) fn spawn(cluster: Cluster) {
                 continue;
             }
             strike_off(&cluster, &status, &mut gone).await;
+            strike_off_former(&cluster, &status).await;
             if round % ROUNDS_PER_TICK == 0 {
                 tick(&cluster).await;
             }
@@ -46,6 +50,24 @@ async fn strike_off(cluster: &Cluster, status: &Status, gone: &mut BTreeSet<Node
         } else {
             gone.remove(&member.id);
         }
+    }
+}
+
+/// Strikes off nodes that are no members any more, such as one that was replaced after its disk was lost.
+async fn strike_off_former(cluster: &Cluster, status: &Status) {
+    let mut counted = Vec::new();
+    let Ok(view) = cluster.reader().view() else { return };
+    let (from, to) = keys::all(keys::SLOTS);
+    let scanned = ViewStore(&view).scan(&from, &to, &mut |key, _| {
+        counted.extend(keys::node_of(key));
+        true
+    });
+    drop(view);
+    if let Err(error) = scanned {
+        tracing::error!(%error, "the sockets of the nodes can't be read");
+    }
+    for node in counted.into_iter().filter(|node| status.member(*node).is_none()) {
+        propose(cluster, &Command::NodeGone(node)).await;
     }
 }
 

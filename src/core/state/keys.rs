@@ -52,6 +52,11 @@ pub fn slots(node: NodeId) -> [u8; 9] {
     join(SLOTS, &node.to_be_bytes())
 }
 
+/// The node of a [`slots`] key.
+pub fn node_of(key: &[u8]) -> Option<NodeId> {
+    Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
+}
+
 /// An event.
 pub fn event(topic: TopicId, seq: u64) -> [u8; 17] {
     let mut key = [b'e'; 17];

@@ -105,7 +105,7 @@ impl State {
             state.topics.extend(keys::topic_of(&key).map(|topic| (topic, record)));
         }
         for (key, slots) in records::<NodeSlots, S>(store, keys::SLOTS)? {
-            state.nodes.extend(keys::topic_of(&key).map(|node| (node.0, slots)));
+            state.nodes.extend(keys::node_of(&key).map(|node| (node, slots)));
         }
         let (from, to) = keys::all(keys::DOOMED);
         store.scan(&from, &to, &mut |key, _| {
