@@ -10,11 +10,12 @@ use crate::edge::{self, phoenix};
 use crate::hub::{Hub, HubConfig};
 use crate::metric;
 use actix_cors::Cors;
-use actix_web::dev::{Server, Service, ServiceResponse};
+use actix_web::dev::{Server, Service, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpServer, ResponseError, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::Either;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -61,6 +62,9 @@ pub enum ServerError {
 /// When the node cannot start or go on.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
     let listener = listen(config.http_addr)?;
+    if !config.peer_addr.ip().is_loopback() {
+        tracing::warn!(peer = %config.peer_addr, "the peer port has no password and no encryption: keep it in a private network");
+    }
     let metrics = install_metrics()?;
     let mut stop = std::pin::pin!(stop);
     let hub = tokio::select! {
@@ -131,35 +135,14 @@ fn serve(config: &Config, listener: TcpListener, edge: web::Data<Edge>) -> Resul
             .app_data(edge.clone())
             .wrap(cors(&origins))
             .wrap_fn(move |request, service| {
-                let head: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-                let too_large = head + request.uri().to_string().len() > header_bytes;
-                let (request, answer) = if too_large {
-                    let error = ApiError::new(
-                        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                        "headers_too_large",
-                        format!("the head of a request may have at most {header_bytes} bytes"),
-                    );
-                    let (request, _) = request.into_parts();
-                    (None, Ok(ServiceResponse::new(request, error.error_response().map_into_boxed_body())))
-                } else {
-                    (Some(service.call(request)), Err(()))
+                let answer = match check_head(&request, header_bytes) {
+                    Ok(()) => Either::Left(service.call(request)),
+                    Err(error) => {
+                        let refused = ServiceResponse::new(request.into_parts().0, error.error_response());
+                        Either::Right(std::future::ready(Ok(refused.map_into_right_body())))
+                    }
                 };
-                async move {
-                    let response = match (request, answer) {
-                        (Some(pending), _) => pending.await?.map_into_boxed_body(),
-                        (None, Ok(response)) => response,
-                        (None, Err(())) => return Err(ApiError::not_found("this path").into()),
-                    };
-                    let class = match response.status().as_u16() / 100 {
-                        1 => "1xx",
-                        2 => "2xx",
-                        3 => "3xx",
-                        4 => "4xx",
-                        _ => "5xx",
-                    };
-                    metrics::counter!(metric::HTTP_ANSWERS, "status" => class).increment(1);
-                    Ok(response)
-                }
+                async move { answer.await.inspect(count_answer) }
             })
             .configure(edge::routes)
             .default_service(web::to(|| async { ApiError::not_found("this path").error_response() }))
@@ -173,10 +156,30 @@ fn serve(config: &Config, listener: TcpListener, edge: web::Data<Edge>) -> Resul
         .h1_allow_half_closed(false)
         .h1_write_buffer_size(WRITE_BUFFER_BYTES)
         .on_connect(move |connection, extensions| on_connect(&sockets, connection, extensions))
-        .shutdown_timeout(2)
+        .shutdown_timeout(1)
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
+}
+
+fn check_head(request: &ServiceRequest, max_bytes: usize) -> Result<(), ApiError> {
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers + request.head().uri.path().len() + request.query_string().len() <= max_bytes {
+        return Ok(());
+    }
+    let message = format!("the head of a request may have at most {max_bytes} bytes");
+    Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message))
+}
+
+fn count_answer<B>(answer: &ServiceResponse<B>) {
+    let class = match answer.status().as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    };
+    metrics::counter!(metric::HTTP_ANSWERS, "status" => class).increment(1);
 }
 
 fn cors(origins: &[String]) -> Cors {
@@ -273,18 +276,24 @@ async fn admin_token(hub: Hub, configured: bool) {
         return;
     }
     let token = format!("wpa_{}", URL_SAFE_NO_PAD.encode(random));
+    let hash = hash_token(&token);
     loop {
-        let known = hub.barrier().await.map(|_| hub.access().admin().is_some());
+        let known = hub.barrier().await.map(|_| hub.access().admin().copied());
         match known {
-            Ok(true) => return,
-            Ok(false) => match hub.offer_admin(hash_token(&token)).await {
-                Ok(true) => {
+            Ok(Some(kept)) => {
+                if kept == hash {
                     println!("admin token (shown only now, keep it): {token}");
-                    return;
                 }
-                Ok(false) => return,
-                Err(error) => tracing::debug!(%error, "the admin token could not be stored yet"),
-            },
+                return;
+            }
+            Ok(None) => {
+                // Whether this was stored is seen at the next turn, also when the answer was lost.
+                if let Err(error) = hub.offer_admin(hash).await {
+                    tracing::debug!(%error, "the admin token could not be stored yet");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                continue;
+            }
             Err(error) => tracing::debug!(%error, "waiting for a leader before the admin token is made"),
         }
         tokio::time::sleep(RETRY_PAUSE).await;
@@ -293,10 +302,11 @@ async fn admin_token(hub: Hub, configured: bool) {
 
 /// No new clients; those here are told to come back elsewhere; the lead goes to another node.
 async fn drain(hub: &Hub, within: Duration) {
-    let deadline = Instant::now() + within;
+    // The server's own stop and the store's last checkpoint come after this, within the ten seconds in all.
+    let deadline = Instant::now() + within.saturating_sub(Duration::from_secs(3));
     hub.info().draining.store(true, Ordering::Relaxed);
     hub.announce_drain();
-    hub.hand_over(within / 2).await;
+    hub.hand_over(within / 4).await;
     while hub.info().connections.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -21,7 +21,7 @@ const TIB: u64 = 1024 * 1024 * MIB;
 /// Least and most of every number.
 pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("workers", 0, 1024),
-    ("limits.event_bytes", KIB, 16 * MIB),
+    ("limits.event_bytes", KIB, 768 * KIB),
     ("limits.batch_events", 1, 10_000),
     ("limits.body_bytes", 4 * KIB, 256 * MIB),
     // The JSON parser itself stops at 128.
@@ -30,7 +30,7 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("limits.map_webhooks", 0, 1000),
     ("limits.requests_per_minute", 0, 1_000_000),
     ("limits.publishes_per_second", 0, 1_000_000),
-    ("limits.maps", 1, 1_000_000),
+    ("limits.maps", 1, 50_000),
     ("limits.tokens_per_map", 1, 10_000),
     ("limits.sockets", 1, 1_000_000),
     ("limits.sockets_per_address", 0, 1_000_000),

@@ -146,7 +146,9 @@ pub struct Access {
 impl Access {
     /// The map with that id or slug.
     pub fn map_named(&self, name: &str) -> Option<&Arc<Map>> {
-        self.slugs.get(name).copied().or_else(|| name.parse().ok()).and_then(|id| self.maps.get(&id))
+        // One spelling of an id: each name under which a map is joined is encoded for on its own.
+        let by_id = || name.parse().ok().filter(|id: &MapId| id.to_string() == name);
+        self.slugs.get(name).copied().or_else(by_id).and_then(|id| self.maps.get(&id))
     }
 
     /// The map with that id.

@@ -4,7 +4,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A command or record may take this many bytes: a full batch of the largest events fits the log's own entry limit.
+/// Nothing larger is decoded; what the log takes is far less.
 const LIMIT_BYTES: usize = 16 << 20;
 const FORMAT_V1: u8 = 1;
 

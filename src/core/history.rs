@@ -85,7 +85,8 @@ impl<'s, S: ReadStore> History<'s, S> {
             Start::Last(count) => (record.next_seq.saturating_sub(count).max(record.first_seq), true),
             Start::Since(ms) => {
                 let from = EventId::at_time(ms);
-                (self.first_at_or_after(from)?, record.trimmed_id < from)
+                let nothing_gone = record.trimmed_id == EventId::ZERO;
+                (self.first_at_or_after(from)?, nothing_gone || record.trimmed_id < from)
             }
             Start::After(id) if id == record.head_id => (record.next_seq, true),
             Start::After(id) => {

@@ -256,7 +256,8 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
 /// The entries in JavaScript's order, duplicates resolved.
 fn ordered<'a>(entries: Vec<(std::borrow::Cow<'a, str>, Node<'a>)>) -> Vec<(std::borrow::Cow<'a, str>, Node<'a>)> {
-    let mut places = rustc_hash::FxHashMap::default();
+    // A client chooses the keys: the hash must not be one that it can foresee.
+    let mut places = std::collections::HashMap::new();
     let mut unique: Vec<(std::borrow::Cow<'a, str>, Node<'a>)> = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         match places.get(&key) {

@@ -5,7 +5,6 @@
 use super::event::Event;
 use super::filter::Filter;
 use super::frame::WireForm;
-use super::ids::EventId;
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use std::collections::VecDeque;
@@ -24,7 +23,6 @@ pub struct Chunk {
 
 #[derive(Debug)]
 struct FrameHead {
-    id: EventId,
     kind: ByteString,
     /// One past the frame's last byte.
     end: usize,
@@ -39,7 +37,8 @@ impl Chunk {
         for (event, seq) in events.iter().zip(first_seq..) {
             debug_assert_eq!(event.seq, seq);
             form.encode(event, &mut bytes);
-            frames.push(FrameHead { id: event.id, kind: event.kind.clone(), end: bytes.len() });
+            // A copy: a slice would keep the whole stored event alive beside its frame.
+            frames.push(FrameHead { kind: ByteString::from(&*event.kind), end: bytes.len() });
         }
         Some(Self { first_seq, frames, bytes: bytes.into() })
     }
@@ -65,7 +64,7 @@ impl Chunk {
         if self.bytes.len() > MAX_UNSHARED {
             return self;
         }
-        let frames = self.frames.iter().map(|frame| FrameHead { kind: frame.kind.clone(), ..*frame }).collect();
+        let frames = self.frames.iter().map(|frame| FrameHead { kind: frame.kind.clone(), end: frame.end }).collect();
         Arc::new(Self { first_seq: self.first_seq, frames, bytes: Bytes::copy_from_slice(&self.bytes) })
     }
 
@@ -74,7 +73,7 @@ impl Chunk {
     }
 }
 
-/// Where a reader is: the seq it reads next, and the id up to which it has seen everything.
+/// Where a reader is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The next seq to read.
@@ -220,20 +219,12 @@ fn gather(chunk: &Chunk, cursor: &mut Cursor, filter: &Filter, max_bytes: usize,
     cursor.next_seq = chunk.first_seq + place as u64;
 }
 
-impl Ring {
-    /// Id of the newest event before `seq` that the ring still knows.
-    pub fn id_before(&self, seq: u64) -> Option<EventId> {
-        let wanted = seq.checked_sub(1)?;
-        let chunk = self.chunks.iter().rev().find(|chunk| chunk.first_seq <= wanted && wanted < chunk.next_seq())?;
-        chunk.frames.get((wanted - chunk.first_seq) as usize).map(|frame| frame.id)
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use crate::core::event::NewEvent;
+    use crate::core::ids::EventId;
     use proptest::prelude::*;
 
     struct Plain(crate::core::frame::FormKey);
@@ -275,7 +266,6 @@ mod tests {
         assert_eq!(ring.first_seq(), 3);
         assert_eq!(ring.read(&mut Cursor { next_seq: 2 }, &Filter::All, 100), Read::FellOut);
         assert_eq!(ring.read(&mut Cursor { next_seq: 5 }, &Filter::All, 100), Read::UpToDate);
-        assert_eq!(ring.id_before(5), Some(EventId::new(1, 4, 0)));
         assert!(!ring.push(chunk(7, "a")), "a hole");
     }
 

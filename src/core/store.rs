@@ -8,12 +8,17 @@ pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> bool;
 /// A failed read or write.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct StoreError(Box<dyn std::error::Error + Send + Sync>);
+pub enum StoreError {
+    /// What is stored is damaged and must not be used.
+    Damaged(Box<dyn std::error::Error + Send + Sync>),
+    /// The store refused or failed.
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
 
 impl StoreError {
-    /// From what the store itself says.
-    pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self(Box::new(error))
+    /// Whether what is stored is damaged.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_))
     }
 }
 

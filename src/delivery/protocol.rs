@@ -3,7 +3,6 @@
 //! The session owns transport concerns (ping, fragments, sizes, idleness); a protocol owns the meaning of whole
 //! messages. Messages are handled one after another: while one awaits something, the next waits.
 
-use super::close::End;
 use super::outbox::Outbox;
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -48,7 +47,4 @@ pub trait Protocol: Unpin + 'static {
 
     /// What the session is to be sent.
     fn outbox(&self) -> &Rc<Outbox>;
-
-    /// How the session ends by the server's will, as the transport's bytes are made by `frame`.
-    fn farewell(&self) -> Box<dyn Fn(End) -> Vec<String>>;
 }

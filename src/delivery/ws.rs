@@ -5,7 +5,6 @@
 //! what watches it is the outlet.
 
 use super::body::OutboundBody;
-use super::close::End;
 use super::guard::{Guarded, Offence};
 use super::outlet::Outlet;
 use super::protocol::{Incoming, Link, Next, Protocol};
@@ -16,7 +15,7 @@ use actix_http::ws::{Codec, Item};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use actix_web_actors::ws::{self, CloseCode, CloseReason, Message, ProtocolError, WebsocketContext};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use bytestring::ByteString;
 use futures_util::StreamExt;
 use std::cell::Cell;
@@ -40,8 +39,8 @@ pub fn start<P: Protocol>(
 ) -> Result<HttpResponse, actix_web::Error> {
     let mut response = ws::handshake_with_protocols(request, subprotocols)?;
     let outbox = protocol.outbox().clone();
-    let farewell = protocol.farewell();
-    outbox.set_farewell(move |end| last_frames(&farewell(end), end));
+    // The close code alone: phoenix.js takes a `phx_close` for a channel left for good, and never joins it again.
+    outbox.set_farewell(|end| close_frame(end.code(), end.reason()).into());
     let offence = Rc::new(Cell::new(None));
     let payload = Guarded::new(payload, config.max_message_bytes, offence.clone());
     let session = Session { protocol, fragments: None, max_bytes: config.max_message_bytes, offence };
@@ -54,15 +53,6 @@ pub fn start<P: Protocol>(
     Ok(response
         .message_body(OutboundBody::new(outlet, outbox, connection, words, P::NAME, true))?
         .map_into_boxed_body())
-}
-
-fn last_frames(messages: &[String], end: End) -> Bytes {
-    let mut bytes = Vec::new();
-    for message in messages {
-        push_text_frame(&mut bytes, |out| out.extend_from_slice(message.as_bytes()));
-    }
-    bytes.extend_from_slice(&close_frame(end.code(), end.reason()));
-    bytes.into()
 }
 
 /// A close frame. The reason must fit a control frame: 123 bytes.

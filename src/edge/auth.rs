@@ -128,6 +128,14 @@ impl Edge {
         }
     }
 
+    /// Catches up with the leader, so that what was acknowledged on another node is seen here. Without a majority what
+    /// is known here must do.
+    pub async fn catch_up(&self) {
+        if let Err(error) = self.hub.barrier().await {
+            tracing::debug!(%error, "answering from what this node knows");
+        }
+    }
+
     /// The admin, or an error.
     pub async fn admin(&self, request: &HttpRequest) -> Result<(), ApiError> {
         match self.authenticate(request, bearer(request)).await? {

@@ -179,7 +179,7 @@ impl From<Refusal> for ApiError {
 
 impl From<ArchiveError> for ApiError {
     fn from(error: ArchiveError) -> Self {
-        tracing::error!(%error, "stored events can't be read");
+        tracing::error!(%error, "a request met an unreadable store");
         Self::unavailable(error.to_string())
     }
 }

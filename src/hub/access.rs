@@ -56,8 +56,8 @@ impl Hub {
         if let Some(who) = self.who_hashed(&hash) {
             return Ok(Some(who));
         }
-        let seen = self.applied();
-        if self.barrier().await? > seen { Ok(self.who_hashed(&hash)) } else { Ok(None) }
+        self.barrier().await?;
+        Ok(self.who_hashed(&hash))
     }
 
     fn who_hashed(&self, hash: &TokenHash) -> Option<Who> {
@@ -69,13 +69,13 @@ impl Hub {
         access.token_with(hash).cloned().map(Who::Token)
     }
 
-    /// The map with that id or slug, as of now in the whole cluster.
+    /// The map with that id or slug; the leader is asked before one is called unknown.
     pub async fn map(&self, name: &str) -> Result<Option<Arc<Map>>, HubError> {
         if let Some(map) = self.map_here(name) {
             return Ok(Some(map));
         }
-        let seen = self.applied();
-        if self.barrier().await? > seen { Ok(self.map_here(name)) } else { Ok(None) }
+        self.barrier().await?;
+        Ok(self.map_here(name))
     }
 
     /// The map with that id or slug, as this node knows it.

@@ -8,17 +8,23 @@ use crate::core::history::{History, HistoryError, Position, Start};
 use crate::core::ids::TopicId;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use waypost_cluster::Reader;
+use waypost_cluster::{Cluster, Reader};
 
 /// Readers of stored pages at once; more wait their turn.
 const CONCURRENT_READS: usize = 16;
 
+/// Events looked through for one count.
+const MAX_COUNTED: u64 = 10_000;
+
 /// Why stored events can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The store failed or holds something damaged.
+    /// The store failed.
     #[error("stored events can't be read: {0}")]
     Store(String),
+    /// The store holds something damaged: the node ends, to rebuild itself.
+    #[error("stored events are damaged on this node: {0}")]
+    Damaged(String),
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
@@ -26,13 +32,27 @@ pub enum ArchiveError {
 
 impl From<HistoryError> for ArchiveError {
     fn from(error: HistoryError) -> Self {
-        Self::Store(error.to_string())
+        match &error {
+            HistoryError::Damaged { .. } => Self::Damaged(error.to_string()),
+            HistoryError::Store(inner) if inner.is_damage() => Self::Damaged(error.to_string()),
+            HistoryError::Store(_) => Self::Store(error.to_string()),
+        }
+    }
+}
+
+impl From<waypost_cluster::StoreError> for ArchiveError {
+    fn from(error: waypost_cluster::StoreError) -> Self {
+        match error {
+            waypost_cluster::StoreError::Corrupt(what) => Self::Damaged(what),
+            other => Self::Store(other.to_string()),
+        }
     }
 }
 
 /// Reads of stored events; cheap to clone.
 #[derive(Clone)]
 pub struct Archive {
+    cluster: Cluster,
     reader: Reader,
     permits: Arc<Semaphore>,
 }
@@ -49,8 +69,8 @@ pub struct Page {
 }
 
 impl Archive {
-    pub(super) fn new(reader: Reader) -> Self {
-        Self { reader, permits: Arc::new(Semaphore::new(CONCURRENT_READS)) }
+    pub(super) fn new(cluster: Cluster) -> Self {
+        Self { reader: cluster.reader(), cluster, permits: Arc::new(Semaphore::new(CONCURRENT_READS)) }
     }
 
     /// Reads a page at once, on the caller's thread: for the newest events, which the store holds in memory.
@@ -61,12 +81,28 @@ impl Archive {
         max_events: usize,
         max_bytes: usize,
     ) -> Result<Page, ArchiveError> {
-        let view = self.reader.view().map_err(|error| ArchiveError::Store(error.to_string()))?;
-        let store = ViewStore(&view);
-        let history = History::open(&store, topic)?;
-        let events = history.read(from_seq, max_events, max_bytes)?;
-        let next_seq = events.last().map_or(from_seq, |event| event.seq + 1);
-        Ok(Page { events, next_seq, head_seq: history.head_seq() })
+        self.history(topic, |history| {
+            let events = history.read(from_seq, max_events, max_bytes)?;
+            let next_seq = events.last().map_or(from_seq, |event| event.seq + 1);
+            Ok(Page { events, next_seq, head_seq: history.head_seq() })
+        })
+    }
+
+    /// Looks into a topic's past. Damage is never served, nor passed over: the node ends, and at its next start it
+    /// rebuilds itself from the others.
+    fn history<T>(
+        &self,
+        topic: TopicId,
+        look: impl FnOnce(&History<'_, ViewStore<'_>>) -> Result<T, HistoryError>,
+    ) -> Result<T, ArchiveError> {
+        let looked = self.reader.view().map_err(ArchiveError::from).and_then(|view| {
+            let store = ViewStore(&view);
+            Ok(look(&History::open(&store, topic)?)?)
+        });
+        if let Err(ArchiveError::Damaged(what)) = &looked {
+            self.cluster.fail(what);
+        }
+        looked
     }
 
     /// Reads a page.
@@ -90,33 +126,31 @@ impl Archive {
     }
 
     fn locate_now(&self, topic: TopicId, start: Start) -> Result<Position, ArchiveError> {
-        let view = self.reader.view().map_err(|error| ArchiveError::Store(error.to_string()))?;
-        let store = ViewStore(&view);
-        Ok(History::open(&store, topic)?.locate(start)?)
+        self.history(topic, |history| history.locate(start))
     }
 
-    /// Counts events of `from_seq..=head_seq` whose type is wanted.
+    /// Counts events of `from_seq..=head_seq` whose type is wanted; `None` where it would take too many to look through.
     pub async fn count(
         &self,
         topic: TopicId,
         from_seq: u64,
         head_seq: u64,
-        wanted: impl Fn(&str) -> bool + Send + 'static,
-    ) -> Result<u64, ArchiveError> {
-        self.blocking(move |archive| {
-            let (mut from_seq, mut count) = (from_seq, 0);
-            while from_seq <= head_seq {
-                let page = archive.read_now(topic, from_seq, 1024, 1 << 20)?;
-                if page.events.is_empty() {
-                    break;
-                }
-                let in_range = page.events.iter().take_while(|event| event.seq <= head_seq);
-                count += in_range.filter(|event| wanted(&event.kind)).count() as u64;
-                from_seq = page.next_seq;
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Option<u64>, ArchiveError> {
+        if head_seq.saturating_sub(from_seq) >= MAX_COUNTED {
+            return Ok(None);
+        }
+        let (mut from_seq, mut count) = (from_seq, 0);
+        while from_seq <= head_seq {
+            let page = self.read(topic, from_seq, 1024, 1 << 20).await?;
+            if page.events.is_empty() {
+                break;
             }
-            Ok(count)
-        })
-        .await
+            let in_range = page.events.iter().take_while(|event| event.seq <= head_seq);
+            count += in_range.filter(|event| wanted(&event.kind)).count() as u64;
+            from_seq = page.next_seq;
+        }
+        Ok(Some(count))
     }
 
     async fn blocking<T: Send + 'static>(

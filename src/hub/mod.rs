@@ -69,7 +69,7 @@ impl Hub {
         let handler = Arc::new(peer::PeerHandler::new(requests.clone(), info.clone(), bridge.clone()));
         let cluster = Cluster::start(cluster, replica::Replica::new(bridge.clone()), handler.clone()).await?;
         handler.attach(&cluster);
-        let archive = Archive::new(cluster.reader());
+        let archive = Archive::new(cluster.clone());
         let registry = Registry::start_on_own_thread(bridge.clone(), archive.clone());
         bridge.attach_registry(registry.clone().recipient());
         let slots = slots::Slots::start(cluster.clone(), bridge.clone());

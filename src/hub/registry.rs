@@ -54,10 +54,10 @@ impl Registry {
     }
 
     fn topic(&mut self, id: TopicId) -> Addr<Topic> {
-        if let Some(known) = self.topics.get(&id)
-            && known.connected()
-        {
-            return known.clone();
+        match self.topics.get(&id) {
+            Some(known) if known.connected() => return known.clone(),
+            Some(_) => self.lost(id),
+            None => {}
         }
         let actor = Topic::new(id, self.archive.clone()).start();
         // Watched before it has read its place, so that no nudge falls in between.
@@ -65,6 +65,14 @@ impl Registry {
         self.topics.insert(id, actor.clone());
         metrics::gauge!(crate::metric::TOPICS).set(self.topics.len() as f64);
         actor
+    }
+
+    /// A topic's actor is gone: those who had subscribed must do so again, and thereby start another.
+    fn lost(&mut self, id: TopicId) {
+        tracing::error!(topic = %id, "the topic's actor was lost; it is started anew");
+        metrics::counter!(crate::metric::ACTORS_LOST, "actor" => "topic").increment(1);
+        self.forget(id);
+        self.bridge.broadcast(|| Deliver::Lost(id));
     }
 
     fn forget(&mut self, id: TopicId) {
@@ -98,10 +106,10 @@ impl Handler<Unsubscribe> for Registry {
         let Some(actor) = self.topics.get(&topic).cloned() else { return };
         let left = actor.send(Detach { form, outlet }).into_actor(self);
         // In the registry's order: a Subscribe that comes meanwhile waits for this, and finds no topic half gone.
-        ctx.wait(left.map(move |left, registry, _| {
-            if !matches!(left, Ok(1..)) {
-                registry.forget(topic);
-            }
+        ctx.wait(left.map(move |left, registry, _| match left {
+            Ok(0) => registry.forget(topic),
+            Ok(_) => {}
+            Err(_) => registry.lost(topic),
         }));
     }
 }
@@ -113,9 +121,6 @@ impl Handler<TopicLost> for Registry {
         if self.topics.get(&topic).is_none_or(Addr::connected) {
             return;
         }
-        tracing::error!(%topic, "the topic's actor was lost; it is started anew");
-        metrics::counter!(crate::metric::ACTORS_LOST, "actor" => "topic").increment(1);
-        self.forget(topic);
-        self.bridge.broadcast(|| Deliver::Lost(topic));
+        self.lost(topic);
     }
 }

@@ -44,6 +44,13 @@ fn damaged(error: StateError) -> DiskError {
     DiskError::Corrupt(error.to_string())
 }
 
+fn in_core_s_words(error: DiskError) -> StoreError {
+    match error {
+        DiskError::Corrupt(_) => StoreError::Damaged(Box::new(error)),
+        other => StoreError::Failed(Box::new(other)),
+    }
+}
+
 struct Place<'a>(&'a mut ApplyContext);
 
 impl Context for Place<'_> {
@@ -63,10 +70,10 @@ pub(super) struct ViewStore<'a>(pub(super) &'a View);
 
 impl ReadStore for ViewStore<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.get(key).map_err(StoreError::new)
+        self.0.get(key).map_err(in_core_s_words)
     }
     fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
-        self.0.scan(from..to, visit).map_err(StoreError::new)
+        self.0.scan(from..to, visit).map_err(in_core_s_words)
     }
 }
 
@@ -74,18 +81,18 @@ struct TxnStore<'a, 't>(&'a mut Txn<'t>);
 
 impl ReadStore for TxnStore<'_, '_> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.get(key).map_err(StoreError::new)
+        self.0.get(key).map_err(in_core_s_words)
     }
     fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
-        self.0.scan(from..to, visit).map_err(StoreError::new)
+        self.0.scan(from..to, visit).map_err(in_core_s_words)
     }
 }
 
 impl WriteStore for TxnStore<'_, '_> {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.0.put(key, value).map_err(StoreError::new)
+        self.0.put(key, value).map_err(in_core_s_words)
     }
     fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
-        self.0.delete(key).map(|_| ()).map_err(StoreError::new)
+        self.0.delete(key).map(|_| ()).map_err(in_core_s_words)
     }
 }

@@ -38,19 +38,18 @@ impl Hub {
 }
 
 impl Hub {
-    /// How many stored events a reader gets before live ones.
+    /// How many stored events a reader gets before live ones; `None` where a filter leaves it open.
     pub async fn count_coming(
         &self,
         topic: TopicId,
         position: &Position,
         filter: &Filter,
-    ) -> Result<u64, ArchiveError> {
-        let filter = filter.clone();
+    ) -> Result<Option<u64>, ArchiveError> {
         match filter {
-            _ if position.next_seq > position.head_seq => Ok(0),
-            Filter::All => Ok(position.head_seq + 1 - position.next_seq),
+            _ if position.next_seq > position.head_seq => Ok(Some(0)),
+            Filter::All => Ok(Some(position.head_seq + 1 - position.next_seq)),
             filter => {
-                let wanted = move |kind: &str| filter.matches(kind);
+                let wanted = |kind: &str| filter.matches(kind);
                 self.archive().count(topic, position.next_seq, position.head_seq, wanted).await
             }
         }

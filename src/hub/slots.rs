@@ -10,11 +10,14 @@ use crate::core::ids::MapId;
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{RwLock, mpsc};
 use waypost_cluster::{Cluster, ProposeError};
 
 /// Pause before a report is tried again that the cluster couldn't take.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// All sockets are reported so often.
+const REPORT_EVERY: Duration = Duration::from_secs(30);
 
 /// A socket counted for a map; counted no more when dropped.
 #[derive(Debug)]
@@ -41,6 +44,9 @@ impl Drop for Slot {
 struct Book {
     counts: Mutex<FxHashMap<MapId, u32>>,
     given: mpsc::UnboundedSender<MapId>,
+    /// Held shared from the command that takes a slot until the slot is counted here, alone while all are reported: a
+    /// report never misses a slot that was granted.
+    taking: RwLock<()>,
 }
 
 impl Book {
@@ -62,7 +68,7 @@ impl Slots {
         let (given, given_back) = mpsc::unbounded_channel();
         let (news, slot_news) = mpsc::unbounded_channel();
         bridge.attach_slots(news);
-        let book = Arc::new(Book { counts: Mutex::default(), given });
+        let book = Arc::new(Book { counts: Mutex::default(), given, taking: RwLock::default() });
         // A run needs no more than to differ from the node's earlier ones.
         let run = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
         let reporter = Reporter { cluster: cluster.clone(), bridge: bridge.clone(), book: book.clone(), run };
@@ -73,6 +79,8 @@ impl Slots {
     /// Counts one more socket for the map; `Err(limit)` when the cluster has as many as the map may have.
     pub(super) async fn take(&self, map: MapId) -> Result<Slot, u32> {
         let limit = self.bridge.access().map(map).and_then(|map| map.limits.connections);
+        let taking = self.book.taking.read().await;
+        let mut unsure = false;
         if let Some(limit) = limit {
             let slots = vec![(map, 1)];
             let command = Command::TakeSlot(SlotsCommand { node: self.cluster.node_id(), run: self.run, slots });
@@ -81,10 +89,14 @@ impl Slots {
                 Ok(_) => {}
                 // Without a majority clients are served on: this node's own count bounds them, until it can be told.
                 Err(_) if self.book.lock().get(&map).is_some_and(|count| *count >= limit) => return Err(limit),
-                Err(_) => self.bridge.slot_news(SlotNews::Reset),
+                Err(_) => unsure = true,
             }
         }
         *self.book.lock().entry(map).or_default() += 1;
+        drop(taking);
+        if unsure {
+            self.bridge.slot_news(SlotNews::Reset);
+        }
         Ok(Slot { map, book: self.book.clone() })
     }
 }
@@ -102,25 +114,32 @@ impl Reporter {
         mut given_back: mpsc::UnboundedReceiver<MapId>,
         mut slot_news: mpsc::UnboundedReceiver<SlotNews>,
     ) {
-        self.report_all().await;
+        self.report_all(&mut given_back).await;
+        // Counts that went astray, by whatever way, are right again after this.
+        let mut again = tokio::time::interval(REPORT_EVERY);
         loop {
             tokio::select! {
+                _ = again.tick() => {
+                    if !self.limited().is_empty() {
+                        self.report_all(&mut given_back).await;
+                    }
+                }
                 Some(map) = given_back.recv() => {
                     let mut maps = FxHashMap::from_iter([(map, 1u32)]);
                     while let Ok(map) = given_back.try_recv() {
                         *maps.entry(map).or_default() += 1;
                     }
-                    self.give(maps).await;
+                    self.give(maps, &mut given_back).await;
                 }
                 Some(news) = slot_news.recv() => match news {
-                    SlotNews::NodeGone(node) if node == self.cluster.node_id() => self.report_all().await,
+                    SlotNews::NodeGone(node) if node == self.cluster.node_id() => self.report_all(&mut given_back).await,
                     // The sockets that a map had before it got a limit are counted from now on.
                     SlotNews::Map(map) if map.limits.connections.is_some() => {
                         if self.book.lock().contains_key(&map.id) {
-                            self.report_all().await;
+                            self.report_all(&mut given_back).await;
                         }
                     }
-                    SlotNews::Reset => self.report_all().await,
+                    SlotNews::Reset => self.report_all(&mut given_back).await,
                     SlotNews::NodeGone(_) | SlotNews::Map(_) => {}
                 },
                 else => return,
@@ -128,7 +147,7 @@ impl Reporter {
         }
     }
 
-    async fn give(&self, maps: FxHashMap<MapId, u32>) {
+    async fn give(&self, maps: FxHashMap<MapId, u32>, given_back: &mut mpsc::UnboundedReceiver<MapId>) {
         let slots: Vec<_> = maps.into_iter().filter(|(map, _)| self.is_limited(*map)).collect();
         if slots.is_empty() {
             return;
@@ -136,18 +155,24 @@ impl Reporter {
         let command = Command::GiveSlots(SlotsCommand { node: self.cluster.node_id(), run: self.run, slots });
         if propose(&self.cluster, &command).await.is_err() {
             // Whether it was done is unknown: only the whole count can't be wrong.
-            self.report_all().await;
+            self.report_all(given_back).await;
         }
     }
 
     /// Reports all sockets of maps with a limit, until the cluster has taken it.
-    async fn report_all(&self) {
+    async fn report_all(&self, given_back: &mut mpsc::UnboundedReceiver<MapId>) {
         loop {
+            let alone = self.book.taking.write().await;
+            // What was given back until now is missing from the counts already.
+            while given_back.try_recv().is_ok() {}
             let command =
                 Command::NodeUp(SlotsCommand { node: self.cluster.node_id(), run: self.run, slots: self.limited() });
             match propose(&self.cluster, &command).await {
                 Ok(_) | Err(ProposeError::Stopping) => return,
-                Err(_) => tokio::time::sleep(RETRY_PAUSE).await,
+                Err(_) => {
+                    drop(alone);
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
             }
         }
     }
@@ -171,6 +196,8 @@ async fn propose(cluster: &Cluster, command: &Command) -> Result<Reply, ProposeE
 impl super::Hub {
     /// Counts one more socket for the map; `Err(limit)` when the cluster has as many as the map may have.
     pub async fn take_slot(&self, map: MapId) -> Result<Slot, u32> {
-        self.0.slots.take(map).await
+        let hub = self.clone();
+        // Detached: who asked may hang up while the command is under way. Then the slot is dropped, and so given back.
+        actix_rt::spawn(async move { hub.0.slots.take(map).await }).await.unwrap_or(Err(0))
     }
 }

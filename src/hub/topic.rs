@@ -1,8 +1,8 @@
 //! The actor of one topic: it reads the log from its own cursor, encodes each event once for every form in use, and
 //! offers the frames to its subscribers.
 //!
-//! Owns its cursor and subscribers. Never blocks on a subscriber: who doesn't take a chunk notices the hole by its
-//! seq and reads the rest from the archive.
+//! Owns its cursor and subscribers. Never blocks on a subscriber: who has no room for a chunk notices the hole by the
+//! next seq that it is told, and reads the rest from the archive.
 
 use super::archive::Archive;
 use super::bridge::Deliver;
@@ -10,13 +10,17 @@ use crate::core::event::Event;
 use crate::core::frame::{FormKey, WireForm};
 use crate::core::ids::TopicId;
 use crate::core::ring::Chunk;
+use actix::prelude::SendError;
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Events of one chunk at most.
 const CHUNK_EVENTS: usize = 256;
 /// Bytes of stored events in one chunk, about.
 const CHUNK_BYTES: usize = 128 * 1024;
+/// Pause before something is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// A nudge waiting is as good as many.
 const MAILBOX: usize = 16;
 
@@ -52,7 +56,13 @@ pub(super) struct Topic {
 /// A form in use, and who wants it.
 struct Form {
     form: Arc<dyn WireForm>,
-    outlets: Vec<Recipient<Deliver>>,
+    subscribers: Vec<Subscriber>,
+}
+
+struct Subscriber {
+    outlet: Recipient<Deliver>,
+    /// It had no room for a chunk, and must be told where the topic is.
+    behind: bool,
 }
 
 impl Topic {
@@ -68,18 +78,43 @@ impl Topic {
         }
     }
 
-    /// Offers a chunk of each form to those who want it.
-    fn offer(&mut self, events: &[Event]) {
+    /// Offers a chunk of each form to those who want it; says whether one had no room.
+    fn offer(&mut self, events: &[Event]) -> bool {
+        let mut left_behind = false;
         for form in &mut self.forms {
             let Some(chunk) = Chunk::encode(events, &*form.form).map(Arc::new) else { continue };
             let key = form.form.key();
-            form.outlets.retain(|outlet| {
+            form.subscribers.retain_mut(|subscriber| {
                 let news = Deliver::Chunk { topic: self.id, form: key.clone(), chunk: chunk.clone() };
-                // A full mailbox leaves a hole that the outlet sees by the next chunk's seq.
-                !matches!(outlet.try_send(news), Err(actix::prelude::SendError::Closed(_)))
+                match subscriber.outlet.try_send(news) {
+                    Ok(()) => true,
+                    Err(SendError::Full(_)) => {
+                        subscriber.behind = true;
+                        left_behind = true;
+                        true
+                    }
+                    Err(SendError::Closed(_)) => false,
+                }
             });
         }
-        self.forms.retain(|form| !form.outlets.is_empty());
+        self.forms.retain(|form| !form.subscribers.is_empty());
+        left_behind
+    }
+
+    /// Tells who missed chunks where the topic is now, until they have room for it: they fetch the rest themselves.
+    fn catch_up(&mut self, ctx: &mut Context<Self>) {
+        let mut still_behind = false;
+        for form in &mut self.forms {
+            for subscriber in form.subscribers.iter_mut().filter(|subscriber| subscriber.behind) {
+                let (form, next_seq) = (form.form.key().clone(), self.next_seq);
+                let told = subscriber.outlet.try_send(Deliver::Start { topic: self.id, form, next_seq });
+                subscriber.behind = matches!(told, Err(SendError::Full(_)));
+                still_behind |= subscriber.behind;
+            }
+        }
+        if still_behind {
+            ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
+        }
     }
 }
 
@@ -99,11 +134,14 @@ impl Handler<Nudge> for Topic {
         let page = match self.archive.read_now(self.id, self.next_seq, CHUNK_EVENTS, CHUNK_BYTES) {
             Ok(page) => page,
             Err(error) => {
-                tracing::error!(topic = %self.id, %error, "new events can't be read");
+                tracing::error!(topic = %self.id, %error, "new events can't be read; trying again");
+                ctx.notify_later(Nudge, RETRY_PAUSE);
                 return;
             }
         };
-        self.offer(&page.events);
+        if self.offer(&page.events) {
+            ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
+        }
         self.next_seq = page.next_seq;
         if self.next_seq <= page.head_seq {
             // More is waiting: others get their turn in between.
@@ -119,9 +157,9 @@ impl Handler<Attach> for Topic {
         let start = Deliver::Start { topic: self.id, form: form.key().clone(), next_seq: self.next_seq };
         outlet.do_send(start);
         match self.forms.iter_mut().find(|known| known.form.key() == form.key()) {
-            Some(known) if known.outlets.contains(&outlet) => {}
-            Some(known) => known.outlets.push(outlet),
-            None => self.forms.push(Form { form, outlets: vec![outlet] }),
+            Some(known) if known.subscribers.iter().any(|subscriber| subscriber.outlet == outlet) => {}
+            Some(known) => known.subscribers.push(Subscriber { outlet, behind: false }),
+            None => self.forms.push(Form { form, subscribers: vec![Subscriber { outlet, behind: false }] }),
         }
     }
 }
@@ -131,9 +169,9 @@ impl Handler<Detach> for Topic {
 
     fn handle(&mut self, Detach { form, outlet }: Detach, _: &mut Self::Context) -> usize {
         for known in self.forms.iter_mut().filter(|known| *known.form.key() == form) {
-            known.outlets.retain(|other| *other != outlet);
+            known.subscribers.retain(|subscriber| subscriber.outlet != outlet);
         }
-        self.forms.retain(|known| !known.outlets.is_empty());
+        self.forms.retain(|known| !known.subscribers.is_empty());
         self.forms.len()
     }
 }

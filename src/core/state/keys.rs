@@ -70,17 +70,17 @@ pub fn event_seq(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(9..17)?.try_into().ok()?))
 }
 
-/// What is remembered under an idempotency key of a map.
-pub fn idempotency(map: MapId, key: &[u8; 16]) -> [u8; 33] {
-    let mut out = [b'i'; 33];
-    out[1..17].copy_from_slice(map.as_bytes());
-    out[17..].copy_from_slice(key);
+/// What is remembered under an idempotency key of a topic. Not of a map: a map's id may come again, a topic's never.
+pub fn idempotency(topic: TopicId, key: &[u8; 16]) -> [u8; 25] {
+    let mut out = [b'i'; 25];
+    out[1..9].copy_from_slice(&topic.0.to_be_bytes());
+    out[9..].copy_from_slice(key);
     out
 }
 
 /// When an idempotency key is forgotten: sorts by time.
-pub fn expiry(at_ms: u64, idempotency: &[u8; 33]) -> [u8; 42] {
-    let mut out = [b'x'; 42];
+pub fn expiry(at_ms: u64, idempotency: &[u8; 25]) -> [u8; 34] {
+    let mut out = [b'x'; 34];
     out[1..9].copy_from_slice(&at_ms.to_be_bytes());
     out[9..].copy_from_slice(idempotency);
     out

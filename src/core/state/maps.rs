@@ -63,9 +63,12 @@ impl State {
             map.slug = slug;
         }
         map.name = update.name.unwrap_or(map.name);
-        map.limits = update.limits.unwrap_or(map.limits);
-        map.retention = update.retention.unwrap_or(map.retention);
+        map.limits = update.limits.over(&map.limits);
+        map.retention = update.retention.over(&map.retention);
         map.updated_ms = now_ms;
+        if map.limits.connections.is_none() {
+            self.clear_slots(map.id, store)?;
+        }
         self.put_map(map.clone(), store)?;
         Ok(Reply::Map(map))
     }
@@ -82,6 +85,7 @@ impl State {
         store.delete(&keys::topic(topic))?;
         // The events go a piece at a time, with the ticks.
         store.put(&keys::doomed(topic), &[])?;
+        self.clear_slots(id, store)?;
         self.topics.remove(&topic);
         self.dirty.remove(&topic);
         self.doomed.insert(topic);

@@ -5,7 +5,7 @@ use crate::core::access::Scopes;
 use crate::core::codec;
 use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply};
 use crate::core::event::Event;
-use crate::core::ids::{EventId, MapId};
+use crate::core::ids::{EventId, TopicId};
 use crate::core::rate::Rate;
 use crate::core::store::{ReadStore, WriteStore};
 use serde::{Deserialize, Serialize};
@@ -32,14 +32,14 @@ impl State {
             return Ok(Reply::Refused(refusal));
         }
         let now = context.time_ms();
-        if let Some(key) = &publish.key
-            && let Some(reply) = recall(publish.map, key, now, store)?
-        {
-            return Ok(reply);
-        }
         let Some(map) = self.access.map(publish.map).cloned() else {
             return Ok(Reply::Refused(Refusal::UnknownMap));
         };
+        if let Some(key) = &publish.key
+            && let Some(reply) = recall(map.topic, key, now, store)?
+        {
+            return Ok(reply);
+        }
         let record = self.topics.entry(map.topic).or_default();
         let count = publish.events.len() as u32;
         // The limit is on a map's own publishers; the admin has none.
@@ -61,14 +61,14 @@ impl State {
         }
         self.dirty.insert(map.topic);
         if let Some(key) = &publish.key {
-            remember(publish.map, key, now, published, store)?;
+            remember(map.topic, key, now, published, store)?;
         }
         self.trim_to_size(map.topic, &map.retention, store)?;
         self.note_events(map.topic);
         Ok(Reply::Published(published))
     }
 
-    fn note_events(&mut self, topic: crate::core::ids::TopicId) {
+    fn note_events(&mut self, topic: TopicId) {
         if self.changes.last() != Some(&Change::Events(topic)) {
             self.changes.push(Change::Events(topic));
         }
@@ -76,8 +76,13 @@ impl State {
 }
 
 /// The reply to an earlier publish with the same key.
-fn recall<S: ReadStore>(map: MapId, key: &IdempotencyKey, now_ms: u64, store: &S) -> Result<Option<Reply>, StateError> {
-    let Some(bytes) = store.get(&keys::idempotency(map, &key.key))? else { return Ok(None) };
+fn recall<S: ReadStore>(
+    topic: TopicId,
+    key: &IdempotencyKey,
+    now_ms: u64,
+    store: &S,
+) -> Result<Option<Reply>, StateError> {
+    let Some(bytes) = store.get(&keys::idempotency(topic, &key.key))? else { return Ok(None) };
     let remembered: Remembered = codec::decode(&bytes)?;
     if remembered.expires_ms <= now_ms {
         return Ok(None);
@@ -90,7 +95,7 @@ fn recall<S: ReadStore>(map: MapId, key: &IdempotencyKey, now_ms: u64, store: &S
 }
 
 fn remember<S: WriteStore>(
-    map: MapId,
+    topic: TopicId,
     key: &IdempotencyKey,
     now_ms: u64,
     published: Published,
@@ -98,7 +103,7 @@ fn remember<S: WriteStore>(
 ) -> Result<(), StateError> {
     forget_expired(now_ms, EXPIRED_PER_PUBLISH, store)?;
     let expires_ms = now_ms.saturating_add(key.ttl_ms);
-    let at = keys::idempotency(map, &key.key);
+    let at = keys::idempotency(topic, &key.key);
     let remembered = Remembered { fingerprint: key.fingerprint, published, expires_ms };
     store.put(&at, &codec::encode(&remembered)?)?;
     store.put(&keys::expiry(expires_ms, &at), &[])?;
@@ -108,7 +113,7 @@ fn remember<S: WriteStore>(
 /// Removes at most `max` idempotency keys whose time is over; answers how many.
 pub(super) fn forget_expired<S: WriteStore>(now_ms: u64, max: usize, store: &mut S) -> Result<usize, StateError> {
     let mut expired: Vec<Vec<u8>> = Vec::new();
-    let end = keys::expiry(now_ms.saturating_add(1), &[0; 33]);
+    let end = keys::expiry(now_ms.saturating_add(1), &[0; 25]);
     store.scan(b"x", &end, &mut |key, _| {
         expired.push(key.to_vec());
         expired.len() < max

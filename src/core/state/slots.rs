@@ -5,7 +5,7 @@
 use super::{NodeSlots, State, StateError, keys};
 use crate::core::codec;
 use crate::core::command::{Change, Refusal, Reply, Slots};
-use crate::core::ids::NodeId;
+use crate::core::ids::{MapId, NodeId};
 use crate::core::store::WriteStore;
 
 impl State {
@@ -55,6 +55,16 @@ impl State {
         store.delete(&keys::slots(node))?;
         self.changes.push(Change::NodeGone(node));
         Ok(Reply::Done)
+    }
+
+    /// Forgets a map's sockets: it went, or has no limit any more. Nodes report anew when it has one again.
+    pub(super) fn clear_slots<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
+        let nodes: Vec<NodeId> =
+            self.nodes.iter_mut().filter_map(|(node, slots)| slots.slots.remove(&map).map(|_| *node)).collect();
+        for node in nodes {
+            self.put_slots(node, store)?;
+        }
+        Ok(())
     }
 
     fn put_slots<S: WriteStore>(&self, node: NodeId, store: &mut S) -> Result<Reply, StateError> {

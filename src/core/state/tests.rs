@@ -4,7 +4,7 @@
 use super::*;
 use crate::core::access::{Limits, Retention};
 use crate::core::command::{
-    CreateMap, CreateToken, IdempotencyKey, NewToken, Publish, Published, RevokeToken, Slots, UpdateMap,
+    CreateMap, CreateToken, IdempotencyKey, LimitsPatch, NewToken, Publish, Published, RevokeToken, Slots, UpdateMap,
 };
 use crate::core::event::NewEvent;
 use crate::core::history::{History, Start};
@@ -277,7 +277,8 @@ fn command() -> impl Strategy<Value = Command> {
         3 => (n.clone(), prop::option::of(prop_oneof![Just("x"), Just("y")]), limits.clone(), retention)
             .prop_map(|(n, slug, limits, retention)| create(n, slug, limits, retention)),
         1 => (n.clone(), by.clone(), limits).prop_map(|(map, by, limits)| Command::UpdateMap(UpdateMap {
-            map: map_id(map), by, slug: None, name: Some("n".into()), limits: Some(limits), retention: None,
+            map: map_id(map), by, slug: None, name: Some("n".into()), retention: Default::default(),
+            limits: LimitsPatch { connections: Some(limits.connections), publishes_per_second: Some(limits.publishes_per_second), ..Default::default() },
         })),
         1 => n.clone().prop_map(|n| Command::DeleteMap(map_id(n))),
         1 => (n.clone(), by.clone(), 5u8..9).prop_map(|(map, by, n)| Command::CreateToken(CreateToken {

@@ -4,7 +4,6 @@
 //! comes to another node is passed on. A session that is gone is 410: the client opens a new one and resumes.
 
 use super::form::Transport;
-use super::frame::Version;
 use super::routes::{admit, all, token_id, version_of};
 use super::session::PhoenixSession;
 use crate::core::codec;
@@ -156,7 +155,7 @@ async fn open(request: &HttpRequest, edge: &Data<Edge>) -> HttpResponse {
     let outbox = Outbox::new(&outlet, token_id(&who), edge.config.write_bytes);
     outbox.hold(address);
     let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::LongPoll, &edge.config.phoenix);
-    let session = Session::start_on(&outlet, session, version, edge.config.longpoll);
+    let session = Session::start_on(&outlet, session, edge.config.longpoll);
     if edge.is_draining() || !edge.longpolls.insert(&secret, session.clone()) {
         session.do_send(Stop);
         return answer(500, None, "");
@@ -204,7 +203,6 @@ pub(super) struct Session {
     session: PhoenixSession,
     replies: Rc<Replies>,
     watch: Option<Watch>,
-    version: Version,
     longpoll: Duration,
 }
 
@@ -236,9 +234,9 @@ struct Stop;
 struct One(Push);
 
 impl Session {
-    fn start_on(outlet: &Rc<Outlet>, session: PhoenixSession, version: Version, longpoll: Duration) -> Addr<Self> {
+    fn start_on(outlet: &Rc<Outlet>, session: PhoenixSession, longpoll: Duration) -> Addr<Self> {
         let watch = Some(outlet.watch_silently(session.outbox().clone()));
-        Self { session, replies: Rc::default(), watch, version, longpoll }.start()
+        Self { session, replies: Rc::default(), watch, longpoll }.start()
     }
 }
 
@@ -246,7 +244,6 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        tracing::trace!(version = ?self.version, "a long poll opened");
         ctx.run_interval(Duration::from_secs(1), |actor, ctx| {
             if actor.session.outbox().ending().is_some() {
                 ctx.stop();

@@ -8,7 +8,7 @@ use super::join::{JoinParams, map_of, refusal};
 use crate::core::access::Scopes;
 use crate::core::history::Position;
 use crate::core::ids::MapId;
-use crate::delivery::{End, Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};
+use crate::delivery::{Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};
 use crate::hub::{Grant, Hub, ResumeError, Slot, Who};
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
@@ -45,7 +45,8 @@ struct Channel {
 struct Joined {
     grant: Grant,
     position: Position,
-    coming: u64,
+    /// `None` where a filter leaves it open.
+    coming: Option<u64>,
     params: JoinParams,
     slot: Rc<Slot>,
 }
@@ -155,7 +156,7 @@ impl PhoenixSession {
             Ok(joined) => {
                 let Joined { grant, position, coming, params, slot } = joined;
                 let mut response = json!({
-                    "last_event_id": (position.head_seq > 0).then(|| position.head_id.to_string()),
+                    "last_event_id": position.head_id.to_string(),
                     "last_seq": position.head_seq,
                     "backfill": coming,
                     "gap": position.gap.is_some(),
@@ -191,7 +192,7 @@ fn is_stale(channel: &Channel, message: &Message) -> bool {
 
 /// An unknown map and one that the token doesn't open look the same.
 fn unauthorized() -> Value {
-    json!({"reason": "unauthorized"})
+    json!({"reason": "unauthorized", "message": "there is no such map, or the token doesn't open it"})
 }
 
 fn unavailable(message: &str) -> Value {
@@ -246,11 +247,5 @@ impl Protocol for PhoenixSession {
 
     fn outbox(&self) -> &Rc<Outbox> {
         &self.outbox
-    }
-
-    /// No `phx_close`: phoenix.js would take each channel for left and never join it again. The close code alone makes
-    /// it reconnect and rejoin.
-    fn farewell(&self) -> Box<dyn Fn(End) -> Vec<String>> {
-        Box::new(|_| Vec::new())
     }
 }

@@ -36,5 +36,9 @@ pub(super) async fn next(payload: &mut Payload) -> Result<Option<bytes::Bytes>, 
 pub(super) async fn json<T: DeserializeOwned>(payload: &mut Payload, max_bytes: usize) -> Result<T, ApiError> {
     let text = text(payload, max_bytes).await?;
     let text = if text.trim().is_empty() { "{}" } else { &text };
+    // A list would pass for a struct's fields in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(ApiError::bad_request("invalid_body", "a JSON object is expected"));
+    }
     serde_json::from_str(text).map_err(|error| ApiError::bad_request("invalid_body", error.to_string()))
 }

@@ -47,11 +47,17 @@ pub(super) async fn backfill(
     let position = edge.hub.locate(grant.map.topic, start).await?;
     let map = MapText::from(grant.map.id);
     let mut page = Page { limit, next_seq: position.next_seq, cursor: None, count: 0, data: Vec::new() };
+    let mut gap = position.gap;
     let mut scanned = 0;
     while page.has_room() && page.next_seq <= position.head_seq && scanned < MAX_SCANNED {
         let read = edge.hub.archive().read(grant.map.topic, page.next_seq, PAGE_EVENTS, PAGE_BYTES).await?;
-        if read.events.is_empty() {
-            break;
+        let Some(first) = read.events.first() else { break };
+        if first.seq > page.next_seq {
+            if page.count > 0 {
+                // Retention took what comes next: the next page begins there, and tells the gap.
+                break;
+            }
+            gap = Some(Some(first.id));
         }
         scanned += read.events.len();
         for event in &read.events {
@@ -66,7 +72,7 @@ pub(super) async fn backfill(
         }
     }
     let has_more = page.next_seq <= position.head_seq;
-    Ok(page.answer(has_more, position.gap))
+    Ok(page.answer(has_more, gap))
 }
 
 fn limit_of(query: &Query) -> Result<usize, ApiError> {

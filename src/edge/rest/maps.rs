@@ -1,8 +1,8 @@
 //! Maps: created, listed and deleted by the admin, shown and changed by who may manage them.
 
 use super::{answer, body};
-use crate::core::access::{Limits, Retention, Scopes, is_slug};
-use crate::core::command::{Command, CreateMap, Reply, UpdateMap};
+use crate::core::access::{Scopes, is_slug};
+use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatch, UpdateMap};
 use crate::core::ids::MapId;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
@@ -22,6 +22,7 @@ fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<
     Option::deserialize(value).map(Some)
 }
 
+/// Limits as they are sent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsBody {
@@ -36,21 +37,17 @@ pub(super) struct LimitsBody {
 }
 
 impl LimitsBody {
-    fn over(self, base: &Limits) -> Result<Limits, ApiError> {
-        let limits = Limits {
-            connections: self.connections.unwrap_or(base.connections),
-            webhooks: self.webhooks.unwrap_or(base.webhooks),
-            requests_per_minute: self.requests_per_minute.unwrap_or(base.requests_per_minute),
-            publishes_per_second: self.publishes_per_second.unwrap_or(base.publishes_per_second),
-        };
-        if limits.requests_per_minute == Some(0) || limits.publishes_per_second == Some(0) {
+    fn checked(self) -> Result<LimitsPatch, ApiError> {
+        let Self { connections, webhooks, requests_per_minute, publishes_per_second } = self;
+        if requests_per_minute == Some(Some(0)) || publishes_per_second == Some(Some(0)) {
             return Err(ApiError::bad_request("invalid_limits", "a rate must be at least 1")
                 .hint("null is no limit; to stop somebody, revoke the token"));
         }
-        Ok(limits)
+        Ok(LimitsPatch { connections, webhooks, requests_per_minute, publishes_per_second })
     }
 }
 
+/// Retention as it is sent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RetentionBody {
@@ -63,18 +60,14 @@ pub(super) struct RetentionBody {
 }
 
 impl RetentionBody {
-    fn over(self, base: &Retention) -> Result<Retention, ApiError> {
-        let retention = Retention {
-            events: self.events.unwrap_or(base.events),
-            age_seconds: self.age_seconds.unwrap_or(base.age_seconds),
-            bytes: self.bytes.unwrap_or(base.bytes),
-        };
-        if retention.events == Some(0) || retention.age_seconds == Some(0) || retention.bytes == Some(0) {
+    fn checked(self) -> Result<RetentionPatch, ApiError> {
+        let Self { events, age_seconds, bytes } = self;
+        if [events, age_seconds, bytes].contains(&Some(Some(0))) {
             return Err(
                 ApiError::bad_request("invalid_retention", "a bound must be at least 1").hint("null is no bound")
             );
         }
-        Ok(retention)
+        Ok(RetentionPatch { events, age_seconds, bytes })
     }
 }
 
@@ -104,7 +97,10 @@ fn check_names(slug: Option<&str>, name: Option<&str>) -> Result<(), ApiError> {
     if let Some(slug) = slug
         && !is_slug(slug)
     {
-        return Err(ApiError::bad_request("invalid_slug", "a slug has 1 to 63 of a-z, 0-9, - and _, and is no UUID"));
+        return Err(ApiError::bad_request(
+            "invalid_slug",
+            "a slug begins with a-z or 0-9, has up to 63 of a-z, 0-9, - and _, and is no UUID",
+        ));
     }
     check_name(name)
 }
@@ -135,8 +131,8 @@ pub(super) async fn create(
         id,
         name: body.name.or_else(|| body.slug.clone()).unwrap_or_default(),
         slug: body.slug,
-        limits: body.limits.over(&edge.config.new_map_limits)?,
-        retention: body.retention.over(&edge.config.new_map_retention)?,
+        limits: body.limits.checked()?.over(&edge.config.new_map_limits),
+        retention: body.retention.checked()?.over(&edge.config.new_map_retention),
         token,
         max_maps: edge.config.max_maps,
     });
@@ -148,12 +144,13 @@ pub(super) async fn create(
 
 pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
-    edge.hub.barrier().await.ok();
+    edge.catch_up().await;
     let maps: Vec<_> = edge.hub.access().maps().map(|map| answer::map(map)).collect();
     Ok(HttpResponse::Ok().json(json!({ "data": maps })))
 }
 
 pub(super) async fn show(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
+    edge.catch_up().await;
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
     edge.charge(&grant).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::map(&grant.map)})))
@@ -165,6 +162,7 @@ pub(super) async fn update(
     map: Path<String>,
     mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
+    edge.catch_up().await;
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
     edge.charge(&grant).await?;
     let body: UpdateBody = body::json(&mut payload, edge.config.body_bytes).await?;
@@ -178,8 +176,8 @@ pub(super) async fn update(
         by: grant.who.by(),
         slug: body.slug,
         name: body.name,
-        limits: body.limits.map(|limits| limits.over(&grant.map.limits)).transpose()?,
-        retention: body.retention.map(|retention| retention.over(&grant.map.retention)).transpose()?,
+        limits: body.limits.unwrap_or_default().checked()?,
+        retention: body.retention.unwrap_or_default().checked()?,
     });
     let Reply::Map(map) = edge.hub.propose(&command).await? else { return Err(unexpected()) };
     Ok(HttpResponse::Ok().json(json!({"data": answer::map(&map)})))
@@ -191,6 +189,7 @@ pub(super) async fn remove(
     map: Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
+    edge.hub.barrier().await?;
     let Some(map) = edge.hub.map(&map).await? else { return Err(ApiError::not_found("the map")) };
     edge.hub.propose_everywhere(&Command::DeleteMap(map.id)).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -90,7 +90,9 @@ fn answer(grant: &Grant, events: &[NewEvent], published: Published, is_batch: bo
 fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     let Some(key) = request.headers().get("idempotency-key") else { return Ok(None) };
     match key.to_str() {
-        Ok(key) if (1..=MAX_KEY).contains(&key.len()) => Ok(Some(key.to_owned())),
+        Ok(key) if (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(key.to_owned()))
+        }
         _ => Err(ApiError::bad_request(
             "invalid_idempotency_key",
             format!("an Idempotency-Key has 1 to {MAX_KEY} visible ASCII characters"),
@@ -120,7 +122,8 @@ fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<NewEvent>, bool), A
             .hint("send {\"type\": …, \"payload\": …} or {\"events\": [ … ]}")
     };
     let whole: &RawValue = serde_json::from_str(text).map_err(invalid)?;
-    if let Ok(BatchBody { events }) = serde_json::from_str(whole.get()) {
+    let looks_like_batch = is_object(whole.get()) && whole.get().contains("\"events\"");
+    if looks_like_batch && let Ok(BatchBody { events }) = serde_json::from_str(whole.get()) {
         if events.is_empty() {
             return Err(ApiError::bad_request("empty_batch", "a batch needs at least one event"));
         }
@@ -135,18 +138,28 @@ fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<NewEvent>, bool), A
     Ok((vec![read_event(whole.get(), config)?], false))
 }
 
+/// Whether JSON is an object. A list would pass for a struct's fields in their order.
+fn is_object(json: &str) -> bool {
+    json.trim_start().starts_with('{')
+}
+
 /// One event, checked, its payload in normal form.
 fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
     if text.len() > config.event_bytes {
         return Err(ApiError::too_large(format!("an event may have at most {} bytes", config.event_bytes)));
     }
-    let event: OneBody<'_> = serde_json::from_str(text).map_err(|error| {
-        ApiError::bad_request("invalid_event", error.to_string()).hint("an event is {\"type\": …, \"payload\": …}")
-    })?;
+    let invalid = |message: String| {
+        ApiError::bad_request("invalid_event", message)
+            .hint("an event is {\"type\": …, \"payload\": …}, a batch {\"events\": [ … ]}")
+    };
+    if !is_object(text) {
+        return Err(invalid("an object is expected".to_owned()));
+    }
+    let event: OneBody<'_> = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
     if !is_kind(&event.kind) {
         return Err(ApiError::bad_request(
             "invalid_type",
-            "a type has 1 to 100 of A-Z, a-z, 0-9, _, ., : and -, and doesn't begin with phx_ or chan_reply_",
+            "a type begins with a letter or digit, has up to 100 of A-Z, a-z, 0-9, _, ., : and -, and doesn't begin with phx_ or chan_reply_",
         ));
     }
     let payload = json::normalise(event.payload.get(), config.json_depth).map_err(|error| match error {
@@ -188,10 +201,13 @@ impl<'e> Stream<'e> {
     async fn read(&mut self, payload: &mut Payload) -> Result<(), ApiError> {
         let mut rest = BytesMut::new();
         while let Some(piece) = body::next(payload).await? {
+            // What was there before this piece has no line break.
+            let mut scanned = rest.len();
             rest.extend_from_slice(&piece);
-            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                let line = rest.split_to(end + 1);
-                self.line(&line[..end]).await?;
+            while let Some(end) = rest[scanned..].iter().position(|byte| *byte == b'\n') {
+                let line = rest.split_to(scanned + end + 1);
+                self.line(&line[..line.len() - 1]).await?;
+                scanned = 0;
             }
             if rest.len() > self.edge.config.event_bytes {
                 let most = self.edge.config.event_bytes;

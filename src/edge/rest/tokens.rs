@@ -25,6 +25,7 @@ pub(super) async fn create(
     map: Path<String>,
     mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
+    edge.catch_up().await;
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
     edge.charge(&grant).await?;
     let body: CreateBody = body::json(&mut payload, edge.config.body_bytes).await?;
@@ -42,9 +43,9 @@ pub(super) async fn create(
 }
 
 pub(super) async fn list(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
+    edge.catch_up().await;
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
     edge.charge(&grant).await?;
-    edge.hub.barrier().await.ok();
     let tokens: Vec<_> = edge.hub.access().tokens_of(grant.map.id).map(|token| answer::token(token)).collect();
     Ok(HttpResponse::Ok().json(json!({ "data": tokens })))
 }
@@ -56,6 +57,7 @@ pub(super) async fn revoke(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
     let (map, token) = path.into_inner();
+    edge.catch_up().await;
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
     edge.charge(&grant).await?;
     let token = token.parse().map_err(|_| ApiError::not_found("the token"))?;

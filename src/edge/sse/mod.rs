@@ -69,6 +69,13 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
         return Err(ApiError::unauthorized());
     }
     let mut greeting = json!({"map_id": grant.map.id.to_string(), "server_time": iso_millis(now_ms())});
+    // Where the stream starts, for who is cut off before the first event. In the data, not as the frame's id: an id
+    // would make clients skip a backfill that they did not get to its end.
+    match (start, position.gap) {
+        (Start::Live, _) => greeting["last_event_id"] = position.head_id.to_string().into(),
+        (Start::After(id), None) => greeting["last_event_id"] = id.to_string().into(),
+        _ => {}
+    }
     if let Some(oldest) = position.gap {
         greeting["gap"] = true.into();
         greeting["oldest_id"] = oldest.map(|id| id.to_string()).into();
