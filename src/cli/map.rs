@@ -20,7 +20,7 @@ pub(super) enum Command {
     Show(One),
     /// Change name, slug, limits or retention of a map
     Update(Update),
-    /// Delete a map with its events, tokens and webhooks
+    /// Delete a map with its events and tokens
     Delete(Delete),
 }
 
@@ -90,7 +90,7 @@ struct Fields {
     /// Most sockets over the cluster, or none
     #[arg(long, value_name = "N|none", value_parser = limit)]
     connections: Option<Limit>,
-    /// Most webhooks, or none
+    /// Most webhooks, or none (there are no webhooks yet)
     #[arg(long, value_name = "N|none", value_parser = limit)]
     webhooks: Option<Limit>,
     /// Most API requests a minute a token, or none

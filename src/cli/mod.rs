@@ -26,7 +26,7 @@ use crate::config::ConfigError;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("WAYPOST_COMMIT"), ")");
 
-/// Publish an event once; every subscriber gets it, over WebSocket, SSE and webhooks.
+/// Publish an event once; every subscriber gets it, over WebSocket, long poll and Server-Sent Events.
 #[derive(Debug, Parser)]
 #[command(name = "waypost", version = VERSION, arg_required_else_help = true)]
 #[command(after_help = "Start with `waypost dev`: three nodes, a demo map, lines to copy.")]
@@ -92,13 +92,31 @@ fn report(error: &anyhow::Error) -> ExitCode {
     if pipe_closed {
         return ExitCode::SUCCESS;
     }
-    output::note(format_args!("{} {error:#}", output::paint_err(output::BAD, "error:")));
+    output::note(format_args!("{} {}", output::paint_err(output::BAD, "error:"), told(error)));
     if error.is::<Usage>() || error.is::<ConfigError>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// An error with its causes, but for those that it tells already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
+    use anyhow::anyhow;
     use clap::CommandFactory;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow!("port 1 is taken").context("port 1 is taken; choose another").context("no node");
+        assert_eq!(super::told(&error), "no node: port 1 is taken; choose another");
+    }
 
     #[test]
     fn command_tree_is_sound() {

@@ -1,7 +1,7 @@
 //! `waypost tail`: the events of a map as they come, over SSE.
 //!
-//! Owns resuming: after any break it goes on behind the last event it printed, on whatever node. Says so when history
-//! is missing; never skips silently.
+//! Owns resuming: after any break it goes on behind the last event it printed, on whatever node; where it has printed
+//! none, at the time of its first connection. Says so when history is missing; never skips silently.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -90,6 +90,9 @@ struct About<'a> {
     gap: bool,
     #[serde(borrow)]
     oldest_id: Option<&'a str>,
+    /// The node's time when the stream began.
+    #[serde(borrow)]
+    server_time: Option<&'a str>,
 }
 
 /// Why a stream ended.
@@ -107,7 +110,7 @@ impl Tail {
         while !self.done() {
             let error = match client.send(Method::GET, &self.stream_path(), None).await {
                 Ok(response) => {
-                    if ever && failures > 0 {
+                    if failures > 0 {
                         output::note(output::paint_err(output::FAINT, format_args!("following {}", client.url())));
                     }
                     (ever, failures) = (true, 0);
@@ -123,6 +126,12 @@ impl Tail {
                 Err(error) => Some(error),
             };
             failures += 1;
+            if let Some(error @ ClientError::Refused { .. }) = &error
+                && failures == 1
+            {
+                output::note(error);
+                output::note(output::paint_err(output::FAINT, "trying again until it is taken"));
+            }
             // Nothing was ever there: more likely a wrong address than a passing trouble.
             if let Some(error @ ClientError::Unreachable { .. }) = error
                 && !ever
@@ -163,6 +172,9 @@ impl Tail {
             let about: About<'_> = serde_json::from_str(&frame.data).context("the stream carries no JSON")?;
             if about.gap {
                 self.tell_gap(about.oldest_id);
+            }
+            if self.last_id.is_none() && self.since.is_none() {
+                self.since = about.server_time.map(str::to_owned);
             }
             return Ok(());
         };
