@@ -1,10 +1,10 @@
-//! Puts the commit into `waypost --version`: `WAYPOST_COMMIT`, or "unknown" outside a git checkout.
+//! Puts the commit into `waypost --version`: `BUILD_COMMIT` (no `WAYPOST_` name, which would look like a setting), or "unknown" outside a git checkout.
 
 use std::{path::Path, process::Command};
 
 fn main() {
     let commit = git(&["rev-parse", "--short=10", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
-    println!("cargo::rustc-env=WAYPOST_COMMIT={commit}");
+    println!("cargo::rustc-env=BUILD_COMMIT={commit}");
     println!("cargo::rerun-if-changed=build.rs");
     // HEAD changes with a checkout, its log with every commit too. A path that does not exist would rerun
     // this at every build.

@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
 
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("WAYPOST_COMMIT"), ")");
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_COMMIT"), ")");
 
 /// Publish an event once; every subscriber gets it, over WebSocket, long poll and Server-Sent Events.
 #[derive(Debug, Parser)]

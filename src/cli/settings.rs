@@ -8,8 +8,6 @@ use crate::config::{ConfigError, KEYS, Key, Loaded, Loader};
 
 /// Read when it lies in the current directory and no other file is named.
 const USUAL_FILE: &str = "waypost.toml";
-/// Set by the build script for the compiler; `cargo run` hands it on to the program, where it is no setting.
-const BUILD_VARIABLE: &str = "WAYPOST_COMMIT";
 
 /// A configuration file and flags on top.
 #[derive(Debug, clap::Args)]
@@ -34,8 +32,7 @@ impl ConfigArgs {
         }
         // A name or value that is not UTF-8 cannot be one of ours, or else is told as a wrong value.
         let vars = std::env::vars_os()
-            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-            .filter(|(name, _)| name != BUILD_VARIABLE);
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()));
         loader = loader.env(vars)?;
         for (key, text) in self.flags.0 {
             loader = loader.flag(key, &text)?;
