@@ -14,6 +14,7 @@ fn a_repeated_publish_lands_once() {
             ("all at the same time", at_once),
             ("batches", batches),
             ("keys belong to their map", per_map),
+            ("keys end with their map", gone_with_the_map),
         ],
     );
 }
@@ -62,6 +63,19 @@ fn batches(c: &Cluster) -> Result<()> {
     let post = |node| c.api(node, &map).call("POST", &map.events(), &headers, Some(lines.as_bytes()));
     ensure!(post(1)?.expect(201)?.body == post(2)?.expect(201)?.body, "NDJSON landed twice");
     ensure!(publish(c, 0, &map, "x", json!({}))?["seq"] == 26);
+    Ok(())
+}
+
+/// A map that was deleted and made again under the same id has none of its former keys.
+fn gone_with_the_map(c: &Cluster) -> Result<()> {
+    let body = json!({"type": "x", "payload": 1});
+    let map = c.map("again")?;
+    c.admin(0).post_once(&map.events(), "k", &body)?.expect(201)?;
+    c.admin(0).delete(&format!("/api/maps/{}", map.id))?.expect(204)?;
+    c.admin(1).post("/api/maps", &json!({"id": map.id, "slug": "again"}))?.expect(201)?;
+    let first = c.admin(2).post_once(&map.events(), "k", &body)?.data(201)?;
+    let stored = c.admin(0).get(&map.events())?.data(200)?;
+    ensure!(stored == json!([first]), "{stored} is not {first}");
     Ok(())
 }
 

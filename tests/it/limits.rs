@@ -13,6 +13,9 @@ fn limits_hold_over_the_cluster() {
         nodes(3),
         &[
             ("ten sockets a map", sockets),
+            ("joins that are hung up on take no place", hung_up),
+            ("a limit lifted and set again", lifted_and_set),
+            ("two limits changed at once", changed_at_once),
             ("a hundred requests a minute a token", requests),
             ("publishes a second", publishes),
             ("no limits for the admin token", admin_is_free),
@@ -44,6 +47,67 @@ fn sockets(c: &Cluster) -> Result<()> {
         Ok((reply.status() == "ok").then_some(()))
     })?;
     open.iter_mut().skip(1).try_for_each(Socket::alive)
+}
+
+/// The map takes a full set of sockets; they leave again.
+fn takes(c: &Cluster, map: &chaos::cluster::Map, count: usize) -> Result<()> {
+    c.wait_until("room for all sockets", |c| {
+        let mut open = Vec::new();
+        for i in 0..count {
+            let mut socket = Socket::connect(c.nodes[i % 3].http, &map.token)?;
+            if socket.join(&map.topic(), json!({}))?.1.status() != "ok" {
+                return Ok(None);
+            }
+            open.push(socket);
+        }
+        Ok(Some(()))
+    })
+}
+
+/// Whoever hangs up while the place is being taken gives it back.
+fn hung_up(c: &Cluster) -> Result<()> {
+    let map = c.map_with("hung-up", json!({}))?;
+    for i in 0..60 {
+        let mut socket = Socket::connect(c.nodes[i % 3].http, &map.token)?;
+        socket.ws.text(&json!(["1", "1", map.topic(), "phx_join", {}]).to_string())?;
+    }
+    takes(c, &map, 10)
+}
+
+/// Sockets that left while there was no limit don't count when there is one again.
+fn lifted_and_set(c: &Cluster) -> Result<()> {
+    let map = c.map_with("lifted", json!({"limits": {"connections": 3}}))?;
+    let path = format!("/api/maps/{}", map.slug);
+    let set = |limit: serde_json::Value| {
+        c.admin(0).patch(&path, &json!({"limits": {"connections": limit}}))?.expect(200).map(|_| ())
+    };
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        let mut socket = Socket::connect(c.nodes[1].http, &map.token)?;
+        socket.join_ok(&map.topic(), json!({}))?;
+        open.push(socket);
+    }
+    set(json!(null))?;
+    drop(open);
+    set(json!(3))?;
+    takes(c, &map, 3)
+}
+
+/// Changes of different limits, through different nodes, don't undo each other.
+fn changed_at_once(c: &Cluster) -> Result<()> {
+    let map = c.map_with("at-once-limits", json!({}))?;
+    let path = format!("/api/maps/{}", map.slug);
+    for round in 1..=10 {
+        let patch = |node: usize, limits| c.admin(node).patch(&path, &json!({ "limits": limits }))?.expect(200);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| patch(1, json!({"webhooks": round})).map(|_| ()));
+            let own = patch(2, json!({"connections": round})).map(|_| ());
+            own.and(other.join().unwrap_or_else(|_| anyhow::bail!("panicked")))
+        })?;
+        let limits = c.admin(0).get(&path)?.data(200)?["limits"].clone();
+        ensure!(limits["webhooks"] == round && limits["connections"] == round, "round {round}: {limits}");
+    }
+    Ok(())
 }
 
 fn retry_after(answer: &Answer) -> Result<u64> {
