@@ -6,7 +6,8 @@
 mod body;
 mod close;
 mod feed;
-mod guard;
+#[doc(hidden)]
+pub mod guard;
 mod outbox;
 mod outlet;
 mod protocol;
