@@ -1,5 +1,5 @@
 # `make test` installs what the tests need and runs them all.
-.PHONY: test clients fmt lint deny
+.PHONY: test clients fmt lint deny fuzz
 
 test: clients
 	cargo test --workspace --locked
@@ -22,3 +22,12 @@ deny:
 	cargo deny check bans licenses sources
 	@if cargo deny fetch db >/dev/null 2>&1; then cargo deny check --disable-fetch advisories; \
 	else echo "deny: the advisory database is out of reach; advisories were NOT checked"; fi
+
+# Hostile bytes into every decoder, each for so many seconds; needs cargo-fuzz. What is learnt stays in fuzz/corpus.
+FUZZ_SECONDS ?= 300
+
+fuzz:
+	@set -e; export RUSTC_BOOTSTRAP=1; for target in $$(cargo fuzz list); do \
+	mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
+	cargo fuzz run -s none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done

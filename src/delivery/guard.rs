@@ -12,14 +12,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 /// What a client did wrong, as a close code and a reason.
-pub(super) type Offence = (u16, &'static str);
+pub type Offence = (u16, &'static str);
 
 /// Longest head: two bytes, eight of length, four of mask.
 const MAX_HEAD: usize = 14;
 
 /// Follows the frames in a stream of bytes.
 #[derive(Debug)]
-pub(super) struct Heads {
+pub struct Heads {
     max_bytes: u64,
     head: [u8; MAX_HEAD],
     head_len: usize,
@@ -28,12 +28,13 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    pub(super) fn new(max_bytes: usize) -> Self {
+    /// Frames of at most `max_bytes`.
+    pub fn new(max_bytes: usize) -> Self {
         Self { max_bytes: max_bytes as u64, head: [0; MAX_HEAD], head_len: 0, payload_left: 0 }
     }
 
     /// Follows the frames in `bytes`; `Err` at the first head that breaks the rules.
-    pub(super) fn follow(&mut self, mut bytes: &[u8]) -> Result<(), Offence> {
+    pub fn follow(&mut self, mut bytes: &[u8]) -> Result<(), Offence> {
         while !bytes.is_empty() {
             if self.payload_left > 0 {
                 let skip = self.payload_left.min(bytes.len() as u64);

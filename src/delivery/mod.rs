@@ -7,7 +7,8 @@ mod body;
 mod close;
 mod doorbell;
 mod feed;
-mod guard;
+#[doc(hidden)]
+pub mod guard;
 mod outbox;
 mod outlet;
 mod protocol;

@@ -20,6 +20,7 @@ mod first_steps;
 mod frames;
 mod idempotency;
 mod limits;
+mod longpoll;
 mod power;
 mod quorum;
 mod resume;

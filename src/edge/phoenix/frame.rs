@@ -4,10 +4,15 @@
 //! recurses deeper than the payload's own JSON, which the size of a frame bounds.
 
 use crate::core::event::push_json_string;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt;
+
+/// The payload of a join, for fuzzers.
+#[doc(hidden)]
+pub use super::join::JoinParams;
 
 /// Longest ref that is echoed; phoenix.js counts from 1.
 const MAX_REF_LEN: usize = 64;
@@ -75,7 +80,7 @@ impl Ref {
             Value::Null => Ok(Self(None)),
             Value::String(text) if text.len() <= MAX_REF_LEN => Ok(Self::new(&text)),
             Value::Number(number) => Ok(Self(Some(number.to_string()))),
-            _ => Err(FrameError("a ref must be a string or null")),
+            _ => Err(FrameError("a ref must be null or a string of at most 64 bytes")),
         }
     }
 }
@@ -85,7 +90,7 @@ impl Ref {
 #[error("{0}")]
 pub struct FrameError(pub &'static str);
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct V1<'a> {
     #[serde(borrow)]
     topic: Cow<'a, str>,
@@ -94,19 +99,72 @@ struct V1<'a> {
     #[serde(borrow, default)]
     payload: Option<&'a RawValue>,
     #[serde(rename = "ref", default)]
-    reference: Value,
+    reference: Plain,
     #[serde(default)]
-    join_ref: Value,
+    join_ref: Plain,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct V2<'a>(
-    Value,
-    Value,
+    Plain,
+    Plain,
     #[serde(borrow)] Cow<'a, str>,
     #[serde(borrow)] Cow<'a, str>,
     #[serde(borrow)] &'a RawValue,
 );
+
+/// A value of a client, for which serde_json's own key for raw JSON is a key like any other. A plain `Value` would
+/// parse that key's string as JSON again, each time with the whole allowance of nesting, until the stack is full.
+#[derive(Default)]
+struct Plain(Value);
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PlainVisitor)
+    }
+}
+
+struct PlainVisitor;
+
+impl<'de> Visitor<'de> for PlainVisitor {
+    type Value = Plain;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_unit<E>(self) -> Result<Plain, E> {
+        Ok(Plain(Value::Null))
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Plain, E> {
+        Ok(Plain(value.into()))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Plain, E> {
+        Ok(Plain(value.into()))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Plain, E> {
+        Ok(Plain(value.into()))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Plain, E> {
+        Ok(Plain(value.into()))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Plain, E> {
+        Ok(Plain(value.into()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Plain, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Plain(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Plain(list.into()))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Plain, A::Error> {
+        let mut map = serde_json::Map::new();
+        while let Some((key, Plain(value))) = entries.next_entry::<String, Plain>()? {
+            map.insert(key, value);
+        }
+        Ok(Plain(map.into()))
+    }
+}
 
 /// Reads a text message.
 pub fn decode_text(version: Version, text: &str) -> Result<Message, FrameError> {
@@ -122,11 +180,11 @@ pub fn decode_text(version: Version, text: &str) -> Result<Message, FrameError> 
             (join_ref, reference, topic, event, payload)
         }
     };
-    let payload = match payload {
-        None => Value::Null,
+    let Plain(payload) = match payload {
+        None => Plain::default(),
         Some(raw) => serde_json::from_str(raw.get()).map_err(|_| FrameError("the payload is nested too deeply"))?,
     };
-    checked(Ref::from_value(join_ref)?, Ref::from_value(reference)?, &topic, &event, Some(payload))
+    checked(Ref::from_value(join_ref.0)?, Ref::from_value(reference.0)?, &topic, &event, Some(payload))
 }
 
 /// Reads a binary push: `0, lengths of join_ref, ref, topic and event, these, data`.
@@ -141,8 +199,8 @@ pub fn decode_binary(bytes: &[u8]) -> Result<Message, FrameError> {
         rest = tail;
     }
     let [join_ref, reference, topic, event] = parts;
-    let as_ref = |text: &str| if text.is_empty() { Ref::default() } else { Ref::new(text) };
-    checked(as_ref(join_ref), as_ref(reference), topic, event, None)
+    let as_ref = |text: &str| Ref::from_value(if text.is_empty() { Value::Null } else { text.into() });
+    checked(as_ref(join_ref)?, as_ref(reference)?, topic, event, None)
 }
 
 fn checked(
@@ -280,9 +338,28 @@ mod tests {
             b"\x00\x01\x01\x01\x01abc",
             b"\x00\xff\xff\xff\xff",
             b"\x00\x01\x01\x01\x01\xffbcd",
+            &[&b"\x00\x00\x41\x01\x01"[..], &[b'1'; 67]].concat(),
         ] {
             assert!(decode_binary(bytes).is_err(), "{bytes:?}");
         }
+    }
+
+    /// The key by which serde_json passes raw JSON around, from the hand of a client.
+    #[test]
+    fn raw_json_in_a_string_stays_a_string() {
+        let raw = "$serde_json::private::RawValue";
+        let text = format!(r#"["1","1","t","e",{{"{raw}":"[1]"}}]"#);
+        assert_eq!(joined(Version::V2, &text).payload, Some(json!({raw: "[1]"})));
+        let mut nested = "1".to_owned();
+        for _ in 0..60 {
+            let escaped = nested.replace('\\', "\\u005c").replace('"', "\\u0022");
+            nested = format!("{}{{\"{raw}\":\"{escaped}\"}}{}", "[".repeat(110), "]".repeat(110));
+        }
+        assert!(nested.len() < 65_536);
+        let message = joined(Version::V2, &format!(r#"["1","1","t","e",{nested}]"#));
+        assert!(serde_json::from_str::<Plain>(&message.payload.unwrap().to_string()).is_ok());
+        assert!(decode_text(Version::V2, &format!(r#"[{nested},"1","t","e",{{}}]"#)).is_err());
+        assert!(decode_text(Version::V1, &format!(r#"{{"topic":"t","event":"e","ref":{nested}}}"#)).is_err());
     }
 
     proptest! {

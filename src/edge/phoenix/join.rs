@@ -10,19 +10,19 @@ const MAX_BACKFILL: u64 = 100_000;
 
 /// A join's parameters.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct JoinParams {
+pub struct JoinParams {
     /// Which events.
-    pub(super) filter: Filter,
+    pub filter: Filter,
     /// From where on.
-    pub(super) start: Start,
+    pub start: Start,
     /// Also push each event under the name `*`.
-    pub(super) star: bool,
+    pub star: bool,
 }
 
 impl JoinParams {
     /// Reads the join's payload. `last_event_id` goes before `since`, `since` before `backfill`: a client may keep
     /// asking for a backfill and add its last id once it has one. `Err` is the reply's response.
-    pub(super) fn from_payload(payload: &Value) -> Result<Self, Value> {
+    pub fn from_payload(payload: &Value) -> Result<Self, Value> {
         let params = match payload {
             Value::Object(params) => params,
             Value::Null => return Ok(Self { filter: Filter::All, start: Start::Live, star: false }),

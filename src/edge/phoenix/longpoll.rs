@@ -290,6 +290,9 @@ impl Handler<Ask> for Session {
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) -> Self::Result {
         self.session.outbox().heard();
         if let Some(pushes) = ask.pushes {
+            if self.session.outbox().ending().is_some() {
+                return Box::pin(std::future::ready(Answer::Gone));
+            }
             let address = ctx.address();
             return Box::pin(async move {
                 for push in pushes {
@@ -310,28 +313,29 @@ impl Handler<Ask> for Session {
     }
 }
 
-/// Replies first, then events, as on a socket.
+/// Replies first, then events, as on a socket. One answer has both: where there always is a reply, events would
+/// otherwise never be asked for, and the client would be taken for one that reads nothing.
 fn next_messages(replies: &Replies, outbox: &Outbox, cx: &mut std::task::Context<'_>) -> TaskPoll<Answer> {
-    let texts = replies.texts.take();
-    if !texts.is_empty() {
-        let quoted: Vec<String> = texts.iter().map(|text| json!(text).to_string()).collect();
-        return TaskPoll::Ready(Answer::Messages(quoted.join(",")));
+    let mut messages: Vec<String> = replies.texts.take().iter().map(|text| json!(text).to_string()).collect();
+    let mut gone = outbox.ending().is_some();
+    if !gone {
+        match outbox.poll_frames(cx) {
+            TaskPoll::Ready(Ok(bytes)) => {
+                messages.push(String::from_utf8_lossy(&bytes).trim_end_matches(',').to_owned());
+            }
+            TaskPoll::Ready(Err(end)) => {
+                outbox.finish(end);
+                gone = true;
+            }
+            TaskPoll::Pending => {}
+        }
     }
-    if outbox.ending().is_some() {
+    if !messages.is_empty() {
+        return TaskPoll::Ready(Answer::Messages(messages.join(",")));
+    }
+    if gone {
         return TaskPoll::Ready(Answer::Gone);
     }
-    match outbox.poll_frames(cx) {
-        TaskPoll::Ready(Ok(bytes)) => {
-            let text = String::from_utf8_lossy(&bytes);
-            TaskPoll::Ready(Answer::Messages(text.trim_end_matches(',').to_owned()))
-        }
-        TaskPoll::Ready(Err(end)) => {
-            outbox.finish(end);
-            TaskPoll::Ready(Answer::Gone)
-        }
-        TaskPoll::Pending => {
-            *replies.waker.borrow_mut() = Some(cx.waker().clone());
-            TaskPoll::Pending
-        }
-    }
+    *replies.waker.borrow_mut() = Some(cx.waker().clone());
+    TaskPoll::Pending
 }
