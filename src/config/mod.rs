@@ -284,9 +284,9 @@ impl Default for Publish {
 impl Default for Raft {
     fn default() -> Self {
         Self {
-            heartbeat_ms: 100,
-            election_min_ms: 400,
-            election_max_ms: 800,
+            heartbeat_ms: 200,
+            election_min_ms: 600,
+            election_max_ms: 1200,
             snapshot_entries: 20_000,
             keep_entries: 5000,
             cache_bytes: 67_108_864,
