@@ -11,6 +11,7 @@
 //! - `waypost_cluster`: replicates a deterministic state machine; knows no event.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod core;
 pub mod delivery;

@@ -3,6 +3,7 @@
 use super::Hub;
 use super::bridge::Bridge;
 use super::requests::Requests;
+use crate::clock::now_ms;
 use crate::core::codec;
 use crate::core::ids::{NodeId, TokenId};
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use waypost_cluster::{Cluster, Handler};
 
@@ -130,11 +131,6 @@ fn info_of(cluster: &Cluster, source: &InfoSource, bridge: &Bridge) -> NodeInfo 
         topics: bridge.topic_count() as u64,
         draining: source.draining.load(Ordering::Relaxed),
     }
-}
-
-/// The wall clock, Unix milliseconds.
-pub(super) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 impl Hub {

@@ -4,7 +4,8 @@
 //! node counts for itself.
 
 use super::Hub;
-use super::peer::{self, Answer, Ask};
+use super::peer::{Answer, Ask};
+use crate::clock::now_ms;
 use crate::core::ids::TokenId;
 use crate::core::rate::Rate;
 use rustc_hash::FxHashMap;
@@ -47,6 +48,6 @@ impl Hub {
         {
             return result;
         }
-        self.0.requests.charge(token, permits, peer::now_ms())
+        self.0.requests.charge(token, permits, now_ms())
     }
 }

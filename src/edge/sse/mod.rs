@@ -7,6 +7,7 @@ mod form;
 
 pub use form::SseForm;
 
+use crate::clock::now_ms;
 use crate::core::access::Scopes;
 use crate::core::filter::Filter;
 use crate::core::history::Start;
@@ -24,7 +25,6 @@ use serde::Deserialize;
 use serde_json::json;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Pause that a client is asked for when the map has as many sockets as it may have.
 const RETRY_MS: u64 = 5000;
@@ -142,8 +142,4 @@ fn open(
         .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
         .insert_header(("x-accel-buffering", "no"))
         .body(body)
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
