@@ -67,6 +67,10 @@ uuid_id! {
     /// Public id of a token; tells nothing about the token itself.
     TokenId
 }
+uuid_id! {
+    /// Id of an endpoint, something that events are delivered to by request.
+    EndpointId
+}
 
 /// Number of a topic, allocated by the replicated state and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

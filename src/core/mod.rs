@@ -6,6 +6,7 @@
 pub mod access;
 pub mod codec;
 pub mod command;
+pub mod endpoint;
 pub mod event;
 pub mod filter;
 pub mod frame;

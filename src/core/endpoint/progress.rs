@@ -1,0 +1,329 @@
+//! How far delivery has come: what only the owner of an endpoint moves, and what is kept of attempts and failures.
+//!
+//! Owns the replicated records. Never decides anything: the [`engine`](super::engine) does.
+
+use super::class::Class;
+use crate::core::event::NewEvent;
+use crate::core::ids::{EndpointId, EventId, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// Attempts remembered of an endpoint.
+pub const KEPT_ATTEMPTS: usize = 20;
+/// Bytes of an answer's body remembered with an attempt.
+pub const KEPT_ANSWER: usize = 512;
+/// Replays remembered of an endpoint, running and ended.
+pub const KEPT_REPLAYS: usize = 8;
+
+/// Where a reader of the topic is: everything before `next` is settled, and the ranges above it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Track {
+    /// First seq that is not settled.
+    pub next: u64,
+    /// Settled ranges above: first, and one past the last. Sorted, with holes between.
+    pub above: Vec<(u64, u64)>,
+}
+
+impl Track {
+    /// Nothing settled from `next` on.
+    pub fn new(next: u64) -> Self {
+        Self { next, above: Vec::new() }
+    }
+
+    /// Whether `seq` is settled.
+    pub fn is_settled(&self, seq: u64) -> bool {
+        seq < self.next || self.above.iter().any(|(from, to)| (*from..*to).contains(&seq))
+    }
+
+    /// Settles `seq`.
+    pub fn settle(&mut self, seq: u64) {
+        if self.is_settled(seq) {
+            return;
+        }
+        let at = self.above.partition_point(|(from, _)| *from < seq);
+        self.above.insert(at, (seq, seq + 1));
+        if self.above.get(at + 1).is_some_and(|(from, _)| *from == seq + 1) {
+            self.above[at].1 = self.above.remove(at + 1).1;
+        }
+        if at > 0 && self.above[at - 1].1 == seq {
+            self.above[at - 1].1 = self.above.remove(at).1;
+        }
+        while self.above.first().is_some_and(|(from, _)| *from <= self.next) {
+            self.next = self.next.max(self.above.remove(0).1);
+        }
+    }
+}
+
+/// A delivery that failed and is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// The events, by seq; several in a batch.
+    pub seqs: Vec<u64>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When the next is due, Unix milliseconds.
+    pub due_ms: u64,
+    /// When the first was made, Unix milliseconds; 0 where there was none.
+    pub first_ms: u64,
+    /// What waits for it.
+    pub lanes: Vec<u64>,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Where a delivery comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// The topic, in its order.
+    Live,
+    /// Asked for by name.
+    Asked,
+    /// The replay of that number.
+    Replay(u64),
+}
+
+/// Events delivered again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// Number: the log index of the order.
+    pub id: u64,
+    /// Only what had failed for good.
+    pub failed_only: bool,
+    /// The first seq of it.
+    pub from_seq: u64,
+    /// One past the last seq of it.
+    pub until_seq: u64,
+    /// How far it is.
+    pub track: Track,
+    /// Events delivered.
+    pub delivered: u64,
+    /// Events that failed for good again.
+    pub failed: u64,
+    /// Unix milliseconds.
+    pub started_ms: u64,
+    /// Unix milliseconds; `None` while it runs.
+    pub ended_ms: Option<u64>,
+    /// It was stopped before its end.
+    pub cancelled: bool,
+}
+
+/// An endpoint's delivery state. Moved by its owner alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The topic's own events.
+    pub track: Track,
+    /// What failed and is tried again.
+    pub retries: Vec<Retry>,
+    /// Lanes in which an event was given up, and the id of the last: told with the lane's next delivery.
+    pub gaps: Vec<(u64, EventId)>,
+    /// Replays, oldest first.
+    pub replays: Vec<Replay>,
+    /// Orders up to this number are taken up.
+    pub orders_done: u64,
+    /// Since when every attempt has failed, Unix milliseconds.
+    pub failing_since_ms: Option<u64>,
+    /// Failed attempts in a row.
+    pub failures: u32,
+    /// How much of the time until it is disabled was announced, percent.
+    pub announced_percent: u8,
+    /// Nothing is sent before this, as the receiver asked; Unix milliseconds.
+    pub hold_until_ms: u64,
+    /// Number of the next attempt.
+    pub next_attempt: u64,
+    /// Events delivered since it was made.
+    pub delivered: u64,
+    /// Requests that failed since it was made.
+    pub failed_attempts: u64,
+    /// Events given up since it was made.
+    pub buried: u64,
+    /// Events that retention removed before they were delivered.
+    pub missed: u64,
+    /// Unix milliseconds.
+    pub last_delivery_ms: Option<u64>,
+    /// The last error, in words, until something is delivered.
+    pub last_error: Option<String>,
+}
+
+impl Progress {
+    /// An endpoint that gets what comes from `next_seq` on.
+    pub fn new(next_seq: u64) -> Self {
+        Self {
+            track: Track::new(next_seq),
+            retries: Vec::new(),
+            gaps: Vec::new(),
+            replays: Vec::new(),
+            orders_done: 0,
+            failing_since_ms: None,
+            failures: 0,
+            announced_percent: 0,
+            hold_until_ms: 0,
+            next_attempt: 1,
+            delivered: 0,
+            failed_attempts: 0,
+            buried: 0,
+            missed: 0,
+            last_delivery_ms: None,
+            last_error: None,
+        }
+    }
+
+    /// Whether its owner has nothing to do before something new comes; `head_seq` is the topic's newest.
+    pub fn is_idle(&self, head_seq: u64) -> bool {
+        self.track.next > head_seq
+            && self.retries.is_empty()
+            && self.replays.iter().all(|replay| replay.ended_ms.is_some())
+    }
+}
+
+/// One attempt, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Counts the endpoint's attempts; 0 for a test.
+    pub number: u64,
+    /// The first event of it; `None` for a test.
+    pub seq: Option<u64>,
+    /// The message's id, as in `webhook-id`.
+    pub message_id: String,
+    /// Events in it.
+    pub events: u32,
+    /// The type of its first event.
+    pub kind: String,
+    /// Which attempt of this delivery, from 1.
+    pub attempt: u32,
+    /// When it began, Unix milliseconds.
+    pub at_ms: u64,
+    /// How long it took, milliseconds.
+    pub took_ms: u32,
+    /// How it ended.
+    pub class: Class,
+    /// The answer's status.
+    pub status: Option<u16>,
+    /// In words, where it failed.
+    pub error: Option<String>,
+    /// The beginning of the answer's body.
+    pub answer: String,
+    /// The node that made it.
+    pub node: NodeId,
+}
+
+/// An event that was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The event's place in the topic.
+    pub seq: u64,
+    /// The event's id.
+    pub event_id: EventId,
+    /// The event's type.
+    pub kind: String,
+    /// Attempts made.
+    pub attempts: u32,
+    /// The first attempt, Unix milliseconds.
+    pub first_ms: u64,
+    /// When it was given up, Unix milliseconds.
+    pub buried_ms: u64,
+    /// How the last attempt ended.
+    pub class: Class,
+    /// The last answer's status.
+    pub status: Option<u16>,
+    /// In words.
+    pub error: String,
+}
+
+/// What is kept beside the progress, and not by the owner alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shelf {
+    /// The last attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Dead letters there are.
+    pub dead: u32,
+    /// Dead letters that had to make room for newer ones.
+    pub dropped: u64,
+}
+
+/// Something asked of an endpoint's owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Go on from that seq; what failed before is given up where it lies before it. Asks for the topic's end when it
+    /// is `u64::MAX` (then the place at which it is applied counts).
+    Seek(u64),
+    /// Deliver these events again, whatever became of them.
+    Redeliver(Vec<u64>),
+    /// Deliver all events, or what had failed, of `from_seq..until_seq`.
+    Replay {
+        /// The first.
+        from_seq: u64,
+        /// One past the last; `u64::MAX` is the topic's end at that place in the log.
+        until_seq: u64,
+        /// Only dead letters.
+        failed_only: bool,
+    },
+    /// Stop a replay.
+    Cancel(u64),
+}
+
+/// An order with its number, the log index it came with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberedOrder {
+    /// Counts up over all endpoints.
+    pub number: u64,
+    /// When it was given, Unix milliseconds.
+    pub at_ms: u64,
+    /// What.
+    pub order: Order,
+}
+
+/// What an owner tells the cluster of its endpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressReport {
+    /// The owner.
+    pub node: NodeId,
+    /// The epoch under which it owns them; refused under another one.
+    pub epoch: u64,
+    /// Its run: an earlier one owns nothing.
+    pub run: u64,
+    /// An endpoint each.
+    pub updates: Vec<Update>,
+}
+
+/// How far one endpoint is now. Telling it twice does no harm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Update {
+    /// The endpoint.
+    pub endpoint: EndpointId,
+    /// All of its progress.
+    pub progress: Progress,
+    /// Attempts made since.
+    pub attempts: Vec<Attempt>,
+    /// Events given up since.
+    pub buried: Vec<DeadLetter>,
+    /// Dead letters that were delivered after all, by seq.
+    pub revived: Vec<u64>,
+    /// Disable it, for this reason.
+    pub disable: Option<String>,
+    /// Events to tell the map of it.
+    pub news: Vec<NewEvent>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn a_track_knows_what_is_settled(seqs in prop::collection::vec(1u64..60, 0..80)) {
+            let mut track = Track::new(1);
+            let mut settled = BTreeSet::new();
+            for seq in seqs {
+                track.settle(seq);
+                settled.insert(seq);
+                for probe in 1..62 {
+                    prop_assert_eq!(track.is_settled(probe), settled.contains(&probe), "{} in {:?}", probe, track);
+                }
+                prop_assert!(!settled.contains(&track.next));
+                prop_assert!(track.above.first().is_none_or(|(from, _)| *from > track.next));
+                prop_assert!(track.above.windows(2).all(|pair| pair[0].1 < pair[1].0));
+            }
+        }
+    }
+}

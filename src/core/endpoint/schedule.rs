@@ -1,0 +1,63 @@
+//! Delays before the next attempt: exponential, capped, jittered. Pure: the random number comes from the caller.
+
+use super::RetryPolicy;
+
+impl RetryPolicy {
+    /// Milliseconds before the attempt after `attempts` ones; `None` when there are no more. `random` picks the place
+    /// within the jitter.
+    pub fn delay_ms(&self, attempts: u32, random: u32) -> Option<u64> {
+        if attempts >= self.max_attempts {
+            return None;
+        }
+        Some(jittered(self.base_ms(attempts), self.jitter_percent, random))
+    }
+
+    fn base_ms(&self, attempts: u32) -> u64 {
+        let mut delay = self.delay_ms.min(self.max_delay_ms);
+        for _ in 1..attempts {
+            if delay >= self.max_delay_ms || self.factor_percent <= 100 {
+                break;
+            }
+            delay = delay.saturating_mul(self.factor_percent.into()).div_ceil(100).min(self.max_delay_ms);
+        }
+        delay
+    }
+}
+
+/// `delay_ms` plus or minus up to so many hundredths of it.
+pub fn jittered(delay_ms: u64, percent: u32, random: u32) -> u64 {
+    let span = delay_ms.saturating_mul(percent.min(100).into()) / 100;
+    delay_ms - span + (u128::from(span) * 2 * u128::from(random) / u128::from(u32::MAX)) as u64
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PUSHER: RetryPolicy = RetryPolicy {
+        max_attempts: 6,
+        delay_ms: 1000,
+        factor_percent: 200,
+        max_delay_ms: 3_600_000,
+        jitter_percent: 0,
+        on_timeout: true,
+    };
+
+    #[test]
+    fn one_two_four_eight_sixteen() {
+        let delays: Vec<_> = (1..=6).map(|attempts| PUSHER.delay_ms(attempts, 0)).collect();
+        assert_eq!(delays, [Some(1000), Some(2000), Some(4000), Some(8000), Some(16_000), None]);
+    }
+
+    proptest! {
+        #[test]
+        fn never_beyond_the_cap_and_its_jitter(attempts in 1u32..200, random: u32, jitter in 0u32..=100, cap in 1u64..100_000_000) {
+            let policy = RetryPolicy { max_attempts: 1000, max_delay_ms: cap, jitter_percent: jitter, ..PUSHER };
+            let delay = policy.delay_ms(attempts, random).unwrap();
+            prop_assert!(delay <= cap + cap * u64::from(jitter) / 100);
+            prop_assert!(delay >= policy.base_ms(attempts) - policy.base_ms(attempts) * u64::from(jitter) / 100);
+        }
+    }
+}
