@@ -20,6 +20,8 @@ use awc::{
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
+use crate::core::endpoint::{Method, class::Class};
+
 use super::{
     dial::{BadTls, Dial, Dialer, Network, Stage, TRIP, Tls, Trip},
     guard::{Guard, Target},
@@ -31,7 +33,7 @@ mod headers;
 #[cfg(test)]
 mod tests;
 
-pub use failure::{Class, Failure};
+pub use failure::Failure;
 pub use headers::{RateLimit, rate_limit, retry_after_ms};
 
 use failure::{Cause, not_read, not_sent, timed_out, was_stale};
@@ -63,16 +65,6 @@ pub const RESERVED: [HeaderName; 11] = [
     header::PROXY_AUTHENTICATE,
     HeaderName::from_static("keep-alive"),
 ];
-
-/// How the body is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Method {
-    /// `POST`
-    #[default]
-    Post,
-    /// `PUT`
-    Put,
-}
 
 /// A request.
 #[derive(Debug, Clone)]

@@ -14,8 +14,9 @@ use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
+use crate::core::endpoint::class::Class;
+
 use super::{
-    client::Class,
     guard::{Guard, Host, Target},
     resolve::Resolve,
 };

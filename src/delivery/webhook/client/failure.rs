@@ -5,47 +5,17 @@ use std::io;
 use actix_http::error::{ParseError, PayloadError};
 use awc::error::{ConnectError, SendRequestError};
 
-use crate::delivery::webhook::dial::{Stage, Trip};
-
-/// What kind of failure it was, for counting and for the eyes of the endpoint's owner.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
-    /// The name has no address, or nobody said.
-    Dns,
-    /// An address that webhooks must not go to.
-    Blocked,
-    /// No TCP connection.
-    Connect,
-    /// No TLS: a certificate that isn't trusted or isn't for that name, or a broken handshake.
-    Tls,
-    /// The deadline passed. The receiver may have taken the request.
-    Timeout,
-    /// The connection ended before the answer did. The receiver may have taken the request.
-    Closed,
-    /// Something came back that isn't HTTP/1.1.
-    Protocol,
-}
-
-impl Class {
-    /// Its name in metrics and answers.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Blocked => "blocked",
-            Self::Connect => "connect",
-            Self::Tls => "tls",
-            Self::Timeout => "timeout",
-            Self::Closed => "closed",
-            Self::Protocol => "protocol",
-        }
-    }
-}
+use crate::{
+    core::endpoint::class::Class,
+    delivery::webhook::dial::{Stage, Trip},
+};
 
 /// A request without an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {message}", .class.as_str())]
+#[error("{}: {message}", .class.name())]
 pub struct Failure {
-    /// Which kind.
+    /// Which kind: [`Class::Dns`] to [`Class::Protocol`]. After `Timeout`, `Closed` and `Protocol` the receiver may have
+    /// taken the request.
     pub class: Class,
     /// What happened, in words.
     pub message: String,
