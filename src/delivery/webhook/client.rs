@@ -36,7 +36,7 @@ mod tests;
 pub use failure::Failure;
 pub use headers::{RateLimit, rate_limit, retry_after_ms};
 
-use failure::{Cause, not_read, not_sent, timed_out, was_stale};
+use failure::{Cause, not_sent, timed_out, was_stale};
 
 /// Most of an answer's body that is read, in bytes.
 pub const LARGEST_HEAD: usize = 20_000;
@@ -230,7 +230,8 @@ async fn post(built: ClientRequest, request: &Outgoing<'_>) -> Result<ClientResp
     built.send_body(request.body.clone()).await
 }
 
-/// Reads the answer. Of a long body only the beginning: its connection is dropped with the rest.
+/// Reads the answer. Of a long body only the beginning: its connection is dropped with the rest. A body that breaks off
+/// leaves the answer as it is: the status was said.
 async fn read(mut response: ClientResponse, trip: &Trip) -> Result<Answer, Cause> {
     let status = response.status().as_u16();
     if status < 200 {
@@ -238,15 +239,27 @@ async fn read(mut response: ClientResponse, trip: &Trip) -> Result<Answer, Cause
     }
     trip.stage.set(Stage::Body);
     let mut head = BytesMut::new();
-    while let Some(piece) = response.next().await {
-        let piece = piece.map_err(not_read)?;
+    while let Some(Ok(piece)) = response.next().await {
         head.extend_from_slice(&piece[..piece.len().min(LARGEST_HEAD - head.len())]);
         if head.len() == LARGEST_HEAD {
             break;
         }
     }
+    if !is_delimited(&response) {
+        trip.spend_connection();
+    }
     let headers = response.headers();
     let retry_after_ms = retry_after_ms(headers, crate::clock::now_ms());
-    let function_error = headers.get("x-amz-function-error").map(|kind| String::from_utf8_lossy(kind.as_bytes()).into());
+    let function_error =
+        headers.get("x-amz-function-error").map(|kind| String::from_utf8_lossy(kind.as_bytes()).into());
     Ok(Answer { status, retry_after_ms, ratelimit: rate_limit(headers), function_error, head: head.freeze(), ms: 0 })
+}
+
+/// Whether the end of the body is known without the end of the connection. awc takes a body of HTTP/1.1 without a
+/// length for none, and would take its bytes for the next answer.
+fn is_delimited(response: &ClientResponse) -> bool {
+    let headers = response.headers();
+    headers.contains_key(header::CONTENT_LENGTH)
+        || headers.contains_key(header::TRANSFER_ENCODING)
+        || matches!(response.status().as_u16(), 204 | 304)
 }

@@ -58,16 +58,23 @@ pub(super) struct Trip {
     pub(super) stage: Cell<Stage>,
     /// Whether a new connection was made for it.
     pub(super) dialled: Cell<bool>,
-    /// Whether any byte came back.
-    pub(super) heard: Cell<bool>,
+    /// The connection that bytes came back on: set, it is not used again.
+    pub(super) heard: RefCell<Option<Rc<Cell<bool>>>>,
     /// Why there is no connection.
     pub(super) failure: RefCell<Option<(Class, String)>>,
 }
 
 impl Trip {
     pub(super) fn new(target: Target) -> Self {
-        let (dialled, heard) = (Cell::new(false), Cell::new(false));
-        Self { target, stage: Cell::new(Stage::Answer), dialled, heard, failure: RefCell::new(None) }
+        let (stage, dialled) = (Cell::new(Stage::Answer), Cell::new(false));
+        Self { target, stage, dialled, heard: RefCell::default(), failure: RefCell::default() }
+    }
+
+    /// Keeps the connection of the answer from being used again.
+    pub(super) fn spend_connection(&self) {
+        if let Some(spent) = &*self.heard.borrow() {
+            spent.set(true);
+        }
     }
 }
 

@@ -7,12 +7,12 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
+use awc::http::header::{self, HeaderName, HeaderValue};
 use aws_credential_types::Credentials as Identity;
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4::SigningParams,
 };
-use awc::http::header::{self, HeaderName, HeaderValue};
 use bytes::Bytes;
 
 use super::{
@@ -93,7 +93,8 @@ pub fn target(function: &Lambda, guard: &Guard) -> Result<Target, BadFunction> {
     };
     let mut url = format!("{base}/2015-03-31/functions/{escaped}/invocations");
     if let Some(qualifier) = qualifier {
-        let fits = (1..=LONGEST_QUALIFIER).contains(&qualifier.len()) && qualifier.bytes().all(|b| is_word(b) || b == b'$');
+        let fits =
+            (1..=LONGEST_QUALIFIER).contains(&qualifier.len()) && qualifier.bytes().all(|b| is_word(b) || b == b'$');
         if !fits {
             return Err(BadFunction::Qualifier(qualifier.clone()));
         }
@@ -113,10 +114,7 @@ pub fn invoke<'a>(
     now_ms: u64,
 ) -> Result<Outgoing<'a>, BadFunction> {
     let authority = target.authority().to_str().map_err(unsignable)?;
-    let plain = [
-        ("content-type", "application/json"),
-        ("x-amz-invocation-type", invocation_type(function.invocation)),
-    ];
+    let plain = [("content-type", "application/json"), ("x-amz-invocation-type", invocation_type(function.invocation))];
     let signed = signed_headers(function, target.as_str(), authority, &plain, credentials, &body, now_ms)?;
     let mut headers = Vec::with_capacity(plain.len() + signed.len());
     for (name, value) in plain {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use actix_http::error::{ParseError, PayloadError};
+use actix_http::error::ParseError;
 use awc::error::{ConnectError, SendRequestError};
 
 use crate::{
@@ -52,15 +52,6 @@ pub(super) fn not_sent(error: SendRequestError, trip: &Trip) -> Cause {
     }
 }
 
-/// Why the body did not come whole.
-pub(super) fn not_read(error: PayloadError) -> Cause {
-    match error {
-        PayloadError::Incomplete(_) => closed("the answer's body was cut off"),
-        PayloadError::Io(error) => broken(&error),
-        error => (Class::Protocol, format!("the answer's body is malformed: {error}")),
-    }
-}
-
 /// Whether a kept connection turned out to have ended: nothing came back on it, and nothing was wrong with the request.
 ///
 /// awc looks at a kept connection before it uses it, so only an end that crosses the request gets here. It says so
@@ -72,7 +63,7 @@ pub(super) fn was_stale(error: &SendRequestError, trip: &Trip) -> bool {
             | SendRequestError::Send(_)
             | SendRequestError::Response(ParseError::Io(_) | ParseError::Incomplete)
     );
-    ended && !trip.dialled.get() && !trip.heard.get()
+    ended && !trip.dialled.get() && trip.heard.borrow().is_none()
 }
 
 fn closed(what: &str) -> Cause {

@@ -84,7 +84,8 @@ fn the_endpoint_goes_through_the_guard() {
     let at = |endpoint: &str, guard: &Guard| {
         target(&Lambda { endpoint: Some(endpoint.to_owned()), ..function("f", "us-east-1") }, guard)
     };
-    for endpoint in ["http://127.0.0.1:4566", "http://169.254.169.254", "http://[::1]:1", "http://localhost", "ftp://a.b"]
+    for endpoint in
+        ["http://127.0.0.1:4566", "http://169.254.169.254", "http://[::1]:1", "http://localhost", "ftp://a.b"]
     {
         assert!(matches!(at(endpoint, &Guard::default()), Err(BadFunction::Target(_))), "{endpoint}");
     }

@@ -134,3 +134,21 @@ async fn a_spent_pool_closes_its_connections_and_another_takes_over() {
     assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
     assert_eq!(recorder.count(), 2);
 }
+
+#[actix_web::test]
+async fn a_body_without_a_length_is_not_taken_for_the_next_answer() {
+    let port = serve(|_, mut stream| async move {
+        request(&mut stream).await?;
+        answer(&mut stream, "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n").await?;
+        // Its body comes once the next request is there, were it to come on this connection.
+        request(&mut stream).await?;
+        answer(&mut stream, "HTTP/1.1 500 Not an answer\r\ncontent-length: 0\r\n\r\n").await
+    })
+    .await;
+    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let client = client(&recorder);
+    for dials in 1..=3 {
+        assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
+        assert_eq!(recorder.count(), dials);
+    }
+}
