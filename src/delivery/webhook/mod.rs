@@ -1,0 +1,3 @@
+//! Delivery by request: what is sent to endpoints, and how.
+
+pub mod render;
