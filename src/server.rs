@@ -2,11 +2,12 @@
 
 use crate::config::{self, Config};
 use crate::core::access::{Limits, Retention, hash_token};
+use crate::delivery::webhook::Webhooks;
 use crate::delivery::{OutletConfig, SocketConfig, WsConfig, on_connect};
 use crate::edge::auth::Failures;
-use crate::edge::context::{Edge, EdgeConfig};
+use crate::edge::context::{Edge, EdgeConfig, WebhookConfig};
 use crate::edge::error::ApiError;
-use crate::edge::{self, phoenix};
+use crate::edge::{self, phoenix, webhooks};
 use crate::hub::{Hub, HubConfig};
 use crate::metric;
 use actix_cors::Cors;
@@ -77,9 +78,12 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
         failures: Failures::new(config.limits.auth_failures_per_minute),
         addresses: std::sync::Arc::default(),
         longpolls: phoenix::LongPolls::default(),
+        webhooks: Webhooks::new(hub.clone(), config.webhooks.allow_nets.clone()),
         metrics,
     });
     phoenix::serve_relay(&edge);
+    let configured = config.webhooks.endpoints.iter().map(|endpoint| (endpoint.map.clone(), endpoint.form.clone()));
+    let configured = actix_rt::spawn(webhooks::keep_configured(edge.clone(), configured.collect()));
     let mut admin = actix_rt::spawn(admin_token(hub.clone(), config.admin_token.is_some()));
     // Who waits for the node to be ready finds the token printed; without a majority the node serves all the same.
     let _ = tokio::time::timeout(ADMIN_WAIT, &mut admin).await;
@@ -89,6 +93,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node = hub.node_id(), "the node serves");
     stop.await;
     admin.abort();
+    configured.abort();
     drain(&hub, Duration::from_secs(config.session.drain_seconds)).await;
     handle.stop(true).await;
     hub.shutdown().await;
@@ -198,7 +203,7 @@ fn hub_config(config: &Config) -> HubConfig {
     HubConfig {
         admin: config.admin_token.as_ref().map(|token| hash_token(token.expose())),
         idempotency: Duration::from_secs(config.publish.idempotency_seconds),
-        seal_key: None,
+        seal_key: config.webhooks.seal_key(),
     }
 }
 
@@ -263,6 +268,10 @@ fn edge_config(config: &Config) -> EdgeConfig {
         },
         ws: WsConfig { max_message_bytes: limits.frame_bytes },
         phoenix: phoenix::PhoenixConfig { max_channels: limits.channels_per_socket },
+        webhooks: WebhookConfig {
+            defaults: config.webhooks.defaults(),
+            overlap_seconds: config.webhooks.rotation_overlap_seconds,
+        },
     }
 }
 

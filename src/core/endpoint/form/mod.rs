@@ -9,9 +9,10 @@ mod read;
 
 pub use apply::secret_problem;
 pub use defaults::{Defaults, Plain};
+pub use read::Members;
 
 use super::{Batch, EventFilter, Invocation, Lambda, Method, Profile, RateLimit, TopicKind};
-use read::{Entries, Members};
+use read::Entries;
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -121,6 +122,11 @@ impl Form {
     /// Whether it says to be active or not.
     pub fn active(&self) -> Option<bool> {
         self.active
+    }
+
+    /// One thing more that is wrong.
+    pub fn add_problem(&mut self, problem: String) {
+        self.problems.push(problem);
     }
 
     /// Whether nothing is asked for but to be active or not.

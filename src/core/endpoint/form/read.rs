@@ -10,7 +10,7 @@ use std::fmt;
 const MAX_MEMBERS: usize = 64;
 
 /// The members of an object, and what was found wrong so far.
-pub(super) struct Members<'a> {
+pub struct Members<'a> {
     /// Stands before names in what is told, as in `retry.`.
     prefix: &'static str,
     members: Vec<(String, &'a RawValue)>,
@@ -19,7 +19,7 @@ pub(super) struct Members<'a> {
 
 impl<'a> Members<'a> {
     /// Of the object that `text` is.
-    pub(super) fn of(text: &'a str, prefix: &'static str) -> Self {
+    pub fn of(text: &'a str, prefix: &'static str) -> Self {
         match serde_json::from_str::<Entries<'a>>(text) {
             Ok(Entries(members)) => Self { prefix, members, problems: Vec::new() },
             Err(_) => {
@@ -31,19 +31,19 @@ impl<'a> Members<'a> {
     }
 
     /// The member of one of these names; it can't be `null`.
-    pub(super) fn take<T: DeserializeOwned>(&mut self, names: &[&str], expected: &str) -> Option<T> {
+    pub fn take<T: DeserializeOwned>(&mut self, names: &[&str], expected: &str) -> Option<T> {
         let raw = self.raw(names)?;
         self.typed(names[0], raw, expected)
     }
 
     /// The member of that name, which may be `null`.
-    pub(super) fn nullable<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Option<Option<T>> {
+    pub fn nullable<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Option<Option<T>> {
         let raw = self.raw(&[name])?;
         self.typed(name, raw, &format!("{expected} or null"))
     }
 
     /// The text of the member of one of these names.
-    pub(super) fn raw(&mut self, names: &[&str]) -> Option<&'a RawValue> {
+    pub fn raw(&mut self, names: &[&str]) -> Option<&'a RawValue> {
         let mut found = None;
         while let Some(at) = self.members.iter().position(|(name, _)| names.contains(&name.as_str())) {
             let (name, raw) = self.members.remove(at);
@@ -55,12 +55,12 @@ impl<'a> Members<'a> {
     }
 
     /// Says what is wrong with a member.
-    pub(super) fn problem(&mut self, name: &str, what: impl fmt::Display) {
+    pub fn problem(&mut self, name: &str, what: impl fmt::Display) {
         self.problems.push(format!("{}{name}: {what}", self.prefix));
     }
 
     /// All problems; what nobody took is one.
-    pub(super) fn finish(mut self) -> Vec<String> {
+    pub fn finish(mut self) -> Vec<String> {
         for (name, _) in std::mem::take(&mut self.members) {
             let name: String = name.chars().take(100).collect();
             self.problem(&name, "is not a field that is known here");

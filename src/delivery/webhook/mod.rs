@@ -1,0 +1,5 @@
+//! Outgoing webhooks.
+
+mod minimal;
+
+pub use minimal::{Checked, Webhooks};
