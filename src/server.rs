@@ -5,7 +5,7 @@ use crate::core::access::{Limits, Retention, hash_token};
 use crate::delivery::webhook::Webhooks;
 use crate::delivery::{OutletConfig, SocketConfig, WsConfig, on_connect};
 use crate::edge::auth::Failures;
-use crate::edge::context::{Edge, EdgeConfig, WebhookConfig};
+use crate::edge::context::{Edge, EdgeConfig, WebhookDefaults};
 use crate::edge::error::ApiError;
 use crate::edge::{self, phoenix, webhooks};
 use crate::hub::{Hub, HubConfig};
@@ -268,7 +268,7 @@ fn edge_config(config: &Config) -> EdgeConfig {
         },
         ws: WsConfig { max_message_bytes: limits.frame_bytes },
         phoenix: phoenix::PhoenixConfig { max_channels: limits.channels_per_socket },
-        webhooks: WebhookConfig {
+        webhooks: WebhookDefaults {
             defaults: config.webhooks.defaults(),
             overlap_seconds: config.webhooks.rotation_overlap_seconds,
         },

@@ -2,16 +2,34 @@
 //! sent over plain HTTP. No engine, no TLS, no signatures.
 
 use crate::clock::now_ms;
+use crate::core::command::Command;
 use crate::core::endpoint::class::{Class, Outcome};
 use crate::core::endpoint::progress::Attempt;
 use crate::core::endpoint::{Endpoint, Target};
-use crate::hub::{Hub, SealError};
+use crate::hub::{Hub, HubError, SealError};
 use actix_web::http::Uri;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
+
+/// Why a test was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TestError {
+    /// What is secret of the endpoint can't be opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Its settings can't be used on this node.
+    #[error("{0}")]
+    Settings(String),
+    /// Too many tests wait, or the node stops.
+    #[error("too many tests wait on this node")]
+    Busy,
+    /// It was sent, but the cluster couldn't be told.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
 
 /// A target that may be delivered to.
 pub struct Checked {
@@ -83,7 +101,7 @@ impl Webhooks {
     }
 
     /// Delivers an event that is in no log, now, from this node.
-    pub async fn test(&self, endpoint: Arc<Endpoint>, kind: String, payload: Vec<u8>) -> Result<Attempt, SealError> {
+    pub async fn test(&self, endpoint: Arc<Endpoint>, kind: String, payload: Vec<u8>) -> Result<Attempt, TestError> {
         let private = self.hub.seal()?.open(endpoint.id, &endpoint.sealed)?;
         let message_id = format!("test_{}", Uuid::new_v4().simple());
         let (began, at_ms) = (std::time::Instant::now(), now_ms());
@@ -100,7 +118,7 @@ impl Webhooks {
             Ok(status) => Outcome::answered(*status, None),
             Err(_) => Outcome::failed(Class::Connect),
         };
-        Ok(Attempt {
+        let attempt = Attempt {
             number: 0,
             seq: None,
             message_id,
@@ -114,6 +132,8 @@ impl Webhooks {
             error: sent.err(),
             answer: String::new(),
             node: self.hub.node_id(),
-        })
+        };
+        self.hub.propose(&Command::NoteAttempt(endpoint.id, Box::new(attempt.clone()))).await?;
+        Ok(attempt)
     }
 }

@@ -2,4 +2,4 @@
 
 mod minimal;
 
-pub use minimal::{Checked, Webhooks};
+pub use minimal::{Checked, TestError, Webhooks};

@@ -1,6 +1,7 @@
 //! Errors of the webhook API: the house's, but for two whose words the first API of its kind fixed.
 
 use crate::core::command::Refusal;
+use crate::delivery::webhook::TestError;
 use crate::edge::error::ApiError;
 use crate::hub::{ArchiveError, HubError, SealError};
 use actix_web::http::StatusCode;
@@ -101,5 +102,20 @@ impl From<SealError> for Problem {
                 unavailable
             }
         })
+    }
+}
+
+impl From<TestError> for Problem {
+    fn from(error: TestError) -> Self {
+        match error {
+            TestError::Seal(error) => error.into(),
+            TestError::Hub(error) => error.into(),
+            TestError::Busy => Self::Api(ApiError::unavailable(error.to_string())),
+            TestError::Settings(_) => {
+                let message = error.to_string();
+                let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "webhook_unusable", message);
+                Self::Api(error.hint("change the settings of the webhook"))
+            }
+        }
     }
 }
