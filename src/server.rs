@@ -6,7 +6,7 @@ use crate::delivery::webhook::lambda::Credentials;
 use crate::delivery::webhook::{self, BadWebhooks, Webhooks};
 use crate::delivery::{OutletConfig, SocketConfig, WsConfig, on_connect};
 use crate::edge::auth::Failures;
-use crate::edge::context::{Edge, EdgeConfig, WebhookConfig};
+use crate::edge::context::{Edge, EdgeConfig, WebhookDefaults};
 use crate::edge::error::ApiError;
 use crate::edge::{self, phoenix, webhooks};
 use crate::hub::{Hub, HubConfig};
@@ -291,7 +291,7 @@ fn edge_config(config: &Config) -> EdgeConfig {
         },
         ws: WsConfig { max_message_bytes: limits.frame_bytes },
         phoenix: phoenix::PhoenixConfig { max_channels: limits.channels_per_socket },
-        webhooks: WebhookConfig {
+        webhooks: WebhookDefaults {
             defaults: config.webhooks.defaults(),
             overlap_seconds: config.webhooks.rotation_overlap_seconds,
         },

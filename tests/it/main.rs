@@ -26,3 +26,4 @@ mod quorum;
 mod resume;
 mod rounds;
 mod support;
+mod webhook_api;
