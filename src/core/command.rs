@@ -3,8 +3,11 @@
 //! The enums are part of the log's format: variants are only ever added at the end.
 
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
+use super::endpoint::directory::EndpointChange;
+use super::endpoint::progress::{Attempt, Order, ProgressReport};
+use super::endpoint::{Endpoint, OnEndpoint, PutEndpoint};
 use super::event::NewEvent;
-use super::ids::{EventId, MapId, NodeId, TokenId, TopicId};
+use super::ids::{EndpointId, EventId, MapId, NodeId, TokenId, TopicId};
 use serde::{Deserialize, Serialize};
 
 /// On whose behalf: a map's token, checked again when the command is applied; `None` is the admin.
@@ -37,6 +40,35 @@ pub enum Command {
     NodeGone(NodeId),
     /// Time passes: drop what is too old, a bounded piece at a time.
     Tick,
+    /// Make or change an endpoint.
+    PutEndpoint(Box<PutEndpoint>),
+    /// Delete an endpoint, its progress and its dead letters.
+    DeleteEndpoint(OnEndpoint<()>),
+    /// Deliver to an endpoint, or stop; with where to go on.
+    ActivateEndpoint(OnEndpoint<Activate>),
+    /// Ask something of an endpoint's owner.
+    OrderEndpoint(OnEndpoint<Order>),
+    /// Remove dead letters: those of the seqs named, or all.
+    PurgeDead(OnEndpoint<Option<Vec<u64>>>),
+    /// An owner tells how far its endpoints are.
+    Progress(ProgressReport),
+    /// An attempt that was no delivery of an event: a test.
+    NoteAttempt(EndpointId, Box<Attempt>),
+    /// A node delivers from now on, in this run.
+    NodeDelivers(NodeId, u64),
+    /// A node delivers no more.
+    NodeRests(NodeId),
+    /// Keep the mark of the key that seals endpoints, if there is none yet.
+    SetSealMark([u8; 16]),
+}
+
+/// See [`Command::ActivateEndpoint`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activate {
+    /// Whether it is delivered to from now on.
+    pub active: bool,
+    /// Go on from this seq (see [`Order::Seek`]); `None` goes on where it stopped.
+    pub seek: Option<u64>,
 }
 
 /// See [`Command::Publish`].
@@ -210,6 +242,14 @@ pub enum Reply {
     Ticked(bool),
     /// Nothing was changed.
     Refused(Refusal),
+    /// The endpoint as it is now.
+    Endpoint(Box<Endpoint>),
+    /// The number under which an order stands.
+    Ordered(u64),
+    /// So many were removed.
+    Removed(u32),
+    /// Progress is kept, but of these endpoints: they are gone.
+    Progressed(Vec<EndpointId>),
 }
 
 /// Where events were stored.
@@ -253,6 +293,18 @@ pub enum Refusal {
     KeyReused,
     /// The command is not one that this release understands.
     Malformed,
+    /// No such endpoint.
+    UnknownEndpoint,
+    /// Another endpoint of the map has the same target.
+    TargetTaken(EndpointId),
+    /// The endpoint was changed since it was read: read it again.
+    Changed,
+    /// The node does not own what it tells of, or no longer: the present epoch.
+    Stale(u64),
+    /// The endpoint stands in the configuration file, and is changed there.
+    Configured,
+    /// Too many orders wait for the endpoint's owner.
+    Busy,
 }
 
 /// What applying commands changed, for the actors of this node.
@@ -264,4 +316,6 @@ pub enum Change {
     Access(AccessChange),
     /// A node's sockets were struck off: if it lives, it must report them again.
     NodeGone(NodeId),
+    /// Endpoints, or who owns them, changed.
+    Endpoint(EndpointChange),
 }

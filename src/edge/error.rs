@@ -169,6 +169,20 @@ impl From<Refusal> for ApiError {
                 "the Idempotency-Key was used for another body",
             )
             .hint("use a new key for each request, and the same key only to repeat it"),
+            Refusal::UnknownEndpoint => {
+                Self::new(StatusCode::NOT_FOUND, "webhook_not_found", "the webhook was not found")
+            }
+            Refusal::TargetTaken(other) => {
+                Self::new(StatusCode::CONFLICT, "url_taken", format!("webhook {other} of this map has the same target"))
+            }
+            Refusal::Changed => Self::new(StatusCode::CONFLICT, "changed_meanwhile", "somebody else changed it")
+                .hint("nothing was changed; read it again and repeat the change"),
+            Refusal::Stale(_) => Self::unavailable("this node does not deliver for the webhook any more"),
+            Refusal::Configured => {
+                Self::new(StatusCode::CONFLICT, "configured", "the webhook stands in the configuration file")
+                    .hint("change it there, and restart the nodes")
+            }
+            Refusal::Busy => Self::unavailable("too many requests wait for the webhook's owner"),
             Refusal::Malformed => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the cluster refused the command")
                     .hint("all nodes must run the same release")

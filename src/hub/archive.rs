@@ -6,6 +6,7 @@ use super::replica::ViewStore;
 use crate::core::event::Event;
 use crate::core::history::{History, HistoryError, Position, Start};
 use crate::core::ids::TopicId;
+use crate::core::store::StoreError;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use waypost_cluster::{Cluster, Reader};
@@ -49,6 +50,12 @@ impl From<waypost_cluster::StoreError> for ArchiveError {
     }
 }
 
+impl ArchiveError {
+    pub(super) fn of_store(error: StoreError) -> Self {
+        if error.is_damage() { Self::Damaged(error.to_string()) } else { Self::Store(error.to_string()) }
+    }
+}
+
 /// Reads of stored events; cheap to clone.
 #[derive(Clone)]
 pub struct Archive {
@@ -74,7 +81,7 @@ impl Archive {
     }
 
     /// Reads a page at once, on the caller's thread: for the newest events, which the store holds in memory.
-    pub(super) fn read_now(
+    pub fn read_now(
         &self,
         topic: TopicId,
         from_seq: u64,
@@ -95,10 +102,15 @@ impl Archive {
         topic: TopicId,
         look: impl FnOnce(&History<'_, ViewStore<'_>>) -> Result<T, HistoryError>,
     ) -> Result<T, ArchiveError> {
-        let looked = self.reader.view().map_err(ArchiveError::from).and_then(|view| {
-            let store = ViewStore(&view);
-            Ok(look(&History::open(&store, topic)?)?)
-        });
+        self.look(|store| Ok(look(&History::open(store, topic)?)?))
+    }
+
+    /// Looks into the store, all at one point in time.
+    pub(super) fn look<T>(
+        &self,
+        look: impl FnOnce(&ViewStore<'_>) -> Result<T, ArchiveError>,
+    ) -> Result<T, ArchiveError> {
+        let looked = self.reader.view().map_err(ArchiveError::from).and_then(|view| look(&ViewStore(&view)));
         if let Err(ArchiveError::Damaged(what)) = &looked {
             self.cluster.fail(what);
         }

@@ -3,10 +3,12 @@
 //! Owns the node's read copy of access and the list of who must hear of what. Runs on the thread that applies the
 //! log, so nothing here blocks: topics are nudged (a full mailbox is a nudge already), outlets are told.
 
+use super::endpoints::{News, Watch};
 use super::registry::TopicLost;
 use super::topic::Nudge;
 use crate::core::access::{Access, AccessChange, Map};
 use crate::core::command::Change;
+use crate::core::endpoint::directory::{Directory, EndpointChange};
 use crate::core::frame::FormKey;
 use crate::core::ids::{MapId, NodeId, TokenId, TopicId};
 use crate::core::ring::Chunk;
@@ -63,6 +65,8 @@ pub(super) enum SlotNews {
 #[derive(Default)]
 pub(super) struct Bridge {
     access: RwLock<Access>,
+    endpoints: RwLock<Directory>,
+    watches: Mutex<Vec<Watch>>,
     topics: RwLock<FxHashMap<TopicId, Recipient<Nudge>>>,
     outlets: Mutex<Vec<Recipient<Deliver>>>,
     registry: Mutex<Option<Recipient<TopicLost>>>,
@@ -72,6 +76,18 @@ pub(super) struct Bridge {
 impl Bridge {
     pub(super) fn access(&self) -> RwLockReadGuard<'_, Access> {
         self.access.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn endpoints(&self) -> RwLockReadGuard<'_, Directory> {
+        self.endpoints.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn attach_watch(&self, watch: Watch) {
+        lock(&self.watches).push(watch);
+    }
+
+    fn tell_watches(&self, tell: impl Fn(&mut News)) {
+        lock(&self.watches).iter().for_each(|watch| watch.tell(&tell));
     }
 
     pub(super) fn attach_registry(&self, registry: Recipient<TopicLost>) {
@@ -108,11 +124,13 @@ impl Bridge {
     }
 
     /// The state was loaded anew; after a snapshot every topic may have jumped.
-    pub(super) fn reset(&self, access: Access, from_snapshot: bool) {
+    pub(super) fn reset(&self, access: Access, endpoints: Directory, from_snapshot: bool) {
         let old = {
             let mut current = self.access.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *current, access)
         };
+        *self.endpoints.write().unwrap_or_else(PoisonError::into_inner) = endpoints;
+        self.tell_watches(|news| news.all = true);
         if !from_snapshot {
             return;
         }
@@ -141,6 +159,7 @@ impl Bridge {
         for change in &changes {
             match change {
                 Change::Access(change) => self.change_access(change),
+                Change::Endpoint(change) => self.change_endpoints(change),
                 Change::NodeGone(node) => self.slot_news(SlotNews::NodeGone(*node)),
                 Change::Events(_) => {}
             }
@@ -162,7 +181,17 @@ impl Bridge {
         }
     }
 
+    fn change_endpoints(&self, change: &EndpointChange) {
+        self.endpoints.write().unwrap_or_else(PoisonError::into_inner).change(change);
+        self.tell_watches(|news| match change {
+            EndpointChange::Put(endpoint) => news.changed(endpoint.id),
+            EndpointChange::Gone(id) | EndpointChange::Ordered(id) => news.changed(*id),
+            EndpointChange::Owners(owners) => news.owned(owners),
+        });
+    }
+
     fn nudge(&self, topic: TopicId) {
+        self.tell_watches(|news| news.stored(topic));
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let Some(actor) = topics.get(&topic) else { return };
         // A full mailbox holds a nudge already, and the topic then reads all there is.

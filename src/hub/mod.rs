@@ -7,6 +7,8 @@
 mod access;
 mod archive;
 mod bridge;
+mod duty;
+mod endpoints;
 mod janitor;
 mod peer;
 mod propose;
@@ -14,16 +16,19 @@ mod registry;
 mod replica;
 mod requests;
 mod resume;
+mod seal;
 mod slots;
 mod topic;
 
 pub use access::{Grant, Who};
 pub use archive::{Archive, ArchiveError, Page};
 pub use bridge::Deliver;
+pub use endpoints::{EndpointState, News, Watch};
 pub use peer::{InfoSource, NodeInfo};
 pub use propose::HubError;
 pub use registry::{Subscribe, Unsubscribe};
 pub use resume::ResumeError;
+pub use seal::{Seal, SealError};
 pub use slots::Slot;
 
 use crate::core::access::{Access, TokenHash};
@@ -42,6 +47,8 @@ pub struct HubConfig {
     pub admin: Option<TokenHash>,
     /// For how long an idempotency key is remembered.
     pub idempotency: Duration,
+    /// The key that seals endpoints, if the configuration has one.
+    pub seal_key: Option<[u8; 32]>,
 }
 
 /// The node's hub; cheap to clone.
@@ -57,6 +64,8 @@ struct Inner {
     requests: Arc<requests::Requests>,
     info: Arc<peer::InfoSource>,
     handler: Arc<peer::PeerHandler>,
+    keys: Arc<seal::KeyRing>,
+    duty: duty::Duty,
     config: HubConfig,
 }
 
@@ -66,15 +75,20 @@ impl Hub {
         let bridge = Arc::new(Bridge::default());
         let requests = Arc::new(requests::Requests::default());
         let info = Arc::new(peer::InfoSource::default());
-        let handler = Arc::new(peer::PeerHandler::new(requests.clone(), info.clone(), bridge.clone()));
+        let keys = Arc::new(seal::KeyRing::new(config.seal_key, &cluster.data_dir));
+        let handler = Arc::new(peer::PeerHandler::new(requests.clone(), info.clone(), bridge.clone(), keys.clone()));
         let cluster = Cluster::start(cluster, replica::Replica::new(bridge.clone()), handler.clone()).await?;
         handler.attach(&cluster);
         let archive = Archive::new(cluster.clone());
         let registry = Registry::start_on_own_thread(bridge.clone(), archive.clone());
         bridge.attach_registry(registry.clone().recipient());
         let slots = slots::Slots::start(cluster.clone(), bridge.clone());
-        janitor::spawn(cluster.clone());
-        Ok(Self(Arc::new(Inner { cluster, bridge, registry, archive, slots, requests, info, handler, config })))
+        janitor::spawn(cluster.clone(), bridge.clone());
+        let duty = duty::Duty::default();
+        let inner = Inner { cluster, bridge, registry, archive, slots, requests, info, handler, keys, duty, config };
+        let hub = Self(Arc::new(inner));
+        actix_rt::spawn(hub.clone().settle_seal());
+        Ok(hub)
     }
 
     /// Maps and tokens as this node knows them. Hold it briefly: the log waits for writers.

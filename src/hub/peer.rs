@@ -3,6 +3,7 @@
 use super::Hub;
 use super::bridge::Bridge;
 use super::requests::Requests;
+use super::seal::KeyRing;
 use crate::clock::now_ms;
 use crate::core::codec;
 use crate::core::ids::{NodeId, TokenId};
@@ -26,6 +27,8 @@ pub(super) enum Ask {
     Info,
     /// For the edges of that node.
     Relay(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// The key that seals endpoints.
+    SealKey,
 }
 
 /// The answer.
@@ -41,6 +44,8 @@ pub(super) enum Answer {
     Unknown,
     /// What the edges answered.
     Relayed(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// The key, where the node has one to hand out.
+    SealKey(Option<Vec<u8>>),
 }
 
 /// Answers what other nodes pass on. Runs on the node's actix system, not on the cluster's runtime.
@@ -75,6 +80,7 @@ pub(super) struct PeerHandler {
     requests: Arc<Requests>,
     info: Arc<InfoSource>,
     bridge: Arc<Bridge>,
+    keys: Arc<KeyRing>,
     cluster: OnceLock<Cluster>,
     relay: OnceLock<mpsc::Sender<RelayRequest>>,
 }
@@ -83,8 +89,8 @@ pub(super) struct PeerHandler {
 const RELAY_QUEUE: usize = 1024;
 
 impl PeerHandler {
-    pub(super) fn new(requests: Arc<Requests>, info: Arc<InfoSource>, bridge: Arc<Bridge>) -> Self {
-        Self { requests, info, bridge, cluster: OnceLock::new(), relay: OnceLock::new() }
+    pub(super) fn new(requests: Arc<Requests>, info: Arc<InfoSource>, bridge: Arc<Bridge>, keys: Arc<KeyRing>) -> Self {
+        Self { requests, info, bridge, keys, cluster: OnceLock::new(), relay: OnceLock::new() }
     }
 
     /// Questions that come before this are answered with [`Answer::Unknown`].
@@ -110,6 +116,7 @@ impl Handler for PeerHandler {
                 let relay = self.relay.get().cloned();
                 Box::pin(async move { pass_on(relay, body).await.map_or(Answer::Unknown, Answer::Relayed) })
             }
+            (Ok(Ask::SealKey), _) => Box::pin(std::future::ready(Answer::SealKey(self.keys.for_others()))),
             _ => Box::pin(std::future::ready(Answer::Unknown)),
         };
         Box::pin(async move { codec::encode(&answer.await).unwrap_or_default().into() })

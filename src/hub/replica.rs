@@ -23,7 +23,8 @@ impl Replica {
 impl StateMachine for Replica {
     fn load(&mut self, view: &View, why: Load) -> Result<(), DiskError> {
         self.state = State::load(&ViewStore(view)).map_err(damaged)?;
-        self.bridge.reset(self.state.access().clone(), why == Load::Snapshot);
+        let (access, endpoints) = (self.state.access().clone(), self.state.endpoints().clone());
+        self.bridge.reset(access, endpoints, why == Load::Snapshot);
         Ok(())
     }
 

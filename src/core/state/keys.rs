@@ -1,6 +1,6 @@
 //! Keys of the store: a letter for the kind, then big-endian numbers, so that they sort as they are read.
 
-use crate::core::ids::{MapId, NodeId, TokenId, TopicId};
+use crate::core::ids::{EndpointId, MapId, NodeId, TokenId, TopicId};
 
 /// Prefix of map records.
 pub const MAPS: u8 = b'm';
@@ -16,6 +16,19 @@ pub const DOOMED: u8 = b'd';
 pub const COUNTERS: &[u8] = b"c";
 /// Key of the generated admin token's hash.
 pub const ADMIN: &[u8] = b"a";
+
+/// Prefix of endpoints.
+pub const ENDPOINTS: u8 = b'w';
+/// Prefix of endpoints' progress.
+pub const PROGRESS: u8 = b'p';
+/// Prefix of endpoints' shelves.
+pub const SHELVES: u8 = b'h';
+/// Prefix of endpoints whose dead letters and orders wait to be removed.
+pub const DOOMED_ENDPOINTS: u8 = b'z';
+/// Key of the nodes that deliver.
+pub const OWNERS: &[u8] = b"n";
+/// Key of the mark of the key that seals endpoints.
+pub const SEAL_MARK: &[u8] = b"y";
 
 /// The keys that start with `prefix`, as a range.
 pub fn all(prefix: u8) -> ([u8; 1], [u8; 1]) {
@@ -84,6 +97,48 @@ pub fn expiry(at_ms: u64, idempotency: &[u8; 25]) -> [u8; 34] {
     out[1..9].copy_from_slice(&at_ms.to_be_bytes());
     out[9..].copy_from_slice(idempotency);
     out
+}
+
+/// An endpoint's record.
+pub fn endpoint(id: EndpointId) -> [u8; 17] {
+    join(ENDPOINTS, id.as_bytes())
+}
+
+/// An endpoint's progress.
+pub fn progress(id: EndpointId) -> [u8; 17] {
+    join(PROGRESS, id.as_bytes())
+}
+
+/// An endpoint's shelf.
+pub fn shelf(id: EndpointId) -> [u8; 17] {
+    join(SHELVES, id.as_bytes())
+}
+
+/// An endpoint whose dead letters and orders wait to be removed.
+pub fn doomed_endpoint(id: EndpointId) -> [u8; 17] {
+    join(DOOMED_ENDPOINTS, id.as_bytes())
+}
+
+/// The endpoint of an [`endpoint`], [`progress`], [`shelf`] or [`doomed_endpoint`] key.
+pub fn endpoint_of(key: &[u8]) -> Option<EndpointId> {
+    Some(EndpointId::from_bytes(key.get(1..17)?.try_into().ok()?))
+}
+
+/// A dead letter.
+pub fn dead_letter(endpoint: EndpointId, seq: u64) -> [u8; 25] {
+    numbered(b'l', endpoint, seq)
+}
+
+/// An order that the endpoint's owner has not taken up.
+pub fn order(endpoint: EndpointId, number: u64) -> [u8; 25] {
+    numbered(b'o', endpoint, number)
+}
+
+fn numbered(prefix: u8, endpoint: EndpointId, number: u64) -> [u8; 25] {
+    let mut key = [prefix; 25];
+    key[1..17].copy_from_slice(endpoint.as_bytes());
+    key[17..].copy_from_slice(&number.to_be_bytes());
+    key
 }
 
 fn join<const N: usize>(prefix: u8, rest: &[u8]) -> [u8; N] {

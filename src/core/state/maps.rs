@@ -86,6 +86,7 @@ impl State {
         // The events go a piece at a time, with the ticks.
         store.put(&keys::doomed(topic), &[])?;
         self.clear_slots(id, store)?;
+        self.remove_endpoints_of(id, store)?;
         self.topics.remove(&topic);
         self.dirty.remove(&topic);
         self.doomed.insert(topic);

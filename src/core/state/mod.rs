@@ -4,6 +4,8 @@
 //! sockets) are mirrored in memory; events live in the store alone. Everything written goes through the store's
 //! transaction, and [`State::load`] rebuilds the mirror from it.
 
+mod delivery;
+mod endpoints;
 pub mod keys;
 mod maps;
 mod publish;
@@ -15,7 +17,9 @@ mod tests;
 use super::access::{Access, AccessChange, Map, Scopes, Token};
 use super::codec;
 use super::command::{By, Change, Command, Refusal, Reply};
-use super::ids::{EventId, MapId, NodeId, TopicId};
+use super::endpoint::Endpoint;
+use super::endpoint::directory::{Directory, EndpointChange, Owners};
+use super::ids::{EndpointId, EventId, MapId, NodeId, TopicId};
 use super::store::{ReadStore, StoreError, WriteStore};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +84,8 @@ pub struct State {
     dirty: BTreeSet<TopicId>,
     nodes: BTreeMap<NodeId, NodeSlots>,
     doomed: BTreeSet<TopicId>,
+    endpoints: Directory,
+    doomed_endpoints: BTreeSet<EndpointId>,
     next_topic: u64,
     /// What was changed since [`State::take_changes`].
     changes: Vec<Change>,
@@ -112,12 +118,33 @@ impl State {
             state.doomed.extend(keys::topic_of(key));
             true
         })?;
+        state.load_endpoints(store)?;
         Ok(state)
+    }
+
+    fn load_endpoints<S: ReadStore>(&mut self, store: &S) -> Result<(), StateError> {
+        for (_, endpoint) in records::<Endpoint, S>(store, keys::ENDPOINTS)? {
+            self.endpoints.change(&EndpointChange::Put(endpoint.into()));
+        }
+        if let Some(bytes) = store.get(keys::OWNERS)? {
+            self.endpoints.change(&EndpointChange::Owners(codec::decode::<Owners>(&bytes)?));
+        }
+        let (from, to) = keys::all(keys::DOOMED_ENDPOINTS);
+        store.scan(&from, &to, &mut |key, _| {
+            self.doomed_endpoints.extend(keys::endpoint_of(key));
+            true
+        })?;
+        Ok(())
     }
 
     /// Maps and tokens.
     pub fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Endpoints, and who owns them.
+    pub fn endpoints(&self) -> &Directory {
+        &self.endpoints
     }
 
     /// Sockets of a map, over all nodes.
@@ -173,6 +200,16 @@ impl State {
             Command::NodeUp(slots) => self.node_up(&slots, store),
             Command::NodeGone(node) => self.node_gone(node, store),
             Command::Tick => self.tick(context.time_ms(), store),
+            Command::PutEndpoint(put) => self.put_endpoint(context, *put, store),
+            Command::DeleteEndpoint(on) => self.delete_endpoint(&on, store),
+            Command::ActivateEndpoint(on) => self.activate_endpoint(context, &on, store),
+            Command::OrderEndpoint(on) => self.order_endpoint(context, on, store),
+            Command::PurgeDead(on) => self.purge_dead(&on, store),
+            Command::Progress(report) => self.progress(context, report, store),
+            Command::NoteAttempt(endpoint, attempt) => self.note_attempt(endpoint, *attempt, store),
+            Command::NodeDelivers(node, run) => self.node_delivers(node, Some(run), store),
+            Command::NodeRests(node) => self.node_delivers(node, None, store),
+            Command::SetSealMark(mark) => self.set_seal_mark(mark, store),
         }
     }
 

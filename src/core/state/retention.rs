@@ -74,6 +74,7 @@ impl State {
         let mut left = TRIM_PER_TICK;
         left -= publish::forget_expired(now_ms, left, store)?;
         left -= self.bury(left, store)?;
+        left -= self.bury_endpoints(left, store)?;
         let aged: Vec<(TopicId, u64)> = self
             .access
             .maps()

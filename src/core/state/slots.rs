@@ -54,7 +54,7 @@ impl State {
         self.nodes.remove(&node);
         store.delete(&keys::slots(node))?;
         self.changes.push(Change::NodeGone(node));
-        Ok(Reply::Done)
+        self.node_delivers(node, None, store)
     }
 
     /// Forgets a map's sockets: it went, or has no limit any more. Nodes report anew when it has one again.

@@ -1,0 +1,181 @@
+//! Delivery as it is replicated: who owns what, how far each endpoint is, dead letters, attempts.
+//!
+//! Owns the fence: only the owner of the present epoch moves an endpoint's progress.
+
+use super::{Context, State, StateError, keys};
+use crate::core::codec;
+use crate::core::command::{Publish, Refusal, Reply};
+use crate::core::endpoint::directory::{EndpointChange, Owners};
+use crate::core::endpoint::progress::{Attempt, KEPT_ATTEMPTS, ProgressReport, Shelf, Update};
+use crate::core::endpoint::{Disabled, Endpoint, OnEndpoint};
+use crate::core::ids::{EndpointId, NodeId};
+use crate::core::store::{ReadStore, WriteStore};
+
+/// Dead letters kept of one endpoint; the oldest make room.
+const MAX_DEAD: u32 = 10_000;
+
+impl State {
+    /// A node delivers in that run, or no more. Whatever changes begins a new epoch.
+    pub(super) fn node_delivers<S: WriteStore>(
+        &mut self,
+        node: NodeId,
+        run: Option<u64>,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let mut owners: Owners = self.endpoints.owners().clone();
+        let before = match run {
+            Some(run) => owners.nodes.insert(node, run),
+            None => owners.nodes.remove(&node),
+        };
+        if before == run {
+            return Ok(Reply::Done);
+        }
+        owners.epoch += 1;
+        store.put(keys::OWNERS, &codec::encode(&owners)?)?;
+        self.change_endpoints(EndpointChange::Owners(owners));
+        Ok(Reply::Done)
+    }
+
+    /// Keeps what an owner tells, or refuses all of it under a stale epoch.
+    pub(super) fn progress<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        report: ProgressReport,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let owners = self.endpoints.owners();
+        let stale = owners.epoch != report.epoch || owners.nodes.get(&report.node) != Some(&report.run);
+        if stale || report.updates.iter().any(|update| owners.owner_of(update.endpoint) != Some(report.node)) {
+            return Ok(Reply::Refused(Refusal::Stale(owners.epoch)));
+        }
+        let mut gone = Vec::new();
+        for update in report.updates {
+            match self.endpoints.get(update.endpoint).cloned() {
+                Some(endpoint) => self.keep_progress(context, &endpoint, update, store)?,
+                None => gone.push(update.endpoint),
+            }
+        }
+        Ok(Reply::Progressed(gone))
+    }
+
+    fn keep_progress<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        endpoint: &Endpoint,
+        update: Update,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        store.put(&keys::progress(endpoint.id), &codec::encode(&update.progress)?)?;
+        let (from, to) = (keys::order(endpoint.id, 0), keys::order(endpoint.id, update.progress.orders_done + 1));
+        remove_range(&from, &to, usize::MAX, store)?;
+        keep_on_shelf(endpoint.id, &update, store)?;
+        if let Some(why) = update.disable.filter(|_| endpoint.active) {
+            let mut endpoint = endpoint.clone();
+            let now_ms = context.time_ms();
+            (endpoint.active, endpoint.updated_ms) = (false, now_ms);
+            endpoint.revision += 1;
+            endpoint.disabled = Some(Disabled { at_ms: now_ms, why });
+            self.keep_endpoint(endpoint, store)?;
+        }
+        if !update.news.is_empty() {
+            let news = Publish { map: endpoint.map, by: None, events: update.news, key: None };
+            self.publish(context, news, store)?;
+        }
+        Ok(())
+    }
+
+    /// A test's attempt.
+    pub(super) fn note_attempt<S: WriteStore>(
+        &mut self,
+        endpoint: EndpointId,
+        attempt: Attempt,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        if self.endpoints.get(endpoint).is_none() {
+            return Ok(Reply::Refused(Refusal::UnknownEndpoint));
+        }
+        let mut shelf = shelf(endpoint, store)?;
+        shelf.attempts.push(attempt);
+        shelve(endpoint, shelf, store)?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn purge_dead<S: WriteStore>(
+        &mut self,
+        on: &OnEndpoint<Option<Vec<u64>>>,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        if let Err(refusal) = self.managed(on) {
+            return Ok(Reply::Refused(refusal));
+        }
+        let mut shelf = shelf(on.endpoint, store)?;
+        let removed = match &on.what {
+            Some(seqs) => remove_letters(on.endpoint, seqs, store)?,
+            None => {
+                let (from, to) = (keys::dead_letter(on.endpoint, 0), keys::dead_letter(on.endpoint, u64::MAX));
+                remove_range(&from, &to, usize::MAX, store)?
+            }
+        };
+        shelf.dead -= removed.min(shelf.dead);
+        shelve(on.endpoint, shelf, store)?;
+        Ok(Reply::Removed(removed))
+    }
+}
+
+/// Attempts, new dead letters, and those that are none any more.
+fn keep_on_shelf<S: WriteStore>(id: EndpointId, update: &Update, store: &mut S) -> Result<(), StateError> {
+    if update.attempts.is_empty() && update.buried.is_empty() && update.revived.is_empty() {
+        return Ok(());
+    }
+    let mut shelf = shelf(id, store)?;
+    let newest = shelf.attempts.iter().map(|attempt| attempt.number).max().unwrap_or(0);
+    shelf.attempts.extend(update.attempts.iter().filter(|attempt| attempt.number > newest).cloned());
+    shelf.dead -= remove_letters(id, &update.revived, store)?.min(shelf.dead);
+    for letter in &update.buried {
+        let key = keys::dead_letter(id, letter.seq);
+        if store.get(&key)?.is_none() {
+            shelf.dead += 1;
+        }
+        store.put(&key, &codec::encode(letter)?)?;
+    }
+    if shelf.dead > MAX_DEAD {
+        let (from, to) = (keys::dead_letter(id, 0), keys::dead_letter(id, u64::MAX));
+        let dropped = remove_range(&from, &to, (shelf.dead - MAX_DEAD) as usize, store)?;
+        shelf.dead -= dropped;
+        shelf.dropped += u64::from(dropped);
+    }
+    shelve(id, shelf, store)
+}
+
+fn shelf<S: ReadStore>(id: EndpointId, store: &S) -> Result<Shelf, StateError> {
+    Ok(store.get(&keys::shelf(id))?.map(|bytes| codec::decode(&bytes)).transpose()?.unwrap_or_default())
+}
+
+fn shelve<S: WriteStore>(id: EndpointId, mut shelf: Shelf, store: &mut S) -> Result<(), StateError> {
+    let excess = shelf.attempts.len().saturating_sub(KEPT_ATTEMPTS);
+    shelf.attempts.drain(..excess);
+    Ok(store.put(&keys::shelf(id), &codec::encode(&shelf)?)?)
+}
+
+fn remove_letters<S: WriteStore>(id: EndpointId, seqs: &[u64], store: &mut S) -> Result<u32, StateError> {
+    let mut removed = 0;
+    for seq in seqs {
+        let key = keys::dead_letter(id, *seq);
+        if store.get(&key)?.is_some() {
+            store.delete(&key)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn remove_range<S: WriteStore>(from: &[u8], to: &[u8], max: usize, store: &mut S) -> Result<u32, StateError> {
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    store.scan(from, to, &mut |key, _| {
+        found.push(key.to_vec());
+        found.len() < max
+    })?;
+    found.truncate(max);
+    found.iter().try_for_each(|key| store.delete(key))?;
+    Ok(found.len() as u32)
+}
