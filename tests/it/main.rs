@@ -27,3 +27,4 @@ mod receivers;
 mod resume;
 mod rounds;
 mod support;
+mod webhook_api;

@@ -14,6 +14,7 @@ use crate::core::command::Command;
 use crate::core::endpoint::progress::Attempt;
 use crate::core::endpoint::{Endpoint, Target};
 use crate::core::event::Event;
+use crate::core::expression::Expression;
 use crate::core::ids::EventId;
 use crate::hub::{Hub, HubError, SealError};
 use actix_rt::{Arbiter, ArbiterHandle};
@@ -148,6 +149,16 @@ impl Webhooks {
     /// Checks a template; the error says why it can't be one.
     pub fn check_template(&self, source: &str, content_type: &str) -> Result<(), String> {
         CompiledTemplate::new(source, content_type).map(|_| ()).map_err(|error: RenderError| error.to_string())
+    }
+
+    /// Checks a condition over events; the error says why it can't be one.
+    pub fn check_expression(text: &str) -> Result<(), String> {
+        Expression::condition(text).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Checks an expression whose value is a key of ordering; the error says why it can't be one.
+    pub fn check_key(text: &str) -> Result<(), String> {
+        Expression::key(text).map(|_| ()).map_err(|error| error.to_string())
     }
 
     /// Sends one event to an endpoint, at once and outside of its order, and remembers the attempt.
