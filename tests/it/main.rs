@@ -23,6 +23,7 @@ mod limits;
 mod longpoll;
 mod power;
 mod quorum;
+mod receivers;
 mod resume;
 mod rounds;
 mod support;
