@@ -24,8 +24,8 @@ const MAX_OUTPUT: usize = 256 * 1024;
 const MAX_INPUT: usize = 512 * 1024;
 /// Instructions of one run: fewer the more each of them may have to work on, at least and at most so many, and some for
 /// each event.
-const WORK: u64 = 1 << 30;
-const FUEL: (u64, u64) = (5_000, 100_000);
+const WORK: u64 = 1 << 27;
+const FUEL: (u64, u64) = (1_000, 50_000);
 const FUEL_OF_EVENT: u64 = 100;
 /// Deepest nesting of JSON in a body: a payload's, and what a template may put around it.
 const MAX_DEPTH: usize = 96;
