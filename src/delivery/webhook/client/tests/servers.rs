@@ -255,6 +255,23 @@ async fn requests_say_what_they_should() {
 }
 
 #[actix_web::test]
+async fn the_host_header_leaves_out_only_the_schemes_own_port() {
+    let table = [
+        ("http://receiver.example", "receiver.example"),
+        ("http://receiver.example:443", "receiver.example:443"),
+        ("https://receiver.example:443", "receiver.example"),
+        ("https://receiver.example:80", "receiver.example:80"),
+        ("https://[2606:4700::1111]:8443", "[2606:4700::1111]:8443"),
+    ];
+    let client = client(&Recorder::deaf());
+    for (url, host) in table {
+        let target = Guard::default().target(url).unwrap();
+        let built = build(&client.once, &outgoing(&target, LONG));
+        assert_eq!(built.headers().get(header::HOST).unwrap(), host, "{url}");
+    }
+}
+
+#[actix_web::test]
 async fn a_request_in_flight_is_dropped_with_its_future() {
     let ended = Rc::new(Cell::new(false));
     let told = ended.clone();
