@@ -48,6 +48,8 @@ const LIFE: Duration = Duration::from_secs(300);
 const POOL_LIFE: Duration = Duration::from_secs(120);
 /// Most connections that one pool makes before a new one takes over: the bound on those that lie idle.
 const POOL_DIALS: u32 = 1024;
+/// Longest that a name is looked up for a check.
+const CHECK: Duration = Duration::from_secs(3);
 /// awc's own time limit for connecting, out of the way of the one deadline.
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -164,6 +166,16 @@ impl Client {
     pub fn through(outside: &Outside, resolve: Rc<dyn Resolve>, dial: Rc<dyn Dial>) -> Self {
         let dialer = Dialer::new(outside.guard.clone(), &outside.tls, resolve, dial);
         Self { pool: RefCell::new(Pool::new(&dialer)), once: http(&dialer), dialer }
+    }
+
+    /// Judges where `target` leads to now, without going there. A name that has no address yet is no fault: it is judged
+    /// again whenever it is dialled.
+    pub async fn check(&self, target: &Target) -> Result<(), String> {
+        let trip = Trip::new(target.clone());
+        match tokio::time::timeout(CHECK, self.dialer.judge(&trip)).await {
+            Ok(Err((Class::Blocked, why))) => Err(why),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Closes connections that have lain idle for long. Sending does so by itself; this is for quiet times.

@@ -112,6 +112,11 @@ impl Dialer {
     pub(super) fn new(guard: Guard, tls: &Tls, resolve: Rc<dyn Resolve>, dial: Rc<dyn Dial>) -> Self {
         Self(Rc::new(Inner { guard, resolve, dial, tls: tls.connector() }))
     }
+
+    /// Looks where a trip would lead, and judges that.
+    pub(super) async fn judge(&self, trip: &Trip) -> Result<(), (Class, String)> {
+        self.0.addresses(trip).await.map(|_| ())
+    }
 }
 
 impl Service<ConnectInfo<Uri>> for Dialer {

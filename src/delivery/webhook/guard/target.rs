@@ -30,6 +30,15 @@ pub enum Host {
     Name(Arc<str>),
 }
 
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(ip) => ip.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
 /// Where requests of an endpoint go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Target {
