@@ -41,8 +41,13 @@ pub fn is_kind(kind: &str) -> bool {
     let bytes = kind.as_bytes();
     bytes.len() <= MAX_KIND_LEN
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(byte))
+        && bytes.iter().copied().all(is_kind_char)
         && !RESERVED.iter().any(|prefix| kind.starts_with(prefix))
+}
+
+/// Whether a type may contain this byte.
+pub fn is_kind_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte)
 }
 
 const STORED_V1: u8 = 1;
