@@ -198,6 +198,7 @@ fn hub_config(config: &Config) -> HubConfig {
     HubConfig {
         admin: config.admin_token.as_ref().map(|token| hash_token(token.expose())),
         idempotency: Duration::from_secs(config.publish.idempotency_seconds),
+        expressions_per_topic: config.limits.expressions_per_topic,
     }
 }
 

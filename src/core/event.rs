@@ -114,6 +114,13 @@ impl Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapText(String);
 
+impl MapText {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<MapId> for MapText {
     fn from(map: MapId) -> Self {
         Self(map.to_string())

@@ -7,6 +7,7 @@ pub mod access;
 pub mod codec;
 pub mod command;
 pub mod event;
+pub mod expression;
 pub mod filter;
 pub mod frame;
 pub mod history;

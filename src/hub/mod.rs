@@ -7,6 +7,7 @@
 mod access;
 mod archive;
 mod bridge;
+mod conditions;
 mod janitor;
 mod peer;
 mod propose;
@@ -20,6 +21,7 @@ mod topic;
 pub use access::{Grant, Who};
 pub use archive::{Archive, ArchiveError, Page};
 pub use bridge::Deliver;
+pub use conditions::TooManyConditions;
 pub use peer::{InfoSource, NodeInfo};
 pub use propose::HubError;
 pub use registry::{Subscribe, Unsubscribe};
@@ -42,6 +44,8 @@ pub struct HubConfig {
     pub admin: Option<TokenHash>,
     /// For how long an idempotency key is remembered.
     pub idempotency: Duration,
+    /// Different expressions that subscriptions to one topic may have on this node.
+    pub expressions_per_topic: usize,
 }
 
 /// The node's hub; cheap to clone.
@@ -54,6 +58,7 @@ struct Inner {
     registry: Addr<Registry>,
     archive: Archive,
     slots: slots::Slots,
+    conditions: conditions::Conditions,
     requests: Arc<requests::Requests>,
     info: Arc<peer::InfoSource>,
     handler: Arc<peer::PeerHandler>,
@@ -74,7 +79,19 @@ impl Hub {
         bridge.attach_registry(registry.clone().recipient());
         let slots = slots::Slots::start(cluster.clone(), bridge.clone());
         janitor::spawn(cluster.clone());
-        Ok(Self(Arc::new(Inner { cluster, bridge, registry, archive, slots, requests, info, handler, config })))
+        let conditions = conditions::Conditions::default();
+        Ok(Self(Arc::new(Inner {
+            cluster,
+            bridge,
+            registry,
+            archive,
+            slots,
+            conditions,
+            requests,
+            info,
+            handler,
+            config,
+        })))
     }
 
     /// Maps and tokens as this node knows them. Hold it briefly: the log waits for writers.
