@@ -26,7 +26,7 @@ fn filters_by_pattern_and_expression() {
 
 #[test]
 fn different_filters_are_counted() {
-    let options = nodes(1).env("WAYPOST_LIMITS_EXPRESSIONS_PER_TOPIC", "2");
+    let options = nodes(1).set("WAYPOST_LIMITS_EXPRESSIONS_PER_TOPIC", "2");
     checked(options, &[("as many filters as there may be", too_many)]);
 }
 
@@ -123,7 +123,8 @@ fn patterns(c: &Cluster) -> Result<()> {
     for kind in kinds {
         publish(c, 0, &map, kind, json!({}))?;
     }
-    let types = |events: Vec<Value>| events.iter().map(|e| e["type"].as_str().unwrap_or("").to_owned()).collect::<Vec<_>>();
+    let types =
+        |events: Vec<Value>| events.iter().map(|e| e["type"].as_str().unwrap_or("").to_owned()).collect::<Vec<_>>();
     ensure!(types(begin.events(3)?) == ["signature_added", "map_kill", "signature_gone"]);
     ensure!(types(end.events(2)?) == ["signature_added", "system_added"]);
     ensure!(types(all.events(6)?) == kinds);
@@ -182,13 +183,19 @@ fn far_behind(c: &Cluster) -> Result<()> {
 fn refusals(c: &Cluster) -> Result<()> {
     let map = c.map("filter-refusals")?;
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
-    let bad = [json!("payload.value >"), json!(""), json!(7), json!("payload"), json!("valu > 1"), json!("(".repeat(1000))];
-    for (place, filter) in bad.iter().enumerate() {
+    let bad = [
+        json!("payload.value >"),
+        json!(""),
+        json!(7),
+        json!("payload.a + 1"),
+        json!("valu > 1"),
+        json!("(".repeat(1000)),
+    ];
+    for filter in bad {
         let (_, reply) = socket.join(&map.topic(), json!({"filter": filter}))?;
         let message = reply.payload["response"]["message"].as_str().unwrap_or_default();
         let refused = reply.status() == "error" && reply.reason() == "invalid filter" && !message.is_empty();
-        // The word alone may be true or false.
-        ensure!(refused || place == 3, "{filter}: {reply:?}");
+        ensure!(refused, "{filter}: {reply:?}");
     }
     for path in [map.events(), format!("{}/stream", map.events())] {
         let answer = c.api(0, &map).get(&format!("{path}?filter=valu%20%3E%201"))?.expect(400)?.json()?;
@@ -210,10 +217,8 @@ fn tail(c: &Cluster) -> Result<()> {
         .env("WAYPOST_TOKEN", &map.token)
         .output()?;
     let lines = String::from_utf8_lossy(&output.stdout);
-    let found: Vec<u64> = lines
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["seq"].as_u64())
-        .collect();
+    let found: Vec<u64> =
+        lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["seq"].as_u64()).collect();
     ensure!(output.status.success() && found == expected, "{output:?}");
     ensure!(output.stderr.is_empty(), "no gap is told where a filter leaves events out: {output:?}");
     Ok(())

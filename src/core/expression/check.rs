@@ -169,10 +169,11 @@ impl Checker<'_> {
             _ => match operate::ours(&name) {
                 Some(ours) => {
                     // With a small thing beside it, comparing ends soon. Looking into a literal does, too.
-                    let looks = if name == operators::IN { &parts[1..] } else { &parts };
-                    let small = if name == operators::IN { Part::Literal } else { Part::Scalar };
-                    self.walks +=
-                        u64::from(variable && !looks.iter().any(|part| *part == small || *part == Part::Scalar));
+                    let ends_soon = match (&*name, &*parts) {
+                        (operators::IN, [_, all]) => !all.is_variable(),
+                        _ => parts.contains(&Part::Scalar),
+                    };
+                    self.walks += u64::from(variable && !ends_soon);
                     ours.clone_into(&mut call.func_name);
                 }
                 None => {

@@ -76,7 +76,7 @@ fn number(value: &dyn Val) -> Option<f64> {
     whole.or_else(float).or_else(unsigned)
 }
 
-fn text<'a>(value: &'a dyn Val) -> Option<&'a str> {
+fn text(value: &dyn Val) -> Option<&str> {
     value.downcast_ref::<CelString<'_>>().map(CelString::inner)
 }
 
