@@ -16,6 +16,7 @@ mod config;
 mod crowd;
 mod damage;
 mod drain;
+mod expressions;
 mod first_steps;
 mod frames;
 mod idempotency;
