@@ -29,6 +29,7 @@ mod support;
 mod webhooks_chat;
 mod webhooks_fire;
 mod webhooks_flow;
+mod webhooks_lambda;
 mod webhooks_operate;
 mod webhooks_replay;
 mod webhooks_support;
