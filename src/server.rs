@@ -2,11 +2,13 @@
 
 use crate::config::{self, Config};
 use crate::core::access::{Limits, Retention, hash_token};
+use crate::delivery::webhook::lambda::Credentials;
+use crate::delivery::webhook::{self, BadWebhooks, Webhooks};
 use crate::delivery::{OutletConfig, SocketConfig, WsConfig, on_connect};
 use crate::edge::auth::Failures;
-use crate::edge::context::{Edge, EdgeConfig};
+use crate::edge::context::{Edge, EdgeConfig, WebhookConfig};
 use crate::edge::error::ApiError;
-use crate::edge::{self, phoenix};
+use crate::edge::{self, phoenix, webhooks};
 use crate::hub::{Hub, HubConfig};
 use crate::metric;
 use actix_cors::Cors;
@@ -51,6 +53,9 @@ pub enum ServerError {
     /// The HTTP server failed.
     #[error("the HTTP server failed: {0}")]
     Http(#[from] std::io::Error),
+    /// Webhooks can't be delivered.
+    #[error(transparent)]
+    Webhooks(#[from] BadWebhooks),
     /// The metrics could not be set up.
     #[error("metrics: {0}")]
     Metrics(String),
@@ -77,19 +82,23 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
         failures: Failures::new(config.limits.auth_failures_per_minute),
         addresses: std::sync::Arc::default(),
         longpolls: phoenix::LongPolls::default(),
+        webhooks: Webhooks::start(hub.clone(), webhook_config(&config))?,
         metrics,
     });
     phoenix::serve_relay(&edge);
+    let configured = config.webhooks.endpoints.iter().map(|endpoint| (endpoint.map.clone(), endpoint.form.clone()));
+    let configured = actix_rt::spawn(webhooks::keep_configured(edge.clone(), configured.collect()));
     let mut admin = actix_rt::spawn(admin_token(hub.clone(), config.admin_token.is_some()));
     // Who waits for the node to be ready finds the token printed; without a majority the node serves all the same.
     let _ = tokio::time::timeout(ADMIN_WAIT, &mut admin).await;
-    let server = serve(&config, listener, edge)?;
+    let server = serve(&config, listener, edge.clone())?;
     let handle = server.handle();
     let server = actix_rt::spawn(server);
     tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node = hub.node_id(), "the node serves");
     stop.await;
     admin.abort();
-    drain(&hub, Duration::from_secs(config.session.drain_seconds)).await;
+    configured.abort();
+    drain(&hub, &edge.webhooks, Duration::from_secs(config.session.drain_seconds)).await;
     handle.stop(true).await;
     hub.shutdown().await;
     match server.await {
@@ -198,7 +207,26 @@ fn hub_config(config: &Config) -> HubConfig {
     HubConfig {
         admin: config.admin_token.as_ref().map(|token| hash_token(token.expose())),
         idempotency: Duration::from_secs(config.publish.idempotency_seconds),
-        seal_key: None,
+        seal_key: config.webhooks.seal_key(),
+    }
+}
+
+fn webhook_config(config: &Config) -> webhook::WebhookConfig {
+    let settings = &config.webhooks;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let aws = settings.credentials();
+    webhook::WebhookConfig {
+        workers: if settings.workers == 0 { (cores / 2).max(1) } else { settings.workers },
+        connections: settings.connections,
+        window: settings.window,
+        flush: Duration::from_millis(settings.flush_ms),
+        allow_nets: settings.allow_nets.clone(),
+        ca_file: settings.ca_file.clone(),
+        aws: aws.map(|(access_key_id, secret_access_key, session_token)| Credentials {
+            access_key_id,
+            secret_access_key,
+            session_token,
+        }),
     }
 }
 
@@ -263,6 +291,10 @@ fn edge_config(config: &Config) -> EdgeConfig {
         },
         ws: WsConfig { max_message_bytes: limits.frame_bytes },
         phoenix: phoenix::PhoenixConfig { max_channels: limits.channels_per_socket },
+        webhooks: WebhookConfig {
+            defaults: config.webhooks.defaults(),
+            overlap_seconds: config.webhooks.rotation_overlap_seconds,
+        },
     }
 }
 
@@ -302,11 +334,12 @@ async fn admin_token(hub: Hub, configured: bool) {
 }
 
 /// No new clients; those here are told to come back elsewhere; the lead goes to another node.
-async fn drain(hub: &Hub, within: Duration) {
+async fn drain(hub: &Hub, webhooks: &Webhooks, within: Duration) {
     // The server's own stop and the store's last checkpoint come after this, within the ten seconds in all.
     let deadline = Instant::now() + within.saturating_sub(Duration::from_secs(3));
     hub.info().draining.store(true, Ordering::Relaxed);
     hub.announce_drain();
+    webhooks.drain(within / 4).await;
     hub.hand_over(within / 4).await;
     while hub.info().connections.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;

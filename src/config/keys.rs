@@ -12,7 +12,8 @@ use super::{Config, DEFAULT_TOML};
 pub const NOT_KEYS: [&str; 3] = ["WAYPOST_CONFIG", "WAYPOST_URL", "WAYPOST_TOKEN"];
 
 /// Settings whose value is never shown.
-const SECRETS: [&str; 1] = ["admin_token"];
+const SECRETS: [&str; 4] =
+    ["admin_token", "webhooks.secret_key", "webhooks.aws.secret_access_key", "webhooks.aws.session_token"];
 
 /// One setting under its names.
 #[derive(Debug)]

@@ -16,6 +16,16 @@ use super::{
     validate::{self, Fault},
 };
 
+/// The list of tables below `webhooks` that is no setting by itself.
+const ENDPOINTS: &str = "endpoints";
+const ENDPOINTS_PATH: &str = "webhooks.endpoints";
+/// AWS's own variables, and the settings that they stand for.
+const AWS: [(&str, &str); 3] = [
+    ("AWS_ACCESS_KEY_ID", "webhooks.aws.access_key_id"),
+    ("AWS_SECRET_ACCESS_KEY", "webhooks.aws.secret_access_key"),
+    ("AWS_SESSION_TOKEN", "webhooks.aws.session_token"),
+];
+
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
@@ -136,7 +146,12 @@ impl Loader {
     pub fn toml(mut self, text: &str, path: &Path) -> Result<Self, ConfigError> {
         let syntax = |message: String| ConfigError::Syntax { path: path.to_owned(), message };
         let table: toml::Table = toml::from_str(text).map_err(|e| syntax(e.to_string()))?;
-        let tree = serde_json::to_value(table).map_err(|e| syntax(e.to_string()))?;
+        let mut tree = serde_json::to_value(table).map_err(|e| syntax(e.to_string()))?;
+        if let Some(endpoints) =
+            tree.get_mut("webhooks").and_then(Value::as_object_mut).and_then(|w| w.remove(ENDPOINTS))
+        {
+            self.set_endpoints(endpoints, Source::File(path.to_owned()))?;
+        }
         let mut leaves = Vec::new();
         flatten("", tree, &mut leaves);
         for (name, value) in leaves {
@@ -156,22 +171,38 @@ impl Loader {
     /// For an unknown `WAYPOST_` variable or a value of the wrong type.
     pub fn env(mut self, vars: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         // Sorted, so that of two faults always the same one is told.
-        for (name, text) in vars.into_iter().collect::<BTreeMap<_, _>>() {
+        let vars = vars.into_iter().collect::<BTreeMap<_, _>>();
+        for (name, text) in &vars {
             let ours = name.starts_with("WAYPOST_") && !NOT_KEYS.contains(&name.as_str());
-            if !ours || is_service_link(&name, &text) {
+            if !ours || is_service_link(name, text) {
                 continue;
             }
             let origin = Source::Env(name.clone());
-            let Some(key) = Key::by_env(&name) else {
-                let nearest = nearest(&name, KEYS.iter().map(|key| key.env.as_str())).map(str::to_owned);
-                return Err(ConfigError::Unknown { name, origin, nearest });
+            let Some(key) = Key::by_env(name) else {
+                let nearest = nearest(name, KEYS.iter().map(|key| key.env.as_str())).map(str::to_owned);
+                return Err(ConfigError::Unknown { name: name.clone(), origin, nearest });
             };
             // An empty variable is how compose files and unit files say "not set".
             if !text.trim().is_empty() {
-                self.set(key, key.read_text(&text), origin)?;
+                self.set(key, key.read_text(text), origin)?;
             }
         }
+        self.aws(&vars)?;
         Ok(self)
+    }
+
+    /// Takes AWS's own variables, where no credentials were set under our names.
+    fn aws(&mut self, vars: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+        if self.sources.keys().any(|path| path.starts_with("webhooks.aws.")) {
+            return Ok(());
+        }
+        for (name, path) in AWS {
+            let text = vars.get(name).map_or("", |text| text.trim());
+            if let Some(key) = Key::by_path(path).filter(|_| !text.is_empty()) {
+                self.set(key, Value::from(text), Source::Env(name.to_owned()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Lays one flag on top.
@@ -190,6 +221,9 @@ impl Loader {
     pub fn finish(self) -> Result<Loaded, ConfigError> {
         let config: Config =
             serde_json::from_value(self.tree.clone()).map_err(|e| self.invalid("configuration", e.to_string()))?;
+        if let Some((place, allowed)) = config.webhooks.endpoint_fault() {
+            return Err(self.bad_endpoint(place, allowed));
+        }
         match validate::check(&config, &self.tree) {
             Some(Fault { path, allowed }) => Err(self.invalid(path, allowed)),
             None => Ok(Loaded { config, sources: self.sources }),
@@ -205,6 +239,28 @@ impl Loader {
         match serde_json::from_value::<Config>(self.tree.clone()) {
             Ok(_) => Ok(()),
             Err(error) => Err(self.invalid(&key.path, error.to_string())),
+        }
+    }
+
+    /// Puts the file's webhooks into the tree. Their values are never shown: some are secret.
+    fn set_endpoints(&mut self, endpoints: Value, source: Source) -> Result<(), ConfigError> {
+        let count = endpoints.as_array().map_or(0, Vec::len);
+        if let Some(webhooks) = self.tree.get_mut("webhooks") {
+            webhooks[ENDPOINTS] = endpoints;
+        }
+        self.sources.insert(ENDPOINTS_PATH, source);
+        match serde_json::from_value::<Config>(self.tree.clone()) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.bad_endpoint(count, "must be tables, each with map and name as strings".into())),
+        }
+    }
+
+    fn bad_endpoint(&self, place: usize, allowed: String) -> ConfigError {
+        ConfigError::Invalid {
+            key: format!("[[{ENDPOINTS_PATH}]] number {}", place + 1),
+            value: "{ … }".to_owned(),
+            allowed,
+            origin: self.sources.get(ENDPOINTS_PATH).cloned().unwrap_or(Source::Default),
         }
     }
 

@@ -10,18 +10,19 @@ mod keys;
 mod load;
 mod secret;
 mod validate;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use keys::{KEYS, Key, NOT_KEYS};
 pub use load::{ConfigError, Loaded, Loader, Source};
 pub use secret::Secret;
+pub use webhooks::{Aws, ConfiguredEndpoint, Webhooks};
 
 /// The commented default configuration, as `waypost config default` prints it.
 pub const DEFAULT_TOML: &str = include_str!("../../waypost.default.toml");
@@ -194,14 +195,6 @@ pub struct Raft {
     pub cache_bytes: usize,
     /// How long the log waits for more to share an fsync, in microseconds; 0 = never.
     pub flush_wait_us: u64,
-}
-
-/// Webhook delivery.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Webhooks {
-    /// Private networks (CIDR) that webhooks may reach nevertheless.
-    pub allow_nets: Vec<IpNet>,
 }
 
 impl Default for Config {

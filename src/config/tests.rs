@@ -130,3 +130,60 @@ fn the_command_lines_own_variables_and_service_links_are_no_settings() {
     let loaded = Loader::default().env(env(&vars)).unwrap().finish().unwrap();
     assert_eq!(loaded.config, Config::default());
 }
+
+const ENDPOINT: &str = "[[webhooks.endpoints]]\nmap = \"a\"\nname = \"n\"\nurl = \"https://example.com/x\"\n";
+
+#[test]
+fn webhooks_stand_in_the_file() {
+    let text = format!(
+        "[webhooks]\ntimeout_ms = 900\n{ENDPOINT}secret = \"12345678\"\nevent_types = [\"x\"]\nenabled = false\nretry = {{jitter = 0.5}}\n"
+    );
+    let loaded = toml(&text).unwrap().finish().unwrap();
+    let endpoints = &loaded.config.webhooks.endpoints;
+    assert_eq!((endpoints.len(), endpoints[0].map.as_str()), (1, "a"));
+    assert_eq!((endpoints[0].form.name(), endpoints[0].form.active()), (Some("n"), Some(false)));
+    assert_eq!(loaded.config.webhooks.timeout_ms, 900);
+    assert!(!KEYS.iter().any(|key| key.path.contains("endpoints")));
+}
+
+#[test]
+fn wrong_webhooks_are_told_without_their_values() {
+    let wrong = error(&format!("{ENDPOINT}secret = \"top\"\ncolour = 1\nretry = {{jitter = 7}}\n"));
+    for part in ["[[webhooks.endpoints]] number 1", "secret: ", "colour: ", "retry.jitter: must be from 0 to 1"] {
+        assert!(wrong.contains(part), "{part}: {wrong}");
+    }
+    assert!(!wrong.contains("top") && !wrong.contains("example.com"), "{wrong}");
+    assert!(error(ENDPOINT).contains("secret: is required"));
+    assert!(
+        error("[[webhooks.endpoints]]\nsecret = \"12345678\"").contains("map: is required; name: is required; url")
+    );
+    assert!(error("[[webhooks.endpoints]]\nmap = 5").contains("map and name as strings"));
+    assert!(error("[webhooks]\nendpoints = \"hidden\"").contains("must be tables"));
+    let twice = format!("{ENDPOINT}secret = \"12345678\"\n").repeat(2);
+    assert!(error(&twice).contains("number 2") && error(&twice).contains("another one of the map has it"));
+}
+
+#[test]
+fn a_key_that_seals_has_32_bytes() {
+    let key = |text: &str| toml(&format!("[webhooks]\nsecret_key = \"{text}\""));
+    let hex = key(&"0f".repeat(32)).unwrap().finish().unwrap();
+    assert_eq!(hex.config.webhooks.seal_key(), Some([15; 32]));
+    let base64 = key("Dw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8=").unwrap().finish().unwrap();
+    assert_eq!(base64.config.webhooks.seal_key(), Some([15; 32]));
+    for wrong in ["", "0f0f", "kein", &"0g".repeat(32)] {
+        let wrong = key(wrong).unwrap().finish().err().unwrap().to_string();
+        assert!(wrong.starts_with("webhooks.secret_key = ******** "), "{wrong}");
+    }
+}
+
+#[test]
+fn credentials_of_aws_fall_back_on_its_variables() {
+    let aws = env(&[("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key")]);
+    let loaded = Loader::default().env(aws.clone()).unwrap().finish().unwrap();
+    assert_eq!(loaded.config.webhooks.aws.access_key_id.as_deref(), Some("id"));
+    assert_eq!(loaded.source("webhooks.aws.access_key_id"), Source::Env("AWS_ACCESS_KEY_ID".into()));
+    let own = "[webhooks.aws]\naccess_key_id = \"own\"\nsecret_access_key = \"own\"";
+    let loaded = toml(own).unwrap().env(aws).unwrap().finish().unwrap();
+    assert_eq!(loaded.config.webhooks.aws.access_key_id.as_deref(), Some("own"));
+    assert!(error("[webhooks.aws]\naccess_key_id = \"own\"").contains("set together"));
+}

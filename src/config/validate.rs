@@ -61,6 +61,15 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("raft.keep_entries", 0, 100_000_000),
     ("raft.cache_bytes", MIB, TIB),
     ("raft.flush_wait_us", 0, 10_000),
+    ("webhooks.workers", 0, 1024),
+    ("webhooks.connections", 1, 1_000_000),
+    ("webhooks.window", 1, 1024),
+    ("webhooks.rotation_overlap_seconds", 0, 30 * 86_400),
+    ("webhooks.auto_disable_seconds", 0, 365 * 86_400),
+    ("webhooks.timeout_ms", 100, 30_000),
+    ("webhooks.retry_attempts", 0, 100),
+    ("webhooks.retry_delay_ms", 0, 3_600_000),
+    ("webhooks.flush_ms", 10, 10_000),
 ];
 
 /// The first value that is not allowed.
@@ -118,6 +127,13 @@ fn texts(config: &Config) -> Option<Fault> {
     }
     if config.limits.origins.iter().any(|origin| !is_origin(origin)) {
         return fault("limits.origins", "each must be scheme://host[:port] without a path, as a browser sends it");
+    }
+    if config.webhooks.read_key() == Some(None) {
+        return fault("webhooks.secret_key", "must be 64 hexadecimal digits, or base64 of 32 bytes");
+    }
+    let aws = &config.webhooks.aws;
+    if aws.access_key_id.is_some() != aws.secret_access_key.is_some() {
+        return fault("webhooks.aws.access_key_id", "must be set together with webhooks.aws.secret_access_key");
     }
     None
 }

@@ -15,6 +15,7 @@ mod protocol;
 mod socket;
 mod stream;
 mod tally;
+pub mod webhook;
 mod ws;
 
 pub use body::OutboundBody;

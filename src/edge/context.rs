@@ -1,6 +1,8 @@
 //! What every edge is given: the hub and the settings.
 
 use crate::core::access::{Limits, Retention};
+use crate::core::endpoint::form::Defaults;
+use crate::delivery::webhook::Webhooks;
 use crate::delivery::{OutletConfig, WsConfig};
 use crate::edge::auth::{Addresses, Failures};
 use crate::edge::phoenix::PhoenixConfig;
@@ -43,6 +45,17 @@ pub struct EdgeConfig {
     pub ws: WsConfig,
     /// Phoenix.
     pub phoenix: PhoenixConfig,
+    /// Webhooks.
+    pub webhooks: WebhookConfig,
+}
+
+/// Settings of the webhook API.
+#[derive(Clone, Copy, Debug)]
+pub struct WebhookConfig {
+    /// What new webhooks are like.
+    pub defaults: Defaults,
+    /// How long a rotated secret signs beside the new one, seconds.
+    pub overlap_seconds: u64,
 }
 
 /// Shared by all workers.
@@ -57,6 +70,8 @@ pub struct Edge {
     pub addresses: std::sync::Arc<Addresses>,
     /// Open long polls.
     pub longpolls: crate::edge::phoenix::LongPolls,
+    /// Who delivers to webhooks.
+    pub webhooks: Webhooks,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
 }

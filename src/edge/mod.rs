@@ -9,6 +9,7 @@ pub mod ops;
 pub mod phoenix;
 pub mod rest;
 pub mod sse;
+pub mod webhooks;
 
 use actix_web::web::ServiceConfig;
 
@@ -19,5 +20,6 @@ pub const PROTOCOLS: &[fn(&mut ServiceConfig)] = &[phoenix::routes, sse::routes]
 pub fn routes(config: &mut ServiceConfig) {
     PROTOCOLS.iter().for_each(|routes| routes(config));
     rest::routes(config);
+    webhooks::routes(config);
     ops::routes(config);
 }

@@ -7,6 +7,8 @@
 pub mod class;
 pub mod directory;
 pub mod engine;
+pub mod form;
+pub mod mask;
 pub mod progress;
 pub mod schedule;
 

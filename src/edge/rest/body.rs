@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The whole body as text.
-pub(super) async fn text(payload: &mut Payload, max_bytes: usize) -> Result<String, ApiError> {
+pub(in crate::edge) async fn text(payload: &mut Payload, max_bytes: usize) -> Result<String, ApiError> {
     let mut body = BytesMut::new();
     while let Some(piece) = next(payload).await? {
         if body.len() + piece.len() > max_bytes {

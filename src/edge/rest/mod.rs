@@ -1,7 +1,7 @@
 //! The REST API: maps, tokens, events.
 
 mod answer;
-mod body;
+pub(super) mod body;
 mod events;
 mod maps;
 mod publish;
@@ -28,7 +28,7 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 /// A path whose other methods are refused like everything else, as JSON.
-fn at(path: &str) -> Resource {
+pub(super) fn at(path: &str) -> Resource {
     resource(path).default_service(to(wrong_method))
 }
 

@@ -1,0 +1,181 @@
+//! Settings of webhook delivery, and the webhooks that stand in the configuration file.
+
+use super::Secret;
+use crate::core::endpoint::form::{Defaults, Form, Plain};
+use crate::core::endpoint::{Origin, Profile};
+use crate::core::ids::{EndpointId, MapId};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Webhook delivery.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// Private networks (CIDR) that webhooks may reach nevertheless.
+    pub allow_nets: Vec<IpNet>,
+    /// Seals addresses, headers and keys of webhooks at rest: 64 hexadecimal digits, or base64 of 32 bytes. Absent: the
+    /// cluster makes one.
+    pub secret_key: Option<Secret>,
+    /// Certificates (PEM) that are trusted beside the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// Threads that deliver; 0 = half the cores, at least one.
+    pub workers: usize,
+    /// Most requests under way on this node.
+    pub connections: usize,
+    /// Most requests under way to one webhook.
+    pub window: usize,
+    /// How long a rotated secret signs beside the new one, in seconds.
+    pub rotation_overlap_seconds: u64,
+    /// New webhooks: disabled after failing for so long, in seconds; 0 = never.
+    pub auto_disable_seconds: u64,
+    /// New webhooks: longest time for a whole request, in milliseconds; the profile `broadcasting` takes at most 5000.
+    pub timeout_ms: u32,
+    /// New webhooks: attempts in all; 0 = as many as the profile has.
+    pub retry_attempts: u32,
+    /// New webhooks: time before the second attempt, in milliseconds; 0 = as long as the profile has.
+    pub retry_delay_ms: u64,
+    /// How often a node tells the others how far its webhooks are, in milliseconds.
+    pub flush_ms: u64,
+    /// For functions of AWS Lambda.
+    pub aws: Aws,
+    /// Webhooks of the file, `[[webhooks.endpoints]]`. No setting by itself: it has no flag and no variable.
+    #[serde(default, skip_serializing)]
+    pub endpoints: Vec<ConfiguredEndpoint>,
+}
+
+/// Credentials for AWS.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aws {
+    /// Id of the access key.
+    pub access_key_id: Option<String>,
+    /// The access key.
+    pub secret_access_key: Option<Secret>,
+    /// Of temporary credentials.
+    pub session_token: Option<Secret>,
+}
+
+/// One webhook of the file.
+#[derive(Clone, Default, PartialEq)]
+pub struct ConfiguredEndpoint {
+    /// Id or slug of its map.
+    pub map: String,
+    /// Its settings.
+    pub form: Form,
+}
+
+impl Default for Webhooks {
+    fn default() -> Self {
+        Self {
+            allow_nets: Vec::new(),
+            secret_key: None,
+            ca_file: None,
+            workers: 0,
+            connections: 4096,
+            window: 16,
+            rotation_overlap_seconds: 86_400,
+            auto_disable_seconds: 432_000,
+            timeout_ms: 10_000,
+            retry_attempts: 0,
+            retry_delay_ms: 0,
+            flush_ms: 200,
+            aws: Aws::default(),
+            endpoints: Vec::new(),
+        }
+    }
+}
+
+impl Webhooks {
+    /// The key that seals, in bytes; `Some(None)` where what was given is no key.
+    pub(super) fn read_key(&self) -> Option<Option<[u8; 32]>> {
+        let text = self.secret_key.as_ref()?.expose().trim();
+        let bytes = if text.len() == 64 { from_hex(text) } else { STANDARD.decode(text).ok() };
+        Some(bytes.and_then(|bytes| bytes.try_into().ok()))
+    }
+
+    /// The key that seals, in bytes.
+    pub fn seal_key(&self) -> Option<[u8; 32]> {
+        self.read_key().flatten()
+    }
+
+    /// Who invokes functions: id and key of an access key, and the token of temporary ones. AWS' own variables stand in
+    /// where nothing is set.
+    pub fn credentials(&self) -> Option<(String, String, Option<String>)> {
+        let own = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+        let shared = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        match (&self.aws.access_key_id, own(&self.aws.secret_access_key)) {
+            (Some(id), Some(key)) => Some((id.clone(), key, own(&self.aws.session_token))),
+            _ => Some((shared("AWS_ACCESS_KEY_ID")?, shared("AWS_SECRET_ACCESS_KEY")?, shared("AWS_SESSION_TOKEN"))),
+        }
+    }
+
+    /// What new webhooks are like.
+    pub fn defaults(&self) -> Defaults {
+        Defaults {
+            timeout_ms: self.timeout_ms,
+            retry_attempts: (self.retry_attempts > 0).then_some(self.retry_attempts),
+            retry_delay_ms: (self.retry_delay_ms > 0).then_some(self.retry_delay_ms),
+            auto_disable_seconds: (self.auto_disable_seconds > 0).then_some(self.auto_disable_seconds),
+        }
+    }
+
+    /// What is wrong with the webhooks of the file: the place of the first that is, and why.
+    pub(super) fn endpoint_fault(&self) -> Option<(usize, String)> {
+        self.endpoints.iter().enumerate().find_map(|(place, endpoint)| {
+            let mut problems = endpoint.problems(&self.defaults());
+            let same =
+                |other: &&ConfiguredEndpoint| other.map == endpoint.map && other.form.name() == endpoint.form.name();
+            if self.endpoints[..place].iter().any(|other| same(&other)) {
+                problems.push("name: another one of the map has it".to_owned());
+            }
+            (!problems.is_empty()).then(|| (place, problems.join("; ")))
+        })
+    }
+}
+
+impl ConfiguredEndpoint {
+    fn problems(&self, defaults: &Defaults) -> Vec<String> {
+        let nobody = (EndpointId::from_bytes([0; 16]), MapId::from_bytes([0; 16]));
+        let profile = self.form.profile().unwrap_or(Profile::Wanderer);
+        let mut plain = Plain::new(nobody.0, nobody.1, Origin::Config, profile, defaults);
+        let mut problems = self.form.apply(&mut plain);
+        let required = [
+            ("map", !self.map.is_empty()),
+            ("name", self.form.name().is_some_and(|name| !name.is_empty())),
+            ("url", problems.iter().any(|problem| problem.starts_with("url")) || plain.private.has_target()),
+            ("secret", profile.is_chat() || self.form.has_secret()),
+        ];
+        let missing = required.iter().filter(|(_, given)| !given);
+        problems.extend(missing.map(|(name, _)| format!("{name}: is required")));
+        problems
+    }
+}
+
+impl fmt::Debug for ConfiguredEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfiguredEndpoint").field("map", &self.map).field("form", &self.form).finish()
+    }
+}
+
+impl<'de> Deserialize<'de> for ConfiguredEndpoint {
+    /// `map`, and beside it what the API takes. What is wrong with the latter is told when all is checked.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut table = serde_json::Map::<String, Value>::deserialize(deserializer)?;
+        let map = match table.remove("map") {
+            Some(Value::String(map)) => map,
+            Some(_) => return Err(serde::de::Error::custom("map must be a string, the id or slug of a map")),
+            None => String::new(),
+        };
+        Ok(Self { map, form: Form::read(&Value::Object(table).to_string()) })
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect();
+    Some(digits?.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}

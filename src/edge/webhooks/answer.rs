@@ -1,0 +1,245 @@
+//! How webhooks look in answers. Secrets are shown where they were made, and nowhere else.
+
+use super::error::Problem;
+use super::place;
+use super::{Edge, state_of};
+use crate::clock::now_ms;
+use crate::core::endpoint::form::{MASK, Plain};
+use crate::core::endpoint::mask::masked_url;
+use crate::core::endpoint::progress::Progress;
+use crate::core::endpoint::{
+    Endpoint, EventFilter, Invocation, Lambda, Method, Ordering, Origin, Private, Target, TargetKind, TopicKind,
+};
+use crate::core::history::Start;
+use crate::core::ids::TopicId;
+use crate::core::time::iso_millis;
+use crate::hub::Grant;
+use serde_json::{Value, json};
+
+/// Name and value of what is added to an object.
+macro_rules! extend {
+    ($object:expr, $($name:literal: $value:expr),* $(,)?) => { $($object[$name] = json!($value);)* };
+}
+
+/// A webhook as everybody who manages it may see it. `None` for what is sealed where it can't be opened.
+pub(super) async fn webhook(
+    edge: &Edge,
+    grant: &Grant,
+    endpoint: &Endpoint,
+    private: Option<&Private>,
+) -> Result<Value, Problem> {
+    let mut shown = settings(endpoint, private);
+    add_state(edge, grant.map.topic, endpoint, &mut shown).await?;
+    extend!(shown,
+        "secret_previous_until": private.and_then(|p| p.previous.as_ref()).map(|(_, until)| *until)
+            .filter(|until| *until > now_ms()).map(iso_millis),
+    );
+    Ok(shown)
+}
+
+/// The same with what was opened here.
+pub(super) async fn opened(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> Result<Value, Problem> {
+    let private = edge.hub.seal().and_then(|seal| seal.open(endpoint.id, &endpoint.sealed));
+    if let Err(error) = &private {
+        tracing::warn!(webhook = %endpoint.id, %error, "a webhook is shown without its target");
+    }
+    webhook(edge, grant, endpoint, private.as_ref().ok()).await
+}
+
+/// The same with its secret: in the answer to who made it, this once.
+pub(super) async fn with_secret(edge: &Edge, grant: &Grant, plain: &Plain) -> Result<Value, Problem> {
+    let mut shown = webhook(edge, grant, &plain.endpoint, Some(&plain.private)).await?;
+    shown["secret"] = plain.private.secret.as_str().into();
+    Ok(shown)
+}
+
+fn settings(endpoint: &Endpoint, private: Option<&Private>) -> Value {
+    let target = private.map(|private| &private.target);
+    let url = match target {
+        Some(Target::Http(url)) if endpoint.profile.is_chat() => Some(masked_url(url)),
+        Some(Target::Http(url)) => Some(url.clone()),
+        _ => None,
+    };
+    let headers: serde_json::Map<String, Value> =
+        private.iter().flat_map(|private| &private.headers).map(|(name, _)| (name.clone(), MASK.into())).collect();
+    let (ordering, ordering_key) = match &endpoint.ordering {
+        Ordering::None => ("none", None),
+        Ordering::Key(key) => ("key", Some(key)),
+        Ordering::Strict => ("strict", None),
+    };
+    let mut shown = json!({
+        "id": endpoint.id.to_string(),
+        "map_id": endpoint.map.to_string(),
+        "name": endpoint.name,
+        "url": url,
+        "target": target.map_or_else(|| json!({"type": kind(endpoint.target)}), |target| target_of(target, &url)),
+        "events": endpoint.events,
+        "active": endpoint.active,
+        "profile": endpoint.profile.name(),
+        "origin": match endpoint.origin { Origin::Api => "api", Origin::Config => "config" },
+        "inserted_at": iso_millis(endpoint.inserted_ms),
+        "updated_at": iso_millis(endpoint.updated_ms),
+    });
+    extend!(shown,
+        "method": match endpoint.method { Method::Post => "POST", Method::Put => "PUT" },
+        "headers": headers,
+        "ordering": ordering,
+        "ordering_key": ordering_key,
+        "rate_limit": endpoint.rate.map(|rate| json!({"requests": rate.requests, "period_ms": rate.period_ms})),
+        "batch": endpoint.batch.map(|batch| json!({"max": batch.max, "duration_ms": batch.duration_ms})),
+        "filter": filter(&endpoint.filter),
+        "template": endpoint.template.as_ref().map(|template| &template.body),
+        "content_type": endpoint.template.as_ref().map(|template| &template.content_type),
+        "retry": retry(endpoint),
+        "timeout_ms": endpoint.timeout_ms,
+        "auto_disable_seconds": endpoint.auto_disable_seconds,
+        "key": endpoint.key,
+    );
+    shown
+}
+
+fn kind(target: TargetKind) -> &'static str {
+    match target {
+        TargetKind::Http => "http",
+        TargetKind::Lambda => "lambda",
+    }
+}
+
+fn target_of(target: &Target, url: &Option<String>) -> Value {
+    match target {
+        Target::Http(_) => json!({"type": "http", "url": url}),
+        Target::Lambda(Lambda { function_name, region, invocation, qualifier, endpoint }) => json!({
+            "type": "lambda",
+            "function_name": function_name,
+            "region": region,
+            "invocation_type": match invocation {
+                Invocation::Event => "Event",
+                Invocation::RequestResponse => "RequestResponse",
+                Invocation::DryRun => "DryRun",
+            },
+            "qualifier": qualifier,
+            "endpoint": endpoint,
+        }),
+    }
+}
+
+fn filter(filter: &EventFilter) -> Value {
+    if *filter == EventFilter::default() {
+        return Value::Null;
+    }
+    let named = |kind: TopicKind| TopicKind::NAMES.iter().find(|(_, known)| *known == kind).map(|(name, _)| *name);
+    json!({
+        "channel_type": filter.topic_kind.and_then(named),
+        "channel_prefix": filter.topic_prefix,
+        "expression": filter.expression,
+    })
+}
+
+fn retry(endpoint: &Endpoint) -> Value {
+    let retry = &endpoint.retry;
+    json!({
+        "max_attempts": retry.max_attempts,
+        "delay_ms": retry.delay_ms,
+        "factor": f64::from(retry.factor_percent) / 100.0,
+        "max_delay_ms": retry.max_delay_ms,
+        "jitter": f64::from(retry.jitter_percent) / 100.0,
+        "on_timeout": retry.on_timeout,
+    })
+}
+
+async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut Value) -> Result<(), Problem> {
+    let stored = state_of(edge, endpoint)?;
+    let progress = &stored.progress;
+    let head_seq = edge.hub.archive().locate(topic, Start::Live).await?.head_seq;
+    let oldest = match oldest_seq(progress, head_seq) {
+        Some(seq) => place::event_at(edge, topic, seq).await?.map(|event| iso_millis(event.id.time_ms())),
+        None => None,
+    };
+    let requests = progress.delivered + progress.failed_attempts;
+    extend!(shown,
+        "state": state(endpoint, progress),
+        "disabled_reason": endpoint.disabled.as_ref().map(|disabled| &disabled.why),
+        "disabled_at": endpoint.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
+        "owner": edge.hub.endpoints().owners().owner_of(endpoint.id),
+        "queue_depth": queue_depth(progress, head_seq),
+        "oldest_at": oldest,
+        "retrying": retrying(progress),
+        "dead_letters": stored.shelf.dead,
+        "delivered": progress.delivered,
+        "failed_attempts": progress.failed_attempts,
+        "given_up": progress.buried,
+        "missed": progress.missed,
+        "success_rate": (requests > 0).then(|| progress.delivered as f64 / requests as f64),
+        "consecutive_failures": progress.failures,
+        "failing_since": progress.failing_since_ms.map(iso_millis),
+        "last_delivery_at": progress.last_delivery_ms.map(iso_millis),
+        "last_error": progress.last_error,
+        "next_attempt_at": next_attempt(progress).map(iso_millis),
+    );
+    Ok(())
+}
+
+fn state(endpoint: &Endpoint, progress: &Progress) -> &'static str {
+    match (endpoint.active, &endpoint.disabled) {
+        (false, Some(_)) => "disabled",
+        (false, None) => "paused",
+        _ if progress.failing_since_ms.is_some() => "failing",
+        _ => "healthy",
+    }
+}
+
+/// Events that are tried again.
+fn retrying(progress: &Progress) -> u64 {
+    progress.retries.iter().map(|retry| retry.events.len() as u64).sum()
+}
+
+/// Events that are not delivered yet, whether or not they are wanted.
+fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
+    let settled: u64 = progress.track.above.iter().map(|(from, to)| to - from).sum();
+    (head_seq + 1).saturating_sub(progress.track.next).saturating_sub(settled) + retrying(progress)
+}
+
+fn oldest_seq(progress: &Progress, head_seq: u64) -> Option<u64> {
+    let next = (progress.track.next <= head_seq).then_some(progress.track.next);
+    let retried = progress.retries.iter().flat_map(|retry| &retry.events).map(|event| event.seq).min();
+    next.into_iter().chain(retried).min()
+}
+
+fn next_attempt(progress: &Progress) -> Option<u64> {
+    let due = progress.retries.iter().map(|retry| retry.due_ms).min();
+    let held = Some(progress.hold_until_ms).filter(|until| *until > now_ms());
+    match (due, held) {
+        (Some(due), Some(held)) => Some(due.max(held)),
+        (due, held) => due.or(held),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::endpoint::progress::{EventRef, Retry, Source};
+    use crate::core::ids::EventId;
+
+    #[test]
+    fn what_is_behind() {
+        let mut progress = Progress::new(11);
+        assert_eq!((queue_depth(&progress, 10), oldest_seq(&progress, 10)), (0, None));
+        assert_eq!((queue_depth(&progress, 15), oldest_seq(&progress, 15)), (5, Some(11)));
+        progress.track.settle(13);
+        progress.track.settle(14);
+        assert_eq!(queue_depth(&progress, 15), 3);
+        let source = Source::Live;
+        progress.retries.push(Retry {
+            events: [3, 4].map(|seq| EventRef { seq, id: EventId::ZERO }).to_vec(),
+            attempts: 1,
+            due_ms: 7,
+            first_ms: 1,
+            lanes: vec![],
+            source,
+        });
+        assert_eq!((queue_depth(&progress, 15), oldest_seq(&progress, 15)), (5, Some(3)));
+        assert_eq!(next_attempt(&progress), Some(7));
+        progress.hold_until_ms = u64::MAX;
+        assert_eq!(next_attempt(&progress), Some(u64::MAX));
+    }
+}

@@ -1,0 +1,60 @@
+//! The last attempts of a webhook.
+
+use super::error::Problem;
+use super::{managed_endpoint, state_of};
+use crate::core::endpoint::progress::Attempt;
+use crate::core::ids::EventId;
+use crate::core::time::iso_millis;
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Debug, Deserialize)]
+struct Query {
+    after: Option<u64>,
+}
+
+/// Oldest first. Tests have no number: they are there where no number is asked for.
+pub(super) async fn list(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (_, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let query: Query = serde_urlencoded::from_str(request.query_string())
+        .map_err(|_| ApiError::bad_request("invalid_after", "after is the number of an attempt"))?;
+    let after = query.after;
+    let attempts = state_of(&edge, &endpoint)?.shelf.attempts;
+    let wanted = attempts.iter().filter(|attempt| after.is_none_or(|after| attempt.number > after));
+    let shown: Vec<Value> = wanted.map(attempt).collect();
+    Ok(HttpResponse::Ok().json(json!({ "data": shown })))
+}
+
+/// One attempt.
+pub(super) fn attempt(attempt: &Attempt) -> Value {
+    json!({
+        "number": attempt.number,
+        "message_id": attempt.message_id,
+        "event_id": event_id(attempt).map(|id| id.to_string()),
+        "seq": attempt.seq,
+        "type": attempt.kind,
+        "events": attempt.events,
+        "attempt": attempt.attempt,
+        "at": iso_millis(attempt.at_ms),
+        "ms": attempt.took_ms,
+        "class": attempt.class.name(),
+        "status": attempt.status,
+        "error": attempt.error,
+        "response": attempt.answer,
+        "node": attempt.node,
+    })
+}
+
+/// The first event: a message's id begins with it.
+fn event_id(attempt: &Attempt) -> Option<EventId> {
+    attempt.seq?;
+    attempt.message_id.get(..EventId::TEXT_LEN)?.parse().ok()
+}

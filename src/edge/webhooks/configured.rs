@@ -1,0 +1,151 @@
+//! Keeps the webhooks of the configuration file in the replicated state.
+//!
+//! Every node puts what stands in its file as soon as the map is there; what is there already is left alone, so that
+//! nodes with the same file do the work once. The leader removes what stands in the file no more, once, when it starts.
+
+use super::error::Problem;
+use super::settings;
+use crate::clock::now_ms;
+use crate::core::command::{Command, Refusal};
+use crate::core::endpoint::form::{Form, Plain};
+use crate::core::endpoint::{Endpoint, OnEndpoint, Origin, Profile};
+use crate::core::ids::{EndpointId, MapId};
+use crate::edge::context::Edge;
+use actix_web::ResponseError;
+use actix_web::web::Data;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How often maps are looked for that were not there yet.
+const LOOK: Duration = Duration::from_secs(1);
+/// Turns of a put that meets other nodes.
+const TURNS: usize = 5;
+
+/// One webhook of the file, and for which map it was last seen to.
+struct Entry {
+    map: String,
+    form: Form,
+    done: Option<MapId>,
+    /// What was told of it: once is enough.
+    told: Option<String>,
+}
+
+/// Never returns. `configured` are names of maps and settings.
+pub async fn keep_configured(edge: Data<Edge>, configured: Vec<(String, Form)>) {
+    let entry = |(map, form)| Entry { map, form, done: None, told: None };
+    let mut entries: Vec<Entry> = configured.into_iter().map(entry).collect();
+    while edge.hub.barrier().await.is_err() || edge.hub.seal().is_err() {
+        tokio::time::sleep(LOOK).await;
+    }
+    if edge.hub.status().is_leader() {
+        remove_others(&edge, &entries).await;
+    }
+    loop {
+        for entry in &mut entries {
+            entry.see_to(&edge).await;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+impl Entry {
+    fn name(&self) -> &str {
+        self.form.name().unwrap_or_default()
+    }
+
+    fn id(&self, map: MapId) -> EndpointId {
+        EndpointId::new(Uuid::new_v5(&Uuid::from_bytes(*map.as_bytes()), self.name().as_bytes()))
+    }
+
+    async fn see_to(&mut self, edge: &Edge) {
+        let Some(map) = edge.hub.map_here(&self.map).map(|map| map.id) else { return };
+        if self.done == Some(map) {
+            return;
+        }
+        match self.put(edge, map).await {
+            Ok(()) => self.done = Some(map),
+            Err(problem) => {
+                // 5xx is ours and passes; anything else must be changed in the file.
+                if !problem.status_code().is_server_error() {
+                    self.done = Some(map);
+                }
+                let problem = match problem {
+                    Problem::Invalid(details) => details.join("; "),
+                    other => other.to_string(),
+                };
+                if self.told.as_ref() != Some(&problem) {
+                    tracing::warn!(map = self.map, name = self.name(), problem, "a webhook of the file can't be put");
+                    self.told = Some(problem);
+                }
+            }
+        }
+    }
+
+    async fn put(&self, edge: &Edge, map: MapId) -> Result<(), Problem> {
+        let id = self.id(map);
+        for _ in 0..TURNS {
+            let old = match settings::open(edge, id) {
+                Ok(old) => Some(old),
+                Err(Problem::NoWebhook) => None,
+                Err(problem) => return Err(problem),
+            };
+            let Some(old) = old else {
+                match settings::put_new(edge, None, self.draft(edge, map, id)?, &self.form).await {
+                    Err(Problem::Api(error)) if error == Refusal::IdTaken.into() => {
+                        edge.hub.barrier().await?;
+                        continue;
+                    }
+                    put => return put.map(drop),
+                }
+            };
+            let revision = old.endpoint.revision;
+            let Some(new) = self.over(edge, map, &old).await? else { return Ok(()) };
+            if settings::try_put(edge, None, new, revision).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(Refusal::Changed.into())
+    }
+
+    fn draft(&self, edge: &Edge, map: MapId, id: EndpointId) -> Result<Plain, Problem> {
+        let profile = self.form.profile().unwrap_or(Profile::Wanderer);
+        settings::draft(id, map, Origin::Config, profile, &edge.config.webhooks.defaults)
+    }
+
+    /// The webhook as it stands in the file; `None` where it is that already.
+    async fn over(&self, edge: &Edge, map: MapId, old: &Plain) -> Result<Option<Plain>, Problem> {
+        let mut new = self.draft(edge, map, old.endpoint.id)?;
+        if !self.form.has_secret() {
+            new.private.secret.clone_from(&old.private.secret);
+        }
+        // Whether it is active is the operators', unless the file says so.
+        new.endpoint.active = old.endpoint.active;
+        let problems = self.form.apply(&mut new);
+        settings::judge(&edge.webhooks, &mut new, problems).await?;
+        new.private.previous.clone_from(&old.private.previous);
+        if new.private.secret != old.private.secret {
+            let until = now_ms() + edge.config.webhooks.overlap_seconds * 1000;
+            new.private.previous = Some((old.private.secret.clone(), until));
+        }
+        let Endpoint { mark, sealed, disabled, revision, inserted_ms, updated_ms, .. } = old.endpoint.clone();
+        new.endpoint = Endpoint { mark, sealed, disabled, revision, inserted_ms, updated_ms, ..new.endpoint };
+        Ok((new != *old).then_some(new))
+    }
+}
+
+/// Removes webhooks of files that stand in this one no more.
+async fn remove_others(edge: &Edge, entries: &[Entry]) {
+    let wanted: BTreeSet<EndpointId> =
+        entries.iter().filter_map(|entry| Some(entry.id(edge.hub.map_here(&entry.map)?.id))).collect();
+    let is_stale =
+        |endpoint: &&std::sync::Arc<Endpoint>| endpoint.origin == Origin::Config && !wanted.contains(&endpoint.id);
+    let stale: Vec<_> = edge.hub.endpoints().all().filter(is_stale).map(|e| (e.map, e.id)).collect();
+    for (map, endpoint) in stale {
+        let gone = Command::DeleteEndpoint(OnEndpoint { by: None, map, endpoint, what: () });
+        match edge.hub.propose(&gone).await {
+            Ok(_) => tracing::info!(webhook = %endpoint, "removed: it stands in the file no more"),
+            Err(error) => tracing::warn!(webhook = %endpoint, %error, "could not be removed"),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Webhooks of a map: listed, made, shown, changed, deleted.
+
+use super::error::Problem;
+use super::{answer, managed, managed_endpoint, object, on, settings};
+use crate::core::command::{Activate, Command, Refusal, Reply};
+use crate::core::endpoint::form::Form;
+use crate::core::endpoint::{Endpoint, Origin, Profile};
+use crate::edge::context::Edge;
+use crate::hub::Grant;
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+pub(super) async fn list(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, Problem> {
+    let grant = managed(&edge, &request, &map).await?;
+    Ok(HttpResponse::Ok().json(json!({"data": list_of(&edge, &grant).await?})))
+}
+
+pub(super) async fn list_of(edge: &Edge, grant: &Grant) -> Result<Vec<Value>, Problem> {
+    let mut endpoints: Vec<Arc<Endpoint>> = edge.hub.endpoints().of_map(grant.map.id).cloned().collect();
+    endpoints.sort_by_key(|endpoint| std::cmp::Reverse((endpoint.inserted_ms, endpoint.id)));
+    let mut shown = Vec::with_capacity(endpoints.len());
+    for endpoint in endpoints {
+        match answer::opened(edge, grant, &endpoint).await {
+            Ok(webhook) => shown.push(webhook),
+            // It was deleted meanwhile.
+            Err(Problem::NoWebhook) => {}
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(shown)
+}
+
+pub(super) async fn create(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    map: Path<String>,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let grant = managed(&edge, &request, &map).await?;
+    let form = Form::read(&object(&edge, &mut payload).await?);
+    let plain = settings::create(&edge, grant.who.by(), grant.map.id, &form, Profile::Wanderer).await?;
+    // What is shown is read on this node, which may be behind the leader.
+    edge.catch_up().await;
+    Ok(HttpResponse::Created().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))
+}
+
+pub(super) async fn show(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
+}
+
+pub(super) async fn update(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let form = Form::read(&object(&edge, &mut payload).await?);
+    let changed = change(&edge, &grant, &endpoint, &form).await?;
+    Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &changed).await?})))
+}
+
+/// The webhook as the form asks. One that stands in the configuration file can only be stopped and started.
+pub(super) async fn change(edge: &Edge, grant: &Grant, endpoint: &Endpoint, form: &Form) -> Result<Endpoint, Problem> {
+    if endpoint.origin == Origin::Api {
+        return Ok(settings::update(edge, grant.who.by(), endpoint.id, form).await?.endpoint);
+    }
+    match form.active() {
+        Some(active) if form.only_activates() => activate(edge, grant, endpoint, active, None).await,
+        _ => Err(Refusal::Configured.into()),
+    }
+}
+
+/// Delivers to it from now on, or no more.
+pub(super) async fn activate(
+    edge: &Edge,
+    grant: &Grant,
+    endpoint: &Endpoint,
+    active: bool,
+    seek: Option<u64>,
+) -> Result<Endpoint, Problem> {
+    let command = Command::ActivateEndpoint(on(grant, endpoint, Activate { active, seek }));
+    match edge.hub.propose(&command).await? {
+        Reply::Endpoint(endpoint) => Ok(*endpoint),
+        _ => Err(super::unexpected()),
+    }
+}
+
+pub(super) async fn remove(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, ()))).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,116 @@
+//! Errors of the webhook API: the house's, but for two whose words the first API of its kind fixed.
+
+use crate::core::command::Refusal;
+use crate::delivery::webhook::TestError;
+use crate::edge::error::ApiError;
+use crate::hub::{ArchiveError, HubError, SealError};
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::json;
+use std::fmt;
+
+/// Why a request about webhooks was refused.
+#[derive(Debug)]
+pub(super) enum Problem {
+    /// There is no such webhook on the map.
+    NoWebhook,
+    /// The body is wrong: all that is, each beginning with the field's name.
+    Invalid(Vec<String>),
+    /// Anything else.
+    Api(ApiError),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoWebhook => f.write_str("no such webhook"),
+            Self::Invalid(details) => write!(f, "{} details", details.len()),
+            Self::Api(error) => error.fmt(f),
+        }
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NoWebhook => StatusCode::NOT_FOUND,
+            Self::Invalid(_) => StatusCode::BAD_REQUEST,
+            Self::Api(error) => error.status_code(),
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            Self::NoWebhook => HttpResponse::NotFound().json(json!({
+                "error": "Webhook not found",
+                "code": "webhook_not_found",
+                "message": "the map has no such webhook",
+                "status": 404,
+            })),
+            Self::Invalid(details) => HttpResponse::BadRequest().json(json!({
+                "error": "Validation failed",
+                "details": details,
+                "code": "validation_failed",
+                "message": details.join("; "),
+                "status": 400,
+            })),
+            Self::Api(error) => error.error_response(),
+        }
+    }
+}
+
+impl From<ApiError> for Problem {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::UnknownEndpoint => Self::NoWebhook,
+            other => Self::Api(other.into()),
+        }
+    }
+}
+
+impl From<HubError> for Problem {
+    fn from(error: HubError) -> Self {
+        match error {
+            HubError::Refused(refusal) => refusal.into(),
+            other => Self::Api(other.into()),
+        }
+    }
+}
+
+impl From<ArchiveError> for Problem {
+    fn from(error: ArchiveError) -> Self {
+        Self::Api(error.into())
+    }
+}
+
+impl From<SealError> for Problem {
+    fn from(error: SealError) -> Self {
+        let unavailable = ApiError::unavailable(error.to_string());
+        Self::Api(match error {
+            SealError::NotYet => unavailable,
+            SealError::Wrong => {
+                unavailable.hint("nothing was changed; set webhooks.secret_key as it was, or make the webhook anew")
+            }
+            SealError::Failed(_) => {
+                tracing::error!(%error, "a webhook could not be sealed");
+                unavailable
+            }
+        })
+    }
+}
+
+impl From<TestError> for Problem {
+    fn from(error: TestError) -> Self {
+        match error {
+            TestError::Seal(error) => error.into(),
+            TestError::Hub(error) => error.into(),
+            TestError::Settings(_) | TestError::Busy => Self::Api(ApiError::unavailable(error.to_string())),
+        }
+    }
+}

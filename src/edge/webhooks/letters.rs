@@ -1,0 +1,208 @@
+//! Dead letters: events that were given up. Listed, shown, tried again, removed.
+
+use super::error::Problem;
+use super::place::{self, Named};
+use super::replay::{self, Wanted};
+use super::{managed_endpoint, object, on, order, state_of};
+use crate::core::command::{Command, Reply};
+use crate::core::endpoint::Endpoint;
+use crate::core::endpoint::form::Members;
+use crate::core::endpoint::progress::{DeadLetter, Order};
+use crate::core::event::MapText;
+use crate::core::ids::EventId;
+use crate::core::time::iso_millis;
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use crate::hub::Grant;
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+/// A page stops growing here, whatever the limit says.
+const MAX_PAGE_BYTES: usize = 4 << 20;
+/// Letters looked through at once for one of them.
+const LOOK: usize = 512;
+
+#[derive(Debug, Deserialize)]
+struct Query {
+    after: Option<u64>,
+    limit: Option<usize>,
+}
+
+/// A letter as it is shown. Typed, since an event's bytes go out as they are.
+#[derive(Serialize)]
+struct Shown {
+    id: String,
+    seq: u64,
+    r#type: String,
+    attempts: u32,
+    first_attempt_at: Option<String>,
+    given_up_at: String,
+    class: &'static str,
+    status: Option<u16>,
+    error: String,
+    event: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+struct Page {
+    data: Vec<Shown>,
+    cursor: Option<u64>,
+    has_more: bool,
+    total: u32,
+}
+
+#[derive(Serialize)]
+struct One {
+    data: Shown,
+}
+
+pub(super) async fn list(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let query: Query = serde_urlencoded::from_str(request.query_string())
+        .map_err(|_| ApiError::bad_request("invalid_query", "after and limit are numbers"))?;
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        let message = format!("limit is a number from 1 to {MAX_LIMIT}");
+        return Err(ApiError::bad_request("invalid_limit", message).into());
+    }
+    let from_seq = query.after.map_or(0, |after| after.saturating_add(1));
+    let letters = edge.hub.dead_letters(endpoint.id, from_seq, limit + 1)?;
+    let total = state_of(&edge, &endpoint)?.shelf.dead;
+    let (mut data, mut bytes) = (Vec::new(), 0);
+    for letter in letters.iter().take(limit) {
+        if bytes >= MAX_PAGE_BYTES {
+            break;
+        }
+        let letter = shown(&edge, &grant, letter).await?;
+        bytes += letter.event.as_ref().map_or(0, |event| event.get().len());
+        data.push(letter);
+    }
+    let cursor = data.last().map(|letter| letter.seq);
+    let has_more = data.len() < letters.len();
+    Ok(HttpResponse::Ok().json(Page { data, cursor, has_more, total }))
+}
+
+async fn shown(edge: &Edge, grant: &Grant, letter: &DeadLetter) -> Result<Shown, Problem> {
+    let event = place::event_at(edge, grant.map.topic, letter.seq).await?;
+    let event = event.filter(|event| event.id == letter.event_id).and_then(|event| {
+        let mut envelope = Vec::new();
+        event.write_envelope(&MapText::from(grant.map.id), false, &mut envelope);
+        RawValue::from_string(String::from_utf8(envelope).ok()?).ok()
+    });
+    Ok(Shown {
+        id: letter.event_id.to_string(),
+        seq: letter.seq,
+        r#type: letter.kind.clone(),
+        attempts: letter.attempts,
+        first_attempt_at: (letter.first_ms > 0).then(|| iso_millis(letter.first_ms)),
+        given_up_at: iso_millis(letter.buried_ms),
+        class: letter.class.name(),
+        status: letter.status,
+        error: letter.error.clone(),
+        event,
+    })
+}
+
+/// The letter of an event. Letters lie in the order of seq, which is that of ids.
+fn find(edge: &Edge, endpoint: &Endpoint, event: &str) -> Result<DeadLetter, Problem> {
+    let unknown = || Problem::from(ApiError::not_found("the dead letter"));
+    let id: EventId = event.parse().map_err(|_| unknown())?;
+    let mut from_seq = 0;
+    loop {
+        let letters = edge.hub.dead_letters(endpoint.id, from_seq, LOOK)?;
+        let Some(last) = letters.last() else { return Err(unknown()) };
+        from_seq = last.seq + 1;
+        if last.event_id >= id {
+            return letters.into_iter().find(|letter| letter.event_id == id).ok_or_else(unknown);
+        }
+    }
+}
+
+pub(super) async fn show(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let letter = find(&edge, &endpoint, &path.2)?;
+    Ok(HttpResponse::Ok().json(One { data: shown(&edge, &grant, &letter).await? }))
+}
+
+pub(super) async fn retry(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let letter = find(&edge, &endpoint, &path.2)?;
+    order(&edge, &grant, &endpoint, Order::Redeliver(vec![letter.seq])).await?;
+    Ok(HttpResponse::Accepted().json(One { data: shown(&edge, &grant, &letter).await? }))
+}
+
+pub(super) async fn retry_all(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let text = object(&edge, &mut payload).await?;
+    let mut body = Members::of(&text, "");
+    let since: Option<String> = body.take(&["since"], "a time or the id of an event");
+    let place = since.as_deref().and_then(Named::parse);
+    if since.is_some() && place.is_none() {
+        body.problem("since", "must be a time with an offset, or the id of an event");
+    }
+    let problems = body.finish();
+    if !problems.is_empty() {
+        return Err(Problem::Invalid(problems));
+    }
+    let from_seq = match place {
+        Some(place) => place.first(&edge, grant.map.topic).await?,
+        None => edge.hub.dead_letters(endpoint.id, 0, 1)?.first().map_or(1, |letter| letter.seq),
+    };
+    let wanted = Wanted { from_seq, until_seq: u64::MAX, failed_only: true };
+    replay::begin(&edge, &grant, &endpoint, wanted).await
+}
+
+pub(super) async fn purge(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let removed = remove_letters(&edge, &grant, &endpoint, None).await?;
+    Ok(HttpResponse::Ok().json(json!({"data": {"removed": removed}})))
+}
+
+pub(super) async fn remove(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let letter = find(&edge, &endpoint, &path.2)?;
+    remove_letters(&edge, &grant, &endpoint, Some(vec![letter.seq])).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn remove_letters(
+    edge: &Edge,
+    grant: &Grant,
+    endpoint: &Endpoint,
+    seqs: Option<Vec<u64>>,
+) -> Result<u32, Problem> {
+    match edge.hub.propose(&Command::PurgeDead(on(grant, endpoint, seqs))).await? {
+        Reply::Removed(removed) => Ok(removed),
+        _ => Err(super::unexpected()),
+    }
+}

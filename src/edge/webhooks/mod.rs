@@ -1,0 +1,122 @@
+//! Webhooks over REST: made, changed, operated; what became of deliveries.
+//!
+//! Two ways to the same endpoints: below a map (`/api/maps/{map}/webhooks`), and of the token's own map with the shapes
+//! of a session service (`/api/webhooks`, see [`picker`]). Never delivers: that is `delivery`'s, and the owner's.
+
+mod answer;
+mod attempts;
+mod configured;
+mod crud;
+mod error;
+mod letters;
+mod operate;
+mod picker;
+mod place;
+mod replay;
+mod settings;
+
+pub use configured::keep_configured;
+
+use super::auth::bearer;
+use super::context::Edge;
+use super::rest::{at, body};
+use crate::core::access::Scopes;
+use crate::core::command::Command;
+use crate::core::endpoint::progress::Order;
+use crate::core::endpoint::{Endpoint, OnEndpoint};
+use crate::hub::{EndpointState, Grant, HubError};
+use actix_web::HttpRequest;
+use actix_web::web::{Payload, ServiceConfig, delete, get, patch, post, put};
+use error::Problem;
+use std::sync::Arc;
+
+/// Adds the routes.
+pub fn routes(config: &mut ServiceConfig) {
+    let below = |rest: &str| at(&format!("/api/maps/{{map}}/webhooks{rest}"));
+    config
+        .service(below("").route(get().to(crud::list)).route(post().to(crud::create)))
+        .service(
+            below("/{id}")
+                .route(get().to(crud::show))
+                .route(put().to(crud::update))
+                .route(patch().to(crud::update))
+                .route(delete().to(crud::remove)),
+        )
+        .service(below("/{id}/rotate-secret").route(post().to(operate::rotate)))
+        .service(below("/{id}/enable").route(post().to(operate::enable)))
+        .service(below("/{id}/disable").route(post().to(operate::disable)))
+        .service(below("/{id}/test").route(post().to(operate::test)))
+        .service(below("/{id}/attempts").route(get().to(attempts::list)))
+        .service(below("/{id}/dead-letters").route(get().to(letters::list)).route(delete().to(letters::purge)))
+        .service(below("/{id}/dead-letters/retry").route(post().to(letters::retry_all)))
+        .service(below("/{id}/dead-letters/{event}").route(get().to(letters::show)).route(delete().to(letters::remove)))
+        .service(below("/{id}/dead-letters/{event}/retry").route(post().to(letters::retry)))
+        .service(below("/{id}/replay").route(post().to(replay::start)))
+        .service(below("/{id}/replays").route(get().to(replay::list)))
+        .service(below("/{id}/replays/{replay}").route(get().to(replay::show)).route(delete().to(replay::cancel)))
+        .service(at("/api/webhooks").route(get().to(picker::list)).route(post().to(picker::create)))
+        .service(at("/api/webhooks/test/{id}").route(post().to(picker::test)))
+        .service(
+            at("/api/webhooks/{id}")
+                .route(get().to(picker::show))
+                .route(put().to(picker::update))
+                .route(patch().to(picker::update))
+                .route(delete().to(picker::remove)),
+        )
+        .service(at("/api/webhooks/{id}/logs").route(get().to(picker::logs)));
+}
+
+/// The right to manage a map's webhooks, with this node caught up; the request is charged.
+async fn managed(edge: &Edge, request: &HttpRequest, map: &str) -> Result<Grant, Problem> {
+    edge.catch_up().await;
+    let grant = edge.grant(request, bearer(request), map, Scopes::MANAGE).await?;
+    edge.charge(&grant).await?;
+    Ok(grant)
+}
+
+/// The webhook of that id, if it is the map's.
+fn endpoint_of(edge: &Edge, grant: &Grant, id: &str) -> Result<Arc<Endpoint>, Problem> {
+    let id = id.parse().map_err(|_| Problem::NoWebhook)?;
+    let endpoint = edge.hub.endpoints().get(id).filter(|endpoint| endpoint.map == grant.map.id).cloned();
+    endpoint.ok_or(Problem::NoWebhook)
+}
+
+/// What is stored of a webhook beside its settings.
+fn state_of(edge: &Edge, endpoint: &Endpoint) -> Result<EndpointState, Problem> {
+    edge.hub.endpoint_state(endpoint.id)?.ok_or(Problem::NoWebhook)
+}
+
+/// The right to manage, and the webhook.
+async fn managed_endpoint(
+    edge: &Edge,
+    request: &HttpRequest,
+    map: &str,
+    id: &str,
+) -> Result<(Grant, Arc<Endpoint>), Problem> {
+    let grant = managed(edge, request, map).await?;
+    let endpoint = endpoint_of(edge, &grant, id)?;
+    Ok((grant, endpoint))
+}
+
+/// A request's body as text; an empty one is `{}`.
+async fn object(edge: &Edge, payload: &mut Payload) -> Result<String, Problem> {
+    let text = body::text(payload, edge.config.body_bytes).await?;
+    Ok(if text.trim().is_empty() { "{}".to_owned() } else { text })
+}
+
+/// Something about an endpoint, for a command.
+fn on<T>(grant: &Grant, endpoint: &Endpoint, what: T) -> OnEndpoint<T> {
+    OnEndpoint { by: grant.who.by(), map: grant.map.id, endpoint: endpoint.id, what }
+}
+
+/// Asks something of the endpoint's owner; the number of the order.
+async fn order(edge: &Edge, grant: &Grant, endpoint: &Endpoint, order: Order) -> Result<u64, Problem> {
+    match edge.hub.propose(&Command::OrderEndpoint(on(grant, endpoint, order))).await? {
+        crate::core::command::Reply::Ordered(number) => Ok(number),
+        _ => Err(unexpected()),
+    }
+}
+
+fn unexpected() -> Problem {
+    HubError::Internal("an unexpected reply".into()).into()
+}

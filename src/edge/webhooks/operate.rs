@@ -1,0 +1,161 @@
+//! Webhooks in operation: stopped, started, tried, given a new secret.
+
+use super::crud::activate;
+use super::error::Problem;
+use super::place::Named;
+use super::{answer, managed_endpoint, object, settings};
+use crate::clock::now_ms;
+use crate::core::command::Refusal;
+use crate::core::endpoint::form::{Members, secret_problem};
+use crate::core::endpoint::progress::Attempt;
+use crate::core::endpoint::{Endpoint, Origin};
+use crate::core::event::is_kind;
+use crate::core::json;
+use crate::edge::context::Edge;
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Longest overlap of two secrets, seconds.
+const MAX_OVERLAP: u64 = 30 * 86_400;
+const TEST_KIND: &str = "webhook.test";
+const TEST_PAYLOAD: &str = r#"{"message":"This is a test."}"#;
+
+/// Where a webhook goes on.
+enum From {
+    Resume,
+    Skip,
+    Since(Named),
+}
+
+pub(super) async fn enable(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let seek = match read_from(&object(&edge, &mut payload).await?)? {
+        From::Resume => None,
+        From::Skip => Some(u64::MAX),
+        From::Since(place) => Some(place.first(&edge, grant.map.topic).await?),
+    };
+    let endpoint = activate(&edge, &grant, &endpoint, true, seek).await?;
+    Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
+}
+
+fn read_from(text: &str) -> Result<From, Problem> {
+    let mut body = Members::of(text, "");
+    let from: Option<String> = body.take(&["from"], "resume, skip or since");
+    let since: Option<String> = body.take(&["since"], "a time or the id of an event");
+    let place = since.as_deref().and_then(Named::parse);
+    if since.is_some() && place.is_none() {
+        body.problem("since", "must be a time with an offset, as in 2025-06-21T12:34:56Z, or the id of an event");
+    }
+    let from = match (from.as_deref(), place) {
+        (Some("since") | None, Some(place)) => From::Since(place),
+        (Some("since"), None) => {
+            body.problem("since", "is required where from is since");
+            From::Resume
+        }
+        (Some("skip"), None) => From::Skip,
+        (Some("resume") | None, None) => From::Resume,
+        (Some("skip" | "resume"), Some(_)) => {
+            body.problem("since", "is only for from since");
+            From::Resume
+        }
+        (Some(_), _) => {
+            body.problem("from", "must be resume, skip or since");
+            From::Resume
+        }
+    };
+    let problems = body.finish();
+    if problems.is_empty() { Ok(from) } else { Err(Problem::Invalid(problems)) }
+}
+
+pub(super) async fn disable(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let endpoint = activate(&edge, &grant, &endpoint, false, None).await?;
+    Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
+}
+
+pub(super) async fn rotate(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    if endpoint.origin == Origin::Config {
+        return Err(Refusal::Configured.into());
+    }
+    let text = object(&edge, &mut payload).await?;
+    let mut body = Members::of(&text, "");
+    let secret: Option<String> = body.take(&["secret"], "a string");
+    let overlap: Option<u64> = body.take(&["overlap_seconds"], "a whole number of seconds");
+    let overlap = overlap.unwrap_or(edge.config.webhooks.overlap_seconds);
+    if let Some(problem) = secret.as_deref().and_then(secret_problem) {
+        body.problem("secret", problem);
+    }
+    if overlap > MAX_OVERLAP {
+        body.problem("overlap_seconds", format_args!("must be from 0 to {MAX_OVERLAP}"));
+    }
+    let problems = body.finish();
+    if !problems.is_empty() {
+        return Err(Problem::Invalid(problems));
+    }
+    let secret = secret.map_or_else(settings::new_secret, Ok)?;
+    let until = now_ms() + overlap * 1000;
+    let plain = settings::edit(&edge, grant.who.by(), endpoint.id, |private| {
+        let old = std::mem::replace(&mut private.secret, secret.clone());
+        private.previous = (overlap > 0).then_some((old, until));
+    });
+    let plain = plain.await?;
+    Ok(HttpResponse::Ok().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))
+}
+
+pub(super) async fn test(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let (_, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let (kind, payload) = read_test(&edge, &object(&edge, &mut payload).await?)?;
+    let attempt = deliver(&edge, endpoint, kind, payload).await?;
+    Ok(HttpResponse::Ok().json(json!({"data": super::attempts::attempt(&attempt)})))
+}
+
+fn read_test(edge: &Edge, text: &str) -> Result<(String, String), Problem> {
+    let mut body = Members::of(text, "");
+    let kind = body.take(&["type"], "an event type").unwrap_or_else(|| TEST_KIND.to_owned());
+    if !is_kind(&kind) {
+        body.problem("type", "must be an event type");
+    }
+    let payload = body.raw(&["payload"]).map_or(TEST_PAYLOAD, |raw| raw.get());
+    let most = edge.config.event_bytes;
+    if payload.len() > most {
+        body.problem("payload", format_args!("may have at most {most} bytes"));
+    }
+    let payload = json::normalise(payload, edge.config.json_depth).unwrap_or_else(|error| {
+        body.problem("payload", error);
+        String::new()
+    });
+    let problems = body.finish();
+    if problems.is_empty() { Ok((kind, payload)) } else { Err(Problem::Invalid(problems)) }
+}
+
+/// Delivers an event that is in no log, from this node.
+pub(super) async fn deliver(
+    edge: &Edge,
+    endpoint: Arc<Endpoint>,
+    kind: String,
+    payload: String,
+) -> Result<Attempt, Problem> {
+    Ok(edge.webhooks.test(endpoint, kind, payload.into_bytes()).await?)
+}

@@ -1,0 +1,258 @@
+//! Events delivered again: a stretch of the topic with its progress, or single ones.
+
+use super::error::Problem;
+use super::place::{self, Named};
+use super::{managed_endpoint, object, order, state_of};
+use crate::core::endpoint::Endpoint;
+use crate::core::endpoint::form::Members;
+use crate::core::endpoint::progress::{NumberedOrder, Order, Replay};
+use crate::core::history::Start;
+use crate::core::ids::EventId;
+use crate::core::time::{iso_millis, parse_iso};
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use crate::hub::{EndpointState, Grant};
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+
+/// Events asked for by their ids.
+const MAX_EVENTS: usize = 100;
+const TIME: &str = "must be a time with an offset, as in 2025-06-21T12:34:56Z";
+
+/// A stretch of the topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) from_seq: u64,
+    /// One past the last; `u64::MAX` is the topic's end.
+    pub(super) until_seq: u64,
+    pub(super) failed_only: bool,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+struct Asked {
+    from: Option<From>,
+    until_ms: Option<u64>,
+    failed_only: bool,
+}
+
+#[derive(Debug)]
+enum From {
+    Since(Named),
+    After(EventId),
+    Events(Vec<EventId>),
+}
+
+pub(super) async fn start(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let asked = read(&object(&edge, &mut payload).await?)?;
+    let topic = grant.map.topic;
+    let from_seq = match asked.from {
+        Some(From::Events(ids)) => return redeliver(&edge, &grant, &endpoint, &ids).await,
+        Some(From::Since(place)) => place.first(&edge, topic).await?,
+        Some(From::After(id)) => place::after(&edge, topic, id).await?,
+        None => 1,
+    };
+    let until_seq = match asked.until_ms {
+        Some(ms) => edge.hub.archive().locate(topic, Start::Since(ms)).await?.next_seq,
+        None => u64::MAX,
+    };
+    begin(&edge, &grant, &endpoint, Wanted { from_seq, until_seq, failed_only: asked.failed_only }).await
+}
+
+fn read(text: &str) -> Result<Asked, Problem> {
+    let mut body = Members::of(text, "");
+    let since: Option<String> = body.take(&["since"], "a time");
+    let after: Option<String> = body.take(&["after"], "the id of an event");
+    let ids: Option<Vec<String>> = body.take(&["event_ids"], "a list of ids of events");
+    let until: Option<String> = body.take(&["until"], "a time");
+    let failed_only = body.take(&["failed_only"], "true or false").unwrap_or(false);
+    let until_ms = until.as_deref().and_then(parse_iso);
+    if until.is_some() && until_ms.is_none() {
+        body.problem("until", TIME);
+    }
+    let from = match (&since, &after, &ids) {
+        (Some(text), None, None) => Named::parse(text).map(From::Since).or_else(|| {
+            body.problem("since", TIME);
+            None
+        }),
+        (None, Some(text), None) => text.parse().ok().map(From::After).or_else(|| {
+            body.problem("after", "must be the id of an event");
+            None
+        }),
+        (None, None, Some(ids)) => events(ids, &mut body),
+        (None, None, None) => {
+            if !failed_only {
+                body.problem("since", "is required, or after, or event_ids, or failed_only");
+            }
+            None
+        }
+        _ => {
+            body.problem("since", "give one of since, after and event_ids");
+            None
+        }
+    };
+    if ids.is_some() && (until.is_some() || failed_only) {
+        body.problem("event_ids", "can't be narrowed by until or failed_only");
+    }
+    let problems = body.finish();
+    if problems.is_empty() { Ok(Asked { from, until_ms, failed_only }) } else { Err(Problem::Invalid(problems)) }
+}
+
+fn events(ids: &[String], body: &mut Members<'_>) -> Option<From> {
+    if ids.is_empty() || ids.len() > MAX_EVENTS {
+        body.problem("event_ids", format_args!("must be 1 to {MAX_EVENTS} ids"));
+        return None;
+    }
+    let read: Result<Vec<EventId>, _> = ids.iter().map(|id| id.parse()).collect();
+    match read {
+        Ok(mut ids) => {
+            ids.sort_unstable();
+            ids.dedup();
+            Some(From::Events(ids))
+        }
+        Err(error) => {
+            body.problem("event_ids", error);
+            None
+        }
+    }
+}
+
+async fn redeliver(edge: &Edge, grant: &Grant, endpoint: &Endpoint, ids: &[EventId]) -> Result<HttpResponse, Problem> {
+    let (mut seqs, mut gone) = (Vec::new(), Vec::new());
+    for id in ids {
+        match place::seq_of(edge, grant.map.topic, *id).await? {
+            Some(seq) => seqs.push(seq),
+            None => gone.push(format!("event_ids: {id} is not an event of the map, or no longer kept")),
+        }
+    }
+    let (Some(first), Some(last), true) = (seqs.first(), seqs.last(), gone.is_empty()) else {
+        return Err(Problem::Invalid(gone));
+    };
+    let wanted = Wanted { from_seq: *first, until_seq: last + 1, failed_only: false };
+    let events = seqs.len();
+    let number = order(edge, grant, endpoint, Order::Redeliver(seqs)).await?;
+    let mut shown = waiting(number, crate::clock::now_ms(), wanted);
+    shown["events"] = events.into();
+    Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
+}
+
+/// Orders a replay and answers how it stands.
+pub(super) async fn begin(
+    edge: &Edge,
+    grant: &Grant,
+    endpoint: &Endpoint,
+    wanted: Wanted,
+) -> Result<HttpResponse, Problem> {
+    let Wanted { from_seq, until_seq, failed_only } = wanted;
+    let number = order(edge, grant, endpoint, Order::Replay { from_seq, until_seq, failed_only }).await?;
+    // The order stands in the log; here it may not be applied yet.
+    edge.catch_up().await;
+    let known = find(&state_of(edge, endpoint)?, number);
+    let shown = known.unwrap_or_else(|| waiting(number, crate::clock::now_ms(), wanted));
+    Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
+}
+
+pub(super) async fn list(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (_, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    Ok(HttpResponse::Ok().json(json!({"data": all(&state_of(&edge, &endpoint)?)})))
+}
+
+pub(super) async fn show(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (_, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let (_, shown) = named(&state_of(&edge, &endpoint)?, &path.2)?;
+    Ok(HttpResponse::Ok().json(json!({ "data": shown })))
+}
+
+pub(super) async fn cancel(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    path: Path<(String, String, String)>,
+) -> Result<HttpResponse, Problem> {
+    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+    let (number, shown) = named(&state_of(&edge, &endpoint)?, &path.2)?;
+    if matches!(shown["state"].as_str(), Some("waiting" | "running")) {
+        order(&edge, &grant, &endpoint, Order::Cancel(number)).await?;
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn named(state: &EndpointState, number: &str) -> Result<(u64, Value), Problem> {
+    let number = number.parse().ok();
+    let found = number.and_then(|number| Some((number, find(state, number)?)));
+    found.ok_or_else(|| ApiError::not_found("the replay").into())
+}
+
+fn find(state: &EndpointState, number: u64) -> Option<Value> {
+    all(state).into_iter().find(|shown| shown["id"] == number)
+}
+
+/// All replays that are remembered or wait for the owner, newest first.
+fn all(state: &EndpointState) -> Vec<Value> {
+    let waits = |order: &&NumberedOrder| order.number > state.progress.orders_done;
+    let waiting = state.orders.iter().filter(waits).filter_map(|order| match order.order {
+        Order::Replay { from_seq, until_seq, failed_only } => {
+            Some(waiting(order.number, order.at_ms, Wanted { from_seq, until_seq, failed_only }))
+        }
+        _ => None,
+    });
+    let mut all: Vec<Value> = state.progress.replays.iter().map(replay).chain(waiting).collect();
+    all.reverse();
+    all
+}
+
+fn replay(replay: &Replay) -> Value {
+    let total = replay.until_seq.saturating_sub(replay.from_seq);
+    let above: u64 = replay.track.above.iter().map(|(from, to)| to - from).sum();
+    let done = replay.track.next.saturating_sub(replay.from_seq) + above;
+    let progress = if total == 0 { 1.0 } else { done.min(total) as f64 / total as f64 };
+    let state = match (replay.cancelled, replay.ended_ms) {
+        (true, _) => "cancelled",
+        (_, Some(_)) => "done",
+        _ => "running",
+    };
+    json!({
+        "id": replay.id,
+        "state": state,
+        "failed_only": replay.failed_only,
+        "from_seq": replay.from_seq,
+        "until_seq": replay.until_seq,
+        "next_seq": replay.track.next,
+        "progress": if state == "done" { 1.0 } else { progress },
+        "delivered": replay.delivered,
+        "failed": replay.failed,
+        "started_at": iso_millis(replay.started_ms),
+        "ended_at": replay.ended_ms.map(iso_millis),
+    })
+}
+
+/// One that the owner has not taken up.
+fn waiting(number: u64, at_ms: u64, wanted: Wanted) -> Value {
+    json!({
+        "id": number,
+        "state": "waiting",
+        "failed_only": wanted.failed_only,
+        "from_seq": wanted.from_seq,
+        "until_seq": wanted.until_seq,
+        "next_seq": wanted.from_seq,
+        "progress": 0.0,
+        "delivered": 0,
+        "failed": 0,
+        "started_at": iso_millis(at_ms),
+        "ended_at": null,
+    })
+}

@@ -1,0 +1,173 @@
+//! The way of settings into the replicated state: judged, sealed, put; repeated where somebody else was faster.
+
+use super::error::Problem;
+use super::unexpected;
+use crate::core::command::{By, Command, Refusal, Reply};
+use crate::core::endpoint::form::{Defaults, Form, Plain};
+use crate::core::endpoint::{Endpoint, Ordering, Origin, Private, Profile, PutEndpoint, Target, TargetKind};
+use crate::core::ids::{EndpointId, MapId};
+use crate::delivery::webhook::Webhooks;
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use crate::hub::{HubError, Seal};
+use actix_web::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// Turns of a change that meets others.
+const TURNS: usize = 5;
+const SECRET_BYTES: usize = 32;
+
+/// A new webhook of the API.
+pub(super) async fn create(edge: &Edge, by: By, map: MapId, form: &Form, usual: Profile) -> Result<Plain, Problem> {
+    let id = EndpointId::new(uuid::Uuid::new_v4());
+    let profile = form.profile().unwrap_or(usual);
+    let plain = draft(id, map, Origin::Api, profile, &edge.config.webhooks.defaults)?;
+    put_new(edge, by, plain, form).await
+}
+
+/// A new webhook with a secret, before anything is asked for.
+pub(super) fn draft(
+    id: EndpointId,
+    map: MapId,
+    origin: Origin,
+    profile: Profile,
+    defaults: &Defaults,
+) -> Result<Plain, Problem> {
+    let mut plain = Plain::new(id, map, origin, profile, defaults);
+    plain.private.secret = new_secret()?;
+    Ok(plain)
+}
+
+/// Puts a webhook that isn't there yet, as the form asks.
+pub(super) async fn put_new(edge: &Edge, by: By, mut plain: Plain, form: &Form) -> Result<Plain, Problem> {
+    let mut problems = form.apply(&mut plain);
+    if !plain.private.has_target() && !problems.iter().any(|problem| is_about_target(problem)) {
+        problems.push("url: is required".to_owned());
+    }
+    judge(&edge.webhooks, &mut plain, problems).await?;
+    put(edge, by, plain, None).await
+}
+
+/// Changes settings of a webhook that is there.
+pub(super) async fn update(edge: &Edge, by: By, id: EndpointId, form: &Form) -> Result<Plain, Problem> {
+    for _ in 0..TURNS {
+        let mut plain = open(edge, id)?;
+        let revision = plain.endpoint.revision;
+        let problems = form.apply(&mut plain);
+        judge(&edge.webhooks, &mut plain, problems).await?;
+        if let Some(done) = try_put(edge, by, plain, revision).await? {
+            return Ok(done);
+        }
+    }
+    Err(Refusal::Changed.into())
+}
+
+/// Changes what is sealed of a webhook, and nothing else.
+pub(super) async fn edit(edge: &Edge, by: By, id: EndpointId, edit: impl Fn(&mut Private)) -> Result<Plain, Problem> {
+    for _ in 0..TURNS {
+        let mut plain = open(edge, id)?;
+        let revision = plain.endpoint.revision;
+        edit(&mut plain.private);
+        if let Some(done) = try_put(edge, by, plain, revision).await? {
+            return Ok(done);
+        }
+    }
+    Err(Refusal::Changed.into())
+}
+
+/// A webhook as it stands, in the clear.
+pub(super) fn open(edge: &Edge, id: EndpointId) -> Result<Plain, Problem> {
+    let endpoint = edge.hub.endpoints().get(id).cloned().ok_or(Problem::NoWebhook)?;
+    let private = edge.hub.seal()?.open(id, &endpoint.sealed)?;
+    Ok(Plain { endpoint: Endpoint::clone(&endpoint), private })
+}
+
+/// Adds what only delivery can tell to what is wrong; nothing wrong is `Ok`.
+pub(super) async fn judge(webhooks: &Webhooks, plain: &mut Plain, mut problems: Vec<String>) -> Result<(), Problem> {
+    let Plain { endpoint, private } = plain;
+    if private.has_target() && !problems.iter().any(|problem| is_about_target(problem)) {
+        match webhooks.check_target(&private.target).await {
+            Ok(checked) => (private.target, endpoint.host) = (checked.target, checked.host),
+            Err(reason) if endpoint.target == TargetKind::Http => problems.push(format!("url: {reason}")),
+            Err(reason) => problems.push(format!("lambda.endpoint: {reason}")),
+        }
+    }
+    if let Some(template) = &endpoint.template
+        && let Err(reason) = webhooks.check_template(&template.body, &template.content_type)
+    {
+        problems.push(format!("template: {reason}"));
+    }
+    if let Some(expression) = &endpoint.filter.expression
+        && let Err(reason) = Webhooks::check_expression(expression)
+    {
+        problems.push(format!("filter.expression: {reason}"));
+    }
+    if let Ordering::Key(key) = &endpoint.ordering
+        && let Err(reason) = Webhooks::check_key(key)
+    {
+        problems.push(format!("ordering_key: {reason}"));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Problem::Invalid(problems)) }
+}
+
+fn is_about_target(problem: &str) -> bool {
+    problem.starts_with("url:") || problem.starts_with("lambda")
+}
+
+/// `None`: somebody else changed it since it was read.
+pub(super) async fn try_put(edge: &Edge, by: By, plain: Plain, revision: u64) -> Result<Option<Plain>, Problem> {
+    match seal_and_propose(edge, by, plain, Some(revision)).await? {
+        Ok(plain) => Ok(Some(plain)),
+        Err(HubError::Refused(Refusal::Changed)) => {
+            edge.hub.barrier().await?;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn put(edge: &Edge, by: By, plain: Plain, revision: Option<u64>) -> Result<Plain, Problem> {
+    Ok(seal_and_propose(edge, by, plain, revision).await??)
+}
+
+async fn seal_and_propose(
+    edge: &Edge,
+    by: By,
+    plain: Plain,
+    revision: Option<u64>,
+) -> Result<Result<Plain, HubError>, Problem> {
+    let Plain { mut endpoint, private } = plain;
+    let seal = edge.hub.seal()?;
+    endpoint.mark = mark(&seal, &private.target);
+    endpoint.sealed = seal.seal(endpoint.id, &private)?;
+    let command = Command::PutEndpoint(Box::new(PutEndpoint { by, endpoint, revision }));
+    match edge.hub.propose(&command).await {
+        Ok(Reply::Endpoint(endpoint)) => Ok(Ok(Plain { endpoint: *endpoint, private })),
+        Ok(_) => Err(unexpected()),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// By which two targets are found to be the same.
+fn mark(seal: &Seal, target: &Target) -> [u8; 16] {
+    match target {
+        Target::Http(url) => seal.mark(url.as_bytes()),
+        Target::Lambda(lambda) => {
+            let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+            let parts =
+                [&lambda.region, &lambda.function_name, &optional(&lambda.qualifier), &optional(&lambda.endpoint)];
+            seal.mark(format!("lambda\0{}", parts.map(String::as_str).join("\0")).as_bytes())
+        }
+    }
+}
+
+/// A key for signatures that nobody can guess.
+pub(super) fn new_secret() -> Result<String, Problem> {
+    let mut random = [0u8; SECRET_BYTES];
+    getrandom::fill(&mut random).map_err(|error| {
+        tracing::error!(%error, "no random bytes");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "no random bytes can be had")
+    })?;
+    Ok(format!("whsec_{}", STANDARD.encode(random)))
+}
