@@ -9,6 +9,7 @@ use crate::webhooks_support::{Hook, delivering, map, quick};
 use anyhow::{Context, Result, ensure};
 use chaos::Cluster;
 use chaos::cluster::Map;
+use chaos::oracle::judge_acks;
 use chaos::publisher::{Ack, Publisher};
 use chaos::receiver::behaviour::{self, RetryAfter};
 use chaos::receiver::dead::{ClosedPort, FullBacklog};
@@ -17,8 +18,10 @@ use chaos::receiver::{Behaviour, Receiver};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Between two publishes; with their own time about 50 a second.
-const PACE: Duration = Duration::from_millis(15);
+/// So many publish at once.
+const PUBLISHERS: usize = 4;
+/// Between two publishes of one of them; all together make about 50 a second.
+const PACE: Duration = Duration::from_millis(70);
 /// The delay of the good ones that even a busy machine keeps, milliseconds.
 const PATIENCE_MS: u64 = 15_000;
 /// Events that a new owner may deliver again: a batch of reports (256) and a window (16), twice for a late one.
@@ -53,20 +56,21 @@ fn twenty_endpoints_under_fire() {
         println!("beside bad ones: {together}");
         judge_delay(&alone, &together)?;
 
-        let publisher = Publisher::start(cluster.urls_from(0), &map, "fire", &["x", "map_kill"], PACE);
+        let publishers = start(cluster, &map, "fire");
         let rounds = scale("WAYPOST_TEST_ROUNDS", 2);
         good.iter().for_each(|e| receiver.forget(&e.path));
         for round in 0..rounds {
             std::thread::sleep(seconds / 2);
             let victim = good[round as usize % good.len()].hook.owner(cluster)?;
-            println!("round {round}: node {victim} dies after {} events", publisher.acked());
+            let acked: u64 = publishers.iter().map(Publisher::acked).sum();
+            println!("round {round}: node {victim} dies after {acked} events");
             cluster.nodes[victim].kill9()?;
-            publisher.wait_more(50)?;
+            publishers.iter().try_for_each(|p| p.wait_more(20))?;
             cluster.nodes[victim].start()?;
             cluster.wait_ready()?;
         }
         std::thread::sleep(seconds / 2);
-        let more = publisher.stop()?;
+        let more = stop(publishers)?;
         let fired = caught_up(&receiver, &good, &more)?;
         println!("under fire: {fired}");
         ensure!(fired.duplicates <= AGAIN * rounds as usize * good.len(), "too many again");
@@ -104,9 +108,20 @@ fn judge_delay(alone: &Tally, together: &Tally) -> Result<()> {
 }
 
 fn publish(c: &Cluster, map: &Map, name: &str, time: Duration) -> Result<Vec<Ack>> {
-    let publisher = Publisher::start(c.urls_from(0), map, name, &["x", "map_kill"], PACE);
+    let publishers = start(c, map, name);
     std::thread::sleep(time);
-    publisher.stop()
+    stop(publishers)
+}
+
+fn start(c: &Cluster, map: &Map, name: &str) -> Vec<Publisher> {
+    let one = |i| Publisher::start(c.urls_from(i), map, &format!("{name}{i}-"), &["x", "map_kill"], PACE);
+    (0..PUBLISHERS).map(one).collect()
+}
+
+fn stop(publishers: Vec<Publisher>) -> Result<Vec<Ack>> {
+    let acks = publishers.into_iter().map(Publisher::stop).collect::<Result<Vec<_>>>()?;
+    judge_acks(&acks)?;
+    Ok(acks.into_iter().flatten().collect())
 }
 
 fn create(c: &Cluster, map: &Map, receiver: &Receiver, path: &str, how: Behaviour, more: Value) -> Result<Endpoint> {

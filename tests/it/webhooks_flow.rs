@@ -3,10 +3,10 @@
 use crate::support::checked;
 use crate::webhooks_support::{Hook, delivering, holds, map, publish_as, publish_keys, quick};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
 use chaos::receiver::behaviour::RetryAfter;
-use chaos::receiver::tally::{judge_delivered, judge_order};
+use chaos::receiver::tally::{distinct, judge_delivered, judge_order};
 use chaos::receiver::{Behaviour, Receiver, Reply, Request, behaviour};
+use chaos::{Cluster, wait};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ fn deliveries_flow_as_endpoints_ask() {
             ("413 splits", too_large),
             ("a rate is kept", rate),
             ("Retry-After is obeyed", retry_after),
+            ("a moment's outage delays little", outage),
             ("events of a key wait for each other", key_order),
             ("strict order waits, and tells of a gap", strict_order),
         ],
@@ -139,6 +140,18 @@ fn retry_after(c: &Cluster) -> Result<()> {
     let paused = requests[1].at_ms - requests[0].at_ms;
     ensure!(paused >= 2900, "another event came {paused} ms after the refusal");
     Ok(())
+}
+
+/// A whole window fails at once, then all is well: that is one outage, not as many failures as there were requests.
+fn outage(c: &Cluster) -> Result<()> {
+    let map = map(c, "outage")?;
+    let receiver = Receiver::start()?;
+    let url = receiver.on("/o", behaviour::recovering(16, 503));
+    Hook::create(c, &map, &url, json!({"retry": quick(5)}))?;
+    let acks = publish_keys(c, &map, "o", 40)?;
+    let limit = Duration::from_secs(12);
+    let all = || Ok((distinct(&receiver.requests("/o")) == acks.len()).then_some(()));
+    wait::until_for(limit, "all after an outage", all).with_context(|| receiver.dump("/o"))
 }
 
 /// Refuses what `sick` holds for, as long as the switch is on.

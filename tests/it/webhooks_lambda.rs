@@ -5,9 +5,10 @@ use crate::support::scenario;
 use crate::webhooks_support::{Hook, delivering, map, publish_keys, quick};
 use anyhow::{Context, Result, ensure};
 use chaos::cluster::Map;
+use chaos::receiver::Request;
+use chaos::receiver::tally::judge_delivered;
 use chaos::{Cluster, wait};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -79,26 +80,25 @@ fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
         let map = map(cluster, "lambda")?;
         let (standin, foreign) = (Standin::start(KEY)?, Standin::start("another-key")?);
         let arn = "arn:aws:lambda:eu-west-1:123456789012:function:kills";
-        standin.hook(cluster, &map, arn, json!({"qualifier": "$LATEST"}))?;
-        standin.hook(cluster, &map, "awaited", json!({"invocation_type": "RequestResponse"}))?;
+        let queued = standin.hook(cluster, &map, arn, json!({"qualifier": "$LATEST"}))?;
+        let awaited = standin.hook(cluster, &map, "awaited", json!({"invocation_type": "RequestResponse"}))?;
         let broken = standin.hook(cluster, &map, "broken", json!({"invocation_type": "RequestResponse"}))?;
         let missing = standin.hook(cluster, &map, "missing", json!({}))?;
         let busy = standin.hook(cluster, &map, "throttled", json!({}))?;
         let refused = foreign.hook(cluster, &map, "refused", json!({}))?;
 
         let acks = publish_keys(cluster, &map, "l", 20)?;
-        let expected: BTreeSet<String> = acks.iter().map(|a| a.id.clone()).collect();
-        for (function, kind, qualifier) in
-            [(arn, "Event", json!("$LATEST")), ("awaited", "RequestResponse", json!(null))]
-        {
+        let good = [(&queued, arn, "Event", json!("$LATEST")), (&awaited, "awaited", "RequestResponse", json!(null))];
+        for (hook, function, kind, qualifier) in good {
             let calls = wait::until(&format!("all events at {function}"), || {
                 let calls = standin.calls(function);
                 Ok((calls.len() >= acks.len()).then_some(calls))
-            })?;
+            });
+            let calls = calls.with_context(|| format!("{:?}", hook.attempts(cluster)))?;
             ensure!(calls.iter().all(|c| c["type"] == kind && c["qualifier"] == qualifier), "{calls:?}");
-            let bodies = calls.iter().filter_map(|c| serde_json::from_str::<Value>(c["body"].as_str()?).ok());
-            let ids: BTreeSet<String> = bodies.filter_map(|b| b["id"].as_str().map(str::to_owned)).collect();
-            ensure!(ids == expected, "{function} got {ids:?}");
+            let requests: Vec<Request> = calls.iter().filter_map(carried).collect();
+            ensure!(requests.iter().all(|r| r.wanderer(&hook.secret) && r.standard(&hook.secret)), "{calls:?}");
+            judge_delivered(function, &requests, &acks)?;
         }
         for (hook, class, status) in [(broken, "function", 200), (missing, "status", 404), (refused, "status", 403)] {
             hook.wait(cluster, "a dead letter", |hook| hook["dead_letters"].as_u64() > Some(0))?;
@@ -112,4 +112,10 @@ fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
         ensure!(shown["target"]["type"] == "lambda" && !shown.to_string().contains(KEY), "{shown}");
         Ok(())
     });
+}
+
+/// The request that a call hands to the function: `{"headers", "body"}`, as the seed's handler of Lambda reads it.
+fn carried(call: &Value) -> Option<Request> {
+    let event: Value = serde_json::from_str(call["body"].as_str()?).ok()?;
+    Some(Request { status: 200, ..Request::carried(&event["headers"], event["body"].as_str()?) })
 }

@@ -169,8 +169,11 @@ fn gone(c: &Cluster) -> Result<()> {
     publish_keys(c, &map, "g", 1)?;
     hook.wait(c, "disabling at 410", |hook| hook["state"] == "disabled")?;
     wait_news(c, &hook, "webhook.disabled")?;
+    let before = receiver.count("/g");
     publish_keys(c, &map, "h", 3)?;
-    holds(QUIET, "attempts after 410", || Ok(receiver.count("/g") == 1))
+    holds(QUIET, "attempts after it was disabled", || Ok(receiver.count("/g") == before))?;
+    ensure!(before == 1, "410 was told {before} times: {}", receiver.dump("/g"));
+    Ok(())
 }
 
 /// While events flow the secret is replaced: who checks all signatures may know either one, and a receiver that

@@ -2,6 +2,7 @@
 //!
 //! Wire sources: Standard Webhooks; the receivers of Wanderer's post.
 
+use super::now_ms;
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -75,17 +76,7 @@ impl Request {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             ensure!(headers.len() < 200, "too many headers");
         }
-        let mut request = Self {
-            at_ms: 0,
-            done_ms: None,
-            method: method.to_owned(),
-            path: path.to_owned(),
-            query: query.to_owned(),
-            headers,
-            body: Vec::new(),
-            events: Vec::new(),
-            status: 0,
-        };
+        let mut request = Self { path: path.to_owned(), query: query.to_owned(), ..Self::of(method, headers) };
         let length: usize = request.header("content-length").context("no content-length")?.parse()?;
         ensure!(length <= BODY_LIMIT, "a body of {length} bytes");
         request.body.resize(length, 0);
@@ -93,6 +84,29 @@ impl Request {
         request.at_ms = now();
         request.events = request.find_events();
         Ok(Some(request))
+    }
+
+    /// One that came in another way, now: its headers as JSON has them, and its body.
+    pub fn carried(headers: &Value, body: &str) -> Self {
+        let members = headers.as_object().into_iter().flatten();
+        let headers = members.map(|(n, v)| (n.to_ascii_lowercase(), v.as_str().unwrap_or_default().to_owned()));
+        let mut request = Self { at_ms: now_ms(), body: body.into(), ..Self::of("POST", headers.collect()) };
+        request.events = request.find_events();
+        request
+    }
+
+    fn of(method: &str, headers: Vec<(String, String)>) -> Self {
+        Self {
+            at_ms: 0,
+            done_ms: None,
+            method: method.to_owned(),
+            path: String::new(),
+            query: String::new(),
+            headers,
+            body: Vec::new(),
+            events: Vec::new(),
+            status: 0,
+        }
     }
 
     /// The only header of that name; None when there is none or more.
