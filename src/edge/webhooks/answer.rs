@@ -16,6 +16,9 @@ use crate::core::time::iso_millis;
 use crate::hub::Grant;
 use serde_json::{Value, json};
 
+/// After so long without a delivery, while some were tried, an endpoint is called failing whatever it answered.
+const FAILING_MS: u64 = 300_000;
+
 /// Name and value of what is added to an object.
 macro_rules! extend {
     ($object:expr, $($name:literal: $value:expr),* $(,)?) => { $($object[$name] = json!($value);)* };
@@ -180,10 +183,12 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
 }
 
 fn state(endpoint: &Endpoint, progress: &Progress) -> &'static str {
+    let failing_ms = progress.failing_since_ms.map_or(0, |since| now_ms().saturating_sub(since));
     match (endpoint.active, &endpoint.disabled) {
         (false, Some(_)) => "disabled",
         (false, None) => "paused",
-        _ if progress.failing_since_ms.is_some() => "failing",
+        // One event that can't be delivered doesn't make an endpoint bad, nothing else for minutes does.
+        _ if progress.failures > 0 || failing_ms > FAILING_MS => "failing",
         _ => "healthy",
     }
 }
