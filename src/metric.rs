@@ -30,6 +30,28 @@ pub const TERM: &str = "waypost_term";
 pub const IS_LEADER: &str = "waypost_is_leader";
 /// 1 while a majority is in reach.
 pub const HAS_QUORUM: &str = "waypost_has_quorum";
+/// Attempts to deliver by request, by `class` of how they ended.
+pub const WEBHOOK_ATTEMPTS: &str = "waypost_webhook_attempts_total";
+/// Events delivered by request.
+pub const WEBHOOK_DELIVERED: &str = "waypost_webhook_delivered_events_total";
+/// Seconds of an attempt.
+pub const WEBHOOK_ATTEMPT_SECONDS: &str = "waypost_webhook_attempt_seconds";
+/// Seconds from an event's publication to its delivery by request.
+pub const WEBHOOK_DELAY_SECONDS: &str = "waypost_webhook_delay_seconds";
+/// Events given up, by `class` of the last attempt.
+pub const WEBHOOK_DEAD_LETTERS: &str = "waypost_webhook_dead_letters_total";
+/// Endpoints disabled without anybody asking.
+pub const WEBHOOK_DISABLED: &str = "waypost_webhook_disabled_total";
+/// Endpoints that this node owns, by `shard`.
+pub const WEBHOOK_ENDPOINTS: &str = "waypost_webhook_endpoints";
+/// Endpoints of this node by `state`: working, failing.
+pub const WEBHOOK_ACTIVE: &str = "waypost_webhook_actors";
+/// Events that wait for an endpoint, by `webhook`; those of many endpoints together under `other`.
+pub const WEBHOOK_QUEUE: &str = "waypost_webhook_queue_events";
+/// Age of the oldest event that waits, seconds, by `webhook` like the queue.
+pub const WEBHOOK_QUEUE_SECONDS: &str = "waypost_webhook_queue_age_seconds";
+/// Share of an endpoint's events that were delivered of those that were delivered or given up, by `webhook`.
+pub const WEBHOOK_SUCCESS: &str = "waypost_webhook_success_ratio";
 
 /// Describes them to the recorder.
 pub fn describe() {
@@ -49,4 +71,15 @@ pub fn describe() {
     gauge!(TERM, "The present term");
     gauge!(IS_LEADER, "1 on the node that leads");
     gauge!(HAS_QUORUM, "1 while a majority is in reach");
+    counter!(WEBHOOK_ATTEMPTS, "Attempts to deliver webhooks");
+    counter!(WEBHOOK_DELIVERED, "Events delivered to webhooks");
+    histogram!(WEBHOOK_ATTEMPT_SECONDS, Unit::Seconds, "An attempt to deliver a webhook");
+    histogram!(WEBHOOK_DELAY_SECONDS, Unit::Seconds, "From an event's publication to its delivery to a webhook");
+    counter!(WEBHOOK_DEAD_LETTERS, "Events given up for a webhook");
+    counter!(WEBHOOK_DISABLED, "Webhooks disabled because they failed");
+    gauge!(WEBHOOK_ENDPOINTS, "Webhooks that this node delivers to");
+    gauge!(WEBHOOK_ACTIVE, "Webhooks with something to do, by state");
+    gauge!(WEBHOOK_QUEUE, "Events that wait for a webhook");
+    gauge!(WEBHOOK_QUEUE_SECONDS, Unit::Seconds, "Age of the oldest event that waits for a webhook");
+    gauge!(WEBHOOK_SUCCESS, "Share of a webhook's events that were delivered");
 }

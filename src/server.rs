@@ -2,7 +2,8 @@
 
 use crate::config::{self, Config};
 use crate::core::access::{Limits, Retention, hash_token};
-use crate::delivery::webhook::Webhooks;
+use crate::delivery::webhook::lambda::Credentials;
+use crate::delivery::webhook::{self, BadWebhooks, Webhooks};
 use crate::delivery::{OutletConfig, SocketConfig, WsConfig, on_connect};
 use crate::edge::auth::Failures;
 use crate::edge::context::{Edge, EdgeConfig, WebhookDefaults};
@@ -52,6 +53,9 @@ pub enum ServerError {
     /// The HTTP server failed.
     #[error("the HTTP server failed: {0}")]
     Http(#[from] std::io::Error),
+    /// Webhooks can't be delivered.
+    #[error(transparent)]
+    Webhooks(#[from] BadWebhooks),
     /// The metrics could not be set up.
     #[error("metrics: {0}")]
     Metrics(String),
@@ -78,7 +82,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
         failures: Failures::new(config.limits.auth_failures_per_minute),
         addresses: std::sync::Arc::default(),
         longpolls: phoenix::LongPolls::default(),
-        webhooks: Webhooks::new(hub.clone(), config.webhooks.allow_nets.clone()),
+        webhooks: Webhooks::start(hub.clone(), webhook_config(&config))?,
         metrics,
     });
     phoenix::serve_relay(&edge);
@@ -87,14 +91,14 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     let mut admin = actix_rt::spawn(admin_token(hub.clone(), config.admin_token.is_some()));
     // Who waits for the node to be ready finds the token printed; without a majority the node serves all the same.
     let _ = tokio::time::timeout(ADMIN_WAIT, &mut admin).await;
-    let server = serve(&config, listener, edge)?;
+    let server = serve(&config, listener, edge.clone())?;
     let handle = server.handle();
     let server = actix_rt::spawn(server);
     tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node = hub.node_id(), "the node serves");
     stop.await;
     admin.abort();
     configured.abort();
-    drain(&hub, Duration::from_secs(config.session.drain_seconds)).await;
+    drain(&hub, &edge.webhooks, Duration::from_secs(config.session.drain_seconds)).await;
     handle.stop(true).await;
     hub.shutdown().await;
     match server.await {
@@ -207,6 +211,25 @@ fn hub_config(config: &Config) -> HubConfig {
     }
 }
 
+fn webhook_config(config: &Config) -> webhook::WebhookConfig {
+    let settings = &config.webhooks;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let aws = settings.credentials();
+    webhook::WebhookConfig {
+        workers: if settings.workers == 0 { (cores / 2).max(1) } else { settings.workers },
+        connections: settings.connections,
+        window: settings.window,
+        flush: Duration::from_millis(settings.flush_ms),
+        allow_nets: settings.allow_nets.clone(),
+        ca_file: settings.ca_file.clone(),
+        aws: aws.map(|(access_key_id, secret_access_key, session_token)| Credentials {
+            access_key_id,
+            secret_access_key,
+            session_token,
+        }),
+    }
+}
+
 fn cluster_config(config: &Config) -> waypost_cluster::Config {
     let advertised = |given: &Option<String>, bound: SocketAddr| given.clone().unwrap_or_else(|| bound.to_string());
     let meta = BTreeMap::from([
@@ -311,11 +334,12 @@ async fn admin_token(hub: Hub, configured: bool) {
 }
 
 /// No new clients; those here are told to come back elsewhere; the lead goes to another node.
-async fn drain(hub: &Hub, within: Duration) {
+async fn drain(hub: &Hub, webhooks: &Webhooks, within: Duration) {
     // The server's own stop and the store's last checkpoint come after this, within the ten seconds in all.
     let deadline = Instant::now() + within.saturating_sub(Duration::from_secs(3));
     hub.info().draining.store(true, Ordering::Relaxed);
     hub.announce_drain();
+    webhooks.drain(within / 4).await;
     hub.hand_over(within / 4).await;
     while hub.info().connections.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;

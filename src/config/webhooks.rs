@@ -103,6 +103,17 @@ impl Webhooks {
         self.read_key().flatten()
     }
 
+    /// Who invokes functions: id and key of an access key, and the token of temporary ones. AWS' own variables stand in
+    /// where nothing is set.
+    pub fn credentials(&self) -> Option<(String, String, Option<String>)> {
+        let own = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+        let shared = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        match (&self.aws.access_key_id, own(&self.aws.secret_access_key)) {
+            (Some(id), Some(key)) => Some((id.clone(), key, own(&self.aws.session_token))),
+            _ => Some((shared("AWS_ACCESS_KEY_ID")?, shared("AWS_SECRET_ACCESS_KEY")?, shared("AWS_SESSION_TOKEN"))),
+        }
+    }
+
     /// What new webhooks are like.
     pub fn defaults(&self) -> Defaults {
         Defaults {

@@ -45,6 +45,11 @@ pub fn is_kind(kind: &str) -> bool {
         && !RESERVED.iter().any(|prefix| kind.starts_with(prefix))
 }
 
+/// Whether a type may contain this byte.
+pub fn is_kind_char(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte)
+}
+
 const STORED_V1: u8 = 1;
 const STORED_HEAD: usize = 1 + 16 + 1;
 
@@ -108,6 +113,13 @@ impl Event {
 /// A map's id in its text form, made once for all envelopes of the map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapText(String);
+
+impl MapText {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 impl From<MapId> for MapText {
     fn from(map: MapId) -> Self {

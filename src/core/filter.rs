@@ -1,8 +1,8 @@
-//! Which events of a topic a subscription wants.
+//! Which events of a topic a subscription wants, by their types.
 
-use super::event::is_kind;
+use super::event::{MAX_KIND_LEN, is_kind, is_kind_char};
 
-/// More types than this in one filter are refused.
+/// More types and patterns than this in one filter are refused.
 pub const MAX_KINDS: usize = 100;
 
 /// A subscription's filter.
@@ -11,8 +11,41 @@ pub enum Filter {
     /// Every event.
     #[default]
     All,
-    /// Events of one of these types, sorted.
-    Kinds(Box<[Box<str>]>),
+    /// Events whose type is among these.
+    Kinds(Kinds),
+}
+
+/// Types by name and by pattern.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// Sorted.
+    named: Box<[Box<str>]>,
+    patterns: Box<[Pattern]>,
+}
+
+/// A type in which `*` stands for any characters, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern(Box<str>);
+
+impl Pattern {
+    /// `None` unless `text` is made of a type's characters and `*`, and is no longer than a type may be.
+    fn new(text: &str) -> Option<Self> {
+        let good = text.len() <= MAX_KIND_LEN && text.bytes().all(|byte| byte == b'*' || is_kind_char(byte));
+        good.then(|| Self(text.into()))
+    }
+
+    /// What stands between the stars is looked for from left to right, each where it comes first: never again from an
+    /// earlier place, so the work is linear.
+    fn matches(&self, kind: &str) -> bool {
+        let Some((first, rest)) = self.0.split_once('*') else { return *self.0 == *kind };
+        let Some(mut kind) = kind.strip_prefix(first) else { return false };
+        let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+        for part in middle.split('*') {
+            let Some(at) = kind.find(part) else { return false };
+            kind = &kind[at + part.len()..];
+        }
+        kind.ends_with(last)
+    }
 }
 
 /// Why a filter is refused. A malformed filter never opens up to "all".
@@ -27,13 +60,13 @@ pub enum FilterError {
     /// Too many types.
     #[error("events may name at most {MAX_KINDS} event types")]
     TooMany,
-    /// Not an event type.
+    /// Not an event type, nor a pattern of types.
     #[error("{0:?} is not an event type")]
     Kind(String),
 }
 
 impl Filter {
-    /// From the `events` join parameter: absent or null (all), `"*"`, or a list of types.
+    /// From the `events` join parameter: absent or null (all), `"*"`, or a list of types and patterns.
     pub fn from_json(events: Option<&serde_json::Value>) -> Result<Self, FilterError> {
         match events {
             None | Some(serde_json::Value::Null) => Ok(Self::All),
@@ -45,7 +78,7 @@ impl Filter {
         }
     }
 
-    /// From the `events` query parameter: absent (all), `*`, or types separated by commas.
+    /// From the `events` query parameter: absent (all), `*`, or types and patterns separated by commas.
     pub fn from_query(events: Option<&str>) -> Result<Self, FilterError> {
         match events {
             None => Ok(Self::All),
@@ -54,35 +87,40 @@ impl Filter {
     }
 
     fn from_kinds<'a>(kinds: impl Iterator<Item = Result<&'a str, FilterError>>) -> Result<Self, FilterError> {
-        let mut wanted: Vec<Box<str>> = Vec::new();
-        let mut all = false;
+        let (mut named, mut patterns, mut all) = (Vec::<Box<str>>::new(), Vec::new(), false);
         for kind in kinds {
             match kind? {
-                "*" => all = true,
-                kind if is_kind(kind) => wanted.push(kind.into()),
                 "" => return Err(FilterError::Empty),
-                other => return Err(FilterError::Kind(other.chars().take(100).collect())),
+                stars if stars.bytes().all(|byte| byte == b'*') => all = true,
+                kind if is_kind(kind) => named.push(kind.into()),
+                other => match Pattern::new(other) {
+                    Some(pattern) if other.contains('*') => patterns.push(pattern),
+                    _ => return Err(FilterError::Kind(other.chars().take(100).collect())),
+                },
             }
-            if wanted.len() > MAX_KINDS {
+            if named.len() + patterns.len() > MAX_KINDS {
                 return Err(FilterError::TooMany);
             }
         }
         if all {
             return Ok(Self::All);
         }
-        if wanted.is_empty() {
+        if named.is_empty() && patterns.is_empty() {
             return Err(FilterError::Empty);
         }
-        wanted.sort_unstable();
-        wanted.dedup();
-        Ok(Self::Kinds(wanted.into()))
+        named.sort_unstable();
+        named.dedup();
+        Ok(Self::Kinds(Kinds { named: named.into(), patterns: patterns.into() }))
     }
 
     /// Whether an event of that type is wanted.
     pub fn matches(&self, kind: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Kinds(wanted) => wanted.binary_search_by(|probe| (**probe).cmp(kind)).is_ok(),
+            Self::Kinds(kinds) => {
+                kinds.named.binary_search_by(|probe| (**probe).cmp(kind)).is_ok()
+                    || kinds.patterns.iter().any(|pattern| pattern.matches(kind))
+            }
         }
     }
 }
@@ -110,7 +148,48 @@ mod tests {
             assert_eq!(Filter::from_json(Some(&bad)), Err(error), "{bad}");
         }
         assert_eq!(Filter::from_query(Some("")), Err(FilterError::Empty));
-        assert_eq!(Filter::from_query(Some("b, a,b")), Ok(Filter::Kinds(["a".into(), "b".into()].into())));
+        let named = Kinds { named: ["a".into(), "b".into()].into(), patterns: [].into() };
+        assert_eq!(Filter::from_query(Some("b, a,b")), Ok(Filter::Kinds(named)));
+    }
+
+    #[test]
+    fn patterns() {
+        for (pattern, kind, matches) in [
+            ("signature_*", "signature_added", true),
+            ("signature_*", "signature_", true),
+            ("signature_*", "a_signature_added", false),
+            ("*_added", "signature_added", true),
+            ("*_added", "signature_added_", false),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("a*b*a", "a.b.a", true),
+            ("a*b*a", "a.a", false),
+            ("*b*b*", "abcb", true),
+            ("*b*b*", "abc", false),
+            ("a**z", "a-z", true),
+            ("_*", "a", false),
+        ] {
+            assert_eq!(Filter::from_query(Some(pattern)).unwrap().matches(kind), matches, "{pattern} {kind}");
+        }
+        for all in ["*", "**", "a,*"] {
+            assert_eq!(Filter::from_query(Some(all)), Ok(Filter::All));
+        }
+        for bad in ["a *", "é*", "a?*", "a*\"", &"a*".repeat(51)] {
+            assert!(matches!(Filter::from_query(Some(bad)), Err(FilterError::Kind(_))), "{bad}");
+        }
+        let mixed = Filter::from_query(Some("exact,sig_*,*_done")).unwrap();
+        assert!(mixed.matches("exact") && mixed.matches("sig_x") && mixed.matches("x_done"));
+        assert!(!mixed.matches("exact_") && !mixed.matches("sig"));
+        assert_eq!(Filter::from_json(Some(&json!(vec!["a*"; 101]))), Err(FilterError::TooMany));
+    }
+
+    /// What a pattern means, by trying everything.
+    fn glob(pattern: &[u8], kind: &[u8]) -> bool {
+        match pattern {
+            [] => kind.is_empty(),
+            [b'*', rest @ ..] => (0..=kind.len()).any(|at| glob(rest, &kind[at..])),
+            [byte, rest @ ..] => kind.first() == Some(byte) && glob(rest, &kind[1..]),
+        }
     }
 
     proptest! {
@@ -118,6 +197,12 @@ mod tests {
         fn matches_what_was_named_and_nothing_else(wanted in prop::collection::vec("[a-c]{1,2}", 1..8), kind in "[a-c]{1,2}") {
             let filter = Filter::from_json(Some(&json!(wanted))).unwrap();
             prop_assert_eq!(filter.matches(&kind), wanted.contains(&kind));
+        }
+
+        #[test]
+        fn a_pattern_matches_as_if_everything_were_tried(pattern in "[ab*]{1,7}", kind in "[ab]{1,9}") {
+            let filter = Filter::from_query(Some(&pattern)).unwrap();
+            prop_assert_eq!(filter.matches(&kind), glob(pattern.as_bytes(), kind.as_bytes()));
         }
     }
 }

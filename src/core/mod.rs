@@ -8,6 +8,7 @@ pub mod codec;
 pub mod command;
 pub mod endpoint;
 pub mod event;
+pub mod expression;
 pub mod filter;
 pub mod frame;
 pub mod history;

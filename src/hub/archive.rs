@@ -81,7 +81,7 @@ impl Archive {
     }
 
     /// Reads a page at once, on the caller's thread: for the newest events, which the store holds in memory.
-    pub(super) fn read_now(
+    pub fn read_now(
         &self,
         topic: TopicId,
         from_seq: u64,

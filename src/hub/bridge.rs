@@ -186,7 +186,7 @@ impl Bridge {
         self.tell_watches(|news| match change {
             EndpointChange::Put(endpoint) => news.changed(endpoint.id),
             EndpointChange::Gone(id) | EndpointChange::Ordered(id) => news.changed(*id),
-            EndpointChange::Owners(_) => news.all = true,
+            EndpointChange::Owners(owners) => news.owned(owners),
         });
     }
 

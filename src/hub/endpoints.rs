@@ -8,7 +8,7 @@ use super::replica::ViewStore;
 use super::{Hub, HubError};
 use crate::core::codec;
 use crate::core::command::{Command, Refusal, Reply};
-use crate::core::endpoint::directory::Directory;
+use crate::core::endpoint::directory::{Directory, Owners};
 use crate::core::endpoint::progress::{DeadLetter, NumberedOrder, Progress, ProgressReport, Shelf};
 use crate::core::ids::{EndpointId, TopicId};
 use crate::core::state::keys;
@@ -25,13 +25,26 @@ pub struct News {
     pub topics: FxHashSet<TopicId>,
     /// Endpoints that came, went, were changed or asked for something.
     pub endpoints: FxHashSet<EndpointId>,
-    /// Everything may be different, who owns what above all.
+    /// Every change of the nodes that deliver, in order: who owned an endpoint all along sees it here.
+    pub owners: Vec<Owners>,
+    /// Everything may be different, and what was known before counts no more.
     pub all: bool,
 }
+
+/// Changes of owners that are told one by one; with more, everything counts as different.
+const MAX_OWNERS: usize = 64;
 
 impl News {
     pub(super) fn stored(&mut self, topic: TopicId) {
         self.topics.insert(topic);
+    }
+
+    pub(super) fn owned(&mut self, owners: &Owners) {
+        if self.owners.len() >= MAX_OWNERS {
+            self.owners.clear();
+            self.all = true;
+        }
+        self.owners.push(owners.clone());
     }
 
     pub(super) fn changed(&mut self, endpoint: EndpointId) {

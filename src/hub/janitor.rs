@@ -1,5 +1,7 @@
-//! What only the leader does: lets time pass for retention, and strikes off the sockets of nodes that are gone.
+//! What only the leader does: lets time pass for retention, and strikes off nodes that are gone, with their sockets and
+//! the endpoints that they own.
 
+use super::bridge::Bridge;
 use super::replica::ViewStore;
 use crate::core::codec;
 use crate::core::command::{Command, Reply};
@@ -7,6 +9,7 @@ use crate::core::ids::NodeId;
 use crate::core::state::keys;
 use crate::core::store::ReadStore;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use waypost_cluster::{Cluster, Status};
 
@@ -20,7 +23,7 @@ const GONE_AFTER_MS: u64 = 5_000;
 const TICK_PIECES: u32 = 16;
 
 /// Starts the janitor; it ends with the node.
-pub(super) fn spawn(cluster: Cluster) {
+pub(super) fn spawn(cluster: Cluster, bridge: Arc<Bridge>) {
     actix_rt::spawn(async move {
         let mut gone = BTreeSet::new();
         for round in 0u32.. {
@@ -31,7 +34,7 @@ pub(super) fn spawn(cluster: Cluster) {
                 continue;
             }
             strike_off(&cluster, &status, &mut gone).await;
-            strike_off_former(&cluster, &status).await;
+            strike_off_former(&cluster, &bridge, &status).await;
             if round % ROUNDS_PER_TICK == 0 {
                 tick(&cluster).await;
             }
@@ -54,8 +57,8 @@ async fn strike_off(cluster: &Cluster, status: &Status, gone: &mut BTreeSet<Node
 }
 
 /// Strikes off nodes that are no members any more, such as one that was replaced after its disk was lost.
-async fn strike_off_former(cluster: &Cluster, status: &Status) {
-    let mut counted = Vec::new();
+async fn strike_off_former(cluster: &Cluster, bridge: &Bridge, status: &Status) {
+    let mut counted: BTreeSet<NodeId> = bridge.endpoints().owners().nodes.keys().copied().collect();
     let Ok(view) = cluster.reader().view() else { return };
     let (from, to) = keys::all(keys::SLOTS);
     let scanned = ViewStore(&view).scan(&from, &to, &mut |key, _| {

@@ -7,6 +7,7 @@
 mod access;
 mod archive;
 mod bridge;
+mod duty;
 mod endpoints;
 mod janitor;
 mod peer;
@@ -64,6 +65,7 @@ struct Inner {
     info: Arc<peer::InfoSource>,
     handler: Arc<peer::PeerHandler>,
     keys: Arc<seal::KeyRing>,
+    duty: duty::Duty,
     config: HubConfig,
 }
 
@@ -81,8 +83,9 @@ impl Hub {
         let registry = Registry::start_on_own_thread(bridge.clone(), archive.clone());
         bridge.attach_registry(registry.clone().recipient());
         let slots = slots::Slots::start(cluster.clone(), bridge.clone());
-        janitor::spawn(cluster.clone());
-        let inner = Inner { cluster, bridge, registry, archive, slots, requests, info, handler, keys, config };
+        janitor::spawn(cluster.clone(), bridge.clone());
+        let duty = duty::Duty::default();
+        let inner = Inner { cluster, bridge, registry, archive, slots, requests, info, handler, keys, duty, config };
         let hub = Self(Arc::new(inner));
         actix_rt::spawn(hub.clone().settle_seal());
         Ok(hub)

@@ -53,7 +53,7 @@ impl Hub {
         self.propose_at(command).await.map(|(reply, _)| reply)
     }
 
-    async fn propose_at(&self, command: &Command) -> Result<(Reply, u64), HubError> {
+    pub(super) async fn propose_at(&self, command: &Command) -> Result<(Reply, u64), HubError> {
         let proposed = self.0.cluster.propose(codec::encode(command)?).await?;
         match codec::decode(&proposed.reply)? {
             Reply::Refused(refusal) => Err(HubError::Refused(refusal)),

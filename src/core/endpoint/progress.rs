@@ -53,11 +53,20 @@ impl Track {
     }
 }
 
+/// An event by place and id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRef {
+    /// Its place in the topic.
+    pub seq: u64,
+    /// Its id.
+    pub id: EventId,
+}
+
 /// A delivery that failed and is tried again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
-    /// The events, by seq; several in a batch.
-    pub seqs: Vec<u64>,
+    /// The events, in order; several in a batch.
+    pub events: Vec<EventRef>,
     /// Attempts so far.
     pub attempts: u32,
     /// When the next is due, Unix milliseconds.
@@ -258,6 +267,8 @@ pub enum Order {
     },
     /// Stop a replay.
     Cancel(u64),
+    /// Go on where it stopped, as if nothing had failed.
+    Resume,
 }
 
 /// An order with its number, the log index it came with.

@@ -17,7 +17,7 @@ const MAX_ORDERS: usize = 64;
 impl State {
     pub(super) fn put_endpoint<S: WriteStore>(
         &mut self,
-        now_ms: u64,
+        context: &mut dyn Context,
         put: PutEndpoint,
         store: &mut S,
     ) -> Result<Reply, StateError> {
@@ -39,11 +39,18 @@ impl State {
         if let Some(refusal) = refusal {
             return Ok(Reply::Refused(refusal));
         }
+        let now_ms = context.time_ms();
         endpoint.revision = revision.unwrap_or(0) + 1;
         endpoint.inserted_ms = old.as_ref().map_or(now_ms, |old| old.inserted_ms);
         endpoint.updated_ms = now_ms;
         if endpoint.active {
             endpoint.disabled = None;
+        }
+        if endpoint.active
+            && old.as_ref().is_some_and(|old| !old.active)
+            && let Err(refusal) = self.add_order(context, &endpoint, Order::Resume, store)?
+        {
+            return Ok(Reply::Refused(refusal));
         }
         if old.is_none() {
             let progress = Progress::new(self.next_seq_of(endpoint.map));
@@ -155,8 +162,9 @@ impl State {
             Ok(endpoint) => Endpoint::clone(&endpoint),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
-        if let Some(seq) = on.what.seek
-            && let Err(refusal) = self.add_order(context, &endpoint, Order::Seek(seq), store)?
+        let order = on.what.seek.map_or(Order::Resume, Order::Seek);
+        if on.what.active
+            && let Err(refusal) = self.add_order(context, &endpoint, order, store)?
         {
             return Ok(Reply::Refused(refusal));
         }

@@ -200,7 +200,7 @@ impl State {
             Command::NodeUp(slots) => self.node_up(&slots, store),
             Command::NodeGone(node) => self.node_gone(node, store),
             Command::Tick => self.tick(context.time_ms(), store),
-            Command::PutEndpoint(put) => self.put_endpoint(context.time_ms(), *put, store),
+            Command::PutEndpoint(put) => self.put_endpoint(context, *put, store),
             Command::DeleteEndpoint(on) => self.delete_endpoint(&on, store),
             Command::ActivateEndpoint(on) => self.activate_endpoint(context, &on, store),
             Command::OrderEndpoint(on) => self.order_endpoint(context, on, store),

@@ -1,5 +1,31 @@
-//! Outgoing webhooks.
+//! Delivery by request: webhooks to HTTP receivers, chats and functions.
+//!
+//! A guided map, in the order of a delivery's way:
+//! - [`shard`]: a thread's share of the endpoints that this node owns; starts, wakes and retires their actors.
+//! - [`actor`]: one endpoint: reads from its own cursor ([`source`]), asks the engine in `core::endpoint`, sends.
+//! - [`judge`]: which events it wants, and which wait for each other.
+//! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
+//! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions of AWS.
+//! - [`report`]: what the cluster must know of it, in batches.
+//!
+//! Never: an endpoint that delays another (each has its own window, and those that fail a budget of their own), a
+//! payload that is copied for an endpoint, a secret in a log.
 
-mod minimal;
+mod actor;
+mod announce;
+pub mod client;
+pub mod dial;
+pub mod guard;
+mod judge;
+pub mod lambda;
+mod metrics;
+mod permits;
+pub mod render;
+mod report;
+pub mod resolve;
+mod sender;
+mod shard;
+mod source;
+mod start;
 
-pub use minimal::{Checked, TestError, Webhooks};
+pub use start::{BadWebhooks, Checked, TestError, WebhookConfig, Webhooks};

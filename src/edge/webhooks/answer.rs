@@ -190,7 +190,7 @@ fn state(endpoint: &Endpoint, progress: &Progress) -> &'static str {
 
 /// Events that are tried again.
 fn retrying(progress: &Progress) -> u64 {
-    progress.retries.iter().map(|retry| retry.seqs.len() as u64).sum()
+    progress.retries.iter().map(|retry| retry.events.len() as u64).sum()
 }
 
 /// Events that are not delivered yet, whether or not they are wanted.
@@ -201,7 +201,7 @@ fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
 
 fn oldest_seq(progress: &Progress, head_seq: u64) -> Option<u64> {
     let next = (progress.track.next <= head_seq).then_some(progress.track.next);
-    let retried = progress.retries.iter().flat_map(|retry| &retry.seqs).copied().min();
+    let retried = progress.retries.iter().flat_map(|retry| &retry.events).map(|event| event.seq).min();
     next.into_iter().chain(retried).min()
 }
 
@@ -217,7 +217,8 @@ fn next_attempt(progress: &Progress) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::endpoint::progress::{Retry, Source};
+    use crate::core::endpoint::progress::{EventRef, Retry, Source};
+    use crate::core::ids::EventId;
 
     #[test]
     fn what_is_behind() {
@@ -228,7 +229,14 @@ mod tests {
         progress.track.settle(14);
         assert_eq!(queue_depth(&progress, 15), 3);
         let source = Source::Live;
-        progress.retries.push(Retry { seqs: vec![3, 4], attempts: 1, due_ms: 7, first_ms: 1, lanes: vec![], source });
+        progress.retries.push(Retry {
+            events: [3, 4].map(|seq| EventRef { seq, id: EventId::ZERO }).to_vec(),
+            attempts: 1,
+            due_ms: 7,
+            first_ms: 1,
+            lanes: vec![],
+            source,
+        });
         assert_eq!((queue_depth(&progress, 15), oldest_seq(&progress, 15)), (5, Some(3)));
         assert_eq!(next_attempt(&progress), Some(7));
         progress.hold_until_ms = u64::MAX;

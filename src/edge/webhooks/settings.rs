@@ -120,7 +120,7 @@ pub(super) async fn judge(webhooks: &Webhooks, plain: &mut Plain, mut problems: 
         problems.push(format!("filter.expression: {reason}"));
     }
     if let Ordering::Key(key) = &endpoint.ordering
-        && let Err(reason) = Webhooks::check_expression(key)
+        && let Err(reason) = Webhooks::check_key(key)
     {
         problems.push(format!("ordering_key: {reason}"));
     }

@@ -1,0 +1,234 @@
+//! What follows from how a request ended: delivered, tried again, halved, given up, disabled.
+
+use super::{Engine, FAILING_FROM, Flying, Urgency};
+use crate::core::endpoint::class::{Class, Outcome, Verdict};
+use crate::core::endpoint::progress::{EventRef, Replay, Retry, Source};
+use crate::core::endpoint::schedule::jittered;
+
+/// The pause after the failure that makes an endpoint failing; it doubles with each one more, milliseconds.
+const FIRST_GATE_MS: u64 = 500;
+/// The longest pause between requests to a failing endpoint, milliseconds.
+const MAX_GATE_MS: u64 = 30_000;
+const GATE_JITTER_PERCENT: u32 = 25;
+/// Lanes whose last given-up event is remembered.
+const MAX_GAPS: usize = 64;
+/// Longest error text kept, bytes.
+const MAX_ERROR: usize = 300;
+/// Parts of the time until it is disabled at which failing is announced, percent.
+const ANNOUNCED: [u8; 2] = [90, 50];
+
+impl Engine {
+    /// Takes the end of a request. `error` says in words what went wrong, `random` picks places within jitters.
+    pub fn settle(&mut self, flight: u64, outcome: &Outcome, error: &str, now_ms: u64, random: u32) {
+        let Some(flying) = self.flights.remove(&flight) else { return };
+        let error = clipped(error);
+        self.unreported += 1;
+        self.note(Urgency::Soon);
+        if let Some(pause_ms) = outcome.pause_ms {
+            self.progress.hold_until_ms = self.progress.hold_until_ms.max(now_ms + pause_ms);
+        }
+        let verdict = outcome.verdict(self.plan.profile, flying.retry.events.len(), self.plan.retry.on_timeout);
+        if verdict == Verdict::Done {
+            self.succeeded(flight, flying, now_ms);
+            return;
+        }
+        if outcome.class != Class::Expired {
+            self.failed(outcome, verdict, error, now_ms, random);
+        }
+        let mut retry = self.take_back(flight, flying, now_ms);
+        match verdict {
+            Verdict::Halve => self.halve(retry, now_ms),
+            Verdict::Later | Verdict::Gone => {
+                retry.due_ms = now_ms + outcome.pause_ms.unwrap_or(0);
+                self.keep_retry(retry);
+            }
+            Verdict::Again | Verdict::GiveUp | Verdict::Done => {
+                retry.attempts += 1;
+                let delay_ms = self.plan.retry.delay_ms(retry.attempts, random).filter(|_| verdict == Verdict::Again);
+                match delay_ms {
+                    Some(delay_ms) => {
+                        retry.due_ms = now_ms + delay_ms.max(outcome.pause_ms.unwrap_or(0));
+                        self.keep_retry(retry);
+                    }
+                    None => self.give_up(retry, outcome, error, now_ms),
+                }
+            }
+        }
+        if verdict == Verdict::Gone {
+            self.disable = Some(format!("the receiver is gone for good: {error}"));
+            self.note(Urgency::Now);
+        }
+        self.end_replay_if_done(now_ms);
+    }
+
+    /// Puts a request back that was never sent, as if it had not been begun.
+    pub fn unsend(&mut self, flight: u64, now_ms: u64) {
+        let Some(flying) = self.flights.remove(&flight) else { return };
+        let mut retry = self.take_back(flight, flying, 0);
+        retry.due_ms = now_ms;
+        self.keep_retry(retry);
+        self.note(Urgency::Soon);
+    }
+
+    fn succeeded(&mut self, flight: u64, flying: Flying, now_ms: u64) {
+        let Flying { retry, number, gap_lane } = flying;
+        if number.is_some() {
+            self.drop_retry(flight);
+        } else {
+            self.lanes.release(flight, &retry);
+        }
+        self.progress.gaps.retain(|(lane, _)| Some(*lane) != gap_lane);
+        self.progress.delivered += retry.events.len() as u64;
+        self.progress.last_delivery_ms = Some(now_ms);
+        self.progress.last_error = None;
+        self.progress.failing_since_ms = None;
+        self.progress.announced_percent = 0;
+        self.gate_until_ms = 0;
+        self.settle_events(retry.source, &retry.events);
+        self.count_replayed(&retry, true);
+        if self.progress.failures >= FAILING_FROM {
+            self.pull_forward(now_ms);
+        }
+        self.progress.failures = 0;
+        // Slow start: twice as many with each success, up to the window.
+        self.cap = (self.cap * 2).min(self.plan.window);
+        self.end_replay_if_done(now_ms);
+    }
+
+    /// The endpoint is back: what was to wait for long is tried now, as fast as the window opens.
+    pub(super) fn pull_forward(&mut self, now_ms: u64) {
+        let late: Vec<(u64, u64)> = self.due.range((now_ms + 1, 0)..).copied().collect();
+        for (due_ms, number) in late {
+            self.due.remove(&(due_ms, number));
+            self.due.insert((now_ms, number));
+            if let Some(retry) = self.retries.get_mut(&number) {
+                retry.due_ms = now_ms;
+            }
+        }
+    }
+
+    fn failed(&mut self, outcome: &Outcome, verdict: Verdict, error: &str, now_ms: u64, random: u32) {
+        let progress = &mut self.progress;
+        progress.failed_attempts += 1;
+        progress.last_error = Some(error.to_owned());
+        let since_ms = *progress.failing_since_ms.get_or_insert(now_ms);
+        if verdict != Verdict::Later && outcome.blames_endpoint() {
+            progress.failures = progress.failures.saturating_add(1);
+            self.cap = (self.cap / 2).max(1);
+            if progress.failures >= FAILING_FROM {
+                self.cap = 1;
+                let doublings = (progress.failures - FAILING_FROM).min(16);
+                let pause_ms = (FIRST_GATE_MS << doublings).min(MAX_GATE_MS);
+                self.gate_until_ms = now_ms + jittered(pause_ms, GATE_JITTER_PERCENT, random);
+            }
+        }
+        let Some(limit_ms) = self.plan.auto_disable_ms else { return };
+        let failing_ms = now_ms.saturating_sub(since_ms);
+        if failing_ms >= limit_ms {
+            self.disable = Some(format!("every attempt has failed for {} s; the last: {error}", failing_ms / 1000));
+            self.note(Urgency::Now);
+            return;
+        }
+        let reached = |percent: &&u8| failing_ms >= limit_ms / 100 * u64::from(**percent);
+        if let Some(percent) = ANNOUNCED.iter().find(reached)
+            && self.progress.announced_percent < *percent
+        {
+            self.progress.announced_percent = *percent;
+            self.announce = Some(*percent);
+            self.note(Urgency::Now);
+        }
+    }
+
+    /// The delivery of a request that has ended, out of all lists; its events are settled where they were read.
+    fn take_back(&mut self, flight: u64, flying: Flying, now_ms: u64) -> Retry {
+        let Flying { mut retry, number, .. } = flying;
+        if number.is_some() {
+            self.drop_retry(flight);
+        } else {
+            self.lanes.release(flight, &retry);
+            retry.first_ms = now_ms;
+            self.settle_events(retry.source, &retry.events);
+        }
+        retry
+    }
+
+    fn settle_events(&mut self, source: Source, events: &[EventRef]) {
+        if let Some(track) = self.track_of(source) {
+            events.iter().for_each(|event| track.settle(event.seq));
+        }
+    }
+
+    fn halve(&mut self, retry: Retry, now_ms: u64) {
+        let (first, second) = retry.events.split_at(retry.events.len() / 2);
+        for half in [first, second] {
+            // Which lanes are whose is not known any more: both keep all, and go in order.
+            self.keep_retry(Retry { events: half.to_vec(), due_ms: now_ms, ..retry.clone() });
+        }
+    }
+
+    fn give_up(&mut self, retry: Retry, outcome: &Outcome, error: &str, now_ms: u64) {
+        self.bury(&retry.events, &retry, outcome.class, outcome.status, error, now_ms);
+        let Some(last) = retry.events.last().map(|event| event.id) else { return };
+        for lane in &retry.lanes {
+            self.progress.gaps.retain(|(gap, _)| gap != lane);
+            self.progress.gaps.push((*lane, last));
+        }
+        let excess = self.progress.gaps.len().saturating_sub(MAX_GAPS);
+        self.progress.gaps.drain(..excess);
+        self.count_replayed(&retry, false);
+        if !retry.lanes.is_empty() {
+            let number = self.number();
+            self.lanes.hold(number, &retry);
+            self.given_up.push((number, retry));
+        }
+    }
+
+    fn count_replayed(&mut self, retry: &Retry, delivered: bool) {
+        let events = retry.events.len() as u64;
+        let mut revived = retry.source == Source::Asked;
+        if let Source::Replay(id) = retry.source
+            && let Some(replay) = self.progress.replays.iter_mut().find(|replay| replay.id == id)
+        {
+            *(if delivered { &mut replay.delivered } else { &mut replay.failed }) += events;
+            revived = true;
+        }
+        if revived && delivered {
+            self.revived.extend(retry.events.iter().map(|event| event.seq));
+        }
+    }
+
+    /// Ends the running replay once everything of it is settled, and begins the next.
+    pub(super) fn end_replay_if_done(&mut self, now_ms: u64) {
+        let Some(id) = self.running_replay().map(|replay| replay.id) else { return };
+        let ours = |retry: &Retry| retry.source == Source::Replay(id);
+        let busy = self.retries.values().any(ours)
+            || self.flights.values().any(|flying| ours(&flying.retry))
+            || !self.replay_ready.is_empty();
+        let Some(replay) = self.progress.replays.iter_mut().find(|replay| replay.id == id) else { return };
+        if busy || replay.track.next < replay.until_seq {
+            return;
+        }
+        replay.ended_ms = Some(now_ms);
+        self.note(Urgency::Now);
+        self.start_replay();
+    }
+
+    /// The oldest replay that has not ended.
+    pub(super) fn running_replay(&self) -> Option<&Replay> {
+        self.progress.replays.iter().find(|replay| replay.ended_ms.is_none())
+    }
+
+    /// Reads for the oldest replay that has not ended, from where it stopped.
+    pub(super) fn start_replay(&mut self) {
+        self.replay_ready.clear();
+        self.replay_next = self.running_replay().map_or(0, |replay| replay.track.next);
+    }
+}
+
+fn clipped(error: &str) -> &str {
+    let mut end = error.len().min(MAX_ERROR);
+    while !error.is_char_boundary(end) {
+        end -= 1;
+    }
+    &error[..end]
+}

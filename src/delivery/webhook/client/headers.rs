@@ -1,0 +1,90 @@
+//! What an answer's head says about waiting. Pure: the time is handed in.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use awc::http::header::{self, HeaderMap};
+
+/// Longest wait that is believed, in milliseconds: thirty days.
+const LONGEST_WAIT_MS: u64 = 30 * 24 * 3600 * 1000;
+
+/// A receiver's rate limit, as Discord tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    /// Requests that are still free in this window.
+    pub remaining: u64,
+    /// Until the next window, in milliseconds.
+    pub reset_after_ms: u64,
+}
+
+/// `Retry-After` in milliseconds from now: seconds (also with a fraction, as Discord's) or a date. A date gone by is 0.
+pub fn retry_after_ms(headers: &HeaderMap, now_ms: u64) -> Option<u64> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    seconds_ms(text).or_else(|| {
+        let at = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        let wait = at.saturating_sub(Duration::from_millis(now_ms));
+        Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).min(LONGEST_WAIT_MS))
+    })
+}
+
+/// `X-RateLimit-Remaining` and `X-RateLimit-Reset-After`, if both are there.
+pub fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let remaining = text("x-ratelimit-remaining")?.parse().ok()?;
+    Some(RateLimit { remaining, reset_after_ms: seconds_ms(text("x-ratelimit-reset-after")?)? })
+}
+
+/// Seconds, perhaps with a fraction, in milliseconds (rounded up: a wait is never cut short).
+fn seconds_ms(text: &str) -> Option<u64> {
+    if !text.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let seconds: f64 = text.parse().ok()?;
+    // A float too large for the integer becomes its largest value.
+    seconds.is_finite().then(|| ((seconds * 1000.0).ceil() as u64).min(LONGEST_WAIT_MS))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use awc::http::header::HeaderValue;
+
+    const NOON: u64 = 1_750_509_296_789; // Sat, 21 Jun 2025 12:34:56.789 GMT
+
+    fn retry(text: &str) -> Option<u64> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_str(text).unwrap());
+        retry_after_ms(&headers, NOON)
+    }
+
+    #[test]
+    fn both_forms_of_retry_after() {
+        assert_eq!(retry("120"), Some(120_000));
+        assert_eq!(retry(" 0 "), Some(0));
+        assert_eq!(retry("0.2501"), Some(251));
+        assert_eq!(retry("64.57"), Some(64_570));
+        assert_eq!(retry("Sat, 21 Jun 2025 12:35:06 GMT"), Some(9_211));
+        assert_eq!(retry("Saturday, 21-Jun-25 12:35:06 GMT"), Some(9_211));
+        assert_eq!(retry("Sat Jun 21 12:35:06 2025"), Some(9_211));
+        assert_eq!(retry("Sat, 21 Jun 2025 12:34:06 GMT"), Some(0), "gone by");
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_no_wait_and_none_is_endless() {
+        for text in ["", "-1", "soon", "NaN", "inf", "infinity", "+5", "1 2", "0x10", "Sat, 31 Feb 2025 12:35:06 GMT"] {
+            assert_eq!(retry(text), None, "{text}");
+        }
+        for text in ["99999999999999999999", "1e300", "Fri, 31 Dec 9999 23:59:59 GMT"] {
+            assert_eq!(retry(text), Some(LONGEST_WAIT_MS), "{text}");
+        }
+    }
+
+    #[test]
+    fn rate_headers_count_only_together() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ratelimit-remaining".parse().unwrap(), HeaderValue::from_static("0"));
+        assert_eq!(rate_limit(&headers), None);
+        headers.insert("x-ratelimit-reset-after".parse().unwrap(), HeaderValue::from_static("1.5"));
+        assert_eq!(rate_limit(&headers), Some(RateLimit { remaining: 0, reset_after_ms: 1500 }));
+    }
+}

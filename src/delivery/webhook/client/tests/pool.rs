@@ -1,0 +1,154 @@
+//! Connections that are kept, and those that end when nobody looks.
+
+use std::{cell::Cell, rc::Rc};
+
+use super::{super::POOL_DIALS, support::*};
+use crate::core::endpoint::class::Class;
+
+#[actix_web::test]
+async fn a_connection_is_used_again() {
+    let port = serve(|_, mut stream| async move {
+        loop {
+            request(&mut stream).await?;
+            answer(&mut stream, OK).await?;
+        }
+    })
+    .await;
+    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let client = client(&recorder);
+    for _ in 0..5 {
+        assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
+    }
+    assert_eq!(recorder.count(), 1);
+}
+
+#[actix_web::test]
+async fn a_connection_that_ended_meanwhile_is_not_used() {
+    let ended = Rc::new(Cell::new(false));
+    let told = ended.clone();
+    let port = serve(move |_, mut stream| {
+        let told = told.clone();
+        async move {
+            request(&mut stream).await?;
+            answer(&mut stream, OK).await?;
+            drop(stream);
+            told.set(true);
+            Ok(())
+        }
+    })
+    .await;
+    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let client = client(&recorder);
+    for dials in 1..=3 {
+        assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
+        assert_eq!(recorder.count(), dials);
+        while !ended.replace(false) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// How a kept connection ends just as the next request arrives.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Close,
+    Reset,
+    HalfAnswer,
+}
+
+/// A server whose first connection answers once and ends with the second request, and whose others all answer, or
+/// all end. Gives the outcome of the second request and how often was dialled.
+async fn cut_off(end: End, others_answer: bool) -> (Result<u16, Class>, usize) {
+    let port = serve(move |number, mut stream| async move {
+        if number == 0 || others_answer {
+            request(&mut stream).await?;
+            answer(&mut stream, OK).await?;
+        }
+        request(&mut stream).await?;
+        match end {
+            End::Close => {}
+            End::Reset => reset(stream),
+            End::HalfAnswer => answer(&mut stream, "HTTP/1.1 200").await?,
+        }
+        Ok(())
+    })
+    .await;
+    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let client = client(&recorder);
+    assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
+    let second = send(&client, &target, LONG).await;
+    (second.map(|answer| answer.status).map_err(|failure| failure.class), recorder.count())
+}
+
+#[actix_web::test]
+async fn a_kept_connection_that_ends_under_a_request_costs_one_repetition() {
+    for end in [End::Close, End::Reset] {
+        assert_eq!(cut_off(end, true).await, (Ok(200), 2), "{end:?}");
+        assert_eq!(cut_off(end, false).await, (Err(Class::Closed), 2), "{end:?}: once and not for ever");
+    }
+    assert_eq!(cut_off(End::HalfAnswer, true).await, (Err(Class::Closed), 1), "the request was being answered");
+}
+
+#[actix_web::test]
+async fn a_new_connection_that_ends_is_a_failure() {
+    for linger in [false, true] {
+        let port = serve(move |_, mut stream| async move {
+            request(&mut stream).await?;
+            if linger {
+                reset(stream);
+            }
+            Ok(())
+        })
+        .await;
+        let recorder = Recorder::routed();
+        let failure = send(&client(&recorder), &receiver(port), LONG).await.unwrap_err();
+        assert_eq!((failure.class, recorder.count()), (Class::Closed, 1), "{failure}");
+    }
+}
+
+#[actix_web::test]
+async fn a_spent_pool_closes_its_connections_and_another_takes_over() {
+    let open = Rc::new(Cell::new(0));
+    let count = open.clone();
+    let port = serve(move |_, mut stream| {
+        let count = count.clone();
+        async move {
+            count.set(count.get() + 1);
+            while request(&mut stream).await.is_ok() {
+                answer(&mut stream, OK).await?;
+            }
+            count.set(count.get() - 1);
+            Ok(())
+        }
+    })
+    .await;
+    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let client = client(&recorder);
+    assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
+    assert_eq!(client.pool().dials.get(), 1);
+    client.pool().dials.set(POOL_DIALS);
+    client.tidy();
+    while open.get() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
+    assert_eq!(recorder.count(), 2);
+}
+
+#[actix_web::test]
+async fn a_body_without_a_length_is_not_taken_for_the_next_answer() {
+    let port = serve(|_, mut stream| async move {
+        request(&mut stream).await?;
+        answer(&mut stream, "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n").await?;
+        // Its body comes once the next request is there, were it to come on this connection.
+        request(&mut stream).await?;
+        answer(&mut stream, "HTTP/1.1 500 Not an answer\r\ncontent-length: 0\r\n\r\n").await
+    })
+    .await;
+    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let client = client(&recorder);
+    for dials in 1..=3 {
+        assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
+        assert_eq!(recorder.count(), dials);
+    }
+}

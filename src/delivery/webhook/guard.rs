@@ -1,0 +1,150 @@
+//! Where webhooks may go: verdicts over addresses, and the one parse of a target's URL.
+//!
+//! Pure: never resolves a name and never connects. What a name stands for is judged by the dialer, address by address,
+//! with [`Guard::check`]; what an address literal stands for is judged here already, when an endpoint is created.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+mod target;
+#[cfg(test)]
+pub(super) mod vectors;
+
+pub use target::{BadTarget, Host, LARGEST_URL, Target};
+
+/// Special-purpose networks of IPv4: IANA's registry, multicast, and what clouds keep for themselves.
+const V4: &[(Ipv4Net, &str)] = &[
+    (v4([0, 0, 0, 0], 8), "this network"),
+    (v4([10, 0, 0, 0], 8), "private"),
+    (v4([100, 64, 0, 0], 10), "shared by a carrier's customers"),
+    (v4([127, 0, 0, 0], 8), "loopback"),
+    (v4([168, 63, 129, 16], 32), "a cloud's own host agent"),
+    (v4([169, 254, 0, 0], 16), "link-local, where clouds keep their metadata"),
+    (v4([172, 16, 0, 0], 12), "private"),
+    (v4([192, 0, 0, 0], 24), "reserved for protocols"),
+    (v4([192, 0, 2, 0], 24), "for documentation"),
+    (v4([192, 31, 196, 0], 24), "reserved for AS112"),
+    (v4([192, 52, 193, 0], 24), "reserved for multicast tunnels"),
+    (v4([192, 88, 99, 0], 24), "a retired 6to4 relay"),
+    (v4([192, 168, 0, 0], 16), "private"),
+    (v4([192, 175, 48, 0], 24), "reserved for AS112"),
+    (v4([198, 18, 0, 0], 15), "for benchmarks"),
+    (v4([198, 51, 100, 0], 24), "for documentation"),
+    (v4([203, 0, 113, 0], 24), "for documentation"),
+    (v4([224, 0, 0, 0], 4), "multicast"),
+    (v4([255, 255, 255, 255], 32), "broadcast"),
+    (v4([240, 0, 0, 0], 4), "reserved"),
+];
+
+/// Special-purpose networks of IPv6, before the rule that only 2000::/3 is public at all.
+const V6: &[(Ipv6Net, &str)] = &[
+    (v6([0, 0, 0, 0, 0, 0, 0, 0], 128), "unspecified"),
+    (v6([0, 0, 0, 0, 0, 0, 0, 1], 128), "loopback"),
+    (v6([0, 0, 0, 0, 0, 0, 0, 0], 96), "an IPv4 address in a retired form"),
+    (v6([0, 0, 0, 0, 0xffff, 0, 0, 0], 96), "a translated IPv4 address"),
+    (v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48), "translated by the local network"),
+    (v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64), "discarded"),
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), "a Teredo tunnel"),
+    (v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23), "reserved for protocols"),
+    (v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), "for documentation"),
+    (v6([0x2620, 0x4f, 0x8000, 0, 0, 0, 0, 0], 48), "reserved for AS112"),
+    (v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), "for documentation"),
+    (v6([0x5f00, 0, 0, 0, 0, 0, 0, 0], 16), "for segment routing"),
+    (v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7), "private"),
+    (v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10), "link-local"),
+    (v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10), "site-local"),
+    (v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8), "multicast"),
+];
+
+/// All of IPv6 that is given out for public use.
+const GLOBAL: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
+/// NAT64 of the well-known prefix: the last 32 bits are the IPv4 address that is reached.
+const NAT64: Ipv6Net = v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96);
+/// 6to4: the 32 bits behind the prefix are the IPv4 address of the relay.
+const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16);
+
+const fn v4([a, b, c, d]: [u8; 4], prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}
+
+const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
+}
+
+/// What an address is, if it isn't on the public Internet. An IPv4 address inside an IPv6 one is judged as what it is.
+pub fn special(ip: IpAddr) -> Option<&'static str> {
+    match ip {
+        IpAddr::V4(ip) => V4.iter().find(|(net, _)| net.contains(&ip)).map(|(_, what)| *what),
+        IpAddr::V6(ip) => match inner(ip) {
+            Some(ip) => special(IpAddr::V4(ip)),
+            None => special_v6(ip),
+        },
+    }
+}
+
+fn special_v6(ip: Ipv6Addr) -> Option<&'static str> {
+    let named = V6.iter().find(|(net, _)| net.contains(&ip)).map(|(_, what)| *what);
+    named.or_else(|| (!GLOBAL.contains(&ip)).then_some("not given out for public use"))
+}
+
+/// The IPv4 address that traffic to this IPv6 address ends at.
+fn inner(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [.., a, b, c, d] = ip.octets();
+    if let Some(mapped) = ip.to_ipv4_mapped() {
+        return Some(mapped);
+    }
+    if NAT64.contains(&ip) {
+        return Some(Ipv4Addr::new(a, b, c, d));
+    }
+    let [_, _, a, b, c, d, ..] = ip.octets();
+    SIX_TO_FOUR.contains(&ip).then_some(Ipv4Addr::new(a, b, c, d))
+}
+
+/// An address that webhooks must not go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{ip} is not a public address ({what}); its network would have to be in the allow-list")]
+pub struct NotPublic {
+    /// Which address.
+    pub ip: IpAddr,
+    /// What it is instead.
+    pub what: &'static str,
+}
+
+/// Says where webhooks may go: to public addresses, and to the networks that the configuration allows.
+#[derive(Debug, Clone, Default)]
+pub struct Guard {
+    allow: Vec<IpNet>,
+}
+
+impl Guard {
+    /// A guard that lets through public addresses and these networks.
+    pub fn new(allow: Vec<IpNet>) -> Self {
+        Self { allow }
+    }
+
+    /// Whether webhooks may go to this address.
+    pub fn check(&self, ip: IpAddr) -> Result<(), NotPublic> {
+        match special(ip) {
+            Some(what) if !self.allows(ip) => Err(NotPublic { ip, what }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the allow-list holds this address. An IPv4 network also holds its addresses as `::ffff:a.b.c.d`, and
+    /// none of the tunnelled forms: those take another way.
+    fn allows(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.allow.iter().any(|net| net.contains(&ip) || matches!(ip, IpAddr::V4(v4) if holds_mapped(net, v4)))
+    }
+
+    /// Whether anything beyond the public Internet is allowed.
+    fn opens_anything(&self) -> bool {
+        !self.allow.is_empty()
+    }
+}
+
+/// A network written in the v4-mapped form itself.
+fn holds_mapped(net: &IpNet, ip: Ipv4Addr) -> bool {
+    matches!(net, IpNet::V6(net) if net.prefix_len() >= 96 && net.contains(&ip.to_ipv6_mapped()))
+}

@@ -1,0 +1,201 @@
+//! The URL of an endpoint, parsed once: what is stored, what is dialled and what the request says are one.
+//!
+//! The parser is the one of browsers (WHATWG), so that every notation of an address is known for what it is. Never
+//! resolves a name.
+
+use std::{net::IpAddr, sync::Arc};
+
+use awc::http::{Uri, header::HeaderValue};
+use url::Url;
+
+use super::{Guard, NotPublic};
+
+/// Longest URL of an endpoint, in bytes, as it was given and as it is stored.
+pub const LARGEST_URL: usize = 2048;
+/// Longest name that DNS knows, in bytes.
+const LONGEST_NAME: usize = 253;
+/// Longest part of a name between two dots, in bytes.
+const LONGEST_LABEL: usize = 63;
+
+/// Ends of names that stand for something inside a network, never for a public host.
+const INSIDE: [&str; 10] =
+    ["local", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa", "onion", "invalid"];
+
+/// The host that is dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// An address literal.
+    Ip(IpAddr),
+    /// A name in lower-case ASCII, without a final dot.
+    Name(Arc<str>),
+}
+
+impl std::fmt::Display for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(ip) => ip.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+/// Where requests of an endpoint go. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Target {
+    url: Arc<str>,
+    host: Host,
+    port: u16,
+    tls: bool,
+    authority: HeaderValue,
+    uri: Uri,
+}
+
+/// Why a URL can't be an endpoint's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadTarget {
+    /// Longer than [`LARGEST_URL`].
+    #[error("the url has {0} bytes, at most {LARGEST_URL} are allowed")]
+    TooLong(usize),
+    /// White space, control characters or backslashes, which parsers read in different ways.
+    #[error("the url must not hold white space, control characters or backslashes")]
+    Characters,
+    /// Not a URL.
+    #[error("not a url: {0}")]
+    NotUrl(String),
+    /// Neither http nor https.
+    #[error("the url must begin with http:// or https://, not {0}:")]
+    Scheme(String),
+    /// A user name or password.
+    #[error("the url must not hold a user name or password: use headers or the signature")]
+    Userinfo,
+    /// Port 0.
+    #[error("port 0 is not a port")]
+    Port,
+    /// A host that is no name of DNS.
+    #[error("{0:?} is not a host name")]
+    Name(String),
+    /// A name that stands for something inside a network.
+    #[error("{0} names something inside a network, not a public host; to reach it, allow its network")]
+    Inside(String),
+    /// An address literal that isn't public.
+    #[error(transparent)]
+    NotPublic(#[from] NotPublic),
+}
+
+impl Guard {
+    /// Parses and judges the URL of an endpoint: the check at create and update. Names that pass are judged again, by
+    /// their addresses, whenever they are dialled.
+    pub fn target(&self, text: &str) -> Result<Target, BadTarget> {
+        let target = Target::parse(text)?;
+        match &target.host {
+            Host::Ip(ip) => self.check(*ip)?,
+            Host::Name(name) => self.check_name(name)?,
+        }
+        Ok(target)
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), BadTarget> {
+        let ends_with = |end: &str| name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        let inside = if ends_with("localhost") {
+            !(self.allows([127, 0, 0, 1].into()) || self.allows(std::net::Ipv6Addr::LOCALHOST.into()))
+        } else {
+            (!name.contains('.') || INSIDE.into_iter().any(ends_with)) && !self.opens_anything()
+        };
+        if inside { Err(BadTarget::Inside(name.to_owned())) } else { Ok(()) }
+    }
+}
+
+impl Target {
+    /// Parses a URL that was judged before, as it was stored. What it stands for is still judged when it is dialled.
+    pub fn parse(text: &str) -> Result<Self, BadTarget> {
+        if text.len() > LARGEST_URL {
+            return Err(BadTarget::TooLong(text.len()));
+        }
+        if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
+            return Err(BadTarget::Characters);
+        }
+        let mut url = Url::parse(text).map_err(|error| BadTarget::NotUrl(error.to_string()))?;
+        let tls = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            other => return Err(BadTarget::Scheme(other.to_owned())),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(BadTarget::Userinfo);
+        }
+        let host = host_of(&mut url)?;
+        let port = url.port_or_known_default().filter(|port| *port != 0).ok_or(BadTarget::Port)?;
+        url.set_fragment(None);
+        if url.as_str().len() > LARGEST_URL {
+            return Err(BadTarget::TooLong(url.as_str().len()));
+        }
+        Self::build(&url, host, port, tls)
+    }
+
+    fn build(url: &Url, host: Host, port: u16, tls: bool) -> Result<Self, BadTarget> {
+        let not_url = |what: &dyn ToString| BadTarget::NotUrl(what.to_string());
+        let name = url.host_str().unwrap_or_default();
+        let authority = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+        let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
+        let uri = format!("http://{name}:{port}{}{query}", url.path()).parse::<Uri>().map_err(|e| not_url(&e))?;
+        // Two parsers that disagree on the host would be a way around the guard.
+        if uri.host() != Some(name) || uri.port_u16() != Some(port) {
+            return Err(BadTarget::Name(name.to_owned()));
+        }
+        let authority = HeaderValue::from_str(&authority).map_err(|e| not_url(&e))?;
+        Ok(Self { url: url.as_str().into(), host, port, tls, authority, uri })
+    }
+
+    /// The URL in its normal form: what is stored and shown.
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    /// The host that is dialled.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The port that is dialled.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether TLS is spoken.
+    pub fn tls(&self) -> bool {
+        self.tls
+    }
+
+    /// What the `Host` header says: host, and port unless it is the scheme's own.
+    pub(in crate::delivery::webhook) fn authority(&self) -> &HeaderValue {
+        &self.authority
+    }
+
+    /// Path and query for the request line, behind host and port as the key of the connection pool. Its scheme says
+    /// nothing: the dialer speaks TLS by itself.
+    pub(in crate::delivery::webhook) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+}
+
+/// The host, with the final dot of a name taken off the URL too.
+fn host_of(url: &mut Url) -> Result<Host, BadTarget> {
+    let name = match url.host() {
+        Some(url::Host::Ipv4(ip)) => return Ok(Host::Ip(ip.into())),
+        Some(url::Host::Ipv6(ip)) => return Ok(Host::Ip(ip.into())),
+        Some(url::Host::Domain(name)) => name.to_owned(),
+        None => return Err(BadTarget::Name(String::new())),
+    };
+    let short = name.strip_suffix('.').unwrap_or(&name);
+    let label = |label: &str| {
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+    };
+    if short.len() > LONGEST_NAME || !short.split('.').all(label) {
+        return Err(BadTarget::Name(name));
+    }
+    if short.len() < name.len() {
+        url.set_host(Some(short)).map_err(|error| BadTarget::NotUrl(error.to_string()))?;
+    }
+    Ok(Host::Name(short.into()))
+}

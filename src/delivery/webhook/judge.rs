@@ -1,0 +1,78 @@
+//! Which events an endpoint wants, and which of them wait for each other.
+
+use crate::core::endpoint::engine::Offer;
+use crate::core::endpoint::progress::EventRef;
+use crate::core::endpoint::{Endpoint, Ordering};
+use crate::core::event::{Event, MapText};
+use crate::core::expression::{Expression, ExpressionError, Subject};
+use crate::core::filter::{Filter, FilterError};
+use std::hash::{Hash, Hasher};
+
+/// An endpoint's filters, made once from its settings.
+pub(super) struct Judge {
+    map: MapText,
+    takes_topic: bool,
+    kinds: Filter,
+    condition: Option<Expression>,
+    lanes: Lanes,
+}
+
+enum Lanes {
+    None,
+    One,
+    By(Expression),
+}
+
+/// Settings that can't be filters. Checked when they are made, so never seen but after a change of rules.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadFilter {
+    #[error(transparent)]
+    Kinds(#[from] FilterError),
+    #[error(transparent)]
+    Expression(#[from] ExpressionError),
+}
+
+impl Judge {
+    pub(super) fn new(endpoint: &Endpoint, topic: &str) -> Result<Self, BadFilter> {
+        Ok(Self {
+            map: MapText::from(endpoint.map),
+            takes_topic: endpoint.filter.takes_topic(topic),
+            kinds: Filter::from_query(Some(&endpoint.events.join(",")))?,
+            condition: endpoint.filter.expression.as_deref().map(Expression::condition).transpose()?,
+            lanes: match &endpoint.ordering {
+                Ordering::None => Lanes::None,
+                Ordering::Strict => Lanes::One,
+                Ordering::Key(key) => Lanes::By(Expression::key(key)?),
+            },
+        })
+    }
+
+    /// Judges an event of the topic.
+    pub(super) fn offer(&self, event: &Event) -> Offer {
+        let by_type = self.takes_topic && self.kinds.matches(&event.kind);
+        // The payload is parsed for an expression alone, and once for both.
+        let subject = Subject::new(event, &self.map);
+        let wanted = by_type && self.condition.as_ref().is_none_or(|condition| condition.matches(&subject));
+        let lane = match &self.lanes {
+            _ if !wanted => None,
+            Lanes::None => None,
+            Lanes::One => Some(0),
+            // Events without the key are one lane of their own.
+            Lanes::By(key) => Some(hash(key.value(&subject).as_deref())),
+        };
+        Offer { event: EventRef { seq: event.seq, id: event.id }, wanted, lane }
+    }
+
+    /// A dead letter's event: wanted, whatever the filters say today.
+    pub(super) fn offer_again(&self, event: EventRef) -> Offer {
+        let lane = matches!(self.lanes, Lanes::One).then_some(0);
+        Offer { event, wanted: true, lane }
+    }
+}
+
+/// The same on every node and in every run: lanes are replicated with the retries that hold them.
+fn hash(key: Option<&str>) -> u64 {
+    let mut hasher = rustc_hash::FxHasher::default();
+    key.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,230 @@
+//! AWS Lambda as a target: the Invoke call as a signed request, and what its answer means.
+//!
+//! Never sends, and never finds credentials: both are the caller's. The signature is SigV4 by AWS's own crate.
+
+use std::{
+    fmt,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use awc::http::header::{self, HeaderName, HeaderValue};
+use aws_credential_types::Credentials as Identity;
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4::SigningParams,
+};
+use bytes::Bytes;
+
+use super::{
+    client::{Answer, Outgoing},
+    guard::{BadTarget, Guard, Target},
+};
+use crate::core::endpoint::{Invocation, Lambda, Method, class::Class};
+
+#[cfg(test)]
+mod tests;
+
+/// Longest function name or ARN that AWS takes.
+const LONGEST_NAME: usize = 170;
+/// Longest version or alias.
+const LONGEST_QUALIFIER: usize = 128;
+/// What AWS says of a function that can't run as often.
+const TOO_MANY: u16 = 429;
+
+/// Who invokes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Public part.
+    pub access_key_id: String,
+    /// Secret part.
+    pub secret_access_key: String,
+    /// For credentials that are lent for a time.
+    pub session_token: Option<String>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// Why a function can't be an endpoint's, or a call can't be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BadFunction {
+    /// Not a function's name, partial ARN or ARN.
+    #[error("{0:?} is not a function's name or ARN")]
+    Name(String),
+    /// Not a region's name.
+    #[error("{0:?} is not a region's name, such as us-east-1")]
+    Region(String),
+    /// The ARN names another region.
+    #[error("the function's ARN is of region {arn}, not {region}")]
+    OtherRegion {
+        /// The ARN's region.
+        arn: String,
+        /// The region that was set.
+        region: String,
+    },
+    /// Not a version or alias.
+    #[error("{0:?} is not a version or an alias")]
+    Qualifier(String),
+    /// Its address is none that webhooks may go to.
+    #[error(transparent)]
+    Target(#[from] BadTarget),
+    /// The signature can't be made.
+    #[error("the request cannot be signed: {0}")]
+    Signature(String),
+}
+
+/// Checks a function and gives the URL of its Invoke call: the check at create and update, and the target that an
+/// invocation goes to.
+pub fn target(function: &Lambda, guard: &Guard) -> Result<Target, BadFunction> {
+    let Lambda { function_name: name, region, qualifier, endpoint, .. } = function;
+    check_region(region)?;
+    check_name(name, region)?;
+    // Names and ARNs hold no character but the colon and the dollar sign that a path would have to escape.
+    let escaped = name.replace(':', "%3A").replace('$', "%24");
+    let base = match endpoint {
+        Some(endpoint) if endpoint.contains(['?', '#']) => {
+            return Err(BadTarget::NotUrl("an endpoint of AWS has no query".to_owned()).into());
+        }
+        Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+        None => format!("https://lambda.{region}.{}", domain(region)),
+    };
+    let mut url = format!("{base}/2015-03-31/functions/{escaped}/invocations");
+    if let Some(qualifier) = qualifier {
+        let fits =
+            (1..=LONGEST_QUALIFIER).contains(&qualifier.len()) && qualifier.bytes().all(|b| is_word(b) || b == b'$');
+        if !fits {
+            return Err(BadFunction::Qualifier(qualifier.clone()));
+        }
+        url.push_str("?Qualifier=");
+        url.push_str(&qualifier.replace('$', "%24"));
+    }
+    Ok(guard.target(&url)?)
+}
+
+/// A signed Invoke call with this body, ready for the client.
+pub fn invoke<'a>(
+    function: &Lambda,
+    target: &'a Target,
+    credentials: &Credentials,
+    body: Bytes,
+    timeout: Duration,
+    now_ms: u64,
+) -> Result<Outgoing<'a>, BadFunction> {
+    let authority = target.authority().to_str().map_err(unsignable)?;
+    let plain = [("content-type", "application/json"), ("x-amz-invocation-type", invocation_type(function.invocation))];
+    let signed = signed_headers(function, target.as_str(), authority, &plain, credentials, &body, now_ms)?;
+    let mut headers = Vec::with_capacity(plain.len() + signed.len());
+    for (name, value) in plain {
+        headers.push((HeaderName::from_static(name), HeaderValue::from_static(value)));
+    }
+    headers.extend(signed);
+    Ok(Outgoing { method: Method::Post, url: target, headers, body, timeout })
+}
+
+fn signed_headers(
+    function: &Lambda,
+    url: &str,
+    authority: &str,
+    plain: &[(&str, &str)],
+    credentials: &Credentials,
+    body: &[u8],
+    now_ms: u64,
+) -> Result<Vec<(HeaderName, HeaderValue)>, BadFunction> {
+    let Credentials { access_key_id, secret_access_key, session_token } = credentials.clone();
+    let identity = Identity::new(access_key_id, secret_access_key, session_token, None, "waypost").into();
+    let params = SigningParams::builder()
+        .identity(&identity)
+        .region(&function.region)
+        .name("lambda")
+        .time(UNIX_EPOCH + Duration::from_millis(now_ms))
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(unsignable)?
+        .into();
+    let headers = plain.iter().copied().chain([("host", authority)]);
+    let request = SignableRequest::new("POST", url, headers, SignableBody::Bytes(body)).map_err(unsignable)?;
+    let (instructions, _) = sign(request, &params).map_err(unsignable)?.into_parts();
+    let as_header = |(name, value): (&str, &str)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(unsignable)?;
+        let mut value = HeaderValue::from_str(value).map_err(unsignable)?;
+        value.set_sensitive(name == header::AUTHORIZATION || name.as_str() == "x-amz-security-token");
+        Ok((name, value))
+    };
+    instructions.headers().map(as_header).collect()
+}
+
+/// What an answer to an Invoke call means: its class and, for a failure, why.
+pub fn outcome(answer: &Answer) -> (Class, Option<String>) {
+    match (&answer.function_error, answer.status) {
+        (Some(kind), 200..=299) => (Class::Function, Some(format!("the function failed ({kind})"))),
+        (None, 200..=299) => (Class::Delivered, None),
+        (_, TOO_MANY) => (Class::Throttled, Some("the function runs too often (TooManyRequests)".to_owned())),
+        (_, 300..=399) => (Class::Redirect, None),
+        (_, status) => (Class::Status, Some(format!("AWS answered {status}"))),
+    }
+}
+
+fn invocation_type(invocation: Invocation) -> &'static str {
+    match invocation {
+        Invocation::Event => "Event",
+        Invocation::RequestResponse => "RequestResponse",
+        Invocation::DryRun => "DryRun",
+    }
+}
+
+/// A name (`f`), a partial ARN (`123456789012:function:f`) or an ARN (`arn:aws:lambda:region:123456789012:function:f`),
+/// each perhaps with a version or alias behind it (`f:7`).
+fn check_name(name: &str, region: &str) -> Result<(), BadFunction> {
+    let bad = || BadFunction::Name(name.to_owned());
+    if name.len() > LONGEST_NAME {
+        return Err(bad());
+    }
+    let parts: Vec<&str> = name.split(':').collect();
+    let rest = match parts.as_slice() {
+        ["arn", partition, "lambda", arn_region, rest @ ..] if is_plain(partition) => {
+            if *arn_region != region {
+                return Err(BadFunction::OtherRegion { arn: (*arn_region).to_owned(), region: region.to_owned() });
+            }
+            rest
+        }
+        parts => parts,
+    };
+    let is_arn = rest.len() < parts.len();
+    let function = match rest {
+        [account, "function", function @ ..] if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) => {
+            function
+        }
+        function if !is_arn => function,
+        _ => return Err(bad()),
+    };
+    let word = |part: &&str| !part.is_empty() && part.bytes().all(is_word);
+    match function {
+        [name] if word(name) => Ok(()),
+        [name, version] if word(name) && (*version == "$LATEST" || word(version)) => Ok(()),
+        _ => Err(bad()),
+    }
+}
+
+fn check_region(region: &str) -> Result<(), BadFunction> {
+    let fits = (3..=32).contains(&region.len()) && is_plain(region) && region.contains('-');
+    if fits { Ok(()) } else { Err(BadFunction::Region(region.to_owned())) }
+}
+
+fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_".contains(&byte)
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+fn unsignable(error: impl fmt::Display) -> BadFunction {
+    BadFunction::Signature(error.to_string())
+}

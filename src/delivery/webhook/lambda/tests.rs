@@ -1,0 +1,119 @@
+#![allow(clippy::unwrap_used)]
+//! The expected signatures were made by botocore: `python tests/py/lambda_standin.py --sign …`.
+
+use super::*;
+
+const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:kills";
+const AT: u64 = 1_750_509_296_789; // 20250621T123456Z
+const BODY: &str = r#"{"type":"kill","ünïcode":1e9}"#;
+
+fn function(name: &str, region: &str) -> Lambda {
+    let (function_name, region) = (name.to_owned(), region.to_owned());
+    Lambda { function_name, region, invocation: Invocation::Event, qualifier: None, endpoint: None }
+}
+
+fn authorization(function: &Lambda, token: Option<&str>) -> String {
+    let target = target(function, &Guard::default()).unwrap();
+    let credentials = Credentials {
+        access_key_id: "AKIDEXAMPLE".to_owned(),
+        secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(),
+        session_token: token.map(str::to_owned),
+    };
+    let call = invoke(function, &target, &credentials, BODY.into(), Duration::from_secs(5), AT).unwrap();
+    let header = |name: &str| call.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+    assert_eq!(header("x-amz-date").unwrap(), "20250621T123456Z");
+    assert_eq!(header("x-amz-invocation-type").unwrap(), "Event");
+    assert_eq!(header("x-amz-security-token").map(HeaderValue::as_bytes), token.map(str::as_bytes));
+    header("authorization").unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn botocore_makes_the_same_signatures() {
+    let plain = function("kills", "us-east-1");
+    let full = Lambda { qualifier: Some("$LATEST".to_owned()), ..function(ARN, "eu-west-1") };
+    let token = Some("FwoGZXIvYXdzE//token==");
+    let table = [
+        (&plain, None, "15162ed2c1a8bc2ff870bbaa6c5f7febfaaac010d58dd66c4241754332d63132"),
+        (&plain, token, "ccd0ce425d024cd7a79187e58c1d9b7927f05eb63600a914d562d2cf6688a4cc"),
+        (&full, None, "4eeb91ef83cd1dc2b9040d8710d18ec3ad3cc5f38986dfb911ce414940c2833a"),
+        (&full, token, "61f8ab5b6985de53adab3092c7f24b8fefca1990a60f05c1de170b82571c98d0"),
+    ];
+    for (function, token, signature) in table {
+        let made = authorization(function, token);
+        assert!(made.ends_with(&format!("Signature={signature}")), "{} {token:?}: {made}", function.function_name);
+        let names = if token.is_some() { ";x-amz-security-token" } else { "" };
+        let signed = format!("SignedHeaders=content-type;host;x-amz-date;x-amz-invocation-type{names}, ");
+        assert!(made.contains(&signed), "{made}");
+    }
+}
+
+#[test]
+fn urls_of_functions() {
+    let url = |function: &Lambda| target(function, &Guard::default()).map(|target| target.as_str().to_owned());
+    let mut f = function("kills", "us-east-1");
+    let path = "/2015-03-31/functions/kills/invocations";
+    assert_eq!(url(&f).unwrap(), format!("https://lambda.us-east-1.amazonaws.com{path}"));
+    f.qualifier = Some("prod".to_owned());
+    assert_eq!(url(&f).unwrap(), format!("https://lambda.us-east-1.amazonaws.com{path}?Qualifier=prod"));
+    assert!(url(&function("kills", "cn-north-1")).unwrap().starts_with("https://lambda.cn-north-1.amazonaws.com.cn/"));
+    f.endpoint = Some("https://lambda.example.com/base/".to_owned());
+    assert_eq!(url(&f).unwrap(), format!("https://lambda.example.com/base{path}?Qualifier=prod"));
+}
+
+#[test]
+fn names_and_arns() {
+    let check = |name: &str| target(&function(name, "eu-west-1"), &Guard::default()).is_ok();
+    for good in ["f", "my-func_1", "f:7", "f:$LATEST", "123456789012:function:f", "123456789012:function:f:prod", ARN] {
+        assert!(check(good), "{good}");
+    }
+    assert!(check(&format!("{ARN}:7")) && check(&ARN.replace("arn:aws:", "arn:aws-us-gov:")));
+    let long = "f".repeat(LONGEST_NAME + 1);
+    let bad = ["", "a b", "a/b", "../f", "f?x", "f#", "f%2F", "f:", "12:function:f", "arn:aws:lambda:eu-west-1", &long];
+    for bad in bad.into_iter().chain(["arn:aws:s3:::f", "arn:aws:lambda:eu-west-1:123456789012:layer:f", "f\r\nx: y"]) {
+        assert!(!check(bad), "{bad}");
+    }
+    let other = target(&function(ARN, "us-east-1"), &Guard::default());
+    assert!(matches!(other, Err(BadFunction::OtherRegion { .. })));
+    for region in ["", "us", "us-east-1.evil.example", "us-east-1/", "@10.0.0.1", "US-EAST-1"] {
+        assert!(matches!(target(&function("f", region), &Guard::default()), Err(BadFunction::Region(_))), "{region}");
+    }
+}
+
+#[test]
+fn the_endpoint_goes_through_the_guard() {
+    let at = |endpoint: &str, guard: &Guard| {
+        target(&Lambda { endpoint: Some(endpoint.to_owned()), ..function("f", "us-east-1") }, guard)
+    };
+    for endpoint in
+        ["http://127.0.0.1:4566", "http://169.254.169.254", "http://[::1]:1", "http://localhost", "ftp://a.b"]
+    {
+        assert!(matches!(at(endpoint, &Guard::default()), Err(BadFunction::Target(_))), "{endpoint}");
+    }
+    assert!(at("https://a.example/?x=", &Guard::default()).is_err());
+    assert!(at("http://127.0.0.1:4566", &Guard::new(vec!["127.0.0.0/8".parse().unwrap()])).is_ok());
+}
+
+#[test]
+fn answers_and_their_meaning() {
+    let class = |status, error: Option<&str>| {
+        let function_error = error.map(str::to_owned);
+        let (head, ms) = (Bytes::new(), 1);
+        outcome(&Answer { status, retry_after_ms: None, ratelimit: None, function_error, head, ms }).0
+    };
+    assert_eq!([200, 202, 204].map(|status| class(status, None)), [Class::Delivered; 3]);
+    assert_eq!(class(200, Some("Unhandled")), Class::Function);
+    assert_eq!(class(429, None), Class::Throttled);
+    assert_eq!([403, 404, 500].map(|status| class(status, None)), [Class::Status; 3]);
+    assert_eq!(class(302, None), Class::Redirect);
+}
+
+#[test]
+fn secrets_stay_out_of_debug() {
+    let credentials = Credentials {
+        access_key_id: "AKID".to_owned(),
+        secret_access_key: "hush".to_owned(),
+        session_token: Some("psst".to_owned()),
+    };
+    let shown = format!("{credentials:?}");
+    assert!(shown.contains("AKID") && !shown.contains("hush") && !shown.contains("psst"), "{shown}");
+}

@@ -1,0 +1,30 @@
+//! The `broadcasting` profile: `{event, timestamp, data, signature}`, the time in Unix milliseconds.
+//!
+//! Wire source: the webhook guide of ts-broadcasting. The signature is over `{event, timestamp, data}` in that order,
+//! that is, over the body without its last member.
+
+use super::{RenderError, Request, sign};
+use crate::core::event::{Event, push_json_string, push_number};
+
+/// The body, with the preferred secret's signature in it and in the header.
+pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>, RenderError> {
+    let mut body = Vec::with_capacity(event.payload.len() + 256);
+    body.extend_from_slice(b"{\"event\":");
+    push_json_string(&event.kind, &mut body);
+    body.extend_from_slice(b",\"timestamp\":");
+    push_number(event.id.time_ms(), &mut body);
+    body.extend_from_slice(b",\"data\":");
+    body.extend_from_slice(&event.payload);
+    let signature = |secret: &str| sign::hex(secret, &[&body, b"}"]);
+    let (preferred, other) = request.secrets.preferred();
+    let preferred = signature(preferred);
+    request.header("x-webhook-event", &event.kind)?;
+    request.header("x-webhook-signature", &preferred)?;
+    if let Some(other) = other {
+        request.header("x-webhook-signature-previous", &signature(other))?;
+    }
+    body.extend_from_slice(b",\"signature\":\"");
+    body.extend_from_slice(preferred.as_bytes());
+    body.extend_from_slice(b"\"}");
+    Ok(body)
+}

@@ -1,0 +1,27 @@
+//! The `envelope` profile: `{event, timestamp, data}`, the time in ISO-8601.
+//!
+//! Wire source: the webhook guide of the Jackbox Game Picker. Its receivers verify `JSON.stringify` of the parsed body.
+
+use super::{RenderError, Request, sign};
+use crate::core::event::{Event, push_json_string};
+use crate::core::time::push_iso_millis;
+
+/// The body; the signature is over it.
+pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>, RenderError> {
+    let mut body = Vec::with_capacity(event.payload.len() + 192);
+    body.extend_from_slice(b"{\"event\":");
+    push_json_string(&event.kind, &mut body);
+    body.extend_from_slice(b",\"timestamp\":\"");
+    push_iso_millis(event.id.time_ms(), &mut |part| body.extend_from_slice(part.as_bytes()));
+    body.extend_from_slice(b"\",\"data\":");
+    body.extend_from_slice(&event.payload);
+    body.push(b'}');
+    let signature = |secret: &str| format!("sha256={}", sign::hex(secret, &[&body]));
+    let (preferred, other) = request.secrets.preferred();
+    request.header("x-webhook-event", &event.kind)?;
+    request.header("x-webhook-signature", &signature(preferred))?;
+    if let Some(other) = other {
+        request.header("x-webhook-signature-previous", &signature(other))?;
+    }
+    Ok(body)
+}

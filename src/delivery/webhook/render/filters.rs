@@ -1,0 +1,129 @@
+//! The filters and tests of templates, and the environment with nothing but them.
+//!
+//! Every text that a filter makes is bounded here; what may be joined to what, [`super::sandbox`] says.
+
+use minijinja::value::{Kwargs, Value};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, filters, tests};
+use std::borrow::Cow;
+
+/// Longest text that a filter makes, in bytes.
+const MAX_TEXT: usize = 256 * 1024;
+
+/// Filters whose result is a number, whatever they are given (but for their own defaults).
+pub(super) const NUMBERS: [&str; 6] = ["abs", "count", "float", "int", "length", "round"];
+/// Filters that hand on what they are given, or a part of it.
+pub(super) const PARTS: [&str; 5] = ["d", "default", "first", "items", "last"];
+/// Filters whose result is text, or a truth value.
+pub(super) const TEXTS: [&str; 9] =
+    ["bool", "capitalize", "join", "lower", "replace", "string", "tojson", "trim", "upper"];
+/// Tests: `x is defined`, `n is divisibleby(3)`.
+pub(super) const TESTS: [&str; 16] = [
+    "boolean",
+    "defined",
+    "divisibleby",
+    "endingwith",
+    "even",
+    "false",
+    "in",
+    "integer",
+    "mapping",
+    "none",
+    "number",
+    "odd",
+    "sequence",
+    "startingwith",
+    "string",
+    "true",
+];
+
+/// The environment that templates run in: the filters and tests above, no functions, no other templates.
+/// What a payload lacks is undefined all the way down.
+pub(super) fn environment() -> Environment<'static> {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.add_filter("abs", filters::abs);
+    environment.add_filter("bool", filters::bool);
+    environment.add_filter("capitalize", |text: Cow<'_, str>| bounded(capitalize(&text)));
+    environment.add_filter("count", filters::length);
+    environment.add_filter("d", filters::default);
+    environment.add_filter("default", filters::default);
+    environment.add_filter("first", filters::first);
+    environment.add_filter("float", filters::float);
+    environment.add_filter("int", filters::int);
+    environment.add_filter("items", filters::items);
+    environment.add_filter("join", join);
+    environment.add_filter("last", filters::last);
+    environment.add_filter("length", filters::length);
+    environment.add_filter("lower", |text: Cow<'_, str>| bounded(text.to_lowercase()));
+    environment.add_filter("replace", replace);
+    environment.add_filter("round", filters::round);
+    environment.add_filter("string", |value: &Value| bounded(value.to_string()));
+    environment.add_filter("tojson", tojson);
+    environment.add_filter("trim", |text: Cow<'_, str>| bounded(text.trim().to_owned()));
+    environment.add_filter("upper", |text: Cow<'_, str>| bounded(text.to_uppercase()));
+    environment.add_test("boolean", tests::is_boolean);
+    environment.add_test("defined", tests::is_defined);
+    environment.add_test("divisibleby", tests::is_divisibleby);
+    environment.add_test("endingwith", tests::is_endingwith);
+    environment.add_test("even", tests::is_even);
+    environment.add_test("false", tests::is_false);
+    environment.add_test("in", tests::is_in);
+    environment.add_test("integer", tests::is_integer);
+    environment.add_test("mapping", tests::is_mapping);
+    environment.add_test("none", tests::is_none);
+    environment.add_test("number", tests::is_number);
+    environment.add_test("odd", tests::is_odd);
+    environment.add_test("sequence", tests::is_sequence);
+    environment.add_test("startingwith", tests::is_startingwith);
+    environment.add_test("string", tests::is_string);
+    environment.add_test("true", tests::is_true);
+    environment
+}
+
+/// `list|join(", ")`.
+fn join(list: &Value, separator: Option<Cow<'_, str>>) -> Result<String, Error> {
+    let mut out = String::new();
+    for (place, item) in list.try_iter()?.enumerate() {
+        if place > 0 {
+            out.push_str(separator.as_deref().unwrap_or_default());
+        }
+        match item.as_str() {
+            Some(text) => out.push_str(text),
+            None => out.push_str(&item.to_string()),
+        }
+        out = bounded(out)?;
+    }
+    Ok(out)
+}
+
+/// `text|replace("a", "b")`.
+fn replace(text: Cow<'_, str>, from: Cow<'_, str>, to: Cow<'_, str>) -> Result<String, Error> {
+    if from.is_empty() {
+        return Err(Error::new(ErrorKind::InvalidOperation, "nothing can't be replaced"));
+    }
+    let found = text.matches(&*from).count();
+    if text.len() - found * from.len() + found.saturating_mul(to.len()) > MAX_TEXT {
+        return Err(too_long());
+    }
+    Ok(text.replace(&*from, &to))
+}
+
+/// `value|tojson`: stands for itself, whatever the content type.
+fn tojson(value: &Value) -> Result<Value, Error> {
+    let json = filters::tojson(value, None, Kwargs::from_iter(std::iter::empty::<(String, Value)>()))?;
+    bounded(json.to_string()).map(Value::from_safe_string)
+}
+
+fn capitalize(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(characters.flat_map(char::to_lowercase)).collect()
+}
+
+fn bounded(text: String) -> Result<String, Error> {
+    if text.len() > MAX_TEXT { Err(too_long()) } else { Ok(text) }
+}
+
+fn too_long() -> Error {
+    Error::new(ErrorKind::InvalidOperation, "the text exceeds 256 KiB")
+}

@@ -1,0 +1,193 @@
+//! What a request to an endpoint is made of: body, headers and signatures, by profile.
+//!
+//! Pure: no clock, no I/O, and the bytes that are signed are the bytes that are sent. Payloads of the log are in
+//! normal form ([`crate::core::json`]), and so is every JSON body made here: a JavaScript parse and stringify gives the
+//! same bytes again. Never decides what is sent when, or where to; additional headers of an endpoint are the sender's.
+
+mod broadcasting;
+mod card;
+mod chat;
+mod discord;
+mod envelope;
+mod filters;
+mod node;
+mod patterns;
+mod pusher;
+mod sandbox;
+pub mod sign;
+mod slack;
+mod standard;
+mod template;
+mod wanderer;
+
+pub use sign::Secrets;
+pub use template::{CompiledTemplate, MAX_SOURCE};
+
+use crate::core::endpoint::{MAX_BATCH, Profile};
+use crate::core::event::{Event, MapText};
+use crate::core::ids::EventId;
+use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use bytes::Bytes;
+
+/// The id of what is delivered, the same at every attempt (Standard Webhooks).
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+/// The last event that was given up before this one, on endpoints that keep the order.
+const WEBHOOK_GAP: HeaderName = HeaderName::from_static("webhook-gap");
+/// Which attempt this is, from 1.
+const WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("webhook-attempt");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("Waypost/", env!("CARGO_PKG_VERSION")));
+
+/// What all requests to one endpoint have in common: borrowed from its plan, used for every attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Rendering<'a> {
+    /// How bodies and signatures look.
+    pub profile: Profile,
+    /// The map's id.
+    pub map: &'a MapText,
+    /// The topic's name, which Pusher receivers get as the channel.
+    pub topic: &'a str,
+    /// Sent as `X-Pusher-Key`.
+    pub key: &'a str,
+    /// For [`Profile::Template`].
+    pub template: Option<&'a CompiledTemplate>,
+    /// What signs.
+    pub secrets: &'a Secrets,
+}
+
+/// A request without its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rendered {
+    /// Headers, each name once.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// Why there is no request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// No event, or more than the profile can carry.
+    #[error("{profile} carries 1 to {max} events in a request, not {given}", profile = profile.name())]
+    Count {
+        /// The profile.
+        profile: Profile,
+        /// What it can carry.
+        max: usize,
+        /// What it was given.
+        given: usize,
+    },
+    /// A payload that isn't what the log keeps.
+    #[error("the payload of {0} is not JSON")]
+    Payload(EventId),
+    /// The endpoint's template: its fault, not the event's.
+    #[error("template: {0}")]
+    Template(String),
+    /// What was to be sent exceeds a limit: fewer events in one request may help.
+    #[error("template: {0}")]
+    TooLarge(&'static str),
+    /// Something of the endpoint can't stand in a header.
+    #[error("{0} can't be sent as a header")]
+    Header(&'static str),
+}
+
+/// Events that one request of that profile can carry.
+pub fn max_events(profile: Profile) -> usize {
+    match profile {
+        Profile::Envelope | Profile::Broadcasting => 1,
+        Profile::Discord => discord::MAX_EVENTS,
+        Profile::Slack => slack::MAX_EVENTS,
+        _ => MAX_BATCH as usize,
+    }
+}
+
+/// What is appended to the query of the endpoint's URL.
+pub fn query(profile: Profile) -> Option<&'static str> {
+    match profile {
+        // Without it Discord answers before it has saved the message, and a message that is lost is no error.
+        Profile::Discord => Some("wait=true"),
+        _ => None,
+    }
+}
+
+/// The id of a delivery: the event's own, or the first event's and how many there are.
+pub fn delivery_id(events: &[Event]) -> Option<String> {
+    match events {
+        [] => None,
+        [event] => Some(event.id.to_string()),
+        [first, ..] => Some(format!("{}-{}", first.id, events.len())),
+    }
+}
+
+/// Makes the request that carries `events`, in the order of the log. `gap` is the last event that was given up before
+/// them, `attempt` counts from 1, `now_ms` (Unix milliseconds) goes into what is signed.
+pub fn render(
+    rendering: &Rendering<'_>,
+    events: &[Event],
+    gap: Option<EventId>,
+    attempt: u32,
+    now_ms: u64,
+) -> Result<Rendered, RenderError> {
+    let (profile, max) = (rendering.profile, max_events(rendering.profile));
+    let Some(id) = delivery_id(events).filter(|_| events.len() <= max) else {
+        return Err(RenderError::Count { profile, max, given: events.len() });
+    };
+    let mut request = Request { now_ms, secrets: rendering.secrets, headers: vec![(USER_AGENT, AGENT)] };
+    let (body, content_type) = body(rendering, events, &mut request)?;
+    let mut headers = request.headers;
+    if !profile.is_chat() {
+        headers.push((WEBHOOK_ATTEMPT, HeaderValue::from(attempt)));
+        if let Some(gap) = gap {
+            headers.push((WEBHOOK_GAP, text(&gap.to_string(), "the gap")?));
+        }
+        standard::sign(&id, now_ms, &body, rendering.secrets, &mut headers)?;
+        headers.push((WEBHOOK_ID, text(&id, "the id")?));
+    }
+    headers.push((CONTENT_TYPE, content_type));
+    Ok(Rendered { headers, body: body.into() })
+}
+
+/// The body and its content type; headers of the profile's own go to the request.
+fn body(
+    rendering: &Rendering<'_>,
+    events: &[Event],
+    request: &mut Request<'_>,
+) -> Result<(Vec<u8>, HeaderValue), RenderError> {
+    let body = match (rendering.profile, rendering.template) {
+        (Profile::Wanderer, _) => wanderer::render(rendering.map, events, request)?,
+        (Profile::Standard, _) => standard::body(rendering.map, events),
+        (Profile::Envelope, _) => envelope::render(&events[0], request)?,
+        (Profile::Broadcasting, _) => broadcasting::render(&events[0], request)?,
+        (Profile::Pusher, _) => pusher::render(rendering.topic, rendering.key, events, request)?,
+        (Profile::Discord, _) => discord::render(events)?,
+        (Profile::Slack, _) => slack::render(events)?,
+        (Profile::Template, Some(template)) => {
+            return Ok((template.render(rendering.map, events)?, template.content_type().clone()));
+        }
+        (Profile::Template, None) => return Err(RenderError::Template("the endpoint has none".into())),
+    };
+    Ok((body, JSON))
+}
+
+/// A request in the making.
+struct Request<'a> {
+    now_ms: u64,
+    secrets: &'a Secrets,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Request<'_> {
+    fn header(&mut self, name: &'static str, value: &str) -> Result<(), RenderError> {
+        self.headers.push((HeaderName::from_static(name), text(value, name)?));
+        Ok(())
+    }
+}
+
+fn text(value: &str, what: &'static str) -> Result<HeaderValue, RenderError> {
+    HeaderValue::from_str(value).map_err(|_| RenderError::Header(what))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,122 @@
+//! The `pusher` profile: `{time_ms, events}` with `X-Pusher-Key` and `X-Pusher-Signature`.
+//!
+//! Wire source: Pusher Channels' webhooks, as Sockudo documents them. The signature is plain hexadecimal: npm `pusher`
+//! takes no `sha256=` before it, and verifiers that take it off miss nothing.
+
+use super::{RenderError, Request, sign};
+use crate::core::event::{Event, push_json_string, push_number};
+use crate::core::json;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Events about channels and their members: their payload's members stand beside the name.
+const LIFECYCLE: [&str; 9] = [
+    "channel_occupied",
+    "channel_vacated",
+    "member_added",
+    "member_removed",
+    "client_event",
+    "cache_miss",
+    "subscription_count",
+    "connection_established",
+    "connection_terminated",
+];
+
+/// Deeper than any payload of the log with what is put around it.
+const MAX_DEPTH: usize = 128;
+
+/// The body; `time_ms` is the newest event's.
+pub(super) fn render(
+    topic: &str,
+    key: &str,
+    events: &[Event],
+    request: &mut Request<'_>,
+) -> Result<Vec<u8>, RenderError> {
+    let newest = events.iter().map(|event| event.id.time_ms()).max().unwrap_or_default();
+    let mut body = Vec::with_capacity(events.iter().map(|event| event.payload.len() * 5 / 4 + 256).sum());
+    body.extend_from_slice(b"{\"time_ms\":");
+    push_number(newest, &mut body);
+    body.extend_from_slice(b",\"events\":[");
+    for (place, event) in events.iter().enumerate() {
+        if place > 0 {
+            body.push(b',');
+        }
+        push_event(topic, event, &mut body)?;
+    }
+    body.extend_from_slice(b"]}");
+    let (preferred, other) = request.secrets.preferred();
+    request.header("x-pusher-key", key)?;
+    request.header("x-pusher-signature", &sign::hex(preferred, &[&body]))?;
+    if let Some(other) = other {
+        request.header("x-pusher-signature-previous", &sign::hex(other, &[&body]))?;
+    }
+    Ok(body)
+}
+
+fn push_event(topic: &str, event: &Event, out: &mut Vec<u8>) -> Result<(), RenderError> {
+    let payload = std::str::from_utf8(&event.payload).map_err(|_| RenderError::Payload(event.id))?;
+    if LIFECYCLE.contains(&&*event.kind) && payload.starts_with('{') {
+        return push_lifecycle(payload, event, out);
+    }
+    out.extend_from_slice(b"{\"name\":");
+    push_json_string(&event.kind, out);
+    out.extend_from_slice(b",\"channel\":");
+    push_json_string(topic, out);
+    out.extend_from_slice(b",\"data\":");
+    push_json_string(payload, out);
+    out.extend_from_slice(b",\"event_id\":\"");
+    out.extend_from_slice(event.id.to_string().as_bytes());
+    out.extend_from_slice(b"\",\"time_ms\":");
+    push_number(event.id.time_ms(), out);
+    out.push(b'}');
+    Ok(())
+}
+
+/// `{name, …the payload's members, time_ms}`.
+fn push_lifecycle(payload: &str, event: &Event, out: &mut Vec<u8>) -> Result<(), RenderError> {
+    let members: Members<'_> = serde_json::from_str(payload).map_err(|_| RenderError::Payload(event.id))?;
+    let mut object = b"{\"name\":".to_vec();
+    push_json_string(&event.kind, &mut object);
+    for (key, value) in members.0.iter().filter(|(key, _)| key != "name" && key != "time_ms") {
+        object.push(b',');
+        push_json_string(key, &mut object);
+        object.push(b':');
+        object.extend_from_slice(value.get().as_bytes());
+    }
+    object.extend_from_slice(b",\"time_ms\":");
+    push_number(event.id.time_ms(), &mut object);
+    object.push(b'}');
+    // Keys like numbers belong before the name.
+    let object = String::from_utf8(object).map_err(|_| RenderError::Payload(event.id))?;
+    let normal = json::normalise(&object, MAX_DEPTH).map_err(|_| RenderError::Payload(event.id))?;
+    out.extend_from_slice(normal.as_bytes());
+    Ok(())
+}
+
+/// The members of an object, their values as they stand.
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(key) = entries.next_key::<Key<'de>>()? {
+                    members.push((key.0, entries.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);

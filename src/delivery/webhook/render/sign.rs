@@ -1,0 +1,133 @@
+//! Signatures: HMAC-SHA256 with the endpoint's secrets, in hexadecimal and in the form of Standard Webhooks.
+//!
+//! Never says what is signed: the profiles do.
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use std::fmt;
+
+/// How secrets begin whose rest is the key in base64 (Standard Webhooks).
+pub const BASE64_PREFIX: &str = "whsec_";
+
+/// Secrets are typed by people: padding is taken, and not missed.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The secrets of an endpoint. While a rotation's overlap lasts there are two.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secrets {
+    /// The present one.
+    pub current: String,
+    /// The one before the last rotation, while it still signs.
+    pub previous: Option<String>,
+    /// The receiver seems to know only the previous one: where there is room for one signature it is that one's. Set by
+    /// who sees the answers.
+    pub prefer_previous: bool,
+}
+
+impl Secrets {
+    /// One secret alone.
+    pub fn new(current: String) -> Self {
+        Self { current, previous: None, prefer_previous: false }
+    }
+
+    /// The secret for a profile's one signature, and the other one while there are two.
+    pub fn preferred(&self) -> (&str, Option<&str>) {
+        match self.previous.as_deref() {
+            Some(previous) if self.prefer_previous => (previous, Some(&self.current)),
+            previous => (&self.current, previous),
+        }
+    }
+
+    /// All, the newest first.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.current.as_str()).chain(self.previous.as_deref())
+    }
+}
+
+impl fmt::Debug for Secrets {
+    /// Tells how many there are, not what they are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets")
+            .field("previous", &self.previous.is_some())
+            .field("prefer_previous", &self.prefer_previous)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The HMAC of all `parts` in lower-case hexadecimal; the key is the secret's text as it was given.
+pub fn hex(secret: &str, parts: &[&[u8]]) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in hmac(secret.as_bytes(), parts) {
+        text.extend([byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)])));
+    }
+    text
+}
+
+/// The HMAC of all `parts` as `v1,<base64>`; the key is what a secret `whsec_<base64>` encodes, and the text of any
+/// other secret.
+pub fn v1(secret: &str, parts: &[&[u8]]) -> String {
+    format!("v1,{}", BASE64.encode(hmac(&standard_key(secret), parts)))
+}
+
+fn standard_key(secret: &str) -> Vec<u8> {
+    let encoded = secret.strip_prefix(BASE64_PREFIX).and_then(|text| BASE64.decode(text).ok());
+    encoded.unwrap_or_else(|| secret.as_bytes().to_vec())
+}
+
+fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        unreachable!("HMAC takes keys of any length");
+    };
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// RFC 4231, test case 2.
+    #[test]
+    fn known_answer() {
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(hex("Jefe", &[b"what do ya want ", b"for nothing?"]), expected);
+    }
+
+    /// The example of the Standard Webhooks specification.
+    #[test]
+    fn known_answer_of_standard_webhooks() {
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        let signed: [&[u8]; 3] = [b"msg_p5jXN8AQM9LWM0D4loKWxJek", b".1614265330.", br#"{"test": 2432232314}"#];
+        assert_eq!(v1(secret, &signed), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn keys_with_and_without_padding_or_prefix() {
+        assert_eq!(standard_key("whsec_aGk="), b"hi");
+        assert_eq!(standard_key("whsec_aGk"), b"hi");
+        assert_eq!(standard_key("aGk="), b"aGk=");
+        assert_eq!(standard_key("whsec_no base64"), b"whsec_no base64");
+    }
+
+    #[test]
+    fn which_secret_is_preferred() {
+        let mut secrets = Secrets::new("new".into());
+        secrets.prefer_previous = true;
+        assert_eq!(secrets.preferred(), ("new", None));
+        secrets.previous = Some("old".into());
+        assert_eq!(secrets.preferred(), ("old", Some("new")));
+        secrets.prefer_previous = false;
+        assert_eq!(secrets.preferred(), ("new", Some("old")));
+        assert_eq!(secrets.all().collect::<Vec<_>>(), ["new", "old"]);
+        assert!(!format!("{secrets:?}").contains("new"));
+    }
+}

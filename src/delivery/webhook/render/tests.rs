@@ -1,0 +1,246 @@
+//! Golden bodies of every profile, and what holds for any payload.
+
+use super::*;
+use crate::core::event::NewEvent;
+use crate::core::ids::MapId;
+use crate::core::json::normalise;
+use proptest::prelude::*;
+use serde_json::Value;
+
+mod chats;
+
+const NOW_MS: u64 = 1_750_509_300_999;
+const MAP: &str = "550e8400-e29b-41d4-a716-446655440000";
+const TOPIC: &str = "events:map:550e8400-e29b-41d4-a716-446655440000";
+
+fn event_at(place: u32, kind: &str, payload: &str) -> Event {
+    let id = EventId::new(1_750_509_296_789 + u64::from(place), 7, place);
+    let payload = normalise(payload, 64).unwrap().into_bytes();
+    Event::from_stored(9, Event::to_stored(id, &NewEvent { kind: kind.into(), payload }).into()).unwrap()
+}
+
+fn event(kind: &str, payload: &str) -> Event {
+    event_at(0, kind, payload)
+}
+
+fn made_with(
+    profile: Profile,
+    secrets: &Secrets,
+    events: &[Event],
+    gap: Option<EventId>,
+) -> Result<Rendered, RenderError> {
+    let map = MapText::from(MAP.parse::<MapId>().unwrap());
+    let template = CompiledTemplate::new("{{ event }}", "application/json")?;
+    let rendering = Rendering { profile, map: &map, topic: TOPIC, key: "app-key", template: Some(&template), secrets };
+    render(&rendering, events, gap, 2, NOW_MS)
+}
+
+fn made(profile: Profile, events: &[Event]) -> Result<Rendered, RenderError> {
+    made_with(profile, &Secrets::new("whsec_c2VjcmV0".into()), events, None)
+}
+
+fn body(profile: Profile, events: &[Event]) -> String {
+    String::from_utf8(made(profile, events).unwrap().body.to_vec()).unwrap()
+}
+
+fn header(rendered: &Rendered, name: &str) -> Option<String> {
+    let found: Vec<_> = rendered.headers.iter().filter(|(known, _)| known == name).collect();
+    assert!(found.len() <= 1, "{name} stands there twice");
+    found.first().map(|(_, value)| value.to_str().unwrap().to_owned())
+}
+
+const ADDED: &str =
+    r#"{"solar_system_id":31000001,"name":"J123456","type":"wormhole","class":"C3","statics":["C3","HS"]}"#;
+
+#[test]
+fn golden_wanderer() {
+    let envelope = |place: u32, payload: &str| {
+        format!(
+            r#"{{"id":"01JY97R74{}000000000007000{place}","seq":9,"type":"add_system","map_id":"{MAP}","ts":"2025-06-21T12:34:56.7{}Z","payload":{payload}}}"#,
+            ['N', 'P'][place as usize],
+            89 + place,
+        )
+    };
+    for profile in [Profile::Wanderer, Profile::Standard] {
+        assert_eq!(body(profile, &[event("add_system", ADDED)]), envelope(0, ADDED));
+        let two = [event("add_system", ADDED), event_at(1, "add_system", "{}")];
+        let expected = format!(r#"{{"events":[{},{}]}}"#, envelope(0, ADDED), envelope(1, "{}"));
+        assert_eq!(body(profile, &two), expected);
+    }
+}
+
+#[test]
+fn golden_envelope_and_broadcasting() {
+    let payload = r#"{"session":{"id":3,"is_active":true},"game":{"id":42,"title":"Quiplash 3"}}"#;
+    assert_eq!(
+        body(Profile::Envelope, &[event("game.added", payload)]),
+        format!(r#"{{"event":"game.added","timestamp":"2025-06-21T12:34:56.789Z","data":{payload}}}"#)
+    );
+    let unsigned = format!(r#"{{"event":"subscribe","timestamp":1750509296789,"data":{payload}"#);
+    let signature = sign::hex("whsec_c2VjcmV0", &[unsigned.as_bytes(), b"}"]);
+    let rendered = made(Profile::Broadcasting, &[event("subscribe", payload)]).unwrap();
+    assert_eq!(std::str::from_utf8(&rendered.body).unwrap(), format!(r#"{unsigned},"signature":"{signature}"}}"#));
+    assert_eq!(header(&rendered, "x-webhook-signature"), Some(signature));
+    assert_eq!(header(&rendered, "x-webhook-event").as_deref(), Some("subscribe"));
+}
+
+#[test]
+fn golden_pusher() {
+    let events = [
+        event("member_added", r#"{"channel":"presence-a","user_id":"1","name":"not this","7":1}"#),
+        event_at(1, "map_kill", r#"{"a":"é\"","b":1.5}"#),
+        event_at(2, "channel_occupied", r#""no object""#),
+    ];
+    let channel = TOPIC;
+    let expected = format!(
+        concat!(
+            r#"{{"time_ms":1750509296791,"events":["#,
+            r#"{{"7":1,"name":"member_added","channel":"presence-a","user_id":"1","time_ms":1750509296789}},"#,
+            r#"{{"name":"map_kill","channel":"{channel}","data":"{{\"a\":\"é\\\"\",\"b\":1.5}}","#,
+            r#""event_id":"01JY97R74P0000000000070001","time_ms":1750509296790}},"#,
+            r#"{{"name":"channel_occupied","channel":"{channel}","data":"\"no object\"","#,
+            r#""event_id":"01JY97R74Q0000000000070002","time_ms":1750509296791}}]}}"#,
+        ),
+        channel = channel
+    );
+    let rendered = made(Profile::Pusher, &events).unwrap();
+    assert_eq!(std::str::from_utf8(&rendered.body).unwrap(), expected);
+    assert_eq!(header(&rendered, "x-pusher-key").as_deref(), Some("app-key"));
+    assert_eq!(header(&rendered, "x-pusher-signature"), Some(sign::hex("whsec_c2VjcmV0", &[expected.as_bytes()])));
+}
+
+#[test]
+fn headers_beside_every_profile_but_the_chats() {
+    let gap = Some(EventId::new(1_750_509_296_000, 6, 0));
+    for (name, profile) in Profile::NAMES {
+        let rendered =
+            made_with(profile, &Secrets::new("whsec_c2VjcmV0".into()), &[event("add_system", ADDED)], gap).unwrap();
+        assert_eq!(header(&rendered, "content-type").as_deref(), Some("application/json"), "{name}");
+        assert!(header(&rendered, "user-agent").unwrap().starts_with("Waypost/"));
+        let ours = ["webhook-id", "webhook-timestamp", "webhook-signature", "webhook-attempt", "webhook-gap"];
+        if profile.is_chat() {
+            assert!(ours.iter().all(|one| header(&rendered, one).is_none()), "{name}");
+            continue;
+        }
+        let signed = [b"01JY97R74N0000000000070000.1750509300.", &rendered.body[..]];
+        assert_eq!(
+            ours.map(|one| header(&rendered, one).unwrap()),
+            [
+                "01JY97R74N0000000000070000",
+                "1750509300",
+                &sign::v1("whsec_c2VjcmV0", &signed),
+                "2",
+                "01JY97R6C00000000000060000"
+            ],
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_rotation_signs_twice() {
+    let mut secrets = Secrets { current: "new".into(), previous: Some("old".into()), prefer_previous: false };
+    let one = [event("add_system", ADDED)];
+    for (profile, name) in [
+        (Profile::Wanderer, "x-wanderer-signature"),
+        (Profile::Envelope, "x-webhook-signature"),
+        (Profile::Broadcasting, "x-webhook-signature"),
+        (Profile::Pusher, "x-pusher-signature"),
+    ] {
+        let previous = format!("{name}-previous");
+        let both = |rendered: &Rendered| [header(rendered, name).unwrap(), header(rendered, &previous).unwrap()];
+        secrets.prefer_previous = false;
+        let [new, old] = both(&made_with(profile, &secrets, &one, None).unwrap());
+        secrets.prefer_previous = true;
+        let turned = made_with(profile, &secrets, &one, None).unwrap();
+        assert_ne!(new, old);
+        assert_eq!(both(&turned), [old.clone(), new], "{name}");
+        if profile == Profile::Broadcasting {
+            let body: Value = serde_json::from_slice(&turned.body).unwrap();
+            assert_eq!(body["signature"], old);
+        }
+        let standard = header(&turned, "webhook-signature").unwrap();
+        let signed = [b"01JY97R74N0000000000070000.1750509300.", &turned.body[..]];
+        assert_eq!(standard, format!("{} {}", sign::v1("new", &signed), sign::v1("old", &signed)));
+    }
+    assert_eq!(header(&made(Profile::Wanderer, &one).unwrap(), "x-wanderer-signature-previous"), None);
+}
+
+#[test]
+fn wanderer_signs_time_and_body() {
+    let rendered = made(Profile::Wanderer, &[event("add_system", ADDED)]).unwrap();
+    let expected = sign::hex("whsec_c2VjcmV0", &[b"1750509300.", &rendered.body]);
+    assert_eq!(header(&rendered, "x-wanderer-signature"), Some(format!("sha256={expected}")));
+    assert_eq!(header(&rendered, "x-wanderer-timestamp").as_deref(), Some("1750509300"));
+    assert_eq!(header(&rendered, "x-wanderer-version").as_deref(), Some("1"));
+}
+
+#[test]
+fn batches_and_what_takes_none() {
+    let many: Vec<Event> = (0..11).map(|place| event_at(place, "a", "{}")).collect();
+    for (name, profile) in Profile::NAMES {
+        let max = max_events(profile);
+        assert!(matches!(made(profile, &[]), Err(RenderError::Count { given: 0, .. })), "{name}");
+        assert_eq!(made(profile, &many).is_ok(), max >= 11, "{name}");
+        assert!(made(profile, &many[..max.min(10)]).is_ok(), "{name}");
+        assert_eq!(profile.batches(), max > 1, "{name}");
+    }
+    let id = header(&made(Profile::Standard, &many[..3]).unwrap(), "webhook-id");
+    assert_eq!(id.as_deref(), Some("01JY97R74N0000000000070000-3"));
+    assert_eq!(query(Profile::Discord), Some("wait=true"));
+    assert_eq!(query(Profile::Slack), None);
+}
+
+#[test]
+fn a_key_that_is_no_header_is_an_error() {
+    let map = MapText::from(MAP.parse::<MapId>().unwrap());
+    let secrets = Secrets::new("s".into());
+    let rendering =
+        Rendering { profile: Profile::Pusher, map: &map, topic: TOPIC, key: "a\nb", template: None, secrets: &secrets };
+    let made = render(&rendering, &[event("a", "{}")], None, 1, NOW_MS);
+    assert_eq!(made, Err(RenderError::Header("x-pusher-key")));
+}
+
+/// Any payload, as a publisher might send it.
+pub(super) fn payloads() -> impl Strategy<Value = String> {
+    let text = prop_oneof![
+        ".{0,40}",
+        "[@<>\\[\\]()*_~`|#&\\\\a-z \\n-]{0,60}",
+        Just("x".repeat(3000)),
+        Just("*😀@".repeat(800)),
+        Just("\u{200b} \n".to_owned()),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i32>().prop_map(Into::into),
+        any::<f64>().prop_filter("finite", |n| n.is_finite()).prop_map(Into::into),
+        text.clone().prop_map(Into::into),
+    ];
+    let key = prop_oneof!["[a-z_]{0,6}", "[0-9]{1,3}", "name|time_ms|url|channel|victim|value", text];
+    let tree = leaf.prop_recursive(4, 64, 40, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..8).prop_map(Into::into),
+            prop::collection::vec((key.clone(), inner), 0..40)
+                .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    });
+    tree.prop_map(|value: Value| normalise(&value.to_string(), 64).unwrap_or_else(|_| "{}".into()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn bodies_are_fixed_points_of_a_javascript_round_trip(
+        payloads in prop::collection::vec(payloads(), 1..4),
+        kind in prop::sample::select(vec!["add_system", "member_added", "client_event", "map_kill", "x"]),
+    ) {
+        let events: Vec<Event> = (0..).zip(&payloads).map(|(place, payload)| event_at(place, kind, payload)).collect();
+        for (name, profile) in Profile::NAMES {
+            let events = &events[..events.len().min(max_events(profile))];
+            let body = body(profile, events);
+            prop_assert_eq!(&normalise(&body, 128).unwrap(), &body, "{}", name);
+        }
+    }
+}

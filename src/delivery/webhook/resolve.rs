@@ -1,0 +1,83 @@
+//! Names to addresses, for webhooks.
+//!
+//! Owns the resolver and how long it may take. Never judges an address, and never gives an order of preference beyond
+//! the resolver's own.
+
+use std::{net::IpAddr, time::Duration};
+
+use futures_util::future::LocalBoxFuture;
+use hickory_resolver::{
+    TokioResolver,
+    config::{LookupIpStrategy, ResolverConfig, ResolverOpts},
+    net::{NetError, runtime::TokioRuntimeProvider},
+};
+
+/// Longest wait for one answer of a name server; a question is put twice at most.
+const ANSWER: Duration = Duration::from_secs(3);
+/// Answers kept, each as long as it says itself, within the limits below.
+const KEPT: u64 = 4096;
+/// Longest that an address is kept: a receiver that moves is found again soon.
+const KEPT_FOR: Duration = Duration::from_secs(300);
+/// Longest that a missing name is remembered: people create the endpoint first and the name then.
+const MISSING_FOR: Duration = Duration::from_secs(10);
+
+/// Why a name has no address, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NoAddress(pub String);
+
+/// Finds the addresses of a name. The caller bounds the time: what it drops, stops.
+pub trait Resolve {
+    /// All addresses of `name`, which is never an address literal.
+    fn resolve<'a>(&'a self, name: &'a str) -> LocalBoxFuture<'a, Result<Vec<IpAddr>, NoAddress>>;
+}
+
+/// Asks the name servers of the system, after its hosts file.
+pub struct SystemResolver {
+    hickory: Result<TokioResolver, NoAddress>,
+}
+
+impl SystemResolver {
+    /// Reads the system's configuration. If there is none that can be read, every name says so.
+    pub fn new() -> Self {
+        let (config, mut options) = hickory_resolver::system_conf::read_system_conf()
+            .unwrap_or_else(|_| (ResolverConfig::from_parts(None, vec![], vec![]), ResolverOpts::default()));
+        options.timeout = options.timeout.min(ANSWER);
+        options.attempts = options.attempts.min(1);
+        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        options.cache_size = KEPT;
+        options.positive_max_ttl = Some(KEPT_FOR);
+        options.negative_max_ttl = Some(MISSING_FOR);
+        let hickory = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .with_options(options)
+            .build()
+            .map_err(|error| NoAddress(format!("names cannot be resolved on this node: {error}")));
+        Self { hickory }
+    }
+}
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Resolve for SystemResolver {
+    fn resolve<'a>(&'a self, name: &'a str) -> LocalBoxFuture<'a, Result<Vec<IpAddr>, NoAddress>> {
+        Box::pin(async move {
+            let hickory = self.hickory.as_ref().map_err(NoAddress::clone)?;
+            let found = hickory.lookup_ip(name).await.map_err(|error| in_words(name, &error))?;
+            Ok(found.iter().collect())
+        })
+    }
+}
+
+fn in_words(name: &str, error: &NetError) -> NoAddress {
+    NoAddress(match error {
+        error if error.is_nx_domain() => format!("there is no host {name}"),
+        error if error.is_no_records_found() => format!("{name} has no address"),
+        NetError::Timeout => format!("the name servers did not answer for {name}"),
+        NetError::NoConnections => "no name server could be reached".to_owned(),
+        other => format!("{name} could not be resolved: {other}"),
+    })
+}

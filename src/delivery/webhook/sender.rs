@@ -1,0 +1,253 @@
+//! Requests to one endpoint: made once from its settings, used for every attempt.
+//!
+//! Owns what is secret of the endpoint while it is delivered to: never in logs, never in errors. What is signed and
+//! what is sent are the same bytes.
+
+use super::client::{Answer, Client, Failure, Outgoing, RESERVED};
+use super::guard::{Guard, Target};
+use super::lambda::{self, Credentials};
+use super::render::{self, CompiledTemplate, Rendered, Rendering, Secrets, delivery_id};
+use crate::clock::now_ms;
+use crate::core::endpoint::class::{Class, Outcome};
+use crate::core::endpoint::progress::KEPT_ANSWER;
+use crate::core::endpoint::{Endpoint, Private, Profile, Target as Address};
+use crate::core::event::{Event, MapText, push_json_string};
+use crate::core::ids::EventId;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use bytes::Bytes;
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sends to one endpoint.
+pub(super) struct Sender {
+    endpoint: Arc<Endpoint>,
+    map: MapText,
+    topic: String,
+    key: String,
+    target: Target,
+    function: Option<(crate::core::endpoint::Lambda, Credentials)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    template: Option<CompiledTemplate>,
+    secret: String,
+    previous: Option<(String, u64)>,
+    /// The receiver knows only the secret from before the rotation, as its answers show.
+    prefer_previous: Cell<bool>,
+}
+
+/// How an attempt ended.
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    /// In words, where it failed.
+    pub(super) error: Option<String>,
+    /// The beginning of the answer's body.
+    pub(super) answer: String,
+    pub(super) took_ms: u32,
+    pub(super) message_id: String,
+}
+
+/// Why an endpoint can't be sent to.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct BadEndpoint(String);
+
+impl Sender {
+    pub(super) fn new(
+        endpoint: Arc<Endpoint>,
+        private: Private,
+        guard: &Guard,
+        aws: Option<&Credentials>,
+    ) -> Result<Self, BadEndpoint> {
+        let (target, function) = address(&endpoint, &private.target, guard, aws)?;
+        let template = endpoint.template.as_ref().map(|template| {
+            CompiledTemplate::new(&template.body, &template.content_type)
+                .map_err(|error| BadEndpoint(error.to_string()))
+        });
+        let headers = private.headers.iter().filter_map(|(name, value)| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+        });
+        Ok(Self {
+            map: MapText::from(endpoint.map),
+            topic: topic_name(&endpoint),
+            key: endpoint.key.clone().unwrap_or_else(|| endpoint.map.to_string()),
+            target,
+            function,
+            headers: headers.collect(),
+            template: template.transpose()?,
+            secret: private.secret,
+            previous: private.previous,
+            prefer_previous: Cell::new(false),
+            endpoint,
+        })
+    }
+
+    /// Makes one attempt. A receiver that refuses the new secret's signature during a rotation's overlap gets the old
+    /// one's at once.
+    pub(super) async fn send(&self, client: &Client, events: &[Event], gap: Option<EventId>, attempt: u32) -> Ended {
+        let ended = self.send_once(client, events, gap, attempt).await;
+        let refused = matches!(ended.outcome.status, Some(401 | 403));
+        if !refused || self.secrets(now_ms()).previous.is_none() || !has_one_signature(self.endpoint.profile) {
+            return ended;
+        }
+        let before = self.prefer_previous.replace(!self.prefer_previous.get());
+        let again = self.send_once(client, events, gap, attempt).await;
+        if again.outcome.class != Class::Delivered {
+            self.prefer_previous.set(before);
+        }
+        again
+    }
+
+    async fn send_once(&self, client: &Client, events: &[Event], gap: Option<EventId>, attempt: u32) -> Ended {
+        let message_id = delivery_id(events).unwrap_or_default();
+        let now_ms = now_ms();
+        let secrets = self.secrets(now_ms);
+        let rendering = Rendering {
+            profile: self.endpoint.profile,
+            map: &self.map,
+            topic: &self.topic,
+            key: &self.key,
+            template: self.template.as_ref(),
+            secrets: &secrets,
+        };
+        let rendered = render::render(&rendering, events, gap, attempt, now_ms).map_err(|error| error.to_string());
+        let outgoing = rendered.and_then(|rendered| self.outgoing(rendered, now_ms));
+        let result = match outgoing {
+            Ok(outgoing) => client.send(outgoing).await,
+            Err(message) => Err(Failure { class: Class::Render, message, ms: 0 }),
+        };
+        match result {
+            Ok(answer) => self.answered(&answer, message_id),
+            Err(failure) => Ended {
+                outcome: Outcome::failed(failure.class),
+                error: Some(failure.message),
+                answer: String::new(),
+                took_ms: failure.ms,
+                message_id,
+            },
+        }
+    }
+
+    fn secrets(&self, now_ms: u64) -> Secrets {
+        let previous = self.previous.as_ref().filter(|(_, until_ms)| *until_ms > now_ms);
+        Secrets {
+            current: self.secret.clone(),
+            previous: previous.map(|(secret, _)| secret.clone()),
+            prefer_previous: self.prefer_previous.get(),
+        }
+    }
+
+    fn outgoing(&self, rendered: Rendered, now_ms: u64) -> Result<Outgoing<'_>, String> {
+        let timeout = Duration::from_millis(self.endpoint.timeout_ms.into());
+        let mut headers = rendered.headers;
+        for (name, value) in self.headers.iter().filter(|(name, _)| !RESERVED.contains(name)) {
+            headers.retain(|(built_in, _)| built_in != name);
+            headers.push((name.clone(), value.clone()));
+        }
+        match &self.function {
+            Some((function, credentials)) => {
+                let event = lambda_event(&headers, &rendered.body);
+                lambda::invoke(function, &self.target, credentials, event, timeout, now_ms)
+                    .map_err(|error| error.to_string())
+            }
+            None => {
+                let (method, url) = (self.endpoint.method, &self.target);
+                Ok(Outgoing { method, url, headers, body: rendered.body, timeout })
+            }
+        }
+    }
+
+    fn answered(&self, answer: &Answer, message_id: String) -> Ended {
+        let asked_pause = matches!(answer.status, 429 | 503).then_some(answer.retry_after_ms).flatten();
+        // Of these headers only Discord's mean the same wherever they come from.
+        let allowance = answer.ratelimit.as_ref().filter(|_| self.endpoint.profile == Profile::Discord);
+        let used_up = allowance.filter(|allowance| allowance.remaining == 0).map(|allowance| allowance.reset_after_ms);
+        let mut outcome = Outcome::answered(answer.status, asked_pause.or(used_up));
+        let mut error = (outcome.class != Class::Delivered).then(|| format!("answered {}", answer.status));
+        if self.function.is_some() {
+            let (class, why) = lambda::outcome(answer);
+            outcome.class = class;
+            error = why.or(error.filter(|_| class != Class::Delivered));
+        }
+        Ended { outcome, error, answer: shown(&answer.head), took_ms: answer.ms, message_id }
+    }
+}
+
+/// The topic that an endpoint's events come from, by the name that clients join it under.
+pub(super) fn topic_name(endpoint: &Endpoint) -> String {
+    format!("events:map:{}", endpoint.map)
+}
+
+fn address(
+    endpoint: &Endpoint,
+    address: &Address,
+    guard: &Guard,
+    aws: Option<&Credentials>,
+) -> Result<(Target, Option<(crate::core::endpoint::Lambda, Credentials)>), BadEndpoint> {
+    match address {
+        Address::Http(url) => {
+            let url = match render::query(endpoint.profile) {
+                Some(query) if url.contains('?') => format!("{url}&{query}"),
+                Some(query) => format!("{url}?{query}"),
+                None => url.clone(),
+            };
+            // Where it may go is judged when it is dialled: the rules may have changed since it was made.
+            Ok((Target::parse(&url).map_err(|error| BadEndpoint(error.to_string()))?, None))
+        }
+        Address::Lambda(function) => {
+            let credentials = aws.ok_or_else(|| BadEndpoint("this node has no AWS credentials".into()))?;
+            let target = lambda::target(function, guard).map_err(|error| BadEndpoint(error.to_string()))?;
+            Ok((target, Some((function.clone(), credentials.clone()))))
+        }
+    }
+}
+
+fn has_one_signature(profile: Profile) -> bool {
+    matches!(profile, Profile::Wanderer | Profile::Envelope | Profile::Broadcasting | Profile::Pusher)
+}
+
+/// What a function is invoked with: the request that an HTTP receiver would get, as API gateways pass it on.
+fn lambda_event(headers: &[(HeaderName, HeaderValue)], body: &Bytes) -> Bytes {
+    let mut event = b"{\"headers\":{".to_vec();
+    for (place, (name, value)) in headers.iter().enumerate() {
+        if place > 0 {
+            event.push(b',');
+        }
+        push_json_string(&spelled(name), &mut event);
+        event.push(b':');
+        push_json_string(value.to_str().unwrap_or_default(), &mut event);
+    }
+    event.extend_from_slice(b"},\"body\":");
+    push_json_string(&String::from_utf8_lossy(body), &mut event);
+    event.push(b'}');
+    event.into()
+}
+
+/// A header's name as people spell it: functions look it up letter by letter.
+fn spelled(name: &HeaderName) -> String {
+    if name.as_str().starts_with("webhook-") {
+        return name.as_str().to_owned();
+    }
+    let capital = |part: &str| part[..1].to_ascii_uppercase() + &part[1..];
+    let parts: Vec<String> = name.as_str().split('-').filter(|part| !part.is_empty()).map(capital).collect();
+    parts.join("-")
+}
+
+/// The beginning of an answer, as text that can be shown.
+fn shown(head: &Bytes) -> String {
+    String::from_utf8_lossy(&head[..head.len().min(KEPT_ANSWER)]).into_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_finds_the_headers_as_the_seed_spells_them() {
+        let header = |name: &'static str, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let headers = [header("x-pusher-signature", "ab\"c"), header("webhook-id", "1"), header("content-type", "x")];
+        let event = lambda_event(&headers, &Bytes::from_static(b"{\"a\":\"\\n\"}"));
+        let expected = r#"{"headers":{"X-Pusher-Signature":"ab\"c","webhook-id":"1","Content-Type":"x"},"body":"{\"a\":\"\\n\"}"}"#;
+        assert_eq!(std::str::from_utf8(&event).unwrap(), expected);
+    }
+}

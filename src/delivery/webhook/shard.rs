@@ -1,0 +1,312 @@
+//! One thread's share of the endpoints that this node owns.
+//!
+//! Owns their actors: starts one when its endpoint has something to do, wakes it when there is more, retires it when
+//! another node owns it. An endpoint that has nothing to do costs an entry in an index.
+
+use super::WebhookConfig;
+use super::actor::{Changed, EndpointActor, Retire, Wake};
+use super::client::{Client, Outside};
+use super::lambda::Credentials;
+use super::permits::Permits;
+use super::report::{self, Unreported};
+use super::source::Source;
+use crate::core::endpoint::Endpoint;
+use crate::core::endpoint::directory::Owners;
+use crate::core::ids::{EndpointId, NodeId, TopicId};
+use crate::hub::{EndpointState, Hub, News, Seal, Watch};
+use crate::metric;
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, Handler, Message};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Endpoints looked at before others get their turn on the thread.
+const AT_ONCE: usize = 256;
+const RETRY_PAUSE: Duration = Duration::from_millis(300);
+/// How often the node asks itself whether it may act for the cluster.
+const LEASE_ROUND: Duration = Duration::from_millis(250);
+const REST_PAUSE: Duration = Duration::from_millis(20);
+
+/// What the actors of one thread share.
+pub(super) struct Shard {
+    pub(super) hub: Hub,
+    pub(super) config: Arc<WebhookConfig>,
+    pub(super) seal: Arc<Seal>,
+    pub(super) outside: Outside,
+    pub(super) client: Client,
+    pub(super) source: Source,
+    pub(super) permits: Permits,
+    pub(super) unreported: Unreported,
+    pub(super) credentials: Option<Credentials>,
+    number: usize,
+    actors: RefCell<FxHashMap<EndpointId, Addr<EndpointActor>>>,
+    topics: RefCell<FxHashMap<TopicId, FxHashSet<EndpointId>>>,
+    owned: RefCell<FxHashMap<EndpointId, TopicId>>,
+    owners: RefCell<Owners>,
+    run: Cell<u64>,
+    in_touch: Cell<bool>,
+    resting: Cell<bool>,
+}
+
+impl Shard {
+    pub(super) fn new(
+        number: usize,
+        hub: Hub,
+        config: Arc<WebhookConfig>,
+        seal: Arc<Seal>,
+        outside: Outside,
+        permits: Permits,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            client: Client::new(&outside),
+            source: Source::new(hub.archive().clone()),
+            unreported: Unreported::default(),
+            credentials: config.aws.clone(),
+            actors: RefCell::default(),
+            topics: RefCell::default(),
+            owned: RefCell::default(),
+            owners: RefCell::default(),
+            run: Cell::new(0),
+            in_touch: Cell::new(false),
+            resting: Cell::new(false),
+            number,
+            hub,
+            config,
+            seal,
+            outside,
+            permits,
+        })
+    }
+
+    /// Follows the news as long as the node runs.
+    pub(super) async fn run(self: Rc<Self>, watch: Watch) {
+        loop {
+            let news = watch.next().await;
+            self.take_in(news).await;
+        }
+    }
+
+    async fn take_in(self: &Rc<Self>, news: News) {
+        for owners in &news.owners {
+            self.change_owners(owners);
+        }
+        if news.all {
+            self.retire_all();
+            let owners = self.hub.endpoints().owners().clone();
+            self.change_owners(&owners);
+        }
+        if news.all || !news.owners.is_empty() {
+            self.look_at_all().await;
+        }
+        for endpoint in news.endpoints {
+            self.look_at(endpoint);
+        }
+        for topic in news.topics {
+            self.wake_topic(topic).await;
+        }
+    }
+
+    /// Takes in one change of owners. Who lost an endpoint for a moment lost what it knew of it.
+    fn change_owners(&self, owners: &Owners) {
+        *self.owners.borrow_mut() = owners.clone();
+        let run = owners.nodes.get(&self.hub.node_id()).copied().filter(|run| *run == self.hub.run()).unwrap_or(0);
+        if self.run.replace(run) != run {
+            self.retire_all();
+        }
+        let lost: Vec<EndpointId> = self.owned.borrow().keys().copied().filter(|id| !self.is_mine(*id)).collect();
+        lost.into_iter().for_each(|id| self.disown(id));
+    }
+
+    async fn look_at_all(self: &Rc<Self>) {
+        let mine: Vec<EndpointId> = {
+            let directory = self.hub.endpoints();
+            directory.all().map(|endpoint| endpoint.id).filter(|id| self.is_mine(*id)).collect()
+        };
+        for some in mine.chunks(AT_ONCE) {
+            some.iter().for_each(|id| self.look_at(*id));
+            tokio::task::yield_now().await;
+        }
+        metrics::gauge!(metric::WEBHOOK_ENDPOINTS, "shard" => self.number.to_string())
+            .set(self.owned.borrow().len() as f64);
+    }
+
+    /// The endpoint may have been made, changed, deleted, or asked for something.
+    fn look_at(self: &Rc<Self>, id: EndpointId) {
+        let endpoint = self.hub.endpoints().get(id).cloned();
+        let Some(endpoint) = endpoint.filter(|_| self.is_mine(id)) else { return self.disown(id) };
+        let Some(topic) = self.hub.access().map(endpoint.map).map(|map| map.topic) else { return self.disown(id) };
+        self.owned.borrow_mut().insert(id, topic);
+        if endpoint.active {
+            self.topics.borrow_mut().entry(topic).or_default().insert(id);
+        } else {
+            self.forget_topic(id, topic);
+        }
+        if self.is_running(id) {
+            self.tell(id, Changed);
+        } else if endpoint.active && self.has_work(id, topic) {
+            self.start(&endpoint, topic);
+        }
+    }
+
+    fn has_work(&self, id: EndpointId, topic: TopicId) -> bool {
+        let head_seq = match self.source.archive().read_now(topic, u64::MAX, 0, 0) {
+            Ok(page) => page.head_seq,
+            Err(_) => return true,
+        };
+        match self.hub.endpoint_state(id) {
+            Ok(Some(EndpointState { progress, orders, .. })) => !orders.is_empty() || !progress.is_idle(head_seq),
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+
+    async fn wake_topic(self: &Rc<Self>, topic: TopicId) {
+        let endpoints: Vec<EndpointId> = match self.topics.borrow().get(&topic) {
+            Some(endpoints) => endpoints.iter().copied().collect(),
+            None => return,
+        };
+        for some in endpoints.chunks(AT_ONCE) {
+            for id in some {
+                if self.is_running(*id) {
+                    self.wake(*id);
+                } else if let Some(endpoint) = self.hub.endpoints().get(*id).cloned() {
+                    self.start(&endpoint, topic);
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether the endpoint has an actor. One that was lost to a panic is forgotten, and its endpoint started anew from
+    /// what the cluster knows.
+    fn is_running(&self, id: EndpointId) -> bool {
+        let lost = match self.actors.borrow().get(&id) {
+            Some(actor) => !actor.connected(),
+            None => return false,
+        };
+        if lost {
+            tracing::error!(webhook = %id, "the webhook's actor was lost; it is started anew");
+            metrics::counter!(metric::ACTORS_LOST, "actor" => "webhook").increment(1);
+            self.actors.borrow_mut().remove(&id);
+        }
+        !lost
+    }
+
+    fn start(self: &Rc<Self>, endpoint: &Arc<Endpoint>, topic: TopicId) {
+        match EndpointActor::load(self.clone(), endpoint.clone(), topic) {
+            Ok(Some(actor)) => {
+                self.actors.borrow_mut().insert(endpoint.id, actor.start());
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(webhook = %endpoint.id, %error, "the webhook can't be delivered to");
+                // Who comes later may find it mended: another key, a readable store.
+                let (shard, id) = (self.clone(), endpoint.id);
+                actix_rt::spawn(async move {
+                    tokio::time::sleep(RETRY_PAUSE * 10).await;
+                    shard.look_at(id);
+                });
+            }
+        }
+    }
+
+    /// Whether this node owns the endpoint, in this run, and the thread has it.
+    fn is_mine(&self, id: EndpointId) -> bool {
+        self.run.get() != 0
+            && usize::from(id.as_bytes()[15]) % self.config.workers == self.number
+            && self.owners.borrow().owner_of(id) == Some(self.hub.node_id())
+    }
+
+    /// Whether the endpoint is still this thread's.
+    pub(super) fn owns(&self, id: EndpointId) -> bool {
+        self.owned.borrow().contains_key(&id) && self.actors.borrow().contains_key(&id)
+    }
+
+    /// Node, run and epoch under which reports are made.
+    pub(super) fn ownership(&self) -> (NodeId, u64, u64) {
+        (self.hub.node_id(), self.run.get(), self.owners.borrow().epoch)
+    }
+
+    /// Whether this node may deliver: a node that is cut off leaves that to others before they begin.
+    pub(super) fn in_touch(&self) -> bool {
+        self.in_touch.get() && !self.resting.get()
+    }
+
+    /// Begins nothing new, waits for what is under way, and tells the cluster how it ended.
+    pub(super) async fn come_to_rest(&self, within: Duration) {
+        self.resting.set(true);
+        let deadline = Instant::now() + within;
+        while !self.permits.all_back() && Instant::now() < deadline {
+            tokio::time::sleep(REST_PAUSE).await;
+        }
+        // The actors take in what came back before they are asked for it.
+        tokio::time::sleep(REST_PAUSE).await;
+        report::flush(self).await;
+    }
+
+    /// Watches whether this node is in touch with the cluster.
+    pub(super) async fn watch_lease(self: Rc<Self>) {
+        loop {
+            let now = self.hub.in_touch();
+            if now && !self.in_touch.replace(now) {
+                let actors: Vec<Addr<EndpointActor>> = self.actors.borrow().values().cloned().collect();
+                actors.iter().for_each(|actor| drop(actor.try_send(Wake)));
+            }
+            self.in_touch.set(now);
+            tokio::time::sleep(LEASE_ROUND).await;
+        }
+    }
+
+    /// A full mailbox holds what wakes the actor already.
+    fn wake(&self, id: EndpointId) {
+        if let Some(actor) = self.actors.borrow().get(&id) {
+            let _ = actor.try_send(Wake);
+        }
+    }
+
+    /// Sends to an endpoint's actor what is rare and must arrive.
+    pub(super) fn tell<M>(&self, id: EndpointId, message: M)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        EndpointActor: Handler<M>,
+        <EndpointActor as Actor>::Context: ToEnvelope<EndpointActor, M>,
+    {
+        if let Some(actor) = self.actors.borrow().get(&id) {
+            actor.do_send(message);
+        }
+    }
+
+    /// An actor has stopped by itself: what it missed since is looked for.
+    pub(super) fn stopped(self: &Rc<Self>, id: EndpointId) {
+        self.actors.borrow_mut().remove(&id);
+        self.look_at(id);
+    }
+
+    fn disown(&self, id: EndpointId) {
+        if let Some(topic) = self.owned.borrow_mut().remove(&id) {
+            self.forget_topic(id, topic);
+        }
+        if let Some(actor) = self.actors.borrow_mut().remove(&id) {
+            actor.do_send(Retire);
+        }
+    }
+
+    fn forget_topic(&self, id: EndpointId, topic: TopicId) {
+        let mut topics = self.topics.borrow_mut();
+        if let Some(endpoints) = topics.get_mut(&topic) {
+            endpoints.remove(&id);
+            if endpoints.is_empty() {
+                topics.remove(&topic);
+                self.source.forget(topic);
+            }
+        }
+    }
+
+    fn retire_all(&self) {
+        let owned: Vec<EndpointId> = self.owned.borrow().keys().copied().collect();
+        owned.into_iter().for_each(|id| self.disown(id));
+    }
+}

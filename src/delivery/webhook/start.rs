@@ -1,0 +1,269 @@
+//! The room's front: started with the node, asked by the API, drained at the end.
+
+use super::client::Outside;
+use super::dial::BadTls;
+use super::guard::{Guard, Target as Url};
+use super::lambda::{self, Credentials};
+use super::permits::Permits;
+use super::render::{CompiledTemplate, RenderError};
+use super::report;
+use super::sender::{BadEndpoint, Ended, Sender};
+use super::shard::Shard;
+use crate::clock::now_ms;
+use crate::core::command::Command;
+use crate::core::endpoint::progress::Attempt;
+use crate::core::endpoint::{Endpoint, Target};
+use crate::core::event::Event;
+use crate::core::expression::Expression;
+use crate::core::ids::EventId;
+use crate::hub::{Hub, HubError, SealError};
+use actix_rt::{Arbiter, ArbiterHandle};
+use ipnet::IpNet;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// Tests and checks that may wait for their thread.
+const MAX_JOBS: usize = 256;
+const SEAL_PAUSE: Duration = Duration::from_millis(100);
+
+/// Settings.
+#[derive(Clone, Debug)]
+pub struct WebhookConfig {
+    /// Threads that deliver, at least one.
+    pub workers: usize,
+    /// Requests under way on this node, at most.
+    pub connections: usize,
+    /// Requests under way to one endpoint, at most.
+    pub window: usize,
+    /// Longest time between a delivery and the cluster's knowing of it.
+    pub flush: Duration,
+    /// Networks that may be reached although they are not public.
+    pub allow_nets: Vec<IpNet>,
+    /// Certificates of further authorities, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// Who invokes functions.
+    pub aws: Option<Credentials>,
+}
+
+/// Why webhooks can't be delivered from this node.
+#[derive(Debug, thiserror::Error)]
+pub enum BadWebhooks {
+    /// The authorities of TLS can't be read.
+    #[error(transparent)]
+    Tls(#[from] BadTls),
+}
+
+/// Why a test was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TestError {
+    /// What is secret of the endpoint can't be opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Its settings can't be used on this node.
+    #[error("{0}")]
+    Settings(String),
+    /// Too many tests wait, or the node stops.
+    #[error("too many tests wait on this node")]
+    Busy,
+    /// It was sent, but the cluster couldn't be told.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+}
+
+impl From<BadEndpoint> for TestError {
+    fn from(error: BadEndpoint) -> Self {
+        Self::Settings(error.to_string())
+    }
+}
+
+/// A target that webhooks may go to.
+#[derive(Clone)]
+pub struct Checked {
+    /// In its normal form.
+    pub target: Target,
+    /// Its host, for people.
+    pub host: String,
+}
+
+enum Job {
+    Test(Arc<Endpoint>, Event, oneshot::Sender<Result<Ended, TestError>>),
+    Judge(Box<Url>, oneshot::Sender<Result<(), String>>),
+    Drain(Duration, oneshot::Sender<()>),
+}
+
+/// Delivers to the endpoints that this node owns.
+pub struct Webhooks {
+    hub: Hub,
+    outside: Outside,
+    shards: Vec<mpsc::Sender<Job>>,
+}
+
+impl Webhooks {
+    /// Starts the threads. They begin once the node has the key that seals endpoints.
+    pub fn start(hub: Hub, config: WebhookConfig) -> Result<Self, BadWebhooks> {
+        let outside = Outside::new(Guard::new(config.allow_nets.clone()), config.ca_file.as_deref())?;
+        let permits = Permits::new(config.connections);
+        let config = Arc::new(config);
+        let shards = (0..config.workers).map(|number| {
+            let (jobs, asked) = mpsc::channel(MAX_JOBS);
+            let part = Part {
+                number,
+                hub: hub.clone(),
+                config: config.clone(),
+                outside: outside.clone(),
+                permits: permits.clone(),
+            };
+            on_own_thread(move || part.run(asked));
+            jobs
+        });
+        let shards = shards.collect();
+        hub.deliver_here();
+        Ok(Self { hub, outside, shards })
+    }
+
+    /// Checks a target that an endpoint is to have; the error says why it can't, in words. Names are resolved: one
+    /// that points inside is refused now, one that has no address yet is judged when it is dialled.
+    pub async fn check_target(&self, target: &Target) -> Result<Checked, String> {
+        let guard = self.outside.guard();
+        let (url, target) = match target {
+            Target::Http(url) => {
+                let url = guard.target(url).map_err(|error| error.to_string())?;
+                let normal = Target::Http(url.as_str().to_owned());
+                (url, normal)
+            }
+            Target::Lambda(function) => {
+                let url = lambda::target(function, guard).map_err(|error| error.to_string())?;
+                (url, target.clone())
+            }
+        };
+        let (answer, answered) = oneshot::channel();
+        let host = url.host().to_string();
+        self.ask(Job::Judge(Box::new(url), answer)).await.map_err(|error| error.to_string())?;
+        answered.await.map_err(|_| TestError::Busy.to_string())??;
+        Ok(Checked { target, host })
+    }
+
+    /// Checks a template; the error says why it can't be one.
+    pub fn check_template(&self, source: &str, content_type: &str) -> Result<(), String> {
+        CompiledTemplate::new(source, content_type).map(|_| ()).map_err(|error: RenderError| error.to_string())
+    }
+
+    /// Checks a condition over events; the error says why it can't be one.
+    pub fn check_expression(text: &str) -> Result<(), String> {
+        Expression::condition(text).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Checks an expression whose value is a key of ordering; the error says why it can't be one.
+    pub fn check_key(text: &str) -> Result<(), String> {
+        Expression::key(text).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// Sends one event to an endpoint, at once and outside of its order, and remembers the attempt.
+    pub async fn test(&self, endpoint: Arc<Endpoint>, kind: String, payload: Vec<u8>) -> Result<Attempt, TestError> {
+        let id = EventId::new(now_ms(), getrandom::u64().unwrap_or(0), getrandom::u32().unwrap_or(0));
+        let event = Event { id, seq: 0, kind: kind.clone().into(), payload: payload.into() };
+        let (answer, answered) = oneshot::channel();
+        let at_ms = now_ms();
+        self.ask(Job::Test(endpoint.clone(), event, answer)).await?;
+        let Ended { outcome, error, answer, took_ms, message_id } = answered.await.map_err(|_| TestError::Busy)??;
+        let attempt = Attempt {
+            number: 0,
+            seq: None,
+            message_id,
+            events: 1,
+            kind,
+            attempt: 1,
+            at_ms,
+            took_ms,
+            class: outcome.class,
+            status: outcome.status,
+            error,
+            answer,
+            node: self.hub.node_id(),
+        };
+        self.hub.propose(&Command::NoteAttempt(endpoint.id, Box::new(attempt.clone()))).await?;
+        Ok(attempt)
+    }
+
+    /// Begins no more requests, waits for those under way, tells the cluster, and gives the endpoints to other nodes.
+    pub async fn drain(&self, within: Duration) {
+        let mut drained = Vec::new();
+        for shard in &self.shards {
+            let (done, is_done) = oneshot::channel();
+            if shard.try_send(Job::Drain(within, done)).is_ok() {
+                drained.push(is_done);
+            }
+        }
+        // Whoever isn't done by then is overtaken by the next owner, which tries again what isn't known.
+        let _ =
+            tokio::time::timeout(within + Duration::from_millis(500), futures_util::future::join_all(drained)).await;
+        self.hub.rest(Duration::from_secs(1)).await;
+    }
+
+    async fn ask(&self, job: Job) -> Result<(), TestError> {
+        let shard = self.shards.first().ok_or(TestError::Busy)?;
+        shard.try_send(job).map_err(|_| TestError::Busy)
+    }
+}
+
+/// What a thread is started with.
+struct Part {
+    number: usize,
+    hub: Hub,
+    config: Arc<WebhookConfig>,
+    outside: Outside,
+    permits: Permits,
+}
+
+impl Part {
+    async fn run(self, mut jobs: mpsc::Receiver<Job>) {
+        let seal = loop {
+            match self.hub.seal() {
+                Ok(seal) => break seal,
+                Err(_) => tokio::time::sleep(SEAL_PAUSE).await,
+            }
+        };
+        let watch = self.hub.watch();
+        let flush = self.config.flush;
+        let shard = Shard::new(self.number, self.hub, self.config, seal, self.outside, self.permits);
+        actix_rt::spawn(shard.clone().watch_lease());
+        actix_rt::spawn(report::run(shard.clone(), flush));
+        actix_rt::spawn(shard.clone().run(watch));
+        while let Some(job) = jobs.recv().await {
+            let shard = shard.clone();
+            actix_rt::spawn(async move { shard.carry_out(job).await });
+        }
+    }
+}
+
+impl Shard {
+    async fn carry_out(self: Rc<Self>, job: Job) {
+        // Who asked may have hung up.
+        match job {
+            Job::Test(endpoint, event, answer) => drop(answer.send(self.test(endpoint, event).await)),
+            Job::Judge(url, answer) => drop(answer.send(self.client.check(&url).await)),
+            Job::Drain(within, done) => {
+                self.come_to_rest(within).await;
+                let _ = done.send(());
+            }
+        }
+    }
+
+    async fn test(&self, endpoint: Arc<Endpoint>, event: Event) -> Result<Ended, TestError> {
+        let private = self.seal.open(endpoint.id, &endpoint.sealed)?;
+        let sender = Sender::new(endpoint, private, self.outside.guard(), self.credentials.as_ref())?;
+        let _permit = self.permits.take(true).await.ok_or(TestError::Busy)?;
+        Ok(sender.send(&self.client, &[event], None, 1).await)
+    }
+}
+
+fn on_own_thread<F: Future<Output = ()> + 'static>(work: impl FnOnce() -> F + Send + 'static) {
+    let arbiter = Arbiter::new();
+    let handle: ArbiterHandle = arbiter.handle();
+    handle.spawn_fn(move || {
+        actix_rt::spawn(work());
+    });
+}
