@@ -208,6 +208,7 @@ fn hub_config(config: &Config) -> HubConfig {
         admin: config.admin_token.as_ref().map(|token| hash_token(token.expose())),
         idempotency: Duration::from_secs(config.publish.idempotency_seconds),
         seal_key: config.webhooks.seal_key(),
+        expressions_per_topic: config.limits.expressions_per_topic,
     }
 }
 

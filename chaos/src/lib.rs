@@ -6,7 +6,8 @@
 //! - [`http`] calls the REST API; [`ws`] is a raw WebSocket that may also misbehave; [`phoenix`]
 //!   speaks Channels frames over it; [`crowd`] holds hundreds of them on a few threads;
 //! - [`clients`] runs the JavaScript clients of other people; [`publisher`] publishes in a loop and
-//!   remembers what was acknowledged; [`oracle`] compares the two.
+//!   remembers what was acknowledged; [`oracle`] compares the two;
+//! - [`receiver`] is what webhooks are delivered to: good, slow, broken and malicious ones, and what they saw.
 //!
 //! Never: links against the server. All is seen from outside, as a client and an operator see it.
 
@@ -18,6 +19,7 @@ pub mod node;
 pub mod oracle;
 pub mod phoenix;
 pub mod publisher;
+pub mod receiver;
 pub mod wait;
 pub mod ws;
 

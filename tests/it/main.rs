@@ -2,7 +2,7 @@
 //! promise; each boots few clusters and puts many checks to them.
 //!
 //! The JavaScript clients are installed by `npm ci` in `tests/js`. To try more by hand:
-//! - `WAYPOST_TEST_ROUNDS`: rounds of killing and restarting (3);
+//! - `WAYPOST_TEST_ROUNDS`: rounds of killing and restarting (3, with webhooks 2);
 //! - `WAYPOST_TEST_CROWD`, `WAYPOST_TEST_SECONDS`: stalled and healthy readers each (100), for how long (15);
 //! - `WAYPOST_TEST_CHECK`: only the checks of a table whose name holds this;
 //! - `WAYPOST_TEST_BINARY`: another executable than the one built with the tests.
@@ -16,6 +16,7 @@ mod config;
 mod crowd;
 mod damage;
 mod drain;
+mod expressions;
 mod first_steps;
 mod frames;
 mod idempotency;
@@ -23,7 +24,15 @@ mod limits;
 mod longpoll;
 mod power;
 mod quorum;
+mod receivers;
 mod resume;
 mod rounds;
 mod support;
 mod webhook_api;
+mod webhooks_chat;
+mod webhooks_fire;
+mod webhooks_flow;
+mod webhooks_lambda;
+mod webhooks_operate;
+mod webhooks_replay;
+mod webhooks_support;

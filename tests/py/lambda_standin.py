@@ -53,7 +53,8 @@ class Invoke(BaseHTTPRequestHandler):
         kind = self.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         qualifier = urllib.parse.parse_qs(parts.query).get("Qualifier", [None])[0]
         seen = {"function": function, "qualifier": qualifier, "type": kind, "body": body.decode()}
-        print(json.dumps(seen), flush=True)
+        # In one write: calls come at once, and their lines must not mix.
+        print(json.dumps(seen) + "\n", end="", flush=True)
         if function == "throttled":
             return self.answer(429, {"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}, {"Retry-After": "1"})
         if function == "missing":

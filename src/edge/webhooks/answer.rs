@@ -195,8 +195,7 @@ fn retrying(progress: &Progress) -> u64 {
 
 /// Events that are not delivered yet, whether or not they are wanted.
 fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
-    let settled: u64 = progress.track.above.iter().map(|(from, to)| to - from).sum();
-    (head_seq + 1).saturating_sub(progress.track.next).saturating_sub(settled) + retrying(progress)
+    progress.behind(head_seq) + retrying(progress)
 }
 
 fn oldest_seq(progress: &Progress, head_seq: u64) -> Option<u64> {

@@ -232,9 +232,14 @@ impl Engine {
         self.flights.len()
     }
 
-    /// Deliveries that wait to be tried again, and when the first is due.
-    pub fn retrying(&self) -> (usize, Option<u64>) {
-        (self.retries.len(), self.due.first().map(|(due_ms, _)| *due_ms))
+    /// Events that wait to be tried again.
+    pub fn retrying_events(&self) -> u64 {
+        self.retries.values().map(|retry| retry.events.len() as u64).sum()
+    }
+
+    /// Seq of the oldest event that waits to be tried again.
+    pub fn oldest(&self) -> Option<u64> {
+        self.retries.values().filter_map(|retry| retry.events.first()).map(|event| event.seq).min()
     }
 
     /// Nothing waits, nothing is under way: only what comes new can give it something to do.

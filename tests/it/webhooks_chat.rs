@@ -1,0 +1,91 @@
+//! Chats with their documented limits: a burst arrives whole, within the rate, and calls nobody.
+
+use crate::support::scenario;
+use crate::webhooks_support::{Hook, any, delivering, map};
+use anyhow::{Result, ensure};
+use chaos::Cluster;
+use chaos::cluster::Map;
+use chaos::receiver::Receiver;
+use chaos::receiver::discord::Discord;
+use chaos::receiver::slack::Slack;
+use serde_json::{Value, json};
+
+/// Events of a burst.
+const BURST: usize = 200;
+/// Refusals that are no storm: a message or two whose allowance was gone.
+const FEW: usize = 5;
+/// What must not come through as more than text.
+const HOSTILE: &str =
+    "@everyone @here <@123> <@&5> <!channel> <!here|x> [x](javascript:alert(1)) ``` `a` <https://x|y>";
+
+#[test]
+fn a_burst_reaches_discord_and_slack_whole() {
+    scenario(delivering(3), |cluster| {
+        let map = map(cluster, "chat")?;
+        let receiver = Receiver::start()?;
+        let (discord, slack) = (Discord::default(), Slack::default());
+        let url = receiver.on("/api/webhooks/12345/token-of-discord", discord.behaviour());
+        let to_discord = Hook::create(cluster, &map, &url, json!({"profile": "discord"}))?;
+        let url = receiver.on("/services/T0/B0/token-of-slack", slack.behaviour());
+        let to_slack = Hook::create(cluster, &map, &url, json!({"profile": "slack"}))?;
+        burst(cluster, &map)?;
+        for hook in [&to_discord, &to_slack] {
+            let shown = hook.wait_settled(cluster)?;
+            ensure!(shown["dead_letters"] == 0 && shown["delivered"] == BURST, "{shown}");
+            ensure!(!shown.to_string().contains("token-of"), "the URL is told: {shown}");
+        }
+        for (chat, messages, faults, refusals) in [
+            ("discord", discord.messages(), discord.faults(), discord.refusals()),
+            ("slack", slack.messages(), slack.faults(), slack.refusals()),
+        ] {
+            println!("{chat}: {} messages, {refusals} refusals", messages.len());
+            ensure!(faults.is_empty(), "{chat}: {faults:?}");
+            ensure!(refusals <= FEW, "{chat} refused {refusals} times");
+            ensure!(messages.len() <= BURST / 4, "{chat}: {} messages, hardly coalesced", messages.len());
+            all_visible(chat, &messages)?;
+        }
+        ended(cluster, &map, &to_discord, || discord.delete())?;
+        ended(cluster, &map, &to_slack, || slack.end(410))
+    });
+}
+
+/// Events of all types, each with a name that is found again, some with hostile text.
+fn burst(c: &Cluster, map: &Map) -> Result<()> {
+    let events: Vec<Value> = (0..BURST).map(event).collect();
+    for events in events.chunks(40) {
+        any(c, map)?.post(&map.events(), &json!({"events": events}))?.expect(201)?;
+    }
+    Ok(())
+}
+
+fn event(i: usize) -> Value {
+    let name = format!("mark{i:03}x");
+    let (kind, payload) = match i % 6 {
+        0 => ("add_system", json!({"solar_system_id": 31_000_001, "name": name, "type": "wormhole", "class": "C3"})),
+        1 => {
+            let victim = json!({"name": name, "ship": "Stratios", "corporation": HOSTILE});
+            ("map_kill", json!({"killmail_id": 5, "system_name": "J123456", "victim": victim, "value": 2.5e8}))
+        }
+        2 => ("connection_added", json!({"from_name": name, "to_name": "J2", "type": HOSTILE, "mass_status": ""})),
+        3 => ("signature_added", json!({"eve_id": name, "name": HOSTILE, "group": null})),
+        4 => ("rally_point_added", json!({"name": name, "message": HOSTILE.repeat(30)})),
+        _ => ("my.own-type", json!({"name": name, "empty": "", "nested": {"a": [1, HOSTILE]}, "float": 0.1})),
+    };
+    json!({"type": kind, "payload": payload})
+}
+
+fn all_visible(chat: &str, messages: &[Value]) -> Result<()> {
+    let text = json!(messages).to_string();
+    let missing: Vec<usize> = (0..BURST).filter(|i| !text.contains(&format!("mark{i:03}x"))).collect();
+    ensure!(missing.is_empty(), "{chat}: {} events are nowhere: {missing:?}", missing.len());
+    Ok(())
+}
+
+/// The chat's end disables the webhook at once.
+fn ended(c: &Cluster, map: &Map, hook: &Hook, end: impl Fn()) -> Result<()> {
+    end();
+    any(c, map)?.post(&map.events(), &event(0))?.expect(201)?;
+    let shown = hook.wait(c, "disabling by a chat that is gone", |hook| hook["state"] == "disabled")?;
+    ensure!(shown["failed_attempts"].as_u64() <= Some(FEW as u64 + 1), "{shown}");
+    Ok(())
+}

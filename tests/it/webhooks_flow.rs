@@ -1,0 +1,216 @@
+//! How deliveries flow: filters, batches and what is done to those that are refused, rates and pauses, order.
+
+use crate::support::checked;
+use crate::webhooks_support::{Hook, delivering, holds, map, publish_as, publish_keys, quick};
+use anyhow::{Context, Result, ensure};
+use chaos::receiver::behaviour::RetryAfter;
+use chaos::receiver::tally::{distinct, judge_delivered, judge_order};
+use chaos::receiver::{Behaviour, Receiver, Reply, Request, behaviour};
+use chaos::{Cluster, wait};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+#[test]
+fn deliveries_flow_as_endpoints_ask() {
+    checked(
+        delivering(3),
+        &[
+            ("only what the filter takes", filters),
+            ("a poison event is isolated", poison),
+            ("413 splits", too_large),
+            ("a rate is kept", rate),
+            ("Retry-After is obeyed", retry_after),
+            ("a moment's outage delays little", outage),
+            ("events of a key wait for each other", key_order),
+            ("strict order waits, and tells of a gap", strict_order),
+        ],
+    );
+}
+
+/// The seed's alert on kills of high value, and patterns of types.
+fn filters(c: &Cluster) -> Result<()> {
+    let map = map(c, "filters")?;
+    let receiver = Receiver::start()?;
+    let url = receiver.on("/rich", behaviour::healthy());
+    Hook::create(c, &map, &url, json!({"events": ["map_*"], "filter": "payload.value > 1e9"}))?;
+    let url = receiver.on("/connections", behaviour::healthy());
+    Hook::create(c, &map, &url, json!({"events": ["connection_added", "connection_r*"]}))?;
+    let values = [json!(5), json!(2e9), json!(1e9), json!("2e9"), json!(null), json!(1_000_000_001u64), json!({})];
+    for (i, value) in values.iter().enumerate() {
+        publish_as(c, &map, "map_kill", &format!("kill{i}"), json!({"value": value}))?;
+        publish_as(c, &map, "connection_added", &format!("value{i}"), json!({"value": value}))?;
+        publish_as(c, &map, "connection_updated", &format!("update{i}"), json!({"value": value}))?;
+    }
+    publish_as(c, &map, "map_kill", "none", json!({}))?;
+    publish_as(c, &map, "connection_removed", "last", json!({}))?;
+    publish_as(c, &map, "map_kill", "last", json!({"value": 1e12}))?;
+    for (path, expected) in [
+        ("/rich", vec!["kill1", "kill5", "last"]),
+        ("/connections", vec!["last", "value0", "value1", "value2", "value3", "value4", "value5", "value6"]),
+    ] {
+        let requests = receiver.wait_events(path, expected.len())?;
+        let mut keys: Vec<&str> = requests.iter().flat_map(|r| &r.events).map(|e| e.key.as_str()).collect();
+        keys.sort_unstable();
+        ensure!(keys == expected, "{path} got {keys:?}");
+    }
+    Ok(())
+}
+
+fn poison(c: &Cluster) -> Result<()> {
+    let map = map(c, "poison")?;
+    let receiver = Receiver::start()?;
+    let url = receiver.on("/p", behaviour::poisoned_by("poison"));
+    let hook = Hook::create(c, &map, &url, json!({"batch": {"max": 20, "duration_ms": 500}, "retry": quick(2)}))?;
+    let mut acks = publish_keys(c, &map, "good", 7)?;
+    let poison = publish_as(c, &map, "x", "poison", json!({}))?;
+    acks.extend(publish_keys(c, &map, "fine", 12)?);
+    receiver.wait_events("/p", acks.len())?;
+    let letters = hook.wait_letters(c, 1)?;
+    ensure!(letters[0]["id"] == poison.id && letters[0]["status"] == 400, "{letters:?}");
+    let requests = receiver.requests("/p");
+    judge_delivered("around the poison", &requests, &acks)?;
+    ensure!(requests.iter().any(|r| r.events.len() > 4), "nothing came in batches");
+    ensure!(hook.show(c)?["state"] == "healthy", "one bad event made the endpoint bad");
+    Ok(())
+}
+
+fn too_large(c: &Cluster) -> Result<()> {
+    let map = map(c, "large")?;
+    let receiver = Receiver::start()?;
+    let url = receiver.on("/l", behaviour::at_most(3));
+    let hook = Hook::create(c, &map, &url, json!({"batch": {"max": 16, "duration_ms": 300}, "retry": quick(1)}))?;
+    let acks = publish_keys(c, &map, "l", 16)?;
+    let requests = receiver.wait_events("/l", acks.len())?;
+    judge_delivered("split", &requests, &acks)?;
+    ensure!(requests.iter().any(|r| r.status == 413), "there was nothing to split");
+    hook.wait_settled(c)?;
+    ensure!(hook.show(c)?["dead_letters"] == 0, "splitting used up attempts");
+    Ok(())
+}
+
+fn rate(c: &Cluster) -> Result<()> {
+    let map = map(c, "rate")?;
+    let receiver = Receiver::start()?;
+    let limit = json!({"rate_limit": {"requests": 5, "period_ms": 1000}});
+    Hook::create(c, &map, &receiver.on("/r", behaviour::healthy()), limit)?;
+    let acks = publish_keys(c, &map, "r", 30)?;
+    let requests = receiver.wait_events("/r", acks.len())?;
+    let times: Vec<u64> = requests.iter().map(|r| r.at_ms).collect();
+    // A full bucket of 5, then 5 a second: 30 take 5 s, and no second has more than bucket and refill.
+    let took = times.last().zip(times.first()).map_or(0, |(last, first)| last - first);
+    ensure!(took >= 4500, "30 requests in {took} ms");
+    let crowded = times.windows(12).find(|w| w[11] - w[0] < 1000);
+    ensure!(crowded.is_none(), "12 requests within a second: {crowded:?}");
+    Ok(())
+}
+
+fn retry_after(c: &Cluster) -> Result<()> {
+    let map = map(c, "retry-after")?;
+    let receiver = Receiver::start()?;
+    let cases = [("/seconds", RetryAfter::Seconds(3), 2900), ("/date", RetryAfter::Date(4), 2900)];
+    let mut hooks = Vec::new();
+    for (path, wish, _) in cases {
+        // One attempt is all: waiting uses up none.
+        let url = receiver.on(path, behaviour::busy(2, wish));
+        hooks.push(Hook::create(c, &map, &url, json!({"retry": quick(1), "ordering": "strict"}))?);
+    }
+    let acks = publish_keys(c, &map, "w", 5)?;
+    for (hook, (path, _, pause_ms)) in hooks.iter().zip(cases) {
+        let requests = receiver.wait_events(path, acks.len())?;
+        let statuses: Vec<u16> = requests.iter().map(|r| r.status).collect();
+        ensure!(statuses == [429, 429, 200, 200, 200, 200, 200], "{path}: {statuses:?}");
+        for pair in requests.windows(2).take(2) {
+            let paused = pair[1].at_ms - pair[0].at_ms;
+            ensure!(paused >= pause_ms, "{path}: again after {paused} ms");
+        }
+        judge_delivered(path, &requests, &acks)?;
+        ensure!(hook.show(c)?["dead_letters"] == 0, "{path}: waiting used up attempts");
+    }
+    // The pause is the whole endpoint's: what is under way may still arrive, nothing else does.
+    let url = receiver.on("/all", behaviour::busy(1, RetryAfter::Seconds(3)));
+    Hook::create(c, &map, &url, json!({}))?;
+    publish_keys(c, &map, "first", 1)?;
+    receiver.wait("/all", "a refusal", |requests| requests.iter().any(|r| r.done_ms.is_some()))?;
+    std::thread::sleep(Duration::from_millis(200));
+    publish_keys(c, &map, "others", 5)?;
+    let requests = receiver.wait_events("/all", 6)?;
+    let paused = requests[1].at_ms - requests[0].at_ms;
+    ensure!(paused >= 2900, "another event came {paused} ms after the refusal");
+    Ok(())
+}
+
+/// A whole window fails at once, then all is well: that is one outage, not as many failures as there were requests.
+fn outage(c: &Cluster) -> Result<()> {
+    let map = map(c, "outage")?;
+    let receiver = Receiver::start()?;
+    let url = receiver.on("/o", behaviour::recovering(16, 503));
+    Hook::create(c, &map, &url, json!({"retry": quick(5)}))?;
+    let acks = publish_keys(c, &map, "o", 40)?;
+    let limit = Duration::from_secs(12);
+    let all = || Ok((distinct(&receiver.requests("/o")) == acks.len()).then_some(()));
+    wait::until_for(limit, "all after an outage", all).with_context(|| receiver.dump("/o"))
+}
+
+/// Refuses what `sick` holds for, as long as the switch is on.
+fn switched(on: &Arc<AtomicBool>, sick: impl Fn(&Request) -> bool + Send + 'static) -> Behaviour {
+    let on = on.clone();
+    Box::new(move |request| Reply::new(if on.load(Ordering::Relaxed) && sick(request) { 500 } else { 200 }))
+}
+
+fn key_order(c: &Cluster) -> Result<()> {
+    let map = map(c, "keys")?;
+    let receiver = Receiver::start()?;
+    let sick = Arc::new(AtomicBool::new(true));
+    let url = receiver.on("/k", switched(&sick, |request| request.events.iter().any(|e| e.key.starts_with('a'))));
+    let order = json!({"ordering": "key", "ordering_key": "payload.lane", "retry": quick(100)});
+    Hook::create(c, &map, &url, order)?;
+    let mut acks = Vec::new();
+    for i in 0..10 {
+        for lane in ["a", "b", "c"] {
+            acks.push(publish_as(c, &map, "x", &format!("{lane}{i}"), json!({"lane": lane}))?);
+        }
+    }
+    let requests = receiver.wait_events("/k", 20)?;
+    let waiting: Vec<_> = requests.iter().filter(|r| r.status == 500).map(|r| r.events[0].key.as_str()).collect();
+    ensure!(!waiting.is_empty() && waiting.iter().all(|k| *k == "a0"), "out of turn: {waiting:?}");
+    sick.store(false, Ordering::Relaxed);
+    let requests = receiver.wait_events("/k", acks.len())?;
+    judge_delivered("keys", &requests, &acks)?;
+    let mut lanes: BTreeMap<char, Vec<Request>> = BTreeMap::new();
+    for request in requests {
+        let lane = request.events[0].key.chars().next().context("no key")?;
+        lanes.entry(lane).or_default().push(request);
+    }
+    ensure!(lanes.len() == 3, "{:?}", lanes.keys());
+    lanes.iter().try_for_each(|(lane, requests)| judge_order(&format!("lane {lane}"), requests))
+}
+
+fn strict_order(c: &Cluster) -> Result<()> {
+    let map = map(c, "strict")?;
+    let receiver = Receiver::start()?;
+    let sick = Arc::new(AtomicBool::new(true));
+    let url = receiver.on("/s", switched(&sick, |_| true));
+    Hook::create(c, &map, &url, json!({"ordering": "strict", "retry": quick(100)}))?;
+    let acks = publish_keys(c, &map, "s", 20)?;
+    receiver.wait("/s", "three attempts", |requests| requests.len() >= 3)?;
+    let requests = receiver.requests("/s");
+    ensure!(requests.iter().all(|r| r.events[0].key == "s0"), "one overtook: {}", receiver.dump("/s"));
+    sick.store(false, Ordering::Relaxed);
+    let requests = receiver.wait_events("/s", acks.len())?;
+    judge_order("strict", &requests)?;
+    ensure!(receiver.peak("/s") == 1, "{} requests at once", receiver.peak("/s"));
+
+    let url = receiver.on("/gap", behaviour::poisoned_by("g2"));
+    let hook = Hook::create(c, &map, &url, json!({"ordering": "strict", "retry": quick(2)}))?;
+    let acks = publish_keys(c, &map, "g", 5)?;
+    let requests = receiver.wait_events("/gap", 4)?;
+    judge_order("with a gap", &requests)?;
+    hook.wait_letters(c, 1)?;
+    let accepted: Vec<&Request> = requests.iter().filter(|r| r.is_accepted()).collect();
+    let gaps: Vec<Option<&str>> = accepted.iter().map(|r| r.header("webhook-gap")).collect();
+    ensure!(gaps == [None, None, Some(acks[2].id.as_str()), None], "gaps: {gaps:?}");
+    holds(Duration::from_millis(300), "more than expected", || Ok(receiver.accepted("/gap").len() == 4))
+}

@@ -1,0 +1,121 @@
+//! Functions of AWS Lambda as targets, against a stand-in that signs every call anew with botocore and refuses what
+//! differs.
+
+use crate::support::scenario;
+use crate::webhooks_support::{Hook, delivering, map, publish_keys, quick};
+use anyhow::{Context, Result, ensure};
+use chaos::cluster::Map;
+use chaos::receiver::Request;
+use chaos::receiver::tally::judge_delivered;
+use chaos::{Cluster, wait};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+const ID: &str = "AKIDEXAMPLE";
+const KEY: &str = "a/secret+key";
+const TOKEN: &str = "lent//token==";
+const REGION: &str = "eu-west-1";
+
+/// The stand-in's process; it ends when this is dropped.
+struct Standin {
+    child: Child,
+    port: u16,
+    calls: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Standin {
+    fn start(key: &str) -> Result<Self> {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
+        let python = target.join("python/bin/python");
+        ensure!(python.exists(), "the Python packages aren't installed: run `make clients`");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/py/lambda_standin.py");
+        let mut command = Command::new(python);
+        command.arg("-B").arg(script).args([ID, key, REGION, TOKEN]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
+        let port = lines.next().context("the stand-in has ended")??.trim().parse()?;
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let sink = calls.clone();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                sink.lock().unwrap().push(serde_json::from_str(&line).unwrap_or_default());
+            }
+        });
+        Ok(Self { child, port, calls })
+    }
+
+    /// The calls of that function that were well signed.
+    fn calls(&self, function: &str) -> Vec<Value> {
+        let calls = self.calls.lock().unwrap();
+        calls.iter().filter(|call| call["function"] == function).cloned().collect()
+    }
+
+    /// A webhook that invokes a function of it.
+    fn hook(&self, c: &Cluster, map: &Map, function: &str, mut more: Value) -> Result<Hook> {
+        more["function_name"] = json!(function);
+        more["region"] = json!(REGION);
+        more["endpoint"] = json!(format!("http://127.0.0.1:{}", self.port));
+        Hook::make(c, map, &json!({"lambda": more, "retry": quick(2)}))
+    }
+}
+
+impl Drop for Standin {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
+    let options = delivering(2)
+        .set("WAYPOST_WEBHOOKS_AWS_ACCESS_KEY_ID", ID)
+        .set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", KEY)
+        .set("WAYPOST_WEBHOOKS_AWS_SESSION_TOKEN", TOKEN);
+    scenario(options, |cluster| {
+        let map = map(cluster, "lambda")?;
+        let (standin, foreign) = (Standin::start(KEY)?, Standin::start("another-key")?);
+        let arn = "arn:aws:lambda:eu-west-1:123456789012:function:kills";
+        let queued = standin.hook(cluster, &map, arn, json!({"qualifier": "$LATEST"}))?;
+        let awaited = standin.hook(cluster, &map, "awaited", json!({"invocation_type": "RequestResponse"}))?;
+        let broken = standin.hook(cluster, &map, "broken", json!({"invocation_type": "RequestResponse"}))?;
+        let missing = standin.hook(cluster, &map, "missing", json!({}))?;
+        let busy = standin.hook(cluster, &map, "throttled", json!({}))?;
+        let refused = foreign.hook(cluster, &map, "refused", json!({}))?;
+
+        let acks = publish_keys(cluster, &map, "l", 20)?;
+        let good = [(&queued, arn, "Event", json!("$LATEST")), (&awaited, "awaited", "RequestResponse", json!(null))];
+        for (hook, function, kind, qualifier) in good {
+            let calls = wait::until(&format!("all events at {function}"), || {
+                let calls = standin.calls(function);
+                Ok((calls.len() >= acks.len()).then_some(calls))
+            });
+            let calls = calls.with_context(|| format!("{:?}", hook.attempts(cluster)))?;
+            ensure!(calls.iter().all(|c| c["type"] == kind && c["qualifier"] == qualifier), "{calls:?}");
+            let requests: Vec<Request> = calls.iter().filter_map(carried).collect();
+            ensure!(requests.iter().all(|r| r.wanderer(&hook.secret) && r.standard(&hook.secret)), "{calls:?}");
+            judge_delivered(function, &requests, &acks)?;
+        }
+        for (hook, class, status) in [(broken, "function", 200), (missing, "status", 404), (refused, "status", 403)] {
+            hook.wait(cluster, "a dead letter", |hook| hook["dead_letters"].as_u64() > Some(0))?;
+            let letter = &hook.get(cluster, "/dead-letters?limit=1")?[0];
+            ensure!(letter["class"] == class && letter["status"] == status, "{letter}");
+        }
+        ensure!(foreign.calls("refused").is_empty(), "a wrong signature was taken");
+        wait::until("two calls of the busy one", || Ok((standin.calls("throttled").len() >= 2).then_some(())))?;
+        let shown = busy.show(cluster)?;
+        ensure!(shown["dead_letters"] == 0 && shown["delivered"] == 0, "{shown}");
+        ensure!(shown["target"]["type"] == "lambda" && !shown.to_string().contains(KEY), "{shown}");
+        Ok(())
+    });
+}
+
+/// The request that a call hands to the function: `{"headers", "body"}`, as the seed's handler of Lambda reads it.
+fn carried(call: &Value) -> Option<Request> {
+    let event: Value = serde_json::from_str(call["body"].as_str()?).ok()?;
+    Some(Request { status: 200, ..Request::carried(&event["headers"], event["body"].as_str()?) })
+}

@@ -1,0 +1,273 @@
+//! What operators of webhooks do: switching off and on, dead letters, rotation, tests; and what switches off by itself.
+
+use crate::support::checked;
+use crate::webhooks_support::{Hook, delivering, holds, map, publish_keys, quick, wait_news};
+use anyhow::{Context, Result, ensure};
+use chaos::Cluster;
+use chaos::publisher::Ack;
+use chaos::receiver::tally::{judge_delivered, judge_ids};
+use chaos::receiver::{Receiver, Reply, behaviour};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long is looked for what shall not come.
+const QUIET: Duration = Duration::from_millis(700);
+
+#[test]
+fn webhooks_are_operated() {
+    checked(
+        delivering(3),
+        &[
+            ("enabled again, each way", enable),
+            ("dead letters", dead_letters),
+            ("disabled after a time of failing", auto_disable),
+            ("410 disables at once", gone),
+            ("rotation while delivering", rotation),
+            ("the old secret ends", rotation_ends),
+            ("tests and attempts", tests_and_attempts),
+        ],
+    );
+}
+
+fn keys(receiver: &Receiver, path: &str) -> BTreeSet<String> {
+    receiver.accepted(path).into_iter().flat_map(|r| r.events).map(|e| e.key).collect()
+}
+
+fn set(acks: &[Ack]) -> BTreeSet<String> {
+    acks.iter().map(|a| a.key.clone()).collect()
+}
+
+fn enable(c: &Cluster) -> Result<()> {
+    let map = map(c, "enable")?;
+    let receiver = Receiver::start()?;
+    let hook = Hook::create(c, &map, &receiver.on("/e", behaviour::healthy()), json!({}))?;
+    // Tells when a disabled one would have got something, too.
+    Hook::create(c, &map, &receiver.on("/witness", behaviour::healthy()), json!({}))?;
+    let mut all = publish_keys(c, &map, "before", 3)?;
+    receiver.wait_events("/e", 3)?;
+    hook.wait_settled(c)?;
+
+    let disabled = |prefix: &str, so_far: &mut Vec<Ack>| -> Result<Vec<Ack>> {
+        ensure!(hook.post(c, "/disable", &json!({}))?["active"] == false, "not disabled");
+        receiver.forget("/e");
+        let acks = publish_keys(c, &map, prefix, 5)?;
+        so_far.extend(acks.clone());
+        receiver.wait_events("/witness", so_far.len())?;
+        holds(QUIET, "delivered while disabled", || Ok(receiver.count("/e") == 0))?;
+        let shown = hook.show(c)?;
+        ensure!(shown["state"] == "paused" && shown["active"] == false, "{shown}");
+        Ok(acks)
+    };
+
+    let acks = disabled("resume", &mut all)?;
+    ensure!(hook.show(c)?["queue_depth"] == 5, "{}", hook.show(c)?);
+    hook.post(c, "/enable", &json!({"from": "resume"}))?;
+    receiver.wait_events("/e", 5)?;
+    ensure!(keys(&receiver, "/e") == set(&acks), "resume brought {:?}", keys(&receiver, "/e"));
+
+    disabled("skip", &mut all)?;
+    hook.post(c, "/enable", &json!({"from": "skip"}))?;
+    let acks = publish_keys(c, &map, "after", 1)?;
+    all.extend(acks.clone());
+    receiver.wait_events("/e", 1)?;
+    holds(QUIET, "what was to be skipped came", || Ok(keys(&receiver, "/e") == set(&acks)))?;
+
+    // By an id: what follows it, whether or not it comes itself.
+    let acks = disabled("id", &mut all)?;
+    hook.post(c, "/enable", &json!({"from": "since", "since": acks[1].id}))?;
+    receiver.wait_events("/e", 3)?;
+    hook.wait_settled(c)?;
+    let got = keys(&receiver, "/e");
+    ensure!(got.is_superset(&set(&acks[2..])) && got.is_subset(&set(&acks[1..])), "since an id brought {got:?}");
+
+    // By a time: before everything, so that all comes again.
+    disabled("time", &mut all)?;
+    hook.post(c, "/enable", &json!({"from": "since", "since": "2000-01-01T00:00:00Z"}))?;
+    receiver.wait_events("/e", all.len())?;
+    judge_delivered("since a time", &receiver.requests("/e"), &all)?;
+
+    disabled("plain", &mut all)?;
+    let patched = c.api(1, &map).patch(&hook.path(""), &json!({"active": true}))?.data(200)?;
+    ensure!(patched["active"] == true, "{patched}");
+    receiver.wait_events("/e", 5)?;
+    Ok(())
+}
+
+fn dead_letters(c: &Cluster) -> Result<()> {
+    let map = map(c, "letters")?;
+    let receiver = Receiver::start()?;
+    let url = receiver.on("/d", behaviour::status(500));
+    let hook = Hook::create(c, &map, &url, json!({"retry": quick(2)}))?;
+    let acks = publish_keys(c, &map, "d", 4)?;
+    let letters = hook.wait_letters(c, 4)?;
+    for (letter, ack) in letters.iter().zip(&acks) {
+        let good = letter["id"] == ack.id && letter["seq"] == ack.seq && letter["attempts"] == 2;
+        ensure!(good && letter["status"] == 500 && letter["class"] == "status", "{letter}");
+        ensure!(letter["event"]["payload"]["key"] == ack.key && letter["error"].is_string(), "{letter}");
+    }
+    let page = c.api(2, &map).get(&hook.path("/dead-letters?limit=3"))?.expect(200)?.json()?;
+    let count = page["data"].as_array().map_or(0, Vec::len);
+    ensure!(count == 3 && page["has_more"] == true && page["total"] == 4, "{page}");
+    let rest = format!("/dead-letters?limit=3&after={}", page["cursor"].as_u64().context("no cursor")?);
+    let rest = hook.get(c, &rest)?;
+    ensure!(rest[0]["id"] == acks[3].id && rest[1].is_null(), "{rest}");
+    let one = hook.get(c, &format!("/dead-letters/{}", acks[1].id))?;
+    ensure!(one["seq"] == acks[1].seq, "{one}");
+
+    receiver.on("/d", behaviour::healthy());
+    hook.post(c, &format!("/dead-letters/{}/retry", acks[1].id), &json!({}))?;
+    receiver.wait_events("/d", 1)?;
+    ensure!(keys(&receiver, "/d") == set(&acks[1..2]), "another one came: {:?}", keys(&receiver, "/d"));
+    hook.wait_letters(c, 3)?;
+    let replay = hook.post(c, "/dead-letters/retry", &json!({}))?;
+    ensure!(replay["failed_only"] == true, "{replay}");
+    receiver.wait_events("/d", 4)?;
+    hook.wait_letters(c, 0)?;
+    judge_delivered("after retries", &receiver.requests("/d"), &acks)?;
+
+    receiver.on("/d", behaviour::status(500));
+    let acks = publish_keys(c, &map, "purged", 3)?;
+    hook.wait_letters(c, 3)?;
+    ensure!(hook.delete(c, &format!("/dead-letters/{}", acks[0].id))? == 204, "one isn't deleted");
+    let purged = c.api(1, &map).delete(&hook.path("/dead-letters"))?.data(200)?;
+    ensure!(purged["removed"] == 2, "{purged}");
+    hook.wait_letters(c, 0)?;
+    receiver.forget("/d");
+    receiver.on("/d", behaviour::healthy());
+    hook.post(c, "/dead-letters/retry", &json!({}))?;
+    holds(QUIET, "what was purged came", || Ok(receiver.count("/d") == 0))
+}
+
+fn auto_disable(c: &Cluster) -> Result<()> {
+    let map = map(c, "auto")?;
+    let receiver = Receiver::start()?;
+    let url = receiver.on("/a", behaviour::status(500));
+    let hook = Hook::create(c, &map, &url, json!({"auto_disable": 3}))?;
+    let acks = publish_keys(c, &map, "a", 2)?;
+    let shown = hook.wait(c, "disabling by itself", |hook| hook["state"] == "disabled")?;
+    ensure!(shown["active"] == false && shown["disabled_reason"].is_string(), "{shown}");
+    ensure!(shown["disabled_at"].is_string(), "{shown}");
+    wait_news(c, &hook, "webhook.disabled")?;
+    let before = receiver.count("/a");
+    holds(QUIET, "attempts after it was disabled", || Ok(receiver.count("/a") == before))?;
+    // Nothing was lost meanwhile; the news of the map come, too.
+    receiver.on("/a", behaviour::healthy());
+    hook.post(c, "/enable", &json!({}))?;
+    receiver.wait("/a", "what waited", |_| keys(&receiver, "/a").is_superset(&set(&acks)))?;
+    let shown = hook.wait(c, "health", |hook| hook["state"] == "healthy")?;
+    ensure!(shown["disabled_reason"].is_null() && shown["consecutive_failures"] == 0, "{shown}");
+    Ok(())
+}
+
+fn gone(c: &Cluster) -> Result<()> {
+    let map = map(c, "gone")?;
+    let receiver = Receiver::start()?;
+    let hook = Hook::create(c, &map, &receiver.on("/g", behaviour::status(410)), json!({}))?;
+    publish_keys(c, &map, "g", 1)?;
+    hook.wait(c, "disabling at 410", |hook| hook["state"] == "disabled")?;
+    wait_news(c, &hook, "webhook.disabled")?;
+    let before = receiver.count("/g");
+    publish_keys(c, &map, "h", 3)?;
+    holds(QUIET, "attempts after it was disabled", || Ok(receiver.count("/g") == before))?;
+    ensure!(before == 1, "410 was told {before} times: {}", receiver.dump("/g"));
+    Ok(())
+}
+
+/// While events flow the secret is replaced: who checks all signatures may know either one, and a receiver that
+/// checks the seed's single signature goes on with the one that it knows.
+fn rotation(c: &Cluster) -> Result<()> {
+    let map = map(c, "rotation")?;
+    let receiver = Receiver::start()?;
+    let old = "the-old-secret-0123456789";
+    let body = |url: &str| json!({"url": url, "secret": old, "retry": quick(10)});
+    let hooks = [
+        Hook::make(c, &map, &body(&receiver.on("/any", behaviour::healthy())))?,
+        Hook::make(c, &map, &body(&receiver.on("/knows-old", behaviour::wanderer_with(old))))?,
+        Hook::make(c, &map, &body(&receiver.on("/knows-new", behaviour::wanderer_with(old))))?,
+    ];
+    let mut acks = publish_keys(c, &map, "before", 20)?;
+    receiver.wait_events("/any", 10)?;
+    let new = |hook: &Hook| format!("the-new-secret-of-{}", hook.id);
+    for hook in &hooks {
+        let rotated = hook.post(c, "/rotate-secret", &json!({"secret": new(hook)}))?;
+        ensure!(rotated["secret"] == new(hook) && rotated["secret_previous_until"].is_string(), "{rotated}");
+    }
+    // The last one's owner has told its receiver.
+    receiver.on("/knows-new", behaviour::wanderer_with(&new(&hooks[2])));
+    for round in 0..5 {
+        acks.extend(publish_keys(c, &map, &format!("after{round}-"), 10)?);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for (hook, path) in hooks.iter().zip(["/any", "/knows-old", "/knows-new"]) {
+        receiver.wait_events(path, acks.len())?;
+        let requests = receiver.requests(path);
+        judge_delivered(path, &requests, &acks)?;
+        ensure!(requests.iter().all(|r| r.standard(old)), "{path}: the old secret stopped to sign");
+        let both = requests.iter().filter(|r| r.standard(&new(hook))).count();
+        ensure!(both >= 50, "{path}: only {both} requests are signed with the new secret");
+        ensure!(hook.show(c)?["dead_letters"] == 0, "{path}: given up");
+    }
+    Ok(())
+}
+
+fn rotation_ends(c: &Cluster) -> Result<()> {
+    let map = map(c, "overlap")?;
+    let receiver = Receiver::start()?;
+    let hook = Hook::create(c, &map, &receiver.on("/o", behaviour::healthy()), json!({"profile": "standard"}))?;
+    ensure!(hook.secret.starts_with("whsec_"), "made {}", hook.secret);
+    let rotated = hook.post(c, "/rotate-secret", &json!({"overlap_seconds": 2}))?;
+    let new = rotated["secret"].as_str().context("no new secret")?.to_owned();
+    publish_keys(c, &map, "within", 1)?;
+    receiver.wait_events("/o", 1)?;
+    std::thread::sleep(Duration::from_millis(2500));
+    publish_keys(c, &map, "after", 1)?;
+    let requests = receiver.wait_events("/o", 2)?;
+    let signed = |secret: &str| requests.iter().map(|r| r.standard(secret)).collect::<Vec<_>>();
+    ensure!(signed(&new) == [true, true], "the new secret signs {:?}", signed(&new));
+    ensure!(signed(&hook.secret) == [true, false], "the old secret signs {:?}", signed(&hook.secret));
+    Ok(())
+}
+
+fn tests_and_attempts(c: &Cluster) -> Result<()> {
+    let map = map(c, "tests")?;
+    let receiver = Receiver::start()?;
+    let broken = Arc::new(AtomicBool::new(true));
+    let state = broken.clone();
+    let status = move || if state.load(Ordering::Relaxed) { 503 } else { 200 };
+    let url = receiver.on("/t", Box::new(move |_| Reply::new(status())));
+    let hook = Hook::create(c, &map, &url, json!({"retry": quick(100)}))?;
+    let acks = publish_keys(c, &map, "t", 1)?;
+    receiver.wait("/t", "two attempts", |requests| requests.len() >= 2)?;
+    hook.wait(c, "a state that tells", |hook| {
+        hook["consecutive_failures"].as_u64() >= Some(2) && hook["last_error"].is_string()
+    })?;
+    broken.store(false, Ordering::Relaxed);
+    receiver.wait_events("/t", 1)?;
+    hook.wait(c, "health again", |hook| hook["state"] == "healthy" && hook["delivered"] == 1)?;
+    judge_ids("attempts", &receiver.requests("/t"))?;
+    let attempts = hook.get(c, "/attempts")?;
+    let attempts = attempts.as_array().context("no attempts")?;
+    let first = attempts.first().context("no attempt")?;
+    ensure!(first["class"] == "status" && first["status"] == 503 && first["event_id"] == acks[0].id, "{first}");
+    ensure!(first["response"].as_str().is_some_and(|r| r.contains("this is 503")), "{first}");
+    let last = attempts.last().context("no attempt")?;
+    ensure!(last["class"] == "delivered" && last["status"] == 200 && last["ms"].is_number(), "{last}");
+
+    hook.post(c, "/disable", &json!({}))?;
+    receiver.forget("/t");
+    for (node, status) in [(0, 200), (1, 200), (2, 503)] {
+        broken.store(status == 503, Ordering::Relaxed);
+        let body = json!({"type": "map_kill", "payload": {"key": format!("test{node}")}});
+        let attempt = c.api(node, &map).post(&hook.path("/test"), &body)?.data(200)?;
+        ensure!(attempt["status"] == status, "{attempt}");
+    }
+    let requests = receiver.requests("/t");
+    let keys: Vec<&str> = requests.iter().flat_map(|r| &r.events).map(|e| e.key.as_str()).collect();
+    ensure!(keys == ["test0", "test1", "test2"], "tests brought {keys:?}");
+    ensure!(requests.iter().all(|r| r.wanderer(&hook.secret) && r.standard(&hook.secret)), "tests aren't signed");
+    let noted = |attempts: &Value| attempts.as_array().is_some_and(|all| all.len() >= 5);
+    c.wait_until("tests among the attempts", |c| Ok(noted(&hook.get(c, "/attempts")?).then_some(())))
+}

@@ -1,0 +1,102 @@
+//! A replay outlives the owner that runs it: it goes on from where it was, and little comes again.
+//!
+//! By hand: `WAYPOST_TEST_REPLAY` events (3,000).
+
+use crate::support::{scale, scenario};
+use crate::webhooks_support::{Hook, delivering, map, publish_keys};
+use anyhow::{Context, Result, ensure};
+use chaos::Cluster;
+use chaos::receiver::tally::{distinct, judge_delivered};
+use chaos::receiver::{Receiver, behaviour};
+use chaos::wait;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Events that a new owner may deliver again: a batch of reports (256) and a window (16), twice for a late one.
+const AGAIN: usize = 600;
+
+#[test]
+fn a_replay_outlives_its_owner() {
+    let events = scale("WAYPOST_TEST_REPLAY", 3000) as usize;
+    scenario(delivering(3), |cluster| {
+        let map = map(cluster, "replay")?;
+        let receiver = Receiver::start()?;
+        let acks = publish_keys(cluster, &map, "r", events)?;
+        let url = receiver.on("/r", behaviour::slow(Duration::from_millis(10)));
+        let hook = Hook::create(cluster, &map, &url, json!({}))?;
+        let replay = hook.post(cluster, "/replay", &json!({"since": "2000-01-01T00:00:00Z"}))?;
+        let id = replay["id"].clone();
+        ensure!(replay["from_seq"] == 1 && replay["failed_only"] == false, "{replay}");
+
+        let limit = Duration::from_secs(60 + events as u64 / 100);
+        let until = |what: &str, n: usize| {
+            wait::until_for(limit, what, || Ok((distinct(&receiver.requests("/r")) >= n).then_some(())))
+        };
+        until("a third", events / 3)?;
+        let before = show(cluster, &hook, &id)?;
+        let victim = hook.owner(cluster)?;
+        cluster.nodes[victim].kill9()?;
+        let (killed, at_death) = (Instant::now(), distinct(&receiver.requests("/r")));
+        until("some more", (at_death + 50).min(events))?;
+        println!("{at_death} of {events} at its owner's death, on again after {:?}", killed.elapsed());
+        let after = show(cluster, &hook, &id)?;
+        ensure!(number(&after)? >= number(&before)?, "it went back: {before} to {after}");
+        cluster.nodes[victim].start()?;
+        cluster.wait_ready()?;
+
+        until("all", events)?;
+        let done = cluster.wait_until("its end", |c| {
+            let replay = show(c, &hook, &id)?;
+            Ok((replay["state"] == "done").then_some(replay))
+        })?;
+        ensure!(done["progress"].as_f64() == Some(1.0) && done["failed"] == 0, "{done}");
+        ensure!(done["delivered"].as_u64() >= Some(events as u64), "{done}");
+        let tally = judge_delivered("replay", &receiver.requests("/r"), &acks)?;
+        println!("{tally}");
+        ensure!(tally.duplicates <= AGAIN, "{} came again", tally.duplicates);
+        others(cluster, &hook, &receiver, &acks)
+    });
+}
+
+/// Further ways to ask: named events, after an id, and one that is stopped.
+fn others(c: &Cluster, hook: &Hook, receiver: &Receiver, acks: &[chaos::publisher::Ack]) -> Result<()> {
+    receiver.forget("/r");
+    hook.post(c, "/replay", &json!({"event_ids": [acks[5].id, acks[9].id]}))?;
+    let requests = receiver.wait_events("/r", 2)?;
+    judge_delivered("by name", &requests, &[acks[5].clone(), acks[9].clone()])?;
+
+    receiver.forget("/r");
+    let from = acks.len() - 4;
+    hook.post(c, "/replay", &json!({"after": acks[from].id}))?;
+    judge_delivered("after an id", &receiver.wait_events("/r", 3)?, &acks[from + 1..])?;
+    std::thread::sleep(Duration::from_millis(300));
+    ensure!(distinct(&receiver.requests("/r")) == 3, "{}", receiver.dump("/r"));
+
+    receiver.on("/r", behaviour::slow(Duration::from_millis(500)));
+    let replay = hook.post(c, "/replay", &json!({"since": "2000-01-01T00:00:00Z"}))?;
+    let id = replay["id"].clone();
+    receiver.wait("/r", "its beginning", |requests| requests.len() > 5)?;
+    let path = format!("/replays/{}", text(&id));
+    ensure!(matches!(hook.delete(c, &path)?, 200 | 202 | 204), "it can't be stopped");
+    c.wait_until("its stop", |c| Ok((show(c, hook, &id)?["state"] == "cancelled").then_some(())))?;
+    std::thread::sleep(Duration::from_millis(700));
+    let count = receiver.count("/r");
+    std::thread::sleep(Duration::from_millis(700));
+    ensure!(receiver.count("/r") == count, "it goes on");
+    let listed = hook.get(c, "/replays")?;
+    ensure!(listed.as_array().is_some_and(|all| all.iter().any(|r| r["id"] == id)), "{listed}");
+    Ok(())
+}
+
+fn show(c: &Cluster, hook: &Hook, id: &Value) -> Result<Value> {
+    hook.get(c, &format!("/replays/{}", text(id)))
+}
+
+/// An id that may be text or a number, as it stands in a path.
+fn text(id: &Value) -> String {
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
+}
+
+fn number(replay: &Value) -> Result<f64> {
+    replay["progress"].as_f64().with_context(|| format!("no progress in {replay}"))
+}
