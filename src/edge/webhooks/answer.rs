@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::place;
-use super::{Edge, settings, state_of};
+use super::{Edge, state_of};
 use crate::clock::now_ms;
 use crate::core::endpoint::form::{MASK, Plain};
 use crate::core::endpoint::mask::masked_url;
@@ -42,7 +42,7 @@ pub(super) async fn webhook(
 
 /// The same with what was opened here.
 pub(super) async fn opened(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> Result<Value, Problem> {
-    let private = settings::seal(edge).await.and_then(|seal| seal.open(endpoint.id, &endpoint.sealed));
+    let private = edge.hub.seal().and_then(|seal| seal.open(endpoint.id, &endpoint.sealed));
     if let Err(error) = &private {
         tracing::warn!(webhook = %endpoint.id, %error, "a webhook is shown without its target");
     }
