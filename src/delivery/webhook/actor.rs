@@ -4,22 +4,26 @@
 //! Owns the endpoint's delivery state while this node owns the endpoint. Nothing piles up in it: it reads when the
 //! engine has room, and holds the events of that room alone.
 
-use super::gauges::Queue;
+mod messages;
+mod reading;
+
+pub(super) use messages::{Changed, Collect, Look, Reported, Retire, Wake};
+use reading::fetch;
+
 use super::judge::{BadFilter, Judge};
 use super::sender::{BadEndpoint, Ended, Sender, topic_name};
 use super::shard::Shard;
-use super::source::{PAGE_BYTES, PAGE_EVENTS, Read};
 use super::{announce, metrics as count};
 use crate::clock::now_ms;
 use crate::core::endpoint::Endpoint;
 use crate::core::endpoint::class::{Class, Outcome};
-use crate::core::endpoint::engine::{Engine, FAILING_FROM, Flight, Offer, Plan, ReplayRead, Step, Urgency};
-use crate::core::endpoint::progress::{Attempt, DeadLetter, EventRef, KEPT_ATTEMPTS, Order, Update};
+use crate::core::endpoint::engine::{Engine, FAILING_FROM, Flight, Plan, Step, Urgency};
+use crate::core::endpoint::progress::{Attempt, KEPT_ATTEMPTS, Order, Update};
 use crate::core::event::Event;
 use crate::core::ids::{EventId, TopicId};
-use crate::hub::{ArchiveError, Page, SealError};
+use crate::hub::{ArchiveError, SealError};
 use actix::fut::WrapFuture;
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, MessageResult, SpawnHandle};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, SpawnHandle};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,36 +36,6 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How long the cluster may not know that events were passed that nobody wanted.
 const LAZY: Duration = Duration::from_secs(5);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// There may be something to do.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Wake;
-
-/// The settings may have changed, or something was asked.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Changed;
-
-/// The endpoint is another's from now on.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Retire;
-
-/// What must the cluster know? The answer is the reporter's to deliver; it is asked for again after [`Reported`].
-#[derive(Message)]
-#[rtype(result = "Option<Update>")]
-pub(super) struct Collect;
-
-/// The cluster knows.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Reported;
-
-/// How is your queue?
-#[derive(Message)]
-#[rtype(result = "Queue")]
-pub(super) struct Look;
 
 /// Why an endpoint can't be delivered to on this node.
 #[derive(Debug, thiserror::Error)]
@@ -152,112 +126,6 @@ impl EndpointActor {
             actor.timer = None;
             actor.pump(ctx);
         }));
-    }
-
-    /// Reads as much as the engine has room for. What lies far back comes later, off this thread.
-    fn read(&mut self, ctx: &mut Context<Self>) {
-        while let Some(from_seq) = self.engine.wants().filter(|_| !self.reading) {
-            match self.shard.source.read(self.topic, from_seq) {
-                Ok(Read::Events(events, _)) if events.is_empty() => break,
-                Ok(Read::Events(events, next_seq)) => self.offer(events, next_seq),
-                Ok(Read::Cold) => self.read_cold(from_seq, ctx),
-                Err(error) => {
-                    tracing::error!(webhook = %self.endpoint.id, %error, "events can't be read; trying again");
-                    self.reading = true;
-                    ctx.run_later(RETRY_PAUSE, |actor, ctx| {
-                        actor.reading = false;
-                        actor.pump(ctx);
-                    });
-                }
-            }
-        }
-        self.read_replay(ctx);
-    }
-
-    fn offer(&mut self, events: Vec<Event>, next_seq: u64) {
-        let offers: Vec<Offer> = events.iter().map(|event| self.judge.offer(event)).collect();
-        for (event, offer) in events.into_iter().zip(&offers) {
-            if offer.wanted {
-                self.events.insert(event.seq, event);
-            }
-        }
-        self.engine.offer(&offers, next_seq, now_ms());
-    }
-
-    fn read_cold(&mut self, from_seq: u64, ctx: &mut Context<Self>) {
-        self.reading = true;
-        let (archive, topic) = (self.shard.source.archive().clone(), self.topic);
-        let read = async move { archive.read(topic, from_seq, PAGE_EVENTS, PAGE_BYTES, None).await };
-        ctx.spawn(read.into_actor(self).map(|page, actor, ctx| {
-            match page {
-                Ok(Page { events, next_seq, .. }) => {
-                    actor.reading = false;
-                    actor.offer(events, next_seq);
-                    actor.pump(ctx);
-                }
-                Err(error) => {
-                    tracing::error!(webhook = %actor.endpoint.id, %error, "events can't be read; trying again");
-                    ctx.run_later(RETRY_PAUSE, |actor, ctx| {
-                        actor.reading = false;
-                        actor.pump(ctx);
-                    });
-                }
-            };
-        }));
-    }
-
-    fn read_replay(&mut self, ctx: &mut Context<Self>) {
-        let Some(read) = self.engine.wants_replay().filter(|_| !self.reading_replay) else { return };
-        self.reading_replay = true;
-        let (shard, topic, endpoint) = (self.shard.clone(), self.topic, self.endpoint.id);
-        let page = async move {
-            if !read.failed_only {
-                let page = shard.source.archive().read(topic, read.from_seq, PAGE_EVENTS, PAGE_BYTES, None).await?;
-                let next_seq = if page.events.is_empty() { read.until_seq } else { page.next_seq };
-                return Ok((Again::Events(page.events), next_seq));
-            }
-            let letters = shard.hub.dead_letters(endpoint, read.from_seq, PAGE_EVENTS)?;
-            let full = letters.len() == PAGE_EVENTS;
-            let next_seq = letters.last().filter(|_| full).map_or(read.until_seq, |letter| letter.seq + 1);
-            Ok((Again::Letters(letters), next_seq))
-        };
-        ctx.spawn(page.into_actor(self).map(move |page: Result<(Again, u64), ArchiveError>, actor, ctx| match page {
-            Ok((again, next_seq)) => {
-                actor.reading_replay = false;
-                actor.offer_replay(read, again, next_seq.min(read.until_seq));
-                actor.pump(ctx);
-            }
-            Err(error) => {
-                tracing::error!(webhook = %actor.endpoint.id, %error, "a replay can't read; trying again");
-                ctx.run_later(RETRY_PAUSE, |actor, ctx| {
-                    actor.reading_replay = false;
-                    actor.pump(ctx);
-                });
-            }
-        }));
-    }
-
-    fn offer_replay(&mut self, read: ReplayRead, again: Again, next_seq: u64) {
-        // The replay may have been cancelled, or another begun, while this was read.
-        if self.engine.wants_replay().is_none_or(|now| (now.id, now.from_seq) != (read.id, read.from_seq)) {
-            return;
-        }
-        let mut offers: Vec<Offer> = match &again {
-            Again::Events(events) => events.iter().map(|event| self.judge.offer(event)).collect(),
-            Again::Letters(letters) => letters
-                .iter()
-                .map(|letter| self.judge.offer_again(EventRef { seq: letter.seq, id: letter.event_id }))
-                .collect(),
-        };
-        offers.retain(|offer| offer.event.seq < read.until_seq);
-        if let Again::Events(events) = again {
-            let wanted = offers.iter().filter(|offer| offer.wanted).map(|offer| offer.event.seq);
-            let mut events = events.into_iter();
-            for seq in wanted {
-                self.events.extend(events.find(|event| event.seq == seq).map(|event| (seq, event)));
-            }
-        }
-        self.engine.offer_replay(&offers, next_seq, now_ms());
     }
 
     fn launch(&mut self, flight: Flight, ctx: &mut Context<Self>) {
@@ -415,26 +283,7 @@ impl EndpointActor {
     }
 }
 
-/// What a replay read.
-enum Again {
-    Events(Vec<Event>),
-    Letters(Vec<DeadLetter>),
-}
-
 type Landed = (Vec<Event>, Ended, u64);
-
-/// Reads the events of a delivery that is tried again; `None` when one is gone.
-async fn fetch(shard: &Shard, topic: TopicId, wanted: &[EventRef]) -> Result<Option<Vec<Event>>, ArchiveError> {
-    let mut found: Vec<Event> = Vec::with_capacity(wanted.len());
-    for event in wanted {
-        let page = shard.source.archive().read(topic, event.seq, 1, 1, None).await?;
-        match page.events.into_iter().next().filter(|read| read.seq == event.seq) {
-            Some(read) => found.push(read),
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(found))
-}
 
 fn settings(shard: &Shard, endpoint: &Arc<Endpoint>) -> Result<(Rc<Sender>, Judge), LoadError> {
     let private = shard.seal.open(endpoint.id, &endpoint.sealed)?;
@@ -460,83 +309,5 @@ impl Actor for EndpointActor {
         if !self.retired {
             self.shard.stopped(self.endpoint.id);
         }
-    }
-}
-
-impl Handler<Wake> for EndpointActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
-        self.pump(ctx);
-    }
-}
-
-impl Handler<Changed> for EndpointActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Changed, ctx: &mut Self::Context) {
-        let endpoint = self.shard.hub.endpoints().get(self.endpoint.id).cloned();
-        if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.revision != self.endpoint.revision) {
-            match settings(&self.shard, &endpoint) {
-                Ok((sender, judge)) => (self.sender, self.judge) = (sender, judge),
-                Err(error) => {
-                    tracing::error!(webhook = %endpoint.id, %error, "the webhook's new settings can't be used")
-                }
-            }
-            self.engine.change_plan(Plan::new(&endpoint, self.shard.config.window));
-            self.endpoint = endpoint;
-        }
-        self.take_orders();
-        self.pump(ctx);
-    }
-}
-
-impl Handler<Retire> for EndpointActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
-        self.retired = true;
-        ctx.stop();
-    }
-}
-
-impl Handler<Collect> for EndpointActor {
-    type Result = Option<Update>;
-
-    fn handle(&mut self, _: Collect, _: &mut Self::Context) -> Self::Result {
-        self.noted = false;
-        if self.retired || self.reporting || self.engine.urgency() == Urgency::None {
-            return None;
-        }
-        self.reporting = true;
-        Some(self.update())
-    }
-}
-
-impl Handler<Look> for EndpointActor {
-    type Result = MessageResult<Look>;
-
-    fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
-        let progress = self.engine.progress();
-        let head_seq = self.shard.source.archive().read_now(self.topic, u64::MAX, 0, 0).map_or(0, |page| page.head_seq);
-        let oldest = self.engine.oldest().or((progress.track.next <= head_seq).then_some(progress.track.next));
-        MessageResult(Queue {
-            endpoint: self.endpoint.id,
-            events: progress.behind(head_seq) + self.engine.retrying_events(),
-            oldest_ms: oldest.and_then(|seq| self.event_at(seq)).map(|event| event.id.time_ms()),
-            failing: progress.failures >= FAILING_FROM,
-            delivered: progress.delivered,
-            given_up: progress.buried,
-        })
-    }
-}
-
-impl Handler<Reported> for EndpointActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Reported, ctx: &mut Self::Context) {
-        self.reporting = false;
-        self.engine.reported();
-        self.pump(ctx);
     }
 }

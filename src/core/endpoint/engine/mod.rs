@@ -9,15 +9,16 @@
 
 mod lanes;
 mod orders;
+mod pick;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod types;
+
+pub use types::{Flight, Offer, Plan, ReplayRead, Snapshot, Step, Urgency};
 
 use super::class::Class;
 use super::progress::{DeadLetter, EventRef, Progress, Retry, Source, Track};
-use super::{Batch, Endpoint, Profile, RetryPolicy};
-use crate::core::ids::EventId;
-use crate::core::rate::Rate;
 use lanes::Lanes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -27,113 +28,6 @@ const MAX_READY: usize = 256;
 const MAX_RETRIES: usize = 1000;
 /// Failures in a row from which on an endpoint counts as failing.
 pub const FAILING_FROM: u32 = 5;
-
-/// What the rules need of an endpoint's settings.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// How bodies look.
-    pub profile: Profile,
-    /// Requests at most.
-    pub rate: Option<Rate>,
-    /// Several events in one request.
-    pub batch: Option<Batch>,
-    /// When a failed delivery is tried again.
-    pub retry: RetryPolicy,
-    /// Requests under way at most.
-    pub window: usize,
-    /// Milliseconds of failing after which it is disabled.
-    pub auto_disable_ms: Option<u64>,
-}
-
-impl Plan {
-    /// The plan of an endpoint, with at most so many requests under way.
-    pub fn new(endpoint: &Endpoint, window: usize) -> Self {
-        Self {
-            profile: endpoint.profile,
-            rate: endpoint.rate.map(Rate::from),
-            batch: endpoint.batch,
-            retry: endpoint.retry,
-            window: window.max(1),
-            auto_disable_ms: endpoint.auto_disable_seconds.map(|seconds| seconds.saturating_mul(1000)),
-        }
-    }
-}
-
-/// An event that is offered for delivery.
-#[derive(Clone, Copy, Debug)]
-pub struct Offer {
-    /// Which.
-    pub event: EventRef,
-    /// Whether the endpoint wants it.
-    pub wanted: bool,
-    /// Events of the same lane wait for each other.
-    pub lane: Option<u64>,
-}
-
-/// What to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Send this; then ask again.
-    Send(Flight),
-    /// Ask again at that time (Unix milliseconds), or when something happens.
-    WaitUntil(u64),
-    /// Ask again when something happens.
-    Wait,
-}
-
-/// A request to make.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flight {
-    /// Names it to [`Engine::settle`].
-    pub id: u64,
-    /// Its events, in order.
-    pub events: Vec<EventRef>,
-    /// Which attempt this is, from 1.
-    pub attempt: u32,
-    /// The last event before it in its lane that was given up.
-    pub gap: Option<EventId>,
-}
-
-/// A replay that can take more events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReplayRead {
-    /// Which.
-    pub id: u64,
-    /// The next seq to read.
-    pub from_seq: u64,
-    /// One past the last.
-    pub until_seq: u64,
-    /// Only dead letters.
-    pub failed_only: bool,
-}
-
-/// What the cluster must know.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// All of the progress.
-    pub progress: Progress,
-    /// Events given up since the last time; their types are for the caller to fill in.
-    pub buried: Vec<DeadLetter>,
-    /// Dead letters delivered since the last time.
-    pub revived: Vec<u64>,
-    /// Disable the endpoint, for this reason.
-    pub disable: Option<String>,
-    /// It has been failing for so much of the time until it is disabled, percent.
-    pub announce: Option<u8>,
-}
-
-/// How soon the cluster must know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Urgency {
-    /// Nothing to tell.
-    None,
-    /// Only events that nobody wants were passed.
-    Lazy,
-    /// With the next batch.
-    Soon,
-    /// At once: something was given up, or the endpoint is to be disabled.
-    Now,
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Ready {
@@ -397,90 +291,6 @@ impl Engine {
         })
     }
 
-    fn candidate(&self, now_ms: u64) -> Option<Candidate> {
-        let again = || self.due_retry(now_ms).map(Candidate::Retry);
-        if self.progress.failures >= FAILING_FROM && self.prefer_new {
-            return self.new_events(now_ms).or_else(again);
-        }
-        again().or_else(|| self.new_events(now_ms))
-    }
-
-    fn due_retry(&self, now_ms: u64) -> Option<u64> {
-        let mut due = self.due.iter().take_while(|(due_ms, _)| *due_ms <= now_ms).map(|(_, number)| *number);
-        let first =
-            |number: &u64| self.retries.get(number).is_some_and(|retry| self.lanes.may_start(*number, &retry.lanes));
-        due.find(first)
-    }
-
-    fn new_events(&self, now_ms: u64) -> Option<Candidate> {
-        if self.retries.len() + self.flights.len() >= MAX_RETRIES {
-            return None;
-        }
-        let live = self.pick(&self.ready, now_ms);
-        if !live.is_empty() {
-            return Some(Candidate::New(Source::Live, live));
-        }
-        let replay = self.running_replay()?.id;
-        let again = self.pick(&self.replay_ready, now_ms);
-        (!again.is_empty()).then_some(Candidate::New(Source::Replay(replay), again))
-    }
-
-    /// Places of the ready events that go into the next request.
-    fn pick(&self, ready: &VecDeque<Ready>, now_ms: u64) -> Vec<usize> {
-        let max = self.plan.batch.map_or(1, |batch| batch.max as usize);
-        if let (Some(batch), Some(first)) = (self.plan.batch, ready.front())
-            && ready.len() < max.min(MAX_READY)
-            && first.since_ms + batch.duration_ms > now_ms
-        {
-            return Vec::new();
-        }
-        let free = |ready: &Ready| ready.lane.is_none_or(|lane| self.lanes.is_free(lane));
-        ready.iter().enumerate().filter(|(_, ready)| free(ready)).take(max).map(|(place, _)| place).collect()
-    }
-
-    /// When there may be something to do, given that there is nothing now.
-    fn idle_until(&self, now_ms: u64, hold_until: u64) -> Step {
-        let retry = self.due.iter().map(|(due_ms, _)| *due_ms).find(|due_ms| *due_ms > now_ms);
-        let batch = self.plan.batch.and_then(|batch| {
-            let first = self.ready.front().or(self.replay_ready.front())?;
-            Some(first.since_ms + batch.duration_ms).filter(|until| *until > now_ms)
-        });
-        match retry.into_iter().chain(batch).min() {
-            Some(until) => Step::WaitUntil(until.max(hold_until)),
-            None => Step::Wait,
-        }
-    }
-
-    fn start(&mut self, candidate: Candidate) -> Flight {
-        self.prefer_new = matches!(candidate, Candidate::Retry(_));
-        let (retry, number) = match candidate {
-            Candidate::Retry(number) => {
-                let retry = self.retries[&number].clone();
-                self.due.remove(&(retry.due_ms, number));
-                (retry, Some(number))
-            }
-            Candidate::New(source, places) => {
-                let ready = if source == Source::Live { &mut self.ready } else { &mut self.replay_ready };
-                let taken: Vec<Ready> = places.into_iter().rev().filter_map(|place| ready.remove(place)).collect();
-                let mut lanes: Vec<u64> = taken.iter().filter_map(|ready| ready.lane).collect();
-                lanes.sort_unstable();
-                lanes.dedup();
-                let events = taken.iter().rev().map(|ready| ready.event).collect();
-                (Retry { events, attempts: 0, due_ms: 0, first_ms: 0, lanes, source }, None)
-            }
-        };
-        let id = number.unwrap_or_else(|| self.number());
-        if number.is_none() {
-            self.lanes.hold(id, &retry);
-        }
-        let gap = retry.lanes.iter().find_map(|lane| self.progress.gaps.iter().find(|(gap, _)| gap == lane)).copied();
-        let flight =
-            Flight { id, events: retry.events.clone(), attempt: retry.attempts + 1, gap: gap.map(|(_, event)| event) };
-        let (gap_lane, failures_before) = (gap.map(|(lane, _)| lane), self.counted);
-        self.flights.insert(id, Flying { retry, number, gap_lane, failures_before });
-        flight
-    }
-
     fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
@@ -536,10 +346,4 @@ impl Engine {
             }
         }
     }
-}
-
-#[derive(Debug)]
-enum Candidate {
-    Retry(u64),
-    New(Source, Vec<usize>),
 }

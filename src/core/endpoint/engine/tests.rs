@@ -4,6 +4,9 @@
 use super::*;
 use crate::core::endpoint::class::Outcome;
 use crate::core::endpoint::progress::{NumberedOrder, Order};
+use crate::core::endpoint::{Batch, Profile, RetryPolicy};
+use crate::core::ids::EventId;
+use crate::core::rate::Rate;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
