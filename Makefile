@@ -1,14 +1,23 @@
 # `make test` installs what the tests need and runs them all.
 .PHONY: test clients fmt lint deny fuzz
 
+# Where the Python packages that tests need are installed.
+PYTHON := $(or $(CARGO_TARGET_DIR),target)/python
+
 test: clients
 	cargo test --workspace --locked
 
-# Clients of other people, in JavaScript, that the tests drive.
-clients: tests/js/node_modules/.package-lock.json
+# Clients and verifiers of other people, in JavaScript and Python, that the tests drive.
+clients: tests/js/node_modules/.package-lock.json $(PYTHON)/installed
 
 tests/js/node_modules/.package-lock.json: tests/js/package-lock.json
 	cd tests/js && npm ci --no-audit --no-fund
+	touch $@
+
+# Needs Debian's packages python3 and python3-venv, or the like.
+$(PYTHON)/installed: tests/py/requirements.txt
+	python3 -m venv --clear $(PYTHON)
+	$(PYTHON)/bin/pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
 	touch $@
 
 fmt:

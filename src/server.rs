@@ -6,7 +6,7 @@ use crate::delivery::webhook::lambda::Credentials;
 use crate::delivery::webhook::{self, BadWebhooks, Webhooks};
 use crate::delivery::{OutletConfig, SocketConfig, WsConfig, on_connect};
 use crate::edge::auth::Failures;
-use crate::edge::context::{Edge, EdgeConfig, WebhookConfig};
+use crate::edge::context::{Edge, EdgeConfig, WebhookDefaults};
 use crate::edge::error::ApiError;
 use crate::edge::{self, phoenix, webhooks};
 use crate::hub::{Hub, HubConfig};
@@ -208,6 +208,7 @@ fn hub_config(config: &Config) -> HubConfig {
         admin: config.admin_token.as_ref().map(|token| hash_token(token.expose())),
         idempotency: Duration::from_secs(config.publish.idempotency_seconds),
         seal_key: config.webhooks.seal_key(),
+        expressions_per_topic: config.limits.expressions_per_topic,
     }
 }
 
@@ -291,7 +292,7 @@ fn edge_config(config: &Config) -> EdgeConfig {
         },
         ws: WsConfig { max_message_bytes: limits.frame_bytes },
         phoenix: phoenix::PhoenixConfig { max_channels: limits.channels_per_socket },
-        webhooks: WebhookConfig {
+        webhooks: WebhookDefaults {
             defaults: config.webhooks.defaults(),
             overlap_seconds: config.webhooks.rotation_overlap_seconds,
         },

@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// Only these types, with commas [default: all]
     #[arg(long, value_name = "TYPES")]
     events: Option<String>,
+    /// Only events for which this expression is true, as in 'payload.value > 1e9'
+    #[arg(long, value_name = "EXPRESSION")]
+    filter: Option<String>,
     /// Start behind the event with this id
     #[arg(long, value_name = "ID", conflicts_with = "since")]
     after: Option<String>,
@@ -52,6 +55,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let mut tail = Tail {
         path: format!("/api/maps/{}/events", encoded(&args.map)),
         events: args.events,
+        filter: args.filter,
         since: args.since,
         last_id: args.after,
         last_seq: None,
@@ -64,6 +68,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 struct Tail {
     path: String,
     events: Option<String>,
+    filter: Option<String>,
     since: Option<String>,
     last_id: Option<String>,
     last_seq: Option<u64>,
@@ -186,7 +191,7 @@ impl Tail {
     fn print(&mut self, text: &str) -> anyhow::Result<()> {
         let event: Event<'_> = serde_json::from_str(text).context("an event is malformed")?;
         // Only without a filter must the seqs be gapless.
-        if self.events.is_none() && self.last_seq.is_some_and(|last| event.seq > last + 1) {
+        if self.events.is_none() && self.filter.is_none() && self.last_seq.is_some_and(|last| event.seq > last + 1) {
             self.tell_gap(None);
         }
         if self.people {
@@ -225,9 +230,14 @@ impl Tail {
             (None, Some(since)) => Some(("since", since)),
             (None, None) => None,
         };
-        let filter = self.events.as_ref().map(|events| ("events", events));
-        let query: Vec<String> =
-            filter.into_iter().chain(start).map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        let events = self.events.as_ref().map(|events| ("events", events));
+        let filter = self.filter.as_ref().map(|filter| ("filter", filter));
+        let query: Vec<String> = events
+            .into_iter()
+            .chain(filter)
+            .chain(start)
+            .map(|(name, value)| format!("{name}={}", encoded(value)))
+            .collect();
         format!("{}/stream?{}", self.path, query.join("&"))
     }
 }

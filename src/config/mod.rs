@@ -117,6 +117,8 @@ pub struct Limits {
     pub sockets_per_address: usize,
     /// Most topics joined on one socket.
     pub channels_per_socket: usize,
+    /// Most different filter expressions in use on one topic of this node.
+    pub expressions_per_topic: usize,
     /// Largest frame from a client, in bytes.
     pub frame_bytes: usize,
     /// Largest request head, in bytes.
@@ -237,6 +239,7 @@ impl Default for Limits {
             sockets: 50_000,
             sockets_per_address: 0,
             channels_per_socket: 100,
+            expressions_per_topic: 100,
             frame_bytes: 65_536,
             header_bytes: 16_384,
             upgrade_timeout_ms: 5000,

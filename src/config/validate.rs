@@ -35,6 +35,7 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("limits.sockets", 1, 1_000_000),
     ("limits.sockets_per_address", 0, 1_000_000),
     ("limits.channels_per_socket", 1, 10_000),
+    ("limits.expressions_per_topic", 1, 10_000),
     ("limits.frame_bytes", KIB, 16 * MIB),
     ("limits.header_bytes", KIB, 128 * KIB),
     ("limits.upgrade_timeout_ms", 100, 60_000),

@@ -41,7 +41,7 @@ pub fn is_kind(kind: &str) -> bool {
     let bytes = kind.as_bytes();
     bytes.len() <= MAX_KIND_LEN
         && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(byte))
+        && bytes.iter().copied().all(is_kind_char)
         && !RESERVED.iter().any(|prefix| kind.starts_with(prefix))
 }
 

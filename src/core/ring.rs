@@ -29,16 +29,23 @@ struct FrameHead {
 }
 
 impl Chunk {
-    /// Encodes `events`, whose seqs must be consecutive; `None` for no events.
-    pub fn encode(events: &[Event], form: &dyn WireForm) -> Option<Self> {
+    /// Encodes `events`, whose seqs must be consecutive; `None` for no events. Those that `verdicts`, if there are any,
+    /// says no to get an empty frame: readers go on over them.
+    pub fn encode(events: &[Event], form: &dyn WireForm, verdicts: Option<&[bool]>) -> Option<Self> {
         let first_seq = events.first()?.seq;
-        let mut bytes = Vec::with_capacity(events.iter().map(|event| event.payload.len() + 256).sum());
+        let shown = |place: usize| verdicts.is_none_or(|verdicts| verdicts.get(place).copied().unwrap_or(false));
+        let sizes = events.iter().enumerate().filter(|(place, _)| shown(*place));
+        let mut bytes = Vec::with_capacity(sizes.map(|(_, event)| event.payload.len() + 256).sum());
         let mut frames = Vec::with_capacity(events.len());
-        for (event, seq) in events.iter().zip(first_seq..) {
-            debug_assert_eq!(event.seq, seq);
-            form.encode(event, &mut bytes);
-            // A copy: a slice would keep the whole stored event alive beside its frame.
-            frames.push(FrameHead { kind: ByteString::from(&*event.kind), end: bytes.len() });
+        for (place, event) in events.iter().enumerate() {
+            debug_assert_eq!(event.seq, first_seq + place as u64);
+            let mut kind = ByteString::new();
+            if shown(place) {
+                form.encode(event, &mut bytes);
+                // A copy: a slice would keep the whole stored event alive beside its frame.
+                kind = ByteString::from(&*event.kind);
+            }
+            frames.push(FrameHead { kind, end: bytes.len() });
         }
         Some(Self { first_seq, frames, bytes: bytes.into() })
     }
@@ -246,7 +253,10 @@ mod tests {
                 Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap()
             })
             .collect();
-        Arc::new(Chunk::encode(&events, &Plain("plain".into())).unwrap())
+        // Events of types in capitals are shown to nobody.
+        let verdicts: Vec<bool> = kinds.chars().map(char::is_lowercase).collect();
+        let verdicts = kinds.contains(char::is_uppercase).then_some(&*verdicts);
+        Arc::new(Chunk::encode(&events, &Plain("plain".into()), verdicts).unwrap())
     }
 
     fn read_all(ring: &Ring, cursor: &mut Cursor, filter: &Filter, max: usize) -> String {
@@ -279,10 +289,24 @@ mod tests {
         assert_eq!(bytes.as_ptr(), chunk.bytes[3..].as_ptr());
     }
 
+    #[test]
+    fn what_nobody_is_shown_is_passed_over() {
+        let mut ring = Ring::new(1, 1000, 100);
+        ring.push(chunk(1, "ABC"));
+        let mut cursor = Cursor { next_seq: 1 };
+        assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::UpToDate);
+        assert_eq!(cursor.next_seq, 4);
+        ring.push(chunk(4, "AaBbC"));
+        assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::Frames("a5;".into()));
+        assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::Frames("b7;".into()));
+        assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::UpToDate);
+        assert_eq!((cursor.next_seq, ring.len_bytes()), (9, 6));
+    }
+
     proptest! {
         #[test]
         fn every_matching_frame_exactly_once_in_order(
-            chunks in prop::collection::vec("[abc]{1,5}", 1..12),
+            chunks in prop::collection::vec("[abcAB]{1,5}", 1..12),
             start in 1u64..20,
             max in 1usize..40,
             only_a in any::<bool>(),
@@ -294,7 +318,7 @@ mod tests {
             for kinds in &chunks {
                 ring.push(chunk(seq, kinds));
                 for kind in kinds.chars() {
-                    if seq >= start && (!only_a || kind == 'a') {
+                    if seq >= start && kind.is_lowercase() && (!only_a || kind == 'a') {
                         expected += &format!("{kind}{seq};");
                     }
                     seq += 1;

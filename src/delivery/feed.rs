@@ -1,9 +1,9 @@
-//! One topic in one wire form on one worker thread: the ring of encoded frames and those who read it.
+//! One view of a topic on one worker thread: the ring of encoded frames and those who read it.
 //!
 //! Owned by the outlet of the thread and the subscriptions on it; never crosses threads.
 
 use super::outbox::Outbox;
-use crate::core::frame::{FormKey, WireForm};
+use crate::core::frame::{FormKey, View};
 use crate::core::ids::TopicId;
 use crate::core::ring::{Chunk, Ring};
 use slab::Slab;
@@ -14,15 +14,15 @@ use std::sync::Arc;
 /// See the module.
 pub struct Feed {
     topic: TopicId,
-    form: Arc<dyn WireForm>,
+    view: View,
     /// `None` until the topic said where it starts.
     ring: RefCell<Option<Ring>>,
     listeners: RefCell<Slab<Rc<Outbox>>>,
 }
 
 impl Feed {
-    pub(super) fn new(topic: TopicId, form: Arc<dyn WireForm>) -> Self {
-        Self { topic, form, ring: RefCell::new(None), listeners: RefCell::default() }
+    pub(super) fn new(topic: TopicId, view: View) -> Self {
+        Self { topic, view, ring: RefCell::new(None), listeners: RefCell::default() }
     }
 
     /// The topic.
@@ -30,17 +30,13 @@ impl Feed {
         self.topic
     }
 
-    /// The wire form.
-    pub fn form(&self) -> &dyn WireForm {
-        &*self.form
-    }
-
-    pub(super) fn shared_form(&self) -> Arc<dyn WireForm> {
-        self.form.clone()
+    /// Which of its events, and how they are written.
+    pub fn view(&self) -> &View {
+        &self.view
     }
 
     pub(super) fn key(&self) -> (TopicId, FormKey) {
-        (self.topic, self.form.key().clone())
+        (self.topic, self.view.key().clone())
     }
 
     /// Reads with `read` if the topic has said where it starts.

@@ -274,11 +274,12 @@ impl Subscription {
 
     fn next_page(&self, outlet: &Outlet) -> LocalBoxFuture<'static, Result<Page, ArchiveError>> {
         let (archive, topic, from) = (outlet.hub().archive().clone(), self.feed.topic(), self.cursor.next_seq);
-        Box::pin(async move { archive.read(topic, from, PAGE_EVENTS, PAGE_BYTES).await })
+        let condition = self.feed.view().condition().cloned();
+        Box::pin(async move { archive.read(topic, from, PAGE_EVENTS, PAGE_BYTES, condition).await })
     }
 
     fn page_ring(&self, page: &Page) -> Result<Behind, End> {
-        let Some(chunk) = Chunk::encode(&page.events, self.feed.form()) else {
+        let Some(chunk) = Chunk::encode(&page.events, self.feed.view().form(), page.verdicts.as_deref()) else {
             // The ring starts behind what the store has shown: only a store that went back could do that.
             return Err(End::Failed);
         };

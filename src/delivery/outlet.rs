@@ -6,7 +6,7 @@ use super::feed::Feed;
 use super::outbox::Outbox;
 use super::socket::Connection;
 use super::tally::Tally;
-use crate::core::frame::{FormKey, WireForm};
+use crate::core::frame::{FormKey, View};
 use crate::core::ids::TopicId;
 use crate::hub::{Deliver, Hub, Subscribe, Unsubscribe};
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
@@ -14,7 +14,6 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -118,13 +117,13 @@ impl Outlet {
         self.now.get()
     }
 
-    /// The topic's feed in that form; subscribes to the topic if it is the first on this thread.
-    pub fn feed(&self, topic: TopicId, form: Arc<dyn WireForm>) -> Rc<Feed> {
-        let key = (topic, form.key().clone());
+    /// The topic's feed in that view; subscribes to the topic if it is the first on this thread.
+    pub fn feed(&self, topic: TopicId, view: View) -> Rc<Feed> {
+        let key = (topic, view.key().clone());
         if let Some(feed) = self.feeds.borrow().get(&key) {
             return feed.clone();
         }
-        let feed = Rc::new(Feed::new(topic, form));
+        let feed = Rc::new(Feed::new(topic, view));
         self.feeds.borrow_mut().insert(key, feed.clone());
         FEEDS.fetch_add(1, Ordering::Relaxed);
         self.subscribe(&feed);
@@ -134,7 +133,7 @@ impl Outlet {
     fn subscribe(&self, feed: &Feed) {
         if let Some(actor) = self.actor.get() {
             let outlet = actor.clone().recipient();
-            self.hub.registry().do_send(Subscribe { topic: feed.topic(), form: feed.shared_form(), outlet });
+            self.hub.registry().do_send(Subscribe { topic: feed.topic(), view: feed.view().clone(), outlet });
         }
     }
 

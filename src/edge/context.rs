@@ -46,12 +46,12 @@ pub struct EdgeConfig {
     /// Phoenix.
     pub phoenix: PhoenixConfig,
     /// Webhooks.
-    pub webhooks: WebhookConfig,
+    pub webhooks: WebhookDefaults,
 }
 
 /// Settings of the webhook API.
 #[derive(Clone, Copy, Debug)]
-pub struct WebhookConfig {
+pub struct WebhookDefaults {
     /// What new webhooks are like.
     pub defaults: Defaults,
     /// How long a rotated secret signs beside the new one, seconds.

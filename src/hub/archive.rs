@@ -4,6 +4,8 @@
 
 use super::replica::ViewStore;
 use crate::core::event::Event;
+use crate::core::expression::Condition;
+use crate::core::filter::Filter;
 use crate::core::history::{History, HistoryError, Position, Start};
 use crate::core::ids::TopicId;
 use crate::core::store::StoreError;
@@ -69,10 +71,20 @@ pub struct Archive {
 pub struct Page {
     /// The events, in order; the first may lie behind the seq asked for when older ones are gone.
     pub events: Vec<Event>,
+    /// Where a condition was given: which of the events meet it.
+    pub verdicts: Option<Vec<bool>>,
     /// Seq after the last event of the page.
     pub next_seq: u64,
     /// Newest seq of the topic.
     pub head_seq: u64,
+}
+
+impl Page {
+    /// The events, and whether each meets the condition, if there was one, and the filter.
+    pub fn wanted<'p>(&'p self, filter: &'p Filter) -> impl Iterator<Item = (&'p Event, bool)> {
+        let met = |place: usize| self.verdicts.as_ref().is_none_or(|verdicts| verdicts[place]);
+        self.events.iter().enumerate().map(move |(place, event)| (event, met(place) && filter.matches(&event.kind)))
+    }
 }
 
 impl Archive {
@@ -91,7 +103,7 @@ impl Archive {
         self.history(topic, |history| {
             let events = history.read(from_seq, max_events, max_bytes)?;
             let next_seq = events.last().map_or(from_seq, |event| event.seq + 1);
-            Ok(Page { events, next_seq, head_seq: history.head_seq() })
+            Ok(Page { events, verdicts: None, next_seq, head_seq: history.head_seq() })
         })
     }
 
@@ -117,15 +129,21 @@ impl Archive {
         looked
     }
 
-    /// Reads a page.
+    /// Reads a page, and judges its events if there is a condition: off the caller's thread, since both take time.
     pub async fn read(
         &self,
         topic: TopicId,
         from_seq: u64,
         max_events: usize,
         max_bytes: usize,
+        condition: Option<Arc<Condition>>,
     ) -> Result<Page, ArchiveError> {
-        self.blocking(move |archive| archive.read_now(topic, from_seq, max_events, max_bytes)).await
+        let read = move |archive: Archive| {
+            let mut page = archive.read_now(topic, from_seq, max_events, max_bytes)?;
+            page.verdicts = condition.map(|condition| condition.verdicts(&page.events));
+            Ok(page)
+        };
+        self.blocking(read).await
     }
 
     /// Finds where a reader starts.
@@ -141,25 +159,26 @@ impl Archive {
         self.history(topic, |history| history.locate(start))
     }
 
-    /// Counts events of `from_seq..=head_seq` whose type is wanted; `None` where it would take too many to look through.
+    /// Counts events of `from_seq..=head_seq` that are wanted; `None` where it would take too many to look through.
     pub async fn count(
         &self,
         topic: TopicId,
         from_seq: u64,
         head_seq: u64,
-        wanted: impl Fn(&str) -> bool,
+        filter: &Filter,
+        condition: Option<&Arc<Condition>>,
     ) -> Result<Option<u64>, ArchiveError> {
         if head_seq.saturating_sub(from_seq) >= MAX_COUNTED {
             return Ok(None);
         }
         let (mut from_seq, mut count) = (from_seq, 0);
         while from_seq <= head_seq {
-            let page = self.read(topic, from_seq, 1024, 1 << 20).await?;
+            let page = self.read(topic, from_seq, 1024, 1 << 20, condition.cloned()).await?;
             if page.events.is_empty() {
                 break;
             }
-            let in_range = page.events.iter().take_while(|event| event.seq <= head_seq);
-            count += in_range.filter(|event| wanted(&event.kind)).count() as u64;
+            let in_range = page.wanted(filter).take_while(|(event, _)| event.seq <= head_seq);
+            count += in_range.filter(|(_, wanted)| *wanted).count() as u64;
             from_seq = page.next_seq;
         }
         Ok(Some(count))

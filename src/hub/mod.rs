@@ -7,6 +7,7 @@
 mod access;
 mod archive;
 mod bridge;
+mod conditions;
 mod duty;
 mod endpoints;
 mod janitor;
@@ -23,6 +24,7 @@ mod topic;
 pub use access::{Grant, Who};
 pub use archive::{Archive, ArchiveError, Page};
 pub use bridge::Deliver;
+pub use conditions::TooManyConditions;
 pub use endpoints::{EndpointState, News, Watch};
 pub use peer::{InfoSource, NodeInfo};
 pub use propose::HubError;
@@ -49,6 +51,8 @@ pub struct HubConfig {
     pub idempotency: Duration,
     /// The key that seals endpoints, if the configuration has one.
     pub seal_key: Option<[u8; 32]>,
+    /// Different expressions that subscriptions to one topic may have on this node.
+    pub expressions_per_topic: usize,
 }
 
 /// The node's hub; cheap to clone.
@@ -61,6 +65,7 @@ struct Inner {
     registry: Addr<Registry>,
     archive: Archive,
     slots: slots::Slots,
+    conditions: conditions::Conditions,
     requests: Arc<requests::Requests>,
     info: Arc<peer::InfoSource>,
     handler: Arc<peer::PeerHandler>,
@@ -84,8 +89,20 @@ impl Hub {
         bridge.attach_registry(registry.clone().recipient());
         let slots = slots::Slots::start(cluster.clone(), bridge.clone());
         janitor::spawn(cluster.clone(), bridge.clone());
-        let duty = duty::Duty::default();
-        let inner = Inner { cluster, bridge, registry, archive, slots, requests, info, handler, keys, duty, config };
+        let inner = Inner {
+            cluster,
+            bridge,
+            registry,
+            archive,
+            slots,
+            conditions: conditions::Conditions::default(),
+            requests,
+            info,
+            handler,
+            keys,
+            duty: duty::Duty::default(),
+            config,
+        };
         let hub = Self(Arc::new(inner));
         actix_rt::spawn(hub.clone().settle_seal());
         Ok(hub)

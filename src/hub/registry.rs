@@ -3,21 +3,21 @@
 use super::archive::Archive;
 use super::bridge::{Bridge, Deliver};
 use super::topic::{Attach, Detach, Topic};
-use crate::core::frame::{FormKey, WireForm};
+use crate::core::frame::{FormKey, View};
 use crate::core::ids::TopicId;
 use actix::prelude::{ActorFutureExt, WrapFuture};
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, Recipient};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-/// Subscribe an outlet to a topic in a form. The answer comes as [`Deliver::Start`], then chunks follow.
+/// Subscribe an outlet to a view of a topic. The answer comes as [`Deliver::Start`], then chunks follow.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Subscribe {
     /// The topic.
     pub topic: TopicId,
-    /// How the events are written.
-    pub form: Arc<dyn WireForm>,
+    /// Which events, and how they are written.
+    pub view: View,
     /// Who gets them.
     pub outlet: Recipient<Deliver>,
 }
@@ -28,7 +28,7 @@ pub struct Subscribe {
 pub struct Unsubscribe {
     /// The topic.
     pub topic: TopicId,
-    /// The form.
+    /// The view.
     pub form: FormKey,
     /// Who got them.
     pub outlet: Recipient<Deliver>,
@@ -94,8 +94,8 @@ impl Actor for Registry {
 impl Handler<Subscribe> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Subscribe { topic, form, outlet }: Subscribe, _: &mut Self::Context) {
-        self.topic(topic).do_send(Attach { form, outlet });
+    fn handle(&mut self, Subscribe { topic, view, outlet }: Subscribe, _: &mut Self::Context) {
+        self.topic(topic).do_send(Attach { view, outlet });
     }
 }
 

@@ -1,9 +1,11 @@
 //! Where a reader starts, on whatever node it asks: a node that is behind catches up before it answers.
 
 use super::{ArchiveError, Hub, HubError};
+use crate::core::expression::Condition;
 use crate::core::filter::Filter;
 use crate::core::history::{Position, Start};
 use crate::core::ids::TopicId;
+use std::sync::Arc;
 
 /// Why a reader can't start.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +32,8 @@ impl Hub {
         let position = self.archive().locate(topic, start).await?;
         if position.gap.is_some() && id > position.head_id {
             let all = self.archive().locate(topic, Start::Last(u64::MAX)).await?;
-            let oldest = self.archive().read(topic, all.next_seq, 1, 1).await?.events.first().map(|event| event.id);
+            let oldest =
+                self.archive().read(topic, all.next_seq, 1, 1, None).await?.events.first().map(|event| event.id);
             return Ok(Position { gap: Some(oldest), ..all });
         }
         Ok(position)
@@ -44,14 +47,12 @@ impl Hub {
         topic: TopicId,
         position: &Position,
         filter: &Filter,
+        condition: Option<&Arc<Condition>>,
     ) -> Result<Option<u64>, ArchiveError> {
-        match filter {
+        match (filter, condition) {
             _ if position.next_seq > position.head_seq => Ok(Some(0)),
-            Filter::All => Ok(Some(position.head_seq + 1 - position.next_seq)),
-            filter => {
-                let wanted = |kind: &str| filter.matches(kind);
-                self.archive().count(topic, position.next_seq, position.head_seq, wanted).await
-            }
+            (Filter::All, None) => Ok(Some(position.head_seq + 1 - position.next_seq)),
+            _ => self.archive().count(topic, position.next_seq, position.head_seq, filter, condition).await,
         }
     }
 }

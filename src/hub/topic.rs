@@ -1,5 +1,5 @@
-//! The actor of one topic: it reads the log from its own cursor, encodes each event once for every form in use, and
-//! offers the frames to its subscribers.
+//! The actor of one topic: it reads the log from its own cursor, encodes each event once for every view in use, and
+//! offers the frames to its subscribers. A condition is evaluated here, once an event, however many views have it.
 //!
 //! Owns its cursor and subscribers. Never blocks on a subscriber: who has no room for a chunk notices the hole by the
 //! next seq that it is told, and reads the rest from the archive.
@@ -7,7 +7,8 @@
 use super::archive::Archive;
 use super::bridge::Deliver;
 use crate::core::event::Event;
-use crate::core::frame::{FormKey, WireForm};
+use crate::core::expression::Judge;
+use crate::core::frame::{FormKey, View};
 use crate::core::ids::TopicId;
 use crate::core::ring::Chunk;
 use actix::prelude::SendError;
@@ -29,15 +30,15 @@ const MAILBOX: usize = 16;
 #[rtype(result = "()")]
 pub(super) struct Nudge;
 
-/// Deliver the topic's events to that outlet in that form from now on.
+/// Deliver the topic's events to that outlet in that view from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Attach {
-    pub(super) form: Arc<dyn WireForm>,
+    pub(super) view: View,
     pub(super) outlet: Recipient<Deliver>,
 }
 
-/// The outlet no longer wants the form. Answers how many subscriptions are left.
+/// The outlet no longer wants the view. Answers how many subscriptions are left.
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub(super) struct Detach {
@@ -50,12 +51,12 @@ pub(super) struct Topic {
     id: TopicId,
     archive: Archive,
     next_seq: u64,
-    forms: Vec<Form>,
+    views: Vec<Viewed>,
 }
 
-/// A form in use, and who wants it.
-struct Form {
-    form: Arc<dyn WireForm>,
+/// A view in use, and who wants it.
+struct Viewed {
+    view: View,
     subscribers: Vec<Subscriber>,
 }
 
@@ -68,7 +69,7 @@ struct Subscriber {
 impl Topic {
     /// A topic that starts behind what is stored now.
     pub(super) fn new(id: TopicId, archive: Archive) -> Self {
-        Self { id, archive, next_seq: 0, forms: Vec::new() }
+        Self { id, archive, next_seq: 0, views: Vec::new() }
     }
 
     fn go_to_head(&mut self) {
@@ -78,13 +79,16 @@ impl Topic {
         }
     }
 
-    /// Offers a chunk of each form to those who want it; says whether one had no room.
+    /// Offers a chunk of each view to those who want it; says whether one had no room.
     fn offer(&mut self, events: &[Event]) -> bool {
         let mut left_behind = false;
-        for form in &mut self.forms {
-            let Some(chunk) = Chunk::encode(events, &*form.form).map(Arc::new) else { continue };
-            let key = form.form.key();
-            form.subscribers.retain_mut(|subscriber| {
+        let mut judge = Judge::new(events);
+        for Viewed { view, subscribers } in &mut self.views {
+            let verdicts = view.condition().map(|condition| judge.verdicts(condition));
+            let chunk = Chunk::encode(events, view.form(), verdicts.as_deref());
+            let Some(chunk) = chunk.map(Arc::new) else { continue };
+            let key = view.key();
+            subscribers.retain_mut(|subscriber| {
                 let news = Deliver::Chunk { topic: self.id, form: key.clone(), chunk: chunk.clone() };
                 match subscriber.outlet.try_send(news) {
                     Ok(()) => true,
@@ -97,16 +101,17 @@ impl Topic {
                 }
             });
         }
-        self.forms.retain(|form| !form.subscribers.is_empty());
+        drop(judge);
+        self.views.retain(|known| !known.subscribers.is_empty());
         left_behind
     }
 
     /// Tells who missed chunks where the topic is now, until they have room for it: they fetch the rest themselves.
     fn catch_up(&mut self, ctx: &mut Context<Self>) {
         let mut still_behind = false;
-        for form in &mut self.forms {
-            for subscriber in form.subscribers.iter_mut().filter(|subscriber| subscriber.behind) {
-                let (form, next_seq) = (form.form.key().clone(), self.next_seq);
+        for known in &mut self.views {
+            for subscriber in known.subscribers.iter_mut().filter(|subscriber| subscriber.behind) {
+                let (form, next_seq) = (known.view.key().clone(), self.next_seq);
                 let told = subscriber.outlet.try_send(Deliver::Start { topic: self.id, form, next_seq });
                 subscriber.behind = matches!(told, Err(SendError::Full(_)));
                 still_behind |= subscriber.behind;
@@ -153,13 +158,13 @@ impl Handler<Nudge> for Topic {
 impl Handler<Attach> for Topic {
     type Result = ();
 
-    fn handle(&mut self, Attach { form, outlet }: Attach, _: &mut Self::Context) {
-        let start = Deliver::Start { topic: self.id, form: form.key().clone(), next_seq: self.next_seq };
+    fn handle(&mut self, Attach { view, outlet }: Attach, _: &mut Self::Context) {
+        let start = Deliver::Start { topic: self.id, form: view.key().clone(), next_seq: self.next_seq };
         outlet.do_send(start);
-        match self.forms.iter_mut().find(|known| known.form.key() == form.key()) {
+        match self.views.iter_mut().find(|known| known.view.key() == view.key()) {
             Some(known) if known.subscribers.iter().any(|subscriber| subscriber.outlet == outlet) => {}
             Some(known) => known.subscribers.push(Subscriber { outlet, behind: false }),
-            None => self.forms.push(Form { form, subscribers: vec![Subscriber { outlet, behind: false }] }),
+            None => self.views.push(Viewed { view, subscribers: vec![Subscriber { outlet, behind: false }] }),
         }
     }
 }
@@ -168,10 +173,10 @@ impl Handler<Detach> for Topic {
     type Result = usize;
 
     fn handle(&mut self, Detach { form, outlet }: Detach, _: &mut Self::Context) -> usize {
-        for known in self.forms.iter_mut().filter(|known| *known.form.key() == form) {
+        for known in self.views.iter_mut().filter(|known| *known.view.key() == form) {
             known.subscribers.retain(|subscriber| subscriber.outlet != outlet);
         }
-        self.forms.retain(|known| !known.subscribers.is_empty());
-        self.forms.len()
+        self.views.retain(|known| !known.subscribers.is_empty());
+        self.views.len()
     }
 }

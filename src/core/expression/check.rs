@@ -6,7 +6,7 @@
 //! that this is all, no such macro stands in another, and inside one only the element itself is at hand, never the
 //! payload: no pair of large things can meet there.
 
-use super::numbers;
+use super::operate;
 use super::subject::{NAMES, PAYLOAD};
 use super::{ExpressionError, MAX_EXPRESSION_LEN};
 use cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, LiteralValue, operators};
@@ -24,6 +24,8 @@ const METHODS: [(&str, usize); 4] = [("contains", 2), ("startsWith", 2), ("endsW
 /// What a part is made of.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
+    /// A literal.
+    Scalar,
     /// Literals alone: small.
     Literal,
     /// A path into the event.
@@ -68,11 +70,17 @@ pub(super) fn may_be_boolean(node: &IdedExpr) -> bool {
         Expr::Call(call) => match (&*call.func_name, &*call.args) {
             (operators::CONDITIONAL, [_, yes, no]) => may_be_boolean(yes) && may_be_boolean(no),
             (operators::NEGATE, _) => false,
-            (name, _) if name.starts_with('@') => name == operators::IN || name == operators::NOT_STRICTLY_FALSE,
+            (name, _) if name.starts_with('@') => operate::is_comparison(name),
             (name, _) => !FUNCTIONS.iter().any(|(function, _)| *function == name),
         },
         Expr::Ident(name) => !NAMES.contains(&&**name) || name == PAYLOAD,
         _ => true,
+    }
+}
+
+impl Part {
+    fn is_variable(self) -> bool {
+        matches!(self, Self::Path | Self::Made)
     }
 }
 
@@ -99,7 +107,7 @@ impl Checker<'_> {
         }
         match &mut node.expr {
             Expr::Literal(LiteralValue::Bytes(_)) => self.refuse("b", "bytes can't be compared with anything here"),
-            Expr::Literal(_) => Ok(Part::Literal),
+            Expr::Literal(_) => Ok(Part::Scalar),
             Expr::Ident(name) => self.name(name),
             Expr::Select(select) => match self.part(&mut select.operand, depth + 1)? {
                 Part::Literal => self.refuse(&select.field, "only fields of the event can be asked for"),
@@ -109,7 +117,7 @@ impl Checker<'_> {
             Expr::List(list) if list.optional_indices.is_empty() => {
                 let mut whole = Part::Literal;
                 for element in &mut list.elements {
-                    if self.part(element, depth + 1)? != Part::Literal {
+                    if self.part(element, depth + 1)?.is_variable() {
                         // The element is copied into the list.
                         self.walks += 1;
                         whole = Part::Made;
@@ -143,31 +151,38 @@ impl Checker<'_> {
             parts.push(self.part(part, depth + 1)?);
         }
         let name = call.func_name.clone();
-        let literal = parts.iter().all(|part| *part == Part::Literal);
-        let variable = |part: &Part| *part != Part::Literal;
+        let variable = parts.iter().any(|part| part.is_variable());
         match &*name {
             operators::LOGICAL_AND | operators::LOGICAL_OR | operators::LOGICAL_NOT | operators::NEGATE => {}
             operators::CONDITIONAL | operators::NOT_STRICTLY_FALSE => {}
-            operators::INDEX if parts[0] == Part::Path => return Ok(Part::Path),
-            operators::INDEX => {}
-            // A literal beside it is small, so comparing ends soon.
-            operators::EQUALS | operators::NOT_EQUALS | operators::LESS | operators::LESS_EQUALS => {
-                self.walks += u64::from(parts.iter().all(variable));
+            operators::INDEX => {
+                // An index that turns out to be none makes an error that holds a copy of the list.
+                let good = matches!(call.args[1].expr, Expr::Literal(LiteralValue::Int(_) | LiteralValue::String(_)));
+                self.walks += u64::from(!good);
+                if parts[0] == Part::Path {
+                    return Ok(Part::Path);
+                }
             }
-            operators::GREATER | operators::GREATER_EQUALS => self.walks += u64::from(parts.iter().all(variable)),
-            operators::IN => self.walks += u64::from(parts.get(1).is_some_and(variable)),
             operators::OPT_INDEX | operators::OPT_SELECT => {
                 return self.refuse("?", "optional values are not known here");
             }
-            _ => {
-                self.walks += u64::from(!literal);
-                match numbers::ours(&name) {
-                    Some(ours) => ours.clone_into(&mut call.func_name),
-                    None => self.function(&name, call.target.is_some(), parts.len())?,
+            _ => match operate::ours(&name) {
+                Some(ours) => {
+                    // With a small thing beside it, comparing ends soon. Looking into a literal does, too.
+                    let ends_soon = match (&*name, &*parts) {
+                        (operators::IN, [_, all]) => !all.is_variable(),
+                        _ => parts.contains(&Part::Scalar),
+                    };
+                    self.walks += u64::from(variable && !ends_soon);
+                    ours.clone_into(&mut call.func_name);
                 }
-            }
+                None => {
+                    self.function(&name, call.target.is_some(), parts.len())?;
+                    self.walks += u64::from(variable);
+                }
+            },
         }
-        Ok(if literal { Part::Literal } else { Part::Made })
+        Ok(if variable { Part::Made } else { Part::Literal })
     }
 
     fn function(&self, name: &str, method: bool, count: usize) -> Result<(), ExpressionError> {

@@ -5,7 +5,7 @@
 
 mod check;
 mod judge;
-mod numbers;
+mod operate;
 mod subject;
 
 pub use judge::{Condition, Judge};

@@ -1,6 +1,6 @@
 //! An event as expressions see it: `type`, `id`, `seq`, `ts`, `map_id` and `payload`.
 
-use super::numbers;
+use super::operate;
 use crate::core::event::{Event, MapText};
 use crate::core::time::iso_millis;
 use cel::common::types::{CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString};
@@ -20,7 +20,7 @@ pub(super) const PAYLOAD: &str = "payload";
 /// Bytes of text that count as much as one value.
 const TEXT_PER_VALUE: usize = 16;
 
-static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(numbers::environment()));
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(operate::environment()));
 
 /// An event under examination. Its payload is parsed when the first expression asks for it, and only then.
 pub struct Subject<'e> {

@@ -277,7 +277,22 @@ fn work_is_bounded() {
         [1, 3, n / 4, n].map(|n| vec![body; n.max(1)].join(join))
     };
     let mut all = Vec::new();
-    for body in ["payload.l == payload.m", "payload.l != payload.m", "7 in payload.l", "payload.l in payload.m"] {
+    for body in [
+        "payload.l == payload.m",
+        "payload.l != payload.m",
+        "7 in payload.l",
+        "payload.l in payload.m",
+        "payload.s in payload.l",
+        "payload.l[1.5] == 1",
+        "payload.l == 5",
+        "5 != payload.l",
+        "5 < payload.l",
+        "[payload.l] == [5]",
+        "[5] == payload.m",
+        "-payload.l == 1",
+        "payload.l[0] == payload.m[payload.n]",
+        "string(payload.s) == ''",
+    ] {
         all.extend(texts(body, " || "));
     }
     all.extend(texts("size(payload.s) == 7", " || "));
@@ -294,6 +309,7 @@ fn work_is_bounded() {
     let ints = vec!["0"; large].join(",");
     let payloads = [
         format!(r#"{{"l":[{ints}],"m":[{ints}],"s":""}}"#),
+        format!(r#"{{"l":[{ints}],"m":[[{ints}]],"s":"{}","n":1.5}}"#, "a".repeat(60_000)),
         format!(r#"{{"l":["{0}"],"m":["{0}"],"s":"{0}"}}"#, "a".repeat(large)),
         format!(r#"{{"l":[{0}],"m":[{0}],"s":"a"}}"#, vec!["\"aaaaaaaaaaaaaaaa\""; 12_000].join(",")),
         format!(r#"{{"l":[{0}],"m":[{0}],"s":"a"}}"#, vec!["{\"y\":[0]}"; 1_500].join(",")),

@@ -1,6 +1,8 @@
 //! Examples and properties of the replicated state.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod delivery;
+
 use super::*;
 use crate::core::access::{Limits, Retention};
 use crate::core::command::{
@@ -292,6 +294,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => slots.prop_map(Command::NodeUp),
         1 => (1u64..3).prop_map(Command::NodeGone),
         2 => Just(Command::Tick),
+        9 => delivery::command(),
     ]
 }
 

@@ -182,7 +182,7 @@ impl EndpointActor {
     fn read_cold(&mut self, from_seq: u64, ctx: &mut Context<Self>) {
         self.reading = true;
         let (archive, topic) = (self.shard.source.archive().clone(), self.topic);
-        let read = async move { archive.read(topic, from_seq, PAGE_EVENTS, PAGE_BYTES).await };
+        let read = async move { archive.read(topic, from_seq, PAGE_EVENTS, PAGE_BYTES, None).await };
         ctx.spawn(read.into_actor(self).map(|page, actor, ctx| {
             match page {
                 Ok(Page { events, next_seq, .. }) => {
@@ -207,7 +207,7 @@ impl EndpointActor {
         let (shard, topic, endpoint) = (self.shard.clone(), self.topic, self.endpoint.id);
         let page = async move {
             if !read.failed_only {
-                let page = shard.source.archive().read(topic, read.from_seq, PAGE_EVENTS, PAGE_BYTES).await?;
+                let page = shard.source.archive().read(topic, read.from_seq, PAGE_EVENTS, PAGE_BYTES, None).await?;
                 let next_seq = if page.events.is_empty() { read.until_seq } else { page.next_seq };
                 return Ok((Again::Events(page.events), next_seq));
             }
@@ -424,7 +424,7 @@ type Landed = (Vec<Event>, Ended, u64);
 async fn fetch(shard: &Shard, topic: TopicId, wanted: &[EventRef]) -> Result<Option<Vec<Event>>, ArchiveError> {
     let mut found: Vec<Event> = Vec::with_capacity(wanted.len());
     for event in wanted {
-        let page = shard.source.archive().read(topic, event.seq, 1, 1).await?;
+        let page = shard.source.archive().read(topic, event.seq, 1, 1, None).await?;
         match page.events.into_iter().next().filter(|read| read.seq == event.seq) {
             Some(read) => found.push(read),
             None => return Ok(None),

@@ -17,7 +17,7 @@ use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 use crate::core::endpoint::class::Class;
 
 use super::{
-    guard::{Guard, Host, Target},
+    guard::{Guard, Host, NotPublic, Target},
     resolve::Resolve,
 };
 
@@ -166,7 +166,7 @@ impl Inner {
             }
         };
         for ip in &found {
-            self.guard.check(*ip).map_err(|refused| (Class::Blocked, refused.to_string()))?;
+            self.guard.check(*ip).map_err(|refused| blocked(trip.target.host(), &refused))?;
         }
         if found.is_empty() {
             return Err((Class::Dns, "the name has no address".to_owned()));
@@ -209,6 +209,15 @@ impl Inner {
         let stream = self.tls.connect(name, tcp).await.map_err(|error| (Class::Tls, error.to_string()))?;
         Ok(Wire::tls(stream))
     }
+}
+
+/// Says of a name only what kind of address it has: which one is no business of who made the endpoint.
+fn blocked(host: &Host, refused: &NotPublic) -> Failed {
+    let message = match host {
+        Host::Ip(_) => refused.to_string(),
+        Host::Name(name) => format!("{name} has an address that is not public ({})", refused.what),
+    };
+    (Class::Blocked, message)
 }
 
 fn connect_error(error: &io::Error) -> String {

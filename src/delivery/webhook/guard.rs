@@ -9,6 +9,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 mod target;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 pub(super) mod vectors;
 
 pub use target::{BadTarget, Host, LARGEST_URL, Target};

@@ -12,6 +12,9 @@ use hickory_resolver::{
     net::{NetError, runtime::TokioRuntimeProvider},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Longest wait for one answer of a name server; a question is put twice at most.
 const ANSWER: Duration = Duration::from_secs(3);
 /// Answers kept, each as long as it says itself, within the limits below.
@@ -38,10 +41,14 @@ pub struct SystemResolver {
 }
 
 impl SystemResolver {
-    /// Reads the system's configuration. If there is none that can be read, every name says so.
+    /// Reads the system's configuration. Where there is none that can be read, only the hosts file is asked.
     pub fn new() -> Self {
-        let (config, mut options) = hickory_resolver::system_conf::read_system_conf()
+        let (config, options) = hickory_resolver::system_conf::read_system_conf()
             .unwrap_or_else(|_| (ResolverConfig::from_parts(None, vec![], vec![]), ResolverOpts::default()));
+        Self::with(config, options)
+    }
+
+    fn with(config: ResolverConfig, mut options: ResolverOpts) -> Self {
         options.timeout = options.timeout.min(ANSWER);
         options.attempts = options.attempts.min(1);
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;

@@ -1,5 +1,6 @@
 //! What a join asks for: which map, which events, from where on.
 
+use crate::core::expression::Expression;
 use crate::core::filter::Filter;
 use crate::core::history::Start;
 use crate::core::time::parse_iso;
@@ -11,8 +12,10 @@ const MAX_BACKFILL: u64 = 100_000;
 /// A join's parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JoinParams {
-    /// Which events.
+    /// Which types of events.
     pub filter: Filter,
+    /// What an event must meet.
+    pub expression: Option<Expression>,
     /// From where on.
     pub start: Start,
     /// Also push each event under the name `*`.
@@ -25,12 +28,13 @@ impl JoinParams {
     pub fn from_payload(payload: &Value) -> Result<Self, Value> {
         let params = match payload {
             Value::Object(params) => params,
-            Value::Null => return Ok(Self { filter: Filter::All, start: Start::Live, star: false }),
+            Value::Null => return Ok(Self { filter: Filter::All, expression: None, start: Start::Live, star: false }),
             _ => return Err(refusal("invalid params", "join parameters must be an object")),
         };
         let given = |name: &str| params.get(name).filter(|value| !value.is_null());
         let filter =
             Filter::from_json(given("events")).map_err(|error| refusal("invalid events", &error.to_string()))?;
+        let expression = given("filter").map(expression_of).transpose()?;
         let start = if let Some(id) = given("last_event_id") {
             let id = id.as_str().and_then(|id| id.parse().ok());
             Start::After(id.ok_or_else(|| refusal("invalid last_event_id", "an event id is expected, 26 characters"))?)
@@ -49,8 +53,13 @@ impl JoinParams {
             None => false,
             Some(star) => star.as_bool().ok_or_else(|| refusal("invalid star", "true or false is expected"))?,
         };
-        Ok(Self { filter, start, star })
+        Ok(Self { filter, expression, start, star })
     }
+}
+
+fn expression_of(filter: &Value) -> Result<Expression, Value> {
+    let text = filter.as_str().ok_or_else(|| refusal("invalid filter", "an expression in a string is expected"))?;
+    Expression::condition(text).map_err(|error| refusal("invalid filter", &error.to_string()))
 }
 
 /// The map that a channel topic names: `events:map:{id or slug}`.
@@ -81,9 +90,17 @@ mod tests {
         ] {
             assert_eq!(JoinParams::from_payload(&payload).unwrap().start, start, "{payload}");
         }
+        let filtered = json!({"events": ["kill_*"], "filter": "payload.value > 1e9"});
+        let filtered = JoinParams::from_payload(&filtered).unwrap();
+        assert_eq!(filtered.expression, Some(Expression::condition("payload.value > 1e9").unwrap()));
+        assert!(filtered.filter.matches("kill_x"));
         for (bad, reason) in [
             (json!([]), "invalid params"),
             (json!({"events": []}), "invalid events"),
+            (json!({"filter": 7}), "invalid filter"),
+            (json!({"filter": ""}), "invalid filter"),
+            (json!({"filter": "payload.value >"}), "invalid filter"),
+            (json!({"filter": ["true"]}), "invalid filter"),
             (json!({"last_event_id": 7}), "invalid last_event_id"),
             (json!({"last_event_id": "x"}), "invalid last_event_id"),
             (json!({"since": "2025-06-21"}), "invalid since"),

@@ -6,6 +6,8 @@ use super::form::{PhoenixForm, Transport};
 use super::frame::{self, Message, Ref, Version};
 use super::join::{JoinParams, map_of, refusal};
 use crate::core::access::Scopes;
+use crate::core::expression::Condition;
+use crate::core::frame::View;
 use crate::core::history::Position;
 use crate::core::ids::MapId;
 use crate::delivery::{Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};
@@ -48,6 +50,7 @@ struct Joined {
     /// `None` where a filter leaves it open.
     coming: Option<u64>,
     params: JoinParams,
+    condition: Option<Arc<Condition>>,
     slot: Rc<Slot>,
 }
 
@@ -154,7 +157,7 @@ impl PhoenixSession {
                 self.close_former(&message.topic, link);
             }
             Ok(joined) => {
-                let Joined { grant, position, coming, params, slot } = joined;
+                let Joined { grant, position, coming, params, condition, slot } = joined;
                 let mut response = json!({
                     "last_event_id": position.head_id.to_string(),
                     "last_seq": position.head_seq,
@@ -170,7 +173,7 @@ impl PhoenixSession {
                 self.slots.retain(|_, slot| slot.strong_count() > 0);
                 self.slots.insert(map, Rc::downgrade(&slot));
                 let form = PhoenixForm::new(self.version, self.transport, &message.topic, map, params.star);
-                let feed = self.outlet.feed(grant.map.topic, Arc::new(form));
+                let feed = self.outlet.feed(grant.map.topic, View::new(Arc::new(form), condition));
                 let subscription = self.outbox.subscribe(feed, map, position.next_seq, params.filter, Some(slot));
                 self.channels.insert(message.topic, Channel { join_ref: message.join_ref, subscription });
             }
@@ -208,7 +211,7 @@ struct Pending {
 }
 
 impl Pending {
-    async fn join(self, params: JoinParams) -> Result<Joined, Value> {
+    async fn join(self, mut params: JoinParams) -> Result<Joined, Value> {
         let map = match self.hub.map(&self.map).await {
             Ok(Some(map)) if self.who.may(map.id, Scopes::SUBSCRIBE) => map,
             Ok(_) => return Err(unauthorized()),
@@ -220,14 +223,18 @@ impl Pending {
                 json!({"reason": "too many connections", "message": "the map has as many sockets as it may have", "limit": limit})
             })?),
         };
+        let condition = params.expression.take().map(|expression| self.hub.condition(&map, expression));
+        let condition = condition
+            .transpose()
+            .map_err(|error| json!({"reason": "too many filters", "message": error.to_string(), "limit": error.0}))?;
         let position = self.hub.locate(map.topic, params.start).await.map_err(|error| match error {
             ResumeError::Behind(error) => unavailable(&format!("this node is behind what you have seen: {error}")),
             ResumeError::Archive(error) => unavailable(&error.to_string()),
         })?;
-        let coming = self.hub.count_coming(map.topic, &position, &params.filter).await;
+        let coming = self.hub.count_coming(map.topic, &position, &params.filter, condition.as_ref()).await;
         let coming = coming.map_err(|error| unavailable(&error.to_string()))?;
         let grant = Grant { map, who: self.who };
-        Ok(Joined { grant, position, coming, params, slot })
+        Ok(Joined { grant, position, coming, params, condition, slot })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::core::access::Scopes;
 use crate::core::event::{MapText, push_json_string};
+use crate::core::expression::Condition;
 use crate::core::filter::Filter;
 use crate::core::history::Start;
 use crate::core::ids::EventId;
@@ -13,6 +14,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
+use std::sync::Arc;
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
@@ -29,6 +31,7 @@ struct Query {
     after: Option<String>,
     limit: Option<String>,
     events: Option<String>,
+    filter: Option<String>,
 }
 
 pub(super) async fn backfill(
@@ -44,13 +47,16 @@ pub(super) async fn backfill(
     let start = start_of(&query)?;
     let filter = Filter::from_query(query.events.as_deref())
         .map_err(|error| ApiError::bad_request("invalid_events", error.to_string()))?;
+    let expression = query.filter.as_deref().map(ApiError::filter).transpose()?;
+    let condition = expression.map(|expression| Arc::new(Condition::new(expression, grant.map.id)));
     let position = edge.hub.locate(grant.map.topic, start).await?;
     let map = MapText::from(grant.map.id);
     let mut page = Page { limit, next_seq: position.next_seq, cursor: None, count: 0, data: Vec::new() };
     let mut gap = position.gap;
     let mut scanned = 0;
     while page.has_room() && page.next_seq <= position.head_seq && scanned < MAX_SCANNED {
-        let read = edge.hub.archive().read(grant.map.topic, page.next_seq, PAGE_EVENTS, PAGE_BYTES).await?;
+        let archive = edge.hub.archive();
+        let read = archive.read(grant.map.topic, page.next_seq, PAGE_EVENTS, PAGE_BYTES, condition.clone()).await?;
         let Some(first) = read.events.first() else { break };
         if first.seq > page.next_seq {
             if page.count > 0 {
@@ -60,13 +66,13 @@ pub(super) async fn backfill(
             gap = Some(Some(first.id));
         }
         scanned += read.events.len();
-        for event in &read.events {
+        for (event, wanted) in read.wanted(&filter) {
             if !page.has_room() {
                 break;
             }
             page.next_seq = event.seq + 1;
             page.cursor = Some(event.id);
-            if filter.matches(&event.kind) {
+            if wanted {
                 page.push(|out| event.write_envelope(&map, false, out));
             }
         }

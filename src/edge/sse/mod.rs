@@ -10,6 +10,7 @@ pub use form::SseForm;
 use crate::clock::now_ms;
 use crate::core::access::Scopes;
 use crate::core::filter::Filter;
+use crate::core::frame::View;
 use crate::core::history::Start;
 use crate::core::time::{iso_millis, parse_iso};
 use crate::delivery::{Connection, EventStream, OutboundBody, Outbox, Outlet};
@@ -38,6 +39,7 @@ pub fn routes(config: &mut ServiceConfig) {
 struct Query {
     token: Option<String>,
     events: Option<String>,
+    filter: Option<String>,
     last_event_id: Option<String>,
     since: Option<String>,
     backfill: Option<String>,
@@ -54,6 +56,7 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
     let grant = edge.grant(&request, token, &map, Scopes::SUBSCRIBE).await?;
     let filter = Filter::from_query(query.events.as_deref())
         .map_err(|error| ApiError::bad_request("invalid_events", error.to_string()))?;
+    let expression = query.filter.as_deref().map(ApiError::filter).transpose()?;
     let start = start_of(&request, &query)?;
     let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
     if edge.is_draining() {
@@ -63,6 +66,10 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
     let slot = edge.hub.take_slot(grant.map.id).await.map_err(|limit| {
         ApiError::too_fast("too_many_connections", "the map has as many sockets as it may have", RETRY_MS)
             .with("limit", limit.into())
+    })?;
+    let condition = expression.map(|expression| edge.hub.condition(&grant.map, expression)).transpose();
+    let condition = condition.map_err(|error| {
+        ApiError::too_fast("too_many_filters", error.to_string(), RETRY_MS).with("limit", error.0.into())
     })?;
     let position = edge.hub.locate(grant.map.topic, start).await?;
     if !edge.hub.still_granted(&grant, Scopes::SUBSCRIBE) {
@@ -81,11 +88,13 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
         greeting["oldest_id"] = oldest.map(|id| id.to_string()).into();
     }
     let greeting = format!("event: connected\ndata: {greeting}\n\n");
+    let view = View::new(Arc::new(SseForm::new(grant.map.id)), condition);
     Ok(open(
         &request,
         &edge,
         &outlet,
         grant,
+        view,
         |outbox, feed, map| {
             outbox.hold(address);
             outbox.subscribe(feed, map, position.next_seq, filter, Some(Rc::new(slot)));
@@ -123,6 +132,7 @@ fn open(
     edge: &Edge,
     outlet: &Rc<Outlet>,
     grant: Grant,
+    view: View,
     subscribe: impl FnOnce(&Rc<Outbox>, Rc<crate::delivery::Feed>, crate::core::ids::MapId),
     greeting: String,
 ) -> HttpResponse {
@@ -132,7 +142,7 @@ fn open(
     };
     // One event, one chunk: at least one real client can't put an event together from two.
     let outbox = Outbox::new(outlet, token, 1);
-    let feed = outlet.feed(grant.map.topic, Arc::new(SseForm::new(grant.map.id)));
+    let feed = outlet.feed(grant.map.topic, view);
     subscribe(&outbox, feed, grant.map.id);
     let words = EventStream::new(greeting.into(), Bytes::from_static(b": keepalive\n\n"), edge.config.keep_alive);
     let connection = request.conn_data::<Connection>().copied();

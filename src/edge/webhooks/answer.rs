@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::place;
-use super::{Edge, state_of};
+use super::{Edge, settings, state_of};
 use crate::clock::now_ms;
 use crate::core::endpoint::form::{MASK, Plain};
 use crate::core::endpoint::mask::masked_url;
@@ -28,7 +28,7 @@ pub(super) async fn webhook(
     endpoint: &Endpoint,
     private: Option<&Private>,
 ) -> Result<Value, Problem> {
-    let mut shown = settings(endpoint, private);
+    let mut shown = asked_for(endpoint, private);
     add_state(edge, grant.map.topic, endpoint, &mut shown).await?;
     extend!(shown,
         "secret_previous_until": private.and_then(|p| p.previous.as_ref()).map(|(_, until)| *until)
@@ -39,7 +39,7 @@ pub(super) async fn webhook(
 
 /// The same with what was opened here.
 pub(super) async fn opened(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> Result<Value, Problem> {
-    let private = edge.hub.seal().and_then(|seal| seal.open(endpoint.id, &endpoint.sealed));
+    let private = settings::seal(edge).await.and_then(|seal| seal.open(endpoint.id, &endpoint.sealed));
     if let Err(error) = &private {
         tracing::warn!(webhook = %endpoint.id, %error, "a webhook is shown without its target");
     }
@@ -53,7 +53,7 @@ pub(super) async fn with_secret(edge: &Edge, grant: &Grant, plain: &Plain) -> Re
     Ok(shown)
 }
 
-fn settings(endpoint: &Endpoint, private: Option<&Private>) -> Value {
+fn asked_for(endpoint: &Endpoint, private: Option<&Private>) -> Value {
     let target = private.map(|private| &private.target);
     let url = match target {
         Some(Target::Http(url)) if endpoint.profile.is_chat() => Some(masked_url(url)),

@@ -110,7 +110,12 @@ impl From<TestError> for Problem {
         match error {
             TestError::Seal(error) => error.into(),
             TestError::Hub(error) => error.into(),
-            TestError::Settings(_) | TestError::Busy => Self::Api(ApiError::unavailable(error.to_string())),
+            TestError::Busy => Self::Api(ApiError::unavailable(error.to_string())),
+            TestError::Settings(_) => {
+                let message = error.to_string();
+                let error = ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "webhook_unusable", message);
+                Self::Api(error.hint("change the settings of the webhook"))
+            }
         }
     }
 }

@@ -6,16 +6,14 @@ use super::place::Named;
 use super::{answer, managed_endpoint, object, settings};
 use crate::clock::now_ms;
 use crate::core::command::Refusal;
+use crate::core::endpoint::Origin;
 use crate::core::endpoint::form::{Members, secret_problem};
-use crate::core::endpoint::progress::Attempt;
-use crate::core::endpoint::{Endpoint, Origin};
 use crate::core::event::is_kind;
 use crate::core::json;
 use crate::edge::context::Edge;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
-use std::sync::Arc;
 
 /// Longest overlap of two secrets, seconds.
 const MAX_OVERLAP: u64 = 30 * 86_400;
@@ -127,7 +125,7 @@ pub(super) async fn test(
 ) -> Result<HttpResponse, Problem> {
     let (_, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
     let (kind, payload) = read_test(&edge, &object(&edge, &mut payload).await?)?;
-    let attempt = deliver(&edge, endpoint, kind, payload).await?;
+    let attempt = edge.webhooks.test(endpoint, kind, payload.into_bytes()).await?;
     Ok(HttpResponse::Ok().json(json!({"data": super::attempts::attempt(&attempt)})))
 }
 
@@ -148,14 +146,4 @@ fn read_test(edge: &Edge, text: &str) -> Result<(String, String), Problem> {
     });
     let problems = body.finish();
     if problems.is_empty() { Ok((kind, payload)) } else { Err(Problem::Invalid(problems)) }
-}
-
-/// Delivers an event that is in no log, from this node.
-pub(super) async fn deliver(
-    edge: &Edge,
-    endpoint: Arc<Endpoint>,
-    kind: String,
-    payload: String,
-) -> Result<Attempt, Problem> {
-    Ok(edge.webhooks.test(endpoint, kind, payload.into_bytes()).await?)
 }

@@ -2,7 +2,7 @@
 //! `enabled`, `created_at`, logs, and a test with its example event. A secret is never returned.
 
 use super::error::Problem;
-use super::{answer, crud, endpoint_of, managed, object, on, operate, place, settings, state_of};
+use super::{answer, crud, endpoint_of, managed, object, on, place, settings, state_of};
 use crate::core::command::Command;
 use crate::core::endpoint::class::Class;
 use crate::core::endpoint::form::Form;
@@ -154,7 +154,7 @@ pub(super) async fn test(request: HttpRequest, edge: Data<Edge>, id: Path<String
     let endpoint = endpoint_of(&edge, &grant, &id)?;
     let id = endpoint.id;
     actix_web::rt::spawn(async move {
-        if let Err(error) = operate::deliver(&edge, endpoint, TEST_KIND.to_owned(), TEST_PAYLOAD.to_owned()).await {
+        if let Err(error) = edge.webhooks.test(endpoint, TEST_KIND.to_owned(), TEST_PAYLOAD.into()).await {
             tracing::warn!(webhook = %id, %error, "a test could not be sent");
         }
     });

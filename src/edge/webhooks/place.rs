@@ -48,6 +48,6 @@ pub(super) async fn seq_of(edge: &Edge, topic: TopicId, id: EventId) -> Result<O
 
 /// The event at a place, if it is kept.
 pub(super) async fn event_at(edge: &Edge, topic: TopicId, seq: u64) -> Result<Option<Event>, Problem> {
-    let page = edge.hub.archive().read(topic, seq, 1, 1).await?;
+    let page = edge.hub.archive().read(topic, seq, 1, 1, None).await?;
     Ok(page.events.into_iter().next().filter(|event| event.seq == seq))
 }

@@ -9,14 +9,19 @@ use crate::core::ids::{EndpointId, MapId};
 use crate::delivery::webhook::Webhooks;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use crate::hub::{HubError, Seal};
+use crate::hub::{HubError, Seal, SealError};
 use actix_web::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Turns of a change that meets others.
 const TURNS: usize = 5;
 const SECRET_BYTES: usize = 32;
+/// Longest wait for the seal.
+const SEAL_WAIT: Duration = Duration::from_secs(3);
+const SEAL_PAUSE: Duration = Duration::from_millis(50);
 
 /// A new webhook of the API.
 pub(super) async fn create(edge: &Edge, by: By, map: MapId, form: &Form, usual: Profile) -> Result<Plain, Problem> {
@@ -52,7 +57,7 @@ pub(super) async fn put_new(edge: &Edge, by: By, mut plain: Plain, form: &Form) 
 /// Changes settings of a webhook that is there.
 pub(super) async fn update(edge: &Edge, by: By, id: EndpointId, form: &Form) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
-        let mut plain = open(edge, id)?;
+        let mut plain = open(edge, id).await?;
         let revision = plain.endpoint.revision;
         let problems = form.apply(&mut plain);
         judge(&edge.webhooks, &mut plain, problems).await?;
@@ -66,7 +71,7 @@ pub(super) async fn update(edge: &Edge, by: By, id: EndpointId, form: &Form) -> 
 /// Changes what is sealed of a webhook, and nothing else.
 pub(super) async fn edit(edge: &Edge, by: By, id: EndpointId, edit: impl Fn(&mut Private)) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
-        let mut plain = open(edge, id)?;
+        let mut plain = open(edge, id).await?;
         let revision = plain.endpoint.revision;
         edit(&mut plain.private);
         if let Some(done) = try_put(edge, by, plain, revision).await? {
@@ -76,10 +81,21 @@ pub(super) async fn edit(edge: &Edge, by: By, id: EndpointId, edit: impl Fn(&mut
     Err(Refusal::Changed.into())
 }
 
+/// The cluster's seal. A node that has just started gets it in a moment.
+pub(super) async fn seal(edge: &Edge) -> Result<Arc<Seal>, SealError> {
+    let deadline = Instant::now() + SEAL_WAIT;
+    loop {
+        match edge.hub.seal() {
+            Err(SealError::NotYet) if Instant::now() < deadline => tokio::time::sleep(SEAL_PAUSE).await,
+            other => return other,
+        }
+    }
+}
+
 /// A webhook as it stands, in the clear.
-pub(super) fn open(edge: &Edge, id: EndpointId) -> Result<Plain, Problem> {
+pub(super) async fn open(edge: &Edge, id: EndpointId) -> Result<Plain, Problem> {
     let endpoint = edge.hub.endpoints().get(id).cloned().ok_or(Problem::NoWebhook)?;
-    let private = edge.hub.seal()?.open(id, &endpoint.sealed)?;
+    let private = seal(edge).await?.open(id, &endpoint.sealed)?;
     Ok(Plain { endpoint: Endpoint::clone(&endpoint), private })
 }
 
@@ -138,7 +154,7 @@ async fn seal_and_propose(
     revision: Option<u64>,
 ) -> Result<Result<Plain, HubError>, Problem> {
     let Plain { mut endpoint, private } = plain;
-    let seal = edge.hub.seal()?;
+    let seal = seal(edge).await?;
     endpoint.mark = mark(&seal, &private.target);
     endpoint.sealed = seal.seal(endpoint.id, &private)?;
     let command = Command::PutEndpoint(Box::new(PutEndpoint { by, endpoint, revision }));

@@ -55,13 +55,11 @@ pub(super) fn not_sent(error: SendRequestError, trip: &Trip) -> Cause {
 /// Whether a kept connection turned out to have ended: nothing came back on it, and nothing was wrong with the request.
 ///
 /// awc looks at a kept connection before it uses it, so only an end that crosses the request gets here. It says so
-/// with `Disconnected` (the end came in order), `Send` (it came while writing) or an I/O error of the parser (reset).
+/// with `Disconnected` (the end came in order) or an I/O error of the parser (reset). The wire never fails to write.
 pub(super) fn was_stale(error: &SendRequestError, trip: &Trip) -> bool {
     let ended = matches!(
         error,
-        SendRequestError::Connect(ConnectError::Disconnected)
-            | SendRequestError::Send(_)
-            | SendRequestError::Response(ParseError::Io(_) | ParseError::Incomplete)
+        SendRequestError::Connect(ConnectError::Disconnected) | SendRequestError::Response(ParseError::Io(_))
     );
     ended && !trip.dialled.get() && trip.heard.borrow().is_none()
 }

@@ -25,6 +25,9 @@ pub(in crate::delivery::webhook) struct Wire {
     io: Io,
     /// Set from outside: whoever reads next finds the end, so that no pool uses it again.
     spent: Rc<Cell<bool>>,
+    /// The receiver takes nothing any more. Perhaps it has answered all the same, as with 413: what is written is
+    /// thrown away, so that awc goes on to read.
+    deaf: bool,
 }
 
 #[derive(Debug)]
@@ -35,11 +38,20 @@ enum Io {
 
 impl Wire {
     pub(super) fn plain(tcp: TcpStream) -> Self {
-        Self { io: Io::Plain(tcp), spent: Rc::default() }
+        Self { io: Io::Plain(tcp), spent: Rc::default(), deaf: false }
     }
 
     pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
-        Self { io: Io::Tls(Box::new(stream)), spent: Rc::default() }
+        Self { io: Io::Tls(Box::new(stream)), spent: Rc::default(), deaf: false }
+    }
+
+    /// The outcome of writing, or `done` if the receiver takes nothing any more.
+    fn unless_deaf<T>(&mut self, outcome: Poll<io::Result<T>>, done: T) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(_)) = outcome {
+            self.deaf = true;
+            return Poll::Ready(Ok(done));
+        }
+        outcome
     }
 
     fn tcp(&self) -> &TcpStream {
@@ -70,17 +82,23 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().io {
+        let this = self.get_mut();
+        let written = match &mut this.io {
+            _ if this.deaf => Poll::Ready(Ok(bytes.len())),
             Io::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Io::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
+        };
+        this.unless_deaf(written, bytes.len())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().io {
+        let this = self.get_mut();
+        let flushed = match &mut this.io {
+            _ if this.deaf => Poll::Ready(Ok(())),
             Io::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        };
+        this.unless_deaf(flushed, ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -44,16 +44,16 @@ pub(super) fn environment() -> Environment<'static> {
     environment.add_filter("abs", filters::abs);
     environment.add_filter("bool", filters::bool);
     environment.add_filter("capitalize", |text: Cow<'_, str>| bounded(capitalize(&text)));
-    environment.add_filter("count", filters::length);
+    environment.add_filter("count", length);
     environment.add_filter("d", filters::default);
     environment.add_filter("default", filters::default);
-    environment.add_filter("first", filters::first);
+    environment.add_filter("first", first);
     environment.add_filter("float", filters::float);
     environment.add_filter("int", filters::int);
-    environment.add_filter("items", filters::items);
+    environment.add_filter("items", items);
     environment.add_filter("join", join);
-    environment.add_filter("last", filters::last);
-    environment.add_filter("length", filters::length);
+    environment.add_filter("last", last);
+    environment.add_filter("length", length);
     environment.add_filter("lower", |text: Cow<'_, str>| bounded(text.to_lowercase()));
     environment.add_filter("replace", replace);
     environment.add_filter("round", filters::round);
@@ -78,6 +78,30 @@ pub(super) fn environment() -> Environment<'static> {
     environment.add_test("string", tests::is_string);
     environment.add_test("true", tests::is_true);
     environment
+}
+
+/// `list|length`: nothing has none.
+fn length(value: &Value) -> Result<usize, Error> {
+    if is_nothing(value) { Ok(0) } else { filters::length(value) }
+}
+
+/// `map|items`: nothing has none.
+fn items(value: &Value) -> Result<Value, Error> {
+    if is_nothing(value) { Ok(Value::from(Vec::<Value>::new())) } else { filters::items(value) }
+}
+
+/// `list|first`: nothing has none.
+fn first(value: &Value) -> Result<Value, Error> {
+    if is_nothing(value) { Ok(Value::UNDEFINED) } else { filters::first(value) }
+}
+
+/// `list|last`: nothing has none.
+fn last(value: Value) -> Result<Value, Error> {
+    if is_nothing(&value) { Ok(Value::UNDEFINED) } else { filters::last(value) }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_undefined() || value.is_none()
 }
 
 /// `list|join(", ")`.

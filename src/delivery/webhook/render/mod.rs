@@ -85,7 +85,7 @@ pub enum RenderError {
     #[error("template: {0}")]
     Template(String),
     /// What was to be sent exceeds a limit: fewer events in one request may help.
-    #[error("template: {0}")]
+    #[error("{0}")]
     TooLarge(&'static str),
     /// Something of the endpoint can't stand in a header.
     #[error("{0} can't be sent as a header")]

@@ -66,7 +66,7 @@ const MEMBER: &[Field] =
     &[field("Role", "role"), field("Kind", "member_type|type"), field("Access List", "acl_name|acl_id")];
 const RALLY: &[Field] = &[field("Called by", "character_name|character"), field("Message", "message")];
 
-/// The types of Wanderer's contract, and the game picker's. The first three say what the seed's example says.
+/// The types of Wanderer's contract, and the game picker's. The first three say what Wanderer's own example of a transformer says.
 pub(super) const PATTERNS: &[Pattern] = &[
     Pattern {
         kind: "add_system",

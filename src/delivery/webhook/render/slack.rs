@@ -19,9 +19,11 @@ const MAX_SECTIONS: usize = 3;
 /// UTF-16 units of a title, a sentence, a field's name and its value. A section takes 3000 in its text and 2000 in a
 /// field.
 const TITLE: usize = 200;
-const SENTENCE: usize = 2500;
+const SENTENCE: usize = 2000;
 const NAME: usize = 200;
 const VALUE: usize = 1500;
+/// Longer links are left out, in bytes as they are escaped.
+const LINK: usize = 600;
 /// Of an event's line in the notification; a message takes 40,000.
 const LINE: usize = 300;
 
@@ -75,10 +77,8 @@ fn mrkdwn(text: &str, out: &mut Vec<u8>) {
 
 fn blocks(card: &Card<'_>, kind: &str) -> Vec<Block> {
     let title = text(&card.title, TITLE);
-    let head = match &card.url {
-        Some(url) => format!("*<{}|{title}>*", entities(url, usize::MAX)),
-        None => format!("*{title}*"),
-    };
+    let link = card.url.as_deref().map(|url| entities(url, usize::MAX)).filter(|url| url.len() <= LINK);
+    let head = link.map_or_else(|| format!("*{title}*"), |url| format!("*<{url}|{title}>*"));
     let sentence = sentence(&card.text, SENTENCE);
     let mut blocks = vec![Block::Text(if sentence.is_empty() { head } else { format!("{head}\n{sentence}") })];
     let field = |(name, value): &Said<'_>| format!("*{}*\n{}", text(name, NAME), text(value, VALUE));

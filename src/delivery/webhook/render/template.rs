@@ -22,11 +22,13 @@ pub const MAX_SOURCE: usize = 16 * 1024;
 const MAX_OUTPUT: usize = 256 * 1024;
 /// Most that a template is given to work on, in bytes of JSON.
 const MAX_INPUT: usize = 512 * 1024;
-/// Instructions of one run: at least, at most, and what they may cost together, in bytes worked on.
-const FUEL: (u64, u64) = (5_000, 100_000);
-const WORK: u64 = 1 << 32;
-/// Deepest nesting of JSON in a body.
-const MAX_DEPTH: usize = 64;
+/// Instructions of one run: fewer the more each of them may have to work on, at least and at most so many, and some for
+/// each event.
+const WORK: u64 = 1 << 27;
+const FUEL: (u64, u64) = (1_000, 50_000);
+const FUEL_OF_EVENT: u64 = 100;
+/// Deepest nesting of JSON in a body: a payload's, and what a template may put around it.
+const MAX_DEPTH: usize = 96;
 /// Deepest nesting of blocks while it runs.
 const MAX_NESTING: usize = 64;
 
@@ -80,7 +82,8 @@ impl CompiledTemplate {
         let quotes = Arc::new(Quotes(AtomicBool::new(false)));
         let context = context.into_iter().chain([(QUOTES, Value::from_dyn_object(quotes.clone()))]);
         let mut environment = self.environment.clone();
-        environment.set_fuel(Some((WORK / size.max(1) as u64).clamp(FUEL.0, FUEL.1)));
+        let fuel = (WORK / size.max(1) as u64).clamp(FUEL.0, FUEL.1) + FUEL_OF_EVENT * events.len() as u64;
+        environment.set_fuel(Some(fuel));
         let template = environment.get_template(NAME).map_err(sandbox::error)?;
         let mut body = Body { bytes: Vec::with_capacity(1024), quotes, escaped: false, full: false };
         let context: IndexMap<Value, Value> = context.map(|(name, value)| (Value::from(name), value)).collect();

@@ -192,6 +192,17 @@ fn batches_and_what_takes_none() {
 }
 
 #[test]
+fn the_deepest_payloads_can_be_sent() {
+    let deep = format!("{}1{}", "[{\"a\":".repeat(32), "}]".repeat(32));
+    for (name, profile) in Profile::NAMES {
+        for kind in ["x", "member_added"] {
+            let made = made(profile, &[event(kind, &deep)]);
+            assert!(made.is_ok(), "{name}: {made:?}");
+        }
+    }
+}
+
+#[test]
 fn a_key_that_is_no_header_is_an_error() {
     let map = MapText::from(MAP.parse::<MapId>().unwrap());
     let secrets = Secrets::new("s".into());

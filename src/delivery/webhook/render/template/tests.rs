@@ -3,6 +3,7 @@
 use super::*;
 use crate::core::event::NewEvent;
 use crate::core::ids::{EventId, MapId};
+use proptest::prelude::*;
 
 const MAP: &str = "550e8400-e29b-41d4-a716-446655440000";
 
@@ -66,6 +67,18 @@ fn values_stand_where_they_are_put() {
         (
             "[{{ event.payload.x is defined }}, {{ 9 is divisibleby(3) }}, {{ 'Lost' is startingwith('L') }}]",
             "[false,true,true]",
+        ),
+        (
+            "[{{ event.payload.x|upper }}, {{ event.payload.x|join }}, {{ event.payload.x|length }}, {{ event.payload.x|int }}]",
+            r#"["","",0,0]"#,
+        ),
+        (
+            "[{{ event.payload.x|first }}, {{ event.payload.x|trim|replace('a', 'b') }}, {{ event.payload.x ~ 1 }}]",
+            r#"[null,"","1"]"#,
+        ),
+        (
+            "[{% for k, v in event.payload.x|items %}{{ v }}{% endfor %}{% for x in event.payload.x %}{{ x }}{% endfor %}]",
+            "[]",
         ),
         ("{# nothing #} 9.0 ", "9"),
     ] {
@@ -190,4 +203,92 @@ fn the_deepest_fits_a_worker_threads_stack() {
     };
     let thread = std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap();
     assert_eq!(thread.join().unwrap(), [Ok(()), Ok(()), Ok(()), Ok(())]);
+}
+
+/// Pieces that templates are made of, well and badly.
+fn sources() -> impl Strategy<Value = String> {
+    let pieces = [
+        "{{ ",
+        " }}",
+        "{% ",
+        " %}",
+        "for x in ",
+        "endfor",
+        "if ",
+        "elif ",
+        "else",
+        "endif",
+        "set y = ",
+        "with z = ",
+        "endwith",
+        "event",
+        ".payload",
+        ".list",
+        "[0]",
+        "[1:2]",
+        "events",
+        "loop",
+        ".index",
+        "x",
+        "y",
+        "|",
+        "join",
+        "tojson",
+        "items",
+        "replace('a', 'b')",
+        "int",
+        "length",
+        "default(1)",
+        " ~ ",
+        " + ",
+        " * ",
+        " ** ",
+        " // ",
+        " - ",
+        " is ",
+        "defined",
+        "divisibleby(0)",
+        "not ",
+        " in ",
+        "9",
+        "1.5",
+        "'a'",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        ": ",
+        "\"",
+        "\\",
+        "é",
+        "\n",
+        "autoescape false",
+        "endautoescape",
+        "{#",
+        "#}",
+        "{% raw %}",
+        "{% endraw %}",
+        "-%}",
+        "recursive",
+        "()",
+        "=",
+    ];
+    prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..40).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_source_is_an_answer(source in sources(), kind in prop::sample::select(vec!["application/json", "text/plain", "text/html"])) {
+        if let Ok(template) = CompiledTemplate::new(&source, kind) {
+            let map = MapText::from(MAP.parse::<MapId>().unwrap());
+            if let Ok(body) = template.render(&map, &[event(0, KILL), event(1, "[]")]) {
+                prop_assert!(body.len() <= MAX_OUTPUT);
+            }
+        }
+    }
 }

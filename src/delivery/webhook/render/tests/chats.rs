@@ -11,7 +11,7 @@ fn discord(kind: &str, payload: &str) -> Value {
     message(Profile::Discord, &[event(kind, payload)])["embeds"][0].clone()
 }
 
-/// What the seed's own transformer makes of its own examples; values as text, which Discord wants.
+/// What the transformer in Wanderer's post makes of the post's examples; values as text, which Discord wants.
 #[test]
 fn golden_discord() {
     assert_eq!(
@@ -161,6 +161,17 @@ fn golden_slack() {
             "unfurl_media": false,
         })
     );
+}
+
+#[test]
+fn long_links_keep_the_limits() {
+    for (n, linked) in [(100, true), (1900, false)] {
+        let payload = format!(r#"{{"url":"https://example.com/{}"}}"#, "&".repeat(n));
+        let slack = message(Profile::Slack, &[event("x", &payload)]);
+        keeps_slacks_limits(&slack, 1);
+        assert_eq!(slack["blocks"][0]["text"]["text"].as_str().unwrap().contains("*<https://"), linked);
+        assert!(discord("x", &payload)["url"].is_string());
+    }
 }
 
 #[test]

@@ -1,0 +1,293 @@
+//! Endpoints and their progress: refusals, the fence, dead letters, what a deleted one leaves behind.
+
+use super::*;
+use crate::core::command::Activate;
+use crate::core::endpoint::class::Class;
+use crate::core::endpoint::progress::{
+    Attempt, DeadLetter, KEPT_ATTEMPTS, NumberedOrder, Order, Progress, ProgressReport, Shelf, Update,
+};
+use crate::core::endpoint::{
+    EventFilter, Method, OnEndpoint, Ordering, Origin, Profile, PutEndpoint, RetryPolicy, TargetKind,
+};
+
+fn endpoint_id(n: u8) -> EndpointId {
+    EndpointId::from_bytes([n; 16])
+}
+
+fn endpoint(n: u8, map: u8) -> Endpoint {
+    let retry = RetryPolicy {
+        max_attempts: 3,
+        delay_ms: 1,
+        factor_percent: 200,
+        max_delay_ms: 9,
+        jitter_percent: 0,
+        on_timeout: true,
+    };
+    Endpoint {
+        id: endpoint_id(n),
+        map: map_id(map),
+        name: String::new(),
+        origin: Origin::Api,
+        target: TargetKind::Http,
+        host: "h".into(),
+        mark: [n; 16],
+        sealed: vec![n],
+        profile: Profile::Wanderer,
+        method: Method::Post,
+        events: vec!["*".into()],
+        filter: EventFilter::default(),
+        ordering: Ordering::None,
+        rate: None,
+        batch: None,
+        retry,
+        timeout_ms: 1,
+        auto_disable_seconds: None,
+        template: None,
+        key: None,
+        active: true,
+        disabled: None,
+        revision: 0,
+        inserted_ms: 0,
+        updated_ms: 0,
+    }
+}
+
+fn put(endpoint: Endpoint, revision: Option<u64>, by: By) -> Command {
+    Command::PutEndpoint(Box::new(PutEndpoint { by, endpoint, revision }))
+}
+
+fn on<T>(map: u8, n: u8, what: T) -> OnEndpoint<T> {
+    OnEndpoint { by: None, map: map_id(map), endpoint: endpoint_id(n), what }
+}
+
+fn update(n: u8, next: u64) -> Update {
+    Update {
+        endpoint: endpoint_id(n),
+        progress: Progress::new(next),
+        attempts: Vec::new(),
+        buried: Vec::new(),
+        revived: Vec::new(),
+        disable: None,
+        news: Vec::new(),
+    }
+}
+
+fn report(node: NodeId, run: u64, epoch: u64, updates: Vec<Update>) -> Command {
+    Command::Progress(ProgressReport { node, epoch, run, updates })
+}
+
+fn letter(seq: u64) -> DeadLetter {
+    DeadLetter {
+        seq,
+        event_id: EventId::ZERO,
+        kind: "a".into(),
+        attempts: 3,
+        first_ms: 1,
+        buried_ms: 2,
+        class: Class::Status,
+        status: Some(500),
+        error: String::new(),
+    }
+}
+
+fn attempt(number: u64) -> Attempt {
+    Attempt {
+        number,
+        seq: None,
+        message_id: String::new(),
+        events: 1,
+        kind: String::new(),
+        attempt: 1,
+        at_ms: 0,
+        took_ms: 0,
+        class: Class::Delivered,
+        status: None,
+        error: None,
+        answer: String::new(),
+        node: 1,
+    }
+}
+
+fn stored<T: serde::de::DeserializeOwned>(node: &Node, key: &[u8]) -> Option<T> {
+    node.store.0.get(key).map(|bytes| codec::decode(bytes).unwrap())
+}
+
+fn next(node: &Node, n: u8) -> u64 {
+    stored::<Progress>(node, &keys::progress(endpoint_id(n))).unwrap().track.next
+}
+
+/// A node with map 1, endpoint 1, and itself as node 1 in run 7 as the one that delivers.
+fn node() -> Node {
+    let mut node = Node::new();
+    node.one(1, create(1, None, NO_LIMITS, KEEP_ALL));
+    node.one(1, Command::NodeDelivers(1, 7));
+    assert!(matches!(node.one(1, put(endpoint(1, 1), None, None)), Reply::Endpoint(_)));
+    node
+}
+
+#[test]
+fn only_the_owner_of_the_present_epoch_and_run_moves_progress() {
+    let mut node = node();
+    let stale = |epoch| Reply::Refused(Refusal::Stale(epoch));
+    assert_eq!(node.one(2, report(1, 7, 1, vec![update(1, 5)])), Reply::Progressed(vec![]));
+    for (who, run, epoch) in [(2, 7, 1), (1, 6, 1), (1, 7, 0), (1, 7, 2)] {
+        assert_eq!(node.one(2, report(who, run, epoch, vec![update(1, 9)])), stale(1));
+    }
+    node.one(3, Command::NodeGone(1));
+    assert_eq!(node.one(4, report(1, 7, 1, vec![update(1, 9)])), stale(2));
+    node.one(5, Command::NodeDelivers(1, 8));
+    assert_eq!(node.one(6, report(1, 7, 3, vec![update(1, 9)])), stale(3), "what an earlier run knew counts no more");
+    assert_eq!(node.one(6, report(1, 8, 3, vec![update(1, 6)])), Reply::Progressed(vec![]));
+    assert_eq!(next(&node, 1), 6);
+    assert_eq!(node.one(7, report(1, 8, 3, vec![update(9, 1)])), Reply::Progressed(vec![endpoint_id(9)]));
+}
+
+#[test]
+fn another_node_takes_over_what_is_its_own_alone() {
+    let mut node = node();
+    node.one(2, Command::NodeDelivers(2, 1));
+    let owner = node.state.endpoints().owners().owner_of(endpoint_id(1)).unwrap();
+    let run = if owner == 1 { 7 } else { 1 };
+    let other = 3 - owner;
+    let other_run = 8 - run;
+    assert_eq!(node.one(3, report(other, other_run, 2, vec![update(1, 4)])), Reply::Refused(Refusal::Stale(2)));
+    assert_eq!(node.one(3, report(owner, run, 2, vec![update(1, 4)])), Reply::Progressed(vec![]));
+}
+
+#[test]
+fn changes_name_the_revision_that_was_read() {
+    let mut node = node();
+    let Reply::Endpoint(first) = node.one(2, put(endpoint(1, 1), Some(1), None)) else { panic!("not changed") };
+    assert_eq!(first.revision, 2);
+    assert_eq!(node.one(2, put(endpoint(1, 1), Some(1), None)), Reply::Refused(Refusal::Changed));
+    assert_eq!(node.one(2, put(endpoint(1, 1), None, None)), Reply::Refused(Refusal::IdTaken));
+    assert_eq!(node.one(2, put(endpoint(2, 1), Some(1), None)), Reply::Refused(Refusal::UnknownEndpoint));
+    let same = Endpoint { mark: [1; 16], ..endpoint(2, 1) };
+    assert_eq!(node.one(2, put(same, None, None)), Reply::Refused(Refusal::TargetTaken(endpoint_id(1))));
+    assert_eq!(node.one(2, put(endpoint(2, 1), None, Some(token_id(9)))), Reply::Refused(Refusal::Forbidden));
+    let foreign = Endpoint { map: map_id(2), ..endpoint(1, 1) };
+    node.one(2, create(2, None, NO_LIMITS, KEEP_ALL));
+    assert_eq!(node.one(2, put(foreign, Some(2), None)), Reply::Refused(Refusal::UnknownEndpoint));
+}
+
+#[test]
+fn a_map_has_so_many_and_no_more() {
+    let mut node = Node::new();
+    node.one(1, create(1, None, Limits { webhooks: Some(1), ..NO_LIMITS }, KEEP_ALL));
+    node.one(1, put(endpoint(1, 1), None, None));
+    assert_eq!(node.one(1, put(endpoint(2, 1), None, None)), Reply::Refused(Refusal::Limit(1)));
+    let configured = Endpoint { origin: Origin::Config, ..endpoint(3, 1) };
+    assert!(matches!(node.one(1, put(configured.clone(), None, None)), Reply::Endpoint(_)));
+    let by_api = Endpoint { origin: Origin::Api, ..configured };
+    assert_eq!(node.one(1, put(by_api, Some(1), None)), Reply::Refused(Refusal::Configured));
+}
+
+#[test]
+fn a_new_one_begins_with_what_comes_and_orders_wait_for_the_owner() {
+    let mut node = node();
+    node.one(2, publish(1, None, &["a", "b"], None));
+    node.one(2, put(endpoint(2, 1), None, None));
+    assert_eq!((next(&node, 1), next(&node, 2)), (1, 3));
+    let Reply::Ordered(number) = node.one(3, Command::OrderEndpoint(on(1, 1, Order::Seek(u64::MAX)))) else { panic!() };
+    let order: NumberedOrder = stored(&node, &keys::order(endpoint_id(1), number)).unwrap();
+    assert_eq!((order.order, order.at_ms), (Order::Seek(3), 3));
+    let done = Update { progress: Progress { orders_done: number, ..Progress::new(3) }, ..update(1, 3) };
+    node.one(4, report(1, 7, 1, vec![done]));
+    assert!(stored::<NumberedOrder>(&node, &keys::order(endpoint_id(1), number)).is_none());
+    let orders: Vec<Command> = (0..70).map(|_| Command::OrderEndpoint(on(1, 1, Order::Resume))).collect();
+    let refused = node.entry(5, &orders).into_iter().filter(|reply| *reply == Reply::Refused(Refusal::Busy)).count();
+    assert_eq!(refused, 6);
+}
+
+#[test]
+fn what_was_off_and_is_on_again_begins_without_its_failures() {
+    let mut node = node();
+    let off = Command::ActivateEndpoint(on(1, 1, Activate { active: false, seek: None }));
+    assert!(matches!(node.one(2, off), Reply::Endpoint(endpoint) if !endpoint.active && endpoint.revision == 2));
+    node.one(3, put(endpoint(1, 1), Some(2), None));
+    let orders: Vec<Order> = node
+        .store
+        .0
+        .range(keys::order(endpoint_id(1), 0).to_vec()..keys::order(endpoint_id(1), u64::MAX).to_vec())
+        .map(|(_, bytes)| codec::decode::<NumberedOrder>(bytes).unwrap().order)
+        .collect();
+    assert_eq!(orders, [Order::Resume]);
+}
+
+#[test]
+fn dead_letters_are_counted_once_and_attempts_are_the_last() {
+    let mut node = node();
+    let told = Update { buried: vec![letter(1), letter(2)], attempts: (1..31).map(attempt).collect(), ..update(1, 3) };
+    let again = told.clone();
+    node.one(2, report(1, 7, 1, vec![told]));
+    node.one(3, report(1, 7, 1, vec![again]));
+    let shelf: Shelf = stored(&node, &keys::shelf(endpoint_id(1))).unwrap();
+    assert_eq!((shelf.dead, shelf.attempts.len(), shelf.attempts[0].number), (2, KEPT_ATTEMPTS, 11));
+    node.one(4, report(1, 7, 1, vec![Update { revived: vec![1, 77], ..update(1, 3) }]));
+    assert_eq!(node.one(5, Command::PurgeDead(on(1, 1, None))), Reply::Removed(1));
+    assert_eq!(stored::<Shelf>(&node, &keys::shelf(endpoint_id(1))).unwrap().dead, 0);
+    let tested = Command::NoteAttempt(endpoint_id(1), Box::new(Attempt { number: 0, ..attempt(0) }));
+    assert_eq!(node.one(6, tested), Reply::Done);
+    node.one(7, report(1, 7, 1, vec![Update { attempts: vec![attempt(31)], ..update(1, 3) }]));
+    let shelf: Shelf = stored(&node, &keys::shelf(endpoint_id(1))).unwrap();
+    assert_eq!(shelf.attempts.last().unwrap().number, 31);
+}
+
+#[test]
+fn who_is_disabled_is_so_for_a_reason_and_the_map_hears_of_it() {
+    let mut node = node();
+    let news = vec![NewEvent { kind: "webhook.disabled".into(), payload: b"{}".to_vec() }];
+    node.one(2, report(1, 7, 1, vec![Update { disable: Some("gone".into()), news, ..update(1, 1) }]));
+    let endpoint = node.state.endpoints().get(endpoint_id(1)).unwrap().clone();
+    assert!(!endpoint.active && endpoint.disabled.as_ref().is_some_and(|disabled| disabled.why == "gone"));
+    assert_eq!(seqs(&node, 1), [1]);
+}
+
+#[test]
+fn a_deleted_map_takes_everything_of_its_endpoints() {
+    let mut node = node();
+    node.one(2, publish(1, None, &["a"], None));
+    node.one(2, Command::OrderEndpoint(on(1, 1, Order::Resume)));
+    node.one(2, report(1, 7, 1, vec![Update { buried: vec![letter(1)], ..update(1, 2) }]));
+    node.one(3, Command::DeleteMap(map_id(1)));
+    node.one(4, Command::Tick);
+    let left: Vec<char> = node.store.0.keys().map(|key| char::from(key[0])).collect();
+    assert_eq!(left, ['c', 'n'], "but for the counters and who delivers");
+    assert_eq!(node.state.endpoints().all().len(), 0);
+}
+
+/// Commands about endpoints, for the properties of the whole state.
+pub(super) fn command() -> impl Strategy<Value = Command> {
+    let (n, map) = (1u8..4, 1u8..4);
+    let some_update =
+        (1u8..4, 1u64..9, prop::option::of(1u64..6), any::<bool>()).prop_map(|(n, next, dead, off)| Update {
+            buried: dead.map(letter).into_iter().collect(),
+            revived: dead.map(|seq| seq + 1).into_iter().collect(),
+            attempts: vec![attempt(next)],
+            disable: off.then(|| "why".to_owned()),
+            news: off.then(|| NewEvent { kind: "n".into(), payload: b"{}".to_vec() }).into_iter().collect(),
+            ..update(n, next)
+        });
+    let order = prop_oneof![
+        Just(Order::Resume),
+        (1u64..9).prop_map(Order::Seek),
+        Just(Order::Seek(u64::MAX)),
+        (1u64..9).prop_map(|seq| Order::Redeliver(vec![seq])),
+    ];
+    prop_oneof![
+        3 => (n.clone(), map.clone(), prop::option::of(0u64..4), any::<bool>())
+            .prop_map(|(n, map, revision, active)| put(Endpoint { active, ..endpoint(n, map) }, revision, None)),
+        1 => (n.clone(), map.clone()).prop_map(|(n, map)| Command::DeleteEndpoint(on(map, n, ()))),
+        1 => (n.clone(), map.clone(), any::<bool>(), prop::option::of(1u64..9))
+            .prop_map(|(n, map, active, seek)| Command::ActivateEndpoint(on(map, n, Activate { active, seek }))),
+        2 => (n.clone(), map.clone(), order).prop_map(|(n, map, order)| Command::OrderEndpoint(on(map, n, order))),
+        1 => (n.clone(), map, prop::option::of(prop::collection::vec(1u64..6, 0..3)))
+            .prop_map(|(n, map, seqs)| Command::PurgeDead(on(map, n, seqs))),
+        4 => (1u64..3, 1u64..3, 1u64..5, prop::collection::vec(some_update, 0..3))
+            .prop_map(|(node, run, epoch, updates)| report(node, run, epoch, updates)),
+        1 => n.prop_map(|n| Command::NoteAttempt(endpoint_id(n), Box::new(attempt(0)))),
+        2 => (1u64..3, 1u64..3).prop_map(|(node, run)| Command::NodeDelivers(node, run)),
+        1 => (1u64..3).prop_map(Command::NodeRests),
+        1 => Just(Command::SetSealMark([1; 16])),
+    ]
+}

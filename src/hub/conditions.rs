@@ -1,0 +1,88 @@
+//! Conditions that subscriptions of this node have: each once, and only so many a topic.
+//!
+//! A condition is evaluated for every event of its topic, so their number bounds what one event costs. Asked when a
+//! subscription begins, never while events go out.
+
+use super::Hub;
+use crate::core::access::Map;
+use crate::core::expression::{Condition, Expression};
+use crate::core::ids::{MapId, TopicId};
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// A topic has as many different conditions as it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the map's subscribers have {0} different filters on this node, the most there may be")]
+pub struct TooManyConditions(pub usize);
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Conditions(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    of_topics: FxHashMap<TopicId, Vec<Weak<Condition>>>,
+    /// At so many topics those without conditions are looked for.
+    sweep_at: usize,
+}
+
+impl Conditions {
+    fn take(
+        &self,
+        place: (TopicId, MapId),
+        expression: Expression,
+        most: usize,
+    ) -> Result<Arc<Condition>, TooManyConditions> {
+        let (topic, map) = place;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.of_topics.len() >= known.sweep_at {
+            known.of_topics.retain(|_, of_topic| of_topic.iter().any(|condition| condition.strong_count() > 0));
+            known.sweep_at = 2 * known.of_topics.len() + 16;
+        }
+        let of_topic = known.of_topics.entry(topic).or_default();
+        of_topic.retain(|condition| condition.strong_count() > 0);
+        let same = of_topic.iter().filter_map(Weak::upgrade).find(|known| known.text() == expression.text());
+        if let Some(same) = same {
+            return Ok(same);
+        }
+        if of_topic.len() >= most {
+            return Err(TooManyConditions(most));
+        }
+        let condition = Arc::new(Condition::new(expression, map));
+        of_topic.push(Arc::downgrade(&condition));
+        Ok(condition)
+    }
+}
+
+impl Hub {
+    /// The condition for a subscription to the map's topic. It counts for the topic's limit until all who have it
+    /// let it go.
+    pub fn condition(&self, map: &Map, expression: Expression) -> Result<Arc<Condition>, TooManyConditions> {
+        self.0.conditions.take((map.topic, map.id), expression, self.config().expressions_per_topic)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_counts_once_and_only_while_it_is_held() {
+        let conditions = Conditions::default();
+        let place = |n: u8| (TopicId(n.into()), MapId::from_bytes([n; 16]));
+        let take = |n: u8, text: &str| conditions.take(place(n), Expression::condition(text).unwrap(), 2);
+        let first = take(1, "seq > 1").unwrap();
+        assert!(Arc::ptr_eq(&first, &take(1, "seq > 1").unwrap()));
+        let second = take(1, "seq > 2").unwrap();
+        assert_eq!(take(1, "seq > 3").unwrap_err(), TooManyConditions(2));
+        assert!(take(2, "seq > 3").is_ok(), "another topic");
+        assert!(Arc::ptr_eq(&first, &take(1, "seq > 1").unwrap()), "one that is there is always given");
+        drop(second);
+        assert!(take(1, "seq > 3").is_ok());
+        for n in 0..200 {
+            take(n, "seq > 1").unwrap();
+        }
+        assert!(conditions.0.lock().unwrap().of_topics.len() < 40, "topics without conditions are forgotten");
+    }
+}

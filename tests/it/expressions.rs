@@ -1,0 +1,250 @@
+//! Filters: patterns of types and expressions, live and in history, over every protocol, through any node.
+
+use crate::support::{Check, binary, checked, nodes, publish, publish_many};
+use anyhow::{Result, ensure};
+use chaos::Cluster;
+use chaos::clients::Js;
+use chaos::cluster::Map;
+use chaos::phoenix::Socket;
+use serde_json::{Value, json};
+
+#[test]
+fn filters_by_pattern_and_expression() {
+    const CHECKS: &[Check] = &[
+        ("phoenix.js: live, backfill and resume on every node", phoenix_resumes),
+        ("EventSource: live and resume on every node", sse_resumes),
+        ("long poll", long_poll),
+        ("backfill over REST", rest),
+        ("patterns of types", patterns),
+        ("the seam between history and live", seam),
+        ("far behind the ring", far_behind),
+        ("refusals", refusals),
+        ("waypost tail --filter", tail),
+    ];
+    checked(nodes(3), CHECKS);
+}
+
+#[test]
+fn different_filters_are_counted() {
+    let options = nodes(1).set("WAYPOST_LIMITS_EXPRESSIONS_PER_TOPIC", "2");
+    checked(options, &[("as many filters as there may be", too_many)]);
+}
+
+const HIGH_VALUE: &str = "payload.value > 1e9";
+
+/// Publishes kills whose values are below and above the bar in turn; `n` of each.
+fn kills(c: &Cluster, node: usize, map: &Map, n: usize) -> Result<Vec<u64>> {
+    let kill = |i: usize| json!({"type": "map_kill", "payload": {"value": 500_000_000 + 1_000_000_000 * (i % 2)}});
+    let events: Vec<Value> = (0..2 * n).map(kill).collect();
+    let data = c.api(node, map).post(&map.events(), &json!({"events": events}))?.data(201)?;
+    let sent = data["events"].as_array().or(data.as_array()).cloned().unwrap_or_default();
+    ensure!(sent.len() == 2 * n, "{data}");
+    Ok(sent.iter().filter_map(|event| event["seq"].as_u64()).skip(1).step_by(2).collect())
+}
+
+fn seqs(client: &Js) -> Result<Vec<u64>> {
+    Ok(client.events()?.iter().map(|event| event.seq).collect())
+}
+
+fn phoenix_resumes(c: &Cluster) -> Result<()> {
+    let map = c.map("filtered-phoenix")?;
+    let mut expected = kills(c, 0, &map, 3)?;
+    c.wait_same_applied()?;
+    let params = json!({"filter": HIGH_VALUE, "events": ["map_*"], "backfill": 100});
+    let mut client = Js::phoenix(&c.urls_from(0), &map, params)?;
+    let reply = client.wait_joined()?;
+    ensure!(reply["backfill"] == 3 && reply["last_seq"] == 6, "{reply}");
+    for turn in 0..3 {
+        expected.extend(kills(c, turn % 3, &map, 2)?);
+        client.wait_seq(*expected.last().unwrap_or(&0))?;
+        client.order(json!({"do": "next"}))?;
+        expected.extend(kills(c, (turn + 1) % 3, &map, 2)?);
+        client.wait_seq(*expected.last().unwrap_or(&0))?;
+    }
+    ensure!(seqs(&client)? == expected, "{:?} is not {expected:?}", seqs(&client)?);
+    Ok(())
+}
+
+fn sse_resumes(c: &Cluster) -> Result<()> {
+    let map = c.map("filtered-sse")?;
+    let query = json!({"filter": "payload.value > 1000000000 && type.startsWith('map_')"});
+    let mut client = Js::sse(&c.urls_from(0), &map, query, &["map_kill"])?;
+    client.wait_for("connected", 1)?;
+    let mut expected = kills(c, 0, &map, 2)?;
+    client.wait_seq(4)?;
+    for turn in 1..=3 {
+        client.order(json!({"do": "next"}))?;
+        expected.extend(kills(c, turn % 3, &map, 2)?);
+        client.wait_for("connected", turn + 1)?;
+        client.wait_seq(*expected.last().unwrap_or(&0))?;
+    }
+    ensure!(seqs(&client)? == expected, "{:?} is not {expected:?}", seqs(&client)?);
+    Ok(())
+}
+
+fn long_poll(c: &Cluster) -> Result<()> {
+    let map = c.map("filtered-longpoll")?;
+    let client = Js::longpoll(&c.urls_from(1), &map, json!({"filter": HIGH_VALUE}))?;
+    client.wait_joined()?;
+    let expected = kills(c, 0, &map, 3)?;
+    client.wait_seq(6)?;
+    ensure!(seqs(&client)? == expected, "{:?} is not {expected:?}", seqs(&client)?);
+    Ok(())
+}
+
+fn rest(c: &Cluster) -> Result<()> {
+    let map = c.map("filtered-rest")?;
+    let expected = kills(c, 0, &map, 50)?;
+    c.wait_same_applied()?;
+    let (mut after, mut found) = (String::new(), Vec::new());
+    for _ in 0..100 {
+        let path = format!("{}?filter=payload.value%20%3E%201e9&events=*_kill&limit=7{after}", map.events());
+        let page = c.admin(2).get(&path)?.expect(200)?.json()?;
+        found.extend(page["data"].as_array().into_iter().flatten().filter_map(|event| event["seq"].as_u64()));
+        after = format!("&after={}", page["cursor"].as_str().unwrap_or_default());
+        if page["has_more"] == false {
+            break;
+        }
+    }
+    ensure!(found == expected, "{found:?} is not {expected:?}");
+    Ok(())
+}
+
+fn patterns(c: &Cluster) -> Result<()> {
+    let map = c.map("patterns")?;
+    let joined = |events: Value| -> Result<Socket> {
+        let mut socket = Socket::connect(c.nodes[1].http, &map.token)?;
+        socket.join_ok(&map.topic(), json!({"events": events}))?;
+        Ok(socket)
+    };
+    let (mut begin, mut end) = (joined(json!(["signature_*", "map_kill"]))?, joined(json!(["*_added"]))?);
+    let mut all = joined(json!(["*", "x"]))?;
+    let kinds = ["signature_added", "signature", "system_added", "map_kill", "signature_gone", "map_kills"];
+    for kind in kinds {
+        publish(c, 0, &map, kind, json!({}))?;
+    }
+    let types =
+        |events: Vec<Value>| events.iter().map(|e| e["type"].as_str().unwrap_or("").to_owned()).collect::<Vec<_>>();
+    ensure!(types(begin.events(3)?) == ["signature_added", "map_kill", "signature_gone"]);
+    ensure!(types(end.events(2)?) == ["signature_added", "system_added"]);
+    ensure!(types(all.events(6)?) == kinds);
+    begin.alive()?;
+    end.alive()?;
+    let path = format!("{}?events=sig*ed,*kills", map.events());
+    let page = c.admin(0).get(&path)?.expect(200)?.json()?;
+    ensure!(types(page["data"].as_array().cloned().unwrap_or_default()) == ["signature_added", "map_kills"], "{page}");
+    Ok(())
+}
+
+/// One that joins again and again while it is published gets every matching event once.
+fn seam(c: &Cluster) -> Result<()> {
+    let map = c.map("filtered-seam")?;
+    let mut expected = kills(c, 0, &map, 1)?;
+    let (mut last, mut found) = (Value::Null, Vec::new());
+    for turn in 0..12 {
+        expected.extend(kills(c, turn % 3, &map, 5)?);
+        let mut socket = Socket::connect(c.nodes[(turn + 1) % 3].http, &map.token)?;
+        let start = if last.is_null() { json!("2000-01-01T00:00:00Z") } else { Value::Null };
+        let params = json!({"filter": HIGH_VALUE, "last_event_id": last, "since": start});
+        let reply = socket.join_ok(&map.topic(), params)?;
+        expected.extend(kills(c, turn % 3, &map, 5)?);
+        // Some of what comes is history, some is live; where one ends the other begins.
+        let due = expected.len() - found.len();
+        ensure!(reply["backfill"].as_u64() <= Some(due as u64), "{reply}, {due} are due");
+        for envelope in socket.events(due - 2)? {
+            last = envelope["id"].clone();
+            found.push(envelope["seq"].as_u64().unwrap_or(0));
+        }
+    }
+    ensure!(found == expected[..found.len()] && found.len() > 100, "{found:?} is not {expected:?}");
+    Ok(())
+}
+
+/// More is published than rings hold, and hardly any of it matches.
+fn far_behind(c: &Cluster) -> Result<()> {
+    let map = c.map("filtered-far")?;
+    let mut socket = Socket::connect(c.nodes[2].http, &map.token)?;
+    socket.join_ok(&map.topic(), json!({"filter": "payload.i == 7 && seq > 3000"}))?;
+    for _ in 0..7 {
+        publish_many(c, 0, &map, "x", 1000)?;
+    }
+    let found: Vec<Value> = socket.events(4)?.iter().map(|event| event["seq"].clone()).collect();
+    ensure!(found == [3008, 4008, 5008, 6008], "{found:?}");
+    let mut late = Socket::connect(c.nodes[1].http, &map.token)?;
+    c.wait_same_applied()?;
+    let reply = late.join_ok(&map.topic(), json!({"filter": "payload.i == 7", "backfill": 7000}))?;
+    ensure!(reply["backfill"] == 7, "{reply}");
+    let found: Vec<Value> = late.events(7)?.iter().map(|event| event["seq"].clone()).collect();
+    ensure!(found == [8, 1008, 2008, 3008, 4008, 5008, 6008], "{found:?}");
+    socket.alive()?;
+    late.alive()
+}
+
+fn refusals(c: &Cluster) -> Result<()> {
+    let map = c.map("filter-refusals")?;
+    let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
+    let bad = [
+        json!("payload.value >"),
+        json!(""),
+        json!(7),
+        json!("payload.a + 1"),
+        json!("valu > 1"),
+        json!("(".repeat(1000)),
+    ];
+    for filter in bad {
+        let (_, reply) = socket.join(&map.topic(), json!({"filter": filter}))?;
+        let message = reply.payload["response"]["message"].as_str().unwrap_or_default();
+        let refused = reply.status() == "error" && reply.reason() == "invalid filter" && !message.is_empty();
+        ensure!(refused, "{filter}: {reply:?}");
+    }
+    for path in [map.events(), format!("{}/stream", map.events())] {
+        let answer = c.api(0, &map).get(&format!("{path}?filter=valu%20%3E%201"))?.expect(400)?.json()?;
+        ensure!(answer["error"] == "invalid_filter", "{answer}");
+        ensure!(answer["message"].as_str().is_some_and(|message| message.starts_with("at 1: ")), "{answer}");
+    }
+    socket.alive()
+}
+
+fn tail(c: &Cluster) -> Result<()> {
+    let map = c.map("filtered-tail")?;
+    let expected = kills(c, 0, &map, 2)?;
+    c.wait_same_applied()?;
+    let args = ["tail", &map.id, "--filter", HIGH_VALUE, "--since", "2000-01-01T00:00:00Z", "-n", "2", "--json"];
+    let url = c.nodes[1].url();
+    let output = std::process::Command::new(binary())
+        .args(args)
+        .env("WAYPOST_URL", url)
+        .env("WAYPOST_TOKEN", &map.token)
+        .output()?;
+    let lines = String::from_utf8_lossy(&output.stdout);
+    let found: Vec<u64> =
+        lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["seq"].as_u64()).collect();
+    ensure!(output.status.success() && found == expected, "{output:?}");
+    ensure!(output.stderr.is_empty(), "no gap is told where a filter leaves events out: {output:?}");
+    Ok(())
+}
+
+fn too_many(c: &Cluster) -> Result<()> {
+    let map = c.map("too-many-filters")?;
+    let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
+    socket.join_ok(&map.topic(), json!({"filter": "payload.i > 1"}))?;
+    let mut other = Socket::connect(c.nodes[0].http, &map.token)?;
+    other.join_ok(&map.topic(), json!({"filter": "payload.i > 2"}))?;
+    let mut third = Socket::connect(c.nodes[0].http, &map.token)?;
+    let (_, reply) = third.join(&map.topic(), json!({"filter": "payload.i > 3"}))?;
+    ensure!(reply.reason() == "too many filters" && reply.payload["response"]["limit"] == 2, "{reply:?}");
+    let path = format!("{}/stream?filter=payload.i%20%3E%203", map.events());
+    let answer = c.api(0, &map).get(&path)?.expect(429)?.json()?;
+    ensure!(answer["error"] == "too_many_filters" && answer["limit"] == 2, "{answer}");
+    // The same again is none more, and history is not counted.
+    third.join_ok(&map.topic(), json!({"filter": "payload.i > 2"}))?;
+    c.api(0, &map).get(&format!("{}?filter=payload.i%20%3E%204", map.events()))?.expect(200)?;
+    publish_many(c, 0, &map, "x", 4)?;
+    ensure!(socket.events(2)?.len() == 2 && other.events(1)?.len() == 1 && third.events(1)?.len() == 1);
+    drop(socket);
+    c.wait_until("the place of a filter that nobody has", |c| {
+        let mut fourth = Socket::connect(c.nodes[0].http, &map.token)?;
+        let (_, reply) = fourth.join(&map.topic(), json!({"filter": "payload.i > 3"}))?;
+        Ok((reply.status() == "ok").then_some(()))
+    })
+}
