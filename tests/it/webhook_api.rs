@@ -35,6 +35,7 @@ fn the_api_of_a_map() {
         ("stopped and started", stopped_and_started),
         ("a test is delivered at once", tests_are_sent),
         ("dead letters and replays", letters_and_replays),
+        ("what was given up is told everywhere", given_up),
     ];
     checked(local(1), CHECKS);
 }
@@ -534,6 +535,54 @@ fn letters_and_replays(c: &Cluster) -> Result<()> {
     let all = api.get(&format!("{path}/replays"))?.data(200)?;
     ensure!(all[0]["id"] == retried["id"], "not the newest first: {all}");
     ensure!(api.get(&format!("{path}/replays/1"))?.code() == "not_found");
+    Ok(())
+}
+
+fn given_up(c: &Cluster) -> Result<()> {
+    let map = c.map("given-up")?;
+    let api = c.api(0, &map);
+    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let body = json!({"url": format!("http://{nobody}/"), "retry": {"max_attempts": 1}, "events": ["lost_*"]});
+    let (path, _) = create(c, &map, &body)?;
+    publish(c, 0, &map, "other", json!({}))?;
+    let lost = publish_many(c, 0, &map, "lost_one", 3)?;
+    let letters = format!("{path}/dead-letters");
+    let first = c.wait_until("three dead letters", |_| {
+        let page = api.get(&format!("{letters}?limit=2"))?.expect(200)?.json()?;
+        Ok((page["total"] == 3).then_some(page))
+    })?;
+    ensure!(first["has_more"] == true && first["data"].as_array().map(Vec::len) == Some(2), "{first}");
+    let letter = &first["data"][0];
+    ensure!(letter["id"] == lost[0]["id"] && letter["seq"] == 2 && letter["type"] == "lost_one", "{letter}");
+    ensure!(letter["event"] == lost[0] && letter["attempts"] == 1 && letter["class"] == "connect", "{letter}");
+    let rest = api.get(&format!("{letters}?after={}", first["cursor"]))?.expect(200)?.json()?;
+    ensure!(rest["has_more"] == false && rest["data"].as_array().map(Vec::len) == Some(1), "{rest}");
+    let one = format!("{letters}/{}", text(&lost[1], "id")?);
+    ensure!(api.get(&one)?.data(200)?["event"] == lost[1]);
+    let shown = c.wait_until("its state", |_| {
+        let shown = api.get(&path)?.data(200)?;
+        Ok((shown["given_up"] == 3 && shown["queue_depth"] == 0).then_some(shown))
+    })?;
+    ensure!(shown["state"] == "failing" && shown["dead_letters"] == 3 && shown["failed_attempts"] == 3, "{shown}");
+    ensure!(shown["success_rate"] == 0.0 && shown["last_error"].is_string() && shown["owner"] == 1, "{shown}");
+    let attempts = api.get(&format!("{path}/attempts?after=1"))?.data(200)?;
+    ensure!(attempts.as_array().map(Vec::len) == Some(2), "{attempts}");
+    let known = lost.iter().find(|event| event["id"] == attempts[0]["event_id"]);
+    ensure!(known.is_some_and(|event| event["seq"] == attempts[0]["seq"]), "{attempts}");
+    let logs = path.replace(&hooks(&map), "/api/webhooks") + "/logs";
+    let logs = api.get(&logs)?.expect(200)?.json()?;
+    ensure!(logs.as_array().map(Vec::len) == Some(3) && logs[0]["status"] == "failed", "{logs}");
+    ensure!(logs[0]["payload"]["i"].is_u64() && logs[0]["error_message"].is_string(), "{logs}");
+    ensure!(api.post(&format!("{one}/retry"), &json!({}))?.data(202)?["id"] == lost[1]["id"]);
+    api.delete(&format!("{letters}/{}", text(&lost[0], "id")?))?.expect(204)?;
+    let all = api.post(&format!("{letters}/retry"), &json!({}))?.data(202)?;
+    ensure!(all["failed_only"] == true && all["until_seq"] == 5, "{all}");
+    c.wait_until("the end of the replay", |_| {
+        let replay = api.get(&format!("{path}/replays/{}", all["id"]))?.data(200)?;
+        Ok((replay["state"] == "done").then_some(()))
+    })?;
+    ensure!(api.delete(&letters)?.data(200)?["removed"] == 2);
+    ensure!(api.get(&letters)?.expect(200)?.json()?["total"] == 0);
     Ok(())
 }
 

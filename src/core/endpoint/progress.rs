@@ -175,6 +175,12 @@ impl Progress {
         }
     }
 
+    /// Events up to `head_seq` that are not settled, whether or not they are wanted.
+    pub fn behind(&self, head_seq: u64) -> u64 {
+        let settled: u64 = self.track.above.iter().map(|(from, to)| to - from).sum();
+        (head_seq + 1).saturating_sub(self.track.next).saturating_sub(settled)
+    }
+
     /// Whether its owner has nothing to do before something new comes; `head_seq` is the topic's newest.
     pub fn is_idle(&self, head_seq: u64) -> bool {
         self.track.next > head_seq

@@ -4,6 +4,7 @@
 //! Owns the endpoint's delivery state while this node owns the endpoint. Nothing piles up in it: it reads when the
 //! engine has room, and holds the events of that room alone.
 
+use super::gauges::Queue;
 use super::judge::{BadFilter, Judge};
 use super::sender::{BadEndpoint, Ended, Sender, topic_name};
 use super::shard::Shard;
@@ -18,7 +19,7 @@ use crate::core::event::Event;
 use crate::core::ids::{EventId, TopicId};
 use crate::hub::{ArchiveError, Page, SealError};
 use actix::fut::WrapFuture;
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, MessageResult, SpawnHandle};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use std::time::Duration;
 const MAILBOX: usize = 16;
 /// An actor with nothing to do for so long stops; its endpoint lives on in the index.
 const IDLE: Duration = Duration::from_secs(30);
+/// How long the cluster may not know that events were passed that nobody wanted.
+const LAZY: Duration = Duration::from_secs(5);
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// There may be something to do.
@@ -54,6 +57,11 @@ pub(super) struct Collect;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Reported;
+
+/// How is your queue?
+#[derive(Message)]
+#[rtype(result = "Queue")]
+pub(super) struct Look;
 
 /// Why an endpoint can't be delivered to on this node.
 #[derive(Debug, thiserror::Error)]
@@ -85,8 +93,6 @@ pub(super) struct EndpointActor {
     /// The reporter has something of ours that the cluster doesn't know yet.
     reporting: bool,
     noted: bool,
-    /// Nothing to do as of the last look; stops at the next.
-    idle: bool,
     retired: bool,
 }
 
@@ -110,7 +116,6 @@ impl EndpointActor {
             reading_replay: false,
             reporting: false,
             noted: false,
-            idle: false,
             retired: false,
         }))
     }
@@ -343,23 +348,21 @@ impl EndpointActor {
             ctx.stop();
             return;
         }
-        let idle = self.engine.is_idle() && told && !self.reading && self.timer.is_none();
-        self.idle = idle && self.idle;
-        if idle && !self.idle {
-            self.timer = Some(ctx.run_later(IDLE, |actor, ctx| {
+        if self.engine.is_idle() && told && !self.reading && self.timer.is_none() {
+            let pause = if self.engine.urgency() == Urgency::Lazy { LAZY } else { IDLE };
+            self.timer = Some(ctx.run_later(pause, |actor, ctx| {
                 actor.timer = None;
-                actor.idle = true;
                 actor.rest(ctx);
             }));
         }
     }
 
+    /// The pause is over, and nothing has come: what is not told yet is told, else the actor ends.
     fn rest(&mut self, ctx: &mut Context<Self>) {
         if !self.engine.is_idle() || self.reporting {
             return self.pump(ctx);
         }
         if self.engine.urgency() == Urgency::Lazy {
-            // The cursor over what nobody wanted: told once, so that the next owner needn't read it all again.
             self.noted = true;
             self.shard.unreported.note(self.endpoint.id, ctx.address());
             return;
@@ -507,6 +510,24 @@ impl Handler<Collect> for EndpointActor {
         }
         self.reporting = true;
         Some(self.update())
+    }
+}
+
+impl Handler<Look> for EndpointActor {
+    type Result = MessageResult<Look>;
+
+    fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
+        let progress = self.engine.progress();
+        let head_seq = self.shard.source.archive().read_now(self.topic, u64::MAX, 0, 0).map_or(0, |page| page.head_seq);
+        let oldest = self.engine.oldest().or((progress.track.next <= head_seq).then_some(progress.track.next));
+        MessageResult(Queue {
+            endpoint: self.endpoint.id,
+            events: progress.behind(head_seq) + self.engine.retrying_events(),
+            oldest_ms: oldest.and_then(|seq| self.event_at(seq)).map(|event| event.id.time_ms()),
+            failing: progress.failures >= FAILING_FROM,
+            delivered: progress.delivered,
+            given_up: progress.buried,
+        })
     }
 }
 

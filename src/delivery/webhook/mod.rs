@@ -6,7 +6,7 @@
 //! - [`judge`]: which events it wants, and which wait for each other.
 //! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
 //! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions of AWS.
-//! - [`report`]: what the cluster must know of it, in batches.
+//! - [`report`]: what the cluster must know of it, in batches; [`gauges`]: what operators see of queues.
 //!
 //! Never: an endpoint that delays another (each has its own window, and those that fail a budget of their own), a
 //! payload that is copied for an endpoint, a secret in a log.
@@ -15,6 +15,7 @@ mod actor;
 mod announce;
 pub mod client;
 pub mod dial;
+mod gauges;
 pub mod guard;
 mod judge;
 pub mod lambda;

@@ -213,6 +213,15 @@ impl Shard {
         }
     }
 
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// The actors of endpoints that have had something to do lately.
+    pub(super) fn actors(&self) -> Vec<Addr<EndpointActor>> {
+        self.actors.borrow().values().cloned().collect()
+    }
+
     /// Whether this node owns the endpoint, in this run, and the thread has it.
     fn is_mine(&self, id: EndpointId) -> bool {
         self.run.get() != 0
@@ -252,8 +261,7 @@ impl Shard {
         loop {
             let now = self.hub.in_touch();
             if now && !self.in_touch.replace(now) {
-                let actors: Vec<Addr<EndpointActor>> = self.actors.borrow().values().cloned().collect();
-                actors.iter().for_each(|actor| drop(actor.try_send(Wake)));
+                self.actors().iter().for_each(|actor| drop(actor.try_send(Wake)));
             }
             self.in_touch.set(now);
             tokio::time::sleep(LEASE_ROUND).await;

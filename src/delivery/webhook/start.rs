@@ -2,6 +2,7 @@
 
 use super::client::Outside;
 use super::dial::BadTls;
+use super::gauges;
 use super::guard::{Guard, Target as Url};
 use super::lambda::{self, Credentials};
 use super::permits::Permits;
@@ -230,6 +231,7 @@ impl Part {
         let flush = self.config.flush;
         let shard = Shard::new(self.number, self.hub, self.config, seal, self.outside, self.permits);
         actix_rt::spawn(shard.clone().watch_lease());
+        actix_rt::spawn(gauges::run(shard.clone()));
         actix_rt::spawn(report::run(shard.clone(), flush));
         actix_rt::spawn(shard.clone().run(watch));
         while let Some(job) = jobs.recv().await {

@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::place;
-use super::{Edge, settings, state_of};
+use super::{Edge, state_of};
 use crate::clock::now_ms;
 use crate::core::endpoint::form::{MASK, Plain};
 use crate::core::endpoint::mask::masked_url;
@@ -15,6 +15,9 @@ use crate::core::ids::TopicId;
 use crate::core::time::iso_millis;
 use crate::hub::Grant;
 use serde_json::{Value, json};
+
+/// After so long without a delivery, while some were tried, an endpoint is called failing whatever it answered.
+const FAILING_MS: u64 = 300_000;
 
 /// Name and value of what is added to an object.
 macro_rules! extend {
@@ -39,7 +42,7 @@ pub(super) async fn webhook(
 
 /// The same with what was opened here.
 pub(super) async fn opened(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> Result<Value, Problem> {
-    let private = settings::seal(edge).await.and_then(|seal| seal.open(endpoint.id, &endpoint.sealed));
+    let private = edge.hub.seal().and_then(|seal| seal.open(endpoint.id, &endpoint.sealed));
     if let Err(error) = &private {
         tracing::warn!(webhook = %endpoint.id, %error, "a webhook is shown without its target");
     }
@@ -180,10 +183,12 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
 }
 
 fn state(endpoint: &Endpoint, progress: &Progress) -> &'static str {
+    let failing_ms = progress.failing_since_ms.map_or(0, |since| now_ms().saturating_sub(since));
     match (endpoint.active, &endpoint.disabled) {
         (false, Some(_)) => "disabled",
         (false, None) => "paused",
-        _ if progress.failing_since_ms.is_some() => "failing",
+        // One event that can't be delivered doesn't make an endpoint bad, nothing else for minutes does.
+        _ if progress.failures > 0 || failing_ms > FAILING_MS => "failing",
         _ => "healthy",
     }
 }
@@ -195,8 +200,7 @@ fn retrying(progress: &Progress) -> u64 {
 
 /// Events that are not delivered yet, whether or not they are wanted.
 fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
-    let settled: u64 = progress.track.above.iter().map(|(from, to)| to - from).sum();
-    (head_seq + 1).saturating_sub(progress.track.next).saturating_sub(settled) + retrying(progress)
+    progress.behind(head_seq) + retrying(progress)
 }
 
 fn oldest_seq(progress: &Progress, head_seq: u64) -> Option<u64> {

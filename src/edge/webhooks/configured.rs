@@ -85,7 +85,7 @@ impl Entry {
     async fn put(&self, edge: &Edge, map: MapId) -> Result<(), Problem> {
         let id = self.id(map);
         for _ in 0..TURNS {
-            let old = match settings::open(edge, id).await {
+            let old = match settings::open(edge, id) {
                 Ok(old) => Some(old),
                 Err(Problem::NoWebhook) => None,
                 Err(problem) => return Err(problem),

@@ -71,6 +71,7 @@ async fn managed(edge: &Edge, request: &HttpRequest, map: &str) -> Result<Grant,
     edge.catch_up().await;
     let grant = edge.grant(request, bearer(request), map, Scopes::MANAGE).await?;
     edge.charge(&grant).await?;
+    settings::await_seal(edge).await;
     Ok(grant)
 }
 

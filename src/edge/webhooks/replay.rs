@@ -247,7 +247,7 @@ fn waiting(number: u64, at_ms: u64, wanted: Wanted) -> Value {
         "state": "waiting",
         "failed_only": wanted.failed_only,
         "from_seq": wanted.from_seq,
-        "until_seq": wanted.until_seq,
+        "until_seq": (wanted.until_seq < u64::MAX).then_some(wanted.until_seq),
         "next_seq": wanted.from_seq,
         "progress": 0.0,
         "delivered": 0,

@@ -9,11 +9,10 @@ use crate::core::ids::{EndpointId, MapId};
 use crate::delivery::webhook::Webhooks;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use crate::hub::{HubError, Seal, SealError};
+use crate::hub::{HubError, Seal};
 use actix_web::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Turns of a change that meets others.
@@ -57,7 +56,7 @@ pub(super) async fn put_new(edge: &Edge, by: By, mut plain: Plain, form: &Form) 
 /// Changes settings of a webhook that is there.
 pub(super) async fn update(edge: &Edge, by: By, id: EndpointId, form: &Form) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
-        let mut plain = open(edge, id).await?;
+        let mut plain = open(edge, id)?;
         let revision = plain.endpoint.revision;
         let problems = form.apply(&mut plain);
         judge(&edge.webhooks, &mut plain, problems).await?;
@@ -71,7 +70,7 @@ pub(super) async fn update(edge: &Edge, by: By, id: EndpointId, form: &Form) -> 
 /// Changes what is sealed of a webhook, and nothing else.
 pub(super) async fn edit(edge: &Edge, by: By, id: EndpointId, edit: impl Fn(&mut Private)) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
-        let mut plain = open(edge, id).await?;
+        let mut plain = open(edge, id)?;
         let revision = plain.endpoint.revision;
         edit(&mut plain.private);
         if let Some(done) = try_put(edge, by, plain, revision).await? {
@@ -81,21 +80,18 @@ pub(super) async fn edit(edge: &Edge, by: By, id: EndpointId, edit: impl Fn(&mut
     Err(Refusal::Changed.into())
 }
 
-/// The cluster's seal. A node that has just started gets it in a moment.
-pub(super) async fn seal(edge: &Edge) -> Result<Arc<Seal>, SealError> {
+/// Waits for the cluster's seal: a node that has just started gets it in a moment.
+pub(super) async fn await_seal(edge: &Edge) {
     let deadline = Instant::now() + SEAL_WAIT;
-    loop {
-        match edge.hub.seal() {
-            Err(SealError::NotYet) if Instant::now() < deadline => tokio::time::sleep(SEAL_PAUSE).await,
-            other => return other,
-        }
+    while edge.hub.seal().is_err() && Instant::now() < deadline {
+        tokio::time::sleep(SEAL_PAUSE).await;
     }
 }
 
 /// A webhook as it stands, in the clear.
-pub(super) async fn open(edge: &Edge, id: EndpointId) -> Result<Plain, Problem> {
+pub(super) fn open(edge: &Edge, id: EndpointId) -> Result<Plain, Problem> {
     let endpoint = edge.hub.endpoints().get(id).cloned().ok_or(Problem::NoWebhook)?;
-    let private = seal(edge).await?.open(id, &endpoint.sealed)?;
+    let private = edge.hub.seal()?.open(id, &endpoint.sealed)?;
     Ok(Plain { endpoint: Endpoint::clone(&endpoint), private })
 }
 
@@ -154,7 +150,7 @@ async fn seal_and_propose(
     revision: Option<u64>,
 ) -> Result<Result<Plain, HubError>, Problem> {
     let Plain { mut endpoint, private } = plain;
-    let seal = seal(edge).await?;
+    let seal = edge.hub.seal()?;
     endpoint.mark = mark(&seal, &private.target);
     endpoint.sealed = seal.seal(endpoint.id, &private)?;
     let command = Command::PutEndpoint(Box::new(PutEndpoint { by, endpoint, revision }));

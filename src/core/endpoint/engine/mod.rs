@@ -148,6 +148,8 @@ struct Flying {
     /// The retry's number, where it is one.
     number: Option<u64>,
     gap_lane: Option<u64>,
+    /// Counted failures when it began: several that were under way at once fail for one and the same cause.
+    failures_before: u64,
 }
 
 /// See the module.
@@ -169,6 +171,13 @@ pub struct Engine {
     /// Requests that may be under way now.
     cap: usize,
     gate_until_ms: u64,
+    /// Failures counted since the engine began.
+    counted: u64,
+    /// To an endpoint that fails, requests for new events and for those that failed take turns: one event that can't be
+    /// delivered keeps no other from being tried.
+    prefer_new: bool,
+    /// The endpoint is to be disabled: nothing more is begun.
+    halted: bool,
     full_at_us: u64,
     buried: Vec<DeadLetter>,
     revived: Vec<u64>,
@@ -199,6 +208,9 @@ impl Engine {
             lanes: Lanes::default(),
             next_number: 1,
             gate_until_ms: 0,
+            counted: 0,
+            prefer_new: true,
+            halted: false,
             full_at_us: 0,
             buried: Vec::new(),
             revived: Vec::new(),
@@ -232,9 +244,14 @@ impl Engine {
         self.flights.len()
     }
 
-    /// Deliveries that wait to be tried again, and when the first is due.
-    pub fn retrying(&self) -> (usize, Option<u64>) {
-        (self.retries.len(), self.due.first().map(|(due_ms, _)| *due_ms))
+    /// Events that wait to be tried again.
+    pub fn retrying_events(&self) -> u64 {
+        self.retries.values().map(|retry| retry.events.len() as u64).sum()
+    }
+
+    /// Seq of the oldest event that waits to be tried again.
+    pub fn oldest(&self) -> Option<u64> {
+        self.retries.values().filter_map(|retry| retry.events.first()).map(|event| event.seq).min()
     }
 
     /// Nothing waits, nothing is under way: only what comes new can give it something to do.
@@ -312,7 +329,7 @@ impl Engine {
 
     /// What to do now.
     pub fn next(&mut self, now_ms: u64) -> Step {
-        if self.flights.len() >= self.cap {
+        if self.flights.len() >= self.cap || self.halted {
             return Step::Wait;
         }
         let hold_until = self.progress.hold_until_ms.max(self.gate_until_ms);
@@ -381,12 +398,21 @@ impl Engine {
     }
 
     fn candidate(&self, now_ms: u64) -> Option<Candidate> {
-        let due = self.due.iter().take_while(|(due_ms, _)| *due_ms <= now_ms);
-        for (_, number) in due {
-            if self.retries.get(number).is_some_and(|retry| self.lanes.may_start(*number, &retry.lanes)) {
-                return Some(Candidate::Retry(*number));
-            }
+        let again = || self.due_retry(now_ms).map(Candidate::Retry);
+        if self.progress.failures >= FAILING_FROM && self.prefer_new {
+            return self.new_events(now_ms).or_else(again);
         }
+        again().or_else(|| self.new_events(now_ms))
+    }
+
+    fn due_retry(&self, now_ms: u64) -> Option<u64> {
+        let mut due = self.due.iter().take_while(|(due_ms, _)| *due_ms <= now_ms).map(|(_, number)| *number);
+        let first =
+            |number: &u64| self.retries.get(number).is_some_and(|retry| self.lanes.may_start(*number, &retry.lanes));
+        due.find(first)
+    }
+
+    fn new_events(&self, now_ms: u64) -> Option<Candidate> {
         if self.retries.len() + self.flights.len() >= MAX_RETRIES {
             return None;
         }
@@ -426,6 +452,7 @@ impl Engine {
     }
 
     fn start(&mut self, candidate: Candidate) -> Flight {
+        self.prefer_new = matches!(candidate, Candidate::Retry(_));
         let (retry, number) = match candidate {
             Candidate::Retry(number) => {
                 let retry = self.retries[&number].clone();
@@ -449,7 +476,8 @@ impl Engine {
         let gap = retry.lanes.iter().find_map(|lane| self.progress.gaps.iter().find(|(gap, _)| gap == lane)).copied();
         let flight =
             Flight { id, events: retry.events.clone(), attempt: retry.attempts + 1, gap: gap.map(|(_, event)| event) };
-        self.flights.insert(id, Flying { retry, number, gap_lane: gap.map(|(lane, _)| lane) });
+        let (gap_lane, failures_before) = (gap.map(|(lane, _)| lane), self.counted);
+        self.flights.insert(id, Flying { retry, number, gap_lane, failures_before });
         flight
     }
 

@@ -55,6 +55,7 @@ impl Engine {
 
     /// Begins as if nothing had failed, with one request first where it was failing.
     fn resume(&mut self, now_ms: u64) {
+        self.halted = false;
         self.progress.failures = 0;
         self.progress.failing_since_ms = None;
         self.progress.announced_percent = 0;

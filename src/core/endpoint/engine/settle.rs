@@ -33,7 +33,8 @@ impl Engine {
             return;
         }
         if outcome.class != Class::Expired {
-            self.failed(outcome, verdict, error, now_ms, random);
+            let is_news = flying.failures_before == self.counted;
+            self.failed(outcome, verdict, error, is_news, now_ms, random);
         }
         let mut retry = self.take_back(flight, flying, now_ms);
         match verdict {
@@ -55,8 +56,7 @@ impl Engine {
             }
         }
         if verdict == Verdict::Gone {
-            self.disable = Some(format!("the receiver is gone for good: {error}"));
-            self.note(Urgency::Now);
+            self.halt(format!("the receiver is gone for good: {error}"));
         }
         self.end_replay_if_done(now_ms);
     }
@@ -71,7 +71,7 @@ impl Engine {
     }
 
     fn succeeded(&mut self, flight: u64, flying: Flying, now_ms: u64) {
-        let Flying { retry, number, gap_lane } = flying;
+        let Flying { retry, number, gap_lane, .. } = flying;
         if number.is_some() {
             self.drop_retry(flight);
         } else {
@@ -107,12 +107,20 @@ impl Engine {
         }
     }
 
-    fn failed(&mut self, outcome: &Outcome, verdict: Verdict, error: &str, now_ms: u64, random: u32) {
+    /// Has the endpoint disabled; until the cluster has done so, nothing more is begun.
+    fn halt(&mut self, why: String) {
+        self.halted = true;
+        self.disable.get_or_insert(why);
+        self.note(Urgency::Now);
+    }
+
+    fn failed(&mut self, outcome: &Outcome, verdict: Verdict, error: &str, is_news: bool, now_ms: u64, random: u32) {
         let progress = &mut self.progress;
         progress.failed_attempts += 1;
         progress.last_error = Some(error.to_owned());
         let since_ms = *progress.failing_since_ms.get_or_insert(now_ms);
-        if verdict != Verdict::Later && outcome.blames_endpoint() {
+        if is_news && verdict != Verdict::Later && outcome.blames_endpoint() {
+            self.counted += 1;
             progress.failures = progress.failures.saturating_add(1);
             self.cap = (self.cap / 2).max(1);
             if progress.failures >= FAILING_FROM {
@@ -125,9 +133,7 @@ impl Engine {
         let Some(limit_ms) = self.plan.auto_disable_ms else { return };
         let failing_ms = now_ms.saturating_sub(since_ms);
         if failing_ms >= limit_ms {
-            self.disable = Some(format!("every attempt has failed for {} s; the last: {error}", failing_ms / 1000));
-            self.note(Urgency::Now);
-            return;
+            return self.halt(format!("every attempt has failed for {} s; the last: {error}", failing_ms / 1000));
         }
         let reached = |percent: &&u8| failing_ms >= limit_ms / 100 * u64::from(**percent);
         if let Some(percent) = ANNOUNCED.iter().find(reached)

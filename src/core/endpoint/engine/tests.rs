@@ -215,7 +215,38 @@ fn gone_disables_and_loses_nothing() {
     let told = engine.snapshot();
     assert!(told.disable.unwrap().contains("gone for good"));
     assert_eq!(told.progress.retries[0].events, [event(1)]);
-    assert_eq!(engine.urgency(), Urgency::None);
+    assert_eq!((engine.urgency(), engine.next(T)), (Urgency::None, Step::Wait), "until the cluster has disabled it");
+    order(&mut engine, 3, Order::Resume);
+    assert_eq!(seqs(&send(&mut engine, T)), [1]);
+}
+
+#[test]
+fn what_fails_together_counts_once() {
+    let mut engine = engine(Plan { window: 16, ..plan() }, 1..40, None);
+    let flights: Vec<Flight> = (0..16).map(|_| send(&mut engine, T)).collect();
+    flights.into_iter().for_each(|flight| engine.settle(flight.id, &status(503), "503", T, 0));
+    assert_eq!(engine.progress().failures, 1);
+    assert!(matches!(engine.next(T), Step::Send(_)), "a moment's outage makes nobody wait long");
+}
+
+#[test]
+fn one_event_that_fails_for_ever_keeps_no_other_from_being_tried() {
+    let mut engine =
+        Engine::new(Plan { retry: RetryPolicy { max_attempts: 100, ..plan().retry }, ..plan() }, Progress::new(1));
+    engine.offer(&[offers(1..2, Some(1)), offers(2..60, Some(2))].concat(), 60, T);
+    let (mut now, mut delivered) = (T, 0);
+    while delivered < 58 && now < T + 600_000 {
+        match engine.next(now) {
+            Step::Send(flight) if seqs(&flight) == [1] => engine.settle(flight.id, &status(500), "500", now, 0),
+            Step::Send(flight) => {
+                delivered += 1;
+                engine.settle(flight.id, &ok(), "", now, 0);
+            }
+            Step::WaitUntil(until) => now = until,
+            Step::Wait => panic!("nothing to wait for"),
+        }
+    }
+    assert!(now < T + 10_000, "{delivered} after {} ms", now - T);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::{Form, MASK, OrderingName, Plain, RetryForm, shortened};
 use crate::core::endpoint::{
     Lambda, MAX_BATCH, MAX_KINDS, Ordering, Profile, RetryPolicy, Target, TargetKind, Template,
 };
-use crate::core::event::{MAX_KIND_LEN, is_kind};
+use crate::core::filter::Filter;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -330,7 +330,7 @@ fn checked_events(events: &[String], problems: &mut Problems) -> Vec<String> {
     if events.is_empty() || events.len() > MAX_KINDS {
         problems.add("events", format_args!("must be \"*\" or a list of 1 to {MAX_KINDS} event types"));
     }
-    for kind in events.iter().filter(|kind| !is_kind(kind) && !is_pattern(kind)).take(10) {
+    for kind in events.iter().filter(|kind| !is_kind_or_pattern(kind)).take(10) {
         problems.add("events", format_args!("{} is no event type", shortened(kind)));
     }
     let mut events = events.to_vec();
@@ -342,8 +342,7 @@ fn checked_events(events: &[String], problems: &mut Problems) -> Vec<String> {
     events
 }
 
-/// A type in which `*` stands for any characters.
-fn is_pattern(kind: &str) -> bool {
-    let good = |b: u8| b == b'*' || b.is_ascii_alphanumeric() || b"_.:-".contains(&b);
-    kind.len() <= MAX_KIND_LEN && kind.contains('*') && kind.bytes().all(good)
+/// Whether filters take it.
+fn is_kind_or_pattern(kind: &str) -> bool {
+    Filter::from_json(Some(&serde_json::json!([kind]))).is_ok()
 }

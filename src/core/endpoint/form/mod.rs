@@ -301,3 +301,71 @@ fn retry(raw: &RawValue, problems: &mut Vec<String>) -> RetryForm {
 fn shortened(name: &str) -> String {
     format!("{:?}", name.chars().take(60).collect::<String>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::endpoint::{Endpoint, Origin};
+    use crate::core::ids::{EndpointId, MapId};
+    use proptest::prelude::*;
+
+    const DEFAULTS: Defaults =
+        Defaults { timeout_ms: 10_000, retry_attempts: None, retry_delay_ms: None, auto_disable_seconds: None };
+
+    fn plain(profile: Profile) -> Plain {
+        Plain::new(EndpointId::from_bytes([1; 16]), MapId::from_bytes([2; 16]), Origin::Api, profile, &DEFAULTS)
+    }
+
+    fn applied(text: &str) -> (Plain, Vec<String>) {
+        let mut plain = plain(Profile::Wanderer);
+        let problems = Form::read(text).apply(&mut plain);
+        (plain, problems)
+    }
+
+    #[test]
+    fn nothing_asked_changes_nothing() {
+        for (_, profile) in Profile::NAMES.iter().filter(|(_, profile)| *profile != Profile::Template) {
+            let mut changed = plain(*profile);
+            assert_eq!(Form::read("{}").apply(&mut changed), Vec::<String>::new());
+            assert!(changed == plain(*profile), "{profile:?}");
+        }
+    }
+
+    #[test]
+    fn the_nodes_defaults_win_over_the_profiles() {
+        let own = Defaults { timeout_ms: 900, retry_attempts: Some(2), retry_delay_ms: Some(50), ..DEFAULTS };
+        let ids = (EndpointId::from_bytes([1; 16]), MapId::from_bytes([2; 16]));
+        let Endpoint { retry, timeout_ms, .. } =
+            Plain::new(ids.0, ids.1, Origin::Api, Profile::Broadcasting, &own).endpoint;
+        assert_eq!((retry.max_attempts, retry.delay_ms, retry.factor_percent, timeout_ms), (2, 50, 100, 900));
+    }
+
+    #[test]
+    fn nothing_secret_is_told() {
+        let text = r#"{"name":"n","url":5,"secret":["hidden"],"headers":{"X-A":["hidden"]},"lambda":"hidden"}"#;
+        let (_, problems) = applied(text);
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(!format!("{problems:?} {:?}", Form::read(text)).contains("hidden"));
+        let form = Form::read(r#"{"name":"n","url":"http://hidden/","secret":"hidden-secret"}"#);
+        assert!(!format!("{form:?}").contains("hidden"));
+    }
+
+    #[test]
+    fn stars_are_one_star() {
+        let events = |text: &str| applied(&format!(r#"{{"events":{text}}}"#)).0.endpoint.events;
+        assert_eq!(events(r#""*""#), ["*"]);
+        assert_eq!(events(r#"["x","**"]"#), ["*"]);
+        assert_eq!(events(r#"["b_*","a","a"]"#), ["a", "b_*"]);
+        assert_eq!(events(r#""one""#), ["one"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_safe(text in ".*", value in "[0-9.eE+-]{0,12}|null|true|\\{\\}|\\[\\]|\"\"|\"\\*\\*\\*\"") {
+            applied(&text);
+            for field in ["events", "headers", "lambda", "rate_limit", "batch", "filter", "retry", "auto_disable", "url"] {
+                applied(&format!(r#"{{"{field}":{value}}}"#));
+            }
+        }
+    }
+}
