@@ -7,7 +7,6 @@
 use crate::support::{scale, scenario};
 use crate::webhooks_support::{Hook, delivering, map, quick};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
 use chaos::cluster::Map;
 use chaos::oracle::judge_acks;
 use chaos::publisher::{Ack, Publisher};
@@ -15,7 +14,9 @@ use chaos::receiver::behaviour::{self, RetryAfter};
 use chaos::receiver::dead::{ClosedPort, FullBacklog};
 use chaos::receiver::tally::{Tally, judge_delivered, judge_ids, judge_order};
 use chaos::receiver::{Behaviour, Receiver};
+use chaos::{Cluster, wait};
 use serde_json::{Value, json};
+
 use std::time::Duration;
 
 /// So many publish at once.
@@ -70,6 +71,7 @@ fn twenty_endpoints_under_fire() {
             cluster.wait_ready()?;
         }
         std::thread::sleep(seconds / 2);
+        stall(cluster, &publishers, &good[1])?;
         let more = stop(publishers)?;
         let fired = caught_up(&receiver, &good, &more)?;
         println!("under fire: {fired}");
@@ -79,6 +81,25 @@ fn twenty_endpoints_under_fire() {
         caught_up(&receiver, &late, &acks[started..])?;
         bad.iter().try_for_each(|(endpoint, end)| judge_bad(cluster, &receiver, endpoint, end))
     });
+}
+
+/// An owner hangs until others deliver in its place, and comes back believing that it still owns what it did.
+fn stall(c: &mut Cluster, publishers: &[Publisher], endpoint: &Endpoint) -> Result<()> {
+    let victim = endpoint.hook.owner(c)?;
+    let before = endpoint.hook.show(c)?["owner"].clone();
+    println!("node {victim} hangs");
+    c.nodes[victim].sigstop()?;
+    // Only a node that runs is asked: whoever asks the one that hangs waits for long.
+    let asked = c.api((victim + 1) % c.nodes.len(), &endpoint.hook.map).timeout(Duration::from_secs(2));
+    let moved = wait::until("another owner", || {
+        let now = asked.get(&endpoint.hook.path(""))?.data(200)?["owner"].clone();
+        Ok((!now.is_null() && now != before).then_some(()))
+    });
+    let gone_on = publishers.iter().try_for_each(|p| p.wait_more(5));
+    c.nodes[victim].sigcont()?;
+    moved.and(gone_on)?;
+    c.wait_ready()?;
+    publishers.iter().try_for_each(|p| p.wait_more(20))
 }
 
 /// What came in time for the good ones, and in which order; their numbers together.

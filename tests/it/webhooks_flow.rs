@@ -23,6 +23,7 @@ fn deliveries_flow_as_endpoints_ask() {
             ("413 splits", too_large),
             ("a rate is kept", rate),
             ("Retry-After is obeyed", retry_after),
+            ("no storm of refusals", no_storm),
             ("a moment's outage delays little", outage),
             ("events of a key wait for each other", key_order),
             ("strict order waits, and tells of a gap", strict_order),
@@ -139,6 +140,22 @@ fn retry_after(c: &Cluster) -> Result<()> {
     let requests = receiver.wait_events("/all", 6)?;
     let paused = requests[1].at_ms - requests[0].at_ms;
     ensure!(paused >= 2900, "another event came {paused} ms after the refusal");
+    Ok(())
+}
+
+/// Who says "later" again and again is asked by one request at a time, not by a whole window.
+fn no_storm(c: &Cluster) -> Result<()> {
+    let map = map(c, "storm")?;
+    let receiver = Receiver::start()?;
+    let url = receiver.on("/b", behaviour::busy(usize::MAX, RetryAfter::Seconds(1)));
+    Hook::create(c, &map, &url, json!({}))?;
+    publish_keys(c, &map, "b", 60)?;
+    let requests = receiver.wait("/b", "some pauses", |requests| {
+        let (first, last) = (requests.first(), requests.last());
+        first.zip(last).is_some_and(|(first, last)| last.at_ms - first.at_ms > 4500)
+    })?;
+    let later = requests.iter().filter(|r| r.at_ms > requests[0].at_ms + 900).count();
+    ensure!(later <= 12, "{later} requests in four pauses");
     Ok(())
 }
 

@@ -172,6 +172,8 @@ fn gone(c: &Cluster) -> Result<()> {
     let before = receiver.count("/g");
     publish_keys(c, &map, "h", 3)?;
     holds(QUIET, "attempts after it was disabled", || Ok(receiver.count("/g") == before))?;
+    let news = wait_news(c, &hook, "webhook.disabled")?;
+    ensure!(news.len() == 1, "told more than once: {news:?}");
     ensure!(before == 1, "410 was told {before} times: {}", receiver.dump("/g"));
     Ok(())
 }

@@ -151,14 +151,15 @@ fn ack(envelope: &Value, key: &str) -> Result<Ack> {
     Ok(Ack { key: key.to_owned(), id: text(envelope, "id")?, seq })
 }
 
-/// Waits until the map has an event of that type about that webhook.
-pub(crate) fn wait_news(c: &Cluster, hook: &Hook, kind: &str) -> Result<Value> {
+/// Waits until the map has an event of that type about that webhook; all such events.
+pub(crate) fn wait_news(c: &Cluster, hook: &Hook, kind: &str) -> Result<Vec<Value>> {
     c.wait_until(&format!("`{kind}` about the webhook"), |c| {
         let path = format!("{}?since=2000-01-01T00:00:00Z&limit=1000", hook.map.events());
         let events = any(c, &hook.map)?.get(&path)?.expect(200)?.json()?;
         let events = events["data"].as_array().context("no events")?;
         let about = |e: &&Value| e["type"] == kind && e["payload"].to_string().contains(&hook.id);
-        Ok(events.iter().find(about).cloned())
+        let news: Vec<Value> = events.iter().filter(about).cloned().collect();
+        Ok((!news.is_empty()).then_some(news))
     })
 }
 
