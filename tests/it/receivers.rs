@@ -93,7 +93,8 @@ fn tested(fleet: &Fleet<'_>, hook: &Hook, count: usize) -> Result<()> {
 fn a_rotation(fleet: &Fleet<'_>) -> Result<()> {
     let map = fleet.map("rotation")?;
     let to = |secret: &str| json!({"secret": secret}).to_string();
-    let old = VERIFIERS.iter().filter(|verifier| verifier.answers()).map(|verifier| fleet.hook(&map, verifier, SECRET, 5));
+    let old =
+        VERIFIERS.iter().filter(|verifier| verifier.answers()).map(|verifier| fleet.hook(&map, verifier, SECRET, 5));
     let new = VERIFIERS.iter().map(|verifier| fleet.hook(&map, verifier, OTHER, 5));
     let (old, new) = (old.collect::<Result<Vec<_>>>()?, new.collect::<Result<Vec<_>>>()?);
     for hook in &new {
