@@ -1,300 +1,190 @@
-//! What profiles send, at receivers that nobody here wrote: those of the guides that the profiles come from, unchanged,
+//! What a node delivers, at receivers that nobody here wrote: those of the guides that the profiles come from, unchanged,
 //! and public verifier libraries. Payloads are whatever JSON a publisher may send.
 
+mod chat;
+mod fleet;
+mod payloads;
+pub(crate) mod process;
+
+use crate::support::{nodes, scenario};
 use anyhow::{Context, Result, ensure};
-use chaos::http::Api;
 use chaos::wait;
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
-use proptest::test_runner::TestRunner;
-use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use fleet::{Fleet, Hook, KEY, Published, SECRET, VERIFIERS, Verifier, delivering};
+use payloads::{Payload, payloads};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use waypost::core::endpoint::Profile;
 use waypost::core::event::{Event, MapText, NewEvent};
 use waypost::core::ids::{EventId, MapId};
-use waypost::core::json::normalise;
 use waypost::delivery::webhook::render::{Rendered, Rendering, Secrets, render};
 
 /// Payloads that every receiver is sent.
 const PAYLOADS: usize = 300;
-const MAP: &str = "550e8400-e29b-41d4-a716-446655440000";
-const SECRET: &str = "whsec_d2F5cG9zdCBzaWducyB3aGF0IGl0IHNlbmRz";
-const OLD_SECRET: &str = "a secret that somebody typed";
-const KEY: &str = "app-key";
+/// Types that some receivers do something about, and others.
+const KINDS: &[&str] = &["signature_added", "client_event", "vote.received", "broadcast", "add_system", "map_kill"];
+const OTHER: &str = "a secret that somebody typed";
+const GAME: &str = r#"{"session":{"id":3},"game":{"title":"Quiplash 3","min_players":3,"max_players":8}}"#;
 
-/// A receiver's process.
-struct Receiver {
-    name: String,
-    child: Child,
-    api: Api,
-    lines: Arc<Mutex<Vec<Value>>>,
+type Step = (&'static str, fn(&Fleet<'_>) -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("any payload is verified", any_payload),
+    ("a rotation loses nothing", a_rotation),
+    ("another's secret verifies nothing", another_secret),
+    ("one byte that differs is refused", one_byte),
+    ("Discord messages are those of the guide's transformer", discord_messages),
+];
+
+#[test]
+fn receivers_verify_what_a_node_delivers() {
+    scenario(delivering(nodes(1)), |cluster| {
+        let fleet = Fleet::start(cluster)?;
+        let only = std::env::var("WAYPOST_TEST_CHECK").ok();
+        let steps = STEPS.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| name.contains(only.as_str())));
+        for (name, step) in steps {
+            let began = std::time::Instant::now();
+            step(&fleet).context(*name)?;
+            println!("  ok: {name} ({:.1?})", began.elapsed());
+        }
+        Ok(())
+    });
 }
 
-impl Receiver {
-    fn node(script: &str, env: &[(&str, &str)]) -> Result<Self> {
-        let folder = tests("js/receivers");
-        ensure!(tests("js/node_modules").is_dir(), "the test clients aren't installed: run `make clients`");
-        let mut command = Command::new("node");
-        command.arg("-r").arg(folder.join("watch.cjs")).arg(folder.join(script)).env("PORT", "0");
-        command.envs(env.iter().copied());
-        Self::start(script, command)
-    }
+/// An event that every receiver can do something about.
+fn example(normal: &str) -> Payload {
+    Payload { text: normal.into(), normal: normal.into() }
+}
 
-    fn python() -> Result<Self> {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
-        let python = target.join("python/bin/python");
-        ensure!(python.exists(), "the Python packages aren't installed: run `make clients`");
-        let mut command = Command::new(python);
-        command.arg("-B").arg(tests("py/receivers.py"));
-        Self::start("receivers.py", command)
+fn any_payload(fleet: &Fleet<'_>) -> Result<()> {
+    let map = fleet.map("any-payload")?;
+    let hooks: Vec<Hook> =
+        VERIFIERS.iter().map(|verifier| fleet.hook(&map, verifier, SECRET, 16)).collect::<Result<_>>()?;
+    let mut events = Published::default();
+    events.publish(fleet.cluster, &map, KINDS, &payloads(PAYLOADS))?;
+    events.publish(fleet.cluster, &map, &["game.added"], &[example(GAME)])?;
+    let member = example(r#"{"channel":"presence-map","user_id":"7"}"#);
+    events.publish(fleet.cluster, &map, &["member_added"], &[member])?;
+    for hook in &hooks {
+        let seen = fleet.verified(hook, &events)?;
+        let refused = seen.iter().find(|seen| !seen.verified);
+        ensure!(refused.is_none(), "{hook:?} refused {refused:?}");
+        let batches = seen.iter().any(|seen| seen.id.contains('-'));
+        ensure!(batches == hook.verifier.batch.is_some(), "{hook:?}: {batches}");
+        tested(fleet, hook, 3)?;
     }
+    Ok(())
+}
 
-    fn start(name: &str, mut command: Command) -> Result<Self> {
-        for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
-            command.env_remove(proxy).env_remove(proxy.to_lowercase());
-        }
-        // Standard input stays open as long as this process lives: when it ends, so do they.
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let output = child.stdout.take().context("no output")?;
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let sink = lines.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                // What receivers print themselves is no JSON.
-                if let Ok(line) = serde_json::from_str::<Value>(&line) {
-                    sink.lock().unwrap().push(line);
-                }
-            }
-        });
-        let mut receiver = Self { name: name.to_owned(), child, api: Api::new("", None), lines };
-        let listening = |receiver: &Self| receiver.of("listening").first().and_then(|line| line["port"].as_u64());
-        let port = wait::until(&format!("{name} to listen"), || Ok(listening(&receiver)))?;
-        receiver.api = Api::new(&format!("http://127.0.0.1:{port}"), None);
-        Ok(receiver)
+/// Tests are verified too.
+fn tested(fleet: &Fleet<'_>, hook: &Hook, count: usize) -> Result<()> {
+    for payload in payloads(count) {
+        let body = format!(r#"{{"type":"client_event","payload":{}}}"#, payload.text);
+        let attempt = fleet.post(hook, "/test", &body)?;
+        ensure!(attempt["class"] == "delivered", "{hook:?} {attempt}");
+        wait::until("the test to be seen", || {
+            let mut seen = fleet.seen(hook)?.into_iter();
+            Ok(seen.find(|seen| seen.verified && attempt["message_id"] == seen.id.as_str()))
+        })?;
     }
+    Ok(())
+}
 
-    fn of(&self, kind: &str) -> Vec<Value> {
-        self.lines.lock().unwrap().iter().filter(|line| line["t"] == kind).cloned().collect()
+/// Who holds the old secret goes on verifying while the overlap lasts, and who holds the new one begins to.
+fn a_rotation(fleet: &Fleet<'_>) -> Result<()> {
+    let map = fleet.map("rotation")?;
+    let to = |secret: &str| json!({"secret": secret}).to_string();
+    let old =
+        VERIFIERS.iter().filter(|verifier| verifier.answers()).map(|verifier| fleet.hook(&map, verifier, SECRET, 5));
+    let new = VERIFIERS.iter().map(|verifier| fleet.hook(&map, verifier, OTHER, 5));
+    let (old, new) = (old.collect::<Result<Vec<_>>>()?, new.collect::<Result<Vec<_>>>()?);
+    for hook in &new {
+        ensure!(fleet.post(hook, "/rotate-secret", &to(SECRET))?["secret"] == SECRET);
     }
-
-    /// Sends a request as it was made; whether it was verified.
-    fn verifies(&self, path: &str, rendered: &Rendered) -> Result<bool> {
-        let headers: Vec<(&str, &str)> =
-            rendered.headers.iter().map(|(name, value)| Ok((name.as_str(), value.to_str()?))).collect::<Result<_>>()?;
-        let answer = self.api.call("POST", path, &headers, Some(&rendered.body))?;
-        // A comparison of signatures of different lengths throws: that is a refusal too.
-        ensure!(matches!(answer.status, 200 | 401 | 500), "{}: {}", self.name, answer.text());
-        Ok(answer.status == 200)
+    let mut events = Published::default();
+    events.publish(fleet.cluster, &map, KINDS, &payloads(40))?;
+    for hook in &old {
+        let rotated = fleet.post(hook, "/rotate-secret", &to(OTHER))?;
+        ensure!(rotated["secret_previous_until"].is_string(), "{rotated}");
     }
+    events.publish(fleet.cluster, &map, KINDS, &payloads(40))?;
+    for hook in old.iter().chain(&new) {
+        fleet.verified(hook, &events)?;
+        tested(fleet, hook, 1)?;
+        let settled = |hook: &Value| hook["queue_depth"] == 0 && hook["delivered"] == events.ids.len();
+        wait::until("the deliveries to be reported", || Ok(settled(&fleet.get(hook, "")?).then_some(())))
+            .with_context(|| format!("{:?}", fleet.get(hook, "")))?;
+        let now = fleet.get(hook, "")?;
+        ensure!(now["dead_letters"] == 0 && now["given_up"] == 0, "{hook:?}: {now}");
+    }
+    for hook in &new {
+        let refused = fleet.seen(hook)?.into_iter().find(|seen| !seen.verified);
+        ensure!(refused.is_none(), "{hook:?}, with the new secret, refused {refused:?}");
+    }
+    Ok(())
+}
 
-    /// Verified, and so is nothing that differs in one byte.
-    fn verifies_only(&self, path: &str, rendered: &Rendered) -> Result<()> {
-        let body = String::from_utf8_lossy(&rendered.body);
-        ensure!(self.verifies(path, rendered)?, "{} refused {path}: {body}", self.name);
+/// Neither a secret that was never the receiver's, nor the old one after a rotation without overlap.
+fn another_secret(fleet: &Fleet<'_>) -> Result<()> {
+    let map = fleet.map("another-secret")?;
+    let mut hooks = Vec::new();
+    for verifier in VERIFIERS {
+        hooks.push(fleet.hook(&map, verifier, OTHER, 1)?);
+        let over = fleet.hook(&map, verifier, SECRET, 1)?;
+        fleet.post(&over, "/rotate-secret", &json!({"secret": OTHER, "overlap_seconds": 0}).to_string())?;
+        hooks.push(over);
+    }
+    let mut events = Published::default();
+    events.publish(fleet.cluster, &map, KINDS, &payloads(10))?;
+    for hook in &hooks {
+        let member = if hook.verifier.answers() { "dead_letters" } else { "delivered" };
+        let ended = |shown: &Value| shown[member] == events.ids.len();
+        wait::until("all to be refused", || Ok(ended(&fleet.get(hook, "")?).then_some(())))
+            .with_context(|| format!("{hook:?} {:?}", fleet.get(hook, "")))?;
+        let seen = fleet.seen(hook)?;
+        ensure!(!seen.is_empty() && seen.iter().all(|seen| !seen.verified), "{hook:?} verified another's: {seen:?}");
+    }
+    Ok(())
+}
+
+/// The receivers do look: what a node would never send is refused.
+fn one_byte(fleet: &Fleet<'_>) -> Result<()> {
+    let batch: Vec<Event> = (0..).zip(payloads(20)).map(|(n, payload)| event(n, "other", &payload.normal)).collect();
+    for verifier in VERIFIERS.iter().filter(|verifier| verifier.answers()) {
+        let events = if verifier.profile.batches() { &batch[..] } else { &batch[..1] };
+        let rendered = made(verifier.profile, events)?;
+        ensure!(verifies(fleet, verifier, &rendered)?, "{verifier:?}");
         let mut forged = rendered.clone();
         let mut bytes = forged.body.to_vec();
         let at = bytes.iter().rposition(u8::is_ascii_digit).context("no digit in a body")?;
         bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
         forged.body = bytes.into();
-        ensure!(!self.verifies(path, &forged)?, "{} took a forged body at {path}: {body}", self.name);
-        Ok(())
+        ensure!(!verifies(fleet, verifier, &forged)?, "{verifier:?} took a forged body: {:?}", forged.body);
     }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        // Both fail only if it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn tests(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64
+    Ok(())
 }
 
 fn event(place: u32, kind: &str, payload: &str) -> Event {
-    let id = EventId::new(now_ms(), 7, place);
+    let id = EventId::new(waypost::clock::now_ms(), 7, place);
     let event = NewEvent { kind: kind.into(), payload: payload.as_bytes().to_vec() };
     Event::from_stored(u64::from(place) + 1, Event::to_stored(id, &event).into()).unwrap()
 }
 
-fn made(profile: Profile, secrets: &Secrets, events: &[Event]) -> Result<Rendered> {
-    let map = MapText::from(MAP.parse::<MapId>()?);
-    let topic = format!("events:map:{MAP}");
-    let rendering = Rendering { profile, map: &map, topic: &topic, key: KEY, template: None, secrets };
-    Ok(render(&rendering, events, None, 1, now_ms())?)
+fn made(profile: Profile, events: &[Event]) -> Result<Rendered> {
+    let map = MapText::from("550e8400-e29b-41d4-a716-446655440000".parse::<MapId>()?);
+    let secrets = Secrets::new(SECRET.into());
+    let rendering = Rendering { profile, map: &map, topic: "events", key: KEY, template: None, secrets: &secrets };
+    Ok(render(&rendering, events, None, 1, waypost::clock::now_ms())?)
 }
 
-/// One secret of the kind that every library takes.
-fn secrets() -> Secrets {
-    Secrets::new(SECRET.into())
-}
-
-/// JSON as publishers write it: numbers in every notation, escapes, keys that JavaScript puts in another order or knows
-/// for something else, deep and empty values.
-fn json_texts() -> impl Strategy<Value = String> {
-    let number = prop_oneof![
-        any::<i32>().prop_map(|number| number.to_string()),
-        any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(|number| format!("{number:e}")),
-        "-?(0|[1-9][0-9]{0,6})\\.[0-9]{1,12}([eE][+-]?[0-9]{1,2})?",
-        prop::sample::select(vec!["9.0", "1e3", "-0.0", "-0", "1e21", "1E-7", "0.1e1", "5e-324", "9007199254740991"])
-            .prop_map(str::to_owned),
-    ];
-    let character = prop_oneof![
-        8 => any::<char>().prop_map(|c| if c < ' ' || c == '"' || c == '\\' { format!("\\u{:04x}", c as u32) } else { c.into() }),
-        4 => "[a-zA-Z0-9 <>&'/.-]",
-        1 => prop::sample::select(vec!["\\n", "\\/", "\\\"", "\\\\", "\\u00e9", "\\ud83d\\ude00", "\\u2028", "\u{2029}", "\\u0000"])
-            .prop_map(str::to_owned),
-    ];
-    let string = prop::collection::vec(character, 0..12).prop_map(|parts| format!("\"{}\"", parts.concat()));
-    let leaf = prop_oneof![
-        prop::sample::select(vec!["null", "true", "false", "{}", "[]", "\"\""]).prop_map(str::to_owned),
-        number,
-        string.clone(),
-    ];
-    let names = ["2", "10", "01", "-1", "4294967294", "4294967295", "__proto__", "constructor", "toJSON", "length", ""];
-    let key = prop_oneof![
-        3 => "[a-z]{1,8}".prop_map(|name| format!("\"{name}\"")),
-        2 => prop::sample::select(names.to_vec()).prop_map(|name| format!("\"{name}\"")),
-        1 => string,
-    ];
-    let nested = leaf.prop_recursive(6, 48, 8, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..8).prop_map(|items| format!("[ {} ]", items.join(" , "))),
-            prop::collection::vec((key.clone(), inner), 0..8).prop_map(|members| {
-                let members: Vec<String> = members.iter().map(|(key, value)| format!("{key}\t: {value}")).collect();
-                format!("{{ {} }}", members.join(",\n"))
-            }),
-        ]
-    });
-    let deep = (1usize..50).prop_map(|depth| format!("{}1.50{}", "[{\"a\":".repeat(depth / 2), "}]".repeat(depth / 2)));
-    prop_oneof![12 => nested, 1 => deep]
-}
-
-/// Such texts as the log keeps them.
-fn payloads(count: usize) -> Vec<String> {
-    let mut runner = TestRunner::default();
-    let texts = std::iter::repeat_with(|| json_texts().new_tree(&mut runner).unwrap().current());
-    texts.filter_map(|text| normalise(&text, 64).ok()).take(count).collect()
-}
-
-/// A stand-in for Discord: takes everything and remembers it.
-struct Discord {
-    url: String,
-    messages: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Discord {
-    fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let url = format!("http://{}/api/webhooks/1/token", listener.local_addr()?);
-        let messages = Arc::new(Mutex::new(Vec::new()));
-        let sink = messages.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                let mut reader = BufReader::new(stream);
-                let (mut line, mut length) = (String::new(), 0);
-                while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
-                    if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                        length = value.trim().parse().unwrap_or(0);
-                    }
-                    line.clear();
-                }
-                let mut body = vec![0; length];
-                if reader.read_exact(&mut body).is_ok() {
-                    sink.lock().unwrap().push(serde_json::from_slice(&body).unwrap_or(Value::Null));
-                }
-                let _ = reader.get_mut().write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
-            }
-        });
-        Ok(Self { url, messages })
-    }
-
-    fn nth(&self, n: usize) -> Result<Value> {
-        wait::until(&format!("message {n} at Discord"), || Ok(self.messages.lock().unwrap().get(n).cloned()))
-    }
-}
-
-/// The guides' receivers, with the profile that is theirs and where they listen.
-fn guides(discord: &str) -> Result<Vec<(Receiver, Profile, &'static str)>> {
-    let env = [("WEBHOOK_SECRET", SECRET), ("PUSHER_SECRET", SECRET), ("DISCORD_WEBHOOK_URL", discord)];
-    let node = |script: &str| Receiver::node(script, &env);
-    Ok(vec![
-        (node("wanderer_handler.cjs")?, Profile::Wanderer, "/webhook"),
-        (node("wanderer_discord.cjs")?, Profile::Wanderer, "/webhook"),
-        (node("game_picker.cjs")?, Profile::Envelope, "/webhooks/jackbox"),
-        (node("broadcasting.cjs")?, Profile::Broadcasting, "/webhooks/broadcasting"),
-        (node("sockudo_express.cjs")?, Profile::Pusher, "/webhooks/sockudo"),
-        (node("sockudo_verify.cjs")?, Profile::Pusher, "/webhooks/sockudo"),
-    ])
-}
-
-#[test]
-fn the_guides_own_receivers_verify_any_payload() -> Result<()> {
-    let discord = Discord::start()?;
-    let receivers = guides(&discord.url)?;
-    let python = Receiver::python()?;
-    let kinds = ["signature_added", "client_event", "vote.received", "broadcast"];
-    let mut sent = 0;
-    for (place, payload) in (0..).zip(payloads(PAYLOADS)) {
-        let one = [event(place, kinds[place as usize % kinds.len()], &payload)];
-        for (receiver, profile, path) in &receivers {
-            let rendered = made(*profile, &secrets(), &one)?;
-            ensure!(receiver.verifies(path, &rendered)?, "{} refused the payload {payload}", receiver.name);
-        }
-        let rendered = made(Profile::Pusher, &secrets(), &one)?;
-        for path in ["sockudo_verify", "sockudo_lambda"] {
-            let verified = python.verifies(&format!("/{path}?secret={SECRET}"), &rendered)?;
-            ensure!(verified, "{path} refused the payload {payload}");
-        }
-        sent += 1;
-    }
-    for (receiver, profile, _) in &receivers {
-        let requests =
-            wait::until("all lines", || Ok(Some(receiver.of("request")).filter(|lines| lines.len() >= sent)))?;
-        let ids: std::collections::BTreeSet<&str> = requests.iter().filter_map(|line| line["id"].as_str()).collect();
-        ensure!(requests.iter().all(|line| line["verified"] == true), "{profile:?}");
-        ensure!(ids.len() == sent, "{}: {} ids of {sent} events", receiver.name, ids.len());
-    }
-    Ok(())
-}
-
-#[test]
-fn the_guides_own_receivers_refuse_what_differs() -> Result<()> {
-    let discord = Discord::start()?;
-    let batch: Vec<Event> = (0..).zip(payloads(20)).map(|(place, payload)| event(place, "other", &payload)).collect();
-    let wrong = Secrets::new("another secret".into());
-    for (receiver, profile, path) in guides(&discord.url)? {
-        let events = if profile.batches() { &batch[..] } else { &batch[..1] };
-        receiver.verifies_only(path, &made(profile, &secrets(), events)?)?;
-        ensure!(!receiver.verifies(path, &made(profile, &wrong, events)?)?, "{} took another's", receiver.name);
-    }
-    let python = Receiver::python()?;
-    for path in ["sockudo_verify", "sockudo_lambda"] {
-        let path = format!("/{path}?secret={SECRET}");
-        python.verifies_only(&path, &made(Profile::Pusher, &secrets(), &batch)?)?;
-        ensure!(!python.verifies(&path, &made(Profile::Pusher, &wrong, &batch)?)?, "{path} took another's");
-    }
-    Ok(())
+fn verifies(fleet: &Fleet<'_>, verifier: &Verifier, rendered: &Rendered) -> Result<bool> {
+    let headers = rendered.headers.iter().map(|(name, value)| Ok((name.as_str(), value.to_str()?)));
+    let headers: Vec<(&str, &str)> = headers.collect::<Result<_>>()?;
+    fleet.process(verifier)?.verifies(&verifier.target("by-hand"), &headers, &rendered.body)
 }
 
 /// The examples of the guide, by way of its own transformer and by the `discord` profile: the same embeds, but for the
 /// fields that we add, and numbers, which Discord wants as text.
-#[test]
-fn discord_messages_are_those_of_the_guides_transformer() -> Result<()> {
-    let discord = Discord::start()?;
-    let env = [("WEBHOOK_SECRET", SECRET), ("DISCORD_WEBHOOK_URL", &discord.url)];
-    let transformer = Receiver::node("wanderer_discord.cjs", &env)?;
+fn discord_messages(fleet: &Fleet<'_>) -> Result<()> {
     let examples = [
         (
             "add_system",
@@ -308,64 +198,43 @@ fn discord_messages_are_those_of_the_guides_transformer() -> Result<()> {
         ("connection_added", r#"{"from_name":"J123456","to_name":"Jita","type":"wormhole"}"#),
         ("connection_added", r#"{"from_name":"J1","to_name":"J2","mass_status":"Critical"}"#),
     ];
-    for (n, (kind, payload)) in examples.iter().enumerate() {
-        let one = [event(n as u32, kind, payload)];
-        ensure!(transformer.verifies("/webhook", &made(Profile::Wanderer, &secrets(), &one)?)?);
-        let theirs = discord.nth(n)?["embeds"][0].take();
-        let mut ours: Value = serde_json::from_slice(&made(Profile::Discord, &secrets(), &one)?.body)?;
-        let ours = ours["embeds"][0].take();
-        for member in ["title", "description", "color", "url", "timestamp"] {
-            ensure!(ours[member] == theirs[member], "{member} of {kind}: {ours} and {theirs}");
-        }
-        for field in theirs["fields"].as_array().context("no fields")? {
-            let text = field["value"].as_str().map_or_else(|| field["value"].to_string(), str::to_owned);
-            let same = |other: &&Value| other["name"] == field["name"] && other["inline"] == field["inline"];
-            let found =
-                ours["fields"].as_array().and_then(|fields| fields.iter().find(same)).context("a field is gone")?;
-            ensure!(found["value"] == text, "{field} is {found}");
-        }
+    let map = fleet.map("discord-messages")?;
+    for verifier in VERIFIERS.iter().filter(|verifier| verifier.posts()) {
+        fleet.hook(&map, verifier, SECRET, 16)?;
     }
-    let picker = Receiver::node("game_picker.cjs", &env)?;
-    let game = r#"{"session":{"id":3},"game":{"title":"Quiplash 3","min_players":3,"max_players":8}}"#;
-    let one = [event(9, "game.added", game)];
-    ensure!(picker.verifies("/webhooks/jackbox", &made(Profile::Envelope, &secrets(), &one)?)?);
-    let ours: Value = serde_json::from_slice(&made(Profile::Discord, &secrets(), &one)?.body)?;
-    ensure!(discord.nth(examples.len())?["content"] == ours["embeds"][0]["description"]);
+    // One message an event, and no waiting.
+    let ours = json!({"url": fleet.discord.url("ours"), "profile": "discord", "batch": null, "rate_limit": null});
+    fleet.cluster.api(0, &map).post(&format!("/api/maps/{}/webhooks", map.id), &ours)?.data(201)?;
+    let mut events = Published::default();
+    let mut seen = BTreeSet::new();
+    for (kind, payload) in examples {
+        events.publish(fleet.cluster, &map, &[kind], &[example(payload)])?;
+        let fresh = |message: &Value| !seen.contains(&description(message)) && message["embeds"].is_array();
+        let ours = fleet.discord.message("ours", fresh)?;
+        let said = description(&ours);
+        let theirs = fleet.discord.message("theirs", |message| description(message) == said)?;
+        same_embed(&ours["embeds"][0], &theirs["embeds"][0]).with_context(|| format!("{ours} and {theirs}"))?;
+        seen.insert(said);
+    }
+    events.publish(fleet.cluster, &map, &["game.added"], &[example(GAME)])?;
+    let game = fleet.discord.message("ours", |message| description(message).contains("Quiplash"))?;
+    fleet.discord.message("theirs", |message| message["content"] == description(&game))?;
     Ok(())
 }
 
-/// A path of a verifier, with the secret it knows.
-fn at(library: &str, secret: &str) -> String {
-    let escaped: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
-    format!("/{library}?key={KEY}&secret={escaped}")
+fn description(message: &Value) -> String {
+    message["embeds"][0]["description"].as_str().unwrap_or_default().to_owned()
 }
 
-#[test]
-fn public_verifiers_verify_also_during_a_rotation() -> Result<()> {
-    let receivers = [(Receiver::node("verifiers.cjs", &[])?, "pusher"), (Receiver::python()?, "sockudo_verify")];
-    let profiles = [Profile::Standard, Profile::Wanderer, Profile::Envelope, Profile::Broadcasting, Profile::Pusher];
-    for (place, payload) in (0..).zip(payloads(40)) {
-        let one = [event(place, "add_system", &payload)];
-        for (receiver, one_signature) in &receivers {
-            for (current, previous) in [(SECRET, None), (SECRET, Some(OLD_SECRET)), (OLD_SECRET, Some(SECRET))] {
-                let mut secrets =
-                    Secrets { current: current.into(), previous: previous.map(Into::into), prefer_previous: false };
-                let profile = profiles[place as usize % profiles.len()];
-                let rendered = made(profile, &secrets, &one)?;
-                for library in ["standardwebhooks", "svix"] {
-                    for secret in secrets.all() {
-                        receiver.verifies_only(&at(library, secret), &rendered)?;
-                    }
-                    ensure!(!receiver.verifies(&at(library, "another secret"), &rendered)?);
-                }
-                let rendered = made(Profile::Pusher, &secrets, &one)?;
-                receiver.verifies_only(&at(one_signature, current), &rendered)?;
-                let Some(previous) = previous else { continue };
-                ensure!(!receiver.verifies(&at(one_signature, previous), &rendered)?);
-                secrets.prefer_previous = true;
-                receiver.verifies_only(&at(one_signature, previous), &made(Profile::Pusher, &secrets, &one)?)?;
-            }
-        }
+fn same_embed(ours: &Value, theirs: &Value) -> Result<()> {
+    for member in ["title", "description", "color", "url", "timestamp"] {
+        ensure!(ours[member] == theirs[member], "{member} differs");
+    }
+    for field in theirs["fields"].as_array().context("no fields")? {
+        let text = field["value"].as_str().map_or_else(|| field["value"].to_string(), str::to_owned);
+        let same = |other: &&Value| other["name"] == field["name"] && other["inline"] == field["inline"];
+        let found = ours["fields"].as_array().and_then(|fields| fields.iter().find(same)).context("a field is gone")?;
+        ensure!(found["value"] == text, "{field} is {found}");
     }
     Ok(())
 }

@@ -4,7 +4,9 @@ Prints its port on one line, then serves on 127.0.0.1 until its standard input e
 what arrived (method, path, query, signed headers, body) and answered with 403 if the signatures differ. Accepted ones
 are printed as a line of JSON each: function, qualifier, type, body.
 
-The function's name chooses the answer: `throttled` 429, `broken` 200 with X-Amz-Function-Error, `missing` 404.
+The function's name chooses the answer: `throttled` 429, `broken` 200 with X-Amz-Function-Error, `missing` 404. One
+that begins with `sockudo` is the handler of Sockudo's guide with the secret PUSHER_SECRET: what it answers is the
+answer, and the line tells whether it verified.
 
     python lambda_standin.py ACCESS_KEY SECRET_KEY REGION [SESSION_TOKEN]
     python lambda_standin.py --sign URL BODY ACCESS_KEY SECRET_KEY REGION AMZ_DATE [SESSION_TOKEN]
@@ -22,8 +24,18 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+import sockudo_lambda
+
 CLOCK = threading.Lock()
+LINES = threading.Lock()
+# What the handler prints belongs elsewhere.
+output, sys.stdout = sys.stdout, sys.stderr
 STATUS = {"Event": 202, "RequestResponse": 200, "DryRun": 204}
+
+
+def say(line):
+    with LINES:
+        print(line, file=output, flush=True)
 
 
 def signature(url, headers, body, credentials, region, amz_date):
@@ -35,6 +47,10 @@ def signature(url, headers, body, credentials, region, amz_date):
         botocore.auth.get_current_datetime = lambda remove_tzinfo=True: at
         SigV4Auth(credentials, "lambda", region).add_auth(request)
     return request.headers["Authorization"]
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
 
 
 class Invoke(BaseHTTPRequestHandler):
@@ -53,8 +69,9 @@ class Invoke(BaseHTTPRequestHandler):
         kind = self.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         qualifier = urllib.parse.parse_qs(parts.query).get("Qualifier", [None])[0]
         seen = {"function": function, "qualifier": qualifier, "type": kind, "body": body.decode()}
-        # In one write: calls come at once, and their lines must not mix.
-        print(json.dumps(seen) + "\n", end="", flush=True)
+        if function.startswith("sockudo"):
+            return self.answer(STATUS[kind], self.handled(seen))
+        say(json.dumps(seen))
         if function == "throttled":
             return self.answer(429, {"Reason": "ReservedFunctionConcurrentInvocationLimitExceeded"}, {"Retry-After": "1"})
         if function == "missing":
@@ -62,6 +79,14 @@ class Invoke(BaseHTTPRequestHandler):
         if function == "broken" and kind == "RequestResponse":
             return self.answer(200, {"errorMessage": "boom"}, {"X-Amz-Function-Error": "Unhandled"})
         return self.answer(STATUS.get(kind, 400), {"ok": True})
+
+    def handled(self, seen):
+        event = json.loads(seen["body"])
+        result = sockudo_lambda.lambda_handler(event, None)
+        headers, verified = event["headers"], result["statusCode"] == 200
+        line = {"t": "request", "verified": verified, "id": headers["webhook-id"], "url": self.path}
+        say(json.dumps({**seen, **line, "body": event["body"]}))
+        return result
 
     def problem(self, body):
         given = self.headers.get("Authorization", "")
@@ -106,13 +131,13 @@ def main():
         url, body, access, secret, region, amz_date, *token = sys.argv[2:]
         headers = {"content-type": "application/json", "x-amz-invocation-type": "Event"}
         credentials = Credentials(access, secret, token[0] if token else None)
-        print(signature(url, headers, body.encode(), credentials, region, amz_date))
+        say(signature(url, headers, body.encode(), credentials, region, amz_date))
         return
     access, secret, region, *token = sys.argv[1:]
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Invoke)
+    server = Server(("127.0.0.1", 0), Invoke)
     server.credentials = Credentials(access, secret, token[0] if token else None)
     server.region = region
-    print(server.server_address[1], flush=True)
+    say(server.server_address[1])
     threading.Thread(target=server.serve_forever, daemon=True).start()
     sys.stdin.read()
 

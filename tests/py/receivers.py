@@ -3,7 +3,6 @@ AWS Lambda, PyPI standardwebhooks and svix. The path names which, the query the 
 `/svix?secret=whsec_…`. Prints one JSON line when it listens and one per request; ends when standard
 input closes."""
 
-import contextlib
 import json
 import os
 import sys
@@ -18,12 +17,14 @@ import svix
 import sockudo_lambda
 import sockudo_verify
 
-out = threading.Lock()
+lines, function = threading.Lock(), threading.Lock()
+# What the handler prints belongs elsewhere.
+output, sys.stdout = sys.stdout, sys.stderr
 
 
 def say(**line):
-    with out:
-        print(json.dumps(line), flush=True)
+    with lines:
+        print(json.dumps(line), file=output, flush=True)
 
 
 def standard(webhook):
@@ -39,9 +40,9 @@ def standard(webhook):
 
 def as_function(body, headers, secret):
     """As a gateway before the function hands a request on."""
-    os.environ["PUSHER_SECRET"] = secret
     event = {"body": body, "headers": {name.title(): value for name, value in headers.items()}}
-    with contextlib.redirect_stdout(sys.stderr):
+    with function:
+        os.environ["PUSHER_SECRET"] = secret
         return sockudo_lambda.lambda_handler(event, None)["statusCode"] == 200
 
 
@@ -54,6 +55,10 @@ VERIFIERS = {
     "/sockudo_lambda": as_function,
 }
 ERRORS = (standardwebhooks.WebhookVerificationError, svix.WebhookVerificationError)
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -70,13 +75,13 @@ class Receiver(BaseHTTPRequestHandler):
         self.send_response(200 if verified else 401)
         self.send_header("content-length", "0")
         self.end_headers()
-        say(t="request", verified=verified, id=headers.get("webhook-id"), url=self.path)
+        say(t="request", verified=verified, id=headers.get("webhook-id"), url=self.path, body=body)
 
     def log_message(self, *_):
         pass
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+server = Server(("127.0.0.1", 0), Receiver)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 say(t="listening", port=server.server_address[1])
 sys.stdin.read()

@@ -1,0 +1,248 @@
+//! All receivers, the webhooks of a node that deliver to them, and what must have arrived.
+
+use super::chat::Discord;
+use super::payloads::Payload;
+use super::process::{Receiver, Seen};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use chaos::cluster::Map;
+use chaos::http::text;
+use chaos::{Cluster, Options, wait};
+use serde_json::{Value, json};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use waypost::core::endpoint::Profile;
+
+/// What every receiver knows. Of the kind that every library takes.
+pub(super) const SECRET: &str = "whsec_d2F5cG9zdCBzaWducyB3aGF0IGl0IHNlbmRz";
+pub(super) const KEY: &str = "app-key";
+const AWS: [&str; 3] = ["AKIDEXAMPLE", "a/secret+key", "eu-west-1"];
+
+/// Somebody who verifies, and the profile it knows.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    process: &'static str,
+    /// The path; for a function, how it is invoked.
+    path: &'static str,
+    pub(super) profile: Profile,
+    /// Most events of a request.
+    pub(super) batch: Option<u32>,
+}
+
+const fn verifier(process: &'static str, path: &'static str, profile: Profile, batch: Option<u32>) -> Verifier {
+    Verifier { process, path, profile, batch }
+}
+
+/// The guides' own, unchanged, and public libraries.
+pub(super) const VERIFIERS: &[Verifier] = &[
+    verifier("wanderer_handler.cjs", "/webhook", Profile::Wanderer, None),
+    verifier("wanderer_handler.cjs", "/webhook", Profile::Wanderer, Some(7)),
+    verifier("wanderer_discord.cjs", "/webhook", Profile::Wanderer, None),
+    verifier("game_picker.cjs", "/webhooks/jackbox", Profile::Envelope, None),
+    verifier("broadcasting.cjs", "/webhooks/broadcasting", Profile::Broadcasting, None),
+    verifier("sockudo_express.cjs", "/webhooks/sockudo", Profile::Pusher, None),
+    verifier("sockudo_express.cjs", "/webhooks/sockudo", Profile::Pusher, Some(20)),
+    verifier("sockudo_verify.cjs", "/webhooks/sockudo", Profile::Pusher, None),
+    verifier("sockudo_verify.cjs", "/webhooks/sockudo", Profile::Pusher, Some(20)),
+    verifier("receivers.py", "/sockudo_verify", Profile::Pusher, None),
+    verifier("receivers.py", "/sockudo_verify", Profile::Pusher, Some(20)),
+    verifier("receivers.py", "/sockudo_lambda", Profile::Pusher, None),
+    verifier("receivers.py", "/sockudo_lambda", Profile::Pusher, Some(20)),
+    verifier("lambda_standin.py", "RequestResponse", Profile::Pusher, None),
+    verifier("lambda_standin.py", "Event", Profile::Pusher, Some(20)),
+    verifier("verifiers.cjs", "/pusher", Profile::Pusher, None),
+    verifier("verifiers.cjs", "/pusher", Profile::Pusher, Some(20)),
+    verifier("verifiers.cjs", "/standardwebhooks", Profile::Standard, None),
+    verifier("verifiers.cjs", "/standardwebhooks", Profile::Envelope, None),
+    verifier("verifiers.cjs", "/svix", Profile::Standard, Some(20)),
+    verifier("verifiers.cjs", "/svix", Profile::Broadcasting, None),
+    verifier("receivers.py", "/standardwebhooks", Profile::Standard, None),
+    verifier("receivers.py", "/standardwebhooks", Profile::Wanderer, Some(20)),
+    verifier("receivers.py", "/svix", Profile::Standard, Some(20)),
+    verifier("receivers.py", "/svix", Profile::Pusher, None),
+];
+
+impl Verifier {
+    /// It answers whether it verified; a function's answer says nothing of that to who invoked it.
+    pub(super) fn answers(&self) -> bool {
+        self.process != "lambda_standin.py"
+    }
+
+    /// It posts to Discord itself.
+    pub(super) fn posts(&self) -> bool {
+        ["wanderer_discord.cjs", "game_picker.cjs"].contains(&self.process)
+    }
+
+    /// Where a request goes; `tag` is found again in what the receiver tells.
+    pub(super) fn target(&self, tag: &str) -> String {
+        let secret: String = SECRET.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        format!("{}?key={KEY}&secret={secret}&tag={tag}", self.path)
+    }
+}
+
+/// Receivers, and a node that delivers to them.
+pub(super) struct Fleet<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) discord: Discord,
+    processes: Vec<Receiver>,
+    tags: Cell<usize>,
+}
+
+/// A webhook that delivers to a receiver.
+#[derive(Debug)]
+pub(super) struct Hook {
+    pub(super) verifier: &'static Verifier,
+    tag: String,
+    path: String,
+    map: Map,
+}
+
+/// A node that may deliver to them.
+pub(super) fn delivering(options: Options) -> Options {
+    let options = options.set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8");
+    options.set("WAYPOST_WEBHOOKS_AWS_ACCESS_KEY_ID", AWS[0]).set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", AWS[1])
+}
+
+impl<'a> Fleet<'a> {
+    pub(super) fn start(cluster: &'a Cluster) -> Result<Self> {
+        let discord = Discord::start()?;
+        let names: BTreeSet<&str> = VERIFIERS.iter().map(|verifier| verifier.process).collect();
+        let theirs = discord.url("theirs");
+        let env = [("WEBHOOK_SECRET", SECRET), ("PUSHER_SECRET", SECRET), ("DISCORD_WEBHOOK_URL", &theirs)];
+        let start = |name: &str| match name {
+            "lambda_standin.py" => Receiver::python(name, &AWS, &env),
+            name if name.ends_with(".py") => Receiver::python(name, &[], &env),
+            name => Receiver::node(name, &env),
+        };
+        let processes: Result<Vec<Receiver>> = std::thread::scope(|scope| {
+            let starting: Vec<_> = names.iter().map(|name| scope.spawn(|| start(name))).collect();
+            starting.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("panicked"))).collect()
+        });
+        Ok(Self { cluster, discord, processes: processes?, tags: Cell::new(0) })
+    }
+
+    pub(super) fn process(&self, verifier: &Verifier) -> Result<&Receiver> {
+        let found = self.processes.iter().find(|process| process.name == verifier.process);
+        found.with_context(|| format!("no {}", verifier.process))
+    }
+
+    /// A map without limits.
+    pub(super) fn map(&self, slug: &str) -> Result<Map> {
+        let none = json!({"connections": null, "requests_per_minute": null, "webhooks": null});
+        self.cluster.map_with(slug, json!({"limits": none}))
+    }
+
+    /// Makes a webhook as its receiver wants it.
+    pub(super) fn hook(&self, map: &Map, verifier: &'static Verifier, secret: &str, attempts: u32) -> Result<Hook> {
+        let tag = format!("hook-{:03}", self.tags.replace(self.tags.get() + 1));
+        let retry = json!({"max_attempts": attempts, "delay_ms": 200, "max_delay_ms": 1000});
+        let mut body = json!({"profile": verifier.profile.name(), "secret": secret, "key": KEY, "retry": retry});
+        let base = &self.process(verifier)?.base;
+        if verifier.answers() {
+            body["url"] = json!(format!("{base}{}", verifier.target(&tag)));
+        } else {
+            let name = format!("sockudo-{tag}");
+            body["lambda"] = json!({"function_name": name, "region": AWS[2], "endpoint": base,
+                                    "invocation_type": verifier.path, "qualifier": "live"});
+        }
+        if let Some(max) = verifier.batch {
+            body["batch"] = json!({"max": max, "duration_ms": 100});
+        }
+        let webhooks = format!("/api/maps/{}/webhooks", map.id);
+        let made = self.cluster.api(0, map).post(&webhooks, &body)?.data(201)?;
+        Ok(Hook { verifier, tag, path: format!("{webhooks}/{}", text(&made, "id")?), map: map.clone() })
+    }
+
+    /// The webhook, or something of it.
+    pub(super) fn get(&self, hook: &Hook, of: &str) -> Result<Value> {
+        self.cluster.api(0, &hook.map).get(&format!("{}{of}", hook.path))?.data(200)
+    }
+
+    /// POST of something of it; the answer's `data`.
+    pub(super) fn post(&self, hook: &Hook, of: &str, body: &str) -> Result<Value> {
+        self.cluster.api(0, &hook.map).send(&format!("{}{of}", hook.path), body.as_bytes())?.data(200)
+    }
+
+    /// What its receiver saw of it.
+    pub(super) fn seen(&self, hook: &Hook) -> Result<Vec<Seen>> {
+        Ok(self.process(hook.verifier)?.seen(&hook.tag))
+    }
+
+    /// Waits until its receiver has verified all these events, and checks what it was sent.
+    pub(super) fn verified(&self, hook: &Hook, events: &Published) -> Result<Vec<Seen>> {
+        let process = self.process(hook.verifier)?;
+        let missing = || {
+            let mut ids: BTreeSet<&str> = events.ids.iter().map(String::as_str).collect();
+            let seen = process.verified(&hook.tag);
+            for id in seen.iter().flat_map(|id| events.of(id)) {
+                ids.remove(id.as_str());
+            }
+            ids.len()
+        };
+        let all = wait::until("all events to be verified", || Ok((missing() == 0).then_some(())));
+        all.map_err(|error| {
+            let attempts = self.get(hook, "/attempts").unwrap_or_default();
+            anyhow!("{hook:?}: {error:#}: {} are missing; attempts {attempts}", missing())
+        })?;
+        let seen = self.seen(hook)?;
+        for seen in seen.iter().filter(|seen| seen.verified) {
+            events.check(seen, hook.verifier).with_context(|| format!("{hook:?} {seen:?}"))?;
+        }
+        Ok(seen)
+    }
+}
+
+/// Events that a node acknowledged, in the order of the log.
+#[derive(Default)]
+pub(super) struct Published {
+    pub(super) ids: Vec<String>,
+    payloads: BTreeMap<String, String>,
+}
+
+impl Published {
+    /// Publishes them in batches, each as a client wrote it.
+    pub(super) fn publish(&mut self, c: &Cluster, map: &Map, kinds: &[&str], payloads: &[Payload]) -> Result<()> {
+        for chunk in payloads.chunks(50) {
+            let numbered = chunk.iter().enumerate();
+            let events = numbered.map(|(n, payload)| {
+                format!(r#"{{"type":"{}","payload":{}}}"#, kinds[(self.ids.len() + n) % kinds.len()], payload.text)
+            });
+            let body = format!(r#"{{"events":[{}]}}"#, events.collect::<Vec<_>>().join(","));
+            let stored = c.api(0, map).send(&map.events(), body.as_bytes())?.data(201)?;
+            let ids = stored.as_array().into_iter().flatten().map(|event| text(event, "id"));
+            let ids = ids.collect::<Result<Vec<_>>>()?;
+            ensure!(ids.len() == chunk.len(), "{} events of {}", ids.len(), chunk.len());
+            self.payloads.extend(ids.iter().cloned().zip(chunk.iter().map(|payload| payload.normal.clone())));
+            self.ids.extend(ids);
+        }
+        Ok(())
+    }
+
+    /// The events of a delivery, by its id: one, or the first and how many.
+    fn of(&self, delivery: &str) -> &[String] {
+        let (first, count) = delivery.split_once('-').unwrap_or((delivery, "1"));
+        let from = self.ids.binary_search_by(|id| id.as_str().cmp(first)).ok();
+        let range = from.zip(count.parse::<usize>().ok()).map(|(from, count)| from..from + count);
+        range.and_then(|range| self.ids.get(range)).unwrap_or_default()
+    }
+
+    /// A delivery has the events that its id names, with their payloads as the log keeps them.
+    fn check(&self, seen: &Seen, verifier: &Verifier) -> Result<()> {
+        let ids = self.of(&seen.id);
+        ensure!(!ids.is_empty() && ids.len() <= verifier.batch.unwrap_or(1) as usize, "{} events", ids.len());
+        if verifier.profile == Profile::Pusher {
+            let body: Value = serde_json::from_str(&seen.body)?;
+            let events = body["events"].as_array().context("no list of events")?;
+            ensure!(events.len() == ids.len() && body["time_ms"].is_u64(), "{} of {}", events.len(), ids.len());
+            let own = events.iter().zip(ids).filter(|(event, _)| event.get("event_id").is_some());
+            return own.map(|(event, id)| self.check_pusher(event, id)).collect();
+        }
+        let missing = ids.iter().find(|id| !self.payloads.get(*id).is_some_and(|payload| seen.body.contains(payload)));
+        missing.map_or(Ok(()), |id| bail!("the payload of {id} is not in the body"))
+    }
+
+    fn check_pusher(&self, event: &Value, id: &str) -> Result<()> {
+        ensure!(event["event_id"] == id, "{event} stands where {id} belongs");
+        ensure!(event["data"].as_str() == self.payloads.get(id).map(String::as_str), "the data of {id} differ");
+        Ok(())
+    }
+}
