@@ -231,7 +231,8 @@ impl Client {
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let text = |field: &str| answer.get(field).and_then(Value::as_str).map(super::output::printable);
         // Where `error` is a sentence, the code stands beside it.
-        let Some(code) = text("code").or_else(|| text("error")) else {
+        let is_code = |error: &String| !error.contains(' ');
+        let Some(code) = text("error").filter(is_code).or_else(|| text("code")) else {
             let passes = matches!(status, 429 | 502 | 503 | 504);
             if !passes {
                 return self.foreign(format!("status {status} without an error code"));

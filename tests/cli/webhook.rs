@@ -46,8 +46,8 @@ impl Receiver {
 fn wrong_usage_of_webhooks_ends_with_2() {
     for usage in [
         &["webhook", "create", "demo"][..],
-        &["webhook", "create", "demo", "--url", "http://a", "--profile", "carrier-pigeon"],
-        &["webhook", "create", "demo", "--url", "http://a", "--rate", "often"],
+        &["webhook", "create", "demo", "--to", "http://a", "--profile", "carrier-pigeon"],
+        &["webhook", "create", "demo", "--to", "http://a", "--rate", "often"],
         &["webhook", "update", "demo", "x"],
         &["webhook", "delete", "demo", "x"],
         &["webhook", "dead-letters", "purge", "demo", "x"],
@@ -113,14 +113,14 @@ impl Desk {
 #[test]
 fn a_webhook_from_its_first_to_its_last_day() {
     let (desk, receiver) = (Desk::open(), Receiver::start());
-    let create = ["webhook", "create", "demo", "--url", &receiver.url, "--name", "mine", "--profile", "standard"];
+    let create = ["webhook", "create", "demo", "--to", &receiver.url, "--name", "mine", "--profile", "standard"];
     let made = desk.one(&[&create[..], &["--events", "add_*,n", "--attempts", "1", "--header", "X-A: b"]].concat());
     assert!(made["secret"].as_str().unwrap().starts_with("whsec_"), "{made}");
     assert_eq!((&made["events"], &made["retry"]["max_attempts"]), (&serde_json::json!(["add_*", "n"]), &1.into()));
     let listed = desk.one(&["webhook", "list", "demo"]);
     assert_eq!((&listed["id"], listed.get("secret")), (&made["id"], None));
     desk.refused(&create, "[409 url_taken]");
-    let inside = ["webhook", "create", "demo", "--url", "http://169.254.169.254/"];
+    let inside = ["webhook", "create", "demo", "--to", "http://169.254.169.254/"];
     desk.refused(&inside, "hint: webhooks.allow_nets");
     desk.refused(&inside, "[400 validation_failed]");
     desk.refused(&["webhook", "show", "demo", "nobody"], "has no webhook nobody");

@@ -82,5 +82,9 @@ node demo.mjs"#
 fn program() -> String {
     let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("waypost"));
     let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).unwrap_or(&path).display().to_string()
+    match path.strip_prefix(&here) {
+        // A name alone would be looked for elsewhere.
+        Ok(name) if name.components().count() == 1 => format!("./{}", name.display()),
+        below => below.unwrap_or(&path).display().to_string(),
+    }
 }

@@ -16,10 +16,10 @@ use super::{
     One, Webhook,
 };
 
-/// How often a replay is looked at: well below what a token may ask for in a minute.
-const LOOK: Duration = Duration::from_secs(1);
+/// Shortest and longest pause between two looks: well below what a token may ask for in a minute.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 /// Looks after which a replay that nobody has taken up is told.
-const PATIENCE: u32 = 5;
+const PATIENCE: u32 = 8;
 /// Looks in a row that may fail.
 const MOST_FAILURES: u32 = 60;
 /// Parts of the bar.
@@ -96,7 +96,7 @@ pub(super) async fn follow(webhook: &Webhook, begun: Value, wait: bool) -> anyho
 async fn watch(webhook: &Webhook, mut replay: Value) -> anyhow::Result<Value> {
     let path = format!("/replays/{}", encoded(&cell(&replay, "id")));
     let bar = bar();
-    let (mut looks, mut failures) = (0, 0);
+    let (mut looks, mut failures, mut pause) = (0, 0, PAUSES.0);
     while matches!(replay["state"].as_str(), Some("waiting" | "running")) {
         let done = replay["progress"].as_f64().unwrap_or(0.0);
         bar.set_position((done * PARTS) as u64);
@@ -105,13 +105,14 @@ async fn watch(webhook: &Webhook, mut replay: Value) -> anyhow::Result<Value> {
         if looks == PATIENCE && replay["state"] == "waiting" {
             bar.suspend(|| output::note("nobody has taken it up yet: only an active webhook replays"));
         }
-        sleep(LOOK).await;
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
         replay = match webhook.call(Method::GET, &path, None).await {
             Ok(replay) => replay,
             // It goes on without us; after a while we hear of it again.
             Err(error) if error.passes() && failures < MOST_FAILURES => {
                 failures += 1;
-                sleep(error.retry_after().unwrap_or(LOOK)).await;
+                sleep(error.retry_after().unwrap_or(PAUSES.1)).await;
                 continue;
             }
             Err(error) => return Err(gone(error)),
@@ -134,7 +135,7 @@ fn gone(error: ClientError) -> anyhow::Error {
 /// On standard error; hidden where that is no terminal.
 fn bar() -> ProgressBar {
     let bar = ProgressBar::new(PARTS as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent}%  {msg}  {eta} left") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent}%  {msg}  {elapsed}") {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(200));

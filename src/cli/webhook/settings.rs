@@ -19,7 +19,7 @@ const PROFILES: [&str; 8] =
 
 /// A new webhook.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "As in: waypost webhook create demo --url https://example.com/hook --profile standard")]
+#[command(after_help = "As in: waypost webhook create demo --to https://example.com/hook --profile standard")]
 pub(in crate::cli) struct Create {
     /// Map: id or slug
     map: String,
@@ -48,8 +48,8 @@ pub(in crate::cli) struct Update {
 #[derive(Debug, clap::Args)]
 struct Fields {
     /// Where to deliver
-    #[arg(long)]
-    url: Option<String>,
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
     /// Name for people
     #[arg(long)]
     name: Option<String>,
@@ -106,7 +106,7 @@ struct Fields {
     key: Option<String>,
     /// File with settings as the API takes them, functions of AWS Lambda too; - is standard input. Options win
     #[arg(long, value_name = "FILE")]
-    from: Option<PathBuf>,
+    settings: Option<PathBuf>,
 }
 
 /// A setting as the API takes it; JSON null takes it away.
@@ -116,7 +116,7 @@ struct Setting(Value);
 pub(super) async fn create(args: Create) -> anyhow::Result<()> {
     let mut fields = args.fields.into_json()?;
     if !fields.contains_key("url") && !fields.contains_key("lambda") {
-        return Err(Usage("where to? give --url, or --from with a url or a function".into()).into());
+        return Err(Usage("where to? give --to URL, or --settings with a url or a function".into()).into());
     }
     if let Some(file) = args.secret_file {
         fields.insert("secret".into(), read_secret(&file)?.into());
@@ -150,7 +150,7 @@ fn read(file: &Path) -> anyhow::Result<String> {
 impl Fields {
     /// Only what was given.
     fn into_json(self) -> anyhow::Result<Map<String, Value>> {
-        let mut fields = match &self.from {
+        let mut fields = match &self.settings {
             Some(file) => match serde_json::from_str(&read(file)?) {
                 Ok(Value::Object(fields)) => fields,
                 _ => return Err(Usage(format!("{} is not a JSON object", file.display())).into()),
@@ -159,7 +159,7 @@ impl Fields {
         };
         let template = self.template.as_deref().map(read).transpose()?;
         let given = [
-            ("url", self.url.map(Value::from)),
+            ("url", self.to.map(Value::from)),
             ("name", self.name.map(Value::from)),
             ("events", self.events.map(Value::from)),
             ("profile", self.profile.map(Value::from)),

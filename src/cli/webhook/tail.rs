@@ -55,8 +55,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         pause: PAUSES.0,
     };
     tail.start().await?;
-    let of = tail.seen.len();
-    output::note(output::paint_err(output::FAINT, format_args!("following {of} webhooks of {}", args.map)));
+    let what = match tail.seen.len() {
+        1 => "1 webhook".to_owned(),
+        several => format!("{several} webhooks"),
+    };
+    output::note(output::paint_err(output::FAINT, format_args!("following {what} of {}", args.map)));
     tail.follow().await
 }
 
