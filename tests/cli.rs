@@ -14,6 +14,9 @@ use std::{
 
 use serde_json::Value;
 
+#[path = "cli/webhook.rs"]
+mod webhook;
+
 /// Longest wait for anything: only a hang is longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -230,7 +230,9 @@ impl Client {
         let bytes = response.body().limit(1 << 20).await.unwrap_or_default();
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let text = |field: &str| answer.get(field).and_then(Value::as_str).map(super::output::printable);
-        let Some(code) = text("error") else {
+        // Where `error` is a sentence, the code stands beside it.
+        let is_code = |error: &String| !error.contains(' ');
+        let Some(code) = text("error").filter(is_code).or_else(|| text("code")) else {
             let passes = matches!(status, 429 | 502 | 503 | 504);
             if !passes {
                 return self.foreign(format!("status {status} without an error code"));

@@ -90,7 +90,7 @@ struct Fields {
     /// Most sockets over the cluster, or none
     #[arg(long, value_name = "N|none", value_parser = limit)]
     connections: Option<Limit>,
-    /// Most webhooks, or none (there are no webhooks yet)
+    /// Most webhooks, or none
     #[arg(long, value_name = "N|none", value_parser = limit)]
     webhooks: Option<Limit>,
     /// Most API requests a minute a token, or none

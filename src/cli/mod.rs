@@ -17,6 +17,7 @@ mod settings;
 mod sse;
 mod tail;
 mod token;
+mod webhook;
 
 use std::{io, process::ExitCode};
 
@@ -51,6 +52,9 @@ enum Command {
     Publish(publish::Args),
     /// Print the events of a map as they come
     Tail(tail::Args),
+    /// Create, watch and mend webhooks of a map
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Look at the cluster
     #[command(subcommand)]
     Cluster(cluster::Command),
@@ -75,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Token(command) => block_on(token::run(command)),
         Command::Publish(args) => block_on(publish::run(args)),
         Command::Tail(args) => block_on(tail::run(args)),
+        Command::Webhook(command) => block_on(webhook::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),
         Command::Config(command) => config::run(command),
         Command::Completions(args) => completions::run(args),

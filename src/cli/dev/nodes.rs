@@ -33,6 +33,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 const LAST_LINES: usize = 20;
 const LAST_BYTES: usize = 16 * 1024;
 
+/// Receivers of webhooks run on this machine too: loopback is open to them, beside what the environment opens.
+const ALLOW_NETS: &str = "WAYPOST_WEBHOOKS_ALLOW_NETS";
+const LOOPBACK: &str = "127.0.0.0/8,::1/128";
+
 /// Settings that would turn three nodes of one machine into something else.
 const NOT_INHERITED: [&str; 4] =
     ["WAYPOST_CONFIG", "WAYPOST_JOIN", "WAYPOST_ADVERTISE_HTTP_ADDR", "WAYPOST_ADVERTISE_PEER_ADDR"];
@@ -79,6 +83,11 @@ impl Nodes {
         format!("http://{}", self.ports.http(node))
     }
 
+    /// A port where a receiver of webhooks may listen.
+    pub(super) fn receiver(&self) -> u16 {
+        self.ports.receiver()
+    }
+
     /// Where a node writes its log.
     pub(super) fn log(&self, node: usize) -> PathBuf {
         self.nodes.get(node).map_or_else(PathBuf::new, Node::log)
@@ -95,6 +104,7 @@ impl Nodes {
             .args(["--http-addr", &self.ports.http(index).to_string()])
             .args(["--peer-addr", &self.ports.peer(index).to_string()])
             .env("WAYPOST_ADMIN_TOKEN", &self.admin)
+            .env(ALLOW_NETS, allow_nets())
             // Here lies no waypost.toml that was meant for another node.
             .current_dir(&node.dir)
             .stdin(Stdio::piped())
@@ -202,6 +212,13 @@ impl Nodes {
 impl Node {
     fn log(&self) -> PathBuf {
         Path::new(&self.dir).join("node.log")
+    }
+}
+
+fn allow_nets() -> String {
+    match std::env::var(ALLOW_NETS) {
+        Ok(more) if !more.trim().is_empty() => format!("{LOOPBACK},{more}"),
+        _ => LOOPBACK.to_owned(),
     }
 }
 

@@ -33,6 +33,11 @@ impl Ports {
         self.at(node * 2 + 1)
     }
 
+    /// Where somebody who tries webhooks may listen: none of the six.
+    pub(super) fn receiver(self) -> u16 {
+        self.base.checked_add(2 * NODES as u16).unwrap_or(self.base - 1)
+    }
+
     fn at(self, offset: usize) -> SocketAddr {
         let offset = u16::try_from(offset).unwrap_or(u16::MAX);
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.base.saturating_add(offset)))

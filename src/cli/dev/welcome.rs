@@ -35,11 +35,26 @@ curl -sS {one}/api/maps/{SLUG}/events \\
 ",
         head("Publish, at any node:")
     ))?;
+    output::line(webhook(&one, &three, token, nodes.receiver(), &waypost))?;
     output::line(format_args!("{}\n{}\n", head("Follow with phoenix.js:"), phoenix(&socket, token)))?;
     output::line(format_args!(
         "{}\nWAYPOST_URL={one} WAYPOST_TOKEN={admin} {waypost} cluster status",
         head("Look at the cluster:")
     ))
+}
+
+/// A receiver, a webhook, and what becomes of deliveries.
+fn webhook(one: &str, three: &str, token: &str, port: u16, waypost: &str) -> String {
+    let head = paint(STRONG, "Deliver to a webhook (loopback is open to webhooks here, and nowhere else by default):");
+    format!(
+        r#"{head}
+node -e 'require("http").createServer((q, s) => q.pipe(process.stdout) && s.end()).listen({port}, "127.0.0.1")' &
+curl -sS {one}/api/maps/{SLUG}/webhooks \
+  -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
+  -d '{{"url":"http://127.0.0.1:{port}/hook","events":"*"}}'
+WAYPOST_URL={three} WAYPOST_TOKEN={token} {waypost} webhook tail {SLUG}
+"#
+    )
 }
 
 /// Outside a browser phoenix.js has to be given a WebSocket.
@@ -67,5 +82,9 @@ node demo.mjs"#
 fn program() -> String {
     let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("waypost"));
     let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here).unwrap_or(&path).display().to_string()
+    match path.strip_prefix(&here) {
+        // A name alone would be looked for elsewhere.
+        Ok(name) if name.components().count() == 1 => format!("./{}", name.display()),
+        below => below.unwrap_or(&path).display().to_string(),
+    }
 }

@@ -1,0 +1,152 @@
+//! `waypost webhook dead-letters list|retry|purge`.
+
+use awc::http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        Usage,
+        client::{ClientError, encoded},
+        output::{self, cell},
+    },
+    One, Webhook, replay,
+};
+
+/// Letters that the API gives at once, at most.
+const PAGE: usize = 1000;
+
+/// What to do with events that were given up.
+#[derive(Debug, clap::Subcommand)]
+pub(in crate::cli) enum Command {
+    /// List them, oldest first
+    List(List),
+    /// Try again to deliver one, all, or those since a time
+    Retry(Retry),
+    /// Remove one, or all
+    Purge(Purge),
+}
+
+/// Which to list.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct List {
+    #[command(flatten)]
+    one: One,
+    /// Only those behind this seq
+    #[arg(long, value_name = "SEQ")]
+    after: Option<u64>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    limit: usize,
+}
+
+/// Which to deliver again.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Retry {
+    #[command(flatten)]
+    one: One,
+    /// Id of the event [default: all]
+    event: Option<String>,
+    /// Only events from this time on, as in 2026-01-31T12:00:00Z, or from the event with this id
+    #[arg(long, value_name = "TIME|ID", conflicts_with = "event")]
+    since: Option<String>,
+    /// Wait until all are tried
+    #[arg(long, conflicts_with = "event")]
+    wait: bool,
+}
+
+/// Which to remove.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Purge {
+    #[command(flatten)]
+    one: One,
+    /// Id of the event [default: all]
+    event: Option<String>,
+    /// Yes, remove all: there is no way back
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::List(args) => list(args).await,
+        Command::Retry(args) => retry(args).await,
+        Command::Purge(args) => purge(args).await,
+    }
+}
+
+async fn list(args: List) -> anyhow::Result<()> {
+    let webhook = args.one.find().await?;
+    let people = output::for_people(webhook.json);
+    let (mut left, mut after) = (args.limit, args.after);
+    let mut rows = Vec::new();
+    while left > 0 {
+        let letters = page(&webhook, after, left.min(PAGE)).await?;
+        // A page may be cut short by its bytes: only an empty one is the last.
+        let Some(last) = letters.last() else { break };
+        after = last["seq"].as_u64();
+        left = left.saturating_sub(letters.len());
+        for letter in &letters {
+            if people {
+                rows.push(row(letter));
+            } else {
+                output::json(letter)?;
+            }
+        }
+    }
+    if !people {
+        return Ok(());
+    }
+    output::line(output::table(&["SEQ", "EVENT", "TYPE", "ATTEMPTS", "GIVEN UP", "WHY"], &rows))?;
+    if let (0, Some(after)) = (left, after) {
+        output::note(format_args!("there may be more: --after {after}"));
+    }
+    Ok(())
+}
+
+async fn page(webhook: &Webhook, after: Option<u64>, limit: usize) -> Result<Vec<Value>, ClientError> {
+    let after = after.map_or_else(String::new, |after| format!("&after={after}"));
+    match webhook.call(Method::GET, &format!("/dead-letters?limit={limit}{after}"), None).await? {
+        Value::Array(letters) => Ok(letters),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn row(letter: &Value) -> Vec<String> {
+    let mut cells = ["seq", "id", "type", "attempts", "given_up_at"].map(|field| cell(letter, field)).to_vec();
+    let gone = if letter["event"].is_null() { " (the event is no longer kept)" } else { "" };
+    cells.push(format!("{}: {}{gone}", cell(letter, "class"), cell(letter, "error")));
+    cells
+}
+
+async fn retry(args: Retry) -> anyhow::Result<()> {
+    let webhook = args.one.find().await?;
+    if let Some(event) = args.event {
+        let letter = webhook.call(Method::POST, &format!("/dead-letters/{}/retry", encoded(&event)), None).await?;
+        if !output::for_people(webhook.json) {
+            return Ok(output::json(&letter)?);
+        }
+        return Ok(output::line(format_args!("{event} is tried again"))?);
+    }
+    let body = args.since.map_or_else(|| json!({}), |since| json!({"since": since}));
+    let begun = webhook.call(Method::POST, "/dead-letters/retry", Some(&body)).await?;
+    replay::follow(&webhook, begun, args.wait).await
+}
+
+async fn purge(args: Purge) -> anyhow::Result<()> {
+    if args.event.is_none() && !args.yes {
+        let text = "this removes all dead letters of the webhook, for ever; add --yes if you mean it";
+        return Err(Usage(text.into()).into());
+    }
+    let webhook = args.one.find().await?;
+    match args.event {
+        Some(event) => {
+            webhook.call(Method::DELETE, &format!("/dead-letters/{}", encoded(&event)), None).await?;
+            output::note(format_args!("removed {event}"));
+        }
+        None => {
+            let answer = webhook.call(Method::DELETE, "/dead-letters", None).await?;
+            output::note(format_args!("removed {} dead letters", cell(&answer, "removed")));
+        }
+    }
+    Ok(())
+}

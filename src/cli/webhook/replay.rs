@@ -1,0 +1,180 @@
+//! `waypost webhook replay|replays`: events delivered again, with how far that has come.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use awc::http::Method;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, Value, json};
+use tokio::time::sleep;
+
+use super::{
+    super::{
+        client::{ClientError, encoded},
+        output::{self, cell},
+    },
+    One, Webhook,
+};
+
+/// Shortest and longest pause between two looks: well below what a token may ask for in a minute.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
+/// Looks after which a replay that nobody has taken up is told.
+const PATIENCE: u32 = 8;
+/// Looks in a row that may fail.
+const MOST_FAILURES: u32 = 60;
+/// Parts of the bar.
+const PARTS: f64 = 1000.0;
+
+/// What to deliver again.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["since", "after", "events", "failed"]))]
+pub(in crate::cli) struct Start {
+    #[command(flatten)]
+    one: One,
+    /// Events from this time on, as in 2026-01-31T12:00:00Z, or from the event with this id
+    #[arg(long, value_name = "TIME|ID", conflicts_with_all = ["after", "events"])]
+    since: Option<String>,
+    /// Events behind the one with this id
+    #[arg(long, value_name = "ID", conflicts_with = "events")]
+    after: Option<String>,
+    /// These events, by their ids, with commas
+    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["failed", "until", "wait"])]
+    events: Option<Vec<String>>,
+    /// Events before this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only what was given up; all of it, unless --since or --after says from where
+    #[arg(long)]
+    failed: bool,
+    /// Wait until it has ended
+    #[arg(long)]
+    wait: bool,
+}
+
+/// Which replays.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct List {
+    #[command(flatten)]
+    one: One,
+    /// Cancel the replay with this id
+    #[arg(long, value_name = "ID")]
+    cancel: Option<u64>,
+}
+
+pub(super) async fn start(args: Start) -> anyhow::Result<()> {
+    let given = [
+        ("since", args.since.map(Value::from)),
+        ("after", args.after.map(Value::from)),
+        ("event_ids", args.events.map(Value::from)),
+        ("until", args.until.map(Value::from)),
+        ("failed_only", args.failed.then(|| true.into())),
+    ];
+    let body: Map<String, Value> =
+        given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+    let webhook = args.one.find().await?;
+    let begun = webhook.call(Method::POST, "/replay", Some(&body.into())).await?;
+    follow(&webhook, begun, args.wait).await
+}
+
+/// Shows a replay that has begun; or waits for its end, and fails where events have failed again.
+pub(super) async fn follow(webhook: &Webhook, begun: Value, wait: bool) -> anyhow::Result<()> {
+    let ended = if wait { watch(webhook, begun).await? } else { begun };
+    if output::for_people(webhook.json) {
+        output::line(words(&ended))?;
+    } else {
+        output::json(&ended)?;
+    }
+    match (wait, ended["state"].as_str(), ended["failed"].as_u64().unwrap_or(0)) {
+        (true, Some("cancelled"), _) => bail!("the replay was cancelled"),
+        (true, _, failed) if failed > 0 => {
+            bail!("{failed} events failed again: `waypost webhook dead-letters list` tells why")
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn watch(webhook: &Webhook, mut replay: Value) -> anyhow::Result<Value> {
+    let path = format!("/replays/{}", encoded(&cell(&replay, "id")));
+    let bar = bar();
+    let (mut looks, mut failures, mut pause) = (0, 0, PAUSES.0);
+    while matches!(replay["state"].as_str(), Some("waiting" | "running")) {
+        let done = replay["progress"].as_f64().unwrap_or(0.0);
+        bar.set_position((done * PARTS) as u64);
+        bar.set_message(counts(&replay));
+        looks += 1;
+        if looks == PATIENCE && replay["state"] == "waiting" {
+            bar.suspend(|| output::note("nobody has taken it up yet: only an active webhook replays"));
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
+        replay = match webhook.call(Method::GET, &path, None).await {
+            Ok(replay) => replay,
+            // It goes on without us; after a while we hear of it again.
+            Err(error) if error.passes() && failures < MOST_FAILURES => {
+                failures += 1;
+                sleep(error.retry_after().unwrap_or(PAUSES.1)).await;
+                continue;
+            }
+            Err(error) => return Err(gone(error)),
+        };
+        failures = 0;
+    }
+    bar.finish_and_clear();
+    Ok(replay)
+}
+
+fn gone(error: ClientError) -> anyhow::Error {
+    match error {
+        ClientError::Refused { status: 404, .. } => {
+            anyhow::Error::from(error).context("the replay is no longer remembered")
+        }
+        other => other.into(),
+    }
+}
+
+/// On standard error; hidden where that is no terminal.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(PARTS as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent}%  {msg}  {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn counts(replay: &Value) -> String {
+    format!("{} delivered, {} failed", cell(replay, "delivered"), cell(replay, "failed"))
+}
+
+fn words(replay: &Value) -> String {
+    if let Some(events) = replay["events"].as_u64() {
+        return format!("{events} events are delivered again");
+    }
+    let last = replay["until_seq"].as_u64().unwrap_or(0).saturating_sub(1);
+    let stretch = format!("seq {} to {last}", cell(replay, "from_seq"));
+    format!("replay {} of {stretch} is {}: {}", cell(replay, "id"), cell(replay, "state"), counts(replay))
+}
+
+pub(super) async fn list(args: List) -> anyhow::Result<()> {
+    let webhook = args.one.find().await?;
+    if let Some(id) = args.cancel {
+        webhook.call(Method::DELETE, &format!("/replays/{id}"), None).await?;
+        output::note(format_args!("cancelled {id}"));
+        return Ok(());
+    }
+    let replays = webhook.call(Method::GET, "/replays", None).await?;
+    if !output::for_people(webhook.json) {
+        return Ok(output::json(&replays)?);
+    }
+    let row = |replay: &Value| {
+        let done = replay["progress"].as_f64().unwrap_or(0.0) * 100.0;
+        let mut shown = replay.clone();
+        shown["progress"] = json!(format!("{done:.0}%"));
+        ["id", "state", "progress", "delivered", "failed", "from_seq", "until_seq", "started_at", "ended_at"]
+            .map(|field| cell(&shown, field))
+            .to_vec()
+    };
+    let rows: Vec<_> = replays.as_array().into_iter().flatten().map(row).collect();
+    let headings = ["ID", "STATE", "DONE", "DELIVERED", "FAILED", "FROM SEQ", "BEFORE SEQ", "STARTED", "ENDED"];
+    Ok(output::line(output::table(&headings, &rows))?)
+}

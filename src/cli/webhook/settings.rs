@@ -1,0 +1,274 @@
+//! `waypost webhook create|update`: settings as options, and as JSON.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use awc::http::Method;
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::{Usage, client::Client},
+    Common, One, ask, base, show,
+};
+
+const PROFILES: [&str; 8] =
+    ["wanderer", "envelope", "broadcasting", "pusher", "standard", "discord", "slack", "template"];
+
+/// A new webhook.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "As in: waypost webhook create demo --to https://example.com/hook --profile standard")]
+pub(in crate::cli) struct Create {
+    /// Map: id or slug
+    map: String,
+    #[command(flatten)]
+    fields: Fields,
+    /// Read the secret from a file, - is standard input [default: one is made]
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Deliver nothing before it is enabled
+    #[arg(long)]
+    disabled: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// A changed webhook.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Update {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    fields: Fields,
+}
+
+/// What can be set on a webhook.
+#[derive(Debug, clap::Args)]
+struct Fields {
+    /// Where to deliver
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
+    /// Name for people
+    #[arg(long)]
+    name: Option<String>,
+    /// Event types, with commas; * stands for any characters [default: *]
+    #[arg(long, value_name = "TYPES", value_delimiter = ',')]
+    events: Option<Vec<String>>,
+    /// How requests look [default: wanderer]
+    #[arg(long, value_parser = PROFILES)]
+    profile: Option<String>,
+    /// Only events for which this holds, as in 'payload.value > 1e9', or none
+    #[arg(long, value_name = "EXPRESSION|none", value_parser = or_none)]
+    filter: Option<Setting>,
+    /// What waits for what: nothing, events of the same key, or each for the one before
+    #[arg(long, value_parser = ["none", "key", "strict"])]
+    ordering: Option<String>,
+    /// The key, as in payload.system_id
+    #[arg(long, value_name = "EXPRESSION")]
+    ordering_key: Option<String>,
+    /// Requests at most, a second or in a time, as in 5 or 5/2s, or none
+    #[arg(long, value_name = "N[/TIME]|none", value_parser = rate)]
+    rate: Option<Setting>,
+    /// Events in one request at most, and how long the first waits for more, as in 10 or 10/500ms, or none
+    #[arg(long, value_name = "N[/TIME]|none", value_parser = batch)]
+    batch: Option<Setting>,
+    /// Attempts in all
+    #[arg(long, value_name = "N")]
+    attempts: Option<u32>,
+    /// Time before the second attempt
+    #[arg(long, value_name = "TIME", value_parser = millis)]
+    retry_delay: Option<u64>,
+    /// Whether a request without an answer in time is repeated: it may have been taken
+    #[arg(long, value_name = "true|false")]
+    retry_timeouts: Option<bool>,
+    /// Longest time for a whole request, as in 5s
+    #[arg(long, value_name = "TIME", value_parser = millis)]
+    timeout: Option<u64>,
+    /// Disable it after failing for so long, as in 5d, or never
+    #[arg(long, value_name = "TIME|never", value_parser = auto_disable)]
+    auto_disable: Option<Setting>,
+    /// Additional header, as in 'Authorization: Bearer x'; several times for several, in place of all there were
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
+    /// POST or PUT
+    #[arg(long, value_parser = ["POST", "PUT"])]
+    method: Option<String>,
+    /// File with the template of bodies, for the profile template; - is standard input
+    #[arg(long, value_name = "FILE")]
+    template: Option<PathBuf>,
+    /// Of the bodies that the template makes
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+    /// Sent as X-Pusher-Key [default: the map's id]
+    #[arg(long)]
+    key: Option<String>,
+    /// File with settings as the API takes them, functions of AWS Lambda too; - is standard input. Options win
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+}
+
+/// A setting as the API takes it; JSON null takes it away.
+#[derive(Debug, Clone)]
+struct Setting(Value);
+
+pub(super) async fn create(args: Create) -> anyhow::Result<()> {
+    let mut fields = args.fields.into_json()?;
+    if !fields.contains_key("url") && !fields.contains_key("lambda") {
+        return Err(Usage("where to? give --to URL, or --settings with a url or a function".into()).into());
+    }
+    if let Some(file) = args.secret_file {
+        fields.insert("secret".into(), read_secret(&file)?.into());
+    }
+    if args.disabled {
+        fields.insert("active".into(), false.into());
+    }
+    let client = Client::new(args.common.connection);
+    show::one(&ask(&client, Method::POST, &base(&args.map), Some(&fields.into())).await?, args.common.json)
+}
+
+pub(super) async fn update(args: Update) -> anyhow::Result<()> {
+    let fields = args.fields.into_json()?;
+    if fields.is_empty() {
+        return Err(Usage("nothing to change: give at least one of the options".into()).into());
+    }
+    let webhook = args.one.find().await?;
+    show::one(&webhook.call(Method::PATCH, "", Some(&fields.into())).await?, webhook.json)
+}
+
+/// A secret from a file, without the end of its line. Command lines are public on a machine: it has no option.
+pub(super) fn read_secret(file: &Path) -> anyhow::Result<String> {
+    Ok(read(file)?.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn read(file: &Path) -> anyhow::Result<String> {
+    let text = if file == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
+    text.with_context(|| format!("cannot read {}", file.display()))
+}
+
+impl Fields {
+    /// Only what was given.
+    fn into_json(self) -> anyhow::Result<Map<String, Value>> {
+        let mut fields = match &self.settings {
+            Some(file) => match serde_json::from_str(&read(file)?) {
+                Ok(Value::Object(fields)) => fields,
+                _ => return Err(Usage(format!("{} is not a JSON object", file.display())).into()),
+            },
+            None => Map::new(),
+        };
+        let template = self.template.as_deref().map(read).transpose()?;
+        let given = [
+            ("url", self.to.map(Value::from)),
+            ("name", self.name.map(Value::from)),
+            ("events", self.events.map(Value::from)),
+            ("profile", self.profile.map(Value::from)),
+            ("filter", self.filter.map(|setting| setting.0)),
+            ("ordering", self.ordering.map(Value::from)),
+            ("ordering_key", self.ordering_key.map(Value::from)),
+            ("rate_limit", self.rate.map(|setting| setting.0)),
+            ("batch", self.batch.map(|setting| setting.0)),
+            ("timeout_ms", self.timeout.map(Value::from)),
+            ("auto_disable", self.auto_disable.map(|setting| setting.0)),
+            ("headers", (!self.headers.is_empty()).then(|| self.headers.into_iter().collect())),
+            ("method", self.method.map(Value::from)),
+            ("template", template.map(Value::from)),
+            ("content_type", self.content_type.map(Value::from)),
+            ("key", self.key.map(Value::from)),
+        ];
+        put(&mut fields, given);
+        let retry = [
+            ("max_attempts", self.attempts.map(Value::from)),
+            ("delay_ms", self.retry_delay.map(Value::from)),
+            ("on_timeout", self.retry_timeouts.map(Value::from)),
+        ];
+        if retry.iter().any(|(_, value)| value.is_some())
+            && let Some(fields) = fields.entry("retry").or_insert_with(|| json!({})).as_object_mut()
+        {
+            put(fields, retry);
+        }
+        Ok(fields)
+    }
+}
+
+fn put<const N: usize>(fields: &mut Map<String, Value>, given: [(&str, Option<Value>); N]) {
+    fields.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+}
+
+fn or_none(text: &str) -> Result<Setting, String> {
+    Ok(Setting(if text == "none" { Value::Null } else { text.into() }))
+}
+
+fn rate(text: &str) -> Result<Setting, String> {
+    Ok(Setting(match pair(text)? {
+        None => Value::Null,
+        Some((requests, None)) => requests.into(),
+        Some((requests, Some(period_ms))) => json!({"requests": requests, "period_ms": period_ms}),
+    }))
+}
+
+fn batch(text: &str) -> Result<Setting, String> {
+    let pair = pair(text)?;
+    Ok(Setting(pair.map_or(Value::Null, |(max, wait)| json!({"max": max, "duration_ms": wait.unwrap_or(0)}))))
+}
+
+fn auto_disable(text: &str) -> Result<Setting, String> {
+    if text == "never" {
+        return Ok(Setting(false.into()));
+    }
+    Ok(Setting((millis(text)? / 1000).into()))
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("must look like NAME: VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// `none`, a number, or a number and a time.
+fn pair(text: &str) -> Result<Option<(u64, Option<u64>)>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let (number, time) = text.split_once('/').map_or((text, None), |(number, time)| (number, Some(time)));
+    let number = number.parse().map_err(|_| "must be a number, a number and a time as in 5/2s, or none".to_owned())?;
+    Ok(Some((number, time.map(millis).transpose()?)))
+}
+
+/// A time as people write it, in milliseconds.
+fn millis(text: &str) -> Result<u64, String> {
+    let wrong = || "must be a time, as in 500ms, 2s, 1m, 1h or 5d".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_as_people_write_them() {
+        assert_eq!(rate("5").unwrap().0, json!(5));
+        assert_eq!(rate("5/2s").unwrap().0, json!({"requests": 5, "period_ms": 2000}));
+        assert_eq!(rate("none").unwrap().0, Value::Null);
+        assert_eq!(batch("10/500ms").unwrap().0, json!({"max": 10, "duration_ms": 500}));
+        assert_eq!(batch("10").unwrap().0, json!({"max": 10, "duration_ms": 0}));
+        assert_eq!(auto_disable("5d").unwrap().0, json!(432_000));
+        assert_eq!(auto_disable("never").unwrap().0, json!(false));
+        assert_eq!(or_none("none").unwrap().0, Value::Null);
+        assert_eq!(header("A:  b:c ").unwrap(), ("A".to_owned(), "b:c".to_owned()));
+        for wrong in ["", "5", "s", "5x", "99999999999999999999s", "-1s"] {
+            assert!(millis(wrong).is_err(), "{wrong}");
+        }
+        assert!(rate("many").is_err() && rate("5/").is_err() && header("x").is_err());
+    }
+}

@@ -1,0 +1,236 @@
+//! `waypost webhook tail`: attempts as they are made.
+//!
+//! Owns what was seen of each webhook. It asks about once a second, and a webhook remembers few attempts: how many were
+//! missed is told, never skipped silently. Tests are not among the attempts: they have no number.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use awc::http::Method;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::{
+    super::{
+        client::{Client, ClientError, encoded},
+        output::{self, cell},
+    },
+    Common, ask, base, find, show,
+};
+
+/// Shortest and longest pause between two looks.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// What to follow.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Map: id or slug
+    map: String,
+    /// Webhook: id, the beginning of it, or name [default: all]
+    webhook: Option<String>,
+    /// Only attempts that failed
+    #[arg(long)]
+    failed: bool,
+    /// End after so many attempts
+    #[arg(long, short = 'n', value_name = "N")]
+    count: Option<u64>,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let client = Client::new(args.common.connection);
+    let only = match args.webhook {
+        Some(webhook) => Some(find(&client, &args.map, webhook).await?),
+        None => None,
+    };
+    let mut tail = Tail {
+        path: base(&args.map),
+        client,
+        seen: BTreeMap::new(),
+        several: only.is_none(),
+        only,
+        failed: args.failed,
+        left: args.count,
+        json: args.common.json,
+        pause: PAUSES.0,
+    };
+    tail.start().await?;
+    let what = match tail.seen.len() {
+        1 => "1 webhook".to_owned(),
+        several => format!("{several} webhooks"),
+    };
+    output::note(output::paint_err(output::FAINT, format_args!("following {what} of {}", args.map)));
+    tail.follow().await
+}
+
+struct Tail {
+    client: Client,
+    path: String,
+    only: Option<String>,
+    several: bool,
+    /// By id.
+    seen: BTreeMap<String, Seen>,
+    failed: bool,
+    left: Option<u64>,
+    json: bool,
+    pause: Duration,
+}
+
+/// What is known of one webhook.
+#[derive(Default)]
+struct Seen {
+    name: String,
+    /// Number of the last attempt.
+    last: u64,
+    /// What its counters came to: while they stand still there is nothing to ask for.
+    counted: u64,
+}
+
+impl Tail {
+    /// Finds out where each webhook is: only what comes later is shown.
+    async fn start(&mut self) -> anyhow::Result<()> {
+        for (id, name, counted) in self.look().await? {
+            let attempts = self.attempts(&id, 0).await?;
+            let last = attempts.iter().map(number).max().unwrap_or(0);
+            self.seen.insert(id, Seen { name, last, counted });
+        }
+        Ok(())
+    }
+
+    async fn follow(&mut self) -> anyhow::Result<()> {
+        let mut lost = false;
+        while self.left != Some(0) {
+            sleep(self.pause).await;
+            match self.round().await {
+                Ok(attempts) => {
+                    if lost {
+                        output::note(output::paint_err(output::FAINT, format_args!("following {}", self.client.url())));
+                    }
+                    lost = false;
+                    attempts.iter().try_for_each(|attempt| self.print(attempt))?;
+                }
+                Err(ClientError::Refused { status: 429, retry_after, .. }) => {
+                    self.slow_down(retry_after.unwrap_or(0)).await;
+                }
+                Err(error) if error.passes() => {
+                    if !lost {
+                        output::note(&error);
+                        output::note(output::paint_err(output::FAINT, "asking again; what is missed will be told"));
+                    }
+                    lost = true;
+                    self.client.next_node();
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The token may not ask so often.
+    async fn slow_down(&mut self, seconds: u64) {
+        self.pause = (self.pause * 2).min(PAUSES.1);
+        let every = self.pause.as_secs();
+        let text = format!("too many requests for this token: asking every {every} s from now on");
+        output::note(output::paint_err(output::FAINT, text));
+        sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// Attempts since the last round, of all webhooks, by time.
+    async fn round(&mut self) -> Result<Vec<Value>, ClientError> {
+        let mut fresh = Vec::new();
+        let webhooks = self.look().await?;
+        self.seen.retain(|id, _| webhooks.iter().any(|(known, ..)| known == id));
+        for (id, name, counted) in webhooks {
+            let seen = self.seen.entry(id.clone()).or_default();
+            seen.name = name;
+            if self.several && seen.counted == counted {
+                continue;
+            }
+            let last = seen.last;
+            let attempts = self.attempts(&id, last).await?;
+            let Some(seen) = self.seen.get_mut(&id) else { continue };
+            seen.counted = counted;
+            seen.take(&id, attempts, self.several, &mut fresh);
+        }
+        fresh.sort_by_cached_key(|attempt| cell(attempt, "at"));
+        Ok(fresh)
+    }
+
+    /// Id, name and counters of those that are followed. One alone is not looked at: its attempts are asked for anyway.
+    async fn look(&self) -> Result<Vec<(String, String, u64)>, ClientError> {
+        if let Some(id) = &self.only {
+            return Ok(vec![(id.clone(), String::new(), 0)]);
+        }
+        let webhooks = ask(&self.client, Method::GET, &self.path, None).await?;
+        let count = |webhook: &Value, field: &str| webhook[field].as_u64().unwrap_or(0);
+        let row = |webhook: &Value| {
+            let id = cell(webhook, "id");
+            let name = Some(cell(webhook, "name")).filter(|name| !name.is_empty() && name != "-");
+            let name = name.unwrap_or_else(|| id.chars().take(8).collect());
+            (id, name, count(webhook, "delivered") + count(webhook, "failed_attempts"))
+        };
+        Ok(webhooks.as_array().into_iter().flatten().map(row).collect())
+    }
+
+    async fn attempts(&self, id: &str, after: u64) -> Result<Vec<Value>, ClientError> {
+        let path = format!("{}/{}/attempts?after={after}", self.path, encoded(id));
+        match ask(&self.client, Method::GET, &path, None).await {
+            Ok(Value::Array(attempts)) => Ok(attempts),
+            Ok(_) => Ok(Vec::new()),
+            // One of several was deleted since they were looked at.
+            Err(ClientError::Refused { status: 404, .. }) if self.several => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn print(&mut self, attempt: &Value) -> anyhow::Result<()> {
+        if self.left == Some(0) || (self.failed && show::is_delivered(attempt)) {
+            return Ok(());
+        }
+        let name = attempt["webhook_id"].as_str().and_then(|id| self.seen.get(id)).map(|seen| seen.name.as_str());
+        show::attempt(attempt, name.filter(|_| self.several), self.json)?;
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        Ok(())
+    }
+}
+
+impl Seen {
+    /// Takes in attempts, oldest first; tells how many came and went unseen.
+    fn take(&mut self, id: &str, attempts: Vec<Value>, several: bool, fresh: &mut Vec<Value>) {
+        let newest = attempts.iter().map(number).max().unwrap_or(0);
+        let known = self.last;
+        let new: Vec<Value> = attempts.into_iter().filter(|attempt| number(attempt) > known).collect();
+        let missed = newest.saturating_sub(known).saturating_sub(new.len() as u64);
+        if missed > 0 {
+            let of = if several { format!(" of {}", output::printable(&self.name)) } else { String::new() };
+            let text = format!("missed {missed} attempts{of}: there were more than a webhook remembers");
+            output::note(output::paint_err(output::BAD, text));
+        }
+        self.last = self.last.max(newest);
+        fresh.extend(new.into_iter().map(|mut attempt| {
+            attempt["webhook_id"] = id.into();
+            attempt
+        }));
+    }
+}
+
+fn number(attempt: &Value) -> u64 {
+    attempt["number"].as_u64().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn attempts_are_shown_once_and_in_order() {
+        let attempts = |numbers: &[u64]| numbers.iter().map(|number| json!({"number": number})).collect::<Vec<_>>();
+        let (mut seen, mut fresh) = (Seen { last: 3, ..Seen::default() }, Vec::new());
+        seen.take("a", attempts(&[2, 3, 4, 5]), true, &mut fresh);
+        seen.take("a", attempts(&[5]), true, &mut fresh);
+        seen.take("a", attempts(&[9]), true, &mut fresh);
+        assert_eq!(fresh.iter().map(number).collect::<Vec<_>>(), [4, 5, 9]);
+        assert_eq!((seen.last, &fresh[0]["webhook_id"]), (9, &json!("a")));
+    }
+}

@@ -1,0 +1,179 @@
+//! `waypost webhook …` against three nodes and a receiver of ours.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU16, Ordering},
+};
+
+use super::*;
+
+/// Takes requests, one a connection, and answers all with the same status.
+struct Receiver {
+    url: String,
+    status: Arc<AtomicU16>,
+    taken: Arc<Mutex<Vec<(String, Value)>>>,
+}
+
+impl Receiver {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let (status, taken) = (Arc::new(AtomicU16::new(200)), Arc::new(Mutex::new(Vec::new())));
+        let receiver = Self { url, status: status.clone(), taken: taken.clone() };
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let (head, body) = take_request(&stream);
+                taken.lock().unwrap().push((head, serde_json::from_slice(&body).unwrap()));
+                let status = status.load(Ordering::SeqCst);
+                let answer = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi");
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        receiver
+    }
+
+    fn answer_from_now_on(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+
+    fn taken(&self) -> Vec<(String, Value)> {
+        self.taken.lock().unwrap().clone()
+    }
+}
+
+#[test]
+fn wrong_usage_of_webhooks_ends_with_2() {
+    for usage in [
+        &["webhook", "create", "demo"][..],
+        &["webhook", "create", "demo", "--to", "http://a", "--profile", "carrier-pigeon"],
+        &["webhook", "create", "demo", "--to", "http://a", "--rate", "often"],
+        &["webhook", "update", "demo", "x"],
+        &["webhook", "delete", "demo", "x"],
+        &["webhook", "dead-letters", "purge", "demo", "x"],
+        &["webhook", "replay", "demo", "x"],
+        &["webhook", "replay", "demo", "x", "--since", "y", "--after", "z"],
+        &["webhook", "test", "demo", "x", "--payload", "{"],
+    ] {
+        let output = run(usage);
+        assert_eq!(output.status.code(), Some(2), "{usage:?}: {}", err(&output));
+    }
+}
+
+/// Runs commands about the map `demo` of a `waypost dev`.
+struct Desk {
+    dev: Dev,
+    token: String,
+}
+
+impl Desk {
+    fn open() -> Self {
+        let (dev, printed) = Dev::start(free_ports(), tempfile::tempdir().unwrap());
+        let line = printed.lines().find(|line| line.contains("its token")).unwrap();
+        let token = line.split_whitespace().last().unwrap().to_owned();
+        assert!(printed.contains("loopback is open to webhooks"), "{printed}");
+        Self { dev, token }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = waypost(args);
+        let urls = [0, 1, 2].map(|node| self.dev.url(node)).join(",");
+        command.env("WAYPOST_URL", urls).env("WAYPOST_TOKEN", &self.token);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// The JSON lines that a command prints.
+    fn lines(&self, args: &[&str]) -> Vec<Value> {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", err(&output));
+        out(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn one(&self, args: &[&str]) -> Value {
+        let mut lines = self.lines(args);
+        assert_eq!(lines.len(), 1, "{args:?}: {lines:?}");
+        lines.remove(0)
+    }
+
+    fn refused(&self, args: &[&str], words: &str) {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(err(&output).contains(words), "{args:?}: {}", err(&output));
+    }
+
+    fn publish(&self, kind: &str) -> String {
+        self.one(&["publish", "demo", kind, "{\"n\":1}"])["id"].as_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn a_webhook_from_its_first_to_its_last_day() {
+    let (desk, receiver) = (Desk::open(), Receiver::start());
+    let create = ["webhook", "create", "demo", "--to", &receiver.url, "--name", "mine", "--profile", "standard"];
+    let made = desk.one(&[&create[..], &["--events", "add_*,n", "--attempts", "1", "--header", "X-A: b"]].concat());
+    assert!(made["secret"].as_str().unwrap().starts_with("whsec_"), "{made}");
+    assert_eq!((&made["events"], &made["retry"]["max_attempts"]), (&serde_json::json!(["add_*", "n"]), &1.into()));
+    let listed = desk.one(&["webhook", "list", "demo"]);
+    assert_eq!((&listed["id"], listed.get("secret")), (&made["id"], None));
+    desk.refused(&create, "[409 url_taken]");
+    let inside = ["webhook", "create", "demo", "--to", "http://169.254.169.254/"];
+    desk.refused(&inside, "hint: webhooks.allow_nets");
+    desk.refused(&inside, "[400 validation_failed]");
+    desk.refused(&["webhook", "show", "demo", "nobody"], "has no webhook nobody");
+
+    // Delivered, and seen as it happens; what fails lies with the dead letters until it is tried again.
+    let (seen, notes) = (desk.dev.data.path().join("seen"), desk.dev.data.path().join("tail-notes"));
+    let mut tail = desk.command(&["webhook", "tail", "demo", "-n", "2"]);
+    tail.stdout(fs::File::create(&seen).unwrap()).stderr(fs::File::create(&notes).unwrap());
+    let mut tail = tail.spawn().unwrap();
+    wait_until("the tail follows", || fs::read_to_string(&notes).unwrap().contains("following 1 webhook"));
+    let first = desk.publish("add_system");
+    wait_until("the first event is delivered", || !receiver.taken().is_empty());
+    let (head, body) = receiver.taken().remove(0);
+    assert!(head.contains(&format!("webhook-id: {}", first.to_lowercase())) && head.contains("x-a: b"), "{head}");
+    assert_eq!((&body["id"], &body["type"]), (&first.as_str().into(), &"add_system".into()));
+    desk.publish("unwanted");
+    receiver.answer_from_now_on(500);
+    let second = desk.publish("add_system");
+    let dead = || desk.lines(&["webhook", "dead-letters", "list", "demo", "mine"]);
+    wait_until("it is given up", || dead().iter().any(|letter| letter["id"] == second.as_str()));
+    wait_until("the tail ends by itself", || tail.try_wait().unwrap().is_some());
+    let seen = fs::read_to_string(&seen).unwrap();
+    let seen: Vec<Value> = seen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let classes: Vec<&Value> = seen.iter().map(|attempt| &attempt["class"]).collect();
+    assert_eq!(classes, ["delivered", "status"]);
+    assert!(seen.iter().all(|attempt| attempt["webhook_id"] == made["id"]), "{seen:?}");
+    desk.refused(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"], "1 events failed again");
+    desk.refused(&["webhook", "test", "demo", "mine"], "the test was not delivered (status)");
+    receiver.answer_from_now_on(204);
+    assert_eq!(desk.one(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"])["delivered"], 1);
+    assert!(dead().is_empty());
+    assert_eq!(desk.one(&["webhook", "test", "demo", "mine", "--type", "add_x"])["status"], 204);
+
+    // Everything once more.
+    let before = receiver.taken().len();
+    let replay = desk.one(&["webhook", "replay", "demo", "mine", "--since", "2020-01-01T00:00:00Z", "--wait"]);
+    assert_eq!((&replay["state"], &replay["delivered"]), (&"done".into(), &2.into()));
+    assert_eq!(receiver.taken().len(), before + 2);
+    assert_eq!(desk.lines(&["webhook", "replays", "demo", "mine"]).len(), 3);
+    let attempts = desk.lines(&["webhook", "attempts", "demo", "mine"]);
+    assert!(attempts.len() > 5 && attempts.iter().any(|attempt| attempt["type"] == "webhook.test"), "{attempts:?}");
+
+    // Changed, stopped, started behind what came meanwhile.
+    let rotated = desk.one(&["webhook", "rotate", "demo", "mine"]);
+    assert!(rotated["secret"] != made["secret"] && rotated["secret_previous_until"].is_string(), "{rotated}");
+    let changed = desk.one(&["webhook", "update", "demo", "mine", "--rate", "5/2s", "--filter", "payload.n > 0"]);
+    assert_eq!(changed["rate_limit"], serde_json::json!({"requests": 5, "period_ms": 2000}));
+    assert_eq!(desk.one(&["webhook", "disable", "demo", "mine"])["state"], "paused");
+    desk.publish("n");
+    desk.one(&["webhook", "enable", "demo", "mine", "--from", "skip"]);
+    let show = || desk.one(&["webhook", "show", "demo", made["id"].as_str().unwrap()]);
+    wait_until("it is up to date", || show()["queue_depth"] == 0);
+    assert!(receiver.taken().iter().all(|(_, body)| body["type"] != "n"));
+    assert!(desk.run(&["webhook", "delete", "demo", "mine", "--yes"]).status.success());
+    assert!(desk.lines(&["webhook", "list", "demo"]).is_empty());
+}
