@@ -37,6 +37,8 @@ const MAKING: Duration = Duration::from_secs(8 * 60);
 /// Two looks at the memory so far apart that agree make a figure.
 const CALM: Duration = Duration::from_secs(2);
 const CALM_LOOKS: usize = 15;
+/// How long the node is left alone for its idle CPU.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
 
 /// Sizes of the measurement.
 #[derive(Clone, Copy)]
@@ -71,6 +73,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     report.note(&format!("{name}, memory before"), before / MIB, "MiB");
     report.at_most(&format!("{name}, memory"), made / MIB, BOUND, "MiB");
     report.note(&format!("{name}, of each"), (made - before) / size.endpoints as f64, "bytes");
+    report.note(&format!("{name}, CPU"), idle_cpu(&cluster.nodes[0]).await? * 100.0, "% of a core");
     let each = (size.endpoints / size.maps) as u64;
     for what in ["new connections", "kept connections"] {
         let took = one_event(&cluster.nodes[0], &receiver, &maps[0], each, size.payload).await?;
@@ -128,6 +131,14 @@ async fn calm_memory(node: &Node) -> Result<f64> {
         last = now;
     }
     Ok(last as f64)
+}
+
+/// CPU-seconds a second of a node that is left alone.
+async fn idle_cpu(node: &Node) -> Result<f64> {
+    let pids = [node.pid()?];
+    let (before, start) = (proc::cpu_seconds(&pids)?, Instant::now());
+    sleep(LEFT_ALONE).await;
+    Ok((proc::cpu_seconds(&pids)? - before) / start.elapsed().as_secs_f64())
 }
 
 /// Milliseconds from publishing one event to the last of its map's deliveries.

@@ -15,12 +15,14 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpSocket, TcpStream},
     time::{Instant, sleep},
 };
 
 const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 const GLANCE: Duration = Duration::from_millis(2);
+/// Connections that may wait to be accepted: many endpoints dial at once, and the kernel tries again only after a second.
+const BACKLOG: u32 = 4096;
 /// A request beyond this ends the connection.
 const MAX_REQUEST: usize = 1 << 20;
 
@@ -88,7 +90,9 @@ impl Receiver {
 }
 
 async fn serve(seen: Arc<Seen>, tell: mpsc::Sender<SocketAddr>) -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind("127.0.0.1:0".parse()?)?;
+    let listener = socket.listen(BACKLOG)?;
     tell.send(listener.local_addr()?)?;
     loop {
         let (stream, _) = listener.accept().await?;
