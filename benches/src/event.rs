@@ -31,6 +31,12 @@ impl Maker {
         Self { pad: "x".repeat(frame.saturating_sub(least)) }
     }
 
+    /// Events whose payload is `bytes` long (never shorter than the time in it).
+    pub(crate) fn of_payload(bytes: usize) -> Self {
+        let least = Self { pad: String::new() }.payload(now_micros()).len();
+        Self { pad: "x".repeat(bytes.saturating_sub(least)) }
+    }
+
     fn payload(&self, micros: u64) -> String {
         format!(r#"{{"t":{micros},"p":"{}"}}"#, self.pad)
     }
@@ -79,5 +85,6 @@ mod tests {
         let text = frame_text(map, 12_345, &maker.payload(1_700_000_000_123_456));
         assert_eq!(text.len() + 4, 300);
         assert_eq!(stamp(text.as_bytes()), Some(1_700_000_000_123_456));
+        assert_eq!(Maker::of_payload(300).payload(1_700_000_000_123_456).len(), 300);
     }
 }

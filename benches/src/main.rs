@@ -2,6 +2,7 @@
 
 mod compare;
 mod disk;
+mod endpoints;
 mod event;
 mod failover;
 mod http;
@@ -9,10 +10,13 @@ mod idle;
 mod limit;
 mod load;
 mod node;
+mod post;
 mod proc;
 mod publish;
+mod receiver;
 mod report;
 mod subscribers;
+mod webhooks;
 mod ws;
 
 use std::{
@@ -68,6 +72,31 @@ enum Command {
         #[arg(long, default_value_t = 10_000)]
         connections: usize,
     },
+    /// CPU of a webhook delivery, against a bare client
+    Webhooks {
+        /// Of each run
+        #[arg(long, default_value_t = 50_000)]
+        deliveries: usize,
+        /// Bytes of an event's payload
+        #[arg(long, default_value_t = 300)]
+        payload: usize,
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
+    /// Memory of idle webhooks, and one event to many of them
+    Endpoints {
+        #[arg(long, default_value_t = 100)]
+        maps: usize,
+        /// In all
+        #[arg(long, default_value_t = 50_000)]
+        endpoints: usize,
+        /// Bytes of an event's payload
+        #[arg(long, default_value_t = 300)]
+        payload: usize,
+    },
+    /// One request again and again, by a bare client; prints its CPU-seconds
+    #[command(hide = true)]
+    Post(post::Plan),
     /// Everything, shortly, in one table
     All,
 }
@@ -151,6 +180,10 @@ fn start(cli: Cli) -> Result<bool> {
         limit::serve(addr, coalesce)?;
         return Ok(true);
     }
+    if let Command::Post(plan) = &cli.command {
+        println!("{}", post::here(plan)?);
+        return Ok(true);
+    }
     // One thread: the client must leave the cores to the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -169,7 +202,7 @@ async fn run(cli: Cli) -> Result<bool> {
     let (waypost, dir) = (cli.waypost.as_path(), cli.dir.as_path());
     match cli.command {
         // Served before there is a runtime.
-        Command::Limit { .. } => {}
+        Command::Limit { .. } | Command::Post(_) => {}
         Command::Load(load) => {
             println!("{}", load::run(&load.plan(cli.frame)).await?.line());
             return Ok(true);
@@ -182,6 +215,12 @@ async fn run(cli: Cli) -> Result<bool> {
         }
         Command::Idle { connections } => {
             idle::run(waypost, dir, connections, &mut report).await?;
+        }
+        Command::Webhooks { deliveries, payload, rounds } => {
+            webhooks::run(waypost, dir, webhooks::Size { deliveries, payload, rounds }, &mut report).await?;
+        }
+        Command::Endpoints { maps, endpoints, payload } => {
+            endpoints::run(waypost, dir, endpoints::Size { maps, endpoints, payload }, &mut report).await?;
         }
         Command::All => all(waypost, dir, cli.frame, &mut report).await,
     }
@@ -198,6 +237,14 @@ async fn all(waypost: &Path, dir: &Path, frame: usize, report: &mut Report) {
     }
     if let Err(error) = idle::run(waypost, dir, 10_000, report).await {
         report.broken("idle", &error);
+    }
+    let webhooks = webhooks::Size { deliveries: 30_000, payload: 300, rounds: 3 };
+    if let Err(error) = webhooks::run(waypost, dir, webhooks, report).await {
+        report.broken("webhooks", &error);
+    }
+    let endpoints = endpoints::Size { maps: 100, endpoints: 50_000, payload: 300 };
+    if let Err(error) = endpoints::run(waypost, dir, endpoints, report).await {
+        report.broken("endpoints", &error);
     }
     let publish =
         publish::Size { seconds: 5.0, frame, batch: 100, batch_connections: 12, single_connections: 192, kills: 10 };

@@ -86,6 +86,8 @@ impl Node {
             .env("WAYPOST_HTTP_ADDR", self.http.to_string())
             .env("WAYPOST_PEER_ADDR", self.peer.to_string())
             .env("WAYPOST_LOG", "warn")
+            // The receivers are here.
+            .env("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -197,8 +199,16 @@ impl Cluster {
     /// # Errors
     /// Refused, or not known everywhere in time.
     pub(crate) async fn map(&self) -> Result<(String, String)> {
+        self.map_with_slug("bench").await
+    }
+
+    /// As [`Self::map`], for one of several.
+    ///
+    /// # Errors
+    /// As [`Self::map`].
+    pub(crate) async fn map_with_slug(&self, slug: &str) -> Result<(String, String)> {
         let first = self.nodes.first().context("no node")?;
-        let body = json!({"slug": "bench", "name": "bench", "limits": {
+        let body = json!({"slug": slug, "name": slug, "limits": {
             "connections": null, "webhooks": null, "requests_per_minute": null,
             "publishes_per_second": null,
         }});

@@ -1,0 +1,154 @@
+//! Owns the price of idle webhooks: a node's resident memory with tens of thousands of them, as they are made and when
+//! the node has started anew with them; and how long one event takes to all of its map's.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::json;
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    event::Maker,
+    http,
+    node::{ADMIN, Cluster, Node},
+    proc,
+    receiver::Receiver,
+    report::Report,
+};
+
+/// Resident memory of the node, MiB.
+const BOUND: f64 = 200.0;
+const MIB: f64 = 1024.0 * 1024.0;
+/// Connections that make webhooks.
+const MAKERS: usize = 64;
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest that all of them take to be made.
+const MAKING: Duration = Duration::from_secs(8 * 60);
+/// Two looks at the memory so far apart that agree make a figure.
+const CALM: Duration = Duration::from_secs(2);
+const CALM_LOOKS: usize = 15;
+/// How long the node is left alone for its idle CPU.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
+
+/// Sizes of the measurement.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) maps: usize,
+    /// Webhooks in all.
+    pub(crate) endpoints: usize,
+    /// Bytes of a payload.
+    pub(crate) payload: usize,
+}
+
+/// Boots a node, makes the webhooks and adds the lines.
+///
+/// # Errors
+/// The node does not start, a webhook is refused, or a delivery is missing.
+#[expect(clippy::cast_precision_loss, reason = "bytes and counts far below 2^52")]
+pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
+    let receiver = Receiver::start()?;
+    let mut cluster = Cluster::start(binary, dir, 1).await?;
+    let mut maps = Vec::with_capacity(size.maps);
+    for number in 0..size.maps {
+        maps.push(cluster.map_with_slug(&format!("bench-{number}")).await?.0);
+    }
+    let before = calm_memory(cluster.nodes.first().context("no node")?).await?;
+    let start = Instant::now();
+    timeout(MAKING, make_all(&cluster.nodes[0], &receiver, &maps, size.endpoints))
+        .await
+        .context("making webhooks")??;
+    println!("endpoints: {} made in {:.1} s", size.endpoints, start.elapsed().as_secs_f64());
+    let made = calm_memory(&cluster.nodes[0]).await?;
+    let name = format!("endpoints: {} idle", size.endpoints);
+    report.note(&format!("{name}, memory before"), before / MIB, "MiB");
+    report.at_most(&format!("{name}, memory"), made / MIB, BOUND, "MiB");
+    report.note(&format!("{name}, of each"), (made - before) / size.endpoints as f64, "bytes");
+    report.note(&format!("{name}, CPU"), idle_cpu(&cluster.nodes[0]).await? * 100.0, "% of a core");
+    let each = (size.endpoints / size.maps) as u64;
+    for what in ["new connections", "kept connections"] {
+        let took = one_event(&cluster.nodes[0], &receiver, &maps[0], each, size.payload).await?;
+        report.note(&format!("endpoints: one event to {each}, {what}"), took, "ms");
+    }
+    let start = Instant::now();
+    cluster.nodes[0].kill().await?;
+    cluster.nodes[0].restart().await?;
+    println!("endpoints: ready {:.1} s after kill -9", start.elapsed().as_secs_f64());
+    let loaded = calm_memory(&cluster.nodes[0]).await?;
+    report.at_most(&format!("{name}, memory after a restart"), loaded / MIB, BOUND, "MiB");
+    let took = one_event(&cluster.nodes[0], &receiver, &maps[1 % maps.len()], each, size.payload).await?;
+    report.note(&format!("endpoints: one event to {each}, after a restart"), took, "ms");
+    Ok(())
+}
+
+/// Makes `count` webhooks, as many on each map, each with a URL of its own.
+async fn make_all(node: &Node, receiver: &Receiver, maps: &[String], count: usize) -> Result<()> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut tasks = JoinSet::new();
+    for _ in 0..MAKERS {
+        let mut client = http::Client::connect(node.http).await?;
+        let (next, maps, receiver) = (next.clone(), maps.to_vec(), receiver.addr);
+        tasks.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    return anyhow::Ok(());
+                }
+                let map = &maps[number % maps.len()];
+                let body = json!({"url": format!("http://{receiver}/hooks/{number}"), "profile": "standard"});
+                let request = http::request("POST", &format!("/api/maps/{map}/webhooks"), ADMIN, &body.to_string());
+                let status = client.exchange(&request).await?;
+                ensure!(status == 201, "{status} {}", String::from_utf8_lossy(client.body()));
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.map_err(|error| anyhow!(error))??;
+    }
+    Ok(())
+}
+
+/// Resident bytes once they change no more.
+#[expect(clippy::cast_precision_loss, reason = "bytes far below 2^52")]
+async fn calm_memory(node: &Node) -> Result<f64> {
+    let pids = [node.pid()?];
+    let mut last = 0;
+    for _ in 0..CALM_LOOKS {
+        sleep(CALM).await;
+        let now = proc::resident_bytes(&pids)?;
+        if now.abs_diff(last) < 1 << 18 {
+            return Ok(now as f64);
+        }
+        last = now;
+    }
+    Ok(last as f64)
+}
+
+/// CPU-seconds a second of a node that is left alone.
+async fn idle_cpu(node: &Node) -> Result<f64> {
+    let pids = [node.pid()?];
+    let (before, start) = (proc::cpu_seconds(&pids)?, Instant::now());
+    sleep(LEFT_ALONE).await;
+    Ok((proc::cpu_seconds(&pids)? - before) / start.elapsed().as_secs_f64())
+}
+
+/// Milliseconds from publishing one event to the last of its map's deliveries.
+async fn one_event(node: &Node, receiver: &Receiver, map: &str, deliveries: u64, payload: usize) -> Result<f64> {
+    let event = Maker::of_payload(payload).one();
+    let request = http::request("POST", &format!("/api/maps/{map}/events"), ADMIN, &event);
+    let mut publisher = http::Client::connect(node.http).await?;
+    let (start, seen) = (Instant::now(), receiver.requests());
+    let status = publisher.exchange(&request).await?;
+    ensure!(status == 201, "publishing: {status}");
+    receiver.until(seen + deliveries, PATIENCE).await?;
+    Ok(start.elapsed().as_secs_f64() * 1e3)
+}

@@ -1,0 +1,166 @@
+//! Owns the limit of webhooks: clients that send one request again and again over kept connections, and nothing else: no
+//! log, no signature, no retry. A process of its own, which says what it used.
+
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    rc::Rc,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use awc::http::header::{HeaderName, HeaderValue};
+use bytes::Bytes;
+use tokio::process::Command;
+
+use crate::{http, proc, receiver::headers};
+
+/// What sends.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum With {
+    /// The HTTP client that Waypost is built on, as it comes.
+    Awc,
+    /// Bytes made once, written to a socket.
+    Raw,
+}
+
+/// What to send, and how.
+#[derive(Clone, clap::Args)]
+pub(crate) struct Plan {
+    #[arg(long)]
+    pub(crate) addr: SocketAddr,
+    /// A file with a whole request, to be sent again and again
+    #[arg(long)]
+    pub(crate) request: PathBuf,
+    /// Requests in all
+    #[arg(long)]
+    pub(crate) count: u64,
+    /// Requests under way at once, each on a connection of its own
+    #[arg(long)]
+    pub(crate) window: usize,
+    #[arg(long)]
+    pub(crate) with: With,
+}
+
+/// Sends as planned from a process of its own; gives its CPU-seconds.
+///
+/// # Errors
+/// A request was not answered as it should be.
+pub(crate) async fn run(plan: &Plan) -> Result<f64> {
+    let with = match plan.with {
+        With::Awc => "awc",
+        With::Raw => "raw",
+    };
+    let request = plan.request.to_string_lossy();
+    let output = Command::new(std::env::current_exe()?)
+        .args(["post", "--addr", &plan.addr.to_string(), "--request", &request, "--with", with])
+        .args(["--count", &plan.count.to_string(), "--window", &plan.window.to_string()])
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    if !output.status.success() {
+        bail!("the bare client ended: {}", output.status);
+    }
+    String::from_utf8(output.stdout)?.trim().parse().context("the bare client said something else")
+}
+
+/// Sends as planned, in this process; gives the CPU-seconds from before the first request to the last answer.
+///
+/// # Errors
+/// A request was not answered as it should be.
+pub(crate) fn here(plan: &Plan) -> Result<f64> {
+    let request = std::fs::read(&plan.request).with_context(|| plan.request.display().to_string())?;
+    let me = [std::process::id()];
+    actix_rt::System::new().block_on(async {
+        let left = Rc::new(Cell::new(plan.count));
+        let before = proc::cpu_seconds(&me)?;
+        match plan.with {
+            With::Awc => with_awc(plan, &request, &left).await?,
+            With::Raw => with_sockets(plan, &request, &left).await?,
+        }
+        Ok(proc::cpu_seconds(&me)? - before)
+    })
+}
+
+/// Takes one of those that are left.
+fn take(left: &Cell<u64>) -> bool {
+    let before = left.get();
+    left.set(before.saturating_sub(1));
+    before > 0
+}
+
+async fn with_awc(plan: &Plan, request: &[u8], left: &Rc<Cell<u64>>) -> Result<()> {
+    let (url, headers, body) = parts(plan.addr, request)?;
+    let client = awc::Client::builder().no_default_headers().finish();
+    let (headers, url) = (Rc::new(headers), Rc::new(url));
+    let tasks = (0..plan.window).map(|_| {
+        let (client, left, headers, url, body) =
+            (client.clone(), left.clone(), headers.clone(), url.clone(), body.clone());
+        actix_rt::spawn(async move {
+            while take(&left) {
+                let mut request = client.post(url.as_str());
+                for (name, value) in headers.iter() {
+                    request = request.insert_header((name.clone(), value.clone()));
+                }
+                let answer = request.send_body(body.clone()).await.map_err(|error| anyhow!("{error}"))?;
+                if answer.status() != 204 {
+                    bail!("answered {}", answer.status());
+                }
+            }
+            anyhow::Ok(())
+        })
+    });
+    join(tasks.collect()).await
+}
+
+type Headers = Vec<(HeaderName, HeaderValue)>;
+
+/// URL, headers and body of the request in bytes; what awc says by itself is left out.
+fn parts(addr: SocketAddr, request: &[u8]) -> Result<(String, Headers, Bytes)> {
+    let head = request.windows(4).position(|w| w == b"\r\n\r\n").context("no request in the file")? + 4;
+    let path = request.split(|b| *b == b' ').nth(1).context("no path in the request")?;
+    let url = format!("http://{addr}{}", std::str::from_utf8(path)?);
+    let own = |name: &str| ["host", "content-length"].iter().any(|own| name.eq_ignore_ascii_case(own));
+    let headers: Result<Headers> = headers(&request[..head])?
+        .filter(|(name, _)| !own(name))
+        .map(|(name, value)| Ok((HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?)))
+        .collect();
+    Ok((url, headers?, Bytes::copy_from_slice(&request[head..])))
+}
+
+async fn with_sockets(plan: &Plan, request: &[u8], left: &Rc<Cell<u64>>) -> Result<()> {
+    let mut tasks = Vec::with_capacity(plan.window);
+    for _ in 0..plan.window {
+        let mut client = http::Client::connect(plan.addr).await?;
+        let (left, request) = (left.clone(), request.to_vec());
+        tasks.push(actix_rt::spawn(async move {
+            while take(&left) {
+                let status = client.exchange(&request).await?;
+                if status != 204 {
+                    bail!("answered {status}");
+                }
+            }
+            anyhow::Ok(())
+        }));
+    }
+    join(tasks).await
+}
+
+async fn join(tasks: Vec<actix_rt::task::JoinHandle<Result<()>>>) -> Result<()> {
+    for task in tasks {
+        task.await??;
+    }
+    Ok(())
+}
+
+/// Where a request is kept for [`Plan::request`].
+///
+/// # Errors
+/// It can't be written.
+pub(crate) fn keep(dir: &Path, name: &str, request: &[u8]) -> Result<PathBuf> {
+    let path = dir.join(name);
+    std::fs::write(&path, request)?;
+    Ok(path)
+}
