@@ -17,12 +17,15 @@ use crate::core::endpoint::progress::{Attempt, DeadLetter, EventRef, KEPT_ATTEMP
 use crate::core::event::Event;
 use crate::core::ids::{EventId, TopicId};
 use crate::hub::{ArchiveError, Page, SealError};
-use actix::fut::WrapFuture;
+use actix::fut::{ActorFuture, WrapFuture};
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle};
 use rustc_hash::FxHashMap;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Messages that may wait: what is there wakes it as well as what is refused.
 const MAILBOX: usize = 16;
@@ -79,6 +82,10 @@ pub(super) struct EndpointActor {
     /// Events that are ready or under way for the first time.
     events: FxHashMap<u64, Event>,
     attempts: Vec<Attempt>,
+    /// Requests under way, each a task of its own: an actor polls all that it spawned whenever one of them moves.
+    flights: JoinSet<(Flight, Result<Option<Landed>, ArchiveError>)>,
+    /// A [`Landing`] looks after them.
+    landing: bool,
     timer: Option<SpawnHandle>,
     reading: bool,
     reading_replay: bool,
@@ -105,6 +112,8 @@ impl EndpointActor {
             engine,
             events: FxHashMap::default(),
             attempts: Vec::new(),
+            flights: JoinSet::new(),
+            landing: false,
             timer: None,
             reading: false,
             reading_replay: false,
@@ -274,23 +283,28 @@ impl EndpointActor {
             let ended = sender.send(&shard.client, &events, wanted.gap, wanted.attempt).await;
             Ok(Some((events, ended, at_ms)))
         };
-        ctx.spawn(job.into_actor(self).map(move |landed: Result<Option<Landed>, ArchiveError>, actor, ctx| {
-            match landed {
-                Ok(Some((events, ended, at_ms))) => actor.landed(&flight, &events, ended, at_ms),
-                Ok(None) => actor.expired(&flight),
-                Err(error) => {
-                    tracing::error!(webhook = %actor.endpoint.id, %error, "an event can't be read; trying again");
-                    actor.engine.unsend(flight.id, now_ms() + RETRY_PAUSE.as_millis() as u64);
-                }
+        self.flights.spawn_local(async move { (flight, job.await) });
+        if !self.landing {
+            self.landing = true;
+            ctx.spawn(Landing);
+        }
+    }
+
+    fn end(&mut self, flight: &Flight, landed: Result<Option<Landed>, ArchiveError>) {
+        match landed {
+            Ok(Some((events, ended, at_ms))) => self.landed(flight, &events, ended, at_ms),
+            Ok(None) => self.expired(flight),
+            Err(error) => {
+                tracing::error!(webhook = %self.endpoint.id, %error, "an event can't be read; trying again");
+                self.engine.unsend(flight.id, now_ms() + RETRY_PAUSE.as_millis() as u64);
             }
-            actor.pump(ctx);
-        }));
+        }
     }
 
     fn landed(&mut self, flight: &Flight, events: &[Event], ended: Ended, at_ms: u64) {
         flight.events.iter().for_each(|event| drop(self.events.remove(&event.seq)));
         let Ended { outcome, error, answer, took_ms, message_id } = ended;
-        count::attempt(outcome.class, took_ms, events);
+        self.shard.meters.attempt(outcome.class, took_ms, events);
         let number = self.engine.number_attempt();
         if self.attempts.len() >= KEPT_ATTEMPTS {
             self.attempts.remove(0);
@@ -310,7 +324,9 @@ impl EndpointActor {
             answer,
             node: self.shard.hub.node_id(),
         });
-        self.engine.settle(flight.id, &outcome, error.as_deref().unwrap_or_default(), now_ms(), random());
+        // Only a failure is followed by a pause of random length.
+        let random = if outcome.class == Class::Delivered { 0 } else { random() };
+        self.engine.settle(flight.id, &outcome, error.as_deref().unwrap_or_default(), now_ms(), random);
         self.shard.unreported.completed();
     }
 
@@ -419,6 +435,42 @@ enum Again {
 }
 
 type Landed = (Vec<Event>, Ended, u64);
+
+/// Takes in the ends of requests, as long as any is under way.
+struct Landing;
+
+impl ActorFuture<EndpointActor> for Landing {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut EndpointActor,
+        ctx: &mut Context<EndpointActor>,
+        task: &mut std::task::Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            let mut next = actor.flights.poll_join_next(task);
+            let some_ended = matches!(next, Poll::Ready(Some(_)));
+            while let Poll::Ready(Some(ended)) = next {
+                match ended {
+                    Ok((flight, landed)) => actor.end(&flight, landed),
+                    // The actor goes down with it, and is started anew.
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => {}
+                }
+                next = actor.flights.poll_join_next(task);
+            }
+            if some_ended {
+                actor.pump(ctx);
+            } else if next.is_pending() {
+                return Poll::Pending;
+            } else {
+                actor.landing = false;
+                return Poll::Ready(());
+            }
+        }
+    }
+}
 
 /// Reads the events of a delivery that is tried again; `None` when one is gone.
 async fn fetch(shard: &Shard, topic: TopicId, wanted: &[EventRef]) -> Result<Option<Vec<Event>>, ArchiveError> {
