@@ -28,6 +28,9 @@ const FILE: &str = "endpoints.key";
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
+/// So often may no other node have handed out the key before that is told as an error: a node that joins meets them
+/// one by one.
+const QUIET_TRIES: u32 = 30;
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why something can't be sealed or opened.
@@ -142,20 +145,23 @@ impl Hub {
 
     /// Gets the cluster's key, and goes on trying until it has it.
     pub(super) async fn settle_seal(self) {
-        let mut told = false;
+        let mut tries = 0;
         loop {
             match self.try_settle().await {
                 Ok(Some(seal)) => {
                     let _ = self.0.keys.seal.set(Arc::new(seal));
                     return;
                 }
-                Ok(None) if !told => {
-                    told = true;
-                    tracing::error!(
-                        "the key that seals webhooks is not the cluster's; set webhooks.secret_key as on the other nodes"
-                    );
+                Ok(None) => {
+                    tries += 1;
+                    let configured = self.0.keys.configured.is_some();
+                    if tries == if configured { 1 } else { QUIET_TRIES } {
+                        tracing::error!(
+                            "this node hasn't got the key that seals webhooks: none of its own is the cluster's, and no \
+                             other node hands it out; set webhooks.secret_key as on the other nodes, or start one that has it"
+                        );
+                    }
                 }
-                Ok(None) => {}
                 Err(error) => tracing::debug!(error, "the key that seals webhooks can't be had yet"),
             }
             tokio::time::sleep(RETRY_PAUSE).await;

@@ -4,9 +4,11 @@
 //! Owns the endpoint's delivery state while this node owns the endpoint. Nothing piles up in it: it reads when the
 //! engine has room, and holds the events of that room alone.
 
+mod landing;
 mod messages;
 mod reading;
 
+use landing::{Landed, Landing};
 pub(super) use messages::{Changed, Collect, Look, Reported, Retire, Wake};
 use reading::fetch;
 
@@ -22,12 +24,12 @@ use crate::core::endpoint::progress::{Attempt, KEPT_ATTEMPTS, Order, Update};
 use crate::core::event::Event;
 use crate::core::ids::{EventId, TopicId};
 use crate::hub::{ArchiveError, SealError};
-use actix::fut::WrapFuture;
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, SpawnHandle};
+use actix::{Actor, ActorContext, AsyncContext, Context, SpawnHandle};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Messages that may wait: what is there wakes it as well as what is refused.
 const MAILBOX: usize = 16;
@@ -61,6 +63,10 @@ pub(super) struct EndpointActor {
     /// Events that are ready or under way for the first time.
     events: FxHashMap<u64, Event>,
     attempts: Vec<Attempt>,
+    /// Requests under way.
+    flights: JoinSet<(Flight, Result<Option<Landed>, ArchiveError>)>,
+    /// A [`Landing`] looks after them.
+    landing: bool,
     timer: Option<SpawnHandle>,
     reading: bool,
     reading_replay: bool,
@@ -85,6 +91,8 @@ impl EndpointActor {
             engine,
             events: FxHashMap::default(),
             attempts: Vec::new(),
+            flights: JoinSet::new(),
+            landing: false,
             timer: None,
             reading: false,
             reading_replay: false,
@@ -147,23 +155,17 @@ impl EndpointActor {
             let ended = sender.send(&shard.client, &events, wanted.gap, wanted.attempt).await;
             Ok(Some((events, ended, at_ms)))
         };
-        ctx.spawn(job.into_actor(self).map(move |landed: Result<Option<Landed>, ArchiveError>, actor, ctx| {
-            match landed {
-                Ok(Some((events, ended, at_ms))) => actor.landed(&flight, &events, ended, at_ms),
-                Ok(None) => actor.expired(&flight),
-                Err(error) => {
-                    tracing::error!(webhook = %actor.endpoint.id, %error, "an event can't be read; trying again");
-                    actor.engine.unsend(flight.id, now_ms() + RETRY_PAUSE.as_millis() as u64);
-                }
-            }
-            actor.pump(ctx);
-        }));
+        self.flights.spawn_local(async move { (flight, job.await) });
+        if !self.landing {
+            self.landing = true;
+            ctx.spawn(Landing);
+        }
     }
 
     fn landed(&mut self, flight: &Flight, events: &[Event], ended: Ended, at_ms: u64) {
         flight.events.iter().for_each(|event| drop(self.events.remove(&event.seq)));
         let Ended { outcome, error, answer, took_ms, message_id } = ended;
-        count::attempt(outcome.class, took_ms, events);
+        self.shard.meters.attempt(outcome.class, took_ms, events);
         let number = self.engine.number_attempt();
         if self.attempts.len() >= KEPT_ATTEMPTS {
             self.attempts.remove(0);
@@ -183,7 +185,9 @@ impl EndpointActor {
             answer,
             node: self.shard.hub.node_id(),
         });
-        self.engine.settle(flight.id, &outcome, error.as_deref().unwrap_or_default(), now_ms(), random());
+        // Only a failure is followed by a pause of random length.
+        let random = if outcome.class == Class::Delivered { 0 } else { random() };
+        self.engine.settle(flight.id, &outcome, error.as_deref().unwrap_or_default(), now_ms(), random);
         self.shard.unreported.completed();
     }
 
@@ -282,8 +286,6 @@ impl EndpointActor {
         }
     }
 }
-
-type Landed = (Vec<Event>, Ended, u64);
 
 fn settings(shard: &Shard, endpoint: &Arc<Endpoint>) -> Result<(Rc<Sender>, Judge), LoadError> {
     let private = shard.seal.open(endpoint.id, &endpoint.sealed)?;

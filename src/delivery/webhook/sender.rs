@@ -84,23 +84,31 @@ impl Sender {
     /// Makes one attempt. A receiver that refuses the new secret's signature during a rotation's overlap gets the old
     /// one's at once.
     pub(super) async fn send(&self, client: &Client, events: &[Event], gap: Option<EventId>, attempt: u32) -> Ended {
-        let ended = self.send_once(client, events, gap, attempt).await;
+        // Others under way learn the same at the same time: each tries what it has not tried itself.
+        let tried = self.prefer_previous.get();
+        let ended = self.send_once(client, events, gap, attempt, tried).await;
         let refused = matches!(ended.outcome.status, Some(401 | 403));
-        if !refused || self.secrets(now_ms()).previous.is_none() || !has_one_signature(self.endpoint.profile) {
+        if !refused || self.secrets(now_ms(), tried).previous.is_none() || !has_one_signature(self.endpoint.profile) {
             return ended;
         }
-        let before = self.prefer_previous.replace(!self.prefer_previous.get());
-        let again = self.send_once(client, events, gap, attempt).await;
-        if again.outcome.class != Class::Delivered {
-            self.prefer_previous.set(before);
+        let again = self.send_once(client, events, gap, attempt, !tried).await;
+        if again.outcome.class == Class::Delivered {
+            self.prefer_previous.set(!tried);
         }
         again
     }
 
-    async fn send_once(&self, client: &Client, events: &[Event], gap: Option<EventId>, attempt: u32) -> Ended {
+    async fn send_once(
+        &self,
+        client: &Client,
+        events: &[Event],
+        gap: Option<EventId>,
+        attempt: u32,
+        prefer_previous: bool,
+    ) -> Ended {
         let message_id = delivery_id(events).unwrap_or_default();
         let now_ms = now_ms();
-        let secrets = self.secrets(now_ms);
+        let secrets = self.secrets(now_ms, prefer_previous);
         let rendering = Rendering {
             profile: self.endpoint.profile,
             map: &self.map,
@@ -127,13 +135,9 @@ impl Sender {
         }
     }
 
-    fn secrets(&self, now_ms: u64) -> Secrets {
+    fn secrets(&self, now_ms: u64, prefer_previous: bool) -> Secrets {
         let previous = self.previous.as_ref().filter(|(_, until_ms)| *until_ms > now_ms);
-        Secrets {
-            current: self.secret.clone(),
-            previous: previous.map(|(secret, _)| secret.clone()),
-            prefer_previous: self.prefer_previous.get(),
-        }
+        Secrets { current: self.secret.clone(), previous: previous.map(|(secret, _)| secret.clone()), prefer_previous }
     }
 
     fn outgoing(&self, rendered: Rendered, now_ms: u64) -> Result<Outgoing<'_>, String> {

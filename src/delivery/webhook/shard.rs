@@ -7,6 +7,7 @@ use super::WebhookConfig;
 use super::actor::{Changed, EndpointActor, Retire, Wake};
 use super::client::{Client, Outside};
 use super::lambda::Credentials;
+use super::metrics::Meters;
 use super::permits::Permits;
 use super::report::{self, Unreported};
 use super::source::Source;
@@ -40,6 +41,7 @@ pub(super) struct Shard {
     pub(super) source: Source,
     pub(super) permits: Permits,
     pub(super) unreported: Unreported,
+    pub(super) meters: Meters,
     pub(super) credentials: Option<Credentials>,
     number: usize,
     actors: RefCell<FxHashMap<EndpointId, Addr<EndpointActor>>>,
@@ -64,6 +66,7 @@ impl Shard {
             client: Client::new(&outside),
             source: Source::new(hub.archive().clone()),
             unreported: Unreported::default(),
+            meters: Meters::new(),
             credentials: config.aws.clone(),
             actors: RefCell::default(),
             topics: RefCell::default(),

@@ -233,8 +233,8 @@ impl Published {
             let body: Value = serde_json::from_str(&seen.body)?;
             let events = body["events"].as_array().context("no list of events")?;
             ensure!(events.len() == ids.len() && body["time_ms"].is_u64(), "{} of {}", events.len(), ids.len());
-            let own = events.iter().zip(ids).filter(|(event, _)| event.get("event_id").is_some());
-            return own.map(|(event, id)| self.check_pusher(event, id)).collect();
+            let mut own = events.iter().zip(ids).filter(|(event, _)| event.get("event_id").is_some());
+            return own.try_for_each(|(event, id)| self.check_pusher(event, id));
         }
         let missing = ids.iter().find(|id| !self.payloads.get(*id).is_some_and(|payload| seen.body.contains(payload)));
         missing.map_or(Ok(()), |id| bail!("the payload of {id} is not in the body"))

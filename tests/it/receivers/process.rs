@@ -78,10 +78,6 @@ impl Receiver {
     }
 
     /// All that it printed as JSON, but its port.
-    pub(crate) fn lines(&self) -> Vec<Value> {
-        self.lines.lock().unwrap().iter().skip(1).cloned().collect()
-    }
-
     /// The requests whose target holds `tag`.
     pub(super) fn seen(&self, tag: &str) -> Vec<Seen> {
         let lines = self.lines.lock().unwrap();

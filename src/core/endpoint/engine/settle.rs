@@ -40,6 +40,8 @@ impl Engine {
         match verdict {
             Verdict::Halve => self.halve(retry, now_ms),
             Verdict::Later | Verdict::Gone => {
+                // After the pause one request asks; each success lets twice as many follow.
+                self.cap = 1;
                 retry.due_ms = now_ms + outcome.pause_ms.unwrap_or(0);
                 self.keep_retry(retry);
             }

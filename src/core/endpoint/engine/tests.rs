@@ -168,6 +168,24 @@ fn a_pause_that_was_asked_for_holds_everything_and_uses_up_no_attempt() {
 }
 
 #[test]
+fn who_asked_for_a_pause_is_asked_by_one_request_after_it() {
+    let mut engine = engine(plan(), 1..40, None);
+    let later = Outcome { pause_ms: Some(1000), ..status(429) };
+    let first: Vec<Flight> = (0..4).map(|_| send(&mut engine, 0)).collect();
+    first.iter().for_each(|flight| engine.settle(flight.id, &later, "later", 10, 0));
+    for pause in 1..5 {
+        let now_ms = pause * 2000;
+        let flight = send(&mut engine, now_ms);
+        assert_eq!(engine.next(now_ms), Step::Wait, "one at a time");
+        engine.settle(flight.id, &later, "later", now_ms, 0);
+    }
+    let flight = send(&mut engine, 20_000);
+    engine.settle(flight.id, &ok(), "", 20_000, 0);
+    (0..2).for_each(|_| drop(send(&mut engine, 20_000)));
+    assert_eq!(engine.next(20_000), Step::Wait, "a slow start");
+}
+
+#[test]
 fn a_rate_is_kept() {
     let rate = Some(Rate { permits: 2, period_ms: 1000 });
     let mut engine = engine(Plan { rate, ..plan() }, 1..9, None);
