@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, io::ErrorKind, time::Duration};
 
-use actix_http::BoxedPayloadStream;
+use actix_http::{BoxedPayloadStream, error::ParseError};
 use awc::{
     ClientResponse, Connector,
     error::{ConnectError, SendRequestError},
@@ -258,6 +258,9 @@ impl Client {
                 self.unreachable("the connection broke".to_owned(), false)
             }
             SendRequestError::Connect(inner) => self.unreachable(inner.to_string(), true),
+            SendRequestError::Response(ParseError::Io(_) | ParseError::Incomplete) => {
+                self.unreachable("the connection broke".to_owned(), false)
+            }
             SendRequestError::Response(inner) => self.foreign(inner.to_string()),
             other => self.unreachable(other.to_string(), false),
         }
