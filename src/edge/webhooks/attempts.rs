@@ -1,13 +1,14 @@
 //! The last attempts of a webhook.
 
 use super::error::Problem;
-use super::{managed_endpoint, state_of};
+use super::managed::Managed;
+use super::state_of;
 use crate::core::endpoint::progress::Attempt;
 use crate::core::ids::EventId;
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use actix_web::web::{Data, Path};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,9 +22,8 @@ struct Query {
 pub(super) async fn list(
     request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String)>,
+    Managed { endpoint, .. }: Managed,
 ) -> Result<HttpResponse, Problem> {
-    let (_, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
     let query: Query = serde_urlencoded::from_str(request.query_string())
         .map_err(|_| ApiError::bad_request("invalid_after", "after is the number of an attempt"))?;
     let after = query.after;

@@ -1,19 +1,19 @@
 //! Webhooks of a map: listed, made, shown, changed, deleted.
 
 use super::error::Problem;
-use super::{answer, managed, managed_endpoint, object, on, settings};
+use super::managed::{Managed, Manager};
+use super::{answer, object, on, settings};
 use crate::core::command::{Activate, Command, Refusal, Reply};
 use crate::core::endpoint::form::Form;
 use crate::core::endpoint::{Endpoint, Origin, Profile};
 use crate::edge::context::Edge;
 use crate::hub::Grant;
-use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Payload};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-pub(super) async fn list(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, Problem> {
-    let grant = managed(&edge, &request, &map).await?;
+pub(super) async fn list(edge: Data<Edge>, Manager(grant): Manager) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(json!({"data": list_of(&edge, &grant).await?})))
 }
 
@@ -33,12 +33,10 @@ pub(super) async fn list_of(edge: &Edge, grant: &Grant) -> Result<Vec<Value>, Pr
 }
 
 pub(super) async fn create(
-    request: HttpRequest,
     edge: Data<Edge>,
-    map: Path<String>,
+    Manager(grant): Manager,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let grant = managed(&edge, &request, &map).await?;
     let form = Form::read(&object(&edge, &mut payload).await?);
     let plain = settings::create(&edge, grant.who.by(), grant.map.id, &form, Profile::Wanderer).await?;
     // What is shown is read on this node, which may be behind the leader.
@@ -46,22 +44,15 @@ pub(super) async fn create(
     Ok(HttpResponse::Created().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))
 }
 
-pub(super) async fn show(
-    request: HttpRequest,
-    edge: Data<Edge>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+pub(super) async fn show(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
 }
 
 pub(super) async fn update(
-    request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String)>,
+    Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
     let form = Form::read(&object(&edge, &mut payload).await?);
     let changed = change(&edge, &grant, &endpoint, &form).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &changed).await?})))
@@ -93,12 +84,7 @@ pub(super) async fn activate(
     }
 }
 
-pub(super) async fn remove(
-    request: HttpRequest,
-    edge: Data<Edge>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+pub(super) async fn remove(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
     edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, ()))).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,9 +1,10 @@
 //! Dead letters: events that were given up. Listed, shown, tried again, removed.
 
 use super::error::Problem;
+use super::managed::Managed;
 use super::place::{self, Named};
 use super::replay::{self, Wanted};
-use super::{managed_endpoint, object, on, order, state_of};
+use super::{object, on, order, state_of};
 use crate::core::command::{Command, Reply};
 use crate::core::endpoint::Endpoint;
 use crate::core::endpoint::form::Members;
@@ -26,6 +27,11 @@ const MAX_LIMIT: usize = 1000;
 const MAX_PAGE_BYTES: usize = 4 << 20;
 /// Letters looked through at once for one of them.
 const LOOK: usize = 512;
+
+#[derive(Deserialize)]
+pub(super) struct OfLetter {
+    event: String,
+}
 
 #[derive(Debug, Deserialize)]
 struct Query {
@@ -64,9 +70,8 @@ struct One {
 pub(super) async fn list(
     request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String)>,
+    Managed { grant, endpoint }: Managed,
 ) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
     let query: Query = serde_urlencoded::from_str(request.query_string())
         .map_err(|_| ApiError::bad_request("invalid_query", "after and limit are numbers"))?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
@@ -128,33 +133,29 @@ fn find(edge: &Edge, endpoint: &Endpoint, event: &str) -> Result<DeadLetter, Pro
 }
 
 pub(super) async fn show(
-    request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String, String)>,
+    Managed { grant, endpoint }: Managed,
+    path: Path<OfLetter>,
 ) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
-    let letter = find(&edge, &endpoint, &path.2)?;
+    let letter = find(&edge, &endpoint, &path.event)?;
     Ok(HttpResponse::Ok().json(One { data: shown(&edge, &grant, &letter).await? }))
 }
 
 pub(super) async fn retry(
-    request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String, String)>,
+    Managed { grant, endpoint }: Managed,
+    path: Path<OfLetter>,
 ) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
-    let letter = find(&edge, &endpoint, &path.2)?;
+    let letter = find(&edge, &endpoint, &path.event)?;
     order(&edge, &grant, &endpoint, Order::Redeliver(vec![letter.seq])).await?;
     Ok(HttpResponse::Accepted().json(One { data: shown(&edge, &grant, &letter).await? }))
 }
 
 pub(super) async fn retry_all(
-    request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String)>,
+    Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
     let text = object(&edge, &mut payload).await?;
     let mut body = Members::of(&text, "");
     let since: Option<String> = body.take(&["since"], "a time or the id of an event");
@@ -174,23 +175,17 @@ pub(super) async fn retry_all(
     replay::begin(&edge, &grant, &endpoint, wanted).await
 }
 
-pub(super) async fn purge(
-    request: HttpRequest,
-    edge: Data<Edge>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+pub(super) async fn purge(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
     let removed = remove_letters(&edge, &grant, &endpoint, None).await?;
     Ok(HttpResponse::Ok().json(json!({"data": {"removed": removed}})))
 }
 
 pub(super) async fn remove(
-    request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String, String)>,
+    Managed { grant, endpoint }: Managed,
+    path: Path<OfLetter>,
 ) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
-    let letter = find(&edge, &endpoint, &path.2)?;
+    let letter = find(&edge, &endpoint, &path.event)?;
     remove_letters(&edge, &grant, &endpoint, Some(vec![letter.seq])).await?;
     Ok(HttpResponse::NoContent().finish())
 }

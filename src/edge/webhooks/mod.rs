@@ -9,6 +9,7 @@ mod configured;
 mod crud;
 mod error;
 mod letters;
+mod managed;
 mod operate;
 mod picker;
 mod place;
@@ -17,18 +18,14 @@ mod settings;
 
 pub use configured::keep_configured;
 
-use super::auth::bearer;
 use super::context::Edge;
 use super::rest::{at, body};
-use crate::core::access::Scopes;
 use crate::core::command::Command;
 use crate::core::endpoint::progress::Order;
 use crate::core::endpoint::{Endpoint, OnEndpoint};
 use crate::hub::{EndpointState, Grant, HubError};
-use actix_web::HttpRequest;
 use actix_web::web::{Payload, ServiceConfig, delete, get, patch, post, put};
 use error::Problem;
-use std::sync::Arc;
 
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
@@ -66,37 +63,9 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/api/webhooks/{id}/logs").route(get().to(picker::logs)));
 }
 
-/// The right to manage a map's webhooks, with this node caught up; the request is charged.
-async fn managed(edge: &Edge, request: &HttpRequest, map: &str) -> Result<Grant, Problem> {
-    edge.catch_up().await;
-    let grant = edge.grant(request, bearer(request), map, Scopes::MANAGE).await?;
-    edge.charge(&grant).await?;
-    settings::await_seal(edge).await;
-    Ok(grant)
-}
-
-/// The webhook of that id, if it is the map's.
-fn endpoint_of(edge: &Edge, grant: &Grant, id: &str) -> Result<Arc<Endpoint>, Problem> {
-    let id = id.parse().map_err(|_| Problem::NoWebhook)?;
-    let endpoint = edge.hub.endpoints().get(id).filter(|endpoint| endpoint.map == grant.map.id).cloned();
-    endpoint.ok_or(Problem::NoWebhook)
-}
-
 /// What is stored of a webhook beside its settings.
 fn state_of(edge: &Edge, endpoint: &Endpoint) -> Result<EndpointState, Problem> {
     edge.hub.endpoint_state(endpoint.id)?.ok_or(Problem::NoWebhook)
-}
-
-/// The right to manage, and the webhook.
-async fn managed_endpoint(
-    edge: &Edge,
-    request: &HttpRequest,
-    map: &str,
-    id: &str,
-) -> Result<(Grant, Arc<Endpoint>), Problem> {
-    let grant = managed(edge, request, map).await?;
-    let endpoint = endpoint_of(edge, &grant, id)?;
-    Ok((grant, endpoint))
 }
 
 /// A request's body as text; an empty one is `{}`.

@@ -2,8 +2,9 @@
 
 use super::crud::activate;
 use super::error::Problem;
+use super::managed::Managed;
 use super::place::Named;
-use super::{answer, managed_endpoint, object, settings};
+use super::{answer, object, settings};
 use crate::clock::now_ms;
 use crate::core::command::Refusal;
 use crate::core::endpoint::Origin;
@@ -11,8 +12,8 @@ use crate::core::endpoint::form::{Members, secret_problem};
 use crate::core::event::is_kind;
 use crate::core::json;
 use crate::edge::context::Edge;
-use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Payload};
 use serde_json::json;
 
 /// Longest overlap of two secrets, seconds.
@@ -28,12 +29,10 @@ enum From {
 }
 
 pub(super) async fn enable(
-    request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String)>,
+    Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
     let seek = match read_from(&object(&edge, &mut payload).await?)? {
         From::Resume => None,
         From::Skip => Some(u64::MAX),
@@ -72,23 +71,16 @@ fn read_from(text: &str) -> Result<From, Problem> {
     if problems.is_empty() { Ok(from) } else { Err(Problem::Invalid(problems)) }
 }
 
-pub(super) async fn disable(
-    request: HttpRequest,
-    edge: Data<Edge>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+pub(super) async fn disable(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
     let endpoint = activate(&edge, &grant, &endpoint, false, None).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
 }
 
 pub(super) async fn rotate(
-    request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String)>,
+    Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
     if endpoint.origin == Origin::Config {
         return Err(Refusal::Configured.into());
     }
@@ -118,12 +110,10 @@ pub(super) async fn rotate(
 }
 
 pub(super) async fn test(
-    request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String)>,
+    Managed { endpoint, .. }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let (_, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
     let (kind, payload) = read_test(&edge, &object(&edge, &mut payload).await?)?;
     let attempt = edge.webhooks.test(endpoint, kind, payload.into_bytes()).await?;
     Ok(HttpResponse::Ok().json(json!({"data": super::attempts::attempt(&attempt)})))

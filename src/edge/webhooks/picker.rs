@@ -2,30 +2,24 @@
 //! `enabled`, `created_at`, logs, and a test with its example event. A secret is never returned.
 
 use super::error::Problem;
-use super::{answer, crud, endpoint_of, managed, object, on, place, settings, state_of};
+use super::managed::{Managed, Manager};
+use super::{answer, crud, object, on, place, settings, state_of};
 use crate::core::command::Command;
 use crate::core::endpoint::class::Class;
 use crate::core::endpoint::form::Form;
 use crate::core::endpoint::progress::Attempt;
 use crate::core::endpoint::{Endpoint, Profile};
 use crate::core::time::iso_millis;
-use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
-use crate::edge::error::ApiError;
-use crate::hub::{Grant, Who};
-use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
-use serde::{Deserialize, Serialize};
+use crate::hub::Grant;
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Payload};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 const TEST_KIND: &str = "game.added";
 const TEST_PAYLOAD: &str = r#"{"session":{"id":3,"is_active":true,"games_played":2},"game":{"id":42,"title":"Quiplash 3","pack_name":"Jackbox Party Pack 7","min_players":3,"max_players":8,"manually_added":false}}"#;
-
-#[derive(Debug, Deserialize)]
-struct Query {
-    map: Option<String>,
-}
 
 /// One attempt as a log entry. Typed, since a payload's bytes go out as they are.
 #[derive(Serialize)]
@@ -42,18 +36,6 @@ struct Log {
     created_at: String,
 }
 
-/// The right to manage the token's own map; the admin names one.
-async fn own(edge: &Edge, request: &HttpRequest) -> Result<Grant, Problem> {
-    let map = match edge.authenticate(request, bearer(request)).await? {
-        Who::Token(token) => token.map.to_string(),
-        Who::Admin => serde_urlencoded::from_str(request.query_string())
-            .ok()
-            .and_then(|query: Query| query.map)
-            .ok_or_else(|| ApiError::bad_request("map_needed", "with the admin token, name the map: ?map=…"))?,
-    };
-    managed(edge, request, &map).await
-}
-
 async fn shown(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> Result<Value, Problem> {
     Ok(shaped(answer::opened(edge, grant, endpoint).await?))
 }
@@ -68,18 +50,16 @@ fn shaped(mut webhook: Value) -> Value {
     webhook
 }
 
-pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, Problem> {
-    let grant = own(&edge, &request).await?;
+pub(super) async fn list(edge: Data<Edge>, Manager(grant): Manager) -> Result<HttpResponse, Problem> {
     let all: Vec<Value> = crud::list_of(&edge, &grant).await?.into_iter().map(shaped).collect();
     Ok(HttpResponse::Ok().json(all))
 }
 
 pub(super) async fn create(
-    request: HttpRequest,
     edge: Data<Edge>,
+    Manager(grant): Manager,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let grant = own(&edge, &request).await?;
     let mut form = Form::read(&object(&edge, &mut payload).await?);
     let profile = form.profile().unwrap_or(Profile::Envelope);
     if !profile.is_chat() && !form.has_secret() {
@@ -91,36 +71,27 @@ pub(super) async fn create(
     Ok(HttpResponse::Created().json(shown(&edge, &grant, &plain.endpoint).await?))
 }
 
-pub(super) async fn show(request: HttpRequest, edge: Data<Edge>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    let grant = own(&edge, &request).await?;
-    let endpoint = endpoint_of(&edge, &grant, &id)?;
+pub(super) async fn show(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(shown(&edge, &grant, &endpoint).await?))
 }
 
 pub(super) async fn update(
-    request: HttpRequest,
     edge: Data<Edge>,
-    id: Path<String>,
+    Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let grant = own(&edge, &request).await?;
-    let endpoint = endpoint_of(&edge, &grant, &id)?;
     let form = Form::read(&object(&edge, &mut payload).await?);
     let changed = crud::change(&edge, &grant, &endpoint, &form).await?;
     Ok(HttpResponse::Ok().json(shown(&edge, &grant, &changed).await?))
 }
 
-pub(super) async fn remove(request: HttpRequest, edge: Data<Edge>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    let grant = own(&edge, &request).await?;
-    let endpoint = endpoint_of(&edge, &grant, &id)?;
+pub(super) async fn remove(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
     edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, ()))).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Newest first.
-pub(super) async fn logs(request: HttpRequest, edge: Data<Edge>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    let grant = own(&edge, &request).await?;
-    let endpoint = endpoint_of(&edge, &grant, &id)?;
+pub(super) async fn logs(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
     let mut logs = Vec::new();
     for attempt in state_of(&edge, &endpoint)?.shelf.attempts.iter().rev() {
         logs.push(log(&edge, &grant, &endpoint, attempt).await?);
@@ -149,9 +120,7 @@ async fn log(edge: &Edge, grant: &Grant, endpoint: &Endpoint, attempt: &Attempt)
 }
 
 /// Sends the example event; what became of it stands in the logs.
-pub(super) async fn test(request: HttpRequest, edge: Data<Edge>, id: Path<String>) -> Result<HttpResponse, Problem> {
-    let grant = own(&edge, &request).await?;
-    let endpoint = endpoint_of(&edge, &grant, &id)?;
+pub(super) async fn test(edge: Data<Edge>, Managed { endpoint, .. }: Managed) -> Result<HttpResponse, Problem> {
     let id = endpoint.id;
     actix_web::rt::spawn(async move {
         if let Err(error) = edge.webhooks.test(endpoint, TEST_KIND.to_owned(), TEST_PAYLOAD.into()).await {

@@ -1,8 +1,9 @@
 //! Events delivered again: a stretch of the topic with its progress, or single ones.
 
 use super::error::Problem;
+use super::managed::Managed;
 use super::place::{self, Named};
-use super::{managed_endpoint, object, order, state_of};
+use super::{object, order, state_of};
 use crate::core::endpoint::Endpoint;
 use crate::core::endpoint::form::Members;
 use crate::core::endpoint::progress::{NumberedOrder, Order, Replay};
@@ -12,8 +13,9 @@ use crate::core::time::{iso_millis, parse_iso};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{EndpointState, Grant};
+use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Payload};
-use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Events asked for by their ids.
@@ -27,6 +29,11 @@ pub(super) struct Wanted {
     /// One past the last; `u64::MAX` is the topic's end.
     pub(super) until_seq: u64,
     pub(super) failed_only: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct OfReplay {
+    replay: String,
 }
 
 /// What is asked for.
@@ -45,12 +52,10 @@ enum From {
 }
 
 pub(super) async fn start(
-    request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String)>,
+    Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
     let asked = read(&object(&edge, &mut payload).await?)?;
     let topic = grant.map.topic;
     let from_seq = match asked.from {
@@ -159,32 +164,25 @@ pub(super) async fn begin(
     Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
 }
 
-pub(super) async fn list(
-    request: HttpRequest,
-    edge: Data<Edge>,
-    path: Path<(String, String)>,
-) -> Result<HttpResponse, Problem> {
-    let (_, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
+pub(super) async fn list(edge: Data<Edge>, Managed { endpoint, .. }: Managed) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(json!({"data": all(&state_of(&edge, &endpoint)?)})))
 }
 
 pub(super) async fn show(
-    request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String, String)>,
+    Managed { endpoint, .. }: Managed,
+    path: Path<OfReplay>,
 ) -> Result<HttpResponse, Problem> {
-    let (_, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
-    let (_, shown) = named(&state_of(&edge, &endpoint)?, &path.2)?;
+    let (_, shown) = named(&state_of(&edge, &endpoint)?, &path.replay)?;
     Ok(HttpResponse::Ok().json(json!({ "data": shown })))
 }
 
 pub(super) async fn cancel(
-    request: HttpRequest,
     edge: Data<Edge>,
-    path: Path<(String, String, String)>,
+    Managed { grant, endpoint }: Managed,
+    path: Path<OfReplay>,
 ) -> Result<HttpResponse, Problem> {
-    let (grant, endpoint) = managed_endpoint(&edge, &request, &path.0, &path.1).await?;
-    let (number, shown) = named(&state_of(&edge, &endpoint)?, &path.2)?;
+    let (number, shown) = named(&state_of(&edge, &endpoint)?, &path.replay)?;
     if matches!(shown["state"].as_str(), Some("waiting" | "running")) {
         order(&edge, &grant, &endpoint, Order::Cancel(number)).await?;
     }

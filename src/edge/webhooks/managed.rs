@@ -1,0 +1,89 @@
+//! What a request names, and the right to it: taken out of the request before a handler runs.
+
+use super::error::Problem;
+use super::{settings, unexpected};
+use crate::core::access::Scopes;
+use crate::core::endpoint::Endpoint;
+use crate::edge::auth::bearer;
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use crate::hub::{Grant, Who};
+use actix_web::dev::Payload;
+use actix_web::web::{Data, Path, Query};
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// The right to manage a map's webhooks, with this node caught up and the request charged.
+pub(super) struct Manager(pub(super) Grant);
+
+/// That, and the webhook of the path, if it is the map's.
+pub(super) struct Managed {
+    pub(super) grant: Grant,
+    pub(super) endpoint: Arc<Endpoint>,
+}
+
+/// A map, in the path or, for the admin at the API without maps in its paths, in the query.
+#[derive(Deserialize)]
+struct OfMap {
+    map: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct OfWebhook {
+    id: String,
+}
+
+impl FromRequest for Manager {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let edge = request.app_data::<Data<Edge>>().ok_or_else(unexpected)?;
+            let named = Path::<OfMap>::extract(&request).await.ok().and_then(|path| path.into_inner().map);
+            let map = match named {
+                Some(map) => map,
+                None => own_map(edge, &request).await?,
+            };
+            edge.catch_up().await;
+            let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
+            edge.charge(&grant).await?;
+            settings::await_seal(edge).await;
+            Ok(Self(grant))
+        })
+    }
+}
+
+impl FromRequest for Managed {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let manager = Manager::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let Manager(grant) = manager.await?;
+            let edge = request.app_data::<Data<Edge>>().ok_or_else(unexpected)?;
+            let path = Path::<OfWebhook>::extract(&request).await.map_err(|_| Problem::NoWebhook)?;
+            let id = path.id.parse().map_err(|_| Problem::NoWebhook)?;
+            let endpoint = edge.hub.endpoints().get(id).filter(|endpoint| endpoint.map == grant.map.id).cloned();
+            Ok(Self { grant, endpoint: endpoint.ok_or(Problem::NoWebhook)? })
+        })
+    }
+}
+
+/// The map of the token; the admin names one.
+async fn own_map(edge: &Edge, request: &HttpRequest) -> Result<String, Problem> {
+    match edge.authenticate(request, bearer(request)).await? {
+        Who::Token(token) => Ok(token.map.to_string()),
+        Who::Admin => {
+            let query = Query::<OfMap>::from_query(request.query_string()).ok();
+            let named = query.and_then(|query| query.into_inner().map);
+            let needed = || ApiError::bad_request("map_needed", "with the admin token, name the map: ?map=…");
+            Ok(named.ok_or_else(needed)?)
+        }
+    }
+}
