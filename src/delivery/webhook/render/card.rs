@@ -2,9 +2,9 @@
 //!
 //! Owns what is said of which type. Never escapes or cuts: that is each chat's own affair.
 
-use super::node::Node;
 use super::patterns::{Field, GREY, PATTERNS, Pattern};
 use crate::core::event::Event;
+use crate::core::json::Node;
 use actix_web::http::Uri;
 use std::borrow::Cow;
 

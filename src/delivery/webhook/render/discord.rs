@@ -6,8 +6,8 @@
 use super::RenderError;
 use super::card::{Card, Piece, Said, UNKNOWN};
 use super::chat::{Object, escaped, is_visible, units};
-use super::node::Node;
 use crate::core::event::{Event, push_number};
+use crate::core::json::Node;
 use crate::core::time::iso_millis;
 
 /// Embeds of one message.

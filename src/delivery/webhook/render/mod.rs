@@ -10,7 +10,6 @@ mod chat;
 mod discord;
 mod envelope;
 mod filters;
-mod node;
 mod patterns;
 mod pusher;
 mod sandbox;

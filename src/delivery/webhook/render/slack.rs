@@ -6,8 +6,8 @@
 use super::RenderError;
 use super::card::{Card, Piece, Said, UNKNOWN};
 use super::chat::{Object, escaped, is_visible};
-use super::node::Node;
 use crate::core::event::Event;
+use crate::core::json::Node;
 use crate::core::time::iso_millis;
 
 /// Events of one message: at most five blocks each, of the fifty that a message may have.

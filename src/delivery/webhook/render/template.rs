@@ -3,9 +3,9 @@
 //! A template can loop, choose and compute, but cannot read, call or keep anything: [`super::sandbox`] says what may stand
 //! in one, and here it is run with bounded fuel, depth and output. Wire source: docs/WEBHOOKS.md.
 
-use super::node::Node;
 use super::{RenderError, filters, sandbox};
 use crate::core::event::{Event, MapText, push_json_string};
+use crate::core::json::Node;
 use crate::core::json::normalise;
 use actix_web::http::header::HeaderValue;
 use indexmap::IndexMap;

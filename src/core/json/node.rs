@@ -1,15 +1,17 @@
-//! A payload's JSON as a tree, for what looks into it: messages of chats, and templates.
+//! JSON as a tree in JavaScript's normal form: what normalising goes through, and what chats' messages and templates look
+//! into.
 //!
 //! Not `serde_json::Value`: for that one, an object with serde_json's own key for raw JSON is no object but JSON again.
 
-use crate::core::json::write_string;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use super::MAX_SAFE_INTEGER;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
-/// A JSON value; strings borrow from the text where they can.
+/// A JSON value in normal form; strings borrow from the text where they can.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Node<'a> {
+pub(crate) enum Node<'a> {
     Null,
     Bool(bool),
     Int(i64),
@@ -21,12 +23,12 @@ pub(super) enum Node<'a> {
 
 impl<'a> Node<'a> {
     /// Reads a payload of the log; `None` when it is not JSON.
-    pub(super) fn read(payload: &'a [u8]) -> Option<Self> {
+    pub(crate) fn read(payload: &'a [u8]) -> Option<Self> {
         serde_json::from_slice(payload).ok()
     }
 
     /// The member at a path such as `victim.ship`; null is as good as none.
-    pub(super) fn at(&self, path: &str) -> Option<&Node<'a>> {
+    pub(crate) fn at(&self, path: &str) -> Option<&Node<'a>> {
         let mut node = self;
         for name in path.split('.') {
             let Node::Object(members) = node else { return None };
@@ -36,7 +38,7 @@ impl<'a> Node<'a> {
     }
 
     /// The value for people: text as it is, everything else as compact JSON.
-    pub(super) fn display(&self) -> Cow<'_, str> {
+    pub(crate) fn display(&self) -> Cow<'_, str> {
         match self {
             Node::Text(text) => Cow::Borrowed(text),
             other => {
@@ -48,7 +50,7 @@ impl<'a> Node<'a> {
     }
 
     /// The value as a number.
-    pub(super) fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         match self {
             Node::Int(value) => Some(*value as f64),
             Node::Float(value) => Some(*value),
@@ -56,13 +58,13 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Compact JSON, in normal form where what was read was.
-    pub(super) fn write(&self, out: &mut String) {
+    /// Compact JSON, in normal form.
+    pub(crate) fn write(&self, out: &mut String) {
         match self {
             Node::Null => out.push_str("null"),
             Node::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Node::Int(value) => out.push_str(&value.to_string()),
-            Node::Float(value) => out.push_str(ryu_js::Buffer::new().format(*value)),
+            Node::Float(value) => out.push_str(ryu_js::Buffer::new().format_finite(*value)),
             Node::Text(text) => write_string(text, out),
             Node::List(items) => {
                 out.push('[');
@@ -90,15 +92,44 @@ impl<'a> Node<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Node<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor)
+/// Writes a JSON string as `JSON.stringify` does.
+pub fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    let mut plain_from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let short = match byte {
+            b'"' => "\\\"",
+            b'\\' => "\\\\",
+            0x08 => "\\b",
+            b'\t' => "\\t",
+            b'\n' => "\\n",
+            0x0c => "\\f",
+            b'\r' => "\\r",
+            0..0x20 => "",
+            _ => continue,
+        };
+        out.push_str(&text[plain_from..at]);
+        plain_from = at + 1;
+        if short.is_empty() {
+            out.push_str("\\u00");
+            out.extend([byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)])));
+        } else {
+            out.push_str(short);
+        }
     }
+    out.push_str(&text[plain_from..]);
+    out.push('"');
 }
 
 /// A key, borrowed where it has no escapes.
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Node<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
 
 struct NodeVisitor;
 
@@ -108,26 +139,26 @@ impl<'de> Visitor<'de> for NodeVisitor {
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
-    fn visit_unit<E: Error>(self) -> Result<Node<'de>, E> {
+    fn visit_unit<E>(self) -> Result<Node<'de>, E> {
         Ok(Node::Null)
     }
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Node<'de>, E> {
+    fn visit_bool<E>(self, value: bool) -> Result<Node<'de>, E> {
         Ok(Node::Bool(value))
     }
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Node<'de>, E> {
-        Ok(Node::Int(value))
+    fn visit_i64<E>(self, value: i64) -> Result<Node<'de>, E> {
+        Ok(if value.unsigned_abs() <= MAX_SAFE_INTEGER { Node::Int(value) } else { Node::Float(value as f64) })
     }
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Node<'de>, E> {
-        // Beyond 2^53 the normal form has only integers that a float holds.
-        Ok(i64::try_from(value).map_or(Node::Float(value as f64), Node::Int))
+    fn visit_u64<E>(self, value: u64) -> Result<Node<'de>, E> {
+        Ok(if value <= MAX_SAFE_INTEGER { Node::Int(value as i64) } else { Node::Float(value as f64) })
     }
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Node<'de>, E> {
-        Ok(Node::Float(value))
+    fn visit_f64<E>(self, value: f64) -> Result<Node<'de>, E> {
+        // JavaScript writes both zeros as 0.
+        Ok(Node::Float(if value == 0.0 { 0.0 } else { value }))
     }
-    fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<Node<'de>, E> {
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Node<'de>, E> {
         Ok(Node::Text(value.into()))
     }
-    fn visit_str<E: Error>(self, value: &str) -> Result<Node<'de>, E> {
+    fn visit_str<E>(self, value: &str) -> Result<Node<'de>, E> {
         Ok(Node::Text(value.to_owned().into()))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node<'de>, A::Error> {
@@ -138,12 +169,43 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::List(list))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Node<'de>, A::Error> {
-        let mut members = Vec::new();
+        let mut object = Vec::new();
         while let Some(key) = entries.next_key::<Key<'de>>()? {
-            members.push((key.0, entries.next_value()?));
+            object.push((key.0, entries.next_value()?));
         }
-        Ok(Node::Object(members))
+        Ok(Node::Object(ordered(object)))
     }
+}
+
+/// The entries in JavaScript's order, duplicates resolved.
+fn ordered<'a>(entries: Vec<(Cow<'a, str>, Node<'a>)>) -> Vec<(Cow<'a, str>, Node<'a>)> {
+    // A client chooses the keys: the hash must not be one that it can foresee.
+    let mut places = HashMap::new();
+    let mut unique: Vec<(Cow<'a, str>, Node<'a>)> = Vec::with_capacity(entries.len());
+    for (key, value) in entries {
+        match places.get(&key) {
+            Some(&place) => {
+                let slot: &mut (_, _) = &mut unique[place];
+                slot.1 = value;
+            }
+            None => {
+                places.insert(key.clone(), unique.len());
+                unique.push((key, value));
+            }
+        }
+    }
+    // The sort is stable: keys that are no index keep their order behind those that are.
+    unique.sort_by_key(|(key, _)| array_index(key).map_or(u64::MAX, u64::from));
+    unique
+}
+
+/// A key that JavaScript treats as an array index: canonical, below 2^32 - 1.
+fn array_index(key: &str) -> Option<u32> {
+    let canonical = key == "0" || !key.is_empty() && !key.starts_with('0') && key.len() <= 10;
+    if !canonical || !key.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    key.parse().ok().filter(|index| *index != u32::MAX)
 }
 
 #[cfg(test)]
