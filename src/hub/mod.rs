@@ -8,6 +8,7 @@ mod access;
 mod archive;
 mod bridge;
 mod conditions;
+mod configured;
 mod duty;
 mod endpoints;
 mod janitor;
@@ -70,6 +71,7 @@ struct Inner {
     info: Arc<peer::InfoSource>,
     handler: Arc<peer::PeerHandler>,
     keys: Arc<seal::KeyRing>,
+    configured: Arc<configured::Configured>,
     duty: duty::Duty,
     config: HubConfig,
 }
@@ -81,7 +83,10 @@ impl Hub {
         let requests = Arc::new(requests::Requests::default());
         let info = Arc::new(peer::InfoSource::default());
         let keys = Arc::new(seal::KeyRing::new(config.seal_key, &cluster.data_dir));
-        let handler = Arc::new(peer::PeerHandler::new(requests.clone(), info.clone(), bridge.clone(), keys.clone()));
+        let configured = Arc::new(configured::Configured::default());
+        let handler =
+            peer::PeerHandler::new(requests.clone(), info.clone(), bridge.clone(), keys.clone(), configured.clone());
+        let handler = Arc::new(handler);
         let cluster = Cluster::start(cluster, replica::Replica::new(bridge.clone()), handler.clone()).await?;
         handler.attach(&cluster);
         let archive = Archive::new(cluster.clone());
@@ -100,6 +105,7 @@ impl Hub {
             info,
             handler,
             keys,
+            configured,
             duty: duty::Duty::default(),
             config,
         };

@@ -2,11 +2,12 @@
 
 use super::Hub;
 use super::bridge::Bridge;
+use super::configured::Configured;
 use super::requests::Requests;
 use super::seal::KeyRing;
 use crate::clock::now_ms;
 use crate::core::codec;
-use crate::core::ids::{NodeId, TokenId};
+use crate::core::ids::{EndpointId, NodeId, TokenId};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub(super) enum Ask {
     Relay(#[serde(with = "serde_bytes")] Vec<u8>),
     /// The key that seals endpoints.
     SealKey,
+    /// Which of these stand in your configuration file?
+    Configured(Vec<EndpointId>),
 }
 
 /// The answer.
@@ -46,6 +49,8 @@ pub(super) enum Answer {
     Relayed(#[serde(with = "serde_bytes")] Vec<u8>),
     /// The key, where the node has one to hand out.
     SealKey(Option<Vec<u8>>),
+    /// Those that do, once the node knows.
+    Configured(Option<Vec<EndpointId>>),
 }
 
 /// Answers what other nodes pass on. Runs on the node's actix system, not on the cluster's runtime.
@@ -81,6 +86,7 @@ pub(super) struct PeerHandler {
     info: Arc<InfoSource>,
     bridge: Arc<Bridge>,
     keys: Arc<KeyRing>,
+    configured: Arc<Configured>,
     cluster: OnceLock<Cluster>,
     relay: OnceLock<mpsc::Sender<RelayRequest>>,
 }
@@ -89,8 +95,14 @@ pub(super) struct PeerHandler {
 const RELAY_QUEUE: usize = 1024;
 
 impl PeerHandler {
-    pub(super) fn new(requests: Arc<Requests>, info: Arc<InfoSource>, bridge: Arc<Bridge>, keys: Arc<KeyRing>) -> Self {
-        Self { requests, info, bridge, keys, cluster: OnceLock::new(), relay: OnceLock::new() }
+    pub(super) fn new(
+        requests: Arc<Requests>,
+        info: Arc<InfoSource>,
+        bridge: Arc<Bridge>,
+        keys: Arc<KeyRing>,
+        configured: Arc<Configured>,
+    ) -> Self {
+        Self { requests, info, bridge, keys, configured, cluster: OnceLock::new(), relay: OnceLock::new() }
     }
 
     /// Questions that come before this are answered with [`Answer::Unknown`].
@@ -117,6 +129,9 @@ impl Handler for PeerHandler {
                 Box::pin(async move { pass_on(relay, body).await.map_or(Answer::Unknown, Answer::Relayed) })
             }
             (Ok(Ask::SealKey), _) => Box::pin(std::future::ready(Answer::SealKey(self.keys.for_others()))),
+            (Ok(Ask::Configured(endpoints)), _) => {
+                Box::pin(std::future::ready(Answer::Configured(self.configured.among(&endpoints))))
+            }
             _ => Box::pin(std::future::ready(Answer::Unknown)),
         };
         Box::pin(async move { codec::encode(&answer.await).unwrap_or_default().into() })

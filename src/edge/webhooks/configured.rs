@@ -1,7 +1,7 @@
 //! Keeps the webhooks of the configuration file in the replicated state.
 //!
 //! Every node puts what stands in its file as soon as the map is there; what is there already is left alone, so that
-//! nodes with the same file do the work once. The leader removes what stands in the file no more, once, when it starts.
+//! nodes with the same file do the work once. The leader removes what stands in no node's file any more.
 
 use super::error::Problem;
 use super::settings;
@@ -13,12 +13,13 @@ use crate::core::ids::{EndpointId, MapId};
 use crate::edge::context::Edge;
 use actix_web::ResponseError;
 use actix_web::web::Data;
-use std::collections::BTreeSet;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// How often maps are looked for that were not there yet.
 const LOOK: Duration = Duration::from_secs(1);
+/// What stands in no file is looked for every so many looks.
+const LOOKS_PER_SWEEP: u32 = 5;
 /// Turns of a put that meets other nodes.
 const TURNS: usize = 5;
 
@@ -38,12 +39,14 @@ pub async fn keep_configured(edge: Data<Edge>, configured: Vec<(String, Form)>) 
     while edge.hub.barrier().await.is_err() || edge.hub.seal().is_err() {
         tokio::time::sleep(LOOK).await;
     }
-    if edge.hub.status().is_leader() {
-        remove_others(&edge, &entries).await;
-    }
-    loop {
+    for look in 0u32.. {
         for entry in &mut entries {
             entry.see_to(&edge).await;
+        }
+        let wanted = entries.iter().filter_map(|entry| Some(entry.id(edge.hub.map_here(&entry.map)?.id)));
+        edge.hub.set_configured(wanted.collect());
+        if look % LOOKS_PER_SWEEP == 0 && edge.hub.status().is_leader() {
+            remove_stale(&edge).await;
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -134,18 +137,19 @@ impl Entry {
     }
 }
 
-/// Removes webhooks of files that stand in this one no more.
-async fn remove_others(edge: &Edge, entries: &[Entry]) {
-    let wanted: BTreeSet<EndpointId> =
-        entries.iter().filter_map(|entry| Some(entry.id(edge.hub.map_here(&entry.map)?.id))).collect();
-    let is_stale =
-        |endpoint: &&std::sync::Arc<Endpoint>| endpoint.origin == Origin::Config && !wanted.contains(&endpoint.id);
-    let stale: Vec<_> = edge.hub.endpoints().all().filter(is_stale).map(|e| (e.map, e.id)).collect();
-    for (map, endpoint) in stale {
-        let gone = Command::DeleteEndpoint(OnEndpoint { by: None, map, endpoint, what: () });
+/// Removes webhooks that stand in no node's file any more.
+async fn remove_stale(edge: &Edge) {
+    let of_files: Vec<EndpointId> =
+        edge.hub.endpoints().all().filter(|endpoint| endpoint.origin == Origin::Config).map(|e| e.id).collect();
+    if of_files.is_empty() {
+        return;
+    }
+    for id in edge.hub.configured_nowhere(of_files).await {
+        let Some(map) = edge.hub.endpoints().get(id).map(|endpoint| endpoint.map) else { continue };
+        let gone = Command::DeleteEndpoint(OnEndpoint { by: None, map, endpoint: id, what: () });
         match edge.hub.propose(&gone).await {
-            Ok(_) => tracing::info!(webhook = %endpoint, "removed: it stands in the file no more"),
-            Err(error) => tracing::warn!(webhook = %endpoint, %error, "could not be removed"),
+            Ok(_) => tracing::info!(webhook = %id, "removed: it stands in no node's file any more"),
+            Err(error) => tracing::warn!(webhook = %id, %error, "could not be removed"),
         }
     }
 }

@@ -1,0 +1,119 @@
+//! Webhooks of the configuration file.
+
+use super::*;
+use crate::webhooks_support::holds;
+
+#[test]
+fn webhooks_of_the_configuration_file() {
+    scenario(local(1), |c| {
+        let file = c.dir().join("webhooks.toml");
+        let endpoint = |name: &str, more: &str| {
+            let url = url(name);
+            format!(
+                "[[webhooks.endpoints]]\nmap = \"filed\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n{more}\n"
+            )
+        };
+        std::fs::write(
+            &file,
+            endpoint("one", "event_types = [\"x\"]") + &endpoint("two", "profile = \"pusher\"\nenabled = false"),
+        )?;
+        c.nodes[0].env.insert("WAYPOST_CONFIG".into(), file.display().to_string());
+        restart(c)?;
+        // They come when their map does.
+        let map = c.map("filed")?;
+        let both = wait_for(c, &map, |list| list.as_array().is_some_and(|list| list.len() == 2))?;
+        let one = named(&both, "one")?;
+        ensure!(one["origin"] == "config" && one["events"] == json!(["x"]) && one["active"] == true, "{one}");
+        ensure!(named(&both, "two")?["profile"] == "pusher" && named(&both, "two")?["active"] == false, "{both}");
+        let (api, path) = (c.api(0, &map), format!("{}/{}", hooks(&map), text(&one, "id")?));
+        for answer in [
+            api.patch(&path, &json!({"name": "x"}))?,
+            api.patch(&path, &json!({"active": false, "timeout_ms": 500}))?,
+            api.post(&format!("{path}/rotate-secret"), &json!({}))?,
+            api.delete(&path)?,
+            api.patch(&format!("/api/webhooks/{}", text(&one, "id")?), &json!({"events": ["y"]}))?,
+        ] {
+            ensure!(answer.status == 409 && answer.code() == "configured", "{}", answer.text());
+        }
+        ensure!(api.patch(&path, &json!({"active": false}))?.data(200)?["active"] == false);
+        ensure!(api.post(&format!("{path}/enable"), &json!({}))?.data(200)?["active"] == true);
+        ensure!(api.post(&format!("{path}/disable"), &json!({}))?.data(200)?["active"] == false);
+        let (_, own) = create(c, &map, &paused("own"))?;
+        let before = api.get(&path)?.data(200)?;
+        // Nothing changes where nothing is different, and operators' stops stay.
+        restart(c)?;
+        create(c, &map, &paused("after-the-restart"))?;
+        std::thread::sleep(Duration::from_secs(2));
+        ensure!(c.api(0, &map).get(&path)?.data(200)? == before);
+        // What stands there no more goes; what changed is changed; what the API made stays.
+        std::fs::write(&file, endpoint("one", "timeout_ms = 1234\nenabled = true").replace(SECRET, "a-new-secret"))?;
+        restart(c)?;
+        let list = wait_for(c, &map, |list| {
+            named(list, "one").is_ok_and(|one| one["timeout_ms"] == 1234) && named(list, "two").is_err()
+        })?;
+        let one = named(&list, "one")?;
+        ensure!(one["id"] == before["id"] && one["events"] == json!(["*"]) && one["active"] == true, "{one}");
+        ensure!(one["secret_previous_until"].is_string(), "{list}");
+        ensure!(list.as_array().is_some_and(|list| list.iter().any(|webhook| webhook["id"] == own["id"])), "{list}");
+        ensure!(c.admin(0).delete(&path)?.status == 204);
+        Ok(())
+    });
+}
+
+/// A webhook that leaves the file is there as long as one node has the old file.
+#[test]
+fn a_changed_file_is_rolled_out_node_by_node() {
+    scenario(local(3), |c| {
+        let map = c.map("rolled")?;
+        let endpoint = |name: &str| {
+            let url = url(name);
+            format!(
+                "[[webhooks.endpoints]]\nmap = \"rolled\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n"
+            )
+        };
+        let (old, new) = (c.dir().join("old.toml"), c.dir().join("new.toml"));
+        std::fs::write(&old, endpoint("both") + &endpoint("old"))?;
+        std::fs::write(&new, endpoint("both") + &endpoint("new"))?;
+        let names = |list: &Value| -> Vec<String> {
+            let mut names: Vec<String> =
+                list.as_array().into_iter().flatten().filter_map(|w| Some(w["name"].as_str()?.to_owned())).collect();
+            names.sort();
+            names
+        };
+        for (file, expected) in [(&old, vec!["both", "old"]), (&new, vec!["both", "new"])] {
+            for node in 0..3 {
+                c.nodes[node].env.insert("WAYPOST_CONFIG".into(), file.display().to_string());
+                restart_node(c, node)?;
+                if file == &new && node < 2 {
+                    wait_for(c, &map, |list| names(list) == ["both", "new", "old"])?;
+                    let all = || Ok(names(&c.api(0, &map).get(&hooks(&map))?.data(200)?) == ["both", "new", "old"]);
+                    holds(Duration::from_secs(6), "a node that has the old file", all)?;
+                }
+            }
+            wait_for(c, &map, |list| names(list) == expected)?;
+        }
+        Ok(())
+    });
+}
+
+fn restart(c: &mut Cluster) -> Result<()> {
+    restart_node(c, 0)
+}
+
+fn restart_node(c: &mut Cluster, node: usize) -> Result<()> {
+    ensure!(c.nodes[node].stop(Duration::from_secs(20))?.code() == Some(0));
+    c.nodes[node].start()?;
+    c.wait_node(node)
+}
+
+fn wait_for(c: &Cluster, map: &Map, good: impl Fn(&Value) -> bool) -> Result<Value> {
+    c.wait_until("the webhooks of the file", |c| {
+        let list = c.api(0, map).get(&hooks(map))?.data(200)?;
+        Ok(good(&list).then_some(list))
+    })
+}
+
+fn named(list: &Value, name: &str) -> Result<Value> {
+    let found = list.as_array().into_iter().flatten().find(|webhook| webhook["name"] == name);
+    found.cloned().with_context(|| format!("no {name} in {list}"))
+}
