@@ -93,6 +93,12 @@ fn config_check_shows_sources_masks_secrets_and_is_a_valid_file() {
     fs::write(&file, text.replace("********", "sixteen-characters")).unwrap();
     let again = run(&["config", "check", "--config", file.to_str().unwrap()]);
     assert!(again.status.success(), "{}", err(&again));
+
+    let webhook = "[[webhooks.endpoints]]\nmap = \"demo\"\nname = \"kills\"\nurl = \"https://example.com/hidden\"\nsecret = \"hidden-too\"\n";
+    fs::write(&file, webhook).unwrap();
+    let with_webhook = out(&run(&["config", "check", "--config", file.to_str().unwrap()]));
+    assert!(with_webhook.contains("# - \"kills\" of map \"demo\", profile wanderer"), "{with_webhook}");
+    assert!(!with_webhook.contains("hidden"), "{with_webhook}");
 }
 
 #[test]

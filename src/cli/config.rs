@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::{output, settings::ConfigArgs};
-use crate::config::{DEFAULT_TOML, KEYS, Loaded, Source};
+use crate::config::{ConfiguredEndpoint, DEFAULT_TOML, KEYS, Loaded, Source};
+use crate::core::endpoint::Profile;
 
 /// What to do with the configuration.
 #[derive(Debug, clap::Subcommand)]
@@ -42,6 +43,19 @@ fn check(loaded: &Loaded) -> anyhow::Result<()> {
             Source::Default => output::line(output::paint(output::FAINT, setting))?,
             source => output::line(format_args!("{setting}  # {source}"))?,
         }
+    }
+    webhooks(&loaded.config.webhooks.endpoints)
+}
+
+/// The webhooks of the file by their names: nearly all else of them may be secret.
+fn webhooks(endpoints: &[ConfiguredEndpoint]) -> anyhow::Result<()> {
+    if !endpoints.is_empty() {
+        output::line("\n# [[webhooks.endpoints]] of the file, by name alone, since they hold secrets:")?;
+    }
+    for endpoint in endpoints {
+        let profile = endpoint.form.profile().unwrap_or(Profile::Wanderer);
+        let (name, map) = (endpoint.form.name().unwrap_or_default(), &endpoint.map);
+        output::line(format_args!("# - {name:?} of map {map:?}, profile {}", profile.name()))?;
     }
     Ok(())
 }
