@@ -31,7 +31,7 @@ fn deliveries_flow_as_endpoints_ask() {
     );
 }
 
-/// The seed's alert on kills of high value, and patterns of types.
+/// An alert on kills of high value, and patterns of types.
 fn filters(c: &Cluster) -> Result<()> {
     let map = map(c, "filters")?;
     let receiver = Receiver::start()?;

@@ -114,7 +114,7 @@ fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
     });
 }
 
-/// The request that a call hands to the function: `{"headers", "body"}`, as the seed's handler of Lambda reads it.
+/// The request that a call hands to the function: `{"headers", "body"}`, as the guide's handler of Lambda reads it.
 fn carried(call: &Value) -> Option<Request> {
     let event: Value = serde_json::from_str(call["body"].as_str()?).ok()?;
     Some(Request { status: 200, ..Request::carried(&event["headers"], event["body"].as_str()?) })

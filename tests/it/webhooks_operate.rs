@@ -179,7 +179,7 @@ fn gone(c: &Cluster) -> Result<()> {
 }
 
 /// While events flow the secret is replaced: who checks all signatures may know either one, and a receiver that
-/// checks the seed's single signature goes on with the one that it knows.
+/// checks a single signature goes on with the one that it knows.
 fn rotation(c: &Cluster) -> Result<()> {
     let map = map(c, "rotation")?;
     let receiver = Receiver::start()?;

@@ -89,7 +89,7 @@ pub fn at_most(most: usize) -> Behaviour {
     Box::new(move |request| Reply::new(if request.events.len() > most { 413 } else { 200 }))
 }
 
-/// 401 to whatever isn't signed as the seed's receivers of Wanderer check it under `secret`.
+/// 401 to whatever isn't signed as the guides' receivers of Wanderer check it under `secret`.
 pub fn wanderer_with(secret: &str) -> Behaviour {
     let secret = secret.to_owned();
     Box::new(move |request| Reply::new(if request.wanderer(&secret) { 200 } else { 401 }))

@@ -130,7 +130,7 @@ impl Request {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// Whether `X-Wanderer-Signature` holds under `secret`, as the seed's receivers check it.
+    /// Whether `X-Wanderer-Signature` holds under `secret`, as the guides' receivers check it.
     pub fn wanderer(&self, secret: &str) -> bool {
         let Some(time) = self.header("x-wanderer-timestamp") else { return false };
         let expected = format!("sha256={}", hex(&hmac(secret.as_bytes(), &[time.as_bytes(), b".", &self.body])));

@@ -126,7 +126,7 @@ fn answer(status: u16, token: Option<&str>, messages: &str) -> HttpResponse {
         .body(body)
 }
 
-/// The session's token: in the newer header, or the last of the query's (the first is the seed's own).
+/// The session's token: in the newer header, or the last of the query's (the first is the one that opens maps).
 fn session_token(request: &HttpRequest) -> Option<String> {
     let header = request.headers().get("x-phoenix-longpoll-token").and_then(|value| value.to_str().ok());
     header.map(str::to_owned).or_else(|| all(request, "token").last())
