@@ -17,6 +17,18 @@
 //!
 //! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
 
+/// True where a simulation has that defect switched on; nowhere else is there any.
+macro_rules! broken {
+    ($defect:ident) => {{
+        #[cfg(feature = "sim")]
+        let on = $crate::sim::Broken::$defect.is_on();
+        #[cfg(not(feature = "sim"))]
+        let on = false;
+        on
+    }};
+}
+pub(crate) use broken;
+
 mod boot;
 #[cfg_attr(feature = "sim", path = "sim/clock.rs")]
 mod clock;

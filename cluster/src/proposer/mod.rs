@@ -247,6 +247,7 @@ impl Gatherer {
                 batch.answer(|| Outcome::NotStored { leader: None, overloaded: true });
             }
             Ok(Answer::ForwardV1(Forwarded::NotStored { .. })) => self.keep(batch),
+            Err(_) if crate::broken!(RepeatUnknown) => self.keep(batch),
             _ => batch.answer(|| Outcome::Unknown),
         }
     }

@@ -18,4 +18,5 @@ mod world;
 
 pub use broken::Broken;
 pub use task::Process;
+pub(crate) use world::lock;
 pub use world::{Entered, Timing, World};

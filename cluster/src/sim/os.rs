@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use openraft::async_runtime::{AsyncRuntime, OptionalSend};
+use openraft::{AsyncRuntime, OptionalSend};
 use openraft::{TokioInstant, TokioRuntime};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;

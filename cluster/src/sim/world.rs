@@ -55,7 +55,7 @@ pub struct World {
     hosts: Mutex<HashMap<usize, Host>>,
     pub(super) net: Mutex<Net>,
     pub(super) files: Mutex<Files>,
-    pub(super) witness: Mutex<Witness>,
+    pub(crate) witness: Mutex<Witness>,
 }
 
 /// A world that this thread has entered; left when dropped.
@@ -77,7 +77,7 @@ impl std::ops::Deref for Entered {
     }
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -157,7 +157,7 @@ impl World {
     }
 
     /// How long a flush takes on this host.
-    pub(super) fn flush_time(&self, host: Option<usize>) -> Duration {
+    pub(crate) fn flush_time(&self, host: Option<usize>) -> Duration {
         let stall = host.map_or(0, |host| self.host(host).stall_ms);
         Duration::from_millis(stall + self.below(self.timing.flush_ms + 1))
     }

@@ -81,6 +81,9 @@ impl Store {
     /// Makes everything applied so far durable.
     fn checkpoint(&self) -> Result<SystemV1, StoreError> {
         let db = self.database();
+        if crate::broken!(CheckpointWithoutSync) {
+            return Ok(self.state());
+        }
         guarded(|| {
             let txn = begin(&db, Durability::Immediate)?;
             txn.commit().map_err(failed)
@@ -91,7 +94,9 @@ impl Store {
     /// Puts a received file in place of the present one and reads from it from now on.
     fn replace(&self, received: &Path) -> Result<SystemV1, StoreError> {
         os::fs::rename(received, &self.path)?;
-        sync_dir(self.path.parent())?;
+        if !crate::broken!(RenameWithoutSync) {
+            sync_dir(self.path.parent())?;
+        }
         let db = guarded(|| open_database(&self.path, self.cache_bytes, false))?;
         let state = guarded(|| read_state(&db))?;
         *self.db.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(db);

@@ -224,6 +224,9 @@ fn apply_entry(
         }
         EntryPayload::Normal(Data(bytes)) => match EntryData::decode(bytes).map_err(StoreError::corrupt)? {
             EntryData::AllocateV1 => {
+                if crate::broken!(IdGivenTwice) {
+                    state.last_node_id = state.membership.nodes.len() as u64;
+                }
                 state.last_node_id += 1;
                 applied.new_id = Some(state.last_node_id);
             }

@@ -1,0 +1,201 @@
+//! The simulated hosts and the nodes that run on them.
+//!
+//! Owns starting, ending and asking after nodes; never decides when.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use simulated::sim::{Process, World};
+use simulated::{Cluster, NoHandler, Role};
+use tokio::time::sleep;
+
+use crate::history::History;
+use crate::ledger::Ledger;
+use crate::plan::{Plan, Target};
+
+/// One host.
+#[derive(Default)]
+struct Host {
+    process: Option<Process>,
+    node: Option<Cluster>,
+    /// Which of its disks this is.
+    disk: u64,
+    /// Wiped hosts join; the first begins the cluster.
+    begins: bool,
+}
+
+/// All hosts of a run.
+pub(crate) struct Hosts {
+    pub(crate) world: Arc<World>,
+    pub(crate) plan: Plan,
+    pub(crate) history: Arc<History>,
+    hosts: Mutex<Vec<Host>>,
+    /// Node id → the disk (host, number) that has it.
+    ids: Mutex<HashMap<u64, (usize, u64)>>,
+    /// host → the highest term it was seen in on its present disk.
+    terms: Mutex<HashMap<(usize, u64), u64>>,
+    /// Nodes that found their disk damaged and joined anew.
+    rebuilt: Mutex<Vec<usize>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hosts {
+    /// Hosts with nothing on them.
+    pub(crate) fn new(world: Arc<World>, plan: Plan, history: Arc<History>) -> Arc<Self> {
+        let hosts = (0..plan.nodes).map(|i| Host { begins: i == 0, ..Host::default() }).collect();
+        let hosts = Mutex::new(hosts);
+        Arc::new(Self {
+            world,
+            plan,
+            history,
+            hosts,
+            ids: Mutex::default(),
+            terms: Mutex::default(),
+            rebuilt: Mutex::default(),
+        })
+    }
+
+    /// Starts the node of `host`, unless it runs; it is there some time later.
+    pub(crate) fn start(self: &Arc<Self>, host: usize) {
+        let (process, disk, begins) = {
+            let mut hosts = lock(&self.hosts);
+            let slot = &mut hosts[host];
+            if slot.process.is_some() {
+                return;
+            }
+            let process = Process::start(&self.world, host);
+            slot.process = Some(process.clone());
+            (process, slot.disk, slot.begins)
+        };
+        let mut config = self.plan.config(host, begins);
+        let (world, ended) = (self.world.clone(), process.clone());
+        config.on_fatal = Some(Arc::new(move |why| {
+            if !ended.is_dead() {
+                world.violation(format!("node on host {host} ended: {why}"));
+            }
+        }));
+        let ledger = Ledger::new(host, self.history.clone());
+        let (this, started) = (self.clone(), process.run(Cluster::start(config, ledger, Arc::new(NoHandler))));
+        tokio::spawn(async move {
+            match started.await {
+                Ok(node) => this.started(host, disk, &process, node),
+                Err(error) => this.world.violation(format!("node on host {host} does not start: {error}")),
+            }
+        });
+    }
+
+    fn started(&self, host: usize, disk: u64, process: &Process, node: Cluster) {
+        if process.is_dead() {
+            return;
+        }
+        tracing::debug!(host, id = node.node_id(), applied = node.applied(), "started");
+        let aside = self.world.set_aside(host);
+        if !aside.is_empty() && !lock(&self.rebuilt).contains(&host) {
+            tracing::debug!(host, ?aside, "rebuilt");
+            lock(&self.rebuilt).push(host);
+        }
+        let disk = disk * 1000 + aside.len() as u64;
+        let owner = *lock(&self.ids).entry(node.node_id()).or_insert((host, disk));
+        if owner != (host, disk) {
+            let what = format!("node id {} belongs to {owner:?} and to {:?}", node.node_id(), (host, disk));
+            self.world.violation(what);
+        }
+        let term = node.status().term;
+        let before = lock(&self.terms).get(&(host, disk)).copied().unwrap_or(0);
+        if term < before {
+            self.world.violation(format!("host {host} came back in term {term}, after {before}"));
+        }
+        let mut hosts = lock(&self.hosts);
+        hosts[host].begins = false;
+        hosts[host].node = Some(node);
+    }
+
+    /// Notes the terms that nodes are in.
+    pub(crate) fn note_terms(&self) {
+        for (host, slot) in lock(&self.hosts).iter().enumerate() {
+            if let Some(node) = &slot.node {
+                let disk = slot.disk * 1000 + self.world.set_aside(host).len() as u64;
+                lock(&self.terms).insert((host, disk), node.status().term);
+            }
+        }
+    }
+
+    /// Ends the node of `host`, if it runs.
+    pub(crate) fn end(&self, host: usize, power: bool) {
+        self.note_terms();
+        let (process, node) = {
+            let mut hosts = lock(&self.hosts);
+            (hosts[host].process.take(), hosts[host].node.take())
+        };
+        if let Some(process) = process {
+            if power { process.cut_power(&self.world) } else { process.kill(&self.world) }
+        }
+        drop(node);
+    }
+
+    /// Empties the disk of a host that is down.
+    pub(crate) fn wipe(&self, host: usize) {
+        self.world.wipe(host);
+        lock(&self.hosts)[host].disk += 1;
+    }
+
+    /// The process on `host`, if one runs.
+    pub(crate) fn process(&self, host: usize) -> Option<Process> {
+        lock(&self.hosts)[host].process.clone()
+    }
+
+    /// The node on `host`, if it runs and has started.
+    pub(crate) fn node(&self, host: usize) -> Option<Cluster> {
+        lock(&self.hosts)[host].node.clone()
+    }
+
+    /// The host whose node leads, with the highest term where several think so.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let leads = |host: usize| {
+            let status = self.node(host)?.status();
+            (status.role == Role::Leader).then_some((status.term, host))
+        };
+        (0..self.plan.nodes).filter_map(leads).max().map(|(_, host)| host)
+    }
+
+    /// The host that a fault hits.
+    pub(crate) fn find(&self, target: Target) -> Option<usize> {
+        match target {
+            Target::Host(host) => Some(host),
+            Target::Leader => self.leader(),
+        }
+    }
+
+    /// Every host's node is up and a member with the role it wants, and the leader hears from all.
+    pub(crate) fn all_well(&self) -> bool {
+        let up = (0..self.plan.nodes).all(|host| self.node(host).is_some());
+        let Some(leader) = self.leader().filter(|_| up).and_then(|host| self.node(host)) else { return false };
+        let status = leader.status();
+        let voters = status.members.iter().filter(|m| m.voter).count();
+        status.has_quorum
+            && status.members.len() == self.plan.nodes
+            && voters == self.plan.nodes - self.plan.learners
+            && status.members.iter().all(|m| m.reachable)
+    }
+
+    /// Nodes that were rebuilt, as they thought that their disk was damaged.
+    pub(crate) fn rebuilt(&self) -> usize {
+        lock(&self.rebuilt).len()
+    }
+
+    /// Waits until `done`, but not longer than `limit`.
+    pub(crate) async fn until(&self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.world.elapsed_ms() + u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        while !done(self) {
+            if self.world.elapsed_ms() >= end {
+                return false;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        true
+    }
+}
