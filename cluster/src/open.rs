@@ -66,6 +66,8 @@ pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, Sta
 /// Sets damaged files aside where there is somebody to rebuild from; refuses to start where there isn't.
 fn rebuild(layout: &Layout, damage: Damage, join: &[String]) -> Result<Option<IdentityV1>, StartError> {
     tracing::error!(files = ?damage.files, reason = damage.reason, "damaged");
+    #[cfg(feature = "sim")]
+    crate::sim::World::found_damage(&damage.reason);
     if join.is_empty() {
         return Err(damage.into());
     }

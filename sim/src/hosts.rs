@@ -3,6 +3,7 @@
 //! Owns starting, ending and asking after nodes; never decides when.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,8 +36,8 @@ pub(crate) struct Hosts {
     ids: Mutex<HashMap<u64, (usize, u64)>>,
     /// host → the highest term it was seen in on its present disk.
     terms: Mutex<HashMap<(usize, u64), u64>>,
-    /// Nodes that found their disk damaged and joined anew.
-    rebuilt: Mutex<Vec<usize>>,
+    /// A disk is being lost on purpose.
+    losing: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -55,7 +56,7 @@ impl Hosts {
             hosts,
             ids: Mutex::default(),
             terms: Mutex::default(),
-            rebuilt: Mutex::default(),
+            losing: AtomicBool::new(false),
         })
     }
 
@@ -93,12 +94,7 @@ impl Hosts {
             return;
         }
         tracing::debug!(host, id = node.node_id(), applied = node.applied(), "started");
-        let aside = self.world.set_aside(host);
-        if !aside.is_empty() && !lock(&self.rebuilt).contains(&host) {
-            tracing::debug!(host, ?aside, "rebuilt");
-            lock(&self.rebuilt).push(host);
-        }
-        let disk = disk * 1000 + aside.len() as u64;
+        let disk = self.disk(host, disk);
         let owner = *lock(&self.ids).entry(node.node_id()).or_insert((host, disk));
         if owner != (host, disk) {
             let what = format!("node id {} belongs to {owner:?} and to {:?}", node.node_id(), (host, disk));
@@ -114,12 +110,16 @@ impl Hosts {
         hosts[host].node = Some(node);
     }
 
+    /// Names a disk; one that was given up as damaged counts as another.
+    fn disk(&self, host: usize, disk: u64) -> u64 {
+        disk * 1000 + self.world.damaged().iter().filter(|(at, _)| *at == host).count() as u64
+    }
+
     /// Notes the terms that nodes are in.
     pub(crate) fn note_terms(&self) {
         for (host, slot) in lock(&self.hosts).iter().enumerate() {
             if let Some(node) = &slot.node {
-                let disk = slot.disk * 1000 + self.world.set_aside(host).len() as u64;
-                lock(&self.terms).insert((host, disk), node.status().term);
+                lock(&self.terms).insert((host, self.disk(host, slot.disk)), node.status().term);
             }
         }
     }
@@ -175,16 +175,23 @@ impl Hosts {
         let up = (0..self.plan.nodes).all(|host| self.node(host).is_some());
         let Some(leader) = self.leader().filter(|_| up).and_then(|host| self.node(host)) else { return false };
         let status = leader.status();
+        let member = |host| self.node(host).is_some_and(|node| status.member(node.node_id()).is_some());
         let voters = status.members.iter().filter(|m| m.voter).count();
         status.has_quorum
             && status.members.len() == self.plan.nodes
             && voters == self.plan.nodes - self.plan.learners
             && status.members.iter().all(|m| m.reachable)
+            && (0..self.plan.nodes).all(member)
     }
 
-    /// Nodes that were rebuilt, as they thought that their disk was damaged.
-    pub(crate) fn rebuilt(&self) -> usize {
-        lock(&self.rebuilt).len()
+    /// True for one caller at a time, while everybody is well: a disk may be lost now.
+    pub(crate) fn may_lose_disk(&self) -> bool {
+        self.all_well() && !self.losing.swap(true, Ordering::Relaxed)
+    }
+
+    /// The host whose disk was lost has power again.
+    pub(crate) fn disk_was_lost(&self) {
+        self.losing.store(false, Ordering::Relaxed);
     }
 
     /// Waits until `done`, but not longer than `limit`.

@@ -1,5 +1,14 @@
 //! Thousands of simulated clusters a minute, each from a seed, judged.
+//!
+//! A guided map:
+//! - `plan`: what a seed means; `faults`: carrying it out; `clients`: who writes and reads meanwhile;
+//! - `hosts`: the simulated machines and the nodes on them; `ledger`: what the nodes replicate;
+//! - `history`: the invariants, judged as things happen; `run`: one seed from beginning to verdict;
+//! - `batch`: many seeds on several threads.
+//!
+//! What is simulated, and how, is in `cluster/src/sim`.
 
+mod batch;
 mod clients;
 mod faults;
 mod history;
@@ -7,29 +16,83 @@ mod hosts;
 mod ledger;
 mod plan;
 mod run;
+#[cfg(test)]
+mod tests;
 
-use std::time::Instant;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-fn main() -> anyhow::Result<()> {
-    let args: Vec<u64> = std::env::args().skip(1).filter_map(|a| a.parse().ok()).collect();
-    let (from, n) = (args.first().copied().unwrap_or(1), args.get(1).copied().unwrap_or(1));
-    let name = std::env::var("BROKEN").unwrap_or_default();
-    let broken = simulated::sim::Broken::ALL.into_iter().find(|b| b.name() == name);
-    if n == 1 {
-        tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
-        println!("{:#?}", plan::Plan::new(from));
+use clap::Parser;
+use simulated::sim::Broken;
+use tracing_subscriber::EnvFilter;
+
+use crate::batch::Batch;
+use crate::plan::Plan;
+
+/// Runs simulated clusters under faults and judges them.
+#[derive(Debug, Parser)]
+#[command(name = "sim")]
+struct Args {
+    /// Fresh seeds to run.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// First of them; by default it comes from the clock.
+    #[arg(long)]
+    from: Option<u64>,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Replay this one seed, with a trace (RUST_LOG chooses what of it).
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+    /// Switch a defect on, to see it found.
+    #[arg(long, value_parser = defect)]
+    broken: Option<Broken>,
+    /// Stop at the first seed that fails.
+    #[arg(long)]
+    stop: bool,
+    /// Folder for the plans of seeds that failed.
+    #[arg(long, default_value = "sim-failed")]
+    out: PathBuf,
+}
+
+fn defect(name: &str) -> Result<Broken, String> {
+    let names = || Broken::ALL.map(Broken::name).join(", ");
+    Broken::ALL.into_iter().find(|b| b.name() == name).ok_or_else(|| format!("one of: {}", names()))
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let args = Args::parse();
+    if let Some(seed) = args.seed {
+        return replay(seed, args.broken);
     }
-    let begin = Instant::now();
-    let (mut faults, mut rebuilt, mut counts, mut bad) = (0, 0, [0; 3], 0);
-    for seed in from..from + n {
-        let at = Instant::now();
-        let v = run::run(seed, broken)?;
-        faults += v.faults;
-        rebuilt += v.rebuilt;
-        for (a, b) in counts.iter_mut().zip(v.counts) { *a += b; }
-        if !v.violations.is_empty() { bad += 1; }
-        if n == 1 || !v.violations.is_empty() || v.rebuilt > 0 { println!("seed {seed}: {v:?} {:?}", at.elapsed()); }
-    }
-    println!("{n} seeds, {bad} bad, {faults} faults, rebuilt {rebuilt}, {counts:?}, {:?} a seed", begin.elapsed() / n as u32);
-    Ok(())
+    let from = args.from.unwrap_or_else(fresh);
+    let batch = Batch { from, seeds: args.seeds, jobs: args.jobs, broken: args.broken, stop: args.stop };
+    println!("seeds {from} to {}, after {} that once failed", from + args.seeds - 1, batch::once_failed().len());
+    let total = batch.run(&mut |seed, verdict| {
+        println!("seed {seed} FAILED; replay it with --seed {seed}");
+        for (at, what) in &verdict.violations {
+            println!("  {at:>6} ms  {what}");
+        }
+        if let Err(error) = batch::keep(&args.out, seed, verdict) {
+            println!("  its plan was not kept: {error}");
+        }
+    });
+    println!("{total}");
+    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A seed that was not run before, most likely.
+fn fresh() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_secs() * 1000)
+}
+
+fn replay(seed: u64, broken: Option<Broken>) -> anyhow::Result<ExitCode> {
+    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("sim=debug,simulated=info"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    println!("{:#?}", Plan::new(seed));
+    let verdict = run::run(seed, broken);
+    println!("{verdict:#?}");
+    Ok(if verdict.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -120,7 +120,7 @@ impl Plan {
         let mut dice = Dice(SmallRng::seed_from_u64(seed));
         let nodes = dice.of(&[3, 3, 3, 4, 5]);
         let learners = usize::from(nodes > 3 && dice.one_in(3));
-        let duration_ms = dice.between(1500, 5000);
+        let duration_ms = dice.between(1000, 3500);
         let mut faults: Vec<(u64, Fault)> = (0..dice.between(2, 9))
             .map(|_| (dice.between(0, duration_ms), fault(&mut dice, nodes)))
             .collect();
@@ -140,7 +140,7 @@ impl Plan {
             duration_ms,
             faults,
             settings: Settings {
-                heartbeat_ms: dice.of(&[50, 100]),
+                heartbeat_ms: dice.of(&[50, 100, 100, 100]),
                 propose_timeout_ms: dice.between(300, 3000),
                 entries_in_flight: dice.between(1, 4) as usize,
                 entry_commands: dice.of(&[1, 3, 512]),
@@ -184,8 +184,8 @@ impl Plan {
 }
 
 fn fault(dice: &mut Dice, nodes: usize) -> Fault {
-    let (target, time) = (dice.target(nodes), dice.between(50, 2500));
-    let down = dice.between(10, 2000);
+    let (target, time) = (dice.target(nodes), dice.between(50, 2000));
+    let down = dice.between(10, 1500);
     match dice.between(0, 17) {
         0 | 1 => Fault::Kill { target, down },
         2 | 3 => Fault::Power { target, down },

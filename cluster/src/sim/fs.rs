@@ -221,11 +221,6 @@ impl World {
         let _ = files.remove(&root(host));
     }
 
-    /// Files that a host's node has set aside as damaged.
-    pub fn set_aside(&self, host: usize) -> Vec<PathBuf> {
-        let all = below(&lock(&self.files).names, &root(host)).into_iter().map(|(name, _)| name);
-        all.filter(|name| name.to_string_lossy().contains("/damaged-")).collect()
-    }
 }
 
 /// The journal at `path`.

@@ -193,11 +193,11 @@ impl openraft::storage::RaftLogStorage<Types> for Log {
             journal.write(Record::Vote(*vote));
             journal.serial
         };
-        World::try_with(|world| lock(&world.witness).voted(world.elapsed_ms(), serial, vote));
-        if Broken::VoteWithoutFsync.is_on() {
-            return Ok(());
+        if !Broken::VoteWithoutFsync.is_on() {
+            self.sync().await?;
         }
-        self.sync().await
+        World::try_with(|world| lock(&world.witness).voted(world.elapsed_ms(), serial, vote));
+        Ok(())
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {

@@ -1,6 +1,6 @@
 //! Processes: every task of a node belongs to one, and stands still or ends with it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +10,17 @@ use std::task::{Context, Poll, Waker};
 use super::World;
 use super::world::lock;
 
+/// Most turns of tasks in one run: what takes more goes round in a circle.
+const MOST_TURNS: u64 = 20_000_000;
+
 thread_local! {
     static CURRENT: RefCell<Option<Process>> = const { RefCell::new(None) };
+    static TURNS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Counts the turns from here.
+pub(super) fn begin_turns() {
+    TURNS.set(0);
 }
 
 struct Inner {
@@ -158,7 +167,8 @@ impl<F: Future> Future for Here<F> {
         } else {
             self.enlist(context.waker());
         }
-        if frozen {
+        TURNS.set(TURNS.get() + 1);
+        if frozen || TURNS.get() > MOST_TURNS {
             return Poll::Pending;
         }
         match &mut self.future {

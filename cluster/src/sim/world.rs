@@ -94,6 +94,7 @@ impl World {
             files: Mutex::default(),
             witness: Mutex::default(),
         });
+        super::task::begin_turns();
         WORLD.with_borrow_mut(|present| *present = Some(world.clone()));
         Entered { world }
     }
@@ -167,6 +168,17 @@ impl World {
         let lost = self.timing.loss_one_in > 0 && self.below(self.timing.loss_one_in) == 0;
         let again = if lost { 200 + self.below(200) } else { 0 };
         Duration::from_millis(again + self.below(self.timing.latency_ms + 1))
+    }
+
+    /// A node thinks that its disk is damaged, which no simulated disk ever is.
+    pub(crate) fn found_damage(reason: &str) {
+        let host = Process::current().map_or(usize::MAX, |p| p.host());
+        Self::try_with(|world| lock(&world.witness).damaged.push((host, reason.to_owned())));
+    }
+
+    /// The hosts whose nodes thought their disk damaged, and why.
+    pub fn damaged(&self) -> Vec<(usize, String)> {
+        lock(&self.witness).damaged.clone()
     }
 
     /// Notes something that must never happen.

@@ -1,0 +1,1 @@
+//! The simulator holds what it promises, and finds what is broken.
