@@ -42,7 +42,6 @@ impl Node {
                 // The engine reports its own end in the metrics.
                 let _ = self.raft.trigger().snapshot().await;
             }
-            let durable = if crate::broken!(PurgeBeyondDurable) { applied } else { durable };
             if let Some(upto) = self.purge_to(durable, index(&metrics.purged)) {
                 let _ = self.raft.trigger().purge_log(upto).await;
             }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub(crate) struct Batch {
     pub(crate) broken: Option<Broken>,
     /// Stop at the first that fails.
     pub(crate) stop: bool,
+    /// Begin no more seeds after this long.
+    pub(crate) limit: Duration,
 }
 
 /// What came of a batch.
@@ -64,46 +66,54 @@ impl fmt::Display for Total {
     }
 }
 
-/// The seeds that once failed.
-pub(crate) fn once_failed() -> Vec<u64> {
-    let lines = include_str!("../seeds.txt").lines();
-    lines.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+/// Plans that once failed; they run first. Each is named after what it found.
+const ONCE_FAILED: [&str; 1] = [include_str!("../plans/restart-without-checkpoint.json")];
+
+/// The plans that once failed.
+pub(crate) fn once_failed() -> anyhow::Result<Vec<Plan>> {
+    ONCE_FAILED.iter().map(|json| Ok(Plan::read(json)?)).collect()
 }
 
-/// Keeps the plan of a seed and what came of it.
-pub(crate) fn keep(dir: &Path, seed: u64, verdict: &Verdict) -> std::io::Result<()> {
+/// Keeps a plan and what came of it.
+pub(crate) fn keep(dir: &Path, plan: &Plan, verdict: &Verdict) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir)?;
-    std::fs::write(dir.join(format!("{seed}.txt")), format!("{:#?}\n{verdict:#?}\n", Plan::new(seed)))
+    std::fs::write(dir.join(format!("{}.json", plan.seed)), plan.write()?)?;
+    std::fs::write(dir.join(format!("{}.txt", plan.seed)), format!("{verdict:#?}\n"))?;
+    Ok(())
 }
 
 impl Batch {
     /// Runs all of it; tells of each seed that fails.
-    pub(crate) fn run(&self, failed: &mut dyn FnMut(u64, &Verdict)) -> Total {
-        let mut seeds = once_failed();
-        seeds.extend(self.from..self.from + self.seeds);
-        let (begin, next, stopped) = (Instant::now(), AtomicUsize::new(0), AtomicBool::new(false));
+    pub(crate) fn run(&self, failed: &mut dyn FnMut(&Plan, &Verdict)) -> anyhow::Result<Total> {
+        let kept = once_failed()?;
+        let plan = |at: u64| match kept.get(at as usize) {
+            Some(plan) => Some(plan.clone()),
+            None => Some(at - kept.len() as u64).filter(|n| *n < self.seeds).map(|n| Plan::new(self.from + n)),
+        };
+        let (begin, next, stopped) = (Instant::now(), AtomicU64::new(0), AtomicBool::new(false));
         let (sender, verdicts) = mpsc::sync_channel(64);
         let mut total = Total::default();
         std::thread::scope(|scope| {
             for _ in 0..self.jobs.max(1) {
-                let (sender, seeds, next, stopped) = (sender.clone(), &seeds, &next, &stopped);
+                let (sender, plan, next, stopped) = (sender.clone(), &plan, &next, &stopped);
                 scope.spawn(move || {
-                    while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed))
+                    while let Some(plan) = plan(next.fetch_add(1, Ordering::Relaxed))
                         && !stopped.load(Ordering::Relaxed)
-                        && sender.send((*seed, run(*seed, self.broken))).is_ok()
+                        && begin.elapsed() < self.limit
+                        && sender.send((plan.clone(), run(plan, self.broken))).is_ok()
                     {}
                 });
             }
             drop(sender);
-            for (seed, verdict) in verdicts {
+            for (plan, verdict) in verdicts {
                 total.add(&verdict);
                 if !verdict.violations.is_empty() {
-                    failed(seed, &verdict);
+                    failed(&plan, &verdict);
                     stopped.store(self.stop, Ordering::Relaxed);
                 }
             }
         });
         total.took = begin.elapsed();
-        total
+        Ok(total)
     }
 }

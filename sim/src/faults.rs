@@ -38,8 +38,11 @@ async fn one(hosts: &Arc<Hosts>, fault: Fault) -> bool {
     match fault {
         Fault::Kill { target, down } => on(hosts, hosts.find(target), down, false).await,
         Fault::Power { target, down } => on(hosts, hosts.find(target), down, true).await,
-        Fault::PowerAll { down } => {
+        Fault::PowerAll { slow, down } => {
+            (0..hosts.plan.nodes).for_each(|host| hosts.world.stall(host, slow));
+            sleep(ms(slow / 2)).await;
             (0..hosts.plan.nodes).for_each(|host| hosts.end(host, true));
+            (0..hosts.plan.nodes).for_each(|host| hosts.world.stall(host, 0));
             sleep(ms(down)).await;
             (0..hosts.plan.nodes).for_each(|host| hosts.start(host));
             true
@@ -80,8 +83,8 @@ async fn one(hosts: &Arc<Hosts>, fault: Fault) -> bool {
             let Some(node) = hosts.leader().and_then(|host| hosts.node(host)) else { return false };
             timeout(ASK, node.hand_over(ASK)).await.is_ok()
         }
-        Fault::Wipe { host, down } => hosts.may_lose_disk() && wipe(hosts, host, down).await,
-        Fault::Replace { host, down } => hosts.may_lose_disk() && replace(hosts, host, down).await,
+        Fault::Wipe { host, down } => hosts.may_lose_disk().await && wipe(hosts, host, down).await,
+        Fault::Replace { host, down } => hosts.may_lose_disk().await && replace(hosts, host, down).await,
     }
 }
 

@@ -15,6 +15,9 @@ use crate::history::History;
 use crate::ledger::Ledger;
 use crate::plan::{Plan, Target};
 
+/// Longest that a change of members may take before a disk is lost.
+const SETTLE: Duration = Duration::from_millis(500);
+
 /// One host.
 #[derive(Default)]
 struct Host {
@@ -185,8 +188,21 @@ impl Hosts {
     }
 
     /// True for one caller at a time, while everybody is well: a disk may be lost now.
-    pub(crate) fn may_lose_disk(&self) -> bool {
-        self.all_well() && !self.losing.swap(true, Ordering::Relaxed)
+    pub(crate) async fn may_lose_disk(&self) -> bool {
+        // A change of members may be under way, in which fewer count than it seems: what it has appended must be
+        // committed, and what it appends then.
+        self.all_committed().await && self.all_committed().await && self.all_well() && self.may_lose_one()
+    }
+
+    fn may_lose_one(&self) -> bool {
+        !self.losing.swap(true, Ordering::Relaxed)
+    }
+
+    /// What the leader has now is committed before long.
+    async fn all_committed(&self) -> bool {
+        let status = || Some(self.node(self.leader()?)?.status());
+        let Some(last) = status().map(|s| s.last_log).filter(|_| self.all_well()) else { return false };
+        self.until(SETTLE, |_| status().is_some_and(|s| s.committed >= last)).await
     }
 
     /// The host whose disk was lost has power again.

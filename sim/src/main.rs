@@ -21,7 +21,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use simulated::sim::Broken;
@@ -46,6 +46,9 @@ struct Args {
     /// Replay this one seed, with a trace (RUST_LOG chooses what of it).
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
     seed: Option<u64>,
+    /// Replay a plan that was kept.
+    #[arg(long, conflicts_with_all = ["seeds", "from", "seed"])]
+    plan: Option<PathBuf>,
     /// Switch a defect on, to see it found.
     #[arg(long, value_parser = defect)]
     broken: Option<Broken>,
@@ -65,20 +68,24 @@ fn defect(name: &str) -> Result<Broken, String> {
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     if let Some(seed) = args.seed {
-        return replay(seed, args.broken);
+        return replay(Plan::new(seed), args.broken);
+    }
+    if let Some(file) = args.plan {
+        return replay(Plan::read(&std::fs::read_to_string(file)?)?, args.broken);
     }
     let from = args.from.unwrap_or_else(fresh);
-    let batch = Batch { from, seeds: args.seeds, jobs: args.jobs, broken: args.broken, stop: args.stop };
-    println!("seeds {from} to {}, after {} that once failed", from + args.seeds - 1, batch::once_failed().len());
-    let total = batch.run(&mut |seed, verdict| {
-        println!("seed {seed} FAILED; replay it with --seed {seed}");
+    let batch =
+        Batch { from, seeds: args.seeds, jobs: args.jobs, broken: args.broken, stop: args.stop, limit: Duration::MAX };
+    println!("seeds {from} to {}, after {} plans that once failed", from + args.seeds - 1, batch::once_failed()?.len());
+    let total = batch.run(&mut |plan, verdict| {
+        println!("seed {0} FAILED; replay it with --seed {0}", plan.seed);
         for (at, what) in &verdict.violations {
             println!("  {at:>6} ms  {what}");
         }
-        if let Err(error) = batch::keep(&args.out, seed, verdict) {
+        if let Err(error) = batch::keep(&args.out, plan, verdict) {
             println!("  its plan was not kept: {error}");
         }
-    });
+    })?;
     println!("{total}");
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -88,11 +95,11 @@ fn fresh() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_secs() * 1000)
 }
 
-fn replay(seed: u64, broken: Option<Broken>) -> anyhow::Result<ExitCode> {
+fn replay(plan: Plan, broken: Option<Broken>) -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("sim=debug,simulated=info"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
-    println!("{:#?}", Plan::new(seed));
-    let verdict = run::run(seed, broken);
+    println!("{plan:#?}");
+    let verdict = run::run(plan, broken);
     println!("{verdict:#?}");
     Ok(if verdict.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -1,16 +1,18 @@
 //! What a seed means: the cluster, its settings, and the faults with their times.
 //!
-//! Owns the choice; the same seed gives the same plan, whatever the run then makes of it.
+//! Owns the choice; the same seed gives the same plan, whatever the run then makes of it. A change here gives every seed
+//! another plan: what once failed is therefore kept as a plan, not as a seed.
 
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 use simulated::Config;
 use simulated::sim::Timing;
 
 /// Whom a fault hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Target {
     /// That host.
     Host(usize),
@@ -19,14 +21,14 @@ pub(crate) enum Target {
 }
 
 /// What goes wrong. Times are in milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Fault {
     /// `kill -9`, and a start some time later.
     Kill { target: Target, down: u64 },
     /// The power is cut, what was not synced is lost, and a start some time later.
     Power { target: Target, down: u64 },
-    /// The power of every host is cut.
-    PowerAll { down: u64 },
+    /// The power of every host is cut, after their disks were slow for a moment.
+    PowerAll { slow: u64, down: u64 },
     /// The process stands still.
     Freeze { target: Target, time: u64 },
     /// Nothing to or from the host.
@@ -54,7 +56,7 @@ pub(crate) enum Fault {
 }
 
 /// The plan of one seed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Plan {
     /// The seed.
     pub(crate) seed: u64,
@@ -77,7 +79,7 @@ pub(crate) struct Plan {
     settings: Settings,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Settings {
     heartbeat_ms: u64,
     propose_timeout_ms: u64,
@@ -115,15 +117,24 @@ impl Dice {
 }
 
 impl Plan {
+    /// A plan that was kept.
+    pub(crate) fn read(json: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(json)
+    }
+
+    /// As it is kept.
+    pub(crate) fn write(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+
     /// The plan of a seed.
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice(SmallRng::seed_from_u64(seed));
         let nodes = dice.of(&[3, 3, 3, 4, 5]);
         let learners = usize::from(nodes > 3 && dice.one_in(3));
         let duration_ms = dice.between(1000, 3500);
-        let mut faults: Vec<(u64, Fault)> = (0..dice.between(2, 9))
-            .map(|_| (dice.between(0, duration_ms), fault(&mut dice, nodes)))
-            .collect();
+        let mut faults: Vec<(u64, Fault)> =
+            (0..dice.between(2, 9)).map(|_| (dice.between(0, duration_ms), fault(&mut dice, nodes))).collect();
         faults.sort_by_key(|(at, _)| *at);
         Self {
             seed,
@@ -189,7 +200,7 @@ fn fault(dice: &mut Dice, nodes: usize) -> Fault {
     match dice.between(0, 17) {
         0 | 1 => Fault::Kill { target, down },
         2 | 3 => Fault::Power { target, down },
-        4 => Fault::PowerAll { down },
+        4 => Fault::PowerAll { slow: dice.of(&[0, 100, 300]), down },
         5 | 6 => Fault::Freeze { target, time },
         7 => Fault::Isolate { target, time },
         8 => Fault::Deaf { target, time },

@@ -38,14 +38,18 @@ pub(crate) struct Verdict {
     pub(crate) took_ms: u64,
 }
 
-/// Runs a seed. A panic is a violation like any other.
-pub(crate) fn run(seed: u64, broken: Option<Broken>) -> Verdict {
+/// Runs a plan. A panic is a violation like any other.
+pub(crate) fn run(plan: Plan, broken: Option<Broken>) -> Verdict {
     let failed = |what: String| Verdict { violations: vec![(0, what)], ..Verdict::default() };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    // Without this tokio's own choices differ from run to run.
+    #[cfg(tokio_unstable)]
+    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&plan.seed.to_le_bytes()));
+    let runtime = match builder.enable_time().start_paused(true).build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(format!("no runtime: {error}")),
     };
-    let simulated = AssertUnwindSafe(|| runtime.block_on(simulate(Plan::new(seed), broken)));
+    let simulated = AssertUnwindSafe(|| runtime.block_on(simulate(plan, broken)));
     catch_unwind(simulated).unwrap_or_else(|_| failed("the simulation panicked".to_owned()))
 }
 
@@ -112,9 +116,9 @@ async fn judge(hosts: &Arc<Hosts>) {
     if !well {
         let missing: Vec<usize> = (0..hosts.plan.nodes).filter(|host| hosts.node(*host).is_none()).collect();
         let members = hosts.leader().and_then(|host| hosts.node(host)).map(|node| node.status());
-        return hosts.world.violation(format!(
-            "invariant 10: not whole in time; not up: {missing:?}; the leader sees {members:?}"
-        ));
+        return hosts
+            .world
+            .violation(format!("invariant 10: not whole in time; not up: {missing:?}; the leader sees {members:?}"));
     }
     for host in 0..hosts.plan.nodes {
         if !clients::probe(hosts, host, CATCH_UP).await {

@@ -19,8 +19,8 @@ pub enum Broken {
     RepeatUnknown,
     /// The rename that puts a received snapshot in place is not made durable.
     RenameWithoutSync,
-    /// The log lets go of what the store has applied but not made durable.
-    PurgeBeyondDurable,
+    /// What is applied again after a crash counts as durable though it is not, and the log lets go of it.
+    RestartWithoutCheckpoint,
     /// A checkpoint is reported without having been made durable.
     CheckpointWithoutSync,
     /// Node ids are given out without being counted.
@@ -37,7 +37,7 @@ impl Broken {
         Self::ApplyBeforeCommit,
         Self::RepeatUnknown,
         Self::RenameWithoutSync,
-        Self::PurgeBeyondDurable,
+        Self::RestartWithoutCheckpoint,
         Self::CheckpointWithoutSync,
         Self::IdGivenTwice,
     ];
@@ -52,7 +52,7 @@ impl Broken {
             Self::ApplyBeforeCommit => "apply-before-commit",
             Self::RepeatUnknown => "repeat-unknown",
             Self::RenameWithoutSync => "rename-without-sync",
-            Self::PurgeBeyondDurable => "purge-beyond-durable",
+            Self::RestartWithoutCheckpoint => "restart-without-checkpoint",
             Self::CheckpointWithoutSync => "checkpoint-without-sync",
             Self::IdGivenTwice => "id-given-twice",
         }

@@ -181,9 +181,7 @@ impl Files {
         for id in ids {
             let Some(content) = self.contents.get_mut(&id) else { continue };
             *content = match content {
-                Content::File(data) => {
-                    Content::File(Arc::new(Mutex::new(lock(data).crashed(power, &mut *survives))))
-                }
+                Content::File(data) => Content::File(Arc::new(Mutex::new(lock(data).crashed(power, &mut *survives)))),
                 Content::Journal(journal) => {
                     Content::Journal(Arc::new(Mutex::new(lock(journal).crashed(power, &mut *survives))))
                 }
@@ -220,7 +218,6 @@ impl World {
         // Nothing there is as good as wiped.
         let _ = files.remove(&root(host));
     }
-
 }
 
 /// The journal at `path`.

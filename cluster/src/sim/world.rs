@@ -25,7 +25,7 @@ thread_local! {
 }
 
 /// How long things take on the network and on disks (milliseconds).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Timing {
     /// Longest usual way of a segment.
     pub latency_ms: u64,
