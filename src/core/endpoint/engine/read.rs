@@ -54,7 +54,8 @@ impl Engine {
         }
     }
 
-    /// Takes events for the running replay; the next read starts at `next_seq`.
+    /// Takes events for the running replay; the next read starts at `next_seq`. They wait for each other in lanes of
+    /// their own: one that fails for hours keeps no new event from being delivered.
     pub fn offer_replay(&mut self, offers: &[Offer], next_seq: u64, now_ms: u64) {
         let Some(id) = self.running_replay().map(|replay| replay.id) else { return };
         let from = self.replay_next;
@@ -65,7 +66,8 @@ impl Engine {
             match wanted.next_if(|offer| offer.event.seq == seq) {
                 Some(_) if replay.track.is_settled(seq) => {}
                 Some(offer) => {
-                    self.replay_ready.push_back(Ready { event: offer.event, lane: offer.lane, since_ms: now_ms });
+                    let lane = offer.lane.map(|lane| !lane);
+                    self.replay_ready.push_back(Ready { event: offer.event, lane, since_ms: now_ms });
                 }
                 None => replay.track.settle(seq),
             }

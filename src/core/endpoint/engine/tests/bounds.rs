@@ -232,6 +232,23 @@ fn a_batch_of_a_replay_is_waited_for_though_a_lane_is_blocked() {
 }
 
 #[test]
+fn a_replayed_event_that_fails_keeps_no_new_one_waiting() {
+    let mut engine = Engine::new(plan(), Progress::new(100));
+    order(&mut engine, 1, replay(1, 4));
+    engine.offer_replay(&offers(1..4, Some(0)), 4, T);
+    let again = send(&mut engine, T);
+    engine.settle(again.id, &status(500), "", T, 0);
+    engine.offer(&offers(100..103, Some(0)), 103, T);
+    for seq in 100..103 {
+        let flight = send(&mut engine, T);
+        assert_eq!(seqs(&flight), [seq]);
+        assert_eq!(engine.next(T), Step::WaitUntil(T + 1000), "one at a time");
+        engine.settle(flight.id, &ok(), "", T, 0);
+    }
+    assert!(matches!(engine.next(T), Step::WaitUntil(_)), "the replay goes in its own order");
+}
+
+#[test]
 fn a_rate_that_was_slow_and_is_fast() {
     let mut engine = engine(Plan { rate: Some(Rate { permits: 1, period_ms: 3_600_000 }), ..plan() }, 1..5, None);
     send(&mut engine, T);
