@@ -127,23 +127,24 @@ impl Webhooks {
 
     /// Checks a target that an endpoint is to have; the error says why it can't, in words. Names are resolved: one
     /// that points inside is refused now, one that has no address yet is judged when it is dialled.
-    pub async fn check_target(&self, target: &Target) -> Result<Checked, String> {
+    pub async fn check_target(&self, target: &Target) -> Result<Checked, TestError> {
+        let wrong = |error: &dyn std::fmt::Display| TestError::Settings(error.to_string());
         let guard = self.outside.guard();
         let (url, target) = match target {
             Target::Http(url) => {
-                let url = guard.target(url).map_err(|error| error.to_string())?;
+                let url = guard.target(url).map_err(|error| wrong(&error))?;
                 let normal = Target::Http(url.as_str().to_owned());
                 (url, normal)
             }
             Target::Lambda(function) => {
-                let url = lambda::target(function, guard).map_err(|error| error.to_string())?;
+                let url = lambda::target(function, guard).map_err(|error| wrong(&error))?;
                 (url, target.clone())
             }
         };
         let (answer, answered) = oneshot::channel();
         let host = url.host().to_string();
-        self.ask(Job::Judge(Box::new(url), answer)).await.map_err(|error| error.to_string())?;
-        answered.await.map_err(|_| TestError::Busy.to_string())??;
+        self.ask(Job::Judge(Box::new(url), answer)).await?;
+        answered.await.map_err(|_| TestError::Busy)?.map_err(TestError::Settings)?;
         Ok(Checked { target, host })
     }
 

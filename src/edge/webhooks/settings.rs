@@ -6,7 +6,7 @@ use crate::core::command::{By, Command, Refusal, Reply};
 use crate::core::endpoint::form::{Defaults, Form, Plain};
 use crate::core::endpoint::{Endpoint, Ordering, Origin, Private, Profile, PutEndpoint, Target, TargetKind};
 use crate::core::ids::{EndpointId, MapId};
-use crate::delivery::webhook::Webhooks;
+use crate::delivery::webhook::{TestError, Webhooks};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{HubError, Seal};
@@ -101,6 +101,7 @@ pub(super) async fn judge(webhooks: &Webhooks, plain: &mut Plain, mut problems: 
     if private.has_target() && !problems.iter().any(|problem| is_about_target(problem)) {
         match webhooks.check_target(&private.target).await {
             Ok(checked) => (private.target, endpoint.host) = (checked.target, checked.host),
+            Err(busy @ TestError::Busy) => return Err(busy.into()),
             Err(reason) if endpoint.target == TargetKind::Http => problems.push(format!("url: {reason}")),
             Err(reason) => problems.push(format!("lambda.endpoint: {reason}")),
         }

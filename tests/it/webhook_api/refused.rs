@@ -127,6 +127,22 @@ pub(super) fn foreign(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// A node without a leader would make who asks for the newest wait for one: a stranger is refused at once.
+#[test]
+fn strangers_are_refused_before_the_leader_is_asked() {
+    // Longer than the client waits.
+    scenario(nodes(2).set("WAYPOST_PUBLISH_TIMEOUT_MS", "60000"), |c| {
+        let map = c.map("strangers")?;
+        c.wait_same_applied()?;
+        c.nodes[0].kill9()?;
+        let stranger = Api::new(&c.nodes[1].url(), None);
+        for path in [hooks(&map), "/api/webhooks".to_owned()] {
+            stranger.get(&path)?.expect(401)?;
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn targets_inside_are_refused_unless_allowed() {
     scenario(nodes(1), |c| {
