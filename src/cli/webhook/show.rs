@@ -116,7 +116,7 @@ fn listed(webhooks: &[&Value], columns: usize) -> String {
     let mut rows: Vec<Vec<String>> = webhooks.iter().map(row).collect();
     let headings = ["ID", "NAME", "STATE", "LEFT", "DEAD", "TARGET"];
     let used = output::table(&headings, &rows).lines().map(|line| line.chars().count()).max().unwrap_or(0);
-    let room = columns.saturating_sub(used + 2 - headings[5].len()).max(LEAST_TARGET);
+    let room = columns.saturating_sub(used.saturating_sub(headings[5].len())).max(LEAST_TARGET);
     for (row, webhook) in rows.iter_mut().zip(webhooks) {
         row.push(short(&target(webhook), room));
     }
