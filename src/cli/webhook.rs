@@ -33,7 +33,7 @@ pub(super) enum Command {
     Update(Box<settings::Update>),
     /// Delete a webhook with its dead letters
     Delete(Delete),
-    /// Deliver to a webhook that was stopped or disabled
+    /// Deliver to a webhook that was stopped or disabled; what waits to be tried again is tried at once
     Enable(Enable),
     /// Deliver no more until it is enabled; events are kept as long as the map keeps them
     Disable(One),

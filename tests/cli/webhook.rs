@@ -184,6 +184,7 @@ fn a_webhook_from_its_first_to_its_last_day() {
     );
     assert_eq!(changed["rate_limit"], serde_json::json!({"requests": 5, "period_ms": 2000}));
     assert_eq!(desk.one(&["webhook", "disable", "demo", "mine"])["state"], "paused");
+    desk.refused(&["webhook", "replay", "demo", "mine", "--failed", "--wait"], "`waypost webhook enable demo mine`");
     desk.publish("n");
     desk.one(&["webhook", "enable", "demo", "mine", "--from", "skip"]);
     let show = || desk.one(&["webhook", "show", "demo", made["id"].as_str().unwrap()]);

@@ -68,7 +68,7 @@ struct Fields {
     /// The key, as in payload.system_id
     #[arg(long, value_name = "EXPRESSION")]
     ordering_key: Option<String>,
-    /// A burst of so many requests, then so many a second or in a time, as in 5 or 5/2s, or none
+    /// Requests at most, in any second or any stretch of a time, as in 5 or 5/2s, or none
     #[arg(long, value_name = "N[/TIME]|none", value_parser = rate)]
     rate: Option<Setting>,
     /// Events in one request at most, and how long the first waits for more, as in 10 or 10/500ms, or none
