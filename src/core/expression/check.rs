@@ -51,9 +51,24 @@ pub(super) fn syntax_error(text: &str, errors: &ParseErrors) -> ExpressionError 
     let message = if error.msg.contains("recursion limit") {
         "the expression is nested too deeply".to_owned()
     } else {
-        error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg).to_owned()
+        in_words(error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg))
     };
     ExpressionError { place, message }
+}
+
+/// What the parser says, for people who write no parsers.
+fn in_words(said: &str) -> String {
+    let Some((found, expected)) =
+        said.strip_prefix("mismatched input ").and_then(|rest| rest.rsplit_once(" expecting "))
+    else {
+        return said.to_owned();
+    };
+    match (found.trim_matches('\'') == "<EOF>", expected) {
+        (true, "expression") => "the expression ends too early".to_owned(),
+        (true, _) => format!("the expression ends too early: {expected} is missing"),
+        (false, "<EOF>") => format!("{found} can't stand here"),
+        (false, _) => format!("{expected} is expected before {found}"),
+    }
 }
 
 /// Checks the expression, and makes its arithmetic ours. Gives the walks.

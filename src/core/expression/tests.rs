@@ -117,7 +117,9 @@ fn refusals_say_what_and_where() {
     for (text, place, words) in [
         ("", None, "expected"),
         ("  ", None, "expected"),
-        ("payload.value >", Some((1, 16)), ""),
+        ("payload.value >", Some((1, 16)), "the expression ends too early"),
+        ("(payload.value > 1", None, "expected ')'"),
+        ("payload.value > 1 payload", None, "'payload' can't stand here"),
         ("payload.value = 1", Some((1, 15)), ""),
         ("type ==\n 'é' # 1", Some((2, 6)), ""),
         ("payload.a == 'x", Some((1, 14)), "unterminated"),

@@ -177,7 +177,7 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
         "failing_since": progress.failing_since_ms.map(iso_millis),
         "last_delivery_at": progress.last_delivery_ms.map(iso_millis),
         "last_error": progress.last_error,
-        "next_attempt_at": next_attempt(progress).map(iso_millis),
+        "next_attempt_at": next_attempt(progress).filter(|_| endpoint.active).map(iso_millis),
     );
     Ok(())
 }
@@ -199,7 +199,7 @@ fn retrying(progress: &Progress) -> u64 {
     progress.retries.iter().map(|retry| retry.events.len() as u64).sum()
 }
 
-/// Events that are not delivered yet, whether or not they are wanted.
+/// Events not looked at or not delivered yet, whether or not they are wanted.
 fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
     progress.behind(head_seq) + retrying(progress)
 }

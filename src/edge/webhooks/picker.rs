@@ -80,7 +80,7 @@ pub(super) async fn update(
     Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let form = Form::read(&object(&edge, &mut payload).await?);
+    let form = Form::read_back(&object(&edge, &mut payload).await?);
     let changed = crud::change(&edge, &grant, &endpoint, &form).await?;
     Ok(HttpResponse::Ok().json(shown(&edge, &grant, &changed).await?))
 }

@@ -33,9 +33,15 @@ pub(super) fn stopped_and_started(c: &Cluster) -> Result<()> {
         json!({"from": "since"}),
         json!({"from": "since", "since": "yesterday"}),
         json!({"from": "skip", "since": "2025-06-21T12:34:56Z"}),
+        json!({"since": "2099-06-21T12:34:56Z"}),
         json!({"form": "skip"}),
     ] {
         details(api.post(&enable, &body)?).with_context(|| body.to_string())?;
+    }
+    details(api.post(&format!("{path}/disable"), &json!({"until": "tomorrow"}))?)?;
+    for query in ["attempts?befor=1", "dead-letters?lim=1"] {
+        let refused = api.get(&format!("{path}/{query}"))?;
+        ensure!(refused.status == 400 && refused.code() == "invalid_query", "{query}: {}", refused.text());
     }
     let event = publish(c, 0, &map, "x", json!({}))?;
     for body in [

@@ -31,7 +31,7 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         "retry.max_delay_ms",
         "retry.x",
         "timeout_ms",
-        "auto_disable",
+        "auto_disable_seconds",
         "secret",
         "name",
         "key",
@@ -90,6 +90,7 @@ pub(super) fn refusals(c: &Cluster) -> Result<()> {
     let (first, _) = create(c, &map, &paused("0"))?;
     let again = api.post(&hooks(&map), &paused("0"))?;
     ensure!(again.code() == "url_taken" && again.status == 409, "{}", again.text());
+    ensure!(again.json()?["hint"].as_str().is_some_and(|hint| hint.contains("every event twice")), "{}", again.text());
     for n in 1..5 {
         create(c, &map, &paused(&n.to_string()))?;
     }
@@ -147,7 +148,10 @@ fn strangers_are_refused_before_the_leader_is_asked() {
 fn targets_inside_are_refused_unless_allowed() {
     scenario(nodes(1), |c| {
         let map = c.map("inside")?;
-        let told = details(c.api(0, &map).post(&hooks(&map), &paused("x"))?)?;
+        let refused = c.api(0, &map).post(&hooks(&map), &paused("x"))?;
+        let hint = refused.json()?["hint"].clone();
+        ensure!(hint.as_str().is_some_and(|hint| hint.contains("webhooks.allow_nets")), "{hint}");
+        let told = details(refused)?;
         ensure!(told.len() == 1 && told[0].starts_with("url: "), "{told:?}");
         Ok(())
     });
