@@ -23,6 +23,7 @@ use ipnet::IpNet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -100,6 +101,7 @@ pub struct Webhooks {
     hub: Hub,
     outside: Outside,
     shards: Vec<mpsc::Sender<Job>>,
+    turn: AtomicUsize,
 }
 
 impl Webhooks {
@@ -122,7 +124,7 @@ impl Webhooks {
         });
         let shards = shards.collect();
         hub.deliver_here();
-        Ok(Self { hub, outside, shards })
+        Ok(Self { hub, outside, shards, turn: AtomicUsize::new(0) })
     }
 
     /// Checks a target that an endpoint is to have; the error says why it can't, in words. Names are resolved: one
@@ -142,7 +144,7 @@ impl Webhooks {
         };
         let (answer, answered) = oneshot::channel();
         let host = url.host().to_string();
-        self.ask(Job::Judge(Box::new(url), answer)).await.map_err(|error| error.to_string())?;
+        self.ask(Job::Judge(Box::new(url), answer)).map_err(|error| error.to_string())?;
         answered.await.map_err(|_| TestError::Busy.to_string())??;
         Ok(Checked { target, host })
     }
@@ -168,7 +170,7 @@ impl Webhooks {
         let event = Event { id, seq: 0, kind: kind.clone().into(), payload: payload.into() };
         let (answer, answered) = oneshot::channel();
         let at_ms = now_ms();
-        self.ask(Job::Test(endpoint.clone(), event, answer)).await?;
+        self.ask(Job::Test(endpoint.clone(), event, answer))?;
         let Ended { outcome, error, answer, took_ms, message_id } = answered.await.map_err(|_| TestError::Busy)??;
         let attempt = Attempt {
             number: 0,
@@ -204,8 +206,10 @@ impl Webhooks {
         self.hub.rest(Duration::from_secs(1)).await;
     }
 
-    async fn ask(&self, job: Job) -> Result<(), TestError> {
-        let shard = self.shards.first().ok_or(TestError::Busy)?;
+    /// Asks the threads in turn: none of them does this for everybody.
+    fn ask(&self, job: Job) -> Result<(), TestError> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let shard = self.shards.get(turn % self.shards.len().max(1)).ok_or(TestError::Busy)?;
         shard.try_send(job).map_err(|_| TestError::Busy)
     }
 }

@@ -10,6 +10,7 @@ mod chat;
 mod discord;
 mod envelope;
 mod filters;
+mod meter;
 mod patterns;
 mod pusher;
 mod sandbox;
