@@ -29,4 +29,5 @@ mod shard;
 mod source;
 mod start;
 
-pub use start::{BadWebhooks, Checked, TestError, WebhookConfig, Webhooks};
+pub use lambda::Account;
+pub use start::{BadWebhooks, CheckError, Checked, TestError, WebhookConfig, Webhooks};

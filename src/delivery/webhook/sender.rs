@@ -5,7 +5,7 @@
 
 use super::client::{Answer, Client, Failure, Outgoing, RESERVED};
 use super::guard::{Guard, Target};
-use super::lambda::{self, Credentials};
+use super::lambda::{self, Account, Credentials};
 use super::render::{self, CompiledTemplate, Rendered, Rendering, Secrets, delivery_id};
 use crate::clock::now_ms;
 use crate::core::endpoint::class::{Class, Outcome};
@@ -32,10 +32,9 @@ pub(super) struct Sender {
     target: Target,
     function: Option<(crate::core::endpoint::Lambda, Credentials)>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    secret: String,
-    previous: Option<(String, u64)>,
-    /// The receiver knows only the secret from before the rotation, as its answers show.
-    prefer_previous: Cell<bool>,
+    private: Private,
+    /// The one that the receiver knows, as its answers show: its place among all that sign.
+    preferred: Cell<usize>,
 }
 
 /// How an attempt ended.
@@ -59,9 +58,9 @@ impl Sender {
         endpoint: Arc<Endpoint>,
         private: Private,
         guard: &Guard,
-        aws: Option<&Credentials>,
+        account: &Account,
     ) -> Result<Self, BadEndpoint> {
-        let (target, function) = address(&endpoint, &private.target, guard, aws)?;
+        let (target, function) = address(&endpoint, &private.target, guard, account)?;
         let template = endpoint.template.as_ref().map(|template| {
             CompiledTemplate::new(&template.body, &template.content_type)
                 .map_err(|error| BadEndpoint(error.to_string()))
@@ -81,28 +80,29 @@ impl Sender {
             target,
             function,
             headers: headers.collect(),
-            secret: private.secret,
-            previous: private.previous,
-            prefer_previous: Cell::new(false),
+            private,
+            preferred: Cell::new(0),
             endpoint,
         })
     }
 
     /// Makes one attempt. A receiver that refuses the new secret's signature during a rotation's overlap gets the old
-    /// one's at once.
+    /// ones' at once.
     pub(super) async fn send(&self, client: &Client, events: &[Event], gap: Option<EventId>, attempt: u32) -> Ended {
         // Others under way learn the same at the same time: each tries what it has not tried itself.
-        let tried = self.prefer_previous.get();
-        let ended = self.send_once(client, events, gap, attempt, tried).await;
-        let refused = matches!(ended.outcome.status, Some(401 | 403));
-        if !refused || self.secrets(now_ms(), tried).previous.is_none() || !has_one_signature(self.endpoint.profile) {
-            return ended;
+        let known = if has_one_signature(self.endpoint.profile) { self.secrets(now_ms(), 0).all().count() } else { 1 };
+        let first = Some(self.preferred.get()).filter(|first| *first < known).unwrap_or(0);
+        let mut ended = self.send_once(client, events, gap, attempt, first).await;
+        for other in (0..known).filter(|other| *other != first) {
+            if !matches!(ended.outcome.status, Some(401 | 403)) {
+                break;
+            }
+            ended = self.send_once(client, events, gap, attempt, other).await;
+            if ended.outcome.class == Class::Delivered {
+                self.preferred.set(other);
+            }
         }
-        let again = self.send_once(client, events, gap, attempt, !tried).await;
-        if again.outcome.class == Class::Delivered {
-            self.prefer_previous.set(!tried);
-        }
-        again
+        ended
     }
 
     async fn send_once(
@@ -111,12 +111,12 @@ impl Sender {
         events: &[Event],
         gap: Option<EventId>,
         attempt: u32,
-        prefer_previous: bool,
+        preferred: usize,
     ) -> Ended {
         let message_id = delivery_id(events).unwrap_or_default();
         let now_ms = now_ms();
         let deadline = Instant::now() + Duration::from_millis(self.endpoint.timeout_ms.into());
-        let (style, secrets) = (self.style.clone(), self.secrets(now_ms, prefer_previous));
+        let (style, secrets) = (self.style.clone(), self.secrets(now_ms, preferred));
         let work = Work { style, secrets, gap, attempt, now_ms };
         let outgoing = match work.render(events, deadline).await {
             Ok(rendered) => self.outgoing(rendered, now_ms, deadline.saturating_duration_since(Instant::now())),
@@ -138,9 +138,9 @@ impl Sender {
         }
     }
 
-    fn secrets(&self, now_ms: u64, prefer_previous: bool) -> Secrets {
-        let previous = self.previous.as_ref().filter(|(_, until_ms)| *until_ms > now_ms);
-        Secrets { current: self.secret.clone(), previous: previous.map(|(secret, _)| secret.clone()), prefer_previous }
+    fn secrets(&self, now_ms: u64, preferred: usize) -> Secrets {
+        let previous = self.private.previous_at(now_ms).map(|(secret, _)| secret.clone());
+        Secrets { current: self.private.secret.clone(), previous: previous.collect(), preferred }
     }
 
     fn outgoing(&self, rendered: Rendered, now_ms: u64, timeout: Duration) -> Result<Outgoing<'_>, Failure> {
@@ -245,7 +245,7 @@ fn address(
     endpoint: &Endpoint,
     address: &Address,
     guard: &Guard,
-    aws: Option<&Credentials>,
+    account: &Account,
 ) -> Result<(Target, Option<(crate::core::endpoint::Lambda, Credentials)>), BadEndpoint> {
     match address {
         Address::Http(url) => {
@@ -258,9 +258,10 @@ fn address(
             Ok((Target::parse(&url).map_err(|error| BadEndpoint(error.to_string()))?, None))
         }
         Address::Lambda(function) => {
-            let credentials = aws.ok_or_else(|| BadEndpoint("this node has no AWS credentials".into()))?;
-            let target = lambda::target(function, guard).map_err(|error| BadEndpoint(error.to_string()))?;
-            Ok((target, Some((function.clone(), credentials.clone()))))
+            let credentials = account.credentials.clone();
+            let credentials = credentials.ok_or_else(|| BadEndpoint("this node has no AWS credentials".into()))?;
+            let target = lambda::target(function, account, guard).map_err(|error| BadEndpoint(error.to_string()))?;
+            Ok((target, Some((function.clone(), credentials))))
         }
     }
 }

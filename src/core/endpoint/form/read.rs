@@ -3,11 +3,15 @@
 //! Every member is kept as text until its type is known: never a tree of client-sent values.
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 use std::fmt;
 
 /// Members in one object; more are refused before any is read.
 const MAX_MEMBERS: usize = 64;
+
+/// Begins what is told of a text that is no object of settings.
+pub(super) const BODY: &str = "body: ";
 
 /// The members of an object, and what was found wrong so far.
 pub struct Members<'a> {
@@ -22,10 +26,13 @@ impl<'a> Members<'a> {
     pub fn of(text: &'a str, prefix: &'static str) -> Self {
         match serde_json::from_str::<Entries<'a>>(text) {
             Ok(Entries(members)) => Self { prefix, members, problems: Vec::new() },
-            Err(_) => {
-                let name = prefix.strip_suffix('.').unwrap_or("body");
-                let problem = format!("{name}: must be a JSON object of at most {MAX_MEMBERS} fields");
-                Self { prefix, members: Vec::new(), problems: vec![problem] }
+            Err(error) => {
+                let name = prefix.strip_suffix('.').map_or(BODY.to_owned(), |name| format!("{name}: "));
+                let what = match error.classify() {
+                    Category::Data => format!("must be a JSON object of at most {MAX_MEMBERS} fields"),
+                    _ => format!("is not JSON, at line {}, column {}", error.line(), error.column()),
+                };
+                Self { prefix, members: Vec::new(), problems: vec![name + &what] }
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use super::meter::{self, RUN, Raw, Run};
 use super::{RenderError, filters, sandbox};
+use crate::core::endpoint::MAX_TEMPLATE;
 use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::json::Node;
 use crate::core::json::normalise;
@@ -17,8 +18,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Longest source, in bytes.
-pub const MAX_SOURCE: usize = 16 * 1024;
 /// Most that a template is given to work on, in bytes of JSON.
 const MAX_INPUT: usize = 512 * 1024;
 /// Instructions of one run, and for each event.
@@ -42,8 +41,8 @@ impl CompiledTemplate {
     /// Compiles `source`; the error says on which line it fails. `content_type` is the bodies': with `application/json`
     /// (and `…+json`) they are JSON, with `text/html` values are escaped as HTML needs it.
     pub fn new(source: &str, content_type: &str) -> Result<Self, RenderError> {
-        if source.len() > MAX_SOURCE {
-            return Err(RenderError::Template(format!("longer than {MAX_SOURCE} bytes")));
+        if source.len() > MAX_TEMPLATE {
+            return Err(RenderError::Template(format!("longer than {MAX_TEMPLATE} bytes")));
         }
         let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if !essence.split_once('/').is_some_and(|(kind, subtype)| !kind.is_empty() && !subtype.is_empty()) {

@@ -166,7 +166,7 @@ fn bombs_are_refused() {
         format!("{{{{ {}1 }}}}", "- ".repeat(3000)),
         format!("{{% if 1 %}}{}{{% endif %}}", "{% elif 1 %}".repeat(1300)),
         "{% if 1 %}".repeat(1300),
-        "x".repeat(MAX_SOURCE + 1),
+        "x".repeat(MAX_TEMPLATE + 1),
     ] {
         let what: String = source.chars().take(60).collect();
         let made = CompiledTemplate::new(&source, "application/json");
