@@ -193,7 +193,7 @@ impl Loader {
 
     /// Takes AWS's own variables, where no credentials were set under our names.
     fn aws(&mut self, vars: &BTreeMap<String, String>) -> Result<(), ConfigError> {
-        if self.sources.keys().any(|path| path.starts_with("webhooks.aws.")) {
+        if AWS.iter().any(|(_, path)| self.sources.contains_key(*path)) {
             return Ok(());
         }
         for (name, path) in AWS {

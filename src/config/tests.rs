@@ -181,6 +181,36 @@ fn a_key_that_seals_has_32_bytes() {
 }
 
 #[test]
+fn the_address_of_aws_is_safe() {
+    let with = |endpoint: &str| {
+        format!("[webhooks]\nallow_nets = [\"10.1.0.0/16\"]\n[webhooks.aws]\nendpoint = \"{endpoint}\"")
+    };
+    for good in ["https://vpce-1.lambda.us-east-1.vpce.amazonaws.com", "https://a.example/base", "http://10.1.2.3:4566"]
+    {
+        assert!(toml(&with(good)).unwrap().finish().is_ok(), "{good}");
+    }
+    for bad in [
+        "http://a.example",
+        "http://10.2.0.1",
+        "http://localhost:1",
+        "ftp://10.1.2.3",
+        "https://a/?x",
+        "https://u:p@a/",
+        "a",
+    ] {
+        assert!(error(&with(bad)).contains("webhooks.aws.endpoint"), "{bad}");
+    }
+}
+
+#[test]
+fn what_may_be_invoked_is_no_credential() {
+    let aws = env(&[("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key")]);
+    let listed = toml("[webhooks.aws]\nfunctions = [\"kills\"]").unwrap().env(aws).unwrap().finish().unwrap();
+    assert_eq!(listed.config.webhooks.aws.access_key_id.as_deref(), Some("id"));
+    assert_eq!(listed.config.webhooks.aws.functions, ["kills"]);
+}
+
+#[test]
 fn credentials_of_aws_fall_back_on_its_variables() {
     let aws = env(&[("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key")]);
     let loaded = Loader::default().env(aws.clone()).unwrap().finish().unwrap();

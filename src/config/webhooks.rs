@@ -48,10 +48,15 @@ pub struct Webhooks {
     pub endpoints: Vec<ConfiguredEndpoint>,
 }
 
-/// Credentials for AWS.
+/// Functions of AWS that webhooks may invoke, and as whom.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Aws {
+    /// Functions that webhooks may invoke: names and ARNs as webhooks give them, `*` standing for any characters. None
+    /// where it is empty.
+    pub functions: Vec<String>,
+    /// Another address than the region's own, such as a private endpoint's.
+    pub endpoint: Option<String>,
     /// Id of the access key.
     pub access_key_id: Option<String>,
     /// The access key.

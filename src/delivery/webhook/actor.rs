@@ -290,7 +290,7 @@ impl EndpointActor {
 fn settings(shard: &Shard, endpoint: &Arc<Endpoint>) -> Result<(Rc<Sender>, Arc<Judge>), LoadError> {
     let private = shard.seal.open(endpoint.id, &endpoint.sealed)?;
     let judge = Judge::new(endpoint, &topic_name(endpoint))?;
-    let sender = Sender::new(endpoint.clone(), private, shard.outside.guard(), shard.credentials.as_ref())?;
+    let sender = Sender::new(endpoint.clone(), private, shard.outside.guard(), &shard.config.aws)?;
     Ok((Rc::new(sender), Arc::new(judge)))
 }
 

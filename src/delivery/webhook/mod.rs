@@ -32,4 +32,5 @@ mod source;
 mod start;
 
 pub use faults::faults;
-pub use start::{BadWebhooks, Checked, TestError, WebhookConfig, Webhooks};
+pub use lambda::Account;
+pub use start::{BadWebhooks, CheckError, Checked, TestError, WebhookConfig, Webhooks};

@@ -6,7 +6,6 @@
 use super::WebhookConfig;
 use super::actor::{Changed, EndpointActor, Retire, Wake};
 use super::client::{Client, Outside};
-use super::lambda::Credentials;
 use super::metrics::Meters;
 use super::permits::Permits;
 use super::report::{self, Unreported};
@@ -42,7 +41,6 @@ pub(super) struct Shard {
     pub(super) permits: Permits,
     pub(super) unreported: Unreported,
     pub(super) meters: Meters,
-    pub(super) credentials: Option<Credentials>,
     number: usize,
     actors: RefCell<FxHashMap<EndpointId, Addr<EndpointActor>>>,
     topics: RefCell<FxHashMap<TopicId, FxHashSet<EndpointId>>>,
@@ -67,7 +65,6 @@ impl Shard {
             source: Source::new(hub.archive().clone()),
             unreported: Unreported::default(),
             meters: Meters::new(),
-            credentials: config.aws.clone(),
             actors: RefCell::default(),
             topics: RefCell::default(),
             owned: RefCell::default(),

@@ -34,8 +34,8 @@ pub(super) async fn webhook(
     let mut shown = asked_for(endpoint, private);
     add_state(edge, grant.map.topic, endpoint, &mut shown).await?;
     extend!(shown,
-        "secret_previous_until": private.and_then(|p| p.previous.as_ref()).map(|(_, until)| *until)
-            .filter(|until| *until > now_ms()).map(iso_millis),
+        "secret_previous_until": private.and_then(|p| p.previous_at(now_ms()).map(|(_, until)| *until).max())
+            .map(iso_millis),
     );
     Ok(shown)
 }
@@ -111,7 +111,7 @@ fn kind(target: TargetKind) -> &'static str {
 fn target_of(target: &Target, url: &Option<String>) -> Value {
     match target {
         Target::Http(_) => json!({"type": "http", "url": url}),
-        Target::Lambda(Lambda { function_name, region, invocation, qualifier, endpoint }) => json!({
+        Target::Lambda(Lambda { function_name, region, invocation, qualifier }) => json!({
             "type": "lambda",
             "function_name": function_name,
             "region": region,
@@ -121,7 +121,6 @@ fn target_of(target: &Target, url: &Option<String>) -> Value {
                 Invocation::DryRun => "DryRun",
             },
             "qualifier": qualifier,
-            "endpoint": endpoint,
         }),
     }
 }

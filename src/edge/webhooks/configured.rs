@@ -5,7 +5,6 @@
 
 use super::error::Problem;
 use super::settings;
-use crate::clock::now_ms;
 use crate::core::command::{Command, Refusal};
 use crate::core::endpoint::form::{Form, Plain};
 use crate::core::endpoint::{Endpoint, OnEndpoint, Origin, Profile};
@@ -133,11 +132,7 @@ impl Entry {
         new.endpoint.active = old.endpoint.active;
         let problems = self.form.apply(&mut new);
         settings::judge(&edge.webhooks, &mut new, problems).await?;
-        new.private.previous.clone_from(&old.private.previous);
-        if new.private.secret != old.private.secret {
-            let until = now_ms() + edge.config.webhooks.overlap_seconds * 1000;
-            new.private.previous = Some((old.private.secret.clone(), until));
-        }
+        settings::follow(edge, &mut new.private, &old.private, None)?;
         let Endpoint { mark, sealed, disabled, revision, inserted_ms, updated_ms, .. } = old.endpoint.clone();
         new.endpoint = Endpoint { mark, sealed, disabled, revision, inserted_ms, updated_ms, ..new.endpoint };
         Ok((new != *old).then_some(new))

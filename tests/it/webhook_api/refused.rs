@@ -53,6 +53,11 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         (json!({"lambda": {"region": "us-east-1"}}), "lambda.function_name"),
         (json!({"lambda": {"function_name": "f f", "region": "us-east-1"}}), "lambda.function_name"),
         (json!({"lambda": {"function_name": "f", "region": "us-east-1"}, "profile": "slack"}), "profile"),
+        (json!({"lambda": {"function_name": "another", "region": "us-east-1"}}), "lambda.function_name"),
+        (json!({"lambda": {"function_name": "arn:aws:s3:::f", "region": "us-east-1"}}), "lambda.function_name"),
+        (json!({"lambda": {"function_name": "f", "region": "r"}}), "lambda.region"),
+        (json!({"lambda": {"function_name": "f", "region": "us-east-1", "endpoint": url("x")}}), "lambda.endpoint"),
+        (json!({"url": url("x"), "secret": "whsec_!!!!notbase64"}), "secret"),
         (json!({"url": url("x"), "events": ["a b"]}), "events"),
         (json!({"url": url("x"), "events": vec!["a"; 101]}), "events"),
         (json!({"url": url("x"), "ordering": "key"}), "ordering_key"),
@@ -75,9 +80,12 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
     }
     let twice = format!(r#"{{"url":"{0}","url":"{0}"}}"#, url("x"));
     ensure!(details(api.send(&hooks(&map), twice.as_bytes())?)?.iter().any(|detail| detail.starts_with("url: ")));
-    for broken in ["{", "nul", "{\"url\":}", "\u{0}"] {
-        details(api.send(&hooks(&map), broken.as_bytes())?)?;
+    for broken in ["{", "nul", "{\"url\":}", "\u{0}", "{\"timeout_ms\": NaN}"] {
+        let told = details(api.send(&hooks(&map), broken.as_bytes())?)?;
+        ensure!(told.len() == 1 && told[0].starts_with("body: is not JSON"), "{broken}: {told:?}");
     }
+    let long = json!({"url": url("x"), "profile": "template", "template": "x".repeat(17_000)});
+    ensure!(details(api.post(&hooks(&map), &long)?)? == ["template: may have at most 16384 bytes"]);
     let deep = format!("{{\"filter\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     details(api.send(&hooks(&map), deep.as_bytes())?)?;
     ensure!(api.get(&hooks(&map))?.data(200)? == json!([]), "something was made");

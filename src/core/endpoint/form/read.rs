@@ -3,6 +3,7 @@
 //! Every member is kept as text until its type is known: never a tree of client-sent values.
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -10,6 +11,9 @@ use std::fmt;
 const MAX_MEMBERS: usize = 64;
 /// How alike an unknown name must be to a known one for that to be told, from 0 to 1.
 const ALIKE: f64 = 0.8;
+
+/// Begins what is told of a text that is no object of settings.
+pub(super) const BODY: &str = "body: ";
 
 /// The members of an object, and what was found wrong so far.
 pub struct Members<'a> {
@@ -26,10 +30,13 @@ impl<'a> Members<'a> {
     pub fn of(text: &'a str, prefix: &'static str) -> Self {
         match serde_json::from_str::<Entries<'a>>(text) {
             Ok(Entries(members)) => Self { prefix, members, known: Vec::new(), problems: Vec::new() },
-            Err(_) => {
-                let name = prefix.strip_suffix('.').unwrap_or("body");
-                let problem = format!("{name}: must be a JSON object of at most {MAX_MEMBERS} fields");
-                Self { prefix, members: Vec::new(), known: Vec::new(), problems: vec![problem] }
+            Err(error) => {
+                let name = prefix.strip_suffix('.').map_or(BODY.to_owned(), |name| format!("{name}: "));
+                let what = match error.classify() {
+                    Category::Data => format!("must be a JSON object of at most {MAX_MEMBERS} fields"),
+                    _ => format!("is not JSON, at line {}, column {}", error.line(), error.column()),
+                };
+                Self { prefix, members: Vec::new(), known: Vec::new(), problems: vec![name + &what] }
             }
         }
     }
