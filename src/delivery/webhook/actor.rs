@@ -15,7 +15,7 @@ use reading::fetch;
 use super::judge::{BadFilter, Judge};
 use super::sender::{BadEndpoint, Ended, Sender, topic_name};
 use super::shard::Shard;
-use super::{announce, metrics as count};
+use super::{announce, metrics as count, remembered};
 use crate::clock::now_ms;
 use crate::core::endpoint::Endpoint;
 use crate::core::endpoint::class::{Class, Outcome};
@@ -162,32 +162,19 @@ impl EndpointActor {
         }
     }
 
-    fn landed(&mut self, flight: &Flight, events: &[Event], ended: Ended, at_ms: u64) {
+    fn landed(&mut self, flight: &Flight, events: &[Event], ended: &Ended, at_ms: u64) {
         flight.events.iter().for_each(|event| drop(self.events.remove(&event.seq)));
-        let Ended { outcome, error, answer, took_ms, message_id } = ended;
-        self.shard.meters.attempt(outcome.class, took_ms, events);
-        let number = self.engine.number_attempt();
+        self.shard.meters.attempt(ended.outcome.class, ended.took_ms, events);
         if self.attempts.len() >= KEPT_ATTEMPTS {
             self.attempts.remove(0);
         }
-        self.attempts.push(Attempt {
-            number,
-            seq: flight.events.first().map(|event| event.seq),
-            message_id,
-            events: flight.events.len() as u32,
-            kind: events.first().map(|event| event.kind.to_string()).unwrap_or_default(),
-            attempt: flight.attempt,
-            at_ms,
-            took_ms,
-            class: outcome.class,
-            status: outcome.status,
-            error: error.clone(),
-            answer,
-            node: self.shard.hub.node_id(),
-        });
+        let kept = remembered::attempt(ended, events, flight.attempt, at_ms, self.shard.hub.node_id());
+        let (number, seq) = (self.engine.number_attempt(), flight.events.first().map(|event| event.seq));
+        self.attempts.push(Attempt { number, seq, ..kept });
         // Only a failure is followed by a pause of random length.
-        let random = if outcome.class == Class::Delivered { 0 } else { random() };
-        self.engine.settle(flight.id, &outcome, error.as_deref().unwrap_or_default(), now_ms(), random);
+        let random = if ended.outcome.class == Class::Delivered { 0 } else { random() };
+        let error = ended.error.as_deref().unwrap_or_default();
+        self.engine.settle(flight.id, &ended.outcome, error, now_ms(), random);
         self.shard.unreported.completed();
     }
 

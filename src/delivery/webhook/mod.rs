@@ -6,7 +6,8 @@
 //! - [`judge`]: which events it wants, and which wait for each other.
 //! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
 //! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions of AWS.
-//! - [`report`]: what the cluster must know of it, in batches; [`gauges`]: what operators see of queues.
+//! - [`report`]: what the cluster must know of it, in batches; [`remembered`]: what of an attempt; [`gauges`]: what
+//!   operators see of queues.
 //!
 //! Never: an endpoint that delays another (each has its own window, and those that fail a budget of their own), a
 //! payload that is copied for an endpoint, a secret in a log.
@@ -21,6 +22,7 @@ mod judge;
 pub mod lambda;
 mod metrics;
 mod permits;
+mod remembered;
 pub mod render;
 mod report;
 pub mod resolve;

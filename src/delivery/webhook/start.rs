@@ -7,9 +7,9 @@ use super::guard::{Guard, Target as Url};
 use super::lambda::{self, Credentials};
 use super::permits::Permits;
 use super::render::{CompiledTemplate, RenderError};
-use super::report;
 use super::sender::{BadEndpoint, Ended, Sender};
 use super::shard::Shard;
+use super::{remembered, report};
 use crate::clock::now_ms;
 use crate::core::command::Command;
 use crate::core::endpoint::progress::Attempt;
@@ -165,26 +165,12 @@ impl Webhooks {
     /// Sends one event to an endpoint, at once and outside of its order, and remembers the attempt.
     pub async fn test(&self, endpoint: Arc<Endpoint>, kind: String, payload: Vec<u8>) -> Result<Attempt, TestError> {
         let id = EventId::new(now_ms(), getrandom::u64().unwrap_or(0), getrandom::u32().unwrap_or(0));
-        let event = Event { id, seq: 0, kind: kind.clone().into(), payload: payload.into() };
+        let event = Event { id, seq: 0, kind: kind.into(), payload: payload.into() };
         let (answer, answered) = oneshot::channel();
         let at_ms = now_ms();
-        self.ask(Job::Test(endpoint.clone(), event, answer)).await?;
-        let Ended { outcome, error, answer, took_ms, message_id } = answered.await.map_err(|_| TestError::Busy)??;
-        let attempt = Attempt {
-            number: 0,
-            seq: None,
-            message_id,
-            events: 1,
-            kind,
-            attempt: 1,
-            at_ms,
-            took_ms,
-            class: outcome.class,
-            status: outcome.status,
-            error,
-            answer,
-            node: self.hub.node_id(),
-        };
+        self.ask(Job::Test(endpoint.clone(), event.clone(), answer)).await?;
+        let ended = answered.await.map_err(|_| TestError::Busy)??;
+        let attempt = remembered::attempt(&ended, &[event], 1, at_ms, self.hub.node_id());
         self.hub.propose(&Command::NoteAttempt(endpoint.id, Box::new(attempt.clone()))).await?;
         Ok(attempt)
     }

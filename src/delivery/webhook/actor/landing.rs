@@ -54,7 +54,7 @@ impl ActorFuture<EndpointActor> for Landing {
 impl EndpointActor {
     fn end(&mut self, flight: &Flight, landed: Result<Option<Landed>, ArchiveError>) {
         match landed {
-            Ok(Some((events, ended, at_ms))) => self.landed(flight, &events, ended, at_ms),
+            Ok(Some((events, ended, at_ms))) => self.landed(flight, &events, &ended, at_ms),
             Ok(None) => self.expired(flight),
             Err(error) => {
                 tracing::error!(webhook = %self.endpoint.id, %error, "an event can't be read; trying again");
