@@ -64,8 +64,8 @@ impl Source {
         if from_seq > head_seq {
             return Ok(Read::Events(Vec::new(), from_seq));
         }
-        // A long way is read in pages of one's own, between which others have their turn on the thread.
-        if head_seq - from_seq >= PAGE_EVENTS as u64 {
+        // A longer way than a tail is read in pages of one's own, between which others have their turn on the thread.
+        if head_seq - from_seq >= TAIL_EVENTS as u64 {
             return Ok(Read::Cold);
         }
         let page = self.archive.read_now(topic, from_seq, PAGE_EVENTS, PAGE_BYTES)?;
