@@ -150,6 +150,8 @@ pub struct Progress {
     pub last_delivery_ms: Option<u64>,
     /// The last error, in words, until something is delivered.
     pub last_error: Option<String>,
+    /// Counts what the owner told: what arrives late does not undo what came after it.
+    pub reports: u64,
 }
 
 impl Progress {
@@ -172,6 +174,7 @@ impl Progress {
             missed: 0,
             last_delivery_ms: None,
             last_error: None,
+            reports: 0,
         }
     }
 

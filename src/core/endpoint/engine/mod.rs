@@ -221,6 +221,20 @@ impl Engine {
         self.end_replay_if_done(now_ms);
     }
 
+    /// Whether the event is to be sent soon, or is under way for the first time.
+    pub fn holds(&self, seq: u64) -> bool {
+        let ready = |ready: &Ready| ready.event.seq == seq;
+        let flies = || self.flights.values().any(|flight| flight.retry.events.iter().any(|event| event.seq == seq));
+        self.ready.iter().any(ready) || self.replay_ready.iter().any(ready) || flies()
+    }
+
+    /// Forgets what was read and not begun, to read it again under other settings.
+    pub fn forget_ready(&mut self) {
+        self.ready.clear();
+        self.read_next = self.progress.track.next;
+        self.start_replay();
+    }
+
     /// What to do now.
     pub fn next(&mut self, now_ms: u64) -> Step {
         if self.flights.len() >= self.cap || self.halted {
@@ -256,6 +270,7 @@ impl Engine {
         self.reporting.append(&mut self.given_up);
         self.urgency = Urgency::None;
         self.unreported = 0;
+        self.progress.reports += 1;
         let mut progress = self.progress.clone();
         progress.retries = self.retries.values().cloned().collect();
         Snapshot {
