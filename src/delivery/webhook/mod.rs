@@ -30,5 +30,6 @@ mod sender;
 mod shard;
 mod source;
 mod start;
+mod supervise;
 
 pub use start::{BadWebhooks, Checked, TestError, WebhookConfig, Webhooks};

@@ -124,7 +124,8 @@ impl Tails {
     }
 }
 
-fn weight(event: &Event) -> usize {
+/// Bytes that an event takes.
+pub(super) fn weight(event: &Event) -> usize {
     event.payload.len() + event.kind.len() + 64
 }
 

@@ -6,8 +6,6 @@ use crate::clock::now_ms;
 use crate::core::endpoint::engine::{Offer, ReplayRead};
 use crate::core::endpoint::progress::{DeadLetter, EventRef};
 use crate::core::event::Event;
-use crate::core::ids::TopicId;
-use crate::delivery::webhook::shard::Shard;
 use crate::delivery::webhook::source::{PAGE_BYTES, PAGE_EVENTS, Read};
 use crate::hub::{ArchiveError, Page};
 use actix::fut::WrapFuture;
@@ -36,23 +34,30 @@ impl EndpointActor {
 
     fn offer(&mut self, events: Vec<Event>, next_seq: u64) {
         let offers: Vec<Offer> = events.iter().map(|event| self.judge.offer(event)).collect();
-        for (event, offer) in events.into_iter().zip(&offers) {
-            if offer.wanted {
-                self.events.insert(event.seq, event);
+        self.engine.offer(&offers, next_seq, now_ms());
+        self.keep(events);
+    }
+
+    fn keep(&mut self, events: Vec<Event>) {
+        for event in events {
+            if self.engine.holds(event.seq) {
+                self.held.keep(event);
             }
         }
-        self.engine.offer(&offers, next_seq, now_ms());
     }
 
     fn read_cold(&mut self, from_seq: u64, ctx: &mut Context<Self>) {
         self.reading = true;
         let (archive, topic) = (self.shard.source.archive().clone(), self.topic);
         let read = async move { archive.read(topic, from_seq, PAGE_EVENTS, PAGE_BYTES, None).await };
-        ctx.spawn(read.into_actor(self).map(|page, actor, ctx| {
+        ctx.spawn(read.into_actor(self).map(move |page, actor, ctx| {
             match page {
                 Ok(Page { events, next_seq, .. }) => {
                     actor.reading = false;
-                    actor.offer(events, next_seq);
+                    // An order may have sent it elsewhere meanwhile.
+                    if actor.engine.wants() == Some(from_seq) {
+                        actor.offer(events, next_seq);
+                    }
                     actor.pump(ctx);
                 }
                 Err(error) => {
@@ -110,14 +115,10 @@ impl EndpointActor {
                 .collect(),
         };
         offers.retain(|offer| offer.event.seq < read.until_seq);
-        if let Again::Events(events) = again {
-            let wanted = offers.iter().filter(|offer| offer.wanted).map(|offer| offer.event.seq);
-            let mut events = events.into_iter();
-            for seq in wanted {
-                self.events.extend(events.find(|event| event.seq == seq).map(|event| (seq, event)));
-            }
-        }
         self.engine.offer_replay(&offers, next_seq, now_ms());
+        if let Again::Events(events) = again {
+            self.keep(events);
+        }
     }
 }
 
@@ -125,21 +126,4 @@ impl EndpointActor {
 enum Again {
     Events(Vec<Event>),
     Letters(Vec<DeadLetter>),
-}
-
-/// Reads the events of a delivery that is tried again; `None` when one is gone.
-pub(super) async fn fetch(
-    shard: &Shard,
-    topic: TopicId,
-    wanted: &[EventRef],
-) -> Result<Option<Vec<Event>>, ArchiveError> {
-    let mut found: Vec<Event> = Vec::with_capacity(wanted.len());
-    for event in wanted {
-        let page = shard.source.archive().read(topic, event.seq, 1, 1, None).await?;
-        match page.events.into_iter().next().filter(|read| read.seq == event.seq) {
-            Some(read) => found.push(read),
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(found))
 }
