@@ -189,6 +189,7 @@ fn state(endpoint: &Endpoint, progress: &Progress) -> &'static str {
         (false, None) => "paused",
         // One event that can't be delivered doesn't make an endpoint bad, nothing else for minutes does.
         _ if progress.failures > 0 || failing_ms > FAILING_MS => "failing",
+        _ if progress.hold_until_ms > now_ms() => "throttled",
         _ => "healthy",
     }
 }

@@ -146,7 +146,7 @@ async fn remove_stale(edge: &Edge) {
     }
     for id in edge.hub.configured_nowhere(of_files).await {
         let Some(map) = edge.hub.endpoints().get(id).map(|endpoint| endpoint.map) else { continue };
-        let gone = Command::DeleteEndpoint(OnEndpoint { by: None, map, endpoint: id, what: () });
+        let gone = Command::DeleteEndpoint(OnEndpoint { by: None, map, endpoint: id, what: Origin::Config });
         match edge.hub.propose(&gone).await {
             Ok(_) => tracing::info!(webhook = %id, "removed: it stands in no node's file any more"),
             Err(error) => tracing::warn!(webhook = %id, %error, "could not be removed"),

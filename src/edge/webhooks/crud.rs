@@ -85,6 +85,6 @@ pub(super) async fn activate(
 }
 
 pub(super) async fn remove(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
-    edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, ()))).await?;
+    edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, Origin::Api))).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -8,7 +8,7 @@ use crate::core::command::Command;
 use crate::core::endpoint::class::Class;
 use crate::core::endpoint::form::Form;
 use crate::core::endpoint::progress::Attempt;
-use crate::core::endpoint::{Endpoint, Profile};
+use crate::core::endpoint::{Endpoint, Origin, Profile};
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
 use crate::hub::Grant;
@@ -86,7 +86,7 @@ pub(super) async fn update(
 }
 
 pub(super) async fn remove(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
-    edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, ()))).await?;
+    edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, Origin::Api))).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

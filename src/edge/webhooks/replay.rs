@@ -208,12 +208,16 @@ fn all(state: &EndpointState) -> Vec<Value> {
         }
         _ => None,
     });
-    let mut all: Vec<Value> = state.progress.replays.iter().map(replay).chain(waiting).collect();
+    let replays = &state.progress.replays;
+    let running = replays.iter().find(|replay| replay.ended_ms.is_none()).map(|replay| replay.id);
+    let taken_up = replays.iter().map(|shown| replay(shown, running == Some(shown.id)));
+    let mut all: Vec<Value> = taken_up.chain(waiting).collect();
     all.reverse();
     all
 }
 
-fn replay(replay: &Replay) -> Value {
+/// One that the owner knows: they run one after the other.
+fn replay(replay: &Replay, running: bool) -> Value {
     let total = replay.until_seq.saturating_sub(replay.from_seq);
     let above: u64 = replay.track.above.iter().map(|(from, to)| to - from).sum();
     let done = replay.track.next.saturating_sub(replay.from_seq) + above;
@@ -221,7 +225,8 @@ fn replay(replay: &Replay) -> Value {
     let state = match (replay.cancelled, replay.ended_ms) {
         (true, _) => "cancelled",
         (_, Some(_)) => "done",
-        _ => "running",
+        _ if running => "running",
+        _ => "waiting",
     };
     json!({
         "id": replay.id,

@@ -146,6 +146,14 @@ pub(super) fn letters_and_replays(c: &Cluster) -> Result<()> {
     ] {
         details(api.post(&replay, &body)?).with_context(|| body.to_string())?;
     }
+    for refused in [
+        api.post(&replay, &json!({"since": "2025-06-21T12:34:56Z"}))?,
+        api.post(&replay, &json!({"event_ids": [id]}))?,
+        api.post(&format!("{letters}/retry"), &json!({}))?,
+    ] {
+        ensure!(refused.status == 409 && refused.code() == "webhook_inactive", "{}", refused.text());
+    }
+    api.post(&format!("{path}/enable"), &json!({"from": "skip"}))?.expect(200)?;
     for (body, from, until) in [
         (json!({"since": "2025-06-21T12:34:56Z"}), 1, 11),
         (json!({"after": events[3]["id"]}), 5, 11),
