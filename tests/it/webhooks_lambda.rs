@@ -60,7 +60,7 @@ impl Standin {
             .set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", KEY)
             .set("WAYPOST_WEBHOOKS_AWS_SESSION_TOKEN", TOKEN)
             .set("WAYPOST_WEBHOOKS_AWS_FUNCTIONS", "*")
-            .set("WAYPOST_WEBHOOKS_AWS_ENDPOINT", &format!("http://127.0.0.1:{}", self.port))
+            .set("WAYPOST_WEBHOOKS_AWS_ENDPOINT", format!("http://127.0.0.1:{}", self.port))
     }
 }
 
