@@ -159,6 +159,10 @@ fn wrong_webhooks_are_told_without_their_values() {
     );
     assert!(error("[[webhooks.endpoints]]\nmap = 5").contains("map and name as strings"));
     assert!(error("[webhooks]\nendpoints = \"hidden\"").contains("must be tables"));
+    let several =
+        format!("{ENDPOINT}secret = \"12345678\"\n{ENDPOINT}secret = \"x\"\n[[webhooks.endpoints]]\nmap = \"b\"\n");
+    let several = error(&several);
+    assert!(several.contains("number 2 ") && several.contains("; number 3: name: is required"), "{several}");
     let twice = format!("{ENDPOINT}secret = \"12345678\"\n").repeat(2);
     assert!(error(&twice).contains("number 2") && error(&twice).contains("another one of the map has it"));
 }

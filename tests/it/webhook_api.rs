@@ -37,6 +37,7 @@ fn the_api_of_a_map() {
         ("one target once, and no more than the limit", refused::refusals),
         ("other maps' webhooks are not there", refused::foreign),
         ("what is absent stays, masks too", changes),
+        ("what is shown can be sent back", sent_back),
         ("chats and functions", chats_and_functions),
         ("rotation", operated::rotation),
         ("stopped and started", operated::stopped_and_started),
@@ -239,6 +240,38 @@ fn changes(c: &Cluster) -> Result<()> {
     ensure!(api.get(&path)?.data(200)? == last, "a refused change changed something");
     let moved = api.patch(&path, &json!({"url": elsewhere, "headers": {"X-New": "again"}}))?.data(200)?;
     ensure!(moved["url"] == elsewhere.as_str() && moved["headers"] == json!({"X-New": "***"}), "{moved}");
+    Ok(())
+}
+
+/// Read, changed, put: what is no setting is left out, for every kind of webhook.
+fn sent_back(c: &Cluster) -> Result<()> {
+    let map = c.map("sent-back")?;
+    let api = c.api(0, &map);
+    let function = json!({"function_name": "handler", "region": "us-east-1"});
+    for body in [
+        paused("sent-back"),
+        json!({"url": url("api/webhooks/2/token-of-a-chat"), "profile": "discord", "active": false}),
+        json!({"lambda": function, "active": false, "auto_disable_seconds": null, "headers": {"X-A": "b"}}),
+        json!({"url": url("t"), "profile": "template", "template": "{{ event }}", "active": false, "rate_limit": 3,
+               "ordering": "key", "ordering_key": "payload.id"}),
+    ] {
+        let (path, made) = create(c, &map, &body)?;
+        for (path, active) in [(path, "active"), (format!("/api/webhooks/{}", text(&made, "id")?), "enabled")] {
+            let answer = api.get(&path)?.expect(200)?.json()?;
+            let before = answer.get("data").unwrap_or(&answer);
+            let mut changed = before.clone();
+            changed["name"] = json!(format!("changed by {active}"));
+            let after = put(&api, &path, &changed)?.expect(200)?.json()?;
+            let mut after = after.get("data").unwrap_or(&after).clone();
+            ensure!(after["name"] == changed["name"] && after[active] == false, "{after}");
+            for field in ["name", "updated_at", "owner"] {
+                after[field] = before[field].clone();
+            }
+            ensure!(after == *before, "{after} is not {before}");
+        }
+    }
+    let told = details(api.post(&hooks(&map), &json!({"url": url("x"), "id": "x", "evnts": "*"}))?)?;
+    ensure!(told.len() == 2 && told.iter().any(|detail| detail.ends_with("is events meant?")), "{told:?}");
     Ok(())
 }
 

@@ -58,7 +58,7 @@ pub(super) struct EndpointActor {
     endpoint: Arc<Endpoint>,
     topic: TopicId,
     sender: Rc<Sender>,
-    judge: Judge,
+    judge: Arc<Judge>,
     engine: Engine,
     /// Events that are ready or under way for the first time.
     events: FxHashMap<u64, Event>,
@@ -287,11 +287,11 @@ impl EndpointActor {
     }
 }
 
-fn settings(shard: &Shard, endpoint: &Arc<Endpoint>) -> Result<(Rc<Sender>, Judge), LoadError> {
+fn settings(shard: &Shard, endpoint: &Arc<Endpoint>) -> Result<(Rc<Sender>, Arc<Judge>), LoadError> {
     let private = shard.seal.open(endpoint.id, &endpoint.sealed)?;
     let judge = Judge::new(endpoint, &topic_name(endpoint))?;
     let sender = Sender::new(endpoint.clone(), private, shard.outside.guard(), &shard.config.aws)?;
-    Ok((Rc::new(sender), judge))
+    Ok((Rc::new(sender), Arc::new(judge)))
 }
 
 fn random() -> u32 {

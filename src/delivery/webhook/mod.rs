@@ -6,6 +6,7 @@
 //! - [`judge`]: which events it wants, and which wait for each other.
 //! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
 //! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions of AWS.
+//! - [`faults`]: what can be told of settings beforehand.
 //! - [`report`]: what the cluster must know of it, in batches; [`gauges`]: what operators see of queues.
 //!
 //! Never: an endpoint that delays another (each has its own window, and those that fail a budget of their own), a
@@ -15,6 +16,7 @@ mod actor;
 mod announce;
 pub mod client;
 pub mod dial;
+mod faults;
 mod gauges;
 pub mod guard;
 mod judge;
@@ -29,5 +31,6 @@ mod shard;
 mod source;
 mod start;
 
+pub use faults::faults;
 pub use lambda::Account;
 pub use start::{BadWebhooks, CheckError, Checked, TestError, WebhookConfig, Webhooks};

@@ -176,7 +176,7 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
         "failing_since": progress.failing_since_ms.map(iso_millis),
         "last_delivery_at": progress.last_delivery_ms.map(iso_millis),
         "last_error": progress.last_error,
-        "next_attempt_at": next_attempt(progress).map(iso_millis),
+        "next_attempt_at": next_attempt(progress).filter(|_| endpoint.active).map(iso_millis),
     );
     Ok(())
 }
@@ -188,6 +188,7 @@ fn state(endpoint: &Endpoint, progress: &Progress) -> &'static str {
         (false, None) => "paused",
         // One event that can't be delivered doesn't make an endpoint bad, nothing else for minutes does.
         _ if progress.failures > 0 || failing_ms > FAILING_MS => "failing",
+        _ if progress.hold_until_ms > now_ms() => "throttled",
         _ => "healthy",
     }
 }
@@ -197,7 +198,7 @@ fn retrying(progress: &Progress) -> u64 {
     progress.retries.iter().map(|retry| retry.events.len() as u64).sum()
 }
 
-/// Events that are not delivered yet, whether or not they are wanted.
+/// Events not looked at or not delivered yet, whether or not they are wanted.
 fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
     progress.behind(head_seq) + retrying(progress)
 }

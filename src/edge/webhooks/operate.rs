@@ -71,7 +71,15 @@ fn read_from(text: &str) -> Result<From, Problem> {
     if problems.is_empty() { Ok(from) } else { Err(Problem::Invalid(problems)) }
 }
 
-pub(super) async fn disable(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
+pub(super) async fn disable(
+    edge: Data<Edge>,
+    Managed { grant, endpoint }: Managed,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let problems = Members::of(&object(&edge, &mut payload).await?, "").finish();
+    if !problems.is_empty() {
+        return Err(Problem::Invalid(problems));
+    }
     let endpoint = activate(&edge, &grant, &endpoint, false, None).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
 }

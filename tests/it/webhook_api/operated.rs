@@ -44,9 +44,15 @@ pub(super) fn stopped_and_started(c: &Cluster) -> Result<()> {
         json!({"from": "since"}),
         json!({"from": "since", "since": "yesterday"}),
         json!({"from": "skip", "since": "2025-06-21T12:34:56Z"}),
+        json!({"since": "2099-06-21T12:34:56Z"}),
         json!({"form": "skip"}),
     ] {
         details(api.post(&enable, &body)?).with_context(|| body.to_string())?;
+    }
+    details(api.post(&format!("{path}/disable"), &json!({"until": "tomorrow"}))?)?;
+    for query in ["attempts?befor=1", "dead-letters?lim=1"] {
+        let refused = api.get(&format!("{path}/{query}"))?;
+        ensure!(refused.status == 400 && refused.code() == "invalid_query", "{query}: {}", refused.text());
     }
     let event = publish(c, 0, &map, "x", json!({}))?;
     for body in [
@@ -157,6 +163,14 @@ pub(super) fn letters_and_replays(c: &Cluster) -> Result<()> {
     ] {
         details(api.post(&replay, &body)?).with_context(|| body.to_string())?;
     }
+    for refused in [
+        api.post(&replay, &json!({"since": "2025-06-21T12:34:56Z"}))?,
+        api.post(&replay, &json!({"event_ids": [id]}))?,
+        api.post(&format!("{letters}/retry"), &json!({}))?,
+    ] {
+        ensure!(refused.status == 409 && refused.code() == "webhook_inactive", "{}", refused.text());
+    }
+    api.post(&format!("{path}/enable"), &json!({"from": "skip"}))?.expect(200)?;
     for (body, from, until) in [
         (json!({"since": "2025-06-21T12:34:56Z"}), 1, 11),
         (json!({"after": events[3]["id"]}), 5, 11),

@@ -31,7 +31,7 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         "retry.max_delay_ms",
         "retry.x",
         "timeout_ms",
-        "auto_disable",
+        "auto_disable_seconds",
         "secret",
         "name",
         "key",
@@ -98,6 +98,7 @@ pub(super) fn refusals(c: &Cluster) -> Result<()> {
     let (first, _) = create(c, &map, &paused("0"))?;
     let again = api.post(&hooks(&map), &paused("0"))?;
     ensure!(again.code() == "url_taken" && again.status == 409, "{}", again.text());
+    ensure!(again.json()?["hint"].as_str().is_some_and(|hint| hint.contains("every event twice")), "{}", again.text());
     for n in 1..5 {
         create(c, &map, &paused(&n.to_string()))?;
     }
@@ -135,11 +136,30 @@ pub(super) fn foreign(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// A node without a leader would make who asks for the newest wait for one: a stranger is refused at once.
+#[test]
+fn strangers_are_refused_before_the_leader_is_asked() {
+    // Longer than the client waits.
+    scenario(nodes(2).set("WAYPOST_PUBLISH_TIMEOUT_MS", "60000"), |c| {
+        let map = c.map("strangers")?;
+        c.wait_same_applied()?;
+        c.nodes[0].kill9()?;
+        let stranger = Api::new(&c.nodes[1].url(), None);
+        for path in [hooks(&map), "/api/webhooks".to_owned()] {
+            stranger.get(&path)?.expect(401)?;
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn targets_inside_are_refused_unless_allowed() {
     scenario(nodes(1), |c| {
         let map = c.map("inside")?;
-        let told = details(c.api(0, &map).post(&hooks(&map), &paused("x"))?)?;
+        let refused = c.api(0, &map).post(&hooks(&map), &paused("x"))?;
+        let hint = refused.json()?["hint"].clone();
+        ensure!(hint.as_str().is_some_and(|hint| hint.contains("webhooks.allow_nets")), "{hint}");
+        let told = details(refused)?;
         ensure!(told.len() == 1 && told[0].starts_with("url: "), "{told:?}");
         Ok(())
     });

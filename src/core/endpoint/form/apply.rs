@@ -235,7 +235,7 @@ impl Form {
             endpoint.timeout_ms = u32::try_from(timeout).unwrap_or(u32::MAX);
         }
         if let Some(seconds) = self.auto_disable {
-            problems.range("auto_disable", seconds.unwrap_or(*AUTO_DISABLE.start()), AUTO_DISABLE);
+            problems.range("auto_disable_seconds", seconds.unwrap_or(*AUTO_DISABLE.start()), AUTO_DISABLE);
             endpoint.auto_disable_seconds = seconds;
         }
     }

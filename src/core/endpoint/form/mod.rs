@@ -6,6 +6,7 @@
 mod apply;
 mod defaults;
 mod read;
+mod shown;
 
 pub use defaults::{Defaults, Plain};
 pub use read::Members;
@@ -73,7 +74,10 @@ impl fmt::Debug for Form {
 impl Form {
     /// Reads a JSON object. What is wrong with it is told by [`Form::apply`], with the rest.
     pub fn read(text: &str) -> Self {
-        let mut m = Members::of(text, "");
+        Self::of(Members::of(text, ""))
+    }
+
+    fn of(mut m: Members<'_>) -> Self {
         let mut form = Self {
             name: m.nullable("name", "a string"),
             url: m.take(&["url"], "a string"),
@@ -207,12 +211,12 @@ fn headers(m: &mut Members<'_>) -> Option<Vec<(String, String)>> {
 }
 
 fn auto_disable(m: &mut Members<'_>) -> Option<Option<u64>> {
-    let raw = m.raw(&["auto_disable"])?;
+    let raw = m.raw(&["auto_disable_seconds", "auto_disable"])?;
     match (raw.get(), serde_json::from_str(raw.get())) {
-        ("false", _) => Some(None),
+        ("null" | "false", _) => Some(None),
         (_, Ok(seconds)) => Some(Some(seconds)),
         _ => {
-            m.problem("auto_disable", "must be false or a number of seconds");
+            m.problem("auto_disable_seconds", "must be a number of seconds or null");
             None
         }
     }
