@@ -7,7 +7,8 @@
 //! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
 //! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions of AWS.
 //! - [`faults`]: what can be told of settings beforehand.
-//! - [`report`]: what the cluster must know of it, in batches; [`gauges`]: what operators see of queues.
+//! - [`report`]: what the cluster must know of it, in batches; [`remembered`]: what of an attempt; [`gauges`]: what
+//!   operators see of queues.
 //!
 //! Never: an endpoint that delays another (each has its own window, and those that fail a budget of their own), a
 //! payload that is copied for an endpoint, a secret in a log.
@@ -23,6 +24,7 @@ mod judge;
 pub mod lambda;
 mod metrics;
 mod permits;
+mod remembered;
 pub mod render;
 mod report;
 pub mod resolve;
@@ -30,6 +32,7 @@ mod sender;
 mod shard;
 mod source;
 mod start;
+mod supervise;
 
 pub use faults::faults;
 pub use lambda::Account;

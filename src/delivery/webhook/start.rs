@@ -7,9 +7,10 @@ use super::guard::{Guard, Target as Url};
 use super::lambda::{self, Account};
 use super::permits::Permits;
 use super::render::{CompiledTemplate, RenderError};
-use super::report;
 use super::sender::{BadEndpoint, Ended, Sender};
 use super::shard::Shard;
+use super::supervise::supervise;
+use super::{remembered, report};
 use crate::clock::now_ms;
 use crate::core::command::Command;
 use crate::core::endpoint::progress::Attempt;
@@ -17,7 +18,7 @@ use crate::core::endpoint::{Endpoint, Target};
 use crate::core::event::Event;
 use crate::core::expression::Expression;
 use crate::core::ids::EventId;
-use crate::hub::{Hub, HubError, SealError};
+use crate::hub::{Hub, HubError, Seal, SealError};
 use actix_rt::{Arbiter, ArbiterHandle};
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ use tokio::sync::{mpsc, oneshot};
 /// Tests and checks that may wait for their thread.
 const MAX_JOBS: usize = 256;
 const SEAL_PAUSE: Duration = Duration::from_millis(100);
+/// After so long without the key the node leaves endpoints to others.
+const SEAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Settings.
 #[derive(Clone, Debug)]
@@ -141,7 +144,7 @@ impl Webhooks {
             jobs
         });
         let shards = shards.collect();
-        hub.deliver_here();
+        actix_rt::spawn(announce(hub.clone()));
         Ok(Self { hub, account, outside, shards, turn: AtomicUsize::new(0) })
     }
 
@@ -171,7 +174,7 @@ impl Webhooks {
     }
 
     /// Checks a template; the error says why it can't be one.
-    pub fn check_template(&self, source: &str, content_type: &str) -> Result<(), String> {
+    pub fn check_template(source: &str, content_type: &str) -> Result<(), String> {
         CompiledTemplate::new(source, content_type).map(|_| ()).map_err(|error| match error {
             RenderError::Template(why) => why,
             other => other.to_string(),
@@ -191,26 +194,12 @@ impl Webhooks {
     /// Sends one event to an endpoint, at once and outside of its order, and remembers the attempt.
     pub async fn test(&self, endpoint: Arc<Endpoint>, kind: String, payload: Vec<u8>) -> Result<Attempt, TestError> {
         let id = EventId::new(now_ms(), getrandom::u64().unwrap_or(0), getrandom::u32().unwrap_or(0));
-        let event = Event { id, seq: 0, kind: kind.clone().into(), payload: payload.into() };
+        let event = Event { id, seq: 0, kind: kind.into(), payload: payload.into() };
         let (answer, answered) = oneshot::channel();
         let at_ms = now_ms();
-        self.ask(Job::Test(endpoint.clone(), event, answer))?;
-        let Ended { outcome, error, answer, took_ms, message_id } = answered.await.map_err(|_| TestError::Busy)??;
-        let attempt = Attempt {
-            number: 0,
-            seq: None,
-            message_id,
-            events: 1,
-            kind,
-            attempt: 1,
-            at_ms,
-            took_ms,
-            class: outcome.class,
-            status: outcome.status,
-            error,
-            answer,
-            node: self.hub.node_id(),
-        };
+        self.ask(Job::Test(endpoint.clone(), event.clone(), answer))?;
+        let ended = answered.await.map_err(|_| TestError::Busy)??;
+        let attempt = remembered::attempt(&ended, &[event], 1, at_ms, self.hub.node_id());
         self.hub.propose(&Command::NoteAttempt(endpoint.id, Box::new(attempt.clone()))).await?;
         Ok(attempt)
     }
@@ -249,19 +238,18 @@ struct Part {
 
 impl Part {
     async fn run(self, mut jobs: mpsc::Receiver<Job>) {
-        let seal = loop {
-            match self.hub.seal() {
-                Ok(seal) => break seal,
-                Err(_) => tokio::time::sleep(SEAL_PAUSE).await,
-            }
-        };
+        let seal = seal(&self.hub).await;
         let watch = self.hub.watch();
         let flush = self.config.flush;
         let shard = Shard::new(self.number, self.hub, self.config, seal, self.outside, self.permits);
-        actix_rt::spawn(shard.clone().watch_lease());
-        actix_rt::spawn(gauges::run(shard.clone()));
-        actix_rt::spawn(report::run(shard.clone(), flush));
-        actix_rt::spawn(shard.clone().run(watch));
+        let of = shard.clone();
+        actix_rt::spawn(supervise("webhook_watch", move |_| of.clone().watch()));
+        let of = shard.clone();
+        actix_rt::spawn(supervise("webhook_gauges", move |_| gauges::run(of.clone())));
+        let of = shard.clone();
+        actix_rt::spawn(supervise("webhook_reports", move |again| report::run(of.clone(), flush, again)));
+        let of = shard.clone();
+        actix_rt::spawn(supervise("webhook_news", move |again| of.clone().run(watch.clone(), again)));
         while let Some(job) = jobs.recv().await {
             let shard = shard.clone();
             actix_rt::spawn(async move { shard.carry_out(job).await });
@@ -288,6 +276,29 @@ impl Shard {
         let _permit = self.permits.take(true).await.ok_or(TestError::Busy)?;
         Ok(sender.send(&self.client, &[event], None, 1).await)
     }
+}
+
+/// The key that opens endpoints, once the node has it.
+async fn seal(hub: &Hub) -> Arc<Seal> {
+    loop {
+        match hub.seal() {
+            Ok(seal) => return seal,
+            Err(_) => tokio::time::sleep(SEAL_PAUSE).await,
+        }
+    }
+}
+
+/// Has this node own endpoints, once it can open them. Until then others have them, also those that it owned in an
+/// earlier run.
+async fn announce(hub: Hub) {
+    while tokio::time::timeout(SEAL_PATIENCE, seal(&hub)).await.is_err() {
+        let me = hub.node_id();
+        let owns = hub.endpoints().owners().nodes.contains_key(&me);
+        if owns && let Err(error) = hub.propose(&Command::NodeRests(me)).await {
+            tracing::debug!(%error, "the cluster can't be told yet that this node doesn't deliver");
+        }
+    }
+    hub.deliver_here();
 }
 
 fn on_own_thread<F: Future<Output = ()> + 'static>(work: impl FnOnce() -> F + Send + 'static) {

@@ -6,7 +6,7 @@ use crate::clock::now_ms;
 use crate::core::endpoint::engine::{Offer, ReplayRead};
 use crate::core::endpoint::progress::{DeadLetter, EventRef};
 use crate::core::event::Event;
-use crate::core::ids::{MapId, TopicId};
+use crate::core::ids::MapId;
 use crate::delivery::webhook::judge::Judge;
 use crate::delivery::webhook::shard::Shard;
 use crate::delivery::webhook::source::{PAGE_BYTES, PAGE_EVENTS, Read};
@@ -37,12 +37,16 @@ impl EndpointActor {
     }
 
     fn offer(&mut self, events: Vec<Event>, offers: &[Offer], next_seq: u64) {
-        for (event, offer) in events.into_iter().zip(offers) {
-            if offer.wanted {
-                self.events.insert(event.seq, event);
+        self.engine.offer(offers, next_seq, now_ms());
+        self.keep(events);
+    }
+
+    fn keep(&mut self, events: Vec<Event>) {
+        for event in events {
+            if self.engine.holds(event.seq) {
+                self.held.keep(event);
             }
         }
-        self.engine.offer(offers, next_seq, now_ms());
     }
 
     /// Reads or judges off this thread.
@@ -129,14 +133,8 @@ impl EndpointActor {
             Again::Letters(letters) => (None, letters.into_iter().map(again_of).collect()),
         };
         offers.retain(|offer| offer.event.seq < read.until_seq);
-        if let Some(events) = events {
-            let wanted = offers.iter().filter(|offer| offer.wanted).map(|offer| offer.event.seq);
-            let mut events = events.into_iter();
-            for seq in wanted {
-                self.events.extend(events.find(|event| event.seq == seq).map(|event| (seq, event)));
-            }
-        }
         self.engine.offer_replay(&offers, next_seq, now_ms());
+        self.keep(events.unwrap_or_default());
     }
 }
 
@@ -160,21 +158,4 @@ async fn judged(shard: &Shard, map: MapId, judge: Arc<Judge>, events: Vec<Event>
     }
     let judged = move |turn| async move { judge.offers_in_turn(&events, turn).await };
     shard.hub.judges().work(map, judged).await.ok_or(ArchiveError::Unjudged)
-}
-
-/// Reads the events of a delivery that is tried again; `None` when one is gone.
-pub(super) async fn fetch(
-    shard: &Shard,
-    topic: TopicId,
-    wanted: &[EventRef],
-) -> Result<Option<Vec<Event>>, ArchiveError> {
-    let mut found: Vec<Event> = Vec::with_capacity(wanted.len());
-    for event in wanted {
-        let page = shard.source.archive().read(topic, event.seq, 1, 1, None).await?;
-        match page.events.into_iter().next().filter(|read| read.seq == event.seq) {
-            Some(read) => found.push(read),
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(found))
 }
