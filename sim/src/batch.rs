@@ -67,7 +67,8 @@ impl fmt::Display for Total {
 }
 
 /// Plans that once failed; they run first. Each is named after what it found.
-const ONCE_FAILED: [&str; 1] = [include_str!("../plans/restart-without-checkpoint.json")];
+const ONCE_FAILED: [&str; 2] =
+    [include_str!("../plans/restart-without-checkpoint.json"), include_str!("../plans/member-with-an-empty-log.json")];
 
 /// The plans that once failed.
 pub(crate) fn once_failed() -> anyhow::Result<Vec<Plan>> {

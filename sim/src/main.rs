@@ -40,6 +40,9 @@ struct Args {
     /// First of them; by default it comes from the clock.
     #[arg(long)]
     from: Option<u64>,
+    /// Begin no more seeds after so many minutes.
+    #[arg(long)]
+    minutes: Option<u64>,
     /// Threads.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
@@ -74,8 +77,8 @@ fn main() -> anyhow::Result<ExitCode> {
         return replay(Plan::read(&std::fs::read_to_string(file)?)?, args.broken);
     }
     let from = args.from.unwrap_or_else(fresh);
-    let batch =
-        Batch { from, seeds: args.seeds, jobs: args.jobs, broken: args.broken, stop: args.stop, limit: Duration::MAX };
+    let limit = args.minutes.map_or(Duration::MAX, |m| Duration::from_secs(m * 60));
+    let batch = Batch { from, seeds: args.seeds, jobs: args.jobs, broken: args.broken, stop: args.stop, limit };
     println!("seeds {from} to {}, after {} plans that once failed", from + args.seeds - 1, batch::once_failed()?.len());
     let total = batch.run(&mut |plan, verdict| {
         println!("seed {0} FAILED; replay it with --seed {0}", plan.seed);

@@ -37,13 +37,13 @@ fn fresh_seeds_are_clean() {
 
 /// A seed that finds each soon. Where a change of `plan` has made it another plan, the search goes on from there.
 const FOUND_BY: [(Broken, u64); 10] = [
-    (Broken::AnswerBeforeFsync, 1),
-    (Broken::VoteWithoutFsync, 1),
-    (Broken::RestoredLeader, 1),
-    (Broken::StaleRead, 1),
+    (Broken::AnswerBeforeFsync, 21),
+    (Broken::VoteWithoutFsync, 165),
+    (Broken::RestoredLeader, 9),
+    (Broken::StaleRead, 3),
     (Broken::ApplyBeforeCommit, 1),
-    (Broken::RepeatUnknown, 1),
-    (Broken::RenameWithoutSync, 1),
+    (Broken::RepeatUnknown, 5),
+    (Broken::RenameWithoutSync, 50),
     (Broken::RestartWithoutCheckpoint, 1),
     (Broken::CheckpointWithoutSync, 1),
     (Broken::IdGivenTwice, 1),
