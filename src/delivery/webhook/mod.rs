@@ -31,5 +31,7 @@ mod shard;
 mod source;
 mod start;
 mod supervise;
+#[cfg(test)]
+mod tests;
 
 pub use start::{BadWebhooks, Checked, TestError, WebhookConfig, Webhooks};
