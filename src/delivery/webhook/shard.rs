@@ -227,6 +227,11 @@ impl Shard {
         self.actors.borrow().values().cloned().collect()
     }
 
+    #[cfg(test)]
+    pub(super) fn actor(&self, id: EndpointId) -> Option<Addr<EndpointActor>> {
+        self.actors.borrow().get(&id).cloned()
+    }
+
     /// Whether this node owns the endpoint, in this run, and the thread has it.
     fn is_mine(&self, id: EndpointId) -> bool {
         self.run.get() != 0
