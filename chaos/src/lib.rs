@@ -14,7 +14,9 @@
 pub mod clients;
 pub mod cluster;
 pub mod crowd;
+pub mod history;
 pub mod http;
+pub mod invariants;
 pub mod node;
 pub mod oracle;
 pub mod phoenix;
