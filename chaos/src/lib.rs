@@ -14,6 +14,8 @@
 pub mod clients;
 pub mod cluster;
 pub mod crowd;
+pub mod dice;
+pub mod ground;
 pub mod history;
 pub mod http;
 pub mod invariants;
