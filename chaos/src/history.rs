@@ -113,6 +113,8 @@ pub enum Record {
     Over { fault: String, nodes: Vec<usize> },
     /// Something on a stopped node's disk was damaged.
     Damaged { node: usize, file: String },
+    /// A node was started again: it may know less than before, until it has caught up.
+    Started { node: usize },
     /// A started node told that it found damage.
     Noticed { node: usize },
     /// A process ended that nobody ended.
@@ -211,13 +213,17 @@ impl Journal {
         &self.path
     }
 
-    /// All so far; an error where some could not be kept.
+    /// All so far, by time; an error where some could not be kept. The journal is empty then.
     pub fn history(&self) -> Result<History> {
         let mut shared = self.lock();
         shared.file.flush()?;
         match &shared.broken {
             Some(why) => Err(anyhow::anyhow!("the history is not whole: {why}")),
-            None => Ok(std::mem::take(&mut shared.history)),
+            None => {
+                let mut history = std::mem::take(&mut shared.history);
+                history.0.sort_by_key(|entry| entry.at_ms);
+                Ok(history)
+            }
         }
     }
 
@@ -246,8 +252,11 @@ mod tests {
         assert_ne!(event.hash, Event::read(&text.replace("\"k\"}", "\"k\" }")).unwrap().hash, "bytes count");
         journal.note(Record::Seen { client: "c".into(), event });
         journal.note_at(7, Record::Healed);
+        journal.note_at(5, Record::Started { node: 1 });
         let history = journal.history().unwrap();
-        assert_eq!(History::read(journal.path()).unwrap().0, history.0);
-        assert_eq!((history.0.len(), history.0[1].at_ms), (2, 7));
+        let mut read = History::read(journal.path()).unwrap();
+        assert_eq!(read.0.len(), 3);
+        read.0.sort_by_key(|entry| entry.at_ms);
+        assert_eq!(read.0, history.0);
     }
 }

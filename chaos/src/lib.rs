@@ -19,6 +19,7 @@ pub mod ground;
 pub mod history;
 pub mod http;
 pub mod invariants;
+pub mod load;
 pub mod node;
 pub mod oracle;
 pub mod phoenix;

@@ -85,6 +85,7 @@ pub(super) fn one_owner(index: &Index<'_>) -> Verdict {
     for record in index.history.records() {
         match record {
             Record::Healed => healed = true,
+            Record::Started { node } => last.retain(|(of, _), _| of != node),
             Record::Progress { node, hook, delivered, queued, .. } => {
                 let before = last.insert((*node, hook), *delivered).unwrap_or(0);
                 verdict.check(*delivered >= before, || {
