@@ -75,17 +75,27 @@ impl Cluster {
     /// from then on each knows the addresses of all, for its next starts.
     pub fn boot(options: &Options) -> Result<Self> {
         let mut cluster = Self::prepare(options)?;
-        cluster.nodes[0].start()?;
-        cluster.wait_node(0)?;
-        let peers: Vec<String> = cluster.nodes.iter().map(|n| n.peer.to_string()).collect();
-        for node in &mut cluster.nodes {
+        cluster.launch()?;
+        Ok(cluster)
+    }
+
+    /// The same for nodes that were prepared.
+    pub fn launch(&mut self) -> Result<()> {
+        self.nodes[0].start()?;
+        self.wait_node(0)?;
+        let peers: Vec<String> = self.nodes.iter().map(|n| n.peer.to_string()).collect();
+        for node in &mut self.nodes {
             node.env.insert("WAYPOST_JOIN".to_owned(), peers.join(","));
         }
-        for node in cluster.nodes.iter_mut().skip(1) {
+        for node in self.nodes.iter_mut().skip(1) {
             node.start()?;
         }
-        cluster.wait_ready().map_err(|e| anyhow!("{e:#}\n{}", cluster.dump()))?;
-        Ok(cluster)
+        self.wait_ready().map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
+    }
+
+    /// Nodes that were made elsewhere, none of them started; their files are below `dir`.
+    pub fn of(nodes: Vec<Node>, dir: TempDir) -> Self {
+        Self { nodes, _dir: dir }
     }
 
     /// The nodes with their addresses and directories, none of them started.

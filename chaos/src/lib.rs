@@ -15,6 +15,7 @@ pub mod clients;
 pub mod cluster;
 pub mod crowd;
 pub mod dice;
+pub mod fire;
 pub mod ground;
 pub mod history;
 pub mod http;
@@ -25,6 +26,7 @@ pub mod oracle;
 pub mod phoenix;
 pub mod publisher;
 pub mod receiver;
+pub mod scenario;
 pub mod wait;
 pub mod ws;
 
