@@ -251,7 +251,7 @@ impl Cluster {
 
 /// An address of 127/8 that no other node in this run has. Outgoing connections leave from
 /// 127.0.0.1, so that none of them can take a stopped node's port before it is back.
-fn own_address() -> IpAddr {
+pub(crate) fn own_address() -> IpAddr {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let pid = std::process::id();
     let n = NEXT.fetch_add(1, Ordering::Relaxed);

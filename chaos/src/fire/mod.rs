@@ -8,7 +8,7 @@ pub mod network;
 pub mod process;
 pub mod traffic;
 
-use crate::cluster::{ADMIN, Cluster, free};
+use crate::cluster::{ADMIN, Cluster, free, own_address};
 use crate::dice::Dice;
 use crate::ground::clock::Clock;
 use crate::ground::disk::Disk;
@@ -279,7 +279,7 @@ fn node(binary: &Path, dir: &Path, number: usize, net: Option<&Net>) -> Result<N
             Node::new(binary, &home, (http, 4000).into(), (peer, 4001).into())
         }
         None => {
-            let ip = IpAddr::V4(Ipv4Addr::new(127, 0, 10, number as u8 + 1));
+            let ip = own_address();
             Node::new(binary, &home, free(ip)?, free(ip)?)
         }
     };

@@ -78,7 +78,7 @@ pub fn loss(fire: &mut Fire) -> Result<()> {
 
 fn weather(fire: &mut Fire, fault: &str, weather: Weather) -> Result<()> {
     let all: Vec<usize> = (0..fire.cluster.nodes.len()).collect();
-    fire.broken(fault, &all, true, format!("{weather:?}"));
+    fire.broken(fault, &all, false, format!("{weather:?}"));
     fire.net()?.relay()?.set(weather);
     let rested = fire.rest_between(2000, 8000);
     fire.net()?.relay()?.set(Weather::default());

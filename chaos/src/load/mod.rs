@@ -28,7 +28,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Events that the short topic keeps.
-const SHORT_EVENTS: u64 = 300;
+const SHORT_EVENTS: u64 = 100;
 
 /// What all who take part know.
 #[derive(Debug)]
