@@ -111,8 +111,9 @@ pub enum Record {
     Fault { fault: String, nodes: Vec<usize>, cut: bool, note: String },
     /// It is over.
     Over { fault: String, nodes: Vec<usize> },
-    /// Something on a stopped node's disk was damaged.
-    Damaged { node: usize, file: String },
+    /// Something on a stopped node's disk was damaged; in such a way that the node must find it, or else by chance
+    /// where nothing is kept.
+    Damaged { node: usize, file: String, certain: bool },
     /// A node was started again: it may know less than before, until it has caught up.
     Started { node: usize },
     /// A started node told that it found damage.
@@ -246,7 +247,8 @@ mod tests {
     fn what_is_noted_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::create(&dir.path().join("h.jsonl")).unwrap();
-        let text = r#"{"id":"A","seq":1,"type":"t","map_id":"m","ts":"2026-01-01T00:00:00.000Z","payload":{"key":"k"}}"#;
+        let text =
+            r#"{"id":"A","seq":1,"type":"t","map_id":"m","ts":"2026-01-01T00:00:00.000Z","payload":{"key":"k"}}"#;
         let event = Event::read(text).unwrap();
         assert_eq!((event.key.as_str(), event.seq), ("k", 1));
         assert_ne!(event.hash, Event::read(&text.replace("\"k\"}", "\"k\" }")).unwrap().hash, "bytes count");

@@ -58,6 +58,9 @@ struct Run {
     /// Keep history and logs there; those of a failure are always kept
     #[arg(long)]
     keep: Option<PathBuf>,
+    /// A library that the nodes must load: with libeatmydata.so, which forgets to sync, `power-cut` has to fail
+    #[arg(long)]
+    preload: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -106,14 +109,17 @@ impl Run {
         if let Some(refusal) = scenario.refusal() {
             bail!("{refusal}");
         }
-        let binary = self.waypost.canonicalize().with_context(|| format!("{}: build it first", self.waypost.display()))?;
+        let binary =
+            self.waypost.canonicalize().with_context(|| format!("{}: build it first", self.waypost.display()))?;
         raise_open_files()?;
         clean_dead_runs()?;
         let names = Names::own();
         names.clean();
         std::fs::create_dir_all(names.dir())?;
         let interrupted = watch(&names, Duration::from_secs(self.seconds) + BESIDE)?;
-        let plan = Plan { binary, time: Duration::from_secs(self.seconds), seed: self.seed, ground: scenario.ground };
+        let time = Duration::from_secs(self.seconds);
+        let preload = self.preload.clone();
+        let plan = Plan { binary, time, seed: self.seed, ground: scenario.ground, preload };
         let journal = Journal::create(&names.dir().join("history.jsonl"))?;
         println!("{}: {} s, seed {}", scenario.name, self.seconds, self.seed);
         let burned = burn(scenario, &plan, &names, &journal, interrupted);
@@ -173,7 +179,10 @@ fn tell(history: &History) -> bool {
     let count = |is: &dyn Fn(&Record) -> bool| history.records().filter(|record| is(record)).count();
     println!(
         "operations {}, acknowledged {}, unknown {}, delivered {}, delivered by webhook {}, faults {}, violations {}",
-        count(&|r| matches!(r, Record::Asked { .. } | Record::TokenUsed { .. } | Record::Wrote { .. } | Record::Read { .. })),
+        count(&|r| matches!(
+            r,
+            Record::Asked { .. } | Record::TokenUsed { .. } | Record::Wrote { .. } | Record::Read { .. }
+        )),
         count(&|r| matches!(r, Record::Acked { .. })),
         count(&|r| matches!(r, Record::Unknown { .. })),
         count(&|r| matches!(r, Record::Seen { .. })),

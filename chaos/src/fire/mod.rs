@@ -64,6 +64,8 @@ pub struct Plan {
     pub seed: u64,
     /// What the nodes stand on.
     pub ground: Ground,
+    /// A library that the nodes are made to load (`LD_PRELOAD`).
+    pub preload: Option<PathBuf>,
 }
 
 /// A run.
@@ -109,6 +111,9 @@ impl Fire {
         let mut cluster = Cluster::of(nodes.collect::<Result<_>>()?, dir);
         let (mut disks, mut clocks) = (Vec::new(), Vec::new());
         for node in &mut cluster.nodes {
+            if let Some(library) = &plan.preload {
+                node.env.insert("LD_PRELOAD".to_owned(), library.display().to_string());
+            }
             if ground.disk {
                 disks.push(Disk::make(&node.data, DISK_MB)?);
             }

@@ -132,7 +132,8 @@ impl Work {
     /// Until something comes or is due.
     fn wait(&self) -> Result<()> {
         let due = self.waiting.peek().map_or(LOOK, |p| p.due.0.saturating_duration_since(Instant::now()));
-        let mut fds: Vec<_> = self.devices.iter().map(|(_, d)| PollFd::from_borrowed_fd(d.as_fd(), PollFlags::IN)).collect();
+        let mut fds: Vec<_> =
+            self.devices.iter().map(|(_, d)| PollFd::from_borrowed_fd(d.as_fd(), PollFlags::IN)).collect();
         let limit = Timespec { tv_sec: 0, tv_nsec: due.min(LOOK).as_nanos().try_into()? };
         match poll(&mut fds, Some(&limit)) {
             Err(error) if error != rustix::io::Errno::INTR => Err(error).context("poll"),

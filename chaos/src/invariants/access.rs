@@ -31,7 +31,8 @@ pub(super) fn linearizable(index: &Index<'_>) -> Verdict {
                     continue;
                 }
                 let right = !(good && matches!(status, 401 | 403) || gone && (200..300).contains(status));
-                verdict.check(right, || format!("node {node} answered {status} to {token} of {life:?} at {asked_ms} ms"));
+                verdict
+                    .check(right, || format!("node {node} answered {status} to {token} of {life:?} at {asked_ms} ms"));
             }
             Record::TokenSocket { token, node, closed } => {
                 let revoked = tokens.get(token.as_str()).and_then(|life| life.revoked_ms).unwrap_or(entry.at_ms);
@@ -39,7 +40,8 @@ pub(super) fn linearizable(index: &Index<'_>) -> Verdict {
                     away += 1;
                     continue;
                 }
-                verdict.check(*closed, || format!("node {node} kept a socket of {token}, revoked at {revoked} ms, open"));
+                verdict
+                    .check(*closed, || format!("node {node} kept a socket of {token}, revoked at {revoked} ms, open"));
             }
             _ => {}
         }

@@ -52,6 +52,27 @@ pub(super) fn damage_is_found(index: &Index<'_>) -> Verdict {
     if damaged == 0 {
         return verdict;
     }
+    let mut waits: Option<(usize, &str)> = None;
+    let silent = |(node, file): (usize, &str)| format!("node {node} did not tell that {file} was damaged");
+    for record in index.history.records() {
+        match record {
+            Record::Noticed { node } if waits.is_some_and(|(of, _)| of == *node) => {
+                verdict.check(true, String::new);
+                waits = None;
+            }
+            // One at a time: before the next, this one had to be found.
+            Record::Damaged { node, file, certain } => {
+                if let Some(before) = waits.take() {
+                    verdict.check(false, || silent(before));
+                }
+                waits = certain.then_some((*node, file));
+            }
+            _ => {}
+        }
+    }
+    if let Some(last) = waits {
+        verdict.check(false, || silent(last));
+    }
     // Most nodes are sound: an event is what most of them hold.
     let nodes = index.stored.get(MAIN);
     for (node, events) in nodes.into_iter().flatten() {

@@ -39,7 +39,8 @@ pub(super) fn one_log(index: &Index<'_>) -> Verdict {
             for (event, expected) in events.iter().zip(first..) {
                 let same = event.seq == expected && reference.get(&expected) == Some(event);
                 let other = reference.get(&expected);
-                verdict.check(same, || format!("node {node} of {topic} at {expected}: {event:?}, another has {other:?}"));
+                verdict
+                    .check(same, || format!("node {node} of {topic} at {expected}: {event:?}, another has {other:?}"));
             }
             for pair in events.windows(2).filter(|pair| pair[0].id >= pair[1].id) {
                 verdict.check(false, || format!("node {node} of {topic}: {:?} before {:?}", pair[0], pair[1]));

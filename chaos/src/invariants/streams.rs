@@ -74,9 +74,11 @@ fn jumps(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
             }
             Told::Event(event) => {
                 let jumped = last.is_some_and(|last| event.seq != last.seq + 1);
-                verdict.check(!jumped || gap.is_some(), || format!("{name}: {event:?} after {last:?}, and no word of it"));
+                verdict
+                    .check(!jumped || gap.is_some(), || format!("{name}: {event:?} after {last:?}, and no word of it"));
                 if let Some(Some(oldest)) = gap.take() {
-                    verdict.check(*event.id >= *oldest, || format!("{name}: {event:?}, older than the oldest {oldest}"));
+                    verdict
+                        .check(*event.id >= *oldest, || format!("{name}: {event:?}, older than the oldest {oldest}"));
                 }
                 last = Some(event);
             }

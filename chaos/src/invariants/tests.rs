@@ -68,7 +68,11 @@ fn sound() -> Vec<Record> {
     all.extend((1..=9).map(|seq| acked(SHORT, seq)));
     all.extend([seen("s", 1), seen("s", 2), gap(7), seen("s", 7), seen("s", 8), seen("s", 9)]);
     all.push(Record::Fault { fault: "bit flip".into(), nodes: vec![1], cut: false, note: String::new() });
-    all.extend([Record::Damaged { node: 1, file: "raft".into() }, Record::Noticed { node: 1 }, Record::Healed]);
+    all.extend([
+        Record::Damaged { node: 1, file: "raft".into(), certain: true },
+        Record::Noticed { node: 1 },
+        Record::Healed,
+    ]);
     all.extend((0..NODES).map(|node| progress(node, 6)));
     all.push(Record::CaughtUp { whom: "c".into() });
     all.push(Record::Memory { node: 0, peak: 5, limit: 10 });
@@ -165,7 +169,10 @@ fn logs_that_differ_or_have_holes() {
     let told = with(|r| *r == seen("c", 3), |_| vec![Record::Seen { client: "c".into(), event: other.clone() }]);
     assert_eq!(failed(told), [3, 11], "a client's bytes");
     let swapped = without(|r| matches!(r, Record::Stored { node: 2, topic, .. } if topic == MAIN));
-    assert!(failed(swapped.into_iter().chain([Record::Listed { node: 2, topic: MAIN.into(), events: 0 }]).collect()).contains(&3));
+    assert!(
+        failed(swapped.into_iter().chain([Record::Listed { node: 2, topic: MAIN.into(), events: 0 }]).collect())
+            .contains(&3)
+    );
 }
 
 #[test]
@@ -196,10 +203,13 @@ fn webhooks_that_miss_change_or_swap() {
         r
     };
     assert_eq!(failed(with(|r| *r == got("h", 4), |r| vec![r.clone(), changed(r)])), [6], "another body");
-    let swapped = with(|r| *r == got("h", 4) || *r == got("h", 5), |r| match r == got("h", 4) {
-        true => vec![],
-        false => vec![r, got("h", 4)],
-    });
+    let swapped = with(
+        |r| *r == got("h", 4) || *r == got("h", 5),
+        |r| match r == got("h", 4) {
+            true => vec![],
+            false => vec![r, got("h", 4)],
+        },
+    );
     assert_eq!(failed(swapped), [6]);
     assert_eq!(failed(and([Record::Behind { whom: "webhook h".into(), why: "x".into() }])), [6, 10]);
 }
@@ -208,12 +218,15 @@ fn webhooks_that_miss_change_or_swap() {
 fn tokens_and_settings_that_are_stale() {
     let at = sound().len() as u64 + 100;
     assert_eq!(failed(and([used("t", 2, at, 200)])), [7], "after it was revoked");
-    let refused = with(|r| matches!(r, Record::TokenUsed { status: 200, .. }), |mut r| {
-        if let Record::TokenUsed { status, .. } = &mut r {
-            *status = 401;
-        }
-        vec![r]
-    });
+    let refused = with(
+        |r| matches!(r, Record::TokenUsed { status: 200, .. }),
+        |mut r| {
+            if let Record::TokenUsed { status, .. } = &mut r {
+                *status = 401;
+            }
+            vec![r]
+        },
+    );
     assert_eq!(failed(refused), [7], "refused while it was good");
     assert_eq!(failed(and([Record::TokenSocket { token: "t".into(), node: 1, closed: false }])), [7]);
     let read = |version| Record::Read { register: "r".into(), node: 0, version, asked_ms: at };
@@ -253,10 +266,17 @@ fn repeats_that_land_twice() {
 fn progress_that_goes_back_or_is_made_up() {
     assert_eq!(failed(and([progress(0, 5)])), [9]);
     assert_eq!(failed(with(|r| *r == progress(2, 6), |_| vec![progress(2, 5)])), [9], "nodes disagree");
-    assert_eq!(failed(with(|r| matches!(r, Record::Progress { delivered: 6, .. }), |r| match r {
-        Record::Progress { node, .. } => vec![progress(node, 7)],
-        _ => vec![],
-    })), [9], "more than was accepted");
+    assert_eq!(
+        failed(with(
+            |r| matches!(r, Record::Progress { delivered: 6, .. }),
+            |r| match r {
+                Record::Progress { node, .. } => vec![progress(node, 7)],
+                _ => vec![],
+            }
+        )),
+        [9],
+        "more than was accepted"
+    );
 }
 
 #[test]
@@ -270,6 +290,7 @@ fn nodes_that_stay_behind_grow_or_end() {
 }
 
 #[test]
-fn damage_that_is_served() {
+fn damage_that_is_served_or_not_found() {
     assert!(failed(held(1, 3, |event| event.hash = "x".into())).contains(&11));
+    assert_eq!(failed(without(|r| matches!(r, Record::Noticed { .. }))), [11], "not told");
 }

@@ -30,9 +30,8 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     load.end_writing()?;
     note("the nodes", cluster.wait_same_applied().map(drop));
     let main = told(&site, 0, MAIN);
-    let heads = [(MAIN, &main), (SHORT, &told(&site, 0, SHORT))].map(|(topic, events)| {
-        (topic, events.as_ref().map(|events| events.as_slice()).unwrap_or_default().to_vec())
-    });
+    let heads = [(MAIN, &main), (SHORT, &told(&site, 0, SHORT))]
+        .map(|(topic, events)| (topic, events.as_ref().map(|events| events.as_slice()).unwrap_or_default().to_vec()));
     for reader in &load.readers {
         let events = heads.iter().find(|(topic, _)| *topic == reader.topic).map_or(&[][..], |(_, events)| events);
         let wants = |event: &&Event| reader.kinds.is_empty() || reader.kinds.contains(&event.kind);

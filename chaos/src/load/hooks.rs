@@ -42,9 +42,11 @@ impl Hooks {
     pub fn make(cluster: &Cluster, site: &Site, hub: IpAddr) -> Result<Self> {
         let mut made = Self { receiver: Receiver::start_at(hub)?, hooks: Vec::new() };
         for (name, ordering, dead) in [("ordered", "strict", false), ("plain", "none", false), ("dead", "none", true)] {
-            let url = made.receiver.on(&format!("/{name}"), if dead { behaviour::silent() } else { behaviour::healthy() });
+            let url =
+                made.receiver.on(&format!("/{name}"), if dead { behaviour::silent() } else { behaviour::healthy() });
             let attempts = if dead { 2 } else { 20 };
-            let retry = json!({"max_attempts": attempts, "delay_ms": 200, "factor": 1.5, "max_delay_ms": 3000, "jitter": 0});
+            let retry =
+                json!({"max_attempts": attempts, "delay_ms": 200, "factor": 1.5, "max_delay_ms": 3000, "jitter": 0});
             let body = json!({"url": url, "name": name, "ordering": ordering, "retry": retry, "timeout_ms": 1500});
             let path = format!("/api/maps/{}/webhooks", site.main.id);
             let data = cluster.api(0, &site.main).post(&path, &body)?.data(201)?;

@@ -130,7 +130,10 @@ impl Load {
         let none =
             json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null});
         let map = |slug: &str, events: u64| {
-            cluster.map_with(slug, json!({"limits": none, "retention": {"events": events, "age_seconds": null, "bytes": null}}))
+            cluster.map_with(
+                slug,
+                json!({"limits": none, "retention": {"events": events, "age_seconds": null, "bytes": null}}),
+            )
         };
         let site = Arc::new(Site {
             nodes: cluster.nodes.iter().map(|node| node.http).collect(),
@@ -166,13 +169,7 @@ impl Load {
         self.read("brief-sse".to_owned(), SHORT, vec![], sse::run)
     }
 
-    fn read(
-        &mut self,
-        name: String,
-        topic: &'static str,
-        kinds: Vec<String>,
-        run: fn(&Site, &Reader),
-    ) -> Result<()> {
+    fn read(&mut self, name: String, topic: &'static str, kinds: Vec<String>, run: fn(&Site, &Reader)) -> Result<()> {
         self.site.journal.note(Record::Client { client: name.clone(), topic: topic.to_owned(), kinds: kinds.clone() });
         let reader = Arc::new(Reader { name: name.clone(), topic, kinds, seq: AtomicU64::new(0) });
         self.readers.push(reader.clone());
