@@ -268,8 +268,7 @@ mod tests {
     use openraft::storage::RaftLogStorage;
 
     fn open(dir: &Path) -> io::Result<Log> {
-        let mut config = Config::default();
-        config.log_flush_wait = std::time::Duration::ZERO;
+        let config = Config { log_flush_wait: std::time::Duration::ZERO, ..Config::default() };
         Log::open(dir, &config)
     }
 

@@ -100,14 +100,16 @@ pub(super) fn one_owner(index: &Index<'_>) -> Verdict {
     }
     let hooks = hooks(index);
     for (name, told) in &ends {
+        // A dead one is tried on and on: what is told of it changes from question to question.
+        let Some(hook) = hooks.get(name).filter(|hook| !hook.dead) else { continue };
         let mut words: Vec<_> = told.values().collect();
         words.dedup();
         verdict.check(words.len() == 1, || format!("nodes disagree on {name} (delivered, queued): {told:?}"));
-        let Some(hook) = hooks.get(name).filter(|hook| !hook.dead) else { continue };
         let accepted = hook.got.iter().filter(|got| got.accepted).count() as u64;
         let most = told.values().map(|(delivered, _)| *delivered).max().unwrap_or(0);
         verdict.check(most <= accepted, || format!("{name}: {most} told as delivered, {accepted} accepted"));
     }
-    verdict.figure = format!("{} webhooks, told the same by all in the end", ends.len());
+    let live = hooks.values().filter(|hook| !hook.dead).count();
+    verdict.figure = format!("{live} webhooks, told the same by all in the end");
     verdict
 }
