@@ -6,7 +6,8 @@ use raft_log::codeq::Decode;
 
 use crate::wire::frame::{self, HEAD};
 use crate::wire::{
-    Answer, EntryData, Hello, IdentityV1, KeyHello, KeyNonce, KeyProof, Request, StoredLogId, StoredPayload, StoredVote, SystemV1, Welcome, decode,
+    Answer, EntryData, Hello, IdentityV1, KeyHello, KeyNonce, KeyProof, Request, StoredLogId, StoredPayload,
+    StoredVote, SystemV1, Welcome, decode,
 };
 
 /// Bytes as they might come from the peer port.

@@ -218,8 +218,8 @@ async fn call_with_key(
     if !proves(&agreed.called_proof, &proof) {
         return Err(io::Error::other("the peer has another key"));
     }
-    read.sealed(agreed.from_called());
-    write.sealed(agreed.from_caller());
+    read.sealed(agreed.called_seal());
+    write.sealed(agreed.caller_seal());
     let_in(&mut read).await?;
     Ok((read, write))
 }
@@ -242,8 +242,8 @@ async fn answer_with_key(
         return Err(io::Error::other("the caller has another key"));
     }
     send(&mut write, Kind::KeyProof, &KeyProof { proof: agreed.called_proof }).await?;
-    read.sealed(agreed.from_caller());
-    write.sealed(agreed.from_called());
+    read.sealed(agreed.caller_seal());
+    write.sealed(agreed.called_seal());
     Ok((read, write, hello.hello))
 }
 

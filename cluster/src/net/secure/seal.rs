@@ -58,11 +58,11 @@ pub(super) struct Agreed {
 }
 
 impl Agreed {
-    pub(super) fn from_caller(&self) -> Seal {
+    pub(super) fn caller_seal(&self) -> Seal {
         Seal::new(&self.from_caller)
     }
 
-    pub(super) fn from_called(&self) -> Seal {
+    pub(super) fn called_seal(&self) -> Seal {
         Seal::new(&self.from_called)
     }
 }
@@ -112,11 +112,6 @@ pub(crate) fn pair() -> (Seal, Seal) {
 /// The seals of one connection: the caller's, the called one's.
 #[cfg(test)]
 pub(crate) fn both_ways() -> (Seal, Seal) {
-    let agreed = Agreed {
-        caller_proof: [0; 32],
-        called_proof: [0; 32],
-        from_caller: [1; 32],
-        from_called: [2; 32],
-    };
-    (agreed.from_caller(), agreed.from_called())
+    let agreed = Agreed { caller_proof: [0; 32], called_proof: [0; 32], from_caller: [1; 32], from_called: [2; 32] };
+    (agreed.caller_seal(), agreed.called_seal())
 }

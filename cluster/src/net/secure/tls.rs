@@ -91,7 +91,10 @@ impl Certificates {
                 said.refused = None;
                 if changed {
                     said.ending = 0;
-                    tracing::info!(until = self.until(), "took new peer certificates; connections from now on use them");
+                    tracing::info!(
+                        until = self.until(),
+                        "took new peer certificates; connections from now on use them"
+                    );
                 }
             }
             Err(reason) => {
@@ -169,9 +172,7 @@ impl Current {
     /// Both sides' settings, and why the certificate is not valid today if it isn't.
     fn of(content: Content) -> Result<(Self, Option<String>), String> {
         let chain = certificates(&content.cert).map_err(|error| format!("the certificate: {error}"))?;
-        let key = || {
-            PrivateKeyDer::from_pem_slice(&content.key).map_err(|error| format!("the private key: {error}"))
-        };
+        let key = || PrivateKeyDer::from_pem_slice(&content.key).map_err(|error| format!("the private key: {error}"));
         let mut roots = RootCertStore::empty();
         for authority in certificates(&content.ca).map_err(|error| format!("the authorities: {error}"))? {
             roots.add(authority).map_err(|error| format!("the authorities: {error}"))?;
@@ -181,7 +182,7 @@ impl Current {
         let ended = match judge.judge(&chain, UnixTime::now()) {
             Ok(()) => None,
             Err(Error::InvalidCertificate(why)) if is_about_time(&why) => Some(words_of(&why)),
-            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
                 return Err("the certificate is not of these authorities".to_owned());
             }
             Err(error) => return Err(format!("the certificate: {error}")),
@@ -293,11 +294,12 @@ fn is_about_time(why: &CertificateError) -> bool {
 }
 
 fn words_of(why: &CertificateError) -> String {
-    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer};
+    use CertificateError::{BadSignature, Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer};
     match why {
         Expired | ExpiredContext { .. } => "the certificate has ended".to_owned(),
         NotValidYet | NotValidYetContext { .. } => "the certificate is not valid yet: compare the clocks".to_owned(),
-        UnknownIssuer => "the certificate is of another authority".to_owned(),
+        // The second: another authority that has the same name.
+        UnknownIssuer | BadSignature => "the certificate is of another authority".to_owned(),
         other => format!("the certificate is refused: {other}"),
     }
 }
@@ -314,7 +316,7 @@ pub(super) fn explained(error: io::Error) -> io::Error {
         Error::InvalidCertificate(why) => format!("the peer: {}", words_of(why)),
         Error::AlertReceived(alert) => {
             let why = match alert {
-                Alert::UnknownCA => "it is of another authority".to_owned(),
+                Alert::UnknownCA | Alert::DecryptError => "it is of another authority".to_owned(),
                 Alert::CertificateExpired => "it has ended, or is not valid yet there".to_owned(),
                 Alert::CertificateRequired => "there is none".to_owned(),
                 other => format!("{other:?}"),

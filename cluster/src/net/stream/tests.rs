@@ -57,7 +57,7 @@ proptest! {
         let place = at % frames.len();
         let inside = (at / 7) % frames[place].len();
         frames[place][inside] ^= 1 << bit;
-        if mend {
+        if mend && !(20..24).contains(&inside) {
             // Whoever changes a frame can make its checksum fit, but not its tag.
             mend_checksum(&mut frames[place]);
         }
