@@ -1,6 +1,7 @@
 //! What is shown of queues: depth, age and success of the endpoints that have something to do.
 //!
-//! Owns the bound on labels: the first endpoints that have a queue are shown by name, all others together.
+//! Owns the bound on labels: the first endpoints that have a queue are shown by name, all others together. A place is
+//! free again when its endpoint is deleted.
 
 use super::actor::Look;
 use super::shard::Shard;
@@ -13,12 +14,12 @@ use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Endpoints shown by name, in the life of a node.
+/// Endpoints shown by name at a time.
 const MAX_NAMED: usize = 100;
 const ROUND: Duration = Duration::from_secs(5);
 const OTHERS: &str = "other";
 
-static NAMED: Mutex<Vec<EndpointId>> = Mutex::new(Vec::new());
+static NAMED: Mutex<Named> = Mutex::new(Named(Vec::new()));
 
 /// What an actor tells of its queue.
 #[derive(Clone, Debug)]
@@ -52,8 +53,13 @@ fn show_all(shard: &Shard, queues: &[Queue], shown: &mut FxHashSet<String>) {
     let now_ms = now_ms();
     let age = |queue: &Queue| queue.oldest_ms.map_or(0.0, |oldest| now_ms.saturating_sub(oldest) as f64 / 1000.0);
     let (mut others, mut oldest, mut unnamed) = (0, 0.0f64, false);
+    let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+    {
+        let endpoints = shard.hub.endpoints();
+        named.tidy(|endpoint| endpoints.get(endpoint).is_some());
+    }
     for queue in queues {
-        if !is_named(queue.endpoint) {
+        if !named.has_place(queue.endpoint) {
             unnamed = true;
             others += queue.events;
             oldest = oldest.max(age(queue));
@@ -68,6 +74,7 @@ fn show_all(shard: &Shard, queues: &[Queue], shown: &mut FxHashSet<String>) {
         }
         shown.insert(name);
     }
+    drop(named);
     if unnamed {
         show(OTHERS, others, oldest);
         shown.insert(OTHERS.to_owned());
@@ -86,11 +93,37 @@ fn show(name: &str, events: u64, age_seconds: f64) {
     metrics::gauge!(metric::WEBHOOK_QUEUE_SECONDS, "webhook" => name.to_owned()).set(age_seconds);
 }
 
-/// Whether the endpoint is one of those shown by name; it becomes one while there is room.
-fn is_named(endpoint: EndpointId) -> bool {
-    let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !named.contains(&endpoint) && named.len() < MAX_NAMED {
-        named.push(endpoint);
+/// The endpoints shown by name.
+struct Named(Vec<EndpointId>);
+
+impl Named {
+    /// Takes the places of endpoints that are gone.
+    fn tidy(&mut self, is_there: impl Fn(EndpointId) -> bool) {
+        self.0.retain(|endpoint| is_there(*endpoint));
     }
-    named.contains(&endpoint)
+
+    /// Whether the endpoint is one of those shown by name; it becomes one while there is room.
+    fn has_place(&mut self, endpoint: EndpointId) -> bool {
+        let known = self.0.contains(&endpoint);
+        let room = !known && self.0.len() < MAX_NAMED;
+        if room {
+            self.0.push(endpoint);
+        }
+        known || room
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_free_again() {
+        let endpoint = |n: usize| EndpointId::from_bytes([n as u8; 16]);
+        let mut named = Named(Vec::new());
+        assert!((0..MAX_NAMED).all(|n| named.has_place(endpoint(n))));
+        assert!(!named.has_place(endpoint(200)) && named.has_place(endpoint(7)));
+        named.tidy(|there| there != endpoint(7));
+        assert!(named.has_place(endpoint(200)) && !named.has_place(endpoint(7)));
+    }
 }

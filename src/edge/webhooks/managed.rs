@@ -45,7 +45,11 @@ impl FromRequest for Manager {
             let edge = request.app_data::<Data<Edge>>().ok_or_else(unexpected)?;
             let named = Path::<OfMap>::extract(&request).await.ok().and_then(|path| path.into_inner().map);
             let map = match named {
-                Some(map) => map,
+                Some(map) => {
+                    // A stranger costs the leader nothing.
+                    edge.authenticate(&request, bearer(&request)).await?;
+                    map
+                }
                 None => own_map(edge, &request).await?,
             };
             edge.catch_up().await;
