@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::secure::is_time;
+use super::secure::{hung_up, is_time};
 use super::stream::{Reader, Writer};
 use super::{HANDSHAKE, Secure};
 use crate::NodeId;
@@ -98,8 +98,7 @@ impl Listener {
 
 /// Says what was wrong with a connection, but not more often than is useful.
 fn report(reported: &AtomicU64, from: SocketAddr, error: &io::Error) {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) {
+    if hung_up(error) {
         return tracing::debug!(%from, %error, "a peer hung up");
     }
     if is_time(reported, REPORT_MS) {

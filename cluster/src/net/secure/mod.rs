@@ -135,10 +135,18 @@ impl Secure {
 
     /// Says in the log that a peer does not let this node in, but not more often than is useful.
     pub(super) fn report(&self, addr: &str, error: &io::Error) {
-        if is_time(&self.reported, REPORT_MS) {
+        if hung_up(error) {
+            tracing::debug!(addr, %error, "a peer hung up");
+        } else if is_time(&self.reported, REPORT_MS) {
             tracing::warn!(addr, %error, "a peer and this node don't get together");
         }
     }
+}
+
+/// The other side is gone, for whatever reason: nodes stop and die.
+pub(super) fn hung_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 /// Whether `pause` milliseconds are over since the last time that they were.
