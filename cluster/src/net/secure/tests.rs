@@ -156,7 +156,8 @@ async fn who_trusts_everybody_but_shows_nothing_is_refused() {
         tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut Vec::new()).await
     };
     let answer = async { node.answer(listener.accept().await.unwrap().0).await.map(drop) };
-    let (called, answered) = tokio::join!(call, answer);
+    let both = timeout(HANDSHAKE * 10, async { tokio::join!(call, answer) });
+    let (called, answered) = both.await.unwrap();
     let (called, answered) = (called.unwrap_err().to_string(), answered.unwrap_err().to_string());
     assert!(called.contains("CertificateRequired"), "{called}");
     assert!(answered.contains("shows no certificate"), "{answered}");
