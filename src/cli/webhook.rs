@@ -174,14 +174,14 @@ async fn delete(args: Delete) -> anyhow::Result<()> {
 }
 
 async fn enable(args: Enable) -> anyhow::Result<()> {
-    let (body, from) = match args.since {
-        Some(since) => (json!({"from": "since", "since": since}), format!("from {since} on")),
-        None if args.from == "skip" => (json!({"from": "skip"}), "with what comes from now on".to_owned()),
-        None => (json!({"from": args.from}), "from where it stopped".to_owned()),
+    let (body, did) = match args.since {
+        Some(since) => (json!({"from": "since", "since": since}), format!("goes on at {since}")),
+        None if args.from == "skip" => (json!({"from": "skip"}), "goes on with what comes from now on".to_owned()),
+        None => (json!({"from": args.from}), "goes on where it stopped".to_owned()),
     };
     let webhook = args.one.find().await?;
     let enabled = webhook.call(Method::POST, "/enable", Some(&body)).await?;
-    webhook.done(&enabled, format_args!("it delivers {from}"))
+    webhook.done(&enabled, did)
 }
 
 async fn disable(one: One) -> anyhow::Result<()> {

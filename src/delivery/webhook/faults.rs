@@ -1,7 +1,6 @@
 //! What is wrong with a webhook whatever its receiver says: told without asking anybody.
 
 use super::guard::Guard;
-use super::render::CompiledTemplate;
 use super::start::Webhooks;
 use crate::core::endpoint::form::Plain;
 use crate::core::endpoint::{Ordering, Target};
@@ -14,8 +13,7 @@ pub fn faults(plain: &Plain, guard: &Guard) -> Vec<String> {
         tell("url", guard.target(url).err().map(|error| error.to_string()));
     }
     if let Some(template) = &plain.endpoint.template {
-        let compiled = CompiledTemplate::new(&template.body, &template.content_type);
-        tell("template", compiled.err().map(|error| error.to_string()));
+        tell("template", Webhooks::check_template(&template.body, &template.content_type).err());
     }
     if let Some(expression) = &plain.endpoint.filter.expression {
         tell("filter.expression", Webhooks::check_expression(expression).err());

@@ -16,10 +16,12 @@ use std::time::Duration;
 
 /// Endpoints shown by name at a time.
 const MAX_NAMED: usize = 100;
+/// And in the life of a node: the recorder forgets no name.
+const MAX_NAMES: usize = 1000;
 const ROUND: Duration = Duration::from_secs(5);
 const OTHERS: &str = "other";
 
-static NAMED: Mutex<Named> = Mutex::new(Named(Vec::new()));
+static NAMED: Mutex<Named> = Mutex::new(Named { now: Vec::new(), ever: 0 });
 
 /// What an actor tells of its queue.
 #[derive(Clone, Debug)]
@@ -94,20 +96,24 @@ fn show(name: &str, events: u64, age_seconds: f64) {
 }
 
 /// The endpoints shown by name.
-struct Named(Vec<EndpointId>);
+struct Named {
+    now: Vec<EndpointId>,
+    ever: usize,
+}
 
 impl Named {
     /// Takes the places of endpoints that are gone.
     fn tidy(&mut self, is_there: impl Fn(EndpointId) -> bool) {
-        self.0.retain(|endpoint| is_there(*endpoint));
+        self.now.retain(|endpoint| is_there(*endpoint));
     }
 
     /// Whether the endpoint is one of those shown by name; it becomes one while there is room.
     fn has_place(&mut self, endpoint: EndpointId) -> bool {
-        let known = self.0.contains(&endpoint);
-        let room = !known && self.0.len() < MAX_NAMED;
+        let known = self.now.contains(&endpoint);
+        let room = !known && self.now.len() < MAX_NAMED && self.ever < MAX_NAMES;
         if room {
-            self.0.push(endpoint);
+            self.now.push(endpoint);
+            self.ever += 1;
         }
         known || room
     }
@@ -119,11 +125,16 @@ mod tests {
 
     #[test]
     fn places_are_free_again() {
-        let endpoint = |n: usize| EndpointId::from_bytes([n as u8; 16]);
-        let mut named = Named(Vec::new());
+        let endpoint = |n: usize| EndpointId::new(uuid::Uuid::from_u128(n as u128));
+        let mut named = Named { now: Vec::new(), ever: 0 };
         assert!((0..MAX_NAMED).all(|n| named.has_place(endpoint(n))));
         assert!(!named.has_place(endpoint(200)) && named.has_place(endpoint(7)));
         named.tidy(|there| there != endpoint(7));
         assert!(named.has_place(endpoint(200)) && !named.has_place(endpoint(7)));
+        let churn = (1000..5000).filter(|n| {
+            named.tidy(|_| false);
+            named.has_place(endpoint(*n))
+        });
+        assert_eq!(churn.count(), MAX_NAMES - MAX_NAMED - 1, "labels are bounded, however many come and go");
     }
 }

@@ -1,39 +1,31 @@
 //! What is remembered of an attempt: the same for deliveries and tests, and never more than a record may hold.
 //!
-//! Owns the clipping: whatever a receiver answers, what the log is told of it is short.
+//! Whatever a receiver answers, what the log is told of it is short.
 
 use super::sender::Ended;
-use crate::core::endpoint::progress::{Attempt, KEPT_ANSWER};
-use crate::core::event::{Event, MAX_KIND_LEN};
+use crate::core::endpoint::progress::Attempt;
+use crate::core::event::Event;
 use crate::core::ids::NodeId;
-
-/// Longest text of an error, bytes.
-const MAX_ERROR: usize = 300;
-/// Longest id of a message, bytes: an event's id, and how many there are.
-const MAX_MESSAGE_ID: usize = 64;
 
 /// An attempt that has ended, as the cluster remembers it. Its number and place are the caller's to set.
 pub(super) fn attempt(ended: &Ended, events: &[Event], attempt: u32, at_ms: u64, node: NodeId) -> Attempt {
-    let kind = events.first().map(|event| &*event.kind).unwrap_or_default();
-    Attempt {
+    let mut attempt = Attempt {
         number: 0,
         seq: None,
-        message_id: clipped(&ended.message_id, MAX_MESSAGE_ID),
+        message_id: ended.message_id.clone(),
         events: events.len() as u32,
-        kind: clipped(kind, MAX_KIND_LEN),
+        kind: events.first().map(|event| event.kind.to_string()).unwrap_or_default(),
         attempt,
         at_ms,
         took_ms: ended.took_ms,
         class: ended.outcome.class,
         status: ended.outcome.status,
-        error: ended.error.as_deref().map(|error| clipped(error, MAX_ERROR)),
-        answer: clipped(&ended.answer, KEPT_ANSWER),
+        error: ended.error.clone(),
+        answer: ended.answer.clone(),
         node,
-    }
-}
-
-fn clipped(text: &str, max: usize) -> String {
-    text[..text.floor_char_boundary(max)].to_owned()
+    };
+    attempt.clip();
+    attempt
 }
 
 #[cfg(test)]
@@ -56,6 +48,6 @@ mod tests {
         let id = EventId::new(1, 1, 0);
         let event = Event { id, seq: 1, kind: "k".repeat(125_000).into(), payload: "{}".into() };
         let remembered = attempt(&ended, &[event], 1, 1, 1);
-        assert!(codec::encode(&remembered).unwrap().len() < 1100);
+        assert!(codec::encode(&remembered).unwrap().len() < 1500);
     }
 }

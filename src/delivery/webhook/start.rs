@@ -174,7 +174,7 @@ impl Webhooks {
     }
 
     /// Checks a template; the error says why it can't be one.
-    pub fn check_template(&self, source: &str, content_type: &str) -> Result<(), String> {
+    pub fn check_template(source: &str, content_type: &str) -> Result<(), String> {
         CompiledTemplate::new(source, content_type).map(|_| ()).map_err(|error| match error {
             RenderError::Template(why) => why,
             other => other.to_string(),

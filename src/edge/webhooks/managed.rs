@@ -2,7 +2,6 @@
 
 use super::error::Problem;
 use super::{settings, unexpected};
-use crate::core::access::Scopes;
 use crate::core::endpoint::Endpoint;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
@@ -45,16 +44,10 @@ impl FromRequest for Manager {
             let edge = request.app_data::<Data<Edge>>().ok_or_else(unexpected)?;
             let named = Path::<OfMap>::extract(&request).await.ok().and_then(|path| path.into_inner().map);
             let map = match named {
-                Some(map) => {
-                    // A stranger costs the leader nothing.
-                    edge.authenticate(&request, bearer(&request)).await?;
-                    map
-                }
+                Some(map) => map,
                 None => own_map(edge, &request).await?,
             };
-            edge.catch_up().await;
-            let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
-            edge.charge(&grant).await?;
+            let grant = edge.managed(&request, &map).await?;
             settings::await_seal(edge).await;
             Ok(Self(grant))
         })

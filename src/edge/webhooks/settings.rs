@@ -124,7 +124,7 @@ pub(super) async fn judge(webhooks: &Webhooks, plain: &mut Plain, mut problems: 
     }
     if let Some(template) = &endpoint.template
         && !problems.iter().any(|problem| problem.starts_with("template:"))
-        && let Err(reason) = webhooks.check_template(&template.body, &template.content_type)
+        && let Err(reason) = Webhooks::check_template(&template.body, &template.content_type)
     {
         problems.push(format!("template: {reason}"));
     }

@@ -20,7 +20,7 @@ pub(super) fn rotation(c: &Cluster) -> Result<()> {
     }
     for crowded in [api.post(&rotate, &json!({}))?, api.patch(&path, &json!({"secret": "one-too-many"}))?] {
         let told = crowded.expect(409)?.json()?;
-        ensure!(told["code"] == "too_many_secrets", "{told}");
+        ensure!(told["error"] == "too_many_secrets", "{told}");
     }
     api.post(&rotate, &json!({"overlap_seconds": 0}))?.data(200)?;
     api.post(&rotate, &json!({}))?.data(200)?;
