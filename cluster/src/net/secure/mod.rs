@@ -200,7 +200,7 @@ async fn welcomed((mut read, mut write): (Reader, Writer), hello: &Hello) -> io:
 
 fn nonce() -> io::Result<[u8; 32]> {
     let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(io::Error::other)?;
+    crate::os::random(&mut nonce)?;
     Ok(nonce)
 }
 
