@@ -126,6 +126,19 @@ pub enum StartError {
         /// What is wrong with them.
         reason: String,
     },
+    /// A newer release wrote it.
+    #[error("the {what} {} has format {found}, this release knows formats up to {known}: run the newer release again",
+        path.display())]
+    Newer {
+        /// What it is.
+        what: &'static str,
+        /// Where it lies.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest that is known here.
+        known: u32,
+    },
     /// The cluster that was asked to join refuses this node for good.
     #[error("the cluster refuses this node: {0}")]
     Refused(String),

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::error::StoreError;
 use crate::wire::{self, SystemV1};
 
-pub(crate) use incoming::{Incoming, Received, chunk_crc, export};
+pub(crate) use incoming::{Incoming, Received, check, chunk_crc, export};
 pub(crate) use machine::{Machine, SnapshotData, meta};
 pub use txn::Txn;
 pub use view::{Pair, Reader, View};

@@ -14,7 +14,7 @@ pub(crate) use entry::{EntryData, StoredLogId, StoredPayload, StoredVote};
 pub(crate) use peer::{
     Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, PairV1, Request, Welcome, WireEntry,
 };
-pub(crate) use system::{IdentityV1, MembershipV1, SystemV1};
+pub(crate) use system::{IdentityV1, MemberV1, MembershipV1, SystemV1};
 
 /// Largest command, entry, request body or append that the layouts carry (bytes).
 pub(crate) const MAX_COMMAND: usize = 2 * 1024 * 1024;

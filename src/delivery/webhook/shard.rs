@@ -259,6 +259,12 @@ impl Shard {
         report::flush(self).await;
     }
 
+    /// Begins deliveries again after [`Shard::come_to_rest`].
+    pub(super) fn go_on(&self) {
+        self.resting.set(false);
+        self.actors().iter().for_each(|actor| drop(actor.try_send(Wake)));
+    }
+
     /// Watches whether this node is in touch with the cluster.
     pub(super) async fn watch_lease(self: Rc<Self>) {
         loop {

@@ -93,6 +93,7 @@ enum Job {
     Test(Arc<Endpoint>, Event, oneshot::Sender<Result<Ended, TestError>>),
     Judge(Box<Url>, oneshot::Sender<Result<(), String>>),
     Drain(Duration, oneshot::Sender<()>),
+    Resume,
 }
 
 /// Delivers to the endpoints that this node owns.
@@ -204,6 +205,15 @@ impl Webhooks {
         self.hub.rest(Duration::from_secs(1)).await;
     }
 
+    /// Takes deliveries up again after [`Webhooks::drain`].
+    pub async fn resume(&self) {
+        for shard in &self.shards {
+            // Jobs are few; a full queue empties.
+            let _ = shard.send(Job::Resume).await;
+        }
+        self.hub.deliver_again().await;
+    }
+
     async fn ask(&self, job: Job) -> Result<(), TestError> {
         let shard = self.shards.first().ok_or(TestError::Busy)?;
         shard.try_send(job).map_err(|_| TestError::Busy)
@@ -247,6 +257,7 @@ impl Shard {
         match job {
             Job::Test(endpoint, event, answer) => drop(answer.send(self.test(endpoint, event).await)),
             Job::Judge(url, answer) => drop(answer.send(self.client.check(&url).await)),
+            Job::Resume => self.go_on(),
             Job::Drain(within, done) => {
                 self.come_to_rest(within).await;
                 let _ = done.send(());
