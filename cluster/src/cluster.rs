@@ -104,6 +104,9 @@ impl Cluster {
         if node.is_stopping() {
             return Err(ProposeError::Stopping);
         }
+        if node.removed.load(Ordering::Relaxed) {
+            return Err(ProposeError::Unavailable);
+        }
         if node.disk.room().is_closed && node.leader() == Some(node.id()) {
             return Err(ProposeError::Overloaded);
         }

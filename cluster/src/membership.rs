@@ -29,7 +29,7 @@ const ASK: Duration = Duration::from_secs(10);
 /// How often to look whether anybody leads.
 const LOOK: Duration = Duration::from_millis(500);
 /// A node announces itself again when nobody led for so long.
-const LEADERLESS: Duration = Duration::from_secs(3);
+const LEADERLESS: Duration = Duration::from_secs(1);
 /// Pause before a node that was refused asks again.
 const REFUSED: Duration = Duration::from_secs(30);
 
@@ -144,14 +144,14 @@ impl Node {
                 continue;
             }
             let _one_at_a_time = self.changes.lock().await;
-            if let Some((change, retain)) = self.due_change() {
+            if let Some((change, retain)) = self.due_change().await {
                 // Failures were logged; the next round sees what is left to do.
                 let _ = self.change(change, retain).await;
             }
         }
     }
 
-    fn due_change(&self) -> Option<(Change, bool)> {
+    async fn due_change(&self) -> Option<(Change, bool)> {
         let metrics = self.metrics();
         let known = metrics.membership_config.membership();
         if let [before, .., after] = known.get_joint_config().as_slice() {
@@ -167,6 +167,10 @@ impl Node {
             let matched = replication.get(id).and_then(|m| m.as_ref()).map(|m| m.index);
             wants && matched.is_some_and(|at| at + CAUGHT_UP >= last)
         })?;
+        // A vote for one that has just died could cost the majority.
+        if !self.is_there(ready).await {
+            return None;
+        }
         tracing::info!(id = ready, "promoting a learner that has caught up");
         Some((ChangeMembers::AddVoterIds(BTreeSet::from([ready])), false))
     }
@@ -195,7 +199,7 @@ impl Node {
         let mut since = None;
         loop {
             sleep(LOOK).await;
-            let silent = Duration::from_millis(self.config.election_max_ms * 4);
+            let silent = Duration::from_millis(self.config.election_max_ms * 2);
             if self.leader() == Some(self.id())
                 || self.leader_heard_ms().is_some_and(|ms| u128::from(ms) < silent.as_millis())
             {

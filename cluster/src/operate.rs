@@ -13,14 +13,18 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::NodeId;
 use crate::clock;
 use crate::membership::removing;
+use crate::net::Lane;
 use crate::node::Node;
 use crate::status::{MemberStatus, Status};
 use crate::types::Member;
+use crate::wire::Request;
 
 /// Longest wait for another change of the members to end.
 const TURN: Duration = Duration::from_secs(10);
 /// Longest wait for a promoted learner to get its vote.
 const PROMOTION: Duration = Duration::from_secs(10);
+/// Longest wait for a member to show that it is there.
+const THERE: Duration = Duration::from_secs(1);
 /// Longest that handing over the lead may take.
 const LEAD: Duration = Duration::from_secs(5);
 /// A voter this many entries behind is not handed the lead.
@@ -112,7 +116,7 @@ impl Node {
             Operation::Undrain(id) => self.undrain(id).await,
             Operation::Lead(to) => self.lead_to(to).await,
             Operation::MayRemove(id) => {
-                let status = self.as_leader()?;
+                let status = self.fresh().await?;
                 if known(&status, id)?.voter { without(&status, id) } else { Ok(()) }
             }
         }
@@ -126,6 +130,22 @@ impl Node {
         }
     }
 
+    /// As [`Node::as_leader`], with every member asked now whether it is there: that one was heard a second ago is not
+    /// enough to build a majority on.
+    async fn fresh(&self) -> Result<Status, Refused> {
+        let mut status = self.as_leader()?;
+        let there = futures_util::future::join_all(status.members.iter().map(|member| self.is_there(member.id))).await;
+        status.members.iter_mut().zip(there).for_each(|(member, there)| member.reachable = there);
+        self.as_leader()?;
+        Ok(status)
+    }
+
+    /// A member answers, now.
+    pub(crate) async fn is_there(&self, id: NodeId) -> bool {
+        // What it answers says nothing here: that it does is enough.
+        id == self.id() || self.peers.link(id, Lane::Pulse).ask(&Request::ReadIndexV1, THERE).await.is_ok()
+    }
+
     async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refused> {
         timeout(TURN, self.changes.lock()).await.map_err(|_| Refused::Busy)
     }
@@ -133,7 +153,7 @@ impl Node {
     /// Takes a vote away, and the membership too if `out`.
     async fn take_vote(&self, id: NodeId, out: bool) -> Result<(), Refused> {
         let turn = self.turn().await?;
-        let status = self.as_leader()?;
+        let status = self.fresh().await?;
         let member = known(&status, id)?;
         if member.voter {
             without(&status, id)?;
@@ -159,7 +179,7 @@ impl Node {
     async fn give_vote(&self, id: NodeId) -> Result<(), Refused> {
         {
             let _turn = self.turn().await?;
-            let status = self.as_leader()?;
+            let status = self.fresh().await?;
             let member = known(&status, id)?;
             if member.voter {
                 return Ok(());
@@ -188,7 +208,7 @@ impl Node {
 
     async fn drain(&self, id: NodeId, force: bool) -> Result<(), Refused> {
         let turn = self.turn().await?;
-        let status = self.as_leader()?;
+        let status = self.fresh().await?;
         if known(&status, id)?.drained_ms.is_some() {
             return Ok(());
         }
@@ -226,7 +246,7 @@ impl Node {
 
     async fn lead_to(&self, to: Option<NodeId>) -> Result<(), Refused> {
         let _turn = self.turn().await?;
-        let status = self.as_leader()?;
+        let status = self.fresh().await?;
         let Some(to) = to else {
             return self.pass_on(&status).await;
         };

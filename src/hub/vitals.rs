@@ -210,7 +210,8 @@ impl Hub {
             status.members.iter().filter(|m| m.voter).partition(|m| self.is_full(&status, m.id));
         let needed = (full.len() + roomy.len()) / 2 + 1;
         let leader_full = status.leader.is_some_and(|leader| full.iter().any(|m| m.id == leader));
-        let no_room = roomy.len() < needed || leader_full;
+        // Before anything is known of members nothing is known of their disks.
+        let no_room = (roomy.len() < needed && !full.is_empty()) || leader_full;
         if self.0.vitals.no_room.swap(no_room, Ordering::Relaxed) != no_room {
             tracing::warn!(refused = no_room, "room on the disks: publishing is refused, or taken again");
         }

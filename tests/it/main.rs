@@ -10,11 +10,13 @@
 
 mod access;
 mod arrows;
+mod backup;
 mod bad_input;
 mod bad_socket;
 mod config;
 mod crowd;
 mod damage;
+mod disk;
 mod drain;
 mod expressions;
 mod first_steps;
@@ -22,6 +24,7 @@ mod frames;
 mod idempotency;
 mod limits;
 mod longpoll;
+mod operations;
 mod power;
 mod quorum;
 mod receivers;
