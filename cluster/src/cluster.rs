@@ -108,7 +108,7 @@ impl Cluster {
             return Err(ProposeError::Unavailable);
         }
         if node.disk.room().is_closed && node.leader() == Some(node.id()) {
-            return Err(ProposeError::Overloaded);
+            return Err(ProposeError::DiskFull);
         }
         let deadline = Instant::now() + node.config.propose_timeout;
         let submitted = node.proposer.submit(vec![command.into()], false, deadline);

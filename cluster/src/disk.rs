@@ -19,7 +19,7 @@ const BALLAST: &str = "reserve";
 pub(crate) struct Room {
     /// Size of the file system (bytes).
     pub(crate) total: u64,
-    /// What is left, the ballast counted in (bytes).
+    /// What is left, with the ballast and without what is about to be written (bytes).
     pub(crate) free: u64,
     /// What must be left (bytes).
     pub(crate) reserve: u64,
@@ -47,13 +47,14 @@ impl Disk {
         *self.room.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Measures, and gives the ballast up or gets it back. Blocks.
-    pub(crate) fn measure(&self) -> io::Result<Room> {
+    /// Measures, and gives the ballast up or gets it back. `unwritten`: bytes that the store holds in memory yet. Blocks.
+    pub(crate) fn measure(&self, unwritten: u64) -> io::Result<Room> {
         let stat = statvfs(&self.root)?;
         let (total, available) = (stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize);
         let reserve = self.reserve.min(total / 10);
         let ballast = self.keep_ballast(available, reserve);
-        let free = available + ballast;
+        // Each page is written beside its old self.
+        let free = (available + ballast).saturating_sub(2 * unwritten);
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         // A little more than is needed ends it: it shall not flicker.
         let enough = if room.is_full { reserve + reserve / 8 } else { reserve };
@@ -131,16 +132,16 @@ mod tests {
         assert!(!file.exists(), "given up");
         assert_eq!(disk.keep_ballast(1 << 20, 1 << 20), 0, "not taken from what must be free");
         assert!(!file.exists());
-        assert!(disk.measure().unwrap().total > 0);
+        assert!(disk.measure(0).unwrap().total > 0);
     }
 
     #[test]
     fn a_disk_with_less_than_the_reserve_is_full() {
         let dir = tempfile::tempdir().unwrap();
         // A tenth of any file system is what is asked for, unless more is in use.
-        let room = Disk::new(dir.path(), u64::MAX).measure().unwrap();
+        let room = Disk::new(dir.path(), u64::MAX).measure(0).unwrap();
         assert_eq!(room.reserve, room.total / 10);
         assert_eq!(room.is_full, room.free < room.reserve);
-        assert!(!Disk::new(dir.path(), 0).measure().unwrap().is_full);
+        assert!(!Disk::new(dir.path(), 0).measure(0).unwrap().is_full);
     }
 }

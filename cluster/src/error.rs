@@ -67,6 +67,9 @@ pub enum ProposeError {
     /// The queue of waiting proposals is full. Not stored.
     #[error("too many proposals are waiting: not stored")]
     Overloaded,
+    /// This node leads and has next to no room left on its disk. Not stored.
+    #[error("the disk is full: not stored")]
+    DiskFull,
     /// This node is shutting down. Not stored.
     #[error("this node is stopping: not stored")]
     Stopping,

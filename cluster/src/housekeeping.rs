@@ -56,7 +56,8 @@ impl Node {
     /// Measures the disk; lets go of what can be spared when it becomes full.
     async fn look_at_disk(self: &Arc<Self>) {
         let (disk, was_full) = (self.disk.clone(), self.disk.room().is_full);
-        match tokio::task::spawn_blocking(move || disk.measure()).await {
+        let unwritten = self.store.unwritten();
+        match tokio::task::spawn_blocking(move || disk.measure(unwritten)).await {
             Ok(Ok(room)) if room.is_full && !was_full => {
                 let node = self.clone();
                 tokio::spawn(async move { drop(node.snapshot_now().await) });

@@ -34,7 +34,7 @@ pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, Sta
     let lock = layout.lock()?;
     layout.check_format()?;
     // Opening writes; where nothing else is left that takes the reserve.
-    Disk::new(&layout.root, config.disk_reserve).measure()?;
+    Disk::new(&layout.root, config.disk_reserve).measure(0)?;
     snapshot::clear(&layout.snapshot())?;
     let mut join: Vec<String> = config.join.iter().filter(|a| **a != member.peer_addr).cloned().collect();
     let identity = match read_identity(&layout) {

@@ -37,6 +37,7 @@ impl From<ProposeError> for HubError {
         match error {
             ProposeError::Unavailable => Self::Unavailable("no leader with a majority"),
             ProposeError::Overloaded => Self::Unavailable("too many requests are waiting"),
+            ProposeError::DiskFull => Self::DiskFull,
             ProposeError::Stopping => Self::Unavailable("this node is stopping"),
             ProposeError::Unknown => Self::Unknown,
             ProposeError::TooLarge { limit, .. } => Self::TooLarge(limit),

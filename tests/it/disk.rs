@@ -108,9 +108,9 @@ fn full(cluster: &mut chaos::Cluster) -> Result<()> {
     cluster.nodes[0].kill9()?;
     cluster.nodes[0].start()?;
     cluster.wait_node(0)?;
-    let page = cluster.api(0, &map).get(&format!("{}?limit=1000", map.events()))?.expect(200)?.json()?;
-    let last = page["data"].as_array().and_then(|events| events.last()?["seq"].as_u64());
-    ensure!(last == acked.last().copied(), "the newest is {last:?}, acknowledged was {:?}", acked.last());
+    let kept: Vec<u64> = chaos::oracle::same_backfill(cluster, &map)?.iter().map(|event| event.seq).collect();
+    ensure!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]), "a gap: {kept:?}");
+    ensure!(kept.last() == acked.last(), "the newest is {:?}, acknowledged was {:?}", kept.last(), acked.last());
     Ok(())
 }
 

@@ -20,6 +20,7 @@ mod disk;
 mod drain;
 mod expressions;
 mod first_steps;
+mod formats;
 mod frames;
 mod idempotency;
 mod limits;

@@ -11,6 +11,7 @@ mod worker;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{Database, Durability, ReadableDatabase, TableDefinition, WriteTransaction};
@@ -42,6 +43,8 @@ pub(crate) struct Store {
     db: RwLock<Arc<Database>>,
     state: Mutex<SystemV1>,
     applied: watch::Sender<u64>,
+    /// Bytes applied that no checkpoint has written yet.
+    unwritten: AtomicU64,
 }
 
 impl Store {
@@ -56,6 +59,7 @@ impl Store {
             db: RwLock::new(Arc::new(db)),
             state: Mutex::new(state),
             applied: watch::Sender::new(applied),
+            unwritten: AtomicU64::new(0),
         })
     }
 
@@ -75,6 +79,11 @@ impl Store {
     /// Follows the index of the last applied entry.
     pub(crate) fn applied(&self) -> &watch::Sender<u64> {
         &self.applied
+    }
+
+    /// About how many bytes the next checkpoint will write at once.
+    pub(crate) fn unwritten(&self) -> u64 {
+        self.unwritten.load(Ordering::Relaxed)
     }
 
     /// Makes everything applied so far durable.
