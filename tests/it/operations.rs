@@ -293,3 +293,56 @@ fn a_node_that_is_cut_off_still_tells_what_is_wrong() {
         cluster.wait_ready()
     });
 }
+
+#[test]
+fn a_learner_by_its_own_wish_votes_once_it_is_promoted_by_hand() {
+    let mut cluster = Cluster::prepare(&nodes(2)).unwrap();
+    let done = learner(&mut cluster);
+    done.unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+}
+
+fn learner(cluster: &mut Cluster) -> Result<()> {
+    cluster.nodes[0].start()?;
+    cluster.wait_node(0)?;
+    let first = cluster.nodes[0].peer.to_string();
+    cluster.nodes[1].env.insert("WAYPOST_JOIN".to_owned(), first);
+    cluster.nodes[1].env.insert("WAYPOST_ROLE".to_owned(), "learner".to_owned());
+    cluster.nodes[1].start()?;
+    cluster.wait_node(1)?;
+    let node = id(cluster, 1)?;
+    wait_member(cluster, 0, node, "a learner", |m| m["voter"] == false && m["stays_learner"] == true)?;
+    std::thread::sleep(Duration::from_secs(1));
+    wait_member(cluster, 0, node, "still a learner", |m| m["voter"] == false)?;
+    done(cluster, 1, "promote", json!({"node": node}))?;
+    wait_member(cluster, 0, node, "a voter", |m| m["voter"] == true)?;
+    cluster.nodes[1].stop(Duration::from_secs(20))?;
+    cluster.nodes[1].start()?;
+    cluster.wait_node(1)?;
+    cluster.wait_until("both to agree", |c| Ok((c.status(1)?["healthy"] == true).then_some(())))?;
+    wait_member(cluster, 0, node, "a voter after its restart", |m| m["voter"] == true)
+}
+
+#[test]
+fn the_command_line_operates_and_watches() {
+    scenario(nodes(1), |cluster| {
+        let url = cluster.nodes[0].url();
+        let run = |seconds: &str, arguments: &[&str]| {
+            let mut command = std::process::Command::new("timeout");
+            command.args([seconds, &crate::support::binary(), "cluster"]).args(arguments).args(["--url", &url]);
+            command.env("WAYPOST_TOKEN", chaos::cluster::ADMIN).output()
+        };
+        let watched = run("5", &["status", "--watch"])?;
+        let lines: Vec<Value> =
+            watched.stdout.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        ensure!(lines.len() >= 2 && lines.iter().all(|line| line["members"].is_array()), "{lines:?}");
+        let refused = run("60", &["step-down"])?;
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        ensure!(refused.status.code() == Some(1) && told.contains("no_successor") && told.contains("hint:"), "{told}");
+        let done = run("60", &["snapshot"])?;
+        let told: Value = serde_json::from_slice(&done.stdout)?;
+        ensure!(told["nodes"][0]["durable_index"].as_u64() > Some(0), "{told}");
+        let added = run("60", &["add", "127.0.0.1:4009"])?;
+        ensure!(String::from_utf8_lossy(&added.stdout).contains("--join"), "{added:?}");
+        Ok(())
+    });
+}
