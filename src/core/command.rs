@@ -5,7 +5,7 @@
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
 use super::endpoint::directory::EndpointChange;
 use super::endpoint::progress::{Attempt, Order, ProgressReport};
-use super::endpoint::{Endpoint, OnEndpoint, PutEndpoint};
+use super::endpoint::{Endpoint, OnEndpoint, Origin, PutEndpoint};
 use super::event::NewEvent;
 use super::ids::{EndpointId, EventId, MapId, NodeId, TokenId, TopicId};
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub enum Command {
     /// Make or change an endpoint.
     PutEndpoint(Box<PutEndpoint>),
     /// Delete an endpoint, its progress and its dead letters.
-    DeleteEndpoint(OnEndpoint<()>),
+    DeleteEndpoint(OnEndpoint<Origin>),
     /// Deliver to an endpoint, or stop; with where to go on.
     ActivateEndpoint(OnEndpoint<Activate>),
     /// Ask something of an endpoint's owner.
@@ -303,8 +303,10 @@ pub enum Refusal {
     Stale(u64),
     /// The endpoint stands in the configuration file, and is changed there.
     Configured,
-    /// Too many orders wait for the endpoint's owner.
+    /// Too much waits for the endpoint's owner.
     Busy,
+    /// The endpoint is not active.
+    Inactive,
 }
 
 /// What applying commands changed, for the actors of this node.

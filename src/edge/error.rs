@@ -194,7 +194,12 @@ impl From<Refusal> for ApiError {
                 Self::new(StatusCode::CONFLICT, "configured", "the webhook stands in the configuration file")
                     .hint("change it there, and restart the nodes")
             }
-            Refusal::Busy => Self::unavailable("too many requests wait for the webhook's owner"),
+            Refusal::Busy => {
+                Self::new(StatusCode::CONFLICT, "too_much_waits", "too much waits for the node that delivers")
+                    .hint("wait until some of it is done, or cancel replays")
+            }
+            Refusal::Inactive => Self::new(StatusCode::CONFLICT, "webhook_inactive", "the webhook is not active")
+                .hint("enable it first; it goes on from where it stopped"),
             Refusal::Malformed => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the cluster refused the command")
                     .hint("all nodes must run the same release")

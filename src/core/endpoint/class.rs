@@ -123,9 +123,10 @@ impl Outcome {
             (_, Some(404)) if profile.is_chat() => Verdict::Gone,
             (_, Some(400 | 413 | 422)) if events > 1 => Verdict::Halve,
             (Class::Render | Class::Expired, _) if events > 1 => Verdict::Halve,
-            (Class::Throttled, _) if self.pause_ms.is_some() => Verdict::Later,
+            (Class::Throttled, _) => Verdict::Later,
             (Class::Timeout, _) if !on_timeout => Verdict::GiveUp,
-            (Class::Expired | Class::Skipped, _) => Verdict::GiveUp,
+            // The same body would come of it again.
+            (Class::Render | Class::Expired | Class::Skipped, _) => Verdict::GiveUp,
             _ => Verdict::Again,
         }
     }
@@ -156,7 +157,7 @@ mod tests {
             (404, None, Profile::Discord, 1, Verdict::Gone),
             (404, None, Profile::Slack, 1, Verdict::Gone),
             (410, None, Profile::Wanderer, 1, Verdict::Gone),
-            (429, None, Profile::Wanderer, 1, Verdict::Again),
+            (429, None, Profile::Wanderer, 1, Verdict::Later),
             (429, Some(100), Profile::Wanderer, 1, Verdict::Later),
             (503, Some(100), Profile::Wanderer, 1, Verdict::Later),
             (503, None, Profile::Wanderer, 1, Verdict::Again),

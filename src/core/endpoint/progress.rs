@@ -13,6 +13,10 @@ pub const KEPT_ATTEMPTS: usize = 20;
 pub const KEPT_ANSWER: usize = 512;
 /// Replays remembered of an endpoint, running and ended.
 pub const KEPT_REPLAYS: usize = 8;
+/// Longest error in words that is remembered, bytes.
+pub const KEPT_ERROR: usize = 300;
+/// Longest type or id that is remembered with an attempt, bytes.
+const KEPT_NAME: usize = 256;
 
 /// Where a reader of the topic is: everything before `next` is settled, and the ranges above it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,6 +134,8 @@ pub struct Progress {
     pub orders_done: u64,
     /// Since when every attempt has failed, Unix milliseconds.
     pub failing_since_ms: Option<u64>,
+    /// The last failure that was the receiver's, Unix milliseconds.
+    pub last_failure_ms: Option<u64>,
     /// Failed attempts in a row.
     pub failures: u32,
     /// How much of the time until it is disabled was announced, percent.
@@ -150,6 +156,8 @@ pub struct Progress {
     pub last_delivery_ms: Option<u64>,
     /// The last error, in words, until something is delivered.
     pub last_error: Option<String>,
+    /// Counts what the owner told: what arrives late does not undo what came after it.
+    pub reports: u64,
 }
 
 impl Progress {
@@ -162,6 +170,7 @@ impl Progress {
             replays: Vec::new(),
             orders_done: 0,
             failing_since_ms: None,
+            last_failure_ms: None,
             failures: 0,
             announced_percent: 0,
             hold_until_ms: 0,
@@ -172,6 +181,7 @@ impl Progress {
             missed: 0,
             last_delivery_ms: None,
             last_error: None,
+            reports: 0,
         }
     }
 
@@ -218,6 +228,22 @@ pub struct Attempt {
     pub answer: String,
     /// The node that made it.
     pub node: NodeId,
+}
+
+impl Attempt {
+    /// Cuts texts that others chose: what is remembered is bounded, whatever a receiver answers.
+    pub fn clip(&mut self) {
+        let error = self.error.iter_mut().map(|error| (error, KEPT_ERROR));
+        let names = [(&mut self.message_id, KEPT_NAME), (&mut self.kind, KEPT_NAME), (&mut self.answer, KEPT_ANSWER)];
+        for (text, max) in error.chain(names) {
+            text.truncate(clipped(text, max).len());
+        }
+    }
+}
+
+/// The beginning of a text, at most so many bytes.
+pub fn clipped(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
 }
 
 /// An event that was given up.

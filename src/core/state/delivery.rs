@@ -5,6 +5,7 @@
 use super::{Context, State, StateError, keys};
 use crate::core::codec;
 use crate::core::command::{Publish, Refusal, Reply};
+use crate::core::endpoint::class::Class;
 use crate::core::endpoint::directory::{EndpointChange, Owners};
 use crate::core::endpoint::progress::{Attempt, KEPT_ATTEMPTS, ProgressReport, Shelf, Update};
 use crate::core::endpoint::{Disabled, Endpoint, OnEndpoint};
@@ -65,6 +66,10 @@ impl State {
         update: Update,
         store: &mut S,
     ) -> Result<(), StateError> {
+        let known = super::orders::progress(endpoint.id, store)?;
+        if known.is_some_and(|known| known.reports >= update.progress.reports) {
+            return Ok(());
+        }
         store.put(&keys::progress(endpoint.id), &codec::encode(&update.progress)?)?;
         let (from, to) = (keys::order(endpoint.id, 0), keys::order(endpoint.id, update.progress.orders_done + 1));
         remove_range(&from, &to, usize::MAX, store)?;
@@ -84,19 +89,24 @@ impl State {
         Ok(())
     }
 
-    /// A test's attempt.
+    /// A test's attempt. One that was delivered has what failed before tried now.
     pub(super) fn note_attempt<S: WriteStore>(
         &mut self,
-        endpoint: EndpointId,
+        context: &mut dyn Context,
+        id: EndpointId,
         attempt: Attempt,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        if self.endpoints.get(endpoint).is_none() {
+        let Some(endpoint) = self.endpoints.get(id).cloned() else {
             return Ok(Reply::Refused(Refusal::UnknownEndpoint));
+        };
+        let failing = super::orders::progress(id, store)?.is_some_and(|progress| !progress.retries.is_empty());
+        if attempt.class == Class::Delivered && endpoint.active && failing {
+            self.resume(context, &endpoint, store)?;
         }
-        let mut shelf = shelf(endpoint, store)?;
+        let mut shelf = shelf(id, store)?;
         shelf.attempts.push(attempt);
-        shelve(endpoint, shelf, store)?;
+        shelve(id, shelf, store)?;
         Ok(Reply::Done)
     }
 
@@ -154,6 +164,7 @@ fn shelf<S: ReadStore>(id: EndpointId, store: &S) -> Result<Shelf, StateError> {
 fn shelve<S: WriteStore>(id: EndpointId, mut shelf: Shelf, store: &mut S) -> Result<(), StateError> {
     let excess = shelf.attempts.len().saturating_sub(KEPT_ATTEMPTS);
     shelf.attempts.drain(..excess);
+    shelf.attempts.iter_mut().for_each(Attempt::clip);
     Ok(store.put(&keys::shelf(id), &codec::encode(&shelf)?)?)
 }
 

@@ -3,16 +3,13 @@
 use super::{Context, State, StateError, keys};
 use crate::core::access::Scopes;
 use crate::core::codec;
-use crate::core::command::{Activate, By, Change, Refusal, Reply};
+use crate::core::command::{Activate, Change, Refusal, Reply};
 use crate::core::endpoint::directory::EndpointChange;
-use crate::core::endpoint::progress::{NumberedOrder, Order, Progress};
+use crate::core::endpoint::progress::{Order, Progress};
 use crate::core::endpoint::{Endpoint, OnEndpoint, Origin, PutEndpoint};
 use crate::core::ids::{EndpointId, MapId};
 use crate::core::store::WriteStore;
 use std::sync::Arc;
-
-/// Orders that may wait for an owner.
-const MAX_ORDERS: usize = 64;
 
 impl State {
     pub(super) fn put_endpoint<S: WriteStore>(
@@ -28,6 +25,8 @@ impl State {
         let old = self.endpoints.get(endpoint.id).cloned();
         let refusal = match (&old, revision) {
             (None, Some(_)) => Some(Refusal::UnknownEndpoint),
+            // One of that id was deleted, and not all of it is gone yet.
+            (None, None) if self.doomed_endpoints.contains(&endpoint.id) => Some(Refusal::Busy),
             (Some(_), None) => Some(Refusal::IdTaken),
             (Some(old), Some(_)) if old.map != endpoint.map => Some(Refusal::UnknownEndpoint),
             (Some(old), Some(_)) if old.origin == Origin::Config && endpoint.origin == Origin::Api => {
@@ -46,11 +45,9 @@ impl State {
         if endpoint.active {
             endpoint.disabled = None;
         }
-        if endpoint.active
-            && old.as_ref().is_some_and(|old| !old.active)
-            && let Err(refusal) = self.add_order(context, &endpoint, Order::Resume, store)?
-        {
-            return Ok(Reply::Refused(refusal));
+        // Where it is on again, or goes elsewhere, what failed before says nothing.
+        if endpoint.active && old.as_ref().is_some_and(|old| !old.active || old.mark != endpoint.mark) {
+            self.resume(context, &endpoint, store)?;
         }
         if old.is_none() {
             let progress = Progress::new(self.next_seq_of(endpoint.map));
@@ -74,7 +71,7 @@ impl State {
         self.endpoints.of_map(endpoint.map).find(same).map(|other| Refusal::TargetTaken(other.id))
     }
 
-    fn next_seq_of(&self, map: MapId) -> u64 {
+    pub(super) fn next_seq_of(&self, map: MapId) -> u64 {
         let topic = self.access.map(map).and_then(|map| self.topics.get(&map.topic));
         topic.map_or(1, |record| record.next_seq)
     }
@@ -98,11 +95,11 @@ impl State {
 
     pub(super) fn delete_endpoint<S: WriteStore>(
         &mut self,
-        on: &OnEndpoint<()>,
+        on: &OnEndpoint<Origin>,
         store: &mut S,
     ) -> Result<Reply, StateError> {
         match self.managed(on) {
-            Ok(endpoint) if endpoint.origin == Origin::Config && !is_admin(on.by) => {
+            Ok(endpoint) if endpoint.origin == Origin::Config && on.what == Origin::Api => {
                 Ok(Reply::Refused(Refusal::Configured))
             }
             Ok(endpoint) => {
@@ -175,54 +172,6 @@ impl State {
         self.keep_endpoint(endpoint, store)
     }
 
-    pub(super) fn order_endpoint<S: WriteStore>(
-        &mut self,
-        context: &mut dyn Context,
-        on: OnEndpoint<Order>,
-        store: &mut S,
-    ) -> Result<Reply, StateError> {
-        let endpoint = match self.managed(&on) {
-            Ok(endpoint) => endpoint,
-            Err(refusal) => return Ok(Reply::Refused(refusal)),
-        };
-        Ok(match self.add_order(context, &endpoint, on.what, store)? {
-            Ok(number) => Reply::Ordered(number),
-            Err(refusal) => Reply::Refused(refusal),
-        })
-    }
-
-    fn add_order<S: WriteStore>(
-        &mut self,
-        context: &mut dyn Context,
-        endpoint: &Endpoint,
-        order: Order,
-        store: &mut S,
-    ) -> Result<Result<u64, Refusal>, StateError> {
-        let mut waiting = 0;
-        let (from, to) = (keys::order(endpoint.id, 0), keys::order(endpoint.id, u64::MAX));
-        store.scan(&from, &to, &mut |_, _| {
-            waiting += 1;
-            waiting < MAX_ORDERS
-        })?;
-        if waiting >= MAX_ORDERS {
-            return Ok(Err(Refusal::Busy));
-        }
-        let head = self.next_seq_of(endpoint.map);
-        let order = match order {
-            Order::Seek(u64::MAX) => Order::Seek(head),
-            Order::Replay { from_seq, until_seq, failed_only } => {
-                Order::Replay { from_seq, until_seq: until_seq.min(head), failed_only }
-            }
-            other => other,
-        };
-        // Unique and rising, also for several in one entry: the place in the entry is part of it.
-        let number = context.index() << 20 | u64::from(context.take_places(1));
-        let order = NumberedOrder { number, at_ms: context.time_ms(), order };
-        store.put(&keys::order(endpoint.id, number), &codec::encode(&order)?)?;
-        self.change_endpoints(EndpointChange::Ordered(endpoint.id));
-        Ok(Ok(number))
-    }
-
     pub(super) fn set_seal_mark<S: WriteStore>(&mut self, mark: [u8; 16], store: &mut S) -> Result<Reply, StateError> {
         if store.get(keys::SEAL_MARK)?.is_some() {
             return Ok(Reply::Refused(Refusal::IdTaken));
@@ -235,8 +184,4 @@ impl State {
         self.endpoints.change(&change);
         self.changes.push(Change::Endpoint(change));
     }
-}
-
-fn is_admin(by: By) -> bool {
-    by.is_none()
 }

@@ -8,6 +8,7 @@ mod delivery;
 mod endpoints;
 pub mod keys;
 mod maps;
+mod orders;
 mod publish;
 mod retention;
 mod slots;
@@ -206,7 +207,7 @@ impl State {
             Command::OrderEndpoint(on) => self.order_endpoint(context, on, store),
             Command::PurgeDead(on) => self.purge_dead(&on, store),
             Command::Progress(report) => self.progress(context, report, store),
-            Command::NoteAttempt(endpoint, attempt) => self.note_attempt(endpoint, *attempt, store),
+            Command::NoteAttempt(endpoint, attempt) => self.note_attempt(context, endpoint, *attempt, store),
             Command::NodeDelivers(node, run) => self.node_delivers(node, Some(run), store),
             Command::NodeRests(node) => self.node_delivers(node, None, store),
             Command::SetSealMark(mark) => self.set_seal_mark(mark, store),

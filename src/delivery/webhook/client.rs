@@ -40,6 +40,8 @@ use failure::{Cause, not_sent, timed_out, was_stale};
 
 /// Most of an answer's body that is read, in bytes.
 pub const LARGEST_HEAD: usize = 20_000;
+/// Most of a function's kind of error that is kept, in bytes; AWS knows `Handled` and `Unhandled`.
+const LONGEST_KIND: usize = 100;
 /// Longest that a connection without requests is used again.
 const IDLE: Duration = Duration::from_secs(30);
 /// Longest life of a connection: its receiver's addresses may change, and it is judged again only when dialled.
@@ -262,8 +264,10 @@ async fn read(mut response: ClientResponse, trip: &Trip) -> Result<Answer, Cause
     }
     let headers = response.headers();
     let retry_after_ms = retry_after_ms(headers, crate::clock::now_ms());
-    let function_error =
-        headers.get("x-amz-function-error").map(|kind| String::from_utf8_lossy(kind.as_bytes()).into());
+    let function_error = headers.get("x-amz-function-error").map(|kind| {
+        let kind = kind.as_bytes();
+        String::from_utf8_lossy(&kind[..kind.len().min(LONGEST_KIND)]).into()
+    });
     Ok(Answer { status, retry_after_ms, ratelimit: rate_limit(headers), function_error, head: head.freeze(), ms: 0 })
 }
 

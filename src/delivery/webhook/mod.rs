@@ -6,7 +6,9 @@
 //! - [`judge`]: which events it wants, and which wait for each other.
 //! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
 //! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions of AWS.
-//! - [`report`]: what the cluster must know of it, in batches; [`gauges`]: what operators see of queues.
+//! - [`faults`]: what can be told of settings beforehand.
+//! - [`report`]: what the cluster must know of it, in batches; [`remembered`]: what of an attempt; [`gauges`]: what
+//!   operators see of queues.
 //!
 //! Never: an endpoint that delays another (each has its own window, and those that fail a budget of their own), a
 //! payload that is copied for an endpoint, a secret in a log.
@@ -15,12 +17,14 @@ mod actor;
 mod announce;
 pub mod client;
 pub mod dial;
+mod faults;
 mod gauges;
 pub mod guard;
 mod judge;
 pub mod lambda;
 mod metrics;
 mod permits;
+mod remembered;
 pub mod render;
 mod report;
 pub mod resolve;
@@ -28,5 +32,8 @@ mod sender;
 mod shard;
 mod source;
 mod start;
+mod supervise;
 
-pub use start::{BadWebhooks, Checked, TestError, WebhookConfig, Webhooks};
+pub use faults::faults;
+pub use lambda::Account;
+pub use start::{BadWebhooks, CheckError, Checked, TestError, WebhookConfig, Webhooks};

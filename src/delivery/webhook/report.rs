@@ -3,15 +3,17 @@
 //! Owns what was collected and isn't acknowledged. Never waits for more than the interval, nor at all where something
 //! was given up, disabled or ordered.
 
-use super::actor::{Collect, EndpointActor, Reported};
+use super::actor::{Collect, EndpointActor, Reported, TooMuch};
 use super::shard::Shard;
 use crate::core::codec;
 use crate::core::endpoint::progress::{ProgressReport, Update};
 use crate::core::ids::EndpointId;
+use crate::hub::HubError;
 use actix::Addr;
 use futures_util::future::join_all;
 use rustc_hash::FxHashMap;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -59,8 +61,19 @@ impl Unreported {
     }
 }
 
-/// Reports as long as the node runs.
-pub(super) async fn run(shard: Rc<Shard>, interval: Duration) {
+/// A part of what one actor has to tell. Parts of one actor are told in order.
+pub(super) struct Piece {
+    actor: Addr<EndpointActor>,
+    update: Update,
+    /// After it the cluster knows all that the actor was asked for.
+    last: bool,
+}
+
+/// Reports as long as the node runs. `again`: what was collected is lost, so all goes on from what the cluster knows.
+pub(super) async fn run(shard: Rc<Shard>, interval: Duration, again: bool) {
+    if again {
+        shard.start_over().await;
+    }
     let mut last = Instant::now();
     loop {
         shard.unreported.some.notified().await;
@@ -75,43 +88,72 @@ pub(super) async fn run(shard: Rc<Shard>, interval: Duration) {
 
 /// Tells all that there is to tell.
 pub(super) async fn flush(shard: &Shard) {
-    let asked = shard.unreported.take().into_iter().map(|actor| actor.send(Collect));
-    let mut updates: Vec<Update> =
-        join_all(asked).await.into_iter().filter_map(|update| update.ok().flatten()).collect();
-    while !updates.is_empty() {
-        let batch = take_batch(&mut updates);
-        tell(shard, batch).await;
+    let asked = shard.unreported.take().into_iter().map(|actor| async { (actor.send(Collect).await, actor) });
+    let mut pieces = VecDeque::new();
+    for (updates, actor) in join_all(asked).await {
+        let updates = updates.unwrap_or_default();
+        let count = updates.len();
+        let piece = |(place, update)| Piece { actor: actor.clone(), update, last: place + 1 == count };
+        pieces.extend(updates.into_iter().enumerate().map(piece));
+    }
+    tell_all(shard, pieces).await;
+}
+
+async fn tell_all(shard: &Shard, mut pieces: VecDeque<Piece>) {
+    while !pieces.is_empty() {
+        let batch = take_batch(&mut pieces);
+        let Some(refused) = tell(shard, batch).await else { continue };
+        // Who has more to tell than the log takes keeps nobody else from being heard.
+        for piece in refused {
+            let Some(piece) = tell(shard, vec![piece]).await.and_then(|refused| refused.into_iter().next()) else {
+                continue;
+            };
+            give_back(piece, &mut pieces);
+        }
     }
 }
 
-fn take_batch(updates: &mut Vec<Update>) -> Vec<Update> {
+fn take_batch(pieces: &mut VecDeque<Piece>) -> Vec<Piece> {
     let mut bytes = 0;
     let size = |update: &Update| codec::encode(update).map_or(0, |bytes| bytes.len());
-    let fits = updates.iter().take_while(|update| {
-        bytes += size(update);
+    let fits = pieces.iter().take_while(|piece| {
+        bytes += size(&piece.update);
         bytes <= REPORT_BYTES
     });
     let count = fits.count().max(1);
-    updates.drain(..count).collect()
+    pieces.drain(..count).collect()
 }
 
-/// Tells one batch until the cluster has it, or its endpoints are not this node's any more.
-async fn tell(shard: &Shard, mut updates: Vec<Update>) {
+/// Tells one batch until the cluster has it, or its endpoints are not this node's any more. Answers what is too large.
+async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
     loop {
-        updates.retain(|update| shard.owns(update.endpoint));
-        if updates.is_empty() {
-            return;
+        // Who lost an endpoint meanwhile has another actor, should it have it again: what the first one knew is old.
+        pieces.retain(|piece| shard.is_its_actor(piece.update.endpoint, &piece.actor));
+        if pieces.is_empty() {
+            return None;
         }
         let (node, run, epoch) = shard.ownership();
-        let report = ProgressReport { node, epoch, run, updates: updates.clone() };
-        match shard.hub.report_progress(report).await {
+        let updates = pieces.iter().map(|piece| piece.update.clone()).collect();
+        match shard.hub.report_progress(ProgressReport { node, epoch, run, updates }).await {
             Ok(Ok(_)) => {
-                updates.iter().for_each(|update| shard.tell(update.endpoint, Reported));
-                return;
+                pieces.iter().filter(|piece| piece.last).for_each(|piece| piece.actor.do_send(Reported));
+                return None;
             }
             Ok(Err(epoch)) => tracing::debug!(epoch, "the owners changed meanwhile"),
+            Err(HubError::TooLarge(_)) => return Some(pieces),
             Err(error) => tracing::debug!(%error, "the cluster can't be told of deliveries yet"),
         }
         sleep(RETRY_PAUSE).await;
     }
+}
+
+/// Gives a piece that is too large back to its actor, with those that would have followed.
+fn give_back(piece: Piece, pieces: &mut VecDeque<Piece>) {
+    let Piece { actor, update, .. } = piece;
+    tracing::error!(webhook = %update.endpoint, "what the cluster must know of the webhook is too large for the log");
+    let (its, others): (VecDeque<Piece>, _) =
+        std::mem::take(pieces).into_iter().partition(|other| other.actor == actor);
+    *pieces = others;
+    let updates = std::iter::once(update).chain(its.into_iter().map(|piece| piece.update)).collect();
+    actor.do_send(TooMuch(updates));
 }

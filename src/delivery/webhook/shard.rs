@@ -3,33 +3,30 @@
 //! Owns their actors: starts one when its endpoint has something to do, wakes it when there is more, retires it when
 //! another node owns it. An endpoint that has nothing to do costs an entry in an index.
 
+mod broken;
+mod watch;
+
 use super::WebhookConfig;
 use super::actor::{Changed, EndpointActor, Retire, Wake};
 use super::client::{Client, Outside};
-use super::lambda::Credentials;
 use super::metrics::Meters;
 use super::permits::Permits;
-use super::report::{self, Unreported};
+use super::report::Unreported;
 use super::source::Source;
 use crate::core::endpoint::Endpoint;
 use crate::core::endpoint::directory::Owners;
 use crate::core::ids::{EndpointId, NodeId, TopicId};
 use crate::hub::{EndpointState, Hub, News, Seal, Watch};
 use crate::metric;
-use actix::dev::ToEnvelope;
-use actix::{Actor, Addr, Handler, Message};
+use actix::{Actor, Addr};
+use broken::Broken;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Endpoints looked at before others get their turn on the thread.
 const AT_ONCE: usize = 256;
-const RETRY_PAUSE: Duration = Duration::from_millis(300);
-/// How often the node asks itself whether it may act for the cluster.
-const LEASE_ROUND: Duration = Duration::from_millis(250);
-const REST_PAUSE: Duration = Duration::from_millis(20);
 
 /// What the actors of one thread share.
 pub(super) struct Shard {
@@ -42,12 +39,12 @@ pub(super) struct Shard {
     pub(super) permits: Permits,
     pub(super) unreported: Unreported,
     pub(super) meters: Meters,
-    pub(super) credentials: Option<Credentials>,
     number: usize,
     actors: RefCell<FxHashMap<EndpointId, Addr<EndpointActor>>>,
     topics: RefCell<FxHashMap<TopicId, FxHashSet<EndpointId>>>,
     owned: RefCell<FxHashMap<EndpointId, TopicId>>,
     owners: RefCell<Owners>,
+    broken: Broken,
     run: Cell<u64>,
     in_touch: Cell<bool>,
     resting: Cell<bool>,
@@ -67,11 +64,11 @@ impl Shard {
             source: Source::new(hub.archive().clone()),
             unreported: Unreported::default(),
             meters: Meters::new(),
-            credentials: config.aws.clone(),
             actors: RefCell::default(),
             topics: RefCell::default(),
             owned: RefCell::default(),
             owners: RefCell::default(),
+            broken: Broken::default(),
             run: Cell::new(0),
             in_touch: Cell::new(false),
             resting: Cell::new(false),
@@ -85,11 +82,19 @@ impl Shard {
     }
 
     /// Follows the news as long as the node runs.
-    pub(super) async fn run(self: Rc<Self>, watch: Watch) {
+    pub(super) async fn run(self: Rc<Self>, watch: Watch, again: bool) {
+        if again {
+            self.start_over().await;
+        }
         loop {
             let news = watch.next().await;
             self.take_in(news).await;
         }
+    }
+
+    /// Goes on from what the cluster knows, as if everything were different.
+    pub(super) async fn start_over(self: &Rc<Self>) {
+        self.take_in(News { all: true, ..News::default() }).await;
     }
 
     async fn take_in(self: &Rc<Self>, news: News) {
@@ -105,6 +110,7 @@ impl Shard {
             self.look_at_all().await;
         }
         for endpoint in news.endpoints {
+            self.broken.wake(endpoint);
             self.look_at(endpoint);
         }
         for topic in news.topics {
@@ -148,7 +154,7 @@ impl Shard {
             self.forget_topic(id, topic);
         }
         if self.is_running(id) {
-            self.tell(id, Changed);
+            self.actors.borrow().get(&id).into_iter().for_each(|actor| actor.do_send(Changed));
         } else if endpoint.active && self.has_work(id, topic) {
             self.start(&endpoint, topic);
         }
@@ -183,22 +189,22 @@ impl Shard {
         }
     }
 
-    /// Whether the endpoint has an actor. One that was lost to a panic is forgotten, and its endpoint started anew from
-    /// what the cluster knows.
-    fn is_running(&self, id: EndpointId) -> bool {
+    /// Whether the endpoint has an actor; one that was lost counts no more.
+    fn is_running(self: &Rc<Self>, id: EndpointId) -> bool {
         let lost = match self.actors.borrow().get(&id) {
             Some(actor) => !actor.connected(),
             None => return false,
         };
         if lost {
-            tracing::error!(webhook = %id, "the webhook's actor was lost; it is started anew");
-            metrics::counter!(metric::ACTORS_LOST, "actor" => "webhook").increment(1);
-            self.actors.borrow_mut().remove(&id);
+            self.lose(id);
         }
         !lost
     }
 
     fn start(self: &Rc<Self>, endpoint: &Arc<Endpoint>, topic: TopicId) {
+        if self.broken.rests(endpoint.id) {
+            return;
+        }
         match EndpointActor::load(self.clone(), endpoint.clone(), topic) {
             Ok(Some(actor)) => {
                 self.actors.borrow_mut().insert(endpoint.id, actor.start());
@@ -207,11 +213,7 @@ impl Shard {
             Err(error) => {
                 tracing::error!(webhook = %endpoint.id, %error, "the webhook can't be delivered to");
                 // Who comes later may find it mended: another key, a readable store.
-                let (shard, id) = (self.clone(), endpoint.id);
-                actix_rt::spawn(async move {
-                    tokio::time::sleep(RETRY_PAUSE * 10).await;
-                    shard.look_at(id);
-                });
+                self.rest(endpoint.id);
             }
         }
     }
@@ -232,49 +234,14 @@ impl Shard {
             && self.owners.borrow().owner_of(id) == Some(self.hub.node_id())
     }
 
-    /// Whether the endpoint is still this thread's.
-    pub(super) fn owns(&self, id: EndpointId) -> bool {
-        self.owned.borrow().contains_key(&id) && self.actors.borrow().contains_key(&id)
+    /// Whether the endpoint is still this thread's, and has been since that actor began.
+    pub(super) fn is_its_actor(&self, id: EndpointId, actor: &Addr<EndpointActor>) -> bool {
+        self.owned.borrow().contains_key(&id) && self.actors.borrow().get(&id) == Some(actor)
     }
 
     /// Node, run and epoch under which reports are made.
     pub(super) fn ownership(&self) -> (NodeId, u64, u64) {
         (self.hub.node_id(), self.run.get(), self.owners.borrow().epoch)
-    }
-
-    /// Whether this node may deliver: a node that is cut off leaves that to others before they begin.
-    pub(super) fn in_touch(&self) -> bool {
-        self.in_touch.get() && !self.resting.get()
-    }
-
-    /// Begins nothing new, waits for what is under way, and tells the cluster how it ended.
-    pub(super) async fn come_to_rest(&self, within: Duration) {
-        self.resting.set(true);
-        let deadline = Instant::now() + within;
-        while !self.permits.all_back() && Instant::now() < deadline {
-            tokio::time::sleep(REST_PAUSE).await;
-        }
-        // The actors take in what came back before they are asked for it.
-        tokio::time::sleep(REST_PAUSE).await;
-        report::flush(self).await;
-    }
-
-    /// Begins deliveries again after [`Shard::come_to_rest`].
-    pub(super) fn go_on(&self) {
-        self.resting.set(false);
-        self.actors().iter().for_each(|actor| drop(actor.try_send(Wake)));
-    }
-
-    /// Watches whether this node is in touch with the cluster.
-    pub(super) async fn watch_lease(self: Rc<Self>) {
-        loop {
-            let now = self.hub.in_touch();
-            if now && !self.in_touch.replace(now) {
-                self.actors().iter().for_each(|actor| drop(actor.try_send(Wake)));
-            }
-            self.in_touch.set(now);
-            tokio::time::sleep(LEASE_ROUND).await;
-        }
     }
 
     /// A full mailbox holds what wakes the actor already.
@@ -284,25 +251,16 @@ impl Shard {
         }
     }
 
-    /// Sends to an endpoint's actor what is rare and must arrive.
-    pub(super) fn tell<M>(&self, id: EndpointId, message: M)
-    where
-        M: Message<Result = ()> + Send + 'static,
-        EndpointActor: Handler<M>,
-        <EndpointActor as Actor>::Context: ToEnvelope<EndpointActor, M>,
-    {
-        if let Some(actor) = self.actors.borrow().get(&id) {
-            actor.do_send(message);
+    /// An actor has stopped by itself: what it missed since is looked for.
+    pub(super) fn stopped(self: &Rc<Self>, id: EndpointId, actor: &Addr<EndpointActor>) {
+        if self.actors.borrow().get(&id) == Some(actor) {
+            self.actors.borrow_mut().remove(&id);
+            self.look_at(id);
         }
     }
 
-    /// An actor has stopped by itself: what it missed since is looked for.
-    pub(super) fn stopped(self: &Rc<Self>, id: EndpointId) {
-        self.actors.borrow_mut().remove(&id);
-        self.look_at(id);
-    }
-
     fn disown(&self, id: EndpointId) {
+        self.broken.forget(id);
         if let Some(topic) = self.owned.borrow_mut().remove(&id) {
             self.forget_topic(id, topic);
         }

@@ -4,12 +4,13 @@ use super::client::Outside;
 use super::dial::BadTls;
 use super::gauges;
 use super::guard::{Guard, Target as Url};
-use super::lambda::{self, Credentials};
+use super::lambda::{self, Account};
 use super::permits::Permits;
 use super::render::{CompiledTemplate, RenderError};
-use super::report;
 use super::sender::{BadEndpoint, Ended, Sender};
 use super::shard::Shard;
+use super::supervise::supervise;
+use super::{remembered, report};
 use crate::clock::now_ms;
 use crate::core::command::Command;
 use crate::core::endpoint::progress::Attempt;
@@ -17,18 +18,21 @@ use crate::core::endpoint::{Endpoint, Target};
 use crate::core::event::Event;
 use crate::core::expression::Expression;
 use crate::core::ids::EventId;
-use crate::hub::{Hub, HubError, SealError};
+use crate::hub::{Hub, HubError, Seal, SealError};
 use actix_rt::{Arbiter, ArbiterHandle};
 use ipnet::IpNet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// Tests and checks that may wait for their thread.
 const MAX_JOBS: usize = 256;
 const SEAL_PAUSE: Duration = Duration::from_millis(100);
+/// After so long without the key the node leaves endpoints to others.
+const SEAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Settings.
 #[derive(Clone, Debug)]
@@ -45,8 +49,8 @@ pub struct WebhookConfig {
     pub allow_nets: Vec<IpNet>,
     /// Certificates of further authorities, PEM.
     pub ca_file: Option<PathBuf>,
-    /// Who invokes functions.
-    pub aws: Option<Credentials>,
+    /// Which functions may be invoked, and as whom.
+    pub aws: Account,
 }
 
 /// Why webhooks can't be delivered from this node.
@@ -80,6 +84,22 @@ impl From<BadEndpoint> for TestError {
     }
 }
 
+/// Why a target was not found good.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// A setting of the webhook is wrong.
+    #[error("{field}: {why}")]
+    Setting {
+        /// Which.
+        field: &'static str,
+        /// In words.
+        why: String,
+    },
+    /// Nobody has time to look: too many checks and tests wait, or the node stops.
+    #[error("too many tests wait on this node")]
+    Busy,
+}
+
 /// A target that webhooks may go to.
 #[derive(Clone)]
 pub struct Checked {
@@ -99,8 +119,10 @@ enum Job {
 /// Delivers to the endpoints that this node owns.
 pub struct Webhooks {
     hub: Hub,
+    account: Account,
     outside: Outside,
     shards: Vec<mpsc::Sender<Job>>,
+    turn: AtomicUsize,
 }
 
 impl Webhooks {
@@ -108,6 +130,7 @@ impl Webhooks {
     pub fn start(hub: Hub, config: WebhookConfig) -> Result<Self, BadWebhooks> {
         let outside = Outside::new(Guard::new(config.allow_nets.clone()), config.ca_file.as_deref())?;
         let permits = Permits::new(config.connections);
+        let account = config.aws.clone();
         let config = Arc::new(config);
         let shards = (0..config.workers).map(|number| {
             let (jobs, asked) = mpsc::channel(MAX_JOBS);
@@ -122,35 +145,41 @@ impl Webhooks {
             jobs
         });
         let shards = shards.collect();
-        hub.deliver_here();
-        Ok(Self { hub, outside, shards })
+        actix_rt::spawn(announce(hub.clone()));
+        Ok(Self { hub, account, outside, shards, turn: AtomicUsize::new(0) })
     }
 
     /// Checks a target that an endpoint is to have; the error says why it can't, in words. Names are resolved: one
     /// that points inside is refused now, one that has no address yet is judged when it is dialled.
-    pub async fn check_target(&self, target: &Target) -> Result<Checked, String> {
+    pub async fn check_target(&self, target: &Target) -> Result<Checked, CheckError> {
         let guard = self.outside.guard();
+        let bad = |field, why| CheckError::Setting { field, why };
         let (url, target) = match target {
             Target::Http(url) => {
-                let url = guard.target(url).map_err(|error| error.to_string())?;
+                let url = guard.target(url).map_err(|error| bad("url", error.to_string()))?;
                 let normal = Target::Http(url.as_str().to_owned());
                 (url, normal)
             }
             Target::Lambda(function) => {
-                let url = lambda::target(function, guard).map_err(|error| error.to_string())?;
+                let url = lambda::target(function, &self.account, guard);
+                let url = url.map_err(|error| bad(error.field(), error.to_string()))?;
                 (url, target.clone())
             }
         };
         let (answer, answered) = oneshot::channel();
         let host = url.host().to_string();
-        self.ask(Job::Judge(Box::new(url), answer)).await.map_err(|error| error.to_string())?;
-        answered.await.map_err(|_| TestError::Busy.to_string())??;
+        let field = if matches!(target, Target::Http(_)) { "url" } else { "lambda" };
+        self.ask(Job::Judge(Box::new(url), answer)).map_err(|_| CheckError::Busy)?;
+        answered.await.map_err(|_| CheckError::Busy)?.map_err(|why| bad(field, why))?;
         Ok(Checked { target, host })
     }
 
     /// Checks a template; the error says why it can't be one.
-    pub fn check_template(&self, source: &str, content_type: &str) -> Result<(), String> {
-        CompiledTemplate::new(source, content_type).map(|_| ()).map_err(|error: RenderError| error.to_string())
+    pub fn check_template(source: &str, content_type: &str) -> Result<(), String> {
+        CompiledTemplate::new(source, content_type).map(|_| ()).map_err(|error| match error {
+            RenderError::Template(why) => why,
+            other => other.to_string(),
+        })
     }
 
     /// Checks a condition over events; the error says why it can't be one.
@@ -166,26 +195,12 @@ impl Webhooks {
     /// Sends one event to an endpoint, at once and outside of its order, and remembers the attempt.
     pub async fn test(&self, endpoint: Arc<Endpoint>, kind: String, payload: Vec<u8>) -> Result<Attempt, TestError> {
         let id = EventId::new(now_ms(), getrandom::u64().unwrap_or(0), getrandom::u32().unwrap_or(0));
-        let event = Event { id, seq: 0, kind: kind.clone().into(), payload: payload.into() };
+        let event = Event { id, seq: 0, kind: kind.into(), payload: payload.into() };
         let (answer, answered) = oneshot::channel();
         let at_ms = now_ms();
-        self.ask(Job::Test(endpoint.clone(), event, answer)).await?;
-        let Ended { outcome, error, answer, took_ms, message_id } = answered.await.map_err(|_| TestError::Busy)??;
-        let attempt = Attempt {
-            number: 0,
-            seq: None,
-            message_id,
-            events: 1,
-            kind,
-            attempt: 1,
-            at_ms,
-            took_ms,
-            class: outcome.class,
-            status: outcome.status,
-            error,
-            answer,
-            node: self.hub.node_id(),
-        };
+        self.ask(Job::Test(endpoint.clone(), event.clone(), answer))?;
+        let ended = answered.await.map_err(|_| TestError::Busy)??;
+        let attempt = remembered::attempt(&ended, &[event], 1, at_ms, self.hub.node_id());
         self.hub.propose(&Command::NoteAttempt(endpoint.id, Box::new(attempt.clone()))).await?;
         Ok(attempt)
     }
@@ -214,8 +229,10 @@ impl Webhooks {
         self.hub.deliver_again().await;
     }
 
-    async fn ask(&self, job: Job) -> Result<(), TestError> {
-        let shard = self.shards.first().ok_or(TestError::Busy)?;
+    /// Asks the threads in turn: none of them does this for everybody.
+    fn ask(&self, job: Job) -> Result<(), TestError> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let shard = self.shards.get(turn % self.shards.len().max(1)).ok_or(TestError::Busy)?;
         shard.try_send(job).map_err(|_| TestError::Busy)
     }
 }
@@ -231,19 +248,18 @@ struct Part {
 
 impl Part {
     async fn run(self, mut jobs: mpsc::Receiver<Job>) {
-        let seal = loop {
-            match self.hub.seal() {
-                Ok(seal) => break seal,
-                Err(_) => tokio::time::sleep(SEAL_PAUSE).await,
-            }
-        };
+        let seal = seal(&self.hub).await;
         let watch = self.hub.watch();
         let flush = self.config.flush;
         let shard = Shard::new(self.number, self.hub, self.config, seal, self.outside, self.permits);
-        actix_rt::spawn(shard.clone().watch_lease());
-        actix_rt::spawn(gauges::run(shard.clone()));
-        actix_rt::spawn(report::run(shard.clone(), flush));
-        actix_rt::spawn(shard.clone().run(watch));
+        let of = shard.clone();
+        actix_rt::spawn(supervise("webhook_watch", move |_| of.clone().watch()));
+        let of = shard.clone();
+        actix_rt::spawn(supervise("webhook_gauges", move |_| gauges::run(of.clone())));
+        let of = shard.clone();
+        actix_rt::spawn(supervise("webhook_reports", move |again| report::run(of.clone(), flush, again)));
+        let of = shard.clone();
+        actix_rt::spawn(supervise("webhook_news", move |again| of.clone().run(watch.clone(), again)));
         while let Some(job) = jobs.recv().await {
             let shard = shard.clone();
             actix_rt::spawn(async move { shard.carry_out(job).await });
@@ -267,10 +283,33 @@ impl Shard {
 
     async fn test(&self, endpoint: Arc<Endpoint>, event: Event) -> Result<Ended, TestError> {
         let private = self.seal.open(endpoint.id, &endpoint.sealed)?;
-        let sender = Sender::new(endpoint, private, self.outside.guard(), self.credentials.as_ref())?;
+        let sender = Sender::new(endpoint, private, self.outside.guard(), &self.config.aws)?;
         let _permit = self.permits.take(true).await.ok_or(TestError::Busy)?;
         Ok(sender.send(&self.client, &[event], None, 1).await)
     }
+}
+
+/// The key that opens endpoints, once the node has it.
+async fn seal(hub: &Hub) -> Arc<Seal> {
+    loop {
+        match hub.seal() {
+            Ok(seal) => return seal,
+            Err(_) => tokio::time::sleep(SEAL_PAUSE).await,
+        }
+    }
+}
+
+/// Has this node own endpoints, once it can open them. Until then others have them, also those that it owned in an
+/// earlier run.
+async fn announce(hub: Hub) {
+    while tokio::time::timeout(SEAL_PATIENCE, seal(&hub)).await.is_err() {
+        let me = hub.node_id();
+        let owns = hub.endpoints().owners().nodes.contains_key(&me);
+        if owns && let Err(error) = hub.propose(&Command::NodeRests(me)).await {
+            tracing::debug!(%error, "the cluster can't be told yet that this node doesn't deliver");
+        }
+    }
+    hub.deliver_here();
 }
 
 fn on_own_thread<F: Future<Output = ()> + 'static>(work: impl FnOnce() -> F + Send + 'static) {

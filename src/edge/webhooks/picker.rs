@@ -8,7 +8,7 @@ use crate::core::command::Command;
 use crate::core::endpoint::class::Class;
 use crate::core::endpoint::form::Form;
 use crate::core::endpoint::progress::Attempt;
-use crate::core::endpoint::{Endpoint, Profile};
+use crate::core::endpoint::{Endpoint, Origin, Profile};
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
 use crate::hub::Grant;
@@ -62,7 +62,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let mut form = Form::read(&object(&edge, &mut payload).await?);
     let profile = form.profile().unwrap_or(Profile::Envelope);
-    if !profile.is_chat() && !form.has_secret() {
+    if !profile.is_chat() && !form.has_secret() && !form.is_unreadable() {
         // It could not be known otherwise: nothing here ever returns it.
         form.add_problem("secret: is required".to_owned());
     }
@@ -80,13 +80,13 @@ pub(super) async fn update(
     Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let form = Form::read(&object(&edge, &mut payload).await?);
+    let form = Form::read_back(&object(&edge, &mut payload).await?);
     let changed = crud::change(&edge, &grant, &endpoint, &form).await?;
     Ok(HttpResponse::Ok().json(shown(&edge, &grant, &changed).await?))
 }
 
 pub(super) async fn remove(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
-    edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, ()))).await?;
+    edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, Origin::Api))).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

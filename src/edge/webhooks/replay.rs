@@ -82,6 +82,10 @@ fn read(text: &str) -> Result<Asked, Problem> {
     if until.is_some() && until_ms.is_none() {
         body.problem("until", TIME);
     }
+    let since_ms = since.as_deref().and_then(parse_iso);
+    if since_ms.zip(until_ms).is_some_and(|(since, until)| until < since) {
+        body.problem("until", "must not be before since");
+    }
     let from = match (&since, &after, &ids) {
         (Some(text), None, None) => Named::parse(text).map(From::Since).or_else(|| {
             body.problem("since", TIME);
@@ -208,12 +212,16 @@ fn all(state: &EndpointState) -> Vec<Value> {
         }
         _ => None,
     });
-    let mut all: Vec<Value> = state.progress.replays.iter().map(replay).chain(waiting).collect();
+    let replays = &state.progress.replays;
+    let running = replays.iter().find(|replay| replay.ended_ms.is_none()).map(|replay| replay.id);
+    let taken_up = replays.iter().map(|shown| replay(shown, running == Some(shown.id)));
+    let mut all: Vec<Value> = taken_up.chain(waiting).collect();
     all.reverse();
     all
 }
 
-fn replay(replay: &Replay) -> Value {
+/// One that the owner knows: they run one after the other.
+fn replay(replay: &Replay, running: bool) -> Value {
     let total = replay.until_seq.saturating_sub(replay.from_seq);
     let above: u64 = replay.track.above.iter().map(|(from, to)| to - from).sum();
     let done = replay.track.next.saturating_sub(replay.from_seq) + above;
@@ -221,7 +229,8 @@ fn replay(replay: &Replay) -> Value {
     let state = match (replay.cancelled, replay.ended_ms) {
         (true, _) => "cancelled",
         (_, Some(_)) => "done",
-        _ => "running",
+        _ if running => "running",
+        _ => "waiting",
     };
     json!({
         "id": replay.id,
@@ -253,4 +262,20 @@ fn waiting(number: u64, at_ms: u64, wanted: Wanted) -> Value {
         "started_at": iso_millis(at_ms),
         "ended_at": null,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_ends_after_its_beginning() {
+        let asked = |since: &str, until: &str| read(&json!({"since": since, "until": until}).to_string());
+        assert!(asked("2025-06-21T12:00:00Z", "2025-06-21T14:00:00+02:00").is_ok(), "empty, but no mistake");
+        let Err(Problem::Invalid(problems)) = asked("2025-06-21T12:00:00Z", "2025-06-21T13:00:00+02:00") else {
+            panic!("taken");
+        };
+        assert_eq!(problems, ["until: must not be before since"]);
+    }
 }

@@ -55,7 +55,32 @@ fn webhooks_of_the_configuration_file() {
         ensure!(one["id"] == before["id"] && one["events"] == json!(["*"]) && one["active"] == true, "{one}");
         ensure!(one["secret_previous_until"].is_string(), "{list}");
         ensure!(list.as_array().is_some_and(|list| list.iter().any(|webhook| webhook["id"] == own["id"])), "{list}");
-        ensure!(c.admin(0).delete(&path)?.status == 204);
+        ensure!(c.admin(0).delete(&path)?.code() == "configured", "not even the admin removes it");
+        Ok(())
+    });
+}
+
+/// What stands in the way of a webhook of the file may go: it comes then, without a restart.
+#[test]
+fn a_webhook_of_the_file_comes_when_its_place_is_free() {
+    scenario(local(1), |c| {
+        let map = c.map("taken")?;
+        let (path, _) = create(c, &map, &paused("first"))?;
+        let file = c.dir().join("webhooks.toml");
+        let endpoint = |name: &str| {
+            let url = url(name);
+            format!(
+                "[[webhooks.endpoints]]\nmap = \"taken\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n"
+            )
+        };
+        std::fs::write(&file, endpoint("first") + &endpoint("second"))?;
+        c.nodes[0].env.insert("WAYPOST_CONFIG".into(), file.display().to_string());
+        restart(c)?;
+        // They are put in the order of the file.
+        let list = wait_for(c, &map, |list| named(list, "second").is_ok())?;
+        ensure!(named(&list, "first").is_err(), "two webhooks with one address: {list}");
+        ensure!(c.api(0, &map).delete(&path)?.status == 204);
+        wait_for(c, &map, |list| named(list, "first").is_ok_and(|first| first["origin"] == "config"))?;
         Ok(())
     });
 }

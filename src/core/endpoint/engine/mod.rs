@@ -9,7 +9,9 @@
 
 mod lanes;
 mod orders;
+mod parked;
 mod pick;
+mod read;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -19,13 +21,19 @@ pub use types::{Flight, Offer, Plan, ReplayRead, Snapshot, Step, Urgency};
 
 use super::class::Class;
 use super::progress::{DeadLetter, EventRef, Progress, Retry, Source, Track};
+use crate::core::rate::Window;
 use lanes::Lanes;
+use parked::Parked;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Events read and not yet sent, at most.
 const MAX_READY: usize = 256;
 /// Deliveries that wait to be tried again, at most; over it nothing new is begun.
 const MAX_RETRIES: usize = 1000;
+/// Events of such deliveries, at most: all of them are told with each report.
+const MAX_RETRY_EVENTS: usize = 10_000;
+/// Reports that one engine may make before the next one's begin.
+const GENERATION: u64 = 1 << 32;
 /// Failures in a row from which on an endpoint counts as failing.
 pub const FAILING_FROM: u32 = 5;
 
@@ -61,18 +69,23 @@ pub struct Engine {
     replay_next: u64,
     flights: BTreeMap<u64, Flying>,
     lanes: Lanes,
+    parked: Parked,
     next_number: u64,
     /// Requests that may be under way now.
     cap: usize,
     gate_until_ms: u64,
     /// Failures counted since the engine began.
     counted: u64,
+    /// Refusals in a row of an endpoint that is busy.
+    refusals: u32,
+    /// Events in `retries`.
+    retry_events: usize,
     /// To an endpoint that fails, requests for new events and for those that failed take turns: one event that can't be
     /// delivered keeps no other from being tried.
     prefer_new: bool,
     /// The endpoint is to be disabled: nothing more is begun.
     halted: bool,
-    full_at_us: u64,
+    passed: Window,
     buried: Vec<DeadLetter>,
     revived: Vec<u64>,
     disable: Option<String>,
@@ -88,6 +101,8 @@ impl Engine {
     /// Goes on from `progress`.
     pub fn new(plan: Plan, mut progress: Progress) -> Self {
         let retries = std::mem::take(&mut progress.retries);
+        // Whatever an earlier engine told of the same state comes before what this one tells.
+        progress.reports += GENERATION;
         let mut engine = Self {
             cap: if progress.failures >= FAILING_FROM { 1 } else { plan.window },
             read_next: progress.track.next,
@@ -100,12 +115,15 @@ impl Engine {
             replay_next: 0,
             flights: BTreeMap::new(),
             lanes: Lanes::default(),
+            parked: Parked::default(),
             next_number: 1,
             gate_until_ms: 0,
             counted: 0,
+            refusals: 0,
+            retry_events: 0,
             prefer_new: true,
             halted: false,
-            full_at_us: 0,
+            passed: Window::default(),
             buried: Vec::new(),
             revived: Vec::new(),
             disable: None,
@@ -119,12 +137,16 @@ impl Engine {
             engine.keep_retry(retry);
         }
         engine.start_replay();
+        engine.end_replay_if_done(engine.progress.last_failure_ms.unwrap_or(0));
         engine
     }
 
     /// Takes changed settings.
     pub fn change_plan(&mut self, plan: Plan) {
         self.cap = self.cap.clamp(1, plan.window);
+        if plan.rate != self.plan.rate {
+            self.passed = Window::default();
+        }
         self.plan = plan;
     }
 
@@ -157,70 +179,6 @@ impl Engine {
             && self.urgency <= Urgency::Lazy
     }
 
-    /// The next seq of the topic to read, where there is room for more.
-    pub fn wants(&self) -> Option<u64> {
-        (self.ready.len() < MAX_READY).then_some(self.read_next)
-    }
-
-    /// What to read for the running replay, where there is room for more.
-    pub fn wants_replay(&self) -> Option<ReplayRead> {
-        let replay = self.running_replay()?;
-        (self.replay_ready.len() < MAX_READY && self.replay_next < replay.until_seq).then_some(ReplayRead {
-            id: replay.id,
-            from_seq: self.replay_next,
-            until_seq: replay.until_seq,
-            failed_only: replay.failed_only,
-        })
-    }
-
-    /// Takes events of the topic, read from [`Engine::wants`] on; the next read starts at `next_seq`. Retention may
-    /// have taken events before the first.
-    pub fn offer(&mut self, offers: &[Offer], next_seq: u64, now_ms: u64) {
-        if let Some(first) = offers.first()
-            && first.event.seq > self.read_next
-        {
-            self.progress.missed += first.event.seq - self.read_next;
-            for seq in self.read_next..first.event.seq {
-                self.progress.track.settle(seq);
-            }
-            self.note(Urgency::Soon);
-        }
-        let from_seq = self.read_next;
-        for offer in offers {
-            let seq = offer.event.seq;
-            if seq < from_seq || self.progress.track.is_settled(seq) || self.is_flying(seq) {
-                continue;
-            }
-            if offer.wanted {
-                self.ready.push_back(Ready { event: offer.event, lane: offer.lane, since_ms: now_ms });
-            } else {
-                self.progress.track.settle(seq);
-                self.note(Urgency::Lazy);
-            }
-        }
-        self.read_next = self.read_next.max(next_seq);
-    }
-
-    /// Takes events for the running replay; the next read starts at `next_seq`.
-    pub fn offer_replay(&mut self, offers: &[Offer], next_seq: u64, now_ms: u64) {
-        let Some(id) = self.running_replay().map(|replay| replay.id) else { return };
-        let from = self.replay_next;
-        self.replay_next = next_seq;
-        let Some(replay) = self.progress.replays.iter_mut().find(|replay| replay.id == id) else { return };
-        let mut wanted = offers.iter().filter(|offer| offer.wanted).peekable();
-        for seq in from..next_seq.min(replay.until_seq) {
-            match wanted.next_if(|offer| offer.event.seq == seq) {
-                Some(_) if replay.track.is_settled(seq) => {}
-                Some(offer) => {
-                    self.replay_ready.push_back(Ready { event: offer.event, lane: offer.lane, since_ms: now_ms });
-                }
-                None => replay.track.settle(seq),
-            }
-        }
-        self.note(Urgency::Lazy);
-        self.end_replay_if_done(now_ms);
-    }
-
     /// What to do now.
     pub fn next(&mut self, now_ms: u64) -> Step {
         if self.flights.len() >= self.cap || self.halted {
@@ -231,11 +189,10 @@ impl Engine {
         if now_ms < hold_until {
             return Step::WaitUntil(hold_until);
         }
-        if let Some(rate) = self.plan.rate {
-            match rate.charge(self.full_at_us, 1, now_ms) {
-                Ok(full_at_us) => self.full_at_us = full_at_us,
-                Err(wait_ms) => return Step::WaitUntil(now_ms + wait_ms),
-            }
+        if let Some(rate) = self.plan.rate
+            && let Err(wait_ms) = self.passed.charge(rate, now_ms)
+        {
+            return Step::WaitUntil(now_ms + wait_ms);
         }
         Step::Send(self.start(candidate))
     }
@@ -256,6 +213,7 @@ impl Engine {
         self.reporting.append(&mut self.given_up);
         self.urgency = Urgency::None;
         self.unreported = 0;
+        self.progress.reports += 1;
         let mut progress = self.progress.clone();
         progress.retries = self.retries.values().cloned().collect();
         Snapshot {
@@ -270,7 +228,7 @@ impl Engine {
     /// The cluster has the last snapshot.
     pub fn reported(&mut self) {
         for (number, delivery) in std::mem::take(&mut self.reporting) {
-            self.lanes.release(number, &delivery);
+            self.release(number, &delivery);
         }
     }
 
@@ -285,12 +243,6 @@ impl Engine {
         self.urgency = self.urgency.max(urgency);
     }
 
-    fn is_flying(&self, seq: u64) -> bool {
-        self.flights.values().any(|flight| {
-            flight.retry.source == Source::Live && flight.retry.events.iter().any(|event| event.seq == seq)
-        })
-    }
-
     fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
@@ -300,6 +252,7 @@ impl Engine {
         let number = self.number();
         self.lanes.hold(number, &retry);
         self.due.insert((retry.due_ms, number));
+        self.retry_events += retry.events.len();
         self.retries.insert(number, retry);
         number
     }
@@ -307,8 +260,19 @@ impl Engine {
     fn drop_retry(&mut self, number: u64) -> Option<Retry> {
         let retry = self.retries.remove(&number)?;
         self.due.remove(&(retry.due_ms, number));
-        self.lanes.release(number, &retry);
+        self.retry_events -= retry.events.len();
+        self.release(number, &retry);
         Some(retry)
+    }
+
+    /// The delivery holds its lanes no more: what waited for them may go.
+    fn release(&mut self, number: u64, delivery: &Retry) {
+        self.lanes.release(number, delivery);
+        for lane in &delivery.lanes {
+            if self.lanes.is_free(*lane) {
+                self.unpark(*lane);
+            }
+        }
     }
 
     fn bury(

@@ -4,6 +4,7 @@ use super::{Engine, Urgency};
 use crate::core::endpoint::class::Class;
 use crate::core::endpoint::progress::{EventRef, KEPT_REPLAYS, NumberedOrder, Order, Replay, Retry, Source, Track};
 use crate::core::ids::EventId;
+use std::collections::BTreeSet;
 
 impl Engine {
     /// Carries out an order, once. `find` gives the ids of events asked for by seq; who is gone is left out.
@@ -17,8 +18,16 @@ impl Engine {
             Order::Resume => self.resume(now_ms),
             Order::Seek(seq) => self.seek(seq, now_ms),
             Order::Redeliver(seqs) => {
+                let asked = |retry: &&Retry| retry.source == Source::Asked;
+                let mut waiting: BTreeSet<u64> = self
+                    .retries
+                    .values()
+                    .filter(asked)
+                    .flat_map(|retry| &retry.events)
+                    .map(|event| event.seq)
+                    .collect();
                 for seq in seqs {
-                    let Some(id) = find(seq) else { continue };
+                    let Some(id) = find(seq).filter(|_| waiting.insert(seq)) else { continue };
                     self.keep_retry(Retry {
                         events: vec![EventRef { seq, id }],
                         attempts: 0,
@@ -39,6 +48,7 @@ impl Engine {
     /// Goes on from `seq`: what failed before it is given up, what failed from there on is read again.
     fn seek(&mut self, seq: u64, now_ms: u64) {
         self.ready.clear();
+        self.parked.clear();
         self.read_next = seq;
         self.progress.track = Track::new(seq);
         let live = |retry: &Retry| retry.source == Source::Live;
@@ -65,10 +75,12 @@ impl Engine {
     }
 
     fn add_replay(&mut self, id: u64, from_seq: u64, until_seq: u64, failed_only: bool, now_ms: u64) {
+        // More that have not ended than are kept are not taken by the cluster.
         let replays = &mut self.progress.replays;
-        if replays.len() >= KEPT_REPLAYS {
-            let ended = replays.iter().position(|replay| replay.ended_ms.is_some());
-            replays.remove(ended.unwrap_or(0));
+        if replays.len() >= KEPT_REPLAYS
+            && let Some(ended) = replays.iter().position(|replay| replay.ended_ms.is_some())
+        {
+            replays.remove(ended);
         }
         let idle = self.running_replay().is_none();
         self.progress.replays.push(Replay {
@@ -104,5 +116,6 @@ impl Engine {
             self.drop_retry(number);
         }
         self.start_replay();
+        self.end_replay_if_done(now_ms);
     }
 }

@@ -1,6 +1,6 @@
 //! What is sent next: what is due again, or new events, one or a batch of them.
 
-use super::{Engine, FAILING_FROM, Flight, Flying, MAX_READY, MAX_RETRIES, Ready, Step};
+use super::{Engine, FAILING_FROM, Flight, Flying, MAX_READY, MAX_RETRIES, MAX_RETRY_EVENTS, Ready, Step};
 use crate::core::endpoint::progress::{Retry, Source};
 use std::collections::VecDeque;
 
@@ -30,7 +30,7 @@ impl Engine {
     }
 
     fn new_events(&self, now_ms: u64) -> Option<Candidate> {
-        if self.retries.len() + self.flights.len() >= MAX_RETRIES {
+        if self.retries.len() + self.flights.len() >= MAX_RETRIES || self.retry_events >= MAX_RETRY_EVENTS {
             return None;
         }
         let live = self.pick(&self.ready, now_ms);
@@ -58,11 +58,9 @@ impl Engine {
     /// When there may be something to do, given that there is nothing now.
     pub(super) fn idle_until(&self, now_ms: u64, hold_until: u64) -> Step {
         let retry = self.due.iter().map(|(due_ms, _)| *due_ms).find(|due_ms| *due_ms > now_ms);
-        let batch = self.plan.batch.and_then(|batch| {
-            let first = self.ready.front().or(self.replay_ready.front())?;
-            Some(first.since_ms + batch.duration_ms).filter(|until| *until > now_ms)
-        });
-        match retry.into_iter().chain(batch).min() {
+        let firsts = self.ready.front().into_iter().chain(self.replay_ready.front());
+        let batches = firsts.filter_map(|first| Some(first.since_ms + self.plan.batch?.duration_ms));
+        match retry.into_iter().chain(batches.filter(|until_ms| *until_ms > now_ms)).min() {
             Some(until) => Step::WaitUntil(until.max(hold_until)),
             None => Step::Wait,
         }
@@ -89,6 +87,7 @@ impl Engine {
         let id = number.unwrap_or_else(|| self.number());
         if number.is_none() {
             self.lanes.hold(id, &retry);
+            self.park(&retry.lanes);
         }
         let gap = retry.lanes.iter().find_map(|lane| self.progress.gaps.iter().find(|(gap, _)| gap == lane)).copied();
         let flight =

@@ -2,7 +2,7 @@
 
 use super::{Engine, FAILING_FROM, Flying, Urgency};
 use crate::core::endpoint::class::{Class, Outcome, Verdict};
-use crate::core::endpoint::progress::{EventRef, Replay, Retry, Source};
+use crate::core::endpoint::progress::{EventRef, KEPT_ERROR, Replay, Retry, Source, clipped};
 use crate::core::endpoint::schedule::jittered;
 
 /// The pause after the failure that makes an endpoint failing; it doubles with each one more, milliseconds.
@@ -12,8 +12,11 @@ const MAX_GATE_MS: u64 = 30_000;
 const GATE_JITTER_PERCENT: u32 = 25;
 /// Lanes whose last given-up event is remembered.
 const MAX_GAPS: usize = 64;
-/// Longest error text kept, bytes.
-const MAX_ERROR: usize = 300;
+/// The first pause of an endpoint that is busy and doesn't say for how long, or says for no time; it doubles with each
+/// one more, milliseconds.
+const FIRST_LATER_MS: u64 = 500;
+/// A quiet time of so many hundredths of the time until it is disabled begins that time anew.
+const QUIET_PERCENT: u64 = 10;
 /// Parts of the time until it is disabled at which failing is announced, percent.
 const ANNOUNCED: [u8; 2] = [90, 50];
 
@@ -21,7 +24,7 @@ impl Engine {
     /// Takes the end of a request. `error` says in words what went wrong, `random` picks places within jitters.
     pub fn settle(&mut self, flight: u64, outcome: &Outcome, error: &str, now_ms: u64, random: u32) {
         let Some(flying) = self.flights.remove(&flight) else { return };
-        let error = clipped(error);
+        let error = clipped(error, KEPT_ERROR);
         self.unreported += 1;
         self.note(Urgency::Soon);
         if let Some(pause_ms) = outcome.pause_ms {
@@ -32,17 +35,23 @@ impl Engine {
             self.succeeded(flight, flying, now_ms);
             return;
         }
+        let is_news = flying.failures_before == self.counted;
         if outcome.class != Class::Expired {
-            let is_news = flying.failures_before == self.counted;
-            self.failed(outcome, verdict, error, is_news, now_ms, random);
+            let was_quiet = flying.number.is_none() && self.retries.is_empty();
+            self.failed(outcome, verdict, error, Failed { is_news, was_quiet, now_ms, random });
         }
         let mut retry = self.take_back(flight, flying, now_ms);
+        if self.is_cancelled(retry.source) {
+            return self.end_replay_if_done(now_ms);
+        }
         match verdict {
             Verdict::Halve => self.halve(retry, now_ms),
-            Verdict::Later | Verdict::Gone => {
-                // After the pause one request asks; each success lets twice as many follow.
-                self.cap = 1;
-                retry.due_ms = now_ms + outcome.pause_ms.unwrap_or(0);
+            Verdict::Later => {
+                retry.due_ms = self.pause_later(is_news, now_ms, random);
+                self.keep_retry(retry);
+            }
+            Verdict::Gone => {
+                retry.due_ms = now_ms;
                 self.keep_retry(retry);
             }
             Verdict::Again | Verdict::GiveUp | Verdict::Done => {
@@ -67,9 +76,30 @@ impl Engine {
     pub fn unsend(&mut self, flight: u64, now_ms: u64) {
         let Some(flying) = self.flights.remove(&flight) else { return };
         let mut retry = self.take_back(flight, flying, 0);
-        retry.due_ms = now_ms;
-        self.keep_retry(retry);
+        if !self.is_cancelled(retry.source) {
+            retry.due_ms = now_ms;
+            self.keep_retry(retry);
+        }
         self.note(Urgency::Soon);
+    }
+
+    /// The endpoint is busy: nothing goes before the end of the pause that it asked for, or of one that doubles with each
+    /// refusal in a row, whichever is longer. Then one request asks; each success lets twice as many follow.
+    fn pause_later(&mut self, is_news: bool, now_ms: u64, random: u32) -> u64 {
+        if is_news {
+            self.counted += 1;
+            self.refusals = self.refusals.saturating_add(1);
+        }
+        self.cap = 1;
+        let pause_ms = (FIRST_LATER_MS << self.refusals.saturating_sub(1).min(16)).min(MAX_GATE_MS);
+        let until_ms = now_ms + jittered(pause_ms, GATE_JITTER_PERCENT, random);
+        self.progress.hold_until_ms = self.progress.hold_until_ms.max(until_ms);
+        self.progress.hold_until_ms
+    }
+
+    fn is_cancelled(&self, source: Source) -> bool {
+        let Source::Replay(id) = source else { return false };
+        !self.progress.replays.iter().any(|replay| replay.id == id && replay.ended_ms.is_none())
     }
 
     fn succeeded(&mut self, flight: u64, flying: Flying, now_ms: u64) {
@@ -77,7 +107,7 @@ impl Engine {
         if number.is_some() {
             self.drop_retry(flight);
         } else {
-            self.lanes.release(flight, &retry);
+            self.release(flight, &retry);
         }
         self.progress.gaps.retain(|(lane, _)| Some(*lane) != gap_lane);
         self.progress.delivered += retry.events.len() as u64;
@@ -92,6 +122,7 @@ impl Engine {
             self.pull_forward(now_ms);
         }
         self.progress.failures = 0;
+        self.refusals = 0;
         // Slow start: twice as many with each success, up to the window.
         self.cap = (self.cap * 2).min(self.plan.window);
         self.end_replay_if_done(now_ms);
@@ -116,12 +147,15 @@ impl Engine {
         self.note(Urgency::Now);
     }
 
-    fn failed(&mut self, outcome: &Outcome, verdict: Verdict, error: &str, is_news: bool, now_ms: u64, random: u32) {
+    fn failed(&mut self, outcome: &Outcome, verdict: Verdict, error: &str, failed: Failed) {
+        let Failed { is_news, now_ms, random, .. } = failed;
         let progress = &mut self.progress;
         progress.failed_attempts += 1;
         progress.last_error = Some(error.to_owned());
-        let since_ms = *progress.failing_since_ms.get_or_insert(now_ms);
-        if is_news && verdict != Verdict::Later && outcome.blames_endpoint() {
+        if !outcome.blames_endpoint() {
+            return;
+        }
+        if is_news && verdict != Verdict::Later {
             self.counted += 1;
             progress.failures = progress.failures.saturating_add(1);
             self.cap = (self.cap / 2).max(1);
@@ -132,16 +166,27 @@ impl Engine {
                 self.gate_until_ms = now_ms + jittered(pause_ms, GATE_JITTER_PERCENT, random);
             }
         }
-        let Some(limit_ms) = self.plan.auto_disable_ms else { return };
-        let failing_ms = now_ms.saturating_sub(since_ms);
-        if failing_ms >= limit_ms {
+        self.consider_disabling(error, &failed);
+    }
+
+    /// Has an endpoint disabled that has failed for so long, and tells before that it will be.
+    fn consider_disabling(&mut self, error: &str, failed: &Failed) {
+        let (now_ms, progress) = (failed.now_ms, &mut self.progress);
+        let limit_ms = self.plan.auto_disable_ms.unwrap_or(u64::MAX);
+        let last_ms = progress.last_failure_ms.replace(now_ms).unwrap_or(now_ms);
+        // Between two failures with nothing to try in between it may have been well.
+        if failed.was_quiet && now_ms.saturating_sub(last_ms) > limit_ms / 100 * QUIET_PERCENT {
+            progress.failing_since_ms = None;
+            progress.announced_percent = 0;
+        }
+        let failing_ms = now_ms.saturating_sub(*progress.failing_since_ms.get_or_insert(now_ms));
+        let reached = |percent: &&u8| failing_ms >= limit_ms / 100 * u64::from(**percent);
+        let announced = progress.announced_percent;
+        if failing_ms >= limit_ms && announced >= ANNOUNCED[0] {
             return self.halt(format!("every attempt has failed for {} s; the last: {error}", failing_ms / 1000));
         }
-        let reached = |percent: &&u8| failing_ms >= limit_ms / 100 * u64::from(**percent);
-        if let Some(percent) = ANNOUNCED.iter().find(reached)
-            && self.progress.announced_percent < *percent
-        {
-            self.progress.announced_percent = *percent;
+        if let Some(percent) = ANNOUNCED.iter().find(reached).filter(|percent| announced < **percent) {
+            progress.announced_percent = *percent;
             self.announce = Some(*percent);
             self.note(Urgency::Now);
         }
@@ -153,10 +198,11 @@ impl Engine {
         if number.is_some() {
             self.drop_retry(flight);
         } else {
-            self.lanes.release(flight, &retry);
+            self.release(flight, &retry);
             retry.first_ms = now_ms;
-            self.settle_events(retry.source, &retry.events);
         }
+        // One that was tried before may be ahead of where reading went back to.
+        self.settle_events(retry.source, &retry.events);
         retry
     }
 
@@ -207,18 +253,19 @@ impl Engine {
 
     /// Ends the running replay once everything of it is settled, and begins the next.
     pub(super) fn end_replay_if_done(&mut self, now_ms: u64) {
-        let Some(id) = self.running_replay().map(|replay| replay.id) else { return };
-        let ours = |retry: &Retry| retry.source == Source::Replay(id);
-        let busy = self.retries.values().any(ours)
-            || self.flights.values().any(|flying| ours(&flying.retry))
-            || !self.replay_ready.is_empty();
-        let Some(replay) = self.progress.replays.iter_mut().find(|replay| replay.id == id) else { return };
-        if busy || replay.track.next < replay.until_seq {
-            return;
+        while let Some(id) = self.running_replay().map(|replay| replay.id) {
+            let ours = |retry: &Retry| retry.source == Source::Replay(id);
+            let busy = self.retries.values().any(ours)
+                || self.flights.values().any(|flying| ours(&flying.retry))
+                || !self.replay_ready.is_empty();
+            let Some(replay) = self.progress.replays.iter_mut().find(|replay| replay.id == id) else { return };
+            if busy || replay.track.next < replay.until_seq {
+                return;
+            }
+            replay.ended_ms = Some(now_ms);
+            self.note(Urgency::Now);
+            self.start_replay();
         }
-        replay.ended_ms = Some(now_ms);
-        self.note(Urgency::Now);
-        self.start_replay();
     }
 
     /// The oldest replay that has not ended.
@@ -233,10 +280,12 @@ impl Engine {
     }
 }
 
-fn clipped(error: &str) -> &str {
-    let mut end = error.len().min(MAX_ERROR);
-    while !error.is_char_boundary(end) {
-        end -= 1;
-    }
-    &error[..end]
+/// What is known of a failure beside its outcome.
+struct Failed {
+    /// Not one of several that were under way at once and failed for the same cause.
+    is_news: bool,
+    /// Nothing waited to be tried again.
+    was_quiet: bool,
+    now_ms: u64,
+    random: u32,
 }

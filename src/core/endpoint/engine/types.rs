@@ -1,9 +1,12 @@
 //! What goes into the engine and what comes out of it.
 
 use crate::core::endpoint::progress::{DeadLetter, EventRef, Progress};
-use crate::core::endpoint::{Batch, Endpoint, Profile, RetryPolicy};
+use crate::core::endpoint::{Batch, Endpoint, Ordering, Profile, RetryPolicy};
 use crate::core::ids::EventId;
 use crate::core::rate::Rate;
+
+/// Events of blocked lanes that wait beside those that are ready.
+const MAX_PARKED: usize = 2000;
 
 /// What the rules need of an endpoint's settings.
 #[derive(Clone, Debug)]
@@ -20,6 +23,9 @@ pub struct Plan {
     pub window: usize,
     /// Milliseconds of failing after which it is disabled.
     pub auto_disable_ms: Option<u64>,
+    /// Events that may wait for others of their lane beside those that are ready; `usize::MAX` where there are no
+    /// lanes to choose from.
+    pub parked: usize,
 }
 
 impl Plan {
@@ -32,6 +38,7 @@ impl Plan {
             retry: endpoint.retry,
             window: window.max(1),
             auto_disable_ms: endpoint.auto_disable_seconds.map(|seconds| seconds.saturating_mul(1000)),
+            parked: if matches!(endpoint.ordering, Ordering::Key(_)) { MAX_PARKED } else { usize::MAX },
         }
     }
 }

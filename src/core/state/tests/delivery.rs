@@ -4,11 +4,13 @@ use super::*;
 use crate::core::command::Activate;
 use crate::core::endpoint::class::Class;
 use crate::core::endpoint::progress::{
-    Attempt, DeadLetter, KEPT_ATTEMPTS, NumberedOrder, Order, Progress, ProgressReport, Shelf, Update,
+    Attempt, DeadLetter, EventRef, KEPT_ATTEMPTS, KEPT_REPLAYS, NumberedOrder, Order, Progress, ProgressReport, Retry,
+    Shelf, Source, Update,
 };
 use crate::core::endpoint::{
     EventFilter, Method, OnEndpoint, Ordering, Origin, Profile, PutEndpoint, RetryPolicy, TargetKind,
 };
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 fn endpoint_id(n: u8) -> EndpointId {
     EndpointId::from_bytes([n; 16])
@@ -60,10 +62,13 @@ fn on<T>(map: u8, n: u8, what: T) -> OnEndpoint<T> {
     OnEndpoint { by: None, map: map_id(map), endpoint: endpoint_id(n), what }
 }
 
+/// What is told counts up.
+static REPORTS: AtomicU64 = AtomicU64::new(1);
+
 fn update(n: u8, next: u64) -> Update {
     Update {
         endpoint: endpoint_id(n),
-        progress: Progress::new(next),
+        progress: Progress { reports: REPORTS.fetch_add(1, Relaxed), ..Progress::new(next) },
         attempts: Vec::new(),
         buried: Vec::new(),
         revived: Vec::new(),
@@ -191,12 +196,106 @@ fn a_new_one_begins_with_what_comes_and_orders_wait_for_the_owner() {
     let Reply::Ordered(number) = node.one(3, Command::OrderEndpoint(on(1, 1, Order::Seek(u64::MAX)))) else { panic!() };
     let order: NumberedOrder = stored(&node, &keys::order(endpoint_id(1), number)).unwrap();
     assert_eq!((order.order, order.at_ms), (Order::Seek(3), 3));
-    let done = Update { progress: Progress { orders_done: number, ..Progress::new(3) }, ..update(1, 3) };
+    let mut done = update(1, 3);
+    done.progress.orders_done = number;
     node.one(4, report(1, 7, 1, vec![done]));
     assert!(stored::<NumberedOrder>(&node, &keys::order(endpoint_id(1), number)).is_none());
-    let orders: Vec<Command> = (0..70).map(|_| Command::OrderEndpoint(on(1, 1, Order::Resume))).collect();
-    let refused = node.entry(5, &orders).into_iter().filter(|reply| *reply == Reply::Refused(Refusal::Busy)).count();
-    assert_eq!(refused, 6);
+}
+
+#[test]
+fn orders_are_bounded_and_what_gets_it_going_again_finds_room() {
+    let mut node = node();
+    let ask = |order: Order| Command::OrderEndpoint(on(1, 1, order));
+    let refused = |replies: Vec<Reply>, why: Refusal| {
+        replies.into_iter().filter(|reply| *reply == Reply::Refused(why.clone())).count()
+    };
+    let replays = vec![ask(Order::Replay { from_seq: 1, until_seq: 9, failed_only: false }); 12];
+    let replies = node.entry(5, &replays);
+    let Reply::Ordered(first) = replies[0] else { panic!("{replies:?}") };
+    assert_eq!(refused(replies, Refusal::Limit(KEPT_REPLAYS as u32)), 4);
+    let named = vec![ask(Order::Redeliver(vec![1])); 70];
+    assert_eq!(refused(node.entry(6, &named), Refusal::Busy), 70 - (64 - KEPT_REPLAYS));
+    assert!(matches!(node.one(7, ask(Order::Cancel(first))), Reply::Ordered(_)));
+    assert!(stored::<NumberedOrder>(&node, &keys::order(endpoint_id(1), first)).is_none(), "it need not begin");
+    let (off, on_again) = (Activate { active: false, seek: None }, Activate { active: true, seek: Some(4) });
+    assert!(matches!(node.one(8, Command::ActivateEndpoint(on(1, 1, off))), Reply::Endpoint(_)));
+    assert_eq!(node.one(8, ask(Order::Redeliver(vec![1]))), Reply::Refused(Refusal::Inactive));
+    for seek in [None, Some(4), Some(5), None] {
+        let again = Activate { seek, ..on_again };
+        assert!(matches!(node.one(9, Command::ActivateEndpoint(on(1, 1, again))), Reply::Endpoint(_)));
+    }
+    let starts: Vec<Order> =
+        orders(&node).into_iter().filter(|order| matches!(order, Order::Resume | Order::Seek(_))).collect();
+    assert_eq!(starts, [Order::Seek(5)], "the last place counts");
+}
+
+fn orders(node: &Node) -> Vec<Order> {
+    let (from, to) = (keys::order(endpoint_id(1), 0).to_vec(), keys::order(endpoint_id(1), u64::MAX).to_vec());
+    node.store.0.range(from..to).map(|(_, bytes)| codec::decode::<NumberedOrder>(bytes).unwrap().order).collect()
+}
+
+#[test]
+fn what_arrives_late_undoes_nothing() {
+    let mut node = node();
+    let (early, late) = (update(1, 5), update(1, 9));
+    node.one(2, report(1, 7, 1, vec![late]));
+    assert_eq!(node.one(3, report(1, 7, 1, vec![early])), Reply::Progressed(vec![]));
+    assert_eq!(next(&node, 1), 9);
+}
+
+#[test]
+fn whatever_was_answered_fits_the_store() {
+    let mut node = node();
+    let long = "é".repeat(100_000);
+    for number in 1..40 {
+        let attempt = Attempt {
+            error: Some(long.clone()),
+            answer: long.clone(),
+            kind: long.clone(),
+            message_id: long.clone(),
+            ..attempt(number)
+        };
+        node.one(2, Command::NoteAttempt(endpoint_id(1), Box::new(attempt.clone())));
+        node.one(2, report(1, 7, 1, vec![Update { attempts: vec![attempt], ..update(1, 3) }]));
+    }
+    assert!(node.store.0[&keys::shelf(endpoint_id(1)).to_vec()].len() < 64 * 1024);
+}
+
+#[test]
+fn what_failed_is_tried_now_where_it_may_go_better() {
+    let mut node = node();
+    let waits = |node: &mut Node| {
+        let mut failing = update(1, 3);
+        failing.progress.orders_done = u64::MAX - 1;
+        let event = EventRef { seq: 1, id: EventId::ZERO };
+        let retry =
+            Retry { events: vec![event], attempts: 1, due_ms: 1, first_ms: 1, lanes: vec![], source: Source::Live };
+        failing.progress.retries = vec![retry];
+        node.one(2, report(1, 7, 1, vec![failing]));
+        assert_eq!(orders(node), []);
+    };
+    waits(&mut node);
+    node.one(3, Command::NoteAttempt(endpoint_id(1), Box::new(Attempt { class: Class::Status, ..attempt(0) })));
+    assert_eq!(orders(&node), []);
+    node.one(3, Command::NoteAttempt(endpoint_id(1), Box::new(attempt(0))));
+    assert_eq!(orders(&node), [Order::Resume], "a test was delivered");
+    waits(&mut node);
+    node.one(4, put(endpoint(1, 1), Some(1), None));
+    assert_eq!(orders(&node), []);
+    node.one(4, put(Endpoint { mark: [9; 16], ..endpoint(1, 1) }, Some(2), None));
+    assert_eq!(orders(&node), [Order::Resume], "it goes elsewhere");
+}
+
+#[test]
+fn one_of_the_file_is_removed_by_the_file_alone() {
+    let mut node = node();
+    node.one(2, put(Endpoint { origin: Origin::Config, ..endpoint(2, 1) }, None, None));
+    assert_eq!(node.one(2, Command::DeleteEndpoint(on(1, 2, Origin::Api))), Reply::Refused(Refusal::Configured));
+    assert_eq!(node.one(2, Command::DeleteEndpoint(on(1, 2, Origin::Config))), Reply::Done);
+    let again = put(Endpoint { origin: Origin::Config, ..endpoint(2, 1) }, None, None);
+    assert_eq!(node.one(2, again.clone()), Reply::Refused(Refusal::Busy), "the old one is not gone yet");
+    node.one(3, Command::Tick);
+    assert!(matches!(node.one(4, again), Reply::Endpoint(_)));
 }
 
 #[test]
@@ -205,13 +304,7 @@ fn what_was_off_and_is_on_again_begins_without_its_failures() {
     let off = Command::ActivateEndpoint(on(1, 1, Activate { active: false, seek: None }));
     assert!(matches!(node.one(2, off), Reply::Endpoint(endpoint) if !endpoint.active && endpoint.revision == 2));
     node.one(3, put(endpoint(1, 1), Some(2), None));
-    let orders: Vec<Order> = node
-        .store
-        .0
-        .range(keys::order(endpoint_id(1), 0).to_vec()..keys::order(endpoint_id(1), u64::MAX).to_vec())
-        .map(|(_, bytes)| codec::decode::<NumberedOrder>(bytes).unwrap().order)
-        .collect();
-    assert_eq!(orders, [Order::Resume]);
+    assert_eq!(orders(&node), [Order::Resume]);
 }
 
 #[test]
@@ -277,7 +370,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         3 => (n.clone(), map.clone(), prop::option::of(0u64..4), any::<bool>())
             .prop_map(|(n, map, revision, active)| put(Endpoint { active, ..endpoint(n, map) }, revision, None)),
-        1 => (n.clone(), map.clone()).prop_map(|(n, map)| Command::DeleteEndpoint(on(map, n, ()))),
+        1 => (n.clone(), map.clone()).prop_map(|(n, map)| Command::DeleteEndpoint(on(map, n, Origin::Api))),
         1 => (n.clone(), map.clone(), any::<bool>(), prop::option::of(1u64..9))
             .prop_map(|(n, map, active, seek)| Command::ActivateEndpoint(on(map, n, Activate { active, seek }))),
         2 => (n.clone(), map.clone(), order).prop_map(|(n, map, order)| Command::OrderEndpoint(on(map, n, order))),

@@ -1,22 +1,103 @@
-//! Where an actor's requests end.
+//! An actor's requests: how they begin, and where they end.
 
 use super::{EndpointActor, RETRY_PAUSE};
 use crate::clock::now_ms;
-use crate::core::endpoint::engine::Flight;
+use crate::core::endpoint::class::{Class, Outcome};
+use crate::core::endpoint::engine::{FAILING_FROM, Flight};
+use crate::core::endpoint::progress::{Attempt, EventRef};
 use crate::core::event::Event;
+use crate::core::ids::TopicId;
+use crate::delivery::webhook::remembered;
 use crate::delivery::webhook::sender::Ended;
+use crate::delivery::webhook::shard::Shard;
+use crate::delivery::webhook::source::weight;
 use crate::hub::ArchiveError;
-use actix::Context;
 use actix::fut::ActorFuture;
+use actix::{AsyncContext, Context};
 use std::pin::Pin;
 use std::task::Poll;
 
-/// What was sent, how that ended, and when it began (Unix milliseconds).
-pub(super) type Landed = (Vec<Event>, Ended, u64);
+/// Bytes of events in one request; a single event may have more.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// How a request ended.
+pub(super) enum End {
+    /// It was sent: its events, what came of it, and when it began (Unix milliseconds).
+    Sent(Vec<Event>, Ended, u64),
+    /// Retention took an event of it.
+    Gone,
+    /// Its events have too many bytes together.
+    TooLarge,
+    /// While it waited for its turn, it became another's or was no longer wanted.
+    NotBegun,
+}
+
+impl EndpointActor {
+    pub(super) fn launch(&mut self, flight: Flight, ctx: &mut Context<Self>) {
+        let known = self.held.all(&flight.events);
+        let (shard, sender, topic) = (self.shard.clone(), self.sender.clone(), self.topic);
+        let (go, revision) = (self.go.clone(), self.endpoint.revision);
+        let failing = self.engine.progress().failures >= FAILING_FROM;
+        let wanted = flight.clone();
+        let job = async move {
+            let Some(_permit) = shard.permits.take(failing).await else { return Ok(End::NotBegun) };
+            let events = match known {
+                Some(events) if is_too_large(&events) => return Ok(End::TooLarge),
+                Some(events) => events,
+                None => match fetch(&shard, topic, &wanted.events).await? {
+                    Ok(events) => events,
+                    Err(end) => return Ok(end),
+                },
+            };
+            // It may have waited for long: for its turn among all requests of the node.
+            if !shard.in_touch() || go.get() != Some(revision) {
+                return Ok(End::NotBegun);
+            }
+            let at_ms = now_ms();
+            let ended = sender.send(&shard.client, &events, wanted.gap, wanted.attempt).await;
+            Ok(End::Sent(events, ended, at_ms))
+        };
+        self.flights.spawn_local(async move { (flight, job.await) });
+        if !self.landing {
+            self.landing = true;
+            ctx.spawn(Landing);
+        }
+    }
+
+    fn end(&mut self, flight: &Flight, end: Result<End, ArchiveError>) {
+        self.held.release(&flight.events);
+        let gone = Outcome::failed(Class::Expired);
+        match end {
+            Ok(End::Sent(events, ended, at_ms)) => self.landed(flight, &events, &ended, at_ms),
+            Ok(End::Gone) => {
+                self.engine.settle(flight.id, &gone, "removed by retention before it was delivered", now_ms(), 0);
+            }
+            // Of several events this makes halves, and is nobody's failure.
+            Ok(End::TooLarge) => self.engine.settle(flight.id, &gone, "", now_ms(), 0),
+            Ok(End::NotBegun) => self.engine.unsend(flight.id, now_ms()),
+            Err(error) => {
+                tracing::error!(webhook = %self.endpoint.id, %error, "an event can't be read; trying again");
+                self.engine.unsend(flight.id, now_ms() + RETRY_PAUSE.as_millis() as u64);
+            }
+        }
+    }
+
+    fn landed(&mut self, flight: &Flight, events: &[Event], ended: &Ended, at_ms: u64) {
+        self.shard.meters.attempt(ended.outcome.class, ended.took_ms, events);
+        let kept = remembered::attempt(ended, events, flight.attempt, at_ms, self.shard.hub.node_id());
+        let (number, seq) = (self.engine.number_attempt(), flight.events.first().map(|event| event.seq));
+        self.untold.attempted(Attempt { number, seq, ..kept });
+        // Only a failure is followed by a pause of random length.
+        let random = if ended.outcome.class == Class::Delivered { 0 } else { random() };
+        let error = ended.error.as_deref().unwrap_or_default();
+        self.engine.settle(flight.id, &ended.outcome, error, now_ms(), random);
+        self.shard.unreported.completed();
+    }
+}
 
 /// Takes in the ends of requests, as long as any is under way. They are tasks of their own, since an actor polls all
 /// that it spawned whenever one of them moves.
-pub(super) struct Landing;
+struct Landing;
 
 impl ActorFuture<EndpointActor> for Landing {
     type Output = ();
@@ -32,7 +113,7 @@ impl ActorFuture<EndpointActor> for Landing {
             let some_ended = matches!(next, Poll::Ready(Some(_)));
             while let Poll::Ready(Some(ended)) = next {
                 match ended {
-                    Ok((flight, landed)) => actor.end(&flight, landed),
+                    Ok((flight, end)) => actor.end(&flight, end),
                     // The actor goes down with it, and is started anew.
                     Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                     Err(_) => {}
@@ -51,15 +132,27 @@ impl ActorFuture<EndpointActor> for Landing {
     }
 }
 
-impl EndpointActor {
-    fn end(&mut self, flight: &Flight, landed: Result<Option<Landed>, ArchiveError>) {
-        match landed {
-            Ok(Some((events, ended, at_ms))) => self.landed(flight, &events, ended, at_ms),
-            Ok(None) => self.expired(flight),
-            Err(error) => {
-                tracing::error!(webhook = %self.endpoint.id, %error, "an event can't be read; trying again");
-                self.engine.unsend(flight.id, now_ms() + RETRY_PAUSE.as_millis() as u64);
-            }
+/// Reads the events of a delivery that are not at hand, those in a row at once.
+async fn fetch(shard: &Shard, topic: TopicId, wanted: &[EventRef]) -> Result<Result<Vec<Event>, End>, ArchiveError> {
+    let mut found: Vec<Event> = Vec::with_capacity(wanted.len());
+    while let Some(next) = wanted.get(found.len()) {
+        let row = wanted[found.len()..].iter().zip(next.seq..).take_while(|(event, seq)| event.seq == *seq).count();
+        let page = shard.source.archive().read(topic, next.seq, row, BATCH_BYTES, None).await?;
+        if page.events.first().is_none_or(|event| event.seq != next.seq) {
+            return Ok(Err(End::Gone));
+        }
+        found.extend(page.events);
+        if is_too_large(&found) {
+            return Ok(Err(End::TooLarge));
         }
     }
+    Ok(Ok(found))
+}
+
+fn is_too_large(events: &[Event]) -> bool {
+    events.len() > 1 && events.iter().map(weight).sum::<usize>() > BATCH_BYTES
+}
+
+fn random() -> u32 {
+    getrandom::u32().unwrap_or(u32::MAX / 2)
 }

@@ -1,7 +1,7 @@
 //! What an endpoint's actor is told and asked.
 
-use super::{EndpointActor, settings};
-use crate::core::endpoint::engine::{FAILING_FROM, Plan, Urgency};
+use super::EndpointActor;
+use crate::core::endpoint::engine::{FAILING_FROM, Urgency};
 use crate::core::endpoint::progress::Update;
 use crate::delivery::webhook::gauges::Queue;
 use actix::{ActorContext, Handler, Message, MessageResult};
@@ -21,15 +21,21 @@ pub(in crate::delivery::webhook) struct Changed;
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Retire;
 
-/// What must the cluster know? The answer is the reporter's to deliver; it is asked for again after [`Reported`].
+/// What must the cluster know? The answer is the reporter's to deliver, in that order; it is asked for again after
+/// [`Reported`] or [`TooMuch`].
 #[derive(Message)]
-#[rtype(result = "Option<Update>")]
+#[rtype(result = "Vec<Update>")]
 pub(in crate::delivery::webhook) struct Collect;
 
 /// The cluster knows.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Reported;
+
+/// The cluster doesn't take these, nor what would have followed them: they are too large.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::delivery::webhook) struct TooMuch(pub(in crate::delivery::webhook) Vec<Update>);
 
 /// How is your queue?
 #[derive(Message)]
@@ -50,16 +56,9 @@ impl Handler<Changed> for EndpointActor {
     fn handle(&mut self, _: Changed, ctx: &mut Self::Context) {
         let endpoint = self.shard.hub.endpoints().get(self.endpoint.id).cloned();
         if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.revision != self.endpoint.revision) {
-            match settings(&self.shard, &endpoint) {
-                Ok((sender, judge)) => (self.sender, self.judge) = (sender, judge),
-                Err(error) => {
-                    tracing::error!(webhook = %endpoint.id, %error, "the webhook's new settings can't be used")
-                }
-            }
-            self.engine.change_plan(Plan::new(&endpoint, self.shard.config.window));
-            self.endpoint = endpoint;
+            self.change(endpoint);
         }
-        self.take_orders();
+        self.take_orders(ctx);
         self.pump(ctx);
     }
 }
@@ -74,15 +73,27 @@ impl Handler<Retire> for EndpointActor {
 }
 
 impl Handler<Collect> for EndpointActor {
-    type Result = Option<Update>;
+    type Result = MessageResult<Collect>;
 
-    fn handle(&mut self, _: Collect, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, _: Collect, ctx: &mut Self::Context) -> Self::Result {
         self.noted = false;
-        if self.retired || self.reporting || self.engine.urgency() == Urgency::None {
-            return None;
+        if self.retired || self.reporting || (self.engine.urgency() == Urgency::None && !self.put_off) {
+            return MessageResult(Vec::new());
         }
-        self.reporting = true;
-        Some(self.update())
+        let updates = self.collect();
+        if updates.is_empty() {
+            self.pump(ctx);
+        }
+        MessageResult(updates)
+    }
+}
+
+impl Handler<TooMuch> for EndpointActor {
+    type Result = ();
+
+    fn handle(&mut self, TooMuch(updates): TooMuch, ctx: &mut Self::Context) {
+        self.take_back(updates);
+        self.pump(ctx);
     }
 }
 
@@ -96,7 +107,7 @@ impl Handler<Look> for EndpointActor {
         MessageResult(Queue {
             endpoint: self.endpoint.id,
             events: progress.behind(head_seq) + self.engine.retrying_events(),
-            oldest_ms: oldest.and_then(|seq| self.event_at(seq)).map(|event| event.id.time_ms()),
+            oldest_ms: oldest.and_then(|seq| self.event_at(seq).ok().flatten()).map(|event| event.id.time_ms()),
             failing: progress.failures >= FAILING_FROM,
             delivered: progress.delivered,
             given_up: progress.buried,

@@ -310,3 +310,16 @@ async fn a_request_in_flight_is_dropped_with_its_future() {
         tokio::task::yield_now().await;
     }
 }
+
+#[actix_web::test]
+async fn of_a_functions_kind_of_error_little_is_kept() {
+    let port = serve(|_, mut stream| async move {
+        request(&mut stream).await?;
+        let kind = "x".repeat(125_000);
+        let head = format!("HTTP/1.1 200 OK\r\nx-amz-function-error: {kind}\r\ncontent-length: 0\r\n\r\n");
+        answer(&mut stream, &head).await
+    })
+    .await;
+    let answer = send(&client(&Recorder::routed()), &receiver(port), LONG).await.unwrap();
+    assert_eq!(answer.function_error.map(|kind| kind.len()), Some(100));
+}

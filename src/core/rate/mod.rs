@@ -3,6 +3,10 @@
 //! Pure: the caller brings the time and keeps the number, so the same rule serves the replicated state (publishes a
 //! second) and a node's memory (requests a minute).
 
+mod window;
+
+pub use window::Window;
+
 /// How many may pass in which time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {

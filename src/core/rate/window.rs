@@ -1,0 +1,94 @@
+//! A window that slides: never more than so many in any stretch of so long, where a bucket would let a full one and its
+//! refill through at once.
+//!
+//! Counts in slots, so that its size does not follow the rate; it is late by a slot at most, and never early.
+
+use super::Rate;
+
+/// Slots of a period; one more holds the part of a slot at its beginning.
+const SLOTS: u64 = 64;
+const KEPT: usize = SLOTS as usize + 1;
+
+/// What passed lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    counts: [u32; KEPT],
+    /// The slot of the last that passed, counted from 1970.
+    newest: u64,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { counts: [0; KEPT], newest: 0 }
+    }
+}
+
+impl Window {
+    /// Asks for one permit at `now_ms`; `Err` is how many milliseconds to wait.
+    pub fn charge(&mut self, rate: Rate, now_ms: u64) -> Result<(), u64> {
+        let slot_us = (rate.period_ms.saturating_mul(1000) / SLOTS).max(1);
+        let now_us = now_ms.saturating_mul(1000);
+        // A clock that went back counts where it was.
+        let slot = (now_us / slot_us).max(self.newest);
+        self.forget(slot);
+        if self.counts.iter().map(|count| u64::from(*count)).sum::<u64>() < u64::from(rate.permits.max(1)) {
+            self.counts[(slot % KEPT as u64) as usize] += 1;
+            return Ok(());
+        }
+        let oldest = (slot.saturating_sub(SLOTS)..=slot).find(|at| self.counts[(at % KEPT as u64) as usize] > 0);
+        let free_us = oldest.unwrap_or(slot).saturating_add(KEPT as u64).saturating_mul(slot_us);
+        Err(free_us.saturating_sub(now_us).div_ceil(1000).max(1))
+    }
+
+    /// Empties the slots between the newest and `slot`: what they counted is older than the window.
+    fn forget(&mut self, slot: u64) {
+        let passed = (slot - self.newest).min(KEPT as u64);
+        for at in slot + 1 - passed..=slot {
+            self.counts[(at % KEPT as u64) as usize] = 0;
+        }
+        self.newest = slot;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn five_in_two_seconds() {
+        let rate = Rate { permits: 5, period_ms: 2000 };
+        let (mut window, start_ms) = (Window::default(), 1_750_000_000_000);
+        (0..5).for_each(|_| window.charge(rate, start_ms).unwrap());
+        let wait_ms = window.charge(rate, start_ms + 10).unwrap_err();
+        assert!((1990..2100).contains(&wait_ms), "{wait_ms}");
+        assert!(window.charge(rate, start_ms + 1999).is_err());
+        (0..5).for_each(|_| window.charge(rate, start_ms + 10 + wait_ms).unwrap());
+        assert!(window.charge(rate, start_ms + 10 + wait_ms).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_in_any_window_and_never_stuck(
+            steps in prop::collection::vec(0u64..400, 1..300), permits in 1u32..20, period_ms in 1u64..5000,
+        ) {
+            let rate = Rate { permits, period_ms };
+            let (mut window, mut now_ms, mut passed) = (Window::default(), 1_750_000_000_000u64, Vec::new());
+            for step in steps {
+                now_ms += step;
+                match window.charge(rate, now_ms) {
+                    Ok(()) => passed.push(now_ms),
+                    Err(wait_ms) => {
+                        now_ms += wait_ms;
+                        prop_assert!(wait_ms <= period_ms + period_ms / SLOTS + 2);
+                        prop_assert!(window.charge(rate, now_ms).is_ok(), "waited {wait_ms} in vain");
+                        passed.push(now_ms);
+                    }
+                }
+            }
+            let crowd = passed.windows(permits as usize + 1).find(|w| w[permits as usize] - w[0] < period_ms);
+            prop_assert!(crowd.is_none(), "{crowd:?}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Orders: what is asked of an endpoint's owner, until the owner has taken it up.
+//!
+//! Owns their bounds. What an operator needs to get an endpoint going again always finds room.
+
+use super::{Context, State, StateError, keys};
+use crate::core::codec;
+use crate::core::command::{Refusal, Reply};
+use crate::core::endpoint::directory::EndpointChange;
+use crate::core::endpoint::progress::{KEPT_REPLAYS, NumberedOrder, Order, Progress};
+use crate::core::endpoint::{Endpoint, OnEndpoint};
+use crate::core::ids::EndpointId;
+use crate::core::store::{ReadStore, WriteStore};
+
+/// Orders that may wait for an owner.
+const MAX_ORDERS: usize = 64;
+/// Deliveries that may wait to be tried, before more are asked for by name.
+const MAX_ASKED: usize = 1000;
+
+impl State {
+    pub(super) fn order_endpoint<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        on: OnEndpoint<Order>,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let endpoint = match self.managed(&on) {
+            Ok(endpoint) => endpoint,
+            Err(refusal) => return Ok(Reply::Refused(refusal)),
+        };
+        Ok(match self.add_order(context, &endpoint, on.what, store)? {
+            Ok(number) => Reply::Ordered(number),
+            Err(refusal) => Reply::Refused(refusal),
+        })
+    }
+
+    /// Has the owner begin anew, as if nothing had failed.
+    pub(super) fn resume<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        endpoint: &Endpoint,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        self.add_order(context, endpoint, Order::Resume, store).map(drop)
+    }
+
+    pub(super) fn add_order<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        endpoint: &Endpoint,
+        order: Order,
+        store: &mut S,
+    ) -> Result<Result<u64, Refusal>, StateError> {
+        let waiting = waiting(endpoint.id, store)?;
+        match self.room_for_order(endpoint, &order, &waiting, store)? {
+            Room::Free => {}
+            Room::Stands(number) => return Ok(Ok(number)),
+            Room::None(refusal) => return Ok(Err(refusal)),
+            Room::Instead(numbers) => {
+                numbers.iter().try_for_each(|number| store.delete(&keys::order(endpoint.id, *number)))?;
+            }
+        }
+        let head = self.next_seq_of(endpoint.map);
+        let order = match order {
+            Order::Seek(u64::MAX) => Order::Seek(head),
+            Order::Replay { from_seq, until_seq, failed_only } => {
+                Order::Replay { from_seq, until_seq: until_seq.min(head), failed_only }
+            }
+            other => other,
+        };
+        // Unique and rising, also for several in one entry: the place in the entry is part of it.
+        let number = context.index() << 20 | u64::from(context.take_places(1));
+        let order = NumberedOrder { number, at_ms: context.time_ms(), order };
+        store.put(&keys::order(endpoint.id, number), &codec::encode(&order)?)?;
+        self.change_endpoints(EndpointChange::Ordered(endpoint.id));
+        Ok(Ok(number))
+    }
+
+    fn room_for_order<S: ReadStore>(
+        &self,
+        endpoint: &Endpoint,
+        order: &Order,
+        waiting: &[NumberedOrder],
+        store: &S,
+    ) -> Result<Room, StateError> {
+        let numbers = |wanted: &dyn Fn(&Order) -> bool| -> Vec<u64> {
+            waiting.iter().filter(|waits| wanted(&waits.order)).map(|waits| waits.number).collect()
+        };
+        let stands = |numbers: Vec<u64>| numbers.first().map_or(Room::Free, |number| Room::Stands(*number));
+        let starts = |order: &Order| matches!(order, Order::Resume | Order::Seek(_));
+        Ok(match order {
+            Order::Resume => stands(numbers(&starts)),
+            Order::Seek(_) => Room::Instead(numbers(&starts)),
+            // The owner may have taken it up and not told yet: it is asked in any case.
+            Order::Cancel(id) if waiting.iter().any(|waits| waits.number == *id) => Room::Instead(vec![*id]),
+            Order::Cancel(_) => stands(numbers(&|waits| waits == order)),
+            _ if !endpoint.active => Room::None(Refusal::Inactive),
+            _ if waiting.len() >= MAX_ORDERS => Room::None(Refusal::Busy),
+            Order::Redeliver(_) => {
+                let retries = progress(endpoint.id, store)?.map_or(0, |progress| progress.retries.len());
+                if retries >= MAX_ASKED { Room::None(Refusal::Busy) } else { Room::Free }
+            }
+            Order::Replay { .. } => {
+                let open =
+                    |progress: Progress| progress.replays.iter().filter(|replay| replay.ended_ms.is_none()).count();
+                let running = progress(endpoint.id, store)?.map_or(0, open);
+                let more = numbers(&|waits| matches!(waits, Order::Replay { .. })).len();
+                if running + more >= KEPT_REPLAYS {
+                    Room::None(Refusal::Limit(KEPT_REPLAYS as u32))
+                } else {
+                    Room::Free
+                }
+            }
+        })
+    }
+}
+
+/// What an order finds.
+enum Room {
+    Free,
+    /// The same waits already, under that number.
+    Stands(u64),
+    /// These go for it.
+    Instead(Vec<u64>),
+    None(Refusal),
+}
+
+/// How far the endpoint is.
+pub(super) fn progress<S: ReadStore>(id: EndpointId, store: &S) -> Result<Option<Progress>, StateError> {
+    Ok(store.get(&keys::progress(id))?.map(|bytes| codec::decode(&bytes)).transpose()?)
+}
+
+fn waiting<S: ReadStore>(id: EndpointId, store: &S) -> Result<Vec<NumberedOrder>, StateError> {
+    let mut found = Vec::new();
+    store.scan(&keys::order(id, 0), &keys::order(id, u64::MAX), &mut |_, bytes| {
+        found.push(codec::decode(bytes));
+        true
+    })?;
+    Ok(found.into_iter().collect::<Result<_, _>>()?)
+}

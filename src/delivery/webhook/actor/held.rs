@@ -1,0 +1,76 @@
+//! Events that an actor keeps at hand until they were sent.
+//!
+//! Owns the bound on their bytes. What finds no room is read again when it is sent.
+
+use crate::core::endpoint::engine::Engine;
+use crate::core::endpoint::progress::EventRef;
+use crate::core::event::Event;
+use crate::delivery::webhook::source::weight;
+use rustc_hash::FxHashMap;
+
+/// Bytes of events kept for one endpoint.
+const MAX_BYTES: usize = 4 << 20;
+
+/// Events by seq.
+#[derive(Default)]
+pub(super) struct Held {
+    events: FxHashMap<u64, Event>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Keeps an event, if there is room.
+    pub(super) fn keep(&mut self, event: Event) {
+        let bytes = weight(&event);
+        if self.bytes + bytes <= MAX_BYTES && !self.events.contains_key(&event.seq) {
+            self.bytes += bytes;
+            self.events.insert(event.seq, event);
+        }
+    }
+
+    /// All of these, if all are at hand.
+    pub(super) fn all(&self, wanted: &[EventRef]) -> Option<Vec<Event>> {
+        wanted.iter().map(|event| self.events.get(&event.seq).cloned()).collect()
+    }
+
+    /// These are not needed any more.
+    pub(super) fn release(&mut self, events: &[EventRef]) {
+        for event in events {
+            self.bytes -= self.events.remove(&event.seq).map_or(0, |event| weight(&event));
+        }
+    }
+
+    /// Releases what the engine has forgotten.
+    pub(super) fn sweep(&mut self, engine: &Engine) {
+        self.events.retain(|seq, _| engine.holds(*seq));
+        self.bytes = self.events.values().map(weight).sum();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::ids::EventId;
+
+    fn event(seq: u64, bytes: usize) -> Event {
+        Event { id: EventId::new(1, seq, 0), seq, kind: "x".into(), payload: vec![b' '; bytes].into() }
+    }
+
+    fn names(seqs: std::ops::Range<u64>) -> Vec<EventRef> {
+        seqs.map(|seq| EventRef { seq, id: EventId::new(1, seq, 0) }).collect()
+    }
+
+    #[test]
+    fn its_bytes_are_bounded() {
+        let mut held = Held::default();
+        (0..100).for_each(|seq| held.keep(event(seq, 256 * 1024)));
+        assert!(held.bytes <= MAX_BYTES && held.events.len() == 15);
+        assert_eq!(held.all(&names(0..15)).unwrap().len(), 15);
+        assert_eq!(held.all(&names(0..16)), None, "what found no room is read again");
+        held.release(&names(0..15));
+        held.keep(event(1, 10));
+        held.keep(event(1, 10));
+        assert_eq!(held.bytes, weight(&event(1, 10)));
+    }
+}

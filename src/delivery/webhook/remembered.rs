@@ -1,0 +1,53 @@
+//! What is remembered of an attempt: the same for deliveries and tests, and never more than a record may hold.
+//!
+//! Whatever a receiver answers, what the log is told of it is short.
+
+use super::sender::Ended;
+use crate::core::endpoint::progress::Attempt;
+use crate::core::event::Event;
+use crate::core::ids::NodeId;
+
+/// An attempt that has ended, as the cluster remembers it. Its number and place are the caller's to set.
+pub(super) fn attempt(ended: &Ended, events: &[Event], attempt: u32, at_ms: u64, node: NodeId) -> Attempt {
+    let mut attempt = Attempt {
+        number: 0,
+        seq: None,
+        message_id: ended.message_id.clone(),
+        events: events.len() as u32,
+        kind: events.first().map(|event| event.kind.to_string()).unwrap_or_default(),
+        attempt,
+        at_ms,
+        took_ms: ended.took_ms,
+        class: ended.outcome.class,
+        status: ended.outcome.status,
+        error: ended.error.clone(),
+        answer: ended.answer.clone(),
+        node,
+    };
+    attempt.clip();
+    attempt
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::codec;
+    use crate::core::endpoint::class::{Class, Outcome};
+    use crate::core::ids::EventId;
+
+    #[test]
+    fn whatever_is_answered_little_is_remembered() {
+        let ended = Ended {
+            outcome: Outcome::failed(Class::Function),
+            error: Some("ü".repeat(125_000)),
+            answer: "\u{fffd}".repeat(125_000),
+            took_ms: 1,
+            message_id: "m".repeat(125_000),
+        };
+        let id = EventId::new(1, 1, 0);
+        let event = Event { id, seq: 1, kind: "k".repeat(125_000).into(), payload: "{}".into() };
+        let remembered = attempt(&ended, &[event], 1, 1, 1);
+        assert!(codec::encode(&remembered).unwrap().len() < 1500);
+    }
+}

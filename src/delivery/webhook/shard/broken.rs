@@ -1,0 +1,84 @@
+//! Endpoints that can't be delivered to now: bad settings, an unreadable store, an actor lost to a panic.
+//!
+//! Owns how long each of them rests before it is tried again: longer each time.
+
+use crate::core::ids::EndpointId;
+use rustc_hash::FxHashMap;
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// What went wrong so long ago counts no more.
+const FORGIVEN: Duration = Duration::from_secs(600);
+
+/// Troubles by endpoint.
+#[derive(Default)]
+pub(super) struct Broken(RefCell<FxHashMap<EndpointId, Trouble>>);
+
+struct Trouble {
+    times: u32,
+    last: Instant,
+    rests: bool,
+}
+
+impl Broken {
+    /// Something went wrong: the endpoint rests from now on. Answers for how long, and a number for [`Broken::is_over`].
+    pub(super) fn note(&self, id: EndpointId) -> (Duration, u32) {
+        let mut troubles = self.0.borrow_mut();
+        let now = Instant::now();
+        let trouble = troubles.entry(id).or_insert(Trouble { times: 0, last: now, rests: true });
+        // Counts on, so that an earlier rest's end is none of this one's.
+        let recent = trouble.last.elapsed() < FORGIVEN;
+        let doublings = if recent { trouble.times.min(16) } else { 0 };
+        trouble.times = if recent { trouble.times + 1 } else { 1 };
+        (trouble.last, trouble.rests) = (now, true);
+        ((FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE), trouble.times)
+    }
+
+    /// Whether the endpoint is not to be tried now.
+    pub(super) fn rests(&self, id: EndpointId) -> bool {
+        self.0.borrow().get(&id).is_some_and(|trouble| trouble.rests)
+    }
+
+    /// The time of the rest with that number has passed. Whether that ends it: another may have begun since.
+    pub(super) fn is_over(&self, id: EndpointId, number: u32) -> bool {
+        let mut troubles = self.0.borrow_mut();
+        let Some(trouble) = troubles.get_mut(&id) else { return false };
+        trouble.times == number && std::mem::take(&mut trouble.rests)
+    }
+
+    /// Something has changed that may have mended it: it may be tried at once.
+    pub(super) fn wake(&self, id: EndpointId) {
+        if let Some(trouble) = self.0.borrow_mut().get_mut(&id) {
+            trouble.rests = false;
+        }
+    }
+
+    /// The endpoint is another's.
+    pub(super) fn forget(&self, id: EndpointId) {
+        self.0.borrow_mut().remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rest_is_longer_and_has_one_end() {
+        let (broken, id) = (Broken::default(), EndpointId::from_bytes([1; 16]));
+        assert!(!broken.rests(id));
+        let (first, number) = broken.note(id);
+        assert!(broken.rests(id));
+        broken.wake(id);
+        assert!(!broken.rests(id), "a change is tried at once");
+        let (second, later) = broken.note(id);
+        assert!(second == first * 2 && !broken.is_over(id, number) && broken.rests(id));
+        assert!(broken.is_over(id, later) && !broken.rests(id) && !broken.is_over(id, later));
+        let longest = (0..100).map(|_| broken.note(id).0).max();
+        assert_eq!(longest, Some(LONGEST_PAUSE));
+        broken.forget(id);
+        assert_eq!(broken.note(id).0, first);
+    }
+}

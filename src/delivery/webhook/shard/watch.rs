@@ -1,0 +1,80 @@
+//! What a shard looks after beside the news: whether the node may act for the cluster, actors that were lost, and its
+//! own end.
+
+use super::Shard;
+use crate::core::ids::EndpointId;
+use crate::delivery::webhook::actor::Wake;
+use crate::delivery::webhook::report;
+use crate::metric;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// How often the node asks itself whether it may act for the cluster.
+const LEASE_ROUND: Duration = Duration::from_millis(250);
+const REST_PAUSE: Duration = Duration::from_millis(20);
+
+impl Shard {
+    /// Watches whether this node is in touch with the cluster, and whether actors were lost.
+    pub(in crate::delivery::webhook) async fn watch(self: Rc<Self>) {
+        loop {
+            let now = self.hub.in_touch();
+            if now && !self.in_touch.replace(now) {
+                self.actors().iter().for_each(|actor| drop(actor.try_send(Wake)));
+            }
+            self.in_touch.set(now);
+            self.look_for_lost();
+            tokio::time::sleep(LEASE_ROUND).await;
+        }
+    }
+
+    /// Whether this node may deliver: a node that is cut off leaves that to others before they begin.
+    pub(in crate::delivery::webhook) fn in_touch(&self) -> bool {
+        self.in_touch.get() && !self.resting.get()
+    }
+
+    /// An actor that panicked had something to do: that doesn't wait for news.
+    fn look_for_lost(self: &Rc<Self>) {
+        let actors = self.actors.borrow();
+        let lost: Vec<EndpointId> = actors.iter().filter(|(_, actor)| !actor.connected()).map(|(id, _)| *id).collect();
+        drop(actors);
+        lost.into_iter().for_each(|id| self.lose(id));
+    }
+
+    /// The endpoint's actor was lost to a panic: it is started anew from what the cluster knows, after a pause.
+    pub(super) fn lose(self: &Rc<Self>, id: EndpointId) {
+        tracing::error!(webhook = %id, "the webhook's actor was lost; it is started anew");
+        metrics::counter!(metric::ACTORS_LOST, "actor" => "webhook").increment(1);
+        self.actors.borrow_mut().remove(&id);
+        self.rest(id);
+    }
+
+    /// The endpoint can't be delivered to now: it is tried again after a pause, longer each time.
+    pub(super) fn rest(self: &Rc<Self>, id: EndpointId) {
+        let (pause, number) = self.broken.note(id);
+        let shard = self.clone();
+        actix_rt::spawn(async move {
+            tokio::time::sleep(pause).await;
+            if shard.broken.is_over(id, number) {
+                shard.look_at(id);
+            }
+        });
+    }
+
+    /// Begins nothing new, waits for what is under way, and tells the cluster how it ended.
+    pub(in crate::delivery::webhook) async fn come_to_rest(&self, within: Duration) {
+        self.resting.set(true);
+        let deadline = Instant::now() + within;
+        while !self.permits.all_back() && Instant::now() < deadline {
+            tokio::time::sleep(REST_PAUSE).await;
+        }
+        // The actors take in what came back before they are asked for it.
+        tokio::time::sleep(REST_PAUSE).await;
+        report::flush(self).await;
+    }
+
+    /// Begins deliveries again after [`Shard::come_to_rest`].
+    pub(in crate::delivery::webhook) fn go_on(&self) {
+        self.resting.set(false);
+        self.actors().iter().for_each(|actor| drop(actor.try_send(Wake)));
+    }
+}
