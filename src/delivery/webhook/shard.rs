@@ -210,7 +210,8 @@ impl Shard {
         }
         match EndpointActor::load(self.clone(), endpoint.clone(), topic) {
             Ok(Some(actor)) => {
-                self.actors.borrow_mut().insert(endpoint.id, actor.start());
+                let actor = actor.start();
+                self.actors.borrow_mut().insert(endpoint.id, actor);
             }
             Ok(None) => {}
             Err(error) => {

@@ -22,7 +22,7 @@ use crate::hub::{Hub, HubConfig};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering as Memory};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -237,5 +237,34 @@ async fn what_an_actor_of_an_earlier_ownership_knew_is_not_told() {
     assert!(stage.actor(id) != earlier);
     tell_all(&stage.shard, [Piece::new(earlier, update, true)].into()).await;
     assert_eq!(stage.delivered(id), 2);
+    stage.hub.shutdown().await;
+}
+
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+struct Panic;
+
+impl actix::Handler<Panic> for EndpointActor {
+    type Result = ();
+
+    #[allow(clippy::panic)]
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("as it should");
+    }
+}
+
+#[actix_web::test]
+async fn an_actor_that_panics_rests_before_it_goes_on() {
+    let stage = Stage::new().await;
+    let id = stage.endpoint(1).await;
+    stage.publish().await;
+    until("a delivery", || stage.delivered(id) == 1).await;
+    for seconds in [1, 2] {
+        let (began, before) = (Instant::now(), stage.delivered(id));
+        stage.actor(id).do_send(Panic);
+        stage.publish().await;
+        until("a delivery by another actor", || stage.delivered(id) > before).await;
+        assert!(began.elapsed() >= Duration::from_secs(seconds), "{:?}", began.elapsed());
+    }
     stage.hub.shutdown().await;
 }
