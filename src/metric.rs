@@ -8,6 +8,8 @@ pub const CONNECTIONS: &str = "waypost_connections";
 pub const SUBSCRIPTIONS: &str = "waypost_subscriptions";
 /// Actors rebuilt after a panic, by `actor`.
 pub const ACTORS_LOST: &str = "waypost_actors_lost_total";
+/// Events that were too large for a filter expression, and did not match.
+pub const EXPRESSIONS_SKIPPED: &str = "waypost_expressions_skipped_total";
 /// Frames written to clients, by `protocol`.
 pub const FRAMES_SENT: &str = "waypost_frames_sent_total";
 /// Bytes of frames written to clients, by `protocol`.
@@ -60,6 +62,7 @@ pub fn describe() {
     gauge!(CONNECTIONS, "Open client connections");
     gauge!(SUBSCRIPTIONS, "Subscriptions of clients to topics");
     counter!(ACTORS_LOST, "Actors rebuilt after a panic");
+    counter!(EXPRESSIONS_SKIPPED, "Events that were too large for a filter expression, and did not match");
     counter!(FRAMES_SENT, "Writes of frames to clients");
     counter!(BYTES_SENT, Unit::Bytes, "Bytes of frames written to clients");
     counter!(CLOSED, "Connections that the server closed");

@@ -215,7 +215,11 @@ fn hub_config(config: &Config) -> HubConfig {
 fn webhook_config(config: &Config) -> webhook::WebhookConfig {
     let settings = &config.webhooks;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let aws = settings.credentials();
+    let credentials = settings.credentials().map(|(access_key_id, secret_access_key, session_token)| Credentials {
+        access_key_id,
+        secret_access_key,
+        session_token,
+    });
     webhook::WebhookConfig {
         workers: if settings.workers == 0 { (cores / 2).max(1) } else { settings.workers },
         connections: settings.connections,
@@ -223,11 +227,11 @@ fn webhook_config(config: &Config) -> webhook::WebhookConfig {
         flush: Duration::from_millis(settings.flush_ms),
         allow_nets: settings.allow_nets.clone(),
         ca_file: settings.ca_file.clone(),
-        aws: aws.map(|(access_key_id, secret_access_key, session_token)| Credentials {
-            access_key_id,
-            secret_access_key,
-            session_token,
-        }),
+        aws: webhook::Account {
+            credentials,
+            functions: settings.aws.functions.clone(),
+            endpoint: settings.aws.endpoint.clone(),
+        },
     }
 }
 

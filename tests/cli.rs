@@ -101,6 +101,33 @@ fn config_check_shows_sources_masks_secrets_and_is_a_valid_file() {
     assert!(!with_webhook.contains("hidden"), "{with_webhook}");
 }
 
+/// Each webhook of the file that can't work is told, with all that is wrong with it, and none of its secrets.
+#[test]
+fn config_check_names_webhooks_that_can_not_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("webhooks.toml");
+    let webhook = |name: &str, url: &str, more: &str| {
+        format!(
+            "[[webhooks.endpoints]]\nmap = \"demo\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"hidden-too\"\n{more}\n"
+        )
+    };
+    let inside = webhook("inside", "http://10.0.0.1/x", "filter = {expression = \"foo >\"}");
+    let template = webhook("template", "https://example.com/x", "profile = \"template\"\ntemplate = \"{% if %}\"");
+    let good = webhook("good", "https://example.com/y", "");
+    fs::write(&file, inside + &good + &template).unwrap();
+    let output = run(&["config", "check", "--config", file.to_str().unwrap()]);
+    let told = err(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for part in
+        ["\"inside\" of map \"demo\"", "url: 10.0.0.1 is not", "filter.expression: ", "\"template\"", "template: "]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("good") && !told.contains("hidden"), "{told}");
+    let allowed = run(&["config", "check", "--config", file.to_str().unwrap(), "--webhooks-allow-nets", "10.0.0.0/8"]);
+    assert!(!err(&allowed).contains("url: "), "{}", err(&allowed));
+}
+
 #[test]
 fn wrong_usage_ends_with_2_and_failure_with_1() {
     let unknown = waypost(&["config", "check"]).env("WAYPOST_HTTP_ADR", "x").output().unwrap();
@@ -341,8 +368,8 @@ fn a_day_at_the_command_line() {
     dev.wait_ports_free();
     let data = std::mem::replace(&mut dev.data, tempfile::tempdir().unwrap());
     let (mut dev, printed) = Dev::start(dev.base, data);
-    let token = printed.lines().find(|line| line.contains("its token")).unwrap().split_whitespace().last().unwrap();
-    let again = with(token, &["tail", "demo", "-n", "1502", "--since", "2020-01-01T00:00:00Z"]).output().unwrap();
+    assert!(printed.contains(&token) && printed.contains(&admin), "other tokens: {printed}");
+    let again = with(&token, &["tail", "demo", "-n", "1502", "--since", "2020-01-01T00:00:00Z"]).output().unwrap();
     assert_eq!(lines(&again).len(), 1502);
     dev.signal("KILL");
     dev.child.wait().unwrap();

@@ -13,11 +13,24 @@
 //! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies. `housekeeping`: when
 //!   the one is made durable and the other let go.
 //! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`: what happens when a disk lied.
-//! - `clock`: the only wall clock.
+//! - `clock`: the only wall clock. `os`: everything else that the operating system gives, and all that a simulation replaces.
 //!
 //! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
 
+/// True where a simulation has that defect switched on; nowhere else is there any.
+macro_rules! broken {
+    ($defect:ident) => {{
+        #[cfg(feature = "sim")]
+        let on = $crate::sim::Broken::$defect.is_on();
+        #[cfg(not(feature = "sim"))]
+        let on = false;
+        on
+    }};
+}
+pub(crate) use broken;
+
 mod boot;
+#[cfg_attr(feature = "sim", path = "sim/clock.rs")]
 mod clock;
 mod cluster;
 mod config;
@@ -30,19 +43,24 @@ pub mod fuzz;
 mod housekeeping;
 mod identity;
 mod join;
+#[cfg_attr(feature = "sim", path = "sim/log.rs")]
 mod log;
 mod machine;
 mod membership;
 mod net;
 mod node;
 mod open;
+#[cfg_attr(feature = "sim", path = "sim/os.rs")]
+mod os;
 mod proposer;
 mod raft;
 mod reads;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod snapshot;
 mod status;
 mod store;
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 mod suite;
 mod types;
 mod wire;

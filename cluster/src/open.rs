@@ -2,7 +2,6 @@
 //!
 //! Owns the decision between going on, joining, starting alone, rebuilding from the others and refusing to start.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -11,6 +10,7 @@ use crate::error::{StartError, StoreError};
 use crate::identity::Layout;
 use crate::join;
 use crate::log::Log;
+use crate::os::fs;
 use crate::snapshot;
 use crate::store::Store;
 use crate::types::Member;
@@ -18,7 +18,7 @@ use crate::wire::IdentityV1;
 
 /// A data directory that is ready.
 pub(crate) struct Opened {
-    pub(crate) lock: File,
+    pub(crate) lock: fs::File,
     pub(crate) layout: Layout,
     pub(crate) identity: IdentityV1,
     pub(crate) log: Log,
@@ -66,6 +66,8 @@ pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, Sta
 /// Sets damaged files aside where there is somebody to rebuild from; refuses to start where there isn't.
 fn rebuild(layout: &Layout, damage: Damage, join: &[String]) -> Result<Option<IdentityV1>, StartError> {
     tracing::error!(files = ?damage.files, reason = damage.reason, "damaged");
+    #[cfg(feature = "sim")]
+    crate::sim::World::found_damage(&damage.reason);
     if join.is_empty() {
         return Err(damage.into());
     }
@@ -78,7 +80,7 @@ fn rebuild(layout: &Layout, damage: Damage, join: &[String]) -> Result<Option<Id
 fn read_identity(layout: &Layout) -> Result<Option<IdentityV1>, Damage> {
     let damaged = |reason: String| Damage { files: vec![layout.identity()], reason };
     match layout.read_identity() {
-        Ok(None) if layout.log().exists() || layout.store().exists() => {
+        Ok(None) if [layout.log(), layout.store()].iter().any(|path| fs::exists(path).unwrap_or(true)) => {
             Err(damaged("the identity file is missing, but there is data".to_owned()))
         }
         Ok(identity) => Ok(identity),

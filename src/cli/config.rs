@@ -5,8 +5,10 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::{output, settings::ConfigArgs};
-use crate::config::{ConfiguredEndpoint, DEFAULT_TOML, KEYS, Loaded, Source};
+use crate::config::{DEFAULT_TOML, KEYS, Loaded, Source, Webhooks};
 use crate::core::endpoint::Profile;
+use crate::delivery::webhook::faults;
+use crate::delivery::webhook::guard::Guard;
 
 /// What to do with the configuration.
 #[derive(Debug, clap::Subcommand)]
@@ -44,11 +46,13 @@ fn check(loaded: &Loaded) -> anyhow::Result<()> {
             source => output::line(format_args!("{setting}  # {source}"))?,
         }
     }
-    webhooks(&loaded.config.webhooks.endpoints)
+    webhooks(&loaded.config.webhooks)
 }
 
-/// The webhooks of the file by their names: nearly all else of them may be secret.
-fn webhooks(endpoints: &[ConfiguredEndpoint]) -> anyhow::Result<()> {
+/// The webhooks of the file by their names, since nearly all else of them may be secret, and what is wrong with them.
+/// A node starts with them all the same, and delivers to the others.
+fn webhooks(webhooks: &Webhooks) -> anyhow::Result<()> {
+    let (endpoints, guard, mut wrong) = (&webhooks.endpoints, Guard::new(webhooks.allow_nets.clone()), Vec::new());
     if !endpoints.is_empty() {
         output::line("\n# [[webhooks.endpoints]] of the file, by name alone, since they hold secrets:")?;
     }
@@ -56,6 +60,11 @@ fn webhooks(endpoints: &[ConfiguredEndpoint]) -> anyhow::Result<()> {
         let profile = endpoint.form.profile().unwrap_or(Profile::Wanderer);
         let (name, map) = (endpoint.form.name().unwrap_or_default(), &endpoint.map);
         output::line(format_args!("# - {name:?} of map {map:?}, profile {}", profile.name()))?;
+        let faults = faults(&endpoint.read(&webhooks.defaults()).0, &guard);
+        if !faults.is_empty() {
+            wrong.push(format!("webhook {name:?} of map {map:?} can't work: {}", faults.join("; ")));
+        }
     }
+    anyhow::ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }

@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// First of six ports: HTTP on this one, the third and the fifth, nodes among each other on the others
     #[arg(long, value_name = "PORT", default_value_t = 4000, value_parser = clap::value_parser!(u16).range(1024..=65530))]
     base_port: u16,
-    /// Keep data and logs here [default: a temporary directory, removed at the end]
+    /// Keep data, logs and tokens here [default: a temporary directory, removed at the end]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -33,10 +33,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let ports = Ports::from(args.base_port);
     ports.check()?;
     let home = Home::open(args.data_dir)?;
-    let admin = demo::admin_token()?;
+    let admin = demo::admin_token(&home)?;
     let mut nodes = Nodes::new(&home, ports, &admin)?;
     let result = tokio::select! {
-        result = live(&mut nodes, &admin) => result,
+        result = live(&mut nodes, &admin, &home) => result,
         () = signals.next() => Ok(()),
     };
     output::note("stopping three nodes");
@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     result
 }
 
-async fn live(nodes: &mut Nodes, admin: &str) -> anyhow::Result<()> {
+async fn live(nodes: &mut Nodes, admin: &str, home: &Home) -> anyhow::Result<()> {
     // The first founds the cluster, so it must be there before the others ask to join.
     nodes.start(0)?;
     nodes.wait(0, "/healthz").await?;
@@ -61,7 +61,7 @@ async fn live(nodes: &mut Nodes, admin: &str) -> anyhow::Result<()> {
     for node in 0..nodes.count() {
         nodes.wait(node, "/readyz").await?;
     }
-    let demo = demo::prepare(&nodes.url(0), admin).await.context("cannot create the demo map")?;
+    let demo = demo::prepare(&nodes.url(0), admin, home).await.context("cannot create the demo map")?;
     welcome::print(nodes, admin, &demo)?;
     nodes.watch().await
 }

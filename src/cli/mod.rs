@@ -27,7 +27,7 @@ use crate::config::ConfigError;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_COMMIT"), ")");
 
-/// Publish an event once; every subscriber gets it, over WebSocket, long poll and Server-Sent Events.
+/// Publish an event once; every subscriber gets it, over WebSocket, long poll, Server-Sent Events and webhooks.
 #[derive(Debug, Parser)]
 #[command(name = "waypost", version = VERSION, arg_required_else_help = true)]
 #[command(after_help = "Start with `waypost dev`: three nodes, a demo map, lines to copy.")]

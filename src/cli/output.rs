@@ -8,6 +8,7 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
+use console::Term;
 use serde_json::Value;
 
 /// Something is wrong.
@@ -34,6 +35,11 @@ pub(super) fn note(text: impl Display) {
 /// Whether standard output is to be read by people.
 pub(super) fn for_people(json: bool) -> bool {
     !json && io::stdout().is_terminal()
+}
+
+/// Columns of the terminal that standard output is; 80 where it is none.
+pub(super) fn width() -> usize {
+    Term::stdout().size().1.into()
 }
 
 /// `text` in a style, if standard output is a terminal that wants colours.

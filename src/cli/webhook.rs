@@ -9,6 +9,8 @@ mod settings;
 mod show;
 mod tail;
 
+use std::fmt::Display;
+
 use awc::http::Method;
 use serde_json::{Value, json, value::RawValue};
 
@@ -21,7 +23,7 @@ use super::{
 /// What to do with the webhooks of a map; needs the admin token or one that may manage the map.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// List the webhooks of a map, newest first
+    /// List the webhooks of a map, newest first. LEFT: events not looked at or not delivered yet
     List(List),
     /// Show one webhook, and how it is doing
     Show(One),
@@ -31,7 +33,7 @@ pub(super) enum Command {
     Update(Box<settings::Update>),
     /// Delete a webhook with its dead letters
     Delete(Delete),
-    /// Deliver to a webhook that was stopped or disabled
+    /// Deliver to a webhook that was stopped or disabled; what waits to be tried again is tried at once
     Enable(Enable),
     /// Deliver no more until it is enabled; events are kept as long as the map keeps them
     Disable(One),
@@ -135,7 +137,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::List(args) => {
             let client = Client::new(args.common.connection);
-            let webhooks = ask(&client, Method::GET, &base(&args.map), None).await?;
+            let webhooks = client.call(Method::GET, &base(&args.map), None).await?;
             show::list(&webhooks, args.common.json)
         }
         Command::Show(one) => {
@@ -146,10 +148,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Update(args) => settings::update(*args).await,
         Command::Delete(args) => delete(args).await,
         Command::Enable(args) => enable(args).await,
-        Command::Disable(one) => {
-            let webhook = one.find().await?;
-            show::one(&webhook.call(Method::POST, "/disable", None).await?, webhook.json)
-        }
+        Command::Disable(one) => disable(one).await,
         Command::Test(args) => test(args).await,
         Command::Replay(args) => replay::start(args).await,
         Command::Replays(args) => replay::list(args).await,
@@ -175,12 +174,20 @@ async fn delete(args: Delete) -> anyhow::Result<()> {
 }
 
 async fn enable(args: Enable) -> anyhow::Result<()> {
-    let body = match args.since {
-        Some(since) => json!({"from": "since", "since": since}),
-        None => json!({"from": args.from}),
+    let (body, did) = match args.since {
+        Some(since) => (json!({"from": "since", "since": since}), format!("goes on at {since}")),
+        None if args.from == "skip" => (json!({"from": "skip"}), "goes on with what comes from now on".to_owned()),
+        None => (json!({"from": args.from}), "goes on where it stopped".to_owned()),
     };
     let webhook = args.one.find().await?;
-    show::one(&webhook.call(Method::POST, "/enable", Some(&body)).await?, webhook.json)
+    let enabled = webhook.call(Method::POST, "/enable", Some(&body)).await?;
+    webhook.done(&enabled, did)
+}
+
+async fn disable(one: One) -> anyhow::Result<()> {
+    let webhook = one.find().await?;
+    let disabled = webhook.call(Method::POST, "/disable", None).await?;
+    webhook.done(&disabled, format_args!("paused until `waypost webhook enable {}`", webhook.called))
 }
 
 /// A test that failed is a failure of the command too.
@@ -198,7 +205,7 @@ async fn test(args: Test) -> anyhow::Result<()> {
     let webhook = args.one.find().await?;
     let body = Body { mime: "application/json", bytes: format!("{{{}}}", fields.join(",")).into(), key: None };
     let path = format!("{}/test", webhook.path);
-    let attempt = webhook.client.call_here(Method::POST, &path, body).await.map_err(hinted)?;
+    let attempt = webhook.client.call_here(Method::POST, &path, body).await?;
     show::attempt(&attempt, None, webhook.json)?;
     match show::is_delivered(&attempt) {
         true => Ok(()),
@@ -235,26 +242,12 @@ fn base(map: &str) -> String {
     format!("/api/maps/{}/webhooks", encoded(map))
 }
 
-async fn ask(client: &Client, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
-    client.call(method, path, body).await.map_err(hinted)
-}
-
-/// With a hint where only who runs the nodes can help.
-fn hinted(mut error: ClientError) -> ClientError {
-    if let ClientError::Refused { message, hint: hint @ None, .. } = &mut error
-        && message.contains("allow-list")
-    {
-        let text = "webhooks.allow_nets of the nodes opens private networks, as in \
-                    WAYPOST_WEBHOOKS_ALLOW_NETS=10.0.0.0/8; `waypost dev` opens loopback";
-        *hint = Some(text.to_owned());
-    }
-    error
-}
-
 /// A webhook that was found, and who speaks of it.
 struct Webhook {
     client: Client,
     id: String,
+    /// Map and webhook, as in the command line.
+    called: String,
     path: String,
     json: bool,
 }
@@ -262,16 +255,37 @@ struct Webhook {
 impl Webhook {
     /// One request; `rest` is its path below the webhook's.
     async fn call(&self, method: Method, rest: &str, body: Option<&Value>) -> Result<Value, ClientError> {
-        ask(&self.client, method, &format!("{}{rest}", self.path), body).await
+        let answer = self.client.call(method, &format!("{}{rest}", self.path), body).await;
+        answer.map_err(|error| hinted(error, &self.called))
     }
+
+    /// What a command did, in one line; for programs the webhook as it is now.
+    fn done(&self, webhook: &Value, did: impl Display) -> anyhow::Result<()> {
+        if output::for_people(self.json) {
+            Ok(output::line(format_args!("{}: {did}", show::label(webhook)))?)
+        } else {
+            Ok(output::json(webhook)?)
+        }
+    }
+}
+
+/// With the command that helps, where one does.
+fn hinted(mut error: ClientError, called: &str) -> ClientError {
+    if let ClientError::Refused { code, hint, .. } = &mut error
+        && code == "webhook_inactive"
+    {
+        *hint = Some(format!("only an active webhook delivers again: `waypost webhook enable {called}`"));
+    }
+    error
 }
 
 impl One {
     async fn find(self) -> anyhow::Result<Webhook> {
         let client = Client::new(self.common.connection);
+        let called = format!("{} {}", self.map, self.webhook);
         let id = find(&client, &self.map, self.webhook).await?;
         let path = format!("{}/{}", base(&self.map), encoded(&id));
-        Ok(Webhook { client, id, path, json: self.common.json })
+        Ok(Webhook { client, id, called, path, json: self.common.json })
     }
 }
 
@@ -280,22 +294,30 @@ async fn find(client: &Client, map: &str, text: String) -> anyhow::Result<String
     if uuid::Uuid::try_parse(&text).is_ok() {
         return Ok(text);
     }
-    let all = ask(client, Method::GET, &base(map), None).await?;
-    let ids = matching(&all, &text);
-    match ids.as_slice() {
-        [id] => Ok(id.clone()),
+    let all = client.call(Method::GET, &base(map), None).await?;
+    let found = matching(&all, &text);
+    match found.as_slice() {
+        [webhook] => Ok(cell(webhook, "id")),
         [] => anyhow::bail!("the map {map} has no webhook {text}; `waypost webhook list {map}` shows which there are"),
-        several => anyhow::bail!("{text} may be any of {}", several.join(", ")),
+        several => anyhow::bail!("{}", choice(&text, several)),
     }
 }
 
-/// Ids of those with that name; without one, of those whose id begins so.
-fn matching(all: &Value, text: &str) -> Vec<String> {
-    let ids = |is: &dyn Fn(&Value) -> bool| -> Vec<String> {
-        all.as_array().into_iter().flatten().filter(|webhook| is(webhook)).map(|webhook| cell(webhook, "id")).collect()
+/// Those with that name; without one, those whose id begins so.
+fn matching<'a>(all: &'a Value, text: &str) -> Vec<&'a Value> {
+    let those = |is: &dyn Fn(&Value) -> bool| -> Vec<&'a Value> {
+        all.as_array().into_iter().flatten().filter(|webhook| is(webhook)).collect()
     };
-    let named = ids(&|webhook| webhook["name"] == *text);
-    if named.is_empty() && !text.is_empty() { ids(&|webhook| cell(webhook, "id").starts_with(text)) } else { named }
+    let named = those(&|webhook| webhook["name"] == *text);
+    if named.is_empty() && !text.is_empty() { those(&|webhook| cell(webhook, "id").starts_with(text)) } else { named }
+}
+
+/// Names are not unique, ids are: which of these is meant?
+fn choice(text: &str, several: &[&Value]) -> String {
+    let row = |webhook: &&Value| vec![cell(webhook, "id"), cell(webhook, "name"), show::target(webhook)];
+    let rows: Vec<_> = several.iter().map(row).collect();
+    let table = output::table(&["ID", "NAME", "TARGET"], &rows);
+    format!("{text} may be any of {}; say which by its id, or the beginning of it:\n{table}", several.len())
 }
 
 #[cfg(test)]
@@ -305,10 +327,18 @@ mod tests {
     #[test]
     fn webhooks_are_found_by_name_and_by_the_beginning_of_an_id() {
         let all = json!([{"id": "ab1", "name": "chat"}, {"id": "ab2", "name": "ab1"}, {"id": "cd3", "name": ""}]);
-        assert_eq!(matching(&all, "chat"), ["ab1"]);
-        assert_eq!(matching(&all, "ab1"), ["ab2"]);
-        assert_eq!(matching(&all, "ab"), ["ab1", "ab2"]);
-        assert_eq!(matching(&all, "c"), ["cd3"]);
-        assert!(matching(&all, "").len() == 1 && matching(&all, "x").is_empty());
+        let ids = |text| matching(&all, text).into_iter().map(|found| cell(found, "id")).collect::<Vec<_>>();
+        assert_eq!(ids("chat"), ["ab1"]);
+        assert_eq!(ids("ab1"), ["ab2"]);
+        assert_eq!(ids("ab"), ["ab1", "ab2"]);
+        assert_eq!(ids("c"), ["cd3"]);
+        assert!(ids("").len() == 1 && ids("x").is_empty());
+    }
+
+    #[test]
+    fn who_must_choose_sees_between_what() {
+        let [one, two] = ["1", "2"].map(|id| json!({"id": id, "name": "ord", "url": format!("http://r/{id}")}));
+        let told = choice("ord", &[&one, &two]);
+        assert!(told.contains("by its id") && told.contains("1   ord   http://r/1\n2   ord   http://r/2"), "{told}");
     }
 }

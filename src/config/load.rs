@@ -193,7 +193,7 @@ impl Loader {
 
     /// Takes AWS's own variables, where no credentials were set under our names.
     fn aws(&mut self, vars: &BTreeMap<String, String>) -> Result<(), ConfigError> {
-        if self.sources.keys().any(|path| path.starts_with("webhooks.aws.")) {
+        if AWS.iter().any(|(_, path)| self.sources.contains_key(*path)) {
             return Ok(());
         }
         for (name, path) in AWS {
@@ -221,7 +221,7 @@ impl Loader {
     pub fn finish(self) -> Result<Loaded, ConfigError> {
         let config: Config =
             serde_json::from_value(self.tree.clone()).map_err(|e| self.invalid("configuration", e.to_string()))?;
-        if let Some((place, allowed)) = config.webhooks.endpoint_fault() {
+        if let Some((place, allowed)) = all_faults(config.webhooks.endpoint_faults()) {
             return Err(self.bad_endpoint(place, allowed));
         }
         match validate::check(&config, &self.tree) {
@@ -306,4 +306,14 @@ fn is_service_link(name: &str, value: &str) -> bool {
     let port_parts = name.split_once("_PORT_").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
     let port = name.ends_with("_PORT") && value.contains("://");
     port || port_parts || name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT")
+}
+
+/// Faults of several webhooks as those of the first.
+fn all_faults(faults: Vec<(usize, String)>) -> Option<(usize, String)> {
+    let mut faults = faults.into_iter();
+    let (place, mut allowed) = faults.next()?;
+    for (other, more) in faults {
+        allowed.push_str(&format!("; number {}: {more}", other + 1));
+    }
+    Some((place, allowed))
 }

@@ -159,6 +159,10 @@ fn wrong_webhooks_are_told_without_their_values() {
     );
     assert!(error("[[webhooks.endpoints]]\nmap = 5").contains("map and name as strings"));
     assert!(error("[webhooks]\nendpoints = \"hidden\"").contains("must be tables"));
+    let several =
+        format!("{ENDPOINT}secret = \"12345678\"\n{ENDPOINT}secret = \"x\"\n[[webhooks.endpoints]]\nmap = \"b\"\n");
+    let several = error(&several);
+    assert!(several.contains("number 2 ") && several.contains("; number 3: name: is required"), "{several}");
     let twice = format!("{ENDPOINT}secret = \"12345678\"\n").repeat(2);
     assert!(error(&twice).contains("number 2") && error(&twice).contains("another one of the map has it"));
 }
@@ -174,6 +178,36 @@ fn a_key_that_seals_has_32_bytes() {
         let wrong = key(wrong).unwrap().finish().err().unwrap().to_string();
         assert!(wrong.starts_with("webhooks.secret_key = ******** "), "{wrong}");
     }
+}
+
+#[test]
+fn the_address_of_aws_is_safe() {
+    let with = |endpoint: &str| {
+        format!("[webhooks]\nallow_nets = [\"10.1.0.0/16\"]\n[webhooks.aws]\nendpoint = \"{endpoint}\"")
+    };
+    for good in ["https://vpce-1.lambda.us-east-1.vpce.amazonaws.com", "https://a.example/base", "http://10.1.2.3:4566"]
+    {
+        assert!(toml(&with(good)).unwrap().finish().is_ok(), "{good}");
+    }
+    for bad in [
+        "http://a.example",
+        "http://10.2.0.1",
+        "http://localhost:1",
+        "ftp://10.1.2.3",
+        "https://a/?x",
+        "https://u:p@a/",
+        "a",
+    ] {
+        assert!(error(&with(bad)).contains("webhooks.aws.endpoint"), "{bad}");
+    }
+}
+
+#[test]
+fn what_may_be_invoked_is_no_credential() {
+    let aws = env(&[("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "key")]);
+    let listed = toml("[webhooks.aws]\nfunctions = [\"kills\"]").unwrap().env(aws).unwrap().finish().unwrap();
+    assert_eq!(listed.config.webhooks.aws.access_key_id.as_deref(), Some("id"));
+    assert_eq!(listed.config.webhooks.aws.functions, ["kills"]);
 }
 
 #[test]

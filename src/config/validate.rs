@@ -1,8 +1,10 @@
 //! What values are allowed. Types are held by the tree itself; here are ranges and what must fit together.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use serde_json::Value;
+use url::{Host, Url};
 
 use super::{Config, load::pointer};
 
@@ -136,6 +138,12 @@ fn texts(config: &Config) -> Option<Fault> {
     if aws.access_key_id.is_some() != aws.secret_access_key.is_some() {
         return fault("webhooks.aws.access_key_id", "must be set together with webhooks.aws.secret_access_key");
     }
+    if let Some(endpoint) = &aws.endpoint
+        && !is_aws_endpoint(endpoint, &config.webhooks.allow_nets)
+    {
+        let allowed = "must be https://host[:port][/path]; http only to an address within webhooks.allow_nets";
+        return fault("webhooks.aws.endpoint", allowed);
+    }
     None
 }
 
@@ -165,6 +173,21 @@ fn is_host_port(text: &str) -> bool {
     };
     let name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.' || c == '_';
     !host.is_empty() && host.chars().all(name) && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// Signed requests and the session's token go there.
+fn is_aws_endpoint(text: &str, allow_nets: &[IpNet]) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let bare =
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    let allowed = |ip: IpAddr| allow_nets.iter().any(|net| net.contains(&ip));
+    let is_safe = match (url.scheme(), url.host()) {
+        ("https", Some(_)) => true,
+        ("http", Some(Host::Ipv4(ip))) => allowed(ip.into()),
+        ("http", Some(Host::Ipv6(ip))) => allowed(ip.into()),
+        _ => false,
+    };
+    bare && is_safe
 }
 
 fn is_origin(text: &str) -> bool {

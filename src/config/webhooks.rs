@@ -48,10 +48,15 @@ pub struct Webhooks {
     pub endpoints: Vec<ConfiguredEndpoint>,
 }
 
-/// Credentials for AWS.
+/// Functions of AWS that webhooks may invoke, and as whom.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Aws {
+    /// Functions that webhooks may invoke: names and ARNs as webhooks give them, `*` standing for any characters. None
+    /// where it is empty.
+    pub functions: Vec<String>,
+    /// Another address than the region's own, such as a private endpoint's.
+    pub endpoint: Option<String>,
     /// Id of the access key.
     pub access_key_id: Option<String>,
     /// The access key.
@@ -124,9 +129,9 @@ impl Webhooks {
         }
     }
 
-    /// What is wrong with the webhooks of the file: the place of the first that is, and why.
-    pub(super) fn endpoint_fault(&self) -> Option<(usize, String)> {
-        self.endpoints.iter().enumerate().find_map(|(place, endpoint)| {
+    /// What is wrong with the webhooks of the file: the places of those that are, and why.
+    pub(super) fn endpoint_faults(&self) -> Vec<(usize, String)> {
+        let faults = self.endpoints.iter().enumerate().filter_map(|(place, endpoint)| {
             let mut problems = endpoint.problems(&self.defaults());
             let same =
                 |other: &&ConfiguredEndpoint| other.map == endpoint.map && other.form.name() == endpoint.form.name();
@@ -134,16 +139,24 @@ impl Webhooks {
                 problems.push("name: another one of the map has it".to_owned());
             }
             (!problems.is_empty()).then(|| (place, problems.join("; ")))
-        })
+        });
+        faults.collect()
     }
 }
 
 impl ConfiguredEndpoint {
-    fn problems(&self, defaults: &Defaults) -> Vec<String> {
+    /// What it asks for, of nobody's map, and what is wrong with it by itself.
+    pub fn read(&self, defaults: &Defaults) -> (Plain, Vec<String>) {
         let nobody = (EndpointId::from_bytes([0; 16]), MapId::from_bytes([0; 16]));
         let profile = self.form.profile().unwrap_or(Profile::Wanderer);
         let mut plain = Plain::new(nobody.0, nobody.1, Origin::Config, profile, defaults);
-        let mut problems = self.form.apply(&mut plain);
+        let problems = self.form.apply(&mut plain);
+        (plain, problems)
+    }
+
+    fn problems(&self, defaults: &Defaults) -> Vec<String> {
+        let (plain, mut problems) = self.read(defaults);
+        let profile = plain.endpoint.profile;
         let required = [
             ("map", !self.map.is_empty()),
             ("name", self.form.name().is_some_and(|name| !name.is_empty())),

@@ -34,18 +34,22 @@ impl Pattern {
         good.then(|| Self(text.into()))
     }
 
-    /// What stands between the stars is looked for from left to right, each where it comes first: never again from an
-    /// earlier place, so the work is linear.
     fn matches(&self, kind: &str) -> bool {
-        let Some((first, rest)) = self.0.split_once('*') else { return *self.0 == *kind };
-        let Some(mut kind) = kind.strip_prefix(first) else { return false };
-        let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
-        for part in middle.split('*') {
-            let Some(at) = kind.find(part) else { return false };
-            kind = &kind[at + part.len()..];
-        }
-        kind.ends_with(last)
+        fits(&self.0, kind)
     }
+}
+
+/// Whether `text` is as `pattern` says, in which `*` stands for any characters, or none. What stands between the stars is
+/// looked for from left to right, each where it comes first: never again from an earlier place, so the work is linear.
+pub fn fits(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(first) else { return false };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        let Some(at) = text.find(part) else { return false };
+        text = &text[at + part.len()..];
+    }
+    text.ends_with(last)
 }
 
 /// Why a filter is refused. A malformed filter never opens up to "all".

@@ -136,6 +136,16 @@ impl Edge {
         }
     }
 
+    /// The right to manage a map, with this node caught up and the request charged. Strangers are turned away before
+    /// they cost the leader anything.
+    pub async fn managed(&self, request: &HttpRequest, map: &str) -> Result<Grant, ApiError> {
+        self.authenticate(request, bearer(request)).await?;
+        self.catch_up().await;
+        let grant = self.grant(request, bearer(request), map, Scopes::MANAGE).await?;
+        self.charge(&grant).await?;
+        Ok(grant)
+    }
+
     /// The admin, or an error.
     pub async fn admin(&self, request: &HttpRequest) -> Result<(), ApiError> {
         match self.authenticate(request, bearer(request)).await? {

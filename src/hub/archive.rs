@@ -2,6 +2,7 @@
 //!
 //! Owns the bound on how many readers share the disk; a page is bounded in events and bytes by its caller.
 
+use super::judges::Judges;
 use super::replica::ViewStore;
 use crate::core::event::Event;
 use crate::core::expression::Condition;
@@ -28,6 +29,9 @@ pub enum ArchiveError {
     /// The store holds something damaged: the node ends, to rebuild itself.
     #[error("stored events are damaged on this node: {0}")]
     Damaged(String),
+    /// A condition could not be evaluated.
+    #[error("the filter's expression failed on this node")]
+    Unjudged,
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
@@ -64,6 +68,7 @@ pub struct Archive {
     cluster: Cluster,
     reader: Reader,
     permits: Arc<Semaphore>,
+    judges: Judges,
 }
 
 /// Events from the store, and where their topic stood at the time.
@@ -88,8 +93,8 @@ impl Page {
 }
 
 impl Archive {
-    pub(super) fn new(cluster: Cluster) -> Self {
-        Self { reader: cluster.reader(), cluster, permits: Arc::new(Semaphore::new(CONCURRENT_READS)) }
+    pub(super) fn new(cluster: Cluster, judges: Judges) -> Self {
+        Self { reader: cluster.reader(), cluster, permits: Arc::new(Semaphore::new(CONCURRENT_READS)), judges }
     }
 
     /// Reads a page at once, on the caller's thread: for the newest events, which the store holds in memory.
@@ -129,7 +134,7 @@ impl Archive {
         looked
     }
 
-    /// Reads a page, and judges its events if there is a condition: off the caller's thread, since both take time.
+    /// Reads a page, and has its events judged if there is a condition: off the caller's thread, since both take time.
     pub async fn read(
         &self,
         topic: TopicId,
@@ -138,12 +143,13 @@ impl Archive {
         max_bytes: usize,
         condition: Option<Arc<Condition>>,
     ) -> Result<Page, ArchiveError> {
-        let read = move |archive: Archive| {
-            let mut page = archive.read_now(topic, from_seq, max_events, max_bytes)?;
-            page.verdicts = condition.map(|condition| condition.verdicts(&page.events));
-            Ok(page)
-        };
-        self.blocking(read).await
+        let mut page = self.blocking(move |archive| archive.read_now(topic, from_seq, max_events, max_bytes)).await?;
+        if let Some(condition) = condition {
+            // Not while it has a permit: other maps' readers wait for those.
+            let judged = self.judges.verdicts(condition, page.events.clone()).await;
+            page.verdicts = Some(judged.ok_or(ArchiveError::Unjudged)?);
+        }
+        Ok(page)
     }
 
     /// Finds where a reader starts.

@@ -12,6 +12,7 @@ mod configured;
 mod duty;
 mod endpoints;
 mod janitor;
+mod judges;
 mod peer;
 mod propose;
 mod registry;
@@ -27,6 +28,7 @@ pub use archive::{Archive, ArchiveError, Page};
 pub use bridge::Deliver;
 pub use conditions::TooManyConditions;
 pub use endpoints::{EndpointState, News, Watch};
+pub use judges::{Judges, Turn};
 pub use peer::{InfoSource, NodeInfo};
 pub use propose::HubError;
 pub use registry::{Subscribe, Unsubscribe};
@@ -65,6 +67,7 @@ struct Inner {
     bridge: Arc<Bridge>,
     registry: Addr<Registry>,
     archive: Archive,
+    judges: Judges,
     slots: slots::Slots,
     conditions: conditions::Conditions,
     requests: Arc<requests::Requests>,
@@ -89,8 +92,9 @@ impl Hub {
         let handler = Arc::new(handler);
         let cluster = Cluster::start(cluster, replica::Replica::new(bridge.clone()), handler.clone()).await?;
         handler.attach(&cluster);
-        let archive = Archive::new(cluster.clone());
-        let registry = Registry::start_on_own_thread(bridge.clone(), archive.clone());
+        let judges = Judges::start_on_own_thread();
+        let archive = Archive::new(cluster.clone(), judges.clone());
+        let registry = Registry::start_on_own_thread(bridge.clone(), archive.clone(), judges.clone());
         bridge.attach_registry(registry.clone().recipient());
         let slots = slots::Slots::start(cluster.clone(), bridge.clone());
         janitor::spawn(cluster.clone(), bridge.clone());
@@ -99,6 +103,7 @@ impl Hub {
             bridge,
             registry,
             archive,
+            judges,
             slots,
             conditions: conditions::Conditions::default(),
             requests,
@@ -132,6 +137,11 @@ impl Hub {
     /// Stored events.
     pub fn archive(&self) -> &Archive {
         &self.0.archive
+    }
+
+    /// Where expressions are evaluated.
+    pub fn judges(&self) -> &Judges {
+        &self.0.judges
     }
 
     /// The cluster as this node sees it.

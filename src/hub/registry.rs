@@ -2,6 +2,7 @@
 
 use super::archive::Archive;
 use super::bridge::{Bridge, Deliver};
+use super::judges::Judges;
 use super::topic::{Attach, Detach, Topic};
 use crate::core::frame::{FormKey, View};
 use crate::core::ids::TopicId;
@@ -43,13 +44,15 @@ pub(super) struct TopicLost(pub(super) TopicId);
 pub struct Registry {
     bridge: Arc<Bridge>,
     archive: Archive,
+    judges: Judges,
     topics: FxHashMap<TopicId, Addr<Topic>>,
 }
 
 impl Registry {
-    /// Topics and registry share one thread: encoding runs beside the workers that write.
-    pub(super) fn start_on_own_thread(bridge: Arc<Bridge>, archive: Archive) -> Addr<Self> {
-        let registry = Self { bridge, archive, topics: FxHashMap::default() };
+    /// Topics and registry share one thread: encoding runs beside the workers that write. Expressions have a thread of
+    /// their own.
+    pub(super) fn start_on_own_thread(bridge: Arc<Bridge>, archive: Archive, judges: Judges) -> Addr<Self> {
+        let registry = Self { bridge, archive, judges, topics: FxHashMap::default() };
         Self::start_in_arbiter(&Arbiter::new().handle(), move |_| registry)
     }
 
@@ -59,7 +62,7 @@ impl Registry {
             Some(_) => self.lost(id),
             None => {}
         }
-        let actor = Topic::new(id, self.archive.clone()).start();
+        let actor = Topic::new(id, self.archive.clone(), self.judges.clone()).start();
         // Watched before it has read its place, so that no nudge falls in between.
         self.bridge.watch_topic(id, actor.clone().recipient());
         self.topics.insert(id, actor.clone());

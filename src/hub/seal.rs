@@ -229,7 +229,7 @@ mod tests {
             target,
             headers: vec![("Authorization".into(), "Bearer x".into())],
             secret: "whsec_x".into(),
-            previous: None,
+            previous: Vec::new(),
         }
     }
 

@@ -1,18 +1,21 @@
 //! The actor of one topic: it reads the log from its own cursor, encodes each event once for every view in use, and
-//! offers the frames to its subscribers. A condition is evaluated here, once an event, however many views have it.
+//! offers the frames to its subscribers. Views with conditions have a cursor of their own: the judges evaluate each
+//! condition once an event, however many views have it, and meanwhile the other views go on.
 //!
-//! Owns its cursor and subscribers. Never blocks on a subscriber: who has no room for a chunk notices the hole by the
+//! Owns its cursors and subscribers. Never blocks on a subscriber: who has no room for a chunk notices the hole by the
 //! next seq that it is told, and reads the rest from the archive.
 
-use super::archive::Archive;
+use super::archive::{Archive, Page};
 use super::bridge::Deliver;
+use super::judges::{self, Judges, Turn};
 use crate::core::event::Event;
-use crate::core::expression::Judge;
+use crate::core::expression::Condition;
 use crate::core::frame::{FormKey, View};
-use crate::core::ids::TopicId;
+use crate::core::ids::{MapId, TopicId};
 use crate::core::ring::Chunk;
-use actix::prelude::SendError;
+use actix::prelude::{ActorFutureExt, SendError, WrapFuture};
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,6 +53,17 @@ pub(super) struct Detach {
 pub(super) struct Topic {
     id: TopicId,
     archive: Archive,
+    judges: Judges,
+    /// Views of all events, encoded here.
+    open: Lane,
+    /// Views with a condition, encoded by the judges: they never delay the others.
+    judged: Lane,
+    judging: bool,
+}
+
+/// Views that are offered the same events at the same time.
+#[derive(Default)]
+struct Lane {
     next_seq: u64,
     views: Vec<Viewed>,
 }
@@ -62,34 +76,110 @@ struct Viewed {
 
 struct Subscriber {
     outlet: Recipient<Deliver>,
+    /// It was told to expect events from here on.
+    from_seq: u64,
     /// It had no room for a chunk, and must be told where the topic is.
     behind: bool,
 }
 
+/// Chunks of views, for those that have something in them.
+type Chunks = Vec<(FormKey, Arc<Chunk>)>;
+
 impl Topic {
-    /// A topic that starts behind what is stored now.
-    pub(super) fn new(id: TopicId, archive: Archive) -> Self {
-        Self { id, archive, next_seq: 0, views: Vec::new() }
+    /// A topic that starts behind what is stored when the first subscriber comes.
+    pub(super) fn new(id: TopicId, archive: Archive, judges: Judges) -> Self {
+        Self { id, archive, judges, open: Lane::default(), judged: Lane::default(), judging: false }
     }
 
-    fn go_to_head(&mut self) {
+    fn head_seq(&self) -> Option<u64> {
         match self.archive.read_now(self.id, u64::MAX, 0, 0) {
-            Ok(page) => self.next_seq = page.head_seq + 1,
-            Err(error) => tracing::error!(topic = %self.id, %error, "the topic's place is unknown"),
+            Ok(page) => Some(page.head_seq),
+            Err(error) => {
+                tracing::error!(topic = %self.id, %error, "the topic's place is unknown");
+                None
+            }
         }
     }
 
-    /// Offers a chunk of each view to those who want it; says whether one had no room.
-    fn offer(&mut self, events: &[Event]) -> bool {
+    fn read(&self, from_seq: u64, ctx: &mut Context<Self>) -> Option<Page> {
+        match self.archive.read_now(self.id, from_seq, CHUNK_EVENTS, CHUNK_BYTES) {
+            Ok(page) if page.events.is_empty() => None,
+            Ok(page) => Some(page),
+            Err(error) => {
+                tracing::error!(topic = %self.id, %error, "new events can't be read; trying again");
+                ctx.notify_later(Nudge, RETRY_PAUSE);
+                None
+            }
+        }
+    }
+
+    /// Offers a page to the views of all events.
+    fn offer_new(&mut self, ctx: &mut Context<Self>) {
+        if self.open.views.is_empty() {
+            return;
+        }
+        let Some(page) = self.read(self.open.next_seq, ctx) else { return };
+        self.open.next_seq = page.next_seq;
+        let encode = |view: &View| Chunk::encode(&page.events, view.form(), None).map(Arc::new);
+        if self.open.offer(self.id, encode) {
+            ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
+        }
+        if self.open.next_seq <= page.head_seq {
+            // More is waiting: others get their turn in between.
+            ctx.notify(Nudge);
+        }
+    }
+
+    /// Has a page judged for the views with conditions; the next when that is done.
+    fn judge_new(&mut self, ctx: &mut Context<Self>) {
+        let Some(map) = self.judged.map().filter(|_| !self.judging) else { return };
+        let Some(Page { events, next_seq, .. }) = self.read(self.judged.next_seq, ctx) else { return };
+        // Who comes meanwhile begins behind this page.
+        self.judged.next_seq = next_seq;
+        self.judging = true;
+        let views: Vec<View> = self.judged.views.iter().map(|known| known.view.clone()).collect();
+        let judges = self.judges.clone();
+        let judged = async move { judges.work(map, |turn| encode_judged(events, views, turn)).await };
+        ctx.spawn(judged.into_actor(self).map(|chunks, topic, ctx| {
+            topic.judging = false;
+            // Where it failed there is a hole, and readers ask the archive.
+            let chunks: FxHashMap<_, _> = chunks.unwrap_or_default().into_iter().collect();
+            if topic.judged.offer(topic.id, |view| chunks.get(view.key()).cloned()) {
+                ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
+            }
+            topic.judge_new(ctx);
+        }));
+    }
+
+    /// Tells who missed chunks where the topic is now, until they have room for it: they fetch the rest themselves.
+    fn catch_up(&mut self, ctx: &mut Context<Self>) {
+        if self.open.catch_up(self.id) | self.judged.catch_up(self.id) {
+            ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
+        }
+    }
+
+    fn lane(&mut self, view: &View) -> &mut Lane {
+        if view.condition().is_some() { &mut self.judged } else { &mut self.open }
+    }
+}
+
+impl Lane {
+    /// Whose events the conditions are about; `None` without any.
+    fn map(&self) -> Option<MapId> {
+        self.views.first().and_then(|known| Some(known.view.condition()?.map()))
+    }
+
+    /// Offers each view its chunk to those who want it; says whether one had no room.
+    fn offer(&mut self, topic: TopicId, chunk_of: impl Fn(&View) -> Option<Arc<Chunk>>) -> bool {
         let mut left_behind = false;
-        let mut judge = Judge::new(events);
         for Viewed { view, subscribers } in &mut self.views {
-            let verdicts = view.condition().map(|condition| judge.verdicts(condition));
-            let chunk = Chunk::encode(events, view.form(), verdicts.as_deref());
-            let Some(chunk) = chunk.map(Arc::new) else { continue };
+            let Some(chunk) = chunk_of(view) else { continue };
             let key = view.key();
             subscribers.retain_mut(|subscriber| {
-                let news = Deliver::Chunk { topic: self.id, form: key.clone(), chunk: chunk.clone() };
+                if chunk.first_seq() < subscriber.from_seq {
+                    return true;
+                }
+                let news = Deliver::Chunk { topic, form: key.clone(), chunk: chunk.clone() };
                 match subscriber.outlet.try_send(news) {
                     Ok(()) => true,
                     Err(SendError::Full(_)) => {
@@ -101,26 +191,68 @@ impl Topic {
                 }
             });
         }
-        drop(judge);
         self.views.retain(|known| !known.subscribers.is_empty());
         left_behind
     }
 
-    /// Tells who missed chunks where the topic is now, until they have room for it: they fetch the rest themselves.
-    fn catch_up(&mut self, ctx: &mut Context<Self>) {
+    /// Tells those who are behind where the lane is; says whether one still has no room.
+    fn catch_up(&mut self, topic: TopicId) -> bool {
         let mut still_behind = false;
         for known in &mut self.views {
             for subscriber in known.subscribers.iter_mut().filter(|subscriber| subscriber.behind) {
                 let (form, next_seq) = (known.view.key().clone(), self.next_seq);
-                let told = subscriber.outlet.try_send(Deliver::Start { topic: self.id, form, next_seq });
+                let told = subscriber.outlet.try_send(Deliver::Start { topic, form, next_seq });
                 subscriber.behind = matches!(told, Err(SendError::Full(_)));
+                subscriber.from_seq = next_seq;
                 still_behind |= subscriber.behind;
             }
         }
-        if still_behind {
-            ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
+        still_behind
+    }
+
+    fn attach(&mut self, topic: TopicId, view: View, outlet: Recipient<Deliver>) {
+        let from_seq = self.next_seq;
+        outlet.do_send(Deliver::Start { topic, form: view.key().clone(), next_seq: from_seq });
+        let place = self.views.iter().position(|known| known.view.key() == view.key()).unwrap_or_else(|| {
+            self.views.push(Viewed { view, subscribers: Vec::new() });
+            self.views.len() - 1
+        });
+        let subscribers = &mut self.views[place].subscribers;
+        match subscribers.iter_mut().find(|subscriber| subscriber.outlet == outlet) {
+            Some(known) => known.from_seq = from_seq,
+            None => subscribers.push(Subscriber { outlet, from_seq, behind: false }),
         }
     }
+
+    /// Says how many views are left.
+    fn detach(&mut self, form: &FormKey, outlet: &Recipient<Deliver>) -> usize {
+        for known in self.views.iter_mut().filter(|known| known.view.key() == form) {
+            known.subscribers.retain(|subscriber| subscriber.outlet != *outlet);
+        }
+        self.views.retain(|known| !known.subscribers.is_empty());
+        self.views.len()
+    }
+}
+
+/// Judges the events once for each condition, and writes them for each view.
+async fn encode_judged(events: Vec<Event>, views: Vec<View>, mut turn: Turn) -> Chunks {
+    let mut conditions: Vec<Arc<Condition>> = Vec::new();
+    let mut places = Vec::with_capacity(views.len());
+    for condition in views.iter().filter_map(View::condition) {
+        let place = conditions.iter().position(|known| known.text() == condition.text());
+        places.push(place.unwrap_or(conditions.len()));
+        if place.is_none() {
+            conditions.push(condition.clone());
+        }
+    }
+    let verdicts = judges::verdicts(&conditions, &events, &mut turn).await;
+    let mut chunks = Vec::with_capacity(views.len());
+    for (view, place) in views.iter().zip(places) {
+        let chunk = Chunk::encode(&events, view.form(), Some(&verdicts[place]));
+        chunks.extend(chunk.map(|chunk| (view.key().clone(), Arc::new(chunk))));
+        turn.pass().await;
+    }
+    chunks
 }
 
 impl Actor for Topic {
@@ -128,7 +260,6 @@ impl Actor for Topic {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        self.go_to_head();
     }
 }
 
@@ -136,22 +267,8 @@ impl Handler<Nudge> for Topic {
     type Result = ();
 
     fn handle(&mut self, _: Nudge, ctx: &mut Self::Context) {
-        let page = match self.archive.read_now(self.id, self.next_seq, CHUNK_EVENTS, CHUNK_BYTES) {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::error!(topic = %self.id, %error, "new events can't be read; trying again");
-                ctx.notify_later(Nudge, RETRY_PAUSE);
-                return;
-            }
-        };
-        if self.offer(&page.events) {
-            ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
-        }
-        self.next_seq = page.next_seq;
-        if self.next_seq <= page.head_seq {
-            // More is waiting: others get their turn in between.
-            ctx.notify(Nudge);
-        }
+        self.offer_new(ctx);
+        self.judge_new(ctx);
     }
 }
 
@@ -159,13 +276,14 @@ impl Handler<Attach> for Topic {
     type Result = ();
 
     fn handle(&mut self, Attach { view, outlet }: Attach, _: &mut Self::Context) {
-        let start = Deliver::Start { topic: self.id, form: view.key().clone(), next_seq: self.next_seq };
-        outlet.do_send(start);
-        match self.views.iter_mut().find(|known| known.view.key() == view.key()) {
-            Some(known) if known.subscribers.iter().any(|subscriber| subscriber.outlet == outlet) => {}
-            Some(known) => known.subscribers.push(Subscriber { outlet, behind: false }),
-            None => self.views.push(Viewed { view, subscribers: vec![Subscriber { outlet, behind: false }] }),
+        let topic = self.id;
+        // A lane that nobody followed stood still.
+        if self.lane(&view).views.is_empty()
+            && let Some(head_seq) = self.head_seq()
+        {
+            self.lane(&view).next_seq = head_seq + 1;
         }
+        self.lane(&view).attach(topic, view, outlet);
     }
 }
 
@@ -173,10 +291,6 @@ impl Handler<Detach> for Topic {
     type Result = usize;
 
     fn handle(&mut self, Detach { form, outlet }: Detach, _: &mut Self::Context) -> usize {
-        for known in self.views.iter_mut().filter(|known| *known.view.key() == form) {
-            known.subscribers.retain(|subscriber| subscriber.outlet != outlet);
-        }
-        self.views.retain(|known| !known.subscribers.is_empty());
-        self.views.len()
+        self.open.detach(&form, &outlet) + self.judged.detach(&form, &outlet)
     }
 }

@@ -53,6 +53,8 @@ fn wrong_usage_of_webhooks_ends_with_2() {
         &["webhook", "dead-letters", "purge", "demo", "x"],
         &["webhook", "replay", "demo", "x"],
         &["webhook", "replay", "demo", "x", "--since", "y", "--after", "z"],
+        &["webhook", "replay", "demo", "x", "--events", "y", "--wait"],
+        &["webhook", "dead-letters", "retry", "demo", "x", "y", "--wait"],
         &["webhook", "test", "demo", "x", "--payload", "{"],
     ] {
         let output = run(usage);
@@ -120,10 +122,19 @@ fn a_webhook_from_its_first_to_its_last_day() {
     let listed = desk.one(&["webhook", "list", "demo"]);
     assert_eq!((&listed["id"], listed.get("secret")), (&made["id"], None));
     desk.refused(&create, "[409 url_taken]");
+    desk.refused(&create, "hint: one receiver would get every event twice");
     let inside = ["webhook", "create", "demo", "--to", "http://169.254.169.254/"];
     desk.refused(&inside, "hint: webhooks.allow_nets");
     desk.refused(&inside, "[400 validation_failed]");
     desk.refused(&["webhook", "show", "demo", "nobody"], "has no webhook nobody");
+    // Names are not unique: who must choose is told between what.
+    let other = format!("{}?other", receiver.url);
+    let other = ["webhook", "create", "demo", "--to", &other, "--name", "mine", "--disabled"];
+    let other = desk.one(&other)["id"].as_str().unwrap().to_owned();
+    desk.refused(&["webhook", "show", "demo", "mine"], "may be any of 2; say which by its id");
+    desk.refused(&["webhook", "show", "demo", "mine"], "hook?other");
+    desk.refused(&["webhook", "enable", "demo", &other, "--since", "2099-01-01T00:00:00Z"], "lies in the future");
+    assert!(desk.run(&["webhook", "delete", "demo", &other[..13], "--yes"]).status.success());
 
     // Delivered, and seen as it happens; what fails lies with the dead letters until it is tried again.
     let (seen, notes) = (desk.dev.data.path().join("seen"), desk.dev.data.path().join("tail-notes"));
@@ -167,8 +178,13 @@ fn a_webhook_from_its_first_to_its_last_day() {
     let rotated = desk.one(&["webhook", "rotate", "demo", "mine"]);
     assert!(rotated["secret"] != made["secret"] && rotated["secret_previous_until"].is_string(), "{rotated}");
     let changed = desk.one(&["webhook", "update", "demo", "mine", "--rate", "5/2s", "--filter", "payload.n > 0"]);
+    assert_eq!(
+        desk.one(&["webhook", "update", "demo", "mine", "--auto-disable", "never"])["auto_disable_seconds"],
+        Value::Null
+    );
     assert_eq!(changed["rate_limit"], serde_json::json!({"requests": 5, "period_ms": 2000}));
     assert_eq!(desk.one(&["webhook", "disable", "demo", "mine"])["state"], "paused");
+    desk.refused(&["webhook", "replay", "demo", "mine", "--failed", "--wait"], "`waypost webhook enable demo mine`");
     desk.publish("n");
     desk.one(&["webhook", "enable", "demo", "mine", "--from", "skip"]);
     let show = || desk.one(&["webhook", "show", "demo", made["id"].as_str().unwrap()]);

@@ -1,12 +1,13 @@
 //! Filters: patterns of types and expressions, live and in history, over every protocol, through any node.
 
 use crate::support::{Check, binary, checked, nodes, publish, publish_many};
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use chaos::Cluster;
 use chaos::clients::Js;
 use chaos::cluster::Map;
 use chaos::phoenix::Socket;
 use serde_json::{Value, json};
+use std::time::Instant;
 
 #[test]
 fn filters_by_pattern_and_expression() {
@@ -28,6 +29,45 @@ fn filters_by_pattern_and_expression() {
 fn different_filters_are_counted() {
     let options = nodes(1).set("WAYPOST_LIMITS_EXPRESSIONS_PER_TOPIC", "2");
     checked(options, &[("as many filters as there may be", too_many)]);
+}
+
+/// A map with costly filters and large events is busy for long; another's stream goes on meanwhile, and so does its own
+/// without a filter.
+#[test]
+fn filters_of_one_map_delay_no_other() {
+    checked(nodes(1), &[("a neighbour of costly filters", neighbour)]);
+}
+
+fn neighbour(c: &Cluster) -> Result<()> {
+    const FILTERS: usize = 10;
+    const EVENTS: usize = 10;
+    let (map, other) = (c.map("costly")?, c.map("neighbour")?);
+    let joined = |map: &Map, params: Value| -> Result<Socket> {
+        let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
+        socket.join_ok(&map.topic(), params)?;
+        Ok(socket)
+    };
+    let costly = |n: usize| joined(&map, json!({"filter": format!("payload.a.exists(x, x > {n})")}));
+    let mut costly = (0..FILTERS).map(costly).collect::<Result<Vec<_>>>()?;
+    let (mut open, mut neighbour) = (joined(&map, json!({}))?, joined(&other, json!({}))?);
+    let mut list = vec![0; 4000];
+    list.push(99);
+    let event = json!({"type": "x", "payload": {"a": list}});
+    c.api(0, &map).post(&map.events(), &json!({"events": vec![event; EVENTS]}))?.expect(201)?;
+    publish(c, 0, &other, "x", json!({}))?;
+    let through = std::thread::spawn(move || -> Result<Instant> {
+        for socket in &mut costly {
+            ensure!(socket.events(EVENTS)?.len() == EVENTS);
+        }
+        Ok(Instant::now())
+    });
+    neighbour.events(1)?;
+    open.events(EVENTS)?;
+    let neighbours = Instant::now();
+    let through = through.join().map_err(|_| anyhow!("the reader panicked"))??;
+    println!("the filters were through {:?} after the others", through.saturating_duration_since(neighbours));
+    ensure!(neighbours < through, "the others waited for the filters");
+    Ok(())
 }
 
 const HIGH_VALUE: &str = "payload.value > 1e9";

@@ -37,8 +37,9 @@ const STEPS: &[Step] = &[
 
 #[test]
 fn receivers_verify_what_a_node_delivers() {
-    scenario(delivering(nodes(1)), |cluster| {
-        let fleet = Fleet::start(cluster)?;
+    let functions = fleet::functions().unwrap();
+    scenario(delivering(nodes(1), &functions), |cluster| {
+        let fleet = Fleet::start(cluster, functions)?;
         let only = std::env::var("WAYPOST_TEST_CHECK").ok();
         let steps = STEPS.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| name.contains(only.as_str())));
         for (name, step) in steps {

@@ -23,9 +23,9 @@ const SECRET: &str = "a-secret-that-nobody-guesses";
 
 const TOKEN: &str = "tOkEn-of-a-chat-0123456789-abcdef";
 
-/// Nodes whose webhooks may go to this machine.
+/// Nodes whose webhooks may go to this machine, and invoke two functions.
 fn local(n: usize) -> Options {
-    nodes(n).set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
+    nodes(n).set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8").set("WAYPOST_WEBHOOKS_AWS_FUNCTIONS", "handler,f")
 }
 
 #[test]
@@ -37,6 +37,7 @@ fn the_api_of_a_map() {
         ("one target once, and no more than the limit", refused::refusals),
         ("other maps' webhooks are not there", refused::foreign),
         ("what is absent stays, masks too", changes),
+        ("what is shown can be sent back", sent_back),
         ("chats and functions", chats_and_functions),
         ("rotation", operated::rotation),
         ("stopped and started", operated::stopped_and_started),
@@ -218,13 +219,59 @@ fn changes(c: &Cluster) -> Result<()> {
             ensure!(asked || after[field] == before[field], "{change} changed {field}: {before} {after}");
         }
     }
+    let shown = api.patch(&path, &json!({"filter": "payload.a == 1"}))?.data(200)?["filter"].clone();
+    let same = api.patch(&path, &json!({"filter": shown}))?.data(200)?;
+    ensure!(same["filter"] == shown && shown["expression"] == "payload.a == 1", "{same}");
     let last = api.get(&path)?.data(200)?;
     ensure!(last["name"] == "" && last["events"] == json!(["x"]) && last["retry"]["max_attempts"] == 2, "{last}");
     ensure!(last["headers"] == json!({"authorization": "***", "X-New": "***"}), "{last}");
     ensure!(last["ordering"] == "key" && last["ordering_key"] == "payload.id" && last["rate_limit"].is_null());
     ensure!(details(api.patch(&path, &json!({"timeout_ms": 1, "nothing": 1}))?)?.len() == 2);
     ensure!(details(api.patch(&path, &json!({"headers": {"X-Other": "***"}}))?)?.len() == 1);
+    let elsewhere = url("changes").replace(":9/", ":10/");
+    for headers in [json!(null), json!({"authorization": "***", "X-New": "***"})] {
+        let mut moved = json!({"url": elsewhere, "headers": headers});
+        if headers.is_null() {
+            moved = json!({"url": elsewhere});
+        }
+        let told = details(api.patch(&path, &moved)?)?;
+        ensure!(!told.is_empty() && told.iter().all(|detail| detail.starts_with("headers: ")), "{moved}: {told:?}");
+    }
     ensure!(api.get(&path)?.data(200)? == last, "a refused change changed something");
+    let moved = api.patch(&path, &json!({"url": elsewhere, "headers": {"X-New": "again"}}))?.data(200)?;
+    ensure!(moved["url"] == elsewhere.as_str() && moved["headers"] == json!({"X-New": "***"}), "{moved}");
+    Ok(())
+}
+
+/// Read, changed, put: what is no setting is left out, for every kind of webhook.
+fn sent_back(c: &Cluster) -> Result<()> {
+    let map = c.map("sent-back")?;
+    let api = c.api(0, &map);
+    let function = json!({"function_name": "handler", "region": "us-east-1"});
+    for body in [
+        paused("sent-back"),
+        json!({"url": url("api/webhooks/2/token-of-a-chat"), "profile": "discord", "active": false}),
+        json!({"lambda": function, "active": false, "auto_disable_seconds": null, "headers": {"X-A": "b"}}),
+        json!({"url": url("t"), "profile": "template", "template": "{{ event }}", "active": false, "rate_limit": 3,
+               "ordering": "key", "ordering_key": "payload.id"}),
+    ] {
+        let (path, made) = create(c, &map, &body)?;
+        for (path, active) in [(path, "active"), (format!("/api/webhooks/{}", text(&made, "id")?), "enabled")] {
+            let answer = api.get(&path)?.expect(200)?.json()?;
+            let before = answer.get("data").unwrap_or(&answer);
+            let mut changed = before.clone();
+            changed["name"] = json!(format!("changed by {active}"));
+            let after = put(&api, &path, &changed)?.expect(200)?.json()?;
+            let mut after = after.get("data").unwrap_or(&after).clone();
+            ensure!(after["name"] == changed["name"] && after[active] == false, "{after}");
+            for field in ["name", "updated_at", "owner"] {
+                after[field] = before[field].clone();
+            }
+            ensure!(after == *before, "{after} is not {before}");
+        }
+    }
+    let told = details(api.post(&hooks(&map), &json!({"url": url("x"), "id": "x", "evnts": "*"}))?)?;
+    ensure!(told.len() == 2 && told.iter().any(|detail| detail.ends_with("is events meant?")), "{told:?}");
     Ok(())
 }
 
@@ -239,14 +286,18 @@ fn chats_and_functions(c: &Cluster) -> Result<()> {
     ensure!(same["url"] == masked.as_str() && same["name"] == "Still there", "{same}");
     let again = api.post(&hooks(&map), &json!({"url": chat, "profile": "discord"}))?;
     ensure!(again.status == 409, "the mask took the target's place: {}", again.text());
-    ensure!(details(api.patch(&path, &json!({"profile": "wanderer", "batch": null}))?)?[0].starts_with("url: "));
+    for url in [json!({}), json!({"url": masked})] {
+        let mut change = json!({"profile": "wanderer", "batch": null});
+        change.as_object_mut().context("an object")?.extend(url.as_object().cloned().unwrap_or_default());
+        ensure!(details(api.patch(&path, &change)?)?[0].starts_with("url: "), "{change}");
+    }
     for path in [hooks(&map), path] {
         ensure!(!api.get(&path)?.text().contains(TOKEN), "{path} shows what opens the chat");
     }
     let function = json!({"function_name": "handler", "region": "us-east-1", "qualifier": "PROD"});
     let (path, made) = create(c, &map, &json!({"lambda": function, "active": false, "profile": "pusher"}))?;
     let expected = json!({"type": "lambda", "function_name": "handler", "region": "us-east-1", "qualifier": "PROD",
-                          "invocation_type": "Event", "endpoint": null});
+                          "invocation_type": "Event"});
     ensure!(made["target"] == expected && made["url"].is_null(), "{made}");
     let again = api.post(&hooks(&map), &json!({"lambda": function}))?;
     ensure!(again.status == 409, "{}", again.text());

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use chaos::cluster::Map;
 use chaos::receiver::Request;
 use chaos::receiver::tally::judge_delivered;
-use chaos::{Cluster, wait};
+use chaos::{Cluster, Options, wait};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -53,13 +53,29 @@ impl Standin {
         calls.iter().filter(|call| call["function"] == function).cloned().collect()
     }
 
-    /// A webhook that invokes a function of it.
-    fn hook(&self, c: &Cluster, map: &Map, function: &str, mut more: Value) -> Result<Hook> {
-        more["function_name"] = json!(function);
-        more["region"] = json!(REGION);
-        more["endpoint"] = json!(format!("http://127.0.0.1:{}", self.port));
-        Hook::make(c, map, &json!({"lambda": more, "retry": quick(2)}))
+    /// Nodes that may invoke every function of it.
+    fn invoked_by(&self, nodes: usize) -> Options {
+        delivering(nodes)
+            .set("WAYPOST_WEBHOOKS_AWS_ACCESS_KEY_ID", ID)
+            .set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", KEY)
+            .set("WAYPOST_WEBHOOKS_AWS_SESSION_TOKEN", TOKEN)
+            .set("WAYPOST_WEBHOOKS_AWS_FUNCTIONS", "*")
+            .set("WAYPOST_WEBHOOKS_AWS_ENDPOINT", format!("http://127.0.0.1:{}", self.port))
     }
+}
+
+/// A webhook that invokes a function.
+fn hook(c: &Cluster, map: &Map, function: &str, mut more: Value) -> Result<Hook> {
+    more["function_name"] = json!(function);
+    more["region"] = json!(REGION);
+    Hook::make(c, map, &json!({"lambda": more, "retry": quick(2)}))
+}
+
+fn buried(c: &Cluster, hook: &Hook, class: &str, status: u16) -> Result<()> {
+    hook.wait(c, "a dead letter", |hook| hook["dead_letters"].as_u64() > Some(0))?;
+    let letter = &hook.get(c, "/dead-letters?limit=1")?[0];
+    ensure!(letter["class"] == class && letter["status"] == status, "{letter}");
+    Ok(())
 }
 
 impl Drop for Standin {
@@ -72,20 +88,15 @@ impl Drop for Standin {
 
 #[test]
 fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
-    let options = delivering(2)
-        .set("WAYPOST_WEBHOOKS_AWS_ACCESS_KEY_ID", ID)
-        .set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", KEY)
-        .set("WAYPOST_WEBHOOKS_AWS_SESSION_TOKEN", TOKEN);
-    scenario(options, |cluster| {
+    let standin = Standin::start(KEY).unwrap();
+    scenario(standin.invoked_by(2), |cluster| {
         let map = map(cluster, "lambda")?;
-        let (standin, foreign) = (Standin::start(KEY)?, Standin::start("another-key")?);
         let arn = "arn:aws:lambda:eu-west-1:123456789012:function:kills";
-        let queued = standin.hook(cluster, &map, arn, json!({"qualifier": "$LATEST"}))?;
-        let awaited = standin.hook(cluster, &map, "awaited", json!({"invocation_type": "RequestResponse"}))?;
-        let broken = standin.hook(cluster, &map, "broken", json!({"invocation_type": "RequestResponse"}))?;
-        let missing = standin.hook(cluster, &map, "missing", json!({}))?;
-        let busy = standin.hook(cluster, &map, "throttled", json!({}))?;
-        let refused = foreign.hook(cluster, &map, "refused", json!({}))?;
+        let queued = hook(cluster, &map, arn, json!({"qualifier": "$LATEST"}))?;
+        let awaited = hook(cluster, &map, "awaited", json!({"invocation_type": "RequestResponse"}))?;
+        let broken = hook(cluster, &map, "broken", json!({"invocation_type": "RequestResponse"}))?;
+        let missing = hook(cluster, &map, "missing", json!({}))?;
+        let busy = hook(cluster, &map, "throttled", json!({}))?;
 
         let acks = publish_keys(cluster, &map, "l", 20)?;
         let good = [(&queued, arn, "Event", json!("$LATEST")), (&awaited, "awaited", "RequestResponse", json!(null))];
@@ -100,16 +111,25 @@ fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
             ensure!(requests.iter().all(|r| r.wanderer(&hook.secret) && r.standard(&hook.secret)), "{calls:?}");
             judge_delivered(function, &requests, &acks)?;
         }
-        for (hook, class, status) in [(broken, "function", 200), (missing, "status", 404), (refused, "status", 403)] {
-            hook.wait(cluster, "a dead letter", |hook| hook["dead_letters"].as_u64() > Some(0))?;
-            let letter = &hook.get(cluster, "/dead-letters?limit=1")?[0];
-            ensure!(letter["class"] == class && letter["status"] == status, "{letter}");
-        }
-        ensure!(foreign.calls("refused").is_empty(), "a wrong signature was taken");
+        buried(cluster, &broken, "function", 200)?;
+        buried(cluster, &missing, "status", 404)?;
         wait::until("two calls of the busy one", || Ok((standin.calls("throttled").len() >= 2).then_some(())))?;
         let shown = busy.show(cluster)?;
         ensure!(shown["dead_letters"] == 0 && shown["delivered"] == 0, "{shown}");
         ensure!(shown["target"]["type"] == "lambda" && !shown.to_string().contains(KEY), "{shown}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_wrong_key_invokes_nothing() {
+    let foreign = Standin::start("another-key").unwrap();
+    scenario(foreign.invoked_by(1), |cluster| {
+        let map = map(cluster, "lambda")?;
+        let refused = hook(cluster, &map, "refused", json!({}))?;
+        publish_keys(cluster, &map, "l", 1)?;
+        buried(cluster, &refused, "status", 403)?;
+        ensure!(foreign.calls("refused").is_empty(), "a wrong signature was taken");
         Ok(())
     });
 }

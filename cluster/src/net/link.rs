@@ -10,13 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, BufWriter};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{HANDSHAKE, HANDSHAKE_BYTES, Peers, read_frame};
 use crate::NodeId;
+use crate::os::{OwnedReadHalf, OwnedWriteHalf, TcpStream, here};
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request, Welcome};
 
@@ -186,8 +185,8 @@ impl Link {
             alive: watch::Sender::new(true),
             answered: AtomicBool::new(true),
         });
-        tokio::spawn(write_frames(write, queue, conn.clone()));
-        tokio::spawn(read_answers(read, conn.clone()));
+        tokio::spawn(here(write_frames(write, queue, conn.clone())));
+        tokio::spawn(here(read_answers(read, conn.clone())));
         Ok(conn)
     }
 }

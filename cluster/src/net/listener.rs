@@ -14,8 +14,6 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -23,6 +21,7 @@ use tokio::time::timeout;
 use super::{HANDSHAKE, HANDSHAKE_BYTES, read_frame};
 use crate::NodeId;
 use crate::clock;
+use crate::os::{OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream, here};
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request, Welcome};
 
@@ -87,11 +86,11 @@ impl Listener {
                 }
             };
             let (service, reported, in_flight) = (service.clone(), reported.clone(), self.in_flight);
-            open.spawn(async move {
+            open.spawn(here(async move {
                 if let Err(error) = serve(socket, service, in_flight, permit).await {
                     report(&reported, from, &error);
                 }
-            });
+            }));
         }
     }
 }
@@ -124,7 +123,7 @@ async fn serve<S: Service>(
         .map_err(|_| io::Error::other("no handshake in time"))??;
     let (answers, queue) = mpsc::channel(in_flight);
     let mut tasks = JoinSet::new();
-    tasks.spawn(write_answers(write, queue));
+    tasks.spawn(here(write_answers(write, queue)));
     let slots = Arc::new(Semaphore::new(in_flight));
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else {
@@ -161,12 +160,12 @@ async fn serve<S: Service>(
             }
             Poll::Pending => {
                 let answers = answers.clone();
-                tasks.spawn(async move {
+                tasks.spawn(here(async move {
                     let answer = answer.await;
                     // The caller may have hung up.
                     let _ = answers.send((head.id, answer)).await;
                     drop(slot);
-                });
+                }));
             }
         }
     }

@@ -75,5 +75,5 @@ fn whole<T>(value: T, used: usize, bytes: &[u8]) -> Result<T, WireError> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 mod tests;

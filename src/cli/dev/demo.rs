@@ -6,9 +6,12 @@ use awc::http::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::super::{
-    client::{Client, ClientError},
-    output::cell,
+use super::{
+    super::{
+        client::{Client, ClientError},
+        output::cell,
+    },
+    home::Home,
 };
 
 /// Longest wait for a leader.
@@ -16,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The slug of the demo map.
 pub(super) const SLUG: &str = "demo";
+
+/// Files with the tokens.
+const ADMIN_FILE: &str = "admin-token";
+const DEMO_FILE: &str = "demo-token";
 
 /// What a visitor needs.
 pub(super) struct Demo {
@@ -25,33 +32,55 @@ pub(super) struct Demo {
     pub(super) token: String,
 }
 
-/// The admin token that the environment has, else a new one of 256 random bits.
-pub(super) fn admin_token() -> anyhow::Result<String> {
+/// The admin token that the environment has, else that of an earlier run, else a new one of 256 random bits.
+pub(super) fn admin_token(home: &Home) -> anyhow::Result<String> {
     if let Ok(token) = std::env::var("WAYPOST_ADMIN_TOKEN")
         && !token.is_empty()
     {
         return Ok(token);
     }
+    if let Some(token) = home.kept(ADMIN_FILE) {
+        return Ok(token);
+    }
     let mut bits = [0_u8; 32];
     getrandom::fill(&mut bits)?;
     let hex: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("wpa_{hex}"))
+    let token = format!("wpa_{hex}");
+    home.keep(ADMIN_FILE, &token)?;
+    Ok(token)
 }
 
-/// Creates the demo map; where an earlier run left it, gives it a new token in place of that run's.
-pub(super) async fn prepare(url: &str, admin: &str) -> Result<Demo, ClientError> {
+/// Creates the demo map; where an earlier run left it, goes on with that run's token.
+pub(super) async fn prepare(url: &str, admin: &str, home: &Home) -> anyhow::Result<Demo> {
     let client = Client::at(url.to_owned(), admin.to_owned());
     let map = json!({
         "slug": SLUG,
         "name": "Demo",
         "limits": {"connections": null, "requests_per_minute": null},
     });
-    match patiently(&client, Method::POST, "/api/maps", Some(&map)).await {
-        Err(ClientError::Refused { code, .. }) if code == "slug_taken" => renew(&client).await,
-        made => made.map(|map| Demo { id: cell(&map, "id"), token: cell(&map, "token") }),
+    let demo = match patiently(&client, Method::POST, "/api/maps", Some(&map)).await {
+        Err(ClientError::Refused { code, .. }) if code == "slug_taken" => match kept(url, home).await? {
+            Some(demo) => return Ok(demo),
+            None => renew(&client).await?,
+        },
+        made => made.map(|map| Demo { id: cell(&map, "id"), token: cell(&map, "token") })?,
+    };
+    home.keep(DEMO_FILE, &demo.token)?;
+    Ok(demo)
+}
+
+/// With the token of an earlier run, if it still opens the map.
+async fn kept(url: &str, home: &Home) -> Result<Option<Demo>, ClientError> {
+    let Some(token) = home.kept(DEMO_FILE) else { return Ok(None) };
+    let client = Client::at(url.to_owned(), token.clone());
+    match patiently(&client, Method::GET, &format!("/api/maps/{SLUG}"), None).await {
+        Ok(map) => Ok(Some(Demo { id: cell(&map, "id"), token })),
+        Err(ClientError::Refused { status: 401 | 403, .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
+/// With a new token in place of one that is lost.
 async fn renew(client: &Client) -> Result<Demo, ClientError> {
     const NAME: &str = "dev";
     let map = patiently(client, Method::GET, &format!("/api/maps/{SLUG}"), None).await?;

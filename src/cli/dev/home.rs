@@ -1,8 +1,9 @@
-//! Where `waypost dev` keeps data and logs: a directory that was asked for, or a temporary one.
+//! Where `waypost dev` keeps data, logs and tokens: a directory that was asked for, or a temporary one.
 
 use std::{
     fs,
-    os::unix::fs::DirBuilderExt,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -31,6 +32,21 @@ impl Home {
     /// The directory.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What an earlier run left under a name.
+    pub(super) fn kept(&self, name: &str) -> Option<String> {
+        let text = fs::read_to_string(self.path.join(name)).ok()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    /// Leaves a secret for later runs, in a file for its owner alone.
+    pub(super) fn keep(&self, name: &str, secret: &str) -> anyhow::Result<()> {
+        let path = self.path.join(name);
+        let failed = || format!("cannot write {}", path.display());
+        let mut options = fs::OpenOptions::new();
+        options.create(true).truncate(true).write(true).mode(0o600);
+        options.open(&path).and_then(|mut file| writeln!(file, "{secret}")).with_context(failed)
     }
 
     /// Removes it, if it was temporary.

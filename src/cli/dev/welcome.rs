@@ -48,7 +48,7 @@ fn webhook(one: &str, three: &str, token: &str, port: u16, waypost: &str) -> Str
     let head = paint(STRONG, "Deliver to a webhook (loopback is open to webhooks here, and nowhere else by default):");
     format!(
         r#"{head}
-node -e 'require("http").createServer((q, s) => q.pipe(process.stdout) && s.end()).listen({port}, "127.0.0.1")' &
+node -e 'require("http").createServer((q, s) => q.on("end", () => s.end(console.log())).pipe(process.stdout)).listen({port}, "127.0.0.1")' &
 curl -sS {one}/api/maps/{SLUG}/webhooks \
   -H 'Authorization: Bearer {token}' -H 'Content-Type: application/json' \
   -d '{{"url":"http://127.0.0.1:{port}/hook","events":"*"}}'

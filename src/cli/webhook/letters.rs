@@ -9,7 +9,7 @@ use super::{
         client::{ClientError, encoded},
         output::{self, cell},
     },
-    One, Webhook, replay,
+    One, Webhook, replay, show,
 };
 
 /// Letters that the API gives at once, at most.
@@ -50,7 +50,7 @@ pub(in crate::cli) struct Retry {
     #[arg(long, value_name = "TIME|ID", conflicts_with = "event")]
     since: Option<String>,
     /// Wait until all are tried
-    #[arg(long, conflicts_with = "event")]
+    #[arg(long)]
     wait: bool,
 }
 
@@ -114,11 +114,14 @@ async fn page(webhook: &Webhook, after: Option<u64>, limit: usize) -> Result<Vec
 fn row(letter: &Value) -> Vec<String> {
     let mut cells = ["seq", "id", "type", "attempts", "given_up_at"].map(|field| cell(letter, field)).to_vec();
     let gone = if letter["event"].is_null() { " (the event is no longer kept)" } else { "" };
-    cells.push(format!("{}: {}{gone}", cell(letter, "class"), cell(letter, "error")));
+    cells.push(show::reason(letter) + gone);
     cells
 }
 
 async fn retry(args: Retry) -> anyhow::Result<()> {
+    if args.wait && args.event.is_some() {
+        return Err(Usage(replay::NOT_SINGLE.into()).into());
+    }
     let webhook = args.one.find().await?;
     if let Some(event) = args.event {
         let letter = webhook.call(Method::POST, &format!("/dead-letters/{}/retry", encoded(&event)), None).await?;

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use super::{
     super::{
+        Usage,
         client::{ClientError, encoded},
         output::{self, cell},
     },
@@ -18,10 +19,13 @@ use super::{
 
 /// Shortest and longest pause between two looks: well below what a token may ask for in a minute.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
-/// Looks after which a replay that nobody has taken up is told.
-const PATIENCE: u32 = 8;
 /// Looks in a row that may fail.
 const MOST_FAILURES: u32 = 60;
+/// Looks between two at the webhook itself.
+const LOOKS_PER_STATE: u32 = 10;
+/// Why nobody waits for single events.
+pub(super) const NOT_SINGLE: &str = "--wait is for replays and for all dead letters: single events go among the new ones, \
+    and nothing tells when they are done; `waypost webhook tail` shows their attempts";
 /// Parts of the bar.
 const PARTS: f64 = 1000.0;
 
@@ -38,7 +42,7 @@ pub(in crate::cli) struct Start {
     #[arg(long, value_name = "ID", conflicts_with = "events")]
     after: Option<String>,
     /// These events, by their ids, with commas
-    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["failed", "until", "wait"])]
+    #[arg(long, value_name = "IDS", value_delimiter = ',', conflicts_with_all = ["failed", "until"])]
     events: Option<Vec<String>>,
     /// Events before this time
     #[arg(long, value_name = "TIME")]
@@ -62,6 +66,9 @@ pub(in crate::cli) struct List {
 }
 
 pub(super) async fn start(args: Start) -> anyhow::Result<()> {
+    if args.wait && args.events.is_some() {
+        return Err(Usage(NOT_SINGLE.into()).into());
+    }
     let given = [
         ("since", args.since.map(Value::from)),
         ("after", args.after.map(Value::from)),
@@ -96,15 +103,19 @@ pub(super) async fn follow(webhook: &Webhook, begun: Value, wait: bool) -> anyho
 async fn watch(webhook: &Webhook, mut replay: Value) -> anyhow::Result<Value> {
     let path = format!("/replays/{}", encoded(&cell(&replay, "id")));
     let bar = bar();
-    let (mut looks, mut failures, mut pause) = (0, 0, PAUSES.0);
+    let (mut looks, mut failures, mut pause, mut told) = (0, 0, PAUSES.0, false);
     while matches!(replay["state"].as_str(), Some("waiting" | "running")) {
         let done = replay["progress"].as_f64().unwrap_or(0.0);
         bar.set_position((done * PARTS) as u64);
         bar.set_message(counts(&replay));
-        looks += 1;
-        if looks == PATIENCE && replay["state"] == "waiting" {
-            bar.suspend(|| output::note("nobody has taken it up yet: only an active webhook replays"));
+        if looks % LOOKS_PER_STATE == 0
+            && !told
+            && let Some(reason) = rests(webhook).await
+        {
+            bar.suspend(|| output::note(reason));
+            told = true;
         }
+        looks += 1;
         sleep(pause).await;
         pause = (pause * 2).min(PAUSES.1);
         replay = match webhook.call(Method::GET, &path, None).await {
@@ -121,6 +132,17 @@ async fn watch(webhook: &Webhook, mut replay: Value) -> anyhow::Result<Value> {
     }
     bar.finish_and_clear();
     Ok(replay)
+}
+
+/// Why nothing is replayed now, if it is so. Who can't be asked is asked again soon.
+async fn rests(webhook: &Webhook) -> Option<String> {
+    let shown = webhook.call(Method::GET, "", None).await.ok()?;
+    let state = cell(&shown, "state");
+    matches!(state.as_str(), "paused" | "disabled").then(|| {
+        let why = cell(&shown, "disabled_reason");
+        let why = if why == "-" { String::new() } else { format!(" ({why})") };
+        format!("the webhook is {state}{why}: the replay waits until `waypost webhook enable {}`", webhook.called)
+    })
 }
 
 fn gone(error: ClientError) -> anyhow::Error {
@@ -143,14 +165,18 @@ fn bar() -> ProgressBar {
 }
 
 fn counts(replay: &Value) -> String {
-    format!("{} delivered, {} failed", cell(replay, "delivered"), cell(replay, "failed"))
+    let number = |field: &str| replay[field].as_u64().unwrap_or(0);
+    let looked_at = number("next_seq").saturating_sub(number("from_seq"));
+    let of =
+        number("until_seq").checked_sub(number("from_seq")).map_or_else(String::new, |total| format!(" of {total}"));
+    format!("{} delivered, {} failed, {looked_at}{of} events looked at", number("delivered"), number("failed"))
 }
 
 fn words(replay: &Value) -> String {
     if let Some(events) = replay["events"].as_u64() {
         return format!("{events} events are delivered again");
     }
-    let last = replay["until_seq"].as_u64().unwrap_or(0).saturating_sub(1);
+    let last = replay["until_seq"].as_u64().map_or("the end".to_owned(), |until| until.saturating_sub(1).to_string());
     let stretch = format!("seq {} to {last}", cell(replay, "from_seq"));
     format!("replay {} of {stretch} is {}: {}", cell(replay, "id"), cell(replay, "state"), counts(replay))
 }
@@ -177,4 +203,19 @@ pub(super) async fn list(args: List) -> anyhow::Result<()> {
     let rows: Vec<_> = replays.as_array().into_iter().flatten().map(row).collect();
     let headings = ["ID", "STATE", "DONE", "DELIVERED", "FAILED", "FROM SEQ", "BEFORE SEQ", "STARTED", "ENDED"];
     Ok(output::line(output::table(&headings, &rows))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replays_in_words() {
+        let mut replay = json!({"id": 3, "state": "running", "from_seq": 11, "until_seq": 31, "next_seq": 21,
+                                "delivered": 4, "failed": 1});
+        let told = "replay 3 of seq 11 to 30 is running: 4 delivered, 1 failed, 10 of 20 events looked at";
+        assert_eq!(words(&replay), told);
+        replay["until_seq"] = Value::Null;
+        assert!(words(&replay).contains("seq 11 to the end") && counts(&replay).ends_with("10 events looked at"));
+    }
 }

@@ -10,8 +10,8 @@ use awc::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{Usage, client::Client},
-    Common, One, ask, base, show,
+    super::{Usage, client::Client, output},
+    Common, One, base, show,
 };
 
 const PROFILES: [&str; 8] =
@@ -53,10 +53,10 @@ struct Fields {
     /// Name for people
     #[arg(long)]
     name: Option<String>,
-    /// Event types, with commas; * stands for any characters [default: *]
+    /// Event types, with commas; * stands for any characters [of a new webhook: *]
     #[arg(long, value_name = "TYPES", value_delimiter = ',')]
     events: Option<Vec<String>>,
-    /// How requests look [default: wanderer]
+    /// How requests look [of a new webhook: wanderer]
     #[arg(long, value_parser = PROFILES)]
     profile: Option<String>,
     /// Only events for which this holds, as in 'payload.value > 1e9', or none
@@ -68,7 +68,7 @@ struct Fields {
     /// The key, as in payload.system_id
     #[arg(long, value_name = "EXPRESSION")]
     ordering_key: Option<String>,
-    /// Requests at most, a second or in a time, as in 5 or 5/2s, or none
+    /// Requests at most, in any second or any stretch of a time, as in 5 or 5/2s, or none
     #[arg(long, value_name = "N[/TIME]|none", value_parser = rate)]
     rate: Option<Setting>,
     /// Events in one request at most, and how long the first waits for more, as in 10 or 10/500ms, or none
@@ -101,7 +101,7 @@ struct Fields {
     /// Of the bodies that the template makes
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
-    /// Sent as X-Pusher-Key [default: the map's id]
+    /// Sent as X-Pusher-Key [of a new webhook: the map's id]
     #[arg(long)]
     key: Option<String>,
     /// File with settings as the API takes them, functions of AWS Lambda too; - is standard input. Options win
@@ -125,7 +125,7 @@ pub(super) async fn create(args: Create) -> anyhow::Result<()> {
         fields.insert("active".into(), false.into());
     }
     let client = Client::new(args.common.connection);
-    show::one(&ask(&client, Method::POST, &base(&args.map), Some(&fields.into())).await?, args.common.json)
+    show::one(&client.call(Method::POST, &base(&args.map), Some(&fields.into())).await?, args.common.json)
 }
 
 pub(super) async fn update(args: Update) -> anyhow::Result<()> {
@@ -133,8 +133,10 @@ pub(super) async fn update(args: Update) -> anyhow::Result<()> {
     if fields.is_empty() {
         return Err(Usage("nothing to change: give at least one of the options".into()).into());
     }
+    let names = fields.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
     let webhook = args.one.find().await?;
-    show::one(&webhook.call(Method::PATCH, "", Some(&fields.into())).await?, webhook.json)
+    let changed = webhook.call(Method::PATCH, "", Some(&fields.into())).await?;
+    webhook.done(&changed, format_args!("changed {}", output::printable(&names)))
 }
 
 /// A secret from a file, without the end of its line. Command lines are public on a machine: it has no option.
@@ -169,7 +171,7 @@ impl Fields {
             ("rate_limit", self.rate.map(|setting| setting.0)),
             ("batch", self.batch.map(|setting| setting.0)),
             ("timeout_ms", self.timeout.map(Value::from)),
-            ("auto_disable", self.auto_disable.map(|setting| setting.0)),
+            ("auto_disable_seconds", self.auto_disable.map(|setting| setting.0)),
             ("headers", (!self.headers.is_empty()).then(|| self.headers.into_iter().collect())),
             ("method", self.method.map(Value::from)),
             ("template", template.map(Value::from)),
@@ -214,7 +216,7 @@ fn batch(text: &str) -> Result<Setting, String> {
 
 fn auto_disable(text: &str) -> Result<Setting, String> {
     if text == "never" {
-        return Ok(Setting(false.into()));
+        return Ok(Setting(Value::Null));
     }
     Ok(Setting((millis(text)? / 1000).into()))
 }
@@ -263,7 +265,7 @@ mod tests {
         assert_eq!(batch("10/500ms").unwrap().0, json!({"max": 10, "duration_ms": 500}));
         assert_eq!(batch("10").unwrap().0, json!({"max": 10, "duration_ms": 0}));
         assert_eq!(auto_disable("5d").unwrap().0, json!(432_000));
-        assert_eq!(auto_disable("never").unwrap().0, json!(false));
+        assert_eq!(auto_disable("never").unwrap().0, Value::Null);
         assert_eq!(or_none("none").unwrap().0, Value::Null);
         assert_eq!(header("A:  b:c ").unwrap(), ("A".to_owned(), "b:c".to_owned()));
         for wrong in ["", "5", "s", "5x", "99999999999999999999s", "-1s"] {

@@ -4,6 +4,13 @@ use serde_json::Value;
 
 use super::super::output::{self, BAD, FAINT, GOOD, NAME, STRONG, cell};
 
+/// Longest name in a list, and what is left for a target however narrow the terminal, in characters.
+const MOST_NAME: usize = 20;
+const LEAST_TARGET: usize = 10;
+/// Of an error and of an answer in a line, in characters.
+const MOST_ERROR: usize = 160;
+const MOST_ANSWER: usize = 100;
+
 /// What `webhook show` tells: settings, then how it is doing.
 const FIELDS: [&str; 44] = [
     "id",
@@ -65,8 +72,9 @@ pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
     }
     // What has no value says nothing to people: only what is there.
     for (field, text) in FIELDS.map(|field| (field, cell(webhook, field))) {
+        let what = if field == "queue_depth" { " events not looked at or not delivered yet" } else { "" };
         if text != "-" && !text.is_empty() {
-            output::line(format_args!("{field:24} {text}"))?;
+            output::line(format_args!("{field:24} {text}{what}"))?;
         }
     }
     let headers = webhook["headers"].as_object().into_iter().flatten();
@@ -95,18 +103,41 @@ pub(super) fn list(webhooks: &Value, json: bool) -> anyhow::Result<()> {
     if !output::for_people(json) {
         return Ok(output::json(webhooks)?);
     }
-    let row = |webhook: &Value| {
-        let mut cells =
-            ["id", "name", "profile", "events", "state", "queue_depth", "dead_letters"].map(|f| cell(webhook, f));
-        cells[3] = short(&cells[3], 32);
-        [cells.to_vec(), vec![target(webhook)]].concat()
-    };
-    let rows: Vec<Vec<String>> = webhooks.as_array().into_iter().flatten().map(row).collect();
-    let headings = ["ID", "NAME", "PROFILE", "EVENTS", "STATE", "BEHIND", "DEAD", "TARGET"];
-    Ok(output::line(output::table(&headings, &rows))?)
+    let rows: Vec<&Value> = webhooks.as_array().into_iter().flatten().collect();
+    Ok(output::line(listed(&rows, output::width()))?)
 }
 
-fn target(webhook: &Value) -> String {
+/// A line each, no longer than that many columns: what a command needs to name it, and how it is doing.
+fn listed(webhooks: &[&Value], columns: usize) -> String {
+    let row = |webhook: &&Value| {
+        let fields = ["state", "queue_depth", "dead_letters"].map(|field| cell(webhook, field));
+        [vec![short_id(webhook), short(&cell(webhook, "name"), MOST_NAME)], fields.to_vec()].concat()
+    };
+    let mut rows: Vec<Vec<String>> = webhooks.iter().map(row).collect();
+    let headings = ["ID", "NAME", "STATE", "LEFT", "DEAD", "TARGET"];
+    let used = output::table(&headings, &rows).lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    let room = columns.saturating_sub(used.saturating_sub(headings[5].len())).max(LEAST_TARGET);
+    for (row, webhook) in rows.iter_mut().zip(webhooks) {
+        row.push(short(&target(webhook), room));
+    }
+    output::table(&headings, &rows)
+}
+
+/// A webhook as people call it: by its name, and the beginning of its id, which is unique.
+pub(super) fn label(webhook: &Value) -> String {
+    match cell(webhook, "name").as_str() {
+        "" | "-" => short_id(webhook),
+        name => format!("{name} ({})", short_id(webhook)),
+    }
+}
+
+/// As much of an id as tells the webhooks of a map apart.
+fn short_id(webhook: &Value) -> String {
+    cell(webhook, "id").chars().take(8).collect()
+}
+
+/// Where a webhook leads.
+pub(super) fn target(webhook: &Value) -> String {
     match cell(webhook, "url").as_str() {
         "-" => format!("lambda {}", cell(webhook, "target.function_name")),
         url => url.to_owned(),
@@ -144,13 +175,33 @@ pub(super) fn attempt(attempt: &Value, webhook: Option<&str>, json: bool) -> any
 }
 
 fn outcome(attempt: &Value) -> String {
-    let (class, status, error) = (cell(attempt, "class"), cell(attempt, "status"), cell(attempt, "error"));
     if is_delivered(attempt) {
-        return output::paint(GOOD, format_args!("delivered {status}"));
+        return output::paint(GOOD, format_args!("delivered {}", cell(attempt, "status")));
     }
-    let status = if status == "-" { String::new() } else { format!(" {status}") };
-    let error = if error == "-" { String::new() } else { format!(": {}", short(&error, 160)) };
-    output::paint(BAD, format_args!("{class}{status}{error}"))
+    let answer = short(cell_line(attempt, "response").trim(), MOST_ANSWER);
+    let answer = if answer.is_empty() || answer == "-" { String::new() } else { format!("; it said: {answer}") };
+    output::paint(BAD, format_args!("{}{answer}", reason(attempt)))
+}
+
+/// Why an attempt, or all of a dead letter's, failed.
+pub(super) fn reason(failed: &Value) -> String {
+    let (class, status, error) = (cell(failed, "class"), cell(failed, "status"), cell(failed, "error"));
+    let mut text = if status == "-" { class.clone() } else { format!("{class} {status}") };
+    // That it answered so says the status.
+    if error != "-" && error != format!("answered {status}") {
+        text = format!("{text}: {}", short(&error, MOST_ERROR));
+    }
+    match class.as_str() {
+        "redirect" => text + "; redirects are not followed: give the URL where it leads",
+        "tls" if error.contains("InvalidContentType") => text + "; does the receiver speak plain HTTP?",
+        _ => text,
+    }
+}
+
+/// A text of several lines as one.
+fn cell_line(object: &Value, field: &str) -> String {
+    let text = object[field].as_str().unwrap_or_default();
+    output::printable(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn details(attempt: &Value) -> String {
@@ -163,4 +214,33 @@ fn details(attempt: &Value) -> String {
     }
     words.push(format!("node {}", cell(attempt, "node")));
     words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_list_fits_its_terminal() {
+        let hook = |name: &str| {
+            json!({"id": "0190a1b2-aaaa", "name": name, "state": "disabled", "queue_depth": 100_000,
+                   "dead_letters": 10_000, "url": format!("https://example.com/{}", "x".repeat(200))})
+        };
+        let (one, two) = (hook("a name that is longer than there is room for"), hook("b"));
+        let wide = |columns| listed(&[&one, &two], columns).lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        assert_eq!((wide(80), wide(120)), (80, 120));
+        assert!(listed(&[&two], 80).contains("0190a1b2  b     disabled  100000  10000  https://example.com/xxx"));
+    }
+
+    #[test]
+    fn failures_in_words() {
+        let answered =
+            json!({"class": "status", "status": 500, "error": "answered 500", "response": "no\n\u{1b}[2J table "});
+        assert_eq!(outcome(&answered), "status 500; it said: no \u{fffd}[2J table");
+        let moved = json!({"class": "redirect", "status": 302, "error": "answered 302", "response": ""});
+        assert!(outcome(&moved).starts_with("redirect 302; redirects are not followed"));
+        let plain = json!({"class": "tls", "status": null, "error": "corrupt message: InvalidContentType"});
+        assert_eq!(reason(&plain), "tls: corrupt message: InvalidContentType; does the receiver speak plain HTTP?");
+    }
 }

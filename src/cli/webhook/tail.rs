@@ -14,7 +14,7 @@ use super::{
         client::{Client, ClientError, encoded},
         output::{self, cell},
     },
-    Common, ask, base, find, show,
+    Common, base, find, show,
 };
 
 /// Shortest and longest pause between two looks.
@@ -161,7 +161,7 @@ impl Tail {
         if let Some(id) = &self.only {
             return Ok(vec![(id.clone(), String::new(), 0)]);
         }
-        let webhooks = ask(&self.client, Method::GET, &self.path, None).await?;
+        let webhooks = self.client.call(Method::GET, &self.path, None).await?;
         let count = |webhook: &Value, field: &str| webhook[field].as_u64().unwrap_or(0);
         let row = |webhook: &Value| {
             let id = cell(webhook, "id");
@@ -174,7 +174,7 @@ impl Tail {
 
     async fn attempts(&self, id: &str, after: u64) -> Result<Vec<Value>, ClientError> {
         let path = format!("{}/{}/attempts?after={after}", self.path, encoded(id));
-        match ask(&self.client, Method::GET, &path, None).await {
+        match self.client.call(Method::GET, &path, None).await {
             Ok(Value::Array(attempts)) => Ok(attempts),
             Ok(_) => Ok(Vec::new()),
             // One of several was deleted since they were looked at.

@@ -157,7 +157,7 @@ mod tests {
             (404, None, Profile::Discord, 1, Verdict::Gone),
             (404, None, Profile::Slack, 1, Verdict::Gone),
             (410, None, Profile::Wanderer, 1, Verdict::Gone),
-            (429, None, Profile::Wanderer, 1, Verdict::Again),
+            (429, None, Profile::Wanderer, 1, Verdict::Later),
             (429, Some(100), Profile::Wanderer, 1, Verdict::Later),
             (503, Some(100), Profile::Wanderer, 1, Verdict::Later),
             (503, None, Profile::Wanderer, 1, Verdict::Again),

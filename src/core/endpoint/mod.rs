@@ -11,6 +11,7 @@ pub mod form;
 pub mod mask;
 pub mod progress;
 pub mod schedule;
+pub mod secret;
 
 use super::ids::{EndpointId, MapId, TokenId};
 use super::rate::Rate;
@@ -20,6 +21,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_KINDS: usize = super::filter::MAX_KINDS;
 /// Events in one request at most, whatever the endpoint asks for.
 pub const MAX_BATCH: u32 = 1000;
+/// Longest source of a template, in bytes.
+pub const MAX_TEMPLATE: usize = 16 * 1024;
 
 /// One endpoint as it is replicated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,8 +89,8 @@ pub struct Private {
     pub headers: Vec<(String, String)>,
     /// Key of the signatures.
     pub secret: String,
-    /// The key before the last rotation, and until when it signs too (Unix milliseconds).
-    pub previous: Option<(String, u64)>,
+    /// The keys before it, the newest first, and until when each signs too (Unix milliseconds).
+    pub previous: Vec<(String, u64)>,
 }
 
 /// A target in the clear.
@@ -110,8 +113,6 @@ pub struct Lambda {
     pub invocation: Invocation,
     /// Version or alias.
     pub qualifier: Option<String>,
-    /// Another address than the region's own.
-    pub endpoint: Option<String>,
 }
 
 /// How a function is invoked.

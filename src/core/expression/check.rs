@@ -1,10 +1,11 @@
 //! What may be written: walks the parsed expression once, refuses what isn't known or can't be bounded, and counts how
 //! much work is left.
 //!
-//! A path into the payload costs nothing. A step that may look at all of a value counts as one walk over the payload,
-//! and each step inside `all()`, `exists()` or `exists_one()` counts as one too, since it runs for every element. So
-//! that this is all, no such macro stands in another, and inside one only the element itself is at hand, never the
-//! payload: no pair of large things can meet there.
+//! A path into the payload costs nothing, nor does what is made of the event's other fields, which are small. A step
+//! that may look at all of a value counts as one walk over the payload, and each step inside `all()`, `exists()` or
+//! `exists_one()` counts as one too, since it runs for every element. So that this is all, no such macro stands in
+//! another, and inside one only the element itself is at hand, never the payload: no pair of large things can meet
+//! there.
 
 use super::operate;
 use super::subject::{NAMES, PAYLOAD};
@@ -24,7 +25,7 @@ const METHODS: [(&str, usize); 4] = [("contains", 2), ("startsWith", 2), ("endsW
 /// What a part is made of.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
-    /// A literal.
+    /// A literal, or what is small of every event.
     Scalar,
     /// Literals alone: small.
     Literal,
@@ -50,9 +51,24 @@ pub(super) fn syntax_error(text: &str, errors: &ParseErrors) -> ExpressionError 
     let message = if error.msg.contains("recursion limit") {
         "the expression is nested too deeply".to_owned()
     } else {
-        error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg).to_owned()
+        in_words(error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg))
     };
     ExpressionError { place, message }
+}
+
+/// What the parser says, for people who write no parsers.
+fn in_words(said: &str) -> String {
+    let Some((found, expected)) =
+        said.strip_prefix("mismatched input ").and_then(|rest| rest.rsplit_once(" expecting "))
+    else {
+        return said.to_owned();
+    };
+    match (found.trim_matches('\'') == "<EOF>", expected) {
+        (true, "expression") => "the expression ends too early".to_owned(),
+        (true, _) => format!("the expression ends too early: {expected} is missing"),
+        (false, "<EOF>") => format!("{found} can't stand here"),
+        (false, _) => format!("{expected} is expected before {found}"),
+    }
 }
 
 /// Checks the expression, and makes its arithmetic ours. Gives the walks.
@@ -140,7 +156,8 @@ impl Checker<'_> {
                 element,
                 format!("inside all(), exists() and exists_one() the payload can't be used, only {element:?}"),
             ),
-            _ if NAMES.contains(&name) => Ok(Part::Path),
+            _ if name == PAYLOAD => Ok(Part::Path),
+            _ if NAMES.contains(&name) => Ok(Part::Scalar),
             _ => self.refuse(name, format!("{name:?} is not known here; there are {}", NAMES.join(", "))),
         }
     }

@@ -4,11 +4,11 @@
 //! compiled once; it can neither fail loudly nor run long: what can't be evaluated matches nothing.
 
 mod check;
-mod judge;
+mod condition;
 mod operate;
 mod subject;
 
-pub use judge::{Condition, Judge};
+pub use condition::Condition;
 pub use subject::Subject;
 
 use cel::common::types::{CelBool, CelDouble, CelInt, CelNull, CelString, CelUInt};
@@ -25,8 +25,9 @@ pub const MAX_EXPRESSION_LEN: usize = 1024;
 const MAX_PARSE_DEPTH: u16 = 24;
 /// Questions asked in one expression. The parser follows a chain of them without counting.
 const MAX_TERNARIES: usize = 16;
-/// Work that one evaluation may make: its steps that look at whole values, times the values of the payload.
-const MAX_WORK: u64 = 500_000;
+/// Work that one evaluation may make: its steps that look at whole values, times the values of the payload. Some two
+/// milliseconds: nothing interrupts an evaluation.
+const MAX_WORK: u64 = 50_000;
 
 /// A compiled expression.
 #[derive(Clone)]
@@ -114,6 +115,7 @@ impl Expression {
     fn evaluate<'s>(&'s self, subject: &'s Subject<'_>) -> Option<CowVal<'s, 's>> {
         let scene = subject.scene()?;
         if self.walks.saturating_mul(scene.size) > MAX_WORK {
+            subject.too_large.set(true);
             return None;
         }
         Value::resolve_val(&self.root, &scene.context).ok()

@@ -27,6 +27,7 @@ pub struct Subject<'e> {
     event: &'e Event,
     map: &'e MapText,
     pub(super) scene: OnceCell<Option<Scene<'e>>>,
+    pub(super) too_large: Cell<bool>,
 }
 
 /// What expressions are evaluated in.
@@ -39,7 +40,12 @@ pub(super) struct Scene<'e> {
 impl<'e> Subject<'e> {
     /// The event of that map.
     pub fn new(event: &'e Event, map: &'e MapText) -> Self {
-        Self { event, map, scene: OnceCell::new() }
+        Self { event, map, scene: OnceCell::new(), too_large: Cell::new(false) }
+    }
+
+    /// Whether an expression was not evaluated, since it would have been too much work.
+    pub fn is_too_large(&self) -> bool {
+        self.too_large.get()
     }
 
     /// `None` when the payload is no JSON, which the log never holds.

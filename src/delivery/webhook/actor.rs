@@ -58,7 +58,7 @@ pub(super) struct EndpointActor {
     endpoint: Arc<Endpoint>,
     topic: TopicId,
     sender: Rc<Sender>,
-    judge: Judge,
+    judge: Arc<Judge>,
     engine: Engine,
     /// Events that are ready or under way for the first time.
     held: Held,
@@ -191,11 +191,11 @@ impl EndpointActor {
     }
 }
 
-fn settings(shard: &Shard, endpoint: &Arc<Endpoint>) -> Result<(Rc<Sender>, Judge), LoadError> {
+fn settings(shard: &Shard, endpoint: &Arc<Endpoint>) -> Result<(Rc<Sender>, Arc<Judge>), LoadError> {
     let private = shard.seal.open(endpoint.id, &endpoint.sealed)?;
     let judge = Judge::new(endpoint, &topic_name(endpoint))?;
-    let sender = Sender::new(endpoint.clone(), private, shard.outside.guard(), shard.credentials.as_ref())?;
-    Ok((Rc::new(sender), judge))
+    let sender = Sender::new(endpoint.clone(), private, shard.outside.guard(), &shard.config.aws)?;
+    Ok((Rc::new(sender), Arc::new(judge)))
 }
 
 impl Actor for EndpointActor {

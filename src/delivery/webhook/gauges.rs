@@ -1,6 +1,7 @@
 //! What is shown of queues: depth, age and success of the endpoints that have something to do.
 //!
-//! Owns the bound on labels: the first endpoints that have a queue are shown by name, all others together.
+//! Owns the bound on labels: the first endpoints that have a queue are shown by name, all others together. A place is
+//! free again when its endpoint is deleted.
 
 use super::actor::Look;
 use super::shard::Shard;
@@ -13,12 +14,14 @@ use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Endpoints shown by name, in the life of a node.
+/// Endpoints shown by name at a time.
 const MAX_NAMED: usize = 100;
+/// And in the life of a node: the recorder forgets no name.
+const MAX_NAMES: usize = 1000;
 const ROUND: Duration = Duration::from_secs(5);
 const OTHERS: &str = "other";
 
-static NAMED: Mutex<Vec<EndpointId>> = Mutex::new(Vec::new());
+static NAMED: Mutex<Named> = Mutex::new(Named { now: Vec::new(), ever: 0 });
 
 /// What an actor tells of its queue.
 #[derive(Clone, Debug)]
@@ -52,8 +55,13 @@ fn show_all(shard: &Shard, queues: &[Queue], shown: &mut FxHashSet<String>) {
     let now_ms = now_ms();
     let age = |queue: &Queue| queue.oldest_ms.map_or(0.0, |oldest| now_ms.saturating_sub(oldest) as f64 / 1000.0);
     let (mut others, mut oldest, mut unnamed) = (0, 0.0f64, false);
+    let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
+    {
+        let endpoints = shard.hub.endpoints();
+        named.tidy(|endpoint| endpoints.get(endpoint).is_some());
+    }
     for queue in queues {
-        if !is_named(queue.endpoint) {
+        if !named.has_place(queue.endpoint) {
             unnamed = true;
             others += queue.events;
             oldest = oldest.max(age(queue));
@@ -68,6 +76,7 @@ fn show_all(shard: &Shard, queues: &[Queue], shown: &mut FxHashSet<String>) {
         }
         shown.insert(name);
     }
+    drop(named);
     if unnamed {
         show(OTHERS, others, oldest);
         shown.insert(OTHERS.to_owned());
@@ -86,11 +95,46 @@ fn show(name: &str, events: u64, age_seconds: f64) {
     metrics::gauge!(metric::WEBHOOK_QUEUE_SECONDS, "webhook" => name.to_owned()).set(age_seconds);
 }
 
-/// Whether the endpoint is one of those shown by name; it becomes one while there is room.
-fn is_named(endpoint: EndpointId) -> bool {
-    let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
-    if !named.contains(&endpoint) && named.len() < MAX_NAMED {
-        named.push(endpoint);
+/// The endpoints shown by name.
+struct Named {
+    now: Vec<EndpointId>,
+    ever: usize,
+}
+
+impl Named {
+    /// Takes the places of endpoints that are gone.
+    fn tidy(&mut self, is_there: impl Fn(EndpointId) -> bool) {
+        self.now.retain(|endpoint| is_there(*endpoint));
     }
-    named.contains(&endpoint)
+
+    /// Whether the endpoint is one of those shown by name; it becomes one while there is room.
+    fn has_place(&mut self, endpoint: EndpointId) -> bool {
+        let known = self.now.contains(&endpoint);
+        let room = !known && self.now.len() < MAX_NAMED && self.ever < MAX_NAMES;
+        if room {
+            self.now.push(endpoint);
+            self.ever += 1;
+        }
+        known || room
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_free_again() {
+        let endpoint = |n: usize| EndpointId::new(uuid::Uuid::from_u128(n as u128));
+        let mut named = Named { now: Vec::new(), ever: 0 };
+        assert!((0..MAX_NAMED).all(|n| named.has_place(endpoint(n))));
+        assert!(!named.has_place(endpoint(200)) && named.has_place(endpoint(7)));
+        named.tidy(|there| there != endpoint(7));
+        assert!(named.has_place(endpoint(200)) && !named.has_place(endpoint(7)));
+        let churn = (1000..5000).filter(|n| {
+            named.tidy(|_| false);
+            named.has_place(endpoint(*n))
+        });
+        assert_eq!(churn.count(), MAX_NAMES - MAX_NAMED - 1, "labels are bounded, however many come and go");
+    }
 }

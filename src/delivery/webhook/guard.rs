@@ -78,10 +78,10 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Ipv6Net {
 pub fn special(ip: IpAddr) -> Option<&'static str> {
     match ip {
         IpAddr::V4(ip) => V4.iter().find(|(net, _)| net.contains(&ip)).map(|(_, what)| *what),
-        IpAddr::V6(ip) => match inner(ip) {
-            Some(ip) => special(IpAddr::V4(ip)),
-            None => special_v6(ip),
-        },
+        IpAddr::V6(ip) => {
+            let outer = inner(ip).map_or_else(|| special_v6(ip), |ip| special(IpAddr::V4(ip)));
+            outer.or_else(|| special(IpAddr::V4(isatap(ip)?)))
+        }
     }
 }
 
@@ -99,8 +99,19 @@ fn inner(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     if NAT64.contains(&ip) {
         return Some(Ipv4Addr::new(a, b, c, d));
     }
-    let [_, _, a, b, c, d, ..] = ip.octets();
-    SIX_TO_FOUR.contains(&ip).then_some(Ipv4Addr::new(a, b, c, d))
+    if SIX_TO_FOUR.contains(&ip) {
+        let [_, _, a, b, c, d, ..] = ip.octets();
+        return Some(Ipv4Addr::new(a, b, c, d));
+    }
+    None
+}
+
+/// The IPv4 address that an ISATAP tunnel behind any prefix ends at: the interface's number is `[02]00:5efe:a.b.c.d`.
+fn isatap(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    match ip.octets() {
+        [_, _, _, _, _, _, _, _, 0 | 2, 0, 0x5e, 0xfe, a, b, c, d] => Some(Ipv4Addr::new(a, b, c, d)),
+        _ => None,
+    }
 }
 
 /// An address that webhooks must not go to.

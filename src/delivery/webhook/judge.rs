@@ -6,6 +6,7 @@ use crate::core::endpoint::{Endpoint, Ordering};
 use crate::core::event::{Event, MapText};
 use crate::core::expression::{Expression, ExpressionError, Subject};
 use crate::core::filter::{Filter, FilterError};
+use crate::hub::Turn;
 use std::hash::{Hash, Hasher};
 
 /// An endpoint's filters, made once from its settings.
@@ -47,18 +48,38 @@ impl Judge {
         })
     }
 
-    /// Judges an event of the topic.
-    pub(super) fn offer(&self, event: &Event) -> Offer {
+    /// Whether events can be judged at once, for want of an expression.
+    pub(super) fn is_quick(&self) -> bool {
+        self.condition.is_none() && !matches!(self.lanes, Lanes::By(_))
+    }
+
+    /// Judges events of the topic at once.
+    pub(super) fn offers(&self, events: &[Event]) -> Vec<Offer> {
+        events.iter().map(|event| self.offer(event, &Subject::new(event, &self.map))).collect()
+    }
+
+    /// Judges events of the topic, and lets others have their turn.
+    pub(super) async fn offers_in_turn(&self, events: &[Event], mut turn: Turn) -> Vec<Offer> {
+        let mut offers = Vec::with_capacity(events.len());
+        for event in events {
+            // The payload is parsed for an expression alone, and once for both.
+            let subject = Subject::new(event, &self.map);
+            offers.push(self.offer(event, &subject));
+            turn.judged(&subject);
+            turn.pass().await;
+        }
+        offers
+    }
+
+    fn offer(&self, event: &Event, subject: &Subject<'_>) -> Offer {
         let by_type = self.takes_topic && self.kinds.matches(&event.kind);
-        // The payload is parsed for an expression alone, and once for both.
-        let subject = Subject::new(event, &self.map);
-        let wanted = by_type && self.condition.as_ref().is_none_or(|condition| condition.matches(&subject));
+        let wanted = by_type && self.condition.as_ref().is_none_or(|condition| condition.matches(subject));
         let lane = match &self.lanes {
             _ if !wanted => None,
             Lanes::None => None,
             Lanes::One => Some(0),
             // Events without the key are one lane of their own.
-            Lanes::By(key) => Some(hash(key.value(&subject).as_deref())),
+            Lanes::By(key) => Some(hash(key.value(subject).as_deref())),
         };
         Offer { event: EventRef { seq: event.seq, id: event.id }, wanted, lane }
     }

@@ -19,7 +19,10 @@ use super::{
     client::{Answer, Outgoing},
     guard::{BadTarget, Guard, Target},
 };
-use crate::core::endpoint::{Invocation, Lambda, Method, class::Class};
+use crate::core::{
+    endpoint::{Invocation, Lambda, Method, class::Class},
+    filter::fits,
+};
 
 #[cfg(test)]
 mod tests;
@@ -48,12 +51,26 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// What this node may do at AWS, and as whom: the operator's to say, and no webhook's.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// Who invokes.
+    pub credentials: Option<Credentials>,
+    /// Functions that webhooks may invoke, by name or ARN as webhooks give it; `*` stands for any characters.
+    pub functions: Vec<String>,
+    /// Another address than the region's own, without a query.
+    pub endpoint: Option<String>,
+}
+
 /// Why a function can't be an endpoint's, or a call can't be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BadFunction {
     /// Not a function's name, partial ARN or ARN.
     #[error("{0:?} is not a function's name or ARN")]
     Name(String),
+    /// Nobody said that it may be invoked.
+    #[error("{0:?} may not be invoked: webhooks.aws.functions of the nodes must list it")]
+    NotListed(String),
     /// Not a region's name.
     #[error("{0:?} is not a region's name, such as us-east-1")]
     Region(String),
@@ -76,18 +93,30 @@ pub enum BadFunction {
     Signature(String),
 }
 
+impl BadFunction {
+    /// The setting of a webhook that is wrong.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Name(_) | Self::NotListed(_) | Self::OtherRegion { .. } => "lambda.function_name",
+            Self::Region(_) => "lambda.region",
+            Self::Qualifier(_) => "lambda.qualifier",
+            Self::Target(_) | Self::Signature(_) => "lambda",
+        }
+    }
+}
+
 /// Checks a function and gives the URL of its Invoke call: the check at create and update, and the target that an
 /// invocation goes to.
-pub fn target(function: &Lambda, guard: &Guard) -> Result<Target, BadFunction> {
-    let Lambda { function_name: name, region, qualifier, endpoint, .. } = function;
+pub fn target(function: &Lambda, account: &Account, guard: &Guard) -> Result<Target, BadFunction> {
+    let Lambda { function_name: name, region, qualifier, .. } = function;
     check_region(region)?;
     check_name(name, region)?;
+    if !account.functions.iter().any(|pattern| fits(pattern, name)) {
+        return Err(BadFunction::NotListed(name.clone()));
+    }
     // Names and ARNs hold no character but the colon and the dollar sign that a path would have to escape.
     let escaped = name.replace(':', "%3A").replace('$', "%24");
-    let base = match endpoint {
-        Some(endpoint) if endpoint.contains(['?', '#']) => {
-            return Err(BadTarget::NotUrl("an endpoint of AWS has no query".to_owned()).into());
-        }
+    let base = match &account.endpoint {
         Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
         None => format!("https://lambda.{region}.{}", domain(region)),
     };

@@ -6,6 +6,7 @@
 //! - [`judge`]: which events it wants, and which wait for each other.
 //! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
 //! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions of AWS.
+//! - [`faults`]: what can be told of settings beforehand.
 //! - [`report`]: what the cluster must know of it, in batches; [`remembered`]: what of an attempt; [`gauges`]: what
 //!   operators see of queues.
 //!
@@ -16,6 +17,7 @@ mod actor;
 mod announce;
 pub mod client;
 pub mod dial;
+mod faults;
 mod gauges;
 pub mod guard;
 mod judge;
@@ -34,4 +36,6 @@ mod supervise;
 #[cfg(test)]
 mod tests;
 
-pub use start::{BadWebhooks, Checked, TestError, WebhookConfig, Webhooks};
+pub use faults::faults;
+pub use lambda::Account;
+pub use start::{BadWebhooks, CheckError, Checked, TestError, WebhookConfig, Webhooks};

@@ -73,7 +73,9 @@ impl Resolve for SystemResolver {
     fn resolve<'a>(&'a self, name: &'a str) -> LocalBoxFuture<'a, Result<Vec<IpAddr>, NoAddress>> {
         Box::pin(async move {
             let hickory = self.hickory.as_ref().map_err(NoAddress::clone)?;
-            let found = hickory.lookup_ip(name).await.map_err(|error| in_words(name, &error))?;
+            // A name from its root: what the system's search list makes of it is another host.
+            let absolute = if name.ends_with('.') { name.to_owned() } else { format!("{name}.") };
+            let found = hickory.lookup_ip(absolute).await.map_err(|error| in_words(name, &error))?;
             Ok(found.iter().collect())
         })
     }

@@ -5,7 +5,7 @@
 
 use super::client::{Answer, Client, Failure, Outgoing, RESERVED};
 use super::guard::{Guard, Target};
-use super::lambda::{self, Credentials};
+use super::lambda::{self, Account, Credentials};
 use super::render::{self, CompiledTemplate, Rendered, Rendering, Secrets, delivery_id};
 use crate::clock::now_ms;
 use crate::core::endpoint::class::{Class, Outcome};
@@ -17,22 +17,24 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// Templates that a node runs at once, each on a thread of its own: they work for others' maps no longer than one takes.
+static TEMPLATES: Semaphore = Semaphore::const_new(2);
 
 /// Sends to one endpoint.
 pub(super) struct Sender {
     endpoint: Arc<Endpoint>,
-    map: MapText,
-    topic: String,
-    key: String,
+    style: Arc<Style>,
     target: Target,
     function: Option<(crate::core::endpoint::Lambda, Credentials)>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    template: Option<CompiledTemplate>,
-    secret: String,
-    previous: Option<(String, u64)>,
-    /// The receiver knows only the secret from before the rotation, as its answers show.
-    prefer_previous: Cell<bool>,
+    private: Private,
+    /// The one that the receiver knows, as its answers show: its place among all that sign.
+    preferred: Cell<usize>,
 }
 
 /// How an attempt ended.
@@ -56,9 +58,9 @@ impl Sender {
         endpoint: Arc<Endpoint>,
         private: Private,
         guard: &Guard,
-        aws: Option<&Credentials>,
+        account: &Account,
     ) -> Result<Self, BadEndpoint> {
-        let (target, function) = address(&endpoint, &private.target, guard, aws)?;
+        let (target, function) = address(&endpoint, &private.target, guard, account)?;
         let template = endpoint.template.as_ref().map(|template| {
             CompiledTemplate::new(&template.body, &template.content_type)
                 .map_err(|error| BadEndpoint(error.to_string()))
@@ -66,36 +68,41 @@ impl Sender {
         let headers = private.headers.iter().filter_map(|(name, value)| {
             Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
         });
-        Ok(Self {
+        let style = Style {
+            profile: endpoint.profile,
             map: MapText::from(endpoint.map),
             topic: topic_name(&endpoint),
             key: endpoint.key.clone().unwrap_or_else(|| endpoint.map.to_string()),
+            template: template.transpose()?,
+        };
+        Ok(Self {
+            style: Arc::new(style),
             target,
             function,
             headers: headers.collect(),
-            template: template.transpose()?,
-            secret: private.secret,
-            previous: private.previous,
-            prefer_previous: Cell::new(false),
+            private,
+            preferred: Cell::new(0),
             endpoint,
         })
     }
 
     /// Makes one attempt. A receiver that refuses the new secret's signature during a rotation's overlap gets the old
-    /// one's at once.
+    /// ones' at once.
     pub(super) async fn send(&self, client: &Client, events: &[Event], gap: Option<EventId>, attempt: u32) -> Ended {
         // Others under way learn the same at the same time: each tries what it has not tried itself.
-        let tried = self.prefer_previous.get();
-        let ended = self.send_once(client, events, gap, attempt, tried).await;
-        let refused = matches!(ended.outcome.status, Some(401 | 403));
-        if !refused || self.secrets(now_ms(), tried).previous.is_none() || !has_one_signature(self.endpoint.profile) {
-            return ended;
+        let known = if has_one_signature(self.endpoint.profile) { self.secrets(now_ms(), 0).all().count() } else { 1 };
+        let first = Some(self.preferred.get()).filter(|first| *first < known).unwrap_or(0);
+        let mut ended = self.send_once(client, events, gap, attempt, first).await;
+        for other in (0..known).filter(|other| *other != first) {
+            if !matches!(ended.outcome.status, Some(401 | 403)) {
+                break;
+            }
+            ended = self.send_once(client, events, gap, attempt, other).await;
+            if ended.outcome.class == Class::Delivered {
+                self.preferred.set(other);
+            }
         }
-        let again = self.send_once(client, events, gap, attempt, !tried).await;
-        if again.outcome.class == Class::Delivered {
-            self.prefer_previous.set(!tried);
-        }
-        again
+        ended
     }
 
     async fn send_once(
@@ -104,24 +111,20 @@ impl Sender {
         events: &[Event],
         gap: Option<EventId>,
         attempt: u32,
-        prefer_previous: bool,
+        preferred: usize,
     ) -> Ended {
         let message_id = delivery_id(events).unwrap_or_default();
         let now_ms = now_ms();
-        let secrets = self.secrets(now_ms, prefer_previous);
-        let rendering = Rendering {
-            profile: self.endpoint.profile,
-            map: &self.map,
-            topic: &self.topic,
-            key: &self.key,
-            template: self.template.as_ref(),
-            secrets: &secrets,
+        let deadline = Instant::now() + Duration::from_millis(self.endpoint.timeout_ms.into());
+        let (style, secrets) = (self.style.clone(), self.secrets(now_ms, preferred));
+        let work = Work { style, secrets, gap, attempt, now_ms };
+        let outgoing = match work.render(events, deadline).await {
+            Ok(rendered) => self.outgoing(rendered, now_ms, deadline.saturating_duration_since(Instant::now())),
+            Err(failure) => Err(failure),
         };
-        let rendered = render::render(&rendering, events, gap, attempt, now_ms).map_err(|error| error.to_string());
-        let outgoing = rendered.and_then(|rendered| self.outgoing(rendered, now_ms));
         let result = match outgoing {
             Ok(outgoing) => client.send(outgoing).await,
-            Err(message) => Err(Failure { class: Class::Render, message, ms: 0 }),
+            Err(failure) => Err(failure),
         };
         match result {
             Ok(answer) => self.answered(&answer, message_id),
@@ -135,13 +138,12 @@ impl Sender {
         }
     }
 
-    fn secrets(&self, now_ms: u64, prefer_previous: bool) -> Secrets {
-        let previous = self.previous.as_ref().filter(|(_, until_ms)| *until_ms > now_ms);
-        Secrets { current: self.secret.clone(), previous: previous.map(|(secret, _)| secret.clone()), prefer_previous }
+    fn secrets(&self, now_ms: u64, preferred: usize) -> Secrets {
+        let previous = self.private.previous_at(now_ms).map(|(secret, _)| secret.clone());
+        Secrets { current: self.private.secret.clone(), previous: previous.collect(), preferred }
     }
 
-    fn outgoing(&self, rendered: Rendered, now_ms: u64) -> Result<Outgoing<'_>, String> {
-        let timeout = Duration::from_millis(self.endpoint.timeout_ms.into());
+    fn outgoing(&self, rendered: Rendered, now_ms: u64, timeout: Duration) -> Result<Outgoing<'_>, Failure> {
         let mut headers = rendered.headers;
         for (name, value) in self.headers.iter().filter(|(name, _)| !RESERVED.contains(name)) {
             headers.retain(|(built_in, _)| built_in != name);
@@ -150,8 +152,11 @@ impl Sender {
         match &self.function {
             Some((function, credentials)) => {
                 let event = lambda_event(&headers, &rendered.body);
-                lambda::invoke(function, &self.target, credentials, event, timeout, now_ms)
-                    .map_err(|error| error.to_string())
+                lambda::invoke(function, &self.target, credentials, event, timeout, now_ms).map_err(|error| Failure {
+                    class: Class::Internal,
+                    message: error.to_string(),
+                    ms: 0,
+                })
             }
             None => {
                 let (method, url) = (self.endpoint.method, &self.target);
@@ -176,6 +181,61 @@ impl Sender {
     }
 }
 
+/// What all requests to the endpoint have in common, but for secrets.
+struct Style {
+    profile: Profile,
+    map: MapText,
+    topic: String,
+    key: String,
+    template: Option<CompiledTemplate>,
+}
+
+/// One request to be made, apart from its sender.
+struct Work {
+    style: Arc<Style>,
+    secrets: Secrets,
+    gap: Option<EventId>,
+    attempt: u32,
+    now_ms: u64,
+}
+
+impl Work {
+    /// Makes the request; a template runs beside this thread, which delivers for others too.
+    async fn render(self, events: &[Event], deadline: Instant) -> Result<Rendered, Failure> {
+        if self.style.template.is_none() {
+            return self.run(events);
+        }
+        let events = events.to_vec();
+        let apart = async {
+            let permit = TEMPLATES.acquire().await.ok()?;
+            let run = move || {
+                let _permit = permit;
+                self.run(&events)
+            };
+            spawn_blocking(run).await.ok()
+        };
+        match timeout(deadline.saturating_duration_since(Instant::now()), apart).await {
+            Ok(Some(rendered)) => rendered,
+            // Others' templates may be to blame: it is tried again.
+            _ => {
+                let message = "the template had no turn in time".to_owned();
+                Err(Failure { class: Class::Internal, message, ms: 0 })
+            }
+        }
+    }
+
+    fn run(&self, events: &[Event]) -> Result<Rendered, Failure> {
+        let Style { profile, map, topic, key, template } = &*self.style;
+        let template = template.as_ref();
+        let rendering = Rendering { profile: *profile, map, topic, key, template, secrets: &self.secrets };
+        render::render(&rendering, events, self.gap, self.attempt, self.now_ms).map_err(|error| Failure {
+            class: Class::Render,
+            message: error.to_string(),
+            ms: 0,
+        })
+    }
+}
+
 /// The topic that an endpoint's events come from, by the name that clients join it under.
 pub(super) fn topic_name(endpoint: &Endpoint) -> String {
     format!("events:map:{}", endpoint.map)
@@ -185,7 +245,7 @@ fn address(
     endpoint: &Endpoint,
     address: &Address,
     guard: &Guard,
-    aws: Option<&Credentials>,
+    account: &Account,
 ) -> Result<(Target, Option<(crate::core::endpoint::Lambda, Credentials)>), BadEndpoint> {
     match address {
         Address::Http(url) => {
@@ -198,9 +258,10 @@ fn address(
             Ok((Target::parse(&url).map_err(|error| BadEndpoint(error.to_string()))?, None))
         }
         Address::Lambda(function) => {
-            let credentials = aws.ok_or_else(|| BadEndpoint("this node has no AWS credentials".into()))?;
-            let target = lambda::target(function, guard).map_err(|error| BadEndpoint(error.to_string()))?;
-            Ok((target, Some((function.clone(), credentials.clone()))))
+            let credentials = account.credentials.clone();
+            let credentials = credentials.ok_or_else(|| BadEndpoint("this node has no AWS credentials".into()))?;
+            let target = lambda::target(function, account, guard).map_err(|error| BadEndpoint(error.to_string()))?;
+            Ok((target, Some((function.clone(), credentials))))
         }
     }
 }
@@ -245,6 +306,33 @@ fn shown(head: &Bytes) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::core::event::NewEvent;
+
+    /// A template that finds no turn costs its own delivery an attempt, and this thread nothing.
+    #[actix_web::test]
+    async fn a_template_has_its_turn_or_is_tried_again() {
+        let work = || Work {
+            style: Arc::new(Style {
+                profile: Profile::Template,
+                map: MapText::from(crate::core::ids::MapId::from_bytes([1; 16])),
+                topic: String::new(),
+                key: String::new(),
+                template: Some(CompiledTemplate::new("{{ event.seq }}", "text/plain").unwrap()),
+            }),
+            secrets: Secrets::new("a secret".into()),
+            gap: None,
+            attempt: 1,
+            now_ms: 1,
+        };
+        let event = NewEvent { kind: "x".into(), payload: b"{}".to_vec() };
+        let events = [Event::from_stored(9, Event::to_stored(EventId::new(1, 7, 0), &event).into()).unwrap()];
+        let others = TEMPLATES.acquire_many(2).await.unwrap();
+        let late = work().render(&events, Instant::now() + Duration::from_millis(20)).await;
+        assert_eq!(late.map_err(|failure| failure.class).unwrap_err(), Class::Internal);
+        drop(others);
+        let made = work().render(&events, Instant::now() + Duration::from_secs(60)).await.unwrap();
+        assert_eq!(made.body, "9");
+    }
 
     #[test]
     fn a_function_finds_the_headers_as_the_seed_spells_them() {

@@ -9,7 +9,6 @@ mod watch;
 use super::WebhookConfig;
 use super::actor::{Changed, EndpointActor, Retire, Wake};
 use super::client::{Client, Outside};
-use super::lambda::Credentials;
 use super::metrics::Meters;
 use super::permits::Permits;
 use super::report::Unreported;
@@ -40,7 +39,6 @@ pub(super) struct Shard {
     pub(super) permits: Permits,
     pub(super) unreported: Unreported,
     pub(super) meters: Meters,
-    pub(super) credentials: Option<Credentials>,
     number: usize,
     actors: RefCell<FxHashMap<EndpointId, Addr<EndpointActor>>>,
     topics: RefCell<FxHashMap<TopicId, FxHashSet<EndpointId>>>,
@@ -66,7 +64,6 @@ impl Shard {
             source: Source::new(hub.archive().clone()),
             unreported: Unreported::default(),
             meters: Meters::new(),
-            credentials: config.aws.clone(),
             actors: RefCell::default(),
             topics: RefCell::default(),
             owned: RefCell::default(),

@@ -4,7 +4,7 @@ use super::client::Outside;
 use super::dial::BadTls;
 use super::gauges;
 use super::guard::{Guard, Target as Url};
-use super::lambda::{self, Credentials};
+use super::lambda::{self, Account};
 use super::permits::Permits;
 use super::render::{CompiledTemplate, RenderError};
 use super::sender::{BadEndpoint, Ended, Sender};
@@ -24,6 +24,7 @@ use ipnet::IpNet;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -48,8 +49,8 @@ pub struct WebhookConfig {
     pub allow_nets: Vec<IpNet>,
     /// Certificates of further authorities, PEM.
     pub ca_file: Option<PathBuf>,
-    /// Who invokes functions.
-    pub aws: Option<Credentials>,
+    /// Which functions may be invoked, and as whom.
+    pub aws: Account,
 }
 
 /// Why webhooks can't be delivered from this node.
@@ -83,6 +84,22 @@ impl From<BadEndpoint> for TestError {
     }
 }
 
+/// Why a target was not found good.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// A setting of the webhook is wrong.
+    #[error("{field}: {why}")]
+    Setting {
+        /// Which.
+        field: &'static str,
+        /// In words.
+        why: String,
+    },
+    /// Nobody has time to look: too many checks and tests wait, or the node stops.
+    #[error("too many tests wait on this node")]
+    Busy,
+}
+
 /// A target that webhooks may go to.
 #[derive(Clone)]
 pub struct Checked {
@@ -101,8 +118,10 @@ enum Job {
 /// Delivers to the endpoints that this node owns.
 pub struct Webhooks {
     hub: Hub,
+    account: Account,
     outside: Outside,
     shards: Vec<mpsc::Sender<Job>>,
+    turn: AtomicUsize,
 }
 
 impl Webhooks {
@@ -110,6 +129,7 @@ impl Webhooks {
     pub fn start(hub: Hub, config: WebhookConfig) -> Result<Self, BadWebhooks> {
         let outside = Outside::new(Guard::new(config.allow_nets.clone()), config.ca_file.as_deref())?;
         let permits = Permits::new(config.connections);
+        let account = config.aws.clone();
         let config = Arc::new(config);
         let shards = (0..config.workers).map(|number| {
             let (jobs, asked) = mpsc::channel(MAX_JOBS);
@@ -125,34 +145,40 @@ impl Webhooks {
         });
         let shards = shards.collect();
         actix_rt::spawn(announce(hub.clone()));
-        Ok(Self { hub, outside, shards })
+        Ok(Self { hub, account, outside, shards, turn: AtomicUsize::new(0) })
     }
 
     /// Checks a target that an endpoint is to have; the error says why it can't, in words. Names are resolved: one
     /// that points inside is refused now, one that has no address yet is judged when it is dialled.
-    pub async fn check_target(&self, target: &Target) -> Result<Checked, String> {
+    pub async fn check_target(&self, target: &Target) -> Result<Checked, CheckError> {
         let guard = self.outside.guard();
+        let bad = |field, why| CheckError::Setting { field, why };
         let (url, target) = match target {
             Target::Http(url) => {
-                let url = guard.target(url).map_err(|error| error.to_string())?;
+                let url = guard.target(url).map_err(|error| bad("url", error.to_string()))?;
                 let normal = Target::Http(url.as_str().to_owned());
                 (url, normal)
             }
             Target::Lambda(function) => {
-                let url = lambda::target(function, guard).map_err(|error| error.to_string())?;
+                let url = lambda::target(function, &self.account, guard);
+                let url = url.map_err(|error| bad(error.field(), error.to_string()))?;
                 (url, target.clone())
             }
         };
         let (answer, answered) = oneshot::channel();
         let host = url.host().to_string();
-        self.ask(Job::Judge(Box::new(url), answer)).await.map_err(|error| error.to_string())?;
-        answered.await.map_err(|_| TestError::Busy.to_string())??;
+        let field = if matches!(target, Target::Http(_)) { "url" } else { "lambda" };
+        self.ask(Job::Judge(Box::new(url), answer)).map_err(|_| CheckError::Busy)?;
+        answered.await.map_err(|_| CheckError::Busy)?.map_err(|why| bad(field, why))?;
         Ok(Checked { target, host })
     }
 
     /// Checks a template; the error says why it can't be one.
-    pub fn check_template(&self, source: &str, content_type: &str) -> Result<(), String> {
-        CompiledTemplate::new(source, content_type).map(|_| ()).map_err(|error: RenderError| error.to_string())
+    pub fn check_template(source: &str, content_type: &str) -> Result<(), String> {
+        CompiledTemplate::new(source, content_type).map(|_| ()).map_err(|error| match error {
+            RenderError::Template(why) => why,
+            other => other.to_string(),
+        })
     }
 
     /// Checks a condition over events; the error says why it can't be one.
@@ -171,7 +197,7 @@ impl Webhooks {
         let event = Event { id, seq: 0, kind: kind.into(), payload: payload.into() };
         let (answer, answered) = oneshot::channel();
         let at_ms = now_ms();
-        self.ask(Job::Test(endpoint.clone(), event.clone(), answer)).await?;
+        self.ask(Job::Test(endpoint.clone(), event.clone(), answer))?;
         let ended = answered.await.map_err(|_| TestError::Busy)??;
         let attempt = remembered::attempt(&ended, &[event], 1, at_ms, self.hub.node_id());
         self.hub.propose(&Command::NoteAttempt(endpoint.id, Box::new(attempt.clone()))).await?;
@@ -193,8 +219,10 @@ impl Webhooks {
         self.hub.rest(Duration::from_secs(1)).await;
     }
 
-    async fn ask(&self, job: Job) -> Result<(), TestError> {
-        let shard = self.shards.first().ok_or(TestError::Busy)?;
+    /// Asks the threads in turn: none of them does this for everybody.
+    fn ask(&self, job: Job) -> Result<(), TestError> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let shard = self.shards.get(turn % self.shards.len().max(1)).ok_or(TestError::Busy)?;
         shard.try_send(job).map_err(|_| TestError::Busy)
     }
 }
@@ -244,7 +272,7 @@ impl Shard {
 
     async fn test(&self, endpoint: Arc<Endpoint>, event: Event) -> Result<Ended, TestError> {
         let private = self.seal.open(endpoint.id, &endpoint.sealed)?;
-        let sender = Sender::new(endpoint, private, self.outside.guard(), self.credentials.as_ref())?;
+        let sender = Sender::new(endpoint, private, self.outside.guard(), &self.config.aws)?;
         let _permit = self.permits.take(true).await.ok_or(TestError::Busy)?;
         Ok(sender.send(&self.client, &[event], None, 1).await)
     }

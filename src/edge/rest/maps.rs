@@ -4,7 +4,6 @@ use super::{answer, body};
 use crate::core::access::{Scopes, is_slug};
 use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatch, UpdateMap};
 use crate::core::ids::MapId;
-use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{HubError, Who};
@@ -150,9 +149,7 @@ pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpR
 }
 
 pub(super) async fn show(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
-    edge.catch_up().await;
-    let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
-    edge.charge(&grant).await?;
+    let grant = edge.managed(&request, &map).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::map(&grant.map)})))
 }
 
@@ -162,9 +159,7 @@ pub(super) async fn update(
     map: Path<String>,
     mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    edge.catch_up().await;
-    let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
-    edge.charge(&grant).await?;
+    let grant = edge.managed(&request, &map).await?;
     let body: UpdateBody = body::json(&mut payload, edge.config.body_bytes).await?;
     let raises = body.limits.is_some() || body.retention.is_some();
     if raises && !matches!(grant.who, Who::Admin) {

@@ -4,7 +4,6 @@ use super::maps::{check_name, unexpected};
 use super::{answer, body};
 use crate::core::access::Scopes;
 use crate::core::command::{Command, CreateToken, Reply, RevokeToken};
-use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use actix_web::web::{Data, Path, Payload};
@@ -25,9 +24,7 @@ pub(super) async fn create(
     map: Path<String>,
     mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    edge.catch_up().await;
-    let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
-    edge.charge(&grant).await?;
+    let grant = edge.managed(&request, &map).await?;
     let body: CreateBody = body::json(&mut payload, edge.config.body_bytes).await?;
     check_name(body.name.as_deref())?;
     let scopes = Scopes::from_names(&body.scopes).ok_or_else(|| {
@@ -43,9 +40,7 @@ pub(super) async fn create(
 }
 
 pub(super) async fn list(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
-    edge.catch_up().await;
-    let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
-    edge.charge(&grant).await?;
+    let grant = edge.managed(&request, &map).await?;
     let tokens: Vec<_> = edge.hub.access().tokens_of(grant.map.id).map(|token| answer::token(token)).collect();
     Ok(HttpResponse::Ok().json(json!({ "data": tokens })))
 }
@@ -57,9 +52,7 @@ pub(super) async fn revoke(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, ApiError> {
     let (map, token) = path.into_inner();
-    edge.catch_up().await;
-    let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
-    edge.charge(&grant).await?;
+    let grant = edge.managed(&request, &map).await?;
     let token = token.parse().map_err(|_| ApiError::not_found("the token"))?;
     let revoke = RevokeToken { map: grant.map.id, by: grant.who.by(), token };
     edge.hub.propose_everywhere(&Command::RevokeToken(revoke)).await?;

@@ -34,8 +34,8 @@ pub(super) async fn webhook(
     let mut shown = asked_for(endpoint, private);
     add_state(edge, grant.map.topic, endpoint, &mut shown).await?;
     extend!(shown,
-        "secret_previous_until": private.and_then(|p| p.previous.as_ref()).map(|(_, until)| *until)
-            .filter(|until| *until > now_ms()).map(iso_millis),
+        "secret_previous_until": private.and_then(|p| p.previous_at(now_ms()).map(|(_, until)| *until).max())
+            .map(iso_millis),
     );
     Ok(shown)
 }
@@ -111,7 +111,7 @@ fn kind(target: TargetKind) -> &'static str {
 fn target_of(target: &Target, url: &Option<String>) -> Value {
     match target {
         Target::Http(_) => json!({"type": "http", "url": url}),
-        Target::Lambda(Lambda { function_name, region, invocation, qualifier, endpoint }) => json!({
+        Target::Lambda(Lambda { function_name, region, invocation, qualifier }) => json!({
             "type": "lambda",
             "function_name": function_name,
             "region": region,
@@ -121,7 +121,6 @@ fn target_of(target: &Target, url: &Option<String>) -> Value {
                 Invocation::DryRun => "DryRun",
             },
             "qualifier": qualifier,
-            "endpoint": endpoint,
         }),
     }
 }
@@ -177,7 +176,7 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
         "failing_since": progress.failing_since_ms.map(iso_millis),
         "last_delivery_at": progress.last_delivery_ms.map(iso_millis),
         "last_error": progress.last_error,
-        "next_attempt_at": next_attempt(progress).map(iso_millis),
+        "next_attempt_at": next_attempt(progress).filter(|_| endpoint.active).map(iso_millis),
     );
     Ok(())
 }
@@ -199,7 +198,7 @@ fn retrying(progress: &Progress) -> u64 {
     progress.retries.iter().map(|retry| retry.events.len() as u64).sum()
 }
 
-/// Events that are not delivered yet, whether or not they are wanted.
+/// Events not looked at or not delivered yet, whether or not they are wanted.
 fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
     progress.behind(head_seq) + retrying(progress)
 }

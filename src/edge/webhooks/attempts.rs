@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Query {
     after: Option<u64>,
 }
@@ -24,8 +25,9 @@ pub(super) async fn list(
     edge: Data<Edge>,
     Managed { endpoint, .. }: Managed,
 ) -> Result<HttpResponse, Problem> {
-    let query: Query = serde_urlencoded::from_str(request.query_string())
-        .map_err(|_| ApiError::bad_request("invalid_after", "after is the number of an attempt"))?;
+    let query: Query = serde_urlencoded::from_str(request.query_string()).map_err(|error| {
+        ApiError::bad_request("invalid_query", error.to_string()).hint("after is the number of an attempt")
+    })?;
     let after = query.after;
     let attempts = state_of(&edge, &endpoint)?.shelf.attempts;
     let wanted = attempts.iter().filter(|attempt| after.is_none_or(|after| attempt.number > after));

@@ -5,7 +5,6 @@
 
 use super::error::Problem;
 use super::settings;
-use crate::clock::now_ms;
 use crate::core::command::{Command, Refusal};
 use crate::core::endpoint::form::{Form, Plain};
 use crate::core::endpoint::{Endpoint, OnEndpoint, Origin, Profile};
@@ -13,11 +12,13 @@ use crate::core::ids::{EndpointId, MapId};
 use crate::edge::context::Edge;
 use actix_web::ResponseError;
 use actix_web::web::Data;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// How often maps are looked for that were not there yet.
 const LOOK: Duration = Duration::from_secs(1);
+/// What was refused is tried again after so long: whatever stood in its way may be gone.
+const REFUSED_PAUSE: Duration = Duration::from_secs(15);
 /// What stands in no file is looked for every so many looks.
 const LOOKS_PER_SWEEP: u32 = 5;
 /// Turns of a put that meets other nodes.
@@ -28,13 +29,15 @@ struct Entry {
     map: String,
     form: Form,
     done: Option<MapId>,
+    /// Not to be tried before.
+    not_before: Option<Instant>,
     /// What was told of it: once is enough.
     told: Option<String>,
 }
 
 /// Never returns. `configured` are names of maps and settings.
 pub async fn keep_configured(edge: Data<Edge>, configured: Vec<(String, Form)>) {
-    let entry = |(map, form)| Entry { map, form, done: None, told: None };
+    let entry = |(map, form)| Entry { map, form, done: None, not_before: None, told: None };
     let mut entries: Vec<Entry> = configured.into_iter().map(entry).collect();
     while edge.hub.barrier().await.is_err() || edge.hub.seal().is_err() {
         tokio::time::sleep(LOOK).await;
@@ -63,15 +66,18 @@ impl Entry {
 
     async fn see_to(&mut self, edge: &Edge) {
         let Some(map) = edge.hub.map_here(&self.map).map(|map| map.id) else { return };
-        if self.done == Some(map) {
+        if self.done == Some(map) || self.not_before.is_some_and(|then| Instant::now() < then) {
             return;
         }
         match self.put(edge, map).await {
             Ok(()) => self.done = Some(map),
             Err(problem) => {
-                // 5xx is ours and passes; anything else must be changed in the file.
-                if !problem.status_code().is_server_error() {
-                    self.done = Some(map);
+                match &problem {
+                    // That must be changed in the file.
+                    Problem::Invalid(_) => self.done = Some(map),
+                    // 5xx is ours and passes soon.
+                    other if other.status_code().is_server_error() => {}
+                    _ => self.not_before = Some(Instant::now() + REFUSED_PAUSE),
                 }
                 let problem = match problem {
                     Problem::Invalid(details) => details.join("; "),
@@ -126,11 +132,7 @@ impl Entry {
         new.endpoint.active = old.endpoint.active;
         let problems = self.form.apply(&mut new);
         settings::judge(&edge.webhooks, &mut new, problems).await?;
-        new.private.previous.clone_from(&old.private.previous);
-        if new.private.secret != old.private.secret {
-            let until = now_ms() + edge.config.webhooks.overlap_seconds * 1000;
-            new.private.previous = Some((old.private.secret.clone(), until));
-        }
+        settings::follow(edge, &mut new.private, &old.private, None)?;
         let Endpoint { mark, sealed, disabled, revision, inserted_ms, updated_ms, .. } = old.endpoint.clone();
         new.endpoint = Endpoint { mark, sealed, disabled, revision, inserted_ms, updated_ms, ..new.endpoint };
         Ok((new != *old).then_some(new))

@@ -53,7 +53,7 @@ pub(super) async fn update(
     Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let form = Form::read(&object(&edge, &mut payload).await?);
+    let form = Form::read_back(&object(&edge, &mut payload).await?);
     let changed = change(&edge, &grant, &endpoint, &form).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &changed).await?})))
 }
@@ -78,10 +78,10 @@ pub(super) async fn activate(
     seek: Option<u64>,
 ) -> Result<Endpoint, Problem> {
     let command = Command::ActivateEndpoint(on(grant, endpoint, Activate { active, seek }));
-    match edge.hub.propose(&command).await? {
-        Reply::Endpoint(endpoint) => Ok(*endpoint),
-        _ => Err(super::unexpected()),
-    }
+    let Reply::Endpoint(endpoint) = edge.hub.propose(&command).await? else { return Err(super::unexpected()) };
+    // How it is doing is read on this node, which may be behind the leader.
+    edge.catch_up().await;
+    Ok(*endpoint)
 }
 
 pub(super) async fn remove(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {

@@ -45,6 +45,7 @@ impl ResponseError for Problem {
                 "error": "Webhook not found",
                 "code": "webhook_not_found",
                 "message": "the map has no such webhook",
+                "hint": "the list of the map's webhooks has their ids",
                 "status": 404,
             })),
             Self::Invalid(details) => HttpResponse::BadRequest().json(json!({
@@ -52,10 +53,22 @@ impl ResponseError for Problem {
                 "details": details,
                 "code": "validation_failed",
                 "message": details.join("; "),
+                "hint": hint(details),
                 "status": 400,
             })),
             Self::Api(error) => error.error_response(),
         }
+    }
+}
+
+/// What to do about a body.
+fn hint(details: &[String]) -> &'static str {
+    // A public address is what only the sender can choose; what else may be reached is for who runs the nodes.
+    if details.iter().any(|detail| detail.contains("allow-list")) {
+        "webhooks.allow_nets of the nodes opens private networks, as in WAYPOST_WEBHOOKS_ALLOW_NETS=10.0.0.0/8; \
+         `waypost dev` opens loopback"
+    } else {
+        "nothing was changed; docs/openapi.yaml has all fields and their bounds"
     }
 }
 
@@ -69,6 +82,10 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::UnknownEndpoint => Self::NoWebhook,
+            taken @ Refusal::TargetTaken(_) => Self::Api(ApiError::from(taken).hint(
+                "one receiver would get every event twice; change that webhook, or make the targets differ, as in \
+                 …/hook?for=kills",
+            )),
             other => Self::Api(other.into()),
         }
     }

@@ -34,6 +34,7 @@ pub(super) struct OfLetter {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Query {
     after: Option<u64>,
     limit: Option<usize>,
@@ -72,8 +73,9 @@ pub(super) async fn list(
     edge: Data<Edge>,
     Managed { grant, endpoint }: Managed,
 ) -> Result<HttpResponse, Problem> {
-    let query: Query = serde_urlencoded::from_str(request.query_string())
-        .map_err(|_| ApiError::bad_request("invalid_query", "after and limit are numbers"))?;
+    let query: Query = serde_urlencoded::from_str(request.query_string()).map_err(|error| {
+        ApiError::bad_request("invalid_query", error.to_string()).hint("after and limit are numbers")
+    })?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         let message = format!("limit is a number from 1 to {MAX_LIMIT}");

@@ -2,7 +2,6 @@
 
 use super::error::Problem;
 use super::{settings, unexpected};
-use crate::core::access::Scopes;
 use crate::core::endpoint::Endpoint;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
@@ -48,9 +47,7 @@ impl FromRequest for Manager {
                 Some(map) => map,
                 None => own_map(edge, &request).await?,
             };
-            edge.catch_up().await;
-            let grant = edge.grant(&request, bearer(&request), &map, Scopes::MANAGE).await?;
-            edge.charge(&grant).await?;
+            let grant = edge.managed(&request, &map).await?;
             settings::await_seal(edge).await;
             Ok(Self(grant))
         })

@@ -5,10 +5,10 @@ use super::error::Problem;
 use super::managed::Managed;
 use super::place::Named;
 use super::{answer, object, settings};
-use crate::clock::now_ms;
 use crate::core::command::Refusal;
 use crate::core::endpoint::Origin;
-use crate::core::endpoint::form::{Members, secret_problem};
+use crate::core::endpoint::form::Members;
+use crate::core::endpoint::secret;
 use crate::core::event::is_kind;
 use crate::core::json;
 use crate::edge::context::Edge;
@@ -71,7 +71,15 @@ fn read_from(text: &str) -> Result<From, Problem> {
     if problems.is_empty() { Ok(from) } else { Err(Problem::Invalid(problems)) }
 }
 
-pub(super) async fn disable(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
+pub(super) async fn disable(
+    edge: Data<Edge>,
+    Managed { grant, endpoint }: Managed,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let problems = Members::of(&object(&edge, &mut payload).await?, "").finish();
+    if !problems.is_empty() {
+        return Err(Problem::Invalid(problems));
+    }
     let endpoint = activate(&edge, &grant, &endpoint, false, None).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
 }
@@ -89,7 +97,7 @@ pub(super) async fn rotate(
     let secret: Option<String> = body.take(&["secret"], "a string");
     let overlap: Option<u64> = body.take(&["overlap_seconds"], "a whole number of seconds");
     let overlap = overlap.unwrap_or(edge.config.webhooks.overlap_seconds);
-    if let Some(problem) = secret.as_deref().and_then(secret_problem) {
+    if let Some(problem) = secret.as_deref().and_then(secret::problem) {
         body.problem("secret", problem);
     }
     if overlap > MAX_OVERLAP {
@@ -100,12 +108,7 @@ pub(super) async fn rotate(
         return Err(Problem::Invalid(problems));
     }
     let secret = secret.map_or_else(settings::new_secret, Ok)?;
-    let until = now_ms() + overlap * 1000;
-    let plain = settings::edit(&edge, grant.who.by(), endpoint.id, |private| {
-        let old = std::mem::replace(&mut private.secret, secret.clone());
-        private.previous = (overlap > 0).then_some((old, until));
-    });
-    let plain = plain.await?;
+    let plain = settings::rotate(&edge, grant.who.by(), endpoint.id, &secret, overlap).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))
 }
 

@@ -62,7 +62,7 @@ pub(super) async fn create(
 ) -> Result<HttpResponse, Problem> {
     let mut form = Form::read(&object(&edge, &mut payload).await?);
     let profile = form.profile().unwrap_or(Profile::Envelope);
-    if !profile.is_chat() && !form.has_secret() {
+    if !profile.is_chat() && !form.has_secret() && !form.is_unreadable() {
         // It could not be known otherwise: nothing here ever returns it.
         form.add_problem("secret: is required".to_owned());
     }
@@ -80,7 +80,7 @@ pub(super) async fn update(
     Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let form = Form::read(&object(&edge, &mut payload).await?);
+    let form = Form::read_back(&object(&edge, &mut payload).await?);
     let changed = crud::change(&edge, &grant, &endpoint, &form).await?;
     Ok(HttpResponse::Ok().json(shown(&edge, &grant, &changed).await?))
 }

@@ -1,11 +1,15 @@
 //! Places in a topic as they are named: a time, or an event's id.
 
 use super::error::Problem;
+use crate::clock::now_ms;
 use crate::core::event::Event;
 use crate::core::history::Start;
 use crate::core::ids::{EventId, TopicId};
-use crate::core::time::parse_iso;
+use crate::core::time::{iso_millis, parse_iso};
 use crate::edge::context::Edge;
+
+/// As far clocks may differ, milliseconds.
+const AHEAD_MS: u64 = 60_000;
 
 /// A place by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +26,13 @@ impl Named {
         parse_iso(text).map(Self::Time).or_else(|| text.parse().ok().map(Self::Event))
     }
 
-    /// The first event of that time or later, or the event itself; where it is gone, what is left behind it.
+    /// The first event of that time or later, or the event itself; where it is gone, what is left behind it. A time
+    /// that has yet to come is refused.
     pub(super) async fn first(self, edge: &Edge, topic: TopicId) -> Result<u64, Problem> {
         match self {
+            Self::Time(ms) if ms > now_ms() + AHEAD_MS => {
+                Err(Problem::Invalid(vec![format!("since: {} lies in the future", iso_millis(ms))]))
+            }
             Self::Time(ms) => Ok(edge.hub.archive().locate(topic, Start::Since(ms)).await?.next_seq),
             Self::Event(id) => match seq_of(edge, topic, id).await? {
                 Some(seq) => Ok(seq),

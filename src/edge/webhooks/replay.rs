@@ -82,6 +82,10 @@ fn read(text: &str) -> Result<Asked, Problem> {
     if until.is_some() && until_ms.is_none() {
         body.problem("until", TIME);
     }
+    let since_ms = since.as_deref().and_then(parse_iso);
+    if since_ms.zip(until_ms).is_some_and(|(since, until)| until < since) {
+        body.problem("until", "must not be before since");
+    }
     let from = match (&since, &after, &ids) {
         (Some(text), None, None) => Named::parse(text).map(From::Since).or_else(|| {
             body.problem("since", TIME);
@@ -258,4 +262,20 @@ fn waiting(number: u64, at_ms: u64, wanted: Wanted) -> Value {
         "started_at": iso_millis(at_ms),
         "ended_at": null,
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_ends_after_its_beginning() {
+        let asked = |since: &str, until: &str| read(&json!({"since": since, "until": until}).to_string());
+        assert!(asked("2025-06-21T12:00:00Z", "2025-06-21T14:00:00+02:00").is_ok(), "empty, but no mistake");
+        let Err(Problem::Invalid(problems)) = asked("2025-06-21T12:00:00Z", "2025-06-21T13:00:00+02:00") else {
+            panic!("taken");
+        };
+        assert_eq!(problems, ["until: must not be before since"]);
+    }
 }

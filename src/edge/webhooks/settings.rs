@@ -2,11 +2,14 @@
 
 use super::error::Problem;
 use super::unexpected;
+use crate::clock::now_ms;
 use crate::core::command::{By, Command, Refusal, Reply};
 use crate::core::endpoint::form::{Defaults, Form, Plain};
-use crate::core::endpoint::{Endpoint, Ordering, Origin, Private, Profile, PutEndpoint, Target, TargetKind};
+use crate::core::endpoint::secret::{MAX_PREVIOUS, TooMany};
+use crate::core::endpoint::{Endpoint, Ordering, Origin, Private, Profile, PutEndpoint, Target};
 use crate::core::ids::{EndpointId, MapId};
-use crate::delivery::webhook::Webhooks;
+use crate::core::time::iso_millis;
+use crate::delivery::webhook::{CheckError, TestError, Webhooks};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{HubError, Seal};
@@ -46,7 +49,8 @@ pub(super) fn draft(
 /// Puts a webhook that isn't there yet, as the form asks.
 pub(super) async fn put_new(edge: &Edge, by: By, mut plain: Plain, form: &Form) -> Result<Plain, Problem> {
     let mut problems = form.apply(&mut plain);
-    if !plain.private.has_target() && !problems.iter().any(|problem| is_about_target(problem)) {
+    let told = form.is_unreadable() || problems.iter().any(|problem| is_about_target(problem));
+    if !plain.private.has_target() && !told {
         problems.push("url: is required".to_owned());
     }
     judge(&edge.webhooks, &mut plain, problems).await?;
@@ -57,9 +61,10 @@ pub(super) async fn put_new(edge: &Edge, by: By, mut plain: Plain, form: &Form) 
 pub(super) async fn update(edge: &Edge, by: By, id: EndpointId, form: &Form) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
         let mut plain = open(edge, id)?;
-        let revision = plain.endpoint.revision;
+        let (revision, old) = (plain.endpoint.revision, plain.private.clone());
         let problems = form.apply(&mut plain);
         judge(&edge.webhooks, &mut plain, problems).await?;
+        follow(edge, &mut plain.private, &old, None)?;
         if let Some(done) = try_put(edge, by, plain, revision).await? {
             return Ok(done);
         }
@@ -67,17 +72,29 @@ pub(super) async fn update(edge: &Edge, by: By, id: EndpointId, form: &Form) -> 
     Err(Refusal::Changed.into())
 }
 
-/// Changes what is sealed of a webhook, and nothing else.
-pub(super) async fn edit(edge: &Edge, by: By, id: EndpointId, edit: impl Fn(&mut Private)) -> Result<Plain, Problem> {
+/// Gives a webhook another secret; the old ones sign too for so long, in seconds.
+pub(super) async fn rotate(edge: &Edge, by: By, id: EndpointId, secret: &str, overlap: u64) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
         let mut plain = open(edge, id)?;
-        let revision = plain.endpoint.revision;
-        edit(&mut plain.private);
+        let (revision, old) = (plain.endpoint.revision, plain.private.clone());
+        secret.clone_into(&mut plain.private.secret);
+        follow(edge, &mut plain.private, &old, Some(overlap))?;
         if let Some(done) = try_put(edge, by, plain, revision).await? {
             return Ok(done);
         }
     }
     Err(Refusal::Changed.into())
+}
+
+/// What is sealed from now on follows what was until now: old secrets sign as long as was said, the last one for
+/// `overlap` seconds, as configured where it isn't said.
+pub(super) fn follow(edge: &Edge, new: &mut Private, old: &Private, overlap: Option<u64>) -> Result<(), Problem> {
+    let overlap = overlap.unwrap_or(edge.config.webhooks.overlap_seconds);
+    new.follow(old, overlap * 1000, now_ms()).map_err(|TooMany { until_ms }| {
+        let message = format!("{MAX_PREVIOUS} old secrets sign already; there is room at {}", iso_millis(until_ms));
+        let error = ApiError::new(StatusCode::CONFLICT, "too_many_secrets", message);
+        Problem::Api(error.hint("rotate with overlap_seconds 0 to end the old ones at once"))
+    })
 }
 
 /// Waits for the cluster's seal: a node that has just started gets it in a moment.
@@ -101,12 +118,13 @@ pub(super) async fn judge(webhooks: &Webhooks, plain: &mut Plain, mut problems: 
     if private.has_target() && !problems.iter().any(|problem| is_about_target(problem)) {
         match webhooks.check_target(&private.target).await {
             Ok(checked) => (private.target, endpoint.host) = (checked.target, checked.host),
-            Err(reason) if endpoint.target == TargetKind::Http => problems.push(format!("url: {reason}")),
-            Err(reason) => problems.push(format!("lambda.endpoint: {reason}")),
+            Err(CheckError::Busy) => return Err(TestError::Busy.into()),
+            Err(wrong) => problems.push(wrong.to_string()),
         }
     }
     if let Some(template) = &endpoint.template
-        && let Err(reason) = webhooks.check_template(&template.body, &template.content_type)
+        && !problems.iter().any(|problem| problem.starts_with("template:"))
+        && let Err(reason) = Webhooks::check_template(&template.body, &template.content_type)
     {
         problems.push(format!("template: {reason}"));
     }
@@ -166,10 +184,9 @@ fn mark(seal: &Seal, target: &Target) -> [u8; 16] {
     match target {
         Target::Http(url) => seal.mark(url.as_bytes()),
         Target::Lambda(lambda) => {
-            let optional = |text: &Option<String>| text.clone().unwrap_or_default();
-            let parts =
-                [&lambda.region, &lambda.function_name, &optional(&lambda.qualifier), &optional(&lambda.endpoint)];
-            seal.mark(format!("lambda\0{}", parts.map(String::as_str).join("\0")).as_bytes())
+            let qualifier = lambda.qualifier.as_deref().unwrap_or_default();
+            let parts = ["lambda", &lambda.region, &lambda.function_name, qualifier];
+            seal.mark(parts.join("\0").as_bytes())
         }
     }
 }

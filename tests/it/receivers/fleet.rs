@@ -96,20 +96,28 @@ pub(super) struct Hook {
     map: Map,
 }
 
+/// What functions of AWS are invoked at.
+pub(super) fn functions() -> Result<Receiver> {
+    Receiver::python("lambda_standin.py", &AWS, &[("PUSHER_SECRET", SECRET)])
+}
+
 /// A node that may deliver to them.
-pub(super) fn delivering(options: Options) -> Options {
-    let options = options.set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8");
+pub(super) fn delivering(options: Options, functions: &Receiver) -> Options {
+    let options = options
+        .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
+        .set("WAYPOST_WEBHOOKS_AWS_FUNCTIONS", "sockudo-*")
+        .set("WAYPOST_WEBHOOKS_AWS_ENDPOINT", &functions.base);
     options.set("WAYPOST_WEBHOOKS_AWS_ACCESS_KEY_ID", AWS[0]).set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", AWS[1])
 }
 
 impl<'a> Fleet<'a> {
-    pub(super) fn start(cluster: &'a Cluster) -> Result<Self> {
+    pub(super) fn start(cluster: &'a Cluster, functions: Receiver) -> Result<Self> {
         let discord = Discord::start()?;
-        let names: BTreeSet<&str> = VERIFIERS.iter().map(|verifier| verifier.process).collect();
+        let names: BTreeSet<&str> =
+            VERIFIERS.iter().filter(|verifier| verifier.answers()).map(|verifier| verifier.process).collect();
         let theirs = discord.url("theirs");
         let env = [("WEBHOOK_SECRET", SECRET), ("PUSHER_SECRET", SECRET), ("DISCORD_WEBHOOK_URL", &theirs)];
         let start = |name: &str| match name {
-            "lambda_standin.py" => Receiver::python(name, &AWS, &env),
             name if name.ends_with(".py") => Receiver::python(name, &[], &env),
             name => Receiver::node(name, &env),
         };
@@ -117,7 +125,9 @@ impl<'a> Fleet<'a> {
             let starting: Vec<_> = names.iter().map(|name| scope.spawn(|| start(name))).collect();
             starting.into_iter().map(|thread| thread.join().unwrap_or_else(|_| bail!("panicked"))).collect()
         });
-        Ok(Self { cluster, discord, processes: processes?, tags: Cell::new(0) })
+        let mut processes = processes?;
+        processes.push(functions);
+        Ok(Self { cluster, discord, processes, tags: Cell::new(0) })
     }
 
     pub(super) fn process(&self, verifier: &Verifier) -> Result<&Receiver> {
@@ -136,12 +146,12 @@ impl<'a> Fleet<'a> {
         let tag = format!("hook-{:03}", self.tags.replace(self.tags.get() + 1));
         let retry = json!({"max_attempts": attempts, "delay_ms": 200, "max_delay_ms": 1000});
         let mut body = json!({"profile": verifier.profile.name(), "secret": secret, "key": KEY, "retry": retry});
-        let base = &self.process(verifier)?.base;
         if verifier.answers() {
+            let base = &self.process(verifier)?.base;
             body["url"] = json!(format!("{base}{}", verifier.target(&tag)));
         } else {
             let name = format!("sockudo-{tag}");
-            body["lambda"] = json!({"function_name": name, "region": AWS[2], "endpoint": base,
+            body["lambda"] = json!({"function_name": name, "region": AWS[2],
                                     "invocation_type": verifier.path, "qualifier": "live"});
         }
         if let Some(max) = verifier.batch {

@@ -60,6 +60,31 @@ fn webhooks_of_the_configuration_file() {
     });
 }
 
+/// What stands in the way of a webhook of the file may go: it comes then, without a restart.
+#[test]
+fn a_webhook_of_the_file_comes_when_its_place_is_free() {
+    scenario(local(1), |c| {
+        let map = c.map("taken")?;
+        let (path, _) = create(c, &map, &paused("first"))?;
+        let file = c.dir().join("webhooks.toml");
+        let endpoint = |name: &str| {
+            let url = url(name);
+            format!(
+                "[[webhooks.endpoints]]\nmap = \"taken\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n"
+            )
+        };
+        std::fs::write(&file, endpoint("first") + &endpoint("second"))?;
+        c.nodes[0].env.insert("WAYPOST_CONFIG".into(), file.display().to_string());
+        restart(c)?;
+        // They are put in the order of the file.
+        let list = wait_for(c, &map, |list| named(list, "second").is_ok())?;
+        ensure!(named(&list, "first").is_err(), "two webhooks with one address: {list}");
+        ensure!(c.api(0, &map).delete(&path)?.status == 204);
+        wait_for(c, &map, |list| named(list, "first").is_ok_and(|first| first["origin"] == "config"))?;
+        Ok(())
+    });
+}
+
 /// A webhook that leaves the file is there as long as one node has the old file.
 #[test]
 fn a_changed_file_is_rolled_out_node_by_node() {

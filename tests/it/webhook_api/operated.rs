@@ -13,6 +13,17 @@ pub(super) fn rotation(c: &Cluster) -> Result<()> {
     ensure!(rotated["secret_previous_until"].is_string(), "{rotated}");
     let given = api.post(&rotate, &json!({"secret": "another-secret", "overlap_seconds": 0}))?.data(200)?;
     ensure!(given["secret"] == "another-secret" && given["secret_previous_until"].is_null(), "{given}");
+    for n in 0..4 {
+        let next = json!({"secret": format!("secret-number-{n}")});
+        let rotated = if n == 0 { api.patch(&path, &next)? } else { api.post(&rotate, &next)? }.data(200)?;
+        ensure!(rotated["secret_previous_until"].is_string(), "{rotated}");
+    }
+    for crowded in [api.post(&rotate, &json!({}))?, api.patch(&path, &json!({"secret": "one-too-many"}))?] {
+        let told = crowded.expect(409)?.json()?;
+        ensure!(told["error"] == "too_many_secrets", "{told}");
+    }
+    api.post(&rotate, &json!({"overlap_seconds": 0}))?.data(200)?;
+    api.post(&rotate, &json!({}))?.data(200)?;
     let wrong = details(api.post(&rotate, &json!({"secret": "x", "overlap_seconds": -1, "more": 1}))?)?;
     ensure!(wrong.len() == 3, "{wrong:?}");
     let shown = api.get(&path)?.data(200)?;
@@ -33,9 +44,15 @@ pub(super) fn stopped_and_started(c: &Cluster) -> Result<()> {
         json!({"from": "since"}),
         json!({"from": "since", "since": "yesterday"}),
         json!({"from": "skip", "since": "2025-06-21T12:34:56Z"}),
+        json!({"since": "2099-06-21T12:34:56Z"}),
         json!({"form": "skip"}),
     ] {
         details(api.post(&enable, &body)?).with_context(|| body.to_string())?;
+    }
+    details(api.post(&format!("{path}/disable"), &json!({"until": "tomorrow"}))?)?;
+    for query in ["attempts?befor=1", "dead-letters?lim=1"] {
+        let refused = api.get(&format!("{path}/{query}"))?;
+        ensure!(refused.status == 400 && refused.code() == "invalid_query", "{query}: {}", refused.text());
     }
     let event = publish(c, 0, &map, "x", json!({}))?;
     for body in [

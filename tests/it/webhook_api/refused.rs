@@ -31,7 +31,7 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         "retry.max_delay_ms",
         "retry.x",
         "timeout_ms",
-        "auto_disable",
+        "auto_disable_seconds",
         "secret",
         "name",
         "key",
@@ -53,6 +53,11 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         (json!({"lambda": {"region": "us-east-1"}}), "lambda.function_name"),
         (json!({"lambda": {"function_name": "f f", "region": "us-east-1"}}), "lambda.function_name"),
         (json!({"lambda": {"function_name": "f", "region": "us-east-1"}, "profile": "slack"}), "profile"),
+        (json!({"lambda": {"function_name": "another", "region": "us-east-1"}}), "lambda.function_name"),
+        (json!({"lambda": {"function_name": "arn:aws:s3:::f", "region": "us-east-1"}}), "lambda.function_name"),
+        (json!({"lambda": {"function_name": "f", "region": "r"}}), "lambda.region"),
+        (json!({"lambda": {"function_name": "f", "region": "us-east-1", "endpoint": url("x")}}), "lambda.endpoint"),
+        (json!({"url": url("x"), "secret": "whsec_!!!!notbase64"}), "secret"),
         (json!({"url": url("x"), "events": ["a b"]}), "events"),
         (json!({"url": url("x"), "events": vec!["a"; 101]}), "events"),
         (json!({"url": url("x"), "ordering": "key"}), "ordering_key"),
@@ -75,9 +80,12 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
     }
     let twice = format!(r#"{{"url":"{0}","url":"{0}"}}"#, url("x"));
     ensure!(details(api.send(&hooks(&map), twice.as_bytes())?)?.iter().any(|detail| detail.starts_with("url: ")));
-    for broken in ["{", "nul", "{\"url\":}", "\u{0}"] {
-        details(api.send(&hooks(&map), broken.as_bytes())?)?;
+    for broken in ["{", "nul", "{\"url\":}", "\u{0}", "{\"timeout_ms\": NaN}"] {
+        let told = details(api.send(&hooks(&map), broken.as_bytes())?)?;
+        ensure!(told.len() == 1 && told[0].starts_with("body: is not JSON"), "{broken}: {told:?}");
     }
+    let long = json!({"url": url("x"), "profile": "template", "template": "x".repeat(17_000)});
+    ensure!(details(api.post(&hooks(&map), &long)?)? == ["template: may have at most 16384 bytes"]);
     let deep = format!("{{\"filter\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     details(api.send(&hooks(&map), deep.as_bytes())?)?;
     ensure!(api.get(&hooks(&map))?.data(200)? == json!([]), "something was made");
@@ -90,6 +98,7 @@ pub(super) fn refusals(c: &Cluster) -> Result<()> {
     let (first, _) = create(c, &map, &paused("0"))?;
     let again = api.post(&hooks(&map), &paused("0"))?;
     ensure!(again.code() == "url_taken" && again.status == 409, "{}", again.text());
+    ensure!(again.json()?["hint"].as_str().is_some_and(|hint| hint.contains("every event twice")), "{}", again.text());
     for n in 1..5 {
         create(c, &map, &paused(&n.to_string()))?;
     }
@@ -127,11 +136,30 @@ pub(super) fn foreign(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
+/// A node without a leader would make who asks for the newest wait for one: a stranger is refused at once.
+#[test]
+fn strangers_are_refused_before_the_leader_is_asked() {
+    // Longer than the client waits.
+    scenario(nodes(2).set("WAYPOST_PUBLISH_TIMEOUT_MS", "60000"), |c| {
+        let map = c.map("strangers")?;
+        c.wait_same_applied()?;
+        c.nodes[0].kill9()?;
+        let stranger = Api::new(&c.nodes[1].url(), None);
+        for path in [hooks(&map), "/api/webhooks".to_owned()] {
+            stranger.get(&path)?.expect(401)?;
+        }
+        Ok(())
+    });
+}
+
 #[test]
 fn targets_inside_are_refused_unless_allowed() {
     scenario(nodes(1), |c| {
         let map = c.map("inside")?;
-        let told = details(c.api(0, &map).post(&hooks(&map), &paused("x"))?)?;
+        let refused = c.api(0, &map).post(&hooks(&map), &paused("x"))?;
+        let hint = refused.json()?["hint"].clone();
+        ensure!(hint.as_str().is_some_and(|hint| hint.contains("webhooks.allow_nets")), "{hint}");
+        let told = details(refused)?;
         ensure!(told.len() == 1 && told[0].starts_with("url: "), "{told:?}");
         Ok(())
     });

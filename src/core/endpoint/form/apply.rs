@@ -3,11 +3,12 @@
 use super::defaults::{CHAT_BATCH, TEMPLATE_TYPE};
 use super::{Form, MASK, OrderingName, Plain, RetryForm, shortened};
 use crate::core::endpoint::{
-    Lambda, MAX_BATCH, MAX_KINDS, Ordering, Profile, RetryPolicy, Target, TargetKind, Template,
+    Lambda, MAX_BATCH, MAX_KINDS, MAX_TEMPLATE, Ordering, Profile, RetryPolicy, Target, TargetKind, Template, secret,
 };
 use crate::core::filter::Filter;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use url::Url;
 
 const TIMEOUT_MS: RangeInclusive<u64> = 100..=30_000;
 const ATTEMPTS: RangeInclusive<u64> = 1..=100;
@@ -19,11 +20,8 @@ const BATCH_MS: RangeInclusive<u64> = 0..=60_000;
 const RATE: RangeInclusive<u64> = 1..=10_000;
 const PERIOD_MS: RangeInclusive<u64> = 1..=3_600_000;
 const AUTO_DISABLE: RangeInclusive<u64> = 1..=31_536_000;
-/// Of a secret, in characters.
-const SECRET: RangeInclusive<usize> = 8..=256;
 /// Longest name or key, in characters.
 const MAX_NAME: usize = 200;
-const MAX_TEMPLATE: usize = 32 * 1024;
 const MAX_HEADERS: usize = 32;
 /// Of all headers together, names and values.
 const MAX_HEADER_BYTES: usize = 8 * 1024;
@@ -63,9 +61,11 @@ impl Form {
     /// used unless that is empty.
     pub fn apply(&self, plain: &mut Plain) -> Vec<String> {
         let mut problems = Problems(self.problems.clone());
+        let old = receiver(&plain.private.target);
         self.apply_target(plain, &mut problems);
         self.apply_texts(plain, &mut problems);
-        self.apply_headers(plain, &mut problems);
+        let moved = receiver(&plain.private.target) != old;
+        self.apply_headers(plain, moved, &mut problems);
         self.apply_events(plain, &mut problems);
         self.apply_ordering(plain, &mut problems);
         self.apply_pace(plain, &mut problems);
@@ -78,14 +78,14 @@ impl Form {
         let endpoint = &mut plain.endpoint;
         let was_chat = endpoint.profile.is_chat() && plain.private.has_target();
         endpoint.profile = self.profile.unwrap_or(endpoint.profile);
-        if was_chat && !endpoint.profile.is_chat() && self.url.is_none() && self.lambda.is_none() {
+        // What lists show comes back as it was shown.
+        let url = self.url.as_ref().filter(|url| !(was_chat && plain.private.shown_as(url)));
+        if was_chat && !endpoint.profile.is_chat() && url.is_none() && self.lambda.is_none() {
             // It was hidden until now, and would be shown from now on.
             problems.add("url", "is required again where the profile is no chat's any more");
         }
-        match (&self.url, &self.lambda) {
+        match (url, &self.lambda) {
             (Some(_), Some(_)) => problems.add("url", "give url or lambda, not both"),
-            // What lists show comes back as it was shown.
-            (Some(url), None) if endpoint.profile.is_chat() && plain.private.shown_as(url) => {}
             (Some(url), None) => {
                 endpoint.target = TargetKind::Http;
                 plain.private.target = Target::Http(url.clone());
@@ -118,20 +118,34 @@ impl Form {
             }
         }
         if let Some(secret) = &self.secret {
-            check_secret(secret, problems);
+            if let Some(problem) = secret::problem(secret) {
+                problems.add("secret", problem);
+            }
             plain.private.secret.clone_from(secret);
         }
         endpoint.active = self.active.unwrap_or(endpoint.active);
         endpoint.method = self.method.unwrap_or(endpoint.method);
     }
 
-    fn apply_headers(&self, plain: &mut Plain, problems: &mut Problems) {
-        let Some(headers) = &self.headers else { return };
+    /// Values are secret: they go to nobody but the receiver that they were given for.
+    fn apply_headers(&self, plain: &mut Plain, moved: bool, problems: &mut Problems) {
+        let Some(headers) = &self.headers else {
+            if moved && !plain.private.headers.is_empty() {
+                problems.add("headers", "must be given again, with their values, where the receiver is another");
+            }
+            return;
+        };
         let old = std::mem::take(&mut plain.private.headers);
         for (name, value) in headers {
             let same = |(other, _): &&(String, String)| other.eq_ignore_ascii_case(name);
             let kept = old.iter().find(same).map(|(_, value)| value);
             let value = match (value.as_str(), kept) {
+                (MASK, Some(_)) if moved => {
+                    let name = shortened(name);
+                    problems
+                        .add("headers", format_args!("the value of {name} must be given again for another receiver"));
+                    continue;
+                }
                 (MASK, Some(kept)) => kept,
                 (MASK, None) => {
                     problems
@@ -221,7 +235,7 @@ impl Form {
             endpoint.timeout_ms = u32::try_from(timeout).unwrap_or(u32::MAX);
         }
         if let Some(seconds) = self.auto_disable {
-            problems.range("auto_disable", seconds.unwrap_or(*AUTO_DISABLE.start()), AUTO_DISABLE);
+            problems.range("auto_disable_seconds", seconds.unwrap_or(*AUTO_DISABLE.start()), AUTO_DISABLE);
             endpoint.auto_disable_seconds = seconds;
         }
     }
@@ -284,16 +298,14 @@ impl RetryForm {
     }
 }
 
-/// Why a secret can't be one.
-pub fn secret_problem(secret: &str) -> Option<String> {
-    let good = SECRET.contains(&secret.chars().count()) && !secret.chars().any(char::is_control);
-    let (least, most) = (SECRET.start(), SECRET.end());
-    (!good).then(|| format!("must have {least} to {most} characters, none of them control"))
-}
-
-fn check_secret(secret: &str, problems: &mut Problems) {
-    if let Some(problem) = secret_problem(secret) {
-        problems.add("secret", problem);
+/// Who gets what is sent: scheme, host and port of a URL, or a function. Nobody, where there is no target yet.
+fn receiver(target: &Target) -> Option<String> {
+    match target {
+        Target::Http(url) if url.is_empty() => None,
+        Target::Http(url) => {
+            Some(Url::parse(url).map_or_else(|_| url.clone(), |url| url.origin().ascii_serialization()))
+        }
+        Target::Lambda(Lambda { function_name, region, .. }) => Some(format!("{region} {function_name}")),
     }
 }
 

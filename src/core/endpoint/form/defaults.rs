@@ -68,7 +68,7 @@ impl Plain {
             updated_ms: 0,
         };
         let target = Target::Http(String::new());
-        Self { endpoint, private: Private { target, headers: Vec::new(), secret: String::new(), previous: None } }
+        Self { endpoint, private: Private { target, headers: Vec::new(), secret: String::new(), previous: Vec::new() } }
     }
 }
 

@@ -6,13 +6,13 @@
 mod apply;
 mod defaults;
 mod read;
+mod shown;
 
-pub use apply::secret_problem;
 pub use defaults::{Defaults, Plain};
 pub use read::Members;
 
 use super::{Batch, EventFilter, Invocation, Lambda, Method, Profile, RateLimit, TopicKind};
-use read::Entries;
+use read::{BODY, Entries};
 use serde_json::value::RawValue;
 use std::fmt;
 
@@ -74,7 +74,10 @@ impl fmt::Debug for Form {
 impl Form {
     /// Reads a JSON object. What is wrong with it is told by [`Form::apply`], with the rest.
     pub fn read(text: &str) -> Self {
-        let mut m = Members::of(text, "");
+        Self::of(Members::of(text, ""))
+    }
+
+    fn of(mut m: Members<'_>) -> Self {
         let mut form = Self {
             name: m.nullable("name", "a string"),
             url: m.take(&["url"], "a string"),
@@ -124,6 +127,11 @@ impl Form {
         self.active
     }
 
+    /// Whether there is nothing to go by: what was given is no object of settings.
+    pub fn is_unreadable(&self) -> bool {
+        self.problems.iter().any(|problem| problem.starts_with(BODY))
+    }
+
     /// One thing more that is wrong.
     pub fn add_problem(&mut self, problem: String) {
         self.problems.push(problem);
@@ -152,13 +160,25 @@ fn events(m: &mut Members<'_>) -> Option<Vec<String>> {
 }
 
 fn named<T: Copy>(m: &mut Members<'_>, name: &str, known: &[(&str, T)]) -> Option<T> {
-    let expected = || known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-    let given: String = m.take(&[name], &format!("one of {}", expected()))?;
+    let given: String = m.take(&[name], &one_of(known))?;
+    found(m, name, &given, known)
+}
+
+fn found<T: Copy>(m: &mut Members<'_>, name: &str, given: &str, known: &[(&str, T)]) -> Option<T> {
     let found = known.iter().find(|(known, _)| *known == given).map(|(_, value)| *value);
     if found.is_none() {
-        m.problem(name, format_args!("must be one of {}", expected()));
+        m.problem(name, format_args!("must be {}", one_of(known)));
     }
     found
+}
+
+fn one_of<T>(known: &[(&str, T)]) -> String {
+    format!("one of {}", known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))
+}
+
+fn topic_kind(m: &mut Members<'_>) -> Option<TopicKind> {
+    let given: String = m.nullable("channel_type", &one_of(&TopicKind::NAMES)).flatten()?;
+    found(m, "channel_type", &given, &TopicKind::NAMES)
 }
 
 fn profile(m: &mut Members<'_>) -> Option<Profile> {
@@ -191,12 +211,12 @@ fn headers(m: &mut Members<'_>) -> Option<Vec<(String, String)>> {
 }
 
 fn auto_disable(m: &mut Members<'_>) -> Option<Option<u64>> {
-    let raw = m.raw(&["auto_disable"])?;
+    let raw = m.raw(&["auto_disable_seconds", "auto_disable"])?;
     match (raw.get(), serde_json::from_str(raw.get())) {
-        ("false", _) => Some(None),
+        ("null" | "false", _) => Some(None),
         (_, Ok(seconds)) => Some(Some(seconds)),
         _ => {
-            m.problem("auto_disable", "must be false or a number of seconds");
+            m.problem("auto_disable_seconds", "must be a number of seconds or null");
             None
         }
     }
@@ -213,7 +233,6 @@ fn lambda(raw: &RawValue, problems: &mut Vec<String>) -> Option<Lambda> {
     let region: Option<String> = m.take(&["region"], "a string");
     let invocation = named(&mut m, "invocation_type", &invocations).unwrap_or(Invocation::Event);
     let qualifier = m.nullable("qualifier", "a string").flatten();
-    let endpoint = m.nullable("endpoint", "a url").flatten();
     if m.problems.is_empty() {
         for (name, given) in [("function_name", &function_name), ("region", &region)] {
             if given.is_none() {
@@ -222,7 +241,7 @@ fn lambda(raw: &RawValue, problems: &mut Vec<String>) -> Option<Lambda> {
         }
     }
     problems.extend(m.finish());
-    Some(Lambda { function_name: function_name?, region: region?, invocation, qualifier, endpoint })
+    Some(Lambda { function_name: function_name?, region: region?, invocation, qualifier })
 }
 
 fn rate(raw: &RawValue, problems: &mut Vec<String>) -> Option<RateLimit> {
@@ -275,8 +294,8 @@ fn filter(raw: &RawValue, problems: &mut Vec<String>) -> Option<EventFilter> {
     }
     let mut m = Members::of(raw.get(), "filter.");
     let filter = EventFilter {
-        topic_kind: named(&mut m, "channel_type", &TopicKind::NAMES),
-        topic_prefix: m.take(&["channel_prefix"], "a string"),
+        topic_kind: topic_kind(&mut m),
+        topic_prefix: m.nullable("channel_prefix", "a string").flatten(),
         expression: m.nullable("expression", "an expression").flatten(),
     };
     problems.extend(m.finish());
@@ -305,7 +324,7 @@ fn shortened(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::endpoint::{Endpoint, Origin};
+    use crate::core::endpoint::{Endpoint, MAX_TEMPLATE, Origin};
     use crate::core::ids::{EndpointId, MapId};
     use proptest::prelude::*;
 
@@ -348,6 +367,85 @@ mod tests {
         assert!(!format!("{problems:?} {:?}", Form::read(text)).contains("hidden"));
         let form = Form::read(r#"{"name":"n","url":"http://hidden/","secret":"hidden-secret"}"#);
         assert!(!format!("{form:?}").contains("hidden"));
+    }
+
+    #[test]
+    fn what_is_shown_of_a_filter_can_be_sent_back() {
+        let shown = r#"{"filter":{"channel_type":null,"channel_prefix":null,"expression":"payload.a > 1"}}"#;
+        let (plain, problems) = applied(shown);
+        assert_eq!(problems, Vec::<String>::new());
+        let expression = Some("payload.a > 1".to_owned());
+        assert_eq!(plain.endpoint.filter, EventFilter { expression, ..EventFilter::default() });
+        assert_eq!(
+            applied(r#"{"filter":{"channel_type":"presence"}}"#).0.endpoint.filter.topic_kind,
+            Some(TopicKind::Presence)
+        );
+        assert_eq!(applied(r#"{"filter":{"channel_type":"no","channel_prefix":1}}"#).1.len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_object_is_told_as_that_alone() {
+        let many = format!("{{{}\"x\":1}}", (0..64).map(|i| format!("\"{i}\":1,")).collect::<String>());
+        for (text, told) in [
+            (r#"{"name":"n","timeout_ms":NaN}"#, "body: is not JSON, at line 1, column 26"),
+            ("{\n", "body: is not JSON, at line 2, column 0"),
+            ("[]", "body: must be a JSON object of at most 64 fields"),
+            (&many, "body: must be a JSON object of at most 64 fields"),
+        ] {
+            assert_eq!(applied(text).1, [told]);
+            assert!(Form::read(text).is_unreadable());
+        }
+        assert!(!Form::read(r#"{"name":1}"#).is_unreadable());
+        assert_eq!(applied(r#"{"retry":[]}"#).1, ["retry: must be a JSON object of at most 64 fields"]);
+    }
+
+    #[test]
+    fn a_template_has_one_limit() {
+        let of = |bytes: usize| format!(r#"{{"profile":"template","template":"{}"}}"#, "x".repeat(bytes));
+        assert!(applied(&of(MAX_TEMPLATE)).1.is_empty());
+        assert_eq!(applied(&of(MAX_TEMPLATE + 1)).1, ["template: may have at most 16384 bytes"]);
+    }
+
+    #[test]
+    fn headers_stay_with_the_host_they_were_given_for() {
+        let changed = |from: &str, change: &str| {
+            let mut plain = plain(Profile::Wanderer);
+            let made = format!(r#"{{{from},"headers":{{"Authorization":"Bearer x"}}}}"#);
+            assert!(Form::read(&made).apply(&mut plain).is_empty());
+            let problems = Form::read(change).apply(&mut plain);
+            (plain.private.headers.first().map(|(_, value)| value.clone()), problems.len())
+        };
+        let bearer = Some("Bearer x".to_owned());
+        let http = r#""url":"https://example.com/a""#;
+        for same in ["https://example.com/b?c", "https://EXAMPLE.com:443/", "https://example.com/a"] {
+            assert_eq!(changed(http, &format!(r#"{{"url":"{same}"}}"#)), (bearer.clone(), 0), "{same}");
+        }
+        for other in ["http://example.com/a", "https://example.com:8443/a", "https://example.org/a", "no url"] {
+            assert_eq!(changed(http, &format!(r#"{{"url":"{other}"}}"#)).1, 1, "{other}");
+            let masked = format!(r#"{{"url":"{other}","headers":{{"authorization":"***"}}}}"#);
+            assert_eq!(changed(http, &masked).1, 1, "{other}");
+        }
+        let given = r#"{"url":"https://example.org/","headers":{"Authorization":"Bearer y"}}"#;
+        assert_eq!(changed(http, given), (Some("Bearer y".into()), 0));
+        assert_eq!(changed(http, r#"{"url":"https://example.org/","headers":{}}"#), (None, 0));
+        let lambda = |name: &str| format!(r#""lambda":{{"function_name":"{name}","region":"us-east-1"}}"#);
+        assert_eq!(changed(http, &format!("{{{}}}", lambda("f"))).1, 1);
+        assert_eq!(changed(&lambda("f"), &format!("{{{}}}", lambda("f"))), (bearer, 0));
+        assert_eq!(changed(&lambda("f"), &format!("{{{}}}", lambda("g"))).1, 1);
+    }
+
+    #[test]
+    fn a_mask_never_becomes_a_url() {
+        let mut plain = plain(Profile::Discord);
+        let own = "https://discord.com/api/webhooks/1/aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789";
+        assert!(Form::read(&format!(r#"{{"url":"{own}"}}"#)).apply(&mut plain).is_empty());
+        let masked =
+            r#"{"url":"https://discord.com/api/webhooks/1/***","profile":"template","template":"x","batch":null}"#;
+        let problems = Form::read(masked).apply(&mut plain.clone());
+        assert_eq!(problems, ["url: is required again where the profile is no chat's any more"]);
+        let kept = masked.replace("template\",\"template\":\"x", "slack");
+        assert!(Form::read(&kept).apply(&mut plain).is_empty());
+        assert!(plain.private.target == crate::core::endpoint::Target::Http(own.into()));
     }
 
     #[test]

@@ -6,10 +6,14 @@ use crate::clock::now_ms;
 use crate::core::endpoint::engine::{Offer, ReplayRead};
 use crate::core::endpoint::progress::{DeadLetter, EventRef};
 use crate::core::event::Event;
+use crate::core::ids::MapId;
+use crate::delivery::webhook::judge::Judge;
+use crate::delivery::webhook::shard::Shard;
 use crate::delivery::webhook::source::{PAGE_BYTES, PAGE_EVENTS, Read};
-use crate::hub::{ArchiveError, Page};
+use crate::hub::ArchiveError;
 use actix::fut::WrapFuture;
 use actix::{ActorFutureExt, AsyncContext, Context};
+use std::sync::Arc;
 
 impl EndpointActor {
     /// Reads as much as the engine has room for. What lies far back comes later, off this thread.
@@ -17,24 +21,23 @@ impl EndpointActor {
         while let Some(from_seq) = self.engine.wants().filter(|_| !self.reading) {
             match self.shard.source.read(self.topic, from_seq) {
                 Ok(Read::Events(events, _)) if events.is_empty() => break,
-                Ok(Read::Events(events, next_seq)) => self.offer(events, next_seq),
-                Ok(Read::Cold) => self.read_cold(from_seq, ctx),
+                Ok(Read::Events(events, next_seq)) if self.judge.is_quick() => {
+                    let offers = self.judge.offers(&events);
+                    self.offer(events, &offers, next_seq);
+                }
+                Ok(Read::Events(events, next_seq)) => self.read_later(from_seq, Later::Judge(events, next_seq), ctx),
+                Ok(Read::Cold) => self.read_later(from_seq, Later::Read, ctx),
                 Err(error) => {
-                    tracing::error!(webhook = %self.endpoint.id, %error, "events can't be read; trying again");
                     self.reading = true;
-                    ctx.run_later(RETRY_PAUSE, |actor, ctx| {
-                        actor.reading = false;
-                        actor.pump(ctx);
-                    });
+                    self.read_again(&error, ctx);
                 }
             }
         }
         self.read_replay(ctx);
     }
 
-    fn offer(&mut self, events: Vec<Event>, next_seq: u64) {
-        let offers: Vec<Offer> = events.iter().map(|event| self.judge.offer(event)).collect();
-        self.engine.offer(&offers, next_seq, now_ms());
+    fn offer(&mut self, events: Vec<Event>, offers: &[Offer], next_seq: u64) {
+        self.engine.offer(offers, next_seq, now_ms());
         self.keep(events);
     }
 
@@ -46,40 +49,55 @@ impl EndpointActor {
         }
     }
 
-    fn read_cold(&mut self, from_seq: u64, ctx: &mut Context<Self>) {
+    /// Reads or judges off this thread.
+    fn read_later(&mut self, from_seq: u64, later: Later, ctx: &mut Context<Self>) {
         self.reading = true;
-        let (archive, topic) = (self.shard.source.archive().clone(), self.topic);
-        let read = async move { archive.read(topic, from_seq, PAGE_EVENTS, PAGE_BYTES, None).await };
-        ctx.spawn(read.into_actor(self).map(move |page, actor, ctx| {
-            match page {
-                Ok(Page { events, next_seq, .. }) => {
-                    actor.reading = false;
-                    // An order may have sent it elsewhere meanwhile.
-                    if actor.engine.wants() == Some(from_seq) {
-                        actor.offer(events, next_seq);
-                    }
-                    actor.pump(ctx);
-                }
-                Err(error) => {
-                    tracing::error!(webhook = %actor.endpoint.id, %error, "events can't be read; trying again");
-                    ctx.run_later(RETRY_PAUSE, |actor, ctx| {
-                        actor.reading = false;
-                        actor.pump(ctx);
-                    });
+        let (shard, judge, topic, map) = (self.shard.clone(), self.judge.clone(), self.topic, self.endpoint.map);
+        let by = judge.clone();
+        let read = async move {
+            let (events, next_seq) = match later {
+                Later::Judge(events, next_seq) => (events, next_seq),
+                Later::Read => {
+                    let page = shard.source.archive().read(topic, from_seq, PAGE_EVENTS, PAGE_BYTES, None).await?;
+                    (page.events, page.next_seq)
                 }
             };
+            let offers = judged(&shard, map, by, events.clone()).await?;
+            Ok((events, offers, next_seq))
+        };
+        ctx.spawn(read.into_actor(self).map(move |read: Result<_, ArchiveError>, actor, ctx| match read {
+            Ok((events, offers, next_seq)) => {
+                actor.reading = false;
+                // The endpoint may have been changed, or sent elsewhere, while this was read.
+                if Arc::ptr_eq(&judge, &actor.judge) && actor.engine.wants() == Some(from_seq) {
+                    actor.offer(events, &offers, next_seq);
+                }
+                actor.pump(ctx);
+            }
+            Err(error) => actor.read_again(&error, ctx),
         }));
+    }
+
+    fn read_again(&mut self, error: &ArchiveError, ctx: &mut Context<Self>) {
+        tracing::error!(webhook = %self.endpoint.id, %error, "events can't be read; trying again");
+        ctx.run_later(RETRY_PAUSE, |actor, ctx| {
+            actor.reading = false;
+            actor.pump(ctx);
+        });
     }
 
     fn read_replay(&mut self, ctx: &mut Context<Self>) {
         let Some(read) = self.engine.wants_replay().filter(|_| !self.reading_replay) else { return };
         self.reading_replay = true;
-        let (shard, topic, endpoint) = (self.shard.clone(), self.topic, self.endpoint.id);
+        let (shard, topic, endpoint, map) = (self.shard.clone(), self.topic, self.endpoint.id, self.endpoint.map);
+        let judge = self.judge.clone();
+        let by = judge.clone();
         let page = async move {
             if !read.failed_only {
                 let page = shard.source.archive().read(topic, read.from_seq, PAGE_EVENTS, PAGE_BYTES, None).await?;
                 let next_seq = if page.events.is_empty() { read.until_seq } else { page.next_seq };
-                return Ok((Again::Events(page.events), next_seq));
+                let offers = judged(&shard, map, by, page.events.clone()).await?;
+                return Ok((Again::Events(page.events, offers), next_seq));
             }
             let letters = shard.hub.dead_letters(endpoint, read.from_seq, PAGE_EVENTS)?;
             let full = letters.len() == PAGE_EVENTS;
@@ -89,7 +107,9 @@ impl EndpointActor {
         ctx.spawn(page.into_actor(self).map(move |page: Result<(Again, u64), ArchiveError>, actor, ctx| match page {
             Ok((again, next_seq)) => {
                 actor.reading_replay = false;
-                actor.offer_replay(read, again, next_seq.min(read.until_seq));
+                if Arc::ptr_eq(&judge, &actor.judge) {
+                    actor.offer_replay(read, again, next_seq.min(read.until_seq));
+                }
                 actor.pump(ctx);
             }
             Err(error) => {
@@ -107,23 +127,35 @@ impl EndpointActor {
         if self.engine.wants_replay().is_none_or(|now| (now.id, now.from_seq) != (read.id, read.from_seq)) {
             return;
         }
-        let mut offers: Vec<Offer> = match &again {
-            Again::Events(events) => events.iter().map(|event| self.judge.offer(event)).collect(),
-            Again::Letters(letters) => letters
-                .iter()
-                .map(|letter| self.judge.offer_again(EventRef { seq: letter.seq, id: letter.event_id }))
-                .collect(),
+        let again_of = |letter: DeadLetter| self.judge.offer_again(EventRef { seq: letter.seq, id: letter.event_id });
+        let (events, mut offers) = match again {
+            Again::Events(events, offers) => (Some(events), offers),
+            Again::Letters(letters) => (None, letters.into_iter().map(again_of).collect()),
         };
         offers.retain(|offer| offer.event.seq < read.until_seq);
         self.engine.offer_replay(&offers, next_seq, now_ms());
-        if let Again::Events(events) = again {
-            self.keep(events);
-        }
+        self.keep(events.unwrap_or_default());
     }
 }
 
 /// What a replay read.
 enum Again {
-    Events(Vec<Event>),
+    Events(Vec<Event>, Vec<Offer>),
     Letters(Vec<DeadLetter>),
+}
+
+/// What is left to do off the thread.
+enum Later {
+    Read,
+    /// These, up to that seq, are to be judged.
+    Judge(Vec<Event>, u64),
+}
+
+/// Judges events: here where that is quick, else where expressions take turns.
+async fn judged(shard: &Shard, map: MapId, judge: Arc<Judge>, events: Vec<Event>) -> Result<Vec<Offer>, ArchiveError> {
+    if judge.is_quick() {
+        return Ok(judge.offers(&events));
+    }
+    let judged = move |turn| async move { judge.offers_in_turn(&events, turn).await };
+    shard.hub.judges().work(map, judged).await.ok_or(ArchiveError::Unjudged)
 }

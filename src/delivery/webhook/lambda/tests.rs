@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 //! The expected signatures were made by botocore: `python tests/py/lambda_standin.py --sign …`.
 
 use std::{
@@ -15,11 +15,17 @@ const BODY: &str = r#"{"type":"kill","ünïcode":1e9}"#;
 
 fn function(name: &str, region: &str) -> Lambda {
     let (function_name, region) = (name.to_owned(), region.to_owned());
-    Lambda { function_name, region, invocation: Invocation::Event, qualifier: None, endpoint: None }
+    Lambda { function_name, region, invocation: Invocation::Event, qualifier: None }
+}
+
+/// Everything may be invoked.
+fn anything(endpoint: Option<&str>) -> Account {
+    let endpoint = endpoint.map(str::to_owned);
+    Account { functions: vec!["*".to_owned()], endpoint, ..Account::default() }
 }
 
 fn authorization(function: &Lambda, token: Option<&str>) -> String {
-    let target = target(function, &Guard::default()).unwrap();
+    let target = target(function, &anything(None), &Guard::default()).unwrap();
     let credentials = Credentials {
         access_key_id: "AKIDEXAMPLE".to_owned(),
         secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned(),
@@ -55,20 +61,24 @@ fn botocore_makes_the_same_signatures() {
 
 #[test]
 fn urls_of_functions() {
-    let url = |function: &Lambda| target(function, &Guard::default()).map(|target| target.as_str().to_owned());
+    let at = |function: &Lambda, account: &Account| {
+        target(function, account, &Guard::default()).map(|target| target.as_str().to_owned())
+    };
+    let url = |function: &Lambda| at(function, &anything(None));
     let mut f = function("kills", "us-east-1");
     let path = "/2015-03-31/functions/kills/invocations";
     assert_eq!(url(&f).unwrap(), format!("https://lambda.us-east-1.amazonaws.com{path}"));
     f.qualifier = Some("prod".to_owned());
     assert_eq!(url(&f).unwrap(), format!("https://lambda.us-east-1.amazonaws.com{path}?Qualifier=prod"));
     assert!(url(&function("kills", "cn-north-1")).unwrap().starts_with("https://lambda.cn-north-1.amazonaws.com.cn/"));
-    f.endpoint = Some("https://lambda.example.com/base/".to_owned());
-    assert_eq!(url(&f).unwrap(), format!("https://lambda.example.com/base{path}?Qualifier=prod"));
+    let elsewhere = anything(Some("https://lambda.example.com/base/"));
+    assert_eq!(at(&f, &elsewhere).unwrap(), format!("https://lambda.example.com/base{path}?Qualifier=prod"));
 }
 
 #[test]
 fn names_and_arns() {
-    let check = |name: &str| target(&function(name, "eu-west-1"), &Guard::default()).is_ok();
+    let at = |name: &str, region: &str| target(&function(name, region), &anything(None), &Guard::default());
+    let check = |name: &str| at(name, "eu-west-1").is_ok();
     for good in ["f", "my-func_1", "f:7", "f:$LATEST", "123456789012:function:f", "123456789012:function:f:prod", ARN] {
         assert!(check(good), "{good}");
     }
@@ -78,24 +88,42 @@ fn names_and_arns() {
     for bad in bad.into_iter().chain(["arn:aws:s3:::f", "arn:aws:lambda:eu-west-1:123456789012:layer:f", "f\r\nx: y"]) {
         assert!(!check(bad), "{bad}");
     }
-    let other = target(&function(ARN, "us-east-1"), &Guard::default());
-    assert!(matches!(other, Err(BadFunction::OtherRegion { .. })));
+    assert!(matches!(at(ARN, "us-east-1"), Err(BadFunction::OtherRegion { .. })));
     for region in ["", "us", "us-east-1.evil.example", "us-east-1/", "@10.0.0.1", "US-EAST-1"] {
-        assert!(matches!(target(&function("f", region), &Guard::default()), Err(BadFunction::Region(_))), "{region}");
+        assert!(matches!(at("f", region), Err(BadFunction::Region(_))), "{region}");
+    }
+}
+
+#[test]
+fn only_what_is_listed_is_invoked() {
+    let may = |patterns: &[&str], name: &str| {
+        let functions = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+        let account = Account { functions, ..Account::default() };
+        match target(&function(name, "eu-west-1"), &account, &Guard::default()) {
+            Ok(_) => true,
+            Err(BadFunction::NotListed(_)) => false,
+            Err(other) => panic!("{other}"),
+        }
+    };
+    assert!(!may(&[], "kills") && !may(&[], ARN));
+    let listed = ["kills", "waypost-*", "arn:aws:lambda:eu-west-1:123456789012:function:*"];
+    for good in ["kills", "waypost-", "waypost-a", "waypost-a:7", ARN] {
+        assert!(may(&listed, good), "{good}");
+    }
+    let foreign = ARN.replace("123456789012", "999999999999");
+    for bad in ["kill", "kills2", "kills:7", "my-waypost-a", "123456789012:function:kills", &foreign] {
+        assert!(!may(&listed, bad), "{bad}");
     }
 }
 
 #[test]
 fn the_endpoint_goes_through_the_guard() {
-    let at = |endpoint: &str, guard: &Guard| {
-        target(&Lambda { endpoint: Some(endpoint.to_owned()), ..function("f", "us-east-1") }, guard)
-    };
+    let at = |endpoint: &str, guard: &Guard| target(&function("f", "us-east-1"), &anything(Some(endpoint)), guard);
     for endpoint in
         ["http://127.0.0.1:4566", "http://169.254.169.254", "http://[::1]:1", "http://localhost", "ftp://a.b"]
     {
         assert!(matches!(at(endpoint, &Guard::default()), Err(BadFunction::Target(_))), "{endpoint}");
     }
-    assert!(at("https://a.example/?x=", &Guard::default()).is_err());
     assert!(at("http://127.0.0.1:4566", &Guard::new(vec!["127.0.0.0/8".parse().unwrap()])).is_ok());
 }
 
@@ -143,18 +171,14 @@ async fn a_stand_in_that_checks_signatures_takes_every_call() {
     let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
     let client = Client::new(&Outside::new(guard.clone(), None).unwrap());
     let call = async |name: &str, invocation, secret: &str| {
-        let f = Lambda {
-            invocation,
-            qualifier: Some("$LATEST".to_owned()),
-            endpoint: Some(format!("http://127.0.0.1:{port}")),
-            ..function(name, "eu-west-1")
-        };
+        let f = Lambda { invocation, qualifier: Some("$LATEST".to_owned()), ..function(name, "eu-west-1") };
         let credentials = Credentials {
             access_key_id: "AKID".to_owned(),
             secret_access_key: secret.to_owned(),
             session_token: Some(token.to_owned()),
         };
-        let target = target(&f, &guard).unwrap();
+        let account = anything(Some(&format!("http://127.0.0.1:{port}")));
+        let target = target(&f, &account, &guard).unwrap();
         let now = crate::clock::now_ms();
         let request = invoke(&f, &target, &credentials, BODY.into(), Duration::from_secs(30), now).unwrap();
         let answer = client.send(request).await.unwrap();

@@ -10,6 +10,7 @@ mod chat;
 mod discord;
 mod envelope;
 mod filters;
+mod meter;
 mod patterns;
 mod pusher;
 mod sandbox;
@@ -20,7 +21,7 @@ mod template;
 mod wanderer;
 
 pub use sign::Secrets;
-pub use template::{CompiledTemplate, MAX_SOURCE};
+pub use template::CompiledTemplate;
 
 use crate::core::endpoint::{MAX_BATCH, Profile};
 use crate::core::event::{Event, MapText};

@@ -1,10 +1,10 @@
-//! What may stand in a template, so that running one costs no more than its source, its input and its fuel allow.
+//! What may stand in a template, so that running one takes no more memory than its source and its input allow.
 //!
 //! Fuel counts instructions, not what they work on: forty lines of `{% set x = x ~ x %}` are cheap in fuel and fill the
 //! memory. So a template is read before it is compiled, and every value in it has a *weight*, the copies of the events
 //! that it can hold at most: what is joined adds up, and no weight may exceed [`MAX_WEIGHT`]. What could grow without
 //! that being seen (functions, macros, captured blocks, repetition of text) isn't there, and what filters make of text is
-//! bounded as they run. See docs/adr/0011.
+//! bounded as they run. The time that a run takes, [`super::meter`] bounds. See docs/adr/0011.
 
 use super::RenderError;
 use super::filters::{NUMBERS, PARTS, TESTS, TEXTS};
@@ -230,6 +230,9 @@ fn size<'a>(one: &Expr<'a>, names: &Names<'a>) -> Result<Size, RenderError> {
         Expr::Call(call) => return refuse(call.span(), "nothing can be called"),
         Expr::List(list) => (built(list.items.iter(), names)?, list.span()),
         Expr::Tuple(tuple) => (built(tuple.items.iter(), names)?, tuple.span()),
+        Expr::Map(map) if map.keys.iter().any(|key| !matches!(key, Expr::Const(_))) => {
+            return refuse(map.span(), "the keys of a map must be written out");
+        }
         Expr::Map(map) => (built(map.keys.iter().chain(&map.values), names)?, map.span()),
     };
     if size.weight > MAX_WEIGHT {

@@ -2,51 +2,40 @@
 //!
 //! Never says what is signed: the profiles do.
 
+use crate::core::endpoint::secret::encoded_key;
 use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
 
-/// How secrets begin whose rest is the key in base64 (Standard Webhooks).
-pub const BASE64_PREFIX: &str = "whsec_";
-
-/// Secrets are typed by people: padding is taken, and not missed.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
-/// The secrets of an endpoint. While a rotation's overlap lasts there are two.
+/// The secrets of an endpoint. While rotations' overlaps last there are several.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secrets {
     /// The present one.
     pub current: String,
-    /// The one before the last rotation, while it still signs.
-    pub previous: Option<String>,
-    /// The receiver seems to know only the previous one: where there is room for one signature it is that one's. Set by
-    /// who sees the answers.
-    pub prefer_previous: bool,
+    /// The ones before it that still sign, the newest first.
+    pub previous: Vec<String>,
+    /// The one that the receiver seems to know, by its place among all: where there is room for one signature it is that
+    /// one's. Set by who sees the answers.
+    pub preferred: usize,
 }
 
 impl Secrets {
     /// One secret alone.
     pub fn new(current: String) -> Self {
-        Self { current, previous: None, prefer_previous: false }
+        Self { current, previous: Vec::new(), preferred: 0 }
     }
 
-    /// The secret for a profile's one signature, and the other one while there are two.
+    /// The secret for a profile's one signature, and another one while there is one: the newest that it is not.
     pub fn preferred(&self) -> (&str, Option<&str>) {
-        match self.previous.as_deref() {
-            Some(previous) if self.prefer_previous => (previous, Some(&self.current)),
-            previous => (&self.current, previous),
-        }
+        let preferred = self.all().nth(self.preferred).unwrap_or(&self.current);
+        (preferred, self.all().find(|secret| *secret != preferred))
     }
 
     /// All, the newest first.
     pub fn all(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.current.as_str()).chain(self.previous.as_deref())
+        std::iter::once(&self.current).chain(&self.previous).map(String::as_str)
     }
 }
 
@@ -54,8 +43,8 @@ impl fmt::Debug for Secrets {
     /// Tells how many there are, not what they are.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Secrets")
-            .field("previous", &self.previous.is_some())
-            .field("prefer_previous", &self.prefer_previous)
+            .field("previous", &self.previous.len())
+            .field("preferred", &self.preferred)
             .finish_non_exhaustive()
     }
 }
@@ -72,12 +61,11 @@ pub fn hex(secret: &str, parts: &[&[u8]]) -> String {
 /// The HMAC of all `parts` as `v1,<base64>`; the key is what a secret `whsec_<base64>` encodes, and the text of any
 /// other secret.
 pub fn v1(secret: &str, parts: &[&[u8]]) -> String {
-    format!("v1,{}", BASE64.encode(hmac(&standard_key(secret), parts)))
+    format!("v1,{}", STANDARD.encode(hmac(&standard_key(secret), parts)))
 }
 
 fn standard_key(secret: &str) -> Vec<u8> {
-    let encoded = secret.strip_prefix(BASE64_PREFIX).and_then(|text| BASE64.decode(text).ok());
-    encoded.unwrap_or_else(|| secret.as_bytes().to_vec())
+    encoded_key(secret).unwrap_or_else(|| secret.as_bytes().to_vec())
 }
 
 fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
@@ -121,13 +109,15 @@ mod tests {
     #[test]
     fn which_secret_is_preferred() {
         let mut secrets = Secrets::new("new".into());
-        secrets.prefer_previous = true;
+        secrets.preferred = 1;
         assert_eq!(secrets.preferred(), ("new", None));
-        secrets.previous = Some("old".into());
+        secrets.previous = vec!["old".into(), "older".into()];
         assert_eq!(secrets.preferred(), ("old", Some("new")));
-        secrets.prefer_previous = false;
+        secrets.preferred = 2;
+        assert_eq!(secrets.preferred(), ("older", Some("new")));
+        secrets.preferred = 0;
         assert_eq!(secrets.preferred(), ("new", Some("old")));
-        assert_eq!(secrets.all().collect::<Vec<_>>(), ["new", "old"]);
+        assert_eq!(secrets.all().collect::<Vec<_>>(), ["new", "old", "older"]);
         assert!(!format!("{secrets:?}").contains("new"));
     }
 }

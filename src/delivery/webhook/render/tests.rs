@@ -139,7 +139,7 @@ fn headers_beside_every_profile_but_the_chats() {
 
 #[test]
 fn a_rotation_signs_twice() {
-    let mut secrets = Secrets { current: "new".into(), previous: Some("old".into()), prefer_previous: false };
+    let mut secrets = Secrets { current: "new".into(), previous: vec!["old".into()], preferred: 0 };
     let one = [event("add_system", ADDED)];
     for (profile, name) in [
         (Profile::Wanderer, "x-wanderer-signature"),
@@ -149,9 +149,9 @@ fn a_rotation_signs_twice() {
     ] {
         let previous = format!("{name}-previous");
         let both = |rendered: &Rendered| [header(rendered, name).unwrap(), header(rendered, &previous).unwrap()];
-        secrets.prefer_previous = false;
+        secrets.preferred = 0;
         let [new, old] = both(&made_with(profile, &secrets, &one, None).unwrap());
-        secrets.prefer_previous = true;
+        secrets.preferred = 1;
         let turned = made_with(profile, &secrets, &one, None).unwrap();
         assert_ne!(new, old);
         assert_eq!(both(&turned), [old.clone(), new], "{name}");

@@ -50,7 +50,8 @@ async fn name_server(zone: &Zone) -> (SystemResolver, Asked) {
     server.connections = vec![udp];
     let mut options = ResolverOpts::default();
     options.timeout = Duration::from_millis(200);
-    (SystemResolver::with(ResolverConfig::from_parts(None, vec![], vec![server]), options), asked)
+    let search = vec![hickory_resolver::proto::rr::Name::from_ascii("inside.test.").unwrap()];
+    (SystemResolver::with(ResolverConfig::from_parts(None, search, vec![server]), options), asked)
 }
 
 /// Name, type and end of the one question of a packet.
@@ -104,6 +105,17 @@ async fn what_has_no_address_says_why() {
     assert_eq!(why("empty.example").await, "empty.example has no address");
     // Ends by itself, without the deadline of a request.
     assert_eq!(why("silent.example").await, "the name servers did not answer for silent.example");
+}
+
+/// The name servers of a company answer for its hosts under names that the system completes.
+#[actix_web::test]
+async fn a_name_is_never_completed_by_the_search_list() {
+    let zone = zone(&[("receiver.inside.test", &[[8, 8, 8, 8]]), ("a.example.inside.test", &[[8, 8, 8, 8]])]);
+    let (resolver, asked) = name_server(&zone).await;
+    for name in ["receiver", "a.example"] {
+        assert_eq!(resolver.resolve(name).await.unwrap_err().0, format!("there is no host {name}"));
+    }
+    assert!(asked.borrow().iter().all(|(name, _)| !name.ends_with("inside.test")), "{:?}", asked.borrow());
 }
 
 #[actix_web::test]

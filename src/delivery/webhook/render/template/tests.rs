@@ -1,5 +1,6 @@
 //! What templates can do, and what no template can.
 
+use super::super::meter::MAX_OUTPUT;
 use super::*;
 use crate::core::event::NewEvent;
 use crate::core::ids::{EventId, MapId};
@@ -126,7 +127,8 @@ fn errors_say_where() {
         ("{{ [1] * 1000000 }}", "line 1: `*` is for numbers"),
         ("{{ (1 + event.payload.b) * 1000000 }}", "line 1: `*` is for numbers"),
         ("{{ event|int(default='x') * 1000000 }}", "line 1: `*` is for numbers"),
-        ("{{ quotes }}", "line 1: `quotes` is not known here"),
+        ("{{ run }}", "line 1: `run` is not known here"),
+        ("{{ {event.type: 1} }}", "line 1: the keys of a map must be written out"),
     ] {
         let why = refused(source);
         assert!(why.starts_with(expected), "{source}: {why}");
@@ -164,7 +166,7 @@ fn bombs_are_refused() {
         format!("{{{{ {}1 }}}}", "- ".repeat(3000)),
         format!("{{% if 1 %}}{}{{% endif %}}", "{% elif 1 %}".repeat(1300)),
         "{% if 1 %}".repeat(1300),
-        "x".repeat(MAX_SOURCE + 1),
+        "x".repeat(MAX_TEMPLATE + 1),
     ] {
         let what: String = source.chars().take(60).collect();
         let made = CompiledTemplate::new(&source, "application/json");
@@ -189,6 +191,38 @@ fn what_runs_is_bounded() {
     }
     let input = format!("\"{}\"", "x".repeat(MAX_INPUT));
     assert!(matches!(run_as("text/plain", "1", &[event(0, &input)]), Err(RenderError::TooLarge(_))));
+}
+
+/// Each of these is cheap in instructions, and works for minutes on what it is given.
+#[test]
+fn what_instructions_work_on_is_bounded() {
+    let list = "1,".repeat(200);
+    let payload = format!(r#"{{"l":[{}1],"m":{{"k":[{0}1]}},"s":"{}"}}"#, list, "a".repeat(1250));
+    let changed = format!("event.payload.s|replace('a', '{}')", "é".repeat(100));
+    let text = format!("{{% set s = event.payload.s|replace('a', '{}') %}}", "1".repeat(200));
+    let looped = |one: &str| {
+        let rounds = "{% for i in event.payload.l %}{% for j in event.payload.l %}";
+        format!("{text}{rounds}{one}{{% endfor %}}{{% endfor %}}")
+    };
+    for source in [
+        looped(&format!("{{{{ ({changed}{})|length }}}}", "|upper|lower".repeat(90))),
+        looped("{% set x = s ~ s %}"),
+        looped("{% set x = s + s %}"),
+        looped("{% if s == s ~ '' %}{% endif %}"),
+        looped("{% if 'b' in s %}{% endif %}"),
+        looped("{% if 'b' is in s %}{% endif %}"),
+        looped("{% if '' < s < 'b' %}{% endif %}"),
+        looped("{% set x = s[2:-2:2] %}"),
+        looped("{% if event.payload.m[s] %}{% endif %}"),
+        looped("{% set x = s|float %}"),
+        looped("{% set x = [s]|string|length %}"),
+        looped("{% if event is startingwith('x') %}{% endif %}{% if event == event %}{% endif %}"),
+        looped("{% if event in events %}{% endif %}{% if event.payload.m ~ '' %}{% endif %}{{ event|tojson|length }}"),
+    ] {
+        let made = run_as("text/plain", &source, &[event(0, &payload)]);
+        let excess = matches!(&made, Err(RenderError::TooLarge(why)) if why.contains("16 MiB"));
+        assert!(excess, "{}: {:?}", &source[source.len() - 90..], made.map(|body| body.len()));
+    }
 }
 
 /// The deepest that is let through runs on the stack of a worker thread.
