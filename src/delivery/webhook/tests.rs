@@ -5,6 +5,7 @@ use super::WebhookConfig;
 use super::actor::EndpointActor;
 use super::client::Outside;
 use super::guard::Guard;
+use super::lambda::Account;
 use super::permits::Permits;
 use super::report::{Piece, tell_all};
 use super::shard::Shard;
@@ -73,7 +74,7 @@ impl Stage {
             flush: Duration::from_millis(50),
             allow_nets: Vec::new(),
             ca_file: None,
-            aws: None,
+            aws: Account::default(),
         });
         let shard = Shard::new(0, hub.clone(), config, hub.seal().unwrap(), outside.unwrap(), permits.clone());
         let (watch, of, again) = (hub.watch(), shard.clone(), shard.clone());
@@ -88,7 +89,7 @@ impl Stage {
     async fn endpoint(&self, n: u8) -> EndpointId {
         let id = EndpointId::from_bytes([n; 16]);
         let target = Target::Http(format!("http://127.0.0.1:{}/", self.port));
-        let private = Private { target, headers: Vec::new(), secret: "secret".into(), previous: None };
+        let private = Private { target, headers: Vec::new(), secret: "secret".into(), previous: Vec::new() };
         let retry = RetryPolicy {
             max_attempts: 3,
             delay_ms: 10,
