@@ -130,6 +130,8 @@ impl Node {
             log_bytes: self.log.bytes(),
             has_quorum,
             failure: self.fatal.reason(),
+            peer_security: self.peers.secure().mode(),
+            peer_certificate_until: self.peers.secure().certificate_until(),
             members: self.describe_members(metrics, lately),
         }
     }

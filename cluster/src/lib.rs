@@ -9,7 +9,7 @@
 //! - `proposer`: gathers what waits into one log entry, on the leader or on the way to it. `reads`: linearizable reads.
 //! - `join`, `membership`: becoming a member, promotion, changes one after another. `failover`: a leader whose process is gone.
 //! - `raft`: how openraft speaks over the network; `types`: what it is instantiated with. `snapshot`: sending the state.
-//! - `net`: the one peer port: frames, handshake, connections. `wire`: the only place that knows the bytes.
+//! - `net`: the one peer port: frames, handshake, who is let in, connections. `wire`: the only place that knows the bytes.
 //! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies. `housekeeping`: when
 //!   the one is made durable and the other let go.
 //! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`: what happens when a disk lied.
@@ -66,11 +66,11 @@ mod types;
 mod wire;
 
 pub use cluster::{Cluster, Proposed};
-pub use config::{Config, FatalHook};
+pub use config::{Config, FatalHook, Security, TlsFiles};
 pub use damage::repair;
 pub use error::{ProposeError, RequestError, StartError, StoreError};
 pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
-pub use status::{MemberStatus, Role, Status};
+pub use status::{MemberStatus, PeerSecurity, Role, Status};
 pub use store::{MAX_KEY, MAX_VALUE, Pair, Reader, Txn, View};
 
 /// Names a member; allocated through the log and never used twice.

@@ -233,10 +233,10 @@ impl Node {
     async fn ask_at(&self, addr: &str, announce: &Announce) -> Option<JoinReply> {
         let (cluster, own) = (self.peers.me().cluster_id, &self.member.peer_addr);
         let request = Request::AnnounceV1(announce.clone());
-        let reply = joined(ask_guest(addr, cluster, own, &request, ASK).await.ok()?)?;
+        let reply = joined(ask_guest(self.peers.secure(), addr, cluster, own, &request, ASK).await.ok()?)?;
         match reply {
             JoinReply::Elsewhere { addr } if !addr.is_empty() && addr != *own => {
-                joined(ask_guest(&addr, cluster, own, &request, ASK).await.ok()?)
+                joined(ask_guest(self.peers.secure(), &addr, cluster, own, &request, ASK).await.ok()?)
             }
             other => Some(other),
         }

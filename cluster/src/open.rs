@@ -10,6 +10,7 @@ use crate::error::{StartError, StoreError};
 use crate::identity::Layout;
 use crate::join;
 use crate::log::Log;
+use crate::net::Secure;
 use crate::os::fs;
 use crate::snapshot;
 use crate::store::Store;
@@ -28,7 +29,7 @@ pub(crate) struct Opened {
 }
 
 /// Opens the directory, joining or rebuilding where that is called for.
-pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, StartError> {
+pub(crate) async fn open(config: &Config, secure: &Secure, member: &Member) -> Result<Opened, StartError> {
     let layout = Layout::new(&config.data_dir);
     let lock = layout.lock()?;
     snapshot::clear(&layout.snapshot())?;
@@ -51,7 +52,7 @@ pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, Sta
             }
         }
     }
-    let identity = if join.is_empty() { join::alone()? } else { join::ask(&join, member).await? };
+    let identity = if join.is_empty() { join::alone()? } else { join::ask(secure, &join, member).await? };
     layout.write_identity(&identity)?;
     match parts(config, &layout, &identity) {
         Ok((log, store)) => {

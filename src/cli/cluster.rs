@@ -1,4 +1,4 @@
-//! `waypost cluster status`.
+//! `waypost cluster status`, and `waypost cluster certs` beside it.
 
 use awc::http::Method;
 use serde_json::Value;
@@ -8,11 +8,13 @@ use super::{
     output::{self, cell},
 };
 
-/// What to do with the cluster; needs the admin token.
+/// What to do with the cluster; most of it needs the admin token.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Show the nodes, who leads, and how far each has come
     Status(Status),
+    /// Make an authority and certificates, for the peer port and for clients
+    Certs(super::cluster_certs::Args),
 }
 
 /// How to show it.
@@ -39,7 +41,14 @@ const COLUMNS: [(&str, &str); 11] = [
     ("TOPICS", "topics"),
 ];
 
-pub(super) async fn run(Command::Status(args): Command) -> anyhow::Result<()> {
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Status(args) => status(args).await,
+        Command::Certs(args) => super::cluster_certs::run(&args),
+    }
+}
+
+async fn status(args: Status) -> anyhow::Result<()> {
     let client = Client::new(args.connection);
     let status = client.call(Method::GET, "/api/cluster/status", None).await?;
     if !output::for_people(args.json) {

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub(crate) use entry::{EntryData, StoredLogId, StoredPayload, StoredVote};
 pub(crate) use peer::{
-    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, PairV1, Request, Welcome, WireEntry,
+    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, KeyHello, KeyNonce, KeyProof, PairV1, Request,
+    Welcome, WireEntry,
 };
 pub(crate) use system::{IdentityV1, MembershipV1, SystemV1};
 

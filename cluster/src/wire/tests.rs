@@ -66,6 +66,11 @@ fn answers_keep_their_bytes() {
         &Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() },
         "07070707070707070707070707070707010203613a31",
     );
+    let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() };
+    let bytes = "07".repeat(16) + "010203613a31";
+    golden(&KeyHello { nonce: [9; 32], hello }, &("09".repeat(32) + &bytes));
+    golden(&KeyNonce { nonce: [8; 32] }, &"08".repeat(32));
+    golden(&KeyProof { proof: [6; 32] }, &"06".repeat(32));
     golden(&Welcome::RefusedV1 { reason: "no".to_owned() }, "01026e6f");
 }
 
