@@ -207,7 +207,8 @@ impl Shard {
         }
         match EndpointActor::load(self.clone(), endpoint.clone(), topic) {
             Ok(Some(actor)) => {
-                self.actors.borrow_mut().insert(endpoint.id, actor.start());
+                let actor = actor.start();
+                self.actors.borrow_mut().insert(endpoint.id, actor);
             }
             Ok(None) => {}
             Err(error) => {

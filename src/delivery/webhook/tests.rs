@@ -5,6 +5,7 @@ use super::WebhookConfig;
 use super::actor::EndpointActor;
 use super::client::Outside;
 use super::guard::Guard;
+use super::lambda::Account;
 use super::permits::Permits;
 use super::report::{Piece, tell_all};
 use super::shard::Shard;
@@ -22,7 +23,7 @@ use crate::hub::{Hub, HubConfig};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering as Memory};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -73,7 +74,7 @@ impl Stage {
             flush: Duration::from_millis(50),
             allow_nets: Vec::new(),
             ca_file: None,
-            aws: None,
+            aws: Account::default(),
         });
         let shard = Shard::new(0, hub.clone(), config, hub.seal().unwrap(), outside.unwrap(), permits.clone());
         let (watch, of, again) = (hub.watch(), shard.clone(), shard.clone());
@@ -88,7 +89,7 @@ impl Stage {
     async fn endpoint(&self, n: u8) -> EndpointId {
         let id = EndpointId::from_bytes([n; 16]);
         let target = Target::Http(format!("http://127.0.0.1:{}/", self.port));
-        let private = Private { target, headers: Vec::new(), secret: "secret".into(), previous: None };
+        let private = Private { target, headers: Vec::new(), secret: "secret".into(), previous: Vec::new() };
         let retry = RetryPolicy {
             max_attempts: 3,
             delay_ms: 10,
@@ -237,5 +238,34 @@ async fn what_an_actor_of_an_earlier_ownership_knew_is_not_told() {
     assert!(stage.actor(id) != earlier);
     tell_all(&stage.shard, [Piece::new(earlier, update, true)].into()).await;
     assert_eq!(stage.delivered(id), 2);
+    stage.hub.shutdown().await;
+}
+
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+struct Panic;
+
+impl actix::Handler<Panic> for EndpointActor {
+    type Result = ();
+
+    #[allow(clippy::panic)]
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("as it should");
+    }
+}
+
+#[actix_web::test]
+async fn an_actor_that_panics_rests_before_it_goes_on() {
+    let stage = Stage::new().await;
+    let id = stage.endpoint(1).await;
+    stage.publish().await;
+    until("a delivery", || stage.delivered(id) == 1).await;
+    for seconds in [1, 2] {
+        let (began, before) = (Instant::now(), stage.delivered(id));
+        stage.actor(id).do_send(Panic);
+        stage.publish().await;
+        until("a delivery by another actor", || stage.delivered(id) > before).await;
+        assert!(began.elapsed() >= Duration::from_secs(seconds), "{:?}", began.elapsed());
+    }
     stage.hub.shutdown().await;
 }
