@@ -168,5 +168,5 @@ impl AsyncWrite for WriteEnd {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 mod tests;

@@ -264,5 +264,5 @@ async fn answer_with_key(
     Ok((read, write, hello.hello))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 mod tests;
