@@ -10,6 +10,7 @@ use crate::delivery::{OutletConfig, SocketConfig, WsConfig, on_connect};
 use crate::edge::auth::Failures;
 use crate::edge::context::{Edge, EdgeConfig, WebhookDefaults};
 use crate::edge::error::ApiError;
+use crate::edge::ops::drained;
 use crate::edge::{self, phoenix, webhooks};
 use crate::hub::{Hub, HubConfig};
 use crate::metric;
@@ -82,6 +83,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
         hub = Hub::start(hub_config(&config), cluster_config(&config)) => hub?,
         () = &mut stop => return Ok(()),
     };
+    drained::begin(&hub);
     let edge = web::Data::new(Edge {
         hub: hub.clone(),
         config: edge_config(&config),
@@ -94,6 +96,8 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     phoenix::serve_relay(&edge);
     let configured = config.webhooks.endpoints.iter().map(|endpoint| (endpoint.map.clone(), endpoint.form.clone()));
     let configured = actix_rt::spawn(webhooks::keep_configured(edge.clone(), configured.collect()));
+    let drained = drained::follow(edge.clone(), Duration::from_secs(config.session.drain_seconds));
+    let drained = actix_rt::spawn(drained);
     let mut admin = actix_rt::spawn(admin_token(hub.clone(), config.admin_token.is_some()));
     // Who waits for the node to be ready finds the token printed; without a majority the node serves all the same.
     let _ = tokio::time::timeout(ADMIN_WAIT, &mut admin).await;
@@ -108,6 +112,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     if let Some(fresh) = fresh {
         fresh.abort();
     }
+    drained.abort();
     drain(&hub, &edge.webhooks, Duration::from_secs(config.session.drain_seconds)).await;
     handle.stop(true).await;
     hub.shutdown().await;
@@ -285,6 +290,7 @@ fn cluster_config(config: &Config) -> waypost_cluster::Config {
         store_cache_bytes: config.raft.cache_bytes,
         checkpoint_entries: config.raft.snapshot_entries,
         keep_entries: config.raft.keep_entries,
+        disk_reserve: config.disk.reserve_mb << 20,
         log_flush_wait: Duration::from_micros(config.raft.flush_wait_us),
         ..waypost_cluster::Config::default()
     }

@@ -22,7 +22,7 @@ use crate::proposer::Proposer;
 use crate::raft::{Network, Raft, settings};
 use crate::reads;
 use crate::store::{CheckpointAfter, Machine, Worker};
-use crate::types::Member;
+use crate::types::{Member, Wishes};
 use crate::wire::IdentityV1;
 
 /// A started node with its tasks.
@@ -75,7 +75,8 @@ pub(crate) async fn start(
         "" => listener.addr()?.to_string(),
         advertised => advertised.to_owned(),
     };
-    let member = Member { peer_addr, learner_only: config.role_learner, meta: config.meta.clone() };
+    let member =
+        Member { peer_addr, learner_only: config.role_learner, meta: config.meta.clone(), wishes: Wishes::default() };
     let Opened { lock, layout, mut identity, log, store, begins } = open::open(&config, &secure, &member).await?;
     let fatal = Arc::new(Fatal::new(&config));
     let after = CheckpointAfter { bytes: config.checkpoint_bytes };

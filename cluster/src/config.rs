@@ -119,6 +119,8 @@ pub struct Config {
     pub max_requests_in_flight: usize,
     /// Most connections that peers may hold to this node.
     pub max_connections: usize,
+    /// Bytes to keep free on the disk of the data directory, a tenth of the disk at most; 0 = none.
+    pub disk_reserve: u64,
     /// Check every page of the store against its checksum at start.
     pub verify_store: bool,
     /// Called before the process is aborted; `None` aborts at once. When it returns the process is aborted,
@@ -161,6 +163,7 @@ impl Default for Config {
             max_request_bytes: 1024 * 1024,
             max_requests_in_flight: 1024,
             max_connections: 256,
+            disk_reserve: 0,
             verify_store: true,
             on_fatal: None,
             abort_on_fatal: true,

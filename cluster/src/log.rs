@@ -92,6 +92,19 @@ impl Log {
         state.vote().is_none() && state.last().is_none() && state.purged().is_none()
     }
 
+    /// Makes an empty log one that stands at `id`, of which everything before is gone; on disk when this returns. `node`
+    /// shall go on from there.
+    pub(crate) fn begin_after(&self, id: StoredLogId, node: u64) -> io::Result<()> {
+        let flushed = {
+            let mut log = self.lock();
+            // The next election is of a later term than any entry.
+            log.save_vote(StoredVote { term: id.term, node, committed: false })?;
+            log.purge(id)?;
+            self.flush(&mut log)?
+        };
+        flushed.blocking_recv().unwrap_or_else(|_| Err(io::Error::other("the log's flush thread has stopped")))
+    }
+
     /// Size on disk (bytes).
     pub(crate) fn bytes(&self) -> u64 {
         self.lock().on_disk_size()

@@ -45,6 +45,10 @@ pub struct MemberStatus {
     pub id: NodeId,
     /// Has a vote (else it is a learner).
     pub voter: bool,
+    /// It shall have a vote, if it has none yet.
+    pub wants_vote: bool,
+    /// Drained by hand, since then (ms since 1970).
+    pub drained_ms: Option<u64>,
     /// Where peers reach it (`host:port`).
     pub peer_addr: String,
     /// What it told about itself.
@@ -84,6 +88,18 @@ pub struct Status {
     pub log_bytes: u64,
     /// The leader heard from a majority lately, a follower from the leader.
     pub has_quorum: bool,
+    /// Size of the disk that the data directory lies on (bytes; 0 = not known).
+    pub disk_total: u64,
+    /// What is free there, with what is reserved (bytes).
+    pub disk_free: u64,
+    /// What should be free at least (bytes).
+    pub disk_reserve: u64,
+    /// Less is: nothing that can wait should be proposed.
+    pub disk_full: bool,
+    /// Milliseconds since the store was last made durable.
+    pub snapshot_age_ms: u64,
+    /// The cluster told this node that it is no member any more.
+    pub removed: bool,
     /// Why the node stopped for good, if it did.
     pub failure: Option<String>,
     /// How this node and its peers know each other.

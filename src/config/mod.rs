@@ -69,8 +69,24 @@ pub struct Config {
     pub publish: Publish,
     /// Replication and storage.
     pub raft: Raft,
+    /// The disk of the data directory.
+    pub disk: Disk,
     /// Webhook delivery.
     pub webhooks: Webhooks,
+}
+
+/// The disk of the data directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// Room to keep free, in MiB; a tenth of the disk at most. With less, publishing is refused.
+    pub reserve_mb: u64,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self { reserve_mb: 128 }
+    }
 }
 
 /// A node's part in the cluster.
@@ -226,6 +242,7 @@ impl Default for Config {
             session: Session::default(),
             publish: Publish::default(),
             raft: Raft::default(),
+            disk: Disk::default(),
             webhooks: Webhooks::default(),
         }
     }

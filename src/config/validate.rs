@@ -64,6 +64,7 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("raft.keep_entries", 0, 100_000_000),
     ("raft.cache_bytes", MIB, TIB),
     ("raft.flush_wait_us", 0, 10_000),
+    ("disk.reserve_mb", 0, 1024 * 1024),
     ("webhooks.workers", 0, 1024),
     ("webhooks.connections", 1, 1_000_000),
     ("webhooks.window", 1, 1024),

@@ -63,7 +63,11 @@ pub(crate) fn head(bytes: &[u8; HEAD]) -> Result<Head, WireError> {
         return wrong("no frame of this protocol");
     }
     if bytes[4] != VERSION || bytes[6..8] != [0, 0] {
-        return wrong("frame of an unknown version");
+        let found = bytes[4];
+        let which = if found > VERSION { "upgrade this node" } else { "upgrade the other one" };
+        return Err(WireError::Malformed(format!(
+            "the peer speaks version {found} of the peer protocol, this release version {VERSION}: {which}"
+        )));
     }
     let Some(kind) = Kind::from_byte(bytes[5]) else {
         return wrong("frame of an unknown kind");

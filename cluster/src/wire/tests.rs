@@ -161,3 +161,24 @@ proptest! {
         prop_assert!(back.iter().map(|c| &c[..]).eq(commands.iter().map(|c| &c[..])));
     }
 }
+
+#[test]
+fn wishes_lie_in_the_old_layout_and_come_back() {
+    use crate::types::{Member, Wishes};
+    let wishes = Wishes { voter: Some(false), drained_ms: Some(7) };
+    let member = Member { peer_addr: "a:1".to_owned(), wishes, ..Member::default() };
+    assert_eq!(Member::from(MemberV1::from(&member)), member);
+    let without = Member { wishes: Wishes::default(), ..member };
+    assert!(MemberV1::from(&without).meta.is_empty());
+    assert_eq!(Member::from(MemberV1::from(&without)), without);
+}
+
+#[test]
+fn newer_versions_are_refused_in_words() {
+    let mut bytes = frame::encode(Kind::Hello, 1, b"x").unwrap();
+    bytes[4] = 2;
+    let refused = frame::head(bytes.first_chunk().unwrap()).unwrap_err().to_string();
+    assert!(refused.contains("version 2") && refused.contains("upgrade this node"), "{refused}");
+    let refused = StoredPayload::from_parts(9, bytes::Bytes::new()).unwrap_err().to_string();
+    assert!(refused.contains("kind 9") && refused.contains("newer"), "{refused}");
+}
