@@ -116,13 +116,13 @@ impl Status {
         self.members.iter().find(|m| m.id == id)
     }
 
-    /// What an admin should do about this node's certificate, from 30 days before its end; `now` in seconds since 1970.
+    /// What is wrong with this node's certificate, from 30 days before its end; `now` in seconds since 1970.
     pub fn certificate_problem(&self, now: u64) -> Option<String> {
         let left = certificate_days_left(self.peer_certificate_until?, now)?;
         let node = self.node_id;
         Some(match left {
-            Some(days) => format!("the peer certificate of node {node} ends in {days} days: replace its files"),
-            None => format!("the peer certificate of node {node} has ended: peers refuse it; replace its files"),
+            Some(days) => format!("the peer certificate of node {node} ends in {days} days"),
+            None => format!("the peer certificate of node {node} has ended: peers refuse it"),
         })
     }
 

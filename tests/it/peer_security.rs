@@ -9,6 +9,7 @@ use chaos::node::Node;
 use chaos::oracle::{judge, judge_acks, same_backfill};
 use chaos::publisher::Publisher;
 use chaos::{Cluster, Options, wait};
+use rcgen::date_time_ymd;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -101,6 +102,9 @@ fn nodes_with_certificates_work_and_let_nobody_else_in() {
     let strangers = foreign.issue(dir.path(), "stranger", 2099).unwrap();
     let ended = own.issue(dir.path(), "ended", 2020).unwrap();
     scenario(three(files.peer()), |cluster| {
+        let status = cluster.status(1)?;
+        let until = date_time_ymd(2099, 12, 31).unix_timestamp();
+        ensure!(status["peer_security"] == "tls" && status["peer_certificate_until"] == until, "{status}");
         turned_away(cluster, 0, Env::new(), "this node speaks TLS", "has neither certificate nor key")?;
         turned_away(cluster, 1, strangers.peer(), "of another authority", "closed a connection to the peer port")?;
         turned_away(cluster, 2, ended.peer(), "this node's certificate: it has ended", "the certificate has ended")?;
@@ -116,6 +120,7 @@ fn nodes_with_a_key_work_and_let_nobody_else_in() {
     let files = Authority::new("own").unwrap().issue(dir.path(), "node", 2099).unwrap();
     scenario(three(key(KEY)), |cluster| {
         let other = "the key that others share among them";
+        ensure!(cluster.status(0)?["peer_security"] == "key", "{}", cluster.status(0)?);
         turned_away(cluster, 0, Env::new(), "this node speaks with a key", "has neither certificate nor key")?;
         turned_away(cluster, 1, key(other), "the caller has another key", "the caller has another key")?;
         turned_away(cluster, 2, files.peer(), "does not speak TLS", "the caller speaks TLS")?;

@@ -35,6 +35,8 @@ const MEMORY: u64 = 1 << 30;
 const LOOK: Duration = Duration::from_millis(200);
 /// How long a node may take to tell who leads.
 const ASK: Duration = Duration::from_millis(700);
+/// What the nodes know each other by.
+const PEER_KEY: &str = "chaos-peer-key-0123456789abcdef";
 /// Webhooks are received in these nets.
 const RECEIVERS: &str = "127.0.0.0/8,10.213.0.0/16";
 
@@ -290,6 +292,8 @@ fn node(binary: &Path, dir: &Path, number: usize, net: Option<&Net>) -> Result<N
     };
     node.launcher = net.map(|net| net.launcher(number)).unwrap_or_default();
     node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
+    // In namespaces peers are not on loopback.
+    node.env.insert("WAYPOST_PEER_KEY".to_owned(), PEER_KEY.to_owned());
     node.env.insert("WAYPOST_WEBHOOKS_ALLOW_NETS".to_owned(), RECEIVERS.to_owned());
     Ok(node)
 }

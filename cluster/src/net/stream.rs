@@ -10,7 +10,8 @@ use std::time::Duration;
 use crate::os::TcpStream;
 use crate::os::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::io::{
-    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadBuf, ReadHalf, WriteHalf,
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadBuf, ReadHalf,
+    WriteHalf,
 };
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
@@ -68,6 +69,11 @@ impl Reader {
     /// The next frame; refuses a body longer than `limit` before taking memory for it.
     pub(super) async fn frame(&mut self, limit: usize) -> io::Result<(Head, Vec<u8>)> {
         read_frame(&mut self.bytes, limit, self.seal.as_mut()).await
+    }
+
+    /// What the next byte will be; `None` at the end.
+    pub(super) async fn first_byte(&mut self) -> io::Result<Option<u8>> {
+        Ok(self.bytes.fill_buf().await?.first().copied())
     }
 
     /// From here on every frame must be sealed.
@@ -162,5 +168,5 @@ impl AsyncWrite for WriteEnd {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 mod tests;

@@ -177,7 +177,7 @@ impl TcpStream {
             let listener = lock(&world.net).listeners.get(name).map(|(_, queue)| queue.clone());
             let (there, back) = (world.pipe(from, to), world.pipe(to, from));
             let theirs = Self::new(there.clone(), back.clone());
-            let caller = SocketAddr::from(([10, 0, 0, u8::try_from(from).unwrap_or(u8::MAX)], 0));
+            let caller = SocketAddr::from(([127, 0, 0, u8::try_from(from).unwrap_or(u8::MAX)], 0));
             let taken = listener.is_some_and(|queue| queue.send((theirs, caller)).is_ok());
             sleep(world.latency()).await;
             if !taken {
@@ -240,7 +240,7 @@ impl AsyncWrite for TcpStream {
     }
 }
 
-/// The host of `10.0.0.x:port`.
+/// The host of `127.0.0.x:port`.
 fn host_of(addr: &str) -> io::Result<usize> {
     let ip = addr.split(':').next().and_then(|ip| ip.rsplit('.').next());
     ip.and_then(|last| last.parse().ok()).ok_or_else(|| io::Error::other(format!("no address: {addr}")))

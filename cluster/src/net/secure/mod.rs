@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::os::TcpStream;
+use crate::os::{TcpStream, random, spawn_blocking};
 
 use super::HANDSHAKE_BYTES;
 use super::stream::{self, Reader, Writer};
@@ -80,7 +80,7 @@ impl Secure {
         loop {
             let certificates = certificates.clone();
             // A disk that hangs must not hold up heartbeats.
-            let looked = tokio::task::spawn_blocking(move || {
+            let looked = spawn_blocking(move || {
                 certificates.look(&mut said);
                 said
             });
@@ -104,24 +104,24 @@ impl Secure {
 
     /// The answering side: who calls, and the connection as far as the welcome.
     pub(super) async fn answer(&self, socket: TcpStream) -> io::Result<(Reader, Writer, Hello)> {
-        let mut first = [0];
-        let begins_tls = socket.peek(&mut first).await? == 1 && first[0] == TLS_BEGINS;
-        let (mut read, write) = match (&self.kind, begins_tls) {
-            (Means::Tls(certificates), true) => stream::tls(certificates.accept(socket).await?),
-            (_, false) => stream::plain(socket),
-            (_, true) => {
-                let (read, write) = stream::plain(socket);
-                return Err(turn_away(read, write, "speaks TLS", self.speaks()).await);
-            }
-        };
+        if let Means::Tls(certificates) = &self.kind
+            && begins_tls(&socket).await?
+        {
+            let (mut read, write) = stream::tls(certificates.accept(socket).await?);
+            let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
+            return if head.kind == Kind::Hello { Ok((read, write, wire::decode(&body)?)) } else { Err(no_hello()) };
+        }
+        let (mut read, write) = stream::plain(socket);
+        if read.first_byte().await? == Some(TLS_BEGINS) {
+            return Err(turn_away(read, write, "speaks TLS", self.speaks()).await);
+        }
         let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
         match (&self.kind, head.kind) {
-            (Means::Tls(_), Kind::Hello) if begins_tls => Ok((read, write, wire::decode(&body)?)),
             (Means::None, Kind::Hello) => Ok((read, write, wire::decode(&body)?)),
             (Means::Key(key), Kind::KeyHello) => answer_with_key(key, (read, write), wire::decode(&body)?).await,
             (_, Kind::Hello) => Err(turn_away(read, write, "has neither certificate nor key", self.speaks()).await),
             (_, Kind::KeyHello) => Err(turn_away(read, write, "speaks with a key", self.speaks()).await),
-            _ => Err(io::Error::other("no hello")),
+            _ => Err(no_hello()),
         }
     }
 
@@ -154,6 +154,15 @@ pub(super) fn is_time(last: &AtomicU64, pause: u64) -> bool {
     let (now, before) = (clock::now_ms(), last.load(Ordering::Relaxed));
     let over = now.saturating_sub(before) >= pause;
     over && last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+}
+
+async fn begins_tls(socket: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    Ok(socket.peek(&mut first).await? == 1 && first[0] == TLS_BEGINS)
+}
+
+fn no_hello() -> io::Error {
+    io::Error::other("no hello")
 }
 
 /// Tells a caller of another kind why it is not let in.
@@ -200,7 +209,7 @@ async fn welcomed((mut read, mut write): (Reader, Writer), hello: &Hello) -> io:
 
 fn nonce() -> io::Result<[u8; 32]> {
     let mut nonce = [0; 32];
-    crate::os::random(&mut nonce)?;
+    random(&mut nonce)?;
     Ok(nonce)
 }
 
@@ -255,5 +264,5 @@ async fn answer_with_key(
     Ok((read, write, hello.hello))
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 mod tests;

@@ -104,13 +104,13 @@ impl Seal {
 }
 
 /// The same seal twice: one to send with, one to check with.
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 pub(crate) fn pair() -> (Seal, Seal) {
     (Seal::new(&[1; 32]), Seal::new(&[1; 32]))
 }
 
 /// The seals of one connection: the caller's, the called one's.
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 pub(crate) fn both_ways() -> (Seal, Seal) {
     let agreed = Agreed { caller_proof: [0; 32], called_proof: [0; 32], from_caller: [1; 32], from_called: [2; 32] };
     (agreed.caller_seal(), agreed.called_seal())
