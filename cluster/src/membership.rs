@@ -223,6 +223,10 @@ impl Node {
         for reply in self.ask_about(announce).await {
             match reply {
                 JoinReply::Member => {
+                    // From then on an empty log counts as damaged: it must have something first, on disk.
+                    if self.log.is_pristine() || self.log.sync().await.is_err() {
+                        return Announced::NotYet;
+                    }
                     if let Err(error) = self.update_identity(|identity| identity.joined = true) {
                         tracing::error!(%error, "cannot write the identity");
                         return Announced::NotYet;
