@@ -95,9 +95,6 @@ pub struct Fire {
     peaks: Vec<u64>,
 }
 
-/// What peers prove themselves by where their port is beyond loopback.
-const PEER_KEY: &str = "chaos-peer-key-0123456789abcdef";
-
 const NODES: usize = 3;
 /// Of a small disk, in megabytes.
 const DISK_MB: u64 = 256;
@@ -295,7 +292,6 @@ fn node(binary: &Path, dir: &Path, number: usize, net: Option<&Net>) -> Result<N
     };
     if let Some(net) = net {
         node.launcher = net.launcher(number);
-        node.env.insert("WAYPOST_PEER_KEY".to_owned(), PEER_KEY.to_owned());
     }
     node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
     // In namespaces peers are not on loopback.
