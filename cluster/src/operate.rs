@@ -325,7 +325,7 @@ fn without(status: &Status, id: NodeId) -> Result<(), Refused> {
     if reachable < needed { Err(Refused::Majority { voters, reachable, needed }) } else { Ok(()) }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 mod tests {
     use super::*;
 
