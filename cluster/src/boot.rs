@@ -14,7 +14,7 @@ use crate::error::StartError;
 use crate::fatal::Fatal;
 use crate::log::Log;
 use crate::machine::{Handler, StateMachine};
-use crate::net::{Listener, Me, Peers};
+use crate::net::{Listener, Me, Peers, Secure};
 use crate::node::{Node, Parts};
 use crate::open::{self, Opened};
 use crate::os::{fs, here};
@@ -22,7 +22,7 @@ use crate::proposer::Proposer;
 use crate::raft::{Network, Raft, settings};
 use crate::reads;
 use crate::store::{CheckpointAfter, Machine, Worker};
-use crate::types::Member;
+use crate::types::{Member, Wishes};
 use crate::wire::IdentityV1;
 
 /// A started node with its tasks.
@@ -63,6 +63,7 @@ pub(crate) async fn start(
     machine: Box<dyn StateMachine>,
     handler: Arc<dyn Handler>,
 ) -> Result<Running, StartError> {
+    let secure = Arc::new(Secure::new(&config.security)?);
     let listener = Listener::bind(config.peer_addr, config.max_connections, config.max_requests_in_flight)
         .await
         .map_err(|source| StartError::Listen { addr: config.peer_addr, source })?;
@@ -74,13 +75,14 @@ pub(crate) async fn start(
         "" => listener.addr()?.to_string(),
         advertised => advertised.to_owned(),
     };
-    let member = Member { peer_addr, learner_only: config.role_learner, meta: config.meta.clone() };
-    let Opened { lock, layout, mut identity, log, store, begins } = open::open(&config, &member).await?;
+    let member =
+        Member { peer_addr, learner_only: config.role_learner, meta: config.meta.clone(), wishes: Wishes::default() };
+    let Opened { lock, layout, mut identity, log, store, begins } = open::open(&config, &secure, &member).await?;
     let fatal = Arc::new(Fatal::new(&config));
     let after = CheckpointAfter { bytes: config.checkpoint_bytes };
     let worker = Worker::start(store.clone(), machine, layout.snapshot(), after, fatal.clone()).await?;
     let me = Me { cluster_id: identity.cluster_id, node_id: identity.node_id, addr: member.peer_addr.clone() };
-    let peers = Peers::new(me, config.max_requests_in_flight);
+    let peers = Peers::new(me, secure.clone(), config.max_requests_in_flight);
     for (id, addr) in &identity.peers {
         peers.learn(*id, addr);
     }
@@ -98,7 +100,8 @@ pub(crate) async fn start(
     let parts = Parts { config, layout, identity, member, peers, raft, log, store, worker, proposer, handler, fatal };
     let node = Node::new(parts);
     let mut tasks = JoinSet::new();
-    tasks.spawn(here(listener.run(node.clone())));
+    tasks.spawn(here(listener.run(secure.clone(), node.clone())));
+    tasks.spawn(here(async move { secure.keep_fresh().await }));
     tasks.spawn(here(Proposer::run(&node, queue)));
     let (barriers, waiting) = mpsc::channel(4096);
     tasks.spawn(here(reads::serve(Arc::downgrade(&node), waiting)));

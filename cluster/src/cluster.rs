@@ -11,12 +11,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::NodeId;
+use crate::backup::BackupError;
 use crate::boot::{self, Running};
 use crate::config::Config;
+use crate::disk;
 use crate::error::{ProposeError, RequestError, StartError};
 use crate::machine::{Handler, StateMachine};
 use crate::net::{Lane, LinkError};
 use crate::node::Node;
+use crate::operate::{Operation, Refused};
 use crate::os::Home;
 use crate::proposer::Outcome;
 use crate::status::Status;
@@ -80,6 +83,12 @@ impl Cluster {
         }
         if node.is_stopping() {
             return Err(ProposeError::Stopping);
+        }
+        if node.removed.load(Ordering::Relaxed) {
+            return Err(ProposeError::Unavailable);
+        }
+        if node.disk.room().is_closed && node.leader() == Some(node.id()) {
+            return Err(ProposeError::DiskFull);
         }
         let deadline = Instant::now() + node.config.propose_timeout;
         let submitted = node.proposer.submit(vec![command.into()], false, deadline);
@@ -153,6 +162,13 @@ impl Cluster {
         self.node().describe(&self.node().metrics())
     }
 
+    /// Bytes that the data directory takes, and the number of folders in it with files that were set aside as damaged.
+    /// Reads directories: not for every request.
+    pub fn disk_use(&self) -> (u64, u64) {
+        let root = &self.node().layout.root;
+        (disk::used(root), disk::set_aside_folders(root))
+    }
+
     /// Wakes on changes of role, leader, quorum and members.
     pub fn watch(&self) -> watch::Receiver<Status> {
         self.node().status.subscribe()
@@ -196,10 +212,19 @@ impl Cluster {
         self.spawn(async move { node.hand_over(timeout).await }).await.unwrap_or(true)
     }
 
-    /// Takes a member out of the cluster for good. Works on the leader only; elsewhere `Unavailable`.
-    pub async fn remove(&self, id: NodeId) -> Result<(), ProposeError> {
+    /// Carries out an operation. Works on the leader only, elsewhere [`Refused::NotLeader`]; a leader that is to be
+    /// removed, demoted or drained hands the lead over first and then answers so too. Bounded in time.
+    pub async fn operate(&self, operation: Operation) -> Result<(), Refused> {
         let node = self.node().clone();
-        self.spawn(async move { node.remove(id).await }).await.unwrap_or(Err(ProposeError::Stopping))
+        self.spawn(async move { node.operate(operation).await }).await.unwrap_or(Err(Refused::Failed))
+    }
+
+    /// Makes everything applied durable and lets go of the log as far as [`Config::keep_entries`] allows; the index up to
+    /// which the store is durable and the one up to which the log is gone (which may follow a little later).
+    pub async fn snapshot(&self) -> Result<(u64, u64), crate::StoreError> {
+        let node = self.node().clone();
+        let stopped = || Err(crate::StoreError::Io("this node is stopping".to_owned()));
+        self.spawn(async move { node.snapshot_now().await }).await.unwrap_or_else(stopped)
     }
 
     /// Ends this node because what it stores is in doubt (the application read a damaged value): logged, told to
@@ -211,6 +236,19 @@ impl Cluster {
     /// Makes everything applied so far durable.
     pub async fn checkpoint(&self) -> Result<(), crate::StoreError> {
         self.node().worker.checkpoint().await.map(drop)
+    }
+
+    /// Begins a backup of what is applied here, with `files` (name and content) to be put into the data directory of
+    /// whoever restores it. The bytes come over the channel; an error comes last, and then the backup is worth nothing.
+    ///
+    /// # Errors
+    /// [`BackupError::Busy`] while another one is being made on this node, or the store can't be read.
+    pub async fn backup(
+        &self,
+        files: Vec<(String, Vec<u8>)>,
+    ) -> Result<mpsc::Receiver<Result<Bytes, crate::StoreError>>, BackupError> {
+        let node = self.node().clone();
+        self.spawn(async move { node.backup(files) }).await.unwrap_or(Err(BackupError::Busy))
     }
 
     /// Runs on the node's own runtime, whatever runtime the caller lives on.

@@ -67,6 +67,9 @@ pub enum ProposeError {
     /// The queue of waiting proposals is full. Not stored.
     #[error("too many proposals are waiting: not stored")]
     Overloaded,
+    /// This node leads and has next to no room left on its disk. Not stored.
+    #[error("the disk is full: not stored")]
+    DiskFull,
     /// This node is shutting down. Not stored.
     #[error("this node is stopping: not stored")]
     Stopping,
@@ -125,6 +128,19 @@ pub enum StartError {
         files: Vec<PathBuf>,
         /// What is wrong with them.
         reason: String,
+    },
+    /// A newer release wrote it.
+    #[error("the {what} {} has format {found}, this release knows formats up to {known}: run the newer release again",
+        path.display())]
+    Newer {
+        /// What it is.
+        what: &'static str,
+        /// Where it lies.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest that is known here.
+        known: u32,
     },
     /// The cluster that was asked to join refuses this node for good.
     #[error("the cluster refuses this node: {0}")]

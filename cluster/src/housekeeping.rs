@@ -4,18 +4,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::error::StoreError;
 use crate::identity::shown;
 use crate::node::{Metrics, Node};
 use crate::status::{MemberStatus, Role, Status};
 
 /// How often the log and the store are looked after.
 const ROUND: Duration = Duration::from_millis(500);
+/// Longest wait for a checkpoint that was asked for.
+const SNAPSHOT: Duration = Duration::from_secs(20);
 /// How often the status is renewed when nothing tells of a change.
 const RENEW: Duration = Duration::from_millis(200);
 
@@ -27,6 +31,7 @@ impl Node {
         let mut last = Instant::now();
         loop {
             rounds.tick().await;
+            self.look_at_disk().await;
             let metrics = self.metrics();
             if let Err(fatal) = &metrics.running_state
                 && !self.is_stopping()
@@ -45,6 +50,44 @@ impl Node {
             if let Some(upto) = self.purge_to(durable, index(&metrics.purged)) {
                 let _ = self.raft.trigger().purge_log(upto).await;
             }
+        }
+    }
+
+    /// Measures the disk; lets go of what can be spared when it becomes full.
+    async fn look_at_disk(self: &Arc<Self>) {
+        let (disk, was_full) = (self.disk.clone(), self.disk.room().is_full);
+        let unwritten = self.store.unwritten();
+        match tokio::task::spawn_blocking(move || disk.measure(unwritten)).await {
+            Ok(Ok(room)) if room.is_full && !was_full => {
+                let node = self.clone();
+                tokio::spawn(async move { drop(node.snapshot_now().await) });
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "the disk can't be measured"),
+            _ => {}
+        }
+    }
+
+    /// A checkpoint now, and as much of the log purged as may be: indexes of both.
+    pub(crate) async fn snapshot_now(&self) -> Result<(u64, u64), StoreError> {
+        let ended = |_| StoreError::Io("the consensus engine has stopped".to_owned());
+        let applied = *self.store.applied().borrow();
+        self.raft.trigger().snapshot().await.map_err(ended)?;
+        let index = |id: &Option<crate::types::LogId>| id.as_ref().map_or(0, |id| id.index);
+        let deadline = Instant::now() + SNAPSHOT;
+        loop {
+            let metrics = self.metrics();
+            let durable = index(&metrics.snapshot);
+            if durable >= applied {
+                let upto = durable.saturating_sub(self.config.keep_entries);
+                if upto > index(&metrics.purged) {
+                    self.raft.trigger().purge_log(upto).await.map_err(ended)?;
+                }
+                return Ok((durable, upto.max(index(&metrics.purged))));
+            }
+            if Instant::now() >= deadline {
+                return Err(StoreError::Io(format!("no checkpoint within {} s", SNAPSHOT.as_secs())));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -116,6 +159,7 @@ impl Node {
         } else {
             metrics.current_leader.is_some() && heard.is_some_and(|ms| ms < lately)
         };
+        let room = self.disk.room();
         Status {
             cluster_id: shown(&self.peers.me().cluster_id),
             node_id: self.id(),
@@ -129,7 +173,15 @@ impl Node {
             purged: index(&metrics.purged),
             log_bytes: self.log.bytes(),
             has_quorum,
+            disk_total: room.total,
+            disk_free: room.free,
+            disk_reserve: room.reserve,
+            disk_full: room.is_full,
+            snapshot_age_ms: self.checkpoint_age_ms(index(&metrics.snapshot)),
+            removed: self.removed.load(Ordering::Relaxed),
             failure: self.fatal.reason(),
+            peer_security: self.peers.secure().mode(),
+            peer_certificate_until: self.peers.secure().certificate_until(),
             members: self.describe_members(metrics, lately),
         }
     }
@@ -151,6 +203,8 @@ impl Node {
             MemberStatus {
                 id: *id,
                 voter: voters.contains(id),
+                wants_vote: member.wants_vote(),
+                drained_ms: member.wishes.drained_ms,
                 peer_addr: member.peer_addr.clone(),
                 meta: member.meta.clone(),
                 matched: matched.or((*id == own).then_some(metrics.last_log_index.unwrap_or(0))),
@@ -183,22 +237,22 @@ fn role(metrics: &Metrics) -> Role {
 /// What watchers are woken for: roles and members, not indexes that move all the time.
 #[derive(PartialEq)]
 struct Essence<'a> {
-    who: (u64, Option<u64>, u64, Role, bool, bool),
+    who: (u64, Option<u64>, u64, Role, bool, bool, bool, bool),
     members: Vec<EssentialMember<'a>>,
 }
 
 #[derive(PartialEq)]
 struct EssentialMember<'a> {
-    who: (u64, bool, bool),
+    who: (u64, bool, bool, Option<u64>),
     peer_addr: &'a str,
     meta: &'a BTreeMap<String, String>,
 }
 
 fn essence(status: &Status) -> Essence<'_> {
     let s = status;
-    let member = |m: &'_ MemberStatus| (m.id, m.voter, m.reachable);
+    let member = |m: &'_ MemberStatus| (m.id, m.voter, m.reachable, m.drained_ms);
     Essence {
-        who: (s.node_id, s.leader, s.term, s.role, s.has_quorum, s.failure.is_some()),
+        who: (s.node_id, s.leader, s.term, s.role, s.has_quorum, s.removed, s.disk_full, s.failure.is_some()),
         members: s
             .members
             .iter()

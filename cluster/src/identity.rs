@@ -11,6 +11,11 @@ use crate::os::fs::{self, File, TryLockError};
 use crate::store::sync_dir;
 use crate::wire::{self, IdentityV1};
 
+/// Format of the data directory as a whole: a release that writes anything in it which an older one can't read counts
+/// one up.
+const FORMAT: u32 = 1;
+const FORMAT_FILE: &str = "format";
+const FORMAT_WORDS: &str = "waypost data directory, format ";
 const MAGIC: &[u8; 8] = b"WPIDENT1";
 
 /// The files of a data directory.
@@ -50,6 +55,32 @@ impl Layout {
         }
     }
 
+    /// Refuses a directory that a newer release has written: taken for damaged, it would be set aside.
+    pub(crate) fn check_format(&self) -> Result<(), StartError> {
+        let bytes = match std::fs::read(self.root.join(FORMAT_FILE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.write_format()?),
+            other => other?,
+        };
+        match read_format(&String::from_utf8_lossy(&bytes)) {
+            Some(found) if found > FORMAT => {
+                Err(StartError::Newer { what: "data directory", path: self.root.clone(), found, known: FORMAT })
+            }
+            Some(found) if found == FORMAT => Ok(()),
+            _ => Ok(self.write_format()?),
+        }
+    }
+
+    /// Writes the format that this release writes.
+    pub(crate) fn write_format(&self) -> io::Result<()> {
+        std::fs::create_dir_all(&self.root)?;
+        let draft = self.root.join("format.new");
+        let mut file = File::create(&draft)?;
+        file.write_all(format_line(FORMAT).as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&draft, self.root.join(FORMAT_FILE))?;
+        sync_dir(Some(&self.root))
+    }
+
     /// Reads the identity; `None` where there is none, `InvalidData` where it is damaged.
     pub(crate) fn read_identity(&self) -> io::Result<Option<IdentityV1>> {
         let bytes = match fs::read(self.identity()) {
@@ -79,6 +110,18 @@ impl Layout {
     }
 }
 
+fn format_line(format: u32) -> String {
+    let words = format!("{FORMAT_WORDS}{format}");
+    format!("{words}, check {:08x}\n", crc32fast::hash(words.as_bytes()))
+}
+
+/// The format that a line tells; `None` where it is damaged, which says nothing about the rest.
+fn read_format(line: &str) -> Option<u32> {
+    let (words, _) = line.split_once(", check ")?;
+    let format = words.strip_prefix(FORMAT_WORDS)?.parse().ok()?;
+    (format_line(format) == line).then_some(format)
+}
+
 /// The cluster id as people see it.
 pub(crate) fn shown(cluster_id: &[u8; 16]) -> String {
     cluster_id.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -89,4 +132,25 @@ pub(crate) fn fresh_cluster_id() -> io::Result<[u8; 16]> {
     let mut id = [0; 16];
     os::random(&mut id)?;
     Ok(id)
+}
+
+#[cfg(all(test, not(feature = "sim")))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_format_is_refused_and_a_damaged_line_is_not_taken_for_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        layout.check_format().unwrap();
+        layout.check_format().unwrap();
+        let file = dir.path().join(FORMAT_FILE);
+        std::fs::write(&file, format_line(FORMAT + 1)).unwrap();
+        let refused = layout.check_format().unwrap_err();
+        assert!(matches!(refused, StartError::Newer { found, .. } if found == FORMAT + 1), "{refused}");
+        std::fs::write(&file, format_line(FORMAT).replace("format 1", "format 5")).unwrap();
+        layout.check_format().unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), format_line(FORMAT));
+    }
 }

@@ -7,12 +7,13 @@
 //! - [`StateMachine`], [`Handler`] (`machine`): what the application brings.
 //! - `node`: what the tasks of a node share, and how it answers its peers.
 //! - `proposer`: gathers what waits into one log entry, on the leader or on the way to it. `reads`: linearizable reads.
-//! - `join`, `membership`: becoming a member, promotion, changes one after another. `failover`: a leader whose process is gone.
+//! - `join`, `membership`: becoming a member, promotion, changes one after another. `operate`: what is done by hand. `failover`: a leader whose process is gone.
 //! - `raft`: how openraft speaks over the network; `types`: what it is instantiated with. `snapshot`: sending the state.
-//! - `net`: the one peer port: frames, handshake, connections. `wire`: the only place that knows the bytes.
+//! - `net`: the one peer port: frames, handshake, who is let in, connections. `wire`: the only place that knows the bytes.
 //! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies. `housekeeping`: when
 //!   the one is made durable and the other let go.
-//! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`: what happens when a disk lied.
+//! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`: what happens when a disk lied; `disk`: when it is full.
+//! - `backup`, `restore`: the state in one file, and a new cluster of it.
 //! - `clock`: the only wall clock. `os`: everything else that the operating system gives, and all that a simulation replaces.
 //!
 //! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
@@ -29,12 +30,15 @@ macro_rules! broken {
 }
 pub(crate) use broken;
 
+mod backup;
 mod boot;
 #[cfg_attr(feature = "sim", path = "sim/clock.rs")]
 mod clock;
 mod cluster;
 mod config;
 mod damage;
+#[cfg_attr(feature = "sim", path = "sim/disk.rs")]
+mod disk;
 mod error;
 mod failover;
 mod fatal;
@@ -50,11 +54,14 @@ mod membership;
 mod net;
 mod node;
 mod open;
+mod operate;
 #[cfg_attr(feature = "sim", path = "sim/os.rs")]
 mod os;
 mod proposer;
 mod raft;
 mod reads;
+#[cfg(not(feature = "sim"))]
+mod restore;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod snapshot;
@@ -65,12 +72,16 @@ mod suite;
 mod types;
 mod wire;
 
+pub use backup::{BackupError, BackupInfo, verify};
 pub use cluster::{Cluster, Proposed};
-pub use config::{Config, FatalHook};
+pub use config::{Config, FatalHook, Security, TlsFiles};
 pub use damage::repair;
 pub use error::{ProposeError, RequestError, StartError, StoreError};
 pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
-pub use status::{MemberStatus, Role, Status};
+pub use operate::{Operation, Refused};
+#[cfg(not(feature = "sim"))]
+pub use restore::{Restored, restore};
+pub use status::{MemberStatus, PeerSecurity, Role, Status};
 pub use store::{MAX_KEY, MAX_VALUE, Pair, Reader, Txn, View};
 
 /// Names a member; allocated through the log and never used twice.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use openraft::ChangeMembers;
@@ -25,6 +26,10 @@ const CAUGHT_UP: u64 = 256;
 /// Longest that one exchange about membership may take.
 const ASK: Duration = Duration::from_secs(10);
 
+/// How often to look whether anybody leads.
+const LOOK: Duration = Duration::from_millis(500);
+/// A node announces itself again when nobody led for so long.
+const LEADERLESS: Duration = Duration::from_secs(1);
 /// Pause before a node that was refused asks again.
 const REFUSED: Duration = Duration::from_secs(30);
 
@@ -35,7 +40,7 @@ enum Announced {
     Refused,
 }
 
-type Change = ChangeMembers<NodeId, Member>;
+pub(crate) type Change = ChangeMembers<NodeId, Member>;
 
 impl Node {
     /// Where the caller should ask instead, if this node does not lead.
@@ -82,13 +87,19 @@ impl Node {
             return elsewhere;
         }
         let _one_at_a_time = self.changes.lock().await;
-        let (id, member) = (announce.id, Member::from(announce.member));
+        let (id, mut member) = (announce.id, Member::from(announce.member));
         let metrics = self.metrics();
         let known = metrics.membership_config.membership();
+        // What was decided by hand is not the node's to say.
+        member.wishes = known.get_node(&id).map(|present| present.wishes.clone()).unwrap_or_default();
         let change = match known.get_node(&id) {
             Some(present) if *present == member => return JoinReply::Member,
             Some(_) => ChangeMembers::SetNodes(BTreeMap::from([(id, member)])),
             None if !announce.join => {
+                // A leader of former days, cut off, must not tell anybody that it is out.
+                if self.read_index().await.is_none() {
+                    return JoinReply::Elsewhere { addr: String::new() };
+                }
                 return JoinReply::Refused { reason: format!("node {id} is no member of this cluster any more") };
             }
             None if id > self.store.state().last_node_id => {
@@ -102,14 +113,15 @@ impl Node {
                 adding(id, member, &replaced, &voters)
             }
         };
-        match self.change(change).await {
+        match self.change(change, false).await {
             Ok(()) => JoinReply::Member,
             Err(_) => JoinReply::Elsewhere { addr: String::new() },
         }
     }
 
-    async fn change(&self, change: Change) -> Result<(), ProposeError> {
-        match timeout(ASK, self.raft.change_membership(change, false)).await {
+    /// Changes the membership; `retain` keeps voters that are removed as learners.
+    pub(crate) async fn change(&self, change: Change, retain: bool) -> Result<(), ProposeError> {
+        match timeout(ASK, self.raft.change_membership(change, retain)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a membership change failed");
@@ -124,21 +136,6 @@ impl Node {
         }
     }
 
-    /// Takes a member out; on the leader only.
-    pub(crate) async fn remove(&self, id: NodeId) -> Result<(), ProposeError> {
-        let _one_at_a_time = self.changes.lock().await;
-        if self.leader() != Some(self.id()) {
-            return Err(ProposeError::Unavailable);
-        }
-        let metrics = self.metrics();
-        let known = metrics.membership_config.membership();
-        if known.get_node(&id).is_none() {
-            return Ok(());
-        }
-        let voters: BTreeSet<NodeId> = known.voter_ids().collect();
-        self.change(removing(&[id], &voters)).await
-    }
-
     /// The leader's care for the membership: finishes interrupted changes and promotes learners.
     pub(crate) async fn care_for_members(self: Arc<Self>) {
         loop {
@@ -147,42 +144,76 @@ impl Node {
                 continue;
             }
             let _one_at_a_time = self.changes.lock().await;
-            if let Some(change) = self.due_change() {
+            if let Some((change, retain)) = self.due_change().await {
                 // Failures were logged; the next round sees what is left to do.
-                let _ = self.change(change).await;
+                let _ = self.change(change, retain).await;
             }
         }
     }
 
-    fn due_change(&self) -> Option<Change> {
+    async fn due_change(&self) -> Option<(Change, bool)> {
         let metrics = self.metrics();
         let known = metrics.membership_config.membership();
-        if known.get_joint_config().len() > 1 {
-            // The leader before died half-way.
-            return Some(ChangeMembers::AddVoterIds(BTreeSet::new()));
+        if let [before, .., after] = known.get_joint_config().as_slice() {
+            // The leader before died half-way. Who was demoted stays as a learner, who was removed goes.
+            let mut leaving = before.difference(after);
+            let demoted = leaving.all(|id| known.get_node(id).is_some_and(|m| m.wishes.voter == Some(false)));
+            return Some((ChangeMembers::AddVoterIds(BTreeSet::new()), demoted));
         }
         let replication = metrics.replication.as_ref()?;
         let last = metrics.last_log_index.unwrap_or(0);
         let ready = known.learner_ids().find(|id| {
-            let wants = known.get_node(id).is_some_and(|m| !m.learner_only);
+            let wants = known.get_node(id).is_some_and(Member::wants_vote);
             let matched = replication.get(id).and_then(|m| m.as_ref()).map(|m| m.index);
             wants && matched.is_some_and(|at| at + CAUGHT_UP >= last)
         })?;
+        // A vote for one that has just died could cost the majority.
+        if !self.is_there(ready).await {
+            return None;
+        }
         tracing::info!(id = ready, "promoting a learner that has caught up");
-        Some(ChangeMembers::AddVoterIds(BTreeSet::from([ready])))
+        Some((ChangeMembers::AddVoterIds(BTreeSet::from([ready])), false))
     }
 
-    /// Tells the leader what this node is, until the membership says so.
+    /// Tells the leader what this node is, until the membership says so; and again when nobody leads for long: the
+    /// cluster may have removed it, or moved away, while it was not listening.
     pub(crate) async fn announce(self: Arc<Self>) {
         let mut pause = Duration::from_millis(50);
         loop {
             match self.announce_once().await {
-                Announced::Member => return,
+                Announced::Member => {
+                    self.note_removed(false);
+                    self.leaderless().await;
+                    pause = Duration::from_millis(50);
+                }
                 Announced::NotYet => {}
                 Announced::Refused => pause = REFUSED,
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// Waits until nothing was heard of a leader for a while.
+    async fn leaderless(&self) {
+        let mut since = None;
+        loop {
+            sleep(LOOK).await;
+            let silent = Duration::from_millis(self.config.election_max_ms * 2);
+            if self.leader() == Some(self.id())
+                || self.leader_heard_ms().is_some_and(|ms| u128::from(ms) < silent.as_millis())
+            {
+                since = None;
+            } else if since.get_or_insert_with(Instant::now).elapsed() >= LEADERLESS {
+                return;
+            }
+        }
+    }
+
+    /// Where the cluster goes on without this node, it must not ask for votes.
+    fn note_removed(&self, removed: bool) {
+        if self.removed.swap(removed, Ordering::Relaxed) != removed {
+            self.raft.runtime_config().elect(!removed);
         }
     }
 
@@ -205,6 +236,9 @@ impl Node {
                 }
                 JoinReply::Refused { reason } => {
                     tracing::error!(reason, "the cluster refuses this node");
+                    if !join {
+                        self.note_removed(true);
+                    }
                     return Announced::Refused;
                 }
                 JoinReply::Id { .. } | JoinReply::Elsewhere { .. } => {}
@@ -237,32 +271,13 @@ impl Node {
     async fn ask_at(&self, addr: &str, announce: &Announce) -> Option<JoinReply> {
         let (cluster, own) = (self.peers.me().cluster_id, &self.member.peer_addr);
         let request = Request::AnnounceV1(announce.clone());
-        let reply = joined(ask_guest(addr, cluster, own, &request, ASK).await.ok()?)?;
+        let reply = joined(ask_guest(self.peers.secure(), addr, cluster, own, &request, ASK).await.ok()?)?;
         match reply {
             JoinReply::Elsewhere { addr } if !addr.is_empty() && addr != *own => {
-                joined(ask_guest(&addr, cluster, own, &request, ASK).await.ok()?)
+                joined(ask_guest(self.peers.secure(), &addr, cluster, own, &request, ASK).await.ok()?)
             }
             other => Some(other),
         }
-    }
-
-    /// Hands the lead to the most caught-up voter; true when this node leads no more.
-    pub(crate) async fn hand_over(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        while self.leader() == Some(self.id()) {
-            let metrics = self.metrics();
-            let voters: BTreeSet<NodeId> = metrics.membership_config.membership().voter_ids().collect();
-            let best = metrics.replication.iter().flatten().filter(|(id, _)| voters.contains(id) && **id != self.id());
-            let Some((to, _)) = best.max_by_key(|(_, matched)| matched.as_ref().map(|m| m.index)) else {
-                return false;
-            };
-            if Instant::now() >= deadline || self.raft.trigger().transfer_leader(*to).await.is_err() {
-                return self.leader() != Some(self.id());
-            }
-            let patience = Duration::from_millis(self.config.election_min_ms);
-            self.leader_change(patience.min(deadline.saturating_duration_since(Instant::now()))).await;
-        }
-        true
     }
 }
 
@@ -279,7 +294,7 @@ fn adding(id: NodeId, member: Member, replaced: &[NodeId], voters: &BTreeSet<Nod
     if replaced.is_empty() { add } else { ChangeMembers::Batch(vec![add, removing(replaced, voters)]) }
 }
 
-fn removing(ids: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
+pub(crate) fn removing(ids: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
     let (voters, learners): (BTreeSet<NodeId>, BTreeSet<NodeId>) = ids.iter().partition(|id| voters.contains(id));
     let mut changes = Vec::new();
     if !voters.is_empty() {

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::NodeId;
 use crate::config::Config;
+use crate::disk::Disk;
 use crate::fatal::Fatal;
 use crate::identity::Layout;
 use crate::log::Log;
@@ -43,6 +44,7 @@ pub(crate) struct Node {
     pub(crate) raft: Raft,
     pub(crate) log: Log,
     pub(crate) store: Arc<Store>,
+    pub(crate) disk: Arc<Disk>,
     pub(crate) worker: Worker,
     pub(crate) proposer: Proposer,
     pub(crate) handler: Arc<dyn Handler>,
@@ -51,6 +53,12 @@ pub(crate) struct Node {
     /// One membership change at a time.
     pub(crate) changes: tokio::sync::Mutex<()>,
     pub(crate) stopping: AtomicBool,
+    /// The cluster said that this node is no member any more.
+    pub(crate) removed: AtomicBool,
+    /// One backup at a time: each holds a view of the store.
+    pub(crate) backups: Arc<tokio::sync::Semaphore>,
+    /// The last checkpoint: its index, and when it was seen.
+    checkpoint: Mutex<(u64, Instant)>,
     started: Instant,
     /// Milliseconds after `started` at which the leader was last heard, plus one; 0 = never.
     heard: AtomicU64,
@@ -76,7 +84,9 @@ pub(crate) struct Parts {
 
 impl Node {
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let disk = Arc::new(Disk::new(&parts.layout.root, parts.config.disk_reserve));
         Arc::new(Self {
+            disk,
             config: parts.config,
             layout: parts.layout,
             identity: Mutex::new(parts.identity),
@@ -92,6 +102,9 @@ impl Node {
             status: watch::Sender::default(),
             changes: tokio::sync::Mutex::default(),
             stopping: AtomicBool::new(false),
+            removed: AtomicBool::new(false),
+            backups: Arc::new(tokio::sync::Semaphore::new(1)),
+            checkpoint: Mutex::new((0, Instant::now())),
             started: Instant::now(),
             heard: AtomicU64::new(0),
             gone: Mutex::default(),
@@ -155,6 +168,15 @@ impl Node {
         Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_sub(at))
     }
 
+    /// Milliseconds since the checkpoint at `index` was first seen.
+    pub(crate) fn checkpoint_age_ms(&self, index: u64) -> u64 {
+        let mut last = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != index {
+            *last = (index, Instant::now());
+        }
+        u64::try_from(last.1.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Notes that the process of the leader of `term` is gone.
     pub(crate) fn leader_gone(&self, leader: NodeId, term: u64) {
         *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = Some((leader, term, Instant::now()));
@@ -196,6 +218,9 @@ impl Node {
     }
 
     async fn append(&self, append: Append) -> Answer {
+        if self.disk.room().is_closed && !append.entries.is_empty() {
+            return failed(DISK_FULL);
+        }
         let leader = append.vote.term;
         let request = match append_request(append) {
             Ok(request) => request,
@@ -216,6 +241,9 @@ impl Node {
     }
 
     async fn forwarded(&self, commands: Vec<serde_bytes::ByteBuf>) -> Forwarded {
+        if self.disk.room().is_closed {
+            return Forwarded::NotStored { leader: 0, overloaded: true };
+        }
         let deadline = Instant::now() + self.config.propose_timeout;
         let commands = commands.into_iter().map(|c| c.into_vec().into()).collect();
         let Some((_, outcome)) = self.proposer.submit(commands, true, deadline) else {
@@ -232,6 +260,9 @@ impl Node {
         }
     }
 }
+
+/// What a node answers that must not write: the leader takes it for away, and brings it up to date later.
+const DISK_FULL: &str = "the disk is full";
 
 fn failed(error: impl std::fmt::Display) -> Answer {
     Answer::FailedV1 { reason: error.to_string() }
@@ -311,6 +342,7 @@ impl Service for Node {
 
     async fn in_session(self: &Arc<Self>, session: &mut Session, request: Request) -> Result<Answer, Request> {
         match request {
+            Request::SnapshotBeginV1 { .. } if self.disk.room().is_closed => Ok(failed(DISK_FULL)),
             Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } | Request::SnapshotEndV1 { .. } => {
                 let dir: PathBuf = self.layout.snapshot();
                 Ok(session.receiving.take(&self.raft, &dir, request).await)

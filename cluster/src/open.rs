@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::damage::{Damage, is_damage, set_aside};
+use crate::disk::Disk;
 use crate::error::{StartError, StoreError};
 use crate::identity::Layout;
 use crate::join;
 use crate::log::Log;
+use crate::net::Secure;
 use crate::os::fs;
 use crate::snapshot;
 use crate::store::Store;
@@ -28,9 +30,12 @@ pub(crate) struct Opened {
 }
 
 /// Opens the directory, joining or rebuilding where that is called for.
-pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, StartError> {
+pub(crate) async fn open(config: &Config, secure: &Secure, member: &Member) -> Result<Opened, StartError> {
     let layout = Layout::new(&config.data_dir);
     let lock = layout.lock()?;
+    layout.check_format()?;
+    // Opening writes; where nothing else is left that takes the reserve.
+    Disk::new(&layout.root, config.disk_reserve).measure(0)?;
     snapshot::clear(&layout.snapshot())?;
     let mut join: Vec<String> = config.join.iter().filter(|a| **a != member.peer_addr).cloned().collect();
     let identity = match read_identity(&layout) {
@@ -51,7 +56,7 @@ pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, Sta
             }
         }
     }
-    let identity = if join.is_empty() { join::alone()? } else { join::ask(&join, member).await? };
+    let identity = if join.is_empty() { join::alone()? } else { join::ask(secure, &join, member).await? };
     layout.write_identity(&identity)?;
     match parts(config, &layout, &identity) {
         Ok((log, store)) => {

@@ -16,6 +16,24 @@ pub(crate) struct Member {
     pub(crate) learner_only: bool,
     /// What it told about itself.
     pub(crate) meta: BTreeMap<String, String>,
+    /// What was decided about it by hand.
+    pub(crate) wishes: Wishes,
+}
+
+/// What was decided about a member by hand. It stays whatever the member says of itself, and through its restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Wishes {
+    /// It shall vote, or shall not; `None`: as it asked itself.
+    pub(crate) voter: Option<bool>,
+    /// It serves no clients, since then (ms since 1970).
+    pub(crate) drained_ms: Option<u64>,
+}
+
+impl Member {
+    /// It shall have a vote once it has caught up.
+    pub(crate) fn wants_vote(&self) -> bool {
+        self.wishes.voter.unwrap_or(!self.learner_only)
+    }
 }
 
 /// Data of a log entry: an encoded [`crate::wire::EntryData`], kept as bytes so that it is encoded once and copied by

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{Nodes, Place, insist, list};
-use waypost_cluster::{Config, Load, StartError};
+use waypost_cluster::{Config, Load, Operation, StartError};
 
 /// Small limits, so that checkpoints, purges and snapshots happen in a test.
 fn compact(config: &mut Config) {
@@ -78,7 +78,7 @@ async fn a_member_is_removed_and_does_not_come_back() {
     let leader = nodes.leader().await;
     let gone = (leader + 1) % 3;
     let id = nodes.places[gone].node().node_id();
-    nodes.places[leader].node().remove(id).await.unwrap();
+    nodes.places[leader].node().operate(Operation::Remove(id)).await.unwrap();
     nodes.places[gone].stop().await;
     insist(nodes.places[leader].node(), "two are left").await;
     assert_eq!(nodes.places[leader].node().status().members.len(), 2);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use simulated::Operation;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -110,7 +111,7 @@ async fn replace(hosts: &Arc<Hosts>, host: usize, down: u64) -> bool {
     let leader = hosts.leader().filter(|leader| *leader != host).and_then(|host| hosts.node(host));
     if let (Some(leader), Some(node)) = (leader, hosts.node(host)) {
         // Both outcomes are of use here.
-        let _ = timeout(ASK, leader.remove(node.node_id())).await;
+        let _ = timeout(ASK, leader.operate(Operation::Remove(node.node_id()))).await;
     }
     wipe(hosts, host, down).await
 }

@@ -164,7 +164,7 @@ impl Plan {
 
     /// Where the node on a host listens.
     pub(crate) fn addr(host: usize) -> String {
-        format!("10.0.0.{host}:4001")
+        format!("127.0.0.{host}:4001")
     }
 
     /// The settings of the node on `host`; `first` where it begins the cluster.
@@ -174,7 +174,8 @@ impl Plan {
         let s = &self.settings;
         Config {
             data_dir: format!("/{host}").into(),
-            peer_addr: ([10, 0, 0, last], 4001).into(),
+            // On loopback peers need neither certificates nor a key.
+            peer_addr: ([127, 0, 0, last], 4001).into(),
             join: others.collect(),
             role_learner: host >= self.nodes - self.learners,
             heartbeat_ms: s.heartbeat_ms,

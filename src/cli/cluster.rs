@@ -1,23 +1,52 @@
-//! `waypost cluster status`.
+//! `waypost cluster …`: look at the cluster, and operate it.
+
+mod backup;
+mod status;
 
 use awc::http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     client::{Client, Connection},
     output::{self, cell},
 };
 
-/// What to do with the cluster; needs the admin token.
+pub(super) use backup::{Restore, restore};
+
+/// What to do with the cluster; most of it needs the admin token.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Show the nodes, who leads, and how far each has come
-    Status(Status),
+    /// Show the nodes, who leads, how far each has come, what is wrong and what to do about it
+    Status(status::Status),
+    /// Give the node at a peer address its vote, or tell how to start it: nodes join by themselves
+    Add(Add),
+    /// Take a node out for good, after its clients were sent elsewhere
+    Remove(Forced),
+    /// Give a learner a vote
+    Promote(OnNode),
+    /// Take a node's vote: it goes on as a learner
+    Demote(OnNode),
+    /// Send a node's clients and webhooks elsewhere until it is undrained; it stays a member
+    Drain(Forced),
+    /// Let a drained node serve again
+    Undrain(OnNode),
+    /// Hand the lead to a node, or to the one that is best
+    TransferLeader(Lead),
+    /// Have the node that leads give the lead away
+    StepDown(Common),
+    /// Make what is stored durable and let go of the log, on all nodes or one
+    Snapshot(Lead),
+    /// Write the state of the running cluster to a file, or check one
+    Backup(backup::Backup),
+    /// Make a new cluster's first node out of a backup
+    Restore(Restore),
+    /// Make an authority and certificates, for the peer port and for clients
+    Certs(super::cluster_certs::Args),
 }
 
-/// How to show it.
+/// Where, and how to answer.
 #[derive(Debug, clap::Args)]
-pub(super) struct Status {
+pub(super) struct Common {
     #[command(flatten)]
     connection: Connection,
     /// Print JSON on a terminal too
@@ -25,48 +54,105 @@ pub(super) struct Status {
     json: bool,
 }
 
-const COLUMNS: [(&str, &str); 11] = [
-    ("NODE", "id"),
-    ("ROLE", "role"),
-    ("STATE", "state"),
-    ("HTTP", "http_addr"),
-    ("PEER", "peer_addr"),
-    ("VERSION", "version"),
-    ("LOG", "last_log_index"),
-    ("APPLIED", "applied_index"),
-    ("LAG", "lag"),
-    ("SOCKETS", "connections"),
-    ("TOPICS", "topics"),
-];
-
-pub(super) async fn run(Command::Status(args): Command) -> anyhow::Result<()> {
-    let client = Client::new(args.connection);
-    let status = client.call(Method::GET, "/api/cluster/status", None).await?;
-    if !output::for_people(args.json) {
-        return Ok(output::json(&status)?);
-    }
-    let healthy = status.get("healthy").and_then(Value::as_bool) == Some(true);
-    let health = if healthy { output::paint(output::GOOD, "healthy") } else { output::paint(output::BAD, "unhealthy") };
-    output::line(format_args!(
-        "cluster {} is {health}; leader {}, term {}; asked node {} at {}\n",
-        cell(&status, "cluster_id"),
-        cell(&status, "leader_id"),
-        cell(&status, "term"),
-        cell(&status, "node_id"),
-        client.url(),
-    ))?;
-    let members = status.get("members").and_then(Value::as_array).into_iter().flatten();
-    let rows: Vec<Vec<String>> = members.map(|member| row(&status, member)).collect();
-    Ok(output::line(output::table(&COLUMNS.map(|(heading, _)| heading), &rows))?)
+/// A new node.
+#[derive(Debug, clap::Args)]
+pub(super) struct Add {
+    /// host:port at which the other nodes will reach it
+    address: String,
+    #[command(flatten)]
+    common: Common,
 }
 
-fn row(status: &Value, member: &Value) -> Vec<String> {
-    let mut cells: Vec<String> = COLUMNS.iter().map(|(_, field)| cell(member, field)).collect();
-    if member.get("id") == status.get("leader_id") {
-        cells[0].push('*');
+/// One node.
+#[derive(Debug, clap::Args)]
+pub(super) struct OnNode {
+    /// Id of the node, as `waypost cluster status` shows it
+    node: u64,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// One node, with a way to insist.
+#[derive(Debug, clap::Args)]
+pub(super) struct Forced {
+    /// Id of the node, as `waypost cluster status` shows it
+    node: u64,
+    /// remove: without waiting for its clients to leave; drain: even if no other node is left for them
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// A node, or whichever.
+#[derive(Debug, clap::Args)]
+pub(super) struct Lead {
+    /// Id of the node, as `waypost cluster status` shows it
+    node: Option<u64>,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Status(args) => status::run(args).await,
+        Command::Add(args) => add(args).await,
+        Command::Remove(args) => on(args.common, "remove", json!({"node": args.node, "force": args.force})).await,
+        Command::Promote(args) => on(args.common, "promote", json!({"node": args.node})).await,
+        Command::Demote(args) => on(args.common, "demote", json!({"node": args.node})).await,
+        Command::Drain(args) => on(args.common, "drain", json!({"node": args.node, "force": args.force})).await,
+        Command::Undrain(args) => on(args.common, "undrain", json!({"node": args.node})).await,
+        Command::TransferLeader(args) => on(args.common, "transfer-leader", json!({"node": args.node})).await,
+        Command::StepDown(common) => on(common, "step-down", json!({})).await,
+        Command::Snapshot(args) => snapshot(args).await,
+        Command::Backup(args) => backup::backup(args).await,
+        Command::Restore(args) => restore(&args),
+        Command::Certs(args) => super::cluster_certs::run(&args),
     }
-    if member.get("reachable").and_then(Value::as_bool) == Some(false) {
-        "unreachable".clone_into(&mut cells[2]);
+}
+
+async fn ask(client: &Client, operation: &str, body: &Value) -> anyhow::Result<Value> {
+    Ok(client.call(Method::POST, &format!("/api/cluster/{operation}"), Some(body)).await?)
+}
+
+async fn on(common: Common, operation: &str, body: Value) -> anyhow::Result<()> {
+    let client = Client::new(common.connection);
+    let done = ask(&client, operation, &body).await?;
+    if !output::for_people(common.json) {
+        return Ok(output::json(&done)?);
     }
-    cells
+    let text = match operation {
+        "remove" => format!("node {} is out of the cluster; stop it", cell(&done, "node")),
+        "drain" => format!("node {} is drained; waypost cluster undrain {0} undoes it", cell(&done, "node")),
+        "transfer-leader" | "step-down" => format!("node {} leads", cell(&done, "leader_id")),
+        other => format!("{other}: node {} done", cell(&done, "node")),
+    };
+    Ok(output::line(text)?)
+}
+
+async fn add(args: Add) -> anyhow::Result<()> {
+    let client = Client::new(args.common.connection);
+    let done = ask(&client, "add", &json!({"address": args.address})).await?;
+    if !output::for_people(args.common.json) {
+        return Ok(output::json(&done)?);
+    }
+    match done.get("run").and_then(Value::as_str) {
+        Some(run) => {
+            output::note("no node has joined at that address yet; on its machine, with an empty data directory:");
+            Ok(output::line(output::printable(run))?)
+        }
+        None => Ok(output::line(format_args!("node {} votes", cell(&done, "node")))?),
+    }
+}
+
+async fn snapshot(args: Lead) -> anyhow::Result<()> {
+    let client = Client::new(args.common.connection);
+    let done = ask(&client, "snapshot", &json!({"node": args.node})).await?;
+    if !output::for_people(args.common.json) {
+        return Ok(output::json(&done)?);
+    }
+    let nodes = done.get("nodes").and_then(Value::as_array).into_iter().flatten();
+    let row = |node: &Value| ["id", "durable_index", "purged_index"].map(|field| cell(node, field)).to_vec();
+    let rows: Vec<Vec<String>> = nodes.map(row).collect();
+    Ok(output::line(output::table(&["NODE", "DURABLE", "LOG GONE TO"], &rows))?)
 }

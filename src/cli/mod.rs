@@ -5,6 +5,7 @@
 
 mod client;
 mod cluster;
+mod cluster_certs;
 mod completions;
 mod config;
 mod dev;
@@ -55,9 +56,11 @@ enum Command {
     /// Create, watch and mend webhooks of a map
     #[command(subcommand)]
     Webhook(webhook::Command),
-    /// Look at the cluster
+    /// Look at the cluster, and operate it
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Make a new cluster's first node out of a backup
+    Restore(cluster::Restore),
     /// Check the configuration, or print the default one
     #[command(subcommand)]
     Config(config::Command),
@@ -81,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => block_on(tail::run(args)),
         Command::Webhook(command) => block_on(webhook::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),
+        Command::Restore(args) => cluster::restore(&args),
         Command::Config(command) => config::run(command),
         Command::Completions(args) => completions::run(args),
     };

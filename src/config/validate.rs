@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::{Config, load::pointer};
+use super::{Config, load::pointer, security};
 
 /// A value that is not allowed.
 pub(super) struct Fault {
@@ -64,6 +64,7 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("raft.keep_entries", 0, 100_000_000),
     ("raft.cache_bytes", MIB, TIB),
     ("raft.flush_wait_us", 0, 10_000),
+    ("disk.reserve_mb", 0, 1024 * 1024),
     ("webhooks.workers", 0, 1024),
     ("webhooks.connections", 1, 1_000_000),
     ("webhooks.window", 1, 1024),
@@ -77,7 +78,11 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
 
 /// The first value that is not allowed.
 pub(super) fn check(config: &Config, tree: &Value) -> Option<Fault> {
-    ranges(tree).or_else(|| addresses(config)).or_else(|| texts(config)).or_else(|| relations(config))
+    ranges(tree)
+        .or_else(|| addresses(config))
+        .or_else(|| security::check(config))
+        .or_else(|| texts(config))
+        .or_else(|| relations(config))
 }
 
 fn fault(path: &'static str, allowed: impl Into<String>) -> Option<Fault> {

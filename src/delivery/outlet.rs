@@ -214,6 +214,7 @@ impl Outlet {
                 self.draining.set(true);
                 self.end_those(End::Drain, |_| true);
             }
+            Deliver::Stay => self.draining.set(false),
         }
     }
 

@@ -144,6 +144,9 @@ impl From<HubError> for ApiError {
         match error {
             HubError::Refused(refusal) => refusal.into(),
             HubError::Unavailable(message) => Self::unavailable(message),
+            HubError::DiskFull => Self::new(StatusCode::SERVICE_UNAVAILABLE, "disk_full", error.to_string())
+                .hint("nothing was changed; make room on the disk of the data directory, see the cluster's status; it is taken up again by itself")
+                .retry_after(5),
             HubError::Unknown => Self::new(StatusCode::SERVICE_UNAVAILABLE, "unknown_outcome", error.to_string())
                 .hint("repeat the request with the same Idempotency-Key to be sure that it lands once")
                 .retry_after(1),

@@ -48,6 +48,8 @@ pub enum Deliver {
     MapGone(MapId),
     /// The node goes away.
     Drain,
+    /// The node serves again.
+    Stay,
 }
 
 /// What the counting of sockets must react to.

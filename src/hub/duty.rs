@@ -20,6 +20,17 @@ pub(super) struct Duty {
 }
 
 impl Hub {
+    /// This node begins as one that delivers nothing, until [`Hub::deliver_again`].
+    pub fn rest_first(&self) {
+        self.0.duty.resting.store(true, Ordering::Release);
+    }
+
+    /// Makes this node one that delivers again, after [`Hub::rest`].
+    pub async fn deliver_again(&self) {
+        self.0.duty.resting.store(false, Ordering::Release);
+        self.announce().await;
+    }
+
     /// Makes this node one that delivers, and keeps it so until [`Hub::rest`].
     pub fn deliver_here(&self) {
         let (hub, watch) = (self.clone(), self.watch());

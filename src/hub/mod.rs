@@ -13,6 +13,7 @@ mod duty;
 mod endpoints;
 mod janitor;
 mod judges;
+mod operations;
 mod peer;
 mod propose;
 mod registry;
@@ -22,6 +23,7 @@ mod resume;
 mod seal;
 mod slots;
 mod topic;
+mod vitals;
 
 pub use access::{Grant, Who};
 pub use archive::{Archive, ArchiveError, Page};
@@ -29,12 +31,13 @@ pub use bridge::Deliver;
 pub use conditions::TooManyConditions;
 pub use endpoints::{EndpointState, News, Watch};
 pub use judges::{Judges, Turn};
-pub use peer::{InfoSource, NodeInfo};
+pub use operations::Blocks;
 pub use propose::HubError;
 pub use registry::{Subscribe, Unsubscribe};
 pub use resume::ResumeError;
 pub use seal::{Seal, SealError};
 pub use slots::Slot;
+pub use vitals::{InfoSource, NodeInfo, Seen};
 
 use crate::core::access::{Access, TokenHash};
 use crate::core::ids::NodeId;
@@ -71,11 +74,12 @@ struct Inner {
     slots: slots::Slots,
     conditions: conditions::Conditions,
     requests: Arc<requests::Requests>,
-    info: Arc<peer::InfoSource>,
+    info: Arc<InfoSource>,
     handler: Arc<peer::PeerHandler>,
     keys: Arc<seal::KeyRing>,
     configured: Arc<configured::Configured>,
     duty: duty::Duty,
+    vitals: vitals::Vitals,
     config: HubConfig,
 }
 
@@ -84,7 +88,7 @@ impl Hub {
     pub async fn start(config: HubConfig, cluster: waypost_cluster::Config) -> Result<Self, StartError> {
         let bridge = Arc::new(Bridge::default());
         let requests = Arc::new(requests::Requests::default());
-        let info = Arc::new(peer::InfoSource::default());
+        let info = Arc::new(InfoSource::default());
         let keys = Arc::new(seal::KeyRing::new(config.seal_key, &cluster.data_dir));
         let configured = Arc::new(configured::Configured::default());
         let handler =
@@ -112,10 +116,12 @@ impl Hub {
             keys,
             configured,
             duty: duty::Duty::default(),
+            vitals: vitals::Vitals::default(),
             config,
         };
         let hub = Self(Arc::new(inner));
         actix_rt::spawn(hub.clone().settle_seal());
+        actix_rt::spawn(hub.clone().watch_vitals());
         Ok(hub)
     }
 
@@ -160,13 +166,18 @@ impl Hub {
     }
 
     /// What other nodes are told of this one, kept up to date by the room that counts.
-    pub fn info(&self) -> &peer::InfoSource {
+    pub fn info(&self) -> &InfoSource {
         &self.0.info
     }
 
     /// Tells every outlet that the node is going away.
     pub fn announce_drain(&self) {
         self.0.bridge.broadcast(|| Deliver::Drain);
+    }
+
+    /// Tells every outlet that the node stays.
+    pub fn announce_return(&self) {
+        self.0.bridge.broadcast(|| Deliver::Stay);
     }
 
     /// Gives the lead away, if this node has it.

@@ -5,17 +5,17 @@ use super::bridge::Bridge;
 use super::configured::Configured;
 use super::requests::Requests;
 use super::seal::KeyRing;
+use super::vitals::InfoSource;
 use crate::clock::now_ms;
 use crate::core::codec;
 use crate::core::ids::{EndpointId, NodeId, TokenId};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use serde::{Deserialize, Serialize};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use waypost_cluster::{Cluster, Handler};
+use waypost_cluster::{Cluster, Handler, Operation, Refused};
 
 /// A question to another node. Variants are only ever added at the end.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,6 +32,10 @@ pub(super) enum Ask {
     SealKey,
     /// Which of these stand in your configuration file?
     Configured(Vec<EndpointId>),
+    /// You lead: do this.
+    Operate(Operation),
+    /// Make what you have durable, and let go of the log.
+    Snapshot,
 }
 
 /// The answer.
@@ -41,8 +45,8 @@ pub(super) enum Answer {
     Charged(Result<(), u64>),
     /// Whether it is applied.
     Applied(bool),
-    /// What the node carries.
-    Info(NodeInfo),
+    /// How the node is: [`super::NodeInfo`] as JSON, which other releases can read too.
+    Info(#[serde(with = "serde_bytes")] Vec<u8>),
     /// The question is not one that the node's release knows.
     Unknown,
     /// What the edges answered.
@@ -51,35 +55,15 @@ pub(super) enum Answer {
     SealKey(Option<Vec<u8>>),
     /// Those that do, once the node knows.
     Configured(Option<Vec<EndpointId>>),
+    /// What became of it.
+    Operated(Result<(), Refused>),
+    /// Indexes up to which the store is durable and the log gone.
+    Snapshot(Option<(u64, u64)>),
 }
 
 /// Answers what other nodes pass on. Runs on the node's actix system, not on the cluster's runtime.
 type Relay = Box<dyn Fn(Vec<u8>) -> LocalBoxFuture<'static, Vec<u8>>>;
 type RelayRequest = (Vec<u8>, oneshot::Sender<Vec<u8>>);
-
-/// What a node tells of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NodeInfo {
-    /// Index of the last log entry in its log.
-    pub last_log_index: u64,
-    /// Index of the last entry applied.
-    pub applied_index: u64,
-    /// Open client connections.
-    pub connections: u64,
-    /// Topics with subscribers.
-    pub topics: u64,
-    /// It takes no new clients.
-    pub draining: bool,
-}
-
-/// Counts that other rooms keep up to date.
-#[derive(Debug, Default)]
-pub struct InfoSource {
-    /// Open client connections.
-    pub connections: AtomicU64,
-    /// It takes no new clients.
-    pub draining: AtomicBool,
-}
 
 pub(super) struct PeerHandler {
     requests: Arc<Requests>,
@@ -122,7 +106,8 @@ impl Handler for PeerHandler {
                 Answer::Applied(cluster.wait_applied(index, Duration::from_millis(within_ms.min(5000))).await)
             }),
             (Ok(Ask::Info), Some(cluster)) => {
-                Box::pin(std::future::ready(Answer::Info(info_of(&cluster, &self.info, &self.bridge))))
+                let info = self.info.tell(&cluster, self.bridge.topic_count() as u64);
+                Box::pin(std::future::ready(Answer::Info(serde_json::to_vec(&info).unwrap_or_default())))
             }
             (Ok(Ask::Relay(body)), _) => {
                 let relay = self.relay.get().cloned();
@@ -131,6 +116,12 @@ impl Handler for PeerHandler {
             (Ok(Ask::SealKey), _) => Box::pin(std::future::ready(Answer::SealKey(self.keys.for_others()))),
             (Ok(Ask::Configured(endpoints)), _) => {
                 Box::pin(std::future::ready(Answer::Configured(self.configured.among(&endpoints))))
+            }
+            (Ok(Ask::Operate(operation)), Some(cluster)) => {
+                Box::pin(async move { Answer::Operated(cluster.operate(operation).await) })
+            }
+            (Ok(Ask::Snapshot), Some(cluster)) => {
+                Box::pin(async move { Answer::Snapshot(cluster.snapshot().await.ok()) })
             }
             _ => Box::pin(std::future::ready(Answer::Unknown)),
         };
@@ -142,17 +133,6 @@ async fn pass_on(relay: Option<mpsc::Sender<RelayRequest>>, body: Vec<u8>) -> Op
     let (answer, answered) = oneshot::channel();
     relay?.try_send((body, answer)).ok()?;
     answered.await.ok()
-}
-
-fn info_of(cluster: &Cluster, source: &InfoSource, bridge: &Bridge) -> NodeInfo {
-    let status = cluster.status();
-    NodeInfo {
-        last_log_index: status.last_log,
-        applied_index: status.applied,
-        connections: source.connections.load(Ordering::Relaxed),
-        topics: bridge.topic_count() as u64,
-        draining: source.draining.load(Ordering::Relaxed),
-    }
 }
 
 impl Hub {
@@ -193,16 +173,5 @@ impl Hub {
                 });
             }
         });
-    }
-
-    /// What a node carries; `None` when it doesn't answer in time.
-    pub async fn node_info(&self, node: NodeId, timeout: Duration) -> Option<NodeInfo> {
-        if node == self.node_id() {
-            return Some(info_of(&self.0.cluster, &self.0.info, &self.0.bridge));
-        }
-        match self.ask(node, &Ask::Info, timeout).await {
-            Ok(Answer::Info(info)) => Some(info),
-            _ => None,
-        }
     }
 }

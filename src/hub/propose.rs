@@ -18,6 +18,9 @@ pub enum HubError {
     /// No majority, too much waiting, or stopping; nothing was changed. Try again.
     #[error("the cluster can't take this now: {0}")]
     Unavailable(&'static str),
+    /// Too little room on the disks of a majority or of the leader; nothing was changed.
+    #[error("the cluster's disks are nearly full")]
+    DiskFull,
     /// The answer was lost: it may have been done. Repeat with an idempotency key.
     #[error("the answer was lost: it may or may not have been done")]
     Unknown,
@@ -34,6 +37,7 @@ impl From<ProposeError> for HubError {
         match error {
             ProposeError::Unavailable => Self::Unavailable("no leader with a majority"),
             ProposeError::Overloaded => Self::Unavailable("too many requests are waiting"),
+            ProposeError::DiskFull => Self::DiskFull,
             ProposeError::Stopping => Self::Unavailable("this node is stopping"),
             ProposeError::Unknown => Self::Unknown,
             ProposeError::TooLarge { limit, .. } => Self::TooLarge(limit),
@@ -63,6 +67,10 @@ impl Hub {
 
     /// Appends events to a map's topic.
     pub async fn publish(&self, publish: Publish) -> Result<Published, HubError> {
+        if !self.has_room() {
+            metrics::counter!(crate::metric::PUBLISH_REFUSED, "reason" => "disk_full").increment(1);
+            return Err(HubError::DiskFull);
+        }
         let began = Instant::now();
         let count = publish.events.len() as u64;
         match self.propose(&Command::Publish(publish)).await {
@@ -78,6 +86,7 @@ impl Hub {
                 let reason = match &error {
                     HubError::Refused(_) => "refused",
                     HubError::Unavailable(_) => "unavailable",
+                    HubError::DiskFull => "disk_full",
                     HubError::Unknown => "unknown",
                     HubError::TooLarge(_) => "too_large",
                     HubError::Internal(_) => "internal",

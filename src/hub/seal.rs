@@ -138,6 +138,12 @@ impl KeyRing {
 }
 
 impl Hub {
+    /// The file with the key that seals endpoints, for a backup; `None` where the key stands in the configuration, or is
+    /// not here yet.
+    pub fn key_file(&self) -> Option<(String, Vec<u8>)> {
+        Some((FILE.to_owned(), self.0.keys.for_others()?))
+    }
+
     /// The cluster's seal.
     pub fn seal(&self) -> Result<Arc<Seal>, SealError> {
         self.0.keys.seal.get().cloned().ok_or(SealError::NotYet)

@@ -10,18 +10,25 @@
 
 mod access;
 mod arrows;
+mod backup;
 mod bad_input;
 mod bad_socket;
+mod certificates;
+mod client_tls;
 mod config;
 mod crowd;
 mod damage;
+mod disk;
 mod drain;
 mod expressions;
 mod first_steps;
+mod formats;
 mod frames;
 mod idempotency;
 mod limits;
 mod longpoll;
+mod operations;
+mod peer_security;
 mod power;
 mod quorum;
 mod receivers;

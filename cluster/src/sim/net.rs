@@ -23,6 +23,8 @@ use super::{Process, World};
 const WINDOW: usize = 256 * 1024;
 /// How often what a partition holds back is sent again.
 const RETRANSMIT: Duration = Duration::from_millis(100);
+/// How often is looked whether something has arrived, where it is only looked at.
+const GLANCE: Duration = Duration::from_millis(1);
 /// How often a connection is tried that nobody answers.
 const SYN: Duration = Duration::from_millis(1000);
 
@@ -175,7 +177,7 @@ impl TcpStream {
             let listener = lock(&world.net).listeners.get(name).map(|(_, queue)| queue.clone());
             let (there, back) = (world.pipe(from, to), world.pipe(to, from));
             let theirs = Self::new(there.clone(), back.clone());
-            let caller = SocketAddr::from(([10, 0, 0, u8::try_from(from).unwrap_or(u8::MAX)], 0));
+            let caller = SocketAddr::from(([127, 0, 0, u8::try_from(from).unwrap_or(u8::MAX)], 0));
             let taken = listener.is_some_and(|queue| queue.send((theirs, caller)).is_ok());
             sleep(world.latency()).await;
             if !taken {
@@ -189,12 +191,56 @@ impl TcpStream {
         Ok(())
     }
 
+    /// Waits until something has arrived, and copies of it what fits without taking it.
+    pub(crate) async fn peek(&self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let again = {
+                let pipe = lock(&self.read.pipe);
+                if pipe.cut {
+                    return Err(io::ErrorKind::ConnectionReset.into());
+                }
+                match pipe.segments.front() {
+                    Some((at, bytes)) if *at <= Instant::now() => {
+                        let seen = &bytes[pipe.taken..];
+                        let seen = &seen[..seen.len().min(out.len())];
+                        out[..seen.len()].copy_from_slice(seen);
+                        return Ok(seen.len());
+                    }
+                    Some((at, _)) => *at,
+                    None if pipe.closed && !pipe.void => return Ok(0),
+                    None => Instant::now() + GLANCE,
+                }
+            };
+            tokio::time::sleep_until(again).await;
+        }
+    }
+
     pub(crate) fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         (self.read, self.write)
     }
 }
 
-/// The host of `10.0.0.x:port`.
+impl AsyncRead for TcpStream {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.read).poll_read(context, out)
+    }
+}
+
+impl AsyncWrite for TcpStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.write).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.write).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.write).poll_shutdown(context)
+    }
+}
+
+/// The host of `127.0.0.x:port`.
 fn host_of(addr: &str) -> io::Result<usize> {
     let ip = addr.split(':').next().and_then(|ip| ip.rsplit('.').next());
     ip.and_then(|last| last.parse().ok()).ok_or_else(|| io::Error::other(format!("no address: {addr}")))

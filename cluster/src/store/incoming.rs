@@ -112,6 +112,11 @@ impl Incoming {
     }
 }
 
+/// Refuses a record that is not what was written under `key`.
+pub(crate) fn check(key: &[u8], record: &[u8]) -> Result<(), StoreError> {
+    unseal(key, record).map(drop)
+}
+
 /// Cuts a view into chunks until `take` returns false.
 pub(crate) fn export(view: &View, take: &mut dyn FnMut(Vec<PairV1>) -> bool) -> Result<(), StoreError> {
     let (mut chunk, mut bytes, mut wanted) = (Vec::new(), 0, true);

@@ -11,6 +11,7 @@ mod worker;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use redb::{Database, Durability, ReadableDatabase, TableDefinition, WriteTransaction};
@@ -20,7 +21,7 @@ use crate::error::StoreError;
 use crate::os;
 use crate::wire::{self, SystemV1};
 
-pub(crate) use incoming::{Incoming, Received, chunk_crc, export};
+pub(crate) use incoming::{Incoming, Received, check, chunk_crc, export};
 pub(crate) use machine::{Machine, SnapshotData, meta};
 pub use txn::Txn;
 pub use view::{Pair, Reader, View};
@@ -43,6 +44,8 @@ pub(crate) struct Store {
     db: RwLock<Arc<Database>>,
     state: Mutex<SystemV1>,
     applied: watch::Sender<u64>,
+    /// Bytes applied that no checkpoint has written yet.
+    unwritten: AtomicU64,
 }
 
 impl Store {
@@ -57,6 +60,7 @@ impl Store {
             db: RwLock::new(Arc::new(db)),
             state: Mutex::new(state),
             applied: watch::Sender::new(applied),
+            unwritten: AtomicU64::new(0),
         })
     }
 
@@ -76,6 +80,11 @@ impl Store {
     /// Follows the index of the last applied entry.
     pub(crate) fn applied(&self) -> &watch::Sender<u64> {
         &self.applied
+    }
+
+    /// About how many bytes the next checkpoint will write at once.
+    pub(crate) fn unwritten(&self) -> u64 {
+        self.unwritten.load(Ordering::Relaxed)
     }
 
     /// Makes everything applied so far durable.

@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use openraft::EntryPayload;
 use openraft::storage::ApplyResponder;
@@ -135,15 +136,21 @@ impl Thread {
     }
 
     fn checkpoint(&mut self) -> Result<SystemV1, StoreError> {
-        self.bytes = 0;
-        self.store.checkpoint()
+        let state = self.store.checkpoint()?;
+        self.count(0);
+        Ok(state)
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.bytes = bytes;
+        self.store.unwritten.store(bytes, Ordering::Relaxed);
     }
 
     /// Applies a chunk of entries in one transaction, then answers those who wait.
     fn apply(&mut self, items: Vec<Item>) -> Result<(), StoreError> {
         let mut state = self.store.state();
         let size: usize = items.iter().map(|(entry, _)| weight(entry)).sum();
-        self.bytes += size as u64;
+        self.count(self.bytes + size as u64);
         let durable = self.bytes >= self.after.bytes;
         let db = self.store.database();
         let txn = guarded(|| begin(&db, if durable { Durability::Immediate } else { Durability::None }))?;
@@ -161,7 +168,7 @@ impl Thread {
             txn.commit().map_err(failed)
         })?;
         if durable {
-            self.bytes = 0;
+            self.count(0);
         }
         self.publish(state);
         for (responder, applied) in answers {
@@ -176,7 +183,7 @@ impl Thread {
             SnapshotData::Live(view) => Incoming::copy(&self.incoming_dir, &view)?,
         };
         let state = self.store.replace(&received.path)?;
-        self.bytes = 0;
+        self.count(0);
         self.machine.load(&View::of(&self.store)?, Load::Snapshot)?;
         tracing::info!(applied = state.applied.map_or(0, |id| id.index), "installed a snapshot");
         self.publish(state);

@@ -17,11 +17,17 @@ pub(crate) enum Kind {
     Welcome,
     Request,
     Answer,
+    /// The caller's first frame where peers share a key.
+    KeyHello,
+    KeyNonce,
+    KeyProof,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Hello, Self::Welcome, Self::Request, Self::Answer].into_iter().find(|k| *k as u8 == byte)
+        const ALL: [Kind; 7] =
+            [Kind::Hello, Kind::Welcome, Kind::Request, Kind::Answer, Kind::KeyHello, Kind::KeyNonce, Kind::KeyProof];
+        ALL.into_iter().find(|k| *k as u8 == byte)
     }
 }
 
@@ -57,7 +63,11 @@ pub(crate) fn head(bytes: &[u8; HEAD]) -> Result<Head, WireError> {
         return wrong("no frame of this protocol");
     }
     if bytes[4] != VERSION || bytes[6..8] != [0, 0] {
-        return wrong("frame of an unknown version");
+        let found = bytes[4];
+        let which = if found > VERSION { "upgrade this node" } else { "upgrade the other one" };
+        return Err(WireError::Malformed(format!(
+            "the peer speaks version {found} of the peer protocol, this release version {VERSION}: {which}"
+        )));
     }
     let Some(kind) = Kind::from_byte(bytes[5]) else {
         return wrong("frame of an unknown kind");

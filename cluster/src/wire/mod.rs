@@ -12,8 +12,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub(crate) use entry::{EntryData, StoredLogId, StoredPayload, StoredVote};
 pub(crate) use peer::{
-    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, PairV1, Request, Welcome, WireEntry,
+    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, KeyHello, KeyNonce, KeyProof, PairV1, Request,
+    Welcome, WireEntry,
 };
+#[cfg(not(feature = "sim"))]
+pub(crate) use system::MemberV1;
 pub(crate) use system::{IdentityV1, MembershipV1, SystemV1};
 
 /// Largest command, entry, request body or append that the layouts carry (bytes).

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WireError;
 use super::entry::StoredLogId;
-use crate::types::{Member, Membership, StoredMembership};
+use crate::types::{Member, Membership, StoredMembership, Wishes};
 
 /// What the members know about one of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -21,15 +21,33 @@ impl From<&Member> for MemberV1 {
         Self {
             peer_addr: m.peer_addr.clone(),
             learner_only: m.learner_only,
-            meta: m.meta.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            meta: m.meta.iter().map(|(k, v)| (k.clone(), v.clone())).chain(wishes_out(&m.wishes)).collect(),
         }
     }
 }
 
 impl From<MemberV1> for Member {
     fn from(m: MemberV1) -> Self {
-        Self { peer_addr: m.peer_addr, learner_only: m.learner_only, meta: m.meta.into_iter().collect() }
+        let mut meta: BTreeMap<String, String> = m.meta.into_iter().collect();
+        let wishes = wishes_in(&mut meta);
+        Self { peer_addr: m.peer_addr, learner_only: m.learner_only, meta, wishes }
     }
+}
+
+// Wishes lie in `meta` under names that no member uses of itself: so the layout stays as it is.
+const VOTER: &str = "waypost.voter";
+const DRAINED: &str = "waypost.drained_ms";
+
+fn wishes_out(wishes: &Wishes) -> impl Iterator<Item = (String, String)> {
+    let voter = wishes.voter.map(|voter| (VOTER.to_owned(), voter.to_string()));
+    let drained = wishes.drained_ms.map(|ms| (DRAINED.to_owned(), ms.to_string()));
+    voter.into_iter().chain(drained)
+}
+
+fn wishes_in(meta: &mut BTreeMap<String, String>) -> Wishes {
+    let voter = meta.remove(VOTER).and_then(|text| text.parse().ok());
+    let drained_ms = meta.remove(DRAINED).and_then(|text| text.parse().ok());
+    Wishes { voter, drained_ms }
 }
 
 /// The members: one or (while it changes) two sets of voters, and everybody's particulars.

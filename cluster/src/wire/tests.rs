@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use raft_log::codeq::{Decode, Encode};
 
 use super::system::MemberV1;
+use super::frame::Kind;
 use super::*;
 use crate::types::{Data, Payload};
 
@@ -66,6 +67,11 @@ fn answers_keep_their_bytes() {
         &Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() },
         "07070707070707070707070707070707010203613a31",
     );
+    let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() };
+    let bytes = "07".repeat(16) + "010203613a31";
+    golden(&KeyHello { nonce: [9; 32], hello }, &("09".repeat(32) + &bytes));
+    golden(&KeyNonce { nonce: [8; 32] }, &"08".repeat(32));
+    golden(&KeyProof { proof: [6; 32] }, &"06".repeat(32));
     golden(&Welcome::RefusedV1 { reason: "no".to_owned() }, "01026e6f");
 }
 
@@ -92,7 +98,7 @@ fn the_log_keeps_its_bytes() {
     payload.encode(&mut bytes).unwrap();
     assert_eq!(
         hex(&bytes),
-        "030000000000000002000000000000002c010000000000000300000000000000020000000000000001000000000001020000000102021c0000000001020102020103613a310001016b01760203613a310001016b0176"
+        "030000000000000002000000000000002c010000000000000300000000000000020000000000000001f00000000040a7168ef1020000007b467f190102f21c000000071c19ee0001020102020103613a310001016b01760203613a310001016b0176"
     );
     let mut rest = bytes.as_slice();
     assert_eq!(StoredLogId::decode(&mut rest).unwrap(), ID);
@@ -100,6 +106,8 @@ fn the_log_keeps_its_bytes() {
     StoredPayload::decode(&mut rest).unwrap();
     StoredPayload::decode(&mut rest).unwrap();
     assert_eq!(StoredPayload::decode(&mut rest).unwrap(), payload);
+    let before = StoredPayload::decode([1, 2, 0, 0, 0, 8, 9].as_slice()).unwrap();
+    assert_eq!(before.0, Payload::Normal(Data(vec![8, 9].into())), "as 0.1 wrote it");
 }
 
 #[test]
@@ -153,4 +161,25 @@ proptest! {
         prop_assert_eq!(time_ms, time);
         prop_assert!(back.iter().map(|c| &c[..]).eq(commands.iter().map(|c| &c[..])));
     }
+}
+
+#[test]
+fn wishes_lie_in_the_old_layout_and_come_back() {
+    use crate::types::{Member, Wishes};
+    let wishes = Wishes { voter: Some(false), drained_ms: Some(7) };
+    let member = Member { peer_addr: "a:1".to_owned(), wishes, ..Member::default() };
+    assert_eq!(Member::from(MemberV1::from(&member)), member);
+    let without = Member { wishes: Wishes::default(), ..member };
+    assert!(MemberV1::from(&without).meta.is_empty());
+    assert_eq!(Member::from(MemberV1::from(&without)), without);
+}
+
+#[test]
+fn newer_versions_are_refused_in_words() {
+    let mut bytes = frame::encode(Kind::Hello, 1, b"x").unwrap();
+    bytes[4] = 2;
+    let refused = frame::head(bytes.first_chunk().unwrap()).unwrap_err().to_string();
+    assert!(refused.contains("version 2") && refused.contains("upgrade this node"), "{refused}");
+    let refused = StoredPayload::from_parts(9, bytes::Bytes::new()).unwrap_err().to_string();
+    assert!(refused.contains("kind 9") && refused.contains("newer"), "{refused}");
 }

@@ -1,7 +1,6 @@
 //! The room's front: started with the node, asked by the API, drained at the end.
 
 use super::client::Outside;
-use super::dial::BadTls;
 use super::gauges;
 use super::guard::{Guard, Target as Url};
 use super::lambda::{self, Account};
@@ -19,6 +18,7 @@ use crate::core::event::Event;
 use crate::core::expression::Expression;
 use crate::core::ids::EventId;
 use crate::hub::{Hub, HubError, Seal, SealError};
+use crate::tls::BadTls;
 use actix_rt::{Arbiter, ArbiterHandle};
 use ipnet::IpNet;
 use std::path::PathBuf;
@@ -113,6 +113,7 @@ enum Job {
     Test(Arc<Endpoint>, Event, oneshot::Sender<Result<Ended, TestError>>),
     Judge(Box<Url>, oneshot::Sender<Result<(), String>>),
     Drain(Duration, oneshot::Sender<()>),
+    Resume,
 }
 
 /// Delivers to the endpoints that this node owns.
@@ -219,6 +220,15 @@ impl Webhooks {
         self.hub.rest(Duration::from_secs(1)).await;
     }
 
+    /// Takes deliveries up again after [`Webhooks::drain`].
+    pub async fn resume(&self) {
+        for shard in &self.shards {
+            // Jobs are few; a full queue empties.
+            let _ = shard.send(Job::Resume).await;
+        }
+        self.hub.deliver_again().await;
+    }
+
     /// Asks the threads in turn: none of them does this for everybody.
     fn ask(&self, job: Job) -> Result<(), TestError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -263,6 +273,7 @@ impl Shard {
         match job {
             Job::Test(endpoint, event, answer) => drop(answer.send(self.test(endpoint, event).await)),
             Job::Judge(url, answer) => drop(answer.send(self.client.check(&url).await)),
+            Job::Resume => self.go_on(),
             Job::Drain(within, done) => {
                 self.come_to_rest(within).await;
                 let _ = done.send(());

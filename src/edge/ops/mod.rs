@@ -1,22 +1,28 @@
-//! For who runs it: health, readiness, metrics, and the state of the cluster.
+//! For who runs it: health, readiness, metrics, the state of the cluster, and what can be done to it.
 
+mod backup;
+pub mod drained;
+mod operations;
+mod problems;
 mod status;
 
 use super::context::Edge;
 use crate::metric;
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::{Data, ServiceConfig, get};
+use actix_web::web::{Data, ServiceConfig, get, post};
 use serde_json::json;
 use std::sync::atomic::Ordering;
 
-/// Adds `/healthz`, `/readyz`, `/metrics` and `/api/cluster/status`.
+/// Adds `/healthz`, `/readyz`, `/metrics` and `/api/cluster`.
 pub fn routes(config: &mut ServiceConfig) {
     config
         .route("/healthz", get().to(health))
         .route("/readyz", get().to(ready))
         .route("/metrics", get().to(metrics))
-        .route("/api/cluster/status", get().to(status::status));
+        .route("/api/cluster/status", get().to(status::status))
+        .route("/api/cluster/backup", get().to(backup::backup))
+        .route("/api/cluster/{operation}", post().to(operations::operate));
 }
 
 /// The process lives and answers.
@@ -41,6 +47,8 @@ fn not_ready(edge: &Edge) -> Option<&'static str> {
     let status = edge.hub.status();
     if edge.hub.info().draining.load(Ordering::Relaxed) {
         Some("draining")
+    } else if status.removed {
+        Some("removed from the cluster")
     } else if status.leader.is_none() || !status.has_quorum {
         Some("no leader with a majority")
     } else if status.committed.saturating_sub(status.applied) > MAX_BEHIND {

@@ -1,27 +1,39 @@
-//! The cluster as this node sees it, with what each member tells of itself.
+//! The cluster as this node sees it, with what each member tells of itself. Also from a node that is cut off: nobody is
+//! waited for longer than half a second.
 
+use super::problems::{Known, problems};
+use crate::clock::now_ms;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use crate::hub::NodeInfo;
+use crate::hub::{NodeInfo, Seen};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
-use waypost_cluster::{MemberStatus, Status};
+use waypost_cluster::Status;
 
-/// A member that doesn't answer within this is shown without what it would have told.
+/// A member that doesn't answer within this is shown with what was last heard of it.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
-    let status = edge.hub.status();
-    let asked = status.members.iter().map(|member| edge.hub.node_info(member.id, ASK_TIMEOUT));
+    let hub = &edge.hub;
+    let status = hub.status();
+    let asked = status.members.iter().map(|member| hub.node_info(member.id, ASK_TIMEOUT));
     let infos = futures_util::future::join_all(asked).await;
-    let members: Vec<Value> =
-        status.members.iter().zip(&infos).map(|(member, info)| member_json(&status, member, info.as_ref())).collect();
+    let seen: Vec<Option<Seen>> = status.members.iter().map(|member| hub.last_seen(member.id)).collect();
+    let known: Vec<Known<'_>> = status
+        .members
+        .iter()
+        .zip(infos.iter().zip(&seen))
+        .map(|(member, (info, seen))| Known { member, info: info.as_ref(), seen: seen.as_ref() })
+        .collect();
+    let owned = owned(&edge);
+    let members: Vec<Value> = known.iter().map(|known| member_json(&status, known, &owned)).collect();
     // Healthy is about serving: the cluster takes events and this node works. What else is wrong is told beside.
-    let healthy = status.has_quorum && status.failure.is_none();
-    let problems = problems(&status, &infos);
+    let healthy = status.has_quorum && status.failure.is_none() && !status.removed;
+    let problems = problems(&status, &known, now_ms(), hub.has_room());
     Ok(HttpResponse::Ok().json(json!({"data": {
         "cluster_id": status.cluster_id,
         "node_id": status.node_id,
@@ -29,7 +41,7 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         "leader_id": status.leader,
         "term": status.term,
         "healthy": healthy,
-        "problems": problems,
+        "problems": problems.iter().map(super::problems::Problem::json).collect::<Vec<_>>(),
         "has_quorum": status.has_quorum,
         "last_log_index": status.last_log,
         "committed_index": status.committed,
@@ -38,32 +50,25 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         "purged_index": status.purged,
         "log_bytes": status.log_bytes,
         "failure": status.failure,
+        "peer_security": status.peer_security,
+        "peer_certificate_until": status.peer_certificate_until,
+        "webhooks": owned.values().sum::<u64>(),
         "members": members,
     }})))
 }
 
-/// What is wrong, and what to do about it.
-fn problems(status: &Status, infos: &[Option<NodeInfo>]) -> Vec<String> {
-    let mut problems = Vec::new();
-    if let Some(failure) = &status.failure {
-        problems.push(format!("node {} failed: {failure}; see its log", status.node_id));
+/// How many webhooks each node delivers.
+fn owned(edge: &Edge) -> BTreeMap<u64, u64> {
+    let endpoints = edge.hub.endpoints();
+    let mut owned = BTreeMap::new();
+    for owner in endpoints.all().filter_map(|endpoint| endpoints.owners().owner_of(endpoint.id)) {
+        *owned.entry(owner).or_default() += 1;
     }
-    if !status.has_quorum {
-        problems.push("no leader with a majority: publishing answers 503; start the missing nodes".to_owned());
-    }
-    for (member, info) in status.members.iter().zip(infos) {
-        if info.is_none() {
-            let at = &member.peer_addr;
-            problems.push(format!(
-                "node {} at {at} does not answer: start it, or wipe it and let it join again",
-                member.id
-            ));
-        }
-    }
-    problems
+    owned
 }
 
-fn member_json(status: &Status, member: &MemberStatus, info: Option<&NodeInfo>) -> Value {
+fn member_json(status: &Status, known: &Known<'_>, owned: &BTreeMap<u64, u64>) -> Value {
+    let Known { member, info, seen } = known;
     let role = if status.leader == Some(member.id) {
         "leader"
     } else if member.voter {
@@ -72,24 +77,38 @@ fn member_json(status: &Status, member: &MemberStatus, info: Option<&NodeInfo>) 
         "learner"
     };
     let state = match info {
+        Some(_) if member.drained_ms.is_some() => "drained",
         Some(info) if info.draining => "draining",
         Some(_) => "up",
         None => "unreachable",
     };
     let committed = status.committed.max(status.applied);
+    let told = |what: fn(&NodeInfo) -> u64| info.map(what);
     json!({
         "id": member.id,
         "role": role,
         "voter": member.voter,
+        "stays_learner": !member.voter && !member.wants_vote,
         "state": state,
         "reachable": info.is_some(),
+        "seen_ms": if info.is_some() { Some(0) } else { seen.map(|seen| seen.age.as_millis() as u64) },
+        "drained_since_ms": member.drained_ms,
         "peer_addr": member.peer_addr,
         "http_addr": member.meta.get("http_addr"),
-        "version": member.meta.get("version"),
-        "last_log_index": info.map(|info| info.last_log_index),
-        "applied_index": info.map(|info| info.applied_index),
+        "version": info.map_or(member.meta.get("version"), |info| Some(&info.version)),
+        "last_log_index": told(|info| info.last_log_index),
+        "applied_index": told(|info| info.applied_index),
         "lag": info.map(|info| committed.saturating_sub(info.applied_index)),
-        "connections": info.map(|info| info.connections),
-        "topics": info.map(|info| info.topics),
+        "connections": told(|info| info.connections),
+        "topics": told(|info| info.topics),
+        "webhooks": owned.get(&member.id).copied().unwrap_or(0),
+        "log_bytes": told(|info| info.log_bytes),
+        "snapshot_age_ms": told(|info| info.snapshot_age_ms),
+        "uptime_ms": told(|info| info.uptime_ms),
+        "clock_ms": seen.filter(|_| info.is_some()).map(|seen| seen.clock_ms),
+        "disk_total_bytes": told(|info| info.disk_total),
+        "disk_free_bytes": told(|info| info.disk_free),
+        "disk_used_bytes": told(|info| info.disk_used),
+        "disk_full": info.map(|info| info.disk_full),
     })
 }

@@ -71,4 +71,10 @@ impl Shard {
         tokio::time::sleep(REST_PAUSE).await;
         report::flush(self).await;
     }
+
+    /// Begins deliveries again after [`Shard::come_to_rest`].
+    pub(in crate::delivery::webhook) fn go_on(&self) {
+        self.resting.set(false);
+        self.actors().iter().for_each(|actor| drop(actor.try_send(Wake)));
+    }
 }

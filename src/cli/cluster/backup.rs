@@ -1,0 +1,163 @@
+//! `waypost cluster backup` and `waypost restore`.
+//!
+//! Owns the file on this side: it is written under another name, made durable, read back and checked, and only then
+//! given its name.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use awc::http::Method;
+use futures_util::StreamExt;
+use serde_json::json;
+use tokio::time::timeout;
+use waypost_cluster::BackupInfo;
+
+use super::super::{
+    Usage,
+    client::{Client, Connection},
+    output,
+};
+
+/// Longest pause between two pieces of a backup.
+const PIECE: Duration = Duration::from_secs(60);
+
+/// Where the backup goes.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Backup {
+    /// File to write; it must not exist
+    #[arg(required_unless_present = "verify", conflicts_with = "verify")]
+    file: Option<PathBuf>,
+    /// Check a backup instead of making one
+    #[arg(long, value_name = "FILE")]
+    verify: Option<PathBuf>,
+    /// With the key that seals webhooks: whoever has the file can then read their addresses and secrets
+    #[arg(long, conflicts_with = "verify")]
+    with_key: bool,
+    #[command(flatten)]
+    connection: Connection,
+    /// Print JSON on a terminal too
+    #[arg(long)]
+    json: bool,
+}
+
+/// What to restore, and where.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Restore {
+    /// The backup
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// Data directory of the new cluster's first node: empty or absent
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// The old cluster's endpoints.key, where the backup was made without --with-key
+    #[arg(long, value_name = "FILE")]
+    with_key: Option<PathBuf>,
+    /// Print JSON on a terminal too
+    #[arg(long)]
+    json: bool,
+}
+
+/// Name of the key's file in a data directory.
+const KEY_FILE: &str = "endpoints.key";
+
+pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
+    let Some(file) = args.file else {
+        let path = args.verify.ok_or_else(|| Usage("a file is required".to_owned()))?;
+        return show(&path, &waypost_cluster::verify(&path)?, "is whole", args.json);
+    };
+    if file.exists() {
+        return Err(Usage(format!("{} exists: a backup overwrites nothing", file.display())).into());
+    }
+    let draft = Draft(partial(&file)?);
+    fetch(&Client::new(args.connection), args.with_key, &draft.0).await?;
+    let info = waypost_cluster::verify(&draft.0).context("what came is no good backup, and was not kept")?;
+    fs::rename(&draft.0, &file).with_context(|| file.display().to_string())?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| folder.display().to_string())?;
+    if !args.with_key {
+        output::note(
+            "the key that seals webhooks is not in it: keep endpoints.key of a data directory (or webhooks.secret_key) beside it",
+        );
+    }
+    show(&file, &info, "is written and checked", args.json)
+}
+
+/// A file that goes again unless it was renamed.
+struct Draft(PathBuf);
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Gone where it was renamed.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn partial(file: &Path) -> anyhow::Result<PathBuf> {
+    let name = file.file_name().ok_or_else(|| Usage(format!("{} names no file", file.display())))?;
+    Ok(file.with_file_name(format!(".{}.partial-{}", name.to_string_lossy(), std::process::id())))
+}
+
+/// Writes what a node sends; durable when this returns.
+async fn fetch(client: &Client, with_key: bool, path: &Path) -> anyhow::Result<()> {
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let out = out.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    let query = format!("/api/cluster/backup?with_key={with_key}");
+    let mut answer = client.send(Method::GET, &query, None).await?;
+    if answer.headers().get("waypost-backup-current").is_some_and(|current| current == "false") {
+        output::note(
+            "there is no majority: the backup has what this node knows, which may not be all that was acknowledged",
+        );
+    }
+    loop {
+        let piece = timeout(PIECE, answer.next()).await.context("nothing more came for a minute")?;
+        let Some(piece) = piece else { break };
+        out.write_all(&piece.context("the connection broke")?).with_context(|| path.display().to_string())?;
+    }
+    out.sync_all().with_context(|| path.display().to_string())
+}
+
+fn show(path: &Path, info: &BackupInfo, what: &str, json: bool) -> anyhow::Result<()> {
+    if !output::for_people(json) {
+        return Ok(output::json(&json!(info))?);
+    }
+    Ok(output::line(format_args!(
+        "{} {what}: {} records, {} bytes, cluster {}, log index {}",
+        path.display(),
+        info.records,
+        info.bytes,
+        info.cluster_id,
+        info.applied_index,
+    ))?)
+}
+
+/// Makes the data directory of a new cluster.
+pub(in crate::cli) fn restore(args: &Restore) -> anyhow::Result<()> {
+    let key = args.with_key.as_ref().map(|path| fs::read(path).with_context(|| path.display().to_string()));
+    let key = key.transpose()?;
+    if key.as_ref().is_some_and(|key| key.len() != 32) {
+        return Err(Usage("--with-key: an endpoints.key has 32 bytes".to_owned()).into());
+    }
+    let files = key.map(|key| (KEY_FILE.to_owned(), key)).into_iter().collect();
+    let restored = waypost_cluster::restore(&args.from, &args.data_dir, files)?;
+    if !args.data_dir.join(KEY_FILE).exists() {
+        output::note(
+            "without the key that seals webhooks: put the old cluster's endpoints.key into the directory, or set webhooks.secret_key as it was, before the node starts, if there are webhooks",
+        );
+    }
+    if !output::for_people(args.json) {
+        return Ok(output::json(&json!(restored))?);
+    }
+    Ok(output::line(format_args!(
+        "{} is node {} of the new cluster {}; start it: waypost serve --data-dir {}; others join it with empty directories",
+        args.data_dir.display(),
+        restored.node_id,
+        restored.cluster_id,
+        args.data_dir.display(),
+    ))?)
+}

@@ -1,0 +1,50 @@
+//! `GET /api/cluster/backup`: the state of the cluster as a file, streamed from this node.
+
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use actix_web::web::{Data, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::stream;
+use serde::Deserialize;
+use waypost_cluster::BackupError;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// With the key that seals webhooks.
+    #[serde(default)]
+    with_key: bool,
+}
+
+pub(super) async fn backup(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    wanted: Query<Wanted>,
+) -> Result<HttpResponse, ApiError> {
+    edge.admin(&request).await?;
+    let files = if wanted.with_key { vec![key(&edge)?] } else { Vec::new() };
+    let (current, blocks) = edge.hub.backup(files).await.map_err(|error| match error {
+        BackupError::Busy => ApiError::unavailable(error.to_string()),
+        error => {
+            tracing::error!(%error, "a backup can't be made");
+            ApiError::unavailable(error.to_string())
+        }
+    })?;
+    // An error ends the connection before the body's end: no half backup looks like a whole one.
+    let body = stream::unfold(blocks, |mut blocks| async move { Some((blocks.recv().await?, blocks)) });
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/octet-stream"))
+        .insert_header((CONTENT_DISPOSITION, "attachment; filename=\"waypost.backup\""))
+        .insert_header(("waypost-backup-current", current.to_string()))
+        .streaming(body))
+}
+
+fn key(edge: &Edge) -> Result<(String, Vec<u8>), ApiError> {
+    edge.hub.key_file().ok_or_else(|| {
+        let message = "the key that seals webhooks is none of this node's to give: it stands in the configuration";
+        ApiError::new(StatusCode::CONFLICT, "key_configured", message)
+            .hint("make the backup without it, and keep webhooks.secret_key as you keep the configuration")
+    })
+}

@@ -1,0 +1,54 @@
+//! A node that was drained by hand: it stays up, but serves no clients and delivers no webhooks, until it is undrained.
+//!
+//! Owns carrying that out on this node, as the cluster's membership says it; so it lasts through a restart.
+
+use crate::edge::context::Edge;
+use crate::hub::Hub;
+use actix_web::web::Data;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often a drained node that came to lead gives the lead away.
+const LEAD_ROUND: Duration = Duration::from_secs(2);
+
+/// Before anybody is served: a node that was drained when it went begins so.
+pub fn begin(hub: &Hub) {
+    if hub.drained_since().is_some() {
+        tracing::warn!("this node is drained: it serves no clients until `waypost cluster undrain`");
+        hub.rest_first();
+        hub.info().draining.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Carries out what the membership says, as long as the node runs. `within`: how long a drain may take.
+pub async fn follow(edge: Data<Edge>, within: Duration) {
+    let hub = &edge.hub;
+    let mut since = hub.drained_since().filter(|_| edge.is_draining());
+    loop {
+        tokio::select! {
+            now = hub.drained_changes(since) => {
+                match (since, now) {
+                    (None, Some(_)) => drain(&edge, within).await,
+                    (Some(_), None) => serve(&edge).await,
+                    _ => {}
+                }
+                since = now;
+            }
+            () = tokio::time::sleep(LEAD_ROUND), if since.is_some() => drop(hub.hand_over(LEAD_ROUND).await),
+        }
+    }
+}
+
+async fn drain(edge: &Edge, within: Duration) {
+    tracing::info!("draining, as asked for");
+    edge.hub.info().draining.store(true, Ordering::Relaxed);
+    edge.hub.announce_drain();
+    edge.webhooks.drain(within / 4).await;
+}
+
+async fn serve(edge: &Edge) {
+    tracing::info!("serving clients again, as asked for");
+    edge.hub.announce_return();
+    edge.hub.info().draining.store(false, Ordering::Relaxed);
+    edge.webhooks.resume().await;
+}

@@ -1,0 +1,136 @@
+//! `POST /api/cluster/{operation}`: what an operator has the cluster do. Any node takes it.
+
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use actix_web::http::StatusCode;
+use actix_web::web::{Bytes, Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use waypost_cluster::{Operation, Refused};
+
+/// What a request's body may say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Wanted {
+    node: Option<u64>,
+    address: Option<String>,
+    force: bool,
+}
+
+impl Wanted {
+    fn node(&self) -> Result<u64, ApiError> {
+        let missing = || ApiError::bad_request("invalid_body", "node: the id of a member is required");
+        self.node.ok_or_else(|| missing().hint(r#"for example {"node": 3}; GET /api/cluster/status lists the ids"#))
+    }
+}
+
+pub(super) async fn operate(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    name: Path<String>,
+    body: Bytes,
+) -> Result<HttpResponse, ApiError> {
+    edge.admin(&request).await?;
+    let wanted = read(&body)?;
+    let hub = &edge.hub;
+    let operation = match name.as_str() {
+        "add" => return add(&edge, &wanted).await,
+        "snapshot" => return snapshot(&edge, wanted.node).await,
+        "restore" => return Err(restore()),
+        "remove" => {
+            let node = wanted.node()?;
+            hub.remove_node(node, wanted.force).await.map_err(refused)?;
+            return Ok(done(&name, json!({"node": node})));
+        }
+        "promote" => Operation::Promote(wanted.node()?),
+        "demote" => Operation::Demote(wanted.node()?),
+        "drain" => Operation::Drain { node: wanted.node()?, force: wanted.force },
+        "undrain" => Operation::Undrain(wanted.node()?),
+        "transfer-leader" => Operation::Lead(wanted.node),
+        "step-down" => Operation::Lead(None),
+        _ => return Err(ApiError::not_found("this operation")),
+    };
+    hub.operate(operation).await.map_err(refused)?;
+    Ok(done(&name, json!({"node": wanted.node, "leader_id": hub.status().leader})))
+}
+
+fn read(body: &[u8]) -> Result<Wanted, ApiError> {
+    if body.is_empty() {
+        return Ok(Wanted::default());
+    }
+    serde_json::from_slice(body).map_err(|error| ApiError::bad_request("invalid_body", error.to_string()))
+}
+
+fn done(operation: &str, mut what: Value) -> HttpResponse {
+    what["operation"] = operation.into();
+    HttpResponse::Ok().json(json!({"data": what}))
+}
+
+/// A node joins by itself; this gives one that did its vote, or tells how to start one.
+async fn add(edge: &Edge, wanted: &Wanted) -> Result<HttpResponse, ApiError> {
+    let Some(address) = &wanted.address else {
+        let message = "address: host:port at which the other nodes will reach it is required";
+        return Err(ApiError::bad_request("invalid_body", message));
+    };
+    let status = edge.hub.status();
+    if let Some(member) = status.members.iter().find(|member| member.peer_addr == *address) {
+        edge.hub.operate(Operation::Promote(member.id)).await.map_err(refused)?;
+        return Ok(done("add", json!({"node": member.id, "state": "member"})));
+    }
+    let join: Vec<&str> = status.members.iter().map(|member| member.peer_addr.as_str()).collect();
+    let run = format!("waypost serve --peer-addr {address} --join {}", join.join(","));
+    Ok(done("add", json!({"node": null, "state": "awaited", "run": run})))
+}
+
+async fn snapshot(edge: &Edge, node: Option<u64>) -> Result<HttpResponse, ApiError> {
+    let status = edge.hub.status();
+    if let Some(node) = node.filter(|node| status.member(*node).is_none()) {
+        return Err(refused(Refused::UnknownNode(node)));
+    }
+    let members = status.members.iter().map(|member| member.id).filter(|id| node.is_none_or(|node| node == *id));
+    let asked = members.map(|id| async move { (id, edge.hub.snapshot_on(id).await) });
+    let told = futures_util::future::join_all(asked).await.into_iter().map(|(id, indexes)| {
+        json!({
+            "id": id,
+            "durable_index": indexes.map(|(durable, _)| durable),
+            "purged_index": indexes.map(|(_, purged)| purged),
+        })
+    });
+    Ok(done("snapshot", json!({"nodes": told.collect::<Vec<_>>()})))
+}
+
+fn restore() -> ApiError {
+    let message = "a restore makes a new cluster: it is not done to one that runs";
+    ApiError::new(StatusCode::CONFLICT, "restore_offline", message)
+        .hint("on the machine of its first node: waypost restore --from FILE --data-dir EMPTY_DIRECTORY")
+}
+
+/// Why an operation was refused, and what to do.
+fn refused(refused: Refused) -> ApiError {
+    let message = refused.to_string();
+    let conflict = |code, hint: &str| ApiError::new(StatusCode::CONFLICT, code, message.as_str()).hint(hint);
+    match refused {
+        Refused::UnknownNode(_) => ApiError::new(StatusCode::NOT_FOUND, "unknown_node", message.as_str())
+            .hint("`waypost cluster status` lists the ids; a node that joins again has a new one"),
+        Refused::LastVoter(_) => conflict("last_voter", "promote another node first"),
+        Refused::Majority { .. } => conflict(
+            "would_lose_majority",
+            "start the voters that are away, or first remove those that will not come back",
+        ),
+        Refused::Learner(_) => conflict("learner", "promote it first"),
+        Refused::Unreachable(_) => conflict("node_unreachable", "start it, or see why it is cut off"),
+        Refused::Behind { .. } => {
+            conflict("node_behind", "wait until it has caught up, it is being brought up to date")
+        }
+        Refused::LastServing(_) => {
+            conflict("last_serving", "its clients would have nowhere to go; with force it is done")
+        }
+        Refused::NoSuccessor => conflict("no_successor", "start another voter, or promote a learner"),
+        Refused::Busy => ApiError::unavailable(message),
+        Refused::NotLeader(_) => ApiError::unavailable("no leader with a majority")
+            .hint("nothing was changed; start the missing nodes, see the runbook about a lost majority"),
+        Refused::Failed => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unknown_outcome", message)
+            .hint("see the cluster's status, then repeat it: doing it twice is doing it once"),
+    }
+}

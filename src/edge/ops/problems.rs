@@ -1,0 +1,287 @@
+//! What is wrong with the cluster, how bad that is, and what to do about it.
+//!
+//! Owns the judgement alone: pure over what the nodes told.
+
+use crate::hub::{NodeInfo, Seen};
+use serde_json::{Value, json};
+use waypost_cluster::{MemberStatus, Status};
+
+/// Entries behind from which on a member counts as lagging.
+const LAG: u64 = 10_000;
+/// Clocks further apart than this are told of (milliseconds).
+const CLOCKS_MS: u64 = 2_000;
+/// A drain that lasts longer was forgotten (milliseconds).
+const FORGOTTEN_MS: u64 = 3_600_000;
+const GIB: u64 = 1 << 30;
+
+/// What is known of a member.
+pub(super) struct Known<'a> {
+    pub(super) member: &'a MemberStatus,
+    /// What it told just now.
+    pub(super) info: Option<&'a NodeInfo>,
+    /// Its last word, maybe of long ago.
+    pub(super) seen: Option<&'a Seen>,
+}
+
+/// One of them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) code: &'static str,
+    /// `critical`: clients feel it. `warning`: they will. `info`.
+    pub(super) severity: &'static str,
+    pub(super) node: Option<u64>,
+    pub(super) what: String,
+    pub(super) hint: String,
+}
+
+impl Problem {
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "code": self.code, "severity": self.severity, "node": self.node, "what": self.what, "do": self.hint,
+        })
+    }
+}
+
+fn problem(code: &'static str, severity: &'static str, what: impl Into<String>, hint: impl Into<String>) -> Problem {
+    Problem { code, severity, node: None, what: what.into(), hint: hint.into() }
+}
+
+/// All of them, the worst first. `now_ms`: this node's clock; `room`: publishing is taken.
+pub(super) fn problems(status: &Status, known: &[Known<'_>], now_ms: u64, room: bool) -> Vec<Problem> {
+    let mut found = of_cluster(status, known, room);
+    found.extend(of_certificate(status, now_ms / 1000));
+    for known in known {
+        let of_member = of_member(status, known, now_ms);
+        found.extend(of_member.into_iter().map(|p| Problem { node: Some(known.member.id), ..p }));
+    }
+    let weight = |p: &Problem| ["critical", "warning", "info"].iter().position(|s| *s == p.severity);
+    found.sort_by_key(weight);
+    found
+}
+
+/// The certificate that this node shows its peers; `now` in seconds.
+fn of_certificate(status: &Status, now: u64) -> Option<Problem> {
+    let what = status.certificate_problem(now)?;
+    let ended = status.peer_certificate_until.is_some_and(|until| until < now);
+    let hint = "replace its files (`waypost cluster certs` makes them): they are read again without a restart";
+    let found = problem("certificate_ends", if ended { "critical" } else { "warning" }, what, hint);
+    Some(Problem { node: Some(status.node_id), ..found })
+}
+
+fn of_cluster(status: &Status, known: &[Known<'_>], room: bool) -> Vec<Problem> {
+    let mut found = Vec::new();
+    if status.removed {
+        let what = format!("node {} was removed from the cluster, which goes on without it", status.node_id);
+        found.push(problem(
+            "removed",
+            "critical",
+            what,
+            "stop it; with an empty data directory and --join it joins under a new id",
+        ));
+    }
+    if let Some(failure) = &status.failure {
+        let what = format!("node {} failed: {failure}", status.node_id);
+        found.push(problem("node_failed", "critical", what, "see its log, then start it again"));
+    }
+    let voters: Vec<&Known<'_>> = known.iter().filter(|known| known.member.voter).collect();
+    let there = voters.iter().filter(|known| known.info.is_some()).count();
+    if !status.has_quorum {
+        let what =
+            format!("no leader with a majority: {there} of {} voters answer; publishing answers 503", voters.len());
+        let hint =
+            "start the voters that do not answer, or mend the network between the nodes; reading goes on meanwhile";
+        found.push(problem("no_majority", "critical", what, hint));
+    }
+    if !room {
+        let what = "too little room on the disk of the leader or of a majority: publishing answers 503 disk_full";
+        found.push(problem(
+            "disk_full",
+            "critical",
+            what,
+            "make room there, or shorten the maps' retention; it ends by itself",
+        ));
+    }
+    match voters.len() {
+        0 => {}
+        1 if known.len() == 1 => found.push(problem(
+            "single_node",
+            "info",
+            "the cluster is one node: when it is down everything is, and its disk is the only copy",
+            "start two more with --join",
+        )),
+        1 => found.push(problem(
+            "single_voter",
+            "warning",
+            "one node votes: the cluster stands and falls with it",
+            "promote two learners",
+        )),
+        n if n % 2 == 0 => found.push(problem(
+            "even_voters",
+            "info",
+            format!("{n} voters survive the loss of no more nodes than {} would", n - 1),
+            "add a voter, or demote one",
+        )),
+        _ => {}
+    }
+    let mut versions: Vec<&str> =
+        known.iter().filter_map(|known| known.info).map(|info| info.version.as_str()).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    if versions.len() > 1 {
+        let what = format!("the nodes run different releases: {}", versions.join(", "));
+        found.push(problem(
+            "versions_differ",
+            "info",
+            what,
+            "finish the upgrade: restart the others with the newest, one after another",
+        ));
+    }
+    found
+}
+
+fn of_member(status: &Status, known: &Known<'_>, now_ms: u64) -> Vec<Problem> {
+    let (member, id) = (known.member, known.member.id);
+    let mut found = Vec::new();
+    if let Some(since) = member.drained_ms {
+        let long = now_ms.saturating_sub(since) > FORGOTTEN_MS;
+        let (code, severity) = if long { ("drain_forgotten", "warning") } else { ("drained", "info") };
+        let what = format!("node {id} is drained since {}: it serves no clients", ago(now_ms.saturating_sub(since)));
+        found.push(problem(code, severity, what, format!("waypost cluster undrain {id}, when the work on it is done")));
+    }
+    let Some(info) = known.info else {
+        let since = known.seen.map_or("since this node started".to_owned(), |seen| {
+            format!("since {}", ago(u64::try_from(seen.age.as_millis()).unwrap_or(u64::MAX)))
+        });
+        let what = format!("node {id} at {} does not answer {since}", member.peer_addr);
+        let hint = format!("start it; if it will not come back: waypost cluster remove {id}");
+        found.push(problem("unreachable", "warning", what, hint));
+        return found;
+    };
+    let lag = status.committed.max(status.applied).saturating_sub(info.applied_index);
+    if lag > LAG {
+        let what = format!("node {id} is {lag} log entries behind");
+        found.push(problem(
+            "lag",
+            "warning",
+            what,
+            "it catches up by itself; if it does not, see the load on its disk and CPU",
+        ));
+    }
+    if info.damaged > 0 {
+        let what = format!("node {id} set damaged files aside and rebuilt itself from the others");
+        let hint =
+            "check its disk; when nobody needs them any more, delete the folders damaged-* in its data directory";
+        found.push(problem("was_damaged", "warning", what, hint));
+    }
+    let low = info.disk_total > 0 && (info.disk_free < info.disk_total / 10 || info.disk_free < GIB);
+    if info.disk_full || low {
+        let mib = info.disk_free >> 20;
+        let severity = if info.disk_full { "critical" } else { "warning" };
+        let what = format!("node {id} has {mib} MiB of disk left");
+        found.push(problem(
+            "disk_low",
+            severity,
+            what,
+            "make room on the disk of its data directory, or shorten the maps' retention",
+        ));
+    }
+    let apart = known.seen.map_or(0, |seen| seen.clock_ms);
+    if apart.unsigned_abs() > CLOCKS_MS {
+        let what = format!("the clock of node {id} is {apart} ms off that of node {}", status.node_id);
+        found.push(problem(
+            "clocks_apart",
+            "warning",
+            what,
+            "let NTP set both; the order of events does not depend on it, their times do",
+        ));
+    }
+    found
+}
+
+/// A span as people say it.
+fn ago(ms: u64) -> String {
+    match ms / 1000 {
+        s @ 0..120 => format!("{s} s"),
+        s @ 120..7200 => format!("{} min", s / 60),
+        s => format!("{} h", s / 3600),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn member(id: u64, voter: bool) -> MemberStatus {
+        MemberStatus { id, voter, peer_addr: format!("10.0.0.{id}:4001"), ..MemberStatus::default() }
+    }
+
+    fn good() -> NodeInfo {
+        NodeInfo { disk_total: 100 * GIB, disk_free: 50 * GIB, version: "1".into(), ..NodeInfo::default() }
+    }
+
+    fn codes(status: &Status, infos: &[Option<NodeInfo>], seen: Option<&Seen>, room: bool) -> Vec<&'static str> {
+        let known: Vec<Known<'_>> = status
+            .members
+            .iter()
+            .zip(infos)
+            .map(|(member, info)| Known { member, info: info.as_ref(), seen })
+            .collect();
+        problems(status, &known, 10_000_000, room).into_iter().map(|p| p.code).collect()
+    }
+
+    fn three() -> Status {
+        let members = (1..=3).map(|id| member(id, true)).collect();
+        Status { node_id: 1, leader: Some(1), has_quorum: true, members, ..Status::default() }
+    }
+
+    #[test]
+    fn a_sound_cluster_has_none() {
+        assert!(codes(&three(), &[Some(good()), Some(good()), Some(good())], None, true).is_empty());
+    }
+
+    #[test]
+    fn each_is_found() {
+        let all = || vec![Some(good()), Some(good()), Some(good())];
+        let with = |change: fn(&mut NodeInfo)| {
+            let mut infos = all();
+            change(infos[2].as_mut().unwrap());
+            codes(&three(), &infos, None, true)
+        };
+        assert_eq!(with(|i| i.version = "2".into()), ["versions_differ"]);
+        assert_eq!(with(|i| i.damaged = 1), ["was_damaged"]);
+        assert_eq!(with(|i| i.disk_free = 9 * GIB), ["disk_low"]);
+        assert_eq!(codes(&three(), &all(), None, false), ["disk_full"]);
+        let ends = Status { peer_certificate_until: Some(10_000 + 86_400), ..three() };
+        assert_eq!(codes(&ends, &all(), None, true), ["certificate_ends"]);
+        let mut infos = all();
+        infos[1] = None;
+        assert_eq!(codes(&three(), &infos, None, true), ["unreachable"]);
+        let status = Status { has_quorum: false, ..three() };
+        assert_eq!(codes(&status, &infos, None, true), ["no_majority", "unreachable"]);
+        let status = Status { removed: true, failure: Some("x".into()), ..three() };
+        assert_eq!(codes(&status, &all(), None, true), ["removed", "node_failed"]);
+        let status = Status { committed: LAG + 1, applied: LAG + 1, ..three() };
+        assert_eq!(codes(&status, &all(), None, true), ["lag", "lag", "lag"]);
+        let seen = Seen { info: good(), age: Duration::ZERO, clock_ms: -600_000 };
+        assert_eq!(codes(&three(), &all(), Some(&seen), true), ["clocks_apart"; 3]);
+        let mut status = three();
+        status.members[0].drained_ms = Some(9_999_000);
+        status.members[1].drained_ms = Some(1);
+        assert_eq!(codes(&status, &all(), None, true), ["drain_forgotten", "drained"]);
+    }
+
+    #[test]
+    fn voters_are_counted() {
+        let status = |voters: &[bool]| {
+            let members = voters.iter().zip(1..).map(|(voter, id)| member(id, *voter)).collect();
+            Status { members, ..three() }
+        };
+        let infos = vec![Some(good()), Some(good()), Some(good()), Some(good())];
+        assert_eq!(codes(&status(&[true]), &infos, None, true), ["single_node"]);
+        assert_eq!(codes(&status(&[true, false]), &infos, None, true), ["single_voter"]);
+        assert_eq!(codes(&status(&[true, true, false]), &infos, None, true), ["even_voters"]);
+        assert_eq!(codes(&status(&[true, true, true, false]), &infos, None, true), [""; 0]);
+    }
+}

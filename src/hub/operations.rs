@@ -1,0 +1,123 @@
+//! What an operator has the cluster do, from any node.
+//!
+//! Owns finding the node that can do it, and draining a node before it is removed. What may be done and what may not is
+//! the cluster's judgement.
+
+use super::Hub;
+use super::peer::{Answer, Ask};
+use crate::core::ids::NodeId;
+use bytes::Bytes;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use waypost_cluster::{BackupError, Operation, Refused, StoreError};
+
+/// Longest that an operation may take, a drain before it not counted.
+const OPERATION: Duration = Duration::from_secs(25);
+/// Longest wait until a node that is to be removed has let its clients go.
+const DRAIN: Duration = Duration::from_secs(15);
+const ASK_TIMEOUT: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(150);
+
+/// The bytes of a backup as they come; an error is the last.
+pub type Blocks = mpsc::Receiver<Result<Bytes, StoreError>>;
+
+impl Hub {
+    /// Carries out an operation, on whatever node it has to be.
+    ///
+    /// # Errors
+    /// Why not. [`Refused::NotLeader`]: nobody led for as long as this waited.
+    pub async fn operate(&self, operation: Operation) -> Result<(), Refused> {
+        let deadline = Instant::now() + OPERATION;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let done = match self.status().leader {
+                Some(leader) if leader == self.node_id() => self.0.cluster.operate(operation).await,
+                Some(leader) => match self.ask(leader, &Ask::Operate(operation), left).await {
+                    Ok(Answer::Operated(done)) => done,
+                    // Doing any of these twice is doing it once.
+                    _ => Err(Refused::NotLeader(None)),
+                },
+                None => Err(Refused::NotLeader(None)),
+            };
+            match done {
+                Err(Refused::NotLeader(_)) if Instant::now() + AGAIN < deadline => tokio::time::sleep(AGAIN).await,
+                done => return done,
+            }
+        }
+    }
+
+    /// Takes a member out: drained first, if it is there and `at_once` is not wanted.
+    ///
+    /// # Errors
+    /// As [`Hub::operate`].
+    pub async fn remove_node(&self, node: NodeId, at_once: bool) -> Result<(), Refused> {
+        self.operate(Operation::MayRemove(node)).await?;
+        if !at_once && self.node_info(node, ASK_TIMEOUT).await.is_some() {
+            match self.operate(Operation::Drain { node, force: false }).await {
+                Ok(()) => self.wait_drained(node).await,
+                // Its clients have nowhere to go.
+                Err(Refused::LastServing(_)) => {}
+                Err(refused) => return Err(refused),
+            }
+        }
+        self.operate(Operation::Remove(node)).await
+    }
+
+    async fn wait_drained(&self, node: NodeId) {
+        let deadline = Instant::now() + DRAIN;
+        while Instant::now() < deadline {
+            match self.node_info(node, ASK_TIMEOUT).await {
+                Some(info) if info.draining && info.connections == 0 && !self.delivers(node) => return,
+                None => return,
+                Some(_) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+        tracing::warn!(node, "the node still has clients; it is removed nevertheless");
+    }
+
+    /// Whether that node owns endpoints, or could.
+    pub fn delivers(&self, node: NodeId) -> bool {
+        self.endpoints().owners().nodes.contains_key(&node)
+    }
+
+    /// Makes a node's state durable and lets go of its log; indexes of both, `None` where it doesn't answer.
+    pub async fn snapshot_on(&self, node: NodeId) -> Option<(u64, u64)> {
+        if node == self.node_id() {
+            return self.0.cluster.snapshot().await.ok();
+        }
+        match self.ask(node, &Ask::Snapshot, OPERATION).await {
+            Ok(Answer::Snapshot(done)) => done,
+            _ => None,
+        }
+    }
+
+    /// Begins a backup of this node's state, with the key that seals endpoints if wanted. Also tells whether all that
+    /// was acknowledged anywhere before is in it: without a majority that can't be known.
+    ///
+    /// # Errors
+    /// Why it can't be made.
+    pub async fn backup(&self, files: Vec<(String, Vec<u8>)>) -> Result<(bool, Blocks), BackupError> {
+        let current = self.barrier().await.is_ok();
+        Ok((current, self.0.cluster.backup(files).await?))
+    }
+
+    /// Since when this node is drained by hand (Unix milliseconds).
+    pub fn drained_since(&self) -> Option<u64> {
+        self.status().member(self.node_id()).and_then(|me| me.drained_ms)
+    }
+
+    /// Resolves when this node is drained by hand, or no longer is.
+    pub async fn drained_changes(&self, from: Option<u64>) -> Option<u64> {
+        let mut changes = self.0.cluster.watch();
+        loop {
+            let now = self.drained_since();
+            // While this node knows of no members it knows nothing.
+            if now != from && self.status().member(self.node_id()).is_some() {
+                return now;
+            }
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Backups of a running cluster, and new clusters of them.
+
+use crate::support::{binary, nodes, publish, publish_many, scenario};
+use anyhow::{Context, Result, ensure};
+use chaos::Cluster;
+use chaos::http::Api;
+use chaos::oracle::{judge, same_backfill};
+use chaos::publisher::Publisher;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Runs the program; whether it succeeded, its output and its errors.
+fn waypost(arguments: &[&str]) -> Result<(bool, String, String)> {
+    let mut command = Command::new("timeout");
+    command.arg("120").arg(binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
+        command.env_remove(name);
+    }
+    let out = command.args(arguments).env("WAYPOST_TOKEN", chaos::cluster::ADMIN).output()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok((out.status.success(), text(&out.stdout), text(&out.stderr)))
+}
+
+fn backup(cluster: &Cluster, node: usize, name: &str, more: &[&str]) -> Result<(PathBuf, Value)> {
+    let file = cluster.dir().join(name);
+    let (url, path) = (cluster.nodes[node].url(), file.display().to_string());
+    let (ok, out, err) = waypost(&[&["cluster", "backup", &path, "--url", &url], more].concat())?;
+    ensure!(ok, "{err}");
+    Ok((file, serde_json::from_str(&out)?))
+}
+
+fn restore(from: &Path, to: &Path, more: &[&str]) -> Result<(bool, String, String)> {
+    let (from, to) = (from.display().to_string(), to.display().to_string());
+    waypost(&[&["restore", "--from", &from, "--data-dir", &to], more].concat())
+}
+
+/// Makes every node's disk new: the first has what was restored, the others join it.
+fn begin_anew(cluster: &mut Cluster, from: &Path) -> Result<Value> {
+    for node in &mut cluster.nodes {
+        if node.is_up() {
+            node.kill9()?;
+        }
+        node.wipe()?;
+        node.env.remove("WAYPOST_JOIN");
+    }
+    let (ok, out, err) = restore(from, &cluster.nodes[0].data, &[])?;
+    ensure!(ok, "{err}");
+    cluster.nodes[0].start()?;
+    cluster.wait_node(0)?;
+    let first = cluster.nodes[0].peer.to_string();
+    for node in cluster.nodes.iter_mut().skip(1) {
+        node.env.insert("WAYPOST_JOIN".to_owned(), first.clone());
+        node.start()?;
+    }
+    cluster.wait_ready()?;
+    Ok(serde_json::from_str(&out)?)
+}
+
+#[test]
+fn what_was_acknowledged_before_a_backup_is_in_the_cluster_made_of_it() {
+    let options = nodes(3).set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8");
+    scenario(options, |cluster| {
+        let map = cluster.map("backup")?;
+        let other = cluster.map("other")?;
+        let hook = json!({"url": "http://127.0.0.1:9/hook", "name": "kept", "secret": "a secret of some length"});
+        let path = format!("/api/maps/{}/webhooks", other.id);
+        let hook = cluster.api(0, &other).post(&path, &hook)?.data(201)?;
+        let once = json!({"type": "once", "payload": {"n": 1}});
+        let first = cluster.api(0, &other).post_once(&other.events(), "the-key", &once)?.data(201)?;
+        let publishers: Vec<Publisher> = (0..2)
+            .map(|i| Publisher::start(cluster.urls_from(i), &map, &format!("b{i}"), &["x"], Duration::from_millis(2)))
+            .collect();
+        publishers.iter().try_for_each(|p| p.wait_more(50))?;
+        let before: Vec<u64> = publishers.iter().map(Publisher::acked).collect();
+        let (file, told) = backup(cluster, 1, "under-load.backup", &["--with-key"])?;
+        publishers.iter().try_for_each(|p| p.wait_more(20))?;
+        let acks = publishers.into_iter().map(Publisher::stop).collect::<Result<Vec<_>>>()?;
+        let acked: Vec<_> =
+            acks.into_iter().zip(before).flat_map(|(acks, n)| acks.into_iter().take(n as usize)).collect();
+        let all = same_backfill(cluster, &map)?;
+        let old = cluster.status(0)?["cluster_id"].clone();
+        ensure!(told["cluster_id"] == old && told["files"][0] == "endpoints.key", "{told}");
+        let verified = waypost(&["cluster", "backup", "--verify", &file.display().to_string()])?;
+        ensure!(verified.0 && serde_json::from_str::<Value>(&verified.1)? == told, "{verified:?}");
+
+        let restored = begin_anew(cluster, &file)?;
+        ensure!(restored["cluster_id"] != old && restored["backup"] == told, "{restored}");
+        let ids: Vec<u64> = (0..3).filter_map(|n| cluster.status(n).ok()?["node_id"].as_u64()).collect();
+        ensure!(ids.iter().all(|id| *id > 3) && ids[0] == 4, "ids of the old cluster: {ids:?}");
+        let kept = same_backfill(cluster, &map)?;
+        ensure!(kept.len() < all.len() && all.starts_with(&kept), "{} of {} events", kept.len(), all.len());
+        judge("the restored", 0, &kept, &acked)?;
+        // Tokens, keys of idempotency, webhooks with what is sealed of them; and ids go on behind the last.
+        let again = cluster.api(2, &other).post_once(&other.events(), "the-key", &once)?;
+        ensure!(again.data(201)?["id"] == first["id"], "an idempotency key was forgotten");
+        let hooks = cluster.api(2, &other).get(&path)?.data(200)?;
+        ensure!(hooks[0]["id"] == hook["id"], "{hooks}");
+        let shown = cluster.api(1, &other).get(&format!("{path}/{}", text(&hook, "id")?))?.data(200)?;
+        ensure!(
+            shown["url"].as_str().is_some_and(|url| url.contains("127.0.0.1:9")),
+            "what is sealed can't be read: {shown}"
+        );
+        let next = publish(cluster, 1, &map, "y", json!({}))?;
+        let last = kept.last().context("no events")?;
+        ensure!(next["seq"] == last.seq + 1 && text(&next, "id")? > last.id, "{next} after {last:?}");
+        ensure!(same_backfill(cluster, &map)?.len() == kept.len() + 1);
+        // It stands up again as any cluster does.
+        for node in &mut cluster.nodes {
+            node.kill9()?;
+        }
+        for node in &mut cluster.nodes {
+            node.start()?;
+        }
+        cluster.wait_ready()?;
+        ensure!(same_backfill(cluster, &map)?.len() == kept.len() + 1);
+        Ok(())
+    });
+}
+
+fn text(value: &Value, member: &str) -> Result<String> {
+    chaos::http::text(value, member)
+}
+
+#[test]
+fn a_bad_backup_is_refused_and_leaves_nothing_behind() {
+    scenario(nodes(1), |cluster| {
+        let map = cluster.map("bad")?;
+        for _ in 0..4 {
+            publish_many(cluster, 0, &map, "x", 200)?;
+        }
+        let (file, _) = backup(cluster, 0, "good.backup", &[])?;
+        let good = std::fs::read(&file)?;
+        let bad = |name: &str, bytes: &[u8], told: &str| -> Result<()> {
+            let path = cluster.dir().join(name);
+            std::fs::write(&path, bytes)?;
+            let target = cluster.dir().join("targets").join(name);
+            let (ok, _, err) = restore(&path, &target, &[])?;
+            ensure!(!ok && err.contains(told), "{name}: {err}");
+            let (ok, _, err) = waypost(&["cluster", "backup", "--verify", &path.display().to_string()])?;
+            ensure!(!ok && err.contains(told), "{name}: {err}");
+            Ok(())
+        };
+        bad("empty", b"", "no backup")?;
+        bad("foreign", b"something else altogether, and longer than a head", "no backup")?;
+        let with = |at: usize, byte: u8| {
+            let mut bytes = good.clone();
+            bytes[at] ^= byte;
+            bytes
+        };
+        bad("newer", &with(8, 3), "format 2")?;
+        for at in [20, good.len() / 2, good.len() - 40, good.len() - 1] {
+            bad(&format!("flipped-{at}"), &with(at, 4), "damaged or incomplete")?;
+        }
+        for length in [30, good.len() / 2, good.len() - 32, good.len() - 1] {
+            bad(&format!("cut-{length}"), &good[..length], "damaged or incomplete")?;
+        }
+        bad("longer", &[&good[..], b"x"].concat(), "damaged or incomplete")?;
+        let left: Vec<_> = std::fs::read_dir(cluster.dir().join("targets"))?.collect();
+        ensure!(left.is_empty(), "left behind: {left:?}");
+
+        // Never over what is there.
+        let (ok, _, err) = restore(&file, &cluster.nodes[0].data, &[])?;
+        ensure!(!ok && err.contains("not empty"), "{err}");
+        let (url, path) = (cluster.nodes[0].url(), file.display().to_string());
+        let (ok, _, err) = waypost(&["cluster", "backup", &path, "--url", &url])?;
+        ensure!(!ok && err.contains("exists"), "{err}");
+        ensure!(std::fs::read(&file)? == good);
+        let refused = Api::new(&url, Some(&map.token)).get("/api/cluster/backup")?;
+        ensure!(refused.status == 403, "a map's token takes backups: {}", refused.status);
+        Ok(())
+    });
+}
+
+#[test]
+fn without_a_majority_a_backup_is_made_all_the_same() {
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("rest")?;
+        publish_many(cluster, 0, &map, "x", 30)?;
+        cluster.wait_same_applied()?;
+        cluster.nodes[0].kill9()?;
+        cluster.nodes[1].kill9()?;
+        let file = cluster.dir().join("last.backup");
+        let (url, path) = (cluster.nodes[2].url(), file.display().to_string());
+        let (ok, _, err) = waypost(&["cluster", "backup", &path, "--url", &url])?;
+        ensure!(ok && err.contains("no majority") && err.contains("key"), "{err}");
+        begin_anew(cluster, &file)?;
+        ensure!(same_backfill(cluster, &map)?.len() == 30);
+        Ok(())
+    });
+}

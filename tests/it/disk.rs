@@ -1,0 +1,147 @@
+//! A disk that fills up: publishing is refused before it is too late, everything else goes on, and the node recovers by
+//! itself. Needs root, for a small file system of its own.
+
+use crate::support::{nodes, publish, scenario};
+use anyhow::{Context, Result, ensure};
+use chaos::phoenix::Socket;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A small file system in memory; unmounted when dropped.
+struct Small(PathBuf);
+
+impl Small {
+    /// `None` where it may not be mounted.
+    fn mount(at: &Path, mib: u32) -> Result<Option<Self>> {
+        std::fs::create_dir_all(at)?;
+        let size = format!("size={mib}m");
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
+        Ok(status.is_ok_and(|out| out.status.success()).then(|| Self(at.to_owned())))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn publish_status(cluster: &chaos::Cluster, map: &chaos::cluster::Map, payload: &str) -> Result<(u16, String)> {
+    let body = json!({"type": "x", "payload": payload});
+    let answer = cluster.api(0, map).post(&map.events(), &body)?;
+    Ok((answer.status, answer.code()))
+}
+
+/// Publishes until it is refused; the acknowledged seqs.
+fn fill(cluster: &chaos::Cluster, map: &chaos::cluster::Map, at_most: usize) -> Result<(Vec<u64>, bool)> {
+    let payload = "x".repeat(100 << 10);
+    let mut acked = Vec::new();
+    for _ in 0..at_most {
+        let answer = cluster.api(0, map).post(&map.events(), &json!({"type": "x", "payload": payload}))?;
+        match answer.status {
+            201 => acked.push(answer.data(201)?["seq"].as_u64().context("no seq")?),
+            503 if answer.code() == "disk_full" => return Ok((acked, true)),
+            _ => anyhow::bail!("expected 201 or 503 disk_full: {} {}", answer.status, answer.text()),
+        }
+    }
+    Ok((acked, false))
+}
+
+#[test]
+fn a_full_disk_refuses_events_and_loses_none() {
+    let mut cluster = chaos::Cluster::prepare(&nodes(1)).unwrap();
+    let Some(_small) = Small::mount(&cluster.nodes[0].data, 160).unwrap() else {
+        return println!("skipped: mounting a file system of its own needs root");
+    };
+    let done = full(&mut cluster);
+    if let Err(error) = done {
+        panic!("{error:#}\n{}", cluster.dump());
+    }
+    cluster.nodes.clear();
+}
+
+fn full(cluster: &mut chaos::Cluster) -> Result<()> {
+    cluster.nodes[0].start()?;
+    cluster.wait_node(0)?;
+    let map = cluster.map("full")?;
+    let mut socket = Socket::connect(cluster.nodes[0].http, &map.token)?;
+    socket.join_ok(&map.topic(), json!({"events": ["never"]}))?;
+    let (mut acked, refused) = fill(cluster, &map, 2000)?;
+    ensure!(refused, "160 MiB took {} events of 100 KiB", acked.len());
+    println!("refused after {} events", acked.len());
+
+    // Somebody else takes what is left, to the last byte.
+    let filler = cluster.nodes[0].data.join("filler");
+    let _ = Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", filler.display())).output()?;
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    ensure!(cluster.nodes[0].ended()?.is_none(), "the node ended");
+    let status = cluster.status(0)?;
+    let codes: Vec<&Value> = status["problems"].as_array().context("no problems")?.iter().map(|p| &p["code"]).collect();
+    ensure!(codes.contains(&&json!("disk_full")) && codes.contains(&&json!("disk_low")), "{codes:?}");
+    ensure!(publish_status(cluster, &map, "y")? == (503, "disk_full".to_owned()));
+    let page = cluster.api(0, &map).get(&format!("{}?limit=1", map.events()))?.expect(200)?.json()?;
+    ensure!(page["data"].as_array().is_some_and(|events| events.len() == 1), "{page}");
+    socket.alive()?;
+    let mut late = Socket::connect(cluster.nodes[0].http, &map.token)?;
+    late.join_ok(&map.topic(), json!({}))?;
+
+    std::fs::remove_file(&filler)?;
+    let retention = json!({"retention": {"events": 10}});
+    cluster.admin(0).patch(&format!("/api/maps/{}", map.id), &retention)?;
+    // The store reuses what retention frees; the log gives its part back by itself.
+    let next = cluster.wait_until("publishing to be taken again", |c| {
+        let (status, _) = publish_status(c, &map, "z")?;
+        Ok((status == 201).then_some(()))
+    });
+    if next.is_err() {
+        println!("retention alone made too little room: the file system is made larger");
+        let grown = Command::new("mount").args(["-o", "remount,size=400m"]).arg(&cluster.nodes[0].data).status()?;
+        ensure!(grown.success());
+        cluster.wait_until("publishing to be taken again", |c| {
+            Ok((publish_status(c, &map, "z")?.0 == 201).then_some(()))
+        })?;
+    }
+    let (more, _) = fill(cluster, &map, 5)?;
+    acked.extend(more);
+    ensure!(acked.windows(2).all(|pair| pair[0] < pair[1]), "seqs went back: {acked:?}");
+    cluster.nodes[0].kill9()?;
+    cluster.nodes[0].start()?;
+    cluster.wait_node(0)?;
+    let kept: Vec<u64> = chaos::oracle::same_backfill(cluster, &map)?.iter().map(|event| event.seq).collect();
+    ensure!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]), "a gap: {kept:?}");
+    ensure!(kept.last() == acked.last(), "the newest is {:?}, acknowledged was {:?}", kept.last(), acked.last());
+    Ok(())
+}
+
+#[test]
+fn one_full_follower_stops_nobody() {
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("follower")?;
+        let node = cluster.follower()?;
+        cluster.nodes[node].kill9()?;
+        cluster.nodes[node].wipe()?;
+        let Some(_small) = Small::mount(&cluster.nodes[node].data, 64)? else {
+            println!("skipped: mounting a file system of its own needs root");
+            return Ok(());
+        };
+        cluster.nodes[node].start()?;
+        cluster.wait_ready()?;
+        let filler = cluster.nodes[node].data.join("filler");
+        let _ = Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", filler.display())).output()?;
+        cluster.wait_until("the full disk to be told", |c| {
+            let status = c.status(c.leader()?)?;
+            let members = status["members"].as_array().context("no members")?;
+            Ok(members.iter().any(|m| m["disk_full"] == true).then_some(()))
+        })?;
+        let at = cluster.leader()?;
+        for n in 0..20 {
+            publish(cluster, at, &map, "x", json!({"n": n}))?;
+        }
+        ensure!(cluster.nodes[node].ended()?.is_none(), "the full node ended");
+        std::fs::remove_file(&filler)?;
+        cluster.wait_ready()?;
+        ensure!(chaos::oracle::same_backfill(cluster, &map)?.len() == 20);
+        cluster.nodes[node].kill9()
+    });
+}

@@ -1,0 +1,348 @@
+//! What an operator does to a running cluster: each operation and each refusal, through any node.
+
+use crate::support::{nodes, publish, publish_many, scenario};
+use anyhow::{Context, Result, ensure};
+use chaos::Cluster;
+use chaos::clients::Js;
+use chaos::http::Answer;
+use chaos::oracle::{judge, same_backfill};
+use chaos::phoenix::Socket;
+use chaos::publisher::Publisher;
+use chaos::ws::Message;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn operate(cluster: &Cluster, at: usize, name: &str, body: Value) -> Result<Answer> {
+    cluster.admin(at).timeout(Duration::from_secs(60)).post(&format!("/api/cluster/{name}"), &body)
+}
+
+fn done(cluster: &Cluster, at: usize, name: &str, body: Value) -> Result<Value> {
+    operate(cluster, at, name, body)?.data(200).with_context(|| name.to_owned())
+}
+
+/// Refused with that status and code, and told what to do.
+fn refused(cluster: &Cluster, at: usize, name: &str, body: Value, status: u16, code: &str) -> Result<()> {
+    let answer = operate(cluster, at, name, body)?.expect(status)?;
+    ensure!(answer.code() == code, "{name}: expected {code}: {}", answer.text());
+    ensure!(answer.json()?["hint"].as_str().is_some_and(|hint| hint.len() > 10), "no hint: {}", answer.text());
+    Ok(())
+}
+
+/// The id of a node, by its own word.
+fn id(cluster: &Cluster, node: usize) -> Result<u64> {
+    cluster.status(node)?["node_id"].as_u64().context("no node_id")
+}
+
+/// What node `at` shows of the member with that id.
+fn member(cluster: &Cluster, at: usize, id: u64) -> Result<Option<Value>> {
+    let status = cluster.status(at)?;
+    let members = status["members"].as_array().context("no members")?;
+    Ok(members.iter().find(|member| member["id"] == id).cloned())
+}
+
+fn wait_member(cluster: &Cluster, at: usize, id: u64, what: &str, is: impl Fn(&Value) -> bool) -> Result<()> {
+    cluster.wait_until(what, |c| Ok(member(c, at, id)?.filter(&is).map(|_| ())))
+}
+
+fn problems(cluster: &Cluster, at: usize) -> Result<Vec<String>> {
+    let status = cluster.status(at)?;
+    let problems = status["problems"].as_array().context("no problems")?;
+    Ok(problems.iter().filter_map(|p| p["code"].as_str().map(str::to_owned)).collect())
+}
+
+#[test]
+fn votes_and_the_lead_are_given_and_taken() {
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("votes")?;
+        for name in ["remove", "promote", "demote", "drain", "undrain", "transfer-leader", "snapshot"] {
+            refused(cluster, 1, name, json!({"node": 99}), 404, "unknown_node")?;
+        }
+        refused(cluster, 0, "demote", json!({}), 400, "invalid_body")?;
+        operate(cluster, 0, "make-coffee", json!({}))?.expect(404)?;
+        refused(cluster, 0, "restore", json!({}), 409, "restore_offline")?;
+        let plain = cluster.api(0, &map).post("/api/cluster/step-down", &json!({}))?;
+        ensure!(plain.status == 403, "a map's token operates the cluster: {}", plain.text());
+
+        let (leader, follower) = (cluster.leader()?, cluster.follower()?);
+        let target = id(cluster, follower)?;
+        done(cluster, leader, "transfer-leader", json!({"node": target}))?;
+        cluster.wait_until("the follower to lead", |c| Ok((c.leader()? == follower).then_some(())))?;
+        // Through a node that doesn't lead.
+        done(cluster, leader, "step-down", json!({}))?;
+        cluster.wait_until("another to lead", |c| Ok((c.leader()? != follower).then_some(())))?;
+
+        let (leader, follower) = (cluster.leader()?, cluster.follower()?);
+        let learner = id(cluster, follower)?;
+        done(cluster, follower, "demote", json!({"node": learner}))?;
+        wait_member(cluster, leader, learner, "the learner", |m| m["voter"] == false && m["stays_learner"] == true)?;
+        refused(cluster, leader, "transfer-leader", json!({"node": learner}), 409, "learner")?;
+        ensure!(problems(cluster, leader)?.contains(&"even_voters".to_owned()), "{:?}", problems(cluster, leader));
+        cluster.nodes[follower].stop(Duration::from_secs(20))?;
+        cluster.wait_until("its absence to be told", |c| {
+            Ok(problems(c, leader)?.contains(&"unreachable".to_owned()).then_some(()))
+        })?;
+        refused(cluster, leader, "promote", json!({"node": learner}), 409, "node_unreachable")?;
+        cluster.nodes[follower].start()?;
+        cluster.wait_node(follower)?;
+        publish_many(cluster, follower, &map, "x", 20)?;
+        std::thread::sleep(Duration::from_secs(1));
+        wait_member(cluster, leader, learner, "it still has no vote", |m| m["voter"] == false)?;
+        done(cluster, follower, "promote", json!({"node": learner}))?;
+        wait_member(cluster, leader, learner, "it votes", |m| m["voter"] == true)?;
+
+        // The leader itself: it hands the lead over first.
+        let leader = cluster.leader()?;
+        let demoted = id(cluster, leader)?;
+        done(cluster, leader, "demote", json!({"node": demoted}))?;
+        let elsewhere = cluster.leader()?;
+        ensure!(elsewhere != leader, "a learner leads");
+        wait_member(cluster, elsewhere, demoted, "a learner", |m| m["voter"] == false)?;
+        let addr = cluster.nodes[leader].peer.to_string();
+        let added = done(cluster, leader, "add", json!({"address": addr}))?;
+        ensure!(added["node"] == demoted, "{added}");
+        let awaited = done(cluster, leader, "add", json!({"address": "127.0.0.1:9"}))?;
+        ensure!(awaited["run"].as_str().is_some_and(|run| run.contains("--join")), "{awaited}");
+
+        let snapshot = done(cluster, leader, "snapshot", json!({}))?;
+        let nodes = snapshot["nodes"].as_array().context("no nodes")?;
+        ensure!(nodes.len() == 3 && nodes.iter().all(|n| n["durable_index"].as_u64() > Some(0)), "{snapshot}");
+        cluster.wait_ready()
+    });
+}
+
+#[test]
+fn a_node_is_drained_and_comes_back() {
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("drained")?;
+        let leader = cluster.leader()?;
+        let node = id(cluster, leader)?;
+        let other = cluster.follower()?;
+        let mut socket = Socket::connect(cluster.nodes[leader].http, &map.token)?;
+        socket.join_ok(&map.topic(), json!({}))?;
+        done(cluster, other, "drain", json!({"node": node}))?;
+        match socket.message()? {
+            Message::Close(Some(1012), _) => {}
+            told => anyhow::bail!("expected close 1012, got {told:?}"),
+        }
+        let gone = |c: &Cluster| -> Result<Option<()>> {
+            let me = member(c, other, node)?.context("gone")?;
+            let ready = c.admin(leader).get("/readyz")?.status;
+            let told = me["state"] == "drained" && me["connections"] == 0 && me["role"] == "follower";
+            Ok((ready == 503 && told).then_some(()))
+        };
+        cluster.wait_until("the node to be drained, and not to lead", gone)?;
+        ensure!(Socket::connect(cluster.nodes[leader].http, &map.token).is_err(), "a drained node took a socket");
+        ensure!(problems(cluster, other)?.contains(&"drained".to_owned()));
+        // It is a member all the same: it takes part, and publishes for whoever asks it.
+        publish(cluster, leader, &map, "x", json!({}))?;
+
+        cluster.nodes[leader].stop(Duration::from_secs(20))?;
+        cluster.nodes[leader].start()?;
+        cluster.wait_until("the node to be drained after its restart", gone)?;
+        done(cluster, leader, "undrain", json!({"node": node}))?;
+        cluster.wait_ready()?;
+        let mut socket = Socket::connect(cluster.nodes[leader].http, &map.token)?;
+        socket.join_ok(&map.topic(), json!({}))?;
+        publish(cluster, other, &map, "y", json!({}))?;
+        socket.events(1)?;
+
+        // The last that serves is drained only by force.
+        let rest: Vec<usize> = (0..3).filter(|n| *n != leader).collect();
+        for n in &rest {
+            done(cluster, leader, "drain", json!({"node": id(cluster, *n)?}))?;
+        }
+        refused(cluster, leader, "drain", json!({"node": node}), 409, "last_serving")?;
+        done(cluster, leader, "drain", json!({"node": node, "force": true}))?;
+        for n in 0..3 {
+            done(cluster, leader, "undrain", json!({"node": id(cluster, n)?}))?;
+        }
+        cluster.wait_ready()
+    });
+}
+
+#[test]
+fn members_are_removed_but_never_the_majority() {
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("removed")?;
+        let client = Js::phoenix(&cluster.urls_from(0), &map, json!({}))?;
+        client.wait_joined()?;
+        let publisher = Publisher::start(cluster.urls_from(0), &map, "r", &["x"], Duration::from_millis(5));
+        client.wait_seq(1)?;
+
+        // The leader, through itself.
+        let first = cluster.leader()?;
+        let removed = id(cluster, first)?;
+        done(cluster, first, "remove", json!({"node": removed}))?;
+        let left: Vec<usize> = (0..3).filter(|n| *n != first).collect();
+        let at = left[0];
+        ensure!(member(cluster, at, removed)?.is_none(), "it still is a member");
+        publisher.wait_more(20)?;
+        cluster.wait_until("the removed node to know it", |c| {
+            let ready = c.admin(first).get("/readyz")?;
+            Ok((ready.status == 503 && problems(c, first)?.contains(&"removed".to_owned())).then_some(()))
+        })?;
+        refused(cluster, at, "remove", json!({"node": removed}), 404, "unknown_node")?;
+        // With an empty disk it comes again, under a new id: none is given out twice.
+        cluster.nodes[first].stop(Duration::from_secs(20))?;
+        cluster.nodes[first].wipe()?;
+        cluster.nodes[first].start()?;
+        cluster.wait_ready()?;
+        ensure!(id(cluster, first)? > 3, "an id was given out twice: {}", id(cluster, first)?);
+
+        // One is away: the others are needed, and it may go.
+        let away = cluster.follower()?;
+        let (leader, gone) = (cluster.leader()?, id(cluster, away)?);
+        let third = (0..3).find(|n| *n != away && *n != leader).context("no third")?;
+        cluster.nodes[away].kill9()?;
+        // At once: that it was there a moment ago is not enough.
+        let needed = id(cluster, third)?;
+        refused(cluster, third, "demote", json!({"node": needed}), 409, "would_lose_majority")?;
+        refused(cluster, leader, "remove", json!({"node": needed}), 409, "would_lose_majority")?;
+        ensure!(cluster.admin(third).get("/readyz")?.status == 200, "drained for a removal that was refused");
+        done(cluster, third, "remove", json!({"node": gone}))?;
+        publisher.wait_more(5)?;
+
+        // Down to one, which stays.
+        done(cluster, third, "remove", json!({"node": id(cluster, leader)?}))?;
+        cluster.wait_until("one alone to lead", |c| Ok((c.status(third)?["role"] == "leader").then_some(())))?;
+        for name in ["remove", "demote"] {
+            refused(cluster, third, name, json!({"node": needed}), 409, "last_voter")?;
+        }
+        refused(cluster, third, "step-down", json!({}), 409, "no_successor")?;
+        publisher.wait_more(5)?;
+        let acks = publisher.stop()?;
+        let page = cluster.api(third, &map).get(&map.events())?.expect(200)?.json()?;
+        ensure!(page["data"].as_array().is_some_and(|events| events.len() >= 30), "{page}");
+        client.wait_seq(acks.last().map_or(0, |ack| ack.seq))?;
+        judge("a client that resumes", 0, &client.events()?, &acks)
+    });
+}
+
+#[test]
+fn a_node_moves_to_another_address_with_its_data() {
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("moved")?;
+        publish_many(cluster, 0, &map, "x", 10)?;
+        let node = cluster.follower()?;
+        let before = id(cluster, node)?;
+        cluster.nodes[node].stop(Duration::from_secs(20))?;
+        let peer = chaos::cluster::free(cluster.nodes[node].peer.ip())?;
+        cluster.nodes[node].peer = peer;
+        cluster.nodes[node].env.insert("WAYPOST_PEER_ADDR".to_owned(), peer.to_string());
+        cluster.nodes[node].start()?;
+        cluster.wait_ready()?;
+        ensure!(id(cluster, node)? == before, "it got another id");
+        let at = cluster.leader()?;
+        wait_member(cluster, at, before, "the new address", |m| m["peer_addr"] == peer.to_string())?;
+        publish_many(cluster, node, &map, "y", 10)?;
+        ensure!(same_backfill(cluster, &map)?.len() == 20);
+        Ok(())
+    });
+}
+
+#[test]
+fn all_nodes_are_restarted_in_turn_and_nobody_misses_anything() {
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("rolling")?;
+        let clients =
+            (0..3).map(|i| Js::phoenix(&cluster.urls_from(i), &map, json!({}))).collect::<Result<Vec<_>>>()?;
+        clients.iter().try_for_each(|c| c.wait_joined().map(|_| ()))?;
+        let publisher = Publisher::start(cluster.urls_from(0), &map, "u", &["x"], Duration::from_millis(5));
+        clients.iter().try_for_each(|c| c.wait_seq(1))?;
+        for node in 0..3 {
+            publisher.wait_more(20)?;
+            let exit = cluster.nodes[node].stop(Duration::from_secs(20))?;
+            ensure!(exit.code() == Some(0), "exit after SIGTERM: {exit}");
+            publisher.wait_more(20)?;
+            cluster.nodes[node].start()?;
+            cluster.wait_ready()?;
+        }
+        let acks = publisher.stop()?;
+        let all = same_backfill(cluster, &map)?;
+        judge("backfill", 0, &all, &acks)?;
+        for client in &clients {
+            client.wait_seq(all.last().map_or(0, |e| e.seq))?;
+            ensure!(client.events()? == all, "a client saw something else than the backfill has");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_node_that_is_cut_off_still_tells_what_is_wrong() {
+    scenario(nodes(3), |cluster| {
+        let others: Vec<usize> = (1..3).collect();
+        for node in &others {
+            cluster.nodes[*node].sigstop()?;
+        }
+        let told = cluster.wait_until("the problems of a minority", |c| {
+            let began = std::time::Instant::now();
+            let found = problems(c, 0)?;
+            ensure!(began.elapsed() < Duration::from_secs(4), "it took {:?}", began.elapsed());
+            let away = found.iter().filter(|code| *code == "unreachable").count();
+            Ok((found.contains(&"no_majority".to_owned()) && away == 2).then_some(found))
+        });
+        let refusal = operate(cluster, 0, "demote", json!({"node": id(cluster, 1).unwrap_or(2)}));
+        for node in &others {
+            cluster.nodes[*node].sigcont()?;
+        }
+        println!("{:?}", told?);
+        let refusal = refusal?;
+        // A leader that lost its followers a moment ago still knows what it may not do.
+        ensure!(matches!(refusal.status, 409 | 503) && !refusal.code().is_empty(), "{}", refusal.text());
+        cluster.wait_ready()
+    });
+}
+
+#[test]
+fn a_learner_by_its_own_wish_votes_once_it_is_promoted_by_hand() {
+    let mut cluster = Cluster::prepare(&nodes(2)).unwrap();
+    let done = learner(&mut cluster);
+    done.unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+}
+
+fn learner(cluster: &mut Cluster) -> Result<()> {
+    cluster.nodes[0].start()?;
+    cluster.wait_node(0)?;
+    let first = cluster.nodes[0].peer.to_string();
+    cluster.nodes[1].env.insert("WAYPOST_JOIN".to_owned(), first);
+    cluster.nodes[1].env.insert("WAYPOST_ROLE".to_owned(), "learner".to_owned());
+    cluster.nodes[1].start()?;
+    cluster.wait_node(1)?;
+    let node = id(cluster, 1)?;
+    wait_member(cluster, 0, node, "a learner", |m| m["voter"] == false && m["stays_learner"] == true)?;
+    std::thread::sleep(Duration::from_secs(1));
+    wait_member(cluster, 0, node, "still a learner", |m| m["voter"] == false)?;
+    done(cluster, 1, "promote", json!({"node": node}))?;
+    wait_member(cluster, 0, node, "a voter", |m| m["voter"] == true)?;
+    cluster.nodes[1].stop(Duration::from_secs(20))?;
+    cluster.nodes[1].start()?;
+    cluster.wait_node(1)?;
+    cluster.wait_until("both to agree", |c| Ok((c.status(1)?["healthy"] == true).then_some(())))?;
+    wait_member(cluster, 0, node, "a voter after its restart", |m| m["voter"] == true)
+}
+
+#[test]
+fn the_command_line_operates_and_watches() {
+    scenario(nodes(1), |cluster| {
+        let url = cluster.nodes[0].url();
+        let run = |seconds: &str, arguments: &[&str]| {
+            let mut command = std::process::Command::new("timeout");
+            command.args([seconds, &crate::support::binary(), "cluster"]).args(arguments).args(["--url", &url]);
+            command.env("WAYPOST_TOKEN", chaos::cluster::ADMIN).output()
+        };
+        let watched = run("5", &["status", "--watch"])?;
+        let lines: Vec<Value> =
+            watched.stdout.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        ensure!(lines.len() >= 2 && lines.iter().all(|line| line["members"].is_array()), "{lines:?}");
+        let refused = run("60", &["step-down"])?;
+        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+        ensure!(refused.status.code() == Some(1) && told.contains("no_successor") && told.contains("hint:"), "{told}");
+        let done = run("60", &["snapshot"])?;
+        let told: Value = serde_json::from_slice(&done.stdout)?;
+        ensure!(told["nodes"][0]["durable_index"].as_u64() > Some(0), "{told}");
+        let added = run("60", &["add", "127.0.0.1:4009"])?;
+        ensure!(String::from_utf8_lossy(&added.stdout).contains("--join"), "{added:?}");
+        Ok(())
+    });
+}
