@@ -93,9 +93,9 @@ impl Disk {
 /// Reserves real blocks: a file with holes would hold nothing.
 fn set_aside(path: &Path, size: u64) -> io::Result<()> {
     let file = File::options().create(true).write(true).truncate(true).open(path)?;
-    fallocate(&file, FallocateFlags::empty(), 0, size).or_else(|error| {
+    fallocate(&file, FallocateFlags::empty(), 0, size).map_err(|error| {
         let _ = std::fs::remove_file(path);
-        Err(error.into())
+        error.into()
     })
 }
 
