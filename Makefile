@@ -1,5 +1,5 @@
 # `make test` installs what the tests need and runs them all.
-.PHONY: test clients fmt lint deny fuzz
+.PHONY: test clients fmt lint deny fuzz sim
 
 # Where the Python packages that tests need are installed.
 PYTHON := $(or $(CARGO_TARGET_DIR),target)/python
@@ -40,3 +40,9 @@ fuzz:
 	mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
 	cargo fuzz run -s none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS); \
 	done
+
+# Simulated clusters under faults, each from a seed, judged.
+SEEDS ?= 10000
+
+sim:
+	cargo run --release --locked -p sim -- --seeds $(SEEDS)

@@ -20,3 +20,4 @@ pub mod edge;
 pub mod hub;
 pub mod metric;
 pub mod server;
+pub mod tls;

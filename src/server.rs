@@ -1,5 +1,7 @@
 //! The composition root: the only file that sees every room. Builds a node from its configuration, runs it, drains it.
 
+mod encrypted;
+
 use crate::config::{self, Config};
 use crate::core::access::{Limits, Retention, hash_token};
 use crate::delivery::webhook::lambda::Credentials;
@@ -12,16 +14,19 @@ use crate::edge::ops::drained;
 use crate::edge::{self, phoenix, webhooks};
 use crate::hub::{Hub, HubConfig};
 use crate::metric;
+use crate::tls::{BadTls, Shown};
 use actix_cors::Cors;
-use actix_web::dev::{Server, Service, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, Server, Service, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpServer, ResponseError, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::Either;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use waypost_cluster::StartError;
@@ -48,6 +53,9 @@ pub enum ServerError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Clients can't be shown a certificate.
+    #[error("the certificate for clients (http.tls_cert, http.tls_key): {0}")]
+    Tls(#[from] BadTls),
     /// The node's part in the cluster did not start.
     #[error(transparent)]
     Cluster(#[from] StartError),
@@ -68,9 +76,7 @@ pub enum ServerError {
 /// When the node cannot start or go on.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
     let listener = listen(config.http_addr)?;
-    if !config.peer_addr.ip().is_loopback() {
-        tracing::warn!(peer = %config.peer_addr, "the peer port has no password and no encryption: keep it in a private network");
-    }
+    let shown = config.http.tls().map(|(cert, key)| Shown::load(cert, key)).transpose()?;
     let metrics = install_metrics()?;
     let mut stop = std::pin::pin!(stop);
     let hub = tokio::select! {
@@ -82,7 +88,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
         hub: hub.clone(),
         config: edge_config(&config),
         failures: Failures::new(config.limits.auth_failures_per_minute),
-        addresses: std::sync::Arc::default(),
+        addresses: Arc::default(),
         longpolls: phoenix::LongPolls::default(),
         webhooks: Webhooks::start(hub.clone(), webhook_config(&config))?,
         metrics,
@@ -95,13 +101,17 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     let mut admin = actix_rt::spawn(admin_token(hub.clone(), config.admin_token.is_some()));
     // Who waits for the node to be ready finds the token printed; without a majority the node serves all the same.
     let _ = tokio::time::timeout(ADMIN_WAIT, &mut admin).await;
-    let server = serve(&config, listener, edge.clone())?;
+    let server = serve(&config, listener, shown.as_ref(), edge.clone())?;
     let handle = server.handle();
     let server = actix_rt::spawn(server);
+    let fresh = shown.map(|shown| actix_rt::spawn(shown.keep_fresh()));
     tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node = hub.node_id(), "the node serves");
     stop.await;
     admin.abort();
     configured.abort();
+    if let Some(fresh) = fresh {
+        fresh.abort();
+    }
     drained.abort();
     drain(&hub, &edge.webhooks, Duration::from_secs(config.session.drain_seconds)).await;
     handle.stop(true).await;
@@ -132,7 +142,12 @@ fn install_metrics() -> Result<PrometheusHandle, ServerError> {
     Ok(handle)
 }
 
-fn serve(config: &Config, listener: TcpListener, edge: web::Data<Edge>) -> Result<Server, ServerError> {
+fn serve(
+    config: &Config,
+    listener: TcpListener,
+    shown: Option<&Arc<Shown>>,
+    edge: web::Data<Edge>,
+) -> Result<Server, ServerError> {
     let sockets = SocketConfig {
         send_buffer_bytes: config.session.send_buffer_bytes,
         // The watchdog comes first; the kernel's own limit is for what it can't reach.
@@ -161,15 +176,28 @@ fn serve(config: &Config, listener: TcpListener, edge: web::Data<Edge>) -> Resul
             .configure(edge::routes)
             .default_service(web::to(|| async { ApiError::not_found("this path").error_response() }))
     };
+    let settings = encrypted::Settings {
+        workers,
+        max_connections: config.limits.sockets.div_ceil(workers),
+        backlog: BACKLOG as u32,
+        keep_alive: KEEP_ALIVE,
+        request_timeout: Duration::from_millis(config.limits.upgrade_timeout_ms),
+        write_buffer_bytes: WRITE_BUFFER_BYTES,
+    };
+    let connected =
+        move |connection: &dyn Any, extensions: &mut Extensions| on_connect(&sockets, connection, extensions);
+    if let Some(shown) = shown {
+        return Ok(encrypted::serve(app, listener, shown.server()?, settings, connected)?);
+    }
     let server = HttpServer::new(app)
-        .workers(workers)
-        .max_connections(config.limits.sockets.div_ceil(workers))
-        .backlog(BACKLOG as u32)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(Duration::from_millis(config.limits.upgrade_timeout_ms))
+        .workers(settings.workers)
+        .max_connections(settings.max_connections)
+        .backlog(settings.backlog)
+        .keep_alive(settings.keep_alive)
+        .client_request_timeout(settings.request_timeout)
         .h1_allow_half_closed(false)
-        .h1_write_buffer_size(WRITE_BUFFER_BYTES)
-        .on_connect(move |connection, extensions| on_connect(&sockets, connection, extensions))
+        .h1_write_buffer_size(settings.write_buffer_bytes)
+        .on_connect(connected)
         .shutdown_timeout(1)
         .disable_signals()
         .listen(listener)?;
@@ -249,6 +277,7 @@ fn cluster_config(config: &Config) -> waypost_cluster::Config {
     waypost_cluster::Config {
         data_dir: config.data_dir.clone(),
         peer_addr: config.peer_addr,
+        security: config.peer.security(),
         advertise_peer: config.advertise_peer_addr.clone().unwrap_or_default(),
         meta,
         join: config.join.clone(),

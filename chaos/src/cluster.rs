@@ -75,17 +75,27 @@ impl Cluster {
     /// from then on each knows the addresses of all, for its next starts.
     pub fn boot(options: &Options) -> Result<Self> {
         let mut cluster = Self::prepare(options)?;
-        cluster.nodes[0].start()?;
-        cluster.wait_node(0)?;
-        let peers: Vec<String> = cluster.nodes.iter().map(|n| n.peer.to_string()).collect();
-        for node in &mut cluster.nodes {
+        cluster.launch()?;
+        Ok(cluster)
+    }
+
+    /// The same for nodes that were prepared.
+    pub fn launch(&mut self) -> Result<()> {
+        self.nodes[0].start()?;
+        self.wait_node(0)?;
+        let peers: Vec<String> = self.nodes.iter().map(|n| n.peer.to_string()).collect();
+        for node in &mut self.nodes {
             node.env.insert("WAYPOST_JOIN".to_owned(), peers.join(","));
         }
-        for node in cluster.nodes.iter_mut().skip(1) {
+        for node in self.nodes.iter_mut().skip(1) {
             node.start()?;
         }
-        cluster.wait_ready().map_err(|e| anyhow!("{e:#}\n{}", cluster.dump()))?;
-        Ok(cluster)
+        self.wait_ready().map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
+    }
+
+    /// Nodes that were made elsewhere, none of them started; their files are below `dir`.
+    pub fn of(nodes: Vec<Node>, dir: TempDir) -> Self {
+        Self { nodes, _dir: dir }
     }
 
     /// The nodes with their addresses and directories, none of them started.
@@ -241,7 +251,7 @@ impl Cluster {
 
 /// An address of 127/8 that no other node in this run has. Outgoing connections leave from
 /// 127.0.0.1, so that none of them can take a stopped node's port before it is back.
-fn own_address() -> IpAddr {
+pub(crate) fn own_address() -> IpAddr {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let pid = std::process::id();
     let n = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -9,17 +9,28 @@
 //!   remembers what was acknowledged; [`oracle`] compares the two;
 //! - [`receiver`] is what webhooks are delivered to: good, slow, broken and malicious ones, and what they saw.
 //!
+//! And the chaos suite, which the executable runs (`docs/CHAOS.md`):
+//! - [`scenario`] lists what can be broken; [`fire`] breaks it, on a [`ground`] of the run's own;
+//! - [`load`] is who takes part; all note what they saw in a [`history`]; [`invariants`] judges that and nothing else.
+//!
 //! Never: links against the server. All is seen from outside, as a client and an operator see it.
 
 pub mod clients;
 pub mod cluster;
 pub mod crowd;
+pub mod dice;
+pub mod fire;
+pub mod ground;
+pub mod history;
 pub mod http;
+pub mod invariants;
+pub mod load;
 pub mod node;
 pub mod oracle;
 pub mod phoenix;
 pub mod publisher;
 pub mod receiver;
+pub mod scenario;
 pub mod wait;
 pub mod ws;
 

@@ -4,6 +4,7 @@ use crate::wait;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub struct Node {
     pub log: PathBuf,
     /// Its environment (`WAYPOST_*`), read at each start.
     pub env: BTreeMap<String, String>,
+    /// What starts the process instead of the shell-less usual way, such as `ip netns exec NAME`; mostly empty.
+    pub launcher: Vec<String>,
     binary: PathBuf,
     child: Option<Child>,
 }
@@ -37,7 +40,7 @@ impl Node {
             ("WAYPOST_DATA_DIR".to_owned(), data.display().to_string()),
         ]);
         let log = dir.join("node.log");
-        Self { http, peer, data, log, env, binary: binary.to_owned(), child: None }
+        Self { http, peer, data, log, env, launcher: Vec::new(), binary: binary.to_owned(), child: None }
     }
 
     /// Starts the process; its readiness is for the caller to await.
@@ -47,8 +50,9 @@ impl Node {
             std::fs::create_dir_all(dir)?;
         }
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new(&self.binary);
-        command.arg("serve").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let mut words = self.launcher.iter().map(AsRef::<OsStr>::as_ref).chain([self.binary.as_os_str()]);
+        let mut command = Command::new(words.next().context("nothing to start")?);
+        command.args(words).arg("serve").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
             command.env_remove(name);
         }
@@ -112,7 +116,8 @@ impl Node {
         self.signal(Signal::CONT)
     }
 
-    fn pid(&self) -> Result<Pid> {
+    /// The process.
+    pub fn pid(&self) -> Result<Pid> {
         Ok(Pid::from_child(self.child.as_ref().context("not running")?))
     }
 

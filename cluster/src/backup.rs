@@ -219,6 +219,7 @@ fn write(
 }
 
 /// What a reader meets.
+#[cfg_attr(feature = "sim", expect(dead_code, reason = "nothing is restored there"))]
 pub(crate) enum Block {
     Pairs(Vec<PairV1>),
     File(FileV1),

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -21,6 +20,7 @@ use crate::machine::{Handler, StateMachine};
 use crate::net::{Lane, LinkError};
 use crate::node::Node;
 use crate::operate::{Operation, Refused};
+use crate::os::Home;
 use crate::proposer::Outcome;
 use crate::status::Status;
 use crate::store::Reader;
@@ -49,16 +49,7 @@ pub struct Cluster {
 
 struct Inner {
     running: Running,
-    runtime: Option<Runtime>,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // May run inside a runtime, where waiting is forbidden.
-            runtime.shutdown_background();
-        }
-    }
+    home: Home,
 }
 
 impl Cluster {
@@ -70,23 +61,12 @@ impl Cluster {
         handler: Arc<dyn Handler>,
     ) -> Result<Self, StartError> {
         config.validate()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            // One thread does it all: what blocks has threads of its own, and a second would only be woken in turns.
-            .worker_threads(1)
-            .thread_name("cluster")
-            .enable_all()
-            .build()?;
-        let (started, result) = oneshot::channel();
+        let home = Home::new()?;
         let machine = Box::new(machine);
-        runtime.spawn(async move {
-            // Whoever starts may have given up.
-            let _ = started.send(boot::start(config, machine, handler).await);
-        });
-        let runtime = Background(Some(runtime));
-        let result = result.await.unwrap_or_else(|_| Err(StartError::Raft("starting panicked".to_owned())));
-        let running = result?;
-        let runtime = runtime.keep();
-        Ok(Self { inner: Arc::new(Inner { running, runtime }) })
+        let started = home.spawn(boot::start(config, machine, handler));
+        let gone = || StartError::Raft("starting panicked".to_owned());
+        let running = started.ok_or_else(gone)?.await.map_err(|_| gone())??;
+        Ok(Self { inner: Arc::new(Inner { running, home }) })
     }
 
     fn node(&self) -> &Arc<Node> {
@@ -273,7 +253,7 @@ impl Cluster {
 
     /// Runs on the node's own runtime, whatever runtime the caller lives on.
     async fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
-        self.inner.runtime.as_ref()?.spawn(work).await.ok()
+        self.inner.home.spawn(work)?.await.ok()
     }
 
     /// Stops the node: no more proposals, no more peers, everything on disk, the data directory free again.
@@ -289,22 +269,5 @@ impl Cluster {
             inner.running.unlock();
         })
         .await;
-    }
-}
-
-/// A runtime that may be dropped anywhere.
-struct Background(Option<Runtime>);
-
-impl Background {
-    fn keep(mut self) -> Option<Runtime> {
-        self.0.take()
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
     }
 }

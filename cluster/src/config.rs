@@ -13,6 +13,49 @@ use crate::error::StartError;
 /// Called once, with the reason, when the node can't go on (damaged or failing disk, panic while applying).
 pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// How peers know each other. All nodes of a cluster are set alike.
+#[derive(Clone, Default)]
+pub enum Security {
+    /// Not at all; the peer port must be on loopback.
+    #[default]
+    None,
+    /// By a secret that all share, of [`Security::KEY_LENGTH`] characters or more: what peers send can't be forged,
+    /// replayed or reordered, but it can be read.
+    Key(String),
+    /// By certificates of one authority, both ways, and encrypted.
+    Tls(TlsFiles),
+}
+
+/// Files (PEM) that a node shows and trusts. They are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificates of the authorities whose nodes are let in.
+    pub ca: PathBuf,
+    /// This node's certificate, with those between it and the authority.
+    pub cert: PathBuf,
+    /// The private key of that certificate.
+    pub key: PathBuf,
+}
+
+impl Security {
+    /// Least length of a shared key (characters).
+    pub const KEY_LENGTH: usize = 16;
+
+    fn validate(&self, peer_addr: SocketAddr) -> Result<(), StartError> {
+        let wrong = |what: String| Err(StartError::Config(what));
+        match self {
+            Self::None if !peer_addr.ip().to_canonical().is_loopback() => wrong(format!(
+                "peers can reach {peer_addr} from other machines, but nothing says who they are: set certificates or a \
+                 key for them, or listen on loopback"
+            )),
+            Self::Key(key) if key.chars().count() < Self::KEY_LENGTH => {
+                wrong(format!("the key of the peers must have at least {} characters", Self::KEY_LENGTH))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Settings of one node.
 #[derive(Clone)]
 pub struct Config {
@@ -22,6 +65,8 @@ pub struct Config {
     pub peer_addr: SocketAddr,
     /// Address that is told to peers (`host:port`); empty = `peer_addr` as bound.
     pub advertise_peer: String,
+    /// How this node and its peers know each other.
+    pub security: Security,
     /// What else the members shall know about this node (address of its API, version, …).
     pub meta: BTreeMap<String, String>,
     /// Peer addresses (`host:port`) of members to join when the data directory is empty.
@@ -91,6 +136,7 @@ impl Default for Config {
             data_dir: PathBuf::from("./data"),
             peer_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 4001)),
             advertise_peer: String::new(),
+            security: Security::None,
             meta: BTreeMap::new(),
             join: Vec::new(),
             role_learner: false,
@@ -152,6 +198,6 @@ impl Config {
         if self.propose_timeout.is_zero() || self.snapshot_timeout < Duration::from_secs(1) {
             return wrong("propose_timeout must be positive and snapshot_timeout at least a second");
         }
-        Ok(())
+        self.security.validate(self.peer_addr)
     }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::StartError;
 use crate::identity::Layout;
+use crate::os::fs;
 
 /// Damage found while opening.
 #[derive(Debug)]
@@ -32,14 +33,14 @@ pub(crate) fn is_damage(error: &io::Error) -> bool {
 pub(crate) fn set_aside(layout: &Layout) -> io::Result<Vec<PathBuf>> {
     let target = (1..)
         .map(|n| layout.root.join(format!("damaged-{n}")))
-        .find(|dir| !dir.exists())
+        .find(|dir| !fs::exists(dir).unwrap_or(true))
         .ok_or_else(|| io::Error::other("no name left for the damaged files"))?;
-    std::fs::create_dir(&target)?;
+    fs::create_dir(&target)?;
     let mut moved = Vec::new();
     // The identity goes last: what is interrupted here is found damaged again.
     for path in [layout.store(), layout.snapshot(), layout.log(), layout.identity()] {
-        if let (true, Some(name)) = (path.exists(), path.file_name()) {
-            std::fs::rename(&path, target.join(name))?;
+        if let (true, Some(name)) = (fs::exists(&path)?, path.file_name()) {
+            fs::rename(&path, target.join(name))?;
             moved.push(target.join(name));
         }
     }

@@ -81,7 +81,7 @@ async fn refused(node: &Node, leader: NodeId) -> bool {
     let Some(addr) = node.peers.addr(leader) else {
         return false;
     };
-    let probe = tokio::net::TcpStream::connect(addr);
+    let probe = crate::os::TcpStream::connect(addr);
     match tokio::time::timeout(Duration::from_millis(500), probe).await {
         Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
         _ => false,

@@ -180,6 +180,8 @@ impl Node {
             snapshot_age_ms: self.checkpoint_age_ms(index(&metrics.snapshot)),
             removed: self.removed.load(Ordering::Relaxed),
             failure: self.fatal.reason(),
+            peer_security: self.peers.secure().mode(),
+            peer_certificate_until: self.peers.secure().certificate_until(),
             members: self.describe_members(metrics, lately),
         }
     }

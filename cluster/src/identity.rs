@@ -2,11 +2,12 @@
 //!
 //! Owns the lock and the identity file of the data directory; never invents an id for a cluster that exists.
 
-use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::StartError;
+use crate::os;
+use crate::os::fs::{self, File, TryLockError};
 use crate::store::sync_dir;
 use crate::wire::{self, IdentityV1};
 
@@ -46,10 +47,9 @@ impl Layout {
 
     /// Takes the directory for this process; released when the file is dropped, however the process ends.
     pub(crate) fn lock(&self) -> Result<File, StartError> {
-        std::fs::create_dir_all(&self.root)?;
-        let file = File::options().create(true).truncate(false).write(true).open(self.root.join("LOCK"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
+        fs::create_dir_all(&self.root)?;
+        match os::lock(&self.root.join("LOCK")) {
+            Ok(file) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StartError::Locked(self.root.clone())),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
@@ -83,7 +83,7 @@ impl Layout {
 
     /// Reads the identity; `None` where there is none, `InvalidData` where it is damaged.
     pub(crate) fn read_identity(&self) -> io::Result<Option<IdentityV1>> {
-        let bytes = match std::fs::read(self.identity()) {
+        let bytes = match fs::read(self.identity()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
@@ -105,7 +105,7 @@ impl Layout {
         file.write_all(&crc32fast::hash(&content).to_le_bytes())?;
         file.write_all(&content)?;
         file.sync_all()?;
-        std::fs::rename(&draft, self.identity())?;
+        fs::rename(&draft, self.identity())?;
         sync_dir(Some(&self.root))
     }
 }
@@ -130,7 +130,7 @@ pub(crate) fn shown(cluster_id: &[u8; 16]) -> String {
 /// A cluster id that nobody has.
 pub(crate) fn fresh_cluster_id() -> io::Result<[u8; 16]> {
     let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(io::Error::other)?;
+    os::random(&mut id)?;
     Ok(id)
 }
 

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::error::StartError;
 use crate::identity::{fresh_cluster_id, shown};
-use crate::net::ask_guest;
+use crate::net::{Secure, ask_guest};
 use crate::types::Member;
 use crate::wire::{Answer, IdentityV1, JoinReply, Request};
 
@@ -23,12 +23,12 @@ pub(crate) fn alone() -> std::io::Result<IdentityV1> {
 }
 
 /// Asks the members at `addrs` for an id until one answers.
-pub(crate) async fn ask(addrs: &[String], member: &Member) -> Result<IdentityV1, StartError> {
+pub(crate) async fn ask(secure: &Secure, addrs: &[String], member: &Member) -> Result<IdentityV1, StartError> {
     let mut pause = Duration::from_millis(100);
     let request = Request::NewIdV1 { member: member.into() };
     loop {
         for addr in addrs {
-            match ask_following(addr, member, &request).await? {
+            match ask_following(secure, addr, member, &request).await? {
                 Some(identity) => return Ok(identity),
                 None => tracing::warn!(addr, "no answer to the wish to join; asking again"),
             }
@@ -39,10 +39,15 @@ pub(crate) async fn ask(addrs: &[String], member: &Member) -> Result<IdentityV1,
 }
 
 /// Asks at `addr` and, where that isn't the leader, at the leader's address.
-async fn ask_following(addr: &str, member: &Member, request: &Request) -> Result<Option<IdentityV1>, StartError> {
+async fn ask_following(
+    secure: &Secure,
+    addr: &str,
+    member: &Member,
+    request: &Request,
+) -> Result<Option<IdentityV1>, StartError> {
     let mut addr = addr.to_owned();
     for _ in 0..3 {
-        let answer = match ask_guest(&addr, [0; 16], &member.peer_addr, request, ASK).await {
+        let answer = match ask_guest(secure, &addr, [0; 16], &member.peer_addr, request, ASK).await {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::info!(addr, %error, "not reached");

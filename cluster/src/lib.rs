@@ -9,21 +9,35 @@
 //! - `proposer`: gathers what waits into one log entry, on the leader or on the way to it. `reads`: linearizable reads.
 //! - `join`, `membership`: becoming a member, promotion, changes one after another. `operate`: what is done by hand. `failover`: a leader whose process is gone.
 //! - `raft`: how openraft speaks over the network; `types`: what it is instantiated with. `snapshot`: sending the state.
-//! - `net`: the one peer port: frames, handshake, connections. `wire`: the only place that knows the bytes.
+//! - `net`: the one peer port: frames, handshake, who is let in, connections. `wire`: the only place that knows the bytes.
 //! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies. `housekeeping`: when
 //!   the one is made durable and the other let go.
 //! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`: what happens when a disk lied; `disk`: when it is full.
 //! - `backup`, `restore`: the state in one file, and a new cluster of it.
-//! - `clock`: the only wall clock.
+//! - `clock`: the only wall clock. `os`: everything else that the operating system gives, and all that a simulation replaces.
 //!
 //! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
 
+/// True where a simulation has that defect switched on; nowhere else is there any.
+macro_rules! broken {
+    ($defect:ident) => {{
+        #[cfg(feature = "sim")]
+        let on = $crate::sim::Broken::$defect.is_on();
+        #[cfg(not(feature = "sim"))]
+        let on = false;
+        on
+    }};
+}
+pub(crate) use broken;
+
 mod backup;
 mod boot;
+#[cfg_attr(feature = "sim", path = "sim/clock.rs")]
 mod clock;
 mod cluster;
 mod config;
 mod damage;
+#[cfg_attr(feature = "sim", path = "sim/disk.rs")]
 mod disk;
 mod error;
 mod failover;
@@ -33,6 +47,7 @@ pub mod fuzz;
 mod housekeeping;
 mod identity;
 mod join;
+#[cfg_attr(feature = "sim", path = "sim/log.rs")]
 mod log;
 mod machine;
 mod membership;
@@ -40,27 +55,33 @@ mod net;
 mod node;
 mod open;
 mod operate;
+#[cfg_attr(feature = "sim", path = "sim/os.rs")]
+mod os;
 mod proposer;
 mod raft;
 mod reads;
+#[cfg(not(feature = "sim"))]
 mod restore;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod snapshot;
 mod status;
 mod store;
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 mod suite;
 mod types;
 mod wire;
 
 pub use backup::{BackupError, BackupInfo, verify};
 pub use cluster::{Cluster, Proposed};
-pub use config::{Config, FatalHook};
+pub use config::{Config, FatalHook, Security, TlsFiles};
 pub use damage::repair;
 pub use error::{ProposeError, RequestError, StartError, StoreError};
 pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
 pub use operate::{Operation, Refused};
+#[cfg(not(feature = "sim"))]
 pub use restore::{Restored, restore};
-pub use status::{MemberStatus, Role, Status};
+pub use status::{MemberStatus, PeerSecurity, Role, Status};
 pub use store::{MAX_KEY, MAX_VALUE, Pair, Reader, Txn, View};
 
 /// Names a member; allocated through the log and never used twice.

@@ -272,3 +272,56 @@ impl openraft::storage::RaftLogStorage<Types> for Log {
         log.flush(true, None)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::types::{Data, Payload};
+    use openraft::storage::RaftLogStorage;
+
+    fn open(dir: &Path) -> io::Result<Log> {
+        let config = Config { log_flush_wait: std::time::Duration::ZERO, ..Config::default() };
+        Log::open(dir, &config)
+    }
+
+    fn told(log: &Log) -> String {
+        let state = log.lock().log_state().clone();
+        format!("{:?} {:?} {:?}", state.vote(), state.last(), log.read(0, u64::MAX, usize::MAX, usize::MAX))
+    }
+
+    /// Whatever single bit of the log's file flips: it does not open, or it has all that it had.
+    #[tokio::test]
+    async fn no_flipped_bit_cuts_what_was_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (good, trial) = (dir.path().join("good"), dir.path().join("trial"));
+        let mut log = open(&good).unwrap();
+        let (term, node) = (1, 1);
+        log.save_vote(&Vote::from(StoredVote { term, node, committed: true })).await.unwrap();
+        for index in 0..6 {
+            let log_id = StoredLogId { term, node, index }.into();
+            let payload = Payload::Normal(Data(vec![index as u8; 40].into()));
+            log.append([Entry { log_id, payload }], IOFlushed::noop()).await.unwrap();
+        }
+        log.sync().await.unwrap();
+        let expected = told(&log);
+        drop(log);
+        let name = std::fs::read_dir(&good).unwrap().flatten().map(|e| e.file_name()).max().unwrap();
+        let whole = std::fs::read(good.join(&name)).unwrap();
+        let mut cut = Vec::new();
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            // What opening left behind is not the next one's.
+            let _ = std::fs::remove_dir_all(&trial);
+            std::fs::create_dir_all(&trial).unwrap();
+            std::fs::write(trial.join(&name), &bytes).unwrap();
+            if let Ok(log) = open(&trial)
+                && told(&log) != expected
+            {
+                cut.push((bit / 8, bit % 8));
+            }
+        }
+        assert!(cut.is_empty(), "{} of {} bits: {cut:?}", cut.len(), whole.len() * 8);
+    }
+}

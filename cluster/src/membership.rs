@@ -223,6 +223,10 @@ impl Node {
         for reply in self.ask_about(announce).await {
             match reply {
                 JoinReply::Member => {
+                    // From then on an empty log counts as damaged: it must have something first, on disk.
+                    if self.log.is_pristine() || self.log.sync().await.is_err() {
+                        return Announced::NotYet;
+                    }
                     if let Err(error) = self.update_identity(|identity| identity.joined = true) {
                         tracing::error!(%error, "cannot write the identity");
                         return Announced::NotYet;
@@ -267,10 +271,10 @@ impl Node {
     async fn ask_at(&self, addr: &str, announce: &Announce) -> Option<JoinReply> {
         let (cluster, own) = (self.peers.me().cluster_id, &self.member.peer_addr);
         let request = Request::AnnounceV1(announce.clone());
-        let reply = joined(ask_guest(addr, cluster, own, &request, ASK).await.ok()?)?;
+        let reply = joined(ask_guest(self.peers.secure(), addr, cluster, own, &request, ASK).await.ok()?)?;
         match reply {
             JoinReply::Elsewhere { addr } if !addr.is_empty() && addr != *own => {
-                joined(ask_guest(&addr, cluster, own, &request, ASK).await.ok()?)
+                joined(ask_guest(self.peers.secure(), &addr, cluster, own, &request, ASK).await.ok()?)
             }
             other => Some(other),
         }

@@ -2,7 +2,6 @@
 //!
 //! Owns the decision between going on, joining, starting alone, rebuilding from the others and refusing to start.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -12,6 +11,8 @@ use crate::error::{StartError, StoreError};
 use crate::identity::Layout;
 use crate::join;
 use crate::log::Log;
+use crate::net::Secure;
+use crate::os::fs;
 use crate::snapshot;
 use crate::store::Store;
 use crate::types::Member;
@@ -19,7 +20,7 @@ use crate::wire::IdentityV1;
 
 /// A data directory that is ready.
 pub(crate) struct Opened {
-    pub(crate) lock: File,
+    pub(crate) lock: fs::File,
     pub(crate) layout: Layout,
     pub(crate) identity: IdentityV1,
     pub(crate) log: Log,
@@ -29,7 +30,7 @@ pub(crate) struct Opened {
 }
 
 /// Opens the directory, joining or rebuilding where that is called for.
-pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, StartError> {
+pub(crate) async fn open(config: &Config, secure: &Secure, member: &Member) -> Result<Opened, StartError> {
     let layout = Layout::new(&config.data_dir);
     let lock = layout.lock()?;
     layout.check_format()?;
@@ -55,7 +56,7 @@ pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, Sta
             }
         }
     }
-    let identity = if join.is_empty() { join::alone()? } else { join::ask(&join, member).await? };
+    let identity = if join.is_empty() { join::alone()? } else { join::ask(secure, &join, member).await? };
     layout.write_identity(&identity)?;
     match parts(config, &layout, &identity) {
         Ok((log, store)) => {
@@ -70,6 +71,8 @@ pub(crate) async fn open(config: &Config, member: &Member) -> Result<Opened, Sta
 /// Sets damaged files aside where there is somebody to rebuild from; refuses to start where there isn't.
 fn rebuild(layout: &Layout, damage: Damage, join: &[String]) -> Result<Option<IdentityV1>, StartError> {
     tracing::error!(files = ?damage.files, reason = damage.reason, "damaged");
+    #[cfg(feature = "sim")]
+    crate::sim::World::found_damage(&damage.reason);
     if join.is_empty() {
         return Err(damage.into());
     }
@@ -82,7 +85,7 @@ fn rebuild(layout: &Layout, damage: Damage, join: &[String]) -> Result<Option<Id
 fn read_identity(layout: &Layout) -> Result<Option<IdentityV1>, Damage> {
     let damaged = |reason: String| Damage { files: vec![layout.identity()], reason };
     match layout.read_identity() {
-        Ok(None) if layout.log().exists() || layout.store().exists() => {
+        Ok(None) if [layout.log(), layout.store()].iter().any(|path| fs::exists(path).unwrap_or(true)) => {
             Err(damaged("the identity file is missing, but there is data".to_owned()))
         }
         Ok(identity) => Ok(identity),

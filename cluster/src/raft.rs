@@ -52,7 +52,7 @@ pub(crate) fn settings(config: &Config, cluster: &str) -> Result<openraft::Confi
         backoff: "50ms 100ms 200ms ..500ms".to_owned(),
         enable_pre_vote: Some(true),
         // A leader that restarts must be elected anew: with its term restored it could use log ids twice.
-        enable_leader_restore: Some(false),
+        enable_leader_restore: Some(crate::broken!(RestoredLeader)),
         ..openraft::Config::default()
     }
     .validate()
@@ -175,6 +175,9 @@ fn begin_append(
             Err(error) => Err(error),
         };
         let answered: BoxFuture<'static, Matched> = Box::pin(async move {
+            if crate::broken!(ApplyBeforeCommit) {
+                return Ok((Ok(last), last));
+            }
             let answer = started?.answer(deadline).await.map_err(|e| unreachable(&e))?;
             Ok((outcome(answer, prev, last)?, last))
         });

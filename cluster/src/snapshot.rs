@@ -9,10 +9,10 @@ use openraft::Snapshot;
 use openraft::error::{NetworkError, StreamingError, Unreachable};
 use openraft::storage::RaftStateMachine;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 
 use crate::error::StoreError;
 use crate::net::{Link, LinkError};
+use crate::os::{self, spawn_blocking};
 use crate::raft::Raft;
 use crate::store::{self, Incoming, Machine, SnapshotData};
 use crate::types::{LeaderId, Member, Types, Vote};
@@ -31,8 +31,8 @@ pub(crate) async fn send(
         return Err(StreamingError::Network(NetworkError::from_string("a received snapshot is not sent on")));
     };
     let state = view.state().clone();
-    let (sender, mut chunks) = mpsc::channel::<Vec<PairV1>>(2);
-    let export = spawn_blocking(move || store::export(&view, &mut |chunk| sender.blocking_send(chunk).is_ok()));
+    let (sender, mut chunks) = mpsc::channel::<Vec<PairV1>>(os::CHUNKS_AHEAD);
+    let export = spawn_blocking(move || store::export(&view, &mut |chunk| os::send_blocking(&sender, chunk)));
     let begin = Request::SnapshotBeginV1 { vote: (&vote).into(), state };
     if let Some(higher) = step(link, &begin, vote, limit).await? {
         return Ok(higher);
@@ -152,8 +152,8 @@ async fn blocking<T: Send + 'static>(
 
 /// Removes what an interrupted transfer left behind.
 pub(crate) fn clear(dir: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(dir) {
+    match os::fs::remove_dir_all(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => std::fs::create_dir_all(dir),
+        _ => os::fs::create_dir_all(dir),
     }
 }

@@ -25,6 +25,19 @@ pub enum Role {
     Stopped,
 }
 
+/// How a node and its peers know each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PeerSecurity {
+    /// Not at all: loopback only.
+    #[default]
+    None,
+    /// By a shared key; not encrypted.
+    Key,
+    /// By certificates; encrypted.
+    Tls,
+}
+
 /// One member of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct MemberStatus {
@@ -89,6 +102,10 @@ pub struct Status {
     pub removed: bool,
     /// Why the node stopped for good, if it did.
     pub failure: Option<String>,
+    /// How this node and its peers know each other.
+    pub peer_security: PeerSecurity,
+    /// When this node's certificate for its peers ends (seconds since 1970), if it has one.
+    pub peer_certificate_until: Option<u64>,
     /// All members, by id.
     pub members: Vec<MemberStatus>,
 }
@@ -99,8 +116,44 @@ impl Status {
         self.members.iter().find(|m| m.id == id)
     }
 
+    /// What is wrong with this node's certificate, from 30 days before its end; `now` in seconds since 1970.
+    pub fn certificate_problem(&self, now: u64) -> Option<String> {
+        let left = certificate_days_left(self.peer_certificate_until?, now)?;
+        let node = self.node_id;
+        Some(match left {
+            Some(days) => format!("the peer certificate of node {node} ends in {days} days"),
+            None => format!("the peer certificate of node {node} has ended: peers refuse it"),
+        })
+    }
+
     /// This node leads.
     pub fn is_leader(&self) -> bool {
         self.role == Role::Leader
+    }
+}
+
+/// A certificate is called in question so long before its end (seconds).
+const CERTIFICATE_WARNING: u64 = 30 * 86_400;
+
+/// `None`: nothing to say yet. `Some(None)`: it has ended. Else the days that are left.
+pub(crate) fn certificate_days_left(until: u64, now: u64) -> Option<Option<u64>> {
+    match until.checked_sub(now) {
+        Some(left) if left > CERTIFICATE_WARNING => None,
+        left => Some(left.map(|left| left / 86_400)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_told_thirty_days_before_its_end() {
+        let status = |until| Status { peer_certificate_until: until, node_id: 2, ..Status::default() };
+        let now = 1_700_000_000;
+        assert_eq!(status(None).certificate_problem(now), None);
+        assert_eq!(status(Some(now + 31 * 86_400)).certificate_problem(now), None);
+        assert!(status(Some(now + 29 * 86_400)).certificate_problem(now).is_some_and(|text| text.contains("29 days")));
+        assert!(status(Some(now - 1)).certificate_problem(now).is_some_and(|text| text.contains("has ended")));
     }
 }

@@ -3,7 +3,7 @@
 //! Owns addresses, token and what went wrong, in words. Never decides to repeat a request that a node may have taken:
 //! that is for callers who send an idempotency key.
 
-use std::{cell::Cell, io::ErrorKind, time::Duration};
+use std::{cell::Cell, io::ErrorKind, path::Path, sync::Arc, time::Duration};
 
 use actix_http::{BoxedPayloadStream, error::ParseError};
 use awc::{
@@ -13,6 +13,9 @@ use awc::{
 };
 use bytes::Bytes;
 use serde_json::Value;
+use tokio_rustls::rustls::ClientConfig;
+
+use crate::tls::{self, BadTls};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -31,6 +34,17 @@ pub(super) struct Connection {
     /// Token [default: WAYPOST_ADMIN_TOKEN]
     #[arg(long, env = "WAYPOST_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// Certificates (PEM) to trust for https, beside those of the system
+    #[arg(long, env = "WAYPOST_CA", value_name = "FILE", value_parser = trust)]
+    ca: Option<Trust>,
+}
+
+/// Whom to trust, read from a file.
+#[derive(Debug, Clone)]
+struct Trust(Arc<ClientConfig>);
+
+fn trust(file: &str) -> Result<Trust, BadTls> {
+    Ok(Trust(Arc::new(tls::trusting(Some(Path::new(file)))?)))
 }
 
 /// What went wrong, as a person would say it.
@@ -133,8 +147,15 @@ impl Client {
     pub(super) fn new(connection: Connection) -> Self {
         let admin = || std::env::var("WAYPOST_ADMIN_TOKEN").ok();
         let token = connection.token.or_else(admin).filter(|token| !token.is_empty());
+        let mut connector = Connector::new().timeout(CONNECT);
+        // Reading the system's authorities takes a moment that plain addresses need not wait for.
+        let encrypted = connection.url.iter().any(|url| url.starts_with("https://"));
+        let trusted = || tls::trusting(None).ok().map(Arc::new);
+        if encrypted && let Some(trusted) = connection.ca.map(|Trust(config)| config).or_else(trusted) {
+            connector = connector.rustls_0_23(trusted);
+        }
         let http = awc::Client::builder()
-            .connector(Connector::new().timeout(CONNECT))
+            .connector(connector)
             .timeout(ANSWER)
             .add_default_header((header::USER_AGENT, concat!("waypost/", env!("CARGO_PKG_VERSION"))))
             .finish();
@@ -143,7 +164,7 @@ impl Client {
 
     /// A client for one node with one token.
     pub(super) fn at(url: String, token: String) -> Self {
-        Self::new(Connection { url: vec![url], token: Some(token) })
+        Self::new(Connection { url: vec![url], token: Some(token), ca: None })
     }
 
     /// The node in use.
@@ -257,7 +278,7 @@ impl Client {
             SendRequestError::Connect(ConnectError::Disconnected) => {
                 self.unreachable("the connection broke".to_owned(), false)
             }
-            SendRequestError::Connect(inner) => self.unreachable(inner.to_string(), true),
+            SendRequestError::Connect(inner) => self.unreachable(connect_error(inner), true),
             SendRequestError::Response(ParseError::Io(_) | ParseError::Incomplete) => {
                 self.unreachable("the connection broke".to_owned(), false)
             }
@@ -272,6 +293,16 @@ impl Client {
 
     fn foreign(&self, what: String) -> ClientError {
         ClientError::Foreign { url: self.url().to_owned(), what }
+    }
+}
+
+fn connect_error(error: &ConnectError) -> String {
+    let text = error.to_string();
+    match text.contains("UnknownIssuer") {
+        true => {
+            "its certificate is of an authority that is not trusted here; --ca names the authority's file".to_owned()
+        }
+        false => text,
     }
 }
 
@@ -290,12 +321,10 @@ pub(super) fn encoded(text: &str) -> String {
 
 fn base_url(text: &str) -> Result<String, String> {
     let text = text.trim().trim_end_matches('/');
-    if text.starts_with("https://") {
-        return Err("https is not spoken here: name a node by http://, within your private network".to_owned());
-    }
-    match text.strip_prefix("http://").filter(|host| !host.is_empty()) {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    match host.filter(|host| !host.is_empty()) {
         Some(_) => Ok(text.to_owned()),
-        None => Err("must look like http://host:port".to_owned()),
+        None => Err("must look like http://host:port or https://host:port".to_owned()),
     }
 }
 
@@ -306,7 +335,8 @@ mod tests {
     #[test]
     fn addresses_are_checked_and_paths_are_safe() {
         assert_eq!(base_url("http://a:1/").as_deref(), Ok("http://a:1"));
-        assert!(base_url("https://a").is_err_and(|e| e.contains("https")));
+        assert_eq!(base_url("https://a/").as_deref(), Ok("https://a"));
+        assert!(base_url("ftp://a").is_err_and(|e| e.contains("https")));
         assert!(base_url("a:1").is_err());
         assert_eq!(encoded("a/b ü"), "a%2Fb%20%C3%BC");
     }

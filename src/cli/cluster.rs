@@ -13,7 +13,7 @@ use super::{
 
 pub(super) use backup::{Restore, restore};
 
-/// What to do with the cluster; needs the admin token.
+/// What to do with the cluster; most of it needs the admin token.
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Show the nodes, who leads, how far each has come, what is wrong and what to do about it
@@ -40,6 +40,8 @@ pub(super) enum Command {
     Backup(backup::Backup),
     /// Make a new cluster's first node out of a backup
     Restore(Restore),
+    /// Make an authority and certificates, for the peer port and for clients
+    Certs(super::cluster_certs::Args),
 }
 
 /// Where, and how to answer.
@@ -105,6 +107,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Snapshot(args) => snapshot(args).await,
         Command::Backup(args) => backup::backup(args).await,
         Command::Restore(args) => restore(&args),
+        Command::Certs(args) => super::cluster_certs::run(&args),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod client;
 mod cluster;
+mod cluster_certs;
 mod completions;
 mod config;
 mod dev;

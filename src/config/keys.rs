@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::{Config, DEFAULT_TOML};
 
 /// Variables with our prefix that are no settings: read by the command line itself.
-pub const NOT_KEYS: [&str; 3] = ["WAYPOST_CONFIG", "WAYPOST_URL", "WAYPOST_TOKEN"];
+pub const NOT_KEYS: [&str; 4] = ["WAYPOST_CONFIG", "WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA"];
 
 /// Settings whose value is never shown.
-const SECRETS: [&str; 4] =
-    ["admin_token", "webhooks.secret_key", "webhooks.aws.secret_access_key", "webhooks.aws.session_token"];
+const SECRETS: [&str; 5] =
+    ["admin_token", "peer.key", "webhooks.secret_key", "webhooks.aws.secret_access_key", "webhooks.aws.session_token"];
 
 /// One setting under its names.
 #[derive(Debug)]

@@ -9,6 +9,7 @@
 mod keys;
 mod load;
 mod secret;
+mod security;
 mod validate;
 mod webhooks;
 
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use keys::{KEYS, Key, NOT_KEYS};
 pub use load::{ConfigError, Loaded, Loader, Source};
 pub use secret::Secret;
+pub use security::{Http, Peer};
 pub use webhooks::{Aws, ConfiguredEndpoint, Webhooks};
 
 /// The commented default configuration, as `waypost config default` prints it.
@@ -53,6 +55,10 @@ pub struct Config {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// How peers know each other.
+    pub peer: Peer,
+    /// The client port.
+    pub http: Http,
     /// What one caller may take.
     pub limits: Limits,
     /// How much history new maps keep.
@@ -229,6 +235,8 @@ impl Default for Config {
             workers: 0,
             log: "info".into(),
             log_format: LogFormat::Text,
+            peer: Peer::default(),
+            http: Http::default(),
             limits: Limits::default(),
             retention: Retention::default(),
             session: Session::default(),

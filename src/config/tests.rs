@@ -181,6 +181,25 @@ fn a_key_that_seals_has_32_bytes() {
 }
 
 #[test]
+fn who_peers_are_must_be_said_beyond_loopback() {
+    let ok = |text: &str| toml(text).and_then(Loader::finish).map(drop).map_err(|error| error.to_string());
+    let open = "peer_addr = \"10.0.0.1:4001\"\n";
+    assert!(error(open).starts_with("peer_addr = ") && error(open).contains("peer.tls_ca"), "{}", error(open));
+    assert!(error("peer_addr = \"[::]:4001\"").contains("peer.key"));
+    for near in ["127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+        ok(&format!("peer_addr = \"{near}\"")).unwrap();
+    }
+    ok(&format!("{open}[peer]\nkey = \"0123456789abcdef\"")).unwrap();
+    ok(&format!("{open}[peer]\ntls_ca = \"a\"\ntls_cert = \"b\"\ntls_key = \"c\"")).unwrap();
+    let short = error("[peer]\nkey = \"0123456789abcde\"");
+    assert!(short.starts_with("peer.key = ******** ") && short.contains("at least 16"), "{short}");
+    assert!(error("[peer]\ntls_ca = \"a\"\ntls_key = \"c\"").starts_with("peer.tls_cert = "));
+    let both = "[peer]\nkey = \"0123456789abcdef\"\ntls_ca = \"a\"\ntls_cert = \"b\"\ntls_key = \"c\"";
+    assert!(error(both).contains("choose one"));
+    assert!(error("[http]\ntls_key = \"c\"").contains("together with http.tls_key"));
+}
+
+#[test]
 fn the_address_of_aws_is_safe() {
     let with = |endpoint: &str| {
         format!("[webhooks]\nallow_nets = [\"10.1.0.0/16\"]\n[webhooks.aws]\nendpoint = \"{endpoint}\"")

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::{Config, load::pointer};
+use super::{Config, load::pointer, security};
 
 /// A value that is not allowed.
 pub(super) struct Fault {
@@ -78,7 +78,11 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
 
 /// The first value that is not allowed.
 pub(super) fn check(config: &Config, tree: &Value) -> Option<Fault> {
-    ranges(tree).or_else(|| addresses(config)).or_else(|| texts(config)).or_else(|| relations(config))
+    ranges(tree)
+        .or_else(|| addresses(config))
+        .or_else(|| security::check(config))
+        .or_else(|| texts(config))
+        .or_else(|| relations(config))
 }
 
 fn fault(path: &'static str, allowed: impl Into<String>) -> Option<Fault> {

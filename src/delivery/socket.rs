@@ -1,5 +1,7 @@
 //! The TCP connection under a session: its kernel buffers, and the way to cut it off from outside.
 
+use actix_rt::net::TcpStream;
+use actix_tls::accept::rustls_0_23::TlsStream;
 use std::any::Any;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
@@ -35,7 +37,8 @@ impl Connection {
 
 /// Prepares an accepted connection; the server calls it for each.
 pub fn on_connect(config: &SocketConfig, connection: &dyn Any, extensions: &mut actix_web::dev::Extensions) {
-    let Some(stream) = connection.downcast_ref::<actix_rt::net::TcpStream>() else { return };
+    let encrypted = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
+    let Some(stream) = connection.downcast_ref::<TcpStream>().or_else(encrypted) else { return };
     let socket = socket2::SockRef::from(stream);
     let prepared = socket
         .set_send_buffer_size(config.send_buffer_bytes)

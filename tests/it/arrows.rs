@@ -16,6 +16,7 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     ("src/edge", &["server", "cli"], &[]),
     ("cluster/src", &[], &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "awc", "waypost"]),
     ("chaos/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
+    ("sim/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
 ];
 
 /// Client protocols: none names another.

@@ -43,3 +43,29 @@ fn nothing_acknowledged_is_missing_after_all_died_at_once() {
         Ok(())
     });
 }
+
+#[test]
+fn a_node_that_never_made_its_store_durable_keeps_the_log_that_it_needs() {
+    // Lives too short for a checkpoint, over a log that is longer than what is kept behind one.
+    let options = nodes(3).set("WAYPOST_RAFT_KEEP_ENTRIES", 20);
+    scenario(options, |cluster| {
+        let map = cluster.map("short-lives")?;
+        let mut acks = Vec::new();
+        for life in 0..3 {
+            let name = format!("life{life}-");
+            let publisher = Publisher::start(cluster.urls_from(0), &map, &name, &["x"], Duration::from_millis(5));
+            publisher.wait_more(60)?;
+            // Long enough for the log to be purged, if it is.
+            std::thread::sleep(Duration::from_millis(1500));
+            acks.extend(publisher.stop()?);
+            for node in &mut cluster.nodes {
+                node.kill9()?;
+            }
+            for node in &mut cluster.nodes {
+                node.start()?;
+            }
+            cluster.wait_ready()?;
+        }
+        judge("backfill", 0, &same_backfill(cluster, &map)?, &acks)
+    });
+}

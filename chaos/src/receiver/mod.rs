@@ -22,7 +22,7 @@ use crate::wait;
 use anyhow::{Context, Result};
 use std::collections::HashMap;
 use std::io::BufReader;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -67,7 +67,12 @@ struct Path {
 impl Receiver {
     /// Listens on a free port of loopback; every path answers 404 until it is given a behaviour.
     pub fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::start_at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// The same at another address.
+    pub fn start_at(ip: IpAddr) -> Result<Self> {
+        let listener = TcpListener::bind((ip, 0))?;
         let (addr, shared) = (listener.local_addr()?, Arc::new(Shared::default()));
         let state = shared.clone();
         let accepting = Some(std::thread::spawn(move || accept(&listener, &state)));

@@ -9,16 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::io::{AsyncWriteExt, BufWriter};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{HANDSHAKE, HANDSHAKE_BYTES, Peers, read_frame};
+use super::stream::{Reader, Writer};
+use super::{HANDSHAKE, Peers, Secure};
 use crate::NodeId;
+use crate::os::{TcpStream, here};
 use crate::wire::frame::{self, Kind};
-use crate::wire::{self, Answer, Hello, Request, Welcome};
+use crate::wire::{self, Answer, Hello, Request};
 
 /// Longest that establishing a connection may take.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -177,7 +176,7 @@ impl Link {
         let addr = peers.addr(self.to).ok_or_else(|| LinkError::NotSent("address unknown".to_owned()))?;
         let me = peers.me();
         let hello = Hello { cluster_id: me.cluster_id, from: me.node_id, to: self.to, from_addr: me.addr.clone() };
-        let (read, write) = open(&addr, &hello).await?;
+        let (read, write) = open(peers.secure(), &addr, &hello).await?;
         let (frames, queue) = mpsc::channel(self.in_flight);
         let conn = Arc::new(Conn {
             frames,
@@ -186,8 +185,8 @@ impl Link {
             alive: watch::Sender::new(true),
             answered: AtomicBool::new(true),
         });
-        tokio::spawn(write_frames(write, queue, conn.clone()));
-        tokio::spawn(read_answers(read, conn.clone()));
+        tokio::spawn(here(write_frames(write, queue, conn.clone())));
+        tokio::spawn(here(read_answers(read, conn.clone())));
         Ok(conn)
     }
 }
@@ -201,7 +200,7 @@ impl Drop for Link {
 }
 
 /// Connects and shakes hands.
-async fn open(addr: &str, hello: &Hello) -> Result<(OwnedReadHalf, OwnedWriteHalf), LinkError> {
+async fn open(secure: &Secure, addr: &str, hello: &Hello) -> Result<(Reader, Writer), LinkError> {
     let failed = |e: io::Error| LinkError::NotSent(format!("{addr}: {e}"));
     let socket = match timeout(CONNECT, TcpStream::connect(addr)).await {
         Err(_) => return Err(LinkError::NotSent(format!("{addr}: no connection in time"))),
@@ -211,28 +210,16 @@ async fn open(addr: &str, hello: &Hello) -> Result<(OwnedReadHalf, OwnedWriteHal
         Ok(result) => result.map_err(failed)?,
     };
     socket.set_nodelay(true).map_err(failed)?;
-    let (mut read, mut write) = socket.into_split();
-    let shake = async {
-        let body = wire::encode(hello)?;
-        write.write_all(&frame::encode(Kind::Hello, 0, &body)?).await?;
-        let (head, body) = read_frame(&mut read, HANDSHAKE_BYTES).await?;
-        if head.kind != Kind::Welcome {
-            return Err(io::Error::other("no welcome"));
-        }
-        match wire::decode(&body)? {
-            Welcome::OkV1 => Ok(()),
-            Welcome::RefusedV1 { reason } => Err(io::Error::other(format!("refused: {reason}"))),
-        }
-    };
-    timeout(HANDSHAKE, shake)
+    timeout(HANDSHAKE, secure.call(socket, hello))
         .await
         .map_err(|_| LinkError::NotSent(format!("{addr}: no handshake in time")))?
-        .map_err(failed)?;
-    Ok((read, write))
+        .map_err(|error| {
+            secure.report(addr, &error);
+            failed(error)
+        })
 }
 
-async fn write_frames(write: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>, conn: Arc<Conn>) {
-    let mut write = BufWriter::with_capacity(64 * 1024, write);
+async fn write_frames(mut write: Writer, mut queue: mpsc::Receiver<Vec<u8>>, conn: Arc<Conn>) {
     let mut alive = conn.alive.subscribe();
     loop {
         let frame = tokio::select! {
@@ -252,25 +239,20 @@ async fn write_frames(write: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>,
 }
 
 /// Writes a frame and all that wait behind it, then flushes.
-async fn send_all(
-    write: &mut BufWriter<OwnedWriteHalf>,
-    frame: Vec<u8>,
-    queue: &mut mpsc::Receiver<Vec<u8>>,
-) -> io::Result<()> {
-    write.write_all(&frame).await?;
+async fn send_all(write: &mut Writer, frame: Vec<u8>, queue: &mut mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+    write.frame(&frame).await?;
     while let Ok(frame) = queue.try_recv() {
-        write.write_all(&frame).await?;
+        write.frame(&frame).await?;
     }
     write.flush().await
 }
 
-async fn read_answers(read: OwnedReadHalf, conn: Arc<Conn>) {
-    let mut read = tokio::io::BufReader::with_capacity(64 * 1024, read);
+async fn read_answers(mut read: Reader, conn: Arc<Conn>) {
     let mut alive = conn.alive.subscribe();
     loop {
         let frame = tokio::select! {
             _ = alive.wait_for(|alive| !alive) => break,
-            frame = read_frame(&mut read, wire::MAX_ENCODED) => frame,
+            frame = read.frame(wire::MAX_ENCODED) => frame,
         };
         let answer = match frame {
             Ok((head, body)) if head.kind == Kind::Answer => wire::decode(&body).map(|answer| (head.id, answer)),
@@ -289,6 +271,7 @@ async fn read_answers(read: OwnedReadHalf, conn: Arc<Conn>) {
 
 /// Asks one thing of whoever listens at `addr`, as a guest who is not a member yet.
 pub(crate) async fn ask_guest(
+    secure: &Secure,
     addr: &str,
     cluster_id: [u8; 16],
     from_addr: &str,
@@ -297,12 +280,13 @@ pub(crate) async fn ask_guest(
 ) -> Result<Answer, LinkError> {
     let hello = Hello { cluster_id, from: 0, to: 0, from_addr: from_addr.to_owned() };
     let exchange = async {
-        let (mut read, mut write) = open(addr, &hello).await?;
+        let (mut read, mut write) = open(secure, addr, &hello).await?;
         let lost = |_| LinkError::Lost;
         let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
         let frame = frame::encode(Kind::Request, 1, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
-        write.write_all(&frame).await.map_err(lost)?;
-        let (head, body) = read_frame(&mut read, wire::MAX_ENCODED).await.map_err(lost)?;
+        write.frame(&frame).await.map_err(lost)?;
+        write.flush().await.map_err(lost)?;
+        let (head, body) = read.frame(wire::MAX_ENCODED).await.map_err(lost)?;
         match (head.kind, wire::decode(&body)) {
             (Kind::Answer, Ok(answer)) => Ok(answer),
             _ => Err(LinkError::Lost),

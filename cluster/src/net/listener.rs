@@ -8,21 +8,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::io::{AsyncWriteExt, BufReader, BufWriter};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{HANDSHAKE, HANDSHAKE_BYTES, read_frame};
+use super::secure::{hung_up, is_time};
+use super::stream::{Reader, Writer};
+use super::{HANDSHAKE, Secure};
 use crate::NodeId;
-use crate::clock;
+use crate::os::{TcpListener, TcpStream, here};
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request, Welcome};
 
@@ -70,7 +69,7 @@ impl Listener {
     }
 
     /// Lets callers in until dropped; dropping closes their connections too.
-    pub(crate) async fn run<S: Service>(self, service: Arc<S>) {
+    pub(crate) async fn run<S: Service>(self, secure: Arc<Secure>, service: Arc<S>) {
         let mut open = JoinSet::new();
         let reported = Arc::new(AtomicU64::new(0));
         loop {
@@ -87,50 +86,46 @@ impl Listener {
                 }
             };
             let (service, reported, in_flight) = (service.clone(), reported.clone(), self.in_flight);
-            open.spawn(async move {
-                if let Err(error) = serve(socket, service, in_flight, permit).await {
+            let secure = secure.clone();
+            open.spawn(here(async move {
+                if let Err(error) = serve(socket, &secure, service, in_flight, permit).await {
                     report(&reported, from, &error);
                 }
-            });
+            }));
         }
     }
 }
 
 /// Says what was wrong with a connection, but not more often than is useful.
 fn report(reported: &AtomicU64, from: SocketAddr, error: &io::Error) {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    if matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) {
+    if hung_up(error) {
         return tracing::debug!(%from, %error, "a peer hung up");
     }
-    let (now, last) = (clock::now_ms(), reported.load(Ordering::Relaxed));
-    if now.saturating_sub(last) >= REPORT_MS
-        && reported.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    {
+    if is_time(reported, REPORT_MS) {
         tracing::warn!(%from, %error, "closed a connection to the peer port");
     }
 }
 
 async fn serve<S: Service>(
     socket: TcpStream,
+    secure: &Secure,
     service: Arc<S>,
     in_flight: usize,
     _permit: OwnedSemaphorePermit,
 ) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    let (read, mut write) = socket.into_split();
-    let mut read = BufReader::with_capacity(64 * 1024, read);
-    let (hello, mut session) = timeout(HANDSHAKE, shake(&mut read, &mut write, &*service))
+    let (mut read, write, hello, mut session) = timeout(HANDSHAKE, shake(socket, secure, &*service))
         .await
         .map_err(|_| io::Error::other("no handshake in time"))??;
     let (answers, queue) = mpsc::channel(in_flight);
     let mut tasks = JoinSet::new();
-    tasks.spawn(write_answers(write, queue));
+    tasks.spawn(here(write_answers(write, queue)));
     let slots = Arc::new(Semaphore::new(in_flight));
     loop {
         let Ok(slot) = slots.clone().acquire_owned().await else {
             return Ok(());
         };
-        let (head, body) = match timeout(IDLE, read_frame(&mut read, wire::MAX_ENCODED)).await {
+        let (head, body) = match timeout(IDLE, read.frame(wire::MAX_ENCODED)).await {
             Err(_) => return Ok(()),
             Ok(frame) => frame?,
         };
@@ -161,12 +156,12 @@ async fn serve<S: Service>(
             }
             Poll::Pending => {
                 let answers = answers.clone();
-                tasks.spawn(async move {
+                tasks.spawn(here(async move {
                     let answer = answer.await;
                     // The caller may have hung up.
                     let _ = answers.send((head.id, answer)).await;
                     drop(slot);
-                });
+                }));
             }
         }
     }
@@ -178,15 +173,11 @@ async fn poll_once<T>(future: &mut BoxFuture<'static, T>) -> Poll<T> {
 }
 
 async fn shake<S: Service>(
-    read: &mut BufReader<OwnedReadHalf>,
-    write: &mut OwnedWriteHalf,
+    socket: TcpStream,
+    secure: &Secure,
     service: &S,
-) -> io::Result<(Hello, S::Session)> {
-    let (head, body) = read_frame(read, HANDSHAKE_BYTES).await?;
-    if head.kind != Kind::Hello {
-        return Err(io::Error::other("no hello"));
-    }
-    let hello: Hello = wire::decode(&body)?;
+) -> io::Result<(Reader, Writer, Hello, S::Session)> {
+    let (read, mut write, hello) = secure.answer(socket).await?;
     let (welcome, session) = match service.admit(&hello) {
         Ok(session) => (Welcome::OkV1, Ok(session)),
         Err(reason) => {
@@ -194,12 +185,12 @@ async fn shake<S: Service>(
             (Welcome::RefusedV1 { reason }, Err(refusal))
         }
     };
-    write.write_all(&frame::encode(Kind::Welcome, 0, &wire::encode(&welcome)?)?).await?;
-    Ok((hello, session?))
+    write.frame(&frame::encode(Kind::Welcome, 0, &wire::encode(&welcome)?)?).await?;
+    write.flush().await?;
+    Ok((read, write, hello, session?))
 }
 
-async fn write_answers(write: OwnedWriteHalf, mut queue: mpsc::Receiver<(u64, Answer)>) {
-    let mut write = BufWriter::with_capacity(64 * 1024, write);
+async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(u64, Answer)>) {
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
         while let Some((id, answer)) = next {
@@ -207,7 +198,7 @@ async fn write_answers(write: OwnedWriteHalf, mut queue: mpsc::Receiver<(u64, An
                 tracing::warn!("an answer is too large to send");
                 return;
             };
-            if write.write_all(&frame).await.is_err() {
+            if write.frame(&frame).await.is_err() {
                 return;
             }
             next = queue.try_recv().ok();

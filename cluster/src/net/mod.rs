@@ -1,22 +1,21 @@
 //! The one peer port and the connections to others.
 //!
-//! Owns frames on sockets, handshakes and the address book; never knows what a request means to Raft.
+//! Owns frames on sockets, handshakes, who is let in, and the address book; never knows what a request means to Raft.
 
 mod link;
 mod listener;
+mod secure;
+mod stream;
 
 use std::collections::{BTreeMap, HashMap};
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt};
-
 pub(crate) use link::{Link, LinkError, Pending, ask_guest};
 pub(crate) use listener::{Listener, Service};
+pub(crate) use secure::Secure;
 
 use crate::NodeId;
-use crate::wire::frame::{self, HEAD, Head};
 
 /// Largest frame of a handshake (bytes): nobody is known yet.
 const HANDSHAKE_BYTES: usize = 4 * 1024;
@@ -48,18 +47,24 @@ pub(crate) struct Me {
 /// Everybody's address, and the connections to them.
 pub(crate) struct Peers {
     me: Me,
+    secure: Arc<Secure>,
     in_flight: usize,
     addrs: RwLock<BTreeMap<NodeId, String>>,
     links: Mutex<HashMap<(NodeId, Lane), Arc<Link>>>,
 }
 
 impl Peers {
-    pub(crate) fn new(me: Me, in_flight: usize) -> Arc<Self> {
-        Arc::new(Self { me, in_flight, addrs: RwLock::default(), links: Mutex::default() })
+    pub(crate) fn new(me: Me, secure: Arc<Secure>, in_flight: usize) -> Arc<Self> {
+        Arc::new(Self { me, secure, in_flight, addrs: RwLock::default(), links: Mutex::default() })
     }
 
     pub(crate) fn me(&self) -> &Me {
         &self.me
+    }
+
+    /// How this node meets its peers.
+    pub(crate) fn secure(&self) -> &Secure {
+        &self.secure
     }
 
     /// Where node `id` listens, as last heard.
@@ -98,18 +103,4 @@ impl Peers {
     pub(crate) fn close(&self) {
         self.links.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
-}
-
-/// Reads one frame; refuses a body longer than `limit` before taking memory for it.
-async fn read_frame(socket: &mut (impl AsyncRead + Unpin), limit: usize) -> io::Result<(Head, Vec<u8>)> {
-    let mut bytes = [0; HEAD];
-    socket.read_exact(&mut bytes).await?;
-    let head = frame::head(&bytes)?;
-    if head.length > limit {
-        return Err(io::Error::other("a frame that is too long here"));
-    }
-    let mut body = vec![0; head.length];
-    socket.read_exact(&mut body).await?;
-    frame::check(&bytes, &head, &body)?;
-    Ok((head, body))
 }

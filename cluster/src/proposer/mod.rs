@@ -23,6 +23,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::net::Lane;
 use crate::node::Node;
+use crate::os::here;
 use crate::types::Types;
 use crate::wire::{Answer, EntryData, Forwarded, Request};
 
@@ -170,7 +171,7 @@ impl Gatherer {
             match self.forward(node, leader, batch).await {
                 Ok((batch, pending)) => {
                     let (this, node) = (self.clone(), node.clone());
-                    tokio::spawn(async move { this.forwarded(&node, batch, pending, slot).await });
+                    tokio::spawn(here(async move { this.forwarded(&node, batch, pending, slot).await }));
                     return;
                 }
                 Err(refused) => {
@@ -191,7 +192,7 @@ impl Gatherer {
             return batch.answer(|| Outcome::Unknown);
         }
         let this = self.clone();
-        tokio::spawn(async move {
+        tokio::spawn(here(async move {
             match timeout_at(batch.deadline(), written).await {
                 Ok(Ok(Ok(response))) => {
                     batch.done(response.log_id.index, response.data.time_ms, response.data.replies);
@@ -201,7 +202,7 @@ impl Gatherer {
                 _ => batch.answer(|| Outcome::Unknown),
             }
             drop(slot);
-        });
+        }));
     }
 
     /// Sends the batch to the leader; gives it back where it certainly was not sent.
@@ -246,6 +247,7 @@ impl Gatherer {
                 batch.answer(|| Outcome::NotStored { leader: None, overloaded: true });
             }
             Ok(Answer::ForwardV1(Forwarded::NotStored { .. })) => self.keep(batch),
+            Err(_) if crate::broken!(RepeatUnknown) => self.keep(batch),
             _ => batch.answer(|| Outcome::Unknown),
         }
     }

@@ -10,12 +10,11 @@ use redb::{Database, Durability};
 
 use super::{DATA, SYSTEM, View, begin, failed, guarded, sync_dir, unseal, write_state};
 use crate::error::StoreError;
+use crate::os::{self, CHUNK_PAIRS, fs};
 use crate::wire::{PairV1, SystemV1};
 
 /// Pairs are gathered into chunks of about this many bytes.
 pub(crate) const CHUNK_BYTES: usize = 512 * 1024;
-/// Most pairs of a chunk.
-pub(crate) const CHUNK_PAIRS: usize = 8 * 1024;
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -29,7 +28,7 @@ pub(crate) struct Received {
 impl Drop for Received {
     fn drop(&mut self) {
         // Gone already where it was put in place.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -45,12 +44,12 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// Begins a file in `dir` for the snapshot of `state`.
     pub(crate) fn begin(dir: &Path, state: SystemV1) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(dir)?;
+        fs::create_dir_all(dir)?;
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = dir.join(format!("incoming-{number}.redb"));
-        let _ = std::fs::remove_file(&path);
+        let _ = fs::remove_file(&path);
         let received = Received { path, state };
-        let db = Database::builder().set_cache_size(8 * 1024 * 1024).create(&received.path).map_err(failed)?;
+        let db = os::database(Database::builder().set_cache_size(8 * 1024 * 1024), &received.path).map_err(failed)?;
         Ok(Self { db, received, last_key: Vec::new(), chunks: 0, pairs: 0 })
     }
 
@@ -93,7 +92,7 @@ impl Incoming {
             txn.commit().map_err(failed)
         })?;
         drop(self.db);
-        std::fs::File::open(&self.received.path)?.sync_all()?;
+        fs::File::open(&self.received.path)?.sync_all()?;
         sync_dir(self.received.path.parent())?;
         Ok(self.received)
     }

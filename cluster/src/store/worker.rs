@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use openraft::EntryPayload;
 use openraft::storage::ApplyResponder;
@@ -18,6 +17,7 @@ use super::{DATA, Incoming, Received, SnapshotData, Store, Txn, View, begin, fai
 use crate::error::StoreError;
 use crate::fatal::Fatal;
 use crate::machine::{ApplyContext, Load, StateMachine};
+use crate::os;
 use crate::types::{Applied, Data, Entry, Types};
 use crate::wire::{EntryData, MembershipV1, SystemV1};
 
@@ -27,6 +27,7 @@ pub(super) type Item = (Entry, Option<ApplyResponder<Types>>);
 
 /// What the thread is asked to do.
 pub(super) enum Job {
+    Load { done: Done<()> },
     Apply { items: Vec<Item>, done: Done<()> },
     Checkpoint { done: Done<SystemV1> },
     Install { data: SnapshotData, done: Done<()> },
@@ -36,7 +37,7 @@ pub(super) enum Job {
 /// Hands jobs to the thread.
 #[derive(Clone)]
 pub(crate) struct Worker {
-    jobs: Sender<Job>,
+    jobs: os::Jobs<Job>,
 }
 
 /// When the thread makes the store durable on its own.
@@ -54,19 +55,20 @@ impl Worker {
         after: CheckpointAfter,
         fatal: Arc<Fatal>,
     ) -> Result<Self, StoreError> {
-        let (jobs, queue) = channel();
-        let (loaded, ready) = oneshot::channel();
-        let thread = Thread { store, machine, incoming_dir, after, bytes: 0 };
-        std::thread::Builder::new().name("cluster-apply".to_owned()).spawn(move || {
-            let run = catch_unwind(AssertUnwindSafe(|| thread.run(&queue, loaded)));
-            match run {
-                Ok(Ok(())) => {}
+        let (jobs, queue) = os::jobs();
+        let mut thread = Some(Thread { store, machine, incoming_dir, after, bytes: 0 });
+        os::work_off("cluster-apply", queue, move |job| {
+            let Some(present) = thread.take() else { return false };
+            match catch_unwind(AssertUnwindSafe(|| present.take(job))) {
+                Ok(Ok(next)) => thread = next,
                 Ok(Err(error)) => fatal.raise(&format!("applying failed: {error}")),
                 Err(panic) => fatal.raise(&format!("applying panicked: {}", said(&*panic))),
             }
+            thread.is_some()
         })?;
-        ready.await.unwrap_or_else(|_| Err(stopped()))?;
-        Ok(Self { jobs })
+        let worker = Self { jobs };
+        worker.ask(|done| Job::Load { done }).await?;
+        Ok(worker)
     }
 
     pub(super) async fn ask<T>(&self, job: impl FnOnce(Done<T>) -> Job) -> Result<T, StoreError> {
@@ -108,28 +110,29 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(mut self, queue: &Receiver<Job>, loaded: Done<()>) -> Result<(), StoreError> {
-        let load = View::of(&self.store).and_then(|view| self.machine.load(&view, Load::Start));
-        let failed = load.is_err();
-        let _ = loaded.send(load);
-        if failed {
-            return Ok(());
-        }
-        self.machine.committed(*self.store.applied().borrow());
-        while let Ok(job) = queue.recv() {
-            match job {
-                Job::Apply { items, done } => answer(done, self.apply(items))?,
-                Job::Checkpoint { done } => answer(done, self.checkpoint())?,
-                Job::Install { data, done } => answer(done, self.install(data))?,
-                Job::Stop { done } => {
-                    let result = self.checkpoint().map(drop);
-                    drop(self);
-                    let _ = done.send(result);
-                    return Ok(());
+    /// Does a job; `None` when it was the last.
+    fn take(mut self, job: Job) -> Result<Option<Self>, StoreError> {
+        match job {
+            Job::Load { done } => {
+                let load = View::of(&self.store).and_then(|view| self.machine.load(&view, Load::Start));
+                let failed = load.is_err();
+                let _ = done.send(load);
+                if failed {
+                    return Ok(None);
                 }
+                self.machine.committed(*self.store.applied().borrow());
+            }
+            Job::Apply { items, done } => answer(done, self.apply(items))?,
+            Job::Checkpoint { done } => answer(done, self.checkpoint())?,
+            Job::Install { data, done } => answer(done, self.install(data))?,
+            Job::Stop { done } => {
+                let result = self.checkpoint().map(drop);
+                drop(self);
+                let _ = done.send(result);
+                return Ok(None);
             }
         }
-        Ok(())
+        Ok(Some(self))
     }
 
     fn checkpoint(&mut self) -> Result<SystemV1, StoreError> {
@@ -228,6 +231,9 @@ fn apply_entry(
         }
         EntryPayload::Normal(Data(bytes)) => match EntryData::decode(bytes).map_err(StoreError::corrupt)? {
             EntryData::AllocateV1 => {
+                if crate::broken!(IdGivenTwice) {
+                    state.last_node_id = state.membership.nodes.len() as u64;
+                }
                 state.last_node_id += 1;
                 applied.new_id = Some(state.last_node_id);
             }

@@ -81,13 +81,19 @@ impl<'a> EntryData<'a> {
     }
 }
 
-/// Payload of an entry as the log keeps it: kind (1 byte), length (4 bytes, little-endian), content.
+/// Payload of an entry as the log keeps it: kind with [`CHECKED`] (1 byte), length (4 bytes, little-endian), checksum of
+/// these five (4 bytes, little-endian), content.
+///
+/// The checksum of its own is why a damaged length is damage: without it such a record seems to end behind the file, as
+/// a torn one does, and all that was synced after it would be cut off. Logs of 0.1 have records without it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredPayload(pub(crate) Payload);
 
 const BLANK: u8 = 0;
 const NORMAL: u8 = 1;
 const MEMBERSHIP_V1: u8 = 2;
+/// Added to a kind whose head has a checksum. No single bit makes one form the other.
+const CHECKED: u8 = 0xf0;
 
 impl StoredPayload {
     /// Bytes that it takes in memory, roughly.
@@ -125,10 +131,12 @@ impl Encode for StoredPayload {
     fn encode<W: Write>(&self, mut w: W) -> io::Result<usize> {
         let (kind, content) = self.parts()?;
         let length = u32::try_from(content.len()).map_err(io::Error::other)?;
-        w.write_all(&[kind])?;
-        w.write_all(&length.to_le_bytes())?;
+        let [a, b, c, d] = length.to_le_bytes();
+        let head = [kind | CHECKED, a, b, c, d];
+        w.write_all(&head)?;
+        w.write_all(&crc32fast::hash(&head).to_le_bytes())?;
         w.write_all(&content)?;
-        Ok(5 + content.len())
+        Ok(head.len() + 4 + content.len())
     }
 }
 
@@ -136,13 +144,26 @@ impl Decode for StoredPayload {
     fn decode<R: Read>(mut r: R) -> io::Result<Self> {
         let mut head = [0; 5];
         r.read_exact(&mut head)?;
+        let kind = match head[0] {
+            // Judged before the content is read: that may seem to be missing by damage alone.
+            kind @ (BLANK | NORMAL | MEMBERSHIP_V1) => kind,
+            kind if kind & CHECKED == CHECKED => {
+                let mut crc = [0; 4];
+                r.read_exact(&mut crc)?;
+                if u32::from_le_bytes(crc) != crc32fast::hash(&head) {
+                    return Err(WireError::Malformed("checksum of a payload's head".to_owned()).into());
+                }
+                kind & !CHECKED
+            }
+            other => return Err(WireError::Malformed(format!("payload of kind {other}")).into()),
+        };
         let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
         if length > MAX_ENCODED {
             return Err(WireError::Malformed(format!("payload of {length} bytes")).into());
         }
         let mut content = vec![0; length];
         r.read_exact(&mut content)?;
-        Ok(Self::from_parts(head[0], content.into())?)
+        Ok(Self::from_parts(kind, content.into())?)
     }
 }
 

@@ -17,11 +17,17 @@ pub(crate) enum Kind {
     Welcome,
     Request,
     Answer,
+    /// The caller's first frame where peers share a key.
+    KeyHello,
+    KeyNonce,
+    KeyProof,
 }
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Hello, Self::Welcome, Self::Request, Self::Answer].into_iter().find(|k| *k as u8 == byte)
+        const ALL: [Kind; 7] =
+            [Kind::Hello, Kind::Welcome, Kind::Request, Kind::Answer, Kind::KeyHello, Kind::KeyNonce, Kind::KeyProof];
+        ALL.into_iter().find(|k| *k as u8 == byte)
     }
 }
 

@@ -12,9 +12,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub(crate) use entry::{EntryData, StoredLogId, StoredPayload, StoredVote};
 pub(crate) use peer::{
-    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, PairV1, Request, Welcome, WireEntry,
+    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, KeyHello, KeyNonce, KeyProof, PairV1, Request,
+    Welcome, WireEntry,
 };
-pub(crate) use system::{IdentityV1, MemberV1, MembershipV1, SystemV1};
+#[cfg(not(feature = "sim"))]
+pub(crate) use system::MemberV1;
+pub(crate) use system::{IdentityV1, MembershipV1, SystemV1};
 
 /// Largest command, entry, request body or append that the layouts carry (bytes).
 pub(crate) const MAX_COMMAND: usize = 2 * 1024 * 1024;
@@ -75,5 +78,5 @@ fn whole<T>(value: T, used: usize, bytes: &[u8]) -> Result<T, WireError> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 mod tests;

@@ -25,6 +25,25 @@ pub(crate) enum Welcome {
     RefusedV1 { reason: String },
 }
 
+/// First frame of a connection where peers share a key: [`Hello`], and a number that was never used before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyHello {
+    pub(crate) nonce: [u8; 32],
+    pub(crate) hello: Hello,
+}
+
+/// Answer to [`KeyHello`]: the other side's number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyNonce {
+    pub(crate) nonce: [u8; 32],
+}
+
+/// Shows that its sender has the key: first the caller's, then the other side's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyProof {
+    pub(crate) proof: [u8; 32],
+}
+
 /// An entry on its way to a follower: as [`super::StoredPayload::parts`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct WireEntry {

@@ -66,6 +66,11 @@ fn answers_keep_their_bytes() {
         &Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() },
         "07070707070707070707070707070707010203613a31",
     );
+    let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() };
+    let bytes = "07".repeat(16) + "010203613a31";
+    golden(&KeyHello { nonce: [9; 32], hello }, &("09".repeat(32) + &bytes));
+    golden(&KeyNonce { nonce: [8; 32] }, &"08".repeat(32));
+    golden(&KeyProof { proof: [6; 32] }, &"06".repeat(32));
     golden(&Welcome::RefusedV1 { reason: "no".to_owned() }, "01026e6f");
 }
 
@@ -92,7 +97,7 @@ fn the_log_keeps_its_bytes() {
     payload.encode(&mut bytes).unwrap();
     assert_eq!(
         hex(&bytes),
-        "030000000000000002000000000000002c010000000000000300000000000000020000000000000001000000000001020000000102021c0000000001020102020103613a310001016b01760203613a310001016b0176"
+        "030000000000000002000000000000002c010000000000000300000000000000020000000000000001f00000000040a7168ef1020000007b467f190102f21c000000071c19ee0001020102020103613a310001016b01760203613a310001016b0176"
     );
     let mut rest = bytes.as_slice();
     assert_eq!(StoredLogId::decode(&mut rest).unwrap(), ID);
@@ -100,6 +105,8 @@ fn the_log_keeps_its_bytes() {
     StoredPayload::decode(&mut rest).unwrap();
     StoredPayload::decode(&mut rest).unwrap();
     assert_eq!(StoredPayload::decode(&mut rest).unwrap(), payload);
+    let before = StoredPayload::decode([1, 2, 0, 0, 0, 8, 9].as_slice()).unwrap();
+    assert_eq!(before.0, Payload::Normal(Data(vec![8, 9].into())), "as 0.1 wrote it");
 }
 
 #[test]

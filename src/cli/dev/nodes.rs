@@ -38,8 +38,18 @@ const ALLOW_NETS: &str = "WAYPOST_WEBHOOKS_ALLOW_NETS";
 const LOOPBACK: &str = "127.0.0.0/8,::1/128";
 
 /// Settings that would turn three nodes of one machine into something else.
-const NOT_INHERITED: [&str; 4] =
-    ["WAYPOST_CONFIG", "WAYPOST_JOIN", "WAYPOST_ADVERTISE_HTTP_ADDR", "WAYPOST_ADVERTISE_PEER_ADDR"];
+const NOT_INHERITED: [&str; 10] = [
+    "WAYPOST_CONFIG",
+    "WAYPOST_JOIN",
+    "WAYPOST_ADVERTISE_HTTP_ADDR",
+    "WAYPOST_ADVERTISE_PEER_ADDR",
+    "WAYPOST_PEER_TLS_CA",
+    "WAYPOST_PEER_TLS_CERT",
+    "WAYPOST_PEER_TLS_KEY",
+    "WAYPOST_PEER_KEY",
+    "WAYPOST_HTTP_TLS_CERT",
+    "WAYPOST_HTTP_TLS_KEY",
+];
 
 /// All nodes.
 pub(super) struct Nodes {

@@ -208,7 +208,8 @@ impl Actor for EndpointActor {
     }
 
     fn stopped(&mut self, ctx: &mut Self::Context) {
-        if !self.retired {
+        // One that panics is stopped while its stack unwinds: it counts as lost, and the shard finds it.
+        if !self.retired && !std::thread::panicking() {
             self.shard.stopped(self.endpoint.id, &ctx.address());
         }
     }

@@ -21,9 +21,10 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
 use crate::core::endpoint::{Method, class::Class};
+use crate::tls::BadTls;
 
 use super::{
-    dial::{BadTls, Dial, Dialer, Network, Stage, TRIP, Tls, Trip},
+    dial::{Dial, Dialer, Network, Stage, TRIP, Tls, Trip},
     guard::{Guard, Target},
     resolve::{Resolve, SystemResolver},
 };

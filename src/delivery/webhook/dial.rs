@@ -24,7 +24,7 @@ use super::{
 mod tls;
 mod wire;
 
-pub use tls::{BadTls, Tls};
+pub use tls::Tls;
 pub(super) use wire::Wire;
 
 /// Most addresses of one name that are tried.

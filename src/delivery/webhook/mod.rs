@@ -33,6 +33,8 @@ mod shard;
 mod source;
 mod start;
 mod supervise;
+#[cfg(test)]
+mod tests;
 
 pub use faults::faults;
 pub use lambda::Account;

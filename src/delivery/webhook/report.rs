@@ -69,6 +69,12 @@ pub(super) struct Piece {
     last: bool,
 }
 
+impl Piece {
+    pub(super) fn new(actor: Addr<EndpointActor>, update: Update, last: bool) -> Self {
+        Self { actor, update, last }
+    }
+}
+
 /// Reports as long as the node runs. `again`: what was collected is lost, so all goes on from what the cluster knows.
 pub(super) async fn run(shard: Rc<Shard>, interval: Duration, again: bool) {
     if again {
@@ -93,13 +99,13 @@ pub(super) async fn flush(shard: &Shard) {
     for (updates, actor) in join_all(asked).await {
         let updates = updates.unwrap_or_default();
         let count = updates.len();
-        let piece = |(place, update)| Piece { actor: actor.clone(), update, last: place + 1 == count };
+        let piece = |(place, update)| Piece::new(actor.clone(), update, place + 1 == count);
         pieces.extend(updates.into_iter().enumerate().map(piece));
     }
     tell_all(shard, pieces).await;
 }
 
-async fn tell_all(shard: &Shard, mut pieces: VecDeque<Piece>) {
+pub(super) async fn tell_all(shard: &Shard, mut pieces: VecDeque<Piece>) {
     while !pieces.is_empty() {
         let batch = take_batch(&mut pieces);
         let Some(refused) = tell(shard, batch).await else { continue };

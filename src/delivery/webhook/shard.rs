@@ -207,7 +207,8 @@ impl Shard {
         }
         match EndpointActor::load(self.clone(), endpoint.clone(), topic) {
             Ok(Some(actor)) => {
-                self.actors.borrow_mut().insert(endpoint.id, actor.start());
+                let actor = actor.start();
+                self.actors.borrow_mut().insert(endpoint.id, actor);
             }
             Ok(None) => {}
             Err(error) => {
@@ -225,6 +226,11 @@ impl Shard {
     /// The actors of endpoints that have had something to do lately.
     pub(super) fn actors(&self) -> Vec<Addr<EndpointActor>> {
         self.actors.borrow().values().cloned().collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn actor(&self, id: EndpointId) -> Option<Addr<EndpointActor>> {
+        self.actors.borrow().get(&id).cloned()
     }
 
     /// Whether this node owns the endpoint, in this run, and the thread has it.

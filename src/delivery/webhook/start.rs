@@ -1,7 +1,6 @@
 //! The room's front: started with the node, asked by the API, drained at the end.
 
 use super::client::Outside;
-use super::dial::BadTls;
 use super::gauges;
 use super::guard::{Guard, Target as Url};
 use super::lambda::{self, Account};
@@ -19,6 +18,7 @@ use crate::core::event::Event;
 use crate::core::expression::Expression;
 use crate::core::ids::EventId;
 use crate::hub::{Hub, HubError, Seal, SealError};
+use crate::tls::BadTls;
 use actix_rt::{Arbiter, ArbiterHandle};
 use ipnet::IpNet;
 use std::path::PathBuf;

@@ -49,6 +49,7 @@ fn problem(code: &'static str, severity: &'static str, what: impl Into<String>, 
 /// All of them, the worst first. `now_ms`: this node's clock; `room`: publishing is taken.
 pub(super) fn problems(status: &Status, known: &[Known<'_>], now_ms: u64, room: bool) -> Vec<Problem> {
     let mut found = of_cluster(status, known, room);
+    found.extend(of_certificate(status, now_ms / 1000));
     for known in known {
         let of_member = of_member(status, known, now_ms);
         found.extend(of_member.into_iter().map(|p| Problem { node: Some(known.member.id), ..p }));
@@ -56,6 +57,15 @@ pub(super) fn problems(status: &Status, known: &[Known<'_>], now_ms: u64, room: 
     let weight = |p: &Problem| ["critical", "warning", "info"].iter().position(|s| *s == p.severity);
     found.sort_by_key(weight);
     found
+}
+
+/// The certificate that this node shows its peers; `now` in seconds.
+fn of_certificate(status: &Status, now: u64) -> Option<Problem> {
+    let what = status.certificate_problem(now)?;
+    let ended = status.peer_certificate_until.is_some_and(|until| until < now);
+    let hint = "replace its files (`waypost cluster certs` makes them): they are read again without a restart";
+    let found = problem("certificate_ends", if ended { "critical" } else { "warning" }, what, hint);
+    Some(Problem { node: Some(status.node_id), ..found })
 }
 
 fn of_cluster(status: &Status, known: &[Known<'_>], room: bool) -> Vec<Problem> {
@@ -243,6 +253,8 @@ mod tests {
         assert_eq!(with(|i| i.damaged = 1), ["was_damaged"]);
         assert_eq!(with(|i| i.disk_free = 9 * GIB), ["disk_low"]);
         assert_eq!(codes(&three(), &all(), None, false), ["disk_full"]);
+        let ends = Status { peer_certificate_until: Some(10_000 + 86_400), ..three() };
+        assert_eq!(codes(&ends, &all(), None, true), ["certificate_ends"]);
         let mut infos = all();
         infos[1] = None;
         assert_eq!(codes(&three(), &infos, None, true), ["unreachable"]);

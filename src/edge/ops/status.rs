@@ -50,6 +50,8 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         "purged_index": status.purged,
         "log_bytes": status.log_bytes,
         "failure": status.failure,
+        "peer_security": status.peer_security,
+        "peer_certificate_until": status.peer_certificate_until,
         "webhooks": owned.values().sum::<u64>(),
         "members": members,
     }})))

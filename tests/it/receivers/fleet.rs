@@ -98,7 +98,7 @@ pub(super) struct Hook {
 
 /// What functions of AWS are invoked at.
 pub(super) fn functions() -> Result<Receiver> {
-    Receiver::python("lambda_standin.py", &AWS, &[])
+    Receiver::python("lambda_standin.py", &AWS, &[("PUSHER_SECRET", SECRET)])
 }
 
 /// A node that may deliver to them.

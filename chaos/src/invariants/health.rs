@@ -1,0 +1,95 @@
+//! 10 (everything catches up, memory is bounded) and 11 (damage is found, never served).
+
+use super::index::Told;
+use super::{Index, Verdict};
+use crate::history::{MAIN, Record};
+
+/// Faults that may end a process: a node that can't keep what it promised stops.
+const ENDING: [&str; 3] = ["disk error", "disk full", "power cut"];
+/// Faults that damage what is on its way.
+const CORRUPTING: [&str; 1] = ["corruption"];
+
+/// 10: after healing everybody caught up in time, no process ended by itself, and memory stayed within its limit.
+pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
+    let mut verdict = Verdict::new(10, "catches up, bounded memory");
+    let (mut healed_ms, mut last_ms, mut peak) = (None, 0, 0);
+    let mut ending: Vec<usize> = Vec::new();
+    for entry in &index.history.0 {
+        match &entry.record {
+            Record::Healed => healed_ms = Some(entry.at_ms),
+            Record::CaughtUp { .. } => {
+                verdict.check(true, String::new);
+                last_ms = entry.at_ms;
+            }
+            Record::Behind { whom, why } => verdict.check(false, || format!("{whom}: {why}")),
+            Record::Fault { fault, nodes, .. } if ENDING.contains(&fault.as_str()) => ending.extend(nodes),
+            Record::Ended { node, status } => {
+                verdict.check(ending.contains(node), || format!("node {node} ended by itself: {status}"));
+            }
+            Record::Memory { node, peak: most, limit } => {
+                peak = peak.max(*most);
+                verdict.check(most <= limit, || format!("node {node} took {most} bytes, its limit is {limit}"));
+            }
+            _ => {}
+        }
+    }
+    let after = healed_ms.map_or(0, |healed| last_ms.saturating_sub(healed));
+    verdict.figure = format!("all within {:.1} s; {} MiB at most", after as f64 / 1000.0, peak >> 20);
+    verdict
+}
+
+/// 11: nobody, on whatever node, was given or holds bytes that the others don't have.
+pub(super) fn damage_is_found(index: &Index<'_>) -> Verdict {
+    let mut verdict = Verdict::new(11, "damage is found, never served");
+    let is = |record: &Record| match record {
+        Record::Damaged { .. } => true,
+        Record::Fault { fault, .. } => CORRUPTING.contains(&fault.as_str()),
+        _ => false,
+    };
+    let count = |is: &dyn Fn(&Record) -> bool| index.history.records().filter(|record| is(record)).count();
+    let (damaged, noticed) = (count(&is), count(&|r| matches!(r, Record::Noticed { .. })));
+    verdict.figure = format!("{damaged} times damaged, {noticed} times told");
+    if damaged == 0 {
+        return verdict;
+    }
+    let mut waits: Option<(usize, &str)> = None;
+    let silent = |(node, file): (usize, &str)| format!("node {node} did not tell that {file} was damaged");
+    for record in index.history.records() {
+        match record {
+            Record::Noticed { node } if waits.is_some_and(|(of, _)| of == *node) => {
+                verdict.check(true, String::new);
+                waits = None;
+            }
+            // One at a time: before the next, this one had to be found.
+            Record::Damaged { node, file, certain } => {
+                if let Some(before) = waits.take() {
+                    verdict.check(false, || silent(before));
+                }
+                waits = certain.then_some((*node, file));
+            }
+            _ => {}
+        }
+    }
+    if let Some(last) = waits {
+        verdict.check(false, || silent(last));
+    }
+    // Most nodes are sound: an event is what most of them hold.
+    let nodes = index.stored.get(MAIN);
+    for (node, events) in nodes.into_iter().flatten() {
+        for (place, event) in events.iter().enumerate() {
+            let agree = nodes.into_iter().flatten().filter(|(_, other)| other.get(place) == Some(event)).count();
+            let sound = agree * 2 > nodes.map_or(0, |nodes| nodes.len());
+            verdict.check(sound, || format!("node {node} holds {event:?}, most others don't"));
+        }
+    }
+    let reference = index.by_seq(MAIN);
+    for (client, of) in &index.clients(MAIN) {
+        for told in &of.told {
+            if let Told::Event(event) = told {
+                let same = reference.get(&event.seq) == Some(event);
+                verdict.check(same, || format!("{client} was given {event:?}"));
+            }
+        }
+    }
+    verdict
+}

@@ -1,0 +1,115 @@
+//! Webhooks: 6 (at least once, stable id, in order; a dead one delays nobody), 9 (only the present owner moves them).
+
+use super::{Index, Verdict};
+use crate::history::{MAIN, Record};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A request with an event.
+#[derive(Debug)]
+struct Got<'a> {
+    request: &'a str,
+    digest: &'a str,
+    seq: u64,
+    accepted: bool,
+}
+
+#[derive(Debug, Default)]
+struct Hook<'a> {
+    strict: bool,
+    dead: bool,
+    got: Vec<Got<'a>>,
+}
+
+fn hooks<'a>(index: &Index<'a>) -> BTreeMap<&'a str, Hook<'a>> {
+    let mut hooks: BTreeMap<&str, Hook<'_>> = BTreeMap::new();
+    for record in index.history.records() {
+        match record {
+            Record::Hook { hook, strict, dead } => {
+                hooks.insert(hook, Hook { strict: *strict, dead: *dead, got: Vec::new() });
+            }
+            Record::Got { hook, request, digest, seq, accepted, .. } => {
+                let got = Got { request, digest, seq: *seq, accepted: *accepted };
+                hooks.entry(hook).or_default().got.push(got);
+            }
+            _ => {}
+        }
+    }
+    hooks
+}
+
+/// 6: every stored event was accepted; one id means the same bytes; where it is asked for, in order.
+pub(super) fn delivered(index: &Index<'_>) -> Verdict {
+    let mut verdict = Verdict::new(6, "webhooks: at least once, in order");
+    let (mut again, mut tried_dead) = (0, 0);
+    for (name, hook) in &hooks(index) {
+        let mut bodies: HashMap<&str, &str> = HashMap::new();
+        for got in &hook.got {
+            let first = *bodies.entry(got.request).or_insert(got.digest);
+            verdict.check(first == got.digest, || format!("{name}: another body under {}", got.request));
+        }
+        if hook.dead {
+            tried_dead += hook.got.len();
+            continue;
+        }
+        let mut accepted = HashSet::new();
+        let mut last = 0;
+        for got in hook.got.iter().filter(|got| got.accepted) {
+            if !accepted.insert(got.seq) {
+                again += 1;
+            } else if hook.strict {
+                verdict.check(got.seq > last, || format!("{name}: {} was accepted after {last}", got.seq));
+                last = got.seq;
+            }
+        }
+        for event in index.reference(MAIN) {
+            verdict.check(accepted.contains(&event.seq), || format!("{name} never accepted {event:?}"));
+        }
+    }
+    for record in index.history.records() {
+        if let Record::Behind { whom, why } = record
+            && whom.starts_with("webhook")
+        {
+            verdict.check(false, || format!("{whom} was held up: {why}"));
+        }
+    }
+    verdict.figure = format!("{again} delivered again; {tried_dead} tries at the dead one");
+    verdict
+}
+
+/// 9: a webhook's progress never goes back, all nodes tell the same in the end, and it fits what was accepted.
+pub(super) fn one_owner(index: &Index<'_>) -> Verdict {
+    let mut verdict = Verdict::new(9, "only the owner moves a webhook");
+    let mut last: HashMap<(usize, &str), u64> = HashMap::new();
+    let mut ends: BTreeMap<&str, BTreeMap<usize, (u64, u64)>> = BTreeMap::new();
+    let mut healed = false;
+    for record in index.history.records() {
+        match record {
+            Record::Healed => healed = true,
+            Record::Started { node } => last.retain(|(of, _), _| of != node),
+            Record::Progress { node, hook, delivered, queued, .. } => {
+                let before = last.insert((*node, hook), *delivered).unwrap_or(0);
+                verdict.check(*delivered >= before, || {
+                    format!("node {node}: {delivered} delivered at {hook}, after {before}")
+                });
+                if healed {
+                    ends.entry(hook).or_default().insert(*node, (*delivered, *queued));
+                }
+            }
+            _ => {}
+        }
+    }
+    let hooks = hooks(index);
+    for (name, told) in &ends {
+        // A dead one is tried on and on: what is told of it changes from question to question.
+        let Some(hook) = hooks.get(name).filter(|hook| !hook.dead) else { continue };
+        let mut words: Vec<_> = told.values().collect();
+        words.dedup();
+        verdict.check(words.len() == 1, || format!("nodes disagree on {name} (delivered, queued): {told:?}"));
+        let accepted = hook.got.iter().filter(|got| got.accepted).count() as u64;
+        let most = told.values().map(|(delivered, _)| *delivered).max().unwrap_or(0);
+        verdict.check(most <= accepted, || format!("{name}: {most} told as delivered, {accepted} accepted"));
+    }
+    let live = hooks.values().filter(|hook| !hook.dead).count();
+    verdict.figure = format!("{live} webhooks, told the same by all in the end");
+    verdict
+}

@@ -1,0 +1,109 @@
+//! The end of a run: publishers end, everybody catches up or is noted as behind, and each node tells what it holds.
+
+use super::{Load, Site, hooks};
+use crate::cluster::Cluster;
+use crate::history::{Event, MAIN, Record, SHORT};
+use crate::wait;
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How long anybody may take to catch up.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Sees the load to its end; who can't catch up is noted. An error is one of the run itself.
+pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
+    let site = load.site.clone();
+    let journal = site.journal.clone();
+    let note = |whom: &str, done: Result<()>| {
+        journal.note(match done {
+            Ok(()) => Record::CaughtUp { whom: whom.to_owned() },
+            Err(error) => {
+                let why = format!("{error:#}").chars().take(600).collect();
+                Record::Behind { whom: whom.to_owned(), why }
+            }
+        });
+    };
+    note("the cluster", cluster.wait_ready());
+    load.end_writing()?;
+    note("the nodes", cluster.wait_same_applied().map(drop));
+    let main = told(&site, 0, MAIN);
+    let heads = [(MAIN, &main), (SHORT, &told(&site, 0, SHORT))]
+        .map(|(topic, events)| (topic, events.as_ref().map(|events| events.as_slice()).unwrap_or_default().to_vec()));
+    for reader in &load.readers {
+        let events = heads.iter().find(|(topic, _)| *topic == reader.topic).map_or(&[][..], |(_, events)| events);
+        let wants = |event: &&Event| reader.kinds.is_empty() || reader.kinds.contains(&event.kind);
+        let head = events.iter().rfind(wants).map_or(0, |event| event.seq);
+        let done = wait::until_for(LIMIT, "its last event", || {
+            let seq = reader.seq.load(Ordering::Relaxed);
+            ensure!(seq >= head, "at {seq} of {head}");
+            Ok(Some(()))
+        });
+        note(&reader.name, done);
+    }
+    webhooks(load, main.as_ref().map_or(0, Vec::len), note)?;
+    load.end_reading()?;
+    load.hooks.note(&site);
+    for node in 0..site.nodes.len() {
+        for topic in [MAIN, SHORT] {
+            match told(&site, node, topic) {
+                Ok(events) => list(&site, node, topic, events),
+                Err(error) => note(&format!("node {node}"), Err(error.context(format!("telling {topic}")))),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn webhooks(load: &Load, stored: usize, note: impl Fn(&str, Result<()>)) -> Result<()> {
+    for hook in load.hooks.ids().iter().filter(|hook| !hook.dead) {
+        let done = wait::until_for(LIMIT, "all events and the same word of all nodes", || {
+            let accepted = load.hooks.accepted();
+            let own = accepted.iter().find(|(name, _)| *name == hook.name).context("no such webhook")?.1;
+            ensure!(own >= stored, "{own} of {stored} accepted");
+            let nodes = 0..load.site.nodes.len();
+            let told = nodes.map(|node| hooks::ask(&load.site, node, hook)).collect::<Result<Vec<_>>>()?;
+            ensure!(told.iter().all(|word| *word == told[0] && word.1 == 0), "delivered and queued: {told:?}");
+            Ok(Some(()))
+        });
+        note(&format!("webhook {}", hook.name), done);
+    }
+    Ok(())
+}
+
+fn list(site: &Site, node: usize, topic: &str, events: Vec<Event>) {
+    let count = events.len() as u64;
+    for event in events {
+        site.journal.note(Record::Stored { node, topic: topic.to_owned(), event });
+    }
+    site.journal.note(Record::Listed { node, topic: topic.to_owned(), events: count });
+}
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
+    has_more: bool,
+    cursor: Option<String>,
+}
+
+/// All that a node holds of a topic.
+fn told(site: &Site, node: usize, topic: &str) -> Result<Vec<Event>> {
+    let map = site.map(topic);
+    let mut events = Vec::new();
+    let mut query = "since=2000-01-01T00:00:00Z".to_owned();
+    loop {
+        let path = format!("{}?{query}&limit=1000", map.events());
+        let body = site.admin(node).timeout(Duration::from_secs(20)).get(&path)?.expect(200)?.body;
+        let page: Page<'_> = serde_json::from_slice(&body)?;
+        for envelope in &page.data {
+            events.push(Event::read(envelope.get())?);
+        }
+        if !page.has_more {
+            return Ok(events);
+        }
+        query = format!("after={}", page.cursor.context("more, and no cursor")?);
+    }
+}

@@ -1,0 +1,124 @@
+//! The webhooks of a run and their receiver: an ordered one, a plain one, and one whose receiver is dead.
+
+use super::Site;
+use crate::cluster::Cluster;
+use crate::history::{MAIN, Record, digest};
+use crate::http::text;
+use crate::receiver::{Receiver, behaviour, now_ms};
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Between two questions how far they are.
+const WATCH: Duration = Duration::from_millis(700);
+
+/// A webhook of the run.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// Its name, and its path at the receiver.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// Whether nobody takes anything there.
+    pub dead: bool,
+}
+
+impl Hook {
+    fn path(&self) -> String {
+        format!("/{}", self.name)
+    }
+}
+
+/// All webhooks of a run.
+#[derive(Debug)]
+pub struct Hooks {
+    receiver: Receiver,
+    hooks: Vec<Hook>,
+}
+
+impl Hooks {
+    /// Makes them; `hub` is where the receiver listens.
+    pub fn make(cluster: &Cluster, site: &Site, hub: IpAddr) -> Result<Self> {
+        let mut made = Self { receiver: Receiver::start_at(hub)?, hooks: Vec::new() };
+        for (name, ordering, dead) in [("ordered", "strict", false), ("plain", "none", false), ("dead", "none", true)] {
+            let url =
+                made.receiver.on(&format!("/{name}"), if dead { behaviour::silent() } else { behaviour::healthy() });
+            let attempts = if dead { 2 } else { 20 };
+            let retry =
+                json!({"max_attempts": attempts, "delay_ms": 200, "factor": 1.5, "max_delay_ms": 3000, "jitter": 0});
+            let body = json!({"url": url, "name": name, "ordering": ordering, "retry": retry, "timeout_ms": 1500});
+            let path = format!("/api/maps/{}/webhooks", site.main.id);
+            let data = cluster.api(0, &site.main).post(&path, &body)?.data(201)?;
+            made.hooks.push(Hook { name: name.to_owned(), id: text(&data, "id")?, dead });
+            site.journal.note(Record::Hook { hook: name.to_owned(), strict: ordering == "strict", dead });
+        }
+        Ok(made)
+    }
+
+    /// Their names and ids.
+    pub fn ids(&self) -> Vec<Hook> {
+        self.hooks.clone()
+    }
+
+    /// The receivers of the good ones take requests and answer nothing, or are well again.
+    pub fn blackhole(&self, on: bool) {
+        for hook in self.hooks.iter().filter(|hook| !hook.dead) {
+            self.receiver.on(&hook.path(), if on { behaviour::silent() } else { behaviour::healthy() });
+        }
+    }
+
+    /// Of the good ones, who has accepted how many different events.
+    pub fn accepted(&self) -> Vec<(String, usize)> {
+        let good = self.hooks.iter().filter(|hook| !hook.dead);
+        let count = |hook: &Hook| crate::receiver::tally::distinct(&self.receiver.requests(&hook.path()));
+        good.map(|hook| (hook.name.clone(), count(hook))).collect()
+    }
+
+    /// Notes all that came.
+    pub fn note(&self, site: &Site) {
+        let begun = now_ms().saturating_sub(site.journal.now_ms());
+        for hook in &self.hooks {
+            for request in self.receiver.requests(&hook.path()) {
+                let (id, digest) = (request.id().to_owned(), digest(&[&request.body]));
+                for event in &request.events {
+                    let got = Record::Got {
+                        hook: hook.name.clone(),
+                        request: id.clone(),
+                        digest: digest.clone(),
+                        id: event.id.clone(),
+                        seq: event.seq.unwrap_or(0),
+                        key: event.key.clone(),
+                        accepted: request.is_accepted(),
+                    };
+                    site.journal.note_at(request.at_ms.saturating_sub(begun), got);
+                }
+            }
+        }
+    }
+}
+
+/// Asks all nodes again and again how far the webhooks are.
+pub fn watch(site: &Site, hooks: &[Hook]) {
+    while !site.is_quiet() {
+        for node in 0..site.nodes.len() {
+            for hook in hooks {
+                // A node that doesn't answer tells nothing.
+                let _ = ask(site, node, hook);
+            }
+        }
+        std::thread::sleep(WATCH);
+    }
+}
+
+/// Asks a node how far a webhook is: what is delivered and what waits.
+pub fn ask(site: &Site, node: usize, hook: &Hook) -> Result<(u64, u64)> {
+    let asked_ms = site.journal.now_ms();
+    let path = format!("/api/maps/{}/webhooks/{}", site.map(MAIN).id, hook.id);
+    let api = site.api(node, &site.main.token).timeout(Duration::from_secs(2));
+    let told = api.get(&path)?.data(200)?;
+    let number = |name: &str| told[name].as_u64().with_context(|| format!("no {name} in {told}"));
+    let (delivered, queued) = (number("delivered")?, number("queue_depth")?);
+    site.journal.note(Record::Progress { node, hook: hook.name.clone(), asked_ms, delivered, queued });
+    Ok((delivered, queued))
+}

@@ -1,0 +1,218 @@
+//! The load of a run: publishers, clients that resume, webhooks and those who change settings. Each notes what it did
+//! and saw.
+//!
+//! - [`publish`] never gives up on an event; [`phoenix`] and [`sse`] come and go; [`hooks`] receive;
+//! - [`settings`] makes, uses and revokes tokens, and counts a setting up; [`finish`] waits for all and asks the nodes
+//!   what they hold.
+//!
+//! Never: judges, breaks anything, or waits without a limit.
+
+pub mod finish;
+pub mod hooks;
+pub mod phoenix;
+pub mod publish;
+pub mod settings;
+pub mod sse;
+
+use crate::cluster::{ADMIN, Cluster, Map};
+use crate::dice::Dice;
+use crate::history::{Journal, MAIN, Record, SHORT};
+use crate::http::Api;
+use anyhow::{Result, anyhow};
+use hooks::Hooks;
+use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Events that the short topic keeps.
+const SHORT_EVENTS: u64 = 100;
+
+/// What all who take part know.
+#[derive(Debug)]
+pub struct Site {
+    /// Where clients reach the nodes. Nodes that come later are not among them.
+    pub nodes: Vec<SocketAddr>,
+    /// The map whose whole history is kept.
+    pub main: Map,
+    /// The map with short retention.
+    pub short: Map,
+    /// The map whose tokens are made and revoked.
+    pub desk: Map,
+    /// Where everything is noted.
+    pub journal: Journal,
+    /// Publishers and writers shall end.
+    pub quiet: AtomicBool,
+    /// Clients shall end.
+    pub over: AtomicBool,
+    seed: u64,
+}
+
+impl Site {
+    /// A topic's map.
+    pub fn map(&self, topic: &str) -> &Map {
+        if topic == SHORT { &self.short } else { &self.main }
+    }
+
+    /// A node's API with that token.
+    pub fn api(&self, node: usize, token: &str) -> Api {
+        Api::new(&format!("http://{}", self.nodes[node]), Some(token)).timeout(Duration::from_secs(7))
+    }
+
+    /// A node's API with the admin token.
+    pub fn admin(&self, node: usize) -> Api {
+        self.api(node, ADMIN)
+    }
+
+    /// Chance of somebody's own.
+    pub fn dice(&self, who: &str) -> Dice {
+        let salt = who.bytes().fold(7, |salt: u64, byte| salt.wrapping_mul(31).wrapping_add(byte.into()));
+        Dice::new(self.seed, salt)
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.quiet.load(Ordering::Relaxed)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+}
+
+/// How much of each takes part.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Who publish to the main topic.
+    pub publishers: usize,
+    /// Between two publishes of one of them.
+    pub pace: Duration,
+    /// Who read it, of each kind.
+    pub readers: usize,
+}
+
+impl Default for Size {
+    fn default() -> Self {
+        Self { publishers: 4, pace: Duration::from_millis(15), readers: 2 }
+    }
+}
+
+/// A client's place.
+#[derive(Debug)]
+pub struct Reader {
+    /// Its name.
+    pub name: String,
+    /// What it reads.
+    pub topic: &'static str,
+    /// The types it wants; all when empty.
+    pub kinds: Vec<String>,
+    /// The last place that it saw.
+    pub seq: AtomicU64,
+}
+
+/// All who take part.
+#[derive(Debug)]
+pub struct Load {
+    /// What they know.
+    pub site: Arc<Site>,
+    /// Those who read.
+    pub readers: Vec<Arc<Reader>>,
+    /// The webhooks.
+    pub hooks: Hooks,
+    writing: Vec<JoinHandle<()>>,
+    reading: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Makes the maps and starts everybody. `hub` is where webhooks are received.
+    pub fn start(cluster: &Cluster, hub: IpAddr, journal: &Journal, seed: u64, size: Size) -> Result<Self> {
+        let none =
+            json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null});
+        let map = |slug: &str, events: u64| {
+            cluster.map_with(
+                slug,
+                json!({"limits": none, "retention": {"events": events, "age_seconds": null, "bytes": null}}),
+            )
+        };
+        let site = Arc::new(Site {
+            nodes: cluster.nodes.iter().map(|node| node.http).collect(),
+            main: map("main", 10_000_000)?,
+            short: map("short", SHORT_EVENTS)?,
+            desk: map("desk", 1000)?,
+            journal: journal.clone(),
+            quiet: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            seed,
+        });
+        let hooks = Hooks::make(cluster, &site, hub)?;
+        let mut load = Self { site, readers: Vec::new(), hooks, writing: Vec::new(), reading: Vec::new() };
+        load.start_readers(size.readers)?;
+        for n in 0..size.publishers {
+            load.write(format!("pub{n}"), move |site, name| publish::run(site, name, MAIN, size.pace))?;
+        }
+        load.write("brief".to_owned(), move |site, name| publish::run(site, name, SHORT, size.pace / 2))?;
+        load.write("tokens".to_owned(), settings::tokens)?;
+        settings::registers(&mut load)?;
+        let watched = load.hooks.ids();
+        load.write("watch".to_owned(), move |site, _| hooks::watch(site, &watched))?;
+        Ok(load)
+    }
+
+    fn start_readers(&mut self, each: usize) -> Result<()> {
+        for n in 0..each {
+            let kinds = if n == 0 { vec![] } else { vec!["b".to_owned()] };
+            self.read(format!("phoenix{n}"), MAIN, kinds.clone(), phoenix::run)?;
+            self.read(format!("sse{n}"), MAIN, kinds, sse::run)?;
+        }
+        self.read("brief-phoenix".to_owned(), SHORT, vec![], phoenix::run)?;
+        self.read("brief-sse".to_owned(), SHORT, vec![], sse::run)
+    }
+
+    fn read(&mut self, name: String, topic: &'static str, kinds: Vec<String>, run: fn(&Site, &Reader)) -> Result<()> {
+        self.site.journal.note(Record::Client { client: name.clone(), topic: topic.to_owned(), kinds: kinds.clone() });
+        let reader = Arc::new(Reader { name: name.clone(), topic, kinds, seq: AtomicU64::new(0) });
+        self.readers.push(reader.clone());
+        let site = self.site.clone();
+        self.reading.push(std::thread::Builder::new().name(name).spawn(move || run(&site, &reader))?);
+        Ok(())
+    }
+
+    pub(crate) fn write(&mut self, name: String, run: impl FnOnce(&Site, &str) + Send + 'static) -> Result<()> {
+        let site = self.site.clone();
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || run(&site, &name))?;
+        self.writing.push(thread);
+        Ok(())
+    }
+
+    /// Ends publishers and writers; each finishes what it has begun.
+    pub fn end_writing(&mut self) -> Result<()> {
+        self.site.quiet.store(true, Ordering::Relaxed);
+        join(&mut self.writing)
+    }
+
+    /// Ends clients.
+    pub fn end_reading(&mut self) -> Result<()> {
+        self.site.over.store(true, Ordering::Relaxed);
+        join(&mut self.reading)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.site.quiet.store(true, Ordering::Relaxed);
+        self.site.over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn join(threads: &mut Vec<JoinHandle<()>>) -> Result<()> {
+    threads.drain(..).try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread of the load panicked")))
+}
+
+/// The URL-encoded parts of where to begin: behind the last id, or at the very start.
+fn beginning(last: Option<&str>) -> Value {
+    match last {
+        Some(id) => json!({"last_event_id": id}),
+        None => json!({"since": "2000-01-01T00:00:00Z"}),
+    }
+}

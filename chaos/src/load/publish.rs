@@ -1,0 +1,53 @@
+//! A publisher that never gives up on an event: under one key, at one node after the other, until it is acknowledged.
+
+use super::Site;
+use crate::history::Record;
+use crate::http::text;
+use anyhow::{Result, anyhow};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_millis(50);
+/// The types, in turns.
+const KINDS: [&str; 2] = ["a", "b"];
+
+/// Publishes to a topic until it shall be quiet; the last event is still seen through, unless all is over.
+pub fn run(site: &Site, name: &str, topic: &str, pace: Duration) {
+    let mut dice = site.dice(name);
+    let mut n = 0;
+    while !site.is_quiet() {
+        let key = format!("{name}-{n}");
+        let pad = "é…x".repeat(dice.below(60));
+        let body = json!({"type": KINDS[n % KINDS.len()], "payload": {"key": key, "n": n, "pad": pad}});
+        let mut node = dice.below(site.nodes.len());
+        while !site.is_over() && !publish(site, topic, &key, &body, node) {
+            node = (node + 1) % site.nodes.len();
+            std::thread::sleep(AGAIN);
+        }
+        n += 1;
+        std::thread::sleep(pace);
+    }
+}
+
+/// One attempt; whether it is settled.
+fn publish(site: &Site, topic: &str, key: &str, body: &Value, node: usize) -> bool {
+    let (topic, key, map) = (topic.to_owned(), key.to_owned(), site.map(topic));
+    site.journal.note(Record::Asked { topic: topic.clone(), key: key.clone(), node });
+    match attempt(site, &map.events(), &map.token, &key, body, node) {
+        Ok((id, seq)) => {
+            site.journal.note(Record::Acked { topic, key, id, seq, node });
+            true
+        }
+        Err(error) => {
+            site.journal.note(Record::Unknown { topic, key, node, why: format!("{error:#}") });
+            false
+        }
+    }
+}
+
+fn attempt(site: &Site, path: &str, token: &str, key: &str, body: &Value, node: usize) -> Result<(String, u64)> {
+    let data = site.api(node, token).post_once(path, key, body)?.data(201)?;
+    let seq = data["seq"].as_u64().ok_or_else(|| anyhow!("no seq in {data}"))?;
+    Ok((text(&data, "id")?, seq))
+}

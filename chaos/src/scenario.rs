@@ -1,0 +1,158 @@
+//! The scenarios: what is broken in each, what its nodes stand on, and what it needs.
+
+use crate::fire::{Action, Ground, damage, disk, network, process, traffic};
+use crate::ground::{clock, tool};
+
+/// What a machine must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// The right to make namespaces, mounts and control groups.
+    Root,
+    /// A program of that name.
+    Program(&'static str),
+    /// The library.
+    Faketime,
+}
+
+impl Need {
+    /// What is missing, in a sentence; nothing when it is there.
+    pub fn missing(self) -> Option<String> {
+        match self {
+            Need::Root => (!tool::is_root()).then(|| "it needs root".to_owned()),
+            Need::Program(name) => (!tool::is_there(name)).then(|| format!("it needs `{name}` to be installed")),
+            Need::Faketime => clock::library().is_none().then(|| "it needs libfaketime to be installed".to_owned()),
+        }
+    }
+}
+
+/// A scenario.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// What happens, in a line.
+    pub about: &'static str,
+    /// What its nodes stand on.
+    pub ground: Ground,
+    /// Rounds of breaking and mending; each round is one of these, by chance.
+    pub actions: &'static [Action],
+    needs: &'static [Need],
+}
+
+impl Scenario {
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        SCENARIOS.iter().find(|scenario| scenario.name == name)
+    }
+
+    /// All it needs.
+    pub fn needs(&self) -> Vec<Need> {
+        let net = [Need::Root, Need::Program("ip"), Need::Program("nft")];
+        let disk = [Need::Root, Need::Program("mkfs.ext4"), Need::Program("mount"), Need::Program("xfs_io")];
+        let mut needs = self.needs.to_vec();
+        needs.extend(net.iter().filter(|_| self.ground.net));
+        needs.extend(disk.iter().filter(|_| self.ground.disk));
+        needs.extend(self.ground.clock.then_some(Need::Faketime));
+        needs
+    }
+
+    /// Why it can't run here, in a sentence.
+    pub fn refusal(&self) -> Option<String> {
+        let missing: Vec<String> = self.needs().into_iter().filter_map(Need::missing).collect();
+        (!missing.is_empty()).then(|| format!("`{}` can't run here: {}.", self.name, missing.join(", ")))
+    }
+}
+
+const LOOPBACK: Ground = Ground { net: false, relay: false, disk: false, clock: false, spare: 0 };
+const NET: Ground = Ground { net: true, ..LOOPBACK };
+const RELAY: Ground = Ground { net: true, relay: true, ..LOOPBACK };
+const DISK: Ground = Ground { disk: true, ..LOOPBACK };
+const CLOCK: Ground = Ground { clock: true, ..LOOPBACK };
+
+const fn plain(name: &'static str, about: &'static str, actions: &'static [Action]) -> Scenario {
+    on(LOOPBACK, name, about, actions)
+}
+
+const fn on(ground: Ground, name: &'static str, about: &'static str, actions: &'static [Action]) -> Scenario {
+    Scenario { name, about, ground, actions, needs: &[] }
+}
+
+const fn traced(name: &'static str, about: &'static str, actions: &'static [Action]) -> Scenario {
+    Scenario { name, about, ground: LOOPBACK, actions, needs: &[Need::Root, Need::Program("strace")] }
+}
+
+/// Everything that can be mixed on one ground.
+const MIX: &[Action] = &[
+    process::kill_one,
+    process::kill_leader,
+    process::kill_all,
+    process::pause,
+    process::throttle,
+    network::partition,
+    network::one_way,
+    network::non_transitive,
+    network::flapping,
+    network::loss,
+    network::delay,
+    network::jitter,
+    network::duplication,
+    network::corruption,
+    traffic::blackhole,
+    damage::flip_log,
+    damage::flip_store,
+    damage::torn_tail,
+    process::data_loss,
+];
+
+/// All scenarios.
+pub const SCENARIOS: &[Scenario] = &[
+    plain("calm", "Nothing is broken: what the load alone shows", &[]),
+    plain("kill-one", "Any node is killed (SIGKILL) and started again", &[process::kill_one]),
+    plain("kill-leader", "The leader is killed", &[process::kill_leader]),
+    plain("kill-all", "All nodes are killed at once", &[process::kill_all]),
+    plain("leader-churn", "The leader is killed every two seconds", &[process::churn]),
+    plain("pause", "A node hangs (SIGSTOP) for 1 to 30 s and goes on", &[process::pause]),
+    plain("throttle", "A node has 3 to 20 % of a processor", &[process::throttle]),
+    plain("rolling-restart", "Each node in turn leaves (SIGTERM) and comes back", &[process::rolling_restart]),
+    Scenario {
+        ground: Ground { spare: 1, ..LOOPBACK },
+        ..plain("membership", "A fourth member comes, then members are replaced by new ones", &[process::membership])
+    },
+    plain("data-loss", "A node loses its data directory", &[process::data_loss]),
+    plain("torn-tail", "The log of a killed node ends within a record", &[damage::torn_tail]),
+    plain("flip-log", "A bit of a node's log, where votes are too, is turned", &[damage::flip_log]),
+    plain("flip-store", "A bit of a node's store is turned", &[damage::flip_store]),
+    plain("flip-identity", "A bit of the file that says who a node is is turned", &[damage::flip_identity]),
+    on(NET, "partition", "A node is cut off from the others", &[network::partition]),
+    on(NET, "partition-one-way", "A node hears nothing, or is not heard", &[network::one_way]),
+    on(NET, "partition-non-transitive", "Two nodes only reach the third", &[network::non_transitive]),
+    on(NET, "partition-flapping", "A node is cut off and back, many times", &[network::flapping]),
+    on(NET, "loss", "2 to 30 % of the packets between nodes are lost", &[network::loss]),
+    on(RELAY, "delay", "Packets between nodes are late, and overtake one another", &[network::delay, network::jitter]),
+    on(RELAY, "duplication", "Packets between nodes come twice", &[network::duplication]),
+    on(RELAY, "corruption", "Bits turn between nodes, also under right checksums", &[network::corruption]),
+    on(DISK, "disk-full", "The disk of a node, or of two, is full for a while", &[disk::full]),
+    on(DISK, "power-cut", "A node, or all, lose power and what was not synced", &[disk::power_cut]),
+    traced("disk-error", "Syncs of a node fail with EIO", &[disk::failing]),
+    traced("slow-disk", "Syncs of a node take up to 800 ms longer", &[disk::slow]),
+    on(CLOCK, "clock-jump", "A node's clock jumps by up to ten minutes", &[disk::clock]),
+    plain("storm", "5,000 sockets lose their node at once", &[traffic::storm]),
+    plain("stalled-readers", "Readers that never read", &[traffic::stalled_readers]),
+    plain("blackhole", "Receivers of webhooks take requests and never answer", &[traffic::blackhole]),
+    on(RELAY, "mix", "Processes, networks, disks and receivers, by chance", MIX),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_what_needs_root_says_so() {
+        for (n, scenario) in SCENARIOS.iter().enumerate() {
+            assert!(SCENARIOS.iter().skip(n + 1).all(|other| other.name != scenario.name), "{}", scenario.name);
+            let root = scenario.needs().contains(&Need::Root);
+            assert!(root || !(scenario.ground.net || scenario.ground.disk), "{}", scenario.name);
+        }
+        assert!(Scenario::named("calm").is_some_and(|calm| calm.refusal().is_none()));
+    }
+}

@@ -1,0 +1,117 @@
+//! What peers that share a key do with it: prove that they have it, and seal each frame.
+//!
+//! The caller sends its hello with a nonce, the other side answers with its own. Both nonces and the hello (cluster,
+//! caller, called, address) are what the proofs and the keys of this connection are made over, so nothing of one
+//! connection means anything on another. The caller proves first: who only scans learns nothing that a guess at the key
+//! could be tried on. Each direction has a key of its own, and each tag counts: a frame that is changed, repeated,
+//! left out, moved or sent back does not fit. Never encrypts.
+
+use std::io;
+use std::num::NonZeroU32;
+
+use ring::{hmac, pbkdf2};
+use subtle::ConstantTimeEq;
+
+use crate::wire::{self, KeyHello, WireError};
+
+/// Bytes of a tag.
+pub(crate) const TAG: usize = 16;
+/// Makes a guess at a weak key cost something. Once at the start.
+const ROUNDS: NonZeroU32 = NonZeroU32::MIN.saturating_add(99_999);
+
+/// The key that all nodes share.
+pub(super) struct SharedKey(hmac::Key);
+
+impl SharedKey {
+    pub(super) fn new(text: &str) -> Self {
+        let mut key = [0; 32];
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, ROUNDS, b"waypost peers 1", text.as_bytes(), &mut key);
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &key))
+    }
+
+    /// What follows from the first two frames of a connection.
+    pub(super) fn agree(&self, hello: &KeyHello, nonce: &[u8; 32]) -> Result<Agreed, WireError> {
+        let hello = wire::encode(hello)?;
+        let made = |what: &[u8]| -> [u8; 32] {
+            let mut context = hmac::Context::with_key(&self.0);
+            // The hello comes last: nothing else varies in length.
+            [what, nonce, &hello].iter().for_each(|part| context.update(part));
+            let mut bytes = [0; 32];
+            bytes.copy_from_slice(context.sign().as_ref());
+            bytes
+        };
+        Ok(Agreed {
+            caller_proof: made(b"caller proof"),
+            called_proof: made(b"called proof"),
+            from_caller: made(b"caller seals"),
+            from_called: made(b"called seals"),
+        })
+    }
+}
+
+/// The proofs of a connection, and its keys.
+pub(super) struct Agreed {
+    pub(super) caller_proof: [u8; 32],
+    pub(super) called_proof: [u8; 32],
+    from_caller: [u8; 32],
+    from_called: [u8; 32],
+}
+
+impl Agreed {
+    pub(super) fn caller_seal(&self) -> Seal {
+        Seal::new(&self.from_caller)
+    }
+
+    pub(super) fn called_seal(&self) -> Seal {
+        Seal::new(&self.from_called)
+    }
+}
+
+/// Whether a proof is the one that was expected; tells nothing by the time it takes.
+pub(super) fn proves(expected: &[u8; 32], proof: &[u8; 32]) -> bool {
+    expected.ct_eq(proof).into()
+}
+
+/// Seals the frames of one direction, or checks them.
+pub(crate) struct Seal {
+    key: hmac::Key,
+    count: u64,
+}
+
+impl Seal {
+    fn new(key: &[u8; 32]) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), count: 0 }
+    }
+
+    /// The tag of the next frame, given in parts.
+    pub(crate) fn tag(&mut self, parts: &[&[u8]]) -> [u8; TAG] {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(&self.count.to_le_bytes());
+        parts.iter().for_each(|part| context.update(part));
+        self.count += 1;
+        let mut tag = [0; TAG];
+        tag.copy_from_slice(&context.sign().as_ref()[..TAG]);
+        tag
+    }
+
+    /// Refuses a frame that is not the next one as it was sealed.
+    pub(crate) fn check(&mut self, parts: &[&[u8]], tag: &[u8; TAG]) -> io::Result<()> {
+        match self.tag(parts).ct_eq(tag).into() {
+            true => Ok(()),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, "a frame whose seal does not fit")),
+        }
+    }
+}
+
+/// The same seal twice: one to send with, one to check with.
+#[cfg(all(test, not(feature = "sim")))]
+pub(crate) fn pair() -> (Seal, Seal) {
+    (Seal::new(&[1; 32]), Seal::new(&[1; 32]))
+}
+
+/// The seals of one connection: the caller's, the called one's.
+#[cfg(all(test, not(feature = "sim")))]
+pub(crate) fn both_ways() -> (Seal, Seal) {
+    let agreed = Agreed { caller_proof: [0; 32], called_proof: [0; 32], from_caller: [1; 32], from_called: [2; 32] };
+    (agreed.caller_seal(), agreed.called_seal())
+}

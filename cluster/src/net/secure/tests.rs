@@ -1,0 +1,226 @@
+//! Every kind of caller at every kind of node, over real sockets.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use super::super::HANDSHAKE;
+use super::*;
+use crate::config::TlsFiles;
+
+/// An authority, and files that it made.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    dir: TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "test");
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
+        Self { issuer, dir }
+    }
+
+    /// Files of a node, valid until the end of `year`.
+    fn node(&self, name: &str, year: i32) -> TlsFiles {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 12, 31);
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        let path = |end: &str| self.dir.path().join(format!("{name}.{end}"));
+        std::fs::write(path("pem"), cert.pem()).unwrap();
+        std::fs::write(path("key"), key.serialize_pem()).unwrap();
+        TlsFiles { ca: self.dir.path().join("ca.pem"), cert: path("pem"), key: path("key") }
+    }
+}
+
+fn tls(files: &TlsFiles) -> Secure {
+    Secure::new(&Security::Tls(files.clone())).unwrap()
+}
+
+fn key(text: &str) -> Secure {
+    Secure::new(&Security::Key(text.to_owned())).unwrap()
+}
+
+fn none() -> Secure {
+    Secure::new(&Security::None).unwrap()
+}
+
+fn hello() -> Hello {
+    Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() }
+}
+
+/// One connection: what the caller and the called one say of it, each in words where it fails.
+async fn meet(caller: &Secure, called: &Secure) -> (Result<(), String>, Result<(), String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let call = async {
+        let (mut read, mut write) = caller.call(TcpStream::connect(addr).await?, &hello()).await?;
+        write.frame(&frame::encode(Kind::Request, 9, b"question")?).await?;
+        write.flush().await?;
+        let (head, body) = read.frame(100).await?;
+        assert_eq!((head.kind, &body[..]), (Kind::Answer, &b"answer"[..]));
+        Ok::<_, io::Error>(())
+    };
+    let answer = async {
+        let (mut read, mut write, from) = called.answer(listener.accept().await?.0).await?;
+        assert_eq!(from, hello());
+        send(&mut write, Kind::Welcome, &Welcome::OkV1).await?;
+        let (head, body) = read.frame(100).await?;
+        assert_eq!((head.kind, head.id, &body[..]), (Kind::Request, 9, &b"question"[..]));
+        write.frame(&frame::encode(Kind::Answer, 9, b"answer")?).await?;
+        write.flush().await?;
+        // The other end closes first.
+        let _ = read.frame(100).await;
+        Ok::<_, io::Error>(())
+    };
+    let limit = HANDSHAKE * 10;
+    let (call, answer) = tokio::join!(timeout(limit, call), timeout(limit, answer));
+    (call.unwrap().map_err(|e| e.to_string()), answer.unwrap().map_err(|e| e.to_string()))
+}
+
+async fn get_together(caller: &Secure, called: &Secure) {
+    assert_eq!(meet(caller, called).await, (Ok(()), Ok(())));
+}
+
+/// Both sides say why not.
+async fn stay_apart(caller: &Secure, called: &Secure, told: &str, said: &str) {
+    let (caller, called) = meet(caller, called).await;
+    let (caller, called) = (caller.unwrap_err(), called.unwrap_err());
+    assert!(caller.contains(told), "the caller is told {caller:?}, not {told:?}");
+    assert!(called.contains(said), "the called one says {called:?}, not {said:?}");
+}
+
+#[tokio::test]
+async fn peers_of_one_kind_get_together() {
+    let authority = Authority::new();
+    get_together(&none(), &none()).await;
+    get_together(&key("a key of the cluster"), &key("a key of the cluster")).await;
+    // Names don't matter.
+    get_together(&tls(&authority.node("a", 2099)), &tls(&authority.node("b", 2099))).await;
+}
+
+#[tokio::test]
+async fn peers_of_different_kinds_are_told() {
+    let with_tls = tls(&Authority::new().node("a", 2099));
+    let with_key = key("a key of the cluster");
+    stay_apart(&none(), &with_key, "this node speaks with a key", "the caller has neither").await;
+    stay_apart(&none(), &with_tls, "this node speaks TLS", "the caller has neither").await;
+    stay_apart(&with_key, &none(), "the caller speaks with a key", "the caller speaks with a key").await;
+    stay_apart(&with_key, &with_tls, "this node speaks TLS", "the caller speaks with a key").await;
+    stay_apart(&with_tls, &none(), "does not speak TLS", "the caller speaks TLS").await;
+    stay_apart(&with_tls, &with_key, "does not speak TLS", "the caller speaks TLS").await;
+    let other = key("a key of another one");
+    stay_apart(&with_key, &other, "another key", "another key").await;
+}
+
+#[tokio::test]
+async fn certificates_of_strangers_and_of_yesterday_are_refused() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let node = tls(&authority.node("node", 2099));
+    let foreign = tls(&stranger.node("node", 2099));
+    stay_apart(&foreign, &node, "of another authority", "").await;
+    stay_apart(&node, &foreign, "of another authority", "of another authority").await;
+    let ended = tls(&authority.node("ended", 2020));
+    stay_apart(&ended, &node, "it has ended", "has ended").await;
+    stay_apart(&node, &ended, "has ended", "it has ended").await;
+    assert_eq!(ended.certificate_until(), Some(1_609_372_800));
+}
+
+#[tokio::test]
+async fn who_trusts_everybody_but_shows_nothing_is_refused() {
+    let authority = Authority::new();
+    let node = tls(&authority.node("node", 2099));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let mut roots = tokio_rustls::rustls::RootCertStore::empty();
+    roots.add(authority.issuer.der().clone()).unwrap();
+    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let config = tokio_rustls::rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let call = async {
+        let socket = TcpStream::connect(addr).await.unwrap();
+        let name = "node".try_into().unwrap();
+        let mut stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, socket).await?;
+        tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut Vec::new()).await
+    };
+    let answer = async { node.answer(listener.accept().await.unwrap().0).await.map(drop) };
+    let both = timeout(HANDSHAKE * 10, async { tokio::join!(call, answer) });
+    let (called, answered) = both.await.unwrap();
+    let (called, answered) = (called.unwrap_err().to_string(), answered.unwrap_err().to_string());
+    assert!(called.contains("CertificateRequired"), "{called}");
+    assert!(answered.contains("shows no certificate"), "{answered}");
+}
+
+#[test]
+fn files_that_do_not_fit_are_told() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (one, other) = (authority.node("one", 2099), authority.node("other", 2099));
+    let foreign = stranger.node("one", 2099);
+    let told = |files: &TlsFiles| match Secure::new(&Security::Tls(files.clone())) {
+        Err(StartError::Config(text)) => text,
+        _ => panic!("taken"),
+    };
+    assert!(told(&TlsFiles { key: other.key, ..one.clone() }).contains("is not that of the certificate"));
+    assert!(told(&TlsFiles { ca: foreign.ca, ..one.clone() }).contains("not of these authorities"));
+    let absent = told(&TlsFiles { key: PathBuf::from("/no/such.key"), ..one.clone() });
+    assert!(absent.contains("/no/such.key: No such file"), "{absent}");
+    assert!(told(&TlsFiles { cert: one.key.clone(), ..one.clone() }).contains("no certificate in the file"));
+    assert!(told(&TlsFiles { key: one.cert.clone(), ..one }).contains("the private key"));
+}
+
+fn replace(with: &Path, file: &Path) {
+    std::fs::copy(with, file).unwrap();
+}
+
+#[tokio::test]
+async fn replaced_files_are_taken_and_bad_ones_are_not() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let files = old.node("node", 2098);
+    let node = tls(&files);
+    let Means::Tls(certificates) = &node.kind else { panic!() };
+    let mut said = Said::default();
+    let peer = tls(&old.node("peer", 2099));
+
+    // Only the certificate is new yet: the old pair goes on.
+    let next = old.node("next", 2099);
+    replace(&next.cert, &files.cert);
+    certificates.look(&mut said);
+    certificates.look(&mut said);
+    let before = node.certificate_until().unwrap();
+    get_together(&peer, &node).await;
+    replace(&next.key, &files.key);
+    certificates.look(&mut said);
+    assert!(node.certificate_until().unwrap() > before);
+    get_together(&peer, &node).await;
+    get_together(&node, &peer).await;
+
+    // One that has ended is not taken.
+    let ended = old.node("ended", 2020);
+    replace(&ended.cert, &files.cert);
+    replace(&ended.key, &files.key);
+    certificates.look(&mut said);
+    get_together(&node, &peer).await;
+
+    // Both authorities for a while, then a certificate of the new one.
+    std::fs::write(&files.ca, old.issuer.pem() + &new.issuer.pem()).unwrap();
+    let moved = new.node("node", 2099);
+    replace(&moved.cert, &files.cert);
+    replace(&moved.key, &files.key);
+    certificates.look(&mut said);
+    get_together(&node, &tls(&TlsFiles { ca: files.ca.clone(), ..old.node("peer", 2099) })).await;
+    let only_new = tls(&new.node("only", 2099));
+    get_together(&only_new, &node).await;
+    stay_apart(&peer, &only_new, "another authority", "").await;
+}

@@ -1,0 +1,172 @@
+//! The two ends of one connection: frames over TCP or TLS, sealed where peers share a key.
+//!
+//! Owns buffering; never knows what a frame means, nor how the connection came about.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::os::TcpStream;
+use crate::os::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadBuf, ReadHalf,
+    WriteHalf,
+};
+use tokio::time::timeout;
+use tokio_rustls::TlsStream;
+
+use super::secure::seal::{Seal, TAG};
+use crate::wire::frame::{self, HEAD, Head};
+
+/// Bytes that are gathered in each direction.
+const BUFFER: usize = 64 * 1024;
+/// Of a caller that is turned away so much is read, and for so long: unread bytes would make the system take back the
+/// answer too.
+const LEFT_OVER: u64 = 64 * 1024;
+const LEAVE: Duration = Duration::from_millis(500);
+
+enum ReadEnd {
+    Plain(OwnedReadHalf),
+    Tls(ReadHalf<TlsStream<TcpStream>>),
+}
+
+enum WriteEnd {
+    Plain(OwnedWriteHalf),
+    Tls(WriteHalf<TlsStream<TcpStream>>),
+}
+
+/// The end that frames come from.
+pub(crate) struct Reader {
+    bytes: BufReader<ReadEnd>,
+    seal: Option<Seal>,
+}
+
+/// The end that frames go to.
+pub(crate) struct Writer {
+    bytes: BufWriter<WriteEnd>,
+    seal: Option<Seal>,
+}
+
+/// The ends of a connection without TLS.
+pub(super) fn plain(socket: TcpStream) -> (Reader, Writer) {
+    let (read, write) = socket.into_split();
+    ends(ReadEnd::Plain(read), WriteEnd::Plain(write))
+}
+
+/// The ends of a connection with TLS.
+pub(super) fn tls(socket: TlsStream<TcpStream>) -> (Reader, Writer) {
+    let (read, write) = tokio::io::split(socket);
+    ends(ReadEnd::Tls(read), WriteEnd::Tls(write))
+}
+
+fn ends(read: ReadEnd, write: WriteEnd) -> (Reader, Writer) {
+    let reader = Reader { bytes: BufReader::with_capacity(BUFFER, read), seal: None };
+    (reader, Writer { bytes: BufWriter::with_capacity(BUFFER, write), seal: None })
+}
+
+impl Reader {
+    /// The next frame; refuses a body longer than `limit` before taking memory for it.
+    pub(super) async fn frame(&mut self, limit: usize) -> io::Result<(Head, Vec<u8>)> {
+        read_frame(&mut self.bytes, limit, self.seal.as_mut()).await
+    }
+
+    /// What the next byte will be; `None` at the end.
+    pub(super) async fn first_byte(&mut self) -> io::Result<Option<u8>> {
+        Ok(self.bytes.fill_buf().await?.first().copied())
+    }
+
+    /// From here on every frame must be sealed.
+    pub(super) fn sealed(&mut self, seal: Seal) {
+        self.seal = Some(seal);
+    }
+}
+
+impl Writer {
+    /// Writes a frame, which may wait for a flush.
+    pub(super) async fn frame(&mut self, frame: &[u8]) -> io::Result<()> {
+        self.bytes.write_all(frame).await?;
+        match &mut self.seal {
+            Some(seal) => self.bytes.write_all(&seal.tag(&[frame])).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sends what waits.
+    pub(super) async fn flush(&mut self) -> io::Result<()> {
+        self.bytes.flush().await
+    }
+
+    /// From here on every frame is sealed.
+    pub(super) fn sealed(&mut self, seal: Seal) {
+        self.seal = Some(seal);
+    }
+}
+
+/// Says a last thing to a caller and waits, bounded, until it has hung up.
+pub(super) async fn part(mut read: Reader, mut write: Writer, last: &[u8]) {
+    let leave = async {
+        write.frame(last).await?;
+        write.bytes.shutdown().await?;
+        tokio::io::copy(&mut (&mut read.bytes).take(LEFT_OVER), &mut tokio::io::sink()).await
+    };
+    // The caller may have hung up already.
+    let _ = timeout(LEAVE, leave).await;
+}
+
+async fn read_frame(
+    bytes: &mut (impl AsyncRead + Unpin),
+    limit: usize,
+    seal: Option<&mut Seal>,
+) -> io::Result<(Head, Vec<u8>)> {
+    let mut head_bytes = [0; HEAD];
+    bytes.read_exact(&mut head_bytes).await?;
+    let head = frame::head(&head_bytes)?;
+    if head.length > limit {
+        return Err(io::Error::other("a frame that is too long here"));
+    }
+    let mut body = vec![0; head.length];
+    bytes.read_exact(&mut body).await?;
+    frame::check(&head_bytes, &head, &body)?;
+    if let Some(seal) = seal {
+        let mut tag = [0; TAG];
+        bytes.read_exact(&mut tag).await?;
+        seal.check(&[&head_bytes, &body], &tag)?;
+    }
+    Ok((head, body))
+}
+
+impl AsyncRead for ReadEnd {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(end) => Pin::new(end).poll_read(cx, into),
+            Self::Tls(end) => Pin::new(end).poll_read(cx, into),
+        }
+    }
+}
+
+impl AsyncWrite for WriteEnd {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(end) => Pin::new(end).poll_write(cx, bytes),
+            Self::Tls(end) => Pin::new(end).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(end) => Pin::new(end).poll_flush(cx),
+            Self::Tls(end) => Pin::new(end).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(end) => Pin::new(end).poll_shutdown(cx),
+            Self::Tls(end) => Pin::new(end).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(all(test, not(feature = "sim")))]
+mod tests;

@@ -1,0 +1,98 @@
+//! What the operating system gives: sockets, files, threads, a runtime, randomness.
+//!
+//! Owns the one list of what the simulator replaces (`sim/os.rs` has the same names); decides nothing.
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::Receiver;
+
+use redb::{Builder, Database};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+pub(crate) use openraft::TokioRuntime as RaftRuntime;
+pub(crate) use std::fs;
+pub(crate) use std::sync::mpsc::{Sender as Jobs, channel as jobs};
+pub(crate) use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+pub(crate) use tokio::net::{TcpListener, TcpStream};
+
+/// Most pairs of one chunk of a snapshot.
+pub(crate) const CHUNK_PAIRS: usize = 8 * 1024;
+/// Chunks of a snapshot that are read ahead of what is sent.
+pub(crate) const CHUNKS_AHEAD: usize = 2;
+
+/// The runtime that a node lives on; may be dropped anywhere, and ends the node's tasks then.
+pub(crate) struct Home(Option<Runtime>);
+
+impl Home {
+    pub(crate) fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            // One thread does it all: what blocks has threads of its own, and a second would only be woken in turns.
+            .worker_threads(1)
+            .thread_name("cluster")
+            .enable_all()
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<JoinHandle<T>> {
+        self.0.as_ref().map(|runtime| runtime.spawn(work))
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // May run inside a runtime, where waiting is forbidden.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Marks a future as part of the node that makes it: every task of a node is made through this.
+pub(crate) fn here<F: Future>(future: F) -> F {
+    future
+}
+
+/// Runs what may block.
+pub(crate) fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    tokio::task::spawn_blocking(work)
+}
+
+/// Sends from where blocking is allowed; false when nobody receives any more.
+pub(crate) fn send_blocking<T>(sender: &mpsc::Sender<T>, item: T) -> bool {
+    sender.blocking_send(item).is_ok()
+}
+
+/// Does jobs on a thread of their own, one after another, until `work` answers false.
+pub(crate) fn work_off<J: Send + 'static>(
+    name: &str,
+    queue: Receiver<J>,
+    mut work: impl FnMut(J) -> bool + Send + 'static,
+) -> io::Result<()> {
+    let run = move || while queue.recv().is_ok_and(&mut work) {};
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
+}
+
+/// Opens or creates a database file.
+pub(crate) fn database(builder: &mut Builder, path: &Path) -> Result<Database, redb::DatabaseError> {
+    builder.create(path)
+}
+
+/// Takes a lock file for this process; released when it is dropped, however the process ends.
+pub(crate) fn lock(path: &Path) -> Result<fs::File, fs::TryLockError> {
+    let file =
+        fs::File::options().create(true).truncate(false).write(true).open(path).map_err(fs::TryLockError::Error)?;
+    file.try_lock()?;
+    Ok(file)
+}
+
+/// Fills `bytes` with randomness.
+pub(crate) fn random(bytes: &mut [u8]) -> io::Result<()> {
+    getrandom::fill(bytes).map_err(io::Error::other)
+}

@@ -1,0 +1,49 @@
+//! What the hosts' disks see, compared: an oracle below the clients'.
+//!
+//! Owns the facts that no honest cluster contradicts: a node's vote, once answered, never goes back, and a log id has one
+//! content. Stands outside of the simulated hosts: no crash makes it forget.
+
+use std::collections::HashMap;
+
+use crate::types::{Entry, Vote};
+use crate::wire::{StoredLogId, StoredPayload, StoredVote};
+
+/// Most violations that are kept of one run.
+const MOST: usize = 20;
+
+#[derive(Default)]
+pub(crate) struct Witness {
+    pub(super) violations: Vec<(u64, String)>,
+    pub(super) damaged: Vec<(usize, String)>,
+    /// journal → the highest vote that was answered.
+    votes: HashMap<u64, StoredVote>,
+    /// Log id → kind and checksum of the content.
+    entries: HashMap<StoredLogId, (u8, u32)>,
+}
+
+impl Witness {
+    pub(super) fn violation(&mut self, at: u64, what: String) {
+        if self.violations.len() < MOST {
+            self.violations.push((at, what));
+        }
+    }
+
+    /// The log at `journal` answered that it has the vote.
+    pub(crate) fn voted(&mut self, at: u64, journal: u64, vote: &Vote) {
+        let vote = StoredVote::from(vote);
+        let highest = self.votes.entry(journal).or_insert(vote);
+        let before = std::mem::replace(highest, vote.max(*highest));
+        if vote < before {
+            self.violation(at, format!("log {journal} voted {vote:?} after {before:?}"));
+        }
+    }
+
+    pub(crate) fn appended(&mut self, at: u64, journal: u64, entry: &Entry) {
+        let id = StoredLogId::from(&entry.log_id);
+        let Ok((kind, content)) = StoredPayload(entry.payload.clone()).parts() else { return };
+        let new = (kind, crc32fast::hash(&content));
+        if *self.entries.entry(id).or_insert(new) != new {
+            self.violation(at, format!("{id:?} was used twice, the second time in log {journal}"));
+        }
+    }
+}

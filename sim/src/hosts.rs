@@ -1,0 +1,224 @@
+//! The simulated hosts and the nodes that run on them.
+//!
+//! Owns starting, ending and asking after nodes; never decides when.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use simulated::sim::{Process, World};
+use simulated::{Cluster, NoHandler, Role};
+use tokio::time::sleep;
+
+use crate::history::History;
+use crate::ledger::Ledger;
+use crate::plan::{Plan, Target};
+
+/// Longest that a change of members may take before a disk is lost.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// One host.
+#[derive(Default)]
+struct Host {
+    process: Option<Process>,
+    node: Option<Cluster>,
+    /// Which of its disks this is.
+    disk: u64,
+    /// Wiped hosts join; the first begins the cluster.
+    begins: bool,
+}
+
+/// All hosts of a run.
+pub(crate) struct Hosts {
+    pub(crate) world: Arc<World>,
+    pub(crate) plan: Plan,
+    pub(crate) history: Arc<History>,
+    hosts: Mutex<Vec<Host>>,
+    /// Node id → the disk (host, number) that has it.
+    ids: Mutex<HashMap<u64, (usize, u64)>>,
+    /// host → the highest term it was seen in on its present disk.
+    terms: Mutex<HashMap<(usize, u64), u64>>,
+    /// A disk is being lost on purpose.
+    losing: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hosts {
+    /// Hosts with nothing on them.
+    pub(crate) fn new(world: Arc<World>, plan: Plan, history: Arc<History>) -> Arc<Self> {
+        let hosts = (0..plan.nodes).map(|i| Host { begins: i == 0, ..Host::default() }).collect();
+        let hosts = Mutex::new(hosts);
+        Arc::new(Self {
+            world,
+            plan,
+            history,
+            hosts,
+            ids: Mutex::default(),
+            terms: Mutex::default(),
+            losing: AtomicBool::new(false),
+        })
+    }
+
+    /// Starts the node of `host`, unless it runs; it is there some time later.
+    pub(crate) fn start(self: &Arc<Self>, host: usize) {
+        let (process, disk, begins) = {
+            let mut hosts = lock(&self.hosts);
+            let slot = &mut hosts[host];
+            if slot.process.is_some() {
+                return;
+            }
+            let process = Process::start(&self.world, host);
+            slot.process = Some(process.clone());
+            (process, slot.disk, slot.begins)
+        };
+        let mut config = self.plan.config(host, begins);
+        let (world, ended) = (self.world.clone(), process.clone());
+        config.on_fatal = Some(Arc::new(move |why| {
+            if !ended.is_dead() {
+                world.violation(format!("node on host {host} ended: {why}"));
+            }
+        }));
+        let ledger = Ledger::new(host, self.history.clone());
+        let (this, started) = (self.clone(), process.run(Cluster::start(config, ledger, Arc::new(NoHandler))));
+        tokio::spawn(async move {
+            match started.await {
+                Ok(node) => this.started(host, disk, &process, node),
+                Err(error) => this.world.violation(format!("node on host {host} does not start: {error}")),
+            }
+        });
+    }
+
+    fn started(&self, host: usize, disk: u64, process: &Process, node: Cluster) {
+        if process.is_dead() {
+            return;
+        }
+        tracing::debug!(host, id = node.node_id(), applied = node.applied(), "started");
+        let disk = self.disk(host, disk);
+        let owner = *lock(&self.ids).entry(node.node_id()).or_insert((host, disk));
+        if owner != (host, disk) {
+            let what = format!("node id {} belongs to {owner:?} and to {:?}", node.node_id(), (host, disk));
+            self.world.violation(what);
+        }
+        let term = node.status().term;
+        let before = lock(&self.terms).get(&(host, disk)).copied().unwrap_or(0);
+        if term < before {
+            self.world.violation(format!("host {host} came back in term {term}, after {before}"));
+        }
+        let mut hosts = lock(&self.hosts);
+        hosts[host].begins = false;
+        hosts[host].node = Some(node);
+    }
+
+    /// Names a disk; one that was given up as damaged counts as another.
+    fn disk(&self, host: usize, disk: u64) -> u64 {
+        disk * 1000 + self.world.damaged().iter().filter(|(at, _)| *at == host).count() as u64
+    }
+
+    /// Notes the terms that nodes are in.
+    pub(crate) fn note_terms(&self) {
+        for (host, slot) in lock(&self.hosts).iter().enumerate() {
+            if let Some(node) = &slot.node {
+                lock(&self.terms).insert((host, self.disk(host, slot.disk)), node.status().term);
+            }
+        }
+    }
+
+    /// Ends the node of `host`, if it runs.
+    pub(crate) fn end(&self, host: usize, power: bool) {
+        self.note_terms();
+        let (process, node) = {
+            let mut hosts = lock(&self.hosts);
+            (hosts[host].process.take(), hosts[host].node.take())
+        };
+        if let Some(process) = process {
+            if power { process.cut_power(&self.world) } else { process.kill(&self.world) }
+        }
+        drop(node);
+    }
+
+    /// Empties the disk of a host that is down.
+    pub(crate) fn wipe(&self, host: usize) {
+        self.world.wipe(host);
+        lock(&self.hosts)[host].disk += 1;
+    }
+
+    /// The process on `host`, if one runs.
+    pub(crate) fn process(&self, host: usize) -> Option<Process> {
+        lock(&self.hosts)[host].process.clone()
+    }
+
+    /// The node on `host`, if it runs and has started.
+    pub(crate) fn node(&self, host: usize) -> Option<Cluster> {
+        lock(&self.hosts)[host].node.clone()
+    }
+
+    /// The host whose node leads, with the highest term where several think so.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        let leads = |host: usize| {
+            let status = self.node(host)?.status();
+            (status.role == Role::Leader).then_some((status.term, host))
+        };
+        (0..self.plan.nodes).filter_map(leads).max().map(|(_, host)| host)
+    }
+
+    /// The host that a fault hits.
+    pub(crate) fn find(&self, target: Target) -> Option<usize> {
+        match target {
+            Target::Host(host) => Some(host),
+            Target::Leader => self.leader(),
+        }
+    }
+
+    /// Every host's node is up and a member with the role it wants, and the leader hears from all.
+    pub(crate) fn all_well(&self) -> bool {
+        let up = (0..self.plan.nodes).all(|host| self.node(host).is_some());
+        let Some(leader) = self.leader().filter(|_| up).and_then(|host| self.node(host)) else { return false };
+        let status = leader.status();
+        let member = |host| self.node(host).is_some_and(|node| status.member(node.node_id()).is_some());
+        let voters = status.members.iter().filter(|m| m.voter).count();
+        status.has_quorum
+            && status.members.len() == self.plan.nodes
+            && voters == self.plan.nodes - self.plan.learners
+            && status.members.iter().all(|m| m.reachable)
+            && (0..self.plan.nodes).all(member)
+    }
+
+    /// True for one caller at a time, while everybody is well: a disk may be lost now.
+    pub(crate) async fn may_lose_disk(&self) -> bool {
+        // A change of members may be under way, in which fewer count than it seems: what it has appended must be
+        // committed, and what it appends then.
+        self.all_committed().await && self.all_committed().await && self.all_well() && self.may_lose_one()
+    }
+
+    fn may_lose_one(&self) -> bool {
+        !self.losing.swap(true, Ordering::Relaxed)
+    }
+
+    /// What the leader has now is committed before long.
+    async fn all_committed(&self) -> bool {
+        let status = || Some(self.node(self.leader()?)?.status());
+        let Some(last) = status().map(|s| s.last_log).filter(|_| self.all_well()) else { return false };
+        self.until(SETTLE, |_| status().is_some_and(|s| s.committed >= last)).await
+    }
+
+    /// The host whose disk was lost has power again.
+    pub(crate) fn disk_was_lost(&self) {
+        self.losing.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits until `done`, but not longer than `limit`.
+    pub(crate) async fn until(&self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.world.elapsed_ms() + u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        while !done(self) {
+            if self.world.elapsed_ms() >= end {
+                return false;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        true
+    }
+}

@@ -1,0 +1,221 @@
+//! What a seed means: the cluster, its settings, and the faults with their times.
+//!
+//! Owns the choice; the same seed gives the same plan, whatever the run then makes of it. A change here gives every seed
+//! another plan: what once failed is therefore kept as a plan, not as a seed.
+
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+use simulated::Config;
+use simulated::sim::Timing;
+
+/// Whom a fault hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Target {
+    /// That host.
+    Host(usize),
+    /// The host whose node leads at that moment.
+    Leader,
+}
+
+/// What goes wrong. Times are in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Fault {
+    /// `kill -9`, and a start some time later.
+    Kill { target: Target, down: u64 },
+    /// The power is cut, what was not synced is lost, and a start some time later.
+    Power { target: Target, down: u64 },
+    /// The power of every host is cut, after their disks were slow for a moment.
+    PowerAll { slow: u64, down: u64 },
+    /// The process stands still.
+    Freeze { target: Target, time: u64 },
+    /// Nothing to or from the host.
+    Isolate { target: Target, time: u64 },
+    /// Nothing reaches the host, what it says is heard.
+    Deaf { target: Target, time: u64 },
+    /// The host hears, and nobody hears it.
+    Mute { target: Target, time: u64 },
+    /// Two groups that do not reach each other: the hosts whose bit is set, and the rest.
+    Split { group: u64, time: u64 },
+    /// Two hosts do not reach each other, while both reach all others.
+    Apart { a: usize, b: usize, time: u64 },
+    /// Every connection of the host is reset.
+    Reset { target: Target },
+    /// Every flush takes so much longer.
+    Stall { target: Target, by: u64, time: u64 },
+    /// The wall clock jumps.
+    Skew { host: usize, ms: i64 },
+    /// The leader is told to hand over.
+    HandOver,
+    /// The disk is lost; the node joins again with an empty one. Only while everybody else is well.
+    Wipe { host: usize, down: u64 },
+    /// The node is removed from the cluster, and joins again with an empty disk. Only while everybody else is well.
+    Replace { host: usize, down: u64 },
+}
+
+/// The plan of one seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Plan {
+    /// The seed.
+    pub(crate) seed: u64,
+    /// Hosts.
+    pub(crate) nodes: usize,
+    /// Those of them, from the end, that never vote.
+    pub(crate) learners: usize,
+    /// Writing clients.
+    pub(crate) writers: usize,
+    /// Reading clients.
+    pub(crate) readers: usize,
+    /// Longest pause of a client between two calls (ms).
+    pub(crate) think_ms: u64,
+    /// Network and disks.
+    pub(crate) timing: Timing,
+    /// How long the faults go on (ms).
+    pub(crate) duration_ms: u64,
+    /// When what goes wrong, in order.
+    pub(crate) faults: Vec<(u64, Fault)>,
+    settings: Settings,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Settings {
+    heartbeat_ms: u64,
+    propose_timeout_ms: u64,
+    entries_in_flight: usize,
+    entry_commands: usize,
+    checkpoint_entries: u64,
+    checkpoint_ms: u64,
+    keep_entries: u64,
+}
+
+/// Random choices.
+struct Dice(SmallRng);
+
+impl Dice {
+    /// From `low` to `high`, both included.
+    fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.0.next_u64() % (high - low + 1)
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.between(1, n) == 1
+    }
+
+    fn of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.between(0, choices.len() as u64 - 1) as usize]
+    }
+
+    fn host(&mut self, nodes: usize) -> usize {
+        self.between(0, nodes as u64 - 1) as usize
+    }
+
+    fn target(&mut self, nodes: usize) -> Target {
+        if self.one_in(2) { Target::Leader } else { Target::Host(self.host(nodes)) }
+    }
+}
+
+impl Plan {
+    /// A plan that was kept.
+    pub(crate) fn read(json: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(json)
+    }
+
+    /// As it is kept.
+    pub(crate) fn write(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+
+    /// The plan of a seed.
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut dice = Dice(SmallRng::seed_from_u64(seed));
+        let nodes = dice.of(&[3, 3, 3, 4, 5]);
+        let learners = usize::from(nodes > 3 && dice.one_in(3));
+        let duration_ms = dice.between(1000, 3500);
+        let mut faults: Vec<(u64, Fault)> =
+            (0..dice.between(2, 9)).map(|_| (dice.between(0, duration_ms), fault(&mut dice, nodes))).collect();
+        faults.sort_by_key(|(at, _)| *at);
+        Self {
+            seed,
+            nodes,
+            learners,
+            writers: dice.between(2, 4) as usize,
+            readers: dice.between(1, 2) as usize,
+            think_ms: dice.of(&[10, 30, 60]),
+            timing: Timing {
+                latency_ms: dice.of(&[0, 1, 3, 20]),
+                loss_one_in: dice.of(&[0, 0, 100, 1000]),
+                flush_ms: dice.of(&[0, 2, 5, 20]),
+            },
+            duration_ms,
+            faults,
+            settings: Settings {
+                heartbeat_ms: dice.of(&[50, 100, 100, 100]),
+                propose_timeout_ms: dice.between(300, 3000),
+                entries_in_flight: dice.between(1, 4) as usize,
+                entry_commands: dice.of(&[1, 3, 512]),
+                checkpoint_entries: dice.of(&[8, 30, 1000]),
+                checkpoint_ms: dice.of(&[300, 1000, 3000]),
+                keep_entries: dice.of(&[4, 16, 16, 1000]),
+            },
+        }
+    }
+
+    /// Where the node on a host listens.
+    pub(crate) fn addr(host: usize) -> String {
+        format!("127.0.0.{host}:4001")
+    }
+
+    /// The settings of the node on `host`; `first` where it begins the cluster.
+    pub(crate) fn config(&self, host: usize, first: bool) -> Config {
+        let others = (0..self.nodes).filter(|other| *other != host && !first).map(Self::addr);
+        let last = u8::try_from(host).unwrap_or(u8::MAX);
+        let s = &self.settings;
+        Config {
+            data_dir: format!("/{host}").into(),
+            // On loopback peers need neither certificates nor a key.
+            peer_addr: ([127, 0, 0, last], 4001).into(),
+            join: others.collect(),
+            role_learner: host >= self.nodes - self.learners,
+            heartbeat_ms: s.heartbeat_ms,
+            election_min_ms: s.heartbeat_ms * 3,
+            election_max_ms: s.heartbeat_ms * 6,
+            propose_timeout: Duration::from_millis(s.propose_timeout_ms),
+            max_entries_in_flight: s.entries_in_flight,
+            max_entry_commands: s.entry_commands,
+            checkpoint_entries: s.checkpoint_entries,
+            checkpoint_interval: Duration::from_millis(s.checkpoint_ms),
+            keep_entries: s.keep_entries,
+            store_cache_bytes: 1 << 20,
+            snapshot_timeout: Duration::from_secs(2),
+            abort_on_fatal: false,
+            ..Config::default()
+        }
+    }
+}
+
+fn fault(dice: &mut Dice, nodes: usize) -> Fault {
+    let (target, time) = (dice.target(nodes), dice.between(50, 2000));
+    let down = dice.between(10, 1500);
+    match dice.between(0, 17) {
+        0 | 1 => Fault::Kill { target, down },
+        2 | 3 => Fault::Power { target, down },
+        4 => Fault::PowerAll { slow: dice.of(&[0, 100, 300]), down },
+        5 | 6 => Fault::Freeze { target, time },
+        7 => Fault::Isolate { target, time },
+        8 => Fault::Deaf { target, time },
+        9 => Fault::Mute { target, time },
+        10 => Fault::Split { group: dice.between(1, (1 << nodes) - 2), time },
+        11 => {
+            let a = dice.host(nodes);
+            Fault::Apart { a, b: (a + 1 + dice.host(nodes - 1)) % nodes, time }
+        }
+        12 => Fault::Reset { target },
+        13 => Fault::Stall { target, by: dice.of(&[50, 300, 1500]), time },
+        14 => Fault::Skew { host: dice.host(nodes), ms: dice.of(&[-600_000, -1000, 1000, 600_000]) },
+        15 => Fault::HandOver,
+        16 => Fault::Wipe { host: dice.host(nodes), down },
+        _ => Fault::Replace { host: dice.host(nodes), down },
+    }
+}

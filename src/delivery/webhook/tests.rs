@@ -1,0 +1,271 @@
+#![allow(clippy::unwrap_used)]
+//! A shard and its actors on a real log of one node, with a receiver on loopback.
+
+use super::WebhookConfig;
+use super::actor::EndpointActor;
+use super::client::Outside;
+use super::guard::Guard;
+use super::lambda::Account;
+use super::permits::Permits;
+use super::report::{Piece, tell_all};
+use super::shard::Shard;
+use super::supervise::supervise;
+use crate::core::access::{Limits, Retention, Scopes, hash_token};
+use crate::core::command::{Activate, Command, CreateMap, NewToken, Publish};
+use crate::core::endpoint::progress::Update;
+use crate::core::endpoint::{
+    Endpoint, EventFilter, Method, OnEndpoint, Ordering, Origin, Private, Profile, PutEndpoint, RetryPolicy, Target,
+    TargetKind,
+};
+use crate::core::event::NewEvent;
+use crate::core::ids::{EndpointId, MapId, TokenId};
+use crate::hub::{Hub, HubConfig};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering as Memory};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+struct Stage {
+    hub: Hub,
+    map: MapId,
+    permits: Permits,
+    shard: Rc<Shard>,
+    port: u16,
+    received: Arc<AtomicUsize>,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = HubConfig {
+            admin: None,
+            idempotency: Duration::from_secs(60),
+            seal_key: Some([7; 32]),
+            expressions_per_topic: 8,
+        };
+        let cluster = waypost_cluster::Config {
+            data_dir: folder.path().join("data"),
+            peer_addr: ([127, 0, 0, 1], 0).into(),
+            abort_on_fatal: false,
+            ..waypost_cluster::Config::default()
+        };
+        let hub = Hub::start(config, cluster).await.unwrap();
+        until("the seal", || hub.seal().is_ok()).await;
+        let map = MapId::from_bytes([1; 16]);
+        let none = Limits { connections: None, webhooks: None, requests_per_minute: None, publishes_per_second: None };
+        let token = NewToken {
+            id: TokenId::from_bytes([2; 16]),
+            name: "t".into(),
+            hash: hash_token("t"),
+            scopes: Scopes::PUBLISH,
+        };
+        let retention = Retention { events: None, age_seconds: None, bytes: None };
+        let make = CreateMap { id: map, slug: None, name: "m".into(), limits: none, retention, token, max_maps: 9 };
+        hub.propose(&Command::CreateMap(make)).await.unwrap();
+        let (permits, outside) =
+            (Permits::new(4), Outside::new(Guard::new(vec!["127.0.0.0/8".parse().unwrap()]), None));
+        let config = Arc::new(WebhookConfig {
+            workers: 1,
+            connections: 4,
+            window: 4,
+            flush: Duration::from_millis(50),
+            allow_nets: Vec::new(),
+            ca_file: None,
+            aws: Account::default(),
+        });
+        let shard = Shard::new(0, hub.clone(), config, hub.seal().unwrap(), outside.unwrap(), permits.clone());
+        let (watch, of, again) = (hub.watch(), shard.clone(), shard.clone());
+        actix_rt::spawn(supervise("test_watch", move |_| again.clone().watch()));
+        actix_rt::spawn(supervise("test_news", move |again| of.clone().run(watch.clone(), again)));
+        actix_rt::spawn(super::report::run(shard.clone(), Duration::from_millis(50), false));
+        hub.deliver_here();
+        let (port, received) = receiver().await;
+        Self { hub, map, permits, shard, port, received, _folder: folder }
+    }
+
+    async fn endpoint(&self, n: u8) -> EndpointId {
+        let id = EndpointId::from_bytes([n; 16]);
+        let target = Target::Http(format!("http://127.0.0.1:{}/", self.port));
+        let private = Private { target, headers: Vec::new(), secret: "secret".into(), previous: Vec::new() };
+        let retry = RetryPolicy {
+            max_attempts: 3,
+            delay_ms: 10,
+            factor_percent: 200,
+            max_delay_ms: 100,
+            jitter_percent: 0,
+            on_timeout: true,
+        };
+        let endpoint = Endpoint {
+            id,
+            map: self.map,
+            name: String::new(),
+            origin: Origin::Api,
+            target: TargetKind::Http,
+            host: "127.0.0.1".into(),
+            mark: [n; 16],
+            sealed: self.hub.seal().unwrap().seal(id, &private).unwrap(),
+            profile: Profile::Envelope,
+            method: Method::Post,
+            events: vec!["*".into()],
+            filter: EventFilter::default(),
+            ordering: Ordering::None,
+            rate: None,
+            batch: None,
+            retry,
+            timeout_ms: 5000,
+            auto_disable_seconds: None,
+            template: None,
+            key: None,
+            active: true,
+            disabled: None,
+            revision: 0,
+            inserted_ms: 0,
+            updated_ms: 0,
+        };
+        let put = PutEndpoint { by: None, endpoint, revision: None };
+        self.hub.propose(&Command::PutEndpoint(Box::new(put))).await.unwrap();
+        id
+    }
+
+    async fn publish(&self) {
+        let events = vec![NewEvent { kind: "x".into(), payload: b"{}".to_vec() }];
+        self.hub.publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
+    }
+
+    async fn activate(&self, endpoint: EndpointId, active: bool) {
+        let what = Activate { active, seek: None };
+        let on = OnEndpoint { by: None, map: self.map, endpoint, what };
+        self.hub.propose(&Command::ActivateEndpoint(on)).await.unwrap();
+    }
+
+    fn actor(&self, endpoint: EndpointId) -> actix::Addr<EndpointActor> {
+        self.shard.actor(endpoint).unwrap()
+    }
+
+    fn delivered(&self, endpoint: EndpointId) -> u64 {
+        self.hub.endpoint_state(endpoint).unwrap().unwrap().progress.delivered
+    }
+
+    fn update(&self, endpoint: EndpointId, reports: u64) -> Update {
+        let mut progress = self.hub.endpoint_state(endpoint).unwrap().unwrap().progress;
+        (progress.delivered, progress.reports) = (1000, progress.reports + reports);
+        let (attempts, buried, revived, news) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Update { endpoint, progress, attempts, buried, revived, disable: None, news }
+    }
+}
+
+async fn until(what: &str, done: impl Fn() -> bool) {
+    for _ in 0..3000 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(done(), "waited in vain for {what}");
+}
+
+/// Takes everything, one request a connection.
+async fn receiver() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, received) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let count = received.clone();
+    actix_rt::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head).await;
+            count.fetch_add(1, Memory::Relaxed);
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+        }
+    });
+    (port, received)
+}
+
+#[actix_web::test]
+async fn what_waits_for_its_turn_does_not_begin_once_the_webhook_is_off() {
+    let stage = Stage::new().await;
+    let id = stage.endpoint(1).await;
+    stage.publish().await;
+    until("a delivery", || stage.delivered(id) == 1).await;
+    let mut taken = Vec::new();
+    for failing in [false, false, false, true] {
+        taken.push(stage.permits.take(failing).await);
+    }
+    stage.publish().await;
+    // The request waits for a permit now, or will; then the webhook is off.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    stage.activate(id, false).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    drop(taken);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(stage.received.load(Memory::Relaxed), 1);
+    stage.activate(id, true).await;
+    until("the delivery of what waited", || stage.delivered(id) == 2).await;
+    assert_eq!(stage.received.load(Memory::Relaxed), 2);
+    stage.hub.shutdown().await;
+}
+
+#[actix_web::test]
+async fn what_is_too_large_keeps_no_other_from_being_told() {
+    let stage = Stage::new().await;
+    let (large, small) = (stage.endpoint(1).await, stage.endpoint(2).await);
+    stage.publish().await;
+    until("deliveries", || stage.delivered(large) == 1 && stage.delivered(small) == 1).await;
+    let much = Update { revived: vec![u64::MAX; 1 << 20], ..stage.update(large, 100) };
+    let after = stage.update(large, 200);
+    let little = stage.update(small, 100);
+    let pieces = [(large, much, false), (large, after, true), (small, little, true)];
+    let pieces = pieces.map(|(id, update, last)| Piece::new(stage.actor(id), update, last));
+    tokio::time::timeout(Duration::from_secs(30), tell_all(&stage.shard, pieces.into())).await.unwrap();
+    assert_eq!((stage.delivered(large), stage.delivered(small)), (1, 1000), "what would follow waits too");
+    stage.hub.shutdown().await;
+}
+
+#[actix_web::test]
+async fn what_an_actor_of_an_earlier_ownership_knew_is_not_told() {
+    let stage = Stage::new().await;
+    let id = stage.endpoint(1).await;
+    stage.publish().await;
+    until("a delivery", || stage.delivered(id) == 1).await;
+    // By its count of reports alone the cluster would take it.
+    let (earlier, update) = (stage.actor(id), stage.update(id, 1 << 48));
+    // Lost and owned again: another actor goes on.
+    stage.shard.start_over().await;
+    stage.publish().await;
+    until("another delivery", || stage.delivered(id) == 2).await;
+    assert!(stage.actor(id) != earlier);
+    tell_all(&stage.shard, [Piece::new(earlier, update, true)].into()).await;
+    assert_eq!(stage.delivered(id), 2);
+    stage.hub.shutdown().await;
+}
+
+#[derive(actix::Message)]
+#[rtype(result = "()")]
+struct Panic;
+
+impl actix::Handler<Panic> for EndpointActor {
+    type Result = ();
+
+    #[allow(clippy::panic)]
+    fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+        panic!("as it should");
+    }
+}
+
+#[actix_web::test]
+async fn an_actor_that_panics_rests_before_it_goes_on() {
+    let stage = Stage::new().await;
+    let id = stage.endpoint(1).await;
+    stage.publish().await;
+    until("a delivery", || stage.delivered(id) == 1).await;
+    for seconds in [1, 2] {
+        let (began, before) = (Instant::now(), stage.delivered(id));
+        stage.actor(id).do_send(Panic);
+        stage.publish().await;
+        until("a delivery by another actor", || stage.delivered(id) > before).await;
+        assert!(began.elapsed() >= Duration::from_secs(seconds), "{:?}", began.elapsed());
+    }
+    stage.hub.shutdown().await;
+}

@@ -1,0 +1,193 @@
+//! TLS towards clients: the certificate that this node shows, read again when its file changes, and whom this program
+//! trusts when it connects itself.
+//!
+//! Owns files and settings of the library; never opens a connection. Peers have TLS of their own, in the cluster crate.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio_rustls::rustls::{
+    self, ClientConfig, RootCertStore, ServerConfig, crypto,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+
+/// Largest file that is read, in bytes.
+const LARGEST: u64 = 1024 * 1024;
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(3);
+
+/// Why there can be no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum BadTls {
+    /// A file can't be used.
+    #[error("{path}: {reason}")]
+    File {
+        /// Which file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// The library refuses its own settings.
+    #[error("TLS cannot be set up: {0}")]
+    Library(#[from] rustls::Error),
+}
+
+/// A client that trusts the system's authorities and, beside them, those of `ca_file` (PEM). HTTP/1.1 only.
+///
+/// # Errors
+/// When the file can't be used.
+pub fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, BadTls> {
+    let mut roots = RootCertStore::empty();
+    // What can't be read is left out: a single odd certificate in the system's store is no reason to trust none.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = ca_file {
+        for certificate in certificates(path, &read(path)?)? {
+            roots.add(certificate).map_err(|error| bad(path, error))?;
+        }
+    }
+    if roots.is_empty() {
+        tracing::warn!("no certificate authorities on this system: connections to https will fail");
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
+    let mut config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The certificate of the client port.
+#[derive(Debug)]
+pub struct Shown {
+    cert: PathBuf,
+    key: PathBuf,
+    content: ArcSwap<(Vec<u8>, Vec<u8>)>,
+    current: ArcSwap<CertifiedKey>,
+}
+
+impl Shown {
+    /// Reads certificate and private key (PEM).
+    ///
+    /// # Errors
+    /// When one of them can't be used, or they don't belong together.
+    pub fn load(cert: &Path, key: &Path) -> Result<Arc<Self>, BadTls> {
+        let content = (read(cert)?, read(key)?);
+        let current = certified(cert, key, &content)?;
+        Ok(Arc::new(Self {
+            cert: cert.to_owned(),
+            key: key.to_owned(),
+            content: ArcSwap::from_pointee(content),
+            current: ArcSwap::from_pointee(current),
+        }))
+    }
+
+    /// Settings of a server that shows it. HTTP/1.1 only: WebSocket needs that, and every bound of this server (the size
+    /// of heads, slow clients, what waits for each) is one of connections that serve one request at a time.
+    ///
+    /// # Errors
+    /// When the library refuses its own settings.
+    pub fn server(self: &Arc<Self>) -> Result<ServerConfig, BadTls> {
+        let builder = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
+        let mut config =
+            builder.with_safe_default_protocol_versions()?.with_no_client_auth().with_cert_resolver(self.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    /// Takes changed files, for as long as the server runs. What can't be used leaves the old certificate in place.
+    pub async fn keep_fresh(self: Arc<Self>) {
+        let mut refused: Option<(String, bool)> = None;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let shown = self.clone();
+            // Whoever ends the runtime ends this too.
+            let Ok(looked) = tokio::task::spawn_blocking(move || shown.look()).await else { return };
+            refused = looked.err().map(|error| {
+                let reason = error.to_string();
+                // At the second look: two files are not replaced in one moment.
+                let seen = refused.take().filter(|(before, _)| *before == reason);
+                if matches!(seen, Some((_, false))) {
+                    tracing::warn!(reason, "cannot use the changed certificate for clients; going on with the old one");
+                }
+                (reason, seen.is_some())
+            });
+        }
+    }
+
+    fn look(&self) -> Result<(), BadTls> {
+        let content = (read(&self.cert)?, read(&self.key)?);
+        if content != **self.content.load() {
+            self.current.store(Arc::new(certified(&self.cert, &self.key, &content)?));
+            self.content.store(Arc::new(content));
+            tracing::info!("took a new certificate for clients");
+        }
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+fn certified(cert: &Path, key: &Path, content: &(Vec<u8>, Vec<u8>)) -> Result<CertifiedKey, BadTls> {
+    let chain = certificates(cert, &content.0)?;
+    let private = PrivateKeyDer::from_pem_slice(&content.1).map_err(|error| bad(key, error))?;
+    CertifiedKey::from_der(chain, private, &crypto::ring::default_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => bad(key, "not the private key of the certificate"),
+        other => bad(cert, other),
+    })
+}
+
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadTls> {
+    let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|error| bad(path, error))?;
+    if found.is_empty() { Err(bad(path, "no certificate in it")) } else { Ok(found) }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, BadTls> {
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| bad(path, error))?;
+    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| bad(path, error))?;
+    if bytes.len() as u64 > LARGEST { Err(bad(path, "too large")) } else { Ok(bytes) }
+}
+
+fn bad(path: &Path, reason: impl ToString) -> BadTls {
+    BadTls::File { path: path.display().to_string(), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_read_again_and_bad_ones_change_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str| {
+            let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+            std::fs::write(dir.path().join("cert"), made.cert.pem()).unwrap();
+            (made.cert.der().clone(), made.signing_key.serialize_pem())
+        };
+        let (cert, key) = (dir.path().join("cert"), dir.path().join("key"));
+        let (first, first_key) = write("a");
+        std::fs::write(&key, &first_key).unwrap();
+        let shown = Shown::load(&cert, &key).unwrap();
+        let now = || shown.current.load().cert[0].clone();
+        assert_eq!(now(), first);
+
+        let (second, second_key) = write("b");
+        assert!(shown.look().unwrap_err().to_string().contains("not the private key"));
+        assert_eq!(now(), first);
+        std::fs::write(&key, second_key).unwrap();
+        shown.look().unwrap();
+        assert_eq!(now(), second);
+        std::fs::remove_file(&key).unwrap();
+        assert!(shown.look().unwrap_err().to_string().contains("key: No such file"));
+        assert_eq!(now(), second);
+        assert!(Shown::load(&cert, &cert).is_err());
+    }
+}

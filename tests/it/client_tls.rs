@@ -1,0 +1,135 @@
+//! TLS on the client port: the command line, a WebSocket, HTTP/1.1 alone, a certificate that is replaced while it is
+//! shown. The certificates are those that `waypost cluster certs` makes.
+
+use crate::certificates::{Authority, Files};
+use crate::support::binary;
+use anyhow::{Context, Result, ensure};
+use chaos::cluster::{ADMIN, free};
+use chaos::node::Node;
+use chaos::wait;
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto};
+
+/// The program, told of nothing but `env`.
+fn waypost(arguments: &[&str], env: &[(&str, &str)]) -> Result<Output> {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
+        command.env_remove(name);
+    }
+    Ok(command.args(arguments).envs(env.iter().copied()).output()?)
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A client of the port that trusts one authority and would like to speak HTTP/2.
+fn connect(node: &Node, ca: &Path) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca)?)?;
+    let mut config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let mut socket = TcpStream::connect(node.http)?;
+    socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let mut connection = ClientConnection::new(Arc::new(config), "127.0.0.1".try_into()?)?;
+    connection.complete_io(&mut socket)?;
+    ensure!(connection.alpn_protocol() == Some(b"http/1.1"), "{:?}", connection.alpn_protocol());
+    Ok(StreamOwned::new(connection, socket))
+}
+
+/// Reads until `end` has come.
+fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
+    let (mut all, mut some) = (Vec::new(), [0; 1024]);
+    loop {
+        let n = stream.read(&mut some).with_context(|| format!("waiting for {end}"))?;
+        all.extend_from_slice(&some[..n]);
+        let text = String::from_utf8_lossy(&all);
+        if text.contains(end) {
+            return Ok(text.into_owned());
+        }
+        ensure!(n > 0, "no {end} in {text}");
+    }
+}
+
+/// One node with these files, ready.
+fn start(dir: &Path, files: &Files) -> Result<Node> {
+    let ip = std::net::Ipv4Addr::LOCALHOST.into();
+    let mut node = Node::new(Path::new(&binary()), &dir.join("node"), free(ip)?, free(ip)?);
+    node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
+    node.env.insert("WAYPOST_HTTP_TLS_CERT".to_owned(), files.cert.display().to_string());
+    node.env.insert("WAYPOST_HTTP_TLS_KEY".to_owned(), files.key.display().to_string());
+    node.start()?;
+    wait::until("the node to be ready", || {
+        let mut stream = connect(&node, &files.ca)?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        Ok(read_until(&mut stream, "\r\n\r\n")?.starts_with("HTTP/1.1 200").then_some(()))
+    })
+    .map_err(|error| error.context(node.log_tail(40)))?;
+    Ok(node)
+}
+
+/// A socket joins nothing but answers heartbeats.
+fn speaks_websocket(node: &Node, ca: &Path, token: &str) -> Result<()> {
+    let mut stream = connect(node, ca)?;
+    let path = chaos::phoenix::path(token);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n{upgrade}{key}\r\n")?;
+    let head = read_until(&mut stream, "\r\n\r\n")?;
+    ensure!(head.starts_with("HTTP/1.1 101"), "{head}");
+    let beat = br#"[null,"1","phoenix","heartbeat",{}]"#;
+    // Text, final, masked with zeros.
+    stream.write_all(&[&[0x81, 0x80 | beat.len() as u8, 0, 0, 0, 0][..], beat].concat())?;
+    read_until(&mut stream, "phx_reply").map(drop)
+}
+
+#[test]
+fn clients_speak_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("certs");
+    let out_text = out.display().to_string();
+    let made = waypost(&["cluster", "certs", "--out", &out_text, "--node", "n", "--also", "127.0.0.1"], &[]).unwrap();
+    assert!(made.status.success(), "{}", text(&made));
+    let files = Files { ca: out.join("ca.pem"), cert: out.join("n.pem"), key: out.join("n.key") };
+    let node = start(dir.path(), &files).unwrap();
+    use_it(&node, &files).unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(40)));
+}
+
+fn use_it(node: &Node, files: &Files) -> Result<()> {
+    let (url, ca) = (format!("https://{}", node.http), files.ca.display().to_string());
+    let env = [("WAYPOST_URL", url.as_str()), ("WAYPOST_CA", &ca), ("WAYPOST_TOKEN", ADMIN)];
+    let created = waypost(&["map", "create", "--slug", "m"], &env)?;
+    ensure!(created.status.success(), "{}", text(&created));
+    let map: Value = serde_json::from_slice(&created.stdout)?;
+    let published = waypost(&["publish", "m", "x", "{}"], &env)?;
+    ensure!(published.status.success(), "{}", text(&published));
+    speaks_websocket(node, &files.ca, map["token"].as_str().context("no token")?)?;
+
+    // Without the authority the certificate is not trusted, and that is said.
+    let refused = waypost(&["cluster", "status"], &[env[0], env[2]])?;
+    ensure!(!refused.status.success() && text(&refused).contains("--ca"), "{}", text(&refused));
+    let plain = waypost(&["cluster", "status", "--url", &url.replace("https", "http")], &env[1..])?;
+    ensure!(!plain.status.success(), "{}", text(&plain));
+
+    // A certificate of another authority takes the old one's place while a connection stays open.
+    let mut open = connect(node, &files.ca)?;
+    let next = Authority::new("next")?;
+    let replaced = Files { ca: files.ca.with_file_name("next.pem"), ..files.clone() };
+    std::fs::write(&replaced.ca, next.pem())?;
+    next.replace(&replaced, 2099)?;
+    wait::until("the new certificate to be shown", || connect(node, &replaced.ca).map(Some))?;
+    ensure!(connect(node, &files.ca).is_err(), "the old one is still shown");
+    open.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    ensure!(read_until(&mut open, "\r\n\r\n")?.starts_with("HTTP/1.1 200"), "the open connection broke");
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Peers with certificates or a key: the cluster works and fails over, its certificates change while it works, and
+//! nobody else gets in or does harm.
+
+use crate::certificates::Authority;
+use crate::support::{binary, nodes, publish, scenario, unharmed};
+use anyhow::{Context, Result, ensure};
+use chaos::cluster::free;
+use chaos::node::Node;
+use chaos::oracle::{judge, judge_acks, same_backfill};
+use chaos::publisher::Publisher;
+use chaos::{Cluster, Options, wait};
+use rcgen::date_time_ymd;
+use serde_json::json;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+const KEY: &str = "the key that all nodes of a test share";
+const PACE: Duration = Duration::from_millis(10);
+
+type Env = Vec<(String, String)>;
+
+fn key(text: &str) -> Env {
+    vec![("WAYPOST_PEER_KEY".to_owned(), text.to_owned())]
+}
+
+fn three(env: Env) -> Options {
+    let mut options = nodes(3);
+    options.env.extend(env);
+    options
+}
+
+/// The leader dies and comes back under load.
+fn fails_over(cluster: &mut Cluster) -> Result<()> {
+    let map = cluster.map("failover")?;
+    let publisher = Publisher::start(cluster.urls_from(0), &map, "p", &["x"], PACE);
+    publisher.wait_more(20)?;
+    let leader = cluster.leader()?;
+    cluster.nodes[leader].kill9()?;
+    publisher.wait_more(20)?;
+    cluster.nodes[leader].start()?;
+    cluster.wait_ready()?;
+    publisher.wait_more(20)?;
+    let acks = publisher.stop()?;
+    judge_acks(std::slice::from_ref(&acks))?;
+    judge("backfill", 0, &same_backfill(cluster, &map)?, &acks)
+}
+
+/// A node with other settings asks to join; its log says `told`, the log of the node that it asked says `said`.
+fn turned_away(cluster: &Cluster, at: usize, env: Env, told: &str, said: &str) -> Result<()> {
+    let ip = Ipv4Addr::LOCALHOST.into();
+    let dir = cluster.dir().join(format!("stranger-{at}-{}", env.len()));
+    let mut stranger = Node::new(Path::new(&binary()), &dir, free(ip)?, free(ip)?);
+    stranger.env.extend(env);
+    stranger.env.insert("WAYPOST_JOIN".to_owned(), cluster.nodes[at].peer.to_string());
+    let seen = cluster.nodes[at].log_tail(usize::MAX).len();
+    stranger.start()?;
+    let waited = wait::until(&format!("`{told}` and `{said}`"), || {
+        let own = stranger.log_tail(usize::MAX);
+        let node = cluster.nodes[at].log_tail(usize::MAX);
+        ensure!(own.contains(told), "the stranger's log: {own}");
+        ensure!(node.get(seen..).is_some_and(|new| new.contains(said)), "the node's log: {node}");
+        Ok(Some(()))
+    });
+    stranger.kill9().context("the stranger ended by itself")?;
+    waited?;
+    let members = cluster.status(at)?["members"].as_array().map(Vec::len);
+    ensure!(members == Some(3), "{members:?} members");
+    Ok(())
+}
+
+/// Bytes that are no peer's.
+fn garbage(cluster: &Cluster) -> Result<()> {
+    let client_hello = [&[22, 3, 1, 1, 0, 1, 0, 0, 252, 3, 3][..], &[7; 300]].concat();
+    let mut kept = Vec::new();
+    for node in &cluster.nodes {
+        for bytes in [&client_hello[..], b"GET / HTTP/1.1\r\n\r\n", &[0; 5000], b"WPST\x01\x04\x00\x00", &[22; 70_000]]
+        {
+            let mut socket = TcpStream::connect(node.peer)?;
+            socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+            // It may have hung up before all of it was sent.
+            let _ = socket.write_all(bytes);
+            let mut answer = [0; 1024];
+            while matches!(socket.read(&mut answer), Ok(n) if n > 0) {}
+        }
+        // These say nothing at all.
+        kept.extend((0..20).map(|_| TcpStream::connect(node.peer)).collect::<std::io::Result<Vec<_>>>()?);
+    }
+    let map = cluster.map("garbage")?;
+    for node in 0..3 {
+        publish(cluster, node, &map, "x", json!({}))?;
+    }
+    unharmed(cluster)
+}
+
+#[test]
+fn nodes_with_certificates_work_and_let_nobody_else_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let (own, foreign) = (Authority::new("own").unwrap(), Authority::new("foreign").unwrap());
+    let files = own.issue(dir.path(), "node", 2099).unwrap();
+    let strangers = foreign.issue(dir.path(), "stranger", 2099).unwrap();
+    let ended = own.issue(dir.path(), "ended", 2020).unwrap();
+    scenario(three(files.peer()), |cluster| {
+        let status = cluster.status(1)?;
+        let until = date_time_ymd(2099, 12, 31).unix_timestamp();
+        ensure!(status["peer_security"] == "tls" && status["peer_certificate_until"] == until, "{status}");
+        turned_away(cluster, 0, Env::new(), "this node speaks TLS", "has neither certificate nor key")?;
+        turned_away(cluster, 1, strangers.peer(), "of another authority", "closed a connection to the peer port")?;
+        turned_away(cluster, 2, ended.peer(), "this node's certificate: it has ended", "the certificate has ended")?;
+        turned_away(cluster, 0, key(KEY), "this node speaks TLS", "the caller speaks with a key")?;
+        garbage(cluster)?;
+        fails_over(cluster)
+    });
+}
+
+#[test]
+fn nodes_with_a_key_work_and_let_nobody_else_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = Authority::new("own").unwrap().issue(dir.path(), "node", 2099).unwrap();
+    scenario(three(key(KEY)), |cluster| {
+        let other = "the key that others share among them";
+        ensure!(cluster.status(0)?["peer_security"] == "key", "{}", cluster.status(0)?);
+        turned_away(cluster, 0, Env::new(), "this node speaks with a key", "has neither certificate nor key")?;
+        turned_away(cluster, 1, key(other), "the caller has another key", "the caller has another key")?;
+        turned_away(cluster, 2, files.peer(), "does not speak TLS", "the caller speaks TLS")?;
+        garbage(cluster)?;
+        fails_over(cluster)
+    });
+}
+
+#[test]
+fn certificates_and_their_authority_are_replaced_without_a_failed_publish() {
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (Authority::new("old").unwrap(), Authority::new("new").unwrap());
+    let files = old.issue(dir.path(), "node", 2098).unwrap();
+    scenario(three(files.peer()), |cluster| {
+        let map = cluster.map("renewed")?;
+        let leader = cluster.leader()?;
+        let follower = cluster.follower()?;
+        let taken = |cluster: &Cluster| -> Vec<usize> {
+            let log = |node: &Node| node.log_tail(usize::MAX).matches("took new peer certificates").count();
+            cluster.nodes.iter().map(log).collect()
+        };
+        // Each step is published through, at the node that stays.
+        let mut published = 0;
+        let mut publish_until = |cluster: &Cluster, what: &str, done: &dyn Fn(&Cluster) -> Result<bool>| {
+            cluster.wait_until(what, |cluster| {
+                if let Err(error) = publish(cluster, leader, &map, "x", json!({})) {
+                    return Ok(Some(Err(error.context(format!("publishing failed, waiting for {what}")))));
+                }
+                published += 1;
+                Ok(done(cluster)?.then_some(Ok(())))
+            })??;
+            anyhow::Ok(published)
+        };
+        let all_took = |times: usize| move |cluster: &Cluster| Ok(taken(cluster).iter().all(|taken| *taken == times));
+
+        std::fs::write(&files.ca, old.pem() + &new.pem())?;
+        publish_until(cluster, "both authorities to be trusted", &all_took(1))?;
+        new.replace(&files, 2099)?;
+        publish_until(cluster, "certificates of the new authority", &all_took(2))?;
+        std::fs::write(&files.ca, new.pem())?;
+        publish_until(cluster, "the old authority to be trusted no more", &all_took(3))?;
+
+        // A node that starts now has only ever seen the new ones, and all its connections are new.
+        cluster.nodes[follower].kill9()?;
+        cluster.nodes[follower].start()?;
+        let count = publish_until(cluster, "the node to be back", &|cluster| {
+            Ok(cluster.admin(follower).get("/readyz").is_ok_and(|answer| answer.status == 200))
+        })?;
+        let all = same_backfill(cluster, &map)?;
+        ensure!(all.len() == count, "{} events of {count} publishes: some had to be repeated", all.len());
+        let old_one = old.issue(cluster.dir(), "old", 2099)?;
+        turned_away(cluster, leader, old_one.peer(), "another authority", "closed a connection to the peer port")
+    });
+}
