@@ -176,7 +176,7 @@ fn wishes_lie_in_the_old_layout_and_come_back() {
 
 #[test]
 fn newer_versions_are_refused_in_words() {
-    let mut bytes = frame::encode(Kind::Hello, 1, b"x").unwrap();
+    let mut bytes = frame::encode(frame::Kind::Hello, 1, b"x").unwrap();
     bytes[4] = 2;
     let refused = frame::head(bytes.first_chunk().unwrap()).unwrap_err().to_string();
     assert!(refused.contains("version 2") && refused.contains("upgrade this node"), "{refused}");
