@@ -5,7 +5,6 @@ use proptest::prelude::*;
 use raft_log::codeq::{Decode, Encode};
 
 use super::system::MemberV1;
-use super::frame::Kind;
 use super::*;
 use crate::types::{Data, Payload};
 
