@@ -134,7 +134,7 @@ pub(crate) fn fresh_cluster_id() -> io::Result<[u8; 16]> {
     Ok(id)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
