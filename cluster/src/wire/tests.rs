@@ -4,8 +4,8 @@
 use proptest::prelude::*;
 use raft_log::codeq::{Decode, Encode};
 
-use super::system::MemberV1;
 use super::frame::Kind;
+use super::system::MemberV1;
 use super::*;
 use crate::types::{Data, Payload};
 
