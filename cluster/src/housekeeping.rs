@@ -14,6 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::error::StoreError;
 use crate::identity::shown;
 use crate::node::{Metrics, Node};
+use crate::os::{here, spawn_blocking};
 use crate::status::{MemberStatus, Role, Status};
 
 /// How often the log and the store are looked after.
@@ -57,10 +58,10 @@ impl Node {
     async fn look_at_disk(self: &Arc<Self>) {
         let (disk, was_full) = (self.disk.clone(), self.disk.room().is_full);
         let unwritten = self.store.unwritten();
-        match tokio::task::spawn_blocking(move || disk.measure(unwritten)).await {
+        match spawn_blocking(move || disk.measure(unwritten)).await {
             Ok(Ok(room)) if room.is_full && !was_full => {
                 let node = self.clone();
-                tokio::spawn(async move { drop(node.snapshot_now().await) });
+                tokio::spawn(here(async move { drop(node.snapshot_now().await) }));
             }
             Ok(Err(error)) => tracing::debug!(%error, "the disk can't be measured"),
             _ => {}

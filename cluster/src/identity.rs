@@ -57,7 +57,7 @@ impl Layout {
 
     /// Refuses a directory that a newer release has written: taken for damaged, it would be set aside.
     pub(crate) fn check_format(&self) -> Result<(), StartError> {
-        let bytes = match std::fs::read(self.root.join(FORMAT_FILE)) {
+        let bytes = match fs::read(self.root.join(FORMAT_FILE)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.write_format()?),
             other => other?,
         };
@@ -72,12 +72,12 @@ impl Layout {
 
     /// Writes the format that this release writes.
     pub(crate) fn write_format(&self) -> io::Result<()> {
-        std::fs::create_dir_all(&self.root)?;
+        fs::create_dir_all(&self.root)?;
         let draft = self.root.join("format.new");
         let mut file = File::create(&draft)?;
         file.write_all(format_line(FORMAT).as_bytes())?;
         file.sync_all()?;
-        std::fs::rename(&draft, self.root.join(FORMAT_FILE))?;
+        fs::rename(&draft, self.root.join(FORMAT_FILE))?;
         sync_dir(Some(&self.root))
     }
 
