@@ -8,10 +8,12 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long anybody may take to catch up.
+/// How long all readers together may take to catch up, and then all webhooks.
 const LIMIT: Duration = Duration::from_secs(60);
+/// Whoever comes after one that took all of that has so long.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// Sees the load to its end; who can't catch up is noted. An error is one of the run itself.
 pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
@@ -32,11 +34,12 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     let main = told(&site, 0, MAIN);
     let heads = [(MAIN, &main), (SHORT, &told(&site, 0, SHORT))]
         .map(|(topic, events)| (topic, events.as_ref().map(|events| events.as_slice()).unwrap_or_default().to_vec()));
+    let until = Instant::now() + LIMIT;
     for reader in &load.readers {
         let events = heads.iter().find(|(topic, _)| *topic == reader.topic).map_or(&[][..], |(_, events)| events);
         let wants = |event: &&Event| reader.kinds.is_empty() || reader.kinds.contains(&event.kind);
         let head = events.iter().rfind(wants).map_or(0, |event| event.seq);
-        let done = wait::until_for(LIMIT, "its last event", || {
+        let done = wait::until_for(left(until), "its last event", || {
             let seq = reader.seq.load(Ordering::Relaxed);
             ensure!(seq >= head, "at {seq} of {head}");
             Ok(Some(()))
@@ -57,9 +60,14 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     Ok(())
 }
 
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now()).max(LEAST)
+}
+
 fn webhooks(load: &Load, stored: usize, note: impl Fn(&str, Result<()>)) -> Result<()> {
+    let until = Instant::now() + LIMIT;
     for hook in load.hooks.ids().iter().filter(|hook| !hook.dead) {
-        let done = wait::until_for(LIMIT, "all events and the same word of all nodes", || {
+        let done = wait::until_for(left(until), "all events and the same word of all nodes", || {
             let accepted = load.hooks.accepted();
             let own = accepted.iter().find(|(name, _)| *name == hook.name).context("no such webhook")?.1;
             ensure!(own >= stored, "{own} of {stored} accepted");

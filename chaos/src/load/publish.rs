@@ -9,10 +9,12 @@ use std::time::Duration;
 
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(50);
+/// How often the last event is tried when it shall be quiet.
+const LAST_ATTEMPTS: usize = 6;
 /// The types, in turns.
 const KINDS: [&str; 2] = ["a", "b"];
 
-/// Publishes to a topic until it shall be quiet; the last event is still seen through, unless all is over.
+/// Publishes to a topic until it shall be quiet; the last event is still tried for a while.
 pub fn run(site: &Site, name: &str, topic: &str, pace: Duration) {
     let mut dice = site.dice(name);
     let mut n = 0;
@@ -21,7 +23,9 @@ pub fn run(site: &Site, name: &str, topic: &str, pace: Duration) {
         let pad = "é…x".repeat(dice.below(60));
         let body = json!({"type": KINDS[n % KINDS.len()], "payload": {"key": key, "n": n, "pad": pad}});
         let mut node = dice.below(site.nodes.len());
-        while !site.is_over() && !publish(site, topic, &key, &body, node) {
+        let mut left = LAST_ATTEMPTS;
+        while left > 0 && !publish(site, topic, &key, &body, node) {
+            left -= usize::from(site.is_quiet());
             node = (node + 1) % site.nodes.len();
             std::thread::sleep(AGAIN);
         }
