@@ -19,7 +19,7 @@ impl Parked {
         *self = Self::default();
     }
 
-    /// When the first of them was read.
+    /// Whether some wait for that lane.
     fn has(&self, lane: u64) -> bool {
         self.lanes.contains_key(&lane)
     }

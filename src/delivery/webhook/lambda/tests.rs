@@ -1,13 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 //! The expected signatures were made by botocore: `python tests/py/lambda_standin.py --sign …`.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-};
-
 use super::*;
-use crate::delivery::webhook::client::{Client, Outside};
 
 const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:kills";
 const AT: u64 = 1_750_509_296_789; // 20250621T123456Z
@@ -150,48 +144,4 @@ fn secrets_stay_out_of_debug() {
     };
     let shown = format!("{credentials:?}");
     assert!(shown.contains("AKID") && !shown.contains("hush") && !shown.contains("psst"), "{shown}");
-}
-
-/// A stand-in signs every request anew with botocore and refuses what differs. Needs a Python with
-/// `tests/py/requirements.txt`, named by `WAYPOST_TEST_PYTHON`:
-/// `WAYPOST_TEST_PYTHON=venv/bin/python cargo test --lib lambda -- --ignored`
-#[actix_web::test]
-#[ignore = "needs botocore"]
-async fn a_stand_in_that_checks_signatures_takes_every_call() {
-    let python = std::env::var("WAYPOST_TEST_PYTHON").unwrap();
-    let token = "lent//token==";
-    let mut standin = Command::new(python)
-        .args(["tests/py/lambda_standin.py", "AKID", "hush", "eu-west-1", token])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(standin.stdout.take().unwrap()).lines();
-    let port = lines.next().unwrap().unwrap();
-    let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
-    let client = Client::new(&Outside::new(guard.clone(), None).unwrap());
-    let call = async |name: &str, invocation, secret: &str| {
-        let f = Lambda { invocation, qualifier: Some("$LATEST".to_owned()), ..function(name, "eu-west-1") };
-        let credentials = Credentials {
-            access_key_id: "AKID".to_owned(),
-            secret_access_key: secret.to_owned(),
-            session_token: Some(token.to_owned()),
-        };
-        let account = anything(Some(&format!("http://127.0.0.1:{port}")));
-        let target = target(&f, &account, &guard).unwrap();
-        let now = crate::clock::now_ms();
-        let request = invoke(&f, &target, &credentials, BODY.into(), Duration::from_secs(30), now).unwrap();
-        let answer = client.send(request).await.unwrap();
-        (answer.status, outcome(&answer).0)
-    };
-    assert_eq!(call(ARN, Invocation::Event, "hush").await, (202, Class::Delivered));
-    let seen = lines.next().unwrap().unwrap();
-    assert!(seen.contains(ARN) && seen.contains("$LATEST") && seen.contains("Event"), "{seen}");
-    assert_eq!(call("kills", Invocation::RequestResponse, "hush").await, (200, Class::Delivered));
-    assert_eq!(call("kills", Invocation::DryRun, "hush").await, (204, Class::Delivered));
-    assert_eq!(call("broken", Invocation::RequestResponse, "hush").await, (200, Class::Function));
-    assert_eq!(call("throttled", Invocation::Event, "hush").await, (429, Class::Throttled));
-    assert_eq!(call("kills", Invocation::Event, "another").await, (403, Class::Status), "a wrong key is noticed");
-    drop(standin.stdin.take());
-    standin.wait().unwrap();
 }
