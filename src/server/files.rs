@@ -21,7 +21,7 @@ pub(super) struct Shares {
     limit: usize,
     /// Connections of clients.
     pub(super) sockets: usize,
-    /// Connections to webhooks.
+    /// Connections to webhooks with a request under way; as many again may lie idle.
     pub(super) webhooks: usize,
     /// Connections of peers; as many again may not have said yet who they are.
     pub(super) peers: usize,
@@ -42,8 +42,8 @@ impl Shares {
     fn of(limit: usize, workers: usize, wanted: (usize, usize)) -> Self {
         let peers = PEERS.min(limit / 4);
         let left = limit.saturating_sub(OWN + OWN_OF_WORKER * workers + peers);
-        let webhooks = wanted.1.min(left / 4).max(1);
-        let sockets = wanted.0.min(left.saturating_sub(webhooks)).max(1);
+        let webhooks = wanted.1.min(left / 6).max(1);
+        let sockets = wanted.0.min(left.saturating_sub(2 * webhooks)).max(1);
         Self { limit, sockets, webhooks, peers: (peers / 2).max(8) }
     }
 
@@ -80,7 +80,7 @@ mod tests {
         for limit in [256, 1024, 4096, 20_000, 60_000, 1_000_000, usize::MAX] {
             for workers in [1, 2, 8] {
                 let shares = Shares::of(limit, workers, (50_000, 4096));
-                let given = OWN + OWN_OF_WORKER * workers + 2 * shares.peers + shares.webhooks + shares.sockets;
+                let given = OWN + OWN_OF_WORKER * workers + 2 * (shares.peers + shares.webhooks) + shares.sockets;
                 assert!(given <= limit || limit < 512, "{given} of {limit}: {shares:?}");
                 assert!(shares.sockets >= shares.webhooks || shares.webhooks == 4096 || limit < 512, "{shares:?}");
             }
@@ -88,7 +88,7 @@ mod tests {
         let enough = Shares::of(1_000_000, 2, (50_000, 4096));
         assert_eq!((enough.sockets, enough.webhooks, enough.peers), (50_000, 4096, 256));
         let few = Shares::of(1024, 2, (50_000, 4096));
-        assert_eq!((few.sockets, few.webhooks, few.peers), (468, 156, 128));
+        assert_eq!((few.sockets, few.webhooks, few.peers), (416, 104, 128));
         assert_eq!(Shares::of(1024, 2, (100, 10)).sockets, 100);
     }
 }
