@@ -34,7 +34,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let path = if args.ready { "readyz" } else { "healthz" };
     let url = format!("{scheme}://{}/{path}", own_address(config.http_addr));
     let within = Duration::from_millis(args.wait_ms);
-    let answer = tokio::time::timeout(within, ask(&url, within)).await;
+    let answer = tokio::time::timeout(within, ask(&url)).await;
     let answer = answer.with_context(|| format!("{url}: no answer within {} ms", args.wait_ms))?;
     let (status, body) = answer.with_context(|| url.clone())?;
     ensure!(status == 200, "{url}: {status} {body}");
@@ -42,12 +42,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn ask(url: &str, within: Duration) -> anyhow::Result<(u16, String)> {
-    let mut connector = Connector::new().timeout(within);
+async fn ask(url: &str) -> anyhow::Result<(u16, String)> {
+    let mut connector = Connector::new();
     if url.starts_with("https") {
         connector = connector.rustls_0_23(Arc::new(trusting_itself()?));
     }
-    let client = awc::Client::builder().connector(connector).timeout(within).finish();
+    let client = awc::Client::builder().connector(connector).disable_timeout().finish();
     let mut answer = client.get(url).send().await.map_err(|error| anyhow::anyhow!("{error}"))?;
     let body = answer.body().limit(4096).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     Ok((answer.status().as_u16(), super::output::printable(&String::from_utf8_lossy(&body))))
