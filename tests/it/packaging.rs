@@ -182,8 +182,10 @@ fn what_a_node_shows_of_itself_is_what_alerts_ask_for() {
         let shown = metrics_in(&text);
         // Those of webhooks and of refusals come with the first of them.
         let later = |name: &str| name.contains("webhook") || name.contains("refused") || name.contains("lost");
-        let missing: Vec<_> =
-            metrics_in(&packaged("prometheus/alerts.yml")).into_iter().filter(|n| !later(n) && !shown.contains(n)).collect();
+        let missing: Vec<_> = metrics_in(&packaged("prometheus/alerts.yml"))
+            .into_iter()
+            .filter(|n| !later(n) && !shown.contains(n))
+            .collect();
         ensure!(missing.is_empty(), "a node does not show {missing:?}:\n{text}");
         ensure!(value(&text, "waypost_ready") == Some(1.0), "{text}");
         let (free, size) = (value(&text, "waypost_disk_free_bytes"), value(&text, "waypost_disk_size_bytes"));
