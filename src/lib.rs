@@ -19,5 +19,6 @@ pub mod edge;
 
 pub mod hub;
 pub mod metric;
+pub mod notify;
 pub mod server;
 pub mod tls;

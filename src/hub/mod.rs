@@ -155,6 +155,12 @@ impl Hub {
         self.0.cluster.status()
     }
 
+    /// The consensus engine and the thread of the topics answer; waits until they do.
+    pub async fn answers(&self) -> bool {
+        let (engine, topics) = tokio::join!(self.0.cluster.answers(), self.0.registry.send(registry::Ping));
+        engine && topics.is_ok()
+    }
+
     /// This node's id.
     pub fn node_id(&self) -> NodeId {
         self.0.cluster.node_id()
