@@ -5,6 +5,7 @@ mod disk;
 mod endpoints;
 mod event;
 mod failover;
+mod history;
 mod http;
 mod idle;
 mod limit;
@@ -13,6 +14,7 @@ mod node;
 mod post;
 mod proc;
 mod publish;
+mod publishers;
 mod receiver;
 mod report;
 mod subscribers;
@@ -65,8 +67,10 @@ enum Command {
     Load(Load),
     /// The limit and Waypost in turns: CPU per delivery
     Compare(Compare),
-    /// Publishing through three nodes, alone and in crowds, and the loss of leaders
+    /// Publishing through three nodes, alone and in crowds
     Publish(Publish),
+    /// The loss of leaders under load: kill -9, and hand-over by SIGTERM
+    Failover(Failover),
     /// Memory of each idle joined connection
     Idle {
         #[arg(long, default_value_t = 10_000)]
@@ -158,9 +162,24 @@ struct Publish {
     batch_connections: usize,
     #[arg(long, default_value_t = 192)]
     single_connections: usize,
+}
+
+#[derive(Args)]
+struct Failover {
     /// How often the leader is killed
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 40)]
     kills: usize,
+    /// How often the leader is asked to end
+    #[arg(long, default_value_t = 40)]
+    handovers: usize,
+    #[arg(long, default_value_t = 12)]
+    publishers: usize,
+    /// Milliseconds from an acknowledgement to the publisher's next event
+    #[arg(long, default_value_t = 4)]
+    pause: u64,
+    /// Bytes of padding in a payload
+    #[arg(long, default_value_t = 200)]
+    pad: usize,
 }
 
 fn main() -> ExitCode {
@@ -213,6 +232,7 @@ async fn run(cli: Cli) -> Result<bool> {
         Command::Publish(args) => {
             publish::run(waypost, dir, args.size(cli.frame), &mut report).await?;
         }
+        Command::Failover(args) => failover::run(waypost, dir, args.size(), &mut report).await?,
         Command::Idle { connections } => {
             idle::run(waypost, dir, connections, &mut report).await?;
         }
@@ -246,10 +266,14 @@ async fn all(waypost: &Path, dir: &Path, frame: usize, report: &mut Report) {
     if let Err(error) = endpoints::run(waypost, dir, endpoints, report).await {
         report.broken("endpoints", &error);
     }
-    let publish =
-        publish::Size { seconds: 5.0, frame, batch: 100, batch_connections: 12, single_connections: 192, kills: 10 };
+    let publish = publish::Size { seconds: 5.0, frame, batch: 100, batch_connections: 12, single_connections: 192 };
     if let Err(error) = publish::run(waypost, dir, publish, report).await {
         report.broken("publish", &error);
+    }
+    let failover =
+        failover::Size { kills: 10, handovers: 10, publishers: 12, pause: Duration::from_millis(4), pad: 200 };
+    if let Err(error) = failover::run(waypost, dir, failover, report).await {
+        report.broken("failover", &error);
     }
 }
 
@@ -277,7 +301,14 @@ impl Compare {
 
 impl Publish {
     fn size(&self, frame: usize) -> publish::Size {
-        let &Self { seconds, batch, batch_connections, single_connections, kills } = self;
-        publish::Size { seconds, frame, batch, batch_connections, single_connections, kills }
+        let &Self { seconds, batch, batch_connections, single_connections } = self;
+        publish::Size { seconds, frame, batch, batch_connections, single_connections }
+    }
+}
+
+impl Failover {
+    fn size(&self) -> failover::Size {
+        let &Self { kills, handovers, publishers, pause, pad } = self;
+        failover::Size { kills, handovers, publishers, pause: Duration::from_millis(pause), pad }
     }
 }
