@@ -4,6 +4,7 @@ mod compare;
 mod disk;
 mod endpoints;
 mod event;
+mod exodus;
 mod failover;
 mod history;
 mod http;
@@ -71,6 +72,8 @@ enum Command {
     Publish(Publish),
     /// The loss of leaders under load: kill -9, and hand-over by SIGTERM
     Failover(Failover),
+    /// The loss of a node with thousands of sockets: all resume elsewhere
+    Exodus(Exodus),
     /// Memory of each idle joined connection
     Idle {
         #[arg(long, default_value_t = 10_000)]
@@ -182,6 +185,25 @@ struct Failover {
     pad: usize,
 }
 
+#[derive(Args)]
+struct Exodus {
+    /// Sockets in all, spread over three nodes
+    #[arg(long, default_value_t = 10_000)]
+    connections: usize,
+    /// Spread over so many maps
+    #[arg(long, default_value_t = 50)]
+    maps: usize,
+    /// Sockets a map may have (each join is replicated then); without it, any number
+    #[arg(long)]
+    limit: Option<u32>,
+    /// Milliseconds from an acknowledgement to the next event of the same map
+    #[arg(long, default_value_t = 250)]
+    pause: u64,
+    /// Seconds of watching before each kill
+    #[arg(long, default_value_t = 10)]
+    before: u64,
+}
+
 fn main() -> ExitCode {
     match start(Cli::parse()) {
         Ok(true) => ExitCode::SUCCESS,
@@ -233,6 +255,7 @@ async fn run(cli: Cli) -> Result<bool> {
             publish::run(waypost, dir, args.size(cli.frame), &mut report).await?;
         }
         Command::Failover(args) => failover::run(waypost, dir, args.size(), &mut report).await?,
+        Command::Exodus(args) => exodus::run(waypost, dir, args.size(), &mut report).await?,
         Command::Idle { connections } => {
             idle::run(waypost, dir, connections, &mut report).await?;
         }
@@ -310,5 +333,13 @@ impl Failover {
     fn size(&self) -> failover::Size {
         let &Self { kills, handovers, publishers, pause, pad } = self;
         failover::Size { kills, handovers, publishers, pause: Duration::from_millis(pause), pad }
+    }
+}
+
+impl Exodus {
+    fn size(&self) -> exodus::Size {
+        let &Self { connections, maps, limit, pause, before } = self;
+        let (pause, before) = (Duration::from_millis(pause), Duration::from_secs(before));
+        exodus::Size { clients: connections, maps, limit, pause, before }
     }
 }

@@ -238,6 +238,16 @@ impl Cluster {
         self.make_map(&json!({"slug": slug, "name": slug, "limits": no_limits()})).await
     }
 
+    /// As [`Self::map_with_slug`], with a limit of sockets if that is wanted.
+    ///
+    /// # Errors
+    /// As [`Self::map`].
+    pub(crate) async fn map_with_sockets(&self, slug: &str, sockets: Option<u32>) -> Result<(String, String)> {
+        let mut limits = no_limits();
+        limits["connections"] = sockets.into();
+        self.make_map(&json!({"slug": slug, "name": slug, "limits": limits})).await
+    }
+
     async fn make_map(&self, body: &Value) -> Result<(String, String)> {
         let first = self.nodes.first().context("no node")?;
         let (status, answer) = http::call(first.http, "POST", "/api/maps", ADMIN, &body.to_string()).await?;
