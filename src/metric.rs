@@ -32,6 +32,8 @@ pub const TERM: &str = "waypost_term";
 pub const IS_LEADER: &str = "waypost_is_leader";
 /// 1 while a majority is in reach.
 pub const HAS_QUORUM: &str = "waypost_has_quorum";
+/// The longest time without a word of the leader in this term; 0 on the leader.
+pub const LEADER_SILENCE_SECONDS: &str = "waypost_leader_silence_seconds";
 /// Attempts to deliver by request, by `class` of how they ended.
 pub const WEBHOOK_ATTEMPTS: &str = "waypost_webhook_attempts_total";
 /// Events delivered by request.
@@ -74,6 +76,7 @@ pub fn describe() {
     gauge!(TERM, "The present term");
     gauge!(IS_LEADER, "1 on the node that leads");
     gauge!(HAS_QUORUM, "1 while a majority is in reach");
+    gauge!(LEADER_SILENCE_SECONDS, Unit::Seconds, "Longest time without a word of the leader in this term");
     counter!(WEBHOOK_ATTEMPTS, "Attempts to deliver webhooks");
     counter!(WEBHOOK_DELIVERED, "Events delivered to webhooks");
     histogram!(WEBHOOK_ATTEMPT_SECONDS, Unit::Seconds, "An attempt to deliver a webhook");

@@ -64,6 +64,7 @@ async fn metrics(edge: Data<Edge>) -> HttpResponse {
     metrics::gauge!(metric::TERM).set(status.term as f64);
     metrics::gauge!(metric::IS_LEADER).set(f64::from(u8::from(status.is_leader())));
     metrics::gauge!(metric::HAS_QUORUM).set(f64::from(u8::from(status.has_quorum)));
+    metrics::gauge!(metric::LEADER_SILENCE_SECONDS).set(status.silence_ms as f64 / 1000.0);
     edge.metrics.run_upkeep();
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(edge.metrics.render())
 }
