@@ -1,11 +1,13 @@
 //! Load, the raw limit, and how far Waypost is from it. `docs/BENCHMARKS.md` says how to read it.
 
+mod burden;
 mod compare;
 mod disk;
 mod endpoints;
 mod event;
 mod exodus;
 mod failover;
+mod fairness;
 mod history;
 mod http;
 mod idle;
@@ -35,7 +37,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{load::Pace, report::Report, subscribers::Target};
 
-/// Nothing here takes longer; a benchmark that does is stuck.
+/// Nothing here takes longer, but for what it was told to watch; a benchmark that does is stuck.
 const AT_MOST: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Parser)]
@@ -74,6 +76,8 @@ enum Command {
     Failover(Failover),
     /// The loss of a node with thousands of sockets: all resume elsewhere
     Exodus(Exodus),
+    /// A leader stays on a machine with full processors, a full disk queue, a snapshot on its way
+    Fairness(Fairness),
     /// Memory of each idle joined connection
     Idle {
         #[arg(long, default_value_t = 10_000)]
@@ -106,6 +110,16 @@ enum Command {
     Post(post::Plan),
     /// Everything, shortly, in one table
     All,
+}
+
+impl Command {
+    /// How long it watches, as told.
+    fn watches(&self) -> Duration {
+        match self {
+            Self::Fairness(args) => Duration::from_secs(args.seconds + args.disk_seconds),
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 #[derive(Args)]
@@ -204,6 +218,24 @@ struct Exodus {
     before: u64,
 }
 
+#[derive(Args)]
+struct Fairness {
+    /// Of full processors
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// Seconds of a full disk queue
+    #[arg(long, default_value_t = 120)]
+    disk_seconds: u64,
+    /// Of the history that a new member is sent
+    #[arg(long, default_value_t = 400)]
+    megabytes: u64,
+    #[arg(long, default_value_t = 12)]
+    publishers: usize,
+    /// Milliseconds from an acknowledgement to the publisher's next event
+    #[arg(long, default_value_t = 20)]
+    pause: u64,
+}
+
 fn main() -> ExitCode {
     match start(Cli::parse()) {
         Ok(true) => ExitCode::SUCCESS,
@@ -231,7 +263,7 @@ fn start(cli: Cli) -> Result<bool> {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // Whichever ends first: leaving drops the nodes, and that ends their processes.
         tokio::select! {
-            done = tokio::time::timeout(AT_MOST, run(cli)) => done.context("took too long")?,
+            done = tokio::time::timeout(AT_MOST + cli.command.watches(), run(cli)) => done.context("took too long")?,
             _ = interrupt.recv() => Ok(false),
             _ = terminate.recv() => Ok(false),
         }
@@ -256,6 +288,7 @@ async fn run(cli: Cli) -> Result<bool> {
         }
         Command::Failover(args) => failover::run(waypost, dir, args.size(), &mut report).await?,
         Command::Exodus(args) => exodus::run(waypost, dir, args.size(), &mut report).await?,
+        Command::Fairness(args) => fairness::run(waypost, dir, args.size(), &mut report).await?,
         Command::Idle { connections } => {
             idle::run(waypost, dir, connections, &mut report).await?;
         }
@@ -297,6 +330,11 @@ async fn all(waypost: &Path, dir: &Path, frame: usize, report: &mut Report) {
         failover::Size { kills: 10, handovers: 10, publishers: 12, pause: Duration::from_millis(4), pad: 200 };
     if let Err(error) = failover::run(waypost, dir, failover, report).await {
         report.broken("failover", &error);
+    }
+    let (pause, before) = (Duration::from_millis(250), Duration::from_secs(5));
+    let exodus = exodus::Size { clients: 10_000, maps: 50, limit: None, pause, before };
+    if let Err(error) = exodus::run(waypost, dir, exodus, report).await {
+        report.broken("exodus", &error);
     }
 }
 
@@ -341,5 +379,13 @@ impl Exodus {
         let &Self { connections, maps, limit, pause, before } = self;
         let (pause, before) = (Duration::from_millis(pause), Duration::from_secs(before));
         exodus::Size { clients: connections, maps, limit, pause, before }
+    }
+}
+
+impl Fairness {
+    fn size(&self) -> fairness::Size {
+        let &Self { seconds, disk_seconds, megabytes, publishers, pause } = self;
+        let (compute, write) = (Duration::from_secs(seconds), Duration::from_secs(disk_seconds));
+        fairness::Size { compute, write, megabytes, publishers, pause: Duration::from_millis(pause) }
     }
 }

@@ -191,6 +191,18 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Adds a node and waits until it has everything, and therefore a vote.
+    ///
+    /// # Errors
+    /// It does not get ready, or not caught up `within`.
+    pub(crate) async fn grow(&mut self, within: Duration) -> Result<()> {
+        let first = self.nodes.first().context("no node")?;
+        let home = self.dir.path().join(format!("node{}", self.nodes.len() + 1));
+        let node = Node::start(&first.binary, home, Some(first.peer)).await?;
+        self.nodes.push(node);
+        timeout(within, self.all_vote()).await.context("the new member does not catch up")?
+    }
+
     async fn all_vote(&self) -> Result<()> {
         let Some(first) = self.nodes.first() else {
             return Ok(());
