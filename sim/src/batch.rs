@@ -36,7 +36,6 @@ pub(crate) struct Total {
     pub(crate) failed: u64,
     counts: [u64; 3],
     faults: u64,
-    rebuilt: u64,
     simulated_ms: u64,
     took: Duration,
 }
@@ -46,7 +45,6 @@ impl Total {
         self.seeds += 1;
         self.failed += u64::from(!verdict.violations.is_empty());
         self.faults += verdict.faults;
-        self.rebuilt += verdict.rebuilt;
         self.simulated_ms += verdict.took_ms;
         for (sum, count) in self.counts.iter_mut().zip(verdict.counts) {
             *sum += count;
@@ -61,7 +59,6 @@ impl fmt::Display for Total {
         writeln!(f, "{} seeds in {seconds:.0} s, {:.0} a minute", self.seeds, self.seeds as f64 * 60.0 / seconds)?;
         writeln!(f, "{} hours of simulated time, {} faults", self.simulated_ms / 3_600_000, self.faults)?;
         writeln!(f, "{proposed} commands proposed, {acknowledged} acknowledged, {reads} reads")?;
-        writeln!(f, "{} nodes rebuilt after a crash between a snapshot and its note in the log", self.rebuilt)?;
         write!(f, "{} seeds failed", self.failed)
     }
 }
