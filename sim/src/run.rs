@@ -59,12 +59,8 @@ async fn simulate(plan: Plan, broken: Option<Broken>) -> Verdict {
     for (host, reason) in world.damaged() {
         world.violation(format!("invariant 11: host {host} found damage where there is none: {reason}"));
     }
-    let verdict = Verdict {
-        violations: world.violations(),
-        counts: history.counts(),
-        faults,
-        took_ms: world.elapsed_ms(),
-    };
+    let verdict =
+        Verdict { violations: world.violations(), counts: history.counts(), faults, took_ms: world.elapsed_ms() };
     for host in 0..hosts.plan.nodes {
         hosts.end(host, true);
     }
