@@ -46,6 +46,8 @@ pub const DISK_SIZE: &str = "waypost_disk_size_bytes";
 pub const DISK_FULL: &str = "waypost_disk_full";
 /// 1 while the node takes clients.
 pub const READY: &str = "waypost_ready";
+/// The longest time without a word of the leader in this term; 0 on the leader.
+pub const LEADER_SILENCE_SECONDS: &str = "waypost_leader_silence_seconds";
 /// Attempts to deliver by request, by `class` of how they ended.
 pub const WEBHOOK_ATTEMPTS: &str = "waypost_webhook_attempts_total";
 /// Events delivered by request.
@@ -95,6 +97,7 @@ pub fn describe() {
     gauge!(DISK_SIZE, Unit::Bytes, "Size of the disk of the data directory");
     gauge!(DISK_FULL, "1 while less is free than what is reserved");
     gauge!(READY, "1 while the node takes clients");
+    gauge!(LEADER_SILENCE_SECONDS, Unit::Seconds, "Longest time without a word of the leader in this term");
     counter!(WEBHOOK_ATTEMPTS, "Attempts to deliver webhooks");
     counter!(WEBHOOK_DELIVERED, "Events delivered to webhooks");
     histogram!(WEBHOOK_ATTEMPT_SECONDS, Unit::Seconds, "An attempt to deliver a webhook");

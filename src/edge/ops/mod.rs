@@ -73,6 +73,7 @@ async fn metrics(edge: Data<Edge>) -> HttpResponse {
         (metric::IS_LEADER, truth(status.is_leader())),
         (metric::HAS_QUORUM, truth(status.has_quorum)),
         (metric::READY, truth(not_ready(&edge).is_none())),
+        (metric::LEADER_SILENCE_SECONDS, status.silence_ms as f64 / 1000.0),
         (metric::DISK_FREE, number(status.disk_free)),
         (metric::DISK_SIZE, number(status.disk_total)),
         (metric::DISK_FULL, truth(status.disk_full)),
