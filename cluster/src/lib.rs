@@ -18,8 +18,15 @@
 //!
 //! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
 
-/// True where a simulation has that defect switched on; nowhere else is there any.
+/// True where a simulation has that defect switched on, or, with its name as text, a build that is broken on purpose.
 macro_rules! broken {
+    ($name:literal) => {{
+        #[cfg(feature = "broken")]
+        let on = $crate::defects::is_on($name);
+        #[cfg(not(feature = "broken"))]
+        let on = false;
+        on
+    }};
     ($defect:ident) => {{
         #[cfg(feature = "sim")]
         let on = $crate::sim::Broken::$defect.is_on();
@@ -32,6 +39,8 @@ pub(crate) use broken;
 
 mod backup;
 mod boot;
+#[cfg(feature = "broken")]
+pub mod defects;
 #[cfg_attr(feature = "sim", path = "sim/clock.rs")]
 mod clock;
 mod cluster;

@@ -154,6 +154,19 @@ impl<I: Item> Log<I> {
         }
     }
 
+    /// A copy of an earlier time, such as a backup: the log's beginning, with the first `acked` of what was acknowledged.
+    pub fn copied(&mut self, who: impl Display, list: &[I], acked: usize, judge: &mut impl Judge) {
+        for (item, expected) in list.iter().zip(1..) {
+            judge.check(3, item.told().place == expected, || format!("{who} holds {item:?} at {expected}"));
+            self.agrees(&who, *item, judge);
+        }
+        for told in self.acked.iter().take(acked) {
+            let held = list.get((told.place as usize).wrapping_sub(1));
+            let same = held.is_some_and(|item| item.told() == *told);
+            judge.check(1, same, || format!("{told:?} was acknowledged before, {who} holds {held:?}"));
+        }
+    }
+
     /// No node will tell any more.
     pub fn finish(&self, judge: &mut impl Judge) {
         if self.ends.is_none() && !self.acked.is_empty() {
@@ -237,6 +250,10 @@ mod tests {
         assert_eq!(failed(&[&ABC], |log, judge| log.seen("d", (4, 'd'), judge)), [4], "not asked for");
         assert_eq!(failed(&[&ABC], |log, judge| log.refused('b', judge)), [8], "refused, and there");
         assert_eq!(failed(&[&ABC], |log, judge| log.acked((4, 'c').told(), judge)), [1, 8], "two answers");
+        let copied = |list: &'static [Letter], acked| failed(&[&ABC], |log, judge| log.copied("d", list, acked, judge));
+        assert_eq!(copied(&[(1, 'a'), (2, 'b')], 2), [0; 0]);
+        assert_eq!(copied(&[(1, 'a')], 2), [1], "not all that was acknowledged before");
+        assert_eq!(copied(&[(1, 'a'), (2, 'x')], 1), [3], "not the log's beginning");
         let twice: Vec<Letter> = ABC.into_iter().chain([(4, 'a')]).collect();
         assert_eq!(failed(&[&twice], |_, _| ()), [8]);
     }

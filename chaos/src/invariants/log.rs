@@ -44,10 +44,18 @@ pub(super) fn judged(index: &Index<'_>) -> Verdicts {
     verdicts
 }
 
+/// What was acknowledged when it was begun, and what a node holds that was made of it.
+#[derive(Default)]
+struct Backup<'a> {
+    acked: usize,
+    held: Vec<&'a Event>,
+}
+
 /// All that was told of a topic, in the order of time, and what the nodes hold of it in the end.
 fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Event> {
     let mut log = Log::default();
     let mut topics: HashMap<&str, &str> = HashMap::new();
+    let mut backups: HashMap<&str, Backup<'a>> = HashMap::new();
     for record in index.history.records() {
         match record {
             Record::Client { client, topic, .. } => {
@@ -57,6 +65,16 @@ fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Even
             Record::Acked { topic, key, id, seq, .. } if topic == of => log.acked(told(key, id, *seq), verdicts),
             Record::Seen { client, event } if topics.get(client.as_str()) == Some(&of) => {
                 log.seen(client, event, verdicts);
+            }
+            Record::BackupBegun { backup } => {
+                backups.insert(backup, Backup { acked: log.acknowledged().len(), held: Vec::new() });
+            }
+            Record::Copied { backup, event } => {
+                backups.entry(backup).or_default().held.push(event);
+            }
+            Record::Restored { backup } if of == MAIN => {
+                let Backup { acked, held } = backups.remove(backup.as_str()).unwrap_or_default();
+                log.copied(backup, &held, acked, verdicts);
             }
             Record::Got { hook, id, seq, key, .. } if of == MAIN => log.given(hook, told(key, id, *seq), verdicts),
             _ => {}
