@@ -11,8 +11,8 @@ use crate::{fresh, run};
 
 /// Fresh seeds run for so long; in a debug build that is some dozens.
 const FRESH: Duration = Duration::from_secs(20);
-/// Longest search for one defect.
-const SEARCH: Duration = Duration::from_secs(90);
+/// Longest search for one defect: most take a second or two, on a machine that has nothing else to do.
+const SEARCH: Duration = Duration::from_secs(300);
 
 #[test]
 fn a_seed_is_one_plan() {
@@ -44,7 +44,7 @@ const FOUND_BY: [(Broken, u64); 10] = [
     (Broken::ApplyBeforeCommit, 1),
     (Broken::RepeatUnknown, 5),
     (Broken::RenameWithoutSync, 50),
-    (Broken::RestartWithoutCheckpoint, 1),
+    (Broken::RestartWithoutCheckpoint, 263),
     (Broken::CheckpointWithoutSync, 1),
     (Broken::IdGivenTwice, 1),
 ];
