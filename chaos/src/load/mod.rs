@@ -29,7 +29,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Events that the short topic keeps.
-const SHORT_EVENTS: u64 = 100;
+const SHORT_EVENTS: u64 = 40;
 
 /// What all who take part know.
 #[derive(Debug)]
