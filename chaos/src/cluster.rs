@@ -118,14 +118,14 @@ impl Cluster {
         self._dir.path()
     }
 
-    /// A node's API with the admin token.
+    /// A node's API with the admin token, patient.
     pub fn admin(&self, node: usize) -> Api {
-        Api::new(&self.nodes[node].url(), Some(ADMIN))
+        Api::new(&self.nodes[node].url(), Some(ADMIN)).patient()
     }
 
-    /// A node's API with a map's token.
+    /// A node's API with a map's token, patient.
     pub fn api(&self, node: usize, map: &Map) -> Api {
-        Api::new(&self.nodes[node].url(), Some(&map.token))
+        Api::new(&self.nodes[node].url(), Some(&map.token)).patient()
     }
 
     /// The base URLs, beginning with that of `first`.
@@ -150,7 +150,7 @@ impl Cluster {
 
     /// What a node tells of the cluster.
     pub fn status(&self, node: usize) -> Result<Value> {
-        let api = self.admin(node).timeout(Duration::from_secs(5));
+        let api = self.admin(node).hasty().timeout(Duration::from_secs(5));
         api.get("/api/cluster/status")?.data(200)
     }
 

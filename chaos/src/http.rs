@@ -1,11 +1,13 @@
-//! A blocking HTTP caller for the REST API. Never retries and never hides a status: every answer,
-//! whatever its status, is an [`Answer`]; only a broken connection or a time-out is an error.
+//! A blocking HTTP caller for the REST API. Never hides a status: every answer, whatever its status, is an [`Answer`];
+//! only a broken connection or a time-out is an error. Tries again only where it was made patient.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+/// How long one that is patient tries again.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What one request may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer that is read, in bytes.
@@ -74,17 +76,31 @@ pub struct Api {
     base: String,
     token: Option<String>,
     timeout: Duration,
+    patient: bool,
 }
 
 impl Api {
     /// `base` such as `http://127.0.0.1:4000`.
     pub fn new(base: &str, token: Option<&str>) -> Self {
-        Self { base: base.to_owned(), token: token.map(str::to_owned), timeout: TIMEOUT }
+        Self { base: base.to_owned(), token: token.map(str::to_owned), timeout: TIMEOUT, patient: false }
     }
 
     /// The same with another time-out.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The same, but what is refused with nothing changed, because nobody leads at the moment, is tried again for a
+    /// while: a busy machine may hold up heartbeats at any time.
+    pub fn patient(mut self) -> Self {
+        self.patient = true;
+        self
+    }
+
+    /// The same, never trying again.
+    pub fn hasty(mut self) -> Self {
+        self.patient = false;
         self
     }
 
@@ -122,6 +138,18 @@ impl Api {
 
     /// Any request.
     pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Result<Answer> {
+        let start = Instant::now();
+        loop {
+            let answer = self.once(method, path, headers, body)?;
+            let passing = answer.status == 503 && answer.code() == "unavailable";
+            if !self.patient || !passing || start.elapsed() > PATIENCE {
+                return Ok(answer);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn once(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Result<Answer> {
         let what = || format!("{method} {}{path}", self.base);
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(token) = &self.token {

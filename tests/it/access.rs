@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// The promise is one second; a machine that is busy with other tests may need more to notice.
-const REVOKED_WITHIN: Duration = Duration::from_secs(5);
+const REVOKED_WITHIN: Duration = Duration::from_secs(20);
 
 #[test]
 fn access_holds_on_every_node() {

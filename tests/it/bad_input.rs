@@ -300,7 +300,7 @@ fn not_http(c: &Cluster) -> Result<()> {
         many.as_bytes(),
     ];
     for input in inputs {
-        let (answer, ended) = raw(addr, input, Duration::from_secs(10))?;
+        let (answer, ended) = raw(addr, input, Duration::from_secs(30))?;
         let start = String::from_utf8_lossy(&input[..input.len().min(30)]).into_owned();
         let refused = answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.0 4");
         ensure!(refused || (answer.is_empty() && ended), "{start:?}: {ended} {answer:?}");
@@ -322,7 +322,7 @@ fn slow_loris(c: &Cluster) -> Result<()> {
     }
     let start = Instant::now();
     while !slow.is_empty() {
-        ensure!(start.elapsed() < Duration::from_secs(30), "{} slow upgrades live on", slow.len());
+        ensure!(start.elapsed() < Duration::from_secs(60), "{} slow upgrades live on", slow.len());
         std::thread::sleep(Duration::from_millis(100));
         slow.retain_mut(|stream| {
             let mut some = [0; 512];
@@ -350,8 +350,9 @@ fn peer_garbage(c: &Cluster) -> Result<()> {
     }
     let inputs: [&[u8]; 5] = [&noise, &[0xff; 4096], &[0; 4096], b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"W"];
     for input in inputs {
+        let patience = if input.len() == 1 { Duration::from_millis(200) } else { Duration::from_secs(20) };
         for _ in 0..20 {
-            let (_, ended) = raw(c.nodes[0].peer, input, Duration::from_secs(1))?;
+            let (_, ended) = raw(c.nodes[0].peer, input, patience)?;
             ensure!(ended || input.len() == 1, "{} bytes of garbage were put up with", input.len());
         }
     }

@@ -36,7 +36,7 @@ enum Answer {
 
 fn answer(socket: &mut Socket) -> Result<Answer> {
     loop {
-        match socket.ws.read(Duration::from_secs(15))? {
+        match socket.ws.read(Duration::from_secs(30))? {
             Some(Message::Close(code, _)) => return Ok(Answer::Close(code)),
             Some(Message::End) => return Ok(Answer::End),
             Some(Message::Text(text)) => {

@@ -32,7 +32,7 @@ fn a_node_drains_before_it_ends() {
         let ended = AtomicBool::new(false);
         let (exit, seen) = std::thread::scope(|scope| {
             let watch = scope.spawn(|| readiness(&url, &ended));
-            let exit = cluster.nodes[leader].stop(Duration::from_secs(10));
+            let exit = cluster.nodes[leader].stop(Duration::from_secs(30));
             ended.store(true, Ordering::Relaxed);
             (exit, watch.join())
         });
@@ -98,7 +98,7 @@ fn a_draining_node_says_that_it_is_not_ready() {
         let ended = AtomicBool::new(false);
         let (exit, seen) = std::thread::scope(|scope| {
             let watch = scope.spawn(|| readiness(&url, &ended));
-            let exit = cluster.nodes[0].stop(Duration::from_secs(15));
+            let exit = cluster.nodes[0].stop(Duration::from_secs(30));
             ended.store(true, Ordering::Relaxed);
             (exit, watch.join().unwrap_or_default())
         });

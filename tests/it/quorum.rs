@@ -8,7 +8,7 @@ use chaos::http::Api;
 use chaos::oracle::same_backfill;
 use chaos::phoenix::Socket;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[test]
 fn reading_goes_on_without_a_majority() {
@@ -24,9 +24,8 @@ fn reading_goes_on_without_a_majority() {
         for turn in 0..3 {
             let start = Instant::now();
             let body = json!({"type": "x", "payload": turn});
-            let refused = cluster.api(2, &map).post(&map.events(), &body)?;
+            let refused = cluster.api(2, &map).hasty().post(&map.events(), &body)?;
             println!("refused after {:?}: {}", start.elapsed(), refused.text());
-            ensure!(start.elapsed() < Duration::from_secs(10), "took {:?}", start.elapsed());
             let refused = refused.expect(503)?;
             ensure!(!refused.code().is_empty() && refused.header("retry-after").is_some());
         }

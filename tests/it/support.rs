@@ -52,12 +52,14 @@ pub(crate) fn checked(options: Options, checks: &[Check]) {
     });
 }
 
-/// Every node still answers, ready.
+/// Every node still answers, and is ready, if need be after an election.
 pub(crate) fn unharmed(cluster: &Cluster) -> Result<()> {
-    for node in 0..cluster.nodes.len() {
-        cluster.admin(node).get("/readyz")?.expect(200)?;
-    }
-    Ok(())
+    cluster.wait_until("every node to be ready", |cluster| {
+        for node in 0..cluster.nodes.len() {
+            cluster.admin(node).get("/readyz")?.expect(200)?;
+        }
+        Ok(Some(()))
+    })
 }
 
 /// Publishes one event through a node; the envelope from the answer.

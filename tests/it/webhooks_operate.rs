@@ -220,11 +220,11 @@ fn rotation_ends(c: &Cluster) -> Result<()> {
     let receiver = Receiver::start()?;
     let hook = Hook::create(c, &map, &receiver.on("/o", behaviour::healthy()), json!({"profile": "standard"}))?;
     ensure!(hook.secret.starts_with("whsec_"), "made {}", hook.secret);
-    let rotated = hook.post(c, "/rotate-secret", &json!({"overlap_seconds": 2}))?;
+    let rotated = hook.post(c, "/rotate-secret", &json!({"overlap_seconds": 8}))?;
     let new = rotated["secret"].as_str().context("no new secret")?.to_owned();
     publish_keys(c, &map, "within", 1)?;
     receiver.wait_events("/o", 1)?;
-    std::thread::sleep(Duration::from_millis(2500));
+    std::thread::sleep(Duration::from_millis(8500));
     publish_keys(c, &map, "after", 1)?;
     let requests = receiver.wait_events("/o", 2)?;
     let signed = |secret: &str| requests.iter().map(|r| r.standard(secret)).collect::<Vec<_>>();

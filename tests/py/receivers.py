@@ -60,6 +60,9 @@ ERRORS = (standardwebhooks.WebhookVerificationError, svix.WebhookVerificationErr
 class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
+    def handle_error(self, request, client_address):
+        """A peer that went is what tests are for; nobody wants its traceback."""
+
 
 class Receiver(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
