@@ -25,7 +25,7 @@ pub(crate) fn deliver_early(hub: &Hub, publish: &Publish) {
 pub(crate) fn never_free() {
     static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
     let mut kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if kept.len() < 1100 {
-        kept.push(vec![7; 1 << 20]);
+    if kept.len() < 140 {
+        kept.push(vec![7; 8 << 20]);
     }
 }

@@ -43,7 +43,7 @@ pub const DEFECTS: &[Defect] = &[
     defect(7, "revoked-served", "calm", 8, "a revoked token is still served"),
     defect(7, "settings-stale", "calm", 8, "a node does not take in some changes of settings"),
     defect(8, "key-forgotten", "kill-leader", 20, "idempotency keys are forgotten"),
-    defect(9, "stale-owner", "pause", 30, "an owner of an earlier epoch goes on, and its reports are taken"),
+    defect(9, "stale-owner", "rolling-restart", 25, "an owner of an earlier epoch goes on, and its reports are taken"),
     defect(10, "never-freed", "calm", 12, "what is published is never freed"),
     defect(11, "corrupt-served", "flip-identity", 15, "a record rots on disk, and its checksum is not looked at"),
 ];

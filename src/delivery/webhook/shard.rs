@@ -235,7 +235,7 @@ impl Shard {
     }
 
     /// Whether this node owns the endpoint, in this run, and the thread has it.
-    fn is_mine(&self, id: EndpointId) -> bool {
+    pub(super) fn is_mine(&self, id: EndpointId) -> bool {
         self.run.get() != 0
             && usize::from(id.as_bytes()[15]) % self.config.workers == self.number
             && self.owners.borrow().owner_of(id) == Some(self.hub.node_id())
