@@ -39,7 +39,6 @@ pub(crate) struct Total {
     counts: [u64; 3],
     checks: Checks,
     faults: u64,
-    rebuilt: u64,
     simulated_ms: u64,
     took: Duration,
 }
@@ -49,7 +48,6 @@ impl Total {
         self.seeds += 1;
         self.failed += u64::from(!verdict.violations.is_empty());
         self.faults += verdict.faults;
-        self.rebuilt += verdict.rebuilt;
         self.simulated_ms += verdict.took_ms;
         let counts = self.counts.iter_mut().chain(&mut self.checks);
         for (sum, count) in counts.zip(verdict.counts.into_iter().chain(verdict.checks)) {
@@ -65,7 +63,6 @@ impl fmt::Display for Total {
         writeln!(f, "{} seeds in {seconds:.0} s, {:.0} a minute", self.seeds, self.seeds as f64 * 60.0 / seconds)?;
         writeln!(f, "{} hours of simulated time, {} faults", self.simulated_ms / 3_600_000, self.faults)?;
         writeln!(f, "{proposed} commands proposed, {acknowledged} acknowledged, {reads} reads")?;
-        writeln!(f, "{} nodes rebuilt after a crash between a snapshot and its note in the log", self.rebuilt)?;
         for ((number, name), checks) in (1..).zip(NAMES).zip(self.checks).filter(|(_, checks)| *checks > 0) {
             writeln!(f, "{number:>2}  {name:<34}  {checks:>10} checked")?;
         }

@@ -36,7 +36,7 @@ fn fresh_seeds_are_clean() {
 }
 
 /// A seed that finds each soon. Where a change of `plan` has made it another plan, the search goes on from there.
-const FOUND_BY: [(Broken, u64); 10] = [
+const FOUND_BY: [(Broken, u64); 11] = [
     (Broken::AnswerBeforeFsync, 21),
     (Broken::VoteWithoutFsync, 165),
     (Broken::RestoredLeader, 9),
@@ -47,6 +47,7 @@ const FOUND_BY: [(Broken, u64); 10] = [
     (Broken::RestartWithoutCheckpoint, 263),
     (Broken::CheckpointWithoutSync, 1),
     (Broken::IdGivenTwice, 1),
+    (Broken::CheckpointBeforeLog, 64),
 ];
 
 #[test]
