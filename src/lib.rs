@@ -28,12 +28,12 @@ macro_rules! broken {
 }
 pub(crate) use broken;
 
-#[cfg(feature = "broken")]
-pub mod defects;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
+#[cfg(feature = "broken")]
+pub mod defects;
 pub mod delivery;
 pub mod edge;
 

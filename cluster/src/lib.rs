@@ -39,13 +39,13 @@ pub(crate) use broken;
 
 mod backup;
 mod boot;
-#[cfg(feature = "broken")]
-pub mod defects;
 #[cfg_attr(feature = "sim", path = "sim/clock.rs")]
 mod clock;
 mod cluster;
 mod config;
 mod damage;
+#[cfg(feature = "broken")]
+pub mod defects;
 #[cfg_attr(feature = "sim", path = "sim/disk.rs")]
 mod disk;
 mod error;
