@@ -4,9 +4,11 @@
 //! Each is a line at the place that it breaks, found by its name. Never part of a build that is meant to be used.
 
 use crate::core::command::Publish;
+use crate::core::endpoint::progress::{Progress, Update};
 use crate::core::event::Event;
-use crate::core::ids::EventId;
+use crate::core::ids::{EndpointId, EventId};
 use crate::hub::{Deliver, Hub};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 pub use waypost_cluster::defects::{is_on, strikes};
@@ -18,6 +20,15 @@ pub(crate) fn deliver_early(hub: &Hub, publish: &Publish) {
     let id = EventId::new(crate::clock::now_ms(), hub.applied() + 1, 0);
     if let Some(event) = Event::from_stored(0, Event::to_stored(id, event).into()) {
         hub.broadcast(|| Deliver::Early(topic, event.clone()));
+    }
+}
+
+/// `stale-owner`: who owns an endpoint no more tells again and again how far it was when it lost it.
+pub(crate) fn repeat_old_word(update: &mut Update) {
+    static OLD: Mutex<BTreeMap<EndpointId, Progress>> = Mutex::new(BTreeMap::new());
+    if is_on("stale-owner") {
+        let mut old = OLD.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        update.progress = old.entry(update.endpoint).or_insert_with(|| update.progress.clone()).clone();
     }
 }
 
