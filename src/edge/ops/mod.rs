@@ -41,7 +41,7 @@ async fn ready(edge: Data<Edge>) -> HttpResponse {
 }
 
 /// Entries that a node may be behind what it knows to be committed and still count as caught up.
-const MAX_BEHIND: u64 = 10_000;
+const MAX_BEHIND: u64 = 1_000;
 
 fn not_ready(edge: &Edge) -> Option<&'static str> {
     let status = edge.hub.status();
@@ -51,6 +51,8 @@ fn not_ready(edge: &Edge) -> Option<&'static str> {
         Some("removed from the cluster")
     } else if status.leader.is_none() || !status.has_quorum {
         Some("no leader with a majority")
+    } else if status.member(status.node_id).is_none() {
+        Some("joining")
     } else if status.committed.saturating_sub(status.applied) > MAX_BEHIND {
         Some("catching up")
     } else {
