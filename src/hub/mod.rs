@@ -125,6 +125,12 @@ impl Hub {
         Ok(hub)
     }
 
+    /// Tells every outlet.
+    #[cfg(feature = "broken")]
+    pub(crate) fn broadcast(&self, news: impl Fn() -> Deliver) {
+        self.0.bridge.broadcast(news);
+    }
+
     /// Maps and tokens as this node knows them. Hold it briefly: the log waits for writers.
     pub fn access(&self) -> RwLockReadGuard<'_, Access> {
         self.0.bridge.access()
