@@ -29,6 +29,7 @@ mod limits;
 mod longpoll;
 mod open_files;
 mod operations;
+mod packaging;
 mod peer_security;
 mod power;
 mod quorum;
