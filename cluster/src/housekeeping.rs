@@ -174,6 +174,7 @@ impl Node {
             purged: index(&metrics.purged),
             log_bytes: self.log.bytes(),
             has_quorum,
+            changing: metrics.membership_config.membership().get_joint_config().len() > 1,
             silence_ms: if leads { 0 } else { self.leader_silence_ms(metrics.current_term) },
             disk_total: room.total,
             disk_free: room.free,
@@ -239,7 +240,7 @@ fn role(metrics: &Metrics) -> Role {
 /// What watchers are woken for: roles and members, not indexes that move all the time.
 #[derive(PartialEq)]
 struct Essence<'a> {
-    who: (u64, Option<u64>, u64, Role, bool, bool, bool, bool),
+    who: (u64, Option<u64>, u64, Role, bool, bool, bool, bool, bool),
     members: Vec<EssentialMember<'a>>,
 }
 
@@ -254,7 +255,17 @@ fn essence(status: &Status) -> Essence<'_> {
     let s = status;
     let member = |m: &'_ MemberStatus| (m.id, m.voter, m.reachable, m.drained_ms);
     Essence {
-        who: (s.node_id, s.leader, s.term, s.role, s.has_quorum, s.removed, s.disk_full, s.failure.is_some()),
+        who: (
+            s.node_id,
+            s.leader,
+            s.term,
+            s.role,
+            s.has_quorum,
+            s.changing,
+            s.removed,
+            s.disk_full,
+            s.failure.is_some(),
+        ),
         members: s
             .members
             .iter()
