@@ -3,7 +3,7 @@
 //! Owns no loop of its own; the tasks are in `proposer`, `membership`, `failover` and `housekeeping`.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,11 +63,19 @@ pub(crate) struct Node {
     pub(crate) cramped: Mutex<Option<(Instant, u64)>>,
     /// The last checkpoint: its index, and when it was seen.
     checkpoint: Mutex<(u64, Instant)>,
-    started: Instant,
-    /// Milliseconds after `started` at which the leader was last heard, plus one; 0 = never.
-    heard: AtomicU64,
+    /// When which leader was heard.
+    heard: Mutex<Option<Heard>>,
     /// The leader (with its term) whose process was found gone, and when.
     gone: Mutex<Option<(NodeId, u64, Instant)>>,
+}
+
+/// The leader's last word.
+#[derive(Clone, Copy)]
+struct Heard {
+    term: u64,
+    at: Instant,
+    /// The longest time between two of its words.
+    silence: Duration,
 }
 
 /// What a node is made of, besides what it makes itself.
@@ -110,8 +118,7 @@ impl Node {
             backups: Arc::new(tokio::sync::Semaphore::new(1)),
             cramped: Mutex::default(),
             checkpoint: Mutex::new((0, Instant::now())),
-            started: Instant::now(),
-            heard: AtomicU64::new(0),
+            heard: Mutex::default(),
             gone: Mutex::default(),
         })
     }
@@ -162,15 +169,32 @@ impl Node {
         }
     }
 
-    fn heard_leader(&self) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.heard.store(now + 1, Ordering::Relaxed);
+    /// The leader of `term` said something that came in at `at`.
+    fn heard_leader(&self, term: u64, at: Instant) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        *heard = Some(match *heard {
+            Some(last) if last.term == term => {
+                let silence = last.silence.max(at.saturating_duration_since(last.at));
+                Heard { term, at: at.max(last.at), silence }
+            }
+            _ => Heard { term, at, silence: Duration::ZERO },
+        });
+    }
+
+    fn heard(&self) -> Option<Heard> {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Milliseconds since the leader was heard.
     pub(crate) fn leader_heard_ms(&self) -> Option<u64> {
-        let at = self.heard.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_sub(at))
+        self.heard().map(|heard| u64::try_from(heard.at.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The longest time, in milliseconds, that nothing was heard from the leader of `term`.
+    pub(crate) fn leader_silence_ms(&self, term: u64) -> u64 {
+        let heard = self.heard().filter(|heard| heard.term == term);
+        let silence = heard.map_or(Duration::ZERO, |heard| heard.silence.max(heard.at.elapsed()));
+        u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Milliseconds since the checkpoint at `index` was first seen.
@@ -226,7 +250,7 @@ impl Node {
         if !self.take_room(append.entries.iter().map(|entry| entry.content.len() as u64 + HEAD).sum()).await {
             return failed(DISK_FULL);
         }
-        let leader = append.vote.term;
+        let (leader, arrived) = (append.vote.term, Instant::now());
         let request = match append_request(append) {
             Ok(request) => request,
             Err(error) => return failed(error),
@@ -241,7 +265,7 @@ impl Node {
             }
             Err(error) => return failed(error),
         };
-        self.heard_leader();
+        self.heard_leader(leader, arrived);
         Answer::AppendV1(answer)
     }
 

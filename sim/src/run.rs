@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clients;
 use crate::faults;
-use crate::history::History;
+use crate::history::{Checks, History};
 use crate::hosts::Hosts;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
@@ -30,6 +30,8 @@ pub(crate) struct Verdict {
     pub(crate) violations: Vec<(u64, String)>,
     /// Commands proposed, acknowledged, and reads.
     pub(crate) counts: [u64; 3],
+    /// How often the history put each invariant to the test.
+    pub(crate) checks: Checks,
     /// Faults that were carried out.
     pub(crate) faults: u64,
     /// Virtual time of the whole run (ms).
@@ -62,6 +64,7 @@ async fn simulate(plan: Plan, broken: Option<Broken>) -> Verdict {
     let verdict = Verdict {
         violations: world.violations(),
         counts: history.counts(),
+        checks: history.checks(),
         faults,
         took_ms: world.elapsed_ms(),
     };

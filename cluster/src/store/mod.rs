@@ -195,6 +195,8 @@ fn seal(key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(4 + value.len());
     record.extend_from_slice(&checksum(key, value).to_le_bytes());
     record.extend_from_slice(value);
+    #[cfg(feature = "broken")]
+    crate::defects::rot(key, &mut record);
     record
 }
 
@@ -203,7 +205,11 @@ fn unseal<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], StoreError> {
     let damaged =
         || StoreError::corrupt(format!("the value of a key of {} bytes does not match its checksum", key.len()));
     let (crc, value) = record.split_first_chunk::<4>().ok_or_else(damaged)?;
-    if u32::from_le_bytes(*crc) == checksum(key, value) { Ok(value) } else { Err(damaged()) }
+    if u32::from_le_bytes(*crc) == checksum(key, value) || crate::broken!("corrupt-served") {
+        Ok(value)
+    } else {
+        Err(damaged())
+    }
 }
 
 fn checksum(key: &[u8], value: &[u8]) -> u32 {
