@@ -64,6 +64,7 @@ struct Debt {
 #[derive(Debug, Default)]
 struct Account {
     measured: Room,
+    /// When somebody last began one.
     at: Option<Instant>,
     /// Bytes taken since.
     taken: u64,
@@ -141,10 +142,15 @@ impl Disk {
         fits
     }
 
-    /// Whether another measuring may find more room than the last.
-    pub(crate) fn is_stale(&self) -> bool {
-        let account = locked(&self.account);
-        (account.taken > 0 || !account.debts.is_empty()) && account.at.is_none_or(|at| at.elapsed() >= AGAIN)
+    /// Whether whoever found no room should measure: more may be found than the last time, and nobody just did.
+    pub(crate) fn may_measure(&self) -> bool {
+        let mut account = locked(&self.account);
+        let stale = account.taken > 0 || !account.debts.is_empty();
+        let turn = stale && account.at.is_none_or(|at| at.elapsed() >= AGAIN);
+        if turn {
+            account.at = Some(Instant::now());
+        }
+        turn
     }
 
     /// Measures, and gives the ballast up or gets it back. Blocks.
@@ -290,8 +296,9 @@ mod tests {
         assert_eq!((room.free, room.is_full, room.is_closed), (500, true, false));
         assert!(!disk.take(1), "half of the reserve stays");
         assert_eq!(disk.room(), room, "what was refused is not counted");
-        assert!(disk.is_stale(), "another measuring may find that it took less");
-        assert!(!measured(0).is_stale());
+        assert!(disk.may_measure(), "another measuring may find that it took less");
+        assert!(!disk.may_measure(), "one at a time");
+        assert!(!measured(0).may_measure());
     }
 
     #[test]

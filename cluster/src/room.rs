@@ -5,7 +5,7 @@
 
 use std::ops::Bound;
 use std::pin::pin;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -17,7 +17,7 @@ use crate::disk::{Disk, IN_STORE, Progress};
 use crate::error::StartError;
 use crate::log::Log;
 use crate::node::Node;
-use crate::os::spawn_blocking;
+use crate::os::{here, spawn_blocking};
 use crate::store::Store;
 
 /// When a snapshot that found no room is tried again, where there is no more than before.
@@ -32,11 +32,22 @@ impl Node {
         if bytes == 0 || self.disk.take(bytes) {
             return true;
         }
-        if !self.disk.is_stale() {
+        if !self.disk.may_measure() {
             return false;
         }
         self.measure_disk().await;
         self.disk.take(bytes)
+    }
+
+    /// The same without a wait, for what must keep its order: an append that waited would be overtaken by the next, which
+    /// the leader would take for a log that lost entries. Who is refused finds it measured when he comes again.
+    pub(crate) fn take_room_at_once(self: &Arc<Self>, bytes: u64) -> bool {
+        let fits = bytes == 0 || self.disk.take(bytes);
+        if !fits && self.disk.may_measure() {
+            let node = self.clone();
+            tokio::spawn(here(async move { node.measure_disk().await }));
+        }
+        fits
     }
 
     /// Whether a snapshot may begin. After one that found too little only with more room: the present state stays beside

@@ -162,12 +162,13 @@ fn one_full_follower_stops_nobody() {
 
 /// Publishes 900 KiB at a time, from several connections at once, until each was refused a few times.
 fn flood(cluster: &chaos::Cluster, map: &chaos::cluster::Map) -> Result<()> {
+    let urls = cluster.urls_from(0);
     let event = json!({"type": "x", "payload": "x".repeat(100 << 10)});
     let body = json!({"events": vec![event; 9]});
-    let one = || -> Result<()> {
+    let one = |url: &str| -> Result<()> {
         let mut refused = 0;
         for _ in 0..300 {
-            let answer = chaos::http::Api::new(&cluster.nodes[0].url(), Some(&map.token)).post(&map.events(), &body)?;
+            let answer = chaos::http::Api::new(url, Some(&map.token)).post(&map.events(), &body)?;
             match answer.status {
                 201 => {}
                 503 => refused += 1,
@@ -180,7 +181,7 @@ fn flood(cluster: &chaos::Cluster, map: &chaos::cluster::Map) -> Result<()> {
         anyhow::bail!("the disk never was full")
     };
     std::thread::scope(|scope| {
-        let all: Vec<_> = (0..6).map(|_| scope.spawn(one)).collect();
+        let all: Vec<_> = urls.iter().cycle().take(6).map(|url| scope.spawn(|| one(url))).collect();
         all.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a publisher panicked"))?)
     })
 }
@@ -257,4 +258,35 @@ fn a_follower_whose_disk_is_too_small_lives_and_catches_up_on_a_larger_one() {
         ensure!(chaos::oracle::same_backfill(cluster, &map)?.len() == 720);
         cluster.nodes[node].kill9()
     });
+}
+
+#[test]
+fn three_disks_that_fill_at_once_end_no_node() {
+    let mut cluster = chaos::Cluster::prepare(&nodes(3)).unwrap();
+    let mut small = Vec::new();
+    for node in &cluster.nodes {
+        let Some(disk) = Small::mount(&node.data, 120).unwrap() else {
+            return println!("skipped: mounting a file system of its own needs root");
+        };
+        small.push(disk);
+    }
+    let mut full = || -> Result<()> {
+        cluster.launch()?;
+        let map = cluster.map("flood")?;
+        flood(&cluster, &map)?;
+        for disk in &small {
+            let grown = Command::new("mount").args(["-o", "remount,size=600m"]).arg(&disk.0).status()?;
+            ensure!(grown.success());
+        }
+        cluster.wait_ready()?;
+        ensure!(!chaos::oracle::same_backfill(&cluster, &map)?.is_empty());
+        for node in &mut cluster.nodes {
+            ensure!(node.ended()?.is_none() && !node.log_tail(2000).contains("panicked"), "a node ended");
+        }
+        Ok(())
+    };
+    if let Err(error) = full() {
+        panic!("{error:#}\n{}", cluster.dump());
+    }
+    cluster.nodes.clear();
 }

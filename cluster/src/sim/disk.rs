@@ -41,7 +41,7 @@ impl Disk {
         true
     }
 
-    pub(crate) fn is_stale(&self) -> bool {
+    pub(crate) fn may_measure(&self) -> bool {
         false
     }
 
