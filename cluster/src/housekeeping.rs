@@ -114,6 +114,10 @@ impl Node {
                 news
             });
             if matches!(timeout(RENEW, changes.changed()).await, Ok(Err(_))) {
+                // An engine that panicked says no more: what it last told would stand for ever.
+                if !self.is_stopping() {
+                    self.fatal.raise("the consensus engine ended");
+                }
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
