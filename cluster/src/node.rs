@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use openraft::ReadPolicy;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use tokio::sync::watch;
@@ -154,19 +153,6 @@ impl Node {
     pub(crate) async fn wait_applied(&self, index: u64, limit: Duration) -> bool {
         let mut applied = self.store.applied().subscribe();
         timeout(limit, applied.wait_for(|at| *at >= index)).await.is_ok_and(|r| r.is_ok())
-    }
-
-    /// The index that a linearizable read here must have seen; `None` without a majority.
-    pub(crate) async fn read_index(&self) -> Option<u64> {
-        let limit = Duration::from_millis(self.config.election_max_ms * 2);
-        if crate::broken!(StaleRead) {
-            return Some(*self.store.applied().borrow());
-        }
-        let read = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
-        match timeout(limit, read).await {
-            Ok(Ok(linearizer)) => Some(linearizer.read_log_id().index()),
-            _ => None,
-        }
     }
 
     /// The leader of `term` said something that came in at `at`.

@@ -1,15 +1,25 @@
 //! Linearizable reads.
 //!
 //! Owns the rounds: those who ask while a round is under way share the next one. A round is safe to repeat.
+//!
+//! Never takes the engine's word for who a majority follows: it counts the answer to an append as one to every append that
+//! was sent since and ends at the same entry (openraft 0.10.0-alpha.37), and so a leader that was suspended may take what
+//! was said before for an answer to what it asks now.
 
+use std::collections::BTreeSet;
 use std::sync::Weak;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use openraft::ServerState;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
+use crate::NodeId;
 use crate::net::Lane;
 use crate::node::Node;
-use crate::wire::{Answer, Request};
+use crate::wire::{Answer, Append, Appended, Request, StoredVote};
 
 /// Gets the index that its read must have seen.
 pub(crate) type Waiting = oneshot::Sender<u64>;
@@ -49,5 +59,72 @@ async fn round(node: &Node) -> Option<u64> {
     match node.peers.link(leader, Lane::Work).ask(&Request::ReadIndexV1, limit).await {
         Ok(Answer::ReadIndexV1 { index }) => index,
         _ => None,
+    }
+}
+
+/// A lead, as the engine has it at one moment.
+struct Lead {
+    vote: StoredVote,
+    /// Last entry known to be committed.
+    committed: u64,
+    /// The voters; while they are changed, the old ones and the new.
+    voters: Vec<BTreeSet<NodeId>>,
+}
+
+impl Node {
+    /// The index that a linearizable read here must have seen; `None` without a majority that follows this node.
+    pub(crate) async fn read_index(&self) -> Option<u64> {
+        if crate::broken!(StaleRead) {
+            return Some(*self.store.applied().borrow());
+        }
+        let limit = Duration::from_millis(self.config.election_max_ms * 2);
+        let lead = self.lead().await?;
+        // Asked after the index was taken: whoever leads later has all that was committed until then.
+        if !timeout(limit, self.is_followed(&lead, limit)).await.unwrap_or(false) {
+            return None;
+        }
+        // This node counts for the majority, too, unless it has promised itself to somebody else meanwhile.
+        let still = self.lead().await?;
+        (still.vote == lead.vote).then_some(lead.committed)
+    }
+
+    /// The lead that this node has, once something of its own is committed: what it doesn't know of before that may be
+    /// committed as well.
+    async fn lead(&self) -> Option<Lead> {
+        let own = self.id();
+        let lead = self.raft.with_raft_state(move |state| {
+            let vote = StoredVote::from(state.vote_ref());
+            let committed = state.local_committed()?;
+            let leads = state.server_state == ServerState::Leader && vote.committed && vote.node == own;
+            let voters = state.membership_state.effective().membership().get_joint_config().clone();
+            let lead = Lead { vote, committed: committed.index, voters };
+            (leads && committed.committed_leader_id().term == vote.term).then_some(lead)
+        });
+        lead.await.ok().flatten()
+    }
+
+    /// A majority of the voters follows this lead, after now.
+    async fn is_followed(&self, lead: &Lead, limit: Duration) -> bool {
+        let own = self.id();
+        let request = Request::AppendV1(Append { vote: lead.vote, prev: None, commit: None, entries: Vec::new() });
+        let others: BTreeSet<NodeId> = lead.voters.iter().flatten().copied().filter(|id| *id != own).collect();
+        let mut answers: FuturesUnordered<_> = others
+            .into_iter()
+            .map(|id| {
+                let (link, request) = (self.peers.link(id, Lane::Pulse), &request);
+                async move { (id, link.ask(request, limit).await) }
+            })
+            .collect();
+        let mut follow = BTreeSet::from([own]);
+        while !lead.voters.iter().all(|voters| voters.intersection(&follow).count() > voters.len() / 2) {
+            match answers.next().await {
+                None => return false,
+                Some((_, Ok(Answer::AppendV1(Appended::Higher(_))))) => return false,
+                Some((id, Ok(Answer::AppendV1(_)))) => drop(follow.insert(id)),
+                // Not there, or not able to: the others may be enough.
+                Some(_) => {}
+            }
+        }
+        true
     }
 }
