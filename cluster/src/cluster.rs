@@ -69,7 +69,7 @@ impl Cluster {
         Ok(Self { inner: Arc::new(Inner { running, home }) })
     }
 
-    fn node(&self) -> &Arc<Node> {
+    pub(crate) fn node(&self) -> &Arc<Node> {
         &self.inner.running.node
     }
 

@@ -166,6 +166,10 @@ pub(crate) enum JoinReply {
         reason: String,
     },
 }
+    /// Not as things are: try again later. Says nothing about whether the caller is a member.
+    NotNow {
+        reason: String,
+    },
 
 /// What a peer answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

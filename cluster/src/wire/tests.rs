@@ -60,6 +60,7 @@ fn answers_keep_their_bytes() {
     golden(&Answer::ReadIndexV1 { index: Some(9) }, "040109");
     let id = JoinReply::Id { cluster_id: [7; 16], id: 4, peers: vec![(1, "a:1".to_owned())] };
     golden(&Answer::JoinV1(id), "06000707070707070707070707070707070704010103613a31");
+    golden(&Answer::JoinV1(JoinReply::NotNow { reason: "no".to_owned() }), "0604026e6f");
     golden(&Answer::SnapshotV1 { vote: VOTE, done: true }, "0703020101");
     golden(&Answer::FailedV1 { reason: "no".to_owned() }, "08026e6f");
     golden(
