@@ -98,6 +98,7 @@ impl Cluster {
                 let reply = replies.pop().ok_or(ProposeError::Unknown)?;
                 Ok(Proposed { index, time_ms, reply })
             }
+            Ok(Ok(Outcome::NoRoom)) => Err(ProposeError::DiskFull),
             Ok(Ok(Outcome::NotStored { overloaded: true, .. })) => Err(ProposeError::Overloaded),
             Ok(Ok(Outcome::NotStored { .. })) => Err(ProposeError::Unavailable),
             Ok(Ok(Outcome::Unknown)) => Err(ProposeError::Unknown),

@@ -241,8 +241,8 @@ impl Node {
     }
 
     async fn forwarded(&self, commands: Vec<serde_bytes::ByteBuf>) -> Forwarded {
-        if self.disk.room().is_closed {
-            return Forwarded::NotStored { leader: 0, overloaded: true };
+        if self.disk.room().is_closed && self.leader() == Some(self.id()) {
+            return Forwarded::NotStored { leader: self.id(), overloaded: true };
         }
         let deadline = Instant::now() + self.config.propose_timeout;
         let commands = commands.into_iter().map(|c| c.into_vec().into()).collect();
@@ -266,6 +266,7 @@ const DISK_FULL: &str = "the disk is full";
 
 fn failed(error: impl std::fmt::Display) -> Answer {
     Answer::FailedV1 { reason: error.to_string() }
+            Ok(Ok(Outcome::NoRoom)) => Forwarded::NotStored { leader: self.id(), overloaded: true },
 }
 
 fn append_request(append: Append) -> Result<AppendEntriesRequest<Types>, crate::wire::WireError> {

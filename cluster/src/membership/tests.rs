@@ -106,3 +106,19 @@ async fn a_dead_learner_holds_up_no_other() {
     let third = start(&dir.path().join("3"), &[&first], false).await;
     until("the other votes", || voters(&first) == [first.node_id(), third.node_id()]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_is_told_that_the_leaders_disk_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = start(&dir.path().join("1"), &[], false).await;
+    let learner = start(&dir.path().join("2"), &[&leader], true).await;
+    for _ in 0..50 {
+        // Taken back at the next look at the real disk.
+        leader.node().disk.measure(u64::MAX / 2).unwrap();
+        match learner.propose(b"x".to_vec()).await {
+            Err(crate::ProposeError::DiskFull) => return,
+            told => assert!(!matches!(told, Err(crate::ProposeError::Overloaded)), "{told:?}"),
+        }
+    }
+    panic!("never told");
+}

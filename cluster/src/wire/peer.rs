@@ -138,7 +138,8 @@ pub(crate) enum Forwarded {
         time_ms: u64,
         replies: Vec<ByteBuf>,
     },
-    /// Certainly not stored; `leader` is who might take it (0 = unknown).
+    /// Certainly not stored; `leader` is who might take it (0 = unknown). `overloaded` by whoever names itself there: it
+    /// leads, and has no room on its disk.
     NotStored {
         leader: u64,
         overloaded: bool,
@@ -165,11 +166,11 @@ pub(crate) enum JoinReply {
     Refused {
         reason: String,
     },
-}
     /// Not as things are: try again later. Says nothing about whether the caller is a member.
     NotNow {
         reason: String,
     },
+}
 
 /// What a peer answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
