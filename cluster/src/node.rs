@@ -62,6 +62,8 @@ pub(crate) struct Node {
     started: Instant,
     /// Milliseconds after `started` at which the leader was last heard, plus one; 0 = never.
     heard: AtomicU64,
+    /// As `heard`: a node of another cluster asked for this one.
+    foreign: AtomicU64,
     /// The leader (with its term) whose process was found gone, and when.
     gone: Mutex<Option<(NodeId, u64, Instant)>>,
 }
@@ -107,6 +109,7 @@ impl Node {
             checkpoint: Mutex::new((0, Instant::now())),
             started: Instant::now(),
             heard: AtomicU64::new(0),
+            foreign: AtomicU64::new(0),
             gone: Mutex::default(),
         })
     }
@@ -157,15 +160,25 @@ impl Node {
         }
     }
 
-    fn heard_leader(&self) {
+    /// Notes in `moment` that it happened now.
+    fn note(&self, moment: &AtomicU64) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        self.heard.store(now + 1, Ordering::Relaxed);
+        moment.store(now + 1, Ordering::Relaxed);
+    }
+
+    fn since(&self, moment: &AtomicU64) -> Option<u64> {
+        let at = moment.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_sub(at))
     }
 
     /// Milliseconds since the leader was heard.
     pub(crate) fn leader_heard_ms(&self) -> Option<u64> {
-        let at = self.heard.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_sub(at))
+        self.since(&self.heard)
+    }
+
+    /// Milliseconds since a node of another cluster took this one for a member of its own.
+    pub(crate) fn foreign_ms(&self) -> Option<u64> {
+        self.since(&self.foreign)
     }
 
     /// Milliseconds since the checkpoint at `index` was first seen.
@@ -236,7 +249,7 @@ impl Node {
             }
             Err(error) => return failed(error),
         };
-        self.heard_leader();
+        self.note(&self.heard);
         Answer::AppendV1(answer)
     }
 
@@ -253,6 +266,7 @@ impl Node {
             Ok(Ok(Outcome::Done { index, time_ms, replies })) => {
                 Forwarded::Done { index, time_ms, replies: replies.into_iter().map(Into::into).collect() }
             }
+            Ok(Ok(Outcome::NoRoom)) => Forwarded::NotStored { leader: self.id(), overloaded: true },
             Ok(Ok(Outcome::NotStored { leader, overloaded })) => {
                 Forwarded::NotStored { leader: leader.unwrap_or(0), overloaded }
             }
@@ -266,7 +280,6 @@ const DISK_FULL: &str = "the disk is full";
 
 fn failed(error: impl std::fmt::Display) -> Answer {
     Answer::FailedV1 { reason: error.to_string() }
-            Ok(Ok(Outcome::NoRoom)) => Forwarded::NotStored { leader: self.id(), overloaded: true },
 }
 
 fn append_request(append: Append) -> Result<AppendEntriesRequest<Types>, crate::wire::WireError> {
@@ -296,6 +309,9 @@ impl Service for Node {
         let me = self.peers.me();
         let guest = hello.to == 0;
         if hello.cluster_id != me.cluster_id && !(guest && hello.cluster_id == [0; 16]) {
+            if hello.to == me.node_id && hello.from != 0 {
+                self.note(&self.foreign);
+            }
             return Err("this node belongs to another cluster".to_owned());
         }
         if !guest && hello.to != me.node_id {

@@ -100,6 +100,18 @@ async fn a_wiped_node_comes_back_under_a_new_id() {
     rejoined(&nodes, 2, old).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wiped_node_that_begins_alone_notices_that_others_look_for_it() {
+    let mut nodes = Nodes::voters(3).await;
+    assert!(nodes.up().all(|node| node.status().foreign_ms.is_none()));
+    // The first was told to join nobody.
+    nodes.places[0].stop().await;
+    std::fs::remove_dir_all(nodes.path(0)).unwrap();
+    nodes.places[0].start().await;
+    nodes.until("it is astray", |nodes| nodes.places[0].node().status().is_astray()).await;
+    assert!(nodes.places[1..].iter().all(|place| !place.node().status().is_astray()));
+}
+
 /// Place `i` is a voter under another id, and the old id is gone.
 async fn rejoined(nodes: &Nodes, i: usize, old: u64) {
     let new = nodes.places[i].node().node_id();
