@@ -163,6 +163,11 @@ impl Cluster {
         self.node().describe(&self.node().metrics())
     }
 
+    /// The cluster told this node that it is no member any more. Cheap, for every request.
+    pub fn is_removed(&self) -> bool {
+        self.node().removed.load(Ordering::Relaxed)
+    }
+
     /// Bytes that the data directory takes, and the number of folders in it with files that were set aside as damaged.
     /// Reads directories: not for every request.
     pub fn disk_use(&self) -> (u64, u64) {
