@@ -3,10 +3,10 @@
 use crate::support::checked;
 use crate::webhooks_support::{Hook, delivering, holds, map, publish_as, publish_keys, quick};
 use anyhow::{Context, Result, ensure};
+use chaos::Cluster;
 use chaos::receiver::behaviour::RetryAfter;
 use chaos::receiver::tally::{distinct, judge_delivered, judge_order};
 use chaos::receiver::{Behaviour, Receiver, Reply, Request, behaviour, now_ms};
-use chaos::Cluster;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
