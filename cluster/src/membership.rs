@@ -205,10 +205,14 @@ impl Node {
     /// cluster may have removed it, or moved away, while it was not listening.
     pub(crate) async fn announce(self: Arc<Self>) {
         let mut pause = Duration::from_millis(50);
+        let mut is_compared = false;
         loop {
             match self.announce_once().await {
                 Announced::Member => {
                     self.note_removed(false);
+                    if !std::mem::replace(&mut is_compared, true) {
+                        self.refuse_older_data().await;
+                    }
                     self.leaderless().await;
                     pause = Duration::from_millis(50);
                 }

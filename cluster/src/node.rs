@@ -351,6 +351,10 @@ impl Service for Node {
             }),
             Request::NewIdV1 { member } => Box::pin(async move { Answer::JoinV1(node.new_id(member.into()).await) }),
             Request::AnnounceV1(announce) => Box::pin(async move { Answer::JoinV1(node.announced(announce).await) }),
+            Request::CountedV1 => {
+                let (term, index) = self.counted_for(from);
+                Box::pin(std::future::ready(Answer::CountedV1 { term, index }))
+            }
             Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } | Request::SnapshotEndV1 { .. } => {
                 Box::pin(std::future::ready(failed("a part of a snapshot out of its session")))
             }

@@ -153,6 +153,9 @@ fn a_node_is_drained_and_comes_back() {
         }
         refused(cluster, leader, "drain", json!({"node": node}), 409, "last_serving")?;
         done(cluster, leader, "drain", json!({"node": node, "force": true}))?;
+        cluster.wait_until("that nobody serves to be told", |c| {
+            Ok(problems(c, leader)?.contains(&"none_serves".to_owned()).then_some(()))
+        })?;
         for n in 0..3 {
             done(cluster, leader, "undrain", json!({"node": id(cluster, n)?}))?;
         }
@@ -181,6 +184,9 @@ fn members_are_removed_but_never_the_majority() {
             let ready = c.admin(first).get("/readyz")?;
             Ok((ready.status == 503 && problems(c, first)?.contains(&"removed".to_owned())).then_some(()))
         })?;
+        // It hears of no revocation any more: it serves nobody.
+        cluster.api(first, &map).hasty().get(&map.events())?.expect(503)?;
+        ensure!(Socket::connect(cluster.nodes[first].http, &map.token).is_err(), "a removed node took a socket");
         refused(cluster, at, "remove", json!({"node": removed}), 404, "unknown_node")?;
         // With an empty disk it comes again, under a new id: none is given out twice.
         cluster.nodes[first].stop(Duration::from_secs(20))?;

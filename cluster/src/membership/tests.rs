@@ -28,6 +28,7 @@ async fn start(dir: &Path, join: &[&Cluster], role_learner: bool) -> Cluster {
         peer_addr: "127.0.0.1:0".parse().unwrap(),
         join: join.iter().map(|node| node.peer_addr().to_owned()).collect(),
         role_learner,
+        disk_reserve: 1 << 20,
         abort_on_fatal: false,
         ..Config::default()
     };

@@ -119,6 +119,8 @@ pub(crate) enum Request {
         chunks: u64,
         pairs: u64,
     },
+    /// How much of the log the one asked counts, as leader, as durable on the caller.
+    CountedV1,
 }
 
 /// Answer to [`Request::AppendV1`].
@@ -201,5 +203,10 @@ pub(crate) enum Answer {
     /// The request was understood but could not be carried out.
     FailedV1 {
         reason: String,
+    },
+    /// Up to there, in that term; zeros where the one asked does not lead or does not know.
+    CountedV1 {
+        term: u64,
+        index: u64,
     },
 }
