@@ -32,6 +32,22 @@ pub const TERM: &str = "waypost_term";
 pub const IS_LEADER: &str = "waypost_is_leader";
 /// 1 while a majority is in reach.
 pub const HAS_QUORUM: &str = "waypost_has_quorum";
+/// Index of the last entry that this node knows to be committed.
+pub const COMMITTED_INDEX: &str = "waypost_committed_index";
+/// Index up to which the store is durable.
+pub const DURABLE_INDEX: &str = "waypost_durable_index";
+/// Seconds since the store was last made durable.
+pub const SNAPSHOT_AGE: &str = "waypost_snapshot_age_seconds";
+/// Bytes free on the disk of the data directory.
+pub const DISK_FREE: &str = "waypost_disk_free_bytes";
+/// Size of that disk, bytes.
+pub const DISK_SIZE: &str = "waypost_disk_size_bytes";
+/// 1 while less is free there than what is reserved.
+pub const DISK_FULL: &str = "waypost_disk_full";
+/// 1 while the node takes clients.
+pub const READY: &str = "waypost_ready";
+/// The longest time without a word of the leader in this term; 0 on the leader.
+pub const LEADER_SILENCE_SECONDS: &str = "waypost_leader_silence_seconds";
 /// Attempts to deliver by request, by `class` of how they ended.
 pub const WEBHOOK_ATTEMPTS: &str = "waypost_webhook_attempts_total";
 /// Events delivered by request.
@@ -74,6 +90,14 @@ pub fn describe() {
     gauge!(TERM, "The present term");
     gauge!(IS_LEADER, "1 on the node that leads");
     gauge!(HAS_QUORUM, "1 while a majority is in reach");
+    gauge!(COMMITTED_INDEX, "Index of the last log entry known to be committed");
+    gauge!(DURABLE_INDEX, "Index up to which the store is durable");
+    gauge!(SNAPSHOT_AGE, Unit::Seconds, "Since the store was last made durable");
+    gauge!(DISK_FREE, Unit::Bytes, "Free on the disk of the data directory");
+    gauge!(DISK_SIZE, Unit::Bytes, "Size of the disk of the data directory");
+    gauge!(DISK_FULL, "1 while less is free than what is reserved");
+    gauge!(READY, "1 while the node takes clients");
+    gauge!(LEADER_SILENCE_SECONDS, Unit::Seconds, "Longest time without a word of the leader in this term");
     counter!(WEBHOOK_ATTEMPTS, "Attempts to deliver webhooks");
     counter!(WEBHOOK_DELIVERED, "Events delivered to webhooks");
     histogram!(WEBHOOK_ATTEMPT_SECONDS, Unit::Seconds, "An attempt to deliver a webhook");

@@ -10,10 +10,11 @@ use crate::delivery::{OutletConfig, SocketConfig, WsConfig, on_connect};
 use crate::edge::auth::Failures;
 use crate::edge::context::{Edge, EdgeConfig, WebhookDefaults};
 use crate::edge::error::ApiError;
-use crate::edge::ops::drained;
+use crate::edge::ops::{drained, not_ready};
 use crate::edge::{self, phoenix, webhooks};
 use crate::hub::{Hub, HubConfig};
 use crate::metric;
+use crate::notify::{self, Manager};
 use crate::tls::{BadTls, Shown};
 use actix_cors::Cors;
 use actix_web::dev::{Extensions, Server, Service, ServiceRequest, ServiceResponse};
@@ -75,6 +76,10 @@ pub enum ServerError {
 /// # Errors
 /// When the node cannot start or go on.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+    let manager = Manager::of_this_process().map(Arc::new);
+    if let Some(manager) = &manager {
+        manager.starting("starting: opening its log, or joining a cluster");
+    }
     let listener = listen(config.http_addr)?;
     let shown = config.http.tls().map(|(cert, key)| Shown::load(cert, key)).transpose()?;
     let metrics = install_metrics()?;
@@ -106,7 +111,11 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     let server = actix_rt::spawn(server);
     let fresh = shown.map(|shown| actix_rt::spawn(shown.keep_fresh()));
     tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node = hub.node_id(), "the node serves");
+    let told = manager.clone().map(|manager| actix_rt::spawn(tell(manager, edge.clone())));
     stop.await;
+    if let Some(manager) = manager {
+        manager.stopping();
+    }
     admin.abort();
     configured.abort();
     if let Some(fresh) = fresh {
@@ -115,11 +124,31 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     drained.abort();
     drain(&hub, &edge.webhooks, Duration::from_secs(config.session.drain_seconds)).await;
     handle.stop(true).await;
+    if let Some(told) = told {
+        told.abort();
+    }
     hub.shutdown().await;
     match server.await {
         Ok(result) => Ok(result?),
         Err(_) => Ok(()),
     }
+}
+
+/// Keeps the service manager informed, as long as the node runs.
+async fn tell(manager: Arc<Manager>, edge: web::Data<Edge>) {
+    let state = || {
+        let reason = not_ready(&edge);
+        let status = edge.hub.status();
+        let text = match (reason, status.leader) {
+            (Some(reason), _) => format!("node {}: not ready: {reason}", status.node_id),
+            (None, Some(leader)) if leader != status.node_id => {
+                format!("node {}: ready, follows node {leader}", status.node_id)
+            }
+            (None, _) => format!("node {}: ready, leads", status.node_id),
+        };
+        notify::State { ready: reason.is_none(), text }
+    };
+    manager.follow(state, async || edge.hub.answers().await).await;
 }
 
 fn listen(addr: SocketAddr) -> Result<TcpListener, ServerError> {

@@ -30,6 +30,16 @@ pub(crate) fn request(method: &str, path: &str, token: &str, body: &str) -> Vec<
     .into_bytes()
 }
 
+/// As [`request`] with POST, under an `Idempotency-Key`: it may be sent again, to any node.
+pub(crate) fn repeatable(path: &str, token: &str, key: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
 /// One keep-alive connection.
 pub(crate) struct Client {
     stream: TcpStream,

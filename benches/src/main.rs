@@ -1,10 +1,14 @@
 //! Load, the raw limit, and how far Waypost is from it. `docs/BENCHMARKS.md` says how to read it.
 
+mod burden;
 mod compare;
 mod disk;
 mod endpoints;
 mod event;
+mod exodus;
 mod failover;
+mod fairness;
+mod history;
 mod http;
 mod idle;
 mod limit;
@@ -13,6 +17,7 @@ mod node;
 mod post;
 mod proc;
 mod publish;
+mod publishers;
 mod receiver;
 mod report;
 mod subscribers;
@@ -32,7 +37,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{load::Pace, report::Report, subscribers::Target};
 
-/// Nothing here takes longer; a benchmark that does is stuck.
+/// Nothing here takes longer, but for what it was told to watch; a benchmark that does is stuck.
 const AT_MOST: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Parser)]
@@ -65,8 +70,14 @@ enum Command {
     Load(Load),
     /// The limit and Waypost in turns: CPU per delivery
     Compare(Compare),
-    /// Publishing through three nodes, alone and in crowds, and the loss of leaders
+    /// Publishing through three nodes, alone and in crowds
     Publish(Publish),
+    /// The loss of leaders under load: kill -9, and hand-over by SIGTERM
+    Failover(Failover),
+    /// The loss of a node with thousands of sockets: all resume elsewhere
+    Exodus(Exodus),
+    /// A leader stays on a machine with full processors, a full disk queue, a snapshot on its way
+    Fairness(Fairness),
     /// Memory of each idle joined connection
     Idle {
         #[arg(long, default_value_t = 10_000)]
@@ -99,6 +110,16 @@ enum Command {
     Post(post::Plan),
     /// Everything, shortly, in one table
     All,
+}
+
+impl Command {
+    /// How long it watches, as told.
+    fn watches(&self) -> Duration {
+        match self {
+            Self::Fairness(args) => Duration::from_secs(args.seconds + args.disk_seconds),
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 #[derive(Args)]
@@ -158,9 +179,61 @@ struct Publish {
     batch_connections: usize,
     #[arg(long, default_value_t = 192)]
     single_connections: usize,
+}
+
+#[derive(Args)]
+struct Failover {
     /// How often the leader is killed
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 40)]
     kills: usize,
+    /// How often the leader is asked to end
+    #[arg(long, default_value_t = 40)]
+    handovers: usize,
+    #[arg(long, default_value_t = 12)]
+    publishers: usize,
+    /// Milliseconds from an acknowledgement to the publisher's next event
+    #[arg(long, default_value_t = 4)]
+    pause: u64,
+    /// Bytes of padding in a payload
+    #[arg(long, default_value_t = 200)]
+    pad: usize,
+}
+
+#[derive(Args)]
+struct Exodus {
+    /// Sockets in all, spread over three nodes
+    #[arg(long, default_value_t = 10_000)]
+    connections: usize,
+    /// Spread over so many maps
+    #[arg(long, default_value_t = 50)]
+    maps: usize,
+    /// Sockets a map may have (each join is replicated then); without it, any number
+    #[arg(long)]
+    limit: Option<u32>,
+    /// Milliseconds from an acknowledgement to the next event of the same map
+    #[arg(long, default_value_t = 250)]
+    pause: u64,
+    /// Seconds of watching before each kill
+    #[arg(long, default_value_t = 10)]
+    before: u64,
+}
+
+#[derive(Args)]
+struct Fairness {
+    /// Of full processors
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// Seconds of a full disk queue
+    #[arg(long, default_value_t = 120)]
+    disk_seconds: u64,
+    /// Of the history that a new member is sent
+    #[arg(long, default_value_t = 400)]
+    megabytes: u64,
+    #[arg(long, default_value_t = 12)]
+    publishers: usize,
+    /// Milliseconds from an acknowledgement to the publisher's next event
+    #[arg(long, default_value_t = 20)]
+    pause: u64,
 }
 
 fn main() -> ExitCode {
@@ -190,7 +263,7 @@ fn start(cli: Cli) -> Result<bool> {
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         // Whichever ends first: leaving drops the nodes, and that ends their processes.
         tokio::select! {
-            done = tokio::time::timeout(AT_MOST, run(cli)) => done.context("took too long")?,
+            done = tokio::time::timeout(AT_MOST + cli.command.watches(), run(cli)) => done.context("took too long")?,
             _ = interrupt.recv() => Ok(false),
             _ = terminate.recv() => Ok(false),
         }
@@ -213,6 +286,9 @@ async fn run(cli: Cli) -> Result<bool> {
         Command::Publish(args) => {
             publish::run(waypost, dir, args.size(cli.frame), &mut report).await?;
         }
+        Command::Failover(args) => failover::run(waypost, dir, args.size(), &mut report).await?,
+        Command::Exodus(args) => exodus::run(waypost, dir, args.size(), &mut report).await?,
+        Command::Fairness(args) => fairness::run(waypost, dir, args.size(), &mut report).await?,
         Command::Idle { connections } => {
             idle::run(waypost, dir, connections, &mut report).await?;
         }
@@ -246,10 +322,19 @@ async fn all(waypost: &Path, dir: &Path, frame: usize, report: &mut Report) {
     if let Err(error) = endpoints::run(waypost, dir, endpoints, report).await {
         report.broken("endpoints", &error);
     }
-    let publish =
-        publish::Size { seconds: 5.0, frame, batch: 100, batch_connections: 12, single_connections: 192, kills: 10 };
+    let publish = publish::Size { seconds: 5.0, frame, batch: 100, batch_connections: 12, single_connections: 192 };
     if let Err(error) = publish::run(waypost, dir, publish, report).await {
         report.broken("publish", &error);
+    }
+    let failover =
+        failover::Size { kills: 10, handovers: 10, publishers: 12, pause: Duration::from_millis(4), pad: 200 };
+    if let Err(error) = failover::run(waypost, dir, failover, report).await {
+        report.broken("failover", &error);
+    }
+    let (pause, before) = (Duration::from_millis(250), Duration::from_secs(5));
+    let exodus = exodus::Size { clients: 10_000, maps: 50, limit: None, pause, before };
+    if let Err(error) = exodus::run(waypost, dir, exodus, report).await {
+        report.broken("exodus", &error);
     }
 }
 
@@ -277,7 +362,30 @@ impl Compare {
 
 impl Publish {
     fn size(&self, frame: usize) -> publish::Size {
-        let &Self { seconds, batch, batch_connections, single_connections, kills } = self;
-        publish::Size { seconds, frame, batch, batch_connections, single_connections, kills }
+        let &Self { seconds, batch, batch_connections, single_connections } = self;
+        publish::Size { seconds, frame, batch, batch_connections, single_connections }
+    }
+}
+
+impl Failover {
+    fn size(&self) -> failover::Size {
+        let &Self { kills, handovers, publishers, pause, pad } = self;
+        failover::Size { kills, handovers, publishers, pause: Duration::from_millis(pause), pad }
+    }
+}
+
+impl Exodus {
+    fn size(&self) -> exodus::Size {
+        let &Self { connections, maps, limit, pause, before } = self;
+        let (pause, before) = (Duration::from_millis(pause), Duration::from_secs(before));
+        exodus::Size { clients: connections, maps, limit, pause, before }
+    }
+}
+
+impl Fairness {
+    fn size(&self) -> fairness::Size {
+        let &Self { seconds, disk_seconds, megabytes, publishers, pause } = self;
+        let (compute, write) = (Duration::from_secs(seconds), Duration::from_secs(disk_seconds));
+        fairness::Size { compute, write, megabytes, publishers, pause: Duration::from_millis(pause) }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -24,6 +25,8 @@ use crate::http;
 pub(crate) const ADMIN: &str = "benchmark-admin-token-0123456789abcdef";
 const START_PATIENCE: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_millis(20);
+/// A node that was asked to end has done so by then.
+const END_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A limit server in a process of its own.
 pub(crate) struct Limit {
@@ -135,6 +138,20 @@ impl Node {
         Ok(child.kill().await?)
     }
 
+    /// Asks the node to end (SIGTERM) and waits until it has.
+    ///
+    /// # Errors
+    /// The node does not run, or not end in time.
+    pub(crate) async fn terminate(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("the node does not run")?;
+        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("the node has ended")?;
+        kill_process(pid, Signal::TERM)?;
+        timeout(END_PATIENCE, child.wait())
+            .await
+            .with_context(|| format!("asked to end, still runs: {}", self.log_end()))??;
+        Ok(())
+    }
+
     /// The node's own view of the cluster (`data` of the status).
     ///
     /// # Errors
@@ -174,6 +191,18 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Adds a node and waits until it has everything, and therefore a vote.
+    ///
+    /// # Errors
+    /// It does not get ready, or not caught up `within`.
+    pub(crate) async fn grow(&mut self, within: Duration) -> Result<()> {
+        let first = self.nodes.first().context("no node")?;
+        let home = self.dir.path().join(format!("node{}", self.nodes.len() + 1));
+        let node = Node::start(&first.binary, home, Some(first.peer)).await?;
+        self.nodes.push(node);
+        timeout(within, self.all_vote()).await.context("the new member does not catch up")?
+    }
+
     async fn all_vote(&self) -> Result<()> {
         let Some(first) = self.nodes.first() else {
             return Ok(());
@@ -202,16 +231,37 @@ impl Cluster {
         self.map_with_slug("bench").await
     }
 
+    /// As [`Self::map`], and the map keeps all events: for those who compare the whole history.
+    ///
+    /// # Errors
+    /// As [`Self::map`].
+    pub(crate) async fn map_that_keeps_all(&self) -> Result<(String, String)> {
+        self.make_map(&json!({"slug": "bench", "name": "bench", "limits": no_limits(), "retention": {
+            "events": null, "age_seconds": null, "bytes": null,
+        }}))
+        .await
+    }
+
     /// As [`Self::map`], for one of several.
     ///
     /// # Errors
     /// As [`Self::map`].
     pub(crate) async fn map_with_slug(&self, slug: &str) -> Result<(String, String)> {
+        self.make_map(&json!({"slug": slug, "name": slug, "limits": no_limits()})).await
+    }
+
+    /// As [`Self::map_with_slug`], with a limit of sockets if that is wanted.
+    ///
+    /// # Errors
+    /// As [`Self::map`].
+    pub(crate) async fn map_with_sockets(&self, slug: &str, sockets: Option<u32>) -> Result<(String, String)> {
+        let mut limits = no_limits();
+        limits["connections"] = sockets.into();
+        self.make_map(&json!({"slug": slug, "name": slug, "limits": limits})).await
+    }
+
+    async fn make_map(&self, body: &Value) -> Result<(String, String)> {
         let first = self.nodes.first().context("no node")?;
-        let body = json!({"slug": slug, "name": slug, "limits": {
-            "connections": null, "webhooks": null, "requests_per_minute": null,
-            "publishes_per_second": null,
-        }});
         let (status, answer) = http::call(first.http, "POST", "/api/maps", ADMIN, &body.to_string()).await?;
         let text = |key: &str| answer["data"][key].as_str().map(str::to_owned);
         let (Some(id), Some(token)) = (text("id"), text("token")) else {
@@ -251,6 +301,10 @@ impl Cluster {
         };
         timeout(START_PATIENCE, found).await.context("no leader")
     }
+}
+
+fn no_limits() -> Value {
+    json!({"connections": null, "webhooks": null, "requests_per_minute": null, "publishes_per_second": null})
 }
 
 /// An address that was free a moment ago.

@@ -1,5 +1,5 @@
 //! Owns the publishing figures of three nodes with fsync: batches, single events from many
-//! connections, one publisher alone against the disk. Never subscribes.
+//! connections, one publisher alone against the disk. Never subscribes, never harms a node.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::{
     disk,
     event::{self, Maker},
-    failover, http,
+    http,
     node::{ADMIN, Cluster},
     report::Report,
 };
@@ -34,7 +34,6 @@ pub(crate) struct Size {
     pub(crate) batch: usize,
     pub(crate) batch_connections: usize,
     pub(crate) single_connections: usize,
-    pub(crate) kills: usize,
 }
 
 /// Boots three nodes, runs everything and adds its lines.
@@ -42,7 +41,7 @@ pub(crate) struct Size {
 /// # Errors
 /// A node does not start, or a publish is refused.
 pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
-    let mut cluster = Cluster::start(binary, dir, 3).await?;
+    let cluster = Cluster::start(binary, dir, 3).await?;
     let (map, _) = cluster.map().await?;
     let path = format!("/api/maps/{map}/events");
     let maker = Maker::new(&map, size.frame);
@@ -65,7 +64,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     let off = next_seq(everywhere[0], &single).await?.abs_diff(acknowledged + 1) as f64;
     report.at_most("publish: the next seq is off by", off, 0.0, "events");
-    failover::run(&mut cluster, &single, size.kills, report).await
+    Ok(())
 }
 
 /// One publisher, nobody else: on the leader and on a follower. Gives how many were acknowledged.

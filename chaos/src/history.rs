@@ -130,6 +130,12 @@ pub enum Record {
     Memory { node: usize, peak: u64, limit: u64 },
     /// An event that a node holds in the end.
     Stored { node: usize, topic: String, event: Event },
+    /// A backup of the running cluster is begun.
+    BackupBegun { backup: String },
+    /// An event of the main topic that a node holds which was made of that backup.
+    Copied { backup: String, event: Event },
+    /// All of them were told.
+    Restored { backup: String },
     /// A node's last word on a topic: all it holds was told.
     Listed { node: usize, topic: String, events: u64 },
 }

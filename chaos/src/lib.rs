@@ -11,7 +11,8 @@
 //!
 //! And the chaos suite, which the executable runs (`docs/CHAOS.md`):
 //! - [`scenario`] lists what can be broken; [`fire`] breaks it, on a [`ground`] of the run's own;
-//! - [`load`] is who takes part; all note what they saw in a [`history`]; [`invariants`] judges that and nothing else.
+//! - [`load`] is who takes part; all note what they saw in a [`history`]; [`invariants`] judges that and nothing else;
+//! - [`series`] is many runs one after the other; [`prove`] has builds that are broken on purpose, to be found.
 //!
 //! Never: links against the server. All is seen from outside, as a client and an operator see it.
 
@@ -28,9 +29,11 @@ pub mod load;
 pub mod node;
 pub mod oracle;
 pub mod phoenix;
+pub mod prove;
 pub mod publisher;
 pub mod receiver;
 pub mod scenario;
+pub mod series;
 pub mod wait;
 pub mod ws;
 

@@ -5,8 +5,10 @@ use anyhow::{Context, Result, bail};
 use chaos::fire::{Fire, Plan};
 use chaos::ground::leftovers::{Names, clean_dead_runs};
 use chaos::history::{History, Journal, Record};
-use chaos::invariants::{self, Outcome, Table, Verdict};
+use chaos::invariants::{self, Outcome, Table};
+use chaos::prove::{self, Proof};
 use chaos::scenario::{Need, SCENARIOS, Scenario};
+use chaos::series::{self, Ran, Rows, Series};
 use clap::{Args, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -34,6 +36,10 @@ enum Command {
     List,
     /// Run one
     Run(Run),
+    /// Run all that this machine can, one after the other, and print the table
+    All(All),
+    /// Show that the oracle can fail, with a server that was built with `--features broken`
+    Prove(Prove),
     /// Judge the history of an earlier run again
     Judge {
         /// Its `history.jsonl`
@@ -61,12 +67,49 @@ struct Run {
     /// A library that the nodes must load: with libeatmydata.so, which forgets to sync, `power-cut` has to fail
     #[arg(long)]
     preload: Option<PathBuf>,
+    /// A defect of a server that was built with the feature `broken`: see `chaos prove`
+    #[arg(long)]
+    broken: Option<String>,
+}
+
+#[derive(Args)]
+struct All {
+    /// Only these, with commas between them
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// For how long things are broken in each
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// Of all chance
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The built server
+    #[arg(long, default_value = "target/release/waypost")]
+    waypost: PathBuf,
+    /// Keep the rows in this file, and do not run again what stands there without a violation
+    #[arg(long)]
+    table: Option<PathBuf>,
+    /// Keep history and logs below this folder, a folder for each; those of a failure are always kept
+    #[arg(long)]
+    keep: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Prove {
+    /// Only these, with commas between them
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// The server, built with `--features broken`
+    #[arg(long, default_value = "target/debug/waypost")]
+    waypost: PathBuf,
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::List => Ok(list()),
         Command::Run(run) => run.run(),
+        Command::All(all) => all.run(),
+        Command::Prove(prove) => prove.run(),
         Command::Judge { history } => History::read(&history).map(|mut history| {
             history.0.sort_by_key(|entry| entry.at_ms);
             tell(&history)
@@ -118,13 +161,13 @@ impl Run {
         std::fs::create_dir_all(names.dir())?;
         let interrupted = watch(&names, Duration::from_secs(self.seconds) + BESIDE)?;
         let time = Duration::from_secs(self.seconds);
-        let preload = self.preload.clone();
-        let plan = Plan { binary, time, seed: self.seed, ground: scenario.ground, preload };
+        let (preload, broken) = (self.preload.clone(), self.broken.clone());
+        let plan = Plan { binary, time, seed: self.seed, ground: scenario.ground, preload, broken };
         let journal = Journal::create(&names.dir().join("history.jsonl"))?;
         println!("{}: {} s, seed {}", scenario.name, self.seconds, self.seed);
         let burned = burn(scenario, &plan, &names, &journal, interrupted);
         let kept = |failed: bool| self.keep(&names, &journal, failed);
-        let judged = burned.and_then(|()| Ok(tell_row(scenario, &journal.history()?)));
+        let judged = burned.and_then(|()| Ok(tell_as(scenario.name, &journal.history()?)));
         let kept = kept(!matches!(judged, Ok(true)));
         names.clean();
         if let Some(at) = kept? {
@@ -148,6 +191,83 @@ impl Run {
         }
         Ok(Some(at))
     }
+}
+
+impl All {
+    /// Whether all that ran hold.
+    fn run(&self) -> Result<bool> {
+        let scenarios = named(&self.only, SCENARIOS, |scenario| scenario.name)?;
+        let kept = self.table.as_deref().map(Rows::read).transpose()?.unwrap_or_default();
+        let series = Series::begin()?;
+        let (mut rows, mut failed, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+        for scenario in scenarios {
+            if let Some(row) = kept.of(scenario.name) {
+                rows.push(row.to_owned());
+                continue;
+            }
+            if let Some(refusal) = scenario.refusal() {
+                left_out.push(refusal);
+                continue;
+            }
+            let ran = self.one(&series, scenario)?;
+            if ran.holds != Some(true) {
+                failed.push(scenario.name);
+            }
+            let broken = || format!("| {} | it could not be done |", scenario.name);
+            let row = ran.row.unwrap_or_else(broken);
+            if let Some(table) = &self.table {
+                Rows::append(table, &row)?;
+            }
+            rows.push(row);
+        }
+        println!("\n{}", series::HEAD);
+        rows.iter().for_each(|row| println!("{row}"));
+        println!("{}\n", series::total(rows.iter().map(String::as_str)));
+        left_out.iter().for_each(|refusal| println!("left out: {refusal}"));
+        println!("{} scenarios, failed: {failed:?}", rows.len());
+        Ok(failed.is_empty())
+    }
+
+    fn one(&self, series: &Series, scenario: &Scenario) -> Result<Ran> {
+        let (seconds, seed, waypost) =
+            (self.seconds.to_string(), self.seed.to_string(), self.waypost.display().to_string());
+        let mut arguments =
+            vec!["--scenario", scenario.name, "--seconds", &seconds, "--seed", &seed, "--waypost", &waypost];
+        let keep = self.keep.as_ref().map(|keep| keep.join(scenario.name).display().to_string());
+        if let Some(keep) = &keep {
+            arguments.extend(["--keep", keep]);
+        }
+        series.run(&arguments, true)
+    }
+}
+
+impl Prove {
+    /// Whether every defect was found.
+    fn run(&self) -> Result<bool> {
+        let binary =
+            self.waypost.canonicalize().with_context(|| format!("{}: build it first", self.waypost.display()))?;
+        let series = Series::begin()?;
+        let mut proofs = Vec::new();
+        for defect in named(&self.only, prove::DEFECTS, |defect| defect.name)? {
+            let proof = Proof::run(&series, *defect, &binary)?;
+            println!("{}", proof.row());
+            if let Some((_, ran)) = &proof.caught {
+                ran.failed.iter().for_each(|(number, first)| println!("    {number}: {first}"));
+            }
+            proofs.push(proof);
+        }
+        println!("\n{}", prove::HEAD);
+        proofs.iter().for_each(|proof| println!("{}", proof.row()));
+        Ok(proofs.iter().all(|proof| proof.caught.is_some()))
+    }
+}
+
+/// Those that are named, or all.
+fn named<'a, T>(names: &[String], all: &'a [T], name: impl Fn(&T) -> &str) -> Result<Vec<&'a T>> {
+    if let Some(unknown) = names.iter().find(|wanted| all.iter().all(|one| name(one) != **wanted)) {
+        bail!("there is no `{unknown}`");
+    }
+    Ok(all.iter().filter(|one| names.is_empty() || names.iter().any(|wanted| wanted == name(one))).collect())
 }
 
 /// The nodes' logs below a run's directory.
@@ -174,32 +294,31 @@ fn burn(
 
 /// Prints the verdicts; whether all hold.
 fn tell(history: &History) -> bool {
+    tell_as("", history)
+}
+
+/// The same, and a row for the documents' table under that name.
+fn tell_as(name: &str, history: &History) -> bool {
     let verdicts = invariants::judge(history);
     print!("{}", Table(&verdicts));
     let count = |is: &dyn Fn(&Record) -> bool| history.records().filter(|record| is(record)).count();
+    let operations = count(&|r| {
+        matches!(r, Record::Asked { .. } | Record::TokenUsed { .. } | Record::Wrote { .. } | Record::Read { .. })
+    });
+    let acknowledged = count(&|r| matches!(r, Record::Acked { .. }));
+    let faults = count(&|r| matches!(r, Record::Fault { .. }));
+    let violations = verdicts.iter().map(|v| v.violations).sum::<u64>();
     println!(
-        "operations {}, acknowledged {}, unknown {}, delivered {}, delivered by webhook {}, faults {}, violations {}",
-        count(&|r| matches!(
-            r,
-            Record::Asked { .. } | Record::TokenUsed { .. } | Record::Wrote { .. } | Record::Read { .. }
-        )),
-        count(&|r| matches!(r, Record::Acked { .. })),
+        "operations {operations}, acknowledged {acknowledged}, unknown {}, delivered {}, delivered by webhook {}, faults {faults}, violations {violations}",
         count(&|r| matches!(r, Record::Unknown { .. })),
         count(&|r| matches!(r, Record::Seen { .. })),
         count(&|r| matches!(r, Record::Got { accepted: true, .. })),
-        count(&|r| matches!(r, Record::Fault { .. })),
-        verdicts.iter().map(|v| v.violations).sum::<u64>(),
     );
+    if !name.is_empty() {
+        let cells = invariants::cells(&verdicts);
+        println!("| {name} | {faults} | {operations} | {acknowledged} | {violations} | {cells} |");
+    }
     verdicts.iter().all(|v| v.outcome() != Outcome::Fail)
-}
-
-/// The same, and a row for the documents' table.
-fn tell_row(scenario: &Scenario, history: &History) -> bool {
-    let holds = tell(history);
-    let verdicts: Vec<Verdict> = invariants::judge(history);
-    let faults = history.records().filter(|record| matches!(record, Record::Fault { .. })).count();
-    println!("| {} | {faults} | {} |", scenario.name, invariants::cells(&verdicts));
-    holds
 }
 
 /// SIGINT and SIGTERM end the run, and so does its last minute. If it doesn't end by itself, all it made is removed

@@ -1,6 +1,6 @@
 //! The scenarios: what is broken in each, what its nodes stand on, and what it needs.
 
-use crate::fire::{Action, Ground, damage, disk, network, process, traffic};
+use crate::fire::{Action, Ground, damage, disk, network, operations, process, traffic};
 use crate::ground::{clock, tool};
 
 /// What a machine must have.
@@ -118,6 +118,8 @@ pub const SCENARIOS: &[Scenario] = &[
         ground: Ground { spare: 1, ..LOOPBACK },
         ..plain("membership", "A fourth member comes, then members are replaced by new ones", &[process::membership])
     },
+    plain("operations", "Every two seconds something that operators do, backups too", &[operations::any]),
+    plain("leader-transfer", "The lead is handed over every two seconds", &[operations::transfer_leader]),
     plain("data-loss", "A node loses its data directory", &[process::data_loss]),
     plain("torn-tail", "The log of a killed node ends within a record", &[damage::torn_tail]),
     plain("flip-log", "A bit of a node's log, where votes are too, is turned", &[damage::flip_log]),

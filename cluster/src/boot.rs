@@ -80,7 +80,7 @@ pub(crate) async fn start(
     let Opened { lock, layout, mut identity, log, store, begins } = open::open(&config, &secure, &member).await?;
     let fatal = Arc::new(Fatal::new(&config));
     let after = CheckpointAfter { bytes: config.checkpoint_bytes };
-    let worker = Worker::start(store.clone(), machine, layout.snapshot(), after, fatal.clone()).await?;
+    let worker = Worker::start(store.clone(), log.clone(), machine, layout.snapshot(), after, fatal.clone()).await?;
     let me = Me { cluster_id: identity.cluster_id, node_id: identity.node_id, addr: member.peer_addr.clone() };
     let peers = Peers::new(me, secure.clone(), config.max_requests_in_flight);
     for (id, addr) in &identity.peers {

@@ -168,6 +168,12 @@ impl Cluster {
         self.node().removed.load(Ordering::Relaxed)
     }
 
+    /// The consensus engine takes orders and answers them; waits until it does, false when it has ended.
+    pub async fn answers(&self) -> bool {
+        let node = self.node().clone();
+        self.spawn(async move { node.raft.with_raft_state(|_| ()).await.is_ok() }).await.unwrap_or(false)
+    }
+
     /// Bytes that the data directory takes, and the number of folders in it with files that were set aside as damaged.
     /// Reads directories: not for every request.
     pub fn disk_use(&self) -> (u64, u64) {

@@ -121,7 +121,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// Files of the data directory are damaged, and there is nobody to rebuild them from.
-    #[error("damaged: {}: {reason}; restore these files from a backup, or run repair to move them aside",
+    #[error("damaged: {}: {reason}; with the addresses of other nodes in `join` it rebuilds itself from them; alone, restore a backup",
         files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "))]
     Damaged {
         /// The damaged files or folders.

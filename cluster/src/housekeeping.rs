@@ -174,6 +174,7 @@ impl Node {
             purged: index(&metrics.purged),
             log_bytes: self.log.bytes(),
             has_quorum,
+            silence_ms: if leads { 0 } else { self.leader_silence_ms(metrics.current_term) },
             disk_total: room.total,
             disk_free: room.free,
             disk_reserve: room.reserve,

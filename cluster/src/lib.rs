@@ -18,8 +18,15 @@
 //!
 //! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
 
-/// True where a simulation has that defect switched on; nowhere else is there any.
+/// True where a simulation has that defect switched on, or, with its name as text, a build that is broken on purpose.
 macro_rules! broken {
+    ($name:literal) => {{
+        #[cfg(feature = "broken")]
+        let on = $crate::defects::is_on($name);
+        #[cfg(not(feature = "broken"))]
+        let on = false;
+        on
+    }};
     ($defect:ident) => {{
         #[cfg(feature = "sim")]
         let on = $crate::sim::Broken::$defect.is_on();
@@ -37,6 +44,8 @@ mod clock;
 mod cluster;
 mod config;
 mod damage;
+#[cfg(feature = "broken")]
+pub mod defects;
 #[cfg_attr(feature = "sim", path = "sim/disk.rs")]
 mod disk;
 mod error;

@@ -105,6 +105,13 @@ impl Log {
         flushed.blocking_recv().unwrap_or_else(|_| Err(io::Error::other("the log's flush thread has stopped")))
     }
 
+    /// Lets go of all entries, which end before `id`: the store has what they led to, and more. On disk when this
+    /// returns.
+    pub(crate) async fn go_on_after(&self, id: StoredLogId) -> io::Result<()> {
+        self.lock().purge(id)?;
+        self.sync().await
+    }
+
     /// Size on disk (bytes).
     pub(crate) fn bytes(&self) -> u64 {
         self.lock().on_disk_size()

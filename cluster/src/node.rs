@@ -3,7 +3,7 @@
 //! Owns no loop of its own; the tasks are in `proposer`, `membership`, `failover` and `housekeeping`.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,13 +59,21 @@ pub(crate) struct Node {
     pub(crate) backups: Arc<tokio::sync::Semaphore>,
     /// The last checkpoint: its index, and when it was seen.
     checkpoint: Mutex<(u64, Instant)>,
-    started: Instant,
-    /// Milliseconds after `started` at which the leader was last heard, plus one; 0 = never.
-    heard: AtomicU64,
-    /// As `heard`: a node of another cluster asked for this one.
-    foreign: AtomicU64,
+    /// When which leader was heard.
+    heard: Mutex<Option<Heard>>,
+    /// When a node of another cluster last asked for this one.
+    foreign: Mutex<Option<Instant>>,
     /// The leader (with its term) whose process was found gone, and when.
     gone: Mutex<Option<(NodeId, u64, Instant)>>,
+}
+
+/// The leader's last word.
+#[derive(Clone, Copy)]
+struct Heard {
+    term: u64,
+    at: Instant,
+    /// The longest time between two of its words.
+    silence: Duration,
 }
 
 /// What a node is made of, besides what it makes itself.
@@ -107,9 +115,8 @@ impl Node {
             removed: AtomicBool::new(false),
             backups: Arc::new(tokio::sync::Semaphore::new(1)),
             checkpoint: Mutex::new((0, Instant::now())),
-            started: Instant::now(),
-            heard: AtomicU64::new(0),
-            foreign: AtomicU64::new(0),
+            heard: Mutex::default(),
+            foreign: Mutex::default(),
             gone: Mutex::default(),
         })
     }
@@ -160,25 +167,38 @@ impl Node {
         }
     }
 
-    /// Notes in `moment` that it happened now.
-    fn note(&self, moment: &AtomicU64) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
-        moment.store(now + 1, Ordering::Relaxed);
+    /// The leader of `term` said something that came in at `at`.
+    fn heard_leader(&self, term: u64, at: Instant) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        *heard = Some(match *heard {
+            Some(last) if last.term == term => {
+                let silence = last.silence.max(at.saturating_duration_since(last.at));
+                Heard { term, at: at.max(last.at), silence }
+            }
+            _ => Heard { term, at, silence: Duration::ZERO },
+        });
     }
 
-    fn since(&self, moment: &AtomicU64) -> Option<u64> {
-        let at = moment.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_sub(at))
+    fn heard(&self) -> Option<Heard> {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Milliseconds since the leader was heard.
     pub(crate) fn leader_heard_ms(&self) -> Option<u64> {
-        self.since(&self.heard)
+        self.heard().map(|heard| u64::try_from(heard.at.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The longest time, in milliseconds, that nothing was heard from the leader of `term`.
+    pub(crate) fn leader_silence_ms(&self, term: u64) -> u64 {
+        let heard = self.heard().filter(|heard| heard.term == term);
+        let silence = heard.map_or(Duration::ZERO, |heard| heard.silence.max(heard.at.elapsed()));
+        u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Milliseconds since a node of another cluster took this one for a member of its own.
     pub(crate) fn foreign_ms(&self) -> Option<u64> {
-        self.since(&self.foreign)
+        let at = *self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Milliseconds since the checkpoint at `index` was first seen.
@@ -234,7 +254,7 @@ impl Node {
         if self.disk.room().is_closed && !append.entries.is_empty() {
             return failed(DISK_FULL);
         }
-        let leader = append.vote.term;
+        let (leader, arrived) = (append.vote.term, Instant::now());
         let request = match append_request(append) {
             Ok(request) => request,
             Err(error) => return failed(error),
@@ -249,7 +269,7 @@ impl Node {
             }
             Err(error) => return failed(error),
         };
-        self.note(&self.heard);
+        self.heard_leader(leader, arrived);
         Answer::AppendV1(answer)
     }
 
@@ -310,7 +330,7 @@ impl Service for Node {
         let guest = hello.to == 0;
         if hello.cluster_id != me.cluster_id && !(guest && hello.cluster_id == [0; 16]) {
             if hello.to == me.node_id && hello.from != 0 {
-                self.note(&self.foreign);
+                *self.foreign.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             }
             return Err("this node belongs to another cluster".to_owned());
         }

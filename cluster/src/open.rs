@@ -43,7 +43,7 @@ pub(crate) async fn open(config: &Config, secure: &Secure, member: &Member) -> R
         Err(damage) => rebuild(&layout, damage, &join)?,
     };
     if let Some(identity) = identity {
-        match parts(config, &layout, &identity) {
+        match parts(config, &layout, &identity).await {
             Ok((log, store)) => {
                 let begins = !identity.joined && identity.peers.is_empty() && log.is_pristine();
                 return Ok(Opened { lock, layout, identity, log, store, begins });
@@ -58,7 +58,7 @@ pub(crate) async fn open(config: &Config, secure: &Secure, member: &Member) -> R
     }
     let identity = if join.is_empty() { join::alone()? } else { join::ask(secure, &join, member).await? };
     layout.write_identity(&identity)?;
-    match parts(config, &layout, &identity) {
+    match parts(config, &layout, &identity).await {
         Ok((log, store)) => {
             let begins = identity.peers.is_empty();
             Ok(Opened { lock, layout, identity, log, store, begins })
@@ -98,7 +98,7 @@ enum Found {
     Failure(StartError),
 }
 
-fn parts(config: &Config, layout: &Layout, identity: &IdentityV1) -> Result<(Log, Arc<Store>), Found> {
+async fn parts(config: &Config, layout: &Layout, identity: &IdentityV1) -> Result<(Log, Arc<Store>), Found> {
     let damage = |file, reason: String| Found::Damage(Damage { files: vec![file], reason });
     let log = Log::open(&layout.log(), config).map_err(|error| {
         if is_damage(&error) { damage(layout.log(), error.to_string()) } else { Found::Failure(error.into()) }
@@ -115,11 +115,14 @@ fn parts(config: &Config, layout: &Layout, identity: &IdentityV1) -> Result<(Log
         let reason = format!("the store stands at {applied:?}, but the log begins after {purged:?}");
         return Err(damage(layout.store(), reason));
     }
-    // Entries are in the log, on disk, before they are applied: the log has lost some. (So it looks, too, when a node dies
-    // in the moment between installing a snapshot and noting that in the log; it is rebuilt then without need.)
-    if applied > log.last().max(purged) {
-        let reason = format!("the store stands at {applied:?}, but the log ends at {:?}", log.last());
-        return Err(damage(layout.log(), reason));
+    if let Some(at) = applied.filter(|_| applied > log.last().max(purged)) {
+        // Entries are in the log, on disk, before the store is: the log has lost some. But a snapshot is put in place
+        // before that is noted in the log, and a node may die between the two.
+        if !store.is_as_installed() {
+            let reason = format!("the store stands at {applied:?}, but the log ends at {:?}", log.last());
+            return Err(damage(layout.log(), reason));
+        }
+        log.go_on_after(at).await.map_err(|error| Found::Failure(error.into()))?;
     }
     Ok((log, Arc::new(store)))
 }

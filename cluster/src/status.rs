@@ -88,6 +88,8 @@ pub struct Status {
     pub log_bytes: u64,
     /// The leader heard from a majority lately, a follower from the leader.
     pub has_quorum: bool,
+    /// The longest time (milliseconds) without a word of the leader in this term; 0 on the leader.
+    pub silence_ms: u64,
     /// Size of the disk that the data directory lies on (bytes; 0 = not known).
     pub disk_total: u64,
     /// What is free there, with what is reserved (bytes).

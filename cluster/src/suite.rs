@@ -37,7 +37,9 @@ impl StoreBuilder<Types, Log, Machine, tempfile::TempDir> for Builder {
         let fatal = Arc::new(Fatal::new(&config));
         let after = CheckpointAfter { bytes: 1 << 20 };
         let worker =
-            Worker::start(store.clone(), Box::new(Nothing), dir.path().join("snapshot"), after, fatal).await.unwrap();
+            Worker::start(store.clone(), log.clone(), Box::new(Nothing), dir.path().join("snapshot"), after, fatal)
+                .await
+                .unwrap();
         Ok((dir, log, Machine::new(store, worker)))
     }
 }

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use judge::NAMES;
 use simulated::sim::Broken;
 
+use crate::history::Checks;
 use crate::plan::Plan;
 use crate::run::{Verdict, run};
 
@@ -35,8 +37,8 @@ pub(crate) struct Total {
     pub(crate) seeds: u64,
     pub(crate) failed: u64,
     counts: [u64; 3],
+    checks: Checks,
     faults: u64,
-    rebuilt: u64,
     simulated_ms: u64,
     took: Duration,
 }
@@ -46,9 +48,9 @@ impl Total {
         self.seeds += 1;
         self.failed += u64::from(!verdict.violations.is_empty());
         self.faults += verdict.faults;
-        self.rebuilt += verdict.rebuilt;
         self.simulated_ms += verdict.took_ms;
-        for (sum, count) in self.counts.iter_mut().zip(verdict.counts) {
+        let counts = self.counts.iter_mut().chain(&mut self.checks);
+        for (sum, count) in counts.zip(verdict.counts.into_iter().chain(verdict.checks)) {
             *sum += count;
         }
     }
@@ -61,7 +63,9 @@ impl fmt::Display for Total {
         writeln!(f, "{} seeds in {seconds:.0} s, {:.0} a minute", self.seeds, self.seeds as f64 * 60.0 / seconds)?;
         writeln!(f, "{} hours of simulated time, {} faults", self.simulated_ms / 3_600_000, self.faults)?;
         writeln!(f, "{proposed} commands proposed, {acknowledged} acknowledged, {reads} reads")?;
-        writeln!(f, "{} nodes rebuilt after a crash between a snapshot and its note in the log", self.rebuilt)?;
+        for ((number, name), checks) in (1..).zip(NAMES).zip(self.checks).filter(|(_, checks)| *checks > 0) {
+            writeln!(f, "{number:>2}  {name:<34}  {checks:>10} checked")?;
+        }
         write!(f, "{} seeds failed", self.failed)
     }
 }

@@ -1,14 +1,14 @@
 //! What clients were told and what machines applied, judged as it happens.
 //!
-//! Owns the invariants, by the numbers of docs/ARCHITECTURE.md:
+//! Owns what is told to [`judge::log`], which judges the chaos suite's histories by the same code, and reads:
 //! 1. what was acknowledged is in every node's list at the end, where it was acknowledged; 3. a place in the list has one
 //!    content on all nodes, times never go back; 4. nothing is applied that was not proposed, or is not there at the end;
 //! 7. a read after a barrier sees all that was acknowledged or read before; 8. a command lands once, and never
 //!    if its proposer was told that it is not stored.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use judge::{Item, Judge, Log, NAMES, Told};
 use simulated::Proposed;
 use simulated::sim::World;
 
@@ -25,25 +25,45 @@ pub(crate) struct Applied {
     pub(crate) command: u64,
 }
 
-/// What its proposer knows of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    UnderWay,
-    Stored,
-    NotStored,
-    Unknown,
+impl Item for Applied {
+    type Key = u64;
+    type Id = (u64, u64);
+
+    fn told(self) -> Told<u64, (u64, u64)> {
+        Told { place: self.number, key: Some(self.command), id: (self.index, self.time_ms) }
+    }
+
+    fn follows(self, before: Self) -> bool {
+        self.index >= before.index && self.time_ms >= before.time_ms
+    }
 }
 
-#[derive(Default)]
+/// Checks of each invariant; the first is of number 1.
+pub(crate) type Checks = [u64; NAMES.len()];
+
+/// What is violated is told to the world, which knows the time.
+struct Bench {
+    world: Arc<World>,
+    checks: Checks,
+}
+
+impl Judge for Bench {
+    fn check(&mut self, invariant: u8, holds: bool, fault: impl FnOnce() -> String) {
+        if let Some(checks) = self.checks.get_mut(usize::from(invariant).wrapping_sub(1)) {
+            *checks += 1;
+        }
+        if !holds {
+            self.world.violation(format!("invariant {invariant}: {}", fault()));
+        }
+    }
+}
+
 struct Seen {
-    fates: Vec<Fate>,
-    /// By number − 1.
-    list: Vec<Option<Applied>>,
-    /// Numbers by command.
-    numbers: HashMap<u64, u64>,
+    log: Log<Applied>,
+    bench: Bench,
+    proposed: u64,
     /// Highest number acknowledged or read.
     floor: u64,
-    acknowledged: Vec<u64>,
     reads: u64,
 }
 
@@ -56,132 +76,87 @@ pub(crate) struct History {
 impl History {
     /// An empty history.
     pub(crate) fn new(world: Arc<World>) -> Self {
-        Self { world, seen: Mutex::default() }
+        let bench = Bench { world: world.clone(), checks: Checks::default() };
+        Self { world, seen: Mutex::new(Seen { log: Log::default(), bench, proposed: 0, floor: 0, reads: 0 }) }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn violation(&self, number: u8, what: String) {
-        self.world.violation(format!("invariant {number}: {what}"));
-    }
-
     /// A new command, about to be proposed.
     pub(crate) fn propose(&self) -> u64 {
         let mut seen = self.seen();
-        seen.fates.push(Fate::UnderWay);
-        seen.fates.len() as u64 - 1
+        seen.proposed += 1;
+        let command = seen.proposed - 1;
+        seen.log.asked(command);
+        command
     }
 
     /// The command is certainly not stored.
     pub(crate) fn refused(&self, command: u64) {
-        let mut seen = self.seen();
-        seen.fates[command as usize] = Fate::NotStored;
-        if let Some(number) = seen.numbers.get(&command) {
-            self.violation(8, format!("command {command} was refused, but stands at {number}"));
-        }
+        let Seen { log, bench, .. } = &mut *self.seen();
+        log.refused(command, bench);
     }
 
-    /// Nobody knows.
-    pub(crate) fn unknown(&self, command: u64) {
-        self.seen().fates[command as usize] = Fate::Unknown;
-    }
-
-    /// The command is stored.
+    /// The command is stored: by then this node, at least, has applied it.
     pub(crate) fn acknowledged(&self, command: u64, proposed: &Proposed) {
-        let mut seen = self.seen();
-        seen.fates[command as usize] = Fate::Stored;
+        let Seen { log, bench, floor, .. } = &mut *self.seen();
         let number = proposed.reply.as_slice().try_into().map_or(0, u64::from_be_bytes);
         let told = Applied { number, index: proposed.index, time_ms: proposed.time_ms, command };
-        let there = seen.list.get((number as usize).wrapping_sub(1)).copied().flatten();
-        if there != Some(told) {
-            self.violation(1, format!("acknowledged {told:?}, applied {there:?}"));
-        }
-        seen.acknowledged.push(number);
-        seen.floor = seen.floor.max(number);
+        let there = log.at(number);
+        bench.check(1, there == Some(told), || format!("acknowledged {told:?}, applied {there:?}"));
+        log.acked(told.told(), bench);
+        *floor = number.max(*floor);
     }
 
     /// A machine applied a command.
     pub(crate) fn applied(&self, host: usize, applied: Applied) {
-        let mut seen = self.seen();
-        let at = applied.number as usize - 1;
-        if seen.list.len() <= at {
-            seen.list.resize(at + 1, None);
-        }
-        match seen.list[at] {
-            Some(first) if first != applied => {
-                self.violation(3, format!("host {host} applied {applied:?}, another {first:?}"));
-            }
-            Some(_) => {}
-            None => self.first(&mut seen, host, applied),
-        }
-    }
-
-    /// The first application of a command anywhere.
-    fn first(&self, seen: &mut Seen, host: usize, applied: Applied) {
-        let at = applied.number as usize - 1;
-        seen.list[at] = Some(applied);
-        match seen.fates.get(applied.command as usize) {
-            None => self.violation(4, format!("host {host} applied {applied:?}, which nobody proposed")),
-            Some(Fate::NotStored) => self.violation(8, format!("host {host} applied {applied:?}, which was refused")),
-            Some(_) => {}
-        }
-        if let Some(before) = seen.numbers.insert(applied.command, applied.number) {
-            self.violation(8, format!("command {} stands at {before} and {}", applied.command, applied.number));
-        }
-        let before = at.checked_sub(1).and_then(|at| seen.list[at]);
-        if before.is_some_and(|b| b.time_ms > applied.time_ms || b.index > applied.index) {
-            self.violation(3, format!("host {host} applied {applied:?} after {before:?}"));
-        }
+        let Seen { log, bench, .. } = &mut *self.seen();
+        log.seen(format_args!("host {host}"), applied, bench);
+        let before = log.at(applied.number.wrapping_sub(1));
+        let follows = before.is_none_or(|before| applied.follows(before));
+        bench.check(3, follows, || format!("host {host} applied {applied:?} after {before:?}"));
     }
 
     /// The least that a read that begins now must see: a length, and a command that was acknowledged.
     pub(crate) fn floor(&self) -> (u64, Option<Applied>) {
         let seen = self.seen();
-        let pick = seen.acknowledged.len().checked_sub(1).map(|last| {
-            let back = self.world.below(seen.acknowledged.len().min(20) as u64) as usize;
-            seen.acknowledged[last - back]
-        });
-        (seen.floor, pick.and_then(|n| seen.list.get(n as usize - 1).copied().flatten()))
+        let known = seen.log.acknowledged();
+        let pick =
+            known.len().checked_sub(1).map(|last| known[last - self.world.below(known.len().min(20) as u64) as usize]);
+        (seen.floor, pick.and_then(|told| seen.log.at(told.place)))
     }
 
     /// A read after a barrier saw a list of that length, and this in the place of the command that was picked.
     pub(crate) fn read(&self, host: usize, floor: (u64, Option<Applied>), length: u64, found: Option<u64>) {
-        let mut seen = self.seen();
-        seen.reads += 1;
-        if length < floor.0 {
-            self.violation(7, format!("a read on host {host} saw {length} commands, {} were known", floor.0));
+        let Seen { bench, floor: known, reads, .. } = &mut *self.seen();
+        *reads += 1;
+        bench.check(7, length >= floor.0, || {
+            format!("a read on host {host} saw {length} commands, {} were known", floor.0)
+        });
+        if let Some(picked) = floor.1.filter(|picked| length >= picked.number) {
+            bench.check(1, found == Some(picked.command), || {
+                format!("host {host} has {found:?} in place of {picked:?}")
+            });
         }
-        if let Some(picked) = floor.1
-            && length >= picked.number
-            && found != Some(picked.command)
-        {
-            self.violation(1, format!("host {host} has {found:?} in place of {picked:?}"));
-        }
-        seen.floor = seen.floor.max(length);
+        *known = length.max(*known);
     }
 
     /// The whole list of a node after healing.
     pub(crate) fn judge_list(&self, host: usize, list: &[Applied]) {
-        let seen = self.seen();
-        for (at, applied) in list.iter().enumerate() {
-            if applied.number != at as u64 + 1 || seen.list.get(at).copied().flatten() != Some(*applied) {
-                return self.violation(3, format!("host {host} holds {applied:?} at {}", at + 1));
-            }
-        }
-        if list.len() < seen.list.len() {
-            let lost = seen.list[list.len()];
-            self.violation(4, format!("host {host} ends with {} commands; {lost:?} was applied", list.len()));
-        }
-        if let Some(lost) = seen.acknowledged.iter().find(|n| **n > list.len() as u64) {
-            self.violation(1, format!("host {host} has lost acknowledged command at {lost}"));
-        }
+        let Seen { log, bench, .. } = &mut *self.seen();
+        log.ends(format_args!("host {host}"), list, true, bench);
     }
 
     /// Commands proposed, acknowledged, and reads.
     pub(crate) fn counts(&self) -> [u64; 3] {
         let seen = self.seen();
-        [seen.fates.len() as u64, seen.acknowledged.len() as u64, seen.reads]
+        [seen.proposed, seen.log.acknowledged().len() as u64, seen.reads]
+    }
+
+    /// How often each invariant was put to the test here; others judge elsewhere.
+    pub(crate) fn checks(&self) -> Checks {
+        self.seen().bench.checks
     }
 }

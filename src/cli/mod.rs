@@ -9,6 +9,7 @@ mod cluster_certs;
 mod completions;
 mod config;
 mod dev;
+mod healthcheck;
 mod logging;
 mod map;
 mod output;
@@ -61,6 +62,8 @@ enum Command {
     Cluster(cluster::Command),
     /// Make a new cluster's first node out of a backup
     Restore(cluster::Restore),
+    /// Ask the node of this configuration whether it is well
+    Healthcheck(Box<healthcheck::Args>),
     /// Check the configuration, or print the default one
     #[command(subcommand)]
     Config(config::Command),
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Webhook(command) => block_on(webhook::run(command)),
         Command::Cluster(command) => block_on(cluster::run(command)),
         Command::Restore(args) => cluster::restore(&args),
+        Command::Healthcheck(args) => block_on(healthcheck::run(*args)),
         Command::Config(command) => config::run(command),
         Command::Completions(args) => completions::run(args),
     };

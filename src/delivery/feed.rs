@@ -70,6 +70,16 @@ impl Feed {
         self.wake();
     }
 
+    /// An event goes to readers as if it came next, before it is stored.
+    #[cfg(feature = "broken")]
+    pub(super) fn push_early(&self, event: crate::core::event::Event, max_bytes: usize, max_events: usize) {
+        let Some(seq) = self.with_ring(Ring::next_seq) else { return };
+        let early = crate::core::event::Event { seq, ..event };
+        if let Some(chunk) = Chunk::encode(&[early], self.view.form(), None) {
+            self.push(Arc::new(chunk), max_bytes, max_events);
+        }
+    }
+
     pub(super) fn listen(&self, outbox: Rc<Outbox>) -> usize {
         self.listeners.borrow_mut().insert(outbox)
     }

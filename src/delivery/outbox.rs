@@ -123,6 +123,8 @@ impl Outbox {
         let id = self.next_id.get();
         self.next_id.set(id + 1);
         let listener = feed.listen(self.clone());
+        let next_seq = next_seq + u64::from(crate::broken!("event-dropped", 5));
+        let next_seq = next_seq - u64::from(next_seq > 1 && crate::broken!("event-doubled", 5));
         let cursor = Cursor { next_seq };
         let subscription = Subscription { id, map, feed, listener, cursor, filter, behind: Behind::No, _slot: slot };
         self.subscriptions.borrow_mut().push(subscription);

@@ -203,6 +203,12 @@ impl Outlet {
                     feed.push(chunk, self.ring_bytes(), self.config.ring_events);
                 }
             }
+            #[cfg(feature = "broken")]
+            Deliver::Early(topic, event) => {
+                for feed in self.feeds.borrow().values().filter(|feed| feed.topic() == topic) {
+                    feed.push_early(event.clone(), self.ring_bytes(), self.config.ring_events);
+                }
+            }
             Deliver::Lost(topic) => {
                 let feeds: Vec<_> =
                     self.feeds.borrow().values().filter(|feed| feed.topic() == topic).cloned().collect();

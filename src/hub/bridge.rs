@@ -40,6 +40,9 @@ pub enum Deliver {
         /// The frames.
         chunk: Arc<Chunk>,
     },
+    /// An event that is not stored yet.
+    #[cfg(feature = "broken")]
+    Early(TopicId, crate::core::event::Event),
     /// The topic's actor was lost or its history replaced: subscribe anew.
     Lost(TopicId),
     /// A token was revoked: what it opened must close.
@@ -174,6 +177,11 @@ impl Bridge {
     }
 
     fn change_access(&self, change: &AccessChange) {
+        let served = crate::broken!("revoked-served") && matches!(change, AccessChange::TokenGone(_));
+        let known = matches!(change, AccessChange::Map(map) if self.access().map(map.id).is_some());
+        if served || known && crate::broken!("settings-stale", 3) {
+            return;
+        }
         self.access.write().unwrap_or_else(PoisonError::into_inner).change(change);
         match change {
             AccessChange::TokenGone(token) => self.broadcast(|| Deliver::TokenGone(*token)),

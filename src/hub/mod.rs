@@ -125,6 +125,12 @@ impl Hub {
         Ok(hub)
     }
 
+    /// Tells every outlet.
+    #[cfg(feature = "broken")]
+    pub(crate) fn broadcast(&self, news: impl Fn() -> Deliver) {
+        self.0.bridge.broadcast(news);
+    }
+
     /// Maps and tokens as this node knows them. Hold it briefly: the log waits for writers.
     pub fn access(&self) -> RwLockReadGuard<'_, Access> {
         self.0.bridge.access()
@@ -158,6 +164,12 @@ impl Hub {
             status.has_quorum = false;
         }
         status
+    }
+
+    /// The consensus engine and the thread of the topics answer; waits until they do.
+    pub async fn answers(&self) -> bool {
+        let (engine, topics) = tokio::join!(self.0.cluster.answers(), self.0.registry.send(registry::Ping));
+        engine && topics.is_ok()
     }
 
     /// This node's id.

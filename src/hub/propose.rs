@@ -71,6 +71,14 @@ impl Hub {
             metrics::counter!(crate::metric::PUBLISH_REFUSED, "reason" => "disk_full").increment(1);
             return Err(HubError::DiskFull);
         }
+        #[cfg(feature = "broken")]
+        if crate::broken!("delivered-early", 20) {
+            crate::defects::deliver_early(self, &publish);
+        }
+        #[cfg(feature = "broken")]
+        if crate::broken!("never-freed") {
+            crate::defects::never_free();
+        }
         let began = Instant::now();
         let count = publish.events.len() as u64;
         match self.propose(&Command::Publish(publish)).await {

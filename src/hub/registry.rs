@@ -35,6 +35,11 @@ pub struct Unsubscribe {
     pub outlet: Recipient<Deliver>,
 }
 
+/// Answered by an actor whose thread works.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Ping;
+
 /// A topic's actor is gone.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -115,6 +120,12 @@ impl Handler<Unsubscribe> for Registry {
             Err(_) => registry.lost(topic),
         }));
     }
+}
+
+impl Handler<Ping> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Ping: Ping, _: &mut Self::Context) {}
 }
 
 impl Handler<TopicLost> for Registry {

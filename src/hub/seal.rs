@@ -174,19 +174,25 @@ impl Hub {
         }
     }
 
+    fn seal_mark(&self) -> Result<Option<Vec<u8>>, String> {
+        let mark = self.look(|store| store.get(keys::SEAL_MARK).map_err(super::ArchiveError::of_store));
+        mark.map_err(|error| error.to_string())
+    }
+
     /// `Ok(None)`: there is a key, and it is not the cluster's.
     async fn try_settle(&self) -> Result<Option<Seal>, String> {
+        let keys = &self.0.keys;
+        let own = |mark: &[u8]| keys.here().map(Seal::new).filter(|seal| seal.key_mark()[..] == *mark);
+        // A mark never changes: who has its key needs no majority.
+        if let Some(seal) = self.seal_mark()?.and_then(|mark| own(&mark)) {
+            return Ok(Some(seal));
+        }
         self.barrier().await.map_err(|error| error.to_string())?;
-        let mark = self.look(|store| store.get(keys::SEAL_MARK).map_err(super::ArchiveError::of_store));
-        let mark = mark.map_err(|error| error.to_string())?;
-        let Some(mark) = mark else {
+        let Some(mark) = self.seal_mark()? else {
             self.make_key().await?;
             return Err("the key's mark is on its way".into());
         };
-        let keys = &self.0.keys;
-        if let Some(seal) = keys.here().map(Seal::new)
-            && seal.key_mark()[..] == mark[..]
-        {
+        if let Some(seal) = own(&mark) {
             return Ok(Some(seal));
         }
         if keys.configured.is_some() {

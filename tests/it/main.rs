@@ -28,6 +28,7 @@ mod idempotency;
 mod limits;
 mod longpoll;
 mod operations;
+mod packaging;
 mod peer_security;
 mod power;
 mod quorum;

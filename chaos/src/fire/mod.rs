@@ -5,6 +5,7 @@
 pub mod damage;
 pub mod disk;
 pub mod network;
+pub mod operations;
 pub mod process;
 pub mod traffic;
 
@@ -68,6 +69,8 @@ pub struct Plan {
     pub ground: Ground,
     /// A library that the nodes are made to load (`LD_PRELOAD`).
     pub preload: Option<PathBuf>,
+    /// The defect that a build which is broken on purpose shall have.
+    pub broken: Option<String>,
 }
 
 /// A run.
@@ -93,6 +96,8 @@ pub struct Fire {
     until: Instant,
     interrupted: Arc<AtomicBool>,
     peaks: Vec<u64>,
+    /// What operators did, if they did.
+    desk: Option<operations::Desk>,
 }
 
 const NODES: usize = 3;
@@ -113,6 +118,9 @@ impl Fire {
         let mut cluster = Cluster::of(nodes.collect::<Result<_>>()?, dir);
         let (mut disks, mut clocks) = (Vec::new(), Vec::new());
         for node in &mut cluster.nodes {
+            if let Some(defect) = &plan.broken {
+                node.env.insert("WAYPOST_BROKEN".to_owned(), defect.clone());
+            }
             if let Some(library) = &plan.preload {
                 node.env.insert("LD_PRELOAD".to_owned(), library.display().to_string());
             }
@@ -139,6 +147,7 @@ impl Fire {
             until: Instant::now() + plan.time,
             interrupted,
             peaks: vec![0; slots],
+            desk: None,
         })
     }
 
@@ -160,7 +169,9 @@ impl Fire {
     /// Everything is well again; all catch up, and the nodes tell what they hold.
     pub fn put_out(mut self) -> Result<()> {
         self.journal.note(Record::Healed);
+        operations::end(&mut self)?;
         finish::finish(&mut self.load, &mut self.cluster)?;
+        operations::restore(&self)?;
         self.sample()?;
         for (node, peak) in self.peaks.iter().enumerate().filter(|(_, peak)| **peak > 0) {
             self.journal.note(Record::Memory { node, peak: *peak, limit: MEMORY });

@@ -16,7 +16,7 @@ struct Token {
 
 /// 7.
 pub(super) fn linearizable(index: &Index<'_>) -> Verdict {
-    let mut verdict = Verdict::new(7, "access and settings: linearizable");
+    let mut verdict = Verdict::new(7);
     let tokens = tokens(index);
     let mut away = 0;
     for entry in &index.history.0 {

@@ -11,7 +11,7 @@ const CORRUPTING: [&str; 1] = ["corruption"];
 
 /// 10: after healing everybody caught up in time, no process ended by itself, and memory stayed within its limit.
 pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
-    let mut verdict = Verdict::new(10, "catches up, bounded memory");
+    let mut verdict = Verdict::new(10);
     let (mut healed_ms, mut last_ms, mut peak) = (None, 0, 0);
     let mut ending: Vec<usize> = Vec::new();
     for entry in &index.history.0 {
@@ -40,7 +40,7 @@ pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
 
 /// 11: nobody, on whatever node, was given or holds bytes that the others don't have.
 pub(super) fn damage_is_found(index: &Index<'_>) -> Verdict {
-    let mut verdict = Verdict::new(11, "damage is found, never served");
+    let mut verdict = Verdict::new(11);
     let is = |record: &Record| match record {
         Record::Damaged { .. } => true,
         Record::Fault { fault, .. } => CORRUPTING.contains(&fault.as_str()),

@@ -39,7 +39,7 @@ fn hooks<'a>(index: &Index<'a>) -> BTreeMap<&'a str, Hook<'a>> {
 
 /// 6: every stored event was accepted; one id means the same bytes; where it is asked for, in order.
 pub(super) fn delivered(index: &Index<'_>) -> Verdict {
-    let mut verdict = Verdict::new(6, "webhooks: at least once, in order");
+    let mut verdict = Verdict::new(6);
     let (mut again, mut tried_dead) = (0, 0);
     for (name, hook) in &hooks(index) {
         let mut bodies: HashMap<&str, &str> = HashMap::new();
@@ -78,7 +78,7 @@ pub(super) fn delivered(index: &Index<'_>) -> Verdict {
 
 /// 9: a webhook's progress never goes back, all nodes tell the same in the end, and it fits what was accepted.
 pub(super) fn one_owner(index: &Index<'_>) -> Verdict {
-    let mut verdict = Verdict::new(9, "only the owner moves a webhook");
+    let mut verdict = Verdict::new(9);
     let mut last: HashMap<(usize, &str), u64> = HashMap::new();
     let mut ends: BTreeMap<&str, BTreeMap<usize, (u64, u64)>> = BTreeMap::new();
     let mut healed = false;

@@ -1,134 +1,89 @@
 //! What was stored: 1 (acknowledged is kept), 3 (one log), 4 (nothing but what is committed), 8 (a repeat lands once).
+//!
+//! A history is told to [`judge::log`], which judges the simulator's lists by the same code.
 
-use super::{Index, Verdict};
+use super::Index;
 use crate::history::{Event, MAIN, Record, SHORT};
-use std::collections::{HashMap, HashSet};
+use judge::{Item, Log, Told, Verdicts};
+use std::collections::HashMap;
 
-/// 1: what was acknowledged is held by every node, under the id and place that were told.
-pub(super) fn kept(index: &Index<'_>) -> Verdict {
-    let mut verdict = Verdict::new(1, "acknowledged is kept");
-    for topic in [MAIN, SHORT] {
-        let acks = index.acks.get(topic).map_or(&[][..], Vec::as_slice);
-        let nodes = index.stored.get(topic);
-        if !acks.is_empty() && nodes.is_none_or(|nodes| nodes.is_empty()) {
-            verdict.check(false, || format!("{topic}: {} acknowledged, and no node told what it holds", acks.len()));
-        }
-        for (node, events) in nodes.into_iter().flatten() {
-            let by_seq: HashMap<u64, &Event> = events.iter().map(|event| (event.seq, *event)).collect();
-            // Retention takes from the front, and only of that topic.
-            let oldest = if topic == SHORT { events.first().map_or(u64::MAX, |event| event.seq) } else { 0 };
-            for ack in acks.iter().filter(|ack| ack.seq >= oldest) {
-                let found = by_seq.get(&ack.seq);
-                let same = found.is_some_and(|event| event.id == ack.id && event.key == ack.key);
-                verdict.check(same, || format!("node {node} of {topic}: {ack:?} was acknowledged, it holds {found:?}"));
-            }
-        }
+impl<'a> Item for &'a Event {
+    type Key = &'a str;
+    type Id = &'a str;
+
+    fn told(self) -> Told<&'a str, &'a str> {
+        told(&self.key, &self.id, self.seq)
     }
-    let count = |topic| index.acks.get(topic).map_or(0, Vec::len);
-    verdict.figure = format!("{} acknowledged", count(MAIN) + count(SHORT));
-    verdict
+
+    fn follows(self, before: Self) -> bool {
+        self.id > before.id
+    }
 }
 
-/// 3: places are gapless from 1, ids ascend, and every node and client has the same event at a place.
-pub(super) fn one_log(index: &Index<'_>) -> Verdict {
-    let mut verdict = Verdict::new(3, "one gapless log, the same bytes");
-    for (topic, nodes) in &index.stored {
-        let reference = index.by_seq(topic);
-        for (node, events) in nodes {
-            let first = if *topic == MAIN { 1 } else { events.first().map_or(1, |event| event.seq) };
-            for (event, expected) in events.iter().zip(first..) {
-                let same = event.seq == expected && reference.get(&expected) == Some(event);
-                let other = reference.get(&expected);
-                verdict
-                    .check(same, || format!("node {node} of {topic} at {expected}: {event:?}, another has {other:?}"));
-            }
-            for pair in events.windows(2).filter(|pair| pair[0].id >= pair[1].id) {
-                verdict.check(false, || format!("node {node} of {topic}: {:?} before {:?}", pair[0], pair[1]));
-            }
-            let longest = nodes.values().map(Vec::len).max().unwrap_or(0);
-            verdict.check(events.len() == longest, || {
-                format!("node {node} holds {} events of {topic}, another {longest}", events.len())
-            });
-        }
-        for (client, told) in &index.clients(topic) {
-            for event in told.told.iter().filter_map(super::streams::event) {
-                if let Some(stored) = reference.get(&event.seq) {
-                    verdict.check(*stored == event, || format!("{client} saw {event:?}, stored is {stored:?}"));
-                }
-            }
-        }
-    }
+fn told<'a>(key: &'a str, id: &'a str, place: u64) -> Told<&'a str, &'a str> {
+    Told { place, key: Some(key).filter(|key| !key.is_empty()), id }
+}
+
+/// 1, 3, 4 and 8, of both topics.
+pub(super) fn judged(index: &Index<'_>) -> Verdicts {
+    let mut verdicts = Verdicts::default();
+    let (main, short) = (one(index, MAIN, &mut verdicts), one(index, SHORT, &mut verdicts));
     let nodes = index.stored.get(MAIN).map_or(0, |nodes| nodes.len());
-    verdict.figure = format!("{} events on {nodes} nodes", index.reference(MAIN).len());
-    verdict
+    let acknowledged = main.acknowledged().len() + short.acknowledged().len();
+    let figures = [
+        (1, format!("{acknowledged} acknowledged")),
+        (3, format!("{} events on {nodes} nodes", index.reference(MAIN).len())),
+        (4, "deliveries looked up in the log".to_owned()),
+        (8, format!("{} publishes were repeated", main.repeated() + short.repeated())),
+    ];
+    for (number, figure) in figures {
+        if let Some(verdict) = verdicts.of(number) {
+            verdict.figure = figure;
+        }
+    }
+    verdicts
 }
 
-/// 4: what anybody was given is in the log in the end, at that place, and was published before.
-pub(super) fn committed_only(index: &Index<'_>) -> Verdict {
-    let mut verdict = Verdict::new(4, "delivered only when committed");
-    let known: HashMap<&str, HashMap<u64, &Event>> =
-        [MAIN, SHORT].into_iter().map(|topic| (topic, index.by_seq(topic))).collect();
-    let topics: HashMap<&str, &str> = index
-        .history
-        .records()
-        .filter_map(|record| match record {
-            Record::Client { client, topic, .. } => Some((client.as_str(), topic.as_str())),
-            _ => None,
-        })
-        .collect();
-    let mut asked = HashSet::new();
-    for record in index.history.records() {
-        let (who, topic, id, seq, key) = match record {
-            Record::Asked { key, .. } => {
-                asked.insert(key.as_str());
-                continue;
-            }
-            Record::Seen { client, event } => {
-                let topic = topics.get(client.as_str()).copied().unwrap_or(MAIN);
-                (client, topic, &event.id, event.seq, &event.key)
-            }
-            Record::Got { hook, id, seq, key, .. } => (hook, MAIN, id, *seq, key),
-            _ => continue,
-        };
-        let stored = known.get(topic).and_then(|events| events.get(&seq));
-        // What retention took can't be looked up any more.
-        let gone = topic == SHORT && stored.is_none();
-        let same = gone || stored.is_some_and(|event| event.id == *id && event.key == *key);
-        verdict.check(same, || format!("{who} was given {id} at {seq} ({key}), the log has {stored:?}"));
-        if !key.is_empty() && !asked.contains(key.as_str()) {
-            verdict.check(false, || format!("{who} was given {key}, which nobody had published yet"));
-        }
-    }
-    verdict.figure = "deliveries looked up in the log".to_owned();
-    verdict
+/// What was acknowledged when it was begun, and what a node holds that was made of it.
+#[derive(Default)]
+struct Backup<'a> {
+    acked: usize,
+    held: Vec<&'a Event>,
 }
 
-/// 8: a publish that was repeated under its key landed once, and each answer named the same event.
-pub(super) fn lands_once(index: &Index<'_>) -> Verdict {
-    let mut verdict = Verdict::new(8, "a repeated publish lands once");
-    let mut asked: HashMap<&str, u64> = HashMap::new();
+/// All that was told of a topic, in the order of time, and what the nodes hold of it in the end.
+fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Event> {
+    let mut log = Log::default();
+    let mut topics: HashMap<&str, &str> = HashMap::new();
+    let mut backups: HashMap<&str, Backup<'a>> = HashMap::new();
     for record in index.history.records() {
-        if let Record::Asked { key, .. } = record {
-            *asked.entry(key).or_default() += 1;
+        match record {
+            Record::Client { client, topic, .. } => {
+                topics.insert(client, topic);
+            }
+            Record::Asked { topic, key, .. } if topic == of => log.asked(key.as_str()),
+            Record::Acked { topic, key, id, seq, .. } if topic == of => log.acked(told(key, id, *seq), verdicts),
+            Record::Seen { client, event } if topics.get(client.as_str()) == Some(&of) => {
+                log.seen(client, event, verdicts);
+            }
+            Record::BackupBegun { backup } => {
+                backups.insert(backup, Backup { acked: log.acknowledged().len(), held: Vec::new() });
+            }
+            Record::Copied { backup, event } => {
+                backups.entry(backup).or_default().held.push(event);
+            }
+            Record::Restored { backup } if of == MAIN => {
+                let Backup { acked, held } = backups.remove(backup.as_str()).unwrap_or_default();
+                log.copied(backup, &held, acked, verdicts);
+            }
+            Record::Got { hook, id, seq, key, .. } if of == MAIN => log.given(hook, told(key, id, *seq), verdicts),
+            _ => {}
         }
     }
-    let repeated: HashSet<&str> = asked.iter().filter(|(_, times)| **times > 1).map(|(key, _)| *key).collect();
-    for topic in [MAIN, SHORT] {
-        let mut places: HashMap<&str, u64> = HashMap::new();
-        for event in index.reference(topic).iter().filter(|event| !event.key.is_empty()) {
-            let before = places.insert(&event.key, event.seq);
-            if repeated.contains(event.key.as_str()) || before.is_some() {
-                verdict.check(before.is_none(), || format!("{} landed at {before:?} and {}", event.key, event.seq));
-            }
-        }
-        let mut answers: HashMap<&str, (&str, u64)> = HashMap::new();
-        for ack in index.acks.get(topic).into_iter().flatten() {
-            let first = *answers.entry(ack.key).or_insert((ack.id, ack.seq));
-            if first != (ack.id, ack.seq) {
-                verdict.check(false, || format!("{ack:?} was answered before as {first:?}"));
-            }
-        }
+    for (node, events) in index.stored.get(of).into_iter().flatten() {
+        // Retention takes from the front, and only of the one topic.
+        log.ends(format_args!("node {node} of {of}"), events, of == MAIN, verdicts);
     }
-    verdict.figure = format!("{} publishes were repeated", repeated.len());
-    verdict
+    log.finish(verdicts);
+    log
 }

@@ -13,7 +13,7 @@ pub(super) fn event<'a>(told: &Told<'a>) -> Option<&'a Event> {
 
 /// 2: over all its connections, a client got every event that it wants exactly once and in order.
 pub(super) fn exactly_once(index: &Index<'_>) -> Verdict {
-    let mut verdict = Verdict::new(2, "a resuming client: exactly once");
+    let mut verdict = Verdict::new(2);
     for (name, client) in &index.clients(MAIN) {
         let seen: Vec<&Event> = client.told.iter().filter_map(event).collect();
         in_order(&mut verdict, name, &seen);
@@ -50,7 +50,7 @@ fn in_order(verdict: &mut Verdict, name: &str, seen: &[&Event]) {
 
 /// 5: where history is missing, the client was told, with the oldest that there is; and it got that.
 pub(super) fn gaps_are_told(index: &Index<'_>) -> Verdict {
-    let mut verdict = Verdict::new(5, "missing history is told");
+    let mut verdict = Verdict::new(5);
     let mut gaps = 0;
     for (name, client) in &index.clients(SHORT) {
         gaps += client.told.iter().filter(|told| matches!(told, Told::Gap(_))).count();

@@ -146,6 +146,18 @@ fn what_was_acknowledged_is_missed_and_so_is_a_changed_place() {
 }
 
 #[test]
+fn a_backup_has_what_was_acknowledged_before_it() {
+    let copied = |seq| Record::Copied { backup: "b".into(), event: event(seq) };
+    let restored = |seqs: std::ops::RangeInclusive<u64>| {
+        let begun = with(|r| *r == acked(MAIN, 4), |r| vec![r, Record::BackupBegun { backup: "b".into() }]);
+        begun.into_iter().chain(seqs.map(copied)).chain([Record::Restored { backup: "b".into() }]).collect()
+    };
+    assert_eq!(failed(restored(1..=5)), [0; 0]);
+    assert_eq!(failed(restored(1..=3)), [1]);
+    assert!(failed(restored(2..=5)).contains(&3), "not the beginning");
+}
+
+#[test]
 fn clients_that_miss_or_repeat() {
     let is = |seq| move |r: &Record| *r == seen("c", seq);
     assert_eq!(failed(without(is(3))), [2]);

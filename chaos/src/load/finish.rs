@@ -1,8 +1,9 @@
 //! The end of a run: publishers end, everybody catches up or is noted as behind, and each node tells what it holds.
 
 use super::{Load, Site, hooks};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Map};
 use crate::history::{Event, MAIN, Record, SHORT};
+use crate::http::Api;
 use crate::wait;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -31,8 +32,8 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     note("the cluster", cluster.wait_ready());
     load.end_writing()?;
     note("the nodes", cluster.wait_same_applied().map(drop));
-    let main = told(&site, 0, MAIN);
-    let heads = [(MAIN, &main), (SHORT, &told(&site, 0, SHORT))]
+    let main = told(&site.admin(0), &site.main);
+    let heads = [(MAIN, &main), (SHORT, &told(&site.admin(0), &site.short))]
         .map(|(topic, events)| (topic, events.as_ref().map(|events| events.as_slice()).unwrap_or_default().to_vec()));
     let until = Instant::now() + LIMIT;
     for reader in &load.readers {
@@ -51,7 +52,7 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     load.hooks.note(&site);
     for node in 0..site.nodes.len() {
         for topic in [MAIN, SHORT] {
-            match told(&site, node, topic) {
+            match told(&site.admin(node), site.map(topic)) {
                 Ok(events) => list(&site, node, topic, events),
                 Err(error) => note(&format!("node {node}"), Err(error.context(format!("telling {topic}")))),
             }
@@ -97,14 +98,14 @@ struct Page<'a> {
     cursor: Option<String>,
 }
 
-/// All that a node holds of a topic.
-fn told(site: &Site, node: usize, topic: &str) -> Result<Vec<Event>> {
-    let map = site.map(topic);
+/// All that a node holds of a map's topic.
+pub fn told(api: &Api, map: &Map) -> Result<Vec<Event>> {
+    let api = api.clone().timeout(Duration::from_secs(20));
     let mut events = Vec::new();
     let mut query = "since=2000-01-01T00:00:00Z".to_owned();
     loop {
         let path = format!("{}?{query}&limit=1000", map.events());
-        let body = site.admin(node).timeout(Duration::from_secs(20)).get(&path)?.expect(200)?.body;
+        let body = api.get(&path)?.expect(200)?.body;
         let page: Page<'_> = serde_json::from_slice(&body)?;
         for envelope in &page.data {
             events.push(Event::read(envelope.get())?);

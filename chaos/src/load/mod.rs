@@ -1,7 +1,7 @@
 //! The load of a run: publishers, clients that resume, webhooks and those who change settings. Each notes what it did
 //! and saw.
 //!
-//! - [`publish`] never gives up on an event; [`phoenix`] and [`sse`] come and go; [`hooks`] receive;
+//! - [`publish`] never gives up on an event; [`phoenix`], [`longpoll`] and [`sse`] come and go; [`hooks`] receive;
 //! - [`settings`] makes, uses and revokes tokens, and counts a setting up; [`finish`] waits for all and asks the nodes
 //!   what they hold.
 //!
@@ -9,6 +9,7 @@
 
 pub mod finish;
 pub mod hooks;
+pub mod longpoll;
 pub mod phoenix;
 pub mod publish;
 pub mod settings;
@@ -28,7 +29,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Events that the short topic keeps.
-const SHORT_EVENTS: u64 = 100;
+const SHORT_EVENTS: u64 = 40;
 
 /// What all who take part know.
 #[derive(Debug)]
@@ -163,6 +164,7 @@ impl Load {
         for n in 0..each {
             let kinds = if n == 0 { vec![] } else { vec!["b".to_owned()] };
             self.read(format!("phoenix{n}"), MAIN, kinds.clone(), phoenix::run)?;
+            self.read(format!("longpoll{n}"), MAIN, kinds.clone(), longpoll::run)?;
             self.read(format!("sse{n}"), MAIN, kinds, sse::run)?;
         }
         self.read("brief-phoenix".to_owned(), SHORT, vec![], phoenix::run)?;

@@ -52,7 +52,7 @@ fn stay(site: &Site, reader: &Reader, node: usize, until: Instant, last: &mut Op
     Ok(())
 }
 
-fn take(site: &Site, reader: &Reader, text: &str, last: &mut Option<String>) -> Result<()> {
+pub(super) fn take(site: &Site, reader: &Reader, text: &str, last: &mut Option<String>) -> Result<()> {
     let client = reader.name.clone();
     let parts: Vec<&RawValue> = serde_json::from_str(text)?;
     let name: String = serde_json::from_str(parts.get(3).context("no event")?.get())?;

@@ -25,11 +25,13 @@ pub enum Broken {
     CheckpointWithoutSync,
     /// Node ids are given out without being counted.
     IdGivenTwice,
+    /// The store is made durable without regard to whether the log has, on disk, what was applied.
+    CheckpointBeforeLog,
 }
 
 impl Broken {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::AnswerBeforeFsync,
         Self::VoteWithoutFsync,
         Self::RestoredLeader,
@@ -40,6 +42,7 @@ impl Broken {
         Self::RestartWithoutCheckpoint,
         Self::CheckpointWithoutSync,
         Self::IdGivenTwice,
+        Self::CheckpointBeforeLog,
     ];
 
     /// Its name on the command line.
@@ -55,6 +58,7 @@ impl Broken {
             Self::RestartWithoutCheckpoint => "restart-without-checkpoint",
             Self::CheckpointWithoutSync => "checkpoint-without-sync",
             Self::IdGivenTwice => "id-given-twice",
+            Self::CheckpointBeforeLog => "checkpoint-before-log",
         }
     }
 

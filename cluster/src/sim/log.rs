@@ -67,6 +67,11 @@ impl Log {
         journal.now.vote.is_none() && journal.now.last().is_none()
     }
 
+    pub(crate) async fn go_on_after(&self, id: StoredLogId) -> io::Result<()> {
+        self.lock().write(Record::Purge(id.into()));
+        self.sync().await
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.lock().now.entries.len() as u64 * 128
     }

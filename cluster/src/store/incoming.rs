@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{Database, Durability};
 
-use super::{DATA, SYSTEM, View, begin, failed, guarded, sync_dir, unseal, write_state};
+use super::{DATA, SYSTEM, View, begin, failed, guarded, sync_dir, unseal, write_installed, write_state};
 use crate::error::StoreError;
 use crate::os::{self, CHUNK_PAIRS, fs};
 use crate::wire::{PairV1, SystemV1};
@@ -89,6 +89,9 @@ impl Incoming {
             txn.open_table(DATA).map_err(failed)?;
             txn.open_table(SYSTEM).map_err(failed)?;
             write_state(&txn, &self.received.state)?;
+            if let Some(at) = &self.received.state.applied {
+                write_installed(&txn, at)?;
+            }
             txn.commit().map_err(failed)
         })?;
         drop(self.db);

@@ -86,7 +86,7 @@ impl openraft::storage::RaftStateMachine<Types> for Machine {
             if items.is_empty() {
                 return Ok(());
             }
-            self.worker.ask(|done| Job::Apply { items, done }).await?;
+            self.worker.apply(items).await?;
         }
     }
 

@@ -1,7 +1,8 @@
 //! The one thread that applies.
 //!
 //! Owns the machine and every write to the store; blocks as it likes. A panic or an error here ends the process: a state
-//! in doubt must not be served.
+//! in doubt must not be served. Makes nothing durable that the log on disk may not have: entries are applied once a
+//! majority has them, and this node's own disk may be slower than theirs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -11,11 +12,12 @@ use std::sync::atomic::Ordering;
 use openraft::EntryPayload;
 use openraft::storage::ApplyResponder;
 use redb::Durability;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 use super::{DATA, Incoming, Received, SnapshotData, Store, Txn, View, begin, failed, guarded, write_state};
 use crate::error::StoreError;
 use crate::fatal::Fatal;
+use crate::log::Log;
 use crate::machine::{ApplyContext, Load, StateMachine};
 use crate::os;
 use crate::types::{Applied, Data, Entry, Types};
@@ -38,25 +40,31 @@ pub(super) enum Job {
 #[derive(Clone)]
 pub(crate) struct Worker {
     jobs: os::Jobs<Job>,
+    log: Log,
+    store: Arc<Store>,
+    after: CheckpointAfter,
+    /// Held while entries are applied, and while the store is made durable.
+    turn: Arc<Mutex<()>>,
 }
 
-/// When the thread makes the store durable on its own.
+/// When the store is made durable without being asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CheckpointAfter {
     pub(crate) bytes: u64,
 }
 
 impl Worker {
-    /// Loads the machine and starts the thread.
+    /// Loads the machine and starts the thread. `log` is what the entries come from.
     pub(crate) async fn start(
         store: Arc<Store>,
+        log: Log,
         machine: Box<dyn StateMachine>,
         incoming_dir: PathBuf,
         after: CheckpointAfter,
         fatal: Arc<Fatal>,
     ) -> Result<Self, StoreError> {
         let (jobs, queue) = os::jobs();
-        let mut thread = Some(Thread { store, machine, incoming_dir, after, bytes: 0 });
+        let mut thread = Some(Thread { store: store.clone(), machine, incoming_dir, bytes: 0 });
         os::work_off("cluster-apply", queue, move |job| {
             let Some(present) = thread.take() else { return false };
             match catch_unwind(AssertUnwindSafe(|| present.take(job))) {
@@ -66,7 +74,7 @@ impl Worker {
             }
             thread.is_some()
         })?;
-        let worker = Self { jobs };
+        let worker = Self { jobs, log, store, after, turn: Arc::default() };
         worker.ask(|done| Job::Load { done }).await?;
         Ok(worker)
     }
@@ -77,13 +85,31 @@ impl Worker {
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
+    /// Applies a chunk of entries; makes them durable when much has gathered.
+    pub(super) async fn apply(&self, items: Vec<Item>) -> Result<(), StoreError> {
+        let turn = self.turn.lock().await;
+        self.ask(|done| Job::Apply { items, done }).await?;
+        drop(turn);
+        if self.store.unwritten() >= self.after.bytes {
+            self.checkpoint().await?;
+        }
+        Ok(())
+    }
+
     /// Makes everything durable and ends the thread.
     pub(crate) async fn stop(&self) -> Result<(), StoreError> {
+        let _turn = self.turn.lock().await;
+        self.log.sync().await?;
         self.ask(|done| Job::Stop { done }).await
     }
 
-    /// Makes everything applied so far durable.
+    /// Makes everything applied so far durable, in the log first: a node whose store is ahead of its log looks as if it
+    /// had lost what it answered for, and must join anew.
     pub(crate) async fn checkpoint(&self) -> Result<SystemV1, StoreError> {
+        let _turn = self.turn.lock().await;
+        if !crate::broken!(CheckpointBeforeLog) {
+            self.log.sync().await?;
+        }
         self.ask(|done| Job::Checkpoint { done }).await
     }
 }
@@ -104,7 +130,6 @@ struct Thread {
     store: Arc<Store>,
     machine: Box<dyn StateMachine>,
     incoming_dir: PathBuf,
-    after: CheckpointAfter,
     /// Applied since the last checkpoint.
     bytes: u64,
 }
@@ -151,9 +176,8 @@ impl Thread {
         let mut state = self.store.state();
         let size: usize = items.iter().map(|(entry, _)| weight(entry)).sum();
         self.count(self.bytes + size as u64);
-        let durable = self.bytes >= self.after.bytes;
         let db = self.store.database();
-        let txn = guarded(|| begin(&db, if durable { Durability::Immediate } else { Durability::None }))?;
+        let txn = guarded(|| begin(&db, Durability::None))?;
         let mut answers = Vec::with_capacity(items.len());
         {
             let mut data = Txn::new(txn.open_table(DATA).map_err(failed)?);
@@ -167,9 +191,6 @@ impl Thread {
             write_state(&txn, &state)?;
             txn.commit().map_err(failed)
         })?;
-        if durable {
-            self.count(0);
-        }
         self.publish(state);
         for (responder, applied) in answers {
             responder.send(applied);

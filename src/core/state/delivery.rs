@@ -46,7 +46,10 @@ impl State {
     ) -> Result<Reply, StateError> {
         let owners = self.endpoints.owners();
         let stale = owners.epoch != report.epoch || owners.nodes.get(&report.node) != Some(&report.run);
-        if stale || report.updates.iter().any(|update| owners.owner_of(update.endpoint) != Some(report.node)) {
+        let fenced = !crate::broken!("stale-owner");
+        if fenced
+            && (stale || report.updates.iter().any(|update| owners.owner_of(update.endpoint) != Some(report.node)))
+        {
             return Ok(Reply::Refused(Refusal::Stale(owners.epoch)));
         }
         let mut gone = Vec::new();
@@ -67,7 +70,7 @@ impl State {
         store: &mut S,
     ) -> Result<(), StateError> {
         let known = super::orders::progress(endpoint.id, store)?;
-        if known.is_some_and(|known| known.reports >= update.progress.reports) {
+        if known.is_some_and(|known| known.reports >= update.progress.reports && !crate::broken!("stale-owner")) {
             return Ok(());
         }
         store.put(&keys::progress(endpoint.id), &codec::encode(&update.progress)?)?;

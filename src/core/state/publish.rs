@@ -31,7 +31,7 @@ impl State {
         if let Err(refusal) = self.check(publish.map, publish.by, Scopes::PUBLISH) {
             return Ok(Reply::Refused(refusal));
         }
-        let now = context.time_ms();
+        let now = context.time_ms() + u64::from(crate::broken!("own-time", 50));
         let Some(map) = self.access.map(publish.map).cloned() else {
             return Ok(Reply::Refused(Refusal::UnknownMap));
         };
@@ -59,6 +59,7 @@ impl State {
             store.put(&keys::event(map.topic, record.next_seq), &stored)?;
             record.next_seq += 1;
         }
+        record.next_seq -= u64::from(crate::broken!("seq-reused") && context.index().is_multiple_of(50));
         self.dirty.insert(map.topic);
         if let Some(key) = &publish.key {
             remember(map.topic, key, now, published, store)?;
@@ -84,7 +85,7 @@ fn recall<S: ReadStore>(
 ) -> Result<Option<Reply>, StateError> {
     let Some(bytes) = store.get(&keys::idempotency(topic, &key.key))? else { return Ok(None) };
     let remembered: Remembered = codec::decode(&bytes)?;
-    if remembered.expires_ms <= now_ms {
+    if remembered.expires_ms <= now_ms || crate::broken!("key-forgotten") {
         return Ok(None);
     }
     Ok(Some(if remembered.fingerprint == key.fingerprint {

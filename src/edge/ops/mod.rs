@@ -41,9 +41,10 @@ async fn ready(edge: Data<Edge>) -> HttpResponse {
 }
 
 /// Entries that a node may be behind what it knows to be committed and still count as caught up.
-const MAX_BEHIND: u64 = 10_000;
+const MAX_BEHIND: u64 = 1_000;
 
-fn not_ready(edge: &Edge) -> Option<&'static str> {
+/// Why no new clients should be sent here; `None` where they may be.
+pub fn not_ready(edge: &Edge) -> Option<&'static str> {
     let status = edge.hub.status();
     if status.removed {
         Some("removed from the cluster")
@@ -53,6 +54,8 @@ fn not_ready(edge: &Edge) -> Option<&'static str> {
         Some("another cluster looks for this node, which began one of its own: set WAYPOST_JOIN")
     } else if status.leader.is_none() || !status.has_quorum {
         Some("no leader with a majority")
+    } else if status.member(status.node_id).is_none() {
+        Some("joining")
     } else if status.committed.saturating_sub(status.applied) > MAX_BEHIND {
         Some("catching up")
     } else {
@@ -62,10 +65,23 @@ fn not_ready(edge: &Edge) -> Option<&'static str> {
 
 async fn metrics(edge: Data<Edge>) -> HttpResponse {
     let status = edge.hub.status();
-    metrics::gauge!(metric::APPLIED_INDEX).set(status.applied as f64);
-    metrics::gauge!(metric::TERM).set(status.term as f64);
-    metrics::gauge!(metric::IS_LEADER).set(f64::from(u8::from(status.is_leader())));
-    metrics::gauge!(metric::HAS_QUORUM).set(f64::from(u8::from(status.has_quorum)));
+    let (number, truth) = (|number: u64| number as f64, |truth| f64::from(u8::from(truth)));
+    for (name, value) in [
+        (metric::COMMITTED_INDEX, number(status.committed)),
+        (metric::APPLIED_INDEX, number(status.applied)),
+        (metric::DURABLE_INDEX, number(status.snapshot)),
+        (metric::SNAPSHOT_AGE, status.snapshot_age_ms as f64 / 1000.0),
+        (metric::TERM, number(status.term)),
+        (metric::IS_LEADER, truth(status.is_leader())),
+        (metric::HAS_QUORUM, truth(status.has_quorum)),
+        (metric::READY, truth(not_ready(&edge).is_none())),
+        (metric::LEADER_SILENCE_SECONDS, status.silence_ms as f64 / 1000.0),
+        (metric::DISK_FREE, number(status.disk_free)),
+        (metric::DISK_SIZE, number(status.disk_total)),
+        (metric::DISK_FULL, truth(status.disk_full)),
+    ] {
+        metrics::gauge!(name).set(value);
+    }
     edge.metrics.run_upkeep();
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(edge.metrics.render())
 }

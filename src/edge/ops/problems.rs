@@ -173,7 +173,12 @@ fn of_member(status: &Status, known: &Known<'_>, now_ms: u64) -> Vec<Problem> {
             format!("since {}", ago(u64::try_from(seen.age.as_millis()).unwrap_or(u64::MAX)))
         });
         let what = format!("node {id} at {} does not answer {since}", member.peer_addr);
-        let hint = format!("start it; if it will not come back: waypost cluster remove {id}");
+        // Without a majority nothing can be removed.
+        let hint = if status.has_quorum {
+            format!("start it; if it will not come back: waypost cluster remove {id}")
+        } else {
+            "start it, and keep its data: without a majority no node can be removed".to_owned()
+        };
         found.push(problem("unreachable", "warning", what, hint));
         return found;
     };

@@ -1,0 +1,179 @@
+//! Owns the loss of a node with thousands of sockets: how long until each of its clients is elsewhere with all that it
+//! missed, and what publishers at the survivors feel of it. Every event of every client is judged.
+
+mod client;
+mod crowd;
+mod tape;
+
+use std::{
+    path::Path,
+    sync::{PoisonError, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::time::sleep;
+
+use self::crowd::{Crowd, Return};
+use crate::{
+    node::{ADMIN, Cluster},
+    proc,
+    publishers::{self, Ack, Publishers},
+    report::Report,
+};
+
+/// Seconds from the kill until the last client is back.
+const BACK: f64 = 10.0;
+const PATIENCE: Duration = Duration::from_secs(90);
+/// Between two of these the node that came back catches up, and all is as always.
+const CALM: Duration = Duration::from_secs(3);
+/// Publishers are watched at least so long after a kill.
+const MEANWHILE: Duration = Duration::from_secs(2);
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// Sizes of the measurement.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    pub(crate) clients: usize,
+    pub(crate) maps: usize,
+    /// Sockets a map may have; `None` = any number. With a limit each join is a command of the log.
+    pub(crate) limit: Option<u32>,
+    /// From an acknowledgement to the next event of the same map.
+    pub(crate) pause: Duration,
+    /// How long all is watched before a kill.
+    pub(crate) before: Duration,
+}
+
+/// Boots three nodes, joins the crowd, kills a follower and then a leader, and adds the lines.
+///
+/// # Errors
+/// A node does not start, or the crowd does not come (back) in time.
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
+    let mut cluster = Cluster::start(binary, dir, 3).await?;
+    let nodes: Vec<_> = cluster.nodes.iter().map(|node| node.http).collect();
+    let mut maps = Vec::with_capacity(size.maps);
+    for number in 1..=size.maps {
+        maps.push(cluster.map_with_sockets(&format!("exodus{number}"), size.limit).await?);
+    }
+    let start = Instant::now();
+    let crowd = Crowd::start(nodes.clone(), &maps, size.clients)?;
+    all_live(&crowd, size.clients).await?;
+    report.note(&format!("exodus: {} sockets joined, after", size.clients), start.elapsed().as_secs_f64(), "s");
+    // One publisher a map; its home is one node after the other.
+    let publish = |(number, (map, _)): (usize, &(String, String))| {
+        let mut nodes = nodes.clone();
+        nodes.rotate_left(number % 3);
+        let (map, token) = (map.clone(), ADMIN.to_owned());
+        Publishers::start(&publishers::Plan { nodes, map, token, publishers: 1, pause: size.pause, pad: 100 })
+    };
+    let publishers: Vec<Publishers> = maps.iter().enumerate().map(publish).collect();
+    sleep(CALM).await;
+    let leader = cluster.leader().await?;
+    one(&mut cluster, (leader + 1) % 3, "follower", &crowd, &publishers, size, report).await?;
+    let leader = cluster.leader().await?;
+    one(&mut cluster, leader, "leader", &crowd, &publishers, size, report).await?;
+
+    let mut heads = Vec::with_capacity(maps.len());
+    for publisher in publishers {
+        heads.push(publisher.stop().await?.acks.iter().map(|ack| ack.seq).max().unwrap_or(0));
+    }
+    let events: u64 = heads.iter().sum();
+    *crowd.seen.heads.lock().unwrap_or_else(PoisonError::into_inner) = heads;
+    crowd.seen.behind.store(size.clients as u64, Relaxed);
+    let end = Instant::now() + PATIENCE;
+    while crowd.seen.behind.load(Relaxed) > 0 && Instant::now() < end && !crowd.is_over() {
+        sleep(GLANCE).await;
+    }
+    let behind = crowd.seen.behind.load(Relaxed);
+    let outcome = crowd.stop()?;
+    for (what, count) in outcome.wrong.iter().chain(&outcome.falls) {
+        println!("{count:6} × {what}");
+    }
+    report.note("exodus: events published", events as f64, "");
+    report.note("exodus: events that were a client's next", outcome.right as f64, "");
+    report.at_most("exodus: clients without the last event", behind as f64, 0.0, "clients");
+    let wrong: u64 = outcome.wrong.values().sum();
+    report.at_most("exodus: left out, twice, or different", wrong as f64, 0.0, "events");
+    Ok(())
+}
+
+/// Kills one node and follows its clients.
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+async fn one(
+    cluster: &mut Cluster,
+    victim: usize,
+    what: &str,
+    crowd: &Crowd,
+    publishers: &[Publishers],
+    size: Size,
+    report: &mut Report,
+) -> Result<()> {
+    crowd.seen.returns.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let watched = Instant::now();
+    sleep(size.before).await;
+    let sockets = crowd.seen.at[victim].load(Relaxed);
+    let others: Vec<u32> =
+        (0..3).filter(|node| *node != victim).map(|node| cluster.nodes[node].pid()).collect::<Result<_>>()?;
+    let cpu = proc::cpu_seconds(&others)?;
+    let start = Instant::now();
+    cluster.nodes[victim].kill().await?;
+    // The crowd learns of it by itself.
+    while crowd.seen.at[victim].load(Relaxed) > 0 && start.elapsed() < PATIENCE {
+        sleep(GLANCE).await;
+    }
+    all_live(crowd, size.clients).await?;
+    let returns = crowd.seen.returns.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let (own, strange): (Vec<Return>, Vec<Return>) = returns.into_iter().partition(|back| back.lost == victim);
+    let mut times: Vec<f64> = own.iter().map(|back| (back.at - start).as_secs_f64()).collect();
+    times.sort_unstable_by(f64::total_cmp);
+    let last = times.last().copied().unwrap_or(f64::NAN);
+    let end = start + Duration::from_secs_f64(last.clamp(0.0, 90.0)).max(MEANWHILE);
+    let cpu = proc::cpu_seconds(&others)? - cpu;
+    sleep(end.saturating_duration_since(Instant::now())).await;
+    let of = |line: &str| format!("exodus, {what} killed: {line}");
+    report.note(&of("sockets there"), sockets as f64, "");
+    report.note(&of("half of them back after"), times.get(times.len() / 2).copied().unwrap_or(f64::NAN), "s");
+    report.at_most(&of("all back, with all they missed"), last, BACK, "s");
+    report.at_most(&of("sockets of that node that did not come"), sockets.abs_diff(own.len() as u64) as f64, 0.0, "");
+    report.at_most(&of("sockets of other nodes that broke"), strange.len() as f64, 0.0, "");
+    report.note(&of("CPU of the survivors meanwhile"), cpu, "s");
+    // Publishers at the survivors: one of each map that is not at home at the victim.
+    let at_survivors = |from: Instant, to: Instant| -> Vec<f64> {
+        let homes = publishers.iter().enumerate().filter(|(number, _)| number % 3 != victim);
+        let acks = homes.flat_map(|(_, publishers)| publishers.look(|log| within(&log.acks, from, to)));
+        let mut millis: Vec<f64> = acks.collect();
+        millis.sort_unstable_by(f64::total_cmp);
+        millis
+    };
+    for (when, from, to) in [("before", watched, start), ("meanwhile", start, end)] {
+        let millis = at_survivors(from, to);
+        let at = |share: usize| millis.get(millis.len() * share / 100).copied().unwrap_or(f64::NAN);
+        report.note(&of(&format!("publishing at survivors {when}, median")), at(50), "ms");
+        report.note(&of(&format!("publishing at survivors {when}, p99 of {}", millis.len())), at(99), "ms");
+    }
+    cluster.nodes[victim].restart().await?;
+    sleep(CALM).await;
+    Ok(())
+}
+
+/// Milliseconds of each publish that was under way between the two.
+fn within(acks: &[Ack], from: Instant, to: Instant) -> Vec<f64> {
+    let under_way = acks.iter().filter(|ack| ack.at > from && ack.began < to);
+    under_way.map(|ack| (ack.at - ack.began).as_secs_f64() * 1e3).collect()
+}
+
+async fn all_live(crowd: &Crowd, clients: usize) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while crowd.seen.live.load(Relaxed) < clients as u64 {
+        if crowd.is_over() {
+            bail!("the crowd has ended");
+        }
+        if Instant::now() > end {
+            let live = crowd.seen.live.load(Relaxed);
+            return Err(anyhow::anyhow!("{live} of {clients}")).context("not all clients are there in time");
+        }
+        sleep(GLANCE).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Owns publishers that never give up on an event: one after the other, each under an `Idempotency-Key`, sent again to
+//! the next node until some node acknowledges it. Remembers when each was. Never harms a node, never judges.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::http;
+
+/// Between two attempts at one event.
+const AGAIN: Duration = Duration::from_millis(10);
+/// Who had to go elsewhere looks at the node it began at so often.
+const HOME_EVERY: Duration = Duration::from_secs(1);
+/// An event that nobody takes for so long is a failed publish.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// All publishers end within this.
+const END: Duration = Duration::from_secs(40);
+
+/// Who publishes what, where.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    pub(crate) nodes: Vec<SocketAddr>,
+    /// The id or slug of the map.
+    pub(crate) map: String,
+    pub(crate) token: String,
+    /// Spread over the nodes.
+    pub(crate) publishers: usize,
+    /// From an acknowledgement to the publisher's next event.
+    pub(crate) pause: Duration,
+    /// Bytes of padding in a payload.
+    pub(crate) pad: usize,
+}
+
+/// An acknowledged event.
+#[derive(Clone, Copy)]
+pub(crate) struct Ack {
+    pub(crate) publisher: usize,
+    /// Its place among those of its publisher, from 0.
+    pub(crate) number: usize,
+    pub(crate) seq: u64,
+    /// When its first attempt began.
+    pub(crate) began: Instant,
+    pub(crate) at: Instant,
+}
+
+/// What became of it all, so far.
+#[derive(Default)]
+pub(crate) struct Log {
+    /// In the order they came.
+    pub(crate) acks: Vec<Ack>,
+    /// Attempts answered with 503.
+    pub(crate) refused: u64,
+    /// Attempts whose connection broke or could not be made.
+    pub(crate) lost: u64,
+}
+
+/// The running publishers.
+pub(crate) struct Publishers {
+    log: Arc<Mutex<Log>>,
+    stop: Arc<AtomicBool>,
+    tasks: JoinSet<Result<()>>,
+}
+
+impl Publishers {
+    pub(crate) fn start(plan: &Plan) -> Self {
+        let (log, stop) = (Arc::<Mutex<Log>>::default(), Arc::<AtomicBool>::default());
+        let mut tasks = JoinSet::new();
+        for publisher in 0..plan.publishers {
+            let home = publisher % plan.nodes.len();
+            let one = Publisher {
+                plan: plan.clone(),
+                publisher,
+                home,
+                node: home,
+                away_since: Instant::now(),
+                client: None,
+                log: log.clone(),
+            };
+            tasks.spawn(one.run(stop.clone()));
+        }
+        Self { log, stop, tasks }
+    }
+
+    /// Looks at the log. No publisher goes on meanwhile.
+    pub(crate) fn look<T>(&self, at: impl FnOnce(&Log) -> T) -> T {
+        at(&self.log.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until `enough`; a publisher that failed is an error.
+    ///
+    /// # Errors
+    /// Not in time, or a publish failed for good.
+    pub(crate) async fn wait(&mut self, within: Duration, enough: impl Fn(&Log) -> bool) -> Result<()> {
+        let deadline = Instant::now() + within;
+        while !self.look(&enough) {
+            if let Some(ended) = self.tasks.try_join_next() {
+                ended.map_err(|e| anyhow!(e))??;
+            }
+            if Instant::now() > deadline {
+                bail!("not acknowledged within {within:?}");
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    /// Ends them, each after its present event; the whole log.
+    ///
+    /// # Errors
+    /// A publish failed for good.
+    pub(crate) async fn stop(mut self) -> Result<Log> {
+        self.stop.store(true, Relaxed);
+        let ended = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                ended.map_err(|e| anyhow!(e))??;
+            }
+            anyhow::Ok(())
+        };
+        timeout(END, ended).await.context("the publishers do not end")??;
+        Ok(std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+struct Publisher {
+    plan: Plan,
+    publisher: usize,
+    home: usize,
+    node: usize,
+    away_since: Instant,
+    client: Option<http::Client>,
+    log: Arc<Mutex<Log>>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Place,
+}
+
+#[derive(Deserialize)]
+struct Place {
+    seq: u64,
+}
+
+impl Publisher {
+    async fn run(mut self, stop: Arc<AtomicBool>) -> Result<()> {
+        let (path, pad) = (format!("/api/maps/{}/events", self.plan.map), "x".repeat(self.plan.pad));
+        let mut number = 0;
+        while !stop.load(Relaxed) {
+            let (publisher, key) = (self.publisher, format!("{}-{number}", self.publisher));
+            let body = format!(r#"{{"type":"bench","payload":{{"by":{publisher},"n":{number},"p":"{pad}"}}}}"#);
+            let request = http::repeatable(&path, &self.plan.token, &key, &body);
+            let began = Instant::now();
+            let seq = self.publish(&request, began).await.with_context(|| format!("publishing {key}"))?;
+            let ack = Ack { publisher, number, seq, began, at: Instant::now() };
+            self.note(|log| log.acks.push(ack));
+            number += 1;
+            self.go_home().await;
+            sleep(self.plan.pause).await;
+        }
+        Ok(())
+    }
+
+    fn note(&self, what: impl FnOnce(&mut Log)) {
+        what(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Gives the event's seq once a node has acknowledged it.
+    async fn publish(&mut self, request: &[u8], began: Instant) -> Result<u64> {
+        loop {
+            match self.attempt(request).await {
+                Ok((201, body)) => return Ok(serde_json::from_slice::<Answer>(&body)?.data.seq),
+                Ok((503, _)) => self.note(|log| log.refused += 1),
+                Ok((status, body)) => bail!("{status}: {}", String::from_utf8_lossy(&body)),
+                Err(error) if began.elapsed() > PATIENCE => return Err(error.context("nobody takes it")),
+                Err(_) => self.note(|log| log.lost += 1),
+            }
+            if began.elapsed() > PATIENCE {
+                bail!("nothing but refusals");
+            }
+            (self.client, self.node) = (None, (self.node + 1) % self.plan.nodes.len());
+            self.away_since = Instant::now();
+            sleep(AGAIN).await;
+        }
+    }
+
+    async fn attempt(&mut self, request: &[u8]) -> Result<(u16, Vec<u8>)> {
+        let client = match &mut self.client {
+            Some(client) => client,
+            empty => empty.insert(http::Client::connect(self.plan.nodes[self.node]).await?),
+        };
+        let status = client.exchange(request).await?;
+        Ok((status, client.body().to_vec()))
+    }
+
+    /// Back to the node it began at, if that is there again.
+    async fn go_home(&mut self) {
+        if self.node == self.home || self.away_since.elapsed() < HOME_EVERY {
+            return;
+        }
+        self.away_since = Instant::now();
+        if let Ok(client) = http::Client::connect(self.plan.nodes[self.home]).await {
+            (self.client, self.node) = (Some(client), self.home);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The proof that the oracle can fail: builds that are broken on purpose, each with the scenario that must show it.
+//!
+//! Their defects are in the server, behind its feature `broken`; here is only what is expected of them.
+
+use crate::series::{Ran, Series};
+use anyhow::{Result, ensure};
+use std::path::Path;
+
+/// A defect, and where it must show.
+#[derive(Debug, Clone, Copy)]
+pub struct Defect {
+    /// Its name, as the server knows it.
+    pub name: &'static str,
+    /// What is wrong, in a line.
+    pub about: &'static str,
+    /// The invariant that it breaks.
+    pub invariant: u8,
+    /// The scenario that shows it.
+    pub scenario: &'static str,
+    /// For how long things are broken, in seconds.
+    pub seconds: u64,
+}
+
+const fn defect(
+    invariant: u8,
+    name: &'static str,
+    scenario: &'static str,
+    seconds: u64,
+    about: &'static str,
+) -> Defect {
+    Defect { name, about, invariant, scenario, seconds }
+}
+
+/// All of them, by their invariant.
+pub const DEFECTS: &[Defect] = &[
+    defect(1, "seq-reused", "calm", 8, "a place in the topic is given out twice: what was acknowledged is overwritten"),
+    defect(2, "event-dropped", "calm", 8, "the first event after a resume is left out"),
+    defect(2, "event-doubled", "calm", 8, "the last event before a resume comes again"),
+    defect(3, "own-time", "calm", 8, "a node stamps the time of an event itself"),
+    defect(4, "delivered-early", "calm", 8, "a node sends an event to its sockets before it is stored"),
+    defect(5, "gap-not-told", "kill-one", 20, "who resumes behind what retention took is not told"),
+    defect(6, "order-ignored", "calm", 8, "an ordered webhook gets several events at once"),
+    defect(7, "revoked-served", "calm", 8, "a revoked token is still served"),
+    defect(7, "settings-stale", "calm", 8, "a node does not take in some changes of settings"),
+    defect(8, "key-forgotten", "kill-leader", 20, "idempotency keys are forgotten"),
+    defect(9, "stale-owner", "rolling-restart", 25, "an owner of an earlier epoch goes on, and its reports are taken"),
+    defect(10, "never-freed", "calm", 12, "what is published is never freed"),
+    defect(11, "corrupt-served", "flip-identity", 15, "a record rots on disk, and its checksum is not looked at"),
+];
+
+/// Seeds that are tried for a defect.
+const SEEDS: u64 = 4;
+
+/// What came of a defect.
+#[derive(Debug)]
+pub struct Proof {
+    /// The defect.
+    pub defect: Defect,
+    /// The run that showed it: how many were needed, and what it was.
+    pub caught: Option<(u64, Ran)>,
+}
+
+impl Proof {
+    /// Runs the defect's scenario with one seed after the other, until its invariant fails.
+    pub fn run(series: &Series, defect: Defect, binary: &Path) -> Result<Self> {
+        let seconds = defect.seconds.to_string();
+        let binary = binary.display().to_string();
+        for seed in 1..=SEEDS {
+            let text = seed.to_string();
+            let arguments = [
+                ["--scenario", defect.scenario],
+                ["--seconds", &seconds],
+                ["--seed", &text],
+                ["--waypost", &binary],
+                ["--broken", defect.name],
+            ];
+            let ran = series.run(arguments.as_flattened(), false)?;
+            if ran.failed.iter().any(|(number, _)| *number == defect.invariant) {
+                return Ok(Self { defect, caught: Some((seed, ran)) });
+            }
+            ensure!(ran.holds.is_some(), "{} could not be run", defect.name);
+            println!("  {}: not by seed {seed}, which failed {:?}", defect.name, ran.failed);
+        }
+        Ok(Self { defect, caught: None })
+    }
+
+    /// A row of the table.
+    pub fn row(&self) -> String {
+        let Defect { name, about, invariant, scenario, seconds } = self.defect;
+        let found = match &self.caught {
+            Some((runs, ran)) => {
+                let failed: Vec<String> = ran.failed.iter().map(|(number, _)| number.to_string()).collect();
+                format!("run {runs} | {}", failed.join(", "))
+            }
+            None => format!("**not in {SEEDS} runs** |"),
+        };
+        format!("| `{name}` | {about} | {invariant} | {scenario}, {seconds} s | {found} |")
+    }
+}
+
+/// The head of the table.
+pub const HEAD: &str = "| defect | what is wrong | breaks | scenario | caught in | what failed in all |
+|---|---|--:|---|---|---|";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+
+    #[test]
+    fn every_invariant_has_a_defect_and_every_defect_a_scenario() {
+        for number in 1..=11 {
+            assert!(DEFECTS.iter().any(|defect| defect.invariant == number), "{number}");
+        }
+        for defect in DEFECTS {
+            assert!(Scenario::named(defect.scenario).is_some_and(|scenario| scenario.refusal().is_none()));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! `waypost healthcheck`: asks the node of this very configuration whether it is well. For containers without a shell.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use awc::Connector;
+use tokio_rustls::rustls::{
+    ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{self, CryptoProvider, WebPkiSupportedAlgorithms},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+
+use super::settings::ConfigArgs;
+
+/// Whether it lives, by the settings that it was started with; exit code 0 or 1.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Whether it takes clients too: not while it drains or is without a majority
+    #[arg(long)]
+    ready: bool,
+    /// Longest wait for the answer, in milliseconds
+    #[arg(long, default_value_t = 2000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    wait_ms: u64,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let config = args.config.load()?.config;
+    let scheme = if config.http.tls().is_some() { "https" } else { "http" };
+    let path = if args.ready { "readyz" } else { "healthz" };
+    let url = format!("{scheme}://{}/{path}", own_address(config.http_addr));
+    let within = Duration::from_millis(args.wait_ms);
+    let answer = tokio::time::timeout(within, ask(&url)).await;
+    let answer = answer.with_context(|| format!("{url}: no answer within {} ms", args.wait_ms))?;
+    let (status, body) = answer.with_context(|| url.clone())?;
+    ensure!(status == 200, "{url}: {status} {body}");
+    println!("{body}");
+    Ok(())
+}
+
+async fn ask(url: &str) -> anyhow::Result<(u16, String)> {
+    let mut connector = Connector::new();
+    if url.starts_with("https") {
+        connector = connector.rustls_0_23(Arc::new(trusting_itself()?));
+    }
+    let client = awc::Client::builder().connector(connector).disable_timeout().finish();
+    let mut answer = client.get(url).send().await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let body = answer.body().limit(4096).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    Ok((answer.status().as_u16(), super::output::printable(&String::from_utf8_lossy(&body))))
+}
+
+/// Where a node that listens at `bound` is reached from beside it.
+fn own_address(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
+}
+
+/// Takes any certificate: the port is this node's own, the certificate need not be made for that address, and nothing
+/// secret is sent.
+fn trusting_itself() -> Result<ClientConfig, Error> {
+    let provider = Arc::new(crypto::ring::default_provider());
+    let verifier = Arc::new(Itself(provider.signature_verification_algorithms));
+    let mut config = with(provider)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+type Unverified = tokio_rustls::rustls::ConfigBuilder<ClientConfig, tokio_rustls::rustls::WantsVerifier>;
+
+fn with(provider: Arc<CryptoProvider>) -> Result<Unverified, Error> {
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+}
+
+#[derive(Debug)]
+struct Itself(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Itself {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        crypto::verify_tls12_signature(message, cert, signed, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        crypto::verify_tls13_signature(message, cert, signed, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    #[test]
+    fn a_node_is_asked_beside_itself() {
+        let asked = |bound: &str| super::own_address(bound.parse().unwrap()).to_string();
+        assert_eq!(asked("0.0.0.0:4000"), "127.0.0.1:4000");
+        assert_eq!(asked("[::]:4000"), "[::1]:4000");
+        assert_eq!(asked("10.0.0.1:4000"), "10.0.0.1:4000");
+    }
+}

@@ -1,0 +1,42 @@
+//! The defects that a build with the feature `broken` can have, one at a time (`WAYPOST_BROKEN`): what the chaos suite
+//! must find. `chaos prove` runs them all.
+//!
+//! Each is a line at the place that it breaks, found by its name. Never part of a build that is meant to be used.
+
+use crate::core::command::Publish;
+use crate::core::endpoint::progress::{Progress, Update};
+use crate::core::event::Event;
+use crate::core::ids::{EndpointId, EventId};
+use crate::hub::{Deliver, Hub};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+pub use waypost_cluster::defects::{is_on, strikes};
+
+/// `delivered-early`: the publisher's own node sends an event to its clients before anybody has stored it.
+pub(crate) fn deliver_early(hub: &Hub, publish: &Publish) {
+    let Some(topic) = hub.access().map(publish.map).map(|map| map.topic) else { return };
+    let Some(event) = publish.events.first() else { return };
+    let id = EventId::new(crate::clock::now_ms(), hub.applied() + 1, 0);
+    if let Some(event) = Event::from_stored(0, Event::to_stored(id, event).into()) {
+        hub.broadcast(|| Deliver::Early(topic, event.clone()));
+    }
+}
+
+/// `stale-owner`: who owns an endpoint no more tells again and again how far it was when it lost it.
+pub(crate) fn repeat_old_word(update: &mut Update) {
+    static OLD: Mutex<BTreeMap<EndpointId, Progress>> = Mutex::new(BTreeMap::new());
+    if is_on("stale-owner") {
+        let mut old = OLD.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        update.progress = old.entry(update.endpoint).or_insert_with(|| update.progress.clone()).clone();
+    }
+}
+
+/// `never-freed`: what is published stays in memory, and more of it. The machine is not taken down with it.
+pub(crate) fn never_free() {
+    static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+    let mut kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if kept.len() < 140 {
+        kept.push(vec![7; 8 << 20]);
+    }
+}

@@ -1,0 +1,215 @@
+//! What a node is run by in production: service managers, containers, dashboards and alerts.
+
+use crate::support::{binary, nodes};
+use anyhow::{Context, Result, ensure};
+use chaos::cluster::{ADMIN, free};
+use chaos::node::Node;
+use chaos::{Cluster, wait};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// A service manager's end of the socket, and all that it heard.
+struct Manager {
+    socket: UnixDatagram,
+    heard: Vec<String>,
+}
+
+impl Manager {
+    /// Listens at a path in `dir` for one node, whose environment is told of it.
+    fn of(dir: &Path, node: &mut Node) -> Result<Self> {
+        let path = dir.join(format!("notify-{}", node.http.port()));
+        let socket = UnixDatagram::bind(&path)?;
+        socket.set_nonblocking(true)?;
+        node.env.insert("NOTIFY_SOCKET".to_owned(), path.display().to_string());
+        node.env.insert("WATCHDOG_USEC".to_owned(), "600000".to_owned());
+        Ok(Self { socket, heard: Vec::new() })
+    }
+
+    fn listen(&mut self) -> &[String] {
+        let mut bytes = [0; 1024];
+        while let Ok(n) = self.socket.recv(&mut bytes) {
+            self.heard.extend(String::from_utf8_lossy(&bytes[..n]).lines().map(str::to_owned));
+        }
+        &self.heard
+    }
+
+    fn count(&mut self, line: &str) -> usize {
+        self.listen().iter().filter(|heard| heard.contains(line)).count()
+    }
+
+    fn wait(&mut self, line: &str, times: usize) -> Result<()> {
+        let heard = wait::until(line, || Ok((self.count(line) >= times).then_some(())));
+        heard.with_context(|| format!("heard {:?}", self.heard))
+    }
+}
+
+#[test]
+fn a_service_manager_is_told() {
+    let mut cluster = Cluster::prepare(&nodes(2)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = Manager::of(dir.path(), &mut cluster.nodes[0]).unwrap();
+    cluster.launch().unwrap();
+    followed(&mut cluster, &mut first, dir.path()).unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+}
+
+fn followed(cluster: &mut Cluster, first: &mut Manager, dir: &Path) -> Result<()> {
+    first.wait("READY=1", 1)?;
+    first.wait("WATCHDOG=1", 3)?;
+    ensure!(first.listen()[0].starts_with("STATUS=starting"), "{:?}", first.heard);
+
+    // A node that hangs says nothing, and goes on when it can.
+    cluster.nodes[0].sigstop()?;
+    // What was being sent at that moment may still come.
+    std::thread::sleep(Duration::from_millis(300));
+    first.listen();
+    first.heard.clear();
+    std::thread::sleep(Duration::from_secs(1));
+    ensure!(first.listen().is_empty(), "{:?}", first.heard);
+    cluster.nodes[0].sigcont()?;
+    first.wait("WATCHDOG=1", 1)?;
+    ensure!(first.count("READY=1") == 0, "told twice: {:?}", first.heard);
+
+    for node in &mut cluster.nodes {
+        node.stop(Duration::from_secs(20))?;
+    }
+    let stopping = first.count("STOPPING=1");
+    ensure!(stopping == 1, "{:?}", first.heard);
+
+    // Alone of two there is no majority: alive, but not ready, until the other is back.
+    let mut second = Manager::of(dir, &mut cluster.nodes[1])?;
+    cluster.nodes[1].start()?;
+    second.wait("not ready: no leader with a majority", 1)?;
+    second.wait("WATCHDOG=1", 2)?;
+    ensure!(second.count("READY=1") == 0, "{:?}", second.heard);
+    cluster.nodes[0].start()?;
+    second.wait("READY=1", 1)?;
+    ensure!(cluster.admin(1).get("/readyz")?.status == 200, "said to be ready before it was");
+    Ok(())
+}
+
+/// The node's own check of itself, as a container's engine runs it.
+fn healthcheck(node: &Node, more: &[&str]) -> Result<Output> {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
+        command.env_remove(name);
+    }
+    Ok(command.arg("healthcheck").args(more).envs(&node.env).output()?)
+}
+
+fn says(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn a_node_checks_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["elsewhere.example".to_owned()]).unwrap();
+    let (cert, key) = (dir.path().join("cert"), dir.path().join("key"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let ip = Ipv4Addr::LOCALHOST.into();
+    for tls in [false, true] {
+        let home = dir.path().join(if tls { "tls" } else { "plain" });
+        let mut node = Node::new(Path::new(&binary()), &home, free(ip).unwrap(), free(ip).unwrap());
+        node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
+        if tls {
+            node.env.insert("WAYPOST_HTTP_TLS_CERT".to_owned(), cert.display().to_string());
+            node.env.insert("WAYPOST_HTTP_TLS_KEY".to_owned(), key.display().to_string());
+        }
+        checks_itself(&mut node).unwrap_or_else(|error| panic!("TLS {tls}: {error:#}\n{}", node.log_tail(30)));
+    }
+}
+
+fn checks_itself(node: &mut Node) -> Result<()> {
+    let none = healthcheck(node, &[])?;
+    ensure!(none.status.code() == Some(1), "nobody is there: {}", says(&none));
+    node.start()?;
+    let ready = || Ok(healthcheck(node, &["--ready"])?.status.success().then_some(()));
+    wait::until("the node to find itself ready", ready)?;
+    let well = healthcheck(node, &[])?;
+    ensure!(well.status.success() && says(&well).contains("ok"), "{}", says(&well));
+
+    node.sigstop()?;
+    let began = Instant::now();
+    let hangs = healthcheck(node, &["--wait-ms", "300"])?;
+    ensure!(hangs.status.code() == Some(1) && says(&hangs).contains("no answer"), "{}", says(&hangs));
+    ensure!(began.elapsed() < Duration::from_secs(30), "it waited for {:?}", began.elapsed());
+    node.sigcont()?;
+    let wrong = healthcheck(node, &["--wait-ms", "0"])?;
+    ensure!(wrong.status.code() == Some(2), "{}", says(&wrong));
+    node.stop(Duration::from_secs(20)).map(drop)
+}
+
+fn packaged(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging").join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All names of metrics in a text, those of a histogram's parts by the histogram's name.
+fn metrics_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let names = words.filter(|word| word.starts_with("waypost_"));
+    let whole = |name: &str| {
+        let part = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
+        part.unwrap_or(name).to_owned()
+    };
+    names.map(whole).collect()
+}
+
+#[test]
+fn dashboards_and_alerts_use_metrics_that_there_are() {
+    let declared = metrics_in(include_str!("../../src/metric.rs"));
+    for file in ["grafana/waypost.json", "prometheus/alerts.yml"] {
+        let used = metrics_in(&packaged(file));
+        assert!(used.len() > 5, "{file}: {used:?}");
+        let unknown: Vec<_> = used.difference(&declared).collect();
+        assert!(unknown.is_empty(), "{file} uses what no node has: {unknown:?}");
+    }
+    serde_json::from_str::<serde_json::Value>(&packaged("grafana/waypost.json")).unwrap();
+}
+
+#[test]
+fn what_a_node_shows_of_itself_is_what_alerts_ask_for() {
+    crate::support::scenario(nodes(1), |cluster| {
+        let map = cluster.map("m")?;
+        crate::support::publish(cluster, 0, &map, "x", serde_json::json!({}))?;
+        let text = wait::until("the disk to be measured", || {
+            let text = String::from_utf8(cluster.admin(0).get("/metrics")?.expect(200)?.body)?;
+            Ok(value(&text, "waypost_disk_free_bytes").is_some_and(|free| free > 0.0).then_some(text))
+        })?;
+        let shown = metrics_in(&text);
+        // Those of webhooks and of refusals come with the first of them.
+        let later = |name: &str| name.contains("webhook") || name.contains("refused") || name.contains("lost");
+        let missing: Vec<_> = metrics_in(&packaged("prometheus/alerts.yml"))
+            .into_iter()
+            .filter(|n| !later(n) && !shown.contains(n))
+            .collect();
+        ensure!(missing.is_empty(), "a node does not show {missing:?}:\n{text}");
+        ensure!(value(&text, "waypost_ready") == Some(1.0), "{text}");
+        let (free, size) = (value(&text, "waypost_disk_free_bytes"), value(&text, "waypost_disk_size_bytes"));
+        ensure!(free < size, "{free:?} of {size:?}");
+        Ok(())
+    });
+}
+
+/// The value of a metric without labels.
+fn value(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
+/// Whoever stops a node must wait for longer than it may take to drain.
+#[test]
+fn nobody_kills_a_node_that_drains() {
+    let default = include_str!("../../waypost.default.toml");
+    let number = |text: &str, key: &str| {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));
+        line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().unwrap()
+    };
+    let drain = number(default, "drain_seconds = ");
+    assert!(number(&packaged("systemd/waypost.service"), "TimeoutStopSec=") > drain + 5);
+    assert!(number(&packaged("docker/compose.yaml"), "stop_grace_period: ") > drain + 5);
+}
