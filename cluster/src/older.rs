@@ -24,7 +24,7 @@ const LOOKS: u32 = 30;
 
 /// More than this node's log has.
 #[derive(Debug, PartialEq, Eq)]
-struct Lack {
+pub(crate) struct Lack {
     term: u64,
     held: u64,
     acknowledged: u64,
@@ -65,7 +65,7 @@ impl Node {
     }
 
     /// What the leader counts as durable here and is not.
-    async fn lack(&self) -> Option<Lack> {
+    pub(crate) async fn lack(&self) -> Option<Lack> {
         let leader = self.leader().filter(|leader| *leader != self.id())?;
         // On a connection of its own: an older release would close it.
         let answer = self.peers.link(leader, Lane::Bulk).ask(&Request::CountedV1, ASK).await;
@@ -77,7 +77,7 @@ impl Node {
     }
 
     /// A member without a log is damaged: that is what the next start finds.
-    fn set_log_aside(&self) -> std::io::Result<()> {
+    pub(crate) fn set_log_aside(&self) -> std::io::Result<()> {
         let aside = (1..1000)
             .map(|n| self.layout.root.join(format!("damaged-log-{n}")))
             .find(|dir| !fs::exists(dir).unwrap_or(true))

@@ -28,7 +28,10 @@ fn backup(cluster: &Cluster, node: usize, name: &str, more: &[&str]) -> Result<(
     let (url, path) = (cluster.nodes[node].url(), file.display().to_string());
     let (ok, out, err) = waypost(&[&["cluster", "backup", &path, "--url", &url], more].concat())?;
     ensure!(ok, "{err}");
-    Ok((file, serde_json::from_str(&out)?))
+    let mut told: Value = serde_json::from_str(&out)?;
+    let current = told.as_object_mut().and_then(|told| told.remove("current"));
+    ensure!(current == Some(true.into()), "{out}");
+    Ok((file, told))
 }
 
 fn restore(from: &Path, to: &Path, more: &[&str]) -> Result<(bool, String, String)> {

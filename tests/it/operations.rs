@@ -300,6 +300,26 @@ fn a_node_that_is_cut_off_still_tells_what_is_wrong() {
 }
 
 #[test]
+fn who_follows_a_leader_without_a_majority_says_so() {
+    scenario(nodes(3), |cluster| {
+        let (leader, voter) = (cluster.leader()?, cluster.follower()?);
+        let learner = (0..3).find(|n| *n != leader && *n != voter).context("no third")?;
+        let node = id(cluster, learner)?;
+        done(cluster, leader, "demote", json!({"node": node}))?;
+        wait_member(cluster, leader, node, "a learner", |m| m["voter"] == false)?;
+        cluster.nodes[voter].kill9()?;
+        // Its leader goes on to be heard.
+        cluster.wait_until("the learner to tell", |c| {
+            let ready = c.admin(learner).get("/readyz")?.status;
+            Ok((ready == 503 && problems(c, learner)?.contains(&"no_majority".to_owned())).then_some(()))
+        })?;
+        ensure!(cluster.status(learner)?["leader_id"] == id(cluster, leader)?, "it hears its leader no more");
+        cluster.nodes[voter].start()?;
+        cluster.wait_ready()
+    });
+}
+
+#[test]
 fn a_learner_by_its_own_wish_votes_once_it_is_promoted_by_hand() {
     let mut cluster = Cluster::prepare(&nodes(2)).unwrap();
     let done = learner(&mut cluster);

@@ -123,3 +123,26 @@ async fn a_follower_is_told_that_the_leaders_disk_is_full() {
     }
     panic!("never told");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_tells_what_it_counts_and_a_log_set_aside_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = start(&dir.path().join("1"), &[], false).await;
+    let learner = start(&dir.path().join("2"), &[&leader], true).await;
+    let id = learner.node_id();
+    until("it has all", || {
+        let status = leader.status();
+        leader.node().counted_for(id) == (status.term, status.last_log)
+    })
+    .await;
+    assert_eq!(learner.node().counted_for(leader.node_id()), (0, 0), "it does not lead");
+    assert_eq!(learner.node().lack().await, None, "it has what it acknowledged");
+    let joined = || learner.node().identity.lock().unwrap().joined;
+    until("it is a member", joined).await;
+    learner.shutdown().await;
+    learner.node().set_log_aside().unwrap();
+    drop(learner);
+    let again = start(&dir.path().join("2"), &[], true).await;
+    assert!(again.node_id() > id, "it goes on under its old id");
+    assert!(dir.path().join("2/damaged-log-1").exists() && dir.path().join("2/damaged-1/state.redb").exists());
+}
