@@ -315,6 +315,8 @@ fn who_follows_a_leader_without_a_majority_says_so() {
         })?;
         ensure!(cluster.status(learner)?["leader_id"] == id(cluster, leader)?, "it hears its leader no more");
         cluster.nodes[voter].start()?;
+        cluster.wait_node(voter)?;
+        done(cluster, leader, "promote", json!({"node": node}))?;
         cluster.wait_ready()
     });
 }
