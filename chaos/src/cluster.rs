@@ -201,7 +201,11 @@ impl Cluster {
             let status = self.status(i)?;
             let members = status["members"].as_array().context("no members")?;
             let voters = members.iter().filter(|m| m["role"] != "learner").count();
-            if status["healthy"] != true || voters != self.nodes.len() || members.len() != self.nodes.len() {
+            if status["healthy"] != true
+                || status["changing"] != false
+                || voters != self.nodes.len()
+                || members.len() != self.nodes.len()
+            {
                 return Err(anyhow!("node {i}: {status}"));
             }
             leaders.push(status["leader_id"].clone());

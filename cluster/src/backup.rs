@@ -385,3 +385,35 @@ pub fn verify(path: &Path) -> Result<BackupInfo, BackupError> {
     }
     Ok(reader.info())
 }
+
+#[cfg(all(test, not(feature = "sim")))]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A backup without pairs: at index 42, after node 7 was the last.
+    pub(crate) fn small(root: &Path) -> PathBuf {
+        let path = root.join("small.backup");
+        let mut bytes = Vec::new();
+        let mut take = |piece: Vec<u8>| {
+            bytes.extend(piece);
+            true
+        };
+        let mut writer = Writer { sha: Sha256::new(), blocks: 0, take: &mut take };
+        let head = HeadV1 {
+            cluster_id: [1; 16],
+            applied: StoredLogId { term: 1, node: 1, index: 42 },
+            time_ms: 1,
+            last_node_id: 7,
+            taken_ms: 2,
+            release: "0".to_owned(),
+        };
+        writer.raw([&MAGIC[..], &VERSION.to_le_bytes()].concat()).unwrap();
+        writer.block(HEAD, &head).unwrap();
+        writer.block(END, &EndV1 { blocks: writer.blocks, pairs: 0 }).unwrap();
+        let sha = writer.sha.clone().finalize().to_vec();
+        writer.raw(sha).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+}

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::NodeId;
 use crate::config::Config;
+use crate::disk::Disk;
 use crate::error::StartError;
 use crate::fatal::Fatal;
 use crate::log::Log;
@@ -21,6 +22,7 @@ use crate::os::{fs, here};
 use crate::proposer::Proposer;
 use crate::raft::{Network, Raft, settings};
 use crate::reads;
+use crate::room;
 use crate::store::{CheckpointAfter, Machine, Worker};
 use crate::types::{Member, Wishes};
 use crate::wire::IdentityV1;
@@ -78,6 +80,7 @@ pub(crate) async fn start(
     let member =
         Member { peer_addr, learner_only: config.role_learner, meta: config.meta.clone(), wishes: Wishes::default() };
     let Opened { lock, layout, mut identity, log, store, begins } = open::open(&config, &secure, &member).await?;
+    room::enough_to_start(&Disk::new(&layout.root, config.disk_reserve), &log, &store).await?;
     let fatal = Arc::new(Fatal::new(&config));
     let after = CheckpointAfter { bytes: config.checkpoint_bytes };
     let worker = Worker::start(store.clone(), log.clone(), machine, layout.snapshot(), after, fatal.clone()).await?;

@@ -99,7 +99,10 @@ impl Cluster {
                 Ok(Proposed { index, time_ms, reply })
             }
             Ok(Ok(Outcome::NoRoom)) => Err(ProposeError::DiskFull),
-            Ok(Ok(Outcome::NotStored { overloaded: true, .. })) => Err(ProposeError::Overloaded),
+            Ok(Ok(Outcome::NotStored { overloaded: true, .. })) => Err(match node.disk.room().is_full {
+                true if node.leader() == Some(node.id()) => ProposeError::DiskFull,
+                _ => ProposeError::Overloaded,
+            }),
             Ok(Ok(Outcome::NotStored { .. })) => Err(ProposeError::Unavailable),
             Ok(Ok(Outcome::Unknown)) => Err(ProposeError::Unknown),
             // Its time was up, or the node stopped; what still was queued is not proposed any more.

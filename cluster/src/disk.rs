@@ -1,18 +1,30 @@
 //! Room on the disk, and what happens when it runs out.
 //!
-//! Owns the measuring and the ballast: a file of reserved blocks that is given up when the disk fills, so that a node which
-//! takes no more entries can still write votes and checkpoints, and goes on by itself when there is room again. Never
-//! removes anything but the ballast.
+//! Owns the measuring, the account of what was taken since, and the ballast: a file of reserved blocks that is given up when
+//! the disk fills, so that a node which takes no more entries can still write votes and checkpoints, and goes on by itself
+//! when there is room again. Never removes anything but the ballast.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 /// Name of the ballast in the data directory.
 const BALLAST: &str = "reserve";
+/// What a byte of an entry comes to in the store: its pages come in powers of two and are written beside their old selves.
+pub(crate) const IN_STORE: u64 = 2;
+/// What a byte of an entry comes to at all: it is in the log, too.
+const IN_ALL: u64 = 1 + IN_STORE;
+/// Whoever finds no room measures again, but not more often.
+const AGAIN: Duration = Duration::from_millis(50);
+/// Most debts that are kept apart.
+const DEBTS: usize = 64;
+/// What a node writes when it starts, beside the entries that it applies again (bytes).
+const START: u64 = 1 << 20;
 
 /// How much room a node has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,41 +41,162 @@ pub(crate) struct Room {
     pub(crate) is_closed: bool,
 }
 
+/// How far a node is with what it took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Progress {
+    /// Index of the last entry applied; to be read before the others.
+    pub(crate) applied: u64,
+    /// Bytes of applied entries that the store holds in memory yet.
+    pub(crate) unwritten: u64,
+    /// Index of the last entry in the log.
+    pub(crate) last: u64,
+}
+
+/// Bytes that were taken between two measurings.
+#[derive(Debug)]
+struct Debt {
+    bytes: u64,
+    /// They are in the log, at this index or before; `None`: perhaps on their way there.
+    upto: Option<u64>,
+}
+
+/// What is known of the room: the last measuring, and what was taken since.
+#[derive(Debug, Default)]
+struct Account {
+    measured: Room,
+    /// When somebody last began one.
+    at: Option<Instant>,
+    /// Bytes taken since.
+    taken: u64,
+    /// What was taken before and may not be applied yet, oldest first.
+    debts: VecDeque<Debt>,
+}
+
+impl Account {
+    /// What is left once `bytes` more are taken.
+    fn after(&self, bytes: u64) -> u64 {
+        self.measured.free.saturating_sub(IN_ALL * (self.taken + bytes))
+    }
+
+    fn room(&self) -> Room {
+        let (free, room) = (self.after(0), self.measured);
+        Room {
+            free,
+            is_full: room.is_full || free < room.reserve,
+            is_closed: room.is_closed || free < room.reserve / 2,
+            ..room
+        }
+    }
+
+    /// Lets go of what is applied and adds what was taken up to this measuring; what is still to come of all that (bytes).
+    fn settle(&mut self, taken: u64, progress: Progress) -> u64 {
+        for debt in &mut self.debts {
+            // Entries may have been cut off the log's end meanwhile.
+            debt.upto = Some(debt.upto.map_or(progress.last, |upto| upto.min(progress.last)));
+        }
+        while self.debts.front().is_some_and(|debt| debt.upto <= Some(progress.applied)) {
+            self.debts.pop_front();
+        }
+        self.taken -= taken;
+        if taken > 0 {
+            let joined = if self.debts.len() >= DEBTS { self.debts.pop_back() } else { None };
+            let bytes = taken + joined.map_or(0, |debt| debt.bytes);
+            self.debts.push_back(Debt { bytes, upto: None });
+        }
+        self.debts.iter().map(|debt| debt.bytes * if debt.upto.is_some() { IN_STORE } else { IN_ALL }).sum()
+    }
+}
+
 /// The disk under a data directory.
 pub(crate) struct Disk {
     root: PathBuf,
     reserve: u64,
-    room: Mutex<Room>,
+    /// One measuring at a time.
+    turn: Mutex<()>,
+    account: Mutex<Account>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Disk {
     /// `reserve`: bytes to keep free; a tenth of the file system at most.
     pub(crate) fn new(root: &Path, reserve: u64) -> Self {
-        Self { root: root.to_owned(), reserve, room: Mutex::default() }
+        Self { root: root.to_owned(), reserve, turn: Mutex::default(), account: Mutex::default() }
     }
 
-    /// As last measured.
+    /// As last measured, without what was taken since.
     pub(crate) fn room(&self) -> Room {
-        *self.room.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.account).room()
     }
 
-    /// Measures, and gives the ballast up or gets it back. `unwritten`: bytes that the store holds in memory yet. Blocks.
-    pub(crate) fn measure(&self, unwritten: u64) -> io::Result<Room> {
-        let stat = statvfs(&self.root)?;
-        let (total, available) = (stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize);
+    /// Counts `bytes` of entries that are about to be written, at what they will come to in log and store; false, and
+    /// nothing is counted, where they would leave less than half of what must be left.
+    pub(crate) fn take(&self, bytes: u64) -> bool {
+        let mut account = locked(&self.account);
+        let fits = account.after(bytes) >= account.measured.reserve / 2;
+        if fits {
+            account.taken += bytes;
+        }
+        fits
+    }
+
+    /// Whether whoever found no room should measure: more may be found than the last time, and nobody just did.
+    pub(crate) fn may_measure(&self) -> bool {
+        let mut account = locked(&self.account);
+        let stale = account.taken > 0 || !account.debts.is_empty();
+        let turn = stale && account.at.is_none_or(|at| at.elapsed() >= AGAIN);
+        if turn {
+            account.at = Some(Instant::now());
+        }
+        turn
+    }
+
+    /// Measures, and gives the ballast up or gets it back. Blocks.
+    pub(crate) fn measure(&self, progress: Progress) -> io::Result<Room> {
+        let _turn = locked(&self.turn);
+        // What is taken from here on counts on, whether this measuring sees it or not.
+        let taken = locked(&self.account).taken;
+        let (total, available) = self.look()?;
         let reserve = self.reserve.min(total / 10);
         let ballast = self.keep_ballast(available, reserve);
-        // Each page is written beside its old self.
-        let free = (available + ballast).saturating_sub(2 * unwritten);
-        let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut account = locked(&self.account);
+        let coming = IN_STORE * progress.unwritten + account.settle(taken, progress);
+        let (free, room) = ((available + ballast).saturating_sub(coming), account.measured);
         // A little more than is needed ends it: it shall not flicker.
         let enough = if room.is_full { reserve + reserve / 8 } else { reserve };
         let next = Room { total, free, reserve, is_full: free < enough, is_closed: free < reserve / 2 };
         if next.is_full != room.is_full || next.is_closed != room.is_closed {
             tracing::warn!(free, reserve, full = next.is_full, closed = next.is_closed, "room on the disk");
         }
-        *room = next;
-        Ok(next)
+        account.measured = next;
+        account.at = Some(Instant::now());
+        Ok(account.room())
+    }
+
+    /// Refuses to start where applying `replay` bytes of entries again would end the node in the middle. Takes the ballast
+    /// where that helps. Blocks.
+    pub(crate) fn enough_to_start(&self, replay: u64) -> io::Result<()> {
+        let wanted = IN_STORE * replay + START;
+        let (_, mut available) = self.look()?;
+        if available < wanted && std::fs::remove_file(self.root.join(BALLAST)).is_ok() {
+            available = self.look()?.1;
+        }
+        if available >= wanted || self.reserve == 0 {
+            return Ok(());
+        }
+        let what = format!(
+            "the disk is full: {available} bytes are left, and starting takes {wanted}; make room on the file system of {}",
+            self.root.display()
+        );
+        Err(io::Error::new(io::ErrorKind::StorageFull, what))
+    }
+
+    /// Size of the file system, and what is left of it (bytes).
+    fn look(&self) -> io::Result<(u64, u64)> {
+        let stat = statvfs(&self.root)?;
+        Ok((stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize))
     }
 
     /// Size of the ballast as it is counted beside `available`.
@@ -132,16 +265,74 @@ mod tests {
         assert!(!file.exists(), "given up");
         assert_eq!(disk.keep_ballast(1 << 20, 1 << 20), 0, "not taken from what must be free");
         assert!(!file.exists());
-        assert!(disk.measure(0).unwrap().total > 0);
+        assert!(disk.measure(Progress::default()).unwrap().total > 0);
     }
 
     #[test]
     fn a_disk_with_less_than_the_reserve_is_full() {
         let dir = tempfile::tempdir().unwrap();
         // A tenth of any file system is what is asked for, unless more is in use.
-        let room = Disk::new(dir.path(), u64::MAX).measure(0).unwrap();
+        let room = Disk::new(dir.path(), u64::MAX).measure(Progress::default()).unwrap();
         assert_eq!(room.reserve, room.total / 10);
         assert_eq!(room.is_full, room.free < room.reserve);
-        assert!(!Disk::new(dir.path(), 0).measure(0).unwrap().is_full);
+        assert!(!Disk::new(dir.path(), 0).measure(Progress::default()).unwrap().is_full);
+    }
+
+    /// A disk that was found with `free` bytes, of which 1000 must be left.
+    fn measured(free: u64) -> Disk {
+        let disk = Disk::new(Path::new("/nowhere"), 1000);
+        locked(&disk.account).measured = Room { total: 100_000, free, reserve: 1000, ..Room::default() };
+        disk
+    }
+
+    #[test]
+    fn what_was_taken_since_counts_as_gone() {
+        let disk = measured(1700);
+        assert!(disk.take(200), "1700 - 600 is enough");
+        let room = disk.room();
+        assert_eq!((room.free, room.is_full, room.is_closed), (1100, false, false));
+        assert!(disk.take(200));
+        let room = disk.room();
+        assert_eq!((room.free, room.is_full, room.is_closed), (500, true, false));
+        assert!(!disk.take(1), "half of the reserve stays");
+        assert_eq!(disk.room(), room, "what was refused is not counted");
+        assert!(disk.may_measure(), "another measuring may find that it took less");
+        assert!(!disk.may_measure(), "one at a time");
+        assert!(!measured(0).may_measure());
+    }
+
+    #[test]
+    fn what_was_taken_is_owed_until_it_is_applied() {
+        let disk = measured(1 << 20);
+        assert!(disk.take(100));
+        let mut account = locked(&disk.account);
+        let at = |last, applied| Progress { applied, unwritten: 0, last };
+        assert_eq!(account.settle(100, at(5, 5)), 300, "it may not be in the log yet");
+        assert_eq!(account.taken, 0);
+        assert_eq!(account.settle(0, at(9, 5)), 200, "in the log, not in the store");
+        account.taken = 50;
+        assert_eq!(account.settle(40, at(12, 8)), 200 + 120);
+        assert_eq!(account.taken, 10, "taken while it was measured");
+        assert_eq!(account.settle(0, at(12, 9)), 80, "the first is applied");
+        assert_eq!(account.settle(0, at(11, 11)), 0, "the log lost an entry that was never committed");
+        account.taken = 1000;
+        for last in 0..1000 {
+            account.settle(1, at(last, 0));
+        }
+        assert!(account.debts.len() <= DEBTS);
+        assert_eq!(account.debts.iter().map(|debt| debt.bytes).sum::<u64>(), 1000);
+    }
+
+    #[test]
+    fn a_node_without_room_does_not_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::new(dir.path(), 1 << 20);
+        std::fs::write(dir.path().join(BALLAST), "blocks").unwrap();
+        disk.enough_to_start(0).unwrap();
+        assert!(dir.path().join(BALLAST).exists(), "there is room without it");
+        let refused = disk.enough_to_start(1 << 60).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        assert!(refused.to_string().contains("make room"), "{refused}");
+        assert!(!dir.path().join(BALLAST).exists(), "it was worth a try");
     }
 }

@@ -129,6 +129,9 @@ pub enum StartError {
         /// What is wrong with them.
         reason: String,
     },
+    /// A restore into it was interrupted.
+    #[error("a restore into {} was interrupted: restore into it again, which begins anew", .0.display())]
+    HalfRestored(PathBuf),
     /// A newer release wrote it.
     #[error("the {what} {} has format {found}, this release knows formats up to {known}: run the newer release again",
         path.display())]

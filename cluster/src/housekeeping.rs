@@ -1,6 +1,6 @@
 //! The slow work: making the store durable, letting the log go, keeping status and address book up to date.
 //!
-//! Owns the policy of checkpoints and purging; the log is never purged beyond what the store has durably.
+//! Owns the policy of checkpoints; what of the log may go is `purge`'s.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,11 +14,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::error::StoreError;
 use crate::identity::shown;
 use crate::node::{Metrics, Node};
-use crate::os::{here, spawn_blocking};
+use crate::purge::{self, Held};
 use crate::status::{MemberStatus, Role, Status};
 
 /// How often the log and the store are looked after.
 const ROUND: Duration = Duration::from_millis(500);
+/// How often a checkpoint is made at most while the disk or the log presses for it.
+const PRESSED: Duration = Duration::from_secs(1);
 /// Longest wait for a checkpoint that was asked for.
 const SNAPSHOT: Duration = Duration::from_secs(20);
 /// How often the status is renewed when nothing tells of a change.
@@ -32,7 +34,7 @@ impl Node {
         let mut last = Instant::now();
         loop {
             rounds.tick().await;
-            self.look_at_disk().await;
+            self.measure_disk().await;
             let metrics = self.metrics();
             if let Err(fatal) = &metrics.running_state
                 && !self.is_stopping()
@@ -41,30 +43,18 @@ impl Node {
             }
             let index = |id: &Option<_>| id.as_ref().map_or(0, |id: &crate::types::LogId| id.index);
             let (applied, durable) = (index(&metrics.last_applied), index(&metrics.snapshot));
-            let due = applied >= durable + self.config.checkpoint_entries
-                || last.elapsed() >= self.config.checkpoint_interval;
+            let pressed = self.is_near_full() || self.log.bytes() > purge::far_beyond(&self.config);
+            let every = if pressed { PRESSED } else { self.config.checkpoint_interval };
+            let due = applied >= durable + self.config.checkpoint_entries || last.elapsed() >= every;
             if applied > durable && due {
                 last = Instant::now();
                 // The engine reports its own end in the metrics.
                 let _ = self.raft.trigger().snapshot().await;
             }
-            if let Some(upto) = self.purge_to(durable, index(&metrics.purged)) {
+            let held = self.held(&metrics);
+            if let Some(upto) = held.due(&self.config, self.disk.room()) {
                 let _ = self.raft.trigger().purge_log(upto).await;
             }
-        }
-    }
-
-    /// Measures the disk; lets go of what can be spared when it becomes full.
-    async fn look_at_disk(self: &Arc<Self>) {
-        let (disk, was_full) = (self.disk.clone(), self.disk.room().is_full);
-        let unwritten = self.store.unwritten();
-        match spawn_blocking(move || disk.measure(unwritten)).await {
-            Ok(Ok(room)) if room.is_full && !was_full => {
-                let node = self.clone();
-                tokio::spawn(here(async move { drop(node.snapshot_now().await) }));
-            }
-            Ok(Err(error)) => tracing::debug!(%error, "the disk can't be measured"),
-            _ => {}
         }
     }
 
@@ -79,11 +69,12 @@ impl Node {
             let metrics = self.metrics();
             let durable = index(&metrics.snapshot);
             if durable >= applied {
-                let upto = durable.saturating_sub(self.config.keep_entries);
-                if upto > index(&metrics.purged) {
+                let held = self.held(&metrics);
+                let upto = held.upto(&self.config, self.disk.room());
+                if upto > held.purged {
                     self.raft.trigger().purge_log(upto).await.map_err(ended)?;
                 }
-                return Ok((durable, upto.max(index(&metrics.purged))));
+                return Ok((durable, upto.max(held.purged)));
             }
             if Instant::now() >= deadline {
                 return Err(StoreError::Io(format!("no checkpoint within {} s", SNAPSHOT.as_secs())));
@@ -92,18 +83,18 @@ impl Node {
         }
     }
 
-    /// Where to purge the log to, so that what stays is within the limits of entries and bytes.
-    fn purge_to(&self, durable: u64, purged: u64) -> Option<u64> {
-        let mut upto = durable.saturating_sub(self.config.keep_entries);
-        let bytes = self.log.bytes();
-        if bytes > self.config.keep_bytes && durable > purged {
-            // Entries are taken as equally large; the next round corrects what that gets wrong.
-            let over = (bytes - self.config.keep_bytes) as f64 / bytes as f64;
-            upto = upto.max(purged + ((durable - purged) as f64 * over) as u64);
+    /// What the log holds, and who still needs it as far as this node knows.
+    fn held(&self, metrics: &Metrics) -> Held {
+        let index = |id: &Option<crate::types::LogId>| id.as_ref().map_or(0, |id| id.index);
+        // Only the leader knows; what a follower has nobody asks for.
+        let reachable = self.describe_members(metrics, self.config.election_max_ms * 2).into_iter();
+        let matched = reachable.filter(|m| m.reachable).map(|m| m.matched.unwrap_or(0)).min();
+        Held {
+            durable: index(&metrics.snapshot),
+            purged: index(&metrics.purged),
+            bytes: self.log.bytes(),
+            needed_after: matched.filter(|_| metrics.replication.is_some()).unwrap_or(u64::MAX),
         }
-        // In steps: each purge costs a record and a flush.
-        let step = self.config.keep_entries.min(self.config.checkpoint_entries) / 4;
-        (upto > purged + step).then_some(upto)
     }
 
     /// Follows the metrics: renews the status, learns addresses.
@@ -123,6 +114,10 @@ impl Node {
                 news
             });
             if matches!(timeout(RENEW, changes.changed()).await, Ok(Err(_))) {
+                // An engine that panicked says no more: what it last told would stand for ever.
+                if !self.is_stopping() {
+                    self.fatal.raise("the consensus engine ended");
+                }
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -174,6 +169,7 @@ impl Node {
             purged: index(&metrics.purged),
             log_bytes: self.log.bytes(),
             has_quorum,
+            changing: metrics.membership_config.membership().get_joint_config().len() > 1,
             silence_ms: if leads { 0 } else { self.leader_silence_ms(metrics.current_term) },
             disk_total: room.total,
             disk_free: room.free,
@@ -240,7 +236,7 @@ fn role(metrics: &Metrics) -> Role {
 /// What watchers are woken for: roles and members, not indexes that move all the time.
 #[derive(PartialEq)]
 struct Essence<'a> {
-    who: (u64, Option<u64>, u64, Role, bool, bool, bool, bool),
+    who: (u64, Option<u64>, u64, Role, bool, bool, bool, bool, bool),
     members: Vec<EssentialMember<'a>>,
 }
 
@@ -255,7 +251,17 @@ fn essence(status: &Status) -> Essence<'_> {
     let s = status;
     let member = |m: &'_ MemberStatus| (m.id, m.voter, m.reachable, m.drained_ms);
     Essence {
-        who: (s.node_id, s.leader, s.term, s.role, s.has_quorum, s.removed, s.disk_full, s.failure.is_some()),
+        who: (
+            s.node_id,
+            s.leader,
+            s.term,
+            s.role,
+            s.has_quorum,
+            s.changing,
+            s.removed,
+            s.disk_full,
+            s.failure.is_some(),
+        ),
         members: s
             .members
             .iter()

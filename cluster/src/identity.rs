@@ -14,6 +14,8 @@ use crate::wire::{self, IdentityV1};
 /// Format of the data directory as a whole: a release that writes anything in it which an older one can't read counts
 /// one up.
 const FORMAT: u32 = 1;
+/// Whoever uses the directory holds this file.
+pub(crate) const LOCK: &str = "LOCK";
 const FORMAT_FILE: &str = "format";
 const FORMAT_WORDS: &str = "waypost data directory, format ";
 const MAGIC: &[u8; 8] = b"WPIDENT1";
@@ -45,18 +47,33 @@ impl Layout {
         self.root.join("snapshot")
     }
 
+    /// Where a restore makes the files before it moves them up.
+    pub(crate) fn restoring(&self) -> PathBuf {
+        self.root.join(".restoring")
+    }
+
+    /// A restore began here and did not come to its end.
+    pub(crate) fn is_half_restored(&self) -> bool {
+        let exists = |path: PathBuf| fs::exists(path).unwrap_or(false);
+        exists(self.restoring()) && !exists(self.identity())
+    }
+
     /// Takes the directory for this process; released when the file is dropped, however the process ends.
     pub(crate) fn lock(&self) -> Result<File, StartError> {
         fs::create_dir_all(&self.root)?;
-        match os::lock(&self.root.join("LOCK")) {
+        match os::lock(&self.root.join(LOCK)) {
             Ok(file) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StartError::Locked(self.root.clone())),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
     }
 
-    /// Refuses a directory that a newer release has written: taken for damaged, it would be set aside.
+    /// Refuses a directory that a newer release has written: taken for damaged, it would be set aside. And one that is
+    /// half restored: taken for empty, it would begin something new.
     pub(crate) fn check_format(&self) -> Result<(), StartError> {
+        if self.is_half_restored() {
+            return Err(StartError::HalfRestored(self.root.clone()));
+        }
         let bytes = match fs::read(self.root.join(FORMAT_FILE)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self.write_format()?),
             other => other?,

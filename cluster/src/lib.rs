@@ -11,8 +11,8 @@
 //! - `raft`: how openraft speaks over the network; `types`: what it is instantiated with. `snapshot`: sending the state.
 //! - `net`: the one peer port: frames, handshake, who is let in, connections. `wire`: the only place that knows the bytes.
 //! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies. `housekeeping`: when
-//!   the one is made durable and the other let go.
-//! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`, `older`: what happens when a disk lied, or went back; `disk`: when it is full.
+//!   the one is made durable; `purge`: what of the other is let go.
+//! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`, `older`: what happens when a disk lied, or went back; `disk`, `room`: when it is full.
 //! - `backup`, `restore`: the state in one file, and a new cluster of it.
 //! - `clock`: the only wall clock. `os`: everything else that the operating system gives, and all that a simulation replaces.
 //!
@@ -68,10 +68,12 @@ mod operate;
 #[cfg_attr(feature = "sim", path = "sim/os.rs")]
 mod os;
 mod proposer;
+mod purge;
 mod raft;
 mod reads;
 #[cfg(not(feature = "sim"))]
 mod restore;
+mod room;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod snapshot;

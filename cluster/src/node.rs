@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::NodeId;
 use crate::config::Config;
 use crate::disk::Disk;
+use crate::error::StoreError;
 use crate::fatal::Fatal;
 use crate::identity::Layout;
 use crate::log::Log;
@@ -24,11 +25,12 @@ use crate::machine::Handler;
 use crate::net::{Peers, Service};
 use crate::proposer::{Outcome, Proposer};
 use crate::raft::Raft;
+use crate::room::HEAD;
 use crate::snapshot::Receiving;
 use crate::status::Status;
 use crate::store::{Store, Worker};
 use crate::types::{Entry, Member, Types, Vote};
-use crate::wire::{Answer, Append, Appended, Forwarded, Hello, IdentityV1, Request, StoredPayload};
+use crate::wire::{Answer, Append, Appended, Forwarded, Hello, IdentityV1, PairV1, Request, StoredPayload};
 
 /// openraft's metrics, cloned: a reference into them must never be held.
 pub(crate) type Metrics = openraft::RaftMetrics<Types>;
@@ -57,6 +59,8 @@ pub(crate) struct Node {
     pub(crate) removed: AtomicBool,
     /// One backup at a time: each holds a view of the store.
     pub(crate) backups: Arc<tokio::sync::Semaphore>,
+    /// When a snapshot last found too little room, and what was free when it began (bytes).
+    pub(crate) cramped: Mutex<Option<(Instant, u64)>>,
     /// The last checkpoint: its index, and when it was seen.
     checkpoint: Mutex<(u64, Instant)>,
     /// When which leader was heard.
@@ -114,6 +118,7 @@ impl Node {
             stopping: AtomicBool::new(false),
             removed: AtomicBool::new(false),
             backups: Arc::new(tokio::sync::Semaphore::new(1)),
+            cramped: Mutex::default(),
             checkpoint: Mutex::new((0, Instant::now())),
             heard: Mutex::default(),
             foreign: Mutex::default(),
@@ -250,8 +255,9 @@ impl Node {
         }
     }
 
-    async fn append(&self, append: Append) -> Answer {
-        if self.disk.room().is_closed && !append.entries.is_empty() {
+    // Nothing is awaited before the engine has it: appends keep their order by that.
+    async fn append(self: Arc<Self>, append: Append) -> Answer {
+        if !self.take_room_at_once(append.entries.iter().map(|entry| entry.content.len() as u64 + HEAD).sum()) {
             return failed(DISK_FULL);
         }
         let (leader, arrived) = (append.vote.term, Instant::now());
@@ -302,6 +308,11 @@ fn failed(error: impl std::fmt::Display) -> Answer {
     Answer::FailedV1 { reason: error.to_string() }
 }
 
+/// Size of a chunk of a snapshot (bytes).
+fn size(pairs: &[PairV1]) -> u64 {
+    pairs.iter().map(|pair| (pair.key.len() + pair.record.len()) as u64).sum()
+}
+
 fn append_request(append: Append) -> Result<AppendEntriesRequest<Types>, crate::wire::WireError> {
     let mut entries = Vec::with_capacity(append.entries.len());
     for entry in append.entries {
@@ -320,6 +331,8 @@ fn append_request(append: Append) -> Result<AppendEntriesRequest<Types>, crate::
 #[derive(Default)]
 pub(crate) struct Session {
     receiving: Receiving,
+    /// What was free when that began (bytes).
+    free: u64,
 }
 
 impl Service for Node {
@@ -383,9 +396,16 @@ impl Service for Node {
 
     async fn in_session(self: &Arc<Self>, session: &mut Session, request: Request) -> Result<Answer, Request> {
         match request {
-            Request::SnapshotBeginV1 { .. } if self.disk.room().is_closed => Ok(failed(DISK_FULL)),
+            Request::SnapshotBeginV1 { .. } if !self.may_begin_snapshot() => Ok(failed(DISK_FULL)),
+            Request::SnapshotChunkV1 { ref pairs, .. } if !self.take_room(size(pairs)).await => {
+                self.snapshot_found_no_room(session.free);
+                Ok(session.receiving.fail(&StoreError::Io(DISK_FULL.to_owned())))
+            }
             Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } | Request::SnapshotEndV1 { .. } => {
                 let dir: PathBuf = self.layout.snapshot();
+                if matches!(request, Request::SnapshotBeginV1 { .. }) {
+                    session.free = self.disk.room().free;
+                }
                 Ok(session.receiving.take(&self.raft, &dir, request).await)
             }
             other => Err(other),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::damage::{Damage, is_damage, set_aside};
-use crate::disk::Disk;
+use crate::disk::{Disk, Progress};
 use crate::error::{StartError, StoreError};
 use crate::identity::Layout;
 use crate::join;
@@ -35,7 +35,9 @@ pub(crate) async fn open(config: &Config, secure: &Secure, member: &Member) -> R
     let lock = layout.lock()?;
     layout.check_format()?;
     // Opening writes; where nothing else is left that takes the reserve.
-    Disk::new(&layout.root, config.disk_reserve).measure(0)?;
+    let disk = Disk::new(&layout.root, config.disk_reserve);
+    disk.measure(Progress::default())?;
+    disk.enough_to_start(0)?;
     snapshot::clear(&layout.snapshot())?;
     let mut join: Vec<String> = config.join.iter().filter(|a| **a != member.peer_addr).cloned().collect();
     let identity = match read_identity(&layout) {

@@ -1,20 +1,24 @@
 //! A new cluster of one node, made of a backup.
 //!
-//! Owns the new data directory until it is whole: it is filled under another name and renamed at last, so that a failure
-//! leaves nothing behind. The cluster gets an id of its own and its first node an id that the old one never gave out: no
+//! Owns the new data directory until it is whole: its files are made in a folder of it and moved up, the identity last, so
+//! that a failure leaves nothing behind, and a crash nothing that a node would start with. The cluster gets an id of its own and its first node an id that the old one never gave out: no
 //! node of the old cluster can take it for its own. Log positions go on where they stood, since event ids hold them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::backup::{BackupError, BackupInfo, Block, FileV1, Reader};
 use crate::config::Config;
-use crate::identity::{Layout, fresh_cluster_id, shown};
+use crate::error::StartError;
+use crate::identity::{LOCK, Layout, fresh_cluster_id, shown};
 use crate::log::Log;
 use crate::store::{Incoming, chunk_crc, sync_dir};
 use crate::wire::{IdentityV1, MemberV1, MembershipV1, SystemV1};
+
+/// What a new file system may hold.
+const LOST: &str = "lost+found";
 
 /// What a restore made.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -27,21 +31,31 @@ pub struct Restored {
     pub node_id: u64,
 }
 
-/// A directory under construction; removed unless it is put in place.
-struct Draft(Option<PathBuf>);
+/// The new node's files while they are made and moved; when that fails nothing of them stays.
+struct Draft<'a> {
+    dir: &'a Path,
+    /// The directory itself is new.
+    made: bool,
+    done: bool,
+}
 
-impl Drop for Draft {
+impl Drop for Draft<'_> {
     fn drop(&mut self) {
-        if let Some(path) = self.0.take()
-            && let Err(error) = fs::remove_dir_all(&path)
-        {
-            tracing::warn!(%error, path = %path.display(), "cannot remove what an interrupted restore left behind");
+        if self.done {
+            return;
+        }
+        let cleared = clear(self.dir);
+        // Without its lock a directory that was made for this is empty again.
+        let _ = fs::remove_file(self.dir.join(LOCK));
+        let removed = cleared.and_then(|()| if self.made { fs::remove_dir(self.dir) } else { Ok(()) });
+        if let Err(error) = removed {
+            tracing::warn!(%error, path = %self.dir.display(), "cannot remove what an interrupted restore left behind");
         }
     }
 }
 
-/// Makes the data directory of a new cluster's first node. `dir` must be empty or absent; `files` (name and content) are
-/// put into it, over those of the backup.
+/// Makes the data directory of a new cluster's first node. `dir` must be empty (`lost+found` is nothing), absent, or what
+/// an interrupted restore left behind, which goes; `files` (name and content) are put into it, over those of the backup.
 ///
 /// # Errors
 /// What is wrong with the backup or the directory; then nothing is left behind.
@@ -52,31 +66,91 @@ pub fn restore(backup: &Path, dir: &Path, files: Vec<(String, Vec<u8>)>) -> Resu
     };
     let mut reader = Reader::open(backup)?;
     let dir = std::path::absolute(dir).map_err(at(dir))?;
-    is_empty(&dir)?;
-    let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
-        return Err(BackupError::NotEmpty(dir));
+    let made = !dir.exists();
+    let free = |dir: &Path| match is_free(dir) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(BackupError::NotEmpty(dir.to_owned())),
+        Err(source) => Err(at(dir)(source)),
     };
-    fs::create_dir_all(parent).map_err(at(parent))?;
-    let path = parent.join(format!(".{}.restoring-{}", name.to_string_lossy(), std::process::id()));
-    fs::DirBuilder::new().mode(0o700).create(&path).map_err(at(&path))?;
-    let mut draft = Draft(Some(path.clone()));
-    let (cluster_id, node_id) = fill(&mut reader, &Layout::new(&path), files).map_err(|failed| match failed {
-        Failed::Backup(error) => error,
-        Failed::Io(source) => at(&path)(source),
+    if made {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(at(&dir))?;
+    } else {
+        free(&dir)?;
+    }
+    let layout = Layout::new(&dir);
+    let _lock = layout.lock().map_err(|error| match error {
+        StartError::Io(source) => at(&dir)(source),
+        other => at(&dir)(io::Error::new(io::ErrorKind::ResourceBusy, other)),
     })?;
-    // Over an empty directory too.
-    fs::rename(&path, &dir).map_err(at(&dir))?;
-    draft.0 = None;
-    sync_dir(Some(parent)).map_err(at(parent))?;
+    // Another restore may just have come to its end.
+    free(&dir)?;
+    let mut draft = Draft { dir: &dir, made, done: false };
+    let (cluster_id, node_id) = fill(&mut reader, &layout, files).map_err(|failed| match failed {
+        Failed::Backup(error) => error,
+        Failed::Io(source) => at(&dir)(source),
+    })?;
+    draft.done = true;
+    if made {
+        sync_dir(dir.parent()).map_err(at(&dir))?;
+    }
     Ok(Restored { backup: reader.info(), cluster_id: shown(&cluster_id), node_id })
 }
 
-fn is_empty(dir: &Path) -> Result<(), BackupError> {
-    match fs::read_dir(dir).map(|mut entries| entries.next().is_none()) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(BackupError::NotEmpty(dir.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(BackupError::Io { path: dir.to_owned(), source }),
+/// Makes the parts under [`Layout::restoring`] and moves them up. The directory may be a mounted file system, which can't
+/// be put in place as a whole.
+fn fill(reader: &mut Reader, layout: &Layout, files: Vec<(String, Vec<u8>)>) -> Result<([u8; 16], u64), Failed> {
+    clear(&layout.root).map_err(Failed::Io)?;
+    let path = layout.restoring();
+    fs::DirBuilder::new().mode(0o700).create(&path).map_err(Failed::Io)?;
+    sync_dir(Some(&layout.root)).map_err(Failed::Io)?;
+    let draft = Layout::new(&path);
+    let made = make(reader, &draft, files)?;
+    move_up(&draft, layout).map_err(Failed::Io)?;
+    Ok(made)
+}
+
+/// The identity comes last: a directory that has none, but something to restore, is refused until then.
+fn move_up(draft: &Layout, layout: &Layout) -> io::Result<()> {
+    sync_dir(Some(&draft.root))?;
+    for entry in fs::read_dir(&draft.root)? {
+        let path = entry?.path();
+        if let Some(name) = path.file_name().filter(|_| path != draft.identity()) {
+            fs::rename(&path, layout.root.join(name))?;
+        }
+    }
+    sync_dir(Some(&layout.root))?;
+    fs::rename(draft.identity(), layout.identity())?;
+    sync_dir(Some(&layout.root))?;
+    fs::remove_dir(&draft.root)?;
+    sync_dir(Some(&layout.root))
+}
+
+/// Neither a node's files nor any other: nothing that a restore could do away with.
+fn is_free(dir: &Path) -> io::Result<bool> {
+    if Layout::new(dir).is_half_restored() {
+        return Ok(true);
+    }
+    let names: Result<Vec<_>, _> = fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name())).collect();
+    Ok(names?.iter().all(|name| name == LOST || name == LOCK))
+}
+
+/// Removes what a restore has made so far. The directory was free when it began, and no node runs in one that isn't
+/// whole, so all of it is that.
+fn clear(dir: &Path) -> io::Result<()> {
+    // What tells that the rest may go goes last.
+    let draft = Layout::new(dir).restoring();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let kept = entry.file_name() == LOST || entry.file_name() == LOCK || entry.path() == draft;
+        match entry.file_type()?.is_dir() {
+            _ if kept => {}
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    match fs::remove_dir_all(&draft) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => sync_dir(Some(dir)),
     }
 }
 
@@ -91,7 +165,7 @@ impl<E: Into<BackupError>> From<E> for Failed {
     }
 }
 
-fn fill(reader: &mut Reader, layout: &Layout, files: Vec<(String, Vec<u8>)>) -> Result<([u8; 16], u64), Failed> {
+fn make(reader: &mut Reader, layout: &Layout, files: Vec<(String, Vec<u8>)>) -> Result<([u8; 16], u64), Failed> {
     let (applied, node_id) = (reader.head.applied, reader.head.last_node_id + 1);
     let cluster_id = fresh_cluster_id().map_err(Failed::Io)?;
     let member = MemberV1::default();
@@ -138,4 +212,83 @@ fn put(root: &Path, file: &FileV1) -> io::Result<()> {
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(root.join(&file.name))?;
     out.write_all(&file.content)?;
     out.sync_all()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::backup::tests::small;
+
+    /// A directory as a new file system is: it can't be renamed over.
+    fn volume(root: &Path) -> std::path::PathBuf {
+        let dir = root.join("volume");
+        fs::create_dir_all(dir.join(LOST)).unwrap();
+        dir
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    fn is_whole(dir: &Path) {
+        let layout = Layout::new(dir);
+        layout.check_format().unwrap();
+        assert_eq!(layout.read_identity().unwrap().unwrap().node_id, 8);
+        assert!(!layout.restoring().exists());
+        let log = Log::open(&layout.log(), &Config::default()).unwrap();
+        assert_eq!(log.purged().unwrap().index, 42);
+    }
+
+    #[test]
+    fn a_mounted_directory_is_filled_where_it_is() {
+        use std::os::unix::fs::MetadataExt;
+        let root = tempfile::tempdir().unwrap();
+        let (backup, dir) = (small(root.path()), volume(root.path()));
+        let before = dir.metadata().unwrap().ino();
+        restore(&backup, &dir, vec![("key".to_owned(), b"k".to_vec())]).unwrap();
+        assert_eq!(dir.metadata().unwrap().ino(), before);
+        assert_eq!(names(&dir), ["LOCK", "format", "identity", "key", "lost+found", "raft", "state.redb"]);
+        is_whole(&dir);
+        assert!(matches!(restore(&backup, &dir, Vec::new()), Err(BackupError::NotEmpty(_))));
+        is_whole(&dir);
+        let absent = root.path().join("a/b");
+        restore(&backup, &absent, Vec::new()).unwrap();
+        is_whole(&absent);
+    }
+
+    #[test]
+    fn a_restore_that_was_cut_off_starts_no_node_and_is_done_again() {
+        let root = tempfile::tempdir().unwrap();
+        let backup = small(root.path());
+        for moved in 0..=3 {
+            let dir = root.path().join(moved.to_string());
+            let layout = Layout::new(&dir);
+            restore(&backup, &dir, Vec::new()).unwrap();
+            // As it was when all but so many parts were still to be moved.
+            fs::create_dir(layout.restoring()).unwrap();
+            for part in ["identity", "format", "raft", "state.redb"].iter().take(4 - moved) {
+                fs::rename(dir.join(part), layout.restoring().join(part)).unwrap();
+            }
+            let refused = layout.check_format().unwrap_err();
+            assert!(refused.to_string().contains("restore"), "{refused}");
+            restore(&backup, &dir, Vec::new()).unwrap();
+            is_whole(&dir);
+        }
+    }
+
+    #[test]
+    fn a_failed_restore_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let (backup, dir, absent) = (small(root.path()), volume(root.path()), root.path().join("absent"));
+        let whole = fs::read(&backup).unwrap();
+        fs::write(&backup, &whole[..whole.len() - 1]).unwrap();
+        restore(&backup, &dir, Vec::new()).unwrap_err();
+        assert_eq!(names(&dir), [LOST]);
+        restore(&backup, &absent, Vec::new()).unwrap_err();
+        assert!(!absent.exists());
+    }
 }

@@ -95,7 +95,8 @@ impl Receiving {
         }
     }
 
-    fn fail(&mut self, error: &StoreError) -> Answer {
+    /// Lets go of what came so far.
+    pub(crate) fn fail(&mut self, error: &StoreError) -> Answer {
         tracing::warn!(%error, "a snapshot was not taken");
         self.begun = None;
         Answer::FailedV1 { reason: error.to_string() }

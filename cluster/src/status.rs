@@ -88,6 +88,8 @@ pub struct Status {
     pub log_bytes: u64,
     /// The leader heard from a majority lately, a follower from the leader.
     pub has_quorum: bool,
+    /// The voters are being changed: until that is through, a majority of the old ones and one of the new are needed.
+    pub changing: bool,
     /// The longest time (milliseconds) without a word of the leader in this term; 0 on the leader.
     pub silence_ms: u64,
     /// Size of the disk that the data directory lies on (bytes; 0 = not known).

@@ -181,6 +181,7 @@ impl Hosts {
         let member = |host| self.node(host).is_some_and(|node| status.member(node.node_id()).is_some());
         let voters = status.members.iter().filter(|m| m.voter).count();
         status.has_quorum
+            && !status.changing
             && status.members.len() == self.plan.nodes
             && voters == self.plan.nodes - self.plan.learners
             && status.members.iter().all(|m| m.reachable)

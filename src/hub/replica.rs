@@ -22,18 +22,18 @@ impl Replica {
 
 impl StateMachine for Replica {
     fn load(&mut self, view: &View, why: Load) -> Result<(), DiskError> {
-        self.state = State::load(&ViewStore(view)).map_err(damaged)?;
+        self.state = State::load(&ViewStore(view)).map_err(in_the_cluster_s_words)?;
         let (access, endpoints) = (self.state.access().clone(), self.state.endpoints().clone());
         self.bridge.reset(access, endpoints, why == Load::Snapshot);
         Ok(())
     }
 
     fn apply(&mut self, ctx: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, DiskError> {
-        self.state.apply(&mut Place(ctx), command, &mut TxnStore(txn)).map_err(damaged)
+        self.state.apply(&mut Place(ctx), command, &mut TxnStore(txn)).map_err(in_the_cluster_s_words)
     }
 
     fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), DiskError> {
-        self.state.flush(&mut TxnStore(txn)).map_err(damaged)
+        self.state.flush(&mut TxnStore(txn)).map_err(in_the_cluster_s_words)
     }
 
     fn committed(&mut self, _applied: u64) {
@@ -41,8 +41,15 @@ impl StateMachine for Replica {
     }
 }
 
-fn damaged(error: StateError) -> DiskError {
-    DiskError::Corrupt(error.to_string())
+/// What the store refused is no damage: a full disk must not be mended by throwing its files away.
+fn in_the_cluster_s_words(error: StateError) -> DiskError {
+    match error {
+        StateError::Store(StoreError::Failed(cause)) => match cause.downcast::<DiskError>() {
+            Ok(cause) => *cause,
+            Err(cause) => DiskError::Io(cause.to_string()),
+        },
+        other => DiskError::Corrupt(other.to_string()),
+    }
 }
 
 fn in_core_s_words(error: DiskError) -> StoreError {
@@ -95,5 +102,17 @@ impl WriteStore for TxnStore<'_, '_> {
     }
     fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.0.delete(key).map(|_| ()).map_err(in_core_s_words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_fails_is_not_taken_for_damaged() {
+        let there_and_back = |error| in_the_cluster_s_words(StateError::Store(in_core_s_words(error)));
+        assert!(matches!(there_and_back(DiskError::Io("full".to_owned())), DiskError::Io(what) if what == "full"));
+        assert!(matches!(there_and_back(DiskError::Corrupt("a page".to_owned())), DiskError::Corrupt(_)));
     }
 }

@@ -159,3 +159,134 @@ fn one_full_follower_stops_nobody() {
         cluster.nodes[node].kill9()
     });
 }
+
+/// Publishes 900 KiB at a time, from several connections at once, until each was refused a few times.
+fn flood(cluster: &chaos::Cluster, map: &chaos::cluster::Map) -> Result<()> {
+    let urls = cluster.urls_from(0);
+    let event = json!({"type": "x", "payload": "x".repeat(100 << 10)});
+    let body = json!({"events": vec![event; 9]});
+    let one = |url: &str| -> Result<()> {
+        let mut refused = 0;
+        for _ in 0..300 {
+            let answer = chaos::http::Api::new(url, Some(&map.token)).post(&map.events(), &body)?;
+            match answer.status {
+                201 => {}
+                503 => refused += 1,
+                _ => anyhow::bail!("expected 201 or 503: {} {}", answer.status, answer.text()),
+            }
+            if refused == 5 {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("the disk never was full")
+    };
+    std::thread::scope(|scope| {
+        let all: Vec<_> = urls.iter().cycle().take(6).map(|url| scope.spawn(|| one(url))).collect();
+        all.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a publisher panicked"))?)
+    })
+}
+
+#[test]
+fn a_disk_that_fills_at_once_ends_no_node() {
+    let mut cluster = chaos::Cluster::prepare(&nodes(1)).unwrap();
+    let Some(_small) = Small::mount(&cluster.nodes[0].data, 120).unwrap() else {
+        return println!("skipped: mounting a file system of its own needs root");
+    };
+    if let Err(error) = at_once(&mut cluster) {
+        panic!("{error:#}\n{}", cluster.dump());
+    }
+    cluster.nodes.clear();
+}
+
+fn at_once(cluster: &mut chaos::Cluster) -> Result<()> {
+    cluster.nodes[0].start()?;
+    cluster.wait_node(0)?;
+    let map = cluster.map("flood")?;
+    flood(cluster, &map)?;
+    ensure!(cluster.nodes[0].ended()?.is_none(), "the node ended");
+    let before = chaos::oracle::same_backfill(cluster, &map)?.len();
+
+    // A node that finds no room at its start runs, or says why it doesn't; it takes nothing for damaged.
+    cluster.nodes[0].kill9()?;
+    let filler = cluster.nodes[0].data.join("filler");
+    Command::new("dd").args(["if=/dev/zero", "bs=4k"]).arg(format!("of={}", filler.display())).output()?;
+    cluster.nodes[0].start()?;
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    if cluster.nodes[0].ended()?.is_some() {
+        let told = cluster.nodes[0].log_tail(10);
+        ensure!(told.contains("make room") || told.contains("No space left"), "{told}");
+        println!("without room: {}", told.lines().last().unwrap_or_default());
+    } else {
+        ensure!(chaos::oracle::same_backfill(cluster, &map)?.len() == before);
+        cluster.nodes[0].kill9()?;
+    }
+    std::fs::remove_file(&filler)?;
+    cluster.nodes[0].start()?;
+    cluster.wait_node(0)?;
+    let after = chaos::oracle::same_backfill(cluster, &map)?.len();
+    ensure!(after == before, "{before} events, and {after} after the restart");
+    Ok(())
+}
+
+#[test]
+fn a_follower_whose_disk_is_too_small_lives_and_catches_up_on_a_larger_one() {
+    scenario(nodes(3), |cluster| {
+        let map = cluster.map("small")?;
+        let event = json!({"type": "x", "payload": "x".repeat(100 << 10)});
+        let body = json!({"events": vec![event; 9]});
+        let node = cluster.follower()?;
+        cluster.nodes[node].kill9()?;
+        let at = cluster.leader()?;
+        for _ in 0..80 {
+            cluster.api(at, &map).post(&map.events(), &body)?.expect(201)?;
+        }
+        cluster.nodes[node].wipe()?;
+        let Some(_small) = Small::mount(&cluster.nodes[node].data, 64)? else {
+            println!("skipped: mounting a file system of its own needs root");
+            return Ok(());
+        };
+        cluster.nodes[node].start()?;
+        cluster.wait_until("the small disk to be full", |c| {
+            Ok(c.nodes[node].log_tail(200).contains("room on the disk").then_some(()))
+        })?;
+        // As long as it takes to try it some times more.
+        std::thread::sleep(std::time::Duration::from_secs(5));
+        ensure!(cluster.nodes[node].ended()?.is_none(), "the small node ended");
+        let grown = Command::new("mount").args(["-o", "remount,size=600m"]).arg(&cluster.nodes[node].data).status()?;
+        ensure!(grown.success());
+        cluster.wait_ready()?;
+        ensure!(chaos::oracle::same_backfill(cluster, &map)?.len() == 720);
+        cluster.nodes[node].kill9()
+    });
+}
+
+#[test]
+fn three_disks_that_fill_at_once_end_no_node() {
+    let mut cluster = chaos::Cluster::prepare(&nodes(3)).unwrap();
+    let mut small = Vec::new();
+    for node in &cluster.nodes {
+        let Some(disk) = Small::mount(&node.data, 120).unwrap() else {
+            return println!("skipped: mounting a file system of its own needs root");
+        };
+        small.push(disk);
+    }
+    let mut full = || -> Result<()> {
+        cluster.launch()?;
+        let map = cluster.map("flood")?;
+        flood(&cluster, &map)?;
+        for disk in &small {
+            let grown = Command::new("mount").args(["-o", "remount,size=600m"]).arg(&disk.0).status()?;
+            ensure!(grown.success());
+        }
+        cluster.wait_ready()?;
+        ensure!(!chaos::oracle::same_backfill(&cluster, &map)?.is_empty());
+        for node in &mut cluster.nodes {
+            ensure!(node.ended()?.is_none() && !node.log_tail(2000).contains("panicked"), "a node ended");
+        }
+        Ok(())
+    };
+    if let Err(error) = full() {
+        panic!("{error:#}\n{}", cluster.dump());
+    }
+    cluster.nodes.clear();
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
+use crate::disk::Progress;
 use crate::error::StoreError;
 use crate::machine::{ApplyContext, Load, NoHandler, StateMachine};
 use crate::store::{Txn, View};
@@ -115,7 +116,7 @@ async fn a_follower_is_told_that_the_leaders_disk_is_full() {
     let learner = start(&dir.path().join("2"), &[&leader], true).await;
     for _ in 0..50 {
         // Taken back at the next look at the real disk.
-        leader.node().disk.measure(u64::MAX / 2).unwrap();
+        leader.node().disk.measure(Progress { applied: 0, unwritten: 1 << 50, last: 0 }).unwrap();
         match learner.propose(b"x".to_vec()).await {
             Err(crate::ProposeError::DiskFull) => return,
             told => assert!(!matches!(told, Err(crate::ProposeError::Overloaded)), "{told:?}"),

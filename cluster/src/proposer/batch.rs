@@ -115,6 +115,11 @@ impl Batch {
         }
     }
 
+    /// Bytes of its commands.
+    pub(super) fn bytes(&self) -> usize {
+        self.groups.iter().map(Group::bytes).sum()
+    }
+
     pub(super) fn deadline(&self) -> Instant {
         self.groups.iter().map(|g| g.deadline).max().unwrap_or_else(Instant::now)
     }
@@ -140,7 +145,7 @@ pub(super) fn refuse_forwarded(batch: &mut Batch, leader: Option<NodeId>) {
 
 /// Adds what waits, up to the limits of an entry; returns the group that did not fit.
 pub(super) fn gather(config: &Config, batch: &mut Batch, queue: &mut mpsc::Receiver<Group>) -> Option<Group> {
-    let mut bytes: usize = batch.groups.iter().map(Group::bytes).sum();
+    let mut bytes = batch.bytes();
     let mut commands: usize = batch.groups.iter().map(|g| g.commands.len()).sum();
     while let Ok(group) = queue.try_recv() {
         bytes += group.bytes();

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::net::Lane;
 use crate::node::Node;
 use crate::os::here;
+use crate::room::HEAD;
 use crate::types::Types;
 use crate::wire::{Answer, EntryData, Forwarded, Request};
 
@@ -187,6 +188,9 @@ impl Gatherer {
         let Ok(data) = EntryData::commands(clock::now_ms(), &batch.commands()) else {
             return batch.answer(|| Outcome::NotStored { leader: None, overloaded: false });
         };
+        if !node.take_room(batch.bytes() as u64 + HEAD).await {
+            return batch.answer(|| Outcome::NotStored { leader: None, overloaded: true });
+        }
         let (responder, written) = ProgressResponder::<Types, _>::complete_only();
         if node.raft.client_write_ff(data, Some(responder)).await.is_err() {
             return batch.answer(|| Outcome::Unknown);

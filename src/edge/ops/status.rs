@@ -48,6 +48,7 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         "healthy": healthy,
         "problems": problems.iter().map(super::problems::Problem::json).collect::<Vec<_>>(),
         "has_quorum": status.has_quorum,
+        "changing": status.changing,
         "last_log_index": status.last_log,
         "committed_index": status.committed,
         "applied_index": status.applied,
