@@ -1,6 +1,7 @@
 //! The composition root: the only file that sees every room. Builds a node from its configuration, runs it, drains it.
 
 mod encrypted;
+mod files;
 
 use crate::config::{self, Config};
 use crate::core::access::{Limits, Retention, hash_token};
@@ -22,6 +23,7 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpServer, ResponseError, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use files::Shares;
 use futures_util::future::Either;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use std::any::Any;
@@ -80,22 +82,29 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     if let Some(manager) = &manager {
         manager.starting("starting: opening its log, or joining a cluster");
     }
+    let workers = match config.workers {
+        0 => std::thread::available_parallelism().map_or(2, usize::from),
+        workers => workers,
+    };
+    let shares = Shares::take(&config, workers);
     let listener = listen(config.http_addr)?;
     let shown = config.http.tls().map(|(cert, key)| Shown::load(cert, key)).transpose()?;
     let metrics = install_metrics()?;
     let mut stop = std::pin::pin!(stop);
     let hub = tokio::select! {
-        hub = Hub::start(hub_config(&config), cluster_config(&config)) => hub?,
+        hub = Hub::start(hub_config(&config), cluster_config(&config, &shares)) => hub?,
         () = &mut stop => return Ok(()),
     };
     drained::begin(&hub);
     let edge = web::Data::new(Edge {
         hub: hub.clone(),
         config: edge_config(&config),
+        short_of_files: shares.problem(&config),
+        shown: shown.clone(),
         failures: Failures::new(config.limits.auth_failures_per_minute),
         addresses: Arc::default(),
         longpolls: phoenix::LongPolls::default(),
-        webhooks: Webhooks::start(hub.clone(), webhook_config(&config))?,
+        webhooks: Webhooks::start(hub.clone(), webhook_config(&config, &shares))?,
         metrics,
     });
     phoenix::serve_relay(&edge);
@@ -106,7 +115,7 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     let mut admin = actix_rt::spawn(admin_token(hub.clone(), config.admin_token.is_some()));
     // Who waits for the node to be ready finds the token printed; without a majority the node serves all the same.
     let _ = tokio::time::timeout(ADMIN_WAIT, &mut admin).await;
-    let server = serve(&config, listener, shown.as_ref(), edge.clone())?;
+    let server = serve(&config, (workers, shares.sockets), listener, shown.as_ref(), edge.clone())?;
     let handle = server.handle();
     let server = actix_rt::spawn(server);
     let fresh = shown.map(|shown| actix_rt::spawn(shown.keep_fresh()));
@@ -173,6 +182,7 @@ fn install_metrics() -> Result<PrometheusHandle, ServerError> {
 
 fn serve(
     config: &Config,
+    (workers, max_sockets): (usize, usize),
     listener: TcpListener,
     shown: Option<&Arc<Shown>>,
     edge: web::Data<Edge>,
@@ -184,10 +194,6 @@ fn serve(
     };
     let origins = config.limits.origins.clone();
     let header_bytes = config.limits.header_bytes;
-    let workers = match config.workers {
-        0 => std::thread::available_parallelism().map_or(2, usize::from),
-        workers => workers,
-    };
     let app = move || {
         App::new()
             .app_data(edge.clone())
@@ -207,7 +213,7 @@ fn serve(
     };
     let settings = encrypted::Settings {
         workers,
-        max_connections: config.limits.sockets.div_ceil(workers),
+        max_connections: max_sockets.div_ceil(workers),
         backlog: BACKLOG as u32,
         keep_alive: KEEP_ALIVE,
         request_timeout: Duration::from_millis(config.limits.upgrade_timeout_ms),
@@ -274,7 +280,7 @@ fn hub_config(config: &Config) -> HubConfig {
     }
 }
 
-fn webhook_config(config: &Config) -> webhook::WebhookConfig {
+fn webhook_config(config: &Config, shares: &Shares) -> webhook::WebhookConfig {
     let settings = &config.webhooks;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let credentials = settings.credentials().map(|(access_key_id, secret_access_key, session_token)| Credentials {
@@ -284,7 +290,7 @@ fn webhook_config(config: &Config) -> webhook::WebhookConfig {
     });
     webhook::WebhookConfig {
         workers: if settings.workers == 0 { (cores / 2).max(1) } else { settings.workers },
-        connections: settings.connections,
+        connections: shares.webhooks,
         window: settings.window,
         flush: Duration::from_millis(settings.flush_ms),
         allow_nets: settings.allow_nets.clone(),
@@ -297,7 +303,7 @@ fn webhook_config(config: &Config) -> webhook::WebhookConfig {
     }
 }
 
-fn cluster_config(config: &Config) -> waypost_cluster::Config {
+fn cluster_config(config: &Config, shares: &Shares) -> waypost_cluster::Config {
     let advertised = |given: &Option<String>, bound: SocketAddr| given.clone().unwrap_or_else(|| bound.to_string());
     let meta = BTreeMap::from([
         ("http_addr".to_owned(), advertised(&config.advertise_http_addr, config.http_addr)),
@@ -309,6 +315,7 @@ fn cluster_config(config: &Config) -> waypost_cluster::Config {
         security: config.peer.security(),
         advertise_peer: config.advertise_peer_addr.clone().unwrap_or_default(),
         meta,
+        max_connections: shares.peers,
         join: config.join.clone(),
         role_learner: config.role == config::Role::Learner,
         heartbeat_ms: config.raft.heartbeat_ms,

@@ -10,16 +10,23 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio_rustls::rustls::{
-    self, ClientConfig, RootCertStore, ServerConfig, crypto,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert},
+    self, CertificateError, ClientConfig, RootCertStore, ServerConfig,
+    client::verify_server_cert_signed_by_trust_anchor,
+    crypto,
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+    server::{ClientHello, ParsedCertificate, ResolvesServerCert},
     sign::CertifiedKey,
 };
+use waypost_cluster::certificate_days_left;
+
+use crate::clock::now_ms;
 
 /// Largest file that is read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(3);
+/// A day, in seconds.
+const DAY: u64 = 86_400;
 
 /// Why there can be no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -69,13 +76,17 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Reads certificate and private key (PEM).
+    /// Reads certificate and private key (PEM). One that clients refuse is shown all the same: the node takes part in its
+    /// cluster, and shows another when the files are replaced.
     ///
     /// # Errors
     /// When one of them can't be used, or they don't belong together.
     pub fn load(cert: &Path, key: &Path) -> Result<Arc<Self>, BadTls> {
         let content = (read(cert)?, read(key)?);
         let current = certified(cert, key, &content)?;
+        if let Some(why) = refused(&current, UnixTime::now()) {
+            tracing::error!("{}: clients refuse this certificate until the file is replaced: {why}", cert.display());
+        }
         Ok(Arc::new(Self {
             cert: cert.to_owned(),
             key: key.to_owned(),
@@ -97,11 +108,23 @@ impl Shown {
         Ok(config)
     }
 
+    /// When the certificate ends (seconds since 1970), where that can be read. Those between it and its authority are not
+    /// asked: clients may know other ways.
+    pub fn until(&self) -> Option<u64> {
+        // It is refused for its end in the far future.
+        match refused(&self.current.load(), UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX / 4))) {
+            Some(CertificateError::ExpiredContext { not_after, .. }) => Some(not_after.as_secs()),
+            _ => None,
+        }
+    }
+
     /// Takes changed files, for as long as the server runs. What can't be used leaves the old certificate in place.
     pub async fn keep_fresh(self: Arc<Self>) {
         let mut refused: Option<(String, bool)> = None;
+        let mut told = 0;
         loop {
             tokio::time::sleep(LOOK).await;
+            self.tell_end(&mut told);
             let shown = self.clone();
             // Whoever ends the runtime ends this too.
             let Ok(looked) = tokio::task::spawn_blocking(move || shown.look()).await else { return };
@@ -117,10 +140,27 @@ impl Shown {
         }
     }
 
+    /// Says once a day that the certificate ends soon; `told`: when last (seconds since 1970).
+    fn tell_end(&self, told: &mut u64) {
+        let now = now_ms() / 1000;
+        let left = self.until().and_then(|until| certificate_days_left(until, now));
+        if let Some(left) = left.filter(|_| now.saturating_sub(*told) >= DAY) {
+            *told = now;
+            match left {
+                Some(days) => tracing::warn!(days, "the certificate for clients ends soon: replace its files"),
+                None => tracing::error!("the certificate for clients has ended: they refuse it; replace its files"),
+            }
+        }
+    }
+
     fn look(&self) -> Result<(), BadTls> {
         let content = (read(&self.cert)?, read(&self.key)?);
         if content != **self.content.load() {
-            self.current.store(Arc::new(certified(&self.cert, &self.key, &content)?));
+            let next = certified(&self.cert, &self.key, &content)?;
+            if let Some(why) = refused(&next, UnixTime::now()) {
+                return Err(bad(&self.cert, format!("clients would refuse it: {why}")));
+            }
+            self.current.store(Arc::new(next));
             self.content.store(Arc::new(content));
             tracing::info!("took a new certificate for clients");
         }
@@ -143,6 +183,27 @@ fn certified(cert: &Path, key: &Path, content: &(Vec<u8>, Vec<u8>)) -> Result<Ce
     })
 }
 
+/// Why clients refuse a certificate at a time, as far as that can be told without knowing whom they trust: its own span,
+/// and what it is for.
+fn refused(shown: &CertifiedKey, at: UnixTime) -> Option<CertificateError> {
+    use CertificateError as Why;
+    let known = crypto::ring::default_provider().signature_verification_algorithms.all;
+    let own = ParsedCertificate::try_from(shown.cert.first()?).ok()?;
+    // The span is looked at first, then the purpose; of no authority, it is refused in the end.
+    match verify_server_cert_signed_by_trust_anchor(&own, &RootCertStore::empty(), &[], at, known) {
+        Err(rustls::Error::InvalidCertificate(why)) => match why {
+            Why::Expired
+            | Why::ExpiredContext { .. }
+            | Why::NotValidYet
+            | Why::NotValidYetContext { .. }
+            | Why::InvalidPurpose
+            | Why::InvalidPurposeContext { .. } => Some(why),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadTls> {
     let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|error| bad(path, error))?;
     if found.is_empty() { Err(bad(path, "no certificate in it")) } else { Ok(found) }
@@ -163,6 +224,7 @@ fn bad(path: &Path, reason: impl ToString) -> BadTls {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, date_time_ymd};
 
     #[test]
     fn files_are_read_again_and_bad_ones_change_nothing() {
@@ -189,5 +251,40 @@ mod tests {
         assert!(shown.look().unwrap_err().to_string().contains("key: No such file"));
         assert_eq!(now(), second);
         assert!(Shown::load(&cert, &cert).is_err());
+    }
+
+    #[test]
+    fn what_clients_would_refuse_takes_no_good_ones_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = (dir.path().join("cert"), dir.path().join("key"));
+        let write = |years: (i32, i32), purpose: ExtendedKeyUsagePurpose| {
+            let mut params = CertificateParams::new(vec!["a".to_owned()]).unwrap();
+            (params.not_before, params.not_after) = (date_time_ymd(years.0, 1, 1), date_time_ymd(years.1, 12, 31));
+            params.extended_key_usages = vec![purpose];
+            let pair = KeyPair::generate().unwrap();
+            std::fs::write(&cert, params.self_signed(&pair).unwrap().pem()).unwrap();
+            std::fs::write(&key, pair.serialize_pem()).unwrap();
+        };
+        let end = |year| Some(u64::try_from(date_time_ymd(year, 12, 31).unix_timestamp()).unwrap());
+        write((2020, 2098), ExtendedKeyUsagePurpose::ServerAuth);
+        let shown = Shown::load(&cert, &key).unwrap();
+        assert_eq!(shown.until(), end(2098));
+
+        let wrong = [
+            ((2019, 2020), ExtendedKeyUsagePurpose::ServerAuth, "expired"),
+            ((2097, 2098), ExtendedKeyUsagePurpose::ServerAuth, "not valid yet"),
+            ((2020, 2098), ExtendedKeyUsagePurpose::ClientAuth, "extended key usage"),
+        ];
+        for (years, purpose, why) in wrong {
+            write(years, purpose);
+            let told = shown.look().unwrap_err().to_string();
+            assert!(told.contains("clients would refuse it") && told.contains(why), "{told}");
+            assert_eq!(shown.until(), end(2098));
+            // A node that starts with it is of use to its cluster.
+            Shown::load(&cert, &key).unwrap();
+        }
+        write((2020, 2099), ExtendedKeyUsagePurpose::ServerAuth);
+        shown.look().unwrap();
+        assert_eq!(shown.until(), end(2099));
     }
 }

@@ -60,7 +60,7 @@ impl Layout {
 
     /// Takes the directory for this process; released when the file is dropped, however the process ends.
     pub(crate) fn lock(&self) -> Result<File, StartError> {
-        fs::create_dir_all(&self.root)?;
+        os::private_dir(&self.root)?;
         match os::lock(&self.root.join(LOCK)) {
             Ok(file) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StartError::Locked(self.root.clone())),
@@ -89,7 +89,7 @@ impl Layout {
 
     /// Writes the format that this release writes.
     pub(crate) fn write_format(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.root)?;
+        os::private_dir(&self.root)?;
         let draft = self.root.join("format.new");
         let mut file = File::create(&draft)?;
         file.write_all(format_line(FORMAT).as_bytes())?;
@@ -155,6 +155,20 @@ pub(crate) fn fresh_cluster_id() -> io::Result<[u8; 16]> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn the_directory_is_its_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(&dir.path().join("above/data"));
+        let _held = layout.lock().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&layout.root), 0o700);
+        // One that is there is as its owner wants it.
+        std::fs::set_permissions(&layout.root, PermissionsExt::from_mode(0o750)).unwrap();
+        layout.write_format().unwrap();
+        assert_eq!(mode(&layout.root), 0o750);
+    }
 
     #[test]
     fn a_newer_format_is_refused_and_a_damaged_line_is_not_taken_for_one() {

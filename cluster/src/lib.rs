@@ -93,7 +93,7 @@ pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
 pub use operate::{Operation, Refused};
 #[cfg(not(feature = "sim"))]
 pub use restore::{Restored, restore};
-pub use status::{MemberStatus, PeerSecurity, Role, Status};
+pub use status::{MemberStatus, PeerSecurity, Role, Status, certificate_days_left};
 pub use store::{MAX_KEY, MAX_VALUE, Pair, Reader, Txn, View};
 
 /// Names a member; allocated through the log and never used twice.

@@ -4,6 +4,7 @@
 
 use std::future::Future;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 
@@ -82,6 +83,14 @@ pub(crate) fn work_off<J: Send + 'static>(
 /// Opens or creates a database file.
 pub(crate) fn database(builder: &mut Builder, path: &Path) -> Result<Database, redb::DatabaseError> {
     builder.create(path)
+}
+
+/// Makes a directory that is its owner's alone, and those above it as usual; one that is there stays as it is.
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Takes a lock file for this process; released when it is dropped, however the process ends.

@@ -151,8 +151,9 @@ const LOOKED_FOR: u64 = 30_000;
 /// A certificate is called in question so long before its end (seconds).
 const CERTIFICATE_WARNING: u64 = 30 * 86_400;
 
-/// `None`: nothing to say yet. `Some(None)`: it has ended. Else the days that are left.
-pub(crate) fn certificate_days_left(until: u64, now: u64) -> Option<Option<u64>> {
+/// How long a certificate lasts that ends at `until`; both in seconds since 1970. `None`: long enough. `Some(None)`: it
+/// has ended. Else the days that are left.
+pub fn certificate_days_left(until: u64, now: u64) -> Option<Option<u64>> {
     match until.checked_sub(now) {
         Some(left) if left > CERTIFICATE_WARNING => None,
         left => Some(left.map(|left| left / 86_400)),

@@ -145,7 +145,7 @@ impl Loader {
     /// As [`Loader::file`].
     pub fn toml(mut self, text: &str, path: &Path) -> Result<Self, ConfigError> {
         let syntax = |message: String| ConfigError::Syntax { path: path.to_owned(), message };
-        let table: toml::Table = toml::from_str(text).map_err(|e| syntax(e.to_string()))?;
+        let table: toml::Table = toml::from_str(text).map_err(|e| syntax(fault(text, &e)))?;
         let mut tree = serde_json::to_value(table).map_err(|e| syntax(e.to_string()))?;
         if let Some(endpoints) =
             tree.get_mut("webhooks").and_then(Value::as_object_mut).and_then(|w| w.remove(ENDPOINTS))
@@ -280,6 +280,13 @@ impl Loader {
 /// The JSON pointer of a path.
 pub(super) fn pointer(path: &str) -> String {
     format!("/{}", path.replace('.', "/"))
+}
+
+/// What is wrong with TOML, and where. Not the line itself: a secret may stand in it.
+fn fault(text: &str, error: &toml::de::Error) -> String {
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return error.message().to_owned() };
+    let (line, last) = (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default());
+    format!("line {line}, column {}: {}", last.chars().count() + 1, error.message())
 }
 
 /// A section is walked into; anything else, also an unknown or wrongly typed thing, is a leaf.

@@ -44,6 +44,16 @@ fn every_number_has_a_range() {
 }
 
 #[test]
+fn a_line_that_is_no_toml_is_not_shown() {
+    let told = error("data_dir = \"x\"\n[peer]\nkey = \"a-very-secret-key\nmore\n");
+    assert!(told.starts_with("w.toml is not valid TOML: line 4, column ") && !told.contains("secret"), "{told}");
+    let told = error("admin_token = a-very-secret-token");
+    assert!(told.contains("line 1, column ") && !told.contains("secret"), "{told}");
+    let told = error("[peer]\nkey = [\"a-very-secret-key\"]");
+    assert!(!told.contains("secret"), "{told}");
+}
+
+#[test]
 fn names_are_unambiguous() {
     let mut envs: Vec<&str> = KEYS.iter().map(|key| key.env.as_str()).collect();
     envs.sort_unstable();

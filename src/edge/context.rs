@@ -72,6 +72,10 @@ pub struct Edge {
     pub longpolls: crate::edge::phoenix::LongPolls,
     /// Who delivers to webhooks.
     pub webhooks: Webhooks,
+    /// What clients of this node miss since too few files may be open.
+    pub short_of_files: Option<String>,
+    /// The certificate that clients see.
+    pub shown: Option<std::sync::Arc<crate::tls::Shown>>,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
 }

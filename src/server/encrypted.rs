@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix_http::{HttpService, Request, Response};
 use actix_server::ServerBuilder;
 use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, map_config};
+use actix_tls::accept::max_concurrent_tls_connect;
 use actix_web::Error;
 use actix_web::body::MessageBody;
 use actix_web::dev::{AppConfig, Extensions, Server, Service};
@@ -48,6 +49,9 @@ where
     S::Service: 'static,
     B: MessageBody + 'static,
 {
+    // Of a worker, as the other. The library's 256 are soon taken by connections that say nothing, and then everybody
+    // waits for these.
+    max_concurrent_tls_connect(settings.max_connections);
     let builder = ServerBuilder::default()
         .workers(settings.workers)
         .max_concurrent_connections(settings.max_connections)

@@ -66,6 +66,7 @@ fn start(dir: &Path, files: &Files) -> Result<Node> {
     let ip = std::net::Ipv4Addr::LOCALHOST.into();
     let mut node = Node::new(Path::new(&binary()), &dir.join("node"), free(ip)?, free(ip)?);
     node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
+    node.env.insert("WAYPOST_WORKERS".to_owned(), "1".to_owned());
     node.env.insert("WAYPOST_HTTP_TLS_CERT".to_owned(), files.cert.display().to_string());
     node.env.insert("WAYPOST_HTTP_TLS_KEY".to_owned(), files.key.display().to_string());
     node.start()?;
@@ -93,6 +94,21 @@ fn speaks_websocket(node: &Node, ca: &Path, token: &str) -> Result<()> {
     read_until(&mut stream, "phx_reply").map(drop)
 }
 
+/// Others that connect and say nothing. They are let go after some seconds, so whoever has to wait for them is served
+/// when the first of them is gone already; a slow machine may need several goes to be faster than that.
+fn silent_ones_keep_nobody_waiting(node: &Node, ca: &Path) -> Result<()> {
+    wait::until("an answer while all of them are there", || {
+        let silent = (0..600).map(|_| TcpStream::connect(node.http)).collect::<std::io::Result<Vec<_>>>()?;
+        let mut stream = connect(node, ca)?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")?;
+        ensure!(read_until(&mut stream, "\r\n\r\n")?.starts_with("HTTP/1.1 200"), "not ready");
+        let first = silent.first().context("none")?;
+        first.set_nonblocking(true)?;
+        let there = first.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        Ok(there.then_some(()))
+    })
+}
+
 #[test]
 fn clients_speak_tls() {
     let dir = tempfile::tempdir().unwrap();
@@ -114,6 +130,10 @@ fn use_it(node: &Node, files: &Files) -> Result<()> {
     let published = waypost(&["publish", "m", "x", "{}"], &env)?;
     ensure!(published.status.success(), "{}", text(&published));
     speaks_websocket(node, &files.ca, map["token"].as_str().context("no token")?)?;
+    silent_ones_keep_nobody_waiting(node, &files.ca)?;
+    let status = waypost(&["cluster", "status", "--json"], &env)?;
+    let status: Value = serde_json::from_slice(&status.stdout)?;
+    ensure!(status["http_certificate_until"].is_u64(), "{status}");
 
     // Without the authority the certificate is not trusted, and that is said.
     let refused = waypost(&["cluster", "status"], &[env[0], env[2]])?;

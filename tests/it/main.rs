@@ -27,6 +27,7 @@ mod frames;
 mod idempotency;
 mod limits;
 mod longpoll;
+mod open_files;
 mod operations;
 mod packaging;
 mod peer_security;

@@ -1,8 +1,10 @@
 //! The answering side of connections.
 //!
 //! Owns the listening socket and who is let in. Requests of one connection begin in the order they came and are answered
-//! as they finish; garbage closes the connection and nothing else.
+//! as they finish; garbage closes the connection and nothing else. Who says nothing keeps nobody out: of those that are
+//! not known yet the oldest makes room for the newest.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::secure::{hung_up, is_time};
@@ -52,15 +54,15 @@ pub(crate) trait Service: Send + Sync + 'static {
 /// The listening socket.
 pub(crate) struct Listener {
     socket: TcpListener,
-    connections: Arc<Semaphore>,
+    max_connections: usize,
     in_flight: usize,
 }
 
 impl Listener {
-    /// Listens on `addr`.
+    /// Listens on `addr`. As many callers as may have connections may be on their way to one.
     pub(crate) async fn bind(addr: SocketAddr, max_connections: usize, in_flight: usize) -> io::Result<Self> {
         let socket = TcpListener::bind(addr).await?;
-        Ok(Self { socket, connections: Arc::new(Semaphore::new(max_connections)), in_flight })
+        Ok(Self { socket, max_connections, in_flight })
     }
 
     /// The address as bound.
@@ -70,29 +72,87 @@ impl Listener {
 
     /// Lets callers in until dropped; dropping closes their connections too.
     pub(crate) async fn run<S: Service>(self, secure: Arc<Secure>, service: Arc<S>) {
-        let mut open = JoinSet::new();
+        let places = Arc::new(Semaphore::new(self.max_connections));
         let reported = Arc::new(AtomicU64::new(0));
+        let (mut open, mut callers) = (JoinSet::new(), Callers::default());
         loop {
             while open.try_join_next().is_some() {}
-            let Ok(permit) = self.connections.clone().acquire_owned().await else {
-                return;
+            let accepted = tokio::select! {
+                biased;
+                Some(shaken) = callers.shaking.join_next() => {
+                    // Those that made room for newer ones have no more to say.
+                    match shaken {
+                        Ok(Ok(known)) => {
+                            let (service, reported) = (service.clone(), reported.clone());
+                            open.spawn(here(serve(known, service, self.in_flight, reported)));
+                        }
+                        Ok(Err((from, error))) => report(&reported, from, &error),
+                        Err(_) => {}
+                    }
+                    continue;
+                }
+                accepted = self.socket.accept() => accepted,
             };
-            let (socket, from) = match self.socket.accept().await {
-                Ok(accepted) => accepted,
+            match accepted {
+                Ok((socket, from)) => {
+                    if callers.make_room(self.max_connections) && is_time(&reported, REPORT_MS) {
+                        tracing::warn!("many callers at the peer port do not say who they are; closing the oldest");
+                    }
+                    let (secure, service, places) = (secure.clone(), service.clone(), places.clone());
+                    callers.add(async move {
+                        let shaken = timeout(HANDSHAKE, shake(socket, from, &secure, &*service, places)).await;
+                        shaken
+                            .unwrap_or_else(|_| Err(io::Error::other("no handshake in time")))
+                            .map_err(|error| (from, error))
+                    });
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a peer");
                     tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
                 }
-            };
-            let (service, reported, in_flight) = (service.clone(), reported.clone(), self.in_flight);
-            let secure = secure.clone();
-            open.spawn(here(async move {
-                if let Err(error) = serve(socket, &secure, service, in_flight, permit).await {
-                    report(&reported, from, &error);
-                }
-            }));
+            }
         }
+    }
+}
+
+/// A caller that was let in, and its place.
+struct Known<T> {
+    from: SocketAddr,
+    read: Reader,
+    write: Writer,
+    hello: Hello,
+    session: T,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Callers of whom it is not known yet who they are.
+struct Callers<T> {
+    shaking: JoinSet<Result<Known<T>, (SocketAddr, io::Error)>>,
+    /// The oldest first.
+    order: VecDeque<AbortHandle>,
+}
+
+impl<T> Default for Callers<T> {
+    fn default() -> Self {
+        Self { shaking: JoinSet::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T: Send + 'static> Callers<T> {
+    fn add(&mut self, shake: impl Future<Output = Result<Known<T>, (SocketAddr, io::Error)>> + Send + 'static) {
+        self.order.push_back(self.shaking.spawn(here(shake)));
+    }
+
+    /// Hangs up on the oldest until there are fewer than `most`; whether that was needed.
+    fn make_room(&mut self, most: usize) -> bool {
+        self.order.retain(|caller| !caller.is_finished());
+        let room = self.order.len() < most;
+        while self.order.len() >= most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            oldest.abort();
+        }
+        !room
     }
 }
 
@@ -106,17 +166,15 @@ fn report(reported: &AtomicU64, from: SocketAddr, error: &io::Error) {
     }
 }
 
-async fn serve<S: Service>(
-    socket: TcpStream,
-    secure: &Secure,
-    service: Arc<S>,
-    in_flight: usize,
-    _permit: OwnedSemaphorePermit,
-) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    let (mut read, write, hello, mut session) = timeout(HANDSHAKE, shake(socket, secure, &*service))
-        .await
-        .map_err(|_| io::Error::other("no handshake in time"))??;
+async fn serve<S: Service>(known: Known<S::Session>, service: Arc<S>, in_flight: usize, reported: Arc<AtomicU64>) {
+    let from = known.from;
+    if let Err(error) = answer_requests(known, service, in_flight).await {
+        report(&reported, from, &error);
+    }
+}
+
+async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, in_flight: usize) -> io::Result<()> {
+    let Known { mut read, write, hello, mut session, _place, .. } = known;
     let (answers, queue) = mpsc::channel(in_flight);
     let mut tasks = JoinSet::new();
     tasks.spawn(here(write_answers(write, queue)));
@@ -174,12 +232,19 @@ async fn poll_once<T>(future: &mut BoxFuture<'static, T>) -> Poll<T> {
 
 async fn shake<S: Service>(
     socket: TcpStream,
+    from: SocketAddr,
     secure: &Secure,
     service: &S,
-) -> io::Result<(Reader, Writer, Hello, S::Session)> {
+    places: Arc<Semaphore>,
+) -> io::Result<Known<S::Session>> {
+    socket.set_nodelay(true)?;
     let (read, mut write, hello) = secure.answer(socket).await?;
-    let (welcome, session) = match service.admit(&hello) {
-        Ok(session) => (Welcome::OkV1, Ok(session)),
+    let admitted = service.admit(&hello).and_then(|session| match places.try_acquire_owned() {
+        Ok(place) => Ok((session, place)),
+        Err(_) => Err("this node has as many connections of peers as it may have".to_owned()),
+    });
+    let (welcome, admitted) = match admitted {
+        Ok(admitted) => (Welcome::OkV1, Ok(admitted)),
         Err(reason) => {
             let refusal = io::Error::other(format!("refused node {}: {reason}", hello.from));
             (Welcome::RefusedV1 { reason }, Err(refusal))
@@ -187,7 +252,8 @@ async fn shake<S: Service>(
     };
     write.frame(&frame::encode(Kind::Welcome, 0, &wire::encode(&welcome)?)?).await?;
     write.flush().await?;
-    Ok((read, write, hello, session?))
+    let (session, _place) = admitted?;
+    Ok(Known { from, read, write, hello, session, _place })
 }
 
 async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(u64, Answer)>) {
@@ -208,3 +274,6 @@ async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(u64, Answer
         }
     }
 }
+
+#[cfg(all(test, not(feature = "sim")))]
+mod tests;

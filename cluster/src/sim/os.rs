@@ -77,6 +77,10 @@ pub(crate) fn database(builder: &mut Builder, path: &Path) -> Result<Database, r
     builder.create_with_backend(fs::Backend::open(path)?)
 }
 
+pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
 pub(crate) fn lock(path: &Path) -> Result<fs::File, fs::TryLockError> {
     fs::File::create(path).map_err(fs::TryLockError::Error)
 }

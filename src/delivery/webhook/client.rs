@@ -108,12 +108,18 @@ pub struct Answer {
 pub struct Outside {
     guard: Guard,
     tls: Tls,
+    pool_dials: u32,
 }
 
 impl Outside {
     /// Reads the authorities: the system's, and those of `ca_file`.
     pub fn new(guard: Guard, ca_file: Option<&std::path::Path>) -> Result<Self, BadTls> {
-        Ok(Self { guard, tls: Tls::load(ca_file)? })
+        Ok(Self { guard, tls: Tls::load(ca_file)?, pool_dials: POOL_DIALS })
+    }
+
+    /// With so many idle connections of each client at most, where that is less than usual.
+    pub fn keeping(self, idle: usize) -> Self {
+        Self { pool_dials: u32::try_from(idle).unwrap_or(POOL_DIALS).clamp(1, POOL_DIALS), ..self }
     }
 
     /// The guard, for the check at create and update.
@@ -126,6 +132,7 @@ impl Outside {
 pub struct Client {
     dialer: Dialer,
     pool: RefCell<Rc<Pool>>,
+    pool_dials: u32,
     /// Makes connections that are used once.
     once: awc::Client,
 }
@@ -143,8 +150,8 @@ impl Pool {
         Rc::new(Self { plain: http(dialer), tls: http(dialer), born: Instant::now(), dials: Cell::new(0) })
     }
 
-    fn is_spent(&self) -> bool {
-        self.born.elapsed() > POOL_LIFE || self.dials.get() >= POOL_DIALS
+    fn is_spent(&self, most_dials: u32) -> bool {
+        self.born.elapsed() > POOL_LIFE || self.dials.get() >= most_dials
     }
 }
 
@@ -168,7 +175,8 @@ impl Client {
     /// A client that resolves and connects through these.
     pub fn through(outside: &Outside, resolve: Rc<dyn Resolve>, dial: Rc<dyn Dial>) -> Self {
         let dialer = Dialer::new(outside.guard.clone(), &outside.tls, resolve, dial);
-        Self { pool: RefCell::new(Pool::new(&dialer)), once: http(&dialer), dialer }
+        let pool = RefCell::new(Pool::new(&dialer));
+        Self { pool, pool_dials: outside.pool_dials, once: http(&dialer), dialer }
     }
 
     /// Judges where `target` leads to now, without going there. A name that has no address yet is no fault: it is judged
@@ -217,7 +225,7 @@ impl Client {
     /// The present pool. A spent one lives on only until its last request has its answer.
     fn pool(&self) -> Rc<Pool> {
         let mut pool = self.pool.borrow_mut();
-        if pool.is_spent() {
+        if pool.is_spent(self.pool_dials) {
             *pool = Pool::new(&self.dialer);
         }
         pool.clone()

@@ -128,7 +128,8 @@ pub struct Webhooks {
 impl Webhooks {
     /// Starts the threads. They begin once the node has the key that seals endpoints.
     pub fn start(hub: Hub, config: WebhookConfig) -> Result<Self, BadWebhooks> {
-        let outside = Outside::new(Guard::new(config.allow_nets.clone()), config.ca_file.as_deref())?;
+        let outside = Outside::new(Guard::new(config.allow_nets.clone()), config.ca_file.as_deref())?
+            .keeping(config.connections / config.workers.max(1));
         let permits = Permits::new(config.connections);
         let account = config.aws.clone();
         let config = Arc::new(config);

@@ -5,7 +5,7 @@
 use crate::hub::{NodeInfo, Seen};
 use serde_json::{Value, json};
 use std::time::Duration;
-use waypost_cluster::{MemberStatus, Status};
+use waypost_cluster::{MemberStatus, Status, certificate_days_left};
 
 /// Entries behind from which on a member counts as lagging.
 const LAG: u64 = 10_000;
@@ -26,6 +26,15 @@ pub(super) struct Known<'a> {
     pub(super) seen: Option<&'a Seen>,
     /// For so long it has lacked entries without applying any.
     pub(super) still: Duration,
+}
+
+/// What the node that is asked knows of its client port.
+#[derive(Default)]
+pub(super) struct Port {
+    /// When its certificate ends (seconds since 1970).
+    pub(super) certificate_until: Option<u64>,
+    /// What clients miss since too few files may be open.
+    pub(super) short_of_files: Option<String>,
 }
 
 /// One of them.
@@ -52,9 +61,10 @@ fn problem(code: &'static str, severity: &'static str, what: impl Into<String>, 
 }
 
 /// All of them, the worst first. `now_ms`: this node's clock; `room`: publishing is taken.
-pub(super) fn problems(status: &Status, known: &[Known<'_>], now_ms: u64, room: bool) -> Vec<Problem> {
+pub(super) fn problems(status: &Status, known: &[Known<'_>], port: &Port, now_ms: u64, room: bool) -> Vec<Problem> {
     let mut found = of_cluster(status, known, room);
     found.extend(of_certificate(status, now_ms / 1000));
+    found.extend(of_port(status, port, now_ms / 1000));
     for known in known {
         let of_member = of_member(status, known, now_ms);
         found.extend(of_member.into_iter().map(|p| Problem { node: Some(known.member.id), ..p }));
@@ -71,6 +81,25 @@ fn of_certificate(status: &Status, now: u64) -> Option<Problem> {
     let hint = "replace its files (`waypost cluster certs` makes them): they are read again without a restart";
     let found = problem("certificate_ends", if ended { "critical" } else { "warning" }, what, hint);
     Some(Problem { node: Some(status.node_id), ..found })
+}
+
+/// What clients of this node meet, or will; `now` in seconds.
+fn of_port(status: &Status, port: &Port, now: u64) -> Vec<Problem> {
+    let id = status.node_id;
+    let mut found = Vec::new();
+    if let Some(left) = port.certificate_until.and_then(|until| certificate_days_left(until, now)) {
+        let (severity, what) = match left {
+            Some(days) => ("warning", format!("the certificate that node {id} shows clients ends in {days} days")),
+            None => ("critical", format!("the certificate that node {id} shows clients has ended: they refuse it")),
+        };
+        let hint = "replace its files (http.tls_cert, http.tls_key): they are read again without a restart";
+        found.push(problem("certificate_ends", severity, what, hint));
+    }
+    if let Some(what) = &port.short_of_files {
+        let hint = "raise it (LimitNOFILE= of systemd, ulimit -n) and restart the node, or lower limits.sockets";
+        found.push(problem("few_open_files", "warning", format!("node {id}: {what}"), hint));
+    }
+    found.into_iter().map(|found| Problem { node: Some(id), ..found }).collect()
 }
 
 fn of_cluster(status: &Status, known: &[Known<'_>], room: bool) -> Vec<Problem> {
@@ -258,7 +287,7 @@ mod tests {
             .zip(infos)
             .map(|(member, info)| Known { member, info: info.as_ref(), seen, still: Duration::ZERO })
             .collect();
-        problems(status, &known, 10_000_000, room).into_iter().map(|p| p.code).collect()
+        problems(status, &known, &Port::default(), 10_000_000, room).into_iter().map(|p| p.code).collect()
     }
 
     fn three() -> Status {
@@ -322,6 +351,19 @@ mod tests {
         assert_eq!(codes(16, 4), ["stuck"]);
         assert_eq!(codes(14, 4), [""; 0], "not for long");
         assert_eq!(codes(16, 5), [""; 0], "it lacks nothing");
+    }
+
+    #[test]
+    fn the_client_port_is_judged() {
+        let codes = |port: &Port| -> Vec<(&str, &str)> {
+            of_port(&three(), port, 10_000).into_iter().map(|p| (p.code, p.severity)).collect()
+        };
+        let ends = |until| Port { certificate_until: Some(until), ..Port::default() };
+        assert_eq!(codes(&ends(10_000 + 31 * 86_400)), []);
+        assert_eq!(codes(&ends(10_000 + 86_400)), [("certificate_ends", "warning")]);
+        assert_eq!(codes(&ends(9_999)), [("certificate_ends", "critical")]);
+        let few = Port { short_of_files: Some("few".into()), ..Port::default() };
+        assert_eq!(codes(&few), [("few_open_files", "warning")]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The cluster as this node sees it, with what each member tells of itself. Also from a node that is cut off: nobody is
 //! waited for longer than half a second.
 
-use super::problems::{Known, problems};
+use super::problems::{Known, Port, problems};
 use crate::clock::now_ms;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -38,7 +38,11 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
     let members: Vec<Value> = known.iter().map(|known| member_json(&status, known, &owned)).collect();
     // Healthy is about serving: the cluster takes events and this node works. What else is wrong is told beside.
     let healthy = status.has_quorum && status.failure.is_none() && !status.removed && !status.is_astray();
-    let problems = problems(&status, &known, now_ms(), hub.has_room());
+    let port = Port {
+        certificate_until: edge.shown.as_ref().and_then(|shown| shown.until()),
+        short_of_files: edge.short_of_files.clone(),
+    };
+    let problems = problems(&status, &known, &port, now_ms(), hub.has_room());
     Ok(HttpResponse::Ok().json(json!({"data": {
         "cluster_id": status.cluster_id,
         "node_id": status.node_id,
@@ -58,6 +62,7 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         "failure": status.failure,
         "peer_security": status.peer_security,
         "peer_certificate_until": status.peer_certificate_until,
+        "http_certificate_until": port.certificate_until,
         "webhooks": owned.values().sum::<u64>(),
         "members": members,
     }})))

@@ -28,6 +28,8 @@ use tls::{Certificates, Said};
 const LOOK: Duration = Duration::from_secs(3);
 /// A peer that does not let this node in is reported once in so many milliseconds.
 const REPORT_MS: u64 = 10_000;
+/// Most characters that are taken of a reason that another node gives.
+const MOST_OF_REASON: usize = 300;
 /// First byte of every connection that begins with TLS.
 const TLS_BEGINS: u8 = 22;
 
@@ -184,10 +186,13 @@ async fn send<T: serde::Serialize>(write: &mut Writer, kind: Kind, value: &T) ->
     write.flush().await
 }
 
-/// What a refusal says; an error of its own where the frame is none.
+/// What a refusal says; an error of its own where the frame is none. It may come from anybody, and goes to the log.
 fn refused(kind: Kind, body: &[u8]) -> io::Error {
     match wire::decode(body) {
-        Ok(Welcome::RefusedV1 { reason }) if kind == Kind::Welcome => io::Error::other(format!("refused: {reason}")),
+        Ok(Welcome::RefusedV1 { reason }) if kind == Kind::Welcome => {
+            let words = reason.chars().take(MOST_OF_REASON).map(|c| if c.is_control() { ' ' } else { c });
+            io::Error::other(format!("refused: {}", words.collect::<String>()))
+        }
         _ => io::Error::other("a frame out of place in a handshake"),
     }
 }

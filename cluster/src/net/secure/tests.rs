@@ -3,7 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -178,6 +180,68 @@ fn files_that_do_not_fit_are_told() {
     assert!(absent.contains("/no/such.key: No such file"), "{absent}");
     assert!(told(&TlsFiles { cert: one.key.clone(), ..one.clone() }).contains("no certificate in the file"));
     assert!(told(&TlsFiles { key: one.cert.clone(), ..one }).contains("the private key"));
+}
+
+#[test]
+fn a_certificate_is_for_both_sides() {
+    let authority = Authority::new();
+    let only = |purpose| {
+        let mut params = CertificateParams::new(vec!["node".to_owned()]).unwrap();
+        params.extended_key_usages = vec![purpose];
+        let files = authority.node("node", 2099);
+        let pair = KeyPair::generate().unwrap();
+        std::fs::write(&files.cert, params.signed_by(&pair, &authority.issuer).unwrap().pem()).unwrap();
+        std::fs::write(&files.key, pair.serialize_pem()).unwrap();
+        files
+    };
+    let told = |files: TlsFiles| Secure::new(&Security::Tls(files)).err().unwrap().to_string();
+    let server = told(only(ExtendedKeyUsagePurpose::ServerAuth));
+    assert!(server.contains("not for clients (extendedKeyUsage)"), "{server}");
+    let client = told(only(ExtendedKeyUsagePurpose::ClientAuth));
+    assert!(client.contains("not for servers (extendedKeyUsage)"), "{client}");
+
+    // Neither takes a good one's place.
+    let files = authority.node("good", 2099);
+    let node = tls(&files);
+    let Means::Tls(certificates) = &node.kind else { panic!() };
+    let bad = only(ExtendedKeyUsagePurpose::ServerAuth);
+    replace(&bad.cert, &files.cert);
+    replace(&bad.key, &files.key);
+    let before = node.certificate_until();
+    certificates.look(&mut Said::default());
+    assert_eq!(node.certificate_until(), before);
+}
+
+#[test]
+fn a_chain_ends_with_its_first_certificate() {
+    let authority = Authority::new();
+    let ca = |name: &str, year| {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_after = date_time_ymd(year, 12, 31);
+        params
+    };
+    let outer = CertifiedIssuer::signed_by(ca("outer", 2050), KeyPair::generate().unwrap(), &authority.issuer).unwrap();
+    let inner = CertifiedIssuer::signed_by(ca("inner", 2060), KeyPair::generate().unwrap(), &outer).unwrap();
+    let files = authority.node("node", 2099);
+    let mut params = CertificateParams::new(vec!["node".to_owned()]).unwrap();
+    params.not_after = date_time_ymd(2099, 12, 31);
+    let pair = KeyPair::generate().unwrap();
+    let own = params.signed_by(&pair, &inner).unwrap();
+    std::fs::write(&files.cert, own.pem() + &inner.pem() + &outer.pem()).unwrap();
+    std::fs::write(&files.key, pair.serialize_pem()).unwrap();
+    let end = u64::try_from(date_time_ymd(2050, 12, 31).unix_timestamp()).unwrap();
+    assert_eq!(tls(&files).certificate_until(), Some(end));
+}
+
+#[test]
+fn a_refusal_is_no_way_into_the_log() {
+    let reason = format!("no\n2026-11-21 ERROR forged\u{1b}[2J{}", "x".repeat(3000));
+    let body = wire::encode(&Welcome::RefusedV1 { reason }).unwrap();
+    let told = refused(Kind::Welcome, &body).to_string();
+    assert!(told.starts_with("refused: no 2026-11-21 ERROR forged [2Jxxx"), "{told}");
+    assert!(told.len() < 400 && !told.contains(char::is_control), "{told}");
 }
 
 fn replace(with: &Path, file: &Path) {

@@ -14,6 +14,7 @@ use tokio_rustls::rustls::client::{Resumption, verify_server_cert_signed_by_trus
 use tokio_rustls::rustls::crypto::{self, CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{
@@ -179,18 +180,33 @@ impl Current {
         }
         let provider = Arc::new(crypto::ring::default_provider());
         let judge = OfCluster { roots: Arc::new(roots), provider: provider.clone() };
-        let ended = match judge.judge(&chain, UnixTime::now()) {
+        let now = UnixTime::now();
+        let ended = match judge.judge(&chain, now).map_err(|error| (error, "servers")) {
+            Ok(()) => judge.judge_caller(&chain, now).map_err(|error| (error, "clients")),
+            refused => refused,
+        };
+        let ended = match ended {
             Ok(()) => None,
-            Err(Error::InvalidCertificate(why)) if is_about_time(&why) => Some(words_of(&why)),
-            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
-                return Err("the certificate is not of these authorities".to_owned());
-            }
-            Err(error) => return Err(format!("the certificate: {error}")),
+            Err((Error::InvalidCertificate(why), _)) if is_about_time(&why) => Some(words_of(&why)),
+            Err((Error::InvalidCertificate(why), side)) => return Err(misfit(&why, side)),
+            Err((error, _)) => return Err(format!("the certificate: {error}")),
         };
         let until = judge.until(&chain);
         let server = judge.server(chain.clone(), key()?).map_err(|error| unfit(&error))?;
         let client = judge.client(chain, key()?).map_err(|error| unfit(&error))?;
         Ok((Self { content, server: Arc::new(server), client: Arc::new(client), until }, ended))
+    }
+}
+
+/// Why a certificate is none of this cluster; `side`: as what it was judged.
+fn misfit(why: &CertificateError, side: &str) -> String {
+    use CertificateError::{BadSignature, InvalidPurpose, InvalidPurposeContext, UnknownIssuer};
+    match why {
+        UnknownIssuer | BadSignature => "the certificate is not of these authorities".to_owned(),
+        InvalidPurpose | InvalidPurposeContext { .. } => {
+            format!("the certificate is not for {side} (extendedKeyUsage): a node is client and server to its peers")
+        }
+        other => format!("the certificate: {other}"),
     }
 }
 
@@ -220,17 +236,36 @@ impl OfCluster {
         verify_server_cert_signed_by_trust_anchor(&ParsedCertificate::try_from(own)?, &self.roots, between, now, known)
     }
 
-    /// The end of a certificate (seconds since 1970): what it is refused for in the far future.
+    /// As [`Self::judge`], but as the peer does that is called.
+    fn judge_caller(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
+        let (own, between) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
+        self.callers()?.verify_client_cert(own, between, now).map(drop)
+    }
+
+    /// The earliest end of a certificate and of those between it and its authority (seconds since 1970). The authority's
+    /// own does not count: it is trusted for standing in the file.
     fn until(&self, chain: &[CertificateDer<'_>]) -> u64 {
-        match self.judge(chain, UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX / 4))) {
-            Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => not_after.as_secs(),
-            _ => u64::MAX,
+        let mut until = u64::MAX / 4;
+        // What it is refused for in the far future, then at the end of that: one certificate at a time.
+        for _ in chain {
+            match self.judge(chain, UnixTime::since_unix_epoch(Duration::from_secs(until))) {
+                Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+                    until = until.min(not_after.as_secs());
+                }
+                _ => break,
+            }
         }
+        until
+    }
+
+    /// Who judges callers.
+    fn callers(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+        let callers = WebPkiClientVerifier::builder_with_provider(self.roots.clone(), self.provider.clone()).build();
+        callers.map_err(|error| Error::General(error.to_string()))
     }
 
     fn server(&self, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, Error> {
-        let callers = WebPkiClientVerifier::builder_with_provider(self.roots.clone(), self.provider.clone()).build();
-        let callers = callers.map_err(|error| Error::General(error.to_string()))?;
+        let callers = self.callers()?;
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(callers)

@@ -1,0 +1,58 @@
+//! A process that may open few files, and more connections than that which say nothing: they cost time, and never the
+//! node.
+
+use crate::support::{nodes, publish, scenario};
+use anyhow::{Result, ensure};
+use chaos::Cluster;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
+use std::net::{SocketAddr, TcpStream};
+
+/// More than the node may have files.
+const SILENT: usize = 1300;
+
+fn silent(addr: SocketAddr, n: usize) -> Result<Vec<TcpStream>> {
+    Ok((0..n).map(|_| TcpStream::connect(addr)).collect::<std::io::Result<_>>()?)
+}
+
+/// This process holds the other ends.
+fn raise_own_limit() -> Result<()> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    ensure!(maximum.is_none_or(|most| most > 2 * SILENT as u64), "this test needs more open files than {maximum:?}");
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
+
+/// Starts the only node anew with so few files.
+fn restart_with(cluster: &mut Cluster, files: usize) -> Result<()> {
+    cluster.nodes[0].kill9()?;
+    let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+    cluster.nodes[0].launcher = vec!["sh".to_owned(), "-c".to_owned(), script];
+    cluster.nodes[0].start()?;
+    cluster.wait_ready()
+}
+
+#[test]
+fn silent_connections_leave_the_node_its_files() {
+    raise_own_limit().unwrap();
+    // The silent are let go soon, so that the test does not wait for them.
+    scenario(nodes(1).set("WAYPOST_LIMITS_UPGRADE_TIMEOUT_MS", 1000), |cluster| {
+        restart_with(cluster, 1024)?;
+        let map = cluster.map("files")?;
+        let (http, peer) = (cluster.nodes[0].http, cluster.nodes[0].peer);
+        for round in 0..3 {
+            let _kept = (silent(http, SILENT)?, silent(peer, SILENT / 2)?);
+            for _ in 0..3 {
+                cluster.wait_until("an event to be published", |cluster| {
+                    Ok(publish(cluster, 0, &map, "x", json!({"round": round})).ok())
+                })?;
+            }
+        }
+        ensure!(cluster.nodes[0].ended()?.is_none(), "the node ended");
+        let log = cluster.nodes[0].log_tail(usize::MAX);
+        ensure!(!log.contains("Too many open files"), "it had no file left");
+        ensure!(log.contains("a limit of 1024 open files leaves"), "nothing was said of it");
+        let status = cluster.wait_until("the status", |cluster| Ok(cluster.status(0).ok()))?;
+        ensure!(status["problems"].to_string().contains("few_open_files"), "{status}");
+        Ok(())
+    });
+}
