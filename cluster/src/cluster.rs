@@ -69,7 +69,7 @@ impl Cluster {
         Ok(Self { inner: Arc::new(Inner { running, home }) })
     }
 
-    fn node(&self) -> &Arc<Node> {
+    pub(crate) fn node(&self) -> &Arc<Node> {
         &self.inner.running.node
     }
 
@@ -98,6 +98,7 @@ impl Cluster {
                 let reply = replies.pop().ok_or(ProposeError::Unknown)?;
                 Ok(Proposed { index, time_ms, reply })
             }
+            Ok(Ok(Outcome::NoRoom)) => Err(ProposeError::DiskFull),
             Ok(Ok(Outcome::NotStored { overloaded: true, .. })) => Err(match node.disk.room().is_full {
                 true if node.leader() == Some(node.id()) => ProposeError::DiskFull,
                 _ => ProposeError::Overloaded,
@@ -163,6 +164,11 @@ impl Cluster {
     /// What this node knows now; asks nobody.
     pub fn status(&self) -> Status {
         self.node().describe(&self.node().metrics())
+    }
+
+    /// The cluster told this node that it is no member any more. Cheap, for every request.
+    pub fn is_removed(&self) -> bool {
+        self.node().removed.load(Ordering::Relaxed)
     }
 
     /// The consensus engine takes orders and answers them; waits until it does, false when it has ended.

@@ -178,6 +178,7 @@ impl Node {
             snapshot_age_ms: self.checkpoint_age_ms(index(&metrics.snapshot)),
             removed: self.removed.load(Ordering::Relaxed),
             failure: self.fatal.reason(),
+            foreign_ms: self.foreign_ms(),
             peer_security: self.peers.secure().mode(),
             peer_certificate_until: self.peers.secure().certificate_until(),
             members: self.describe_members(metrics, lately),

@@ -12,7 +12,7 @@
 //! - `net`: the one peer port: frames, handshake, who is let in, connections. `wire`: the only place that knows the bytes.
 //! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies. `housekeeping`: when
 //!   the one is made durable; `purge`: what of the other is let go.
-//! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`: what happens when a disk lied; `disk`, `room`: when it is full.
+//! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`, `older`: what happens when a disk lied, or went back; `disk`, `room`: when it is full.
 //! - `backup`, `restore`: the state in one file, and a new cluster of it.
 //! - `clock`: the only wall clock. `os`: everything else that the operating system gives, and all that a simulation replaces.
 //!
@@ -62,6 +62,7 @@ mod machine;
 mod membership;
 mod net;
 mod node;
+mod older;
 mod open;
 mod operate;
 #[cfg_attr(feature = "sim", path = "sim/os.rs")]

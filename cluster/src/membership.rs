@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use openraft::ChangeMembers;
 use openraft::error::{ClientWriteError, RaftError};
 use tokio::time::{Instant, sleep, timeout};
@@ -16,7 +17,7 @@ use crate::NodeId;
 use crate::error::ProposeError;
 use crate::net::{Lane, ask_guest};
 use crate::node::Node;
-use crate::types::Member;
+use crate::types::{Member, Membership};
 use crate::wire::{Announce, Answer, EntryData, JoinReply, Request};
 
 /// How often the leader looks after the membership.
@@ -60,6 +61,10 @@ impl Node {
         if member.peer_addr == self.member.peer_addr {
             return JoinReply::Refused { reason: format!("{} is the leader's own address", member.peer_addr) };
         }
+        let taken = others_at(self.metrics().membership_config.membership(), 0, &member.peer_addr);
+        if let Some(reason) = self.lives_there(&taken).await {
+            return JoinReply::Refused { reason };
+        }
         let again = || JoinReply::Elsewhere { addr: String::new() };
         let Ok(data) = EntryData::AllocateV1.to_data() else {
             return again();
@@ -92,9 +97,17 @@ impl Node {
         let known = metrics.membership_config.membership();
         // What was decided by hand is not the node's to say.
         member.wishes = known.get_node(&id).map(|present| present.wishes.clone()).unwrap_or_default();
+        let taken = others_at(known, id, &member.peer_addr);
         let change = match known.get_node(&id) {
             Some(present) if *present == member => return JoinReply::Member,
-            Some(_) => ChangeMembers::SetNodes(BTreeMap::from([(id, member)])),
+            Some(present) => {
+                if present.peer_addr != member.peer_addr
+                    && let Some(reason) = self.lives_there(&taken).await
+                {
+                    return JoinReply::NotNow { reason };
+                }
+                ChangeMembers::SetNodes(BTreeMap::from([(id, member)]))
+            }
             None if !announce.join => {
                 // A leader of former days, cut off, must not tell anybody that it is out.
                 if self.read_index().await.is_none() {
@@ -106,17 +119,28 @@ impl Node {
                 return JoinReply::Refused { reason: format!("node id {id} was never given out") };
             }
             None => {
-                let replaced = known.nodes().filter(|(_, m)| m.peer_addr == member.peer_addr).map(|(id, _)| *id);
-                let replaced: Vec<NodeId> = replaced.collect();
+                if let Some(reason) = self.lives_there(&taken).await {
+                    return JoinReply::Refused { reason };
+                }
+                if let Err(refused) = self.may_replace(&taken).await {
+                    return JoinReply::NotNow { reason: refused.to_string() };
+                }
                 let voters: BTreeSet<NodeId> = known.voter_ids().collect();
-                tracing::info!(id, addr = member.peer_addr, ?replaced, "a node joins");
-                adding(id, member, &replaced, &voters)
+                tracing::info!(id, addr = member.peer_addr, replaced = ?taken, "a node joins");
+                adding(id, member, &taken, &voters)
             }
         };
         match self.change(change, false).await {
             Ok(()) => JoinReply::Member,
             Err(_) => JoinReply::Elsewhere { addr: String::new() },
         }
+    }
+
+    /// Why the address of these members is not free: one of them answers there, under its own id.
+    async fn lives_there(&self, members: &[NodeId]) -> Option<String> {
+        let there = join_all(members.iter().map(|id| self.is_there(*id))).await;
+        let id = members.iter().zip(there).find_map(|(id, there)| there.then_some(id))?;
+        Some(format!("node {id} lives at that address; set advertise_peer_addr (WAYPOST_ADVERTISE_PEER_ADDR)"))
     }
 
     /// Changes the membership; `retain` keeps voters that are removed as learners.
@@ -162,15 +186,17 @@ impl Node {
         }
         let replication = metrics.replication.as_ref()?;
         let last = metrics.last_log_index.unwrap_or(0);
-        let ready = known.learner_ids().find(|id| {
-            let wants = known.get_node(id).is_some_and(Member::wants_vote);
-            let matched = replication.get(id).and_then(|m| m.as_ref()).map(|m| m.index);
-            wants && matched.is_some_and(|at| at + CAUGHT_UP >= last)
-        })?;
-        // A vote for one that has just died could cost the majority.
-        if !self.is_there(ready).await {
-            return None;
-        }
+        let ready: Vec<NodeId> = known
+            .learner_ids()
+            .filter(|id| {
+                let wants = known.get_node(id).is_some_and(Member::wants_vote);
+                let matched = replication.get(id).and_then(|m| m.as_ref()).map(|m| m.index);
+                wants && matched.is_some_and(|at| at + CAUGHT_UP >= last)
+            })
+            .collect();
+        // A vote for one that has just died could cost the majority; nor must it hold up the others.
+        let there = join_all(ready.iter().map(|id| self.is_there(*id))).await;
+        let ready = ready.into_iter().zip(there).find_map(|(id, there)| there.then_some(id))?;
         tracing::info!(id = ready, "promoting a learner that has caught up");
         Some((ChangeMembers::AddVoterIds(BTreeSet::from([ready])), false))
     }
@@ -179,10 +205,14 @@ impl Node {
     /// cluster may have removed it, or moved away, while it was not listening.
     pub(crate) async fn announce(self: Arc<Self>) {
         let mut pause = Duration::from_millis(50);
+        let mut is_compared = false;
         loop {
             match self.announce_once().await {
                 Announced::Member => {
                     self.note_removed(false);
+                    if !std::mem::replace(&mut is_compared, true) {
+                        self.refuse_older_data().await;
+                    }
                     self.leaderless().await;
                     pause = Duration::from_millis(50);
                 }
@@ -241,6 +271,9 @@ impl Node {
                     }
                     return Announced::Refused;
                 }
+                JoinReply::NotNow { reason } => {
+                    tracing::warn!(reason, "the cluster does not take what this node says of itself, yet");
+                }
                 JoinReply::Id { .. } | JoinReply::Elsewhere { .. } => {}
             }
         }
@@ -288,6 +321,11 @@ fn joined(answer: Answer) -> Option<JoinReply> {
     }
 }
 
+/// The members other than `id` that are to be found at `addr`.
+fn others_at(known: &Membership, id: NodeId, addr: &str) -> Vec<NodeId> {
+    known.nodes().filter(|(other, member)| **other != id && member.peer_addr == addr).map(|(other, _)| *other).collect()
+}
+
 /// Adds a learner, and in the same change removes those that it replaces.
 fn adding(id: NodeId, member: Member, replaced: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
     let add = ChangeMembers::AddNodes(BTreeMap::from([(id, member)]));
@@ -305,3 +343,6 @@ pub(crate) fn removing(ids: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
     }
     ChangeMembers::Batch(changes)
 }
+
+#[cfg(all(test, not(feature = "sim")))]
+mod tests;

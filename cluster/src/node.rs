@@ -64,6 +64,8 @@ pub(crate) struct Node {
     checkpoint: Mutex<(u64, Instant)>,
     /// When which leader was heard.
     heard: Mutex<Option<Heard>>,
+    /// When a node of another cluster last asked for this one.
+    foreign: Mutex<Option<Instant>>,
     /// The leader (with its term) whose process was found gone, and when.
     gone: Mutex<Option<(NodeId, u64, Instant)>>,
 }
@@ -118,6 +120,7 @@ impl Node {
             cramped: Mutex::default(),
             checkpoint: Mutex::new((0, Instant::now())),
             heard: Mutex::default(),
+            foreign: Mutex::default(),
             gone: Mutex::default(),
         })
     }
@@ -181,6 +184,12 @@ impl Node {
         let heard = self.heard().filter(|heard| heard.term == term);
         let silence = heard.map_or(Duration::ZERO, |heard| heard.silence.max(heard.at.elapsed()));
         u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Milliseconds since a node of another cluster took this one for a member of its own.
+    pub(crate) fn foreign_ms(&self) -> Option<u64> {
+        let at = *self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Milliseconds since the checkpoint at `index` was first seen.
@@ -257,8 +266,8 @@ impl Node {
     }
 
     async fn forwarded(&self, commands: Vec<serde_bytes::ByteBuf>) -> Forwarded {
-        if self.disk.room().is_closed {
-            return Forwarded::NotStored { leader: 0, overloaded: true };
+        if self.disk.room().is_closed && self.leader() == Some(self.id()) {
+            return Forwarded::NotStored { leader: self.id(), overloaded: true };
         }
         let deadline = Instant::now() + self.config.propose_timeout;
         let commands = commands.into_iter().map(|c| c.into_vec().into()).collect();
@@ -269,6 +278,7 @@ impl Node {
             Ok(Ok(Outcome::Done { index, time_ms, replies })) => {
                 Forwarded::Done { index, time_ms, replies: replies.into_iter().map(Into::into).collect() }
             }
+            Ok(Ok(Outcome::NoRoom)) => Forwarded::NotStored { leader: self.id(), overloaded: true },
             Ok(Ok(Outcome::NotStored { leader, overloaded })) => {
                 Forwarded::NotStored { leader: leader.unwrap_or(0), overloaded }
             }
@@ -318,6 +328,9 @@ impl Service for Node {
         let me = self.peers.me();
         let guest = hello.to == 0;
         if hello.cluster_id != me.cluster_id && !(guest && hello.cluster_id == [0; 16]) {
+            if hello.to == me.node_id && hello.from != 0 {
+                *self.foreign.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            }
             return Err("this node belongs to another cluster".to_owned());
         }
         if !guest && hello.to != me.node_id {
@@ -357,6 +370,10 @@ impl Service for Node {
             }),
             Request::NewIdV1 { member } => Box::pin(async move { Answer::JoinV1(node.new_id(member.into()).await) }),
             Request::AnnounceV1(announce) => Box::pin(async move { Answer::JoinV1(node.announced(announce).await) }),
+            Request::CountedV1 => {
+                let (term, index) = self.counted_for(from);
+                Box::pin(std::future::ready(Answer::CountedV1 { term, index }))
+            }
             Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } | Request::SnapshotEndV1 { .. } => {
                 Box::pin(std::future::ready(failed("a part of a snapshot out of its session")))
             }

@@ -117,7 +117,7 @@ impl Node {
             Operation::Lead(to) => self.lead_to(to).await,
             Operation::MayRemove(id) => {
                 let status = self.fresh().await?;
-                if known(&status, id)?.voter { without(&status, id) } else { Ok(()) }
+                if known(&status, id)?.voter { without(&status, &[id]) } else { Ok(()) }
             }
         }
     }
@@ -156,7 +156,7 @@ impl Node {
         let status = self.fresh().await?;
         let member = known(&status, id)?;
         if member.voter {
-            without(&status, id)?;
+            without(&status, &[id])?;
         } else if !out && !member.wants_vote {
             return Ok(());
         }
@@ -174,6 +174,17 @@ impl Node {
             (ChangeMembers::Batch(if member.voter { vec![wish, less] } else { vec![wish] }), true)
         };
         self.change(change, retain).await.map_err(|_| Refused::Failed)
+    }
+
+    /// Whether these members, which don't answer, may be replaced by another node.
+    pub(crate) async fn may_replace(&self, ids: &[NodeId]) -> Result<(), Refused> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let status = self.fresh().await?;
+        let voters: Vec<NodeId> =
+            status.members.iter().filter(|m| m.voter && ids.contains(&m.id)).map(|m| m.id).collect();
+        if voters.is_empty() { Ok(()) } else { without(&status, &voters) }
     }
 
     async fn give_vote(&self, id: NodeId) -> Result<(), Refused> {
@@ -315,10 +326,10 @@ fn may_lead(status: &Status, member: &MemberStatus) -> Result<(), Refused> {
 }
 
 /// Refuses where no majority of the other voters can be reached.
-fn without(status: &Status, id: NodeId) -> Result<(), Refused> {
-    let left: Vec<&MemberStatus> = status.members.iter().filter(|m| m.voter && m.id != id).collect();
+fn without(status: &Status, ids: &[NodeId]) -> Result<(), Refused> {
+    let left: Vec<&MemberStatus> = status.members.iter().filter(|m| m.voter && !ids.contains(&m.id)).collect();
     if left.is_empty() {
-        return Err(Refused::LastVoter(id));
+        return Err(Refused::LastVoter(ids.first().copied().unwrap_or_default()));
     }
     let (voters, needed) = (left.len() as u64, left.len() as u64 / 2 + 1);
     let reachable = left.iter().filter(|m| m.reachable).count() as u64;
@@ -342,10 +353,10 @@ mod tests {
     #[test]
     fn a_majority_of_who_is_left_must_be_there() {
         let three = status(&[(1, true, true), (2, true, true), (3, true, false)]);
-        assert_eq!(without(&three, 3), Ok(()), "one that is gone goes");
-        assert_eq!(without(&three, 2), Err(Refused::Majority { voters: 2, reachable: 1, needed: 2 }));
-        assert_eq!(without(&status(&[(1, true, true), (2, false, true)]), 1), Err(Refused::LastVoter(1)));
-        assert_eq!(without(&status(&[(1, true, true), (2, true, true)]), 2), Ok(()));
+        assert_eq!(without(&three, &[3]), Ok(()), "one that is gone goes");
+        assert_eq!(without(&three, &[2]), Err(Refused::Majority { voters: 2, reachable: 1, needed: 2 }));
+        assert_eq!(without(&status(&[(1, true, true), (2, false, true)]), &[1]), Err(Refused::LastVoter(1)));
+        assert_eq!(without(&status(&[(1, true, true), (2, true, true)]), &[2]), Ok(()));
     }
 
     #[test]

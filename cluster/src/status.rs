@@ -106,6 +106,8 @@ pub struct Status {
     pub removed: bool,
     /// Why the node stopped for good, if it did.
     pub failure: Option<String>,
+    /// Milliseconds since a node of another cluster last took this one for a member of its own, by id and address.
+    pub foreign_ms: Option<u64>,
     /// How this node and its peers know each other.
     pub peer_security: PeerSecurity,
     /// When this node's certificate for its peers ends (seconds since 1970), if it has one.
@@ -130,11 +132,21 @@ impl Status {
         })
     }
 
+    /// It is alone in a young cluster, and another cluster looks for it under its id: most likely it was meant to join
+    /// that one again, and began one of its own because its data directory was empty.
+    pub fn is_astray(&self) -> bool {
+        // Where the log has been let go of there is something to lose: others' mistakes must not stop it.
+        self.members.len() == 1 && self.purged == 0 && self.foreign_ms.is_some_and(|ms| ms < LOOKED_FOR)
+    }
+
     /// This node leads.
     pub fn is_leader(&self) -> bool {
         self.role == Role::Leader
     }
 }
+
+/// A call from another cluster counts for so long (milliseconds).
+const LOOKED_FOR: u64 = 30_000;
 
 /// A certificate is called in question so long before its end (seconds).
 const CERTIFICATE_WARNING: u64 = 30 * 86_400;
@@ -151,6 +163,17 @@ pub fn certificate_days_left(until: u64, now: u64) -> Option<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_who_is_alone_and_young_is_astray() {
+        let member = |id| MemberStatus { id, ..MemberStatus::default() };
+        let astray = Status { foreign_ms: Some(1), members: vec![member(1)], ..Status::default() };
+        assert!(astray.is_astray());
+        assert!(!Status { foreign_ms: None, ..astray.clone() }.is_astray());
+        assert!(!Status { foreign_ms: Some(LOOKED_FOR), ..astray.clone() }.is_astray());
+        assert!(!Status { purged: 1, ..astray.clone() }.is_astray());
+        assert!(!Status { members: vec![member(1), member(2)], ..astray }.is_astray());
+    }
 
     #[test]
     fn a_certificate_is_told_thirty_days_before_its_end() {

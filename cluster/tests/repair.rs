@@ -100,6 +100,54 @@ async fn a_wiped_node_comes_back_under_a_new_id() {
     rejoined(&nodes, 2, old).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wiped_node_that_begins_alone_notices_that_others_look_for_it() {
+    let mut nodes = Nodes::voters(3).await;
+    assert!(nodes.up().all(|node| node.status().foreign_ms.is_none()));
+    // The first was told to join nobody.
+    nodes.places[0].stop().await;
+    std::fs::remove_dir_all(nodes.path(0)).unwrap();
+    nodes.places[0].start().await;
+    nodes.until("it is astray", |nodes| nodes.places[0].node().status().is_astray()).await;
+    assert!(nodes.places[1..].iter().all(|place| !place.node().status().is_astray()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(debug_assertions, ignore = "a debug assertion of the consensus engine ends the leader first")]
+async fn an_older_copy_of_a_data_directory_is_refused_and_the_node_rebuilt() {
+    let mut nodes = Nodes::voters(3).await;
+    let leader = nodes.leader().await;
+    let back = (leader + 1) % 3;
+    let (old, dir) = (nodes.places[back].node().node_id(), nodes.path(back));
+    insist(nodes.places[leader].node(), "before").await;
+    nodes.agree().await;
+    nodes.places[back].stop().await;
+    copy(&dir, &nodes.dir.path().join("older"));
+    nodes.places[back].start().await;
+    for i in 0..20 {
+        insist(nodes.places[leader].node(), &i.to_string()).await;
+    }
+    nodes.agree().await;
+    nodes.places[back].stop().await;
+    let term = nodes.places[leader].node().status().term;
+    std::fs::remove_dir_all(&dir).unwrap();
+    copy(&nodes.dir.path().join("older"), &dir);
+    nodes.places[back].start().await;
+    let ended = |nodes: &Nodes| !nodes.places[back].fatal.lock().unwrap().is_empty();
+    let another = |nodes: &Nodes| nodes.up().any(|node| node.status().term != term);
+    nodes.until("it is refused", |nodes| ended(nodes) || another(nodes)).await;
+    if !ended(&nodes) {
+        // Whoever leads now does not know what was acknowledged before.
+        println!("another leads: nothing to be seen");
+        return;
+    }
+    assert!(nodes.places[back].fatal.lock().unwrap()[0].contains("older than what this node acknowledged"));
+    nodes.places[back].stop().await;
+    nodes.places[back].start().await;
+    rejoined(&nodes, back, old).await;
+    assert!(dir.join("damaged-log-1").exists() && dir.join("damaged-1/state.redb").exists());
+}
+
 /// Place `i` is a voter under another id, and the old id is gone.
 async fn rejoined(nodes: &Nodes, i: usize, old: u64) {
     let new = nodes.places[i].node().node_id();

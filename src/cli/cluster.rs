@@ -148,11 +148,16 @@ async fn add(args: Add) -> anyhow::Result<()> {
 async fn snapshot(args: Lead) -> anyhow::Result<()> {
     let client = Client::new(args.common.connection);
     let done = ask(&client, "snapshot", &json!({"node": args.node})).await?;
-    if !output::for_people(args.common.json) {
-        return Ok(output::json(&done)?);
+    let nodes = done.get("nodes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    if output::for_people(args.common.json) {
+        let row = |node: &Value| ["id", "durable_index", "purged_index"].map(|field| cell(node, field)).to_vec();
+        let rows: Vec<Vec<String>> = nodes.iter().map(row).collect();
+        output::line(output::table(&["NODE", "DURABLE", "LOG GONE TO"], &rows))?;
+    } else {
+        output::json(&done)?;
     }
-    let nodes = done.get("nodes").and_then(Value::as_array).into_iter().flatten();
-    let row = |node: &Value| ["id", "durable_index", "purged_index"].map(|field| cell(node, field)).to_vec();
-    let rows: Vec<Vec<String>> = nodes.map(row).collect();
-    Ok(output::line(output::table(&["NODE", "DURABLE", "LOG GONE TO"], &rows))?)
+    let silent: Vec<String> =
+        nodes.iter().filter(|node| node["durable_index"].is_null()).map(|node| cell(node, "id")).collect();
+    anyhow::ensure!(silent.is_empty(), "not done on node {}: no answer in time", silent.join(", "));
+    Ok(())
 }

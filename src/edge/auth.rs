@@ -108,8 +108,15 @@ pub fn bearer(request: &HttpRequest) -> Option<&str> {
 }
 
 impl Edge {
-    /// Who holds `token`; `Err` is 401, or 429 for who guesses.
+    /// Who holds `token`; `Err` is 401, or 429 for who guesses, or 503 where this node can't know who was revoked.
     pub async fn authenticate(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, ApiError> {
+        if self.hub.is_removed() {
+            return Err(ApiError::unavailable("this node was removed from the cluster, which goes on without it"));
+        }
+        self.identify(request, token).await
+    }
+
+    async fn identify(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, ApiError> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Err(ApiError::unauthorized()) };
         if let Some(who) = self.hub.who_here(token) {
             return Ok(who);
@@ -146,9 +153,9 @@ impl Edge {
         Ok(grant)
     }
 
-    /// The admin, or an error.
+    /// The admin, or an error; also on a node that was removed, for it shall tell so.
     pub async fn admin(&self, request: &HttpRequest) -> Result<(), ApiError> {
-        match self.authenticate(request, bearer(request)).await? {
+        match self.identify(request, bearer(request)).await? {
             Who::Admin => Ok(()),
             Who::Token(_) => Err(ApiError::forbidden("this needs the admin token")),
         }

@@ -158,7 +158,12 @@ impl Hub {
 
     /// The cluster as this node sees it.
     pub fn status(&self) -> Status {
-        self.0.cluster.status()
+        let mut status = self.0.cluster.status();
+        // Who follows hears the leader; whether a majority does, only the leader knows.
+        if status.leader.is_some_and(|leader| leader != status.node_id && self.0.vitals.leads_alone(leader)) {
+            status.has_quorum = false;
+        }
+        status
     }
 
     /// The consensus engine and the thread of the topics answer; waits until they do.

@@ -9,7 +9,7 @@ use crate::core::ids::NodeId;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use waypost_cluster::{BackupError, Operation, Refused, StoreError};
+use waypost_cluster::{BackupError, Operation, Refused, Status, StoreError};
 
 /// Longest that an operation may take, a drain before it not counted.
 const OPERATION: Duration = Duration::from_secs(25);
@@ -28,6 +28,8 @@ impl Hub {
     /// Why not. [`Refused::NotLeader`]: nobody led for as long as this waited.
     pub async fn operate(&self, operation: Operation) -> Result<(), Refused> {
         let deadline = Instant::now() + OPERATION;
+        // A removal was begun, and may have taken effect.
+        let mut begun = false;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let done = match self.status().leader {
@@ -35,11 +37,20 @@ impl Hub {
                 Some(leader) => match self.ask(leader, &Ask::Operate(operation), left).await {
                     Ok(Answer::Operated(done)) => done,
                     // Doing any of these twice is doing it once.
-                    _ => Err(Refused::NotLeader(None)),
+                    _ => {
+                        begun = true;
+                        Err(Refused::NotLeader(None))
+                    }
                 },
                 None => Err(Refused::NotLeader(None)),
             };
+            let removes = matches!(operation, Operation::Remove(_));
             match done {
+                Err(Refused::UnknownNode(_)) if removes && begun => return Ok(()),
+                Err(Refused::Failed) if removes && Instant::now() + AGAIN < deadline => {
+                    begun = true;
+                    tokio::time::sleep(AGAIN).await;
+                }
                 Err(Refused::NotLeader(_)) if Instant::now() + AGAIN < deadline => tokio::time::sleep(AGAIN).await,
                 done => return done,
             }
@@ -75,6 +86,13 @@ impl Hub {
         tracing::warn!(node, "the node still has clients; it is removed nevertheless");
     }
 
+    /// Gives the lead to a voter that serves clients, if there is one: among drained ones it would only go round.
+    pub async fn lead_elsewhere(&self, within: Duration) {
+        if has_serving_voter(&self.status()) {
+            self.hand_over(within).await;
+        }
+    }
+
     /// Whether that node owns endpoints, or could.
     pub fn delivers(&self, node: NodeId) -> bool {
         self.endpoints().owners().nodes.contains_key(&node)
@@ -101,23 +119,74 @@ impl Hub {
         Ok((current, self.0.cluster.backup(files).await?))
     }
 
-    /// Since when this node is drained by hand (Unix milliseconds).
-    pub fn drained_since(&self) -> Option<u64> {
-        self.status().member(self.node_id()).and_then(|me| me.drained_ms)
+    /// Since when this node shall serve nobody: drained by hand (Unix milliseconds), or no member any more (0).
+    pub fn resting_since(&self) -> Option<u64> {
+        resting(&self.status())
     }
 
-    /// Resolves when this node is drained by hand, or no longer is.
-    pub async fn drained_changes(&self, from: Option<u64>) -> Option<u64> {
+    /// The cluster goes on without this node: what it has grows old, revoked tokens among it.
+    pub fn is_removed(&self) -> bool {
+        self.0.cluster.is_removed()
+    }
+
+    /// Resolves when this node shall serve nobody, or serve again.
+    pub async fn resting_changes(&self, from: Option<u64>) -> Option<u64> {
         let mut changes = self.0.cluster.watch();
         loop {
-            let now = self.drained_since();
+            let status = self.status();
+            let now = resting(&status);
             // While this node knows of no members it knows nothing.
-            if now != from && self.status().member(self.node_id()).is_some() {
+            if now != from && (status.removed || status.member(status.node_id).is_some()) {
                 return now;
             }
             if changes.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
+    }
+}
+
+fn resting(status: &Status) -> Option<u64> {
+    if status.removed { Some(0) } else { status.member(status.node_id).and_then(|me| me.drained_ms) }
+}
+
+/// Another voter that is there and not drained.
+fn has_serving_voter(status: &Status) -> bool {
+    status.members.iter().any(|m| m.voter && m.id != status.node_id && m.reachable && m.drained_ms.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waypost_cluster::MemberStatus;
+
+    fn three() -> Status {
+        let member = |id| MemberStatus { id, voter: true, reachable: true, ..MemberStatus::default() };
+        Status { node_id: 1, members: (1..=3).map(member).collect(), ..Status::default() }
+    }
+
+    #[test]
+    fn the_lead_goes_only_to_a_voter_that_serves() {
+        let mut status = three();
+        assert!(has_serving_voter(&status));
+        status.members[1].drained_ms = Some(1);
+        status.members[2].reachable = false;
+        assert!(!has_serving_voter(&status), "one is drained, one is away");
+        status.members[2].reachable = true;
+        assert!(has_serving_voter(&status));
+        status.members[2].voter = false;
+        assert!(!has_serving_voter(&status), "a learner can't lead");
+    }
+
+    #[test]
+    fn who_was_removed_rests_like_who_was_drained() {
+        let mut status = three();
+        assert_eq!(resting(&status), None);
+        status.members[0].drained_ms = Some(7);
+        assert_eq!(resting(&status), Some(7));
+        status = Status { removed: true, ..three() };
+        assert_eq!(resting(&status), Some(0));
+        status.members.clear();
+        assert_eq!(resting(&status), Some(0));
     }
 }

@@ -20,6 +20,10 @@ const ROUND: Duration = Duration::from_secs(2);
 const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 /// What was told longer ago says nothing about now.
 const STALE: Duration = Duration::from_secs(10);
+/// A leader's word that it has no majority counts so long.
+const ALONE: Duration = Duration::from_secs(5);
+/// How often a leader without a majority is asked whether it has one again.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What a node tells of itself. Fields are only ever added: what another release doesn't tell is left at its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +63,8 @@ pub struct NodeInfo {
     pub removed: bool,
     /// Why it stopped for good.
     pub failure: Option<String>,
+    /// It leads, but has not heard of a majority lately.
+    pub leads_alone: bool,
 }
 
 /// The last word of a member.
@@ -117,6 +123,7 @@ impl InfoSource {
             disk_full: status.disk_full,
             damaged: self.damaged.load(Ordering::Relaxed),
             removed: status.removed,
+            leads_alone: status.is_leader() && !status.has_quorum,
             failure: status.failure,
         }
     }
@@ -125,6 +132,8 @@ impl InfoSource {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Vitals {
+    /// For each member: what it had applied when it was last seen to come on or to lack nothing, and when that was.
+    progress: Mutex<BTreeMap<NodeId, (u64, Instant)>>,
     seen: Mutex<BTreeMap<NodeId, (NodeInfo, Instant, i64)>>,
     no_room: AtomicBool,
 }
@@ -138,6 +147,26 @@ impl Vitals {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(node, (info, Instant::now(), clock_ms));
     }
 
+    /// Notes how far `node` has come, while `committed` was known to be committed.
+    fn note_progress(&self, node: NodeId, applied: u64, committed: u64, now: Instant) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = progress.entry(node).or_insert((applied, now));
+        if known.0 != applied || applied >= committed {
+            *known = (applied, now);
+        }
+    }
+
+    fn stands_still(&self, node: NodeId, now: Instant) -> Duration {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.get(&node).map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(*since))
+    }
+
+    /// That node said lately that it leads without a majority.
+    pub(super) fn leads_alone(&self, node: NodeId) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&node).is_some_and(|(info, at, _)| info.leads_alone && at.elapsed() < ALONE)
+    }
+
     fn seen(&self, node: NodeId) -> Option<Seen> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (info, at, clock_ms) = seen.get(&node)?;
@@ -149,13 +178,27 @@ impl Hub {
     /// What a node tells now; `None` when it doesn't answer in time.
     pub async fn node_info(&self, node: NodeId, timeout: Duration) -> Option<NodeInfo> {
         if node == self.node_id() {
-            return Some(self.0.info.tell(&self.0.cluster, self.0.bridge.topic_count() as u64));
+            let info = self.0.info.tell(&self.0.cluster, self.0.bridge.topic_count() as u64);
+            self.note_progress(node, &info);
+            return Some(info);
         }
         let began = Instant::now();
         let Ok(Answer::Info(told)) = self.ask(node, &Ask::Info, timeout).await else { return None };
         let info: NodeInfo = serde_json::from_slice(&told).ok()?;
         self.0.vitals.note(node, info.clone(), began.elapsed());
+        self.note_progress(node, &info);
         Some(info)
+    }
+
+    fn note_progress(&self, node: NodeId, info: &NodeInfo) {
+        let status = self.0.cluster.status();
+        let committed = status.committed.max(status.applied);
+        self.0.vitals.note_progress(node, info.applied_index, committed, Instant::now());
+    }
+
+    /// For how long a node has lacked entries without applying any, as far as is known here.
+    pub fn stands_still(&self, node: NodeId) -> Duration {
+        self.0.vitals.stands_still(node, Instant::now())
     }
 
     /// What was last heard of a node.
@@ -173,15 +216,19 @@ impl Hub {
         let mut last_disk_full = false;
         loop {
             let status = self.status();
-            let others = status.members.iter().map(|member| member.id).filter(|id| *id != status.node_id);
-            futures_util::future::join_all(others.map(|node| self.node_info(node, ASK_TIMEOUT))).await;
+            let members = status.members.iter().map(|member| member.id);
+            futures_util::future::join_all(members.map(|node| self.node_info(node, ASK_TIMEOUT))).await;
             self.measure().await;
             self.judge_room().await;
             // A disk that fills up is told of at once; the others are asked when it is their time.
-            for _ in 0..ROUND.as_millis() / 200 {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                if self.status().disk_full != last_disk_full {
+            for _ in 0..ROUND.as_millis() / LOOK.as_millis() {
+                tokio::time::sleep(LOOK).await;
+                let status = self.0.cluster.status();
+                if status.disk_full != last_disk_full {
                     break;
+                }
+                if let Some(leader) = status.leader.filter(|leader| self.0.vitals.leads_alone(*leader)) {
+                    self.node_info(leader, ASK_TIMEOUT).await;
                 }
             }
             last_disk_full = self.status().disk_full;
@@ -222,5 +269,35 @@ impl Hub {
                 let _ = self.0.cluster.operate(Operation::Lead(Some(to.id))).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_lacks_entries_and_applies_none_stands_still() {
+        let (vitals, start) = (Vitals::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        vitals.note_progress(2, 10, 10, at(0));
+        vitals.note_progress(2, 10, 10, at(100));
+        assert_eq!(vitals.stands_still(2, at(101)).as_secs(), 1, "it lacks nothing: nothing was written");
+        vitals.note_progress(2, 10, 11, at(102));
+        vitals.note_progress(2, 10, 90, at(120));
+        assert_eq!(vitals.stands_still(2, at(120)).as_secs(), 20);
+        vitals.note_progress(2, 11, 95, at(121));
+        assert_eq!(vitals.stands_still(2, at(121)).as_secs(), 0, "it comes on, slowly");
+        assert_eq!(vitals.stands_still(3, at(121)).as_secs(), 0, "nothing is known");
+    }
+
+    #[test]
+    fn a_leader_is_believed_that_it_has_no_majority() {
+        let vitals = Vitals::default();
+        assert!(!vitals.leads_alone(1));
+        vitals.note(1, NodeInfo { leads_alone: true, ..NodeInfo::default() }, Duration::ZERO);
+        assert!(vitals.leads_alone(1) && !vitals.leads_alone(2));
+        vitals.note(1, NodeInfo::default(), Duration::ZERO);
+        assert!(!vitals.leads_alone(1));
     }
 }

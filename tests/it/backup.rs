@@ -28,7 +28,10 @@ fn backup(cluster: &Cluster, node: usize, name: &str, more: &[&str]) -> Result<(
     let (url, path) = (cluster.nodes[node].url(), file.display().to_string());
     let (ok, out, err) = waypost(&[&["cluster", "backup", &path, "--url", &url], more].concat())?;
     ensure!(ok, "{err}");
-    Ok((file, serde_json::from_str(&out)?))
+    let mut told: Value = serde_json::from_str(&out)?;
+    let current = told.as_object_mut().and_then(|told| told.remove("current"));
+    ensure!(current == Some(true.into()), "{out}");
+    Ok((file, told))
 }
 
 fn restore(from: &Path, to: &Path, more: &[&str]) -> Result<(bool, String, String)> {
@@ -174,7 +177,7 @@ fn a_bad_backup_is_refused_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn without_a_majority_a_backup_is_made_all_the_same() {
+fn without_a_majority_a_backup_is_made_if_that_is_wanted() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("rest")?;
         publish_many(cluster, 0, &map, "x", 30)?;
@@ -184,7 +187,13 @@ fn without_a_majority_a_backup_is_made_all_the_same() {
         let file = cluster.dir().join("last.backup");
         let (url, path) = (cluster.nodes[2].url(), file.display().to_string());
         let (ok, _, err) = waypost(&["cluster", "backup", &path, "--url", &url])?;
+        ensure!(!ok && err.contains("--without-majority") && !file.exists(), "{err}");
+        let (ok, out, err) = waypost(&["cluster", "backup", &path, "--without-majority", "--url", &url])?;
         ensure!(ok && err.contains("no majority") && err.contains("key"), "{err}");
+        let told: serde_json::Value = serde_json::from_str(&out)?;
+        ensure!(told["current"] == false, "{told}");
+        let (ok, _, err) = waypost(&["cluster", "snapshot", "--url", &url])?;
+        ensure!(!ok && err.contains("not done on node"), "{err}");
         begin_anew(cluster, &file)?;
         ensure!(same_backfill(cluster, &map)?.len() == 30);
         Ok(())

@@ -153,6 +153,9 @@ fn a_node_is_drained_and_comes_back() {
         }
         refused(cluster, leader, "drain", json!({"node": node}), 409, "last_serving")?;
         done(cluster, leader, "drain", json!({"node": node, "force": true}))?;
+        cluster.wait_until("that nobody serves to be told", |c| {
+            Ok(problems(c, leader)?.contains(&"none_serves".to_owned()).then_some(()))
+        })?;
         for n in 0..3 {
             done(cluster, leader, "undrain", json!({"node": id(cluster, n)?}))?;
         }
@@ -181,6 +184,9 @@ fn members_are_removed_but_never_the_majority() {
             let ready = c.admin(first).get("/readyz")?;
             Ok((ready.status == 503 && problems(c, first)?.contains(&"removed".to_owned())).then_some(()))
         })?;
+        // It hears of no revocation any more: it serves nobody.
+        cluster.api(first, &map).hasty().get(&map.events())?.expect(503)?;
+        ensure!(Socket::connect(cluster.nodes[first].http, &map.token).is_err(), "a removed node took a socket");
         refused(cluster, at, "remove", json!({"node": removed}), 404, "unknown_node")?;
         // With an empty disk it comes again, under a new id: none is given out twice.
         cluster.nodes[first].stop(Duration::from_secs(20))?;
@@ -289,6 +295,28 @@ fn a_node_that_is_cut_off_still_tells_what_is_wrong() {
         let refusal = refusal?;
         // A leader that lost its followers a moment ago still knows what it may not do.
         ensure!(matches!(refusal.status, 409 | 503) && !refusal.code().is_empty(), "{}", refusal.text());
+        cluster.wait_ready()
+    });
+}
+
+#[test]
+fn who_follows_a_leader_without_a_majority_says_so() {
+    scenario(nodes(3), |cluster| {
+        let (leader, voter) = (cluster.leader()?, cluster.follower()?);
+        let learner = (0..3).find(|n| *n != leader && *n != voter).context("no third")?;
+        let node = id(cluster, learner)?;
+        done(cluster, leader, "demote", json!({"node": node}))?;
+        wait_member(cluster, leader, node, "a learner", |m| m["voter"] == false)?;
+        cluster.nodes[voter].kill9()?;
+        // Its leader goes on to be heard.
+        cluster.wait_until("the learner to tell", |c| {
+            let ready = c.admin(learner).get("/readyz")?.status;
+            Ok((ready == 503 && problems(c, learner)?.contains(&"no_majority".to_owned())).then_some(()))
+        })?;
+        ensure!(cluster.status(learner)?["leader_id"] == id(cluster, leader)?, "it hears its leader no more");
+        cluster.nodes[voter].start()?;
+        cluster.wait_node(voter)?;
+        done(cluster, leader, "promote", json!({"node": node}))?;
         cluster.wait_ready()
     });
 }

@@ -25,6 +25,8 @@ pub(crate) enum Outcome {
         leader: Option<NodeId>,
         overloaded: bool,
     },
+    /// Certainly not stored: the leader's disk is full.
+    NoRoom,
     Unknown,
 }
 

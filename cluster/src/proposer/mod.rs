@@ -247,6 +247,10 @@ impl Gatherer {
                 node.wait_applied(index, OWN_APPLY).await;
                 batch.done(index, time_ms, replies.into_iter().map(serde_bytes::ByteBuf::into_vec).collect());
             }
+            // Nobody but the leader itself names a leader that is overloaded.
+            Ok(Answer::ForwardV1(Forwarded::NotStored { overloaded: true, leader: 1.. })) => {
+                batch.answer(|| Outcome::NoRoom);
+            }
             Ok(Answer::ForwardV1(Forwarded::NotStored { overloaded: true, .. })) => {
                 batch.answer(|| Outcome::NotStored { leader: None, overloaded: true });
             }

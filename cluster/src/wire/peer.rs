@@ -119,6 +119,8 @@ pub(crate) enum Request {
         chunks: u64,
         pairs: u64,
     },
+    /// How much of the log the one asked counts, as leader, as durable on the caller.
+    CountedV1,
 }
 
 /// Answer to [`Request::AppendV1`].
@@ -138,7 +140,8 @@ pub(crate) enum Forwarded {
         time_ms: u64,
         replies: Vec<ByteBuf>,
     },
-    /// Certainly not stored; `leader` is who might take it (0 = unknown).
+    /// Certainly not stored; `leader` is who might take it (0 = unknown). `overloaded` by whoever names itself there: it
+    /// leads, and has no room on its disk.
     NotStored {
         leader: u64,
         overloaded: bool,
@@ -163,6 +166,10 @@ pub(crate) enum JoinReply {
         addr: String,
     },
     Refused {
+        reason: String,
+    },
+    /// Not as things are: try again later. Says nothing about whether the caller is a member.
+    NotNow {
         reason: String,
     },
 }
@@ -196,5 +203,10 @@ pub(crate) enum Answer {
     /// The request was understood but could not be carried out.
     FailedV1 {
         reason: String,
+    },
+    /// Up to there, in that term; zeros where the one asked does not lead or does not know.
+    CountedV1 {
+        term: u64,
+        index: u64,
     },
 }

@@ -47,6 +47,7 @@ fn requests_keep_their_bytes() {
     let pairs = vec![PairV1 { key: vec![1].into(), record: vec![2, 3].into() }];
     golden(&Request::SnapshotChunkV1 { place: 1, crc: 70_000, pairs }, "0901fc70110100010101020203");
     golden(&Request::SnapshotEndV1 { chunks: 2, pairs: 3 }, "0a0203");
+    golden(&Request::CountedV1, "0b");
 }
 
 #[test]
@@ -60,8 +61,10 @@ fn answers_keep_their_bytes() {
     golden(&Answer::ReadIndexV1 { index: Some(9) }, "040109");
     let id = JoinReply::Id { cluster_id: [7; 16], id: 4, peers: vec![(1, "a:1".to_owned())] };
     golden(&Answer::JoinV1(id), "06000707070707070707070707070707070704010103613a31");
+    golden(&Answer::JoinV1(JoinReply::NotNow { reason: "no".to_owned() }), "0604026e6f");
     golden(&Answer::SnapshotV1 { vote: VOTE, done: true }, "0703020101");
     golden(&Answer::FailedV1 { reason: "no".to_owned() }, "08026e6f");
+    golden(&Answer::CountedV1 { term: 3, index: 300 }, "0903fb2c01");
     golden(
         &Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() },
         "07070707070707070707070707070707010203613a31",

@@ -14,14 +14,13 @@ use std::{
 use anyhow::Context;
 use awc::http::Method;
 use futures_util::StreamExt;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
-use waypost_cluster::BackupInfo;
 
 use super::super::{
     Usage,
     client::{Client, Connection},
-    output,
+    output::{self, cell},
 };
 
 /// Longest pause between two pieces of a backup.
@@ -39,6 +38,9 @@ pub(in crate::cli) struct Backup {
     /// With the key that seals webhooks: whoever has the file can then read their addresses and secrets
     #[arg(long, conflicts_with = "verify")]
     with_key: bool,
+    /// Also without a majority: what the node that is asked knows, which may not be all that was acknowledged
+    #[arg(long, conflicts_with = "verify")]
+    without_majority: bool,
     #[command(flatten)]
     connection: Connection,
     /// Print JSON on a terminal too
@@ -69,13 +71,14 @@ const KEY_FILE: &str = "endpoints.key";
 pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
     let Some(file) = args.file else {
         let path = args.verify.ok_or_else(|| Usage("a file is required".to_owned()))?;
-        return show(&path, &waypost_cluster::verify(&path)?, "is whole", args.json);
+        return show(&path, &json!(waypost_cluster::verify(&path)?), "is whole", args.json);
     };
     if file.exists() {
         return Err(Usage(format!("{} exists: a backup overwrites nothing", file.display())).into());
     }
     let draft = Draft(partial(&file)?);
-    fetch(&Client::new(args.connection), args.with_key, &draft.0).await?;
+    let client = Client::new(args.connection);
+    let current = fetch(&client, args.with_key, args.without_majority, &draft.0).await?;
     let info = waypost_cluster::verify(&draft.0).context("what came is no good backup, and was not kept")?;
     fs::rename(&draft.0, &file).with_context(|| file.display().to_string())?;
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -85,7 +88,9 @@ pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
             "the key that seals webhooks is not in it: keep endpoints.key of a data directory (or webhooks.secret_key) beside it",
         );
     }
-    show(&file, &info, "is written and checked", args.json)
+    let mut told = json!(info);
+    told["current"] = current.into();
+    show(&file, &told, "is written and checked", args.json)
 }
 
 /// A file that goes again unless it was renamed.
@@ -103,36 +108,39 @@ fn partial(file: &Path) -> anyhow::Result<PathBuf> {
     Ok(file.with_file_name(format!(".{}.partial-{}", name.to_string_lossy(), std::process::id())))
 }
 
-/// Writes what a node sends; durable when this returns.
-async fn fetch(client: &Client, with_key: bool, path: &Path) -> anyhow::Result<()> {
+/// Writes what a node sends; durable when this returns. Says whether all that was acknowledged before is in it.
+async fn fetch(client: &Client, with_key: bool, without_majority: bool, path: &Path) -> anyhow::Result<bool> {
     let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let out = out.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
     let query = format!("/api/cluster/backup?with_key={with_key}");
     let mut answer = client.send(Method::GET, &query, None).await?;
-    if answer.headers().get("waypost-backup-current").is_some_and(|current| current == "false") {
-        output::note(
-            "there is no majority: the backup has what this node knows, which may not be all that was acknowledged",
-        );
+    let current = answer.headers().get("waypost-backup-current").is_none_or(|current| current != "false");
+    if !current {
+        let what =
+            "there is no majority: a backup has what this node knows, which may not be all that was acknowledged";
+        anyhow::ensure!(without_majority, "{what}; none was written; with --without-majority it is");
+        output::note(what);
     }
     loop {
         let piece = timeout(PIECE, answer.next()).await.context("nothing more came for a minute")?;
         let Some(piece) = piece else { break };
         out.write_all(&piece.context("the connection broke")?).with_context(|| path.display().to_string())?;
     }
-    out.sync_all().with_context(|| path.display().to_string())
+    out.sync_all().with_context(|| path.display().to_string())?;
+    Ok(current)
 }
 
-fn show(path: &Path, info: &BackupInfo, what: &str, json: bool) -> anyhow::Result<()> {
+fn show(path: &Path, info: &Value, what: &str, json: bool) -> anyhow::Result<()> {
     if !output::for_people(json) {
-        return Ok(output::json(&json!(info))?);
+        return Ok(output::json(info)?);
     }
     Ok(output::line(format_args!(
         "{} {what}: {} records, {} bytes, cluster {}, log index {}",
         path.display(),
-        info.records,
-        info.bytes,
-        info.cluster_id,
-        info.applied_index,
+        cell(info, "records"),
+        cell(info, "bytes"),
+        cell(info, "cluster_id"),
+        cell(info, "applied_index"),
     ))?)
 }
 

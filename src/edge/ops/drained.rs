@@ -1,6 +1,7 @@
-//! A node that was drained by hand: it stays up, but serves no clients and delivers no webhooks, until it is undrained.
+//! A node that was drained by hand, or removed: it stays up, but serves no clients and delivers no webhooks, until it is
+//! undrained or a member again.
 //!
-//! Owns carrying that out on this node, as the cluster's membership says it; so it lasts through a restart.
+//! Owns carrying that out on this node, as the cluster's membership says it; so a drain lasts through a restart.
 
 use crate::edge::context::Edge;
 use crate::hub::Hub;
@@ -13,7 +14,7 @@ const LEAD_ROUND: Duration = Duration::from_secs(2);
 
 /// Before anybody is served: a node that was drained when it went begins so.
 pub fn begin(hub: &Hub) {
-    if hub.drained_since().is_some() {
+    if hub.resting_since().is_some() {
         tracing::warn!("this node is drained: it serves no clients until `waypost cluster undrain`");
         hub.rest_first();
         hub.info().draining.store(true, Ordering::Relaxed);
@@ -23,10 +24,10 @@ pub fn begin(hub: &Hub) {
 /// Carries out what the membership says, as long as the node runs. `within`: how long a drain may take.
 pub async fn follow(edge: Data<Edge>, within: Duration) {
     let hub = &edge.hub;
-    let mut since = hub.drained_since().filter(|_| edge.is_draining());
+    let mut since = hub.resting_since().filter(|_| edge.is_draining());
     loop {
         tokio::select! {
-            now = hub.drained_changes(since) => {
+            now = hub.resting_changes(since) => {
                 match (since, now) {
                     (None, Some(_)) => drain(&edge, within).await,
                     (Some(_), None) => serve(&edge).await,
@@ -34,20 +35,20 @@ pub async fn follow(edge: Data<Edge>, within: Duration) {
                 }
                 since = now;
             }
-            () = tokio::time::sleep(LEAD_ROUND), if since.is_some() => drop(hub.hand_over(LEAD_ROUND).await),
+            () = tokio::time::sleep(LEAD_ROUND), if since.is_some() => hub.lead_elsewhere(LEAD_ROUND).await,
         }
     }
 }
 
 async fn drain(edge: &Edge, within: Duration) {
-    tracing::info!("draining, as asked for");
+    tracing::info!(removed = edge.hub.is_removed(), "draining: clients are sent elsewhere");
     edge.hub.info().draining.store(true, Ordering::Relaxed);
     edge.hub.announce_drain();
     edge.webhooks.drain(within / 4).await;
 }
 
 async fn serve(edge: &Edge) {
-    tracing::info!("serving clients again, as asked for");
+    tracing::info!("serving clients again");
     edge.hub.announce_return();
     edge.hub.info().draining.store(false, Ordering::Relaxed);
     edge.webhooks.resume().await;

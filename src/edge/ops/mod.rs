@@ -46,10 +46,12 @@ const MAX_BEHIND: u64 = 1_000;
 /// Why no new clients should be sent here; `None` where they may be.
 pub fn not_ready(edge: &Edge) -> Option<&'static str> {
     let status = edge.hub.status();
-    if edge.hub.info().draining.load(Ordering::Relaxed) {
-        Some("draining")
-    } else if status.removed {
+    if status.removed {
         Some("removed from the cluster")
+    } else if edge.hub.info().draining.load(Ordering::Relaxed) {
+        Some("draining")
+    } else if status.is_astray() {
+        Some("another cluster looks for this node, which began one of its own: set WAYPOST_JOIN")
     } else if status.leader.is_none() || !status.has_quorum {
         Some("no leader with a majority")
     } else if status.member(status.node_id).is_none() {

@@ -116,7 +116,7 @@ fn refused(refused: Refused) -> ApiError {
         Refused::LastVoter(_) => conflict("last_voter", "promote another node first"),
         Refused::Majority { .. } => conflict(
             "would_lose_majority",
-            "start the voters that are away, or first remove those that will not come back",
+            "start the voters that are away; one that will not come back can be removed first, as long as a majority of all is there; where that cannot be, see docs/runbooks/lost-majority.md",
         ),
         Refused::Learner(_) => conflict("learner", "promote it first"),
         Refused::Unreachable(_) => conflict("node_unreachable", "start it, or see why it is cut off"),
@@ -129,8 +129,8 @@ fn refused(refused: Refused) -> ApiError {
         Refused::NoSuccessor => conflict("no_successor", "start another voter, or promote a learner"),
         Refused::Busy => ApiError::unavailable(message),
         Refused::NotLeader(_) => ApiError::unavailable("no leader with a majority")
-            .hint("nothing was changed; start the missing nodes, see the runbook about a lost majority"),
+            .hint("nothing was changed; start the missing nodes, where that cannot be, see docs/runbooks/lost-majority.md"),
         Refused::Failed => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unknown_outcome", message)
-            .hint("see the cluster's status, then repeat it: doing it twice is doing it once"),
+            .hint("see the cluster's status, then repeat it: doing it twice is doing it once (a removed node is unknown_node then)"),
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::hub::{NodeInfo, Seen};
 use serde_json::{Value, json};
+use std::time::Duration;
 use waypost_cluster::{MemberStatus, Status, certificate_days_left};
 
 /// Entries behind from which on a member counts as lagging.
@@ -12,6 +13,8 @@ const LAG: u64 = 10_000;
 const CLOCKS_MS: u64 = 2_000;
 /// A drain that lasts longer was forgotten (milliseconds).
 const FORGOTTEN_MS: u64 = 3_600_000;
+/// A member that lacks entries and applies none for so long is told of.
+const STUCK: Duration = Duration::from_secs(15);
 const GIB: u64 = 1 << 30;
 
 /// What is known of a member.
@@ -21,6 +24,8 @@ pub(super) struct Known<'a> {
     pub(super) info: Option<&'a NodeInfo>,
     /// Its last word, maybe of long ago.
     pub(super) seen: Option<&'a Seen>,
+    /// For so long it has lacked entries without applying any.
+    pub(super) still: Duration,
 }
 
 /// What the node that is asked knows of its client port.
@@ -112,6 +117,14 @@ fn of_cluster(status: &Status, known: &[Known<'_>], room: bool) -> Vec<Problem> 
         let what = format!("node {} failed: {failure}", status.node_id);
         found.push(problem("node_failed", "critical", what, "see its log, then start it again"));
     }
+    if status.is_astray() {
+        let what = format!(
+            "node {} began a cluster of its own, and nodes of another cluster take it for theirs: what is stored here is not in theirs",
+            status.node_id
+        );
+        let hint = "stop it, empty its data directory, and start it with WAYPOST_JOIN (the peer addresses of the others): it joins them under a new id";
+        found.push(problem("wrong_cluster", "critical", what, hint));
+    }
     let voters: Vec<&Known<'_>> = known.iter().filter(|known| known.member.voter).collect();
     let there = voters.iter().filter(|known| known.info.is_some()).count();
     if !status.has_quorum {
@@ -120,6 +133,13 @@ fn of_cluster(status: &Status, known: &[Known<'_>], room: bool) -> Vec<Problem> 
         let hint =
             "start the voters that do not answer, or mend the network between the nodes; reading goes on meanwhile";
         found.push(problem("no_majority", "critical", what, hint));
+    }
+    let mut answering = known.iter().filter(|known| known.info.is_some()).peekable();
+    if let Some(first) = answering.peek().map(|known| known.member.id)
+        && answering.all(|known| known.member.drained_ms.is_some())
+    {
+        let what = "no node serves clients: all that answer are drained";
+        found.push(problem("none_serves", "critical", what, format!("undrain one: waypost cluster undrain {first}")));
     }
     if !room {
         let what = "too little room on the disk of the leader or of a majority: publishing answers 503 disk_full";
@@ -201,6 +221,12 @@ fn of_member(status: &Status, known: &Known<'_>, now_ms: u64) -> Vec<Problem> {
             "it catches up by itself; if it does not, see the load on its disk and CPU",
         ));
     }
+    if lag > 0 && known.still >= STUCK {
+        let what =
+            format!("node {id} is {lag} log entries behind and has applied none for {} s", known.still.as_secs());
+        let hint = "while it is being sent a snapshot (its log says so) wait; else stop it, move its data directory away, and start it with an empty one and WAYPOST_JOIN: so it must be where an older copy of the directory was put back";
+        found.push(problem("stuck", "critical", what, hint));
+    }
     if info.damaged > 0 {
         let what = format!("node {id} set damaged files aside and rebuilt itself from the others");
         let hint =
@@ -245,7 +271,6 @@ fn ago(ms: u64) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn member(id: u64, voter: bool) -> MemberStatus {
         MemberStatus { id, voter, peer_addr: format!("10.0.0.{id}:4001"), ..MemberStatus::default() }
@@ -260,7 +285,7 @@ mod tests {
             .members
             .iter()
             .zip(infos)
-            .map(|(member, info)| Known { member, info: info.as_ref(), seen })
+            .map(|(member, info)| Known { member, info: info.as_ref(), seen, still: Duration::ZERO })
             .collect();
         problems(status, &known, &Port::default(), 10_000_000, room).into_iter().map(|p| p.code).collect()
     }
@@ -304,6 +329,28 @@ mod tests {
         status.members[0].drained_ms = Some(9_999_000);
         status.members[1].drained_ms = Some(1);
         assert_eq!(codes(&status, &all(), None, true), ["drain_forgotten", "drained"]);
+        status.members[2].drained_ms = Some(9_999_000);
+        assert_eq!(codes(&status, &all(), None, true)[0], "none_serves");
+        infos = all();
+        infos[2] = None;
+        status.members[2].drained_ms = None;
+        assert_eq!(codes(&status, &infos, None, true)[0], "none_serves", "the only one that isn't is away");
+        let astray = Status { members: vec![member(1, true)], foreign_ms: Some(100), ..three() };
+        assert_eq!(codes(&astray, &[Some(good())], None, true), ["wrong_cluster", "single_node"]);
+    }
+
+    #[test]
+    fn who_lacks_entries_and_stands_still_is_stuck() {
+        let (status, info) = (Status { applied: 5, committed: 5, ..three() }, good());
+        let codes = |still: u64, applied_index| {
+            let info = NodeInfo { applied_index, ..info.clone() };
+            let still = Duration::from_secs(still);
+            let known = Known { member: &status.members[2], info: Some(&info), seen: None, still };
+            of_member(&status, &known, 10_000_000).into_iter().map(|p| p.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(16, 4), ["stuck"]);
+        assert_eq!(codes(14, 4), [""; 0], "not for long");
+        assert_eq!(codes(16, 5), [""; 0], "it lacks nothing");
     }
 
     #[test]

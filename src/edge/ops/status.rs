@@ -27,12 +27,17 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         .members
         .iter()
         .zip(infos.iter().zip(&seen))
-        .map(|(member, (info, seen))| Known { member, info: info.as_ref(), seen: seen.as_ref() })
+        .map(|(member, (info, seen))| Known {
+            member,
+            info: info.as_ref(),
+            seen: seen.as_ref(),
+            still: hub.stands_still(member.id),
+        })
         .collect();
     let owned = owned(&edge);
     let members: Vec<Value> = known.iter().map(|known| member_json(&status, known, &owned)).collect();
     // Healthy is about serving: the cluster takes events and this node works. What else is wrong is told beside.
-    let healthy = status.has_quorum && status.failure.is_none() && !status.removed;
+    let healthy = status.has_quorum && status.failure.is_none() && !status.removed && !status.is_astray();
     let port = Port {
         certificate_until: edge.shown.as_ref().and_then(|shown| shown.until()),
         short_of_files: edge.short_of_files.clone(),
@@ -74,7 +79,7 @@ fn owned(edge: &Edge) -> BTreeMap<u64, u64> {
 }
 
 fn member_json(status: &Status, known: &Known<'_>, owned: &BTreeMap<u64, u64>) -> Value {
-    let Known { member, info, seen } = known;
+    let Known { member, info, seen, .. } = known;
     let role = if status.leader == Some(member.id) {
         "leader"
     } else if member.voter {

@@ -1,0 +1,149 @@
+//! Real nodes in one process, where more must be reached than the public handle gives.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::*;
+use crate::disk::Progress;
+use crate::error::StoreError;
+use crate::machine::{ApplyContext, Load, NoHandler, StateMachine};
+use crate::store::{Txn, View};
+use crate::{Cluster, Config};
+
+struct Nothing;
+
+impl StateMachine for Nothing {
+    fn load(&mut self, _: &View, _: Load) -> Result<(), StoreError> {
+        Ok(())
+    }
+    fn apply(&mut self, _: &mut ApplyContext, _: &[u8], _: &mut Txn<'_>) -> Result<Vec<u8>, StoreError> {
+        Ok(Vec::new())
+    }
+    fn committed(&mut self, _: u64) {}
+}
+
+async fn start(dir: &Path, join: &[&Cluster], role_learner: bool) -> Cluster {
+    let config = Config {
+        data_dir: dir.to_owned(),
+        peer_addr: "127.0.0.1:0".parse().unwrap(),
+        join: join.iter().map(|node| node.peer_addr().to_owned()).collect(),
+        role_learner,
+        disk_reserve: 1 << 20,
+        abort_on_fatal: false,
+        ..Config::default()
+    };
+    Cluster::start(config, Nothing, Arc::new(NoHandler)).await.unwrap()
+}
+
+async fn until(what: &str, done: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn voters(node: &Cluster) -> Vec<NodeId> {
+    node.status().members.iter().filter(|member| member.voter).map(|member| member.id).collect()
+}
+
+fn says(node: &Cluster, peer_addr: &str, id: NodeId, join: bool) -> Announce {
+    let member = Member { peer_addr: peer_addr.to_owned(), ..node.node().member.clone() };
+    Announce { id, member: (&member).into(), join }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_takes_the_address_of_who_lives_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = start(&dir.path().join("1"), &[], false).await;
+    let second = start(&dir.path().join("2"), &[&first], false).await;
+    let third = start(&dir.path().join("3"), &[&first], false).await;
+    until("all vote", || [&first, &second, &third].iter().all(|node| voters(node).len() == 3)).await;
+    let mut nodes = vec![first, second, third];
+    until("one leads", || nodes.iter().any(|node| node.status().is_leader())).await;
+    let at = nodes.iter().position(|node| node.status().is_leader()).unwrap();
+    let leader = nodes.swap_remove(at);
+    let lead = leader.node();
+    let (victim, other) = (&nodes[0], &nodes[1]);
+    let addr = victim.peer_addr();
+
+    let newcomer = Member { peer_addr: addr.to_owned(), ..Member::default() };
+    let JoinReply::Refused { reason } = lead.new_id(newcomer).await else { panic!("an id for a taken address") };
+    assert!(reason.contains(&format!("node {} lives at that address", victim.node_id())), "{reason}");
+    let elsewhere = Member { peer_addr: "127.0.0.1:1".to_owned(), ..Member::default() };
+    let JoinReply::Id { id, .. } = lead.new_id(elsewhere).await else { panic!("no id") };
+    let reply = lead.announced(says(victim, addr, id, true)).await;
+    assert!(matches!(reply, JoinReply::Refused { .. }), "{reply:?}");
+    let moved = lead.announced(says(other, addr, other.node_id(), false)).await;
+    assert!(matches!(moved, JoinReply::NotNow { .. }), "{moved:?}");
+    let own = lead.announced(says(other, leader.peer_addr(), id, true)).await;
+    assert!(matches!(own, JoinReply::Refused { .. }), "{own:?}");
+    assert_eq!(voters(&leader).len(), 3);
+
+    // Dead, it may be replaced; but not while another voter is away too: that could never be committed.
+    nodes[0].shutdown().await;
+    nodes[1].shutdown().await;
+    let reply = lead.announced(says(&nodes[0], nodes[0].peer_addr(), id, true)).await;
+    assert!(matches!(reply, JoinReply::NotNow { .. } | JoinReply::Elsewhere { .. }), "{reply:?}");
+    assert_eq!(lead.metrics().membership_config.membership().get_joint_config().len(), 1, "a change was begun");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_learner_holds_up_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = start(&dir.path().join("1"), &[], false).await;
+    let dead = start(&dir.path().join("2"), &[&first], true).await;
+    let id = dead.node_id();
+    until("it has caught up", || {
+        let status = first.status();
+        status.member(id).and_then(|member| member.matched) == Some(status.last_log)
+    })
+    .await;
+    dead.shutdown().await;
+    // Nobody wished it while it could be promoted.
+    let mut member = dead.node().member.clone();
+    member.wishes.voter = Some(true);
+    first.node().change(ChangeMembers::SetNodes(BTreeMap::from([(id, member)])), true).await.unwrap();
+    let third = start(&dir.path().join("3"), &[&first], false).await;
+    until("the other votes", || voters(&first) == [first.node_id(), third.node_id()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_is_told_that_the_leaders_disk_is_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = start(&dir.path().join("1"), &[], false).await;
+    let learner = start(&dir.path().join("2"), &[&leader], true).await;
+    for _ in 0..50 {
+        // Taken back at the next look at the real disk.
+        leader.node().disk.measure(Progress { applied: 0, unwritten: 1 << 50, last: 0 }).unwrap();
+        match learner.propose(b"x".to_vec()).await {
+            Err(crate::ProposeError::DiskFull) => return,
+            told => assert!(!matches!(told, Err(crate::ProposeError::Overloaded)), "{told:?}"),
+        }
+    }
+    panic!("never told");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_tells_what_it_counts_and_a_log_set_aside_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let leader = start(&dir.path().join("1"), &[], false).await;
+    let learner = start(&dir.path().join("2"), &[&leader], true).await;
+    let id = learner.node_id();
+    until("it has all", || {
+        let status = leader.status();
+        leader.node().counted_for(id) == (status.term, status.last_log)
+    })
+    .await;
+    assert_eq!(learner.node().counted_for(leader.node_id()), (0, 0), "it does not lead");
+    assert_eq!(learner.node().lack().await, None, "it has what it acknowledged");
+    let joined = || learner.node().identity.lock().unwrap().joined;
+    until("it is a member", joined).await;
+    learner.shutdown().await;
+    learner.node().set_log_aside().unwrap();
+    drop(learner);
+    let again = start(&dir.path().join("2"), &[], true).await;
+    assert!(again.node_id() > id, "it goes on under its old id");
+    assert!(dir.path().join("2/damaged-log-1").exists() && dir.path().join("2/damaged-1/state.redb").exists());
+}

@@ -1,0 +1,88 @@
+//! Noticing that the data directory is an older copy of itself.
+//!
+//! Owns the comparison, once after each start, of this node's log with what the leader counts as durable here. A node that
+//! lacks some of that has broken its word: under its old id it could help to elect a leader that lacks it too. Such a node
+//! ends, and joins again under a new id as after damage. Where the leader has changed meanwhile nobody remembers.
+
+use std::time::Duration;
+
+use openraft::ServerState;
+use tokio::time::sleep;
+
+use crate::NodeId;
+use crate::net::Lane;
+use crate::node::Node;
+use crate::os::fs;
+use crate::wire::{Answer, Request};
+
+/// Longest that one question may take.
+const ASK: Duration = Duration::from_secs(5);
+/// Pause between looks for a leader, and before the second question.
+const PAUSE: Duration = Duration::from_secs(1);
+/// So often a leader is looked for.
+const LOOKS: u32 = 30;
+
+/// More than this node's log has.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lack {
+    term: u64,
+    held: u64,
+    acknowledged: u64,
+}
+
+impl Node {
+    /// The term that this node leads in, and the highest index that it counts as durable on member `id`; zeros where it
+    /// does not lead or does not know.
+    pub(crate) fn counted_for(&self, id: NodeId) -> (u64, u64) {
+        let metrics = self.metrics();
+        let counted = metrics.replication.as_ref().and_then(|all| all.get(&id)).and_then(Option::as_ref);
+        match counted {
+            Some(log_id) if metrics.state == ServerState::Leader => (metrics.current_term, log_id.index),
+            _ => (0, 0),
+        }
+    }
+
+    /// Ends this node if its log lacks what it has acknowledged.
+    pub(crate) async fn refuse_older_data(&self) {
+        for _ in 0..LOOKS {
+            if self.leader().is_some() {
+                break;
+            }
+            self.leader_change(PAUSE).await;
+        }
+        let Some(first) = self.lack().await else { return };
+        // A log may be cut when another comes to lead, a moment before this node shows the new term: ask twice.
+        sleep(PAUSE).await;
+        let Some(lack) = self.lack().await.filter(|again| again.term == first.term) else { return };
+        if let Err(error) = self.set_log_aside() {
+            tracing::error!(%error, "cannot set the log aside: empty this data directory by hand, and join again");
+        }
+        self.fatal.raise(&format!(
+            "this data directory is older than what this node acknowledged: the log ends at {}, {} was acknowledged; \
+             at its next start the node sets it aside and joins again under a new id",
+            lack.held, lack.acknowledged
+        ));
+    }
+
+    /// What the leader counts as durable here and is not.
+    pub(crate) async fn lack(&self) -> Option<Lack> {
+        let leader = self.leader().filter(|leader| *leader != self.id())?;
+        // On a connection of its own: an older release would close it.
+        let answer = self.peers.link(leader, Lane::Bulk).ask(&Request::CountedV1, ASK).await;
+        let Ok(Answer::CountedV1 { term, index: acknowledged }) = answer else { return None };
+        let held = self.log.last().max(self.log.purged()).map_or(0, |id| id.index);
+        let metrics = self.metrics();
+        let same = metrics.current_term == term && metrics.current_leader == Some(leader);
+        (same && held < acknowledged).then_some(Lack { term, held, acknowledged })
+    }
+
+    /// A member without a log is damaged: that is what the next start finds.
+    pub(crate) fn set_log_aside(&self) -> std::io::Result<()> {
+        let aside = (1..1000)
+            .map(|n| self.layout.root.join(format!("damaged-log-{n}")))
+            .find(|dir| !fs::exists(dir).unwrap_or(true))
+            .ok_or_else(|| std::io::Error::other("no name left for the log"))?;
+        fs::rename(self.layout.log(), aside)?;
+        crate::store::sync_dir(Some(&self.layout.root))
+    }
+}
