@@ -11,10 +11,8 @@ use crate::{fresh, run};
 
 /// Fresh seeds run for so long; in a debug build that is some dozens.
 const FRESH: Duration = Duration::from_secs(20);
-/// Longest search for one defect; most take a second or two.
-const SEARCH: Duration = Duration::from_secs(60);
-/// One that is not found by so many seeds is missed. A machine that is too busy to run them tells nothing.
-const ENOUGH: u64 = 1000;
+/// So often seeds are run to find one defect; most are found by the first.
+const TRIES: usize = 60;
 
 #[test]
 fn a_seed_is_one_plan() {
@@ -37,31 +35,34 @@ fn fresh_seeds_are_clean() {
     assert!(total.seeds > once_failed().unwrap().len() as u64);
 }
 
-/// A seed that finds each soon. Where a change of `plan` has made it another plan, the search goes on from there.
-const FOUND_BY: [(Broken, u64); 11] = [
-    (Broken::AnswerBeforeFsync, 21),
-    (Broken::VoteWithoutFsync, 165),
-    (Broken::RestoredLeader, 9),
-    (Broken::StaleRead, 3),
-    (Broken::ApplyBeforeCommit, 1),
-    (Broken::RepeatUnknown, 5),
-    (Broken::RenameWithoutSync, 50),
-    (Broken::RestartWithoutCheckpoint, 263),
-    (Broken::CheckpointWithoutSync, 1),
-    (Broken::IdGivenTwice, 1),
-    (Broken::CheckpointBeforeLog, 64),
+/// Seeds that find each; what one seed does differs a little from run to run, so they take turns.
+const FOUND_BY: [(Broken, &[u64]); 11] = [
+    (Broken::AnswerBeforeFsync, &[46, 14, 17, 21]),
+    (Broken::VoteWithoutFsync, &[9, 33, 38, 69]),
+    (Broken::RestoredLeader, &[4, 9, 14, 16]),
+    (Broken::StaleRead, &[3, 4, 6, 9]),
+    (Broken::ApplyBeforeCommit, &[1, 2, 3, 6]),
+    (Broken::RepeatUnknown, &[5, 7, 11, 20]),
+    (Broken::RenameWithoutSync, &[50, 263]),
+    (Broken::RestartWithoutCheckpoint, &[]),
+    (Broken::CheckpointWithoutSync, &[1, 2, 5, 15]),
+    (Broken::IdGivenTwice, &[1, 4]),
+    (Broken::CheckpointBeforeLog, &[64, 65, 105, 296]),
 ];
 
 #[test]
 fn every_defect_is_found() {
     assert_eq!(FOUND_BY.map(|(defect, _)| defect), Broken::ALL);
-    for (defect, from) in FOUND_BY {
-        let batch = Batch { from, seeds: 5000, jobs: 2, broken: Some(defect), stop: true, limit: SEARCH };
-        let mut found = None;
-        let total =
-            batch.run(&mut |plan, verdict| found = Some((plan.seed, verdict.violations.first().cloned()))).unwrap();
-        println!("{}, {} seeds: {found:?}", defect.name(), total.seeds);
-        assert!(found.is_some() || total.seeds < ENOUGH, "{} is not found from seed {from}", defect.name());
+    let kept = once_failed().unwrap();
+    for (defect, seeds) in FOUND_BY {
+        let plans: Vec<_> = seeds.iter().map(|seed| Plan::new(*seed)).chain(kept.iter().cloned()).collect();
+        let mut tries = plans.into_iter().cycle().take(TRIES).enumerate();
+        let found = tries.find_map(|(n, plan)| {
+            let verdict = run::run(plan.clone(), Some(defect));
+            verdict.violations.first().map(|first| (n + 1, plan.seed, first.clone()))
+        });
+        println!("{}: {found:?}", defect.name());
+        assert!(found.is_some(), "{} is not found: look for other seeds with --broken", defect.name());
     }
 }
 
