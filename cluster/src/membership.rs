@@ -285,8 +285,13 @@ impl Node {
         match self.leader() {
             Some(id) if id == self.id() => return vec![self.announced(announce).await],
             Some(id) => {
-                let asked = self.peers.link(id, Lane::Work).ask(&Request::AnnounceV1(announce), ASK).await;
-                return asked.ok().and_then(joined).into_iter().collect();
+                let request = Request::AnnounceV1(announce.clone());
+                let asked = self.peers.link(id, Lane::Work).ask(&request, ASK).await;
+                // To who is no member yet nobody says that another leads by now: what it knows may be of former days.
+                let reply = asked.ok().and_then(joined).filter(|reply| !matches!(reply, JoinReply::Elsewhere { .. }));
+                if let Some(reply) = reply {
+                    return vec![reply];
+                }
             }
             None => {}
         }
