@@ -7,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// The log, the store, snapshots, and what libraries open for a moment.
-const OWN: usize = 128;
+/// The log, the store, snapshots, what libraries open for a moment, and connections that are about to be closed.
+const OWN: usize = 192;
 /// What the event loop of a worker has open.
 const OWN_OF_WORKER: usize = 8;
 /// Connections of peers, and those of which it is not known yet.
@@ -88,7 +88,7 @@ mod tests {
         let enough = Shares::of(1_000_000, 2, (50_000, 4096));
         assert_eq!((enough.sockets, enough.webhooks, enough.peers), (50_000, 4096, 256));
         let few = Shares::of(1024, 2, (50_000, 4096));
-        assert_eq!((few.sockets, few.webhooks, few.peers), (416, 104, 128));
+        assert_eq!((few.sockets, few.webhooks, few.peers), (374, 93, 128));
         assert_eq!(Shares::of(1024, 2, (100, 10)).sockets, 100);
     }
 }

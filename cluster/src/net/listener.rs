@@ -91,7 +91,8 @@ impl Listener {
                     }
                     continue;
                 }
-                accepted = self.socket.accept() => accepted,
+                // Whoever made room is gone before the next comes in: each holds a file.
+                accepted = self.socket.accept(), if callers.shaking.len() <= self.max_connections => accepted,
             };
             match accepted {
                 Ok((socket, from)) => {
