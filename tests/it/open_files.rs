@@ -49,7 +49,9 @@ fn silent_connections_leave_the_node_its_files() {
         }
         ensure!(cluster.nodes[0].ended()?.is_none(), "the node ended");
         let log = cluster.nodes[0].log_tail(usize::MAX);
-        ensure!(!log.contains("Too many open files"), "it had no file left");
+        // One who calls in a moment when others are still being sent away may wait; nothing else may miss a file.
+        let missed = log.lines().find(|l| l.contains("Too many open files") && !l.contains("cannot accept a peer"));
+        ensure!(missed.is_none(), "it had no file left: {missed:?}");
         ensure!(log.contains("a limit of 1024 open files leaves"), "nothing was said of it");
         let status = cluster.wait_until("the status", |cluster| Ok(cluster.status(0).ok()))?;
         ensure!(status["problems"].to_string().contains("few_open_files"), "{status}");
