@@ -1,0 +1,45 @@
+//! The admin token that a cluster makes itself, printed once by the node that made it.
+
+use crate::core::access::hash_token;
+use crate::hub::Hub;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::time::Duration;
+
+/// Pause between two attempts to store the generated admin token.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Makes an admin token where neither the configuration nor the cluster has one, and prints it once.
+pub(super) async fn make(hub: Hub, configured: bool) {
+    if configured {
+        return;
+    }
+    let mut random = [0u8; 32];
+    if let Err(error) = getrandom::fill(&mut random) {
+        tracing::error!(%error, "no random bytes for an admin token");
+        return;
+    }
+    let token = format!("wpa_{}", URL_SAFE_NO_PAD.encode(random));
+    let hash = hash_token(&token);
+    loop {
+        let known = hub.barrier().await.map(|_| hub.access().admin().copied());
+        match known {
+            Ok(Some(kept)) => {
+                if kept == hash {
+                    println!("admin token (shown only now, keep it): {token}");
+                }
+                return;
+            }
+            Ok(None) => {
+                // Whether this was stored is seen at the next turn, also when the answer was lost.
+                if let Err(error) = hub.offer_admin(hash).await {
+                    tracing::debug!(%error, "the admin token could not be stored yet");
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                continue;
+            }
+            Err(error) => tracing::debug!(%error, "waiting for a leader before the admin token is made"),
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}

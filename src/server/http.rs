@@ -1,0 +1,133 @@
+//! The client port: listens, and serves what the edge answers, with or without TLS.
+//!
+//! Owns what holds for every request before its route is known: the size of its head, CORS, the count of answers.
+
+use super::ServerError;
+use super::encrypted;
+use crate::config::Config;
+use crate::delivery::{SocketConfig, on_connect};
+use crate::edge;
+use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
+use crate::metric;
+use crate::tls::Shown;
+use actix_cors::Cors;
+use actix_web::dev::{Extensions, Server, Service, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpServer, ResponseError, web};
+use futures_util::future::Either;
+use std::any::Any;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Connections that the kernel holds until a worker takes them.
+const BACKLOG: i32 = 4096;
+/// Bytes that a worker gathers for a client before it writes: many frames, and little for a stalled one to hold.
+pub(super) const WRITE_BUFFER_BYTES: usize = 8 * 1024;
+/// Idle HTTP connections are kept so long.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Listens for clients; they wait in the kernel until the node serves.
+pub(super) fn listen(addr: SocketAddr) -> Result<TcpListener, ServerError> {
+    let bind = || {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    bind().map_err(|source| ServerError::Listen { addr, source })
+}
+
+/// Serves clients on `listener`, with the certificate in `shown` if there is one.
+pub(super) fn serve(
+    config: &Config,
+    (workers, max_sockets): (usize, usize),
+    listener: TcpListener,
+    shown: Option<&Arc<Shown>>,
+    edge: web::Data<Edge>,
+) -> Result<Server, ServerError> {
+    let sockets = SocketConfig {
+        send_buffer_bytes: config.session.send_buffer_bytes,
+        // The watchdog comes first; the kernel's own limit is for what it can't reach.
+        user_timeout: Duration::from_secs(config.session.stall_seconds + 15),
+    };
+    let origins = config.limits.origins.clone();
+    let header_bytes = config.limits.header_bytes;
+    let app = move || {
+        App::new()
+            .app_data(edge.clone())
+            .wrap(cors(&origins))
+            .wrap_fn(move |request, service| {
+                let answer = match check_head(&request, header_bytes) {
+                    Ok(()) => Either::Left(service.call(request)),
+                    Err(error) => {
+                        let refused = ServiceResponse::new(request.into_parts().0, error.error_response());
+                        Either::Right(std::future::ready(Ok(refused.map_into_right_body())))
+                    }
+                };
+                async move { answer.await.inspect(count_answer) }
+            })
+            .configure(edge::routes)
+            .default_service(web::to(|| async { ApiError::not_found("this path").error_response() }))
+    };
+    let settings = encrypted::Settings {
+        workers,
+        max_connections: max_sockets.div_ceil(workers),
+        backlog: BACKLOG as u32,
+        keep_alive: KEEP_ALIVE,
+        request_timeout: Duration::from_millis(config.limits.upgrade_timeout_ms),
+        write_buffer_bytes: WRITE_BUFFER_BYTES,
+    };
+    let connected =
+        move |connection: &dyn Any, extensions: &mut Extensions| on_connect(&sockets, connection, extensions);
+    if let Some(shown) = shown {
+        return Ok(encrypted::serve(app, listener, shown.server()?, settings, connected)?);
+    }
+    let server = HttpServer::new(app)
+        .workers(settings.workers)
+        .max_connections(settings.max_connections)
+        .backlog(settings.backlog)
+        .keep_alive(settings.keep_alive)
+        .client_request_timeout(settings.request_timeout)
+        .h1_allow_half_closed(false)
+        .h1_write_buffer_size(settings.write_buffer_bytes)
+        .on_connect(connected)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+fn check_head(request: &ServiceRequest, max_bytes: usize) -> Result<(), ApiError> {
+    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers + request.head().uri.path().len() + request.query_string().len() <= max_bytes {
+        return Ok(());
+    }
+    let message = format!("the head of a request may have at most {max_bytes} bytes");
+    Err(ApiError::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message))
+}
+
+fn count_answer<B>(answer: &ServiceResponse<B>) {
+    let class = match answer.status().as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    };
+    metrics::counter!(metric::HTTP_ANSWERS, "status" => class).increment(1);
+}
+
+fn cors(origins: &[String]) -> Cors {
+    let cors = Cors::default()
+        .allow_any_method()
+        .allow_any_header()
+        .expose_headers(["retry-after", "idempotency-replayed"])
+        .max_age(3600);
+    if origins.is_empty() {
+        return cors.allow_any_origin().send_wildcard();
+    }
+    origins.iter().fold(cors.block_on_origin_mismatch(false), |cors, origin| cors.allowed_origin(origin))
+}

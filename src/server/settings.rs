@@ -1,0 +1,117 @@
+//! What each room is told of the configuration. Owns no value of its own: defaults are the configuration's.
+
+use super::files::Shares;
+use super::http::WRITE_BUFFER_BYTES;
+use crate::config::{self, Config};
+use crate::core::access::{Limits, Retention, hash_token};
+use crate::delivery::webhook::lambda::Credentials;
+use crate::delivery::{OutletConfig, WsConfig, webhook};
+use crate::edge::context::{EdgeConfig, WebhookDefaults};
+use crate::edge::phoenix;
+use crate::hub::HubConfig;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+pub(super) fn hub(config: &Config) -> HubConfig {
+    HubConfig {
+        admin: config.admin_token.as_ref().map(|token| hash_token(token.expose())),
+        idempotency: Duration::from_secs(config.publish.idempotency_seconds),
+        seal_key: config.webhooks.seal_key(),
+        expressions_per_topic: config.limits.expressions_per_topic,
+    }
+}
+
+pub(super) fn webhook(config: &Config, shares: &Shares) -> webhook::WebhookConfig {
+    let settings = &config.webhooks;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let credentials = settings.credentials().map(|(access_key_id, secret_access_key, session_token)| Credentials {
+        access_key_id,
+        secret_access_key,
+        session_token,
+    });
+    webhook::WebhookConfig {
+        workers: if settings.workers == 0 { (cores / 2).max(1) } else { settings.workers },
+        connections: shares.webhooks,
+        window: settings.window,
+        flush: Duration::from_millis(settings.flush_ms),
+        allow_nets: settings.allow_nets.clone(),
+        ca_file: settings.ca_file.clone(),
+        aws: webhook::Account {
+            credentials,
+            functions: settings.aws.functions.clone(),
+            endpoint: settings.aws.endpoint.clone(),
+        },
+    }
+}
+
+pub(super) fn cluster(config: &Config, shares: &Shares) -> waypost_cluster::Config {
+    let advertised = |given: &Option<String>, bound: SocketAddr| given.clone().unwrap_or_else(|| bound.to_string());
+    let meta = BTreeMap::from([
+        ("http_addr".to_owned(), advertised(&config.advertise_http_addr, config.http_addr)),
+        ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+    ]);
+    waypost_cluster::Config {
+        data_dir: config.data_dir.clone(),
+        peer_addr: config.peer_addr,
+        security: config.peer.security(),
+        advertise_peer: config.advertise_peer_addr.clone().unwrap_or_default(),
+        meta,
+        max_connections: shares.peers,
+        join: config.join.clone(),
+        role_learner: config.role == config::Role::Learner,
+        heartbeat_ms: config.raft.heartbeat_ms,
+        election_min_ms: config.raft.election_min_ms,
+        election_max_ms: config.raft.election_max_ms,
+        propose_timeout: Duration::from_millis(config.publish.timeout_ms),
+        max_queued_proposals: config.publish.queue,
+        store_cache_bytes: config.raft.cache_bytes,
+        checkpoint_entries: config.raft.snapshot_entries,
+        keep_entries: config.raft.keep_entries,
+        disk_reserve: config.disk.reserve_mb << 20,
+        log_flush_wait: Duration::from_micros(config.raft.flush_wait_us),
+        ..waypost_cluster::Config::default()
+    }
+}
+
+pub(super) fn edge(config: &Config) -> EdgeConfig {
+    let (limits, retention, session) = (&config.limits, &config.retention, &config.session);
+    let some = |limit: u32| (limit > 0).then_some(limit);
+    EdgeConfig {
+        event_bytes: limits.event_bytes,
+        batch_events: limits.batch_events,
+        body_bytes: limits.body_bytes,
+        json_depth: limits.json_depth,
+        new_map_limits: Limits {
+            connections: some(limits.map_connections),
+            webhooks: some(limits.map_webhooks),
+            requests_per_minute: some(limits.requests_per_minute),
+            publishes_per_second: some(limits.publishes_per_second),
+        },
+        new_map_retention: Retention {
+            events: Some(retention.events),
+            age_seconds: Some(retention.age_seconds),
+            bytes: Some(retention.bytes),
+        },
+        max_maps: u32::try_from(limits.maps).unwrap_or(u32::MAX),
+        max_tokens: u32::try_from(limits.tokens_per_map).unwrap_or(u32::MAX),
+        sockets_per_address: limits.sockets_per_address,
+        origins: limits.origins.clone(),
+        keep_alive: Duration::from_secs(session.sse_keepalive_seconds),
+        longpoll: Duration::from_secs(session.longpoll_seconds),
+        write_bytes: WRITE_BUFFER_BYTES,
+        outlet: OutletConfig {
+            ring_bytes: session.ring_bytes,
+            ring_events: session.ring_events,
+            rings_bytes: session.rings_bytes,
+            stall_seconds: session.stall_seconds,
+            idle_seconds: session.idle_timeout_seconds,
+        },
+        ws: WsConfig { max_message_bytes: limits.frame_bytes },
+        phoenix: phoenix::PhoenixConfig { max_channels: limits.channels_per_socket },
+        webhooks: WebhookDefaults {
+            defaults: config.webhooks.defaults(),
+            overlap_seconds: config.webhooks.rotation_overlap_seconds,
+        },
+    }
+}
