@@ -5,15 +5,15 @@
 
 mod apply;
 mod defaults;
+mod parts;
 mod read;
 mod shown;
 
 pub use defaults::{Defaults, Plain};
 pub use read::Members;
 
-use super::{Batch, EventFilter, Invocation, Lambda, Method, Profile, RateLimit, TopicKind};
-use read::{BODY, Entries};
-use serde_json::value::RawValue;
+use super::{Batch, EventFilter, Lambda, Method, Profile, RateLimit};
+use read::BODY;
 use std::fmt;
 
 /// What a header's value is replaced with wherever headers are shown; sent back, it leaves the value as it is.
@@ -81,27 +81,27 @@ impl Form {
         let mut form = Self {
             name: m.nullable("name", "a string"),
             url: m.take(&["url"], "a string"),
-            events: events(&mut m),
+            events: parts::events(&mut m),
             active: m.take(&["active", "enabled"], "true or false"),
-            profile: profile(&mut m),
-            method: method(&mut m),
-            headers: headers(&mut m),
-            ordering: ordering(&mut m),
+            profile: parts::profile(&mut m),
+            method: parts::method(&mut m),
+            headers: parts::headers(&mut m),
+            ordering: parts::ordering(&mut m),
             ordering_key: m.nullable("ordering_key", "an expression"),
             template: m.nullable("template", "a string"),
             content_type: m.nullable("content_type", "a string"),
             timeout_ms: m.take(&["timeout_ms"], "a whole number of milliseconds"),
-            auto_disable: auto_disable(&mut m),
+            auto_disable: parts::auto_disable(&mut m),
             secret: m.take(&["secret"], "a string"),
             key: m.nullable("key", "a string"),
             ..Self::default()
         };
-        form.lambda = m.raw(&["lambda"]).and_then(|raw| lambda(raw, &mut m.problems));
-        form.rate = m.raw(&["rate_limit"]).map(|raw| rate(raw, &mut m.problems));
-        form.batch = m.raw(&["batch"]).map(|raw| batch(raw, &mut m.problems));
-        form.filter = m.raw(&["filter"]).map(|raw| filter(raw, &mut m.problems));
+        form.lambda = m.raw(&["lambda"]).and_then(|raw| parts::lambda(raw, &mut m.problems));
+        form.rate = m.raw(&["rate_limit"]).map(|raw| parts::rate(raw, &mut m.problems));
+        form.batch = m.raw(&["batch"]).map(|raw| parts::batch(raw, &mut m.problems));
+        form.filter = m.raw(&["filter"]).map(|raw| parts::filter(raw, &mut m.problems));
         if let Some(raw) = m.raw(&["retry"]) {
-            form.retry = retry(raw, &mut m.problems);
+            form.retry = parts::retry(raw, &mut m.problems);
         }
         form.problems = m.finish();
         form
@@ -143,179 +143,6 @@ impl Form {
     }
 }
 
-fn is_null(raw: &RawValue) -> bool {
-    raw.get() == "null"
-}
-
-fn events(m: &mut Members<'_>) -> Option<Vec<String>> {
-    let raw = m.raw(&["events", "event_types"])?;
-    let one = || serde_json::from_str::<String>(raw.get()).map(|one| vec![one]);
-    match serde_json::from_str::<Vec<String>>(raw.get()).or_else(|_| one()) {
-        Ok(events) => Some(events),
-        Err(_) => {
-            m.problem("events", "must be \"*\" or a list of event types");
-            None
-        }
-    }
-}
-
-fn named<T: Copy>(m: &mut Members<'_>, name: &str, known: &[(&str, T)]) -> Option<T> {
-    let given: String = m.take(&[name], &one_of(known))?;
-    found(m, name, &given, known)
-}
-
-fn found<T: Copy>(m: &mut Members<'_>, name: &str, given: &str, known: &[(&str, T)]) -> Option<T> {
-    let found = known.iter().find(|(known, _)| *known == given).map(|(_, value)| *value);
-    if found.is_none() {
-        m.problem(name, format_args!("must be {}", one_of(known)));
-    }
-    found
-}
-
-fn one_of<T>(known: &[(&str, T)]) -> String {
-    format!("one of {}", known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", "))
-}
-
-fn topic_kind(m: &mut Members<'_>) -> Option<TopicKind> {
-    let given: String = m.nullable("channel_type", &one_of(&TopicKind::NAMES)).flatten()?;
-    found(m, "channel_type", &given, &TopicKind::NAMES)
-}
-
-fn profile(m: &mut Members<'_>) -> Option<Profile> {
-    named(m, "profile", &Profile::NAMES)
-}
-
-fn method(m: &mut Members<'_>) -> Option<Method> {
-    named(m, "method", &[("POST", Method::Post), ("PUT", Method::Put)])
-}
-
-fn ordering(m: &mut Members<'_>) -> Option<OrderingName> {
-    let known = [("none", OrderingName::None), ("key", OrderingName::Key), ("strict", OrderingName::Strict)];
-    named(m, "ordering", &known)
-}
-
-fn headers(m: &mut Members<'_>) -> Option<Vec<(String, String)>> {
-    let raw = m.raw(&["headers"])?;
-    let Ok(Entries(entries)) = serde_json::from_str(raw.get()) else {
-        m.problem("headers", "must be an object of names and values");
-        return None;
-    };
-    let mut headers = Vec::new();
-    for (name, raw) in entries {
-        match serde_json::from_str(raw.get()) {
-            Ok(value) => headers.push((name, value)),
-            Err(_) => m.problem("headers", format_args!("the value of {} must be a string", shortened(&name))),
-        }
-    }
-    Some(headers)
-}
-
-fn auto_disable(m: &mut Members<'_>) -> Option<Option<u64>> {
-    let raw = m.raw(&["auto_disable_seconds", "auto_disable"])?;
-    match (raw.get(), serde_json::from_str(raw.get())) {
-        ("null" | "false", _) => Some(None),
-        (_, Ok(seconds)) => Some(Some(seconds)),
-        _ => {
-            m.problem("auto_disable_seconds", "must be a number of seconds or null");
-            None
-        }
-    }
-}
-
-fn lambda(raw: &RawValue, problems: &mut Vec<String>) -> Option<Lambda> {
-    let mut m = Members::of(raw.get(), "lambda.");
-    let invocations = [
-        ("Event", Invocation::Event),
-        ("RequestResponse", Invocation::RequestResponse),
-        ("DryRun", Invocation::DryRun),
-    ];
-    let function_name: Option<String> = m.take(&["function_name"], "a string");
-    let region: Option<String> = m.take(&["region"], "a string");
-    let invocation = named(&mut m, "invocation_type", &invocations).unwrap_or(Invocation::Event);
-    let qualifier = m.nullable("qualifier", "a string").flatten();
-    if m.problems.is_empty() {
-        for (name, given) in [("function_name", &function_name), ("region", &region)] {
-            if given.is_none() {
-                m.problem(name, "is required");
-            }
-        }
-    }
-    problems.extend(m.finish());
-    Some(Lambda { function_name: function_name?, region: region?, invocation, qualifier })
-}
-
-fn rate(raw: &RawValue, problems: &mut Vec<String>) -> Option<RateLimit> {
-    const PERIOD_MS: u64 = 1000;
-    if is_null(raw) {
-        return None;
-    }
-    if let Ok(requests) = serde_json::from_str(raw.get()) {
-        return Some(RateLimit { requests, period_ms: PERIOD_MS });
-    }
-    if !raw.get().starts_with('{') {
-        problems.push("rate_limit: must be requests a second, {\"requests\", \"period_ms\"} or null".into());
-        return None;
-    }
-    let mut m = Members::of(raw.get(), "rate_limit.");
-    let requests = m.take(&["requests"], "a whole number");
-    let period_ms = m.take(&["period_ms"], "a whole number of milliseconds").unwrap_or(PERIOD_MS);
-    if requests.is_none() && m.problems.is_empty() {
-        m.problem("requests", "is required");
-    }
-    problems.extend(m.finish());
-    Some(RateLimit { requests: requests?, period_ms })
-}
-
-fn batch(raw: &RawValue, problems: &mut Vec<String>) -> Option<Batch> {
-    if is_null(raw) {
-        return None;
-    }
-    let mut m = Members::of(raw.get(), "batch.");
-    let max = m.take(&["max"], "a whole number");
-    let duration_ms = m.take(&["duration_ms"], "a whole number of milliseconds").unwrap_or(0);
-    if max.is_none() && m.problems.is_empty() {
-        m.problem("max", "is required");
-    }
-    problems.extend(m.finish());
-    Some(Batch { max: max?, duration_ms })
-}
-
-fn filter(raw: &RawValue, problems: &mut Vec<String>) -> Option<EventFilter> {
-    if is_null(raw) {
-        return None;
-    }
-    if let Ok(expression) = serde_json::from_str(raw.get()) {
-        return Some(EventFilter { expression: Some(expression), ..EventFilter::default() });
-    }
-    if !raw.get().starts_with('{') {
-        let expected = "an expression, {\"channel_type\", \"channel_prefix\", \"expression\"} or null";
-        problems.push(format!("filter: must be {expected}"));
-        return None;
-    }
-    let mut m = Members::of(raw.get(), "filter.");
-    let filter = EventFilter {
-        topic_kind: topic_kind(&mut m),
-        topic_prefix: m.nullable("channel_prefix", "a string").flatten(),
-        expression: m.nullable("expression", "an expression").flatten(),
-    };
-    problems.extend(m.finish());
-    Some(filter)
-}
-
-fn retry(raw: &RawValue, problems: &mut Vec<String>) -> RetryForm {
-    let mut m = Members::of(raw.get(), "retry.");
-    let retry = RetryForm {
-        max_attempts: m.take(&["max_attempts"], "a whole number"),
-        delay_ms: m.take(&["delay_ms"], "a whole number of milliseconds"),
-        factor: m.take(&["factor"], "a number"),
-        max_delay_ms: m.take(&["max_delay_ms"], "a whole number of milliseconds"),
-        jitter: m.take(&["jitter"], "a number"),
-        on_timeout: m.take(&["on_timeout"], "true or false"),
-    };
-    problems.extend(m.finish());
-    retry
-}
-
 /// A name that somebody chose, short enough to be shown.
 fn shortened(name: &str) -> String {
     format!("{:?}", name.chars().take(60).collect::<String>())
@@ -324,7 +151,7 @@ fn shortened(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::endpoint::{Endpoint, MAX_TEMPLATE, Origin};
+    use crate::core::endpoint::{Endpoint, MAX_TEMPLATE, Origin, TopicKind};
     use crate::core::ids::{EndpointId, MapId};
     use proptest::prelude::*;
 
