@@ -37,8 +37,6 @@ pub(crate) struct Hosts {
     hosts: Mutex<Vec<Host>>,
     /// Node id → the disk (host, number) that has it.
     ids: Mutex<HashMap<u64, (usize, u64)>>,
-    /// host → the highest term it was seen in on its present disk.
-    terms: Mutex<HashMap<(usize, u64), u64>>,
     /// A disk is being lost on purpose.
     losing: AtomicBool,
 }
@@ -52,15 +50,7 @@ impl Hosts {
     pub(crate) fn new(world: Arc<World>, plan: Plan, history: Arc<History>) -> Arc<Self> {
         let hosts = (0..plan.nodes).map(|i| Host { begins: i == 0, ..Host::default() }).collect();
         let hosts = Mutex::new(hosts);
-        Arc::new(Self {
-            world,
-            plan,
-            history,
-            hosts,
-            ids: Mutex::default(),
-            terms: Mutex::default(),
-            losing: AtomicBool::new(false),
-        })
+        Arc::new(Self { world, plan, history, hosts, ids: Mutex::default(), losing: AtomicBool::new(false) })
     }
 
     /// Starts the node of `host`, unless it runs; it is there some time later.
@@ -103,11 +93,6 @@ impl Hosts {
             let what = format!("node id {} belongs to {owner:?} and to {:?}", node.node_id(), (host, disk));
             self.world.violation(what);
         }
-        let term = node.status().term;
-        let before = lock(&self.terms).get(&(host, disk)).copied().unwrap_or(0);
-        if term < before {
-            self.world.violation(format!("host {host} came back in term {term}, after {before}"));
-        }
         let mut hosts = lock(&self.hosts);
         hosts[host].begins = false;
         hosts[host].node = Some(node);
@@ -118,18 +103,8 @@ impl Hosts {
         disk * 1000 + self.world.damaged().iter().filter(|(at, _)| *at == host).count() as u64
     }
 
-    /// Notes the terms that nodes are in.
-    pub(crate) fn note_terms(&self) {
-        for (host, slot) in lock(&self.hosts).iter().enumerate() {
-            if let Some(node) = &slot.node {
-                lock(&self.terms).insert((host, self.disk(host, slot.disk)), node.status().term);
-            }
-        }
-    }
-
     /// Ends the node of `host`, if it runs.
     pub(crate) fn end(&self, host: usize, power: bool) {
-        self.note_terms();
         let (process, node) = {
             let mut hosts = lock(&self.hosts);
             (hosts[host].process.take(), hosts[host].node.take())

@@ -47,7 +47,7 @@ const FOUND_BY: [(Broken, &[u64]); 11] = [
     (Broken::RestartWithoutCheckpoint, &[]),
     (Broken::CheckpointWithoutSync, &[1, 2, 5, 15]),
     (Broken::IdGivenTwice, &[1, 4]),
-    (Broken::CheckpointBeforeLog, &[64, 65, 105, 296]),
+    (Broken::CheckpointBeforeLog, &[430, 1476, 1594, 2967]),
 ];
 
 #[test]

@@ -55,7 +55,12 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn open(dir: &Path, config: &Config) -> io::Result<Self> {
-        Ok(Self { journal: fs::journal(dir)?, flusher: Arc::default(), append_bytes: config.max_append_bytes })
+        let journal = fs::journal(dir)?;
+        World::try_with(|world| {
+            let journal = lock(&journal);
+            lock(&world.witness).opened(world.elapsed_ms(), journal.serial, journal.now.vote.as_ref());
+        });
+        Ok(Self { journal, flusher: Arc::default(), append_bytes: config.max_append_bytes })
     }
 
     fn lock(&self) -> MutexGuard<'_, Journal> {

@@ -38,6 +38,14 @@ impl Witness {
         }
     }
 
+    /// The log at `journal` is opened, by a node that goes on from this vote.
+    pub(crate) fn opened(&mut self, at: u64, journal: u64, vote: Option<&Vote>) {
+        let vote = vote.map(StoredVote::from);
+        if let Some(before) = self.votes.get(&journal).copied().filter(|before| vote < Some(*before)) {
+            self.violation(at, format!("log {journal} came back with vote {vote:?} after {before:?}"));
+        }
+    }
+
     pub(crate) fn appended(&mut self, at: u64, journal: u64, entry: &Entry) {
         let id = StoredLogId::from(&entry.log_id);
         let Ok((kind, content)) = StoredPayload(entry.payload.clone()).parts() else { return };

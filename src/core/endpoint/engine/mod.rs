@@ -32,6 +32,9 @@ const MAX_READY: usize = 256;
 const MAX_RETRIES: usize = 1000;
 /// Events of such deliveries, at most: all of them are told with each report.
 const MAX_RETRY_EVENTS: usize = 10_000;
+/// Requests that have ended and the cluster may not know of, at most; over it none is begun. So a new owner sends again
+/// what these had and a window of others, however slow the cluster is.
+const MAX_UNREPORTED: u32 = 512;
 /// Reports that one engine may make before the next one's begin.
 const GENERATION: u64 = 1 << 32;
 /// Failures in a row from which on an endpoint counts as failing.
@@ -91,7 +94,10 @@ pub struct Engine {
     disable: Option<String>,
     announce: Option<u8>,
     urgency: Urgency,
+    /// Requests that ended since the last snapshot.
     unreported: u32,
+    /// Those that snapshots have, and the cluster may not know of.
+    told: u32,
     /// Given up in a lane: it goes on once the cluster knows, so that no other owner delivers them after their successors.
     given_up: Vec<(u64, Retry)>,
     reporting: Vec<(u64, Retry)>,
@@ -130,6 +136,7 @@ impl Engine {
             announce: None,
             urgency: Urgency::None,
             unreported: 0,
+            told: 0,
             given_up: Vec::new(),
             reporting: Vec::new(),
         };
@@ -181,7 +188,7 @@ impl Engine {
 
     /// What to do now.
     pub fn next(&mut self, now_ms: u64) -> Step {
-        if self.flights.len() >= self.cap || self.halted {
+        if self.flights.len() >= self.cap || self.halted || self.unreported + self.told >= MAX_UNREPORTED {
             return Step::Wait;
         }
         let hold_until = self.progress.hold_until_ms.max(self.gate_until_ms);
@@ -202,17 +209,12 @@ impl Engine {
         self.urgency
     }
 
-    /// Completions that the cluster doesn't know of.
-    pub fn unreported(&self) -> u32 {
-        self.unreported
-    }
-
     /// What the cluster must know. The caller keeps it until the cluster has it, and says so with
     /// [`Engine::reported`]; only then asks again.
     pub fn snapshot(&mut self) -> Snapshot {
         self.reporting.append(&mut self.given_up);
         self.urgency = Urgency::None;
-        self.unreported = 0;
+        self.told += std::mem::take(&mut self.unreported);
         self.progress.reports += 1;
         let mut progress = self.progress.clone();
         progress.retries = self.retries.values().cloned().collect();
@@ -227,6 +229,7 @@ impl Engine {
 
     /// The cluster has the last snapshot.
     pub fn reported(&mut self) {
+        self.told = 0;
         for (number, delivery) in std::mem::take(&mut self.reporting) {
             self.release(number, &delivery);
         }

@@ -55,6 +55,12 @@ fn send(engine: &mut Engine, now_ms: u64) -> Flight {
     }
 }
 
+/// The cluster takes all that there is to tell.
+fn tell(engine: &mut Engine) {
+    engine.snapshot();
+    engine.reported();
+}
+
 fn seqs(flight: &Flight) -> Vec<u64> {
     flight.events.iter().map(|event| event.seq).collect()
 }
@@ -80,6 +86,22 @@ fn a_window_of_requests_and_no_more() {
     engine.settle(flights[2].id, &ok(), "", T, 0);
     assert_eq!(engine.progress().track, Track { next: 1, above: vec![(3, 4)] });
     assert_eq!(seqs(&send(&mut engine, T)), [5]);
+}
+
+#[test]
+fn the_cluster_is_never_far_behind() {
+    let mut engine = engine(plan(), 1..2, None);
+    let deliver = |engine: &mut Engine, seq| {
+        engine.offer(&offers(seq..seq + 1, None), seq + 1, T);
+        let Step::Send(flight) = engine.next(T) else { return false };
+        engine.settle(flight.id, &ok(), "", T, 0);
+        true
+    };
+    assert_eq!((2..2000).take_while(|seq| deliver(&mut engine, *seq)).count(), MAX_UNREPORTED as usize);
+    engine.snapshot();
+    assert_eq!(engine.next(T), Step::Wait, "it is told, and nobody has heard it yet");
+    engine.reported();
+    assert_eq!(seqs(&send(&mut engine, T)), [u64::from(MAX_UNREPORTED) + 1]);
 }
 
 #[test]

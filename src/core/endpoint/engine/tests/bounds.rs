@@ -20,7 +20,10 @@ fn run_replays(engine: &mut Engine) -> Vec<u64> {
             engine.offer_replay(&offers(read.from_seq..until, None), until, T);
         }
         match engine.next(T) {
-            Step::Send(flight) => engine.settle(flight.id, &ok(), "", T, 0),
+            Step::Send(flight) => {
+                engine.settle(flight.id, &ok(), "", T, 0);
+                tell(engine);
+            }
             _ if engine.wants_replay().is_none() => break,
             _ => {}
         }
@@ -171,6 +174,7 @@ fn an_outage_of_a_batching_endpoint_fits_a_report() {
             match engine.next(now_ms) {
                 Step::Send(flight) => {
                     engine.settle(flight.id, &Outcome::failed(Class::Connect), "refused", now_ms, u32::MAX / 2);
+                    tell(&mut engine);
                 }
                 Step::WaitUntil(until_ms) => now_ms = until_ms,
                 Step::Wait => panic!("it waits for nothing"),
@@ -211,6 +215,7 @@ fn a_blocked_lane_stops_no_other_and_loses_nothing() {
         let flight = send(&mut engine, now_ms);
         got.extend(seqs(&flight));
         engine.settle(flight.id, &ok(), "", now_ms, 0);
+        tell(&mut engine);
         now_ms += 1;
     }
     let of_one: Vec<u64> = got.into_iter().filter(|seq| !(400..402).contains(seq)).collect();
