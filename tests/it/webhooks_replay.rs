@@ -45,10 +45,7 @@ fn a_replay_outlives_its_owner() {
         cluster.wait_ready()?;
 
         until("all", events)?;
-        let done = cluster.wait_until("its end", |c| {
-            let replay = show(c, &hook, &id)?;
-            Ok((replay["state"] == "done").then_some(replay))
-        })?;
+        let done = wait_done(cluster, &hook, &id)?;
         ensure!(done["progress"].as_f64() == Some(1.0) && done["failed"] == 0, "{done}");
         ensure!(done["delivered"].as_u64() >= Some(events as u64), "{done}");
         let tally = judge_delivered("replay", &receiver.requests("/r"), &acks)?;
@@ -61,10 +58,12 @@ fn a_replay_outlives_its_owner() {
 /// Further ways to ask: named events, after an id, and one that is stopped.
 fn others(c: &Cluster, hook: &Hook, receiver: &Receiver, acks: &[chaos::publisher::Ack]) -> Result<()> {
     receiver.forget("/r");
-    hook.post(c, "/replay", &json!({"event_ids": [acks[5].id, acks[9].id]}))?;
+    let named = hook.post(c, "/replay", &json!({"event_ids": [acks[5].id, acks[9].id]}))?;
     let requests = receiver.wait_events("/r", 2)?;
     judge_delivered("by name", &requests, &[acks[5].clone(), acks[9].clone()])?;
 
+    // Before it is done some of it may come again.
+    wait_done(c, hook, &named["id"])?;
     receiver.forget("/r");
     let from = acks.len() - 4;
     hook.post(c, "/replay", &json!({"after": acks[from].id}))?;
@@ -79,13 +78,23 @@ fn others(c: &Cluster, hook: &Hook, receiver: &Receiver, acks: &[chaos::publishe
     let path = format!("/replays/{}", text(&id));
     ensure!(matches!(hook.delete(c, &path)?, 200 | 202 | 204), "it can't be stopped");
     c.wait_until("its stop", |c| Ok((show(c, hook, &id)?["state"] == "cancelled").then_some(())))?;
-    std::thread::sleep(Duration::from_millis(700));
-    let count = receiver.count("/r");
-    std::thread::sleep(Duration::from_millis(700));
-    ensure!(receiver.count("/r") == count, "it goes on");
+    // Its owner hears of it a moment later, and what is under way still comes.
+    wait::until("an end of its requests", || {
+        let count = receiver.count("/r");
+        std::thread::sleep(Duration::from_millis(1500));
+        Ok((receiver.count("/r") == count).then_some(()))
+    })?;
+    ensure!(distinct(&receiver.requests("/r")) < acks.len(), "it went on to its end");
     let listed = hook.get(c, "/replays")?;
     ensure!(listed.as_array().is_some_and(|all| all.iter().any(|r| r["id"] == id)), "{listed}");
     Ok(())
+}
+
+fn wait_done(c: &Cluster, hook: &Hook, id: &Value) -> Result<Value> {
+    c.wait_until("its end", |c| {
+        let replay = show(c, hook, id)?;
+        Ok((replay["state"] == "done").then_some(replay))
+    })
 }
 
 fn show(c: &Cluster, hook: &Hook, id: &Value) -> Result<Value> {
