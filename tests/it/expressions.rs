@@ -72,6 +72,7 @@ fn neighbour(c: &Cluster) -> Result<()> {
     let mut told = Vec::new();
     for _ in 0..5 {
         let (neighbours, through) = once()?;
+        println!("{neighbours:?} without filters, {through:?} with them");
         if neighbours < through / 2 {
             return Ok(());
         }
