@@ -103,9 +103,9 @@ impl Cluster {
         let dir = TempDir::with_prefix("waypost-chaos-")?;
         let mut nodes = Vec::new();
         for i in 0..options.nodes {
-            let ip = own_address();
+            let (http, peer) = own_ports()?;
             let home = dir.path().join(format!("node{i}"));
-            let mut node = Node::new(&options.binary, &home, free(ip)?, free(ip)?);
+            let mut node = Node::new(&options.binary, &home, http, peer);
             node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
             node.env.extend(options.env.iter().cloned());
             nodes.push(node);
@@ -255,12 +255,20 @@ impl Cluster {
 
 /// An address of 127/8 that no other node in this run has. Outgoing connections leave from
 /// 127.0.0.1, so that none of them can take a stopped node's port before it is back.
-pub(crate) fn own_address() -> IpAddr {
+fn own_address() -> IpAddr {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let pid = std::process::id();
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     let [_, _, high, low] = pid.to_be_bytes();
     IpAddr::V4(Ipv4Addr::new(127, (high & 0x7f) | 0x40, low, (n % 250) as u8 + 2))
+}
+
+/// Two ports, of clients and of peers, at an address that no other node in this run has.
+pub fn own_ports() -> Result<(SocketAddr, SocketAddr)> {
+    let ip = own_address();
+    // Both at once: of two that are asked for one after the other the second may be the first again.
+    let (http, peer) = (TcpListener::bind((ip, 0))?, TcpListener::bind((ip, 0))?);
+    Ok((http.local_addr()?, peer.local_addr()?))
 }
 
 /// A port that the kernel finds free.

@@ -92,7 +92,8 @@ impl Api {
     }
 
     /// The same, but what is refused with nothing changed, because nobody leads at the moment, is tried again for a
-    /// while: a busy machine may hold up heartbeats at any time.
+    /// while: a busy machine may hold up heartbeats at any time. So is what may have been done, if it has a key by which
+    /// it is done once.
     pub fn patient(mut self) -> Self {
         self.patient = true;
         self
@@ -139,9 +140,11 @@ impl Api {
     /// Any request.
     pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Result<Answer> {
         let start = Instant::now();
+        let keyed = headers.iter().any(|(name, _)| *name == "idempotency-key");
         loop {
             let answer = self.once(method, path, headers, body)?;
-            let passing = answer.status == 503 && answer.code() == "unavailable";
+            let code = answer.code();
+            let passing = answer.status == 503 && (code == "unavailable" || keyed && code == "unknown_outcome");
             if !self.patient || !passing || start.elapsed() > PATIENCE {
                 return Ok(answer);
             }

@@ -90,11 +90,18 @@ impl Socket {
         Ok((own, frame))
     }
 
-    /// Joins; anything but ok is an error. The response.
+    /// Joins, again where nobody leads at the moment; anything but ok is an error. The response.
     pub fn join_ok(&mut self, topic: &str, params: Value) -> Result<Value> {
-        let (_, reply) = self.join(topic, params)?;
-        ensure!(reply.status() == "ok", "join refused: {reply:?}");
-        Ok(reply.payload["response"].clone())
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let (_, reply) = self.join(topic, params.clone())?;
+            if reply.reason() == "unavailable" && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+            ensure!(reply.status() == "ok", "join refused: {reply:?}");
+            return Ok(reply.payload["response"].clone());
+        }
     }
 
     /// The next frame. A close, an end or silence is an error.

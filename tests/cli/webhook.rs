@@ -24,8 +24,9 @@ impl Receiver {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let (head, body) = take_request(&stream);
-                taken.lock().unwrap().push((head, serde_json::from_slice(&body).unwrap()));
+                // Whoever sees it taken may have the next one answered in another way.
                 let status = status.load(Ordering::SeqCst);
+                taken.lock().unwrap().push((head, serde_json::from_slice(&body).unwrap()));
                 let answer = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi");
                 stream.write_all(answer.as_bytes()).unwrap();
             }
@@ -169,7 +170,7 @@ fn a_webhook_from_its_first_to_its_last_day() {
     let before = receiver.taken().len();
     let replay = desk.one(&["webhook", "replay", "demo", "mine", "--since", "2020-01-01T00:00:00Z", "--wait"]);
     assert_eq!((&replay["state"], &replay["delivered"]), (&"done".into(), &2.into()));
-    assert_eq!(receiver.taken().len(), before + 2);
+    assert!(receiver.taken().len() >= before + 2, "at least once");
     assert_eq!(desk.lines(&["webhook", "replays", "demo", "mine"]).len(), 3);
     let attempts = desk.lines(&["webhook", "attempts", "demo", "mine"]);
     assert!(attempts.len() > 5 && attempts.iter().any(|attempt| attempt["type"] == "webhook.test"), "{attempts:?}");

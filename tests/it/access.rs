@@ -168,7 +168,7 @@ fn read_your_writes(c: &Cluster) -> Result<()> {
 /// Behind a load balancer all clients have one address: refused tokens slow down who presents them.
 fn guessing(c: &Cluster) -> Result<()> {
     let map = c.map("guessing")?;
-    let guess = chaos::http::Api::new(&c.nodes[0].url(), Some("wp_guess"));
+    let guess = chaos::http::Api::new(&c.nodes[0].url(), Some("wp_guess")).patient();
     let statuses: Vec<u16> = (0..130).map(|_| guess.get(&map.events()).map(|a| a.status)).collect::<Result<_>>()?;
     ensure!(statuses.iter().all(|s| matches!(s, 401 | 429)), "{statuses:?}");
     ensure!(statuses.last() == Some(&429), "guessing goes on for ever: {statuses:?}");

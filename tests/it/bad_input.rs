@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn bad_input_is_answered_clearly_and_harms_nothing() {
     checked(
-        nodes(1).set("WAYPOST_LIMITS_UPGRADE_TIMEOUT_MS", 1000),
+        nodes(1).set("WAYPOST_LIMITS_UPGRADE_TIMEOUT_MS", 3000),
         &[
             ("bodies that can't be published", bad_bodies),
             ("bodies that are odd but right", odd_bodies),

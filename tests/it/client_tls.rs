@@ -4,7 +4,7 @@
 use crate::certificates::{Authority, Files};
 use crate::support::binary;
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::{ADMIN, free};
+use chaos::cluster::{ADMIN, own_ports};
 use chaos::node::Node;
 use chaos::wait;
 use serde_json::Value;
@@ -62,9 +62,7 @@ fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
 }
 
 /// One node with these files, ready.
-fn start(dir: &Path, files: &Files) -> Result<Node> {
-    let ip = std::net::Ipv4Addr::LOCALHOST.into();
-    let mut node = Node::new(Path::new(&binary()), &dir.join("node"), free(ip)?, free(ip)?);
+fn start(mut node: Node, files: &Files) -> Result<Node> {
     node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
     node.env.insert("WAYPOST_WORKERS".to_owned(), "1".to_owned());
     node.env.insert("WAYPOST_HTTP_TLS_CERT".to_owned(), files.cert.display().to_string());
@@ -114,10 +112,13 @@ fn clients_speak_tls() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("certs");
     let out_text = out.display().to_string();
-    let made = waypost(&["cluster", "certs", "--out", &out_text, "--node", "n", "--also", "127.0.0.1"], &[]).unwrap();
+    let (http, peer) = own_ports().unwrap();
+    let ip = http.ip().to_string();
+    let names = ["--node", "n", "--also", "127.0.0.1", "--also", &ip];
+    let made = waypost(&[&["cluster", "certs", "--out", &out_text][..], &names].concat(), &[]).unwrap();
     assert!(made.status.success(), "{}", text(&made));
     let files = Files { ca: out.join("ca.pem"), cert: out.join("n.pem"), key: out.join("n.key") };
-    let node = start(dir.path(), &files).unwrap();
+    let node = start(Node::new(Path::new(&binary()), &dir.path().join("node"), http, peer), &files).unwrap();
     use_it(&node, &files).unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(40)));
 }
 
@@ -143,13 +144,20 @@ fn use_it(node: &Node, files: &Files) -> Result<()> {
 
     // A certificate of another authority takes the old one's place while a connection stays open.
     let mut open = connect(node, &files.ca)?;
+    healthy(&mut open)?;
     let next = Authority::new("next")?;
     let replaced = Files { ca: files.ca.with_file_name("next.pem"), ..files.clone() };
     std::fs::write(&replaced.ca, next.pem())?;
     next.replace(&replaced, 2099)?;
     wait::until("the new certificate to be shown", || connect(node, &replaced.ca).map(Some))?;
     ensure!(connect(node, &files.ca).is_err(), "the old one is still shown");
-    open.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")?;
-    ensure!(read_until(&mut open, "\r\n\r\n")?.starts_with("HTTP/1.1 200"), "the open connection broke");
+    healthy(&mut open).context("the open connection broke")
+}
+
+/// One request and its answer, all of it.
+fn healthy(stream: &mut (impl Read + Write)) -> Result<()> {
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")?;
+    let answer = read_until(stream, "}")?;
+    ensure!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     Ok(())
 }

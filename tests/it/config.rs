@@ -2,6 +2,7 @@
 
 use crate::support::{binary, nodes, scenario};
 use anyhow::{Context, Result, ensure};
+use chaos::wait::LIMIT;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ fn run(arguments: &[&str], env: &[(&str, &str)]) -> Result<(bool, String)> {
         .stdout(out.try_clone()?)
         .stderr(out)
         .spawn()?;
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + LIMIT;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
@@ -101,7 +102,7 @@ fn the_admin_token_is_made_once_and_kept() {
     let token = token.unwrap();
     let api = chaos::http::Api::new(&cluster.nodes[0].url(), Some(&token));
     api.get("/api/maps").unwrap().expect(200).unwrap();
-    assert_eq!(cluster.nodes[0].stop(Duration::from_secs(20)).unwrap().code(), Some(0));
+    assert_eq!(cluster.nodes[0].stop(LIMIT).unwrap().code(), Some(0));
     cluster.nodes[0].start().unwrap();
     cluster.wait_node(0).unwrap();
     api.get("/api/maps").unwrap().expect(200).unwrap();

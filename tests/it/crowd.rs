@@ -33,9 +33,9 @@ fn stalled_readers_cost_nobody_anything() {
             let open = status["members"][0]["connections"].as_u64();
             Ok((open == Some(crowd as u64)).then_some(()))
         })?;
-        let closed = stalled.closed(Duration::from_secs(1));
+        let closed = stalled.closed(Duration::from_secs(10));
         ensure!(closed == crowd, "{closed} of {crowd} stalled readers were closed");
-        let closed = streams.closed(Duration::from_secs(1));
+        let closed = streams.closed(Duration::from_secs(10));
         ensure!(closed == crowd / 10, "{closed} of {} stalled streams were closed", crowd / 10);
         publish(cluster, 0, &map, "x", json!({}))?;
         healthy.wait_seq(sent + 1)?;
@@ -43,12 +43,12 @@ fn stalled_readers_cost_nobody_anything() {
     });
 }
 
-/// 40 events of 1 KiB a second; how many, and the most memory that the server had.
+/// Events of 1 KiB, 40 a second or as fast as it goes; how many, and the most memory that the server had.
 fn load(cluster: &Cluster, map: &Map, length: Duration) -> Result<(u64, u64)> {
     let start = Instant::now();
     let filler = "x".repeat(1000);
     let (mut sent, mut peak) = (0, 0);
-    while start.elapsed() < length {
+    while start.elapsed() < length || sent < 40 * length.as_secs() {
         publish(cluster, 0, map, "tick", json!({"n": sent, "filler": filler}))?;
         sent += 1;
         peak = peak.max(cluster.nodes[0].rss()?);

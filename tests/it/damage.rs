@@ -57,6 +57,5 @@ fn back(cluster: &mut Cluster, victim: usize, map: &Map, expected: &mut usize) -
     ensure!(gapless, "a gap in the backfill");
     let maps = |i: usize| cluster.admin(i).get("/api/maps").and_then(|a| a.data(200));
     ensure!(maps(0)? == maps(1)? && maps(1)? == maps(2)?, "the nodes hold other maps");
-    ensure!(cluster.status(victim)?["healthy"] == json!(true));
-    Ok(())
+    cluster.wait_until("health", |c| Ok((c.status(victim)?["healthy"] == json!(true)).then_some(())))
 }

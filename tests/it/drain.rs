@@ -8,6 +8,7 @@ use chaos::http::Api;
 use chaos::oracle::{judge, same_backfill};
 use chaos::phoenix::Socket;
 use chaos::publisher::Publisher;
+use chaos::wait::LIMIT;
 use chaos::ws::Message;
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +33,7 @@ fn a_node_drains_before_it_ends() {
         let ended = AtomicBool::new(false);
         let (exit, seen) = std::thread::scope(|scope| {
             let watch = scope.spawn(|| readiness(&url, &ended));
-            let exit = cluster.nodes[leader].stop(Duration::from_secs(30));
+            let exit = cluster.nodes[leader].stop(LIMIT);
             ended.store(true, Ordering::Relaxed);
             (exit, watch.join())
         });
@@ -98,7 +99,7 @@ fn a_draining_node_says_that_it_is_not_ready() {
         let ended = AtomicBool::new(false);
         let (exit, seen) = std::thread::scope(|scope| {
             let watch = scope.spawn(|| readiness(&url, &ended));
-            let exit = cluster.nodes[0].stop(Duration::from_secs(30));
+            let exit = cluster.nodes[0].stop(LIMIT);
             ended.store(true, Ordering::Relaxed);
             (exit, watch.join().unwrap_or_default())
         });

@@ -1,13 +1,13 @@
 //! Filters: patterns of types and expressions, live and in history, over every protocol, through any node.
 
-use crate::support::{Check, binary, checked, nodes, publish, publish_many};
-use anyhow::{Result, anyhow, ensure};
+use crate::support::{Check, binary, checked, fresh_key, nodes, publish, publish_many};
+use anyhow::{Result, anyhow, bail, ensure};
 use chaos::Cluster;
 use chaos::clients::Js;
 use chaos::cluster::Map;
 use chaos::phoenix::Socket;
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[test]
 fn filters_by_pattern_and_expression() {
@@ -53,21 +53,32 @@ fn neighbour(c: &Cluster) -> Result<()> {
     let mut list = vec![0; 4000];
     list.push(99);
     let event = json!({"type": "x", "payload": {"a": list}});
-    c.api(0, &map).post(&map.events(), &json!({"events": vec![event; EVENTS]}))?.expect(201)?;
-    publish(c, 0, &other, "x", json!({}))?;
-    let through = std::thread::spawn(move || -> Result<Instant> {
-        for socket in &mut costly {
-            ensure!(socket.events(EVENTS)?.len() == EVENTS);
+    let mut once = || -> Result<(Duration, Duration)> {
+        c.api(0, &map).post(&map.events(), &json!({"events": vec![event.clone(); EVENTS]}))?.expect(201)?;
+        let began = Instant::now();
+        publish(c, 0, &other, "x", json!({}))?;
+        std::thread::scope(|scope| {
+            let through = scope.spawn(|| -> Result<Duration> {
+                costly.iter_mut().try_for_each(|socket| socket.events(EVENTS).map(drop))?;
+                Ok(began.elapsed())
+            });
+            neighbour.events(1)?;
+            open.events(EVENTS)?;
+            let neighbours = began.elapsed();
+            Ok((neighbours, through.join().map_err(|_| anyhow!("the reader panicked"))??))
+        })
+    };
+    // Who has to wait for the filters does so each time; who only reads late on a busy machine does not.
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        let (neighbours, through) = once()?;
+        println!("{neighbours:?} without filters, {through:?} with them");
+        if neighbours < through / 2 {
+            return Ok(());
         }
-        Ok(Instant::now())
-    });
-    neighbour.events(1)?;
-    open.events(EVENTS)?;
-    let neighbours = Instant::now();
-    let through = through.join().map_err(|_| anyhow!("the reader panicked"))??;
-    println!("the filters were through {:?} after the others", through.saturating_duration_since(neighbours));
-    ensure!(neighbours < through, "the others waited for the filters");
-    Ok(())
+        told.push((neighbours, through));
+    }
+    bail!("the others waited for the filters: {told:?}")
 }
 
 const HIGH_VALUE: &str = "payload.value > 1e9";
@@ -76,7 +87,8 @@ const HIGH_VALUE: &str = "payload.value > 1e9";
 fn kills(c: &Cluster, node: usize, map: &Map, n: usize) -> Result<Vec<u64>> {
     let kill = |i: usize| json!({"type": "map_kill", "payload": {"value": 500_000_000 + 1_000_000_000 * (i % 2)}});
     let events: Vec<Value> = (0..2 * n).map(kill).collect();
-    let data = c.api(node, map).post(&map.events(), &json!({"events": events}))?.data(201)?;
+    let body = json!({"events": events});
+    let data = c.api(node, map).post_once(&map.events(), &fresh_key(), &body)?.data(201)?;
     let sent = data["events"].as_array().or(data.as_array()).cloned().unwrap_or_default();
     ensure!(sent.len() == 2 * n, "{data}");
     Ok(sent.iter().filter_map(|event| event["seq"].as_u64()).skip(1).step_by(2).collect())

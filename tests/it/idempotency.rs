@@ -73,8 +73,9 @@ fn gone_with_the_map(c: &Cluster) -> Result<()> {
     c.admin(0).post_once(&map.events(), "k", &body)?.expect(201)?;
     c.admin(0).delete(&format!("/api/maps/{}", map.id))?.expect(204)?;
     c.admin(1).post("/api/maps", &json!({"id": map.id, "slug": "again"}))?.expect(201)?;
+    c.wait_same_applied()?;
     let first = c.admin(2).post_once(&map.events(), "k", &body)?.data(201)?;
-    let stored = c.admin(0).get(&map.events())?.data(200)?;
+    let stored = c.admin(2).get(&map.events())?.data(200)?;
     ensure!(stored == json!([first]), "{stored} is not {first}");
     Ok(())
 }

@@ -8,16 +8,28 @@ use chaos::http::Answer;
 use chaos::oracle::{judge, same_backfill};
 use chaos::phoenix::Socket;
 use chaos::publisher::Publisher;
+use chaos::wait::{self, LIMIT};
 use chaos::ws::Message;
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// Asks for an operation, again where it is unknown whether it was done: twice is once.
 fn operate(cluster: &Cluster, at: usize, name: &str, body: Value) -> Result<Answer> {
-    cluster.admin(at).timeout(Duration::from_secs(60)).post(&format!("/api/cluster/{name}"), &body)
+    let api = cluster.admin(at).timeout(LIMIT);
+    wait::until(name, || {
+        let answer = api.post(&format!("/api/cluster/{name}"), &body)?;
+        ensure!(answer.code() != "unknown_outcome", "{}", answer.text());
+        Ok(Some(answer))
+    })
 }
 
 fn done(cluster: &Cluster, at: usize, name: &str, body: Value) -> Result<Value> {
     operate(cluster, at, name, body)?.data(200).with_context(|| name.to_owned())
+}
+
+/// Gives a node its vote, which may still count as away or behind for a moment.
+fn promoted(cluster: &Cluster, at: usize, node: u64) -> Result<()> {
+    cluster.wait_until("promote", |c| done(c, at, "promote", json!({"node": node})).map(|_| Some(())))
 }
 
 /// Refused with that status and code, and told what to do.
@@ -50,6 +62,14 @@ fn problems(cluster: &Cluster, at: usize) -> Result<Vec<String>> {
     Ok(problems.iter().filter_map(|p| p["code"].as_str().map(str::to_owned)).collect())
 }
 
+fn wait_problem(cluster: &Cluster, at: usize, code: &str) -> Result<()> {
+    cluster.wait_until(code, |c| {
+        let told = problems(c, at)?;
+        ensure!(told.iter().any(|told| told == code), "told are {told:?}");
+        Ok(Some(()))
+    })
+}
+
 #[test]
 fn votes_and_the_lead_are_given_and_taken() {
     scenario(nodes(3), |cluster| {
@@ -76,29 +96,29 @@ fn votes_and_the_lead_are_given_and_taken() {
         done(cluster, follower, "demote", json!({"node": learner}))?;
         wait_member(cluster, leader, learner, "the learner", |m| m["voter"] == false && m["stays_learner"] == true)?;
         refused(cluster, leader, "transfer-leader", json!({"node": learner}), 409, "learner")?;
-        ensure!(problems(cluster, leader)?.contains(&"even_voters".to_owned()), "{:?}", problems(cluster, leader));
-        cluster.nodes[follower].stop(Duration::from_secs(20))?;
-        cluster.wait_until("its absence to be told", |c| {
-            Ok(problems(c, leader)?.contains(&"unreachable".to_owned()).then_some(()))
-        })?;
+        wait_problem(cluster, leader, "even_voters")?;
+        cluster.nodes[follower].stop(LIMIT)?;
+        wait_problem(cluster, leader, "unreachable")?;
         refused(cluster, leader, "promote", json!({"node": learner}), 409, "node_unreachable")?;
         cluster.nodes[follower].start()?;
         cluster.wait_node(follower)?;
         publish_many(cluster, follower, &map, "x", 20)?;
         std::thread::sleep(Duration::from_secs(1));
         wait_member(cluster, leader, learner, "it still has no vote", |m| m["voter"] == false)?;
-        done(cluster, follower, "promote", json!({"node": learner}))?;
+        promoted(cluster, follower, learner)?;
         wait_member(cluster, leader, learner, "it votes", |m| m["voter"] == true)?;
 
         // The leader itself: it hands the lead over first.
         let leader = cluster.leader()?;
         let demoted = id(cluster, leader)?;
         done(cluster, leader, "demote", json!({"node": demoted}))?;
-        let elsewhere = cluster.leader()?;
-        ensure!(elsewhere != leader, "a learner leads");
+        let elsewhere = cluster.wait_until("another to lead than a learner", |c| {
+            let elsewhere = c.leader()?;
+            Ok((elsewhere != leader).then_some(elsewhere))
+        })?;
         wait_member(cluster, elsewhere, demoted, "a learner", |m| m["voter"] == false)?;
         let addr = cluster.nodes[leader].peer.to_string();
-        let added = done(cluster, leader, "add", json!({"address": addr}))?;
+        let added = cluster.wait_until("add", |c| done(c, leader, "add", json!({"address": addr})).map(Some))?;
         ensure!(added["node"] == demoted, "{added}");
         let awaited = done(cluster, leader, "add", json!({"address": "127.0.0.1:9"}))?;
         ensure!(awaited["run"].as_str().is_some_and(|run| run.contains("--join")), "{awaited}");
@@ -132,11 +152,11 @@ fn a_node_is_drained_and_comes_back() {
         };
         cluster.wait_until("the node to be drained, and not to lead", gone)?;
         ensure!(Socket::connect(cluster.nodes[leader].http, &map.token).is_err(), "a drained node took a socket");
-        ensure!(problems(cluster, other)?.contains(&"drained".to_owned()));
+        wait_problem(cluster, other, "drained")?;
         // It is a member all the same: it takes part, and publishes for whoever asks it.
         publish(cluster, leader, &map, "x", json!({}))?;
 
-        cluster.nodes[leader].stop(Duration::from_secs(20))?;
+        cluster.nodes[leader].stop(LIMIT)?;
         cluster.nodes[leader].start()?;
         cluster.wait_until("the node to be drained after its restart", gone)?;
         done(cluster, leader, "undrain", json!({"node": node}))?;
@@ -153,9 +173,7 @@ fn a_node_is_drained_and_comes_back() {
         }
         refused(cluster, leader, "drain", json!({"node": node}), 409, "last_serving")?;
         done(cluster, leader, "drain", json!({"node": node, "force": true}))?;
-        cluster.wait_until("that nobody serves to be told", |c| {
-            Ok(problems(c, leader)?.contains(&"none_serves".to_owned()).then_some(()))
-        })?;
+        wait_problem(cluster, leader, "none_serves")?;
         for n in 0..3 {
             done(cluster, leader, "undrain", json!({"node": id(cluster, n)?}))?;
         }
@@ -178,7 +196,7 @@ fn members_are_removed_but_never_the_majority() {
         done(cluster, first, "remove", json!({"node": removed}))?;
         let left: Vec<usize> = (0..3).filter(|n| *n != first).collect();
         let at = left[0];
-        ensure!(member(cluster, at, removed)?.is_none(), "it still is a member");
+        cluster.wait_until("it is no member any more", |c| Ok(member(c, at, removed)?.is_none().then_some(())))?;
         publisher.wait_more(20)?;
         cluster.wait_until("the removed node to know it", |c| {
             let ready = c.admin(first).get("/readyz")?;
@@ -189,22 +207,25 @@ fn members_are_removed_but_never_the_majority() {
         ensure!(Socket::connect(cluster.nodes[first].http, &map.token).is_err(), "a removed node took a socket");
         refused(cluster, at, "remove", json!({"node": removed}), 404, "unknown_node")?;
         // With an empty disk it comes again, under a new id: none is given out twice.
-        cluster.nodes[first].stop(Duration::from_secs(20))?;
+        cluster.nodes[first].stop(LIMIT)?;
         cluster.nodes[first].wipe()?;
         cluster.nodes[first].start()?;
         cluster.wait_ready()?;
         ensure!(id(cluster, first)? > 3, "an id was given out twice: {}", id(cluster, first)?);
 
         // One is away: the others are needed, and it may go.
-        let away = cluster.follower()?;
-        let (leader, gone) = (cluster.leader()?, id(cluster, away)?);
-        let third = (0..3).find(|n| *n != away && *n != leader).context("no third")?;
+        let leader = cluster.leader()?;
+        let (third, away) = ((leader + 1) % 3, (leader + 2) % 3);
+        let gone = id(cluster, away)?;
         cluster.nodes[away].kill9()?;
         // At once: that it was there a moment ago is not enough.
         let needed = id(cluster, third)?;
         refused(cluster, third, "demote", json!({"node": needed}), 409, "would_lose_majority")?;
         refused(cluster, leader, "remove", json!({"node": needed}), 409, "would_lose_majority")?;
-        ensure!(cluster.admin(third).get("/readyz")?.status == 200, "drained for a removal that was refused");
+        // Whoever is drained would stay so.
+        cluster.wait_until("a node to be ready whose removal was refused", |c| {
+            c.admin(third).get("/readyz")?.expect(200).map(|_| Some(()))
+        })?;
         done(cluster, third, "remove", json!({"node": gone}))?;
         publisher.wait_more(5)?;
 
@@ -231,7 +252,7 @@ fn a_node_moves_to_another_address_with_its_data() {
         publish_many(cluster, 0, &map, "x", 10)?;
         let node = cluster.follower()?;
         let before = id(cluster, node)?;
-        cluster.nodes[node].stop(Duration::from_secs(20))?;
+        cluster.nodes[node].stop(LIMIT)?;
         let peer = chaos::cluster::free(cluster.nodes[node].peer.ip())?;
         cluster.nodes[node].peer = peer;
         cluster.nodes[node].env.insert("WAYPOST_PEER_ADDR".to_owned(), peer.to_string());
@@ -257,7 +278,7 @@ fn all_nodes_are_restarted_in_turn_and_nobody_misses_anything() {
         clients.iter().try_for_each(|c| c.wait_seq(1))?;
         for node in 0..3 {
             publisher.wait_more(20)?;
-            let exit = cluster.nodes[node].stop(Duration::from_secs(20))?;
+            let exit = cluster.nodes[node].stop(LIMIT)?;
             ensure!(exit.code() == Some(0), "exit after SIGTERM: {exit}");
             publisher.wait_more(20)?;
             cluster.nodes[node].start()?;
@@ -302,11 +323,12 @@ fn a_node_that_is_cut_off_still_tells_what_is_wrong() {
 #[test]
 fn who_follows_a_leader_without_a_majority_says_so() {
     scenario(nodes(3), |cluster| {
-        let (leader, voter) = (cluster.leader()?, cluster.follower()?);
-        let learner = (0..3).find(|n| *n != leader && *n != voter).context("no third")?;
+        let learner = cluster.follower()?;
         let node = id(cluster, learner)?;
-        done(cluster, leader, "demote", json!({"node": node}))?;
-        wait_member(cluster, leader, node, "a learner", |m| m["voter"] == false)?;
+        done(cluster, learner, "demote", json!({"node": node}))?;
+        wait_member(cluster, learner, node, "a learner", |m| m["voter"] == false)?;
+        let leader = cluster.leader()?;
+        let voter = (0..3).find(|n| *n != leader && *n != learner).context("no third")?;
         cluster.nodes[voter].kill9()?;
         // Its leader goes on to be heard.
         cluster.wait_until("the learner to tell", |c| {
@@ -316,7 +338,7 @@ fn who_follows_a_leader_without_a_majority_says_so() {
         ensure!(cluster.status(learner)?["leader_id"] == id(cluster, leader)?, "it hears its leader no more");
         cluster.nodes[voter].start()?;
         cluster.wait_node(voter)?;
-        done(cluster, leader, "promote", json!({"node": node}))?;
+        promoted(cluster, leader, node)?;
         cluster.wait_ready()
     });
 }
@@ -340,9 +362,9 @@ fn learner(cluster: &mut Cluster) -> Result<()> {
     wait_member(cluster, 0, node, "a learner", |m| m["voter"] == false && m["stays_learner"] == true)?;
     std::thread::sleep(Duration::from_secs(1));
     wait_member(cluster, 0, node, "still a learner", |m| m["voter"] == false)?;
-    done(cluster, 1, "promote", json!({"node": node}))?;
+    promoted(cluster, 1, node)?;
     wait_member(cluster, 0, node, "a voter", |m| m["voter"] == true)?;
-    cluster.nodes[1].stop(Duration::from_secs(20))?;
+    cluster.nodes[1].stop(LIMIT)?;
     cluster.nodes[1].start()?;
     cluster.wait_node(1)?;
     cluster.wait_until("both to agree", |c| Ok((c.status(1)?["healthy"] == true).then_some(())))?;
@@ -358,10 +380,13 @@ fn the_command_line_operates_and_watches() {
             command.args([seconds, &crate::support::binary(), "cluster"]).args(arguments).args(["--url", &url]);
             command.env("WAYPOST_TOKEN", chaos::cluster::ADMIN).output()
         };
-        let watched = run("5", &["status", "--watch"])?;
-        let lines: Vec<Value> =
-            watched.stdout.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
-        ensure!(lines.len() >= 2 && lines.iter().all(|line| line["members"].is_array()), "{lines:?}");
+        let lines = cluster.wait_until("two looks in five seconds", |_| {
+            let watched = run("5", &["status", "--watch"])?.stdout;
+            let lines = watched.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+            let lines: Vec<Value> = lines.collect();
+            Ok((lines.len() >= 2).then_some(lines))
+        })?;
+        ensure!(lines.iter().all(|line| line["members"].is_array()), "{lines:?}");
         let refused = run("60", &["step-down"])?;
         let told = String::from_utf8_lossy(&refused.stderr).into_owned();
         ensure!(refused.status.code() == Some(1) && told.contains("no_successor") && told.contains("hint:"), "{told}");

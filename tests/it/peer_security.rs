@@ -4,7 +4,7 @@
 use crate::certificates::Authority;
 use crate::support::{binary, nodes, publish, scenario, unharmed};
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::free;
+use chaos::cluster::own_ports;
 use chaos::node::Node;
 use chaos::oracle::{judge, judge_acks, same_backfill};
 use chaos::publisher::Publisher;
@@ -12,7 +12,7 @@ use chaos::{Cluster, Options, wait};
 use rcgen::date_time_ymd;
 use serde_json::json;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -49,9 +49,9 @@ fn fails_over(cluster: &mut Cluster) -> Result<()> {
 
 /// A node with other settings asks to join; its log says `told`, the log of the node that it asked says `said`.
 fn turned_away(cluster: &Cluster, at: usize, env: Env, told: &str, said: &str) -> Result<()> {
-    let ip = Ipv4Addr::LOCALHOST.into();
     let dir = cluster.dir().join(format!("stranger-{at}-{}", env.len()));
-    let mut stranger = Node::new(Path::new(&binary()), &dir, free(ip)?, free(ip)?);
+    let (http, peer) = own_ports()?;
+    let mut stranger = Node::new(Path::new(&binary()), &dir, http, peer);
     stranger.env.extend(env);
     stranger.env.insert("WAYPOST_JOIN".to_owned(), cluster.nodes[at].peer.to_string());
     let seen = cluster.nodes[at].log_tail(usize::MAX).len();
@@ -142,11 +142,13 @@ fn certificates_and_their_authority_are_replaced_without_a_failed_publish() {
             let log = |node: &Node| node.log_tail(usize::MAX).matches("took new peer certificates").count();
             cluster.nodes.iter().map(log).collect()
         };
-        // Each step is published through, at the node that stays.
+        // Each step is published through, at the node that stays, without a key by which it could be repeated.
+        let event = json!({"type": "x", "payload": {}});
         let mut published = 0;
         let mut publish_until = |cluster: &Cluster, what: &str, done: &dyn Fn(&Cluster) -> Result<bool>| {
             cluster.wait_until(what, |cluster| {
-                if let Err(error) = publish(cluster, leader, &map, "x", json!({})) {
+                let answer = cluster.api(leader, &map).post(&map.events(), &event);
+                if let Err(error) = answer.and_then(|answer| answer.expect(201)) {
                     return Ok(Some(Err(error.context(format!("publishing failed, waiting for {what}")))));
                 }
                 published += 1;

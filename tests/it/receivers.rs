@@ -141,8 +141,9 @@ fn another_secret(fleet: &Fleet<'_>) -> Result<()> {
         let ended = |shown: &Value| shown[member] == events.ids.len();
         wait::until("all to be refused", || Ok(ended(&fleet.get(hook, "")?).then_some(())))
             .with_context(|| format!("{hook:?} {:?}", fleet.get(hook, "")))?;
-        let seen = fleet.seen(hook)?;
-        ensure!(!seen.is_empty() && seen.iter().all(|seen| !seen.verified), "{hook:?} verified another's: {seen:?}");
+        let seen =
+            wait::until("what its receiver saw", || Ok(Some(fleet.seen(hook)?).filter(|seen| !seen.is_empty())))?;
+        ensure!(seen.iter().all(|seen| !seen.verified), "{hook:?} verified another's: {seen:?}");
     }
     Ok(())
 }

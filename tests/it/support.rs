@@ -4,8 +4,11 @@
 use anyhow::{Result, ensure};
 use chaos::cluster::Map;
 use chaos::{Cluster, Options};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A named check.
 pub(crate) type Check = (&'static str, fn(&Cluster) -> Result<()>);
@@ -17,9 +20,20 @@ pub(crate) fn binary() -> String {
     std::env::var("WAYPOST_TEST_BINARY").unwrap_or_else(|_| built())
 }
 
-/// N nodes of it.
+/// N nodes of it. A socket that a test leaves alone for a while, on a busy machine for long, is not idle.
 pub(crate) fn nodes(n: usize) -> Options {
-    Options::new(&binary(), n)
+    raise_own_limit();
+    Options::new(&binary(), n).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 600)
+}
+
+/// As many open files as there may be, for all tests of this process together.
+fn raise_own_limit() {
+    static RAISED: Once = Once::new();
+    RAISED.call_once(|| {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+            .expect("a limit that is not over the maximum");
+    });
 }
 
 /// Boots a cluster and runs `body` on it; a failure comes with the state and logs of all nodes.
@@ -62,16 +76,23 @@ pub(crate) fn unharmed(cluster: &Cluster) -> Result<()> {
     })
 }
 
+/// A key that no other publish has: with it one whose answer was lost is repeated, and lands once.
+pub(crate) fn fresh_key() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Publishes one event through a node; the envelope from the answer.
 pub(crate) fn publish(cluster: &Cluster, node: usize, map: &Map, kind: &str, payload: Value) -> Result<Value> {
     let body = json!({"type": kind, "payload": payload});
-    cluster.api(node, map).post(&map.events(), &body)?.data(201)
+    cluster.api(node, map).post_once(&map.events(), &fresh_key(), &body)?.data(201)
 }
 
 /// Publishes `n` events of one type in one batch; their envelopes.
 pub(crate) fn publish_many(cluster: &Cluster, node: usize, map: &Map, kind: &str, n: usize) -> Result<Vec<Value>> {
     let events: Vec<Value> = (0..n).map(|i| json!({"type": kind, "payload": {"i": i}})).collect();
-    let data = cluster.api(node, map).post(&map.events(), &json!({"events": events}))?.data(201)?;
+    let body = json!({"events": events});
+    let data = cluster.api(node, map).post_once(&map.events(), &fresh_key(), &body)?.data(201)?;
     Ok(data.as_array().cloned().unwrap_or_default())
 }
 

@@ -11,6 +11,7 @@ use crate::support::{Check, checked, nodes, publish, publish_many, scenario};
 use anyhow::{Context, Result, ensure};
 use chaos::cluster::Map;
 use chaos::http::{Answer, Api, text};
+use chaos::wait::LIMIT;
 use chaos::{Cluster, Options};
 use serde_json::{Value, json};
 use std::io::{Read, Write};

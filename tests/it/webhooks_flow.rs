@@ -8,7 +8,7 @@ use chaos::receiver::behaviour::RetryAfter;
 use chaos::receiver::tally::{distinct, judge_delivered, judge_order};
 use chaos::receiver::{Behaviour, Receiver, Reply, Request, behaviour, now_ms};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -124,7 +124,9 @@ fn retry_after(c: &Cluster) -> Result<()> {
     for (hook, (path, _, pause_ms)) in hooks.iter().zip(cases) {
         let requests = receiver.wait_events(path, acks.len())?;
         let statuses: Vec<u16> = requests.iter().map(|r| r.status).collect();
-        ensure!(statuses == [429, 429, 200, 200, 200, 200, 200], "{path}: {statuses:?}");
+        // Whatever was taken may come again.
+        let taken = statuses.strip_prefix(&[429, 429]).is_some_and(|rest| rest.iter().all(|status| *status == 200));
+        ensure!(taken, "{path}: {statuses:?}");
         for pair in requests.windows(2).take(2) {
             let paused = pair[1].at_ms - pair[0].at_ms;
             ensure!(paused >= pause_ms, "{path}: again after {paused} ms");
@@ -158,9 +160,10 @@ fn no_storm(c: &Cluster) -> Result<()> {
         let (first, last) = (requests.first(), requests.last());
         first.zip(last).is_some_and(|(first, last)| last.at_ms - first.at_ms > 4500)
     })?;
-    // The first window of 16 at once, then few in each pause of a second; a window in each would be five times as many.
+    // The first window of 16 at once, once more where another node takes over, then few in each pause of a second; a
+    // window in each would be five times as many.
     let seconds = (requests[requests.len() - 1].at_ms - requests[0].at_ms) as usize / 1000;
-    let most = 16 + 4 * (seconds + 1);
+    let most = 2 * 16 + 4 * (seconds + 1);
     ensure!(requests.len() <= most, "{} requests in {seconds} s, not at most {most}", requests.len());
     Ok(())
 }
@@ -230,8 +233,9 @@ fn strict_order(c: &Cluster) -> Result<()> {
     let requests = receiver.wait_events("/gap", 4)?;
     judge_order("with a gap", &requests)?;
     hook.wait_letters(c, 1)?;
-    let accepted: Vec<&Request> = requests.iter().filter(|r| r.is_accepted()).collect();
-    let gaps: Vec<Option<&str>> = accepted.iter().map(|r| r.header("webhook-gap")).collect();
+    let mut known = BTreeSet::new();
+    let first = |r: &&Request| r.is_accepted() && known.insert(r.id().to_owned());
+    let gaps: Vec<Option<&str>> = requests.iter().filter(first).map(|r| r.header("webhook-gap")).collect();
     ensure!(gaps == [None, None, Some(acks[2].id.as_str()), None], "gaps: {gaps:?}");
-    holds(Duration::from_millis(300), "more than expected", || Ok(receiver.accepted("/gap").len() == 4))
+    holds(Duration::from_millis(300), "more than expected", || Ok(distinct(&receiver.requests("/gap")) == 4))
 }

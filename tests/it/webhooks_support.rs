@@ -1,6 +1,6 @@
 //! Webhooks in tests: making them, asking about them, and publishing what is recognised again.
 
-use crate::support::nodes;
+use crate::support::{fresh_key, nodes};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use chaos::cluster::Map;
 use chaos::http::{Api, text};
@@ -126,7 +126,8 @@ pub(crate) fn any(c: &Cluster, map: &Map) -> Result<Api> {
 /// Publishes one event of that type with that payload in which `key` is found again.
 pub(crate) fn publish_as(c: &Cluster, map: &Map, kind: &str, key: &str, mut payload: Value) -> Result<Ack> {
     payload["key"] = json!(key);
-    let data = any(c, map)?.post(&map.events(), &json!({"type": kind, "payload": payload}))?.data(201)?;
+    let body = json!({"type": kind, "payload": payload});
+    let data = any(c, map)?.post_once(&map.events(), &fresh_key(), &body)?.data(201)?;
     ack(&data, key)
 }
 
@@ -136,7 +137,8 @@ pub(crate) fn publish_keys(c: &Cluster, map: &Map, prefix: &str, n: usize) -> Re
     let mut acks = Vec::new();
     for keys in keys.chunks(500) {
         let events: Vec<Value> = keys.iter().map(|key| json!({"type": "x", "payload": {"key": key}})).collect();
-        let data = any(c, map)?.post(&map.events(), &json!({"events": events}))?.data(201)?;
+        let body = json!({"events": events});
+        let data = any(c, map)?.post_once(&map.events(), &fresh_key(), &body)?.data(201)?;
         let data = data.as_array().context("no list of events")?;
         ensure!(data.len() == keys.len(), "{} events of {}", data.len(), keys.len());
         for (event, key) in data.iter().zip(keys) {

@@ -9,7 +9,7 @@ pub mod operations;
 pub mod process;
 pub mod traffic;
 
-use crate::cluster::{ADMIN, Cluster, free, own_address};
+use crate::cluster::{ADMIN, Cluster, own_ports};
 use crate::dice::Dice;
 use crate::ground::clock::Clock;
 use crate::ground::disk::Disk;
@@ -297,8 +297,8 @@ fn node(binary: &Path, dir: &Path, number: usize, net: Option<&Net>) -> Result<N
             Node::new(binary, &home, (http, 4000).into(), (peer, 4001).into())
         }
         None => {
-            let ip = own_address();
-            Node::new(binary, &home, free(ip)?, free(ip)?)
+            let (http, peer) = own_ports()?;
+            Node::new(binary, &home, http, peer)
         }
     };
     if let Some(net) = net {

@@ -2,8 +2,9 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -74,9 +75,13 @@ impl Handler for Echo {
     }
 }
 
-/// A port that nobody uses.
+/// A port that nobody uses, at an address of 127/8 that no other node of this process has: nobody takes it while its
+/// node is down. Outgoing connections leave from 127.0.0.1.
 pub fn free_addr() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let own = Ipv4Addr::new(127, 32, high, low.max(1));
+    TcpListener::bind((own, 0)).unwrap().local_addr().unwrap()
 }
 
 /// One node that may be up or down.

@@ -43,6 +43,9 @@ fn webhooks_of_the_configuration_file() {
         // Nothing changes where nothing is different, and operators' stops stay.
         restart(c)?;
         create(c, &map, &paused("after-the-restart"))?;
+        c.wait_until("its owner", |c| {
+            Ok((c.api(0, &map).get(&path)?.data(200)?["owner"] == before["owner"]).then_some(()))
+        })?;
         std::thread::sleep(Duration::from_secs(2));
         ensure!(c.api(0, &map).get(&path)?.data(200)? == before);
         // What stands there no more goes; what changed is changed; what the API made stays.
@@ -126,7 +129,7 @@ fn restart(c: &mut Cluster) -> Result<()> {
 }
 
 fn restart_node(c: &mut Cluster, node: usize) -> Result<()> {
-    ensure!(c.nodes[node].stop(Duration::from_secs(20))?.code() == Some(0));
+    ensure!(c.nodes[node].stop(LIMIT)?.code() == Some(0));
     c.nodes[node].start()?;
     c.wait_node(node)
 }

@@ -44,7 +44,7 @@ fn a_restart_keeps_all_and_tells_no_secret() {
             .expect(400)?;
         publish(c, 0, &map, "x", json!({}))?;
         let before = c.api(0, &map).get(&hooks(&map))?.data(200)?;
-        ensure!(c.nodes[0].stop(Duration::from_secs(20))?.code() == Some(0));
+        ensure!(c.nodes[0].stop(LIMIT)?.code() == Some(0));
         let everything = bytes_below(&c.nodes[0].data)?;
         ensure!(holds(&everything, "a name in the clear"), "the search finds nothing at all");
         let log = std::fs::read(&c.nodes[0].log)?;

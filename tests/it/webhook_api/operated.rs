@@ -1,6 +1,7 @@
 //! Webhooks operated over the API: rotated, stopped, tested, replayed; dead letters.
 
 use super::*;
+use chaos::receiver::dead::ClosedPort;
 
 pub(super) fn rotation(c: &Cluster) -> Result<()> {
     let map = c.map("rotation")?;
@@ -115,7 +116,8 @@ pub(super) fn tests_are_sent(c: &Cluster) -> Result<()> {
     ensure!(kept[0] == attempt, "{kept} is not {attempt}");
     ensure!(api.get(&format!("{path}/attempts?after=0"))?.data(200)? == json!([]), "tests have no number");
     ensure!(api.get(&format!("{path}/attempts?after=x"))?.status == 400);
-    // Nobody listens there any more.
+    let closed = ClosedPort::new()?;
+    let (path, _) = create(c, &map, &json!({"url": format!("http://{}/", closed.addr), "active": false}))?;
     let failed = api.post(&format!("{path}/test"), &json!({}))?.data(200)?;
     ensure!(failed["class"] == "connect" && failed["type"] == "webhook.test", "{failed}");
     ensure!(failed["error"].is_string() && failed["status"].is_null(), "{failed}");
@@ -198,8 +200,8 @@ pub(super) fn letters_and_replays(c: &Cluster) -> Result<()> {
 pub(super) fn given_up(c: &Cluster) -> Result<()> {
     let map = c.map("given-up")?;
     let api = c.api(0, &map);
-    let nobody = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let body = json!({"url": format!("http://{nobody}/"), "retry": {"max_attempts": 1}, "events": ["lost_*"]});
+    let nobody = ClosedPort::new()?;
+    let body = json!({"url": format!("http://{}/", nobody.addr), "retry": {"max_attempts": 1}, "events": ["lost_*"]});
     let (path, _) = create(c, &map, &body)?;
     publish(c, 0, &map, "other", json!({}))?;
     let lost = publish_many(c, 0, &map, "lost_one", 3)?;
@@ -237,6 +239,11 @@ pub(super) fn given_up(c: &Cluster) -> Result<()> {
     c.wait_until("the end of the replay", |_| {
         let replay = api.get(&format!("{path}/replays/{}", all["id"]))?.data(200)?;
         Ok((replay["state"] == "done").then_some(()))
+    })?;
+    // What is tried again is no letter until it is given up again.
+    c.wait_until("both letters again", |_| {
+        let shown = api.get(&path)?.data(200)?;
+        Ok((shown["dead_letters"] == 2 && shown["retrying"] == 0).then_some(()))
     })?;
     ensure!(api.delete(&letters)?.data(200)?["removed"] == 2);
     ensure!(api.get(&letters)?.expect(200)?.json()?["total"] == 0);

@@ -42,7 +42,8 @@ async fn a_head_in_drips_ends_with_the_deadline() {
         answer(&mut stream, "HTTP/1.1 200 OK\r\n").await?;
         for number in 0.. {
             answer(&mut stream, &format!("x-{number}: y\r\n")).await?;
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            // Slow enough that it never is too many headers.
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
         Ok(())
     })
@@ -100,8 +101,11 @@ async fn of_a_huge_answer_only_the_beginning_is_read() {
 
 #[actix_web::test]
 async fn a_closed_port_is_no_connection() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let failure = send(&client(&Recorder::routed()), &receiver(free), LONG).await.unwrap_err();
+    // Bound, so that nobody else takes it, and not listening.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let port = closed.local_addr().unwrap().port();
+    let failure = send(&client(&Recorder::routed()), &receiver(port), LONG).await.unwrap_err();
     assert_eq!((failure.class, failure.message.as_str()), (Class::Connect, "connection refused"));
 }
 
