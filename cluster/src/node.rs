@@ -142,8 +142,14 @@ impl Node {
     pub(crate) async fn leader_change(&self, limit: Duration) {
         let mut metrics = self.raft.server_metrics();
         let before = metrics.borrow_watched().current_leader;
-        let changed =
-            async { while metrics.changed().await.is_ok() && metrics.borrow_watched().current_leader == before {} };
+        let changed = async {
+            while metrics.borrow_watched().current_leader == before {
+                if metrics.changed().await.is_err() {
+                    // The engine has ended: whoever comes back at once would come again and again.
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
         // Either will do.
         let _ = timeout(limit, changed).await;
     }
