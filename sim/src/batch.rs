@@ -71,12 +71,14 @@ impl fmt::Display for Total {
 }
 
 /// Plans that once failed; they run first. Each is named after what it found.
-const ONCE_FAILED: [&str; 5] = [
+const ONCE_FAILED: [&str; 7] = [
     include_str!("../plans/restart-without-checkpoint.json"),
     include_str!("../plans/member-with-an-empty-log.json"),
     include_str!("../plans/store-ahead-of-log.json"),
     include_str!("../plans/answer-to-an-older-append.json"),
     include_str!("../plans/newcomer-asks-a-former-leader.json"),
+    include_str!("../plans/write-that-lands-late.json"),
+    include_str!("../plans/vote-never-written.json"),
 ];
 
 /// The plans that once failed.
