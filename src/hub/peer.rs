@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
 use waypost_cluster::{Cluster, Handler, Operation, Refused};
 
 /// A question to another node. Variants are only ever added at the end.
@@ -77,6 +78,8 @@ pub(super) struct PeerHandler {
 
 /// Requests passed on by other nodes that wait to be taken up.
 const RELAY_QUEUE: usize = 1024;
+/// Pause before a node is asked again whether it has applied something.
+const APPLIED_PAUSE: Duration = Duration::from_millis(20);
 
 impl PeerHandler {
     pub(super) fn new(
@@ -143,10 +146,19 @@ impl Hub {
         codec::decode(&answer).map_err(|_| ())
     }
 
-    /// Waits until that node has applied the log up to `index`.
+    /// Waits until that node has applied the log up to `index`. A connection that breaks says nothing of whether the node
+    /// can be reached: after a network was mended old ones break, and new ones are made.
     pub(super) async fn applied_on(&self, node: NodeId, index: u64, within: Duration) -> bool {
-        let ask = Ask::Applied { index, within_ms: within.as_millis() as u64 };
-        matches!(self.ask(node, &ask, within).await, Ok(Answer::Applied(true)))
+        let deadline = Instant::now() + within;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let ask = Ask::Applied { index, within_ms: left.as_millis() as u64 };
+            match self.ask(node, &ask, left).await {
+                Ok(answer) => return matches!(answer, Answer::Applied(true)),
+                Err(()) if left > APPLIED_PAUSE => sleep(APPLIED_PAUSE).await,
+                Err(()) => return false,
+            }
+        }
     }
 
     /// Passes a request on to the edges of another node; `None` when there is no answer in time.
