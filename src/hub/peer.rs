@@ -78,8 +78,10 @@ pub(super) struct PeerHandler {
 
 /// Requests passed on by other nodes that wait to be taken up.
 const RELAY_QUEUE: usize = 1024;
+/// Who doesn't answer for so long is cut off or dead.
+const OUT_OF_REACH: Duration = Duration::from_millis(800);
 /// Pause before a node is asked again whether it has applied something.
-const APPLIED_PAUSE: Duration = Duration::from_millis(20);
+const ASK_PAUSE: Duration = Duration::from_millis(20);
 
 impl PeerHandler {
     pub(super) fn new(
@@ -146,18 +148,22 @@ impl Hub {
         codec::decode(&answer).map_err(|_| ())
     }
 
-    /// Waits until that node has applied the log up to `index`. A connection that breaks says nothing of whether the node
-    /// can be reached: after a network was mended old ones break, and new ones are made.
-    pub(super) async fn applied_on(&self, node: NodeId, index: u64, within: Duration) -> bool {
-        let deadline = Instant::now() + within;
+    /// Waits until that node has applied the log up to `index`, or doesn't answer for a while. A connection that breaks
+    /// says nothing of its reach: after a network was mended old ones break, and new ones are made.
+    pub(super) async fn applied_on(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
+        let mut heard = Instant::now();
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let ask = Ask::Applied { index, within_ms: left.as_millis() as u64 };
-            match self.ask(node, &ask, left).await {
-                Ok(answer) => return matches!(answer, Answer::Applied(true)),
-                Err(()) if left > APPLIED_PAUSE => sleep(APPLIED_PAUSE).await,
-                Err(()) => return false,
+            let left = deadline.min(heard + OUT_OF_REACH).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
             }
+            let ask = Ask::Applied { index, within_ms: left.as_millis() as u64 / 2 };
+            match self.ask(node, &ask, left).await {
+                Ok(Answer::Applied(true)) => return true,
+                Ok(_) => heard = Instant::now(),
+                Err(()) => {}
+            }
+            sleep(ASK_PAUSE).await;
         }
     }
 

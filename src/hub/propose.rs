@@ -6,8 +6,9 @@ use crate::core::command::{Command, Publish, Published, Refusal, Reply};
 use std::time::{Duration, Instant};
 use waypost_cluster::ProposeError;
 
-/// Longest wait for the other nodes to have applied a revocation. Who doesn't answer is cut off or dead.
-const SETTLE_TIMEOUT: Duration = Duration::from_millis(800);
+/// Longest wait for the nodes in reach to have applied a revocation: an election and more. Who is further behind is not
+/// ready, and says so.
+const EVERYWHERE: Duration = Duration::from_secs(4);
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -58,11 +59,16 @@ impl Hub {
     }
 
     pub(super) async fn propose_at(&self, command: &Command) -> Result<(Reply, u64), HubError> {
-        let proposed = self.0.cluster.propose(codec::encode(command)?).await?;
-        match codec::decode(&proposed.reply)? {
-            Reply::Refused(refusal) => Err(HubError::Refused(refusal)),
-            reply => Ok((reply, proposed.index)),
+        match self.settled_at(command).await? {
+            (Reply::Refused(refusal), _) => Err(HubError::Refused(refusal)),
+            settled => Ok(settled),
         }
+    }
+
+    /// What the replicated state makes of a command, be it a refusal, and where in the log.
+    async fn settled_at(&self, command: &Command) -> Result<(Reply, u64), HubError> {
+        let proposed = self.0.cluster.propose(codec::encode(command)?).await?;
+        Ok((codec::decode(&proposed.reply)?, proposed.index))
     }
 
     /// Appends events to a map's topic.
@@ -105,15 +111,29 @@ impl Hub {
         }
     }
 
-    /// Proposes what takes access away, and waits until every node that can be reached has applied it: who was
-    /// revoked gets nothing once this has answered.
+    /// Proposes what takes access away, and waits until every node in reach has applied it: who was revoked gets nothing
+    /// once this has answered. So it is where it is refused because it was done before.
+    ///
+    /// # Errors
+    /// [`HubError::Unknown`] where most nodes are out of this one's reach.
     pub async fn propose_everywhere(&self, command: &Command) -> Result<Reply, HubError> {
-        let (reply, index) = self.propose_at(command).await?;
-        let me = self.node_id();
-        let others = self.status().members.into_iter().map(|member| member.id).filter(|id| *id != me);
-        let waits = others.map(|node| self.applied_on(node, index, SETTLE_TIMEOUT));
-        futures_util::future::join_all(waits).await;
-        Ok(reply)
+        let (reply, index) = self.settled_at(command).await?;
+        let (me, members) = (self.node_id(), self.status().members);
+        let deadline = tokio::time::Instant::now() + EVERYWHERE;
+        let applied = members.iter().map(async |member| {
+            let applied = member.id == me || self.applied_on(member.id, index, deadline).await;
+            applied && member.voter
+        });
+        let applied = futures_util::future::join_all(applied).await.into_iter().filter(|applied| *applied).count();
+        let voters = members.iter().filter(|member| member.voter).count();
+        // A leader that was cut off as it committed this is the one that is out of reach: others serve without it.
+        if applied * 2 <= voters {
+            return Err(HubError::Unknown);
+        }
+        match reply {
+            Reply::Refused(refusal) => Err(HubError::Refused(refusal)),
+            reply => Ok(reply),
+        }
     }
 
     /// Waits until everything that was acknowledged anywhere before this call is applied here.
