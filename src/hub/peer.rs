@@ -83,6 +83,17 @@ const OUT_OF_REACH: Duration = Duration::from_millis(800);
 /// Pause before a node is asked again whether it has applied something.
 const ASK_PAUSE: Duration = Duration::from_millis(20);
 
+/// How far a node is with the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has applied what was asked for.
+    Applied,
+    /// It answers, and hasn't.
+    Behind,
+    /// It doesn't answer.
+    OutOfReach,
+}
+
 impl PeerHandler {
     pub(super) fn new(
         requests: Arc<Requests>,
@@ -150,16 +161,17 @@ impl Hub {
 
     /// Waits until that node has applied the log up to `index`, or doesn't answer for a while. A connection that breaks
     /// says nothing of its reach: after a network was mended old ones break, and new ones are made.
-    pub(super) async fn applied_on(&self, node: NodeId, index: u64, deadline: Instant) -> bool {
+    pub(super) async fn applied_on(&self, node: NodeId, index: u64, deadline: Instant) -> Standing {
         let mut heard = Instant::now();
         loop {
-            let left = deadline.min(heard + OUT_OF_REACH).saturating_duration_since(Instant::now());
+            let until = deadline.min(heard + OUT_OF_REACH);
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return false;
+                return if until < deadline { Standing::OutOfReach } else { Standing::Behind };
             }
             let ask = Ask::Applied { index, within_ms: left.as_millis() as u64 / 2 };
             match self.ask(node, &ask, left).await {
-                Ok(Answer::Applied(true)) => return true,
+                Ok(Answer::Applied(true)) => return Standing::Applied,
                 Ok(_) => heard = Instant::now(),
                 Err(()) => {}
             }

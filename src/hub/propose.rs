@@ -1,13 +1,13 @@
 //! The way into the log: commands are proposed, their replies awaited, refusals told apart from outages.
 
 use super::Hub;
+use super::peer::Standing;
 use crate::core::codec::{self, CodecError};
 use crate::core::command::{Command, Publish, Published, Refusal, Reply};
 use std::time::{Duration, Instant};
 use waypost_cluster::ProposeError;
 
-/// Longest wait for the nodes in reach to have applied a revocation: an election and more. Who is further behind is not
-/// ready, and says so.
+/// Longest wait for the nodes in reach to have applied a revocation: an election and more.
 const EVERYWHERE: Duration = Duration::from_secs(4);
 
 /// Why something was not done.
@@ -115,19 +115,20 @@ impl Hub {
     /// once this has answered. So it is where it is refused because it was done before.
     ///
     /// # Errors
-    /// [`HubError::Unknown`] where most nodes are out of this one's reach.
+    /// [`HubError::Unknown`] where most nodes are out of this one's reach, or one that is in reach stays behind.
     pub async fn propose_everywhere(&self, command: &Command) -> Result<Reply, HubError> {
         let (reply, index) = self.settled_at(command).await?;
         let (me, members) = (self.node_id(), self.status().members);
         let deadline = tokio::time::Instant::now() + EVERYWHERE;
-        let applied = members.iter().map(async |member| {
-            let applied = member.id == me || self.applied_on(member.id, index, deadline).await;
-            applied && member.voter
+        let asked = members.iter().map(async |member| match member.id {
+            id if id == me => (member.voter, Standing::Applied),
+            id => (member.voter, self.applied_on(id, index, deadline).await),
         });
-        let applied = futures_util::future::join_all(applied).await.into_iter().filter(|applied| *applied).count();
+        let nodes = futures_util::future::join_all(asked).await;
         let voters = members.iter().filter(|member| member.voter).count();
+        let applied = nodes.iter().filter(|node| **node == (true, Standing::Applied)).count();
         // A leader that was cut off as it committed this is the one that is out of reach: others serve without it.
-        if applied * 2 <= voters {
+        if applied * 2 <= voters || nodes.iter().any(|(_, standing)| *standing == Standing::Behind) {
             return Err(HubError::Unknown);
         }
         match reply {
