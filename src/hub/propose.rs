@@ -121,7 +121,11 @@ impl Hub {
         let (me, members) = (self.node_id(), self.status().members);
         let deadline = tokio::time::Instant::now() + EVERYWHERE;
         let asked = members.iter().map(async |member| match member.id {
-            id if id == me => (member.voter, Standing::Applied),
+            // The answer to the proposal may be here before what it answers.
+            id if id == me => match self.0.cluster.wait_applied(index, EVERYWHERE).await {
+                true => (member.voter, Standing::Applied),
+                false => (member.voter, Standing::Behind),
+            },
             id => (member.voter, self.applied_on(id, index, deadline).await),
         });
         let nodes = futures_util::future::join_all(asked).await;
