@@ -79,7 +79,7 @@ pub(super) struct PeerHandler {
 /// Requests passed on by other nodes that wait to be taken up.
 const RELAY_QUEUE: usize = 1024;
 /// Who doesn't answer for so long is cut off or dead.
-const OUT_OF_REACH: Duration = Duration::from_millis(800);
+const OUT_OF_REACH: Duration = Duration::from_millis(400);
 /// Pause before a node is asked again whether it has applied something.
 const ASK_PAUSE: Duration = Duration::from_millis(20);
 

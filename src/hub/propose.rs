@@ -118,27 +118,36 @@ impl Hub {
     /// [`HubError::Unknown`] where most nodes are out of this one's reach, or one that is in reach stays behind.
     pub async fn propose_everywhere(&self, command: &Command) -> Result<Reply, HubError> {
         let (reply, index) = self.settled_at(command).await?;
-        let (me, members) = (self.node_id(), self.status().members);
         let deadline = tokio::time::Instant::now() + EVERYWHERE;
-        let asked = members.iter().map(async |member| match member.id {
-            // The answer to the proposal may be here before what it answers.
-            id if id == me => match self.0.cluster.wait_applied(index, EVERYWHERE).await {
-                true => (member.voter, Standing::Applied),
-                false => (member.voter, Standing::Behind),
-            },
-            id => (member.voter, self.applied_on(id, index, deadline).await),
-        });
-        let nodes = futures_util::future::join_all(asked).await;
-        let voters = members.iter().filter(|member| member.voter).count();
-        let applied = nodes.iter().filter(|node| **node == (true, Standing::Applied)).count();
-        // A leader that was cut off as it committed this is the one that is out of reach: others serve without it.
-        if applied * 2 <= voters || nodes.iter().any(|(_, standing)| *standing == Standing::Behind) {
+        let mut standings = self.standings(index, deadline).await;
+        if standings.contains(&Standing::OutOfReach) {
+            // It may be this node that is cut off, while the others serve without it: a majority must follow the same
+            // leader as this node before and after they are asked again.
+            self.barrier().await.map_err(|_| HubError::Unknown)?;
+            standings = self.standings(index, deadline).await;
+            self.barrier().await.map_err(|_| HubError::Unknown)?;
+        }
+        if standings.contains(&Standing::Behind) {
             return Err(HubError::Unknown);
         }
         match reply {
             Reply::Refused(refusal) => Err(HubError::Refused(refusal)),
             reply => Ok(reply),
         }
+    }
+
+    /// How far all members are, this one too: the answer to a proposal may be here before what it answers.
+    async fn standings(&self, index: u64, deadline: tokio::time::Instant) -> Vec<Standing> {
+        let me = self.node_id();
+        let members = self.status().members;
+        let asked = members.iter().map(async |member| match member.id {
+            id if id == me => match self.0.cluster.wait_applied(index, EVERYWHERE).await {
+                true => Standing::Applied,
+                false => Standing::Behind,
+            },
+            id => self.applied_on(id, index, deadline).await,
+        });
+        futures_util::future::join_all(asked).await
     }
 
     /// Waits until everything that was acknowledged anywhere before this call is applied here.
