@@ -48,6 +48,12 @@ pub const DISK_FULL: &str = "waypost_disk_full";
 pub const READY: &str = "waypost_ready";
 /// The longest time without a word of the leader in this term; 0 on the leader.
 pub const LEADER_SILENCE_SECONDS: &str = "waypost_leader_silence_seconds";
+/// A node's clock minus the cluster's time, seconds.
+pub const CLOCK_OFFSET: &str = "waypost_clock_offset_seconds";
+/// How far event ids are ahead of the cluster's time, seconds.
+pub const IDS_AHEAD: &str = "waypost_ids_ahead_seconds";
+/// Time that the leader's expiry clock did not count since nobody could say that it had passed, seconds.
+pub const EXPIRY_HELD: &str = "waypost_expiry_held_seconds";
 /// Attempts to deliver by request, by `class` of how they ended.
 pub const WEBHOOK_ATTEMPTS: &str = "waypost_webhook_attempts_total";
 /// Events delivered by request.
@@ -98,6 +104,9 @@ pub fn describe() {
     gauge!(DISK_FULL, "1 while less is free than what is reserved");
     gauge!(READY, "1 while the node takes clients");
     gauge!(LEADER_SILENCE_SECONDS, Unit::Seconds, "Longest time without a word of the leader in this term");
+    gauge!(CLOCK_OFFSET, Unit::Seconds, "The node's clock minus the cluster's time");
+    gauge!(IDS_AHEAD, Unit::Seconds, "How far event ids are ahead of the cluster's time");
+    gauge!(EXPIRY_HELD, Unit::Seconds, "Time that the leader's expiry clock did not count");
     counter!(WEBHOOK_ATTEMPTS, "Attempts to deliver webhooks");
     counter!(WEBHOOK_DELIVERED, "Events delivered to webhooks");
     histogram!(WEBHOOK_ATTEMPT_SECONDS, Unit::Seconds, "An attempt to deliver a webhook");

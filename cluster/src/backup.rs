@@ -19,12 +19,11 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::clock;
 use crate::error::StoreError;
 use crate::identity::shown;
 use crate::node::Node;
 use crate::store::{self, View};
-use crate::wire::{self, MAX_ENCODED, PairV1, StoredLogId};
+use crate::wire::{self, MAX_ENCODED, PairV1, StampV1, StoredLogId};
 
 const MAGIC: &[u8; 8] = b"WPBACKUP";
 /// The format that this release writes, and the newest that it reads.
@@ -42,7 +41,8 @@ const END: u8 = 4;
 pub(crate) struct HeadV1 {
     pub(crate) cluster_id: [u8; 16],
     pub(crate) applied: StoredLogId,
-    pub(crate) time_ms: u64,
+    pub(crate) stamp: StampV1,
+    pub(crate) id_ms: u64,
     pub(crate) last_node_id: u64,
     pub(crate) taken_ms: u64,
     pub(crate) release: String,
@@ -114,6 +114,8 @@ pub struct BackupInfo {
     pub applied_index: u64,
     /// Time of that entry (Unix milliseconds).
     pub time_ms: u64,
+    /// The time that its event ids have reached (Unix milliseconds): later than `time_ms` where a clock was ahead.
+    pub ids_ms: u64,
     /// When it was made (Unix milliseconds).
     pub taken_ms: u64,
     /// The release that made it.
@@ -134,7 +136,7 @@ impl Node {
     ) -> Result<mpsc::Receiver<Result<Bytes, StoreError>>, BackupError> {
         let turn = self.backups.clone().try_acquire_owned().map_err(|_| BackupError::Busy)?;
         let view = View::of(&self.store)?;
-        let cluster_id = self.peers.me().cluster_id;
+        let (cluster_id, taken_ms) = (self.peers.me().cluster_id, self.time().time_ms);
         let (sender, blocks) = mpsc::channel(2);
         let handle = Handle::current();
         tokio::task::spawn_blocking(move || {
@@ -144,7 +146,7 @@ impl Node {
             };
             let mut writer =
                 Writer { sha: Sha256::new(), blocks: 0, take: &mut |bytes: Vec<u8>| send(Ok(bytes.into())) };
-            if let Err(error) = write(&mut writer, &view, cluster_id, files) {
+            if let Err(error) = write(&mut writer, &view, cluster_id, taken_ms, files) {
                 // Whoever took it hears why, or has gone.
                 let _ = send(Err(error));
             }
@@ -189,6 +191,7 @@ fn write(
     writer: &mut Writer<'_>,
     view: &View,
     cluster_id: [u8; 16],
+    taken_ms: u64,
     files: Vec<(String, Vec<u8>)>,
 ) -> Result<(), StoreError> {
     let state = view.state();
@@ -196,9 +199,10 @@ fn write(
     let head = HeadV1 {
         cluster_id,
         applied,
-        time_ms: state.time_ms,
+        stamp: state.stamp,
+        id_ms: state.id_ms,
         last_node_id: state.last_node_id,
-        taken_ms: clock::now_ms(),
+        taken_ms,
         release: env!("CARGO_PKG_VERSION").to_owned(),
     };
     writer.raw([&MAGIC[..], &VERSION.to_le_bytes()].concat())?;
@@ -244,7 +248,8 @@ impl Reader {
         let head = HeadV1 {
             cluster_id: [0; 16],
             applied: StoredLogId::default(),
-            time_ms: 0,
+            stamp: StampV1::default(),
+            id_ms: 0,
             last_node_id: 0,
             taken_ms: 0,
             release: String::new(),
@@ -356,7 +361,8 @@ impl Reader {
             format: VERSION,
             cluster_id: shown(&self.head.cluster_id),
             applied_index: self.head.applied.index,
-            time_ms: self.head.time_ms,
+            time_ms: self.head.stamp.time_ms,
+            ids_ms: self.head.id_ms,
             taken_ms: self.head.taken_ms,
             release: self.head.release.clone(),
             records: self.pairs,
@@ -403,7 +409,8 @@ pub(crate) mod tests {
         let head = HeadV1 {
             cluster_id: [1; 16],
             applied: StoredLogId { term: 1, node: 1, index: 42 },
-            time_ms: 1,
+            stamp: StampV1 { time_ms: 1, expiry_ms: 1, checked: false },
+            id_ms: 1,
             last_node_id: 7,
             taken_ms: 2,
             release: "0".to_owned(),

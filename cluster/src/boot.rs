@@ -113,6 +113,7 @@ pub(crate) async fn start(
     tasks.spawn(here(node.clone().announce()));
     tasks.spawn(here(node.clone().care_for_members()));
     tasks.spawn(here(node.clone().watch_leader()));
+    tasks.spawn(here(node.clone().keep_time()));
     let (tasks, lock) = (tokio::sync::Mutex::new(tasks), Mutex::new(Some(lock)));
     Ok(Running { node, barriers, tasks, lock })
 }

@@ -34,7 +34,7 @@ const STOP: Duration = Duration::from_secs(5);
 pub struct Proposed {
     /// Index of its log entry.
     pub index: u64,
-    /// Time of its log entry (milliseconds since 1970, never going back).
+    /// Time of its log entry (milliseconds since 1970); may go back.
     pub time_ms: u64,
     /// What the machine replied.
     pub reply: Vec<u8>,
@@ -164,6 +164,17 @@ impl Cluster {
     /// What this node knows now; asks nobody.
     pub fn status(&self) -> Status {
         self.node().describe(&self.node().metrics())
+    }
+
+    /// The cluster's time (milliseconds since 1970), as a majority's clocks have it; this node's own while no leader has
+    /// told it. Cheap, for every request.
+    pub fn time_ms(&self) -> u64 {
+        self.node().time().time_ms
+    }
+
+    /// The clock that replicated things expire by (milliseconds): much the same on all nodes, and monotonic. Cheap.
+    pub fn expiry_ms(&self) -> u64 {
+        self.node().time().expiry_ms
     }
 
     /// The cluster told this node that it is no member any more. Cheap, for every request.

@@ -181,6 +181,7 @@ impl Node {
             foreign_ms: self.foreign_ms(),
             peer_security: self.peers.secure().mode(),
             peer_certificate_until: self.peers.secure().certificate_until(),
+            clock: self.clock_status(),
             members: self.describe_members(metrics, lately),
         }
     }

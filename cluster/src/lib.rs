@@ -14,6 +14,7 @@
 //!   the one is made durable; `purge`: what of the other is let go.
 //! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`, `older`: what happens when a disk lied, or went back; `disk`, `room`: when it is full.
 //! - `backup`, `restore`: the state in one file, and a new cluster of it.
+//! - `time`: what the cluster's time is, `clocks`: the rounds that ask the voters' clocks.
 //! - `clock`: the only wall clock. `os`: everything else that the operating system gives, and all that a simulation replaces.
 //!
 //! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
@@ -41,6 +42,7 @@ mod backup;
 mod boot;
 #[cfg_attr(feature = "sim", path = "sim/clock.rs")]
 mod clock;
+mod clocks;
 mod cluster;
 mod config;
 mod damage;
@@ -81,6 +83,7 @@ mod status;
 mod store;
 #[cfg(all(test, not(feature = "sim")))]
 mod suite;
+mod time;
 mod types;
 mod wire;
 
@@ -93,7 +96,8 @@ pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
 pub use operate::{Operation, Refused};
 #[cfg(not(feature = "sim"))]
 pub use restore::{Restored, restore};
-pub use status::{MemberStatus, PeerSecurity, Role, Status, certificate_days_left};
+pub use status::{ClockStatus, MemberStatus, PeerSecurity, Role, Status, certificate_days_left};
+pub use time::ClockState;
 pub use store::{MAX_KEY, MAX_VALUE, Pair, Reader, Txn, View};
 
 /// Names a member; allocated through the log and never used twice.

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use crate::NodeId;
 use crate::error::StoreError;
 use crate::store::{Txn, View};
+use crate::wire::StampV1;
 
 /// Why [`StateMachine::load`] is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,13 +47,19 @@ pub trait StateMachine: Send + 'static {
 pub struct ApplyContext {
     index: u64,
     time_ms: u64,
+    id_ms: u64,
+    expiry_ms: u64,
     next_place: u32,
 }
 
 impl ApplyContext {
-    /// For tests of machines: the context of the first command of entry `index` at `time_ms`.
+    /// For tests of machines: the context of the first command of entry `index`, with all clocks at `time_ms`.
     pub fn new(index: u64, time_ms: u64) -> Self {
-        Self { index, time_ms, next_place: 0 }
+        Self { index, time_ms, id_ms: time_ms, expiry_ms: time_ms, next_place: 0 }
+    }
+
+    pub(crate) fn at(index: u64, stamp: StampV1, id_ms: u64) -> Self {
+        Self { index, time_ms: stamp.time_ms, id_ms, expiry_ms: stamp.expiry_ms, next_place: 0 }
     }
 
     /// Index of the log entry.
@@ -60,9 +67,20 @@ impl ApplyContext {
         self.index
     }
 
-    /// The leader's wall clock in milliseconds since 1970, clamped so that it never goes back from entry to entry.
+    /// The entry's time (ms since 1970), as a majority's clocks have it. It may go back from entry to entry.
     pub fn time_ms(&self) -> u64 {
         self.time_ms
+    }
+
+    /// The highest time of an entry up to this one (ms since 1970): for ids that never go back.
+    pub fn id_ms(&self) -> u64 {
+        self.id_ms
+    }
+
+    /// The clock that things expire by (ms). It never goes back, and runs no faster than a monotonic clock, whatever
+    /// wall clocks say; its zero means nothing.
+    pub fn expiry_ms(&self) -> u64 {
+        self.expiry_ms
     }
 
     /// Takes `n` consecutive places of the entry and returns the first; the counter starts at 0 with each entry.

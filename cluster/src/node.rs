@@ -28,6 +28,7 @@ use crate::room::HEAD;
 use crate::snapshot::Receiving;
 use crate::status::Status;
 use crate::store::{Store, Worker};
+use crate::time::Timekeeper;
 use crate::types::{Entry, Member, Types, Vote};
 use crate::wire::{Answer, Append, Appended, Forwarded, Hello, IdentityV1, PairV1, Request, StoredPayload};
 
@@ -66,6 +67,11 @@ pub(crate) struct Node {
     heard: Mutex<Option<Heard>>,
     /// When a node of another cluster last asked for this one.
     foreign: Mutex<Option<Instant>>,
+    /// The cluster's time as this node knows it, and what woke when it became known.
+    pub(crate) timekeeper: Mutex<Timekeeper>,
+    pub(crate) timed: tokio::sync::Notify,
+    /// Where this process's monotonic clock begins.
+    pub(crate) began: Instant,
     /// The leader (with its term) whose process was found gone, and when.
     gone: Mutex<Option<(NodeId, u64, Instant)>>,
 }
@@ -121,6 +127,9 @@ impl Node {
             checkpoint: Mutex::new((0, Instant::now())),
             heard: Mutex::default(),
             foreign: Mutex::default(),
+            timekeeper: Mutex::default(),
+            timed: tokio::sync::Notify::new(),
+            began: Instant::now(),
             gone: Mutex::default(),
         })
     }
@@ -380,6 +389,7 @@ impl Service for Node {
                 let (term, index) = self.counted_for(from);
                 Box::pin(std::future::ready(Answer::CountedV1 { term, index }))
             }
+            Request::ClockV1 { told } => Box::pin(std::future::ready(self.told_time(from, told))),
             Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } | Request::SnapshotEndV1 { .. } => {
                 Box::pin(std::future::ready(failed("a part of a snapshot out of its session")))
             }

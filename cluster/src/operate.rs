@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::NodeId;
-use crate::clock;
 use crate::membership::removing;
 use crate::net::Lane;
 use crate::node::Node;
@@ -232,7 +231,7 @@ impl Node {
             self.pass_on(&status).await?;
             return Err(Refused::NotLeader(self.leader()));
         }
-        let wish = self.wished(id, |member| member.wishes.drained_ms = Some(clock::now_ms()))?;
+        let wish = self.wished(id, |member| member.wishes.drained_ms = Some(self.time().time_ms))?;
         self.change(wish, true).await.map_err(|_| Refused::Failed)
     }
 
@@ -293,8 +292,15 @@ impl Node {
         true
     }
 
+    /// The best of `ids` to lead in place of this node.
+    pub(crate) fn successor(&self, ids: &[NodeId]) -> Option<NodeId> {
+        let status = self.describe(&self.metrics());
+        let able = status.members.iter().filter(|m| ids.contains(&m.id) && may_lead(&status, m).is_ok());
+        able.max_by_key(|m| (m.drained_ms.is_none(), m.matched)).map(|m| m.id)
+    }
+
     /// Asks voter `to` to take the lead and waits for what comes of it, an election's time at most.
-    async fn transfer(&self, to: NodeId, limit: Duration) {
+    pub(crate) async fn transfer(&self, to: NodeId, limit: Duration) {
         if self.raft.trigger().transfer_leader(to).await.is_err() {
             return;
         }

@@ -15,7 +15,7 @@ use crate::error::StartError;
 use crate::identity::{LOCK, Layout, fresh_cluster_id, shown};
 use crate::log::Log;
 use crate::store::{Incoming, chunk_crc, sync_dir};
-use crate::wire::{IdentityV1, MemberV1, MembershipV1, SystemV1};
+use crate::wire::{IdentityV1, MemberV1, MembershipV1, StampV1, SystemV1};
 
 /// What a new file system may hold.
 const LOST: &str = "lost+found";
@@ -173,7 +173,9 @@ fn make(reader: &mut Reader, layout: &Layout, files: Vec<(String, Vec<u8>)>) -> 
         applied: Some(applied),
         // The node tells its address once it runs.
         membership: MembershipV1 { log_id: Some(applied), voters: vec![vec![node_id]], nodes: vec![(node_id, member)] },
-        time_ms: reader.head.time_ms,
+        // Nobody has checked it against the clocks of the new cluster.
+        stamp: StampV1 { checked: false, ..reader.head.stamp },
+        id_ms: reader.head.id_ms,
         last_node_id: node_id,
     };
     let mut incoming = Incoming::begin(&layout.root, state)?;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::NodeId;
+use crate::time::ClockState;
 
 /// What a node is at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -36,6 +37,22 @@ pub enum PeerSecurity {
     Key,
     /// By certificates; encrypted.
     Tls,
+}
+
+/// The cluster's time as a node knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ClockStatus {
+    /// The time (ms since 1970).
+    pub time_ms: u64,
+    /// The clock that things expire by (ms).
+    pub expiry_ms: u64,
+    /// The time that ids have reached (ms since 1970); they run on from there until the time reaches it.
+    pub id_ms: u64,
+    /// What the leader thinks of the voters' clocks.
+    pub clocks: ClockState,
+    /// So much time (ms) seems to have passed before this leader began, which expiry does not count since nobody could
+    /// say that it is true; negative where the clocks stand before the last stamp.
+    pub held_ms: Option<i64>,
 }
 
 /// One member of the cluster.
@@ -112,6 +129,8 @@ pub struct Status {
     pub peer_security: PeerSecurity,
     /// When this node's certificate for its peers ends (seconds since 1970), if it has one.
     pub peer_certificate_until: Option<u64>,
+    /// The cluster's time as this node knows it, and what a leader thinks of the voters' clocks.
+    pub clock: ClockStatus,
     /// All members, by id.
     pub members: Vec<MemberStatus>,
 }

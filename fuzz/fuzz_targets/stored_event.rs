@@ -12,6 +12,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     event.write_envelope(&MapText::from(MapId::from_bytes([7; 16])), true, &mut out);
     if event.kind.len() <= MAX_KIND_LEN {
         let new = NewEvent { kind: event.kind.to_string(), payload: event.payload.to_vec() };
-        assert_eq!(Event::to_stored(event.id, &new), bytes);
+        let times = Event::stored_times(bytes).expect("an event has its times");
+        assert_eq!(Event::to_stored_at(event.id, times, &new), bytes);
     }
 });

@@ -261,6 +261,8 @@ pub struct Published {
     pub count: u32,
     /// Id of the first; the others follow by place.
     pub first_id: EventId,
+    /// Their time (Unix milliseconds).
+    pub time_ms: u64,
     /// An earlier request with the same key stored them.
     pub replayed: bool,
 }

@@ -20,13 +20,33 @@ pub struct NewEvent {
     pub payload: Vec<u8>,
 }
 
-/// A stored event. Its time is its id's.
+/// What clocks said when an event was stored (milliseconds).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// The event's time, since 1970. It may go back from event to event.
+    pub time_ms: u64,
+    /// The highest time of an event of the topic up to this one: what a search by time goes by.
+    pub peak_ms: u64,
+    /// The clock that events are removed by.
+    pub expiry_ms: u64,
+}
+
+impl Times {
+    /// All clocks say the same.
+    pub const fn at(ms: u64) -> Self {
+        Self { time_ms: ms, peak_ms: ms, expiry_ms: ms }
+    }
+}
+
+/// A stored event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Id, unique over all topics.
     pub id: EventId,
     /// Place in the topic, gapless from 1.
     pub seq: u64,
+    /// When the leader took it, as a majority's clocks have it (Unix milliseconds).
+    pub time_ms: u64,
     /// Type.
     pub kind: ByteString,
     /// Payload, JSON in normal form.
@@ -50,39 +70,57 @@ pub fn is_kind_char(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte)
 }
 
-const STORED_V1: u8 = 1;
-const STORED_HEAD: usize = 1 + 16 + 1;
+const STORED_V2: u8 = 2;
+const STORED_TIMES: usize = 1 + 16;
+const STORED_HEAD: usize = STORED_TIMES + 3 * 8 + 1;
 
 impl Event {
-    /// The store's value: format, id, length of the type, type, payload. The key tells topic and seq.
+    /// [`Event::to_stored_at`] with all clocks at the id's milliseconds.
     pub fn to_stored(id: EventId, event: &NewEvent) -> Vec<u8> {
+        Self::to_stored_at(id, Times::at(id.id_ms()), event)
+    }
+
+    /// The store's value: format, id, times, length of the type, type, payload. The key tells topic and seq.
+    pub fn to_stored_at(id: EventId, times: Times, event: &NewEvent) -> Vec<u8> {
         let kind = &event.kind.as_bytes()[..event.kind.len().min(MAX_KIND_LEN)];
         let mut bytes = Vec::with_capacity(STORED_HEAD + kind.len() + event.payload.len());
-        bytes.push(STORED_V1);
+        bytes.push(STORED_V2);
         bytes.extend_from_slice(&id.to_bytes());
+        for ms in [times.time_ms, times.peak_ms, times.expiry_ms] {
+            bytes.extend_from_slice(&ms.to_be_bytes());
+        }
         bytes.push(kind.len() as u8);
         bytes.extend_from_slice(kind);
         bytes.extend_from_slice(&event.payload);
         bytes
     }
 
-    /// Back from [`Event::to_stored`]; `None` when the bytes were not written by it.
+    /// Back from [`Event::to_stored_at`]; `None` when the bytes were not written by it.
     pub fn from_stored(seq: u64, bytes: Bytes) -> Option<Self> {
-        let id = Self::stored_id(&bytes)?;
+        let (id, times) = (Self::stored_id(&bytes)?, Self::stored_times(&bytes)?);
         let payload_from = STORED_HEAD + usize::from(*bytes.get(STORED_HEAD - 1)?);
         if bytes.len() < payload_from {
             return None;
         }
         let kind = ByteString::try_from(bytes.slice(STORED_HEAD..payload_from)).ok()?;
-        Some(Self { id, seq, kind, payload: bytes.slice(payload_from..) })
+        Some(Self { id, seq, time_ms: times.time_ms, kind, payload: bytes.slice(payload_from..) })
     }
 
     /// Just the id of a stored event.
     pub fn stored_id(bytes: &[u8]) -> Option<EventId> {
-        if bytes.first() != Some(&STORED_V1) {
+        if bytes.first() != Some(&STORED_V2) {
             return None;
         }
-        Some(EventId::from_bytes(bytes.get(1..17)?.try_into().ok()?))
+        Some(EventId::from_bytes(bytes.get(1..STORED_TIMES)?.try_into().ok()?))
+    }
+
+    /// Just the times of a stored event.
+    pub fn stored_times(bytes: &[u8]) -> Option<Times> {
+        let ms = |n: usize| {
+            let from = STORED_TIMES + n * 8;
+            Some(u64::from_be_bytes(bytes.get(from..from + 8)?.try_into().ok()?))
+        };
+        Some(Times { time_ms: ms(0)?, peak_ms: ms(1)?, expiry_ms: ms(2)? })
     }
 
     /// Writes the envelope `{"id","seq","type","map_id","ts","payload"}`; with `timestamp` also under that name, as
@@ -96,7 +134,7 @@ impl Event {
         out.extend_from_slice(self.kind.as_bytes());
         out.extend_from_slice(b"\",\"map_id\":\"");
         out.extend_from_slice(map.0.as_bytes());
-        push_iso_millis(self.id.time_ms(), &mut |ts| {
+        push_iso_millis(self.time_ms, &mut |ts| {
             out.extend_from_slice(b"\",\"ts\":\"");
             out.extend_from_slice(ts.as_bytes());
             if timestamp {
@@ -164,6 +202,10 @@ mod tests {
         let bytes = Bytes::from(Event::to_stored(id, &event()));
         let back = Event::from_stored(9, bytes.clone()).unwrap();
         assert_eq!((back.id, back.seq, &*back.kind, &back.payload[..]), (id, 9, "add_system", &event().payload[..]));
+        let times = Times { time_ms: 5, peak_ms: 6, expiry_ms: 7 };
+        let late = Event::to_stored_at(id, times, &event());
+        assert_eq!((Event::stored_times(&late), Event::stored_id(&late)), (Some(times), Some(id)));
+        assert_eq!(Event::from_stored(9, late.into()).unwrap().time_ms, 5);
         for cut in 0..STORED_HEAD + "add_system".len() {
             assert_eq!(Event::from_stored(9, bytes.slice(..cut)), None, "{cut}");
         }

@@ -1,8 +1,10 @@
 //! A topic's past: where a resuming reader starts, and the events from there on.
 //!
-//! Ids and seqs sort alike, so an id is found by bisection and needs no index of its own.
+//! Ids and seqs sort alike, so an id is found by bisection and needs no index of its own. Times may go back, but the
+//! highest time so far, which is stored with each event, does not: the first event that has it is the first of that
+//! time or later.
 
-use super::event::Event;
+use super::event::{Event, Times};
 use super::ids::{EventId, TopicId};
 use super::state::{TopicRecord, keys};
 use super::store::{ReadStore, StoreError};
@@ -15,7 +17,7 @@ pub enum Start {
     Live,
     /// After that event.
     After(EventId),
-    /// With the first event of that time or later (Unix milliseconds).
+    /// With the first event, by seq, of that time or later (Unix milliseconds).
     Since(u64),
     /// With the last so many events.
     Last(u64),
@@ -84,13 +86,13 @@ impl<'s, S: ReadStore> History<'s, S> {
             Start::Live => (record.next_seq, true),
             Start::Last(count) => (record.next_seq.saturating_sub(count).max(record.first_seq), true),
             Start::Since(ms) => {
-                let from = EventId::at_time(ms);
                 let nothing_gone = record.trimmed_id == EventId::ZERO;
-                (self.first_at_or_after(from)?, nothing_gone || record.trimmed_id < from)
+                let first = self.first_where(|_, times| times.peak_ms >= ms)?;
+                (first, nothing_gone || record.trimmed_peak_ms < ms)
             }
             Start::After(id) if id == record.head_id => (record.next_seq, true),
             Start::After(id) => {
-                let next = self.first_at_or_after(id)?;
+                let next = self.first_where(|found, _| found >= id)?;
                 match self.id_at(next)? {
                     Some(found) if found == id => (next + 1, true),
                     // An id that isn't there: removed by retention, or of another history.
@@ -102,13 +104,14 @@ impl<'s, S: ReadStore> History<'s, S> {
         Ok(Position { next_seq, head_seq: self.head_seq(), head_id: record.head_id, gap })
     }
 
-    /// Seq of the first event whose id is `id` or later; one past the head when there is none.
-    fn first_at_or_after(&self, id: EventId) -> Result<u64, HistoryError> {
+    /// Seq of the first event for which `is_there` holds, as it must for all behind that; one past the head when there
+    /// is none.
+    fn first_where(&self, is_there: impl Fn(EventId, Times) -> bool) -> Result<u64, HistoryError> {
         let (mut low, mut high) = (self.record.first_seq, self.record.next_seq);
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.id_at(middle)? {
-                Some(found) if found < id => low = middle + 1,
+            match self.found_at(middle)? {
+                Some((id, times)) if !is_there(id, times) => low = middle + 1,
                 _ => high = middle,
             }
         }
@@ -116,12 +119,17 @@ impl<'s, S: ReadStore> History<'s, S> {
     }
 
     fn id_at(&self, seq: u64) -> Result<Option<EventId>, HistoryError> {
+        Ok(self.found_at(seq)?.map(|(id, _)| id))
+    }
+
+    fn found_at(&self, seq: u64) -> Result<Option<(EventId, Times)>, HistoryError> {
         if seq < self.record.first_seq || seq >= self.record.next_seq {
             return Ok(None);
         }
         let damaged = || HistoryError::Damaged { topic: self.topic, seq };
         let bytes = self.store.get(&keys::event(self.topic, seq))?.ok_or_else(damaged)?;
-        Event::stored_id(&bytes).map(Some).ok_or_else(damaged)
+        let found = Event::stored_id(&bytes).zip(Event::stored_times(&bytes));
+        found.map(Some).ok_or_else(damaged)
     }
 
     /// Reads events from `from_seq` on: at most `max_events`, and no more once `max_bytes` are reached.

@@ -1,7 +1,8 @@
 //! Identifiers: maps, topics, tokens, nodes and events.
 //!
-//! An [`EventId`] is a ULID that names its own place in the log: 48 bits of the leader's milliseconds, 60 bits of
-//! log index, 20 bits of place in the entry. Ids therefore sort in log order on every node.
+//! An [`EventId`] is a ULID that names its own place in the log: 48 bits of milliseconds that never go back, 12 bits of
+//! the log's group (0: there is one), 48 bits of log index, 20 bits of place in the entry. Ids therefore sort in log
+//! order on every node. They are no clock: an event's time is stored beside its id.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -12,7 +13,8 @@ use uuid::Uuid;
 pub type NodeId = u64;
 
 const PLACE_BITS: u32 = 20;
-const INDEX_BITS: u32 = 60;
+/// The 12 bits above it are the group's: 0.
+const INDEX_BITS: u32 = 48;
 const INDEX_MASK: u128 = (1 << INDEX_BITS) - 1;
 const PLACE_MASK: u128 = (1 << PLACE_BITS) - 1;
 const TIME_MASK: u64 = (1 << 48) - 1;
@@ -92,16 +94,12 @@ impl EventId {
     /// Characters of the text form.
     pub const TEXT_LEN: usize = 26;
 
-    /// The id of the event at `place` of the entry at `index`, stamped `time_ms` (Unix milliseconds).
+    /// The id of the event at `place` of the entry at `index` of group 0; `time_ms` are milliseconds that never go back
+    /// from entry to entry.
     pub const fn new(time_ms: u64, index: u64, place: u32) -> Self {
         let time = (time_ms & TIME_MASK) as u128;
         let index = index as u128 & INDEX_MASK;
         Self(time << 80 | index << PLACE_BITS | place as u128 & PLACE_MASK)
-    }
-
-    /// The smallest id of that millisecond: where `since` starts.
-    pub const fn at_time(time_ms: u64) -> Self {
-        Self::new(time_ms, 0, 0)
     }
 
     /// The id `places` further on in the same entry.
@@ -109,8 +107,8 @@ impl EventId {
         Self(self.0 + places as u128)
     }
 
-    /// When the leader took the event, Unix milliseconds.
-    pub const fn time_ms(self) -> u64 {
+    /// The id's milliseconds: the highest time that the log had seen. Not the event's time, which may be earlier.
+    pub const fn id_ms(self) -> u64 {
         (self.0 >> 80) as u64
     }
 
@@ -179,10 +177,11 @@ mod tests {
         }
 
         #[test]
-        fn event_ids_survive_their_text_form(time in 0..TIME_MASK, index in 0..(1u64 << 60), place in 0u32..(1 << 20)) {
+        fn event_ids_survive_their_text_form(time in 0..TIME_MASK, index in 0..(1u64 << 48), place in 0u32..(1 << 20)) {
             let id = EventId::new(time, index, place);
             prop_assert_eq!(id.to_string().parse::<EventId>().unwrap(), id);
-            prop_assert_eq!((id.time_ms(), id.log_index()), (time, index));
+            prop_assert_eq!((id.id_ms(), id.log_index()), (time, index));
+            prop_assert_eq!(u128::from_be_bytes(id.to_bytes()) >> 68 & 0xfff, 0, "the group");
             prop_assert_eq!(EventId::from_bytes(id.to_bytes()), id);
         }
     }

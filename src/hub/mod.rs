@@ -177,6 +177,26 @@ impl Hub {
         self.0.cluster.node_id()
     }
 
+    /// The cluster's time (Unix milliseconds): what is shown, signed, and compared with an event's time.
+    pub fn time_ms(&self) -> u64 {
+        self.0.cluster.time_ms()
+    }
+
+    /// The clock that replicated things expire by (milliseconds): monotonic, and much the same on all nodes.
+    pub fn expiry_ms(&self) -> u64 {
+        self.0.cluster.expiry_ms()
+    }
+
+    /// A reading of the expiry clock as a time to show.
+    pub fn shown_ms(&self, expiry_ms: u64) -> u64 {
+        expiry_ms.saturating_add_signed(self.shown_shift())
+    }
+
+    /// The cluster's time minus the expiry clock (milliseconds).
+    pub fn shown_shift(&self) -> i64 {
+        self.time_ms() as i64 - self.expiry_ms() as i64
+    }
+
     /// Settings.
     pub fn config(&self) -> &HubConfig {
         &self.0.config

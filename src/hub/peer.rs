@@ -6,7 +6,6 @@ use super::configured::Configured;
 use super::requests::Requests;
 use super::seal::KeyRing;
 use super::vitals::InfoSource;
-use crate::clock::now_ms;
 use crate::core::codec;
 use crate::core::ids::{EndpointId, NodeId, TokenId};
 use bytes::Bytes;
@@ -115,7 +114,7 @@ impl Handler for PeerHandler {
     fn handle(&self, _from: NodeId, body: Bytes) -> BoxFuture<'static, Bytes> {
         let answer: BoxFuture<'static, Answer> = match (codec::decode(&body), self.cluster.get().cloned()) {
             (Ok(Ask::Charge { token, permits }), _) => {
-                let charged = self.requests.charge(token, permits, now_ms());
+                let charged = self.requests.charge(token, permits);
                 Box::pin(std::future::ready(Answer::Charged(charged)))
             }
             (Ok(Ask::Applied { index, within_ms }), Some(cluster)) => Box::pin(async move {

@@ -68,6 +68,12 @@ impl Context for Place<'_> {
     fn time_ms(&self) -> u64 {
         self.0.time_ms()
     }
+    fn id_ms(&self) -> u64 {
+        self.0.id_ms()
+    }
+    fn expiry_ms(&self) -> u64 {
+        self.0.expiry_ms()
+    }
     fn take_places(&mut self, count: u32) -> u32 {
         self.0.take_places(count)
     }

@@ -5,12 +5,11 @@
 
 use super::Hub;
 use super::peer::{Answer, Ask};
-use crate::clock::now_ms;
 use crate::core::ids::TokenId;
 use crate::core::rate::Rate;
 use rustc_hash::FxHashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Callers remembered at most; beyond it those with a full bucket are forgotten, which changes nothing for them.
 const MAX_CALLERS: usize = 100_000;
@@ -18,14 +17,21 @@ const MAX_CALLERS: usize = 100_000;
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A node's counts.
-#[derive(Default)]
 pub(super) struct Requests {
+    began: Instant,
     full_at_us: Mutex<FxHashMap<TokenId, u64>>,
 }
 
+impl Default for Requests {
+    fn default() -> Self {
+        Self { began: Instant::now(), full_at_us: Mutex::default() }
+    }
+}
+
 impl Requests {
-    /// Charges one request at `now_ms`; `Err` is the wait in milliseconds.
-    pub(super) fn charge(&self, token: TokenId, permits: u32, now_ms: u64) -> Result<(), u64> {
+    /// Charges one request; `Err` is the wait in milliseconds. Measured by this process's monotonic clock.
+    pub(super) fn charge(&self, token: TokenId, permits: u32) -> Result<(), u64> {
+        let now_ms = self.began.elapsed().as_millis() as u64;
         let mut callers = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
         if callers.len() >= MAX_CALLERS {
             callers.retain(|_, full_at| *full_at > now_ms * 1000);
@@ -48,6 +54,6 @@ impl Hub {
         {
             return result;
         }
-        self.0.requests.charge(token, permits, now_ms())
+        self.0.requests.charge(token, permits)
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use waypost_cluster::{Cluster, Operation, Status};
+use waypost_cluster::{ClockState, Cluster, Operation, Status};
 
 /// How often the members are asked.
 const ROUND: Duration = Duration::from_secs(2);
@@ -65,6 +65,12 @@ pub struct NodeInfo {
     pub failure: Option<String>,
     /// It leads, but has not heard of a majority lately.
     pub leads_alone: bool,
+    /// What it thinks of the voters' clocks, if it leads.
+    pub clocks: ClockState,
+    /// So much time (milliseconds) seems to have passed before it led, that expiry does not count.
+    pub held_ms: Option<i64>,
+    /// The time that event ids have reached is so far ahead of the time (milliseconds).
+    pub ids_ahead_ms: u64,
 }
 
 /// The last word of a member.
@@ -125,6 +131,9 @@ impl InfoSource {
             removed: status.removed,
             leads_alone: status.is_leader() && !status.has_quorum,
             failure: status.failure,
+            clocks: status.clock.clocks,
+            held_ms: status.clock.held_ms,
+            ids_ahead_ms: status.clock.id_ms.saturating_sub(status.clock.time_ms),
         }
     }
 }

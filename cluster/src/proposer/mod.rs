@@ -19,7 +19,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 use self::batch::{Batch, Group, QUEUED, UNDER_WAY, Weight, gather, refuse_forwarded, requeue};
 pub(crate) use self::batch::{Outcome, Ticket};
 use crate::NodeId;
-use crate::clock;
 use crate::config::Config;
 use crate::net::Lane;
 use crate::node::Node;
@@ -32,6 +31,8 @@ use crate::wire::{Answer, EntryData, Forwarded, Request};
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// A forwarded batch waits so long at most for its own node to have applied it too.
 const OWN_APPLY: Duration = Duration::from_secs(1);
+/// Longest wait for a new leader to know the time before who leads is looked at again.
+const TIMED: Duration = Duration::from_millis(50);
 /// Pause before asking again for a leader that takes a batch.
 const AGAIN: Duration = Duration::from_millis(10);
 
@@ -185,7 +186,10 @@ impl Gatherer {
 
     /// Appends to this node's own log, as leader.
     async fn write(self: &Arc<Self>, node: &Arc<Node>, batch: Batch, slot: OwnedSemaphorePermit) {
-        let Ok(data) = EntryData::commands(clock::now_ms(), &batch.commands()) else {
+        let Some(stamp) = node.until_timed(TIMED).await else {
+            return self.keep(batch);
+        };
+        let Ok(data) = EntryData::commands(stamp.into(), &batch.commands()) else {
             return batch.answer(|| Outcome::NotStored { leader: None, overloaded: false });
         };
         if !node.take_room(batch.bytes() as u64 + HEAD).await {

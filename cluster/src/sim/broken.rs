@@ -27,11 +27,15 @@ pub enum Broken {
     IdGivenTwice,
     /// The store is made durable without regard to whether the log has, on disk, what was applied.
     CheckpointBeforeLog,
+    /// Entries are stamped with the leader's wall clock, and things expire by it.
+    OwnClock,
+    /// A leader that does not know the time believes its own clock, and that the time since has passed.
+    RestartTrustsClock,
 }
 
 impl Broken {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::AnswerBeforeFsync,
         Self::VoteWithoutFsync,
         Self::RestoredLeader,
@@ -43,6 +47,8 @@ impl Broken {
         Self::CheckpointWithoutSync,
         Self::IdGivenTwice,
         Self::CheckpointBeforeLog,
+        Self::OwnClock,
+        Self::RestartTrustsClock,
     ];
 
     /// Its name on the command line.
@@ -59,6 +65,8 @@ impl Broken {
             Self::CheckpointWithoutSync => "checkpoint-without-sync",
             Self::IdGivenTwice => "id-given-twice",
             Self::CheckpointBeforeLog => "checkpoint-before-log",
+            Self::OwnClock => "own-clock",
+            Self::RestartTrustsClock => "restart-trusts-clock",
         }
     }
 

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::error::StoreError;
 use crate::os;
+use crate::time::Stamp;
 use crate::wire::{self, StoredLogId, SystemV1};
 
 pub(crate) use incoming::{Incoming, Received, check, chunk_crc, export};
@@ -82,6 +83,16 @@ impl Store {
     /// The crate's own record as of the last committed transaction.
     pub(crate) fn state(&self) -> SystemV1 {
         self.state_mut().clone()
+    }
+
+    /// The newest stamp applied.
+    pub(crate) fn last_stamp(&self) -> Stamp {
+        self.state_mut().stamp.into()
+    }
+
+    /// The time that ids have reached (ms since 1970).
+    pub(crate) fn id_ms(&self) -> u64 {
+        self.state_mut().id_ms
     }
 
     /// The file is a snapshot as it was put in place: nothing was made durable since.

@@ -63,9 +63,9 @@ impl View {
         self.state.applied.map_or(0, |id| id.index)
     }
 
-    /// Highest time of an entry applied in this view (ms since 1970).
+    /// Time of the newest entry applied in this view (ms since 1970); may go back from view to view.
     pub fn time_ms(&self) -> u64 {
-        self.state.time_ms
+        self.state.stamp.time_ms
     }
 
     pub(crate) fn state(&self) -> &SystemV1 {

@@ -21,7 +21,7 @@ use crate::log::Log;
 use crate::machine::{ApplyContext, Load, StateMachine};
 use crate::os;
 use crate::types::{Applied, Data, Entry, Types};
-use crate::wire::{EntryData, MembershipV1, SystemV1};
+use crate::wire::{EntryData, MembershipV1, StampV1, SystemV1};
 
 type Done<T> = oneshot::Sender<Result<T, StoreError>>;
 /// An entry to apply and who waits for its answer.
@@ -258,9 +258,10 @@ fn apply_entry(
                 state.last_node_id += 1;
                 applied.new_id = Some(state.last_node_id);
             }
-            EntryData::CommandsV1 { time_ms, commands } => {
-                state.time_ms = state.time_ms.max(time_ms);
-                let mut context = ApplyContext::new(entry.log_id.index, state.time_ms);
+            EntryData::CommandsV1 { stamp, commands } => {
+                state.stamp = StampV1 { expiry_ms: state.stamp.expiry_ms.max(stamp.expiry_ms), ..stamp };
+                state.id_ms = state.id_ms.max(stamp.time_ms);
+                let mut context = ApplyContext::at(entry.log_id.index, state.stamp, state.id_ms);
                 applied.replies.reserve(commands.len());
                 for command in commands {
                     applied.replies.push(machine.apply(&mut context, command, txn)?);
@@ -268,6 +269,6 @@ fn apply_entry(
             }
         },
     }
-    applied.time_ms = state.time_ms;
+    applied.time_ms = state.stamp.time_ms;
     Ok(applied)
 }

@@ -7,6 +7,7 @@ use raft_log::codeq::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::system::MembershipV1;
+use super::system::StampV1;
 use super::{MAX_ENCODED, WireError, decode, decode_borrowed, encode};
 use crate::types::{Data, LeaderId, LogId, Payload, Vote};
 
@@ -53,9 +54,9 @@ impl From<StoredVote> for Vote {
 /// What an entry's data says. Borrowed: applying copies no command.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum EntryData<'a> {
-    /// Commands of the application with the leader's wall clock.
+    /// Commands of the application with the leader's stamp.
     CommandsV1 {
-        time_ms: u64,
+        stamp: StampV1,
         #[serde(borrow)]
         commands: Vec<&'a serde_bytes::Bytes>,
     },
@@ -65,9 +66,9 @@ pub(crate) enum EntryData<'a> {
 
 impl<'a> EntryData<'a> {
     /// Encodes commands for the log.
-    pub(crate) fn commands(time_ms: u64, commands: &'a [Bytes]) -> Result<Data, WireError> {
+    pub(crate) fn commands(stamp: StampV1, commands: &'a [Bytes]) -> Result<Data, WireError> {
         let commands = commands.iter().map(|c| serde_bytes::Bytes::new(c)).collect();
-        EntryData::CommandsV1 { time_ms, commands }.to_data()
+        EntryData::CommandsV1 { stamp, commands }.to_data()
     }
 
     /// Encodes for the log.

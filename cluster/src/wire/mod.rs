@@ -17,7 +17,7 @@ pub(crate) use peer::{
 };
 #[cfg(not(feature = "sim"))]
 pub(crate) use system::MemberV1;
-pub(crate) use system::{IdentityV1, MembershipV1, SystemV1};
+pub(crate) use system::{IdentityV1, MembershipV1, StampV1, SystemV1};
 
 /// Largest command, entry, request body or append that the layouts carry (bytes).
 pub(crate) const MAX_COMMAND: usize = 2 * 1024 * 1024;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
 use super::entry::{StoredLogId, StoredVote};
-use super::system::{MemberV1, SystemV1};
+use super::system::{MemberV1, StampV1, SystemV1};
 
 /// First frame of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +121,10 @@ pub(crate) enum Request {
     },
     /// How much of the log the one asked counts, as leader, as durable on the caller.
     CountedV1,
+    /// What does the clock of the one asked say? The leader tells the time with it, where it knows it.
+    ClockV1 {
+        told: Option<StampV1>,
+    },
 }
 
 /// Answer to [`Request::AppendV1`].
@@ -208,5 +212,9 @@ pub(crate) enum Answer {
     CountedV1 {
         term: u64,
         index: u64,
+    },
+    /// The wall clock (ms since 1970).
+    ClockV1 {
+        clock_ms: u64,
     },
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WireError;
 use super::entry::StoredLogId;
+use crate::time::Stamp;
 use crate::types::{Member, Membership, StoredMembership, Wishes};
 
 /// What the members know about one of them.
@@ -92,6 +93,29 @@ impl MembershipV1 {
     }
 }
 
+/// What the leader stamps an entry with; see `time`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct StampV1 {
+    /// The time (ms since 1970); may go back.
+    pub(crate) time_ms: u64,
+    /// The expiry clock (ms); never goes back.
+    pub(crate) expiry_ms: u64,
+    /// A majority of at least two voters agreed with the time.
+    pub(crate) checked: bool,
+}
+
+impl From<Stamp> for StampV1 {
+    fn from(stamp: Stamp) -> Self {
+        Self { time_ms: stamp.time_ms, expiry_ms: stamp.expiry_ms, checked: stamp.checked }
+    }
+}
+
+impl From<StampV1> for Stamp {
+    fn from(stamp: StampV1) -> Self {
+        Self { time_ms: stamp.time_ms, expiry_ms: stamp.expiry_ms, checked: stamp.checked }
+    }
+}
+
 /// The store's own record; changes in the same transaction as the state.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct SystemV1 {
@@ -99,8 +123,10 @@ pub(crate) struct SystemV1 {
     pub(crate) applied: Option<StoredLogId>,
     /// Membership in force at `applied`.
     pub(crate) membership: MembershipV1,
-    /// Highest time of an applied entry (ms since 1970).
-    pub(crate) time_ms: u64,
+    /// Stamp of the newest applied entry of commands; its expiry clock is the highest of all.
+    pub(crate) stamp: StampV1,
+    /// Highest time of an applied entry (ms since 1970): that of ids.
+    pub(crate) id_ms: u64,
     /// Highest node id given out.
     pub(crate) last_node_id: u64,
 }

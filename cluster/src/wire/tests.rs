@@ -22,6 +22,7 @@ where
 }
 
 const ID: StoredLogId = StoredLogId { term: 3, node: 2, index: 300 };
+const STAMP: StampV1 = StampV1 { time_ms: 1, expiry_ms: 300, checked: true };
 const VOTE: StoredVote = StoredVote { term: 3, node: 2, committed: true };
 
 fn member() -> MemberV1 {
@@ -48,6 +49,8 @@ fn requests_keep_their_bytes() {
     golden(&Request::SnapshotChunkV1 { place: 1, crc: 70_000, pairs }, "0901fc70110100010101020203");
     golden(&Request::SnapshotEndV1 { chunks: 2, pairs: 3 }, "0a0203");
     golden(&Request::CountedV1, "0b");
+    golden(&Request::ClockV1 { told: None }, "0c00");
+    golden(&Request::ClockV1 { told: Some(STAMP) }, "0c0101fb2c0101");
 }
 
 #[test]
@@ -65,6 +68,7 @@ fn answers_keep_their_bytes() {
     golden(&Answer::SnapshotV1 { vote: VOTE, done: true }, "0703020101");
     golden(&Answer::FailedV1 { reason: "no".to_owned() }, "08026e6f");
     golden(&Answer::CountedV1 { term: 3, index: 300 }, "0903fb2c01");
+    golden(&Answer::ClockV1 { clock_ms: 300 }, "0afb2c01");
     golden(
         &Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() },
         "07070707070707070707070707070707010203613a31",
@@ -79,12 +83,12 @@ fn answers_keep_their_bytes() {
 
 #[test]
 fn what_is_stored_keeps_its_bytes() {
-    let system = SystemV1 { applied: Some(ID), membership: membership(), time_ms: 1, last_node_id: 2 };
-    golden(&system, "010302fb2c01010302fb2c0101020102020103613a310001016b01760203613a310001016b01760102");
+    let system = SystemV1 { applied: Some(ID), membership: membership(), stamp: STAMP, id_ms: 3, last_node_id: 2 };
+    golden(&system, "010302fb2c01010302fb2c0101020102020103613a310001016b01760203613a310001016b017601fb2c01010302");
     let identity = IdentityV1 { cluster_id: [7; 16], node_id: 3, joined: true, peers: vec![(1, "a:1".to_owned())] };
     golden(&identity, "070707070707070707070707070707070301010103613a31");
-    let data = EntryData::commands(1_700_000_000_000, &[vec![1, 2].into(), vec![3].into()]).unwrap();
-    assert_eq!(hex(&data.0), "00fd0068e5cf8b010000020201020103");
+    let data = EntryData::commands(STAMP, &[vec![1, 2].into(), vec![3].into()]).unwrap();
+    assert_eq!(hex(&data.0), "0001fb2c0101020201020103");
     assert_eq!(hex(&EntryData::AllocateV1.to_data().unwrap().0), "01");
 }
 
@@ -156,11 +160,12 @@ proptest! {
     }
 
     #[test]
-    fn commands_come_back_as_they_were(time in any::<u64>(), commands in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..20)) {
+    fn commands_come_back_as_they_were(times in any::<(u64, u64, bool)>(), commands in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..20)) {
         let commands: Vec<bytes::Bytes> = commands.into_iter().map(Into::into).collect();
-        let data = EntryData::commands(time, &commands).unwrap();
-        let EntryData::CommandsV1 { time_ms, commands: back } = EntryData::decode(&data.0).unwrap() else { panic!() };
-        prop_assert_eq!(time_ms, time);
+        let sent = StampV1 { time_ms: times.0, expiry_ms: times.1, checked: times.2 };
+        let data = EntryData::commands(sent, &commands).unwrap();
+        let EntryData::CommandsV1 { stamp, commands: back } = EntryData::decode(&data.0).unwrap() else { panic!() };
+        prop_assert_eq!(stamp, sent);
         prop_assert!(back.iter().map(|c| &c[..]).eq(commands.iter().map(|c| &c[..])));
     }
 }

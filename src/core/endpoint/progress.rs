@@ -161,6 +161,23 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// With all readings of the expiry clock shifted by so many milliseconds: as times to show.
+    pub fn shifted(mut self, by_ms: i64) -> Self {
+        let move_one = |ms: &mut u64| {
+            // 0 says that there is none.
+            *ms = if *ms == 0 { 0 } else { ms.saturating_add_signed(by_ms) };
+        };
+        let optional = [&mut self.failing_since_ms, &mut self.last_failure_ms, &mut self.last_delivery_ms];
+        optional.into_iter().flatten().for_each(move_one);
+        move_one(&mut self.hold_until_ms);
+        self.retries.iter_mut().flat_map(|retry| [&mut retry.due_ms, &mut retry.first_ms]).for_each(move_one);
+        for replay in &mut self.replays {
+            move_one(&mut replay.started_ms);
+            replay.ended_ms.iter_mut().for_each(move_one);
+        }
+        self
+    }
+
     /// An endpoint that gets what comes from `next_seq` on.
     pub fn new(next_seq: u64) -> Self {
         Self {

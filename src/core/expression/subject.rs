@@ -63,7 +63,7 @@ impl<'e> Subject<'e> {
         set("type", Box::new(CelString::from(kind)));
         set("id", Box::new(CelString::from(self.event.id.to_string())));
         set("seq", Box::new(CelInt::from(i64::try_from(self.event.seq).ok()?)));
-        set("ts", Box::new(CelString::from(iso_millis(self.event.id.time_ms()))));
+        set("ts", Box::new(CelString::from(iso_millis(self.event.time_ms))));
         set("map_id", Box::new(CelString::from(self.map.as_str())));
         set(PAYLOAD, payload);
         Some(Scene { context, size: (count.get() + self.event.payload.len() / TEXT_PER_VALUE) as u64 })

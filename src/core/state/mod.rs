@@ -36,6 +36,10 @@ pub struct TopicRecord {
     pub head_id: EventId,
     /// Id of the newest event that retention removed.
     pub trimmed_id: EventId,
+    /// The highest time of an event (Unix milliseconds), kept when retention removes it.
+    pub peak_ms: u64,
+    /// The highest time of an event that retention removed (Unix milliseconds).
+    pub trimmed_peak_ms: u64,
     /// Bytes of the events stored.
     pub bytes: u64,
     /// State of the publish limit (see [`super::rate`]).
@@ -44,7 +48,16 @@ pub struct TopicRecord {
 
 impl Default for TopicRecord {
     fn default() -> Self {
-        Self { first_seq: 1, next_seq: 1, head_id: EventId::ZERO, trimmed_id: EventId::ZERO, bytes: 0, full_at_us: 0 }
+        Self {
+            first_seq: 1,
+            next_seq: 1,
+            head_id: EventId::ZERO,
+            trimmed_id: EventId::ZERO,
+            peak_ms: 0,
+            trimmed_peak_ms: 0,
+            bytes: 0,
+            full_at_us: 0,
+        }
     }
 }
 
@@ -59,8 +72,13 @@ struct NodeSlots {
 pub trait Context {
     /// Index of the log entry.
     fn index(&self) -> u64;
-    /// The leader's time of the entry, Unix milliseconds; never goes back.
+    /// The entry's time, Unix milliseconds: for what is shown, never for what expires. It may go back.
     fn time_ms(&self) -> u64;
+    /// The highest time of an entry up to this one, Unix milliseconds: for ids, which never go back.
+    fn id_ms(&self) -> u64;
+    /// The clock that things expire by, in milliseconds. It never goes back and runs no faster than a monotonic clock;
+    /// whatever ends by age is measured with it.
+    fn expiry_ms(&self) -> u64;
     /// Takes `count` places of the entry; answers the first.
     fn take_places(&mut self, count: u32) -> u32;
 }
@@ -200,7 +218,7 @@ impl State {
             Command::GiveSlots(slots) => self.give_slots(&slots, store),
             Command::NodeUp(slots) => self.node_up(&slots, store),
             Command::NodeGone(node) => self.node_gone(node, store),
-            Command::Tick => self.tick(context.time_ms(), store),
+            Command::Tick => self.tick(context.expiry_ms(), store),
             Command::PutEndpoint(put) => self.put_endpoint(context, *put, store),
             Command::DeleteEndpoint(on) => self.delete_endpoint(&on, store),
             Command::ActivateEndpoint(on) => self.activate_endpoint(context, &on, store),

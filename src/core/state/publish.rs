@@ -4,7 +4,7 @@ use super::{Context, State, StateError, keys};
 use crate::core::access::Scopes;
 use crate::core::codec;
 use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply};
-use crate::core::event::Event;
+use crate::core::event::{Event, Times};
 use crate::core::ids::{EventId, TopicId};
 use crate::core::rate::Rate;
 use crate::core::store::{ReadStore, WriteStore};
@@ -18,6 +18,7 @@ const EXPIRED_PER_PUBLISH: usize = 4;
 struct Remembered {
     fingerprint: [u8; 16],
     published: Published,
+    /// By the expiry clock.
     expires_ms: u64,
 }
 
@@ -31,7 +32,8 @@ impl State {
         if let Err(refusal) = self.check(publish.map, publish.by, Scopes::PUBLISH) {
             return Ok(Reply::Refused(refusal));
         }
-        let now = context.time_ms() + u64::from(crate::broken!("own-time", 50));
+        let (now, own) = (context.expiry_ms(), u64::from(crate::broken!("own-time", 50)));
+        let time_ms = context.time_ms() + own;
         let Some(map) = self.access.map(publish.map).cloned() else {
             return Ok(Reply::Refused(Refusal::UnknownMap));
         };
@@ -49,11 +51,13 @@ impl State {
                 Err(wait_ms) => return Ok(Reply::Refused(Refusal::Rate(wait_ms))),
             }
         }
-        let first_id = EventId::new(now, context.index(), context.take_places(count));
-        let published = Published { first_seq: record.next_seq, count, first_id, replayed: false };
+        let first_id = EventId::new(context.id_ms() + own, context.index(), context.take_places(count));
+        let published = Published { first_seq: record.next_seq, count, first_id, time_ms, replayed: false };
+        record.peak_ms = record.peak_ms.max(time_ms);
+        let times = Times { time_ms, peak_ms: record.peak_ms, expiry_ms: now };
         for (place, event) in (0..).zip(&publish.events) {
             let id = published.id(place);
-            let stored = Event::to_stored(id, event);
+            let stored = Event::to_stored_at(id, times, event);
             record.bytes += stored.len() as u64;
             record.head_id = id;
             store.put(&keys::event(map.topic, record.next_seq), &stored)?;

@@ -4,7 +4,7 @@ use super::{State, StateError, keys, publish};
 use crate::core::access::Retention;
 use crate::core::command::Reply;
 use crate::core::event::Event;
-use crate::core::ids::{EventId, TopicId};
+use crate::core::ids::TopicId;
 use crate::core::store::WriteStore;
 
 /// Events beyond the bound that may pile up before they are removed together: one scan for many.
@@ -35,27 +35,28 @@ impl State {
         Ok(())
     }
 
-    /// Removes up to `max` events from the topic's old end while `over(count, bytes, oldest id)` holds; the newest
-    /// event always stays. Answers how many went.
+    /// Removes up to `max` events from the topic's old end while `over(count, bytes, when the oldest was stored)` holds, the last
+    /// by the expiry clock; the newest event always stays. Answers how many went.
     fn trim<S: WriteStore>(
         &mut self,
         topic: TopicId,
         max: usize,
         store: &mut S,
-        over: impl Fn(u64, u64, EventId) -> bool,
+        over: impl Fn(u64, u64, u64) -> bool,
     ) -> Result<usize, StateError> {
         let Some(record) = self.topics.get_mut(&topic) else { return Ok(0) };
         let mut old: Vec<[u8; 17]> = Vec::new();
         let (from, to) = (keys::event(topic, record.first_seq), keys::event(topic, record.next_seq - 1));
         if from < to {
             store.scan(&from, &to, &mut |_, value| {
-                let Some(id) = Event::stored_id(value) else { return false };
-                if !over(record.next_seq - record.first_seq, record.bytes, id) || old.len() == max {
+                let Some((id, times)) = Event::stored_id(value).zip(Event::stored_times(value)) else { return false };
+                let count = record.next_seq - record.first_seq;
+                if !over(count, record.bytes, times.expiry_ms) || old.len() == max {
                     return false;
                 }
                 old.push(keys::event(topic, record.first_seq));
                 record.first_seq += 1;
-                record.trimmed_id = id;
+                (record.trimmed_id, record.trimmed_peak_ms) = (id, times.peak_ms);
                 record.bytes = record.bytes.saturating_sub(value.len() as u64);
                 true
             })?;
@@ -69,7 +70,8 @@ impl State {
         Ok(old.len())
     }
 
-    /// A piece of the clean-up that the passing of time asks for; says whether more is waiting.
+    /// A piece of the clean-up that the passing of time asks for, `now_ms` by the expiry clock; says whether more is
+    /// waiting.
     pub(super) fn tick<S: WriteStore>(&mut self, now_ms: u64, store: &mut S) -> Result<Reply, StateError> {
         let mut left = TRIM_PER_TICK;
         left -= publish::forget_expired(now_ms, left, store)?;
@@ -81,7 +83,7 @@ impl State {
             .filter_map(|map| Some((map.topic, now_ms.saturating_sub(map.retention.age_seconds?.saturating_mul(1000)))))
             .collect();
         for (topic, keep_from) in aged {
-            left -= self.trim(topic, left, store, |_, _, id| id.time_ms() < keep_from)?;
+            left -= self.trim(topic, left, store, |_, _, stored_ms| stored_ms < keep_from)?;
             if left == 0 {
                 break;
             }

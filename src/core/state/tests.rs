@@ -17,6 +17,8 @@ use proptest::prelude::*;
 struct Entry {
     index: u64,
     time_ms: u64,
+    id_ms: u64,
+    expiry_ms: u64,
     places: u32,
 }
 
@@ -26,6 +28,12 @@ impl Context for Entry {
     }
     fn time_ms(&self) -> u64 {
         self.time_ms
+    }
+    fn id_ms(&self) -> u64 {
+        self.id_ms
+    }
+    fn expiry_ms(&self) -> u64 {
+        self.expiry_ms
     }
     fn take_places(&mut self, count: u32) -> u32 {
         self.places += count;
@@ -38,17 +46,24 @@ struct Node {
     state: State,
     store: MemoryStore,
     index: u64,
+    id_ms: u64,
 }
 
 impl Node {
     fn new() -> Self {
         let store = MemoryStore::default();
-        Self { state: State::load(&store).unwrap(), store, index: 0 }
+        Self { state: State::load(&store).unwrap(), store, index: 0, id_ms: 0 }
     }
 
     fn entry(&mut self, time_ms: u64, commands: &[Command]) -> Vec<Reply> {
+        self.entry_at(time_ms, time_ms, commands)
+    }
+
+    /// An entry at that time, and that time by the expiry clock.
+    fn entry_at(&mut self, time_ms: u64, expiry_ms: u64, commands: &[Command]) -> Vec<Reply> {
         self.index += 1;
-        let mut entry = Entry { index: self.index, time_ms, places: 0 };
+        self.id_ms = self.id_ms.max(time_ms);
+        let mut entry = Entry { index: self.index, time_ms, id_ms: self.id_ms, expiry_ms, places: 0 };
         let replies = commands
             .iter()
             .map(|command| {
@@ -119,7 +134,7 @@ fn seq_is_gapless_and_ids_name_their_place() {
     let replies = node.entry(20, &[publish(1, None, &["a", "b"], None), publish(1, Some(token_id(1)), &["c"], None)]);
     let [first, second] = <[Reply; 2]>::try_from(replies).unwrap().map(published);
     assert_eq!((first.first_seq, second.first_seq), (1, 3));
-    assert_eq!((first.id(1).log_index(), second.id(0).time_ms()), (2, 20));
+    assert_eq!((first.id(1).log_index(), second.id(0).id_ms()), (2, 20));
     assert!(first.id(1) < second.id(0));
     assert_eq!(seqs(&node, 1), [1, 2, 3]);
 }
@@ -254,7 +269,7 @@ fn sockets_are_counted_over_nodes_and_go_with_them() {
 #[test]
 fn bytes_that_are_no_command_are_refused() {
     let mut node = Node::new();
-    let mut entry = Entry { index: 1, time_ms: 1, places: 0 };
+    let mut entry = Entry { index: 1, time_ms: 1, id_ms: 1, expiry_ms: 1, places: 0 };
     for bytes in [&b""[..], b"\x01", b"\x02\x00", b"\x01\xff\xff\xff\xff", b"\x01\x0b\x00"] {
         let reply = node.state.apply(&mut entry, bytes, &mut node.store).unwrap();
         assert_eq!(codec::decode::<Reply>(&reply).unwrap(), Reply::Refused(Refusal::Malformed), "{bytes:?}");

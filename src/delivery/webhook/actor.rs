@@ -19,7 +19,6 @@ use telling::Untold;
 use super::judge::{BadFilter, Judge};
 use super::sender::{BadEndpoint, Sender, topic_name};
 use super::shard::Shard;
-use crate::clock::now_ms;
 use crate::core::endpoint::Endpoint;
 use crate::core::endpoint::engine::{Engine, Flight, Plan, Step, Urgency};
 use crate::core::ids::TopicId;
@@ -154,7 +153,7 @@ impl EndpointActor {
     fn send_what_can_be(&mut self, ctx: &mut Context<Self>) -> Option<Duration> {
         loop {
             self.read(ctx);
-            let now = now_ms();
+            let now = self.shard.hub.expiry_ms();
             match self.engine.next(now) {
                 Step::Send(flight) => self.launch(flight, ctx),
                 Step::WaitUntil(until) => return Some(Duration::from_millis(until.saturating_sub(now).max(1))),

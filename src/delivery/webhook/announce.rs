@@ -12,22 +12,24 @@ const FAILING: &str = "webhook.failing";
 /// Told when it is disabled.
 const DISABLED: &str = "webhook.disabled";
 
-/// The events to tell of an endpoint, with the log lines beside them.
+/// The events to tell of an endpoint, with the log lines beside them. `shown_ms`: the expiry clock as a time.
 pub(super) fn news(
     endpoint: &Endpoint,
     progress: &Progress,
     failing_percent: Option<u8>,
     disabled: Option<&str>,
+    shown_ms: impl Fn(u64) -> u64,
 ) -> Vec<NewEvent> {
+    let since = progress.failing_since_ms.map(|ms| iso_millis(shown_ms(ms)));
     let mut news = Vec::new();
     if let Some(percent) = failing_percent {
         tracing::warn!(webhook = %endpoint.id, host = endpoint.host, percent, "the webhook is failing and will be disabled");
-        news.extend(event(endpoint, progress, FAILING, "percent", json!(percent)));
+        news.extend(event(endpoint, progress, &since, FAILING, "percent", json!(percent)));
     }
     if let Some(why) = disabled {
         tracing::warn!(webhook = %endpoint.id, host = endpoint.host, why, "the webhook is disabled");
         metrics::counter!(crate::metric::WEBHOOK_DISABLED).increment(1);
-        news.extend(event(endpoint, progress, DISABLED, "reason", json!(why)));
+        news.extend(event(endpoint, progress, &since, DISABLED, "reason", json!(why)));
     }
     news
 }
@@ -35,6 +37,7 @@ pub(super) fn news(
 fn event(
     endpoint: &Endpoint,
     progress: &Progress,
+    since: &Option<String>,
     kind: &str,
     key: &str,
     value: serde_json::Value,
@@ -43,7 +46,7 @@ fn event(
         "webhook_id": endpoint.id.to_string(),
         "name": endpoint.name,
         "host": endpoint.host,
-        "failing_since": progress.failing_since_ms.map(iso_millis),
+        "failing_since": since,
         "consecutive_failures": progress.failures,
         "last_error": progress.last_error,
     });

@@ -5,7 +5,6 @@
 
 use super::actor::Look;
 use super::shard::Shard;
-use crate::clock::now_ms;
 use crate::core::ids::EndpointId;
 use crate::metric;
 use futures_util::future::join_all;
@@ -52,7 +51,7 @@ pub(super) async fn run(shard: Rc<Shard>) {
 }
 
 fn show_all(shard: &Shard, queues: &[Queue], shown: &mut FxHashSet<String>) {
-    let now_ms = now_ms();
+    let now_ms = shard.hub.time_ms();
     let age = |queue: &Queue| queue.oldest_ms.map_or(0.0, |oldest| now_ms.saturating_sub(oldest) as f64 / 1000.0);
     let (mut others, mut oldest, mut unnamed) = (0, 0.0f64, false);
     let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,5 @@
 //! Counting attempts. Labels are bounded: by class, never by address.
 
-use crate::clock::now_ms;
 use crate::core::endpoint::class::Class;
 use crate::core::endpoint::progress::DeadLetter;
 use crate::core::event::Event;
@@ -25,8 +24,8 @@ impl Meters {
         }
     }
 
-    /// An attempt has ended.
-    pub(super) fn attempt(&self, class: Class, took_ms: u32, events: &[Event]) {
+    /// An attempt has ended at `now_ms` by the cluster's time.
+    pub(super) fn attempt(&self, class: Class, took_ms: u32, events: &[Event], now_ms: u64) {
         self.attempt_seconds.record(f64::from(took_ms) / 1000.0);
         if class != Class::Delivered {
             attempts(class).increment(1);
@@ -34,9 +33,8 @@ impl Meters {
         }
         self.delivered_attempts.increment(1);
         self.delivered_events.increment(events.len() as u64);
-        let now_ms = now_ms();
         for event in events {
-            let delay_ms = now_ms.saturating_sub(event.id.time_ms());
+            let delay_ms = now_ms.saturating_sub(event.time_ms);
             self.delay_seconds.record(delay_ms as f64 / 1000.0);
         }
     }

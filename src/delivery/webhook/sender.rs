@@ -7,12 +7,12 @@ use super::client::{Answer, Client, Failure, Outgoing, RESERVED};
 use super::guard::{Guard, Target};
 use super::lambda::{self, Account, Credentials};
 use super::render::{self, CompiledTemplate, Rendered, Rendering, Secrets, delivery_id};
-use crate::clock::now_ms;
 use crate::core::endpoint::class::{Class, Outcome};
 use crate::core::endpoint::progress::KEPT_ANSWER;
 use crate::core::endpoint::{Endpoint, Private, Profile, Target as Address};
 use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::ids::EventId;
+use crate::hub::Hub;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use std::cell::Cell;
@@ -35,6 +35,21 @@ pub(super) struct Sender {
     private: Private,
     /// The one that the receiver knows, as its answers show: its place among all that sign.
     preferred: Cell<usize>,
+}
+
+/// What the clocks say when an attempt begins (milliseconds).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// The cluster's time: what is signed.
+    pub(super) time_ms: u64,
+    /// What old secrets end by.
+    pub(super) expiry_ms: u64,
+}
+
+impl Now {
+    pub(super) fn of(hub: &Hub) -> Self {
+        Self { time_ms: hub.time_ms(), expiry_ms: hub.expiry_ms() }
+    }
 }
 
 /// How an attempt ended.
@@ -88,16 +103,23 @@ impl Sender {
 
     /// Makes one attempt. A receiver that refuses the new secret's signature during a rotation's overlap gets the old
     /// ones' at once.
-    pub(super) async fn send(&self, client: &Client, events: &[Event], gap: Option<EventId>, attempt: u32) -> Ended {
+    pub(super) async fn send(
+        &self,
+        client: &Client,
+        events: &[Event],
+        gap: Option<EventId>,
+        attempt: u32,
+        now: Now,
+    ) -> Ended {
         // Others under way learn the same at the same time: each tries what it has not tried itself.
-        let known = if has_one_signature(self.endpoint.profile) { self.secrets(now_ms(), 0).all().count() } else { 1 };
+        let known = if has_one_signature(self.endpoint.profile) { self.secrets(now.expiry_ms, 0).all().count() } else { 1 };
         let first = Some(self.preferred.get()).filter(|first| *first < known).unwrap_or(0);
-        let mut ended = self.send_once(client, events, gap, attempt, first).await;
+        let mut ended = self.send_once(client, events, gap, attempt, first, now).await;
         for other in (0..known).filter(|other| *other != first) {
             if !matches!(ended.outcome.status, Some(401 | 403)) {
                 break;
             }
-            ended = self.send_once(client, events, gap, attempt, other).await;
+            ended = self.send_once(client, events, gap, attempt, other, now).await;
             if ended.outcome.class == Class::Delivered {
                 self.preferred.set(other);
             }
@@ -112,11 +134,12 @@ impl Sender {
         gap: Option<EventId>,
         attempt: u32,
         preferred: usize,
+        now: Now,
     ) -> Ended {
         let message_id = delivery_id(events).unwrap_or_default();
-        let now_ms = now_ms();
+        let now_ms = now.time_ms;
         let deadline = Instant::now() + Duration::from_millis(self.endpoint.timeout_ms.into());
-        let (style, secrets) = (self.style.clone(), self.secrets(now_ms, preferred));
+        let (style, secrets) = (self.style.clone(), self.secrets(now.expiry_ms, preferred));
         let work = Work { style, secrets, gap, attempt, now_ms };
         let outgoing = match work.render(events, deadline).await {
             Ok(rendered) => self.outgoing(rendered, now_ms, deadline.saturating_duration_since(Instant::now())),
@@ -138,8 +161,8 @@ impl Sender {
         }
     }
 
-    fn secrets(&self, now_ms: u64, preferred: usize) -> Secrets {
-        let previous = self.private.previous_at(now_ms).map(|(secret, _)| secret.clone());
+    fn secrets(&self, expiry_ms: u64, preferred: usize) -> Secrets {
+        let previous = self.private.previous_at(expiry_ms).map(|(secret, _)| secret.clone());
         Secrets { current: self.private.secret.clone(), previous: previous.collect(), preferred }
     }
 

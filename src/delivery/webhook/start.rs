@@ -10,7 +10,6 @@ use super::sender::{BadEndpoint, Ended, Sender};
 use super::shard::Shard;
 use super::supervise::supervise;
 use super::{remembered, report};
-use crate::clock::now_ms;
 use crate::core::command::Command;
 use crate::core::endpoint::progress::Attempt;
 use crate::core::endpoint::{Endpoint, Target};
@@ -195,10 +194,10 @@ impl Webhooks {
 
     /// Sends one event to an endpoint, at once and outside of its order, and remembers the attempt.
     pub async fn test(&self, endpoint: Arc<Endpoint>, kind: String, payload: Vec<u8>) -> Result<Attempt, TestError> {
-        let id = EventId::new(now_ms(), getrandom::u64().unwrap_or(0), getrandom::u32().unwrap_or(0));
-        let event = Event { id, seq: 0, kind: kind.into(), payload: payload.into() };
+        let id = EventId::new(self.hub.time_ms(), getrandom::u64().unwrap_or(0), getrandom::u32().unwrap_or(0));
+        let at_ms = self.hub.time_ms();
+        let event = Event { id, seq: 0, time_ms: at_ms, kind: kind.into(), payload: payload.into() };
         let (answer, answered) = oneshot::channel();
-        let at_ms = now_ms();
         self.ask(Job::Test(endpoint.clone(), event.clone(), answer))?;
         let ended = answered.await.map_err(|_| TestError::Busy)??;
         let attempt = remembered::attempt(&ended, &[event], 1, at_ms, self.hub.node_id());
@@ -286,7 +285,7 @@ impl Shard {
         let private = self.seal.open(endpoint.id, &endpoint.sealed)?;
         let sender = Sender::new(endpoint, private, self.outside.guard(), &self.config.aws)?;
         let _permit = self.permits.take(true).await.ok_or(TestError::Busy)?;
-        Ok(sender.send(&self.client, &[event], None, 1).await)
+        Ok(sender.send(&self.client, &[event], None, 1, Now::of(&self.hub)).await)
     }
 }
 

@@ -7,6 +7,7 @@ mod problems;
 mod status;
 
 use super::context::Edge;
+use crate::clock::now_ms;
 use crate::metric;
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
@@ -65,6 +66,7 @@ pub fn not_ready(edge: &Edge) -> Option<&'static str> {
 
 async fn metrics(edge: Data<Edge>) -> HttpResponse {
     let status = edge.hub.status();
+    let clock = status.clock;
     let (number, truth) = (|number: u64| number as f64, |truth| f64::from(u8::from(truth)));
     for (name, value) in [
         (metric::COMMITTED_INDEX, number(status.committed)),
@@ -76,6 +78,9 @@ async fn metrics(edge: Data<Edge>) -> HttpResponse {
         (metric::HAS_QUORUM, truth(status.has_quorum)),
         (metric::READY, truth(not_ready(&edge).is_none())),
         (metric::LEADER_SILENCE_SECONDS, status.silence_ms as f64 / 1000.0),
+        (metric::CLOCK_OFFSET, (now_ms() as f64 - clock.time_ms as f64) / 1000.0),
+        (metric::IDS_AHEAD, clock.id_ms.saturating_sub(clock.time_ms) as f64 / 1000.0),
+        (metric::EXPIRY_HELD, clock.held_ms.unwrap_or(0) as f64 / 1000.0),
         (metric::DISK_FREE, number(status.disk_free)),
         (metric::DISK_SIZE, number(status.disk_total)),
         (metric::DISK_FULL, truth(status.disk_full)),

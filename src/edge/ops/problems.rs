@@ -5,12 +5,14 @@
 use crate::hub::{NodeInfo, Seen};
 use serde_json::{Value, json};
 use std::time::Duration;
-use waypost_cluster::{MemberStatus, Status, certificate_days_left};
+use waypost_cluster::{ClockState, MemberStatus, Status, certificate_days_left};
 
 /// Entries behind from which on a member counts as lagging.
 const LAG: u64 = 10_000;
 /// Clocks further apart than this are told of (milliseconds).
 const CLOCKS_MS: u64 = 2_000;
+/// Event ids further ahead of the time are told of (milliseconds).
+const IDS_AHEAD_MS: u64 = 60_000;
 /// A drain that lasts longer was forgotten (milliseconds).
 const FORGOTTEN_MS: u64 = 3_600_000;
 /// A member that lacks entries and applies none for so long is told of.
@@ -60,13 +62,15 @@ fn problem(code: &'static str, severity: &'static str, what: impl Into<String>, 
     Problem { code, severity, node: None, what: what.into(), hint: hint.into() }
 }
 
-/// All of them, the worst first. `now_ms`: this node's clock; `room`: publishing is taken.
+/// All of them, the worst first. `now_ms`: this node's clock, which certificates end by; `room`: publishing is taken.
 pub(super) fn problems(status: &Status, known: &[Known<'_>], port: &Port, now_ms: u64, room: bool) -> Vec<Problem> {
     let mut found = of_cluster(status, known, room);
+    found.extend(of_time(status, known));
+    let right = middle(status, known);
     found.extend(of_certificate(status, now_ms / 1000));
     found.extend(of_port(status, port, now_ms / 1000));
     for known in known {
-        let of_member = of_member(status, known, now_ms);
+        let of_member = of_member(status, known, right);
         found.extend(of_member.into_iter().map(|p| Problem { node: Some(known.member.id), ..p }));
     }
     let weight = |p: &Problem| ["critical", "warning", "info"].iter().position(|s| *s == p.severity);
@@ -188,7 +192,9 @@ fn of_cluster(status: &Status, known: &[Known<'_>], room: bool) -> Vec<Problem> 
     found
 }
 
-fn of_member(status: &Status, known: &Known<'_>, now_ms: u64) -> Vec<Problem> {
+/// `right_ms`: a right clock minus this node's, as far as the others tell.
+fn of_member(status: &Status, known: &Known<'_>, right_ms: i64) -> Vec<Problem> {
+    let now_ms = status.clock.time_ms;
     let (member, id) = (known.member, known.member.id);
     let mut found = Vec::new();
     if let Some(since) = member.drained_ms {
@@ -245,17 +251,63 @@ fn of_member(status: &Status, known: &Known<'_>, now_ms: u64) -> Vec<Problem> {
             "make room on the disk of its data directory, or shorten the maps' retention",
         ));
     }
-    let apart = known.seen.map_or(0, |seen| seen.clock_ms);
+    let apart = if id == status.node_id { 0 } else { known.seen.map_or(0, |seen| seen.clock_ms) } - right_ms;
     if apart.unsigned_abs() > CLOCKS_MS {
-        let what = format!("the clock of node {id} is {apart} ms off that of node {}", status.node_id);
-        found.push(problem(
-            "clocks_apart",
-            "warning",
-            what,
-            "let NTP set both; the order of events does not depend on it, their times do",
-        ));
+        let what = format!("the clock of node {id} is {apart} ms off what the other nodes' say");
+        let hint = "let NTP set it; meanwhile another node leads, where one can: docs/runbooks/clock.md";
+        found.push(problem("clocks_apart", "warning", what, hint));
     }
     found
+}
+
+/// What a right clock says minus what this node's says (milliseconds): the clock in the middle of all that told. Of two
+/// nobody knows which is right; then this node's counts as right.
+fn middle(status: &Status, known: &[Known<'_>]) -> i64 {
+    let others = known.iter().filter(|known| known.info.is_some() && known.member.id != status.node_id);
+    let mut clocks: Vec<i64> = others.filter_map(|known| known.seen).map(|seen| seen.clock_ms).chain([0]).collect();
+    clocks.sort_unstable();
+    if clocks.len() < 3 { 0 } else { clocks[(clocks.len() - 1) / 2] }
+}
+
+/// What is wrong with the cluster's time, as the leader tells.
+fn of_time(status: &Status, known: &[Known<'_>]) -> Vec<Problem> {
+    let leads = known.iter().find(|known| Some(known.member.id) == status.leader);
+    let Some((leader, info)) = leads.and_then(|known| Some((known.member.id, known.info?))) else { return Vec::new() };
+    let mut found = Vec::new();
+    match info.clocks {
+        ClockState::Disagree => found.push(problem(
+            "clocks_disagree",
+            "warning",
+            "no majority of the voters agrees on the time: it runs on unchecked, and nothing is lost by it",
+            "let NTP set the clocks of all nodes, and start those that are down: docs/runbooks/clock.md",
+        )),
+        ClockState::Jumped(ms) => {
+            let what = format!("the clock of node {leader} jumped by {} while it ran, and it alone votes", span(ms));
+            let hint = "set it by NTP; if it is right as it is, restart the node: docs/runbooks/clock.md";
+            found.push(problem("clock_jumped", "warning", what, hint));
+        }
+        ClockState::Wrong(_) | ClockState::Good | ClockState::Unknown => {}
+    }
+    if let Some(ms) = info.held_ms {
+        let what = format!(
+            "by the clocks {} passed before node {leader} led, which no majority confirms: things expire later by that",
+            span(ms)
+        );
+        let hint = "see that the clock is right; nothing else has to be done: docs/runbooks/clock.md";
+        found.push(problem("expiry_held", "warning", what, hint));
+    }
+    if info.ids_ahead_ms > IDS_AHEAD_MS {
+        let ahead = span(i64::try_from(info.ids_ahead_ms).unwrap_or(i64::MAX));
+        let what = format!("a clock was ahead: event ids stay {ahead} ahead of the time until it reaches them");
+        let hint = "nothing has to be done: ids only order events, and their times are right: docs/runbooks/clock.md";
+        found.push(problem("ids_ahead", "info", what, hint));
+    }
+    found
+}
+
+/// A span with its direction.
+fn span(ms: i64) -> String {
+    format!("{}{}", if ms < 0 { "-" } else { "" }, ago(ms.unsigned_abs()))
 }
 
 /// A span as people say it.
@@ -324,8 +376,9 @@ mod tests {
         let status = Status { committed: LAG + 1, applied: LAG + 1, ..three() };
         assert_eq!(codes(&status, &all(), None, true), ["lag", "lag", "lag"]);
         let seen = Seen { info: good(), age: Duration::ZERO, clock_ms: -600_000 };
-        assert_eq!(codes(&three(), &all(), Some(&seen), true), ["clocks_apart"; 3]);
+        assert_eq!(codes(&three(), &all(), Some(&seen), true), ["clocks_apart"], "that of the node that is asked");
         let mut status = three();
+        status.clock.time_ms = 10_000_000;
         status.members[0].drained_ms = Some(9_999_000);
         status.members[1].drained_ms = Some(1);
         assert_eq!(codes(&status, &all(), None, true), ["drain_forgotten", "drained"]);
@@ -346,11 +399,43 @@ mod tests {
             let info = NodeInfo { applied_index, ..info.clone() };
             let still = Duration::from_secs(still);
             let known = Known { member: &status.members[2], info: Some(&info), seen: None, still };
-            of_member(&status, &known, 10_000_000).into_iter().map(|p| p.code).collect::<Vec<_>>()
+            of_member(&status, &known, 0).into_iter().map(|p| p.code).collect::<Vec<_>>()
         };
         assert_eq!(codes(16, 4), ["stuck"]);
         assert_eq!(codes(14, 4), [""; 0], "not for long");
         assert_eq!(codes(16, 5), [""; 0], "it lacks nothing");
+    }
+
+    #[test]
+    fn one_wrong_clock_is_found_from_every_node() {
+        let (status, info) = (three(), good());
+        let found = |clocks: [i64; 2]| -> Vec<Option<u64>> {
+            let seen = clocks.map(|clock_ms| Seen { info: good(), age: Duration::ZERO, clock_ms });
+            let of = |n: usize| Known {
+                member: &status.members[n],
+                info: Some(&info),
+                seen: n.checked_sub(1).map(|n| &seen[n]),
+                still: Duration::ZERO,
+            };
+            let known = [of(0), of(1), of(2)];
+            problems(&status, &known, &Port::default(), 10_000_000, true).iter().map(|p| p.node).collect()
+        };
+        assert_eq!(found([0, 30]), []);
+        assert_eq!(found([700_000, 0]), [Some(2)]);
+        assert_eq!(found([-700_000, -700_100]), [Some(1)], "its own");
+    }
+
+    #[test]
+    fn what_the_leader_says_of_the_time_is_told() {
+        let mut infos = vec![Some(good()), Some(good()), Some(good())];
+        let mut codes = |clocks, held_ms, ids_ahead_ms| {
+            infos[0] = Some(NodeInfo { clocks, held_ms, ids_ahead_ms, ..good() });
+            codes(&three(), &infos, None, true)
+        };
+        assert_eq!(codes(ClockState::Good, None, 59_000), [""; 0]);
+        assert_eq!(codes(ClockState::Disagree, None, 0), ["clocks_disagree"]);
+        assert_eq!(codes(ClockState::Jumped(-90_000), Some(90_000), 0), ["clock_jumped", "expiry_held"]);
+        assert_eq!(codes(ClockState::Good, None, 61_000), ["ids_ahead"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use super::problems::{Known, Port, problems};
 use crate::clock::now_ms;
+use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{NodeInfo, Seen};
@@ -59,6 +60,8 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         "durable_index": status.snapshot,
         "purged_index": status.purged,
         "log_bytes": status.log_bytes,
+        "time": iso_millis(status.clock.time_ms),
+        "ids_time": iso_millis(status.clock.id_ms),
         "failure": status.failure,
         "peer_security": status.peer_security,
         "peer_certificate_until": status.peer_certificate_until,

@@ -73,6 +73,7 @@ fn answer(grant: &Grant, events: &[NewEvent], published: Published, is_batch: bo
         let stored = Event {
             id: published.id(place),
             seq: published.first_seq + u64::from(place),
+            time_ms: published.time_ms,
             kind: event.kind.as_str().into(),
             payload: Bytes::from(event.payload.clone()),
         };

@@ -7,7 +7,6 @@ mod form;
 
 pub use form::SseForm;
 
-use crate::clock::now_ms;
 use crate::core::access::Scopes;
 use crate::core::filter::Filter;
 use crate::core::frame::View;
@@ -75,7 +74,7 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
     if !edge.hub.still_granted(&grant, Scopes::SUBSCRIBE) {
         return Err(ApiError::unauthorized());
     }
-    let mut greeting = json!({"map_id": grant.map.id.to_string(), "server_time": iso_millis(now_ms())});
+    let mut greeting = json!({"map_id": grant.map.id.to_string(), "server_time": iso_millis(edge.hub.time_ms())});
     // Where the stream starts, for who is cut off before the first event. In the data, not as the frame's id: an id
     // would make clients skip a backfill that they did not get to its end.
     match (start, position.gap) {

@@ -3,7 +3,6 @@
 use super::error::Problem;
 use super::place;
 use super::{Edge, state_of};
-use crate::clock::now_ms;
 use crate::core::endpoint::form::{MASK, Plain};
 use crate::core::endpoint::mask::masked_url;
 use crate::core::endpoint::progress::Progress;
@@ -34,8 +33,9 @@ pub(super) async fn webhook(
     let mut shown = asked_for(endpoint, private);
     add_state(edge, grant.map.topic, endpoint, &mut shown).await?;
     extend!(shown,
-        "secret_previous_until": private.and_then(|p| p.previous_at(now_ms()).map(|(_, until)| *until).max())
-            .map(iso_millis),
+        "secret_previous_until": private
+            .and_then(|p| p.previous_at(edge.hub.expiry_ms()).map(|(_, until)| *until).max())
+            .map(|until| iso_millis(edge.hub.shown_ms(until))),
     );
     Ok(shown)
 }
@@ -154,12 +154,12 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
     let progress = &stored.progress;
     let head_seq = edge.hub.archive().locate(topic, Start::Live).await?.head_seq;
     let oldest = match oldest_seq(progress, head_seq) {
-        Some(seq) => place::event_at(edge, topic, seq).await?.map(|event| iso_millis(event.id.time_ms())),
+        Some(seq) => place::event_at(edge, topic, seq).await?.map(|event| iso_millis(event.time_ms)),
         None => None,
     };
-    let requests = progress.delivered + progress.failed_attempts;
+    let (requests, now_ms) = (progress.delivered + progress.failed_attempts, edge.hub.time_ms());
     extend!(shown,
-        "state": state(endpoint, progress),
+        "state": state(endpoint, progress, now_ms),
         "disabled_reason": endpoint.disabled.as_ref().map(|disabled| &disabled.why),
         "disabled_at": endpoint.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
         "owner": edge.hub.endpoints().owners().owner_of(endpoint.id),
@@ -176,19 +176,19 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
         "failing_since": progress.failing_since_ms.map(iso_millis),
         "last_delivery_at": progress.last_delivery_ms.map(iso_millis),
         "last_error": progress.last_error,
-        "next_attempt_at": next_attempt(progress).filter(|_| endpoint.active).map(iso_millis),
+        "next_attempt_at": next_attempt(progress, now_ms).filter(|_| endpoint.active).map(iso_millis),
     );
     Ok(())
 }
 
-fn state(endpoint: &Endpoint, progress: &Progress) -> &'static str {
-    let failing_ms = progress.failing_since_ms.map_or(0, |since| now_ms().saturating_sub(since));
+fn state(endpoint: &Endpoint, progress: &Progress, now_ms: u64) -> &'static str {
+    let failing_ms = progress.failing_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
     match (endpoint.active, &endpoint.disabled) {
         (false, Some(_)) => "disabled",
         (false, None) => "paused",
         // One event that can't be delivered doesn't make an endpoint bad, nothing else for minutes does.
         _ if progress.failures > 0 || failing_ms > FAILING_MS => "failing",
-        _ if progress.hold_until_ms > now_ms() => "throttled",
+        _ if progress.hold_until_ms > now_ms => "throttled",
         _ => "healthy",
     }
 }
@@ -209,9 +209,9 @@ fn oldest_seq(progress: &Progress, head_seq: u64) -> Option<u64> {
     next.into_iter().chain(retried).min()
 }
 
-fn next_attempt(progress: &Progress) -> Option<u64> {
+fn next_attempt(progress: &Progress, now_ms: u64) -> Option<u64> {
     let due = progress.retries.iter().map(|retry| retry.due_ms).min();
-    let held = Some(progress.hold_until_ms).filter(|until| *until > now_ms());
+    let held = Some(progress.hold_until_ms).filter(|until| *until > now_ms);
     match (due, held) {
         (Some(due), Some(held)) => Some(due.max(held)),
         (due, held) => due.or(held),
@@ -242,8 +242,8 @@ mod tests {
             source,
         });
         assert_eq!((queue_depth(&progress, 15), oldest_seq(&progress, 15)), (5, Some(3)));
-        assert_eq!(next_attempt(&progress), Some(7));
+        assert_eq!(next_attempt(&progress, 1), Some(7));
         progress.hold_until_ms = u64::MAX;
-        assert_eq!(next_attempt(&progress), Some(u64::MAX));
+        assert_eq!(next_attempt(&progress, 1), Some(u64::MAX));
     }
 }

@@ -63,9 +63,11 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/api/webhooks/{id}/logs").route(get().to(picker::logs)));
 }
 
-/// What is stored of a webhook beside its settings.
+/// What is stored of a webhook beside its settings; its times are the cluster's, to show.
 fn state_of(edge: &Edge, endpoint: &Endpoint) -> Result<EndpointState, Problem> {
-    edge.hub.endpoint_state(endpoint.id)?.ok_or(Problem::NoWebhook)
+    let state = edge.hub.endpoint_state(endpoint.id)?.ok_or(Problem::NoWebhook)?;
+    let progress = state.progress.shifted(edge.hub.shown_shift());
+    Ok(EndpointState { progress, ..state })
 }
 
 /// A request's body as text; an empty one is `{}`.

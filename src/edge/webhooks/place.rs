@@ -1,14 +1,13 @@
 //! Places in a topic as they are named: a time, or an event's id.
 
 use super::error::Problem;
-use crate::clock::now_ms;
 use crate::core::event::Event;
 use crate::core::history::Start;
 use crate::core::ids::{EventId, TopicId};
 use crate::core::time::{iso_millis, parse_iso};
 use crate::edge::context::Edge;
 
-/// As far clocks may differ, milliseconds.
+/// As far a caller's clock may differ from the cluster's time, milliseconds.
 const AHEAD_MS: u64 = 60_000;
 
 /// A place by its name.
@@ -30,7 +29,7 @@ impl Named {
     /// that has yet to come is refused.
     pub(super) async fn first(self, edge: &Edge, topic: TopicId) -> Result<u64, Problem> {
         match self {
-            Self::Time(ms) if ms > now_ms() + AHEAD_MS => {
+            Self::Time(ms) if ms > edge.hub.time_ms() + AHEAD_MS => {
                 Err(Problem::Invalid(vec![format!("since: {} lies in the future", iso_millis(ms))]))
             }
             Self::Time(ms) => Ok(edge.hub.archive().locate(topic, Start::Since(ms)).await?.next_seq),

@@ -2,7 +2,6 @@
 
 use super::error::Problem;
 use super::unexpected;
-use crate::clock::now_ms;
 use crate::core::command::{By, Command, Refusal, Reply};
 use crate::core::endpoint::form::{Defaults, Form, Plain};
 use crate::core::endpoint::secret::{MAX_PREVIOUS, TooMany};
@@ -90,8 +89,8 @@ pub(super) async fn rotate(edge: &Edge, by: By, id: EndpointId, secret: &str, ov
 /// `overlap` seconds, as configured where it isn't said.
 pub(super) fn follow(edge: &Edge, new: &mut Private, old: &Private, overlap: Option<u64>) -> Result<(), Problem> {
     let overlap = overlap.unwrap_or(edge.config.webhooks.overlap_seconds);
-    new.follow(old, overlap * 1000, now_ms()).map_err(|TooMany { until_ms }| {
-        let message = format!("{MAX_PREVIOUS} old secrets sign already; there is room at {}", iso_millis(until_ms));
+    new.follow(old, overlap * 1000, edge.hub.expiry_ms()).map_err(|TooMany { until_ms }| {
+        let message = format!("{MAX_PREVIOUS} old secrets sign already; there is room at {}", iso_millis(edge.hub.shown_ms(until_ms)));
         let error = ApiError::new(StatusCode::CONFLICT, "too_many_secrets", message);
         Problem::Api(error.hint("rotate with overlap_seconds 0 to end the old ones at once"))
     })

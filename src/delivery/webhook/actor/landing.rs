@@ -1,14 +1,13 @@
 //! An actor's requests: how they begin, and where they end.
 
 use super::{EndpointActor, RETRY_PAUSE};
-use crate::clock::now_ms;
 use crate::core::endpoint::class::{Class, Outcome};
 use crate::core::endpoint::engine::{FAILING_FROM, Flight};
 use crate::core::endpoint::progress::{Attempt, EventRef};
 use crate::core::event::Event;
 use crate::core::ids::TopicId;
 use crate::delivery::webhook::remembered;
-use crate::delivery::webhook::sender::Ended;
+use crate::delivery::webhook::sender::{Ended, Now};
 use crate::delivery::webhook::shard::Shard;
 use crate::delivery::webhook::source::weight;
 use crate::hub::ArchiveError;
@@ -53,9 +52,9 @@ impl EndpointActor {
             if !shard.in_touch() || go.get() != Some(revision) {
                 return Ok(End::NotBegun);
             }
-            let at_ms = now_ms();
-            let ended = sender.send(&shard.client, &events, wanted.gap, wanted.attempt).await;
-            Ok(End::Sent(events, ended, at_ms))
+            let now = Now::of(&shard.hub);
+            let ended = sender.send(&shard.client, &events, wanted.gap, wanted.attempt, now).await;
+            Ok(End::Sent(events, ended, now.time_ms))
         };
         self.flights.spawn_local(async move { (flight, job.await) });
         if !self.landing {
@@ -70,27 +69,27 @@ impl EndpointActor {
         match end {
             Ok(End::Sent(events, ended, at_ms)) => self.landed(flight, &events, &ended, at_ms),
             Ok(End::Gone) => {
-                self.engine.settle(flight.id, &gone, "removed by retention before it was delivered", now_ms(), 0);
+                self.engine.settle(flight.id, &gone, "removed by retention before it was delivered", self.shard.hub.expiry_ms(), 0);
             }
             // Of several events this makes halves, and is nobody's failure.
-            Ok(End::TooLarge) => self.engine.settle(flight.id, &gone, "", now_ms(), 0),
-            Ok(End::NotBegun) => self.engine.unsend(flight.id, now_ms()),
+            Ok(End::TooLarge) => self.engine.settle(flight.id, &gone, "", self.shard.hub.expiry_ms(), 0),
+            Ok(End::NotBegun) => self.engine.unsend(flight.id, self.shard.hub.expiry_ms()),
             Err(error) => {
                 tracing::error!(webhook = %self.endpoint.id, %error, "an event can't be read; trying again");
-                self.engine.unsend(flight.id, now_ms() + RETRY_PAUSE.as_millis() as u64);
+                self.engine.unsend(flight.id, self.shard.hub.expiry_ms() + RETRY_PAUSE.as_millis() as u64);
             }
         }
     }
 
     fn landed(&mut self, flight: &Flight, events: &[Event], ended: &Ended, at_ms: u64) {
-        self.shard.meters.attempt(ended.outcome.class, ended.took_ms, events);
+        self.shard.meters.attempt(ended.outcome.class, ended.took_ms, events, self.shard.hub.time_ms());
         let kept = remembered::attempt(ended, events, flight.attempt, at_ms, self.shard.hub.node_id());
         let (number, seq) = (self.engine.number_attempt(), flight.events.first().map(|event| event.seq));
         self.untold.attempted(Attempt { number, seq, ..kept });
         // Only a failure is followed by a pause of random length.
         let random = if ended.outcome.class == Class::Delivered { 0 } else { random() };
         let error = ended.error.as_deref().unwrap_or_default();
-        self.engine.settle(flight.id, &ended.outcome, error, now_ms(), random);
+        self.engine.settle(flight.id, &ended.outcome, error, self.shard.hub.expiry_ms(), random);
         self.shard.unreported.completed();
     }
 }

@@ -107,7 +107,7 @@ impl Handler<Look> for EndpointActor {
         MessageResult(Queue {
             endpoint: self.endpoint.id,
             events: progress.behind(head_seq) + self.engine.retrying_events(),
-            oldest_ms: oldest.and_then(|seq| self.event_at(seq).ok().flatten()).map(|event| event.id.time_ms()),
+            oldest_ms: oldest.and_then(|seq| self.event_at(seq).ok().flatten()).map(|event| event.time_ms),
             failing: progress.failures >= FAILING_FROM,
             delivered: progress.delivered,
             given_up: progress.buried,

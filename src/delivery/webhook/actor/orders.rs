@@ -1,7 +1,6 @@
 //! What an endpoint's owner is asked: taken up once, and again where it couldn't be read.
 
 use super::{EndpointActor, RETRY_PAUSE};
-use crate::clock::now_ms;
 use crate::core::endpoint::progress::{NumberedOrder, Order};
 use crate::core::event::Event;
 use crate::core::ids::EventId;
@@ -35,7 +34,7 @@ impl EndpointActor {
             return;
         }
         for (order, found) in orders {
-            self.engine.order(order, now_ms(), |seq| found.get(&seq).copied());
+            self.engine.order(order, self.shard.hub.expiry_ms(), |seq| found.get(&seq).copied());
         }
         self.held.sweep(&self.engine);
     }

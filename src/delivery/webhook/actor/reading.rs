@@ -2,7 +2,6 @@
 //! letters for a replay of what had failed.
 
 use super::{EndpointActor, RETRY_PAUSE};
-use crate::clock::now_ms;
 use crate::core::endpoint::engine::{Offer, ReplayRead};
 use crate::core::endpoint::progress::{DeadLetter, EventRef};
 use crate::core::event::Event;
@@ -37,7 +36,7 @@ impl EndpointActor {
     }
 
     fn offer(&mut self, events: Vec<Event>, offers: &[Offer], next_seq: u64) {
-        self.engine.offer(offers, next_seq, now_ms());
+        self.engine.offer(offers, next_seq, self.shard.hub.expiry_ms());
         self.keep(events);
     }
 
@@ -133,7 +132,7 @@ impl EndpointActor {
             Again::Letters(letters) => (None, letters.into_iter().map(again_of).collect()),
         };
         offers.retain(|offer| offer.event.seq < read.until_seq);
-        self.engine.offer_replay(&offers, next_seq, now_ms());
+        self.engine.offer_replay(&offers, next_seq, self.shard.hub.expiry_ms());
         self.keep(events.unwrap_or_default());
     }
 }

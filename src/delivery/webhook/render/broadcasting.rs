@@ -12,7 +12,7 @@ pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>
     body.extend_from_slice(b"{\"event\":");
     push_json_string(&event.kind, &mut body);
     body.extend_from_slice(b",\"timestamp\":");
-    push_number(event.id.time_ms(), &mut body);
+    push_number(event.time_ms, &mut body);
     body.extend_from_slice(b",\"data\":");
     body.extend_from_slice(&event.payload);
     let signature = |secret: &str| sign::hex(secret, &[&body, b"}"]);

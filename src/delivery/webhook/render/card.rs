@@ -53,7 +53,7 @@ impl<'a> Card<'a> {
             colour: pattern.colour,
             fields: fields.collect(),
             url: pattern.url.and_then(|(start, path)| numbered(start, payload.at(path)?)),
-            time_ms: event.id.time_ms(),
+            time_ms: event.time_ms,
         }
     }
 
@@ -77,7 +77,7 @@ impl<'a> Card<'a> {
             colour: GREY,
             fields,
             url: payload.at("url").and_then(|url| safe_url(&url.display())),
-            time_ms: event.id.time_ms(),
+            time_ms: event.time_ms,
         }
     }
 }

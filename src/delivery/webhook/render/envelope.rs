@@ -12,7 +12,7 @@ pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>
     body.extend_from_slice(b"{\"event\":");
     push_json_string(&event.kind, &mut body);
     body.extend_from_slice(b",\"timestamp\":\"");
-    push_iso_millis(event.id.time_ms(), &mut |part| body.extend_from_slice(part.as_bytes()));
+    push_iso_millis(event.time_ms, &mut |part| body.extend_from_slice(part.as_bytes()));
     body.extend_from_slice(b"\",\"data\":");
     body.extend_from_slice(&event.payload);
     body.push(b'}');

@@ -34,7 +34,7 @@ pub(super) fn render(
     events: &[Event],
     request: &mut Request<'_>,
 ) -> Result<Vec<u8>, RenderError> {
-    let newest = events.iter().map(|event| event.id.time_ms()).max().unwrap_or_default();
+    let newest = events.iter().map(|event| event.time_ms).max().unwrap_or_default();
     let mut body = Vec::with_capacity(events.iter().map(|event| event.payload.len() * 5 / 4 + 256).sum());
     body.extend_from_slice(b"{\"time_ms\":");
     push_number(newest, &mut body);
@@ -69,7 +69,7 @@ fn push_event(topic: &str, event: &Event, out: &mut Vec<u8>) -> Result<(), Rende
     out.extend_from_slice(b",\"event_id\":\"");
     out.extend_from_slice(event.id.to_string().as_bytes());
     out.extend_from_slice(b"\",\"time_ms\":");
-    push_number(event.id.time_ms(), out);
+    push_number(event.time_ms, out);
     out.push(b'}');
     Ok(())
 }
@@ -86,7 +86,7 @@ fn push_lifecycle(payload: &str, event: &Event, out: &mut Vec<u8>) -> Result<(),
         object.extend_from_slice(value.get().as_bytes());
     }
     object.extend_from_slice(b",\"time_ms\":");
-    push_number(event.id.time_ms(), &mut object);
+    push_number(event.time_ms, &mut object);
     object.push(b'}');
     // Keys like numbers belong before the name.
     let object = String::from_utf8(object).map_err(|_| RenderError::Payload(event.id))?;
