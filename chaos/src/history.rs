@@ -128,6 +128,8 @@ pub enum Record {
     Behind { whom: String, why: String },
     /// The most memory of a node, and what it may be, in bytes.
     Memory { node: usize, peak: u64, limit: u64 },
+    /// A new event's time was so far from the true one (ms), by the node that took it.
+    Stamped { node: usize, off_ms: i64 },
     /// An event that a node holds in the end.
     Stored { node: usize, topic: String, event: Event },
     /// A backup of the running cluster is begun.

@@ -1,6 +1,6 @@
 //! The scenarios: what is broken in each, what its nodes stand on, and what it needs.
 
-use crate::fire::{Action, Ground, damage, disk, network, operations, process, traffic};
+use crate::fire::{Action, Ground, clock as clocks, damage, disk, network, operations, process, traffic};
 use crate::ground::{clock, tool};
 
 /// What a machine must have.
@@ -137,7 +137,8 @@ pub const SCENARIOS: &[Scenario] = &[
     on(DISK, "power-cut", "A node, or all, lose power and what was not synced", &[disk::power_cut]),
     traced("disk-error", "Syncs of a node fail with EIO", &[disk::failing]),
     traced("slow-disk", "Syncs of a node take up to 800 ms longer", &[disk::slow]),
-    on(CLOCK, "clock-jump", "A node's clock jumps by up to ten minutes", &[disk::clock]),
+    on(CLOCK, "clock-jump", "A node's clock jumps by up to ten minutes", &[clocks::jump]),
+    on(CLOCK, "clock-forward", "The leader's clock jumps 8 or 30 days ahead, and back", &[clocks::forward]),
     plain("storm", "5,000 sockets lose their node at once", &[traffic::storm]),
     plain("stalled-readers", "Readers that never read", &[traffic::stalled_readers]),
     plain("blackhole", "Receivers of webhooks take requests and never answer", &[traffic::blackhole]),

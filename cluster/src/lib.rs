@@ -97,8 +97,8 @@ pub use operate::{Operation, Refused};
 #[cfg(not(feature = "sim"))]
 pub use restore::{Restored, restore};
 pub use status::{ClockStatus, MemberStatus, PeerSecurity, Role, Status, certificate_days_left};
-pub use time::ClockState;
 pub use store::{MAX_KEY, MAX_VALUE, Pair, Reader, Txn, View};
+pub use time::ClockState;
 
 /// Names a member; allocated through the log and never used twice.
 pub type NodeId = u64;

@@ -313,11 +313,10 @@ mod tests {
         let mut keeper = keeper(&three(RIGHT, &[RIGHT, RIGHT]));
         let moved = three(RIGHT + DAY, &[RIGHT + DAY, RIGHT + DAY]);
         keeper.look(&moved, 1_000);
-        assert_eq!(keeper.now(1_000).unwrap(), Stamp {
-            time_ms: at(RIGHT, 1_000),
-            expiry_ms: at(RIGHT, 1_000),
-            checked: false
-        });
+        assert_eq!(
+            keeper.now(1_000).unwrap(),
+            Stamp { time_ms: at(RIGHT, 1_000), expiry_ms: at(RIGHT, 1_000), checked: false }
+        );
         keeper.look(&moved, 1_000 + CONFIRM_MS);
         let now = keeper.now(1_000 + CONFIRM_MS).unwrap();
         assert_eq!(now.time_ms, at(RIGHT + DAY, 1_000 + CONFIRM_MS));

@@ -80,6 +80,10 @@ async fn one(hosts: &Arc<Hosts>, fault: Fault) -> bool {
             hosts.world.skew(host, ms);
             true
         }
+        Fault::Drift { host, by } => {
+            hosts.world.drift(host, by);
+            true
+        }
         Fault::HandOver => {
             let Some(node) = hosts.leader().and_then(|host| hosts.node(host)) else { return false };
             timeout(ASK, node.hand_over(ASK)).await.is_ok()

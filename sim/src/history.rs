@@ -2,9 +2,12 @@
 //!
 //! Owns what is told to [`judge::log`], which judges the chaos suite's histories by the same code, and reads:
 //! 1. what was acknowledged is in every node's list at the end, where it was acknowledged; 3. a place in the list has one
-//!    content on all nodes, times never go back; 4. nothing is applied that was not proposed, or is not there at the end;
+//!    content on all nodes, the times of ids never go back; 4. nothing is applied that was not proposed, or is not there at the end;
 //! 7. a read after a barrier sees all that was acknowledged or read before; 8. a command lands once, and never
 //!    if its proposer was told that it is not stored.
+//!
+//! Of time, under 1: with the clocks of a minority wrong, no stamp runs ahead of the true time, the expiry clock never
+//! runs faster than time passes, and once healed stamps follow the clocks of the majority.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +24,10 @@ pub(crate) struct Applied {
     pub(crate) index: u64,
     /// Time of its entry.
     pub(crate) time_ms: u64,
+    /// The time of its id.
+    pub(crate) id_ms: u64,
+    /// What the expiry clock said.
+    pub(crate) expiry_ms: u64,
     /// The command.
     pub(crate) command: u64,
 }
@@ -34,9 +41,12 @@ impl Item for Applied {
     }
 
     fn follows(self, before: Self) -> bool {
-        self.index >= before.index && self.time_ms >= before.time_ms
+        self.index >= before.index && self.id_ms >= before.id_ms && self.expiry_ms >= before.expiry_ms
     }
 }
+
+/// A stamp may be so far from the true time (ms): as far as a clock that counts as right, and some more.
+const TIME_SLACK_MS: u64 = 5_000;
 
 /// Checks of each invariant; the first is of number 1.
 pub(crate) type Checks = [u64; NAMES.len()];
@@ -64,20 +74,28 @@ struct Seen {
     proposed: u64,
     /// Highest number acknowledged or read.
     floor: u64,
+    /// Time of the newest command that was applied.
+    newest_ms: u64,
     reads: u64,
 }
 
 /// The history of one run.
 pub(crate) struct History {
     world: Arc<World>,
+    /// The clocks of a majority are right.
+    has_time: bool,
     seen: Mutex<Seen>,
 }
 
 impl History {
     /// An empty history.
-    pub(crate) fn new(world: Arc<World>) -> Self {
+    pub(crate) fn new(world: Arc<World>, has_time: bool) -> Self {
         let bench = Bench { world: world.clone(), checks: Checks::default() };
-        Self { world, seen: Mutex::new(Seen { log: Log::default(), bench, proposed: 0, floor: 0, reads: 0 }) }
+        Self {
+            world,
+            has_time,
+            seen: Mutex::new(Seen { log: Log::default(), bench, proposed: 0, floor: 0, newest_ms: 0, reads: 0 }),
+        }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -103,16 +121,27 @@ impl History {
     pub(crate) fn acknowledged(&self, command: u64, proposed: &Proposed) {
         let Seen { log, bench, floor, .. } = &mut *self.seen();
         let number = proposed.reply.as_slice().try_into().map_or(0, u64::from_be_bytes);
-        let told = Applied { number, index: proposed.index, time_ms: proposed.time_ms, command };
-        let there = log.at(number);
+        let (index, time_ms) = (proposed.index, proposed.time_ms);
+        let told = Told { place: number, key: Some(command), id: (index, time_ms) };
+        let there = log.at(number).map(Applied::told);
         bench.check(1, there == Some(told), || format!("acknowledged {told:?}, applied {there:?}"));
-        log.acked(told.told(), bench);
+        log.acked(told, bench);
         *floor = number.max(*floor);
     }
 
     /// A machine applied a command.
     pub(crate) fn applied(&self, host: usize, applied: Applied) {
-        let Seen { log, bench, .. } = &mut *self.seen();
+        let Seen { log, bench, newest_ms, .. } = &mut *self.seen();
+        if log.at(applied.number).is_none() {
+            *newest_ms = applied.time_ms;
+            if self.has_time {
+                let latest = self.world.true_ms() + TIME_SLACK_MS;
+                bench.check(1, applied.time_ms <= latest, || format!("a stamp ran away: {applied:?} after {latest}"));
+                bench.check(1, applied.expiry_ms <= latest, || {
+                    format!("expiry ran faster than time: {applied:?} after {latest}")
+                });
+            }
+        }
         log.seen(format_args!("host {host}"), applied, bench);
         let before = log.at(applied.number.wrapping_sub(1));
         let follows = before.is_none_or(|before| applied.follows(before));
@@ -141,6 +170,20 @@ impl History {
             });
         }
         *known = length.max(*known);
+    }
+
+    /// After healing, with a command just applied: its stamp is the true time.
+    pub(crate) fn judge_time(&self) {
+        let Seen { bench, newest_ms, .. } = &mut *self.seen();
+        if self.has_time {
+            let apart = newest_ms.abs_diff(self.world.true_ms());
+            bench.check(1, apart <= TIME_SLACK_MS, || format!("stamps are {apart} ms off once all is well"));
+        }
+    }
+
+    /// Whether a stamp is as good as the true time.
+    pub(crate) fn is_right(&self, time_ms: u64) -> bool {
+        !self.has_time || time_ms.abs_diff(self.world.true_ms()) <= TIME_SLACK_MS / 2
     }
 
     /// The whole list of a node after healing.

@@ -47,7 +47,14 @@ impl Ledger {
         view.scan(ITEMS..AFTER_ITEMS, &mut |key, value| {
             let part = |from: usize| number(value.get(from..from + 8).unwrap_or_default());
             let number = number(key.get(ITEMS.len()..).unwrap_or_default());
-            all.push(Applied { number, index: part(0), time_ms: part(8), command: part(16) });
+            all.push(Applied {
+                number,
+                index: part(0),
+                time_ms: part(8),
+                command: part(16),
+                id_ms: part(24),
+                expiry_ms: part(32),
+            });
             true
         })?;
         Ok(all)
@@ -62,10 +69,17 @@ impl StateMachine for Ledger {
 
     fn apply(&mut self, ctx: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, StoreError> {
         self.length += 1;
-        let applied =
-            Applied { number: self.length, index: ctx.index(), time_ms: ctx.time_ms(), command: number(command) };
+        let applied = Applied {
+            number: self.length,
+            index: ctx.index(),
+            time_ms: ctx.time_ms(),
+            id_ms: ctx.id_ms(),
+            expiry_ms: ctx.expiry_ms(),
+            command: number(command),
+        };
         self.history.applied(self.host, applied);
-        let value = [applied.index, applied.time_ms, applied.command].map(u64::to_be_bytes).concat();
+        let Applied { index, time_ms, command, id_ms, expiry_ms, .. } = applied;
+        let value = [index, time_ms, command, id_ms, expiry_ms].map(u64::to_be_bytes).concat();
         txn.put(&key(self.length), &value)?;
         txn.put(LENGTH, &self.length.to_be_bytes())?;
         Ok(self.length.to_be_bytes().to_vec())

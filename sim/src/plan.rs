@@ -3,6 +3,7 @@
 //! Owns the choice; the same seed gives the same plan, whatever the run then makes of it. A change here gives every seed
 //! another plan: what once failed is therefore kept as a plan, not as a seed.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -45,8 +46,10 @@ pub(crate) enum Fault {
     Reset { target: Target },
     /// Every flush takes so much longer.
     Stall { target: Target, by: u64, time: u64 },
-    /// The wall clock jumps.
+    /// The wall clock jumps: from now on it is so far off.
     Skew { host: usize, ms: i64 },
+    /// The wall clock gains so much in a second.
+    Drift { host: usize, by: i64 },
     /// The leader is told to hand over.
     HandOver,
     /// The disk is lost; the node joins again with an empty one. Only while everybody else is well.
@@ -135,6 +138,7 @@ impl Plan {
         let duration_ms = dice.between(1000, 3500);
         let mut faults: Vec<(u64, Fault)> =
             (0..dice.between(2, 9)).map(|_| (dice.between(0, duration_ms), fault(&mut dice, nodes))).collect();
+        wrong_clocks(seed, nodes, duration_ms, &mut faults);
         faults.sort_by_key(|(at, _)| *at);
         Self {
             seed,
@@ -160,6 +164,19 @@ impl Plan {
                 keep_entries: dice.of(&[4, 16, 16, 1000]),
             },
         }
+    }
+
+    /// The clocks of a majority of the voters stay right.
+    pub(crate) fn has_time(&self) -> bool {
+        let wrong: BTreeSet<usize> = self
+            .faults
+            .iter()
+            .filter_map(|(_, fault)| match fault {
+                Fault::Skew { host, .. } | Fault::Drift { host, .. } => Some(*host),
+                _ => None,
+            })
+            .collect();
+        wrong.len() <= (self.nodes - self.learners - 1) / 2
     }
 
     /// Where the node on a host listens.
@@ -192,6 +209,33 @@ impl Plan {
             abort_on_fatal: false,
             ..Config::default()
         }
+    }
+}
+
+/// One host of every third seed has a clock that jumps and drifts, and only that one: with the clocks of a majority wrong
+/// nobody could say what is right. Has dice of its own, so that all else of a seed stays as it is.
+fn wrong_clocks(seed: u64, nodes: usize, duration_ms: u64, faults: &mut Vec<(u64, Fault)>) {
+    const DAY: i64 = 86_400_000;
+    let mut dice = Dice(SmallRng::seed_from_u64(seed ^ 0x00c1_0c5e));
+    // The first host leads at the beginning.
+    let wrong = if dice.one_in(2) { 0 } else { dice.host(nodes) };
+    for (_, fault) in faults.iter_mut() {
+        if let Fault::Skew { host, .. } = fault {
+            *host = wrong;
+        }
+    }
+    if !dice.one_in(3) {
+        return;
+    }
+    for _ in 0..dice.between(1, 3) {
+        let at = dice.between(0, duration_ms);
+        let ms = dice.of(&[-30 * DAY, -600_000, -3_000, 3_000, 3_600_000, 8 * DAY, 30 * DAY]);
+        let fault = match dice.between(0, 3) {
+            0 => Fault::Drift { host: wrong, by: dice.of(&[-500, -50, 50, 500, 5_000]) },
+            1 => Fault::Skew { host: wrong, ms: 0 },
+            _ => Fault::Skew { host: wrong, ms },
+        };
+        faults.push((at, fault));
     }
 }
 

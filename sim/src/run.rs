@@ -55,7 +55,7 @@ pub(crate) fn run(plan: Plan, broken: Option<Broken>) -> Verdict {
 
 async fn simulate(plan: Plan, broken: Option<Broken>) -> Verdict {
     let world = World::enter(plan.seed, plan.timing, broken);
-    let history = Arc::new(History::new(world.clone()));
+    let history = Arc::new(History::new(world.clone(), plan.has_time()));
     let hosts = Hosts::new(world.clone(), plan, history.clone());
     let faults = under_fire(&hosts).await;
     for (host, reason) in world.damaged() {
@@ -124,6 +124,14 @@ async fn judge(hosts: &Arc<Hosts>) {
             hosts.world.violation(format!("invariant 10: host {host} takes no proposals in time"));
         }
     }
+    let right = |hosts: &Hosts| {
+        let leader = hosts.leader().and_then(|host| hosts.node(host));
+        leader.is_some_and(|node| hosts.history.is_right(node.status().clock.time_ms))
+    };
+    if !hosts.until(CATCH_UP, right).await || !clients::probe(hosts, 0, CATCH_UP).await {
+        hosts.world.violation("invariant 1: the time is not right again in time".to_owned());
+    }
+    hosts.history.judge_time();
     // What nobody knew of may still land: a request that a broken network held back comes when that is mended.
     let all = |hosts: &Hosts| {
         let statuses: Vec<_> = (0..hosts.plan.nodes).filter_map(|host| Some(hosts.node(host)?.status())).collect();

@@ -36,7 +36,7 @@ fn fresh_seeds_are_clean() {
 }
 
 /// Seeds that find each; what one seed does differs a little from run to run, so they take turns.
-const FOUND_BY: [(Broken, &[u64]); 11] = [
+const FOUND_BY: [(Broken, &[u64]); 13] = [
     (Broken::AnswerBeforeFsync, &[46, 14, 17, 21]),
     (Broken::VoteWithoutFsync, &[9, 33, 38, 69]),
     (Broken::RestoredLeader, &[4, 9, 14, 16]),
@@ -48,6 +48,8 @@ const FOUND_BY: [(Broken, &[u64]); 11] = [
     (Broken::CheckpointWithoutSync, &[1, 2, 5, 15]),
     (Broken::IdGivenTwice, &[1, 4]),
     (Broken::CheckpointBeforeLog, &[430, 1476, 1594, 2967]),
+    (Broken::OwnClock, &[]),
+    (Broken::RestartTrustsClock, &[]),
 ];
 
 #[test]

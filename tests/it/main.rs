@@ -15,6 +15,7 @@ mod bad_input;
 mod bad_socket;
 mod certificates;
 mod client_tls;
+mod clocks;
 mod config;
 mod crowd;
 mod damage;

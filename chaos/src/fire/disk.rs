@@ -1,12 +1,9 @@
-//! Disks that fill up, fail, are slow or lose power; clocks that jump.
+//! Disks that fill up, fail, are slow or lose power.
 
 use super::Fire;
 use crate::ground::trace::Trace;
 use anyhow::Result;
 use std::time::Duration;
-
-/// A clock jumps by at most so many seconds.
-const JUMP: usize = 600;
 
 /// A node's disk, or those of two, are full for a while.
 pub fn full(fire: &mut Fire) -> Result<()> {
@@ -82,16 +79,4 @@ pub fn slow(fire: &mut Fire) -> Result<()> {
 
 fn traced(fire: &Fire, node: usize, trace: impl FnOnce(i32) -> Result<Trace>) -> Result<Trace> {
     trace(fire.cluster.nodes[node].pid()?.as_raw_nonzero().get())
-}
-
-/// A node's clock jumps by up to ten minutes, and back later.
-pub fn clock(fire: &mut Fire) -> Result<()> {
-    let node = if fire.dice.thousandth(500) { fire.leader() } else { fire.any() };
-    let by = fire.dice.below(2 * JUMP + 1) as i64 - JUMP as i64;
-    fire.broken("clock jump", &[node], false, format!("{by:+} s"));
-    fire.clocks[node].turn(by)?;
-    let rested = fire.rest_between(1500, 6000);
-    fire.clocks[node].turn(0)?;
-    fire.mended("clock jump", &[node]);
-    rested
 }

@@ -2,6 +2,7 @@
 //!
 //! Never: judges. What is broken here is mended here, and noted with its beginning and its end.
 
+pub mod clock;
 pub mod damage;
 pub mod disk;
 pub mod network;
@@ -133,7 +134,8 @@ impl Fire {
         }
         cluster.launch()?;
         let hub = if net.is_some() { net::HUB } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
-        let load = Load::start(&cluster, hub, journal, plan.seed, Size::default())?;
+        let size = Size { ages: ground.clock, ..Size::default() };
+        let load = Load::start(&cluster, hub, journal, plan.seed, size)?;
         Ok(Self {
             cluster,
             net,

@@ -4,8 +4,11 @@
 
 use super::Index;
 use crate::history::{Event, MAIN, Record, SHORT};
-use judge::{Item, Log, Told, Verdicts};
+use judge::{Item, Judge, Log, Told, Verdicts};
 use std::collections::HashMap;
+
+/// The time of an event may be so far from the true one (ms), whatever clocks say.
+const STAMP_OFF_MS: i64 = 10_000;
 
 impl<'a> Item for &'a Event {
     type Key = &'a str;
@@ -28,6 +31,12 @@ fn told<'a>(key: &'a str, id: &'a str, place: u64) -> Told<&'a str, &'a str> {
 pub(super) fn judged(index: &Index<'_>) -> Verdicts {
     let mut verdicts = Verdicts::default();
     let (main, short) = (one(index, MAIN, &mut verdicts), one(index, SHORT, &mut verdicts));
+    for record in index.history.records() {
+        if let Record::Stamped { node, off_ms } = record {
+            let right = off_ms.abs() <= STAMP_OFF_MS;
+            verdicts.check(1, right, || format!("the time of an event that node {node} took is {off_ms} ms off"));
+        }
+    }
     let nodes = index.stored.get(MAIN).map_or(0, |nodes| nodes.len());
     let acknowledged = main.acknowledged().len() + short.acknowledged().len();
     let figures = [

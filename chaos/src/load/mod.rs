@@ -46,6 +46,8 @@ pub struct Site {
     pub journal: Journal,
     /// Publishers and writers shall end.
     pub quiet: AtomicBool,
+    /// Publishers shall rest for a while.
+    pub paused: AtomicBool,
     /// Clients shall end.
     pub over: AtomicBool,
     seed: u64,
@@ -91,11 +93,13 @@ pub struct Size {
     pub pace: Duration,
     /// Who read it, of each kind.
     pub readers: usize,
+    /// Events are kept no longer than by default.
+    pub ages: bool,
 }
 
 impl Default for Size {
     fn default() -> Self {
-        Self { publishers: 4, pace: Duration::from_millis(15), readers: 2 }
+        Self { publishers: 4, pace: Duration::from_millis(15), readers: 2, ages: false }
     }
 }
 
@@ -131,10 +135,11 @@ impl Load {
         let none =
             json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null});
         let map = |slug: &str, events: u64| {
-            cluster.map_with(
-                slug,
-                json!({"limits": none, "retention": {"events": events, "age_seconds": null, "bytes": null}}),
-            )
+            let mut retention = json!({"events": events, "bytes": null});
+            if !size.ages {
+                retention["age_seconds"] = Value::Null;
+            }
+            cluster.map_with(slug, json!({"limits": none, "retention": retention}))
         };
         let site = Arc::new(Site {
             nodes: cluster.nodes.iter().map(|node| node.http).collect(),
@@ -143,6 +148,7 @@ impl Load {
             desk: map("desk", 1000)?,
             journal: journal.clone(),
             quiet: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             over: AtomicBool::new(false),
             seed,
         });

@@ -5,6 +5,7 @@ use crate::history::Record;
 use crate::http::text;
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Between two attempts.
@@ -19,6 +20,10 @@ pub fn run(site: &Site, name: &str, topic: &str, pace: Duration) {
     let mut dice = site.dice(name);
     let mut n = 0;
     while !site.is_quiet() {
+        if site.paused.load(Ordering::Relaxed) {
+            std::thread::sleep(AGAIN);
+            continue;
+        }
         let key = format!("{name}-{n}");
         let pad = "é…x".repeat(dice.below(60));
         let body = json!({"type": KINDS[n % KINDS.len()], "payload": {"key": key, "n": n, "pad": pad}});

@@ -42,6 +42,10 @@ struct Host {
     dark: bool,
     /// Its wall clock is off by so much (ms).
     skew_ms: i64,
+    /// It gains so much in a second (ms) …
+    drift: i64,
+    /// … since then (ms since the world began).
+    drifts_since: u64,
     /// Each flush takes so much longer (ms).
     stall_ms: u64,
 }
@@ -113,11 +117,22 @@ impl World {
     pub(crate) fn now_ms() -> u64 {
         let host = Process::current().map(|p| p.host());
         let read = |world: &Arc<Self>| {
-            let skew = host.map_or(0, |host| world.host(host).skew_ms);
-            let elapsed = i64::try_from(world.elapsed_ms()).unwrap_or(i64::MAX);
-            u64::try_from(EPOCH_MS + elapsed + skew).unwrap_or(0)
+            let off = host.map_or(0, |host| world.off_ms(host));
+            world.true_ms().saturating_add_signed(off)
         };
         Self::try_with(read).unwrap_or(0)
+    }
+
+    /// What a right clock says (ms since 1970).
+    pub fn true_ms(&self) -> u64 {
+        self.elapsed_ms().saturating_add_signed(EPOCH_MS)
+    }
+
+    /// How far a host's clock is off (ms).
+    fn off_ms(&self, host: usize) -> i64 {
+        let Host { skew_ms, drift, drifts_since, .. } = self.host(host);
+        let drifted = i64::try_from(self.elapsed_ms().saturating_sub(drifts_since)).unwrap_or(0);
+        skew_ms + drifted * drift / 1000
     }
 
     /// A random number.
@@ -138,9 +153,15 @@ impl World {
         change(lock(&self.hosts).entry(host).or_default());
     }
 
-    /// Moves the wall clock of a host (ms).
+    /// Sets the wall clock of a host so far off (ms). A drift ends.
     pub fn skew(&self, host: usize, ms: i64) {
-        self.change(host, |h| h.skew_ms = ms);
+        self.change(host, |h| (h.skew_ms, h.drift) = (ms, 0));
+    }
+
+    /// From now on the wall clock of a host gains so much in a second (ms).
+    pub fn drift(&self, host: usize, drift: i64) {
+        let (skew_ms, now) = (self.off_ms(host), self.elapsed_ms());
+        self.change(host, |h| (h.skew_ms, h.drift, h.drifts_since) = (skew_ms, drift, now));
     }
 
     /// Makes every flush of a host take so much longer (ms).

@@ -208,6 +208,34 @@ fn age_based_retention_goes_with_the_ticks() {
 }
 
 #[test]
+fn nothing_expires_by_a_wall_clock() {
+    let mut node = Node::new();
+    node.one(10, create(1, None, NO_LIMITS, Retention { age_seconds: Some(60), ..KEEP_ALL }));
+    let first = published(node.entry_at(20, 20, &[publish(1, None, &["a"], Some((7, 1)))]).remove(0));
+    // Eight days later by the clock, a second by what has passed.
+    let ahead = 8 * 86_400_000;
+    node.entry_at(ahead, 900, &[publish(1, None, &["a"], None), Command::Tick]);
+    assert_eq!(seqs(&node, 1), [1, 2]);
+    let again = published(node.entry_at(ahead, 1_000, &[publish(1, None, &["a"], Some((7, 1)))]).remove(0));
+    assert_eq!(again, Published { replayed: true, ..first });
+    // And back: times are right at once, ids go on, and both go when their time has passed.
+    let later = published(node.entry_at(2_000, 2_000, &[publish(1, None, &["a"], Some((7, 2)))]).remove(0));
+    assert_eq!((later.time_ms, later.first_id.id_ms(), later.replayed), (2_000, ahead, false));
+    node.entry_at(61_000, 61_000, &[Command::Tick]);
+    assert_eq!(seqs(&node, 1), [3]);
+}
+
+#[test]
+fn the_publish_limit_goes_on_after_a_clock_that_was_ahead() {
+    let mut node = Node::new();
+    let limits = Limits { publishes_per_second: Some(2), ..NO_LIMITS };
+    node.one(10, create(1, None, limits, KEEP_ALL));
+    let by = Some(token_id(1));
+    published(node.entry_at(86_400_000, 1_000, &[publish(1, by, &["a", "a"], None)]).remove(0));
+    published(node.entry_at(2_100, 2_100, &[publish(1, by, &["a", "a"], None)]).remove(0));
+}
+
+#[test]
 fn a_deleted_map_leaves_nothing_behind() {
     let mut node = Node::new();
     node.one(10, create(1, Some("x"), NO_LIMITS, KEEP_ALL));
@@ -314,6 +342,28 @@ fn command() -> impl Strategy<Value = Command> {
 }
 
 proptest! {
+    /// Whatever clocks said: the first event, by seq, of a time or later, and a gap exactly where that may be gone.
+    #[test]
+    fn since_is_the_first_event_of_that_time_or_later(
+        times in prop::collection::vec(1u64..50, 1..60),
+        since in 0u64..60,
+        kept in prop::option::of(1u64..40),
+    ) {
+        let mut node = Node::new();
+        node.one(1, create(1, None, NO_LIMITS, Retention { events: kept, ..KEEP_ALL }));
+        let mut all = Vec::new();
+        for (n, time) in (2..).zip(times) {
+            node.entry_at(time, n, &[publish(1, None, &["a"], None)]);
+            all.push(time);
+        }
+        let topic = node.state.access().map(map_id(1)).unwrap().topic;
+        let history = History::open(&node.store, topic).unwrap();
+        let first = all.iter().position(|time| *time >= since).map_or(all.len() as u64 + 1, |at| at as u64 + 1);
+        let found = history.locate(Start::Since(since)).unwrap();
+        prop_assert_eq!(found.next_seq, first.max(history.first_seq()));
+        prop_assert_eq!(found.gap.is_some(), first < history.first_seq());
+    }
+
     /// Two nodes apply the same log; one of them restarts before every entry.
     #[test]
     fn the_same_log_gives_the_same_bytes(log in prop::collection::vec((1u64..900, prop::collection::vec(command(), 1..4)), 1..40)) {
@@ -340,7 +390,8 @@ proptest! {
                 let events = history.read(0, 10_000, 1 << 30).unwrap();
                 prop_assert!(events.iter().map(|event| event.seq).eq(history.first_seq()..=history.head_seq()));
                 prop_assert!(events.is_sorted_by(|a, b| a.id < b.id));
-                let bytes: u64 = events.iter().map(|event| 18 + event.kind.len() as u64 + event.payload.len() as u64).sum();
+                let stored = |event: &crate::core::event::Event| 42 + event.kind.len() as u64 + event.payload.len() as u64;
+                let bytes: u64 = events.iter().map(stored).sum();
                 prop_assert_eq!(node.state.topics[&map.topic].bytes, bytes);
                 for event in &events {
                     let at = history.locate(Start::After(event.id)).unwrap();

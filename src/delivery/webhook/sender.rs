@@ -112,7 +112,8 @@ impl Sender {
         now: Now,
     ) -> Ended {
         // Others under way learn the same at the same time: each tries what it has not tried itself.
-        let known = if has_one_signature(self.endpoint.profile) { self.secrets(now.expiry_ms, 0).all().count() } else { 1 };
+        let known =
+            if has_one_signature(self.endpoint.profile) { self.secrets(now.expiry_ms, 0).all().count() } else { 1 };
         let first = Some(self.preferred.get()).filter(|first| *first < known).unwrap_or(0);
         let mut ended = self.send_once(client, events, gap, attempt, first, now).await;
         for other in (0..known).filter(|other| *other != first) {

@@ -6,7 +6,7 @@ use super::guard::{Guard, Target as Url};
 use super::lambda::{self, Account};
 use super::permits::Permits;
 use super::render::{CompiledTemplate, RenderError};
-use super::sender::{BadEndpoint, Ended, Sender};
+use super::sender::{BadEndpoint, Ended, Now, Sender};
 use super::shard::Shard;
 use super::supervise::supervise;
 use super::{remembered, report};

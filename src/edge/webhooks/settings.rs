@@ -90,7 +90,10 @@ pub(super) async fn rotate(edge: &Edge, by: By, id: EndpointId, secret: &str, ov
 pub(super) fn follow(edge: &Edge, new: &mut Private, old: &Private, overlap: Option<u64>) -> Result<(), Problem> {
     let overlap = overlap.unwrap_or(edge.config.webhooks.overlap_seconds);
     new.follow(old, overlap * 1000, edge.hub.expiry_ms()).map_err(|TooMany { until_ms }| {
-        let message = format!("{MAX_PREVIOUS} old secrets sign already; there is room at {}", iso_millis(edge.hub.shown_ms(until_ms)));
+        let message = format!(
+            "{MAX_PREVIOUS} old secrets sign already; there is room at {}",
+            iso_millis(edge.hub.shown_ms(until_ms))
+        );
         let error = ApiError::new(StatusCode::CONFLICT, "too_many_secrets", message);
         Problem::Api(error.hint("rotate with overlap_seconds 0 to end the old ones at once"))
     })

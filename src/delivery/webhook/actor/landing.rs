@@ -69,7 +69,13 @@ impl EndpointActor {
         match end {
             Ok(End::Sent(events, ended, at_ms)) => self.landed(flight, &events, &ended, at_ms),
             Ok(End::Gone) => {
-                self.engine.settle(flight.id, &gone, "removed by retention before it was delivered", self.shard.hub.expiry_ms(), 0);
+                self.engine.settle(
+                    flight.id,
+                    &gone,
+                    "removed by retention before it was delivered",
+                    self.shard.hub.expiry_ms(),
+                    0,
+                );
             }
             // Of several events this makes halves, and is nobody's failure.
             Ok(End::TooLarge) => self.engine.settle(flight.id, &gone, "", self.shard.hub.expiry_ms(), 0),

@@ -117,13 +117,10 @@ impl EndpointActor {
             letter.kind = event.map(|event| event.kind.to_string()).unwrap_or_default();
         }
         count::buried(&snapshot.buried);
-        let news = announce::news(
-            &self.endpoint,
-            &snapshot.progress,
-            snapshot.announce,
-            snapshot.disable.as_deref(),
-            |ms| self.shard.hub.shown_ms(ms),
-        );
+        let news =
+            announce::news(&self.endpoint, &snapshot.progress, snapshot.announce, snapshot.disable.as_deref(), |ms| {
+                self.shard.hub.shown_ms(ms)
+            });
         let (attempts, disable) = (Vec::new(), snapshot.disable);
         self.untold.add(Untold { attempts, buried: snapshot.buried, revived: snapshot.revived, disable, news });
         let (mut progress, mut updates) = (snapshot.progress, Vec::new());

@@ -1,0 +1,205 @@
+//! Clocks that are wrong: nothing is lost, nothing is forgotten, times are right again, and the status says so.
+//!
+//! Clocks are turned with libfaketime (Debian's package of that name), the monotonic clock stays. Where it is not
+//! installed these say so and pass.
+
+use crate::support::{binary, nodes, publish};
+use anyhow::{Context, Result, ensure};
+use chaos::cluster::{ADMIN, Map};
+use chaos::ground::clock::{Clock, library};
+use chaos::{Cluster, Options};
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const DAY: i64 = 86_400;
+/// What goes by age is looked at every ten seconds.
+const LOOKED_AT: Duration = Duration::from_secs(13);
+/// A time may be so far from the true one, on a busy machine (ms).
+const NEAR_MS: i64 = 15_000;
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}
+
+/// How far an event's time is from a clock that is so many days ahead (ms).
+fn off_ms(event: &Value, days: i64) -> Result<i64> {
+    let ts = event["ts"].as_str().context("no ts")?;
+    let ms = waypost::core::time::parse_iso(ts).with_context(|| format!("no time: {ts}"))?;
+    Ok(ms as i64 - days * DAY * 1000 - now_ms())
+}
+
+fn is_near(event: &Value, days: i64) -> Result<()> {
+    let off = off_ms(event, days)?;
+    ensure!(off.abs() < NEAR_MS, "{off} ms off: {event}");
+    Ok(())
+}
+
+/// Boots nodes that have clocks of their own; nothing where that can't be.
+fn with_clocks(options: &Options, body: impl FnOnce(&mut Cluster, &[Clock]) -> Result<()>) {
+    if library().is_none() {
+        println!("not tried: libfaketime is not installed");
+        return;
+    }
+    let mut cluster = Cluster::prepare(options).unwrap();
+    let clocks: Vec<Clock> = cluster.nodes.iter_mut().map(|node| Clock::give(node).unwrap()).collect();
+    cluster.launch().unwrap_or_else(|error| panic!("boot: {error:#}"));
+    body(&mut cluster, &clocks).unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+}
+
+fn once(cluster: &Cluster, node: usize, map: &Map) -> Result<Value> {
+    let body = json!({"type": "once", "payload": {"n": 1}});
+    cluster.api(node, map).post_once(&map.events(), "the-key", &body)?.data(201)
+}
+
+fn stored(cluster: &Cluster, node: usize, map: &Map, query: &str) -> Result<Vec<Value>> {
+    let data = cluster.api(node, map).get(&format!("{}?limit=1000{query}", map.events()))?.expect(200)?.json()?;
+    Ok(data["data"].as_array().context("no data")?.clone())
+}
+
+fn wait_problem(cluster: &Cluster, node: usize, code: &str) -> Result<()> {
+    cluster.wait_until(&format!("the problem {code} at node {node}"), |c| {
+        let status = c.status(node)?;
+        let problems = status["problems"].as_array().context("no problems")?;
+        Ok(problems.iter().any(|problem| problem["code"] == code).then_some(()))
+    })
+}
+
+fn wait_no_problem(cluster: &Cluster, node: usize, code: &str) -> Result<()> {
+    cluster.wait_until(&format!("no problem {code} at node {node}"), |c| {
+        let status = c.status(node)?;
+        let problems = status["problems"].as_array().context("no problems")?;
+        Ok(problems.iter().all(|problem| problem["code"] != code).then_some(()))
+    })
+}
+
+fn restart(cluster: &mut Cluster, node: usize) -> Result<()> {
+    cluster.nodes[node].stop(chaos::wait::LIMIT)?;
+    cluster.nodes[node].start()?;
+    cluster.wait_node(node)
+}
+
+#[test]
+fn a_leader_whose_clock_is_ahead_costs_nothing() {
+    with_clocks(&nodes(3), |cluster, clocks| {
+        let map = cluster.map("ahead")?;
+        let first = once(cluster, 0, &map)?;
+        let leader = cluster.leader()?;
+        clocks[leader].turn(30 * DAY)?;
+        // Published while no other node may have noticed yet.
+        let during = publish(cluster, leader, &map, "during", json!({}))?;
+        is_near(&during, 0)?;
+        cluster.wait_until("another to lead", |c| Ok((c.leader()? != leader).then_some(())))?;
+        for node in 0..3 {
+            wait_problem(cluster, node, "clocks_apart")?;
+        }
+        std::thread::sleep(LOOKED_AT);
+        for node in 0..3 {
+            ensure!(stored(cluster, node, &map, "")?.len() == 2, "events expired on node {node}");
+            ensure!(once(cluster, node, &map)? == first, "the key was forgotten");
+        }
+        // Now it is behind, and comes back.
+        clocks[leader].turn(-30 * DAY)?;
+        is_near(&publish(cluster, leader, &map, "behind", json!({}))?, 0)?;
+        clocks[leader].turn(0)?;
+        for node in 0..3 {
+            wait_no_problem(cluster, node, "clocks_apart")?;
+        }
+        let after = publish(cluster, leader, &map, "after", json!({}))?;
+        is_near(&after, 0)?;
+        ensure!(after["id"].as_str() > during["id"].as_str(), "{after} {during}");
+        let since = stored(cluster, 0, &map, &format!("&since={}", after["ts"].as_str().unwrap_or_default()))?;
+        ensure!(since.len() == 1 && since[0] == after, "{since:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn after_all_have_restarted_the_clock_in_the_middle_decides() {
+    with_clocks(&nodes(3), |cluster, clocks| {
+        let map = cluster.map("restarted")?;
+        let first = once(cluster, 0, &map)?;
+        for node in &mut cluster.nodes {
+            node.kill9()?;
+        }
+        clocks[0].turn(30 * DAY)?;
+        clocks[1].turn(2)?;
+        for node in &mut cluster.nodes {
+            node.start()?;
+        }
+        cluster.wait_ready()?;
+        is_near(&publish(cluster, 1, &map, "x", json!({}))?, 0)?;
+        std::thread::sleep(LOOKED_AT);
+        ensure!(once(cluster, 2, &map)? == first && stored(cluster, 2, &map, "")?.len() == 2, "something expired");
+        wait_problem(cluster, 2, "clocks_apart")
+    });
+}
+
+#[test]
+fn a_lone_voter_holds_expiry_and_its_time_comes_back() {
+    with_clocks(&nodes(1), |cluster, clocks| {
+        let map = cluster.map("lone")?;
+        let first = once(cluster, 0, &map)?;
+        // While it runs its monotonic clock knows better.
+        clocks[0].turn(30 * DAY)?;
+        wait_problem(cluster, 0, "clock_jumped")?;
+        is_near(&publish(cluster, 0, &map, "jumped", json!({}))?, 0)?;
+        // After a restart it has nothing but its clock: times follow it, and nothing expires by it.
+        restart(cluster, 0)?;
+        wait_problem(cluster, 0, "expiry_held")?;
+        let ahead = publish(cluster, 0, &map, "ahead", json!({}))?;
+        is_near(&ahead, 30)?;
+        std::thread::sleep(LOOKED_AT);
+        ensure!(stored(cluster, 0, &map, "")?.len() == 3, "events expired");
+        ensure!(once(cluster, 0, &map)? == first, "the key was forgotten");
+        let file = cluster.dir().join("ahead.backup");
+        backup(cluster, &file.display().to_string())?;
+        // And back.
+        clocks[0].turn(0)?;
+        restart(cluster, 0)?;
+        wait_problem(cluster, 0, "ids_ahead")?;
+        came_back(cluster, &map, &first, &ahead)?;
+        // The same from a backup that carries the wrong time.
+        cluster.nodes[0].kill9()?;
+        cluster.nodes[0].wipe()?;
+        waypost(&[
+            "restore",
+            "--from",
+            &file.display().to_string(),
+            "--data-dir",
+            &cluster.nodes[0].data.display().to_string(),
+        ])?;
+        cluster.nodes[0].start()?;
+        cluster.wait_node(0)?;
+        wait_problem(cluster, 0, "ids_ahead")?;
+        std::thread::sleep(LOOKED_AT);
+        came_back(cluster, &map, &first, &ahead)
+    });
+}
+
+/// Times are right, ids go on, `since` goes by times, and all is kept.
+fn came_back(cluster: &Cluster, map: &Map, first: &Value, ahead: &Value) -> Result<()> {
+    let after = publish(cluster, 0, map, "after", json!({}))?;
+    is_near(&after, 0)?;
+    ensure!(after["id"].as_str() > ahead["id"].as_str(), "{after} {ahead}");
+    ensure!(once(cluster, 0, map)? == *first, "the key was forgotten");
+    let all = stored(cluster, 0, map, "")?;
+    ensure!(all.len() == 4 && all[0] == *first && all[2] == *ahead && all[3] == after, "{all:?}");
+    let since =
+        |event: &Value| stored(cluster, 0, map, &format!("&since={}", event["ts"].as_str().unwrap_or_default()));
+    // The first event, by seq, at that time or later: the wrong times are times, too.
+    ensure!(since(first)?.len() == 4, "{:?}", since(first)?);
+    ensure!(since(ahead)? == all[2..], "{:?}", since(ahead)?);
+    ensure!(since(&after)? == all[2..], "{:?}", since(&after)?);
+    Ok(())
+}
+
+fn backup(cluster: &Cluster, file: &str) -> Result<()> {
+    waypost(&["cluster", "backup", file, "--url", &cluster.nodes[0].url()])
+}
+
+fn waypost(arguments: &[&str]) -> Result<()> {
+    let out = Command::new(binary()).args(arguments).env("WAYPOST_TOKEN", ADMIN).output()?;
+    ensure!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+    Ok(())
+}
