@@ -48,8 +48,8 @@ const FOUND_BY: [(Broken, &[u64]); 13] = [
     (Broken::CheckpointWithoutSync, &[1, 2, 5, 15]),
     (Broken::IdGivenTwice, &[1, 4]),
     (Broken::CheckpointBeforeLog, &[430, 1476, 1594, 2967]),
-    (Broken::OwnClock, &[]),
-    (Broken::RestartTrustsClock, &[]),
+    (Broken::OwnClock, &[15, 18, 46]),
+    (Broken::RestartTrustsClock, &[73, 105]),
 ];
 
 #[test]

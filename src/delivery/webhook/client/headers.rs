@@ -17,11 +17,13 @@ pub struct RateLimit {
 }
 
 /// `Retry-After` in milliseconds from now: seconds (also with a fraction, as Discord's) or a date. A date gone by is 0.
+/// A date is the receiver's, and measured from the `Date` of its answer; from `now_ms` where it has none.
 pub fn retry_after_ms(headers: &HeaderMap, now_ms: u64) -> Option<u64> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     seconds_ms(text).or_else(|| {
-        let at = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-        let wait = at.saturating_sub(Duration::from_millis(now_ms));
+        let since_epoch = |text: &str| httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok();
+        let answered = headers.get(header::DATE).and_then(|date| since_epoch(date.to_str().ok()?.trim()));
+        let wait = since_epoch(text)?.saturating_sub(answered.unwrap_or(Duration::from_millis(now_ms)));
         Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).min(LONGEST_WAIT_MS))
     })
 }
@@ -55,6 +57,15 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::RETRY_AFTER, HeaderValue::from_str(text).unwrap());
         retry_after_ms(&headers, NOON)
+    }
+
+    #[test]
+    fn a_date_is_measured_by_the_receiver_s_clock() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("Sat, 21 Jun 2025 12:35:56 GMT"));
+        headers.insert(header::DATE, HeaderValue::from_static("Sat, 21 Jun 2025 12:34:56 GMT"));
+        assert_eq!(retry_after_ms(&headers, NOON + 8 * 86_400_000), Some(60_000));
+        assert_eq!(retry_after_ms(&headers, NOON - 8 * 86_400_000), Some(60_000));
     }
 
     #[test]
