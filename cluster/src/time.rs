@@ -25,6 +25,8 @@ const SMALL_MS: i64 = 1_000;
 const CONFIRM_MS: u64 = 10_000;
 /// A lone voter's clock must say so for so long that the time is not right (ms).
 const CONFIRM_LONE_MS: u64 = 600_000;
+/// What a majority last said counts for so many rounds in which no majority answers.
+const UNHEARD_ROUNDS: u32 = 10;
 /// Time that passed uncounted is told of from here on (ms).
 const TOLD_MS: i64 = 60_000;
 
@@ -121,6 +123,8 @@ pub(crate) struct Timekeeper {
     off_since: Option<u64>,
     state: ClockState,
     held_ms: Option<i64>,
+    /// Rounds since a majority answered.
+    unheard: u32,
 }
 
 fn offset(clock_ms: u64, mono: u64) -> i64 {
@@ -188,6 +192,10 @@ impl Timekeeper {
     /// Compares the time with the voters' clocks, and moves it toward them.
     pub(crate) fn look(&mut self, clocks: &Clocks, mono: u64) {
         let Some(course) = self.course else { return };
+        self.unheard = if clocks.is_majority() { 0 } else { self.unheard.saturating_add(1) };
+        if (1..UNHEARD_ROUNDS).contains(&self.unheard) {
+            return;
+        }
         let lone = clocks.is_lone();
         let (low, high) = clocks.middle();
         let middle = course.time.clamp(low, high);
@@ -227,7 +235,7 @@ impl Timekeeper {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "sim")))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
@@ -306,6 +314,20 @@ mod tests {
         keeper.told(Stamp { time_ms: at(RIGHT + DAY, 5), expiry_ms: at(RIGHT, 5), checked: false }, 5);
         keeper.look(&three(RIGHT, &[RIGHT, RIGHT]), 10);
         assert_eq!(keeper.now(10).unwrap().time_ms, at(RIGHT, 10));
+    }
+
+    #[test]
+    fn a_majority_that_is_not_heard_for_a_moment_still_counts() {
+        let mut keeper = keeper(&three(RIGHT, &[RIGHT, RIGHT]));
+        keeper.look(&three(RIGHT, &[RIGHT, RIGHT]), 0);
+        for round in 1..UNHEARD_ROUNDS {
+            keeper.look(&three(RIGHT, &[]), u64::from(round));
+            assert_eq!((keeper.state(), keeper.checked), (ClockState::Good, true));
+        }
+        keeper.look(&three(RIGHT, &[]), 100);
+        assert_eq!((keeper.state(), keeper.checked), (ClockState::Disagree, false));
+        keeper.look(&three(RIGHT, &[RIGHT]), 101);
+        assert_eq!((keeper.state(), keeper.checked), (ClockState::Good, true));
     }
 
     #[test]
