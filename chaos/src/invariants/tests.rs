@@ -146,6 +146,14 @@ fn what_was_acknowledged_is_missed_and_so_is_a_changed_place() {
 }
 
 #[test]
+fn events_with_a_wrong_time() {
+    assert_eq!(failed(and([Record::Stamped { node: 0, off_ms: -3_000 }])), []);
+    for off_ms in [8 * 86_400_000, -60_000] {
+        assert_eq!(failed(and([Record::Stamped { node: 0, off_ms }])), [1]);
+    }
+}
+
+#[test]
 fn a_backup_has_what_was_acknowledged_before_it() {
     let copied = |seq| Record::Copied { backup: "b".into(), event: event(seq) };
     let restored = |seqs: std::ops::RangeInclusive<u64>| {
