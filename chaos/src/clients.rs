@@ -36,7 +36,12 @@ impl Js {
 
     /// npm `phoenix` over its long poll.
     pub fn longpoll(urls: &[String], map: &Map, params: Value) -> Result<Self> {
-        Self::start("longpoll_client.mjs", socket(urls, &map.token, &map.topic(), params))
+        Self::longpoll_with(socket(urls, &map.token, &map.topic(), params))
+    }
+
+    /// Any `longpoll_client.mjs`; see that file for its options.
+    pub fn longpoll_with(options: Value) -> Result<Self> {
+        Self::start("longpoll_client.mjs", options)
     }
 
     /// npm `eventsource`: `query` goes into the URL, `types` are what it listens for.
