@@ -44,7 +44,7 @@ fn each(map: &Map, ways: &[Way], opens: impl Fn(&str, Option<(&str, String)>) ->
         let checked = || -> Result<()> {
             let (query, header) = way(&map.token);
             ensure!(opens(&query, header)?, "the good token was refused");
-            let (query, header) = way("wp_bad~?>");
+            let (query, header) = way("wp_bad");
             ensure!(!opens(&query, header.clone())?, "a bad token was taken");
             if header.is_some() {
                 let query = format!("&token={}", map.token);
