@@ -95,4 +95,8 @@ export function subscribe(transport) {
         .receive("error", (response) => say("reply", { status: "error", response })),
   });
   connect();
+  return {
+    // The page's own doing, such as a tab that sleeps: the same socket goes and comes back.
+    reconnect: () => current?.socket.disconnect(() => current?.socket.connect()),
+  };
 }
