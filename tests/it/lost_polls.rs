@@ -25,6 +25,7 @@ fn answers_that_are_lost_come_again() {
             ("a copy that comes late disturbs nobody", late_copy),
             ("a newer poll ends the older at once", newer_ends_older),
             ("a repeated POST joins and leaves once", repeated_push),
+            ("replies that nobody fetches are never dropped in silence", unfetched),
         ],
     );
 }
@@ -32,6 +33,20 @@ fn answers_that_are_lost_come_again() {
 #[test]
 fn a_pause_between_polls_is_not_slowness() {
     checked(nodes(2).set("WAYPOST_SESSION_STALL_SECONDS", 1), &[("pauses", pauses)]);
+}
+
+#[test]
+fn a_poll_that_waits_is_not_silence() {
+    let options = nodes(1).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 10).set("WAYPOST_SESSION_LONGPOLL_SECONDS", 20);
+    checked(options, &[("a poll longer than a client may be silent", quiet)]);
+}
+
+fn quiet(c: &Cluster) -> Result<()> {
+    let map = c.map("quiet")?;
+    let poller = Poller::join(c, &map, 0)?;
+    let answered = polled(&poller, 0)?;
+    ensure!(answered.status == 204, "{answered:?}");
+    Ok(())
 }
 
 /// A session on each node, asked at each node: its own, and across the relay.
@@ -196,6 +211,35 @@ fn repeated_push(c: &Cluster) -> Result<()> {
         ensure!(closed == 1 && first < second, "{:?}", poller.frames);
         Ok(())
     })
+}
+
+/// A client that pushes and never polls is told by the end of its session; until then it has all its replies.
+fn unfetched(c: &Cluster) -> Result<()> {
+    const EACH: usize = 400;
+    let map = c.map("unfetched")?;
+    for rounds in [1, 3, 100] {
+        let mut poller = Poller::join(c, &map, 0)?;
+        let session = poller.session.clone();
+        let mut pushed = 0;
+        for round in 0..rounds {
+            let refs = (0..EACH).map(|n| (round * EACH + n).to_string());
+            let beats: Vec<String> = refs.map(|own| message(&own, "phoenix", "heartbeat")).collect();
+            if poller.push(&beats.join("\n"))? != 200 {
+                break;
+            }
+            pushed += EACH;
+        }
+        ensure!(rounds < 100 || pushed < rounds * EACH, "{pushed} replies wait, and no end to it");
+        let answered = poller.ask(0, &session, "GET", None, LIMIT)?;
+        let whole = answered.status == 200 && answered.frames.len() == pushed;
+        ensure!(
+            whole || rounds > 1 && answered.status == 410,
+            "{} of {pushed}: {}",
+            answered.frames.len(),
+            answered.status
+        );
+    }
+    Ok(())
 }
 
 /// For much longer than a socket may leave unread what waits: with nothing waiting, and with an event.

@@ -163,8 +163,12 @@ impl Actor for Session {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(Duration::from_secs(1), |actor, ctx| {
-            if actor.session.outbox().ending().is_some() {
+            let outbox = actor.session.outbox();
+            if outbox.ending().is_some() {
                 ctx.stop();
+            } else if actor.waiting.as_ref().is_some_and(|waiting| !waiting.is_closed()) {
+                // Who waits for an answer has nothing to say.
+                outbox.heard();
             }
         });
     }
