@@ -36,7 +36,17 @@ impl Js {
 
     /// npm `phoenix` over its long poll.
     pub fn longpoll(urls: &[String], map: &Map, params: Value) -> Result<Self> {
-        Self::start("longpoll_client.mjs", socket(urls, &map.token, &map.topic(), params))
+        Self::longpoll_with(socket(urls, &map.token, &map.topic(), params))
+    }
+
+    /// Any `longpoll_client.mjs`; see that file for its options.
+    pub fn longpoll_with(options: Value) -> Result<Self> {
+        Self::start("longpoll_client.mjs", options)
+    }
+
+    /// npm `phoenix` over its long poll, with polls that are lost on the way: see `lost_polls_client.mjs`.
+    pub fn lost_polls(options: Value) -> Result<Self> {
+        Self::start("lost_polls_client.mjs", options)
     }
 
     /// npm `eventsource`: `query` goes into the URL, `types` are what it listens for.
@@ -51,13 +61,14 @@ impl Js {
         Self::start("sse_raw.mjs", json!({"url": url, "headers": headers}))
     }
 
+    /// Whether the clients' packages are installed.
+    pub fn are_installed() -> bool {
+        scripts().join("node_modules").is_dir()
+    }
+
     fn start(script: &str, options: Value) -> Result<Self> {
         let dir = scripts();
-        ensure!(
-            dir.join("node_modules").is_dir(),
-            "the test clients aren't installed: run `npm ci` in {}",
-            dir.display()
-        );
+        ensure!(Self::are_installed(), "the test clients aren't installed: run `npm ci` in {}", dir.display());
         let errors = tempfile::NamedTempFile::new()?;
         let mut child = Command::new("node")
             .arg(dir.join(script))
@@ -83,6 +94,12 @@ impl Js {
     /// All lines so far.
     pub fn lines(&self) -> Vec<Value> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The lines from that one on (from 0).
+    pub fn lines_from(&self, first: usize) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.get(first..).unwrap_or_default().to_vec()
     }
 
     /// The lines of kind `t` so far.

@@ -134,6 +134,7 @@ fn list() -> bool {
                 Need::Root => "root",
                 Need::Program(name) => name,
                 Need::Faketime => "libfaketime",
+                Need::Clients => "the clients of tests/js",
             })
             .collect();
         let needs = if needs.is_empty() { String::new() } else { format!("  (needs {})", needs.join(", ")) };

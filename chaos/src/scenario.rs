@@ -1,5 +1,6 @@
 //! The scenarios: what is broken in each, what its nodes stand on, and what it needs.
 
+use crate::clients::Js;
 use crate::fire::{Action, Ground, clock as clocks, damage, disk, network, operations, process, traffic};
 use crate::ground::{clock, tool};
 
@@ -12,6 +13,8 @@ pub enum Need {
     Program(&'static str),
     /// The library.
     Faketime,
+    /// The JavaScript clients, and Node.js, which runs them.
+    Clients,
 }
 
 impl Need {
@@ -21,6 +24,8 @@ impl Need {
             Need::Root => (!tool::is_root()).then(|| "it needs root".to_owned()),
             Need::Program(name) => (!tool::is_there(name)).then(|| format!("it needs `{name}` to be installed")),
             Need::Faketime => clock::library().is_none().then(|| "it needs libfaketime to be installed".to_owned()),
+            Need::Clients => (!tool::is_there("node") || !Js::are_installed())
+                .then(|| "it needs Node.js, and `npm ci` in tests/js".to_owned()),
         }
     }
 }
@@ -53,6 +58,8 @@ impl Scenario {
         needs.extend(net.iter().filter(|_| self.ground.net));
         needs.extend(disk.iter().filter(|_| self.ground.disk));
         needs.extend(self.ground.clock.then_some(Need::Faketime));
+        let proxy = [Need::Program("nginx"), Need::Clients];
+        needs.extend(proxy.iter().filter(|_| self.ground.proxy));
         needs
     }
 
@@ -63,11 +70,12 @@ impl Scenario {
     }
 }
 
-const LOOPBACK: Ground = Ground { net: false, relay: false, disk: false, clock: false, spare: 0 };
+const LOOPBACK: Ground = Ground { net: false, relay: false, disk: false, clock: false, proxy: false, spare: 0 };
 const NET: Ground = Ground { net: true, ..LOOPBACK };
 const RELAY: Ground = Ground { net: true, relay: true, ..LOOPBACK };
 const DISK: Ground = Ground { disk: true, ..LOOPBACK };
 const CLOCK: Ground = Ground { clock: true, ..LOOPBACK };
+const PROXY: Ground = Ground { proxy: true, ..LOOPBACK };
 
 const fn plain(name: &'static str, about: &'static str, actions: &'static [Action]) -> Scenario {
     on(LOOPBACK, name, about, actions)
@@ -139,6 +147,7 @@ pub const SCENARIOS: &[Scenario] = &[
     traced("slow-disk", "Syncs of a node take up to 800 ms longer", &[disk::slow]),
     on(CLOCK, "clock-jump", "A node's clock jumps by up to ten minutes", &[clocks::jump]),
     on(CLOCK, "clock-forward", "The leader's clock jumps 8 or 30 days ahead, and back", &[clocks::forward]),
+    on(PROXY, "lost-polls", "Long polls through nginx are lost and repeated, nodes are killed", &[process::kill_one]),
     plain("storm", "5,000 sockets lose their node at once", &[traffic::storm]),
     plain("stalled-readers", "Readers that never read", &[traffic::stalled_readers]),
     plain("blackhole", "Receivers of webhooks take requests and never answer", &[traffic::blackhole]),

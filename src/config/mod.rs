@@ -169,7 +169,7 @@ pub struct Retention {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// A socket that sent nothing for so long is closed, in seconds.
+    /// A socket that sent nothing for so long is closed, in seconds; so is a long poll that was not asked.
     pub idle_timeout_seconds: u64,
     /// A socket that took nothing for so long while something waits is closed (1012), in seconds.
     pub stall_seconds: u64,

@@ -2,7 +2,7 @@
 
 use super::doorbell::Doorbell;
 use super::outbox::Outbox;
-use super::outlet::Outlet;
+use super::outlet::{Liveness, Outlet};
 use super::socket::Connection;
 use super::tally::Tally;
 use actix_web::body::{BodySize, MessageBody};
@@ -40,8 +40,9 @@ impl OutboundBody {
     ) -> Self {
         let connections = metrics::gauge!(crate::metric::CONNECTIONS, "protocol" => protocol);
         connections.increment(1.0);
+        let liveness = if must_speak { Liveness::ReadAndSpeak } else { Liveness::Read };
         Self {
-            watched: outlet.watch(outbox.clone(), connection, must_speak),
+            watched: outlet.watch(outbox.clone(), connection, liveness),
             outlet: outlet.clone(),
             outbox,
             words: Some(words),

@@ -70,12 +70,32 @@ impl Drop for Watch {
     }
 }
 
+/// What shows that a client is alive, by the nature of its transport. Who doesn't show it is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Liveness {
+    /// Read what waits, and be heard from: a WebSocket, which has heartbeats.
+    ReadAndSpeak,
+    /// Read what waits: an event stream.
+    Read,
+    /// Be heard from: a long poll. Between its polls it reads nothing, and that means nothing.
+    Speak,
+}
+
+impl Liveness {
+    fn must_read(self) -> bool {
+        self != Self::Speak
+    }
+
+    fn must_speak(self) -> bool {
+        self != Self::Read
+    }
+}
+
 /// A session as the watchdog sees it.
 struct Watched {
     outbox: Rc<Outbox>,
     connection: Option<Connection>,
-    /// It must be heard from: a socket with heartbeats.
-    must_speak: bool,
+    liveness: Liveness,
     /// Second at which an ending session is cut off.
     cut_at: Option<u64>,
 }
@@ -150,17 +170,17 @@ impl Outlet {
     }
 
     /// Watches a session until [`Outlet::unwatch`].
-    pub(super) fn watch(&self, outbox: Rc<Outbox>, connection: Option<Connection>, must_speak: bool) -> usize {
+    pub(super) fn watch(&self, outbox: Rc<Outbox>, connection: Option<Connection>, liveness: Liveness) -> usize {
         if self.draining.get() {
             outbox.finish(End::Drain);
         }
         self.hub.info().connections.fetch_add(1, Ordering::Relaxed);
-        self.sessions.borrow_mut().insert(Watched { outbox, connection, must_speak, cut_at: None })
+        self.sessions.borrow_mut().insert(Watched { outbox, connection, liveness, cut_at: None })
     }
 
     /// Watches a session without a connection of its own, such as a long poll.
     pub fn watch_silently(self: &Rc<Self>, outbox: Rc<Outbox>) -> Watch {
-        Watch { place: self.watch(outbox, None, true), outlet: self.clone() }
+        Watch { place: self.watch(outbox, None, Liveness::Speak), outlet: self.clone() }
     }
 
     /// The session is over.
@@ -244,9 +264,12 @@ impl Outlet {
                 {
                     connection.cut();
                 }
-            } else if outbox.waiting_since().is_some_and(|since| now - since > self.config.stall_seconds) {
+            } else if session.liveness.must_read()
+                && outbox.waiting_since().is_some_and(|since| now - since > self.config.stall_seconds)
+            {
                 outbox.finish(End::TooSlow);
-            } else if session.must_speak && now.saturating_sub(outbox.heard_at()) > self.config.idle_seconds {
+            } else if session.liveness.must_speak() && now.saturating_sub(outbox.heard_at()) > self.config.idle_seconds
+            {
                 outbox.finish(End::Idle);
             }
         }

@@ -5,7 +5,7 @@ use crate::core::endpoint::form::Defaults;
 use crate::delivery::webhook::Webhooks;
 use crate::delivery::{OutletConfig, WsConfig};
 use crate::edge::auth::{Addresses, Failures};
-use crate::edge::phoenix::PhoenixConfig;
+use crate::edge::phoenix::{LongPollConfig, PhoenixConfig};
 use crate::hub::Hub;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::time::Duration;
@@ -35,8 +35,8 @@ pub struct EdgeConfig {
     pub origins: Vec<String>,
     /// Pause between keep-alives of an event stream.
     pub keep_alive: Duration,
-    /// How long a long poll waits.
-    pub longpoll: Duration,
+    /// Long polls.
+    pub longpoll: LongPollConfig,
     /// Bytes written to a client at once, about.
     pub write_bytes: usize,
     /// Outlets.

@@ -194,11 +194,18 @@ impl Hub {
             return;
         }
         actix_rt::spawn(async move {
-            while let Some((body, answer)) = requests.recv().await {
+            while let Some((body, mut answer)) = requests.recv().await {
+                // Nothing is done for a node that gave up, or whose connection broke.
+                if answer.is_closed() {
+                    continue;
+                }
                 let answered = relay(body);
                 actix_rt::spawn(async move {
-                    // Who asked may have given up.
-                    let _ = answer.send(answered.await);
+                    tokio::select! {
+                        () = answer.closed() => {}
+                        // What the answer has in it is kept until a later request shows that it arrived.
+                        answered = answered => drop(answer.send(answered)),
+                    }
                 });
             }
         });

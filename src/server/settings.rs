@@ -98,7 +98,11 @@ pub(super) fn edge(config: &Config) -> EdgeConfig {
         sockets_per_address: limits.sockets_per_address,
         origins: limits.origins.clone(),
         keep_alive: Duration::from_secs(session.sse_keepalive_seconds),
-        longpoll: Duration::from_secs(session.longpoll_seconds),
+        longpoll: phoenix::LongPollConfig {
+            wait: Duration::from_secs(session.longpoll_seconds),
+            // The other half is for a batch that may not have arrived.
+            reply_bytes: session.send_buffer_bytes / 2,
+        },
         write_bytes: WRITE_BUFFER_BYTES,
         outlet: OutletConfig {
             ring_bytes: session.ring_bytes,

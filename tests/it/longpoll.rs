@@ -1,17 +1,15 @@
 //! Long polls without stickiness: a session's requests go to one node after another, as a load balancer may send
 //! them, and it is one session all the same.
 
+use crate::poller::{LIMIT, Poller, message};
 use crate::support::{checked, nodes, publish};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use chaos::Cluster;
 use chaos::cluster::Map;
-use chaos::http::{Api, text};
-use chaos::phoenix::Frame;
+use chaos::http::text;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// How long something expected may take.
-const LIMIT: Duration = Duration::from_secs(60);
 /// Events that are published one by one.
 const EVENTS: u64 = 60;
 
@@ -27,92 +25,6 @@ fn long_polls_need_no_stickiness() {
             ("a revoked token ends it", revoked),
         ],
     );
-}
-
-/// A client whose every request goes to the next node.
-struct Poller {
-    urls: Vec<String>,
-    token: String,
-    session: String,
-    turn: usize,
-    /// All messages so far.
-    frames: Vec<Frame>,
-}
-
-impl Poller {
-    /// Opens a session at that node and joins the map's topic.
-    fn join(c: &Cluster, map: &Map, node: usize) -> Result<Self> {
-        let (session, frames) = (String::new(), Vec::new());
-        let mut poller = Self { urls: c.urls_from(0), token: map.token.clone(), session, turn: node, frames };
-        ensure!(poller.poll()? == 410 && !poller.session.is_empty(), "no session was opened");
-        ensure!(poller.push(&message("1", &map.topic(), "phx_join"))? == 200);
-        poller.until("the join's reply", |p| !p.frames.is_empty())?;
-        let reply = poller.frames.remove(0);
-        ensure!(reply.event == "phx_reply" && reply.reply_ref == "1" && reply.status() == "ok", "{reply:?}");
-        Ok(poller)
-    }
-
-    /// One request to the next node, its session in the query or in the header by turns; the answer's status.
-    fn call(&mut self, method: &str, body: Option<&[u8]>) -> Result<u64> {
-        let api = Api::new(&self.urls[self.turn % self.urls.len()], None);
-        let mut path = format!("/socket/events/longpoll?vsn=2.0.0&token={}", self.token);
-        let mut headers = vec![("content-type", "application/x-ndjson")];
-        match self.turn % 2 {
-            _ if self.session.is_empty() => {}
-            0 => headers.push(("x-phoenix-longpoll-token", &self.session)),
-            _ => path += &format!("&token={}", self.session),
-        }
-        let answer = api.call(method, &path, &headers, body)?.expect(200)?.json()?;
-        self.turn += 1;
-        self.session = answer["token"].as_str().unwrap_or_default().to_owned();
-        for message in answer["messages"].as_array().with_context(|| answer.to_string())? {
-            self.frames.push(Frame::parse(message.as_str().with_context(|| answer.to_string())?)?);
-        }
-        answer["status"].as_u64().with_context(|| answer.to_string())
-    }
-
-    fn poll(&mut self) -> Result<u64> {
-        self.call("GET", None)
-    }
-
-    /// Polls at that node until something else comes of it than nothing.
-    fn poll_at(&mut self, node: usize) -> Result<u64> {
-        let start = Instant::now();
-        loop {
-            self.turn = node;
-            match self.poll()? {
-                204 => ensure!(start.elapsed() < LIMIT, "nothing came"),
-                status => return Ok(status),
-            }
-        }
-    }
-
-    fn push(&mut self, body: &str) -> Result<u64> {
-        self.call("POST", Some(body.as_bytes()))
-    }
-
-    /// Polls on until that is true.
-    fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> Result<()> {
-        let start = Instant::now();
-        while !done(self) {
-            ensure!(start.elapsed() < LIMIT, "{what} didn't come, but {:?}", self.frames);
-            let status = self.poll()?;
-            ensure!(matches!(status, 200 | 204), "{status} instead of {what}");
-        }
-        Ok(())
-    }
-
-    /// The seqs of the events that came, and the refs of the replies, each in the order in which they came.
-    fn received(&self) -> (Vec<u64>, Vec<String>) {
-        let (replies, events): (Vec<&Frame>, Vec<&Frame>) = self.frames.iter().partition(|f| f.event == "phx_reply");
-        let seqs = events.iter().filter_map(|event| event.payload["seq"].as_u64());
-        let refs = replies.iter().filter_map(|reply| reply.reply_ref.as_str().map(str::to_owned));
-        (seqs.collect(), refs.collect())
-    }
-}
-
-fn message(own: &str, topic: &str, event: &str) -> String {
-    json!(["1", own, topic, event, {}]).to_string()
 }
 
 /// Events come from all nodes while the client asks all nodes, both ways: each comes once, in order, and so does each

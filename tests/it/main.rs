@@ -10,6 +10,7 @@
 
 mod access;
 mod arrows;
+mod authentication;
 mod backup;
 mod bad_input;
 mod bad_socket;
@@ -28,10 +29,12 @@ mod frames;
 mod idempotency;
 mod limits;
 mod longpoll;
+mod lost_polls;
 mod open_files;
 mod operations;
 mod packaging;
 mod peer_security;
+mod poller;
 mod power;
 mod quorum;
 mod receivers;

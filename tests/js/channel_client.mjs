@@ -4,7 +4,8 @@
 //
 // Options: urls (http://…), token, topic, vsn ("2.0.0", or "1.0.0" with the objects that old clients
 // sent), params (join params), subprotocol (true: the token goes as authToken, not in the query),
-// stay (true: keep to the URL, phoenix reconnects by itself), retry_ms (100).
+// stay (true: keep to the URL, phoenix reconnects by itself), retry_ms (100), fallback_ms (when phoenix
+// goes over to its long poll; never without it).
 // Orders: {do:"next"} leave for the next URL, {do:"leave"}, {do:"push",event,payload}.
 import { Socket } from "phoenix";
 import { options, orders, say } from "./lines.mjs";
@@ -33,6 +34,7 @@ export function subscribe(transport) {
     const socket = new Socket(`${url.replace(/^http/, transport.scheme)}/socket/events`, {
       transport: transport.constructor,
       vsn,
+      longPollFallbackMs: options.fallback_ms,
       ...auth,
       ...(vsn.startsWith("1") ? objects : {}),
     });
@@ -59,8 +61,9 @@ export function subscribe(transport) {
       .join()
       .receive("ok", (response) => {
         if (!live()) return;
-        // From here on nothing may be missed, even if the connection ends before the first event.
-        last ??= response.last_event_id ?? null;
+        // From here on nothing may be missed, even if the connection ends before the first event. With a
+        // backfill the join itself asks for all of it again.
+        if (params.since === undefined && params.backfill === undefined) last ??= response.last_event_id ?? null;
         say("join", { url, status: "ok", response });
       })
       .receive("error", (response) => live() && say("join", { url, status: "error", response }))
@@ -92,4 +95,8 @@ export function subscribe(transport) {
         .receive("error", (response) => say("reply", { status: "error", response })),
   });
   connect();
+  return {
+    // The page's own doing, such as a tab that sleeps: the same socket goes and comes back.
+    reconnect: () => current?.socket.disconnect(() => current?.socket.connect()),
+  };
 }

@@ -16,6 +16,7 @@ use crate::ground::clock::Clock;
 use crate::ground::disk::Disk;
 use crate::ground::leftovers::Names;
 use crate::ground::net::{self, Net};
+use crate::ground::proxy::Proxy;
 use crate::history::{Journal, Record};
 use crate::http::Api;
 use crate::load::{Load, Size, finish};
@@ -53,6 +54,8 @@ pub struct Ground {
     pub disk: bool,
     /// A clock each.
     pub clock: bool,
+    /// A proxy before them, for clients that go through it.
+    pub proxy: bool,
     /// Room for so many more nodes.
     pub spare: usize,
 }
@@ -85,6 +88,8 @@ pub struct Fire {
     pub disks: Vec<Disk>,
     /// Their clocks, if they are of their own.
     pub clocks: Vec<Clock>,
+    /// The proxy before them, if there is one. After the load that goes through it.
+    _proxy: Option<Proxy>,
     /// The load.
     pub load: Load,
     /// Where all is noted.
@@ -133,14 +138,23 @@ impl Fire {
             }
         }
         cluster.launch()?;
+        let proxy = match ground.proxy {
+            true => {
+                let nodes: Vec<_> = cluster.nodes.iter().map(|node| node.http).collect();
+                Some(Proxy::start(&names.dir().join("proxy"), &nodes)?)
+            }
+            false => None,
+        };
         let hub = if net.is_some() { net::HUB } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
         let size = Size { ages: ground.clock, ..Size::default() };
-        let load = Load::start(&cluster, hub, journal, plan.seed, size)?;
+        let proxied = proxy.as_ref().map(|proxy| proxy.address);
+        let load = Load::start(&cluster, hub, proxied, journal, plan.seed, size)?;
         Ok(Self {
             cluster,
             net,
             disks,
             clocks,
+            _proxy: proxy,
             load,
             journal: journal.clone(),
             dice: Dice::new(plan.seed, 0xf17e),

@@ -3,7 +3,7 @@
 use crate::wait;
 use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -39,9 +39,14 @@ pub fn run_with(program: &str, args: &[&str], input: &str) -> Result<String> {
 
 /// Whether a program is installed.
 pub fn is_there(program: &str) -> bool {
+    path(program).is_some()
+}
+
+/// Where a program is installed.
+pub fn path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let usual = ["/usr/sbin", "/sbin"].map(Into::into);
-    std::env::split_paths(&path).chain(usual).any(|dir: std::path::PathBuf| dir.join(program).exists())
+    let usual = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path).chain(usual).map(|dir| dir.join(program)).find(|at| at.exists())
 }
 
 /// Whether this process is root.

@@ -1,5 +1,5 @@
 //! A Phoenix client over long poll that comes and goes: each request at any node, as behind a balancer that knows no
-//! sessions. An answer that is lost may have had events in it, so it begins a new session behind the last that it saw.
+//! sessions. A poll whose answer is lost is repeated at another node, as such balancers do; it brings the same again.
 
 use super::{Reader, Site, beginning, phoenix};
 use crate::history::Record;
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const STAYS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(9));
 /// The pause before the next.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(2500));
+/// The pause before a poll is repeated.
+const AGAIN: Duration = Duration::from_millis(50);
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(7);
 
@@ -41,7 +43,7 @@ fn stay(
     let opened_at = node();
     let opened = ask(site, opened_at, &map.token, "", None)?;
     ensure!(opened.status == 410 && !opened.session.is_empty(), "no session was opened: {}", opened.status);
-    let session = opened.session;
+    let mut session = opened.session;
     let mut params = beginning(last.as_deref());
     if !reader.kinds.is_empty() {
         params["events"] = json!(reader.kinds);
@@ -50,11 +52,15 @@ fn stay(
     ensure!(ask(site, node(), &map.token, &session, Some(&join))?.status == 200, "the join was not taken");
     site.journal.note(Record::Joined { client: reader.name.clone(), node: opened_at, after: last.clone() });
     while Instant::now() < until && !site.is_over() {
-        let answer = ask(site, node(), &map.token, &session, None)?;
+        let Ok(answer) = ask(site, node(), &map.token, &session, None) else {
+            std::thread::sleep(AGAIN);
+            continue;
+        };
         ensure!(matches!(answer.status, 200 | 204), "the session ended: {}", answer.status);
         for message in &answer.messages {
             phoenix::take(site, reader, message, last)?;
         }
+        session = answer.session;
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! The load of a run: publishers, clients that resume, webhooks and those who change settings. Each notes what it did
 //! and saw.
 //!
-//! - [`publish`] never gives up on an event; [`phoenix`], [`longpoll`] and [`sse`] come and go; [`hooks`] receive;
+//! - [`publish`] never gives up on an event; [`phoenix`], [`longpoll`] and [`sse`] come and go; [`polls`] go through a
+//!   proxy; [`hooks`] receive;
 //! - [`settings`] makes, uses and revokes tokens, and counts a setting up; [`finish`] waits for all and asks the nodes
 //!   what they hold.
 //!
@@ -11,6 +12,7 @@ pub mod finish;
 pub mod hooks;
 pub mod longpoll;
 pub mod phoenix;
+pub mod polls;
 pub mod publish;
 pub mod settings;
 pub mod sse;
@@ -36,6 +38,8 @@ const SHORT_EVENTS: u64 = 40;
 pub struct Site {
     /// Where clients reach the nodes. Nodes that come later are not among them.
     pub nodes: Vec<SocketAddr>,
+    /// The proxy before them, if there is one.
+    pub proxy: Option<SocketAddr>,
     /// The map whose whole history is kept.
     pub main: Map,
     /// The map with short retention.
@@ -130,8 +134,16 @@ pub struct Load {
 }
 
 impl Load {
-    /// Makes the maps and starts everybody. `hub` is where webhooks are received.
-    pub fn start(cluster: &Cluster, hub: IpAddr, journal: &Journal, seed: u64, size: Size) -> Result<Self> {
+    /// Makes the maps and starts everybody. `hub` is where webhooks are received; some clients go through the proxy,
+    /// if there is one.
+    pub fn start(
+        cluster: &Cluster,
+        hub: IpAddr,
+        proxy: Option<SocketAddr>,
+        journal: &Journal,
+        seed: u64,
+        size: Size,
+    ) -> Result<Self> {
         let none =
             json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null});
         let map = |slug: &str, events: u64| {
@@ -143,6 +155,7 @@ impl Load {
         };
         let site = Arc::new(Site {
             nodes: cluster.nodes.iter().map(|node| node.http).collect(),
+            proxy,
             main: map("main", 10_000_000)?,
             short: map("short", SHORT_EVENTS)?,
             desk: map("desk", 1000)?,
@@ -171,6 +184,9 @@ impl Load {
             let kinds = if n == 0 { vec![] } else { vec!["b".to_owned()] };
             self.read(format!("phoenix{n}"), MAIN, kinds.clone(), phoenix::run)?;
             self.read(format!("longpoll{n}"), MAIN, kinds.clone(), longpoll::run)?;
+            if self.site.proxy.is_some() {
+                self.read(format!("polls{n}"), MAIN, kinds.clone(), polls::run)?;
+            }
             self.read(format!("sse{n}"), MAIN, kinds, sse::run)?;
         }
         self.read("brief-phoenix".to_owned(), SHORT, vec![], phoenix::run)?;

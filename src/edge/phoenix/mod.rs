@@ -10,6 +10,6 @@ mod routes;
 mod session;
 
 pub use form::{PhoenixForm, Transport};
-pub use longpoll::{LongPolls, serve_relay};
+pub use longpoll::{LongPollConfig, LongPolls, serve_relay};
 pub use routes::routes;
 pub use session::{PhoenixConfig, PhoenixSession};

@@ -14,12 +14,14 @@ use actix_web::http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use actix_web::web::{Data, Payload, ServiceConfig, get, post, resource, scope};
 use actix_web::{HttpRequest, HttpResponse, Result};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
 /// The subprotocol that the server answers with when the client offered one.
 const SUBPROTOCOL: &str = "phoenix";
 /// Prefix of the subprotocol that carries a token, in base64url.
 const BEARER: &str = "base64url.bearer.phx.";
+/// The header in which a long poll of phoenix.js has its `authToken`.
+const AUTH_TOKEN: &str = "x-phoenix-authtoken";
 
 /// Adds `/socket/events/websocket` and `/socket/events/longpoll`.
 pub fn routes(config: &mut ServiceConfig) {
@@ -72,14 +74,27 @@ pub(super) fn version_of(request: &HttpRequest) -> Result<Version, ApiError> {
         .ok_or_else(|| ApiError::bad_request("unknown_version", "vsn must be 1.0.0 or 2.0.0"))
 }
 
-/// The token: in a subprotocol, in the header, or the first one in the query (a long poll adds a second of its own).
+/// The token: in a subprotocol, in a header, or the first one in the query (a long poll adds its session's).
 fn token_of(request: &HttpRequest) -> Option<String> {
     let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
     let in_protocol = offered
         .flat_map(|value| value.split(','))
-        .filter_map(|name| URL_SAFE_NO_PAD.decode(name.trim().strip_prefix(BEARER)?).ok())
+        .filter_map(|name| from_base64(name.trim().strip_prefix(BEARER)?))
         .find_map(|token| String::from_utf8(token).ok());
-    in_protocol.or_else(|| bearer(request).map(str::to_owned)).or_else(|| query(request, "token"))
+    in_protocol
+        .or_else(|| bearer(request).map(str::to_owned))
+        .or_else(|| text_of(request, AUTH_TOKEN))
+        .or_else(|| all(request, "token").find(|token| !longpoll::is_session_token(token)))
+}
+
+/// phoenix.js calls it base64url and sends what `btoa` makes, without the padding: either alphabet is taken.
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok()
+}
+
+/// A header's text. One that is not UTF-8 is no token, and not an absent one either.
+pub(super) fn text_of(request: &HttpRequest, header: &str) -> Option<String> {
+    request.headers().get(header).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// The first value of a query parameter.
@@ -91,4 +106,17 @@ pub(super) fn query(request: &HttpRequest, name: &str) -> Option<String> {
 pub(super) fn all<'r>(request: &'r HttpRequest, name: &'r str) -> impl Iterator<Item = String> + 'r {
     let pairs: Vec<(String, String)> = serde_urlencoded::from_str(request.query_string()).unwrap_or_default();
     pairs.into_iter().filter(move |(key, _)| key == name).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_alphabets_of_base64() {
+        for text in ["c3ViamVjdD8_Pj4-", "c3ViamVjdD8/Pj4+"] {
+            assert_eq!(from_base64(text).as_deref(), Some(&b"subject??>>>"[..]), "{text}");
+        }
+        assert_eq!(from_base64("c3ViamVjdD8_Pj4+"), None);
+    }
 }

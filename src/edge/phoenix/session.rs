@@ -12,8 +12,9 @@ use crate::core::history::Position;
 use crate::core::ids::MapId;
 use crate::delivery::{Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};
 use crate::hub::{Grant, Hub, ResumeError, Slot, Who};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde_json::{Value, json};
+use std::hash::BuildHasher;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub struct PhoenixSession {
 struct Channel {
     join_ref: Ref,
     subscription: SubscriptionId,
+    /// Digest of the join that made it, where a join may arrive twice.
+    made_by: Option<u64>,
 }
 
 /// A join that went through.
@@ -114,7 +117,19 @@ impl PhoenixSession {
         }
     }
 
+    /// A join of a long poll, by which it is known when it comes again: a proxy, or a browser whose connection broke, may
+    /// have sent its request twice. The reply to the first is kept until it arrives. A WebSocket repeats nothing.
+    fn digest(&self, join: &Message) -> Option<u64> {
+        let repeats = self.transport == Transport::LongPoll && !join.join_ref.is_null() && !join.reference.is_null();
+        let payload = || join.payload.as_ref().map(Value::to_string);
+        repeats.then(|| FxBuildHasher.hash_one((&join.join_ref, &join.reference, payload())))
+    }
+
     fn join(&mut self, message: Message, link: &mut dyn Link) -> Next<Self> {
+        let digest = self.digest(&message);
+        if digest.is_some() && self.channels.get(&message.topic).is_some_and(|channel| channel.made_by == digest) {
+            return Next::Done;
+        }
         if !self.channels.contains_key(&message.topic) && self.channels.len() >= self.max_channels {
             self.reply(link, &message, "error", &json!({"reason": "too many channels joined"}));
             return Next::Done;
@@ -139,13 +154,13 @@ impl PhoenixSession {
             Pending { hub: self.hub.clone(), who: self.who.clone(), map: map.to_owned(), slots: self.slots.clone() };
         Next::Await(Box::pin(async move {
             let result = pending.join(params).await;
-            let resume: Resume<Self> = Box::new(move |session, link| session.joined(message, result, link));
+            let resume: Resume<Self> = Box::new(move |session, link| session.joined(message, digest, result, link));
             resume
         }))
     }
 
     /// The reply first, then the old channel's end, then events.
-    fn joined(&mut self, message: Message, result: Result<Joined, Value>, link: &mut dyn Link) {
+    fn joined(&mut self, message: Message, digest: Option<u64>, result: Result<Joined, Value>, link: &mut dyn Link) {
         // What was granted when the join began may have been revoked since.
         let result = result.and_then(|joined| {
             let granted = self.hub.still_granted(&joined.grant, Scopes::SUBSCRIBE);
@@ -175,7 +190,8 @@ impl PhoenixSession {
                 let form = PhoenixForm::new(self.version, self.transport, &message.topic, map, params.star);
                 let feed = self.outlet.feed(grant.map.topic, View::new(Arc::new(form), condition));
                 let subscription = self.outbox.subscribe(feed, map, position.next_seq, params.filter, Some(slot));
-                self.channels.insert(message.topic, Channel { join_ref: message.join_ref, subscription });
+                let channel = Channel { join_ref: message.join_ref, subscription, made_by: digest };
+                self.channels.insert(message.topic, channel);
             }
         }
     }

@@ -1,0 +1,248 @@
+//! The actor of one long poll's session: what it has to say, between the polls that fetch it.
+//!
+//! One poll waits at a time; a newer one ends it at once. Messages leave the session's own keeping only when a poll
+//! shows that the client has them ([`Batches`]).
+
+use super::super::session::PhoenixSession;
+use super::batch::{Batch, Batches, Due};
+use super::{Answer, Ask, Push, Request};
+use crate::delivery::{End, Incoming, Link, Next, Outbox, Outlet, Protocol, Watch};
+use actix::prelude::{ActorFutureExt, WrapFuture};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
+use rustc_hash::FxHashMap;
+use serde_json::json;
+use std::cell::{Cell, RefCell};
+use std::future::{poll_fn, ready};
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Poll as TaskPoll, Waker};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// Open long polls of a node at most.
+const MAX_SESSIONS: usize = 20_000;
+
+/// Settings of long polls.
+#[derive(Clone, Copy, Debug)]
+pub struct LongPollConfig {
+    /// How long a poll waits for something to come.
+    pub wait: Duration,
+    /// Bytes of replies that wait for a poll; beyond it the session ends. A batch adds one write's worth of events, or
+    /// a single larger event.
+    pub reply_bytes: usize,
+}
+
+/// The sessions of a node, by their secret.
+#[derive(Default)]
+pub struct LongPolls(Mutex<FxHashMap<String, Addr<Session>>>);
+
+impl LongPolls {
+    pub(super) fn get(&self, secret: &str) -> Option<Addr<Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(secret).cloned()
+    }
+
+    /// Whether there was room for one more.
+    pub(super) fn insert(&self, secret: &str, session: Addr<Session>) -> bool {
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.retain(|_, session| session.connected());
+        let room = sessions.len() < MAX_SESSIONS;
+        if room {
+            sessions.insert(secret.to_owned(), session);
+        }
+        room
+    }
+}
+
+/// See the module.
+pub(super) struct Session {
+    session: PhoenixSession,
+    replies: Rc<Replies>,
+    batches: Rc<RefCell<Batches>>,
+    /// Ends the poll that waits, when it is dropped.
+    waiting: Option<oneshot::Sender<()>>,
+    watch: Option<Watch>,
+    wait: Duration,
+}
+
+/// What the session said since the last batch.
+struct Replies {
+    outbox: Rc<Outbox>,
+    texts: RefCell<Vec<String>>,
+    bytes: Cell<usize>,
+    max_bytes: usize,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Link for Rc<Replies> {
+    /// A client that lets more wait than it may is ended: it resumes, and knows that it has to.
+    fn text(&mut self, text: String) {
+        self.bytes.set(self.bytes.get() + text.len());
+        if self.bytes.get() > self.max_bytes {
+            return self.outbox.finish(End::TooSlow);
+        }
+        self.texts.borrow_mut().push(text);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Replies {
+    fn take(&self) -> Vec<String> {
+        self.bytes.set(0);
+        self.texts.take()
+    }
+}
+
+/// Ends the session.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Stop;
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct One(Push);
+
+impl Session {
+    pub(super) fn start_on(outlet: &Rc<Outlet>, session: PhoenixSession, config: LongPollConfig) -> Addr<Self> {
+        let outbox = session.outbox().clone();
+        let watch = Some(outlet.watch_silently(outbox.clone()));
+        let replies = Rc::new(Replies {
+            outbox,
+            texts: RefCell::default(),
+            bytes: Cell::new(0),
+            max_bytes: config.reply_bytes,
+            waker: RefCell::default(),
+        });
+        Self { session, replies, batches: Rc::default(), waiting: None, watch, wait: config.wait }.start()
+    }
+
+    fn poll(&mut self, seen: u64) -> ResponseFuture<Answer> {
+        let due = self.batches.borrow_mut().poll(seen);
+        match due {
+            Due::Gone => Box::pin(ready(Answer::Gone)),
+            Due::Again(batch) => Box::pin(ready(batch.into())),
+            Due::Next => {
+                let (waiting, superseded) = oneshot::channel();
+                self.waiting = Some(waiting);
+                let (replies, batches, wait) = (self.replies.clone(), self.batches.clone(), self.wait);
+                Box::pin(async move {
+                    let answer = tokio::select! {
+                        biased;
+                        _ = superseded => Answer::Nothing,
+                        answer = poll_fn(|cx| next_batch(&replies, &batches, cx)) => answer,
+                        () = tokio::time::sleep(wait) => Answer::Nothing,
+                    };
+                    replies.outbox.heard();
+                    answer
+                })
+            }
+        }
+    }
+
+    fn push(pushes: Vec<Push>, address: Addr<Self>) -> ResponseFuture<Answer> {
+        Box::pin(async move {
+            for push in pushes {
+                if address.send(One(push)).await.is_err() {
+                    return Answer::Gone;
+                }
+            }
+            Answer::Nothing
+        })
+    }
+}
+
+impl From<Batch> for Answer {
+    fn from(batch: Batch) -> Self {
+        Self::Batch { number: batch.number, messages: batch.messages.to_string() }
+    }
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(Duration::from_secs(1), |actor, ctx| {
+            let outbox = actor.session.outbox();
+            if outbox.ending().is_some() {
+                ctx.stop();
+            } else if actor.waiting.as_ref().is_some_and(|waiting| !waiting.is_closed()) {
+                // Who waits for an answer has nothing to say.
+                outbox.heard();
+            }
+        });
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.session.outbox().clear();
+        self.waiting = None;
+        self.watch = None;
+    }
+}
+
+impl Handler<Stop> for Session {
+    type Result = ();
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl Handler<One> for Session {
+    type Result = ();
+
+    /// One message after another: while one awaits something the mailbox waits.
+    fn handle(&mut self, One(push): One, ctx: &mut Self::Context) {
+        let message = match push {
+            Push::Text(text) => Incoming::Text(text.into()),
+            Push::Binary(bytes) => Incoming::Binary(bytes.into()),
+        };
+        match self.session.message(message, &mut self.replies.clone()) {
+            Next::Done => {}
+            Next::Close(_, _) => ctx.stop(),
+            Next::Await(pending) => {
+                let resumed = pending.into_actor(self);
+                ctx.wait(resumed.map(|resume, actor, _| resume(&mut actor.session, &mut actor.replies.clone())));
+            }
+        }
+    }
+}
+
+impl Handler<Ask> for Session {
+    type Result = ResponseFuture<Answer>;
+
+    fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) -> Self::Result {
+        let outbox = self.session.outbox();
+        if outbox.ending().is_some() {
+            return Box::pin(ready(Answer::Gone));
+        }
+        outbox.heard();
+        match ask.request {
+            Request::Poll { seen } => self.poll(seen),
+            Request::Push(pushes) => Self::push(pushes, ctx.address()),
+        }
+    }
+}
+
+/// Replies first, then events, as on a socket. One batch has both: where there always is a reply, events would
+/// otherwise never be asked for.
+fn next_batch(replies: &Replies, batches: &RefCell<Batches>, cx: &mut std::task::Context<'_>) -> TaskPoll<Answer> {
+    let outbox = &replies.outbox;
+    if outbox.ending().is_some() {
+        return TaskPoll::Ready(Answer::Gone);
+    }
+    let events = match outbox.poll_frames(cx) {
+        TaskPoll::Ready(Ok(bytes)) => Some(String::from_utf8_lossy(&bytes).trim_end_matches(',').to_owned()),
+        TaskPoll::Ready(Err(end)) => {
+            outbox.finish(end);
+            return TaskPoll::Ready(Answer::Gone);
+        }
+        TaskPoll::Pending => None,
+    };
+    let texts = replies.take();
+    let messages: Vec<String> = texts.iter().map(|text| json!(text).to_string()).chain(events).collect();
+    if messages.is_empty() {
+        *replies.waker.borrow_mut() = Some(cx.waker().clone());
+        return TaskPoll::Pending;
+    }
+    TaskPoll::Ready(batches.borrow_mut().answer(messages.join(",")).into())
+}

@@ -1,0 +1,268 @@
+//! Long polls whose answers are lost: by clients that hang up, proxies that ask again, and two who ask at once. At
+//! whatever node, nothing is lost or comes twice, and no poll holds up another.
+
+use crate::poller::{Answered, LIMIT, Poller, message};
+use crate::support::{checked, nodes, publish};
+use anyhow::{Context, Result, ensure};
+use chaos::cluster::Map;
+use chaos::{Cluster, wait};
+use serde_json::json;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// How long a poll waits here: longer than a test takes on a busy machine, if nothing ends it.
+const WAIT: u64 = 30;
+
+#[test]
+fn answers_that_are_lost_come_again() {
+    checked(
+        nodes(3).set("WAYPOST_SESSION_LONGPOLL_SECONDS", WAIT),
+        &[
+            ("a client hangs up before anything comes", hung_up),
+            ("an answer breaks off", broken_off),
+            ("a proxy asks again while the first poll waits", asked_again),
+            ("a poll that is repeated acknowledges nothing", repeated),
+            ("a copy that comes late disturbs nobody", late_copy),
+            ("a newer poll ends the older at once", newer_ends_older),
+            ("a repeated POST joins and leaves once", repeated_push),
+            ("replies that nobody fetches are never dropped in silence", unfetched),
+        ],
+    );
+}
+
+#[test]
+fn a_pause_between_polls_is_not_slowness() {
+    checked(nodes(2).set("WAYPOST_SESSION_STALL_SECONDS", 1), &[("pauses", pauses)]);
+}
+
+#[test]
+fn a_poll_that_waits_is_not_silence() {
+    let options = nodes(1).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 10).set("WAYPOST_SESSION_LONGPOLL_SECONDS", 20);
+    checked(options, &[("a poll longer than a client may be silent", quiet)]);
+}
+
+fn quiet(c: &Cluster) -> Result<()> {
+    let map = c.map("quiet")?;
+    let poller = Poller::join(c, &map, 0)?;
+    let answered = polled(&poller, 0)?;
+    ensure!(answered.status == 204, "{answered:?}");
+    Ok(())
+}
+
+/// A session on each node, asked at each node: its own, and across the relay.
+fn everywhere(c: &Cluster, slug: &str, check: impl Fn(&Map, &mut Poller, usize) -> Result<()>) -> Result<()> {
+    for held_by in [0, 1] {
+        for asked in 0..c.nodes.len() {
+            let map = c.map(&format!("{slug}-{held_by}-{asked}"))?;
+            let mut poller = Poller::join(c, &map, held_by)?;
+            let checked = check(&map, &mut poller, asked);
+            checked.map_err(|error| error.context(format!("held by node {held_by}, asked at node {asked}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn polled(poller: &Poller, node: usize) -> Result<Answered> {
+    poller.ask(node, &poller.session, "GET", None, LIMIT)
+}
+
+/// The same until something comes. Requests may overtake one another on a busy machine, and the one that arrives last
+/// ends the others.
+fn polled_until(poller: &Poller, node: usize) -> Result<Answered> {
+    let start = Instant::now();
+    loop {
+        let answered = polled(poller, node)?;
+        if answered.status != 204 {
+            return Ok(answered);
+        }
+        ensure!(start.elapsed() < LIMIT, "nothing came");
+    }
+}
+
+fn next(c: &Cluster, map: &Map) -> Result<u64> {
+    Ok(publish(c, 0, map, "x", json!({}))?["seq"].as_u64().unwrap_or_default())
+}
+
+fn hung_up(c: &Cluster) -> Result<()> {
+    everywhere(c, "hung-up", |map, poller, node| {
+        let mut expected = Vec::new();
+        for _ in 0..3 {
+            poller.give_up(node, Duration::from_millis(200));
+            expected.push(next(c, map)?);
+            // Whatever waited for nobody has taken it by now.
+            std::thread::sleep(Duration::from_millis(100));
+            ensure!(poller.poll_at(node)? == 200, "the session ended");
+        }
+        ensure!(poller.received().0 == expected, "{:?} instead of {expected:?}", poller.received().0);
+        Ok(())
+    })
+}
+
+fn broken_off(c: &Cluster) -> Result<()> {
+    everywhere(c, "broken-off", |map, poller, node| {
+        let first = next(c, map)?;
+        poller.break_off(node)?;
+        let second = next(c, map)?;
+        for expected in [first, second] {
+            ensure!(poller.poll()? == 200 && poller.received().0.last() == Some(&expected), "{:?}", poller.received());
+        }
+        Ok(())
+    })
+}
+
+/// As when a relaying node dies under a poll that waits: the client knows nothing of it.
+fn asked_again(c: &Cluster) -> Result<()> {
+    everywhere(c, "asked-again", |map, poller, node| {
+        std::thread::scope(|scope| {
+            let poller = &*poller;
+            let dead = scope.spawn(move || poller.give_up(node, LIMIT));
+            std::thread::sleep(Duration::from_millis(200));
+            let alive = scope.spawn(move || polled_until(poller, node + 1));
+            std::thread::sleep(Duration::from_millis(200));
+            let seq = next(c, map)?;
+            let answered = alive.join().expect("the client panicked")?;
+            dead.join().expect("the client panicked");
+            ensure!(answered.status == 200 && answered.seqs() == [seq], "{answered:?}");
+            Ok(())
+        })
+    })
+}
+
+fn repeated(c: &Cluster) -> Result<()> {
+    everywhere(c, "repeated", |map, poller, node| {
+        let first = next(c, map)?;
+        let answered = polled(poller, node)?;
+        ensure!(answered.status == 200 && answered.seqs() == [first], "{answered:?}");
+        let second = next(c, map)?;
+        for other in 0..c.nodes.len() {
+            let again = polled(poller, node + other)?;
+            ensure!(again == answered, "{again:?} instead of {answered:?}");
+        }
+        poller.session.clone_from(&answered.session);
+        let then = polled(poller, node)?;
+        ensure!(then.status == 200 && then.seqs() == [second], "{then:?}");
+        Ok(())
+    })
+}
+
+/// A number whose batch has been acknowledged is no session any more; the poll that waits with the present one goes on.
+fn late_copy(c: &Cluster) -> Result<()> {
+    everywhere(c, "late-copy", |map, poller, node| {
+        next(c, map)?;
+        let old = poller.session.clone();
+        ensure!(poller.poll_at(node)? == 200, "nothing came");
+        std::thread::scope(|scope| {
+            let poller = &*poller;
+            let waiting = scope.spawn(move || polled(poller, node));
+            let late = || poller.ask(node, &old, "GET", None, LIMIT);
+            let start = Instant::now();
+            // Until the poll that acknowledges has arrived, the old batch is answered again.
+            while late()?.status != 410 {
+                ensure!(start.elapsed() < LIMIT, "an acknowledged batch is kept");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            ensure!(late()?.frames.is_empty(), "a session that is gone has messages");
+            let seq = next(c, map)?;
+            let answered = waiting.join().expect("the client panicked")?;
+            ensure!(answered.status == 200 && answered.seqs() == [seq], "{answered:?}");
+            Ok(())
+        })
+    })
+}
+
+/// Of two that ask at once one is ended, by which it knows that another has taken its place.
+fn newer_ends_older(c: &Cluster) -> Result<()> {
+    everywhere(c, "newer-ends-older", |map, poller, node| {
+        std::thread::scope(|scope| {
+            let poller = &*poller;
+            let (answers, answered) = mpsc::channel();
+            for _ in 0..2 {
+                let answers = answers.clone();
+                scope.spawn(move || answers.send(polled(poller, node)));
+            }
+            let older = answered.recv_timeout(Duration::from_secs(WAIT / 2)).context("both wait")??;
+            ensure!(older.status == 204 && older.session == poller.session, "{older:?}");
+            let seq = next(c, map)?;
+            let newer = answered.recv_timeout(LIMIT)??;
+            ensure!(newer.status == 200 && newer.seqs() == [seq], "{newer:?}");
+            Ok(())
+        })
+    })
+}
+
+fn repeated_push(c: &Cluster) -> Result<()> {
+    everywhere(c, "repeated-push", |map, poller, node| {
+        let first = next(c, map)?;
+        let join = json!(["9", "9", map.topic(), "phx_join", {"since": "2000-01-01T00:00:00Z"}]).to_string();
+        poller.turn = node;
+        ensure!(poller.push(&join)? == 200 && poller.push(&join)? == 200, "a join was not taken");
+        let second = next(c, map)?;
+        let heard = |poller: &Poller| poller.frames.iter().filter(|f| f.event == "x").count();
+        poller.until("both events", |poller| heard(poller) >= 2 && poller.received().0.last() == Some(&second))?;
+        // What the join of the test's client was sent is not looked at: it ended when the topic was joined again.
+        let refs = |event: &str| poller.frames.iter().filter(|f| f.event == event && f.join_ref == "9").count();
+        ensure!(refs("phx_reply") == 1 && refs("phx_close") == 0, "{:?}", poller.frames);
+        poller.frames.clear();
+        let leave = json!(["9", "10", map.topic(), "phx_leave", {}]).to_string();
+        ensure!(poller.push(&leave)? == 200 && poller.push(&leave)? == 200, "a leave was not taken");
+        ensure!(poller.push(&message("11", "phoenix", "heartbeat"))? == 200, "a heartbeat was not taken");
+        poller.until("the heartbeat's reply", |poller| poller.frames.iter().any(|f| f.reply_ref == "11"))?;
+        let closed = poller.frames.iter().filter(|f| f.event == "phx_close").count();
+        ensure!(closed == 1 && first < second, "{:?}", poller.frames);
+        Ok(())
+    })
+}
+
+/// A client that pushes and never polls is told by the end of its session; until then it has all its replies.
+fn unfetched(c: &Cluster) -> Result<()> {
+    const EACH: usize = 400;
+    let map = c.map("unfetched")?;
+    for rounds in [1, 3, 100] {
+        let mut poller = Poller::join(c, &map, 0)?;
+        let session = poller.session.clone();
+        let mut pushed = 0;
+        for round in 0..rounds {
+            let refs = (0..EACH).map(|n| (round * EACH + n).to_string());
+            let beats: Vec<String> = refs.map(|own| message(&own, "phoenix", "heartbeat")).collect();
+            if poller.push(&beats.join("\n"))? != 200 {
+                break;
+            }
+            pushed += EACH;
+        }
+        ensure!(rounds < 100 || pushed < rounds * EACH, "{pushed} replies wait, and no end to it");
+        let answered = poller.ask(0, &session, "GET", None, LIMIT)?;
+        let whole = answered.status == 200 && answered.frames.len() == pushed;
+        ensure!(
+            whole || rounds > 1 && answered.status == 410,
+            "{} of {pushed}: {}",
+            answered.frames.len(),
+            answered.status
+        );
+    }
+    Ok(())
+}
+
+/// For much longer than a socket may leave unread what waits: with nothing waiting, and with an event.
+fn pauses(c: &Cluster) -> Result<()> {
+    const PAUSE: Duration = Duration::from_secs(5);
+    let map = c.map("pauses")?;
+    for node in 0..c.nodes.len() {
+        let mut poller = Poller::join(c, &map, 0)?;
+        let mut expected = vec![next(c, &map)?];
+        ensure!(poller.poll_at(node)? == 200, "the session ended");
+        std::thread::sleep(PAUSE);
+        expected.push(next(c, &map)?);
+        std::thread::sleep(PAUSE);
+        poller.turn = node;
+        let status = poller.poll()?;
+        ensure!(status == 200, "{status} after a pause");
+        expected.push(next(c, &map)?);
+        poller.until("the last event", |poller| poller.received().0.len() >= 3)?;
+        ensure!(poller.received().0 == expected, "{:?} instead of {expected:?}", poller.received().0);
+    }
+    wait::until("nobody to have been called slow", || {
+        let slow = c.admin(0).get("/metrics")?.expect(200)?.text();
+        ensure!(!slow.contains("too_slow"), "{slow}");
+        Ok(Some(()))
+    })
+}
