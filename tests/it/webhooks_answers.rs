@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use chaos::Cluster;
 use chaos::receiver::dead::FullBacklog;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -100,8 +100,10 @@ fn every_map_sees_the_answers_to_its_own_requests() {
         let next = AtomicUsize::new(0);
         let raw = Raw::start(move |stream, path| {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let before = interim[number % 3].repeat(1 + number % 2);
-            let (head, tail) = before.split_at(number % before.len());
+            // None, one and two in turn; the receiver that refuses says more than the other.
+            let often = (number + usize::from(path == "/refuse")) % 3;
+            let before = interim[number % 3].repeat(often);
+            let (head, tail) = before.split_at(number.min(before.len()));
             for piece in [head, tail] {
                 stream.write_all(piece.as_bytes())?;
                 std::thread::sleep(std::time::Duration::from_millis(5));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use awc::http::Method;
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
