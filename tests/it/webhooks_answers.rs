@@ -219,3 +219,59 @@ fn what_was_not_sent_is_tried_again_and_what_may_have_been_taken_only_where_it_m
         Ok(())
     });
 }
+
+/// A body that breaks off and one that outlasts the deadline are the same: the head of the answer has decided. Of a
+/// function that is awaited the body is the answer.
+#[test]
+fn a_body_that_does_not_end_is_missed_only_by_who_needs_it() {
+    let raw = Raw::start(|stream, path| {
+        let status = if path == "/refused" { 500 } else { 200 };
+        stream.write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 100\r\n\r\n{{\"statusCode\":").as_bytes())?;
+        if !path.contains("cut") {
+            std::thread::sleep(std::time::Duration::from_secs(30));
+        }
+        Ok(false)
+    });
+    let raw = raw.unwrap();
+    let options = delivering(1)
+        .set("WAYPOST_WEBHOOKS_AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        .set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", "secret")
+        .set("WAYPOST_WEBHOOKS_AWS_FUNCTIONS", "*")
+        .set("WAYPOST_WEBHOOKS_AWS_ENDPOINT", raw.url(""));
+    scenario(options, |cluster| {
+        let webhook = |path: &str| json!({"url": raw.url(path), "profile": "standard"});
+        let function = |name: &str, kind: &str| json!({"lambda": {"function_name": name, "region": "eu-west-1", "invocation_type": kind}});
+        let table = [
+            ("late", webhook("/late"), "delivered", "answered"),
+            ("cut", webhook("/cut"), "delivered", "answered"),
+            ("refused", webhook("/refused"), "status", "answered"),
+            ("queued", function("cut-queued", "Event"), "delivered", "answered"),
+            ("awaited", function("cut-awaited", "RequestResponse"), "closed", "maybe"),
+            ("slow", function("slow", "RequestResponse"), "timeout", "maybe"),
+        ];
+        let mut hooks = Vec::new();
+        for (name, mut body, class, sent) in table {
+            let mut retry = quick(2);
+            retry["ambiguous"] = json!(false);
+            (body["retry"], body["timeout_ms"]) = (retry, json!(1000));
+            let map = map(cluster, name)?;
+            hooks.push((Hook::make(cluster, &map, &body)?, class, sent));
+            publish_keys(cluster, &map, "e", 1)?;
+        }
+        for (hook, class, sent) in &hooks {
+            let (outcome, tries) = match (*class, *sent) {
+                ("delivered", _) => ("delivered", 1),
+                (_, "maybe") => ("dead_letters", 1),
+                _ => ("dead_letters", 2),
+            };
+            hook.wait(cluster, outcome, |shown| shown[outcome] == 1)?;
+            let attempts = attempts(cluster, hook)?;
+            ensure!(attempts.len() == tries, "{attempts:#?}");
+            for attempt in attempts {
+                let known = (&attempt["class"], &attempt["sent"], &attempt["stage"]);
+                ensure!(known == (&json!(class), &json!(sent), &json!("body")), "{attempt}");
+            }
+        }
+        Ok(())
+    });
+}
