@@ -3,24 +3,22 @@
 //! Owns addresses, token and what went wrong, in words. Never decides to repeat a request that a node may have taken:
 //! that is for callers who send an idempotency key.
 
-use std::{cell::Cell, io::ErrorKind, path::Path, sync::Arc, time::Duration};
+use std::{cell::Cell, path::Path, sync::Arc, time::Duration};
 
-use actix_http::{BoxedPayloadStream, error::ParseError};
-use awc::{
-    ClientResponse, Connector,
-    error::{ConnectError, SendRequestError},
-    http::{Method, header},
-};
 use bytes::Bytes;
+use http::{
+    Method,
+    header::{self, HeaderName, HeaderValue},
+};
 use serde_json::Value;
 use tokio_rustls::rustls::ClientConfig;
 
+use super::http1::{Answer, Http, HttpError};
 use crate::tls::{self, BadTls};
 
-/// Longest wait for a connection.
-const CONNECT: Duration = Duration::from_secs(3);
 /// Longest wait for an answer; the server itself answers within its publish time-out.
 const ANSWER: Duration = Duration::from_secs(30);
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 512 * 1024 * 1024;
 
@@ -136,7 +134,7 @@ impl From<&Value> for Body {
 
 /// Speaks to one of several nodes.
 pub(super) struct Client {
-    http: awc::Client,
+    http: Http,
     urls: Vec<String>,
     at: Cell<usize>,
     token: Option<String>,
@@ -147,18 +145,11 @@ impl Client {
     pub(super) fn new(connection: Connection) -> Self {
         let admin = || std::env::var("WAYPOST_ADMIN_TOKEN").ok();
         let token = connection.token.or_else(admin).filter(|token| !token.is_empty());
-        let mut connector = Connector::new().timeout(CONNECT);
         // Reading the system's authorities takes a moment that plain addresses need not wait for.
         let encrypted = connection.url.iter().any(|url| url.starts_with("https://"));
         let trusted = || tls::trusting(None).ok().map(Arc::new);
-        if encrypted && let Some(trusted) = connection.ca.map(|Trust(config)| config).or_else(trusted) {
-            connector = connector.rustls_0_23(trusted);
-        }
-        let http = awc::Client::builder()
-            .connector(connector)
-            .timeout(ANSWER)
-            .add_default_header((header::USER_AGENT, concat!("waypost/", env!("CARGO_PKG_VERSION"))))
-            .finish();
+        let tls = encrypted.then(|| connection.ca.map(|Trust(config)| config).or_else(trusted)).flatten();
+        let http = Http::new(tls);
         Self { http, urls: connection.url, at: Cell::new(0), token }
     }
 
@@ -205,9 +196,8 @@ impl Client {
     }
 
     async fn answer(&self, method: Method, path: &str, body: Option<Body>) -> Result<Bytes, ClientError> {
-        let mut response = self.send(method, path, body).await?.timeout(ANSWER);
-        let body = response.body().limit(LARGEST_ANSWER).await;
-        body.map_err(|error| self.unreachable(error.to_string(), false))
+        let answer = self.send(method, path, body).await?;
+        answer.whole(LARGEST_ANSWER, ANSWER).await.map_err(|error| self.unreachable(error.to_string(), false))
     }
 
     fn data(&self, answer: &[u8]) -> Result<Value, ClientError> {
@@ -219,42 +209,44 @@ impl Client {
     }
 
     /// Sends a request and gives the answer's head, if it is a success.
-    pub(super) async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Body>,
-    ) -> Result<ClientResponse<BoxedPayloadStream>, ClientError> {
-        let mut request = self.http.request(method, format!("{}{path}", self.url()));
+    pub(super) async fn send(&self, method: Method, path: &str, body: Option<Body>) -> Result<Answer, ClientError> {
+        let mut headers = Vec::new();
         if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
+            headers.push((header::AUTHORIZATION, self.header(&format!("Bearer {token}"))?));
         }
-        let sent = match body {
-            Some(body) => {
-                request = request.content_type(body.mime);
-                if let Some(key) = body.key {
-                    request = request.insert_header(("Idempotency-Key", key));
-                }
-                request.send_body(body.bytes).await
+        let mut bytes = Bytes::new();
+        if let Some(body) = body {
+            headers.push((header::CONTENT_TYPE, HeaderValue::from_static(body.mime)));
+            if let Some(key) = body.key {
+                headers.push((IDEMPOTENCY_KEY, self.header(&key)?));
             }
-            None => request.send().await,
-        };
-        let response = sent.map_err(|error| self.send_error(&error))?;
-        if response.status().is_success() { Ok(response) } else { Err(self.refusal(response).await) }
+            bytes = body.bytes;
+        }
+        let sent = self.http.send(method, &format!("{}{path}", self.url()), headers, bytes, ANSWER).await;
+        let answer = sent.map_err(|error| self.send_error(error))?;
+        if answer.status().is_success() { Ok(answer) } else { Err(self.refusal(answer).await) }
     }
 
-    async fn refusal(&self, response: ClientResponse<BoxedPayloadStream>) -> ClientError {
+    fn header(&self, value: &str) -> Result<HeaderValue, ClientError> {
+        HeaderValue::from_str(value).map_err(|_| self.unreachable("the token can't be sent as it is".to_owned(), true))
+    }
+
+    async fn refusal(&self, response: Answer) -> ClientError {
         let status = response.status().as_u16();
         let retry_after =
             response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let mut response = response.timeout(ANSWER);
-        let bytes = response.body().limit(1 << 20).await.unwrap_or_default();
+        let leads =
+            response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).map(super::output::printable);
+        let bytes = response.whole(1 << 20, ANSWER).await.unwrap_or_default();
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let text = |field: &str| answer.get(field).and_then(Value::as_str).map(super::output::printable);
         // Where `error` is a sentence, the code stands beside it.
         let is_code = |error: &String| !error.contains(' ');
         let Some(code) = text("error").filter(is_code).or_else(|| text("code")) else {
             let passes = matches!(status, 429 | 502 | 503 | 504);
+            if let Some(leads) = leads {
+                return self.foreign(format!("status {status}; --url should be where it leads: {leads}"));
+            }
             if !passes {
                 return self.foreign(format!("status {status} without an error code"));
             }
@@ -269,21 +261,10 @@ impl Client {
         ClientError::Refused { status, code, message, hint, index, stored, retry_after }
     }
 
-    fn send_error(&self, error: &SendRequestError) -> ClientError {
+    fn send_error(&self, error: HttpError) -> ClientError {
         match error {
-            SendRequestError::Connect(ConnectError::Io(io)) if io.kind() == ErrorKind::ConnectionRefused => {
-                self.unreachable("connection refused".to_owned(), true)
-            }
-            // Also said of a connection that ends before the answer: the request may have been taken.
-            SendRequestError::Connect(ConnectError::Disconnected) => {
-                self.unreachable("the connection broke".to_owned(), false)
-            }
-            SendRequestError::Connect(inner) => self.unreachable(connect_error(inner), true),
-            SendRequestError::Response(ParseError::Io(_) | ParseError::Incomplete) => {
-                self.unreachable("the connection broke".to_owned(), false)
-            }
-            SendRequestError::Response(inner) => self.foreign(inner.to_string()),
-            other => self.unreachable(other.to_string(), false),
+            HttpError::Foreign(what) => self.foreign(what),
+            error => self.unreachable(error.to_string(), error.is_unsent()),
         }
     }
 
@@ -293,16 +274,6 @@ impl Client {
 
     fn foreign(&self, what: String) -> ClientError {
         ClientError::Foreign { url: self.url().to_owned(), what }
-    }
-}
-
-fn connect_error(error: &ConnectError) -> String {
-    let text = error.to_string();
-    match text.contains("UnknownIssuer") {
-        true => {
-            "its certificate is of an authority that is not trusted here; --ca names the authority's file".to_owned()
-        }
-        false => text,
     }
 }
 

@@ -3,7 +3,7 @@
 mod backup;
 mod status;
 
-use awc::http::Method;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{

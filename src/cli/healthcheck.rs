@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use awc::Connector;
+use bytes::Bytes;
+use http::Method;
 use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -13,7 +14,11 @@ use tokio_rustls::rustls::{
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
+use super::http1::Http;
 use super::settings::ConfigArgs;
+
+/// The whole check has one limit of its own.
+const NEVER: Duration = Duration::from_secs(3600);
 
 /// Whether it lives, by the settings that it was started with; exit code 0 or 1.
 #[derive(Debug, clap::Args)]
@@ -43,14 +48,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn ask(url: &str) -> anyhow::Result<(u16, String)> {
-    let mut connector = Connector::new();
-    if url.starts_with("https") {
-        connector = connector.rustls_0_23(Arc::new(trusting_itself()?));
-    }
-    let client = awc::Client::builder().connector(connector).disable_timeout().finish();
-    let mut answer = client.get(url).send().await.map_err(|error| anyhow::anyhow!("{error}"))?;
-    let body = answer.body().limit(4096).await.map_err(|error| anyhow::anyhow!("{error}"))?;
-    Ok((answer.status().as_u16(), super::output::printable(&String::from_utf8_lossy(&body))))
+    let tls = if url.starts_with("https") { Some(Arc::new(trusting_itself()?)) } else { None };
+    let answer = Http::new(tls).send(Method::GET, url, vec![], Bytes::new(), NEVER).await?;
+    let status = answer.status().as_u16();
+    let body = answer.whole(4096, NEVER).await?;
+    Ok((status, super::output::printable(&String::from_utf8_lossy(&body))))
 }
 
 /// Where a node that listens at `bound` is reached from beside it.

@@ -1,6 +1,6 @@
 //! `waypost map create|list|show|update|delete`.
 
-use awc::http::Method;
+use http::Method;
 use serde_json::{Map, Value};
 
 use super::{

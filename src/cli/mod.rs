@@ -10,6 +10,7 @@ mod completions;
 mod config;
 mod dev;
 mod healthcheck;
+mod http1;
 mod logging;
 mod map;
 mod output;

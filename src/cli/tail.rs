@@ -5,15 +5,14 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use actix_http::BoxedPayloadStream;
 use anyhow::Context;
-use awc::{ClientResponse, http::Method};
-use futures_util::StreamExt;
+use http::Method;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
     client::{Client, ClientError, Connection, encoded},
+    http1::Answer,
     output,
     sse::{Frame, Parser},
 };
@@ -155,7 +154,7 @@ impl Tail {
         Ok(())
     }
 
-    async fn stream(&mut self, mut response: ClientResponse<BoxedPayloadStream>) -> anyhow::Result<End> {
+    async fn stream(&mut self, mut response: Answer) -> anyhow::Result<End> {
         let mut parser = Parser::default();
         let mut carried = false;
         while let Ok(Some(Ok(bytes))) = tokio::time::timeout(SILENCE, response.next()).await {

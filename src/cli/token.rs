@@ -1,6 +1,6 @@
 //! `waypost token create|list|revoke`.
 
-use awc::http::Method;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{

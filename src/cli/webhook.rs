@@ -11,7 +11,7 @@ mod tail;
 
 use std::fmt::Display;
 
-use awc::http::Method;
+use http::Method;
 use serde_json::{Value, json, value::RawValue};
 
 use super::{

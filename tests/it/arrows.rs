@@ -9,12 +9,12 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     (
         "src/core",
         &["hub", "delivery", "edge", "server", "cli", "config"],
-        &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "awc", "tokio", "waypost_cluster"],
+        &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "hyper", "tokio", "waypost_cluster"],
     ),
-    ("src/hub", &["delivery", "edge", "server", "cli"], &["actix_web", "actix_http", "actix_web_actors", "awc"]),
+    ("src/hub", &["delivery", "edge", "server", "cli"], &["actix_web", "actix_http", "actix_web_actors", "hyper"]),
     ("src/delivery", &["edge", "server", "cli"], &[]),
     ("src/edge", &["server", "cli"], &[]),
-    ("cluster/src", &[], &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "awc", "waypost"]),
+    ("cluster/src", &[], &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "hyper", "waypost"]),
     ("chaos/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
     ("sim/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
 ];

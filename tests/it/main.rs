@@ -42,6 +42,7 @@ mod resume;
 mod rounds;
 mod support;
 mod webhook_api;
+mod webhooks_answers;
 mod webhooks_chat;
 mod webhooks_fire;
 mod webhooks_flow;

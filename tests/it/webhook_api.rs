@@ -140,9 +140,9 @@ fn life(c: &Cluster) -> Result<()> {
 fn defaults(c: &Cluster) -> Result<()> {
     let none = json!({"webhooks": null, "requests_per_minute": null});
     let map = c.map_with("defaults-by-profile", json!({"limits": none}))?;
-    let retry = |attempts, factor: f64, jitter: f64, on_timeout| {
+    let retry = |attempts, factor: f64, jitter: f64, ambiguous| {
         json!({"max_attempts": attempts, "delay_ms": 1000, "factor": factor, "max_delay_ms": 3_600_000,
-               "jitter": jitter, "on_timeout": on_timeout})
+               "jitter": jitter, "ambiguous": ambiguous})
     };
     let ten = json!({"max": 10, "duration_ms": 0});
     let discord = json!({"requests": 5, "period_ms": 2000});
@@ -168,7 +168,7 @@ fn defaults(c: &Cluster) -> Result<()> {
         "url": url("all"), "active": false, "name": "All", "profile": "pusher", "method": "PUT", "events": "*",
         "headers": {"X-One": "1"}, "ordering": "key", "ordering_key": "payload.id", "rate_limit": 7,
         "batch": {"max": 5, "duration_ms": 50}, "filter": {"channel_type": "map", "channel_prefix": "events:"},
-        "retry": {"max_attempts": 3, "delay_ms": 20, "factor": 1.5, "max_delay_ms": 100, "jitter": 0, "on_timeout": false},
+        "retry": {"max_attempts": 3, "delay_ms": 20, "factor": 1.5, "max_delay_ms": 100, "jitter": 0, "ambiguous": false},
         "timeout_ms": 500, "auto_disable": 60, "secret": SECRET, "key": "app-key"
     });
     let (_, made) = create(c, &map, &all)?;

@@ -12,8 +12,7 @@ use std::{
 };
 
 use anyhow::Context;
-use awc::http::Method;
-use futures_util::StreamExt;
+use http::Method;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 

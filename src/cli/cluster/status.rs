@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use awc::http::Method;
+use http::Method;
 use serde_json::Value;
 
 use super::super::{

@@ -9,19 +9,23 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::Method;
 use tokio::{
     process::{Child, Command},
     time::{Instant, sleep},
 };
 
 use super::{
-    super::output,
+    super::{http1::Http, output},
     home::Home,
     ports::{NODES, Ports},
 };
 
 /// Longest time for a node to become ready.
 const START: Duration = Duration::from_secs(60);
+/// Longest wait for an answer of a node.
+const ANSWER: Duration = Duration::from_secs(2);
 /// Longest time for nodes to end by themselves: the longest drain that is usual, and some.
 const STOP: Duration = Duration::from_secs(12);
 /// How often things are looked at.
@@ -57,7 +61,7 @@ pub(super) struct Nodes {
     admin: String,
     ports: Ports,
     nodes: Vec<Node>,
-    http: awc::Client,
+    http: Http,
 }
 
 struct Node {
@@ -79,7 +83,7 @@ impl Nodes {
             admin: admin.to_owned(),
             ports,
             nodes: (0..NODES).map(place).collect::<Result<_, _>>()?,
-            http: awc::Client::builder().timeout(Duration::from_secs(2)).finish(),
+            http: Http::new(None),
         })
     }
 
@@ -143,7 +147,8 @@ impl Nodes {
                     bail!("node {} ended ({}) before it was ready{}", other + 1, words(status), self.last_lines(other));
                 }
             }
-            if self.http.get(&url).send().await.is_ok_and(|response| response.status().is_success()) {
+            let asked = self.http.send(Method::GET, &url, vec![], Bytes::new(), ANSWER).await;
+            if asked.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
             sleep(LOOK).await;

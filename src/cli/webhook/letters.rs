@@ -1,6 +1,6 @@
 //! `waypost webhook dead-letters list|retry|purge`.
 
-use awc::http::Method;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
-use awc::http::Method;
+use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use awc::http::Method;
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -80,9 +80,9 @@ struct Fields {
     /// Time before the second attempt
     #[arg(long, value_name = "TIME", value_parser = millis)]
     retry_delay: Option<u64>,
-    /// Whether a request without an answer in time is repeated: it may have been taken
+    /// Whether a request that may have been taken, since no answer came, is repeated
     #[arg(long, value_name = "true|false")]
-    retry_timeouts: Option<bool>,
+    retry_ambiguous: Option<bool>,
     /// Longest time for a whole request, as in 5s
     #[arg(long, value_name = "TIME", value_parser = millis)]
     timeout: Option<u64>,
@@ -182,7 +182,7 @@ impl Fields {
         let retry = [
             ("max_attempts", self.attempts.map(Value::from)),
             ("delay_ms", self.retry_delay.map(Value::from)),
-            ("on_timeout", self.retry_timeouts.map(Value::from)),
+            ("ambiguous", self.retry_ambiguous.map(Value::from)),
         ];
         if retry.iter().any(|(_, value)| value.is_some())
             && let Some(fields) = fields.entry("retry").or_insert_with(|| json!({})).as_object_mut()

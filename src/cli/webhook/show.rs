@@ -36,7 +36,7 @@ const FIELDS: [&str; 44] = [
     "batch.duration_ms",
     "retry.max_attempts",
     "retry.delay_ms",
-    "retry.on_timeout",
+    "retry.ambiguous",
     "timeout_ms",
     "auto_disable_seconds",
     "content_type",
@@ -191,6 +191,11 @@ pub(super) fn reason(failed: &Value) -> String {
     if error != "-" && error != format!("answered {status}") {
         text = format!("{text}: {}", short(&error, MOST_ERROR));
     }
+    match cell(failed, "sent").as_str() {
+        "nothing" if failed["stage"].is_string() => text.push_str("; nothing was sent"),
+        "maybe" => text.push_str("; it may have been taken"),
+        _ => {}
+    }
     match class.as_str() {
         "redirect" => text + "; redirects are not followed: give the URL where it leads",
         "tls" if error.contains("InvalidContentType") => text + "; does the receiver speak plain HTTP?",
@@ -242,5 +247,11 @@ mod tests {
         assert!(outcome(&moved).starts_with("redirect 302; redirects are not followed"));
         let plain = json!({"class": "tls", "status": null, "error": "corrupt message: InvalidContentType"});
         assert_eq!(reason(&plain), "tls: corrupt message: InvalidContentType; does the receiver speak plain HTTP?");
+        let late =
+            json!({"class": "timeout", "status": null, "error": "no answer came", "sent": "maybe", "stage": "wait"});
+        assert_eq!(reason(&late), "timeout: no answer came; it may have been taken");
+        let lost =
+            json!({"class": "timeout", "status": null, "error": "no connection", "sent": "nothing", "stage": "tls"});
+        assert_eq!(reason(&lost), "timeout: no connection; nothing was sent");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use awc::http::Method;
+use http::Method;
 use serde_json::Value;
 use tokio::time::sleep;
 

@@ -1,6 +1,7 @@
 //! What became of an attempt, and what follows from it.
 //!
-//! Owns the classes of errors that people see, and the rules by status and profile. Pure.
+//! Owns the classes of errors that people see, how far a request came, and the rules by status and profile. What may be
+//! tried again follows from how far it came and never from the error's class. Pure.
 
 use super::Profile;
 use serde::{Deserialize, Serialize};
@@ -21,11 +22,11 @@ pub enum Class {
     Connect,
     /// The TLS handshake failed.
     Tls,
-    /// No whole answer in time: it may have been taken.
+    /// The deadline passed, at whatever stage.
     Timeout,
     /// The connection ended before the answer.
     Closed,
-    /// The answer was no HTTP.
+    /// What came back was no HTTP, or no answer.
     Protocol,
     /// An answer that is not 2xx.
     Status,
@@ -69,11 +70,69 @@ impl Class {
     }
 }
 
+/// Whether the receiver can have taken the request of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Sent {
+    /// No: nothing of the request was handed to a connection.
+    Nothing,
+    /// Perhaps: something of it was handed to a connection, and no answer came back.
+    Maybe,
+    /// An answer came back.
+    Answered,
+}
+
+impl Sent {
+    /// The name, as in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Maybe => "maybe",
+            Self::Answered => "answered",
+        }
+    }
+}
+
+/// The stages of a request, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Stage {
+    /// Finding the host's addresses, and judging them.
+    Dns,
+    /// Opening a TCP connection.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Writing the request.
+    Write,
+    /// The request was written; waiting for the first byte of an answer.
+    Wait,
+    /// Reading the answer's head.
+    Head,
+    /// Reading the answer's body.
+    Body,
+}
+
+impl Stage {
+    /// The name, as in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Write => "write",
+            Self::Wait => "wait",
+            Self::Head => "head",
+            Self::Body => "body",
+        }
+    }
+}
+
 /// An attempt's end, as the engine needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// How it ended.
     pub class: Class,
+    /// Whether the receiver can have taken it.
+    pub sent: Sent,
     /// The answer's status.
     pub status: Option<u16>,
     /// The receiver asked for a pause, milliseconds; without an error too, where its allowance is used up.
@@ -98,9 +157,14 @@ pub enum Verdict {
 }
 
 impl Outcome {
-    /// An outcome without an answer.
+    /// A failure before anything was sent.
     pub fn failed(class: Class) -> Self {
-        Self { class, status: None, pause_ms: None }
+        Self { class, sent: Sent::Nothing, status: None, pause_ms: None }
+    }
+
+    /// A failure after something was sent, without an answer.
+    pub fn ambiguous(class: Class) -> Self {
+        Self { class, sent: Sent::Maybe, status: None, pause_ms: None }
     }
 
     /// An answer's outcome.
@@ -112,11 +176,11 @@ impl Outcome {
             503 if pause_ms.is_some() => Class::Throttled,
             _ => Class::Status,
         };
-        Self { class, status: Some(status), pause_ms: pause_ms.map(|ms| ms.min(MAX_PAUSE_MS)) }
+        Self { class, sent: Sent::Answered, status: Some(status), pause_ms: pause_ms.map(|ms| ms.min(MAX_PAUSE_MS)) }
     }
 
-    /// What follows for a delivery of `events` events.
-    pub fn verdict(&self, profile: Profile, events: usize, on_timeout: bool) -> Verdict {
+    /// What follows for a delivery of `events` events. `ambiguous` says whether one that may have been taken is repeated.
+    pub fn verdict(&self, profile: Profile, events: usize, ambiguous: bool) -> Verdict {
         match (self.class, self.status) {
             (Class::Delivered, _) => Verdict::Done,
             (_, Some(410)) => Verdict::Gone,
@@ -124,7 +188,7 @@ impl Outcome {
             (_, Some(400 | 413 | 422)) if events > 1 => Verdict::Halve,
             (Class::Render | Class::Expired, _) if events > 1 => Verdict::Halve,
             (Class::Throttled, _) => Verdict::Later,
-            (Class::Timeout, _) if !on_timeout => Verdict::GiveUp,
+            _ if self.sent == Sent::Maybe && !ambiguous => Verdict::GiveUp,
             // The same body would come of it again.
             (Class::Render | Class::Expired | Class::Skipped, _) => Verdict::GiveUp,
             _ => Verdict::Again,
@@ -165,7 +229,25 @@ mod tests {
         for (status, pause, profile, events, expected) in table {
             assert_eq!(verdict(status, pause, profile, events), expected, "{status} {profile:?}");
         }
-        assert_eq!(Outcome::failed(Class::Timeout).verdict(Profile::Discord, 1, false), Verdict::GiveUp);
-        assert_eq!(Outcome::failed(Class::Timeout).verdict(Profile::Discord, 1, true), Verdict::Again);
+    }
+
+    /// Whatever ended it: what was not sent is tried again, and the webhook says what becomes of what may have been taken.
+    #[test]
+    fn how_far_it_came_decides_and_not_the_class() {
+        let classes = [Class::Dns, Class::Blocked, Class::Connect, Class::Tls, Class::Timeout, Class::Closed];
+        for class in classes.into_iter().chain([Class::Protocol, Class::Internal]) {
+            for profile in [Profile::Discord, Profile::Slack, Profile::Standard, Profile::Pusher] {
+                for (events, ambiguous) in [(1, false), (1, true), (7, false), (7, true)] {
+                    let unsent = Outcome::failed(class).verdict(profile, events, ambiguous);
+                    assert_eq!(unsent, Verdict::Again, "{class:?}");
+                    let sent = Outcome::ambiguous(class).verdict(profile, events, ambiguous);
+                    let expected = if ambiguous { Verdict::Again } else { Verdict::GiveUp };
+                    assert_eq!(sent, expected, "{class:?}");
+                }
+            }
+        }
+        for status in [500, 502, 503, 504, 408] {
+            assert_eq!(Outcome::answered(status, None).verdict(Profile::Slack, 1, false), Verdict::Again, "an answer");
+        }
     }
 }

@@ -304,8 +304,8 @@ pub struct RetryPolicy {
     pub max_delay_ms: u64,
     /// Delays vary by so much to either side.
     pub jitter_percent: u32,
-    /// Whether a request without an answer in time is repeated: it may have been taken.
-    pub on_timeout: bool,
+    /// Whether a request that may have been taken, since something of it was sent and no answer came, is repeated.
+    pub ambiguous: bool,
 }
 
 /// A template of bodies.

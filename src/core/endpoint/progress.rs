@@ -2,7 +2,7 @@
 //!
 //! Owns the replicated records. Never decides anything: the [`engine`](super::engine) does.
 
-use super::class::Class;
+use super::class::{Class, Sent, Stage};
 use crate::core::event::NewEvent;
 use crate::core::ids::{EndpointId, EventId, NodeId};
 use serde::{Deserialize, Serialize};
@@ -237,6 +237,10 @@ pub struct Attempt {
     pub took_ms: u32,
     /// How it ended.
     pub class: Class,
+    /// Whether the receiver can have taken it.
+    pub sent: Sent,
+    /// Where it ended, if it has no whole answer and had begun.
+    pub stage: Option<Stage>,
     /// The answer's status.
     pub status: Option<u16>,
     /// In words, where it failed.

@@ -42,7 +42,7 @@ mod tests {
         factor_percent: 200,
         max_delay_ms: 3_600_000,
         jitter_percent: 0,
-        on_timeout: true,
+        ambiguous: true,
     };
 
     #[test]

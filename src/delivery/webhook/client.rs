@@ -1,60 +1,53 @@
 //! The HTTP client of webhooks: one request, one deadline, one answer.
 //!
-//! Owns the pool of connections and the reading of answers. Never follows a redirect, never uses a proxy, never
-//! decompresses, never judges a status: what an answer means is the caller's business. HTTP/1.1 only.
+//! - [`pool`]: connections that wait to carry another request of the same webhook.
+//! - [`exchange`]: one request and its answer over one connection, and whether that may be used again.
+//! - [`failure`]: why there is no answer. [`headers`]: what an answer says about waiting.
+//!
+//! Never follows a redirect, never uses a proxy, never decompresses, never judges a status: what an answer means is the
+//! caller's business. HTTP/1.1 only.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use awc::{
-    ClientRequest, ClientResponse, Connector,
-    error::SendRequestError,
-    http::{
-        Method as HttpMethod,
-        header::{self, HeaderName, HeaderValue},
-    },
-};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use tokio::time::timeout_at;
 
 use crate::core::endpoint::{Method, class::Class};
+use crate::core::ids::EndpointId;
 use crate::tls::BadTls;
 
 use super::{
-    dial::{Dial, Dialer, Network, Stage, TRIP, Tls, Trip},
+    dial::{Dial, Dialer, Network, Tls, Trip, Wire},
     guard::{Guard, Target},
     resolve::{Resolve, SystemResolver},
 };
 
+mod exchange;
 mod failure;
 mod headers;
+mod pool;
 #[cfg(test)]
 mod tests;
 
+pub use exchange::Rest;
 pub use failure::Failure;
 pub use headers::{RateLimit, rate_limit, retry_after_ms};
 
-use failure::{Cause, not_sent, timed_out, was_stale};
+use exchange::Exchange;
+use failure::{Cause, timed_out};
+use pool::{Key, Pool};
 
 /// Most of an answer's body that is read, in bytes.
 pub const LARGEST_HEAD: usize = 20_000;
-/// Most of a function's kind of error that is kept, in bytes; AWS knows `Handled` and `Unhandled`.
-const LONGEST_KIND: usize = 100;
-/// Longest that a connection without requests is used again.
-const IDLE: Duration = Duration::from_secs(30);
-/// Longest life of a connection: its receiver's addresses may change, and it is judged again only when dialled.
-const LIFE: Duration = Duration::from_secs(300);
-/// Longest life of a pool. awc's pool closes an idle connection only when it meets it, so the pool as a whole goes.
-const POOL_LIFE: Duration = Duration::from_secs(120);
-/// Most connections that one pool makes before a new one takes over: the bound on those that lie idle.
-const POOL_DIALS: u32 = 1024;
+/// Most idle connections of one client.
+const MOST_IDLE: usize = 1024;
 /// Longest that a name is looked up for a check.
 const CHECK: Duration = Duration::from_secs(3);
-/// awc's own time limit for connecting, out of the way of the one deadline.
-const NEVER: Duration = Duration::from_secs(3600);
 
 /// Headers that belong to the connection or the message itself: an endpoint's own can't set them.
 pub const RESERVED: [HeaderName; 11] = [
@@ -86,6 +79,15 @@ pub struct Outgoing<'a> {
     pub timeout: Duration,
 }
 
+/// The webhook that a request is for.
+#[derive(Debug, Clone, Copy)]
+pub struct Webhook {
+    /// Its connections carry no other webhook's requests.
+    pub id: EndpointId,
+    /// Whether a request that may have been taken is repeated.
+    pub ambiguous: bool,
+}
+
 /// An answer, whatever its status.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -99,6 +101,8 @@ pub struct Answer {
     pub function_error: Option<String>,
     /// The body's first bytes, at most [`LARGEST_HEAD`].
     pub head: Bytes,
+    /// What became of the rest of the body.
+    pub rest: Rest,
     /// Milliseconds from the call to the last byte that was read.
     pub ms: u32,
 }
@@ -108,18 +112,18 @@ pub struct Answer {
 pub struct Outside {
     guard: Guard,
     tls: Tls,
-    pool_dials: u32,
+    most_idle: usize,
 }
 
 impl Outside {
     /// Reads the authorities: the system's, and those of `ca_file`.
     pub fn new(guard: Guard, ca_file: Option<&std::path::Path>) -> Result<Self, BadTls> {
-        Ok(Self { guard, tls: Tls::load(ca_file)?, pool_dials: POOL_DIALS })
+        Ok(Self { guard, tls: Tls::load(ca_file)?, most_idle: MOST_IDLE })
     }
 
     /// With so many idle connections of each client at most, where that is less than usual.
     pub fn keeping(self, idle: usize) -> Self {
-        Self { pool_dials: u32::try_from(idle).unwrap_or(POOL_DIALS).clamp(1, POOL_DIALS), ..self }
+        Self { most_idle: idle.clamp(1, MOST_IDLE), ..self }
     }
 
     /// The guard, for the check at create and update.
@@ -131,39 +135,7 @@ impl Outside {
 /// The client of one arbiter.
 pub struct Client {
     dialer: Dialer,
-    pool: RefCell<Rc<Pool>>,
-    pool_dials: u32,
-    /// Makes connections that are used once.
-    once: awc::Client,
-}
-
-/// Connections that are kept. awc keeps them by host and port alone, so TLS has its own.
-struct Pool {
-    plain: awc::Client,
-    tls: awc::Client,
-    born: Instant,
-    dials: Cell<u32>,
-}
-
-impl Pool {
-    fn new(dialer: &Dialer) -> Rc<Self> {
-        Rc::new(Self { plain: http(dialer), tls: http(dialer), born: Instant::now(), dials: Cell::new(0) })
-    }
-
-    fn is_spent(&self, most_dials: u32) -> bool {
-        self.born.elapsed() > POOL_LIFE || self.dials.get() >= most_dials
-    }
-}
-
-fn http(dialer: &Dialer) -> awc::Client {
-    let connector = Connector::new()
-        .connector(dialer.clone())
-        .timeout(NEVER)
-        // How many requests are under way is bounded by who sends them.
-        .limit(0)
-        .conn_keep_alive(IDLE)
-        .conn_lifetime(LIFE);
-    awc::Client::builder().connector(connector).disable_timeout().disable_redirects().finish()
+    pool: RefCell<Pool>,
 }
 
 impl Client {
@@ -175,8 +147,7 @@ impl Client {
     /// A client that resolves and connects through these.
     pub fn through(outside: &Outside, resolve: Rc<dyn Resolve>, dial: Rc<dyn Dial>) -> Self {
         let dialer = Dialer::new(outside.guard.clone(), &outside.tls, resolve, dial);
-        let pool = RefCell::new(Pool::new(&dialer));
-        Self { pool, pool_dials: outside.pool_dials, once: http(&dialer), dialer }
+        Self { dialer, pool: RefCell::new(Pool::new(outside.most_idle)) }
     }
 
     /// Judges where `target` leads to now, without going there. A name that has no address yet is no fault: it is judged
@@ -191,100 +162,62 @@ impl Client {
 
     /// Closes connections that have lain idle for long. Sending does so by itself; this is for quiet times.
     pub fn tidy(&self) {
-        drop(self.pool());
+        self.pool.borrow_mut().tidy();
     }
 
     /// Sends a request and reads its answer, all of it before the deadline.
     ///
-    /// A request that a kept connection swallowed by ending is sent once more on a new one, within the same deadline.
-    pub async fn send(&self, request: Outgoing<'_>) -> Result<Answer, Failure> {
+    /// The answer's head decides: a body that breaks off, or outlasts the deadline, leaves the answer as it is, and
+    /// [`Answer::rest`] tells.
+    pub async fn send(&self, request: Outgoing<'_>, webhook: Webhook) -> Result<Answer, Failure> {
         let start = Instant::now();
+        let deadline = tokio::time::Instant::from_std(start + request.timeout);
         let trip = Rc::new(Trip::new(request.url.clone()));
-        let exchange = TRIP.scope(trip.clone(), self.exchange(&request, &trip));
-        let result = tokio::time::timeout(request.timeout, exchange).await;
+        let begun = timeout_at(deadline, self.begin(&request, &trip, webhook)).await;
+        let result = match begun.unwrap_or_else(|_| Err(timed_out(trip.stage.get()))) {
+            Ok(exchange) => Ok(self.end(exchange, &request, webhook, deadline).await),
+            Err(cause) => Err(cause),
+        };
         let ms = u32::try_from(start.elapsed().as_millis()).unwrap_or(u32::MAX);
-        match result.unwrap_or_else(|_| Err(timed_out(trip.stage.get()))) {
-            Ok(answer) => Ok(Answer { ms, ..answer }),
-            Err((class, message)) => Err(Failure { class, message, ms }),
-        }
+        result.map(|answer| Answer { ms, ..answer }).map_err(|cause| Failure::of(cause, &trip, ms))
     }
 
-    async fn exchange(&self, request: &Outgoing<'_>, trip: &Trip) -> Result<Answer, Cause> {
-        let pool = self.pool();
-        let kept = if request.url.tls() { &pool.tls } else { &pool.plain };
-        let mut sent = post(build(kept, request), request).await;
-        if sent.as_ref().is_err_and(|error| was_stale(error, trip)) {
-            sent = post(build(&self.once, request).force_close(), request).await;
-        } else if trip.dialled.get() {
-            pool.dials.set(pool.dials.get() + 1);
+    /// Sends the request and reads the head of its answer.
+    ///
+    /// A kept connection may have ended just now. The request goes out once more on a new one, within the same deadline,
+    /// if nothing of it was sent; or if no byte came back and the webhook repeats what may have been taken.
+    async fn begin(&self, request: &Outgoing<'_>, trip: &Rc<Trip>, webhook: Webhook) -> Result<Exchange, Cause> {
+        if let Some(wire) = self.kept(request, webhook) {
+            match Exchange::begin(wire.carrying(trip.clone()), request, trip).await {
+                Err((class, _)) if may_go_again(trip, class, webhook) => trip.heard.set(0),
+                begun => return begun,
+            }
         }
-        let response = sent.map_err(|error| not_sent(error, trip))?;
-        read(response, trip).await
+        let wire = self.dialer.open(trip).await?;
+        Exchange::begin(wire, request, trip).await
     }
 
-    /// The present pool. A spent one lives on only until its last request has its answer.
-    fn pool(&self) -> Rc<Pool> {
-        let mut pool = self.pool.borrow_mut();
-        if pool.is_spent(self.pool_dials) {
-            *pool = Pool::new(&self.dialer);
+    fn kept(&self, request: &Outgoing<'_>, webhook: Webhook) -> Option<Wire> {
+        self.pool.borrow_mut().take(&Key::new(webhook.id, request.url), webhook.ambiguous)
+    }
+
+    /// Reads the answer's body, and keeps the connection if nothing of this request is left on it.
+    async fn end(
+        &self,
+        exchange: Exchange,
+        request: &Outgoing<'_>,
+        webhook: Webhook,
+        deadline: tokio::time::Instant,
+    ) -> Answer {
+        let (answer, kept) = exchange.end(deadline).await;
+        if let Some((wire, idle)) = kept {
+            self.pool.borrow_mut().put(Key::new(webhook.id, request.url), wire, idle);
         }
-        pool.clone()
+        answer
     }
 }
 
-fn build(http: &awc::Client, request: &Outgoing<'_>) -> ClientRequest {
-    let method = match request.method {
-        Method::Post => HttpMethod::POST,
-        Method::Put => HttpMethod::PUT,
-    };
-    let mut built = http.request(method, request.url.uri()).no_decompress();
-    let headers = built.headers_mut();
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))));
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    for (name, value) in request.headers.iter().filter(|(name, _)| !RESERVED.contains(name)) {
-        headers.insert(name.clone(), value.clone());
-    }
-    // Said here, not by awc: it leaves out 80 and 443 whatever the scheme.
-    headers.insert(header::HOST, request.url.authority().clone());
-    built
-}
-
-async fn post(built: ClientRequest, request: &Outgoing<'_>) -> Result<ClientResponse, SendRequestError> {
-    built.send_body(request.body.clone()).await
-}
-
-/// Reads the answer. Of a long body only the beginning: its connection is dropped with the rest. A body that breaks off
-/// leaves the answer as it is: the status was said.
-async fn read(mut response: ClientResponse, trip: &Trip) -> Result<Answer, Cause> {
-    let status = response.status().as_u16();
-    if status < 200 {
-        return Err((Class::Protocol, format!("status {status} instead of an answer")));
-    }
-    trip.stage.set(Stage::Body);
-    let mut head = BytesMut::new();
-    while let Some(Ok(piece)) = response.next().await {
-        head.extend_from_slice(&piece[..piece.len().min(LARGEST_HEAD - head.len())]);
-        if head.len() == LARGEST_HEAD {
-            break;
-        }
-    }
-    if !is_delimited(&response) {
-        trip.spend_connection();
-    }
-    let headers = response.headers();
-    let retry_after_ms = retry_after_ms(headers, crate::clock::now_ms());
-    let function_error = headers.get("x-amz-function-error").map(|kind| {
-        let kind = kind.as_bytes();
-        String::from_utf8_lossy(&kind[..kind.len().min(LONGEST_KIND)]).into()
-    });
-    Ok(Answer { status, retry_after_ms, ratelimit: rate_limit(headers), function_error, head: head.freeze(), ms: 0 })
-}
-
-/// Whether the end of the body is known without the end of the connection. awc takes a body of HTTP/1.1 without a
-/// length for none, and would take its bytes for the next answer.
-fn is_delimited(response: &ClientResponse) -> bool {
-    let headers = response.headers();
-    headers.contains_key(header::CONTENT_LENGTH)
-        || headers.contains_key(header::TRANSFER_ENCODING)
-        || matches!(response.status().as_u16(), 204 | 304)
+fn may_go_again(trip: &Trip, class: Class, webhook: Webhook) -> bool {
+    let ended = class == Class::Closed && trip.heard.get() == 0;
+    !trip.sent.get() || ended && webhook.ambiguous
 }

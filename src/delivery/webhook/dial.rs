@@ -1,20 +1,16 @@
 //! Connections for webhooks: resolve, judge every address, connect to a judged one, speak TLS with the name that was
 //! asked for.
 //!
-//! Owns the only way out. awc gets plain streams from here and never resolves, connects or speaks TLS itself: its own
-//! resolver is bypassed by address literals, and its TLS can't name an IPv6 address. Never keeps a connection: pools
-//! are the client's.
+//! Owns the only way out, and what is known of how far a request has come. Never keeps a connection: the pool is the
+//! client's.
 
-use std::{cell::Cell, cell::RefCell, io, net::IpAddr, net::SocketAddr, rc::Rc, task::Poll, time::Duration};
+use std::{cell::Cell, io, net::IpAddr, net::SocketAddr, rc::Rc, time::Duration};
 
-use actix_service::Service;
-use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
-use awc::http::Uri;
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
-use crate::core::endpoint::class::Class;
+use crate::core::endpoint::class::{Class, Stage};
 
 use super::{
     guard::{Guard, Host, NotPublic, Target},
@@ -32,49 +28,41 @@ const MOST_TRIED: usize = 8;
 /// How long an address is waited for before the next one is tried beside it (RFC 8305).
 const STAGGER: Duration = Duration::from_millis(250);
 
-tokio::task_local! {
-    /// The request on whose behalf a connection is polled. Without one, nothing is dialled.
-    pub(super) static TRIP: Rc<Trip>;
-}
+/// Most that may come back before the head of the answer has ended, interim answers included, in bytes.
+pub(super) const LONGEST_HEAD: usize = 256 * 1024;
 
-/// How far a request has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Waiting for an answer, on a new or a kept connection.
-    Answer,
-    /// Finding the addresses.
-    Resolve,
-    /// Connecting.
-    Connect,
-    /// Shaking hands.
-    Handshake,
-    /// Reading the answer's body.
-    Body,
-}
-
-/// What dialling and the wire have to tell about one request.
+/// How far a request has come. The connection that carries it keeps this true.
 pub(super) struct Trip {
     pub(super) target: Target,
     pub(super) stage: Cell<Stage>,
-    /// Whether a new connection was made for it.
-    pub(super) dialled: Cell<bool>,
-    /// The connection that bytes came back on: set, it is not used again.
-    pub(super) heard: RefCell<Option<Rc<Cell<bool>>>>,
-    /// Why there is no connection.
-    pub(super) failure: RefCell<Option<(Class, String)>>,
+    /// Something of it was handed to a connection: the receiver may have taken it.
+    pub(super) sent: Cell<bool>,
+    /// Bytes that came back on the connection in use.
+    pub(super) heard: Cell<usize>,
 }
 
 impl Trip {
     pub(super) fn new(target: Target) -> Self {
-        let (stage, dialled) = (Cell::new(Stage::Answer), Cell::new(false));
-        Self { target, stage, dialled, heard: RefCell::default(), failure: RefCell::default() }
+        Self { target, stage: Cell::new(Stage::Dns), sent: Cell::new(false), heard: Cell::new(0) }
     }
 
-    /// Keeps the connection of the answer from being used again.
-    pub(super) fn spend_connection(&self) {
-        if let Some(spent) = &*self.heard.borrow() {
-            spent.set(true);
+    /// All that waited to be written was handed over.
+    fn flushed(&self) {
+        if self.stage.get() == Stage::Write && self.sent.get() {
+            self.stage.set(Stage::Wait);
         }
+    }
+
+    /// So many bytes came back. Interim answers may come without end: a head that is too long is an error.
+    fn hear(&self, bytes: usize) -> io::Result<()> {
+        self.heard.set(self.heard.get() + bytes);
+        if matches!(self.stage.get(), Stage::Write | Stage::Wait) {
+            self.stage.set(Stage::Head);
+        }
+        if self.stage.get() == Stage::Head && self.heard.get() > LONGEST_HEAD {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the answer's head does not end"));
+        }
+        Ok(())
     }
 }
 
@@ -94,76 +82,43 @@ impl Dial for Network {
     }
 }
 
-/// The service that awc gets its connections from.
-#[derive(Clone)]
-pub(super) struct Dialer(Rc<Inner>);
-
-struct Inner {
+/// Makes connections.
+pub(super) struct Dialer {
     guard: Guard,
     resolve: Rc<dyn Resolve>,
     dial: Rc<dyn Dial>,
     tls: TlsConnector,
 }
 
-/// A failure with its class, on its way to the trip.
+/// Why there is no connection.
 type Failed = (Class, String);
 
 impl Dialer {
     pub(super) fn new(guard: Guard, tls: &Tls, resolve: Rc<dyn Resolve>, dial: Rc<dyn Dial>) -> Self {
-        Self(Rc::new(Inner { guard, resolve, dial, tls: tls.connector() }))
+        Self { guard, resolve, dial, tls: tls.connector() }
     }
 
     /// Looks where a trip would lead, and judges that.
-    pub(super) async fn judge(&self, trip: &Trip) -> Result<(), (Class, String)> {
-        self.0.addresses(trip).await.map(|_| ())
-    }
-}
-
-impl Service<ConnectInfo<Uri>> for Dialer {
-    type Response = Connection<Uri, Wire>;
-    type Error = ConnectError;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
+    pub(super) async fn judge(&self, trip: &Trip) -> Result<(), Failed> {
+        self.addresses(trip).await.map(|_| ())
     }
 
-    fn call(&self, info: ConnectInfo<Uri>) -> Self::Future {
-        let inner = self.0.clone();
-        Box::pin(async move {
-            let trip = TRIP.try_with(Rc::clone).map_err(|_| ConnectError::Unresolved)?;
-            match inner.open(&trip).await {
-                Ok(wire) => Ok(Connection::new(info.request().clone(), wire)),
-                Err(failed) => {
-                    *trip.failure.borrow_mut() = Some(failed);
-                    Err(ConnectError::Unresolved)
-                }
-            }
-        })
-    }
-}
-
-impl Inner {
-    async fn open(&self, trip: &Trip) -> Result<Wire, Failed> {
-        trip.dialled.set(true);
+    /// A new connection to the trip's target, to carry its request.
+    pub(super) async fn open(&self, trip: &Rc<Trip>) -> Result<Wire, Failed> {
+        trip.stage.set(Stage::Dns);
         let addresses = self.addresses(trip).await?;
         trip.stage.set(Stage::Connect);
         let tcp = self.connect(&addresses).await.map_err(|error| (Class::Connect, connect_error(&error)))?;
         // Answers are small and awaited: a segment held back costs more than it saves.
         let _ = tcp.set_nodelay(true);
-        let wire = if trip.target.tls() { self.handshake(trip, tcp).await? } else { Wire::plain(tcp) };
-        trip.stage.set(Stage::Answer);
-        Ok(wire)
+        if trip.target.tls() { self.handshake(trip, tcp).await } else { Ok(Wire::plain(tcp, trip.clone())) }
     }
 
     /// The addresses to try, once all that the name has were judged: one bad address among good ones refuses them all.
     async fn addresses(&self, trip: &Trip) -> Result<Vec<SocketAddr>, Failed> {
         let found = match trip.target.host() {
             Host::Ip(ip) => vec![*ip],
-            Host::Name(name) => {
-                trip.stage.set(Stage::Resolve);
-                self.resolve.resolve(name).await.map_err(|error| (Class::Dns, error.to_string()))?
-            }
+            Host::Name(name) => self.resolve.resolve(name).await.map_err(|error| (Class::Dns, error.to_string()))?,
         };
         for ip in &found {
             self.guard.check(*ip).map_err(|refused| blocked(trip.target.host(), &refused))?;
@@ -198,8 +153,8 @@ impl Inner {
         }
     }
 
-    async fn handshake(&self, trip: &Trip, tcp: TcpStream) -> Result<Wire, Failed> {
-        trip.stage.set(Stage::Handshake);
+    async fn handshake(&self, trip: &Rc<Trip>, tcp: TcpStream) -> Result<Wire, Failed> {
+        trip.stage.set(Stage::Tls);
         let name = match trip.target.host() {
             Host::Ip(ip) => ServerName::from(*ip),
             Host::Name(name) => {
@@ -207,7 +162,7 @@ impl Inner {
             }
         };
         let stream = self.tls.connect(name, tcp).await.map_err(|error| (Class::Tls, error.to_string()))?;
-        Ok(Wire::tls(stream))
+        Ok(Wire::tls(stream, trip.clone()))
     }
 }
 

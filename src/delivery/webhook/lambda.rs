@@ -7,13 +7,13 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use awc::http::header::{self, HeaderName, HeaderValue};
 use aws_credential_types::Credentials as Identity;
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4::SigningParams,
 };
 use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
 
 use super::{
     client::{Answer, Outgoing},

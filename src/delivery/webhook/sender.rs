@@ -3,18 +3,18 @@
 //! Owns what is secret of the endpoint while it is delivered to: never in logs, never in errors. What is signed and
 //! what is sent are the same bytes.
 
-use super::client::{Answer, Client, Failure, Outgoing, RESERVED};
+use super::client::{Answer, Client, Failure, Outgoing, RESERVED, Rest, Webhook};
 use super::guard::{Guard, Target};
 use super::lambda::{self, Account, Credentials};
 use super::render::{self, CompiledTemplate, Rendered, Rendering, Secrets, delivery_id};
-use crate::core::endpoint::class::{Class, Outcome};
+use crate::core::endpoint::class::{Class, Outcome, Sent, Stage};
 use crate::core::endpoint::progress::KEPT_ANSWER;
-use crate::core::endpoint::{Endpoint, Private, Profile, Target as Address};
+use crate::core::endpoint::{Endpoint, Invocation, Private, Profile, Target as Address};
 use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::ids::EventId;
 use crate::hub::Hub;
-use actix_web::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,6 +55,8 @@ impl Now {
 /// How an attempt ended.
 pub(super) struct Ended {
     pub(super) outcome: Outcome,
+    /// Where it ended, if it has no whole answer and had begun.
+    pub(super) stage: Option<Stage>,
     /// In words, where it failed.
     pub(super) error: Option<String>,
     /// The beginning of the answer's body.
@@ -147,19 +149,30 @@ impl Sender {
             Err(failure) => Err(failure),
         };
         let result = match outgoing {
-            Ok(outgoing) => client.send(outgoing).await,
+            Ok(outgoing) => client.send(outgoing, self.webhook()).await,
             Err(failure) => Err(failure),
         };
         match result {
             Ok(answer) => self.answered(&answer, message_id),
-            Err(failure) => Ended {
-                outcome: Outcome::failed(failure.class),
-                error: Some(failure.message),
-                answer: String::new(),
-                took_ms: failure.ms,
-                message_id,
-            },
+            Err(failure) => {
+                let Failure { class, sent, stage, message, ms: took_ms } = failure;
+                let outcome = Outcome { sent, ..Outcome::failed(class) };
+                let error = Some(self.in_words(sent, message));
+                Ended { outcome, stage, error, answer: String::new(), took_ms, message_id }
+            }
         }
+    }
+
+    /// A failure in words, which also stand with a dead letter.
+    fn in_words(&self, sent: Sent, mut message: String) -> String {
+        if sent == Sent::Maybe && !self.endpoint.retry.ambiguous {
+            message.push_str("; it may have been taken, so it is not sent again");
+        }
+        message
+    }
+
+    fn webhook(&self) -> Webhook {
+        Webhook { id: self.endpoint.id, ambiguous: self.endpoint.retry.ambiguous }
     }
 
     fn secrets(&self, expiry_ms: u64, preferred: usize) -> Secrets {
@@ -176,11 +189,8 @@ impl Sender {
         match &self.function {
             Some((function, credentials)) => {
                 let event = lambda_event(&headers, &rendered.body);
-                lambda::invoke(function, &self.target, credentials, event, timeout, now_ms).map_err(|error| Failure {
-                    class: Class::Internal,
-                    message: error.to_string(),
-                    ms: 0,
-                })
+                lambda::invoke(function, &self.target, credentials, event, timeout, now_ms)
+                    .map_err(|error| Failure::unsent(Class::Internal, error.to_string()))
             }
             None => {
                 let (method, url) = (self.endpoint.method, &self.target);
@@ -196,12 +206,21 @@ impl Sender {
         let used_up = allowance.filter(|allowance| allowance.remaining == 0).map(|allowance| allowance.reset_after_ms);
         let mut outcome = Outcome::answered(answer.status, asked_pause.or(used_up));
         let mut error = (outcome.class != Class::Delivered).then(|| format!("answered {}", answer.status));
-        if self.function.is_some() {
+        if let Some((function, _)) = &self.function {
             let (class, why) = lambda::outcome(answer);
             outcome.class = class;
             error = why.or(error.filter(|_| class != Class::Delivered));
+            // What a function answers stands in the body.
+            if let Rest::Broken { class, message } = &answer.rest
+                && function.invocation == Invocation::RequestResponse
+                && outcome.class == Class::Delivered
+            {
+                outcome = Outcome { class: *class, sent: Sent::Maybe, ..outcome };
+                error = Some(self.in_words(Sent::Maybe, message.clone()));
+            }
         }
-        Ended { outcome, error, answer: shown(&answer.head), took_ms: answer.ms, message_id }
+        let stage = matches!(answer.rest, Rest::Broken { .. }).then_some(Stage::Body);
+        Ended { outcome, stage, error, answer: shown(&answer.head), took_ms: answer.ms, message_id }
     }
 }
 
@@ -243,7 +262,7 @@ impl Work {
             // Others' templates may be to blame: it is tried again.
             _ => {
                 let message = "the template had no turn in time".to_owned();
-                Err(Failure { class: Class::Internal, message, ms: 0 })
+                Err(Failure::unsent(Class::Internal, message))
             }
         }
     }
@@ -252,11 +271,8 @@ impl Work {
         let Style { profile, map, topic, key, template } = &*self.style;
         let template = template.as_ref();
         let rendering = Rendering { profile: *profile, map, topic, key, template, secrets: &self.secrets };
-        render::render(&rendering, events, self.gap, self.attempt, self.now_ms).map_err(|error| Failure {
-            class: Class::Render,
-            message: error.to_string(),
-            ms: 0,
-        })
+        render::render(&rendering, events, self.gap, self.attempt, self.now_ms)
+            .map_err(|error| Failure::unsent(Class::Render, error.to_string()))
     }
 }
 

@@ -96,7 +96,7 @@ impl Stage {
             factor_percent: 200,
             max_delay_ms: 100,
             jitter_percent: 0,
-            on_timeout: true,
+            ambiguous: true,
         };
         let endpoint = Endpoint {
             id,

@@ -145,7 +145,7 @@ fn retry(endpoint: &Endpoint) -> Value {
         "factor": f64::from(retry.factor_percent) / 100.0,
         "max_delay_ms": retry.max_delay_ms,
         "jitter": f64::from(retry.jitter_percent) / 100.0,
-        "on_timeout": retry.on_timeout,
+        "ambiguous": retry.ambiguous,
     })
 }
 

@@ -3,6 +3,7 @@
 use super::error::Problem;
 use super::managed::Managed;
 use super::state_of;
+use crate::core::endpoint::class::Stage;
 use crate::core::endpoint::progress::Attempt;
 use crate::core::ids::EventId;
 use crate::core::time::iso_millis;
@@ -48,6 +49,8 @@ pub(super) fn attempt(attempt: &Attempt) -> Value {
         "at": iso_millis(attempt.at_ms),
         "ms": attempt.took_ms,
         "class": attempt.class.name(),
+        "sent": attempt.sent.name(),
+        "stage": attempt.stage.map(Stage::name),
         "status": attempt.status,
         "error": attempt.error,
         "response": attempt.answer,

@@ -30,7 +30,7 @@ impl Engine {
         if let Some(pause_ms) = outcome.pause_ms {
             self.progress.hold_until_ms = self.progress.hold_until_ms.max(now_ms + pause_ms);
         }
-        let verdict = outcome.verdict(self.plan.profile, flying.retry.events.len(), self.plan.retry.on_timeout);
+        let verdict = outcome.verdict(self.plan.profile, flying.retry.events.len(), self.plan.retry.ambiguous);
         if verdict == Verdict::Done {
             self.succeeded(flight, flying, now_ms);
             return;

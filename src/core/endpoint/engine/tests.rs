@@ -21,7 +21,7 @@ fn plan() -> Plan {
         factor_percent: 200,
         max_delay_ms: 60_000,
         jitter_percent: 0,
-        on_timeout: true,
+        ambiguous: true,
     };
     Plan {
         profile: Profile::Standard,

@@ -294,7 +294,7 @@ impl RetryForm {
             problems.range("retry.jitter", jitter, JITTER);
             policy.jitter_percent = percent(jitter);
         }
-        policy.on_timeout = self.on_timeout.unwrap_or(policy.on_timeout);
+        policy.ambiguous = self.ambiguous.unwrap_or(policy.ambiguous);
     }
 }
 

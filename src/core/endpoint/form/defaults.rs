@@ -104,8 +104,8 @@ fn retry(profile: Profile, defaults: &Defaults) -> RetryPolicy {
         factor_percent,
         max_delay_ms: HOUR_MS,
         jitter_percent: if profile == Profile::Pusher { 10 } else { 25 },
-        // Chats can't tell a message that comes twice.
-        on_timeout: !profile.is_chat(),
+        // Chats know no ids: they would show a message twice.
+        ambiguous: !profile.is_chat(),
     }
 }
 

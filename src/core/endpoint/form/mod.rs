@@ -61,7 +61,7 @@ pub(super) struct RetryForm {
     pub(super) factor: Option<f64>,
     pub(super) max_delay_ms: Option<u64>,
     pub(super) jitter: Option<f64>,
-    pub(super) on_timeout: Option<bool>,
+    pub(super) ambiguous: Option<bool>,
 }
 
 impl fmt::Debug for Form {

@@ -174,7 +174,7 @@ pub(super) fn retry(raw: &RawValue, problems: &mut Vec<String>) -> RetryForm {
         factor: m.take(&["factor"], "a number"),
         max_delay_ms: m.take(&["max_delay_ms"], "a whole number of milliseconds"),
         jitter: m.take(&["jitter"], "a number"),
-        on_timeout: m.take(&["on_timeout"], "true or false"),
+        ambiguous: m.take(&["ambiguous", "on_timeout"], "true or false"),
     };
     problems.extend(m.finish());
     retry

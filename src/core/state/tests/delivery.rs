@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::command::Activate;
-use crate::core::endpoint::class::Class;
+use crate::core::endpoint::class::{Class, Sent};
 use crate::core::endpoint::progress::{
     Attempt, DeadLetter, EventRef, KEPT_ATTEMPTS, KEPT_REPLAYS, NumberedOrder, Order, Progress, ProgressReport, Retry,
     Shelf, Source, Update,
@@ -23,7 +23,7 @@ fn endpoint(n: u8, map: u8) -> Endpoint {
         factor_percent: 200,
         max_delay_ms: 9,
         jitter_percent: 0,
-        on_timeout: true,
+        ambiguous: true,
     };
     Endpoint {
         id: endpoint_id(n),
@@ -106,6 +106,8 @@ fn attempt(number: u64) -> Attempt {
         at_ms: 0,
         took_ms: 0,
         class: Class::Delivered,
+        sent: Sent::Answered,
+        stage: None,
         status: None,
         error: None,
         answer: String::new(),

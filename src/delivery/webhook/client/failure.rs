@@ -1,26 +1,38 @@
-//! Why a request has no answer: one class and one sentence, out of all that awc may say.
+//! Why a request has no answer: one class and one sentence, how far it came, and whether it can have been taken.
 
-use std::io;
-
-use actix_http::error::ParseError;
-use awc::error::{ConnectError, SendRequestError};
+use std::{error::Error, io};
 
 use crate::{
-    core::endpoint::class::Class,
-    delivery::webhook::dial::{Stage, Trip},
+    core::endpoint::class::{Class, Sent, Stage},
+    delivery::webhook::dial::Trip,
 };
 
 /// A request without an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", .class.name())]
 pub struct Failure {
-    /// Which kind: [`Class::Dns`] to [`Class::Protocol`]. After `Timeout`, `Closed` and `Protocol` the receiver may have
-    /// taken the request.
+    /// Which kind: [`Class::Dns`] to [`Class::Protocol`].
     pub class: Class,
+    /// Whether the receiver may have taken the request; it never is [`Sent::Answered`].
+    pub sent: Sent,
+    /// Where it ended; `None` where it never began.
+    pub stage: Option<Stage>,
     /// What happened, in words.
     pub message: String,
     /// After how many milliseconds.
     pub ms: u32,
+}
+
+impl Failure {
+    /// A request that could not be made.
+    pub fn unsent(class: Class, message: String) -> Self {
+        Self { class, sent: Sent::Nothing, stage: None, message, ms: 0 }
+    }
+
+    pub(super) fn of((class, message): Cause, trip: &Trip, ms: u32) -> Self {
+        let sent = if trip.sent.get() { Sent::Maybe } else { Sent::Nothing };
+        Self { class, sent, stage: Some(trip.stage.get()), message, ms }
+    }
 }
 
 /// Class and words, before the time is known.
@@ -29,39 +41,56 @@ pub(super) type Cause = (Class, String);
 /// The deadline passed at this stage.
 pub(super) fn timed_out(stage: Stage) -> Cause {
     let during = match stage {
-        Stage::Resolve => "the name was not resolved",
+        Stage::Dns => "the name was not resolved",
         Stage::Connect => "no connection came about",
-        Stage::Handshake => "the TLS handshake did not end",
-        Stage::Answer => "no answer came",
+        Stage::Tls => "the TLS handshake did not end",
+        Stage::Write => "the request was not taken",
+        Stage::Wait => "no answer came",
+        Stage::Head => "the answer's head did not end",
         Stage::Body => "the answer's body did not end",
     };
     (Class::Timeout, format!("{during} within the time limit"))
 }
 
 /// Why nothing, or nothing sensible, came back.
-pub(super) fn not_sent(error: SendRequestError, trip: &Trip) -> Cause {
-    if let Some(cause) = trip.failure.borrow_mut().take() {
-        return cause;
+pub(super) fn no_answer(error: &hyper::Error, trip: &Trip) -> Cause {
+    if let Some(error) = source::<io::Error>(error) {
+        return broken(error);
     }
-    match error {
-        SendRequestError::Connect(ConnectError::Disconnected) => closed("the connection was closed without an answer"),
-        SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => broken(&error),
-        SendRequestError::Response(ParseError::Incomplete) => closed("the answer's head was cut off"),
-        SendRequestError::Response(error) => (Class::Protocol, format!("the answer is not HTTP: {error}")),
-        error => (Class::Protocol, error.to_string()),
+    if error.is_parse() {
+        return (Class::Protocol, format!("the answer is not HTTP: {}", innermost(error)));
     }
+    if error.is_incomplete_message() {
+        let cut_off = trip.heard.get() > 0;
+        return closed(if cut_off { "the answer was cut off" } else { "the connection was closed without an answer" });
+    }
+    if error.is_canceled() && !trip.sent.get() {
+        // Bytes that nobody asked for are an error of the codec; a mere end is none.
+        return match source::<hyper::Error>(error) {
+            Some(_) => (Class::Protocol, "something came before the request was sent".to_owned()),
+            None => closed("the connection was closed before the request was sent"),
+        };
+    }
+    closed(&format!("the connection broke: {}", innermost(error)))
 }
 
-/// Whether a kept connection turned out to have ended: nothing came back on it, and nothing was wrong with the request.
-///
-/// awc looks at a kept connection before it uses it, so only an end that crosses the request gets here. It says so
-/// with `Disconnected` (the end came in order) or an I/O error of the parser (reset). The wire never fails to write.
-pub(super) fn was_stale(error: &SendRequestError, trip: &Trip) -> bool {
-    let ended = matches!(
-        error,
-        SendRequestError::Connect(ConnectError::Disconnected) | SendRequestError::Response(ParseError::Io(_))
-    );
-    ended && !trip.dialled.get() && trip.heard.borrow().is_none()
+fn source<'a, E: Error + 'static>(error: &'a hyper::Error) -> Option<&'a E> {
+    let mut next = error.source();
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn innermost(error: &hyper::Error) -> &(dyn Error + 'static) {
+    let mut last: &(dyn Error + 'static) = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last
 }
 
 fn closed(what: &str) -> Cause {
@@ -73,7 +102,14 @@ fn broken(error: &io::Error) -> Cause {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => closed("the connection was reset"),
         // What a reader of frames says when the end comes in the middle of one.
         io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => closed("the connection was closed within the answer"),
-        io::ErrorKind::InvalidData => (Class::Tls, format!("TLS broke: {error}")),
+        io::ErrorKind::InvalidData if is_of_tls(error) => (Class::Tls, format!("TLS broke: {error}")),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge => {
+            (Class::Protocol, format!("the answer is not HTTP: {error}"))
+        }
         _ => closed(&format!("the connection broke: {error}")),
     }
+}
+
+fn is_of_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<tokio_rustls::rustls::Error>())
 }

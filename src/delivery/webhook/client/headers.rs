@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use awc::http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap};
 
 /// Longest wait that is believed, in milliseconds: thirty days.
 const LONGEST_WAIT_MS: u64 = 30 * 24 * 3600 * 1000;
@@ -35,6 +35,14 @@ pub fn rate_limit(headers: &HeaderMap) -> Option<RateLimit> {
     Some(RateLimit { remaining, reset_after_ms: seconds_ms(text("x-ratelimit-reset-after")?)? })
 }
 
+/// How long a connection may be idle by `Keep-Alive: timeout=`, a second less than the receiver says: its end would cross
+/// the next request.
+pub(super) fn idle_limit(headers: &HeaderMap) -> Option<Duration> {
+    let told = headers.get("keep-alive")?.to_str().ok()?;
+    let seconds = told.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    Some(Duration::from_secs(seconds.trim().parse::<u32>().ok()?.saturating_sub(1).into()))
+}
+
 /// Seconds, perhaps with a fraction, in milliseconds (rounded up: a wait is never cut short).
 fn seconds_ms(text: &str) -> Option<u64> {
     if !text.starts_with(|c: char| c.is_ascii_digit()) {
@@ -49,7 +57,7 @@ fn seconds_ms(text: &str) -> Option<u64> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use awc::http::header::HeaderValue;
+    use http::header::HeaderValue;
 
     const NOON: u64 = 1_750_509_296_789; // Sat, 21 Jun 2025 12:34:56.789 GMT
 
@@ -93,9 +101,9 @@ mod tests {
     #[test]
     fn rate_headers_count_only_together() {
         let mut headers = HeaderMap::new();
-        headers.insert("x-ratelimit-remaining".parse().unwrap(), HeaderValue::from_static("0"));
+        headers.insert("x-ratelimit-remaining", HeaderValue::from_static("0"));
         assert_eq!(rate_limit(&headers), None);
-        headers.insert("x-ratelimit-reset-after".parse().unwrap(), HeaderValue::from_static("1.5"));
+        headers.insert("x-ratelimit-reset-after", HeaderValue::from_static("1.5"));
         assert_eq!(rate_limit(&headers), Some(RateLimit { remaining: 0, reset_after_ms: 1500 }));
     }
 }

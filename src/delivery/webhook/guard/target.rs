@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use awc::http::{Uri, header::HeaderValue};
+use http::{Uri, header::HeaderValue};
 use url::Url;
 
 use super::{Guard, NotPublic};
@@ -22,7 +22,7 @@ const INSIDE: [&str; 10] =
     ["local", "internal", "intranet", "private", "corp", "home", "lan", "home.arpa", "onion", "invalid"];
 
 /// The host that is dialled.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
     /// An address literal.
     Ip(IpAddr),
@@ -137,11 +137,12 @@ impl Target {
         let name = url.host_str().unwrap_or_default();
         let authority = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
         let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
-        let uri = format!("http://{name}:{port}{}{query}", url.path()).parse::<Uri>().map_err(|e| not_url(&e))?;
+        let whole = format!("http://{name}:{port}{}{query}", url.path()).parse::<Uri>().map_err(|e| not_url(&e))?;
         // Two parsers that disagree on the host would be a way around the guard.
-        if uri.host() != Some(name) || uri.port_u16() != Some(port) {
+        if whole.host() != Some(name) || whole.port_u16() != Some(port) {
             return Err(BadTarget::Name(name.to_owned()));
         }
+        let uri = whole.path_and_query().cloned().map(Uri::from).unwrap_or_default();
         let authority = HeaderValue::from_str(&authority).map_err(|e| not_url(&e))?;
         Ok(Self { url: url.as_str().into(), host, port, tls, authority, uri })
     }
@@ -171,8 +172,7 @@ impl Target {
         &self.authority
     }
 
-    /// Path and query for the request line, behind host and port as the key of the connection pool. Its scheme says
-    /// nothing: the dialer speaks TLS by itself.
+    /// Path and query, for the request line.
     pub(in crate::delivery::webhook) fn uri(&self) -> &Uri {
         &self.uri
     }

@@ -2,6 +2,7 @@
 //! The expected signatures were made by botocore: `python tests/py/lambda_standin.py --sign …`.
 
 use super::*;
+use crate::delivery::webhook::client::Rest;
 
 const ARN: &str = "arn:aws:lambda:eu-west-1:123456789012:function:kills";
 const AT: u64 = 1_750_509_296_789; // 20250621T123456Z
@@ -125,8 +126,8 @@ fn the_endpoint_goes_through_the_guard() {
 fn answers_and_their_meaning() {
     let class = |status, error: Option<&str>| {
         let function_error = error.map(str::to_owned);
-        let (head, ms) = (Bytes::new(), 1);
-        outcome(&Answer { status, retry_after_ms: None, ratelimit: None, function_error, head, ms }).0
+        let (head, rest, ms) = (Bytes::new(), Rest::None, 1);
+        outcome(&Answer { status, retry_after_ms: None, ratelimit: None, function_error, head, rest, ms }).0
     };
     assert_eq!([200, 202, 204].map(|status| class(status, None)), [Class::Delivered; 3]);
     assert_eq!(class(200, Some("Unhandled")), Class::Function);

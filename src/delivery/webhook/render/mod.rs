@@ -26,8 +26,8 @@ pub use template::CompiledTemplate;
 use crate::core::endpoint::{MAX_BATCH, Profile};
 use crate::core::event::{Event, MapText};
 use crate::core::ids::EventId;
-use actix_web::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 
 /// The id of what is delivered, the same at every attempt (Standard Webhooks).
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");

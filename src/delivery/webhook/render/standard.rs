@@ -4,7 +4,7 @@
 
 use super::{RenderError, Secrets, sign, text};
 use crate::core::event::{Event, MapText};
-use actix_web::http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 
 /// Adds `webhook-timestamp` (Unix seconds) and `webhook-signature`: one signature a secret, the newest first.
 pub(super) fn sign(

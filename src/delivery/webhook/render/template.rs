@@ -9,7 +9,7 @@ use crate::core::endpoint::MAX_TEMPLATE;
 use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::json::Node;
 use crate::core::json::normalise;
-use actix_web::http::header::HeaderValue;
+use http::header::HeaderValue;
 use indexmap::IndexMap;
 use minijinja::machinery::{eval, get_compiled_template, make_string_output};
 use minijinja::value::{Value, ValueKind};

@@ -12,9 +12,12 @@ use tokio::{
 
 use super::*;
 use crate::{
-    core::endpoint::{Method, class::Class},
+    core::{
+        endpoint::{Method, class::Class},
+        ids::EndpointId,
+    },
     delivery::webhook::{
-        client::{Answer, Client, Failure, Outgoing, Outside},
+        client::{Answer, Client, Failure, Outgoing, Outside, Webhook},
         dial::Network,
         guard::{Guard, Target},
     },
@@ -131,7 +134,8 @@ async fn post(allow: &[&str], resolver: SystemResolver, port: u16) -> Result<Ans
     let client = Client::through(&Outside::new(guard, None).unwrap(), Rc::new(resolver), Rc::new(Network));
     let url = Target::parse(&format!("http://home.example:{port}/")).unwrap();
     let (body, timeout) = (Bytes::from_static(b"x"), Duration::from_secs(30));
-    client.send(Outgoing { method: Method::Post, url: &url, headers: vec![], body, timeout }).await
+    let webhook = Webhook { id: EndpointId::from_bytes([1; 16]), ambiguous: true };
+    client.send(Outgoing { method: Method::Post, url: &url, headers: vec![], body, timeout }, webhook).await
 }
 
 /// Everything real: the client, its resolver, the network. What a name server puts on this machine is refused, or

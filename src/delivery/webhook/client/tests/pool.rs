@@ -2,7 +2,9 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use super::{super::POOL_DIALS, support::*};
+use std::time::Duration;
+
+use super::{super::Rest, support::*};
 use crate::core::endpoint::class::Class;
 
 #[actix_web::test]
@@ -107,7 +109,7 @@ async fn a_new_connection_that_ends_is_a_failure() {
 }
 
 #[actix_web::test]
-async fn a_spent_pool_closes_its_connections_and_another_takes_over() {
+async fn a_connection_that_was_idle_for_long_is_closed() {
     let open = Rc::new(Cell::new(0));
     let count = open.clone();
     let port = serve(move |_, mut stream| {
@@ -125,8 +127,10 @@ async fn a_spent_pool_closes_its_connections_and_another_takes_over() {
     let (recorder, target) = (Recorder::routed(), receiver(port));
     let client = client(&recorder);
     assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
-    assert_eq!(client.pool().dials.get(), 1);
-    client.pool().dials.set(POOL_DIALS);
+    client.pool.borrow_mut().age(Duration::from_secs(29));
+    client.tidy();
+    assert_eq!((client.pool.borrow().len(), open.get()), (1, 1));
+    client.pool.borrow_mut().age(Duration::from_secs(30));
     client.tidy();
     while open.get() > 0 {
         tokio::task::yield_now().await;
@@ -148,7 +152,9 @@ async fn a_body_without_a_length_is_not_taken_for_the_next_answer() {
     let (recorder, target) = (Recorder::routed(), receiver(port));
     let client = client(&recorder);
     for dials in 1..=3 {
-        assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
+        let got = send(&client, &target, LONG).await.unwrap();
+        assert_eq!((got.status, got.rest), (200, Rest::Unread));
+        assert!(u128::from(got.ms) < LONG.as_millis(), "nobody waits for a body that may never end");
         assert_eq!(recorder.count(), dials);
     }
 }

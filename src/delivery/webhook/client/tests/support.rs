@@ -18,9 +18,9 @@ use tokio::{
 };
 
 use crate::{
-    core::endpoint::Method,
+    core::{endpoint::Method, ids::EndpointId},
     delivery::webhook::{
-        client::{Answer, Client, Failure, Outgoing, Outside},
+        client::{Answer, Client, Failure, Outgoing, Outside, Webhook},
         dial::Dial,
         guard::{Guard, Target},
         resolve::{NoAddress, Resolve},
@@ -117,8 +117,13 @@ pub(super) fn outgoing(url: &Target, timeout: Duration) -> Outgoing<'_> {
     Outgoing { method: Method::Post, url, headers: vec![], body: Bytes::from_static(b"{\"a\":1}"), timeout }
 }
 
+/// A webhook that repeats what may have been taken.
+pub(super) const WEBHOOK: Webhook = Webhook { id: EndpointId::from_bytes([1; 16]), ambiguous: true };
+/// One that does not.
+pub(super) const CHAT: Webhook = Webhook { id: EndpointId::from_bytes([2; 16]), ambiguous: false };
+
 pub(super) async fn send(client: &Client, url: &Target, timeout: Duration) -> Result<Answer, Failure> {
-    client.send(outgoing(url, timeout)).await
+    client.send(outgoing(url, timeout), WEBHOOK).await
 }
 
 /// Serves each connection by the script, which is told the connection's number from 0. Returns the port.

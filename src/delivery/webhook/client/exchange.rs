@@ -1,0 +1,219 @@
+//! One request and its answer over one connection.
+//!
+//! Framing is hyper's: it skips interim answers, and knows where an answer ends. Each exchange has a codec of its own,
+//! so nothing of one is ever left in another's. Owns the decision whether the connection may be used again: only after
+//! a whole answer, a wholly written request, and nothing behind it.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    rc::Rc,
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{
+    Request, Response, StatusCode,
+    header::{self, HeaderValue},
+};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    body::{Body, Incoming},
+    client::conn::http1::{Builder, Connection, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    core::endpoint::{
+        Method,
+        class::{Class, Stage},
+    },
+    delivery::webhook::dial::{LONGEST_HEAD, Trip, Wire},
+};
+
+use super::{
+    Answer, LARGEST_HEAD, Outgoing, RESERVED,
+    failure::{Cause, no_answer, timed_out},
+    headers::{idle_limit, rate_limit, retry_after_ms},
+    pool::IDLE,
+};
+
+/// Longest wait for a body whose end is the connection's: some receivers send none, and keep the connection.
+const UNTIL_CLOSED: Duration = Duration::from_secs(1);
+/// Most of a function's kind of error that is kept, in bytes; AWS knows `Handled` and `Unhandled`.
+const LONGEST_KIND: usize = 100;
+
+/// What became of the part of an answer's body that is not in [`Answer::head`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rest {
+    /// There is none.
+    None,
+    /// Nobody wanted it: the body is long.
+    Unread,
+    /// It never came.
+    Broken {
+        /// [`Class::Timeout`], [`Class::Closed`] or another one of a connection.
+        class: Class,
+        /// In words.
+        message: String,
+    },
+}
+
+/// A request whose answer has begun.
+pub(super) struct Exchange {
+    line: Line,
+    sender: SendRequest<Full<Bytes>>,
+    response: Response<Incoming>,
+    trip: Rc<Trip>,
+}
+
+impl Exchange {
+    /// Sends the request and reads the head of its answer.
+    pub(super) async fn begin(wire: Wire, request: &Outgoing<'_>, trip: &Rc<Trip>) -> Result<Self, Cause> {
+        trip.stage.set(Stage::Write);
+        let handshake = Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(wire));
+        let (mut sender, connection) = handshake.await.map_err(|error| no_answer(&error, trip))?;
+        let mut line = Line { connection, over: false };
+        let answered = line.meanwhile(sender.send_request(build(request))).await;
+        let response = answered.map_err(|error| no_answer(&error, trip))?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err((Class::Protocol, "the receiver changes to a protocol that nobody asked for (101)".to_owned()));
+        }
+        Ok(Self { line, sender, response, trip: trip.clone() })
+    }
+
+    /// Reads the answer's body. Of a long one only the beginning: the connection is closed with the rest. Gives the
+    /// connection back, with how long it may be idle, if it can carry another request.
+    pub(super) async fn end(mut self, deadline: Instant) -> (Answer, Option<(Wire, Duration)>) {
+        self.trip.stage.set(Stage::Body);
+        let (head, rest) = self.body(deadline).await;
+        let headers = self.response.headers();
+        let function_error = headers.get("x-amz-function-error").map(|kind| {
+            let kind = kind.as_bytes();
+            String::from_utf8_lossy(&kind[..kind.len().min(LONGEST_KIND)]).into()
+        });
+        let answer = Answer {
+            status: self.response.status().as_u16(),
+            retry_after_ms: retry_after_ms(headers, crate::clock::now_ms()),
+            ratelimit: rate_limit(headers),
+            function_error,
+            head,
+            rest,
+            ms: 0,
+        };
+        let kept = if answer.rest == Rest::None { self.reusable().await } else { None };
+        (answer, kept)
+    }
+
+    async fn body(&mut self, deadline: Instant) -> (Bytes, Rest) {
+        let mut head = BytesMut::new();
+        let is_chunked = self.response.headers().contains_key(header::TRANSFER_ENCODING);
+        let body = self.response.body_mut();
+        if body.is_end_stream() {
+            return (Bytes::new(), Rest::None);
+        }
+        let delimited = body.size_hint().exact().is_some() || is_chunked;
+        let limit = if delimited { deadline } else { deadline.min(Instant::now() + UNTIL_CLOSED) };
+        let reading = timeout_at(limit, self.line.meanwhile(beginning(body, &mut head))).await;
+        let rest = match reading {
+            Ok(Ok(true)) => Rest::None,
+            Ok(Ok(false)) => Rest::Unread,
+            Ok(Err(error)) => broken(no_answer(&error, &self.trip)),
+            Err(_) if delimited => broken(timed_out(Stage::Body)),
+            Err(_) => Rest::Unread,
+        };
+        (head.freeze(), rest)
+    }
+
+    /// The connection, if request and answer are both at their end and nothing came behind.
+    async fn reusable(mut self) -> Option<(Wire, Duration)> {
+        self.line.turn().await;
+        let Self { line, sender, response, .. } = self;
+        if line.over || !sender.is_ready() || !is_framed_once(&response) {
+            return None;
+        }
+        let parts = line.connection.into_parts();
+        let wire = parts.io.into_inner();
+        let idle = idle_limit(response.headers()).map_or(IDLE, |told| told.min(IDLE));
+        (parts.read_buf.is_empty() && wire.takes()).then_some((wire, idle))
+    }
+}
+
+/// A connection with its codec. It moves only while it is polled: dropped, it is closed.
+struct Line {
+    connection: Connection<TokioIo<Wire>, Full<Bytes>>,
+    /// Nothing more comes of it.
+    over: bool,
+}
+
+impl Line {
+    /// Moves bytes until the work is done.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            self.poll(cx);
+            work.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Moves what can be moved now.
+    async fn turn(&mut self) {
+        self.meanwhile(std::future::ready(())).await;
+    }
+
+    fn poll(&mut self, cx: &mut std::task::Context<'_>) {
+        // Why it ended is told to whoever waits for an answer or a body.
+        self.over = self.over || self.connection.poll_without_shutdown(cx).is_ready();
+    }
+}
+
+/// Reads the beginning of a body; whether that is all of it.
+async fn beginning(body: &mut Incoming, head: &mut BytesMut) -> Result<bool, hyper::Error> {
+    while let Some(frame) = body.frame().await {
+        // Trailers are no part of the body.
+        let Ok(piece) = frame?.into_data() else { continue };
+        let room = LARGEST_HEAD - head.len();
+        head.extend_from_slice(&piece[..piece.len().min(room)]);
+        if piece.len() > room || head.len() == LARGEST_HEAD && !Pin::new(&*body).is_end_stream() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn broken((class, message): Cause) -> Rest {
+    Rest::Broken { class, message }
+}
+
+/// Whether there is one way only to understand where the answer ends. Where there are two, the codec has taken the
+/// right one, and what the receiver meant may follow: such a connection is closed.
+fn is_framed_once(response: &Response<Incoming>) -> bool {
+    let headers = response.headers();
+    let (length, encoded) = (headers.get(header::CONTENT_LENGTH), headers.contains_key(header::TRANSFER_ENCODING));
+    match response.status() {
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => !encoded && length.is_none_or(|length| length == "0"),
+        _ => !(encoded && length.is_some()),
+    }
+}
+
+pub(super) fn build(request: &Outgoing<'_>) -> Request<Full<Bytes>> {
+    let mut built = Request::new(Full::new(request.body.clone()));
+    *built.method_mut() = match request.method {
+        Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
+    };
+    *built.uri_mut() = request.url.uri().clone();
+    let headers = built.headers_mut();
+    headers.reserve(request.headers.len() + 4);
+    headers.insert(header::HOST, request.url.authority().clone());
+    // Also of an empty body, where the codec says none.
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(request.body.len()));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    for (name, value) in request.headers.iter().filter(|(name, _)| !RESERVED.contains(name)) {
+        headers.insert(name.clone(), value.clone());
+    }
+    built
+}

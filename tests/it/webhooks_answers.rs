@@ -1,0 +1,277 @@
+//! Receivers that answer as they should not, or not at all: no request gets another's answer, and whether an event is
+//! sent again follows from whether it can have been taken.
+
+use crate::support::scenario;
+use crate::webhooks_support::{Hook, delivering, map, publish_keys, quick};
+use anyhow::{Context, Result, ensure};
+use chaos::Cluster;
+use chaos::receiver::dead::FullBacklog;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What a receiver does with one request for a path; whether it goes on with the connection.
+type Script = dyn Fn(&mut TcpStream, &str) -> std::io::Result<bool> + Send + Sync;
+
+/// Raw sockets that follow a script. It ends with the process.
+struct Raw {
+    port: u16,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Raw {
+    fn start(script: impl Fn(&mut TcpStream, &str) -> std::io::Result<bool> + Send + Sync + 'static) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let port = listener.local_addr()?.port();
+        let (script, requests) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
+        let count = requests.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (script, count) = (script.clone(), count.clone());
+                std::thread::spawn(move || serve(stream, &*script, &count));
+            }
+        });
+        Ok(Self { port, requests })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    fn count(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+fn serve(mut stream: TcpStream, script: &Script, count: &AtomicUsize) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    loop {
+        let Some(path) = request(&mut reader)? else { return Ok(()) };
+        count.fetch_add(1, Ordering::Relaxed);
+        if !script(&mut stream, &path)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads a request; its path.
+fn request(reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
+    let (mut path, mut length) = (None, 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let line = line.trim_end();
+        if line.is_empty() {
+            break;
+        }
+        if path.is_none() {
+            path = line.split(' ').nth(1).map(|path| path.split('?').next().unwrap_or_default().to_owned());
+        }
+        if let Some(told) = line.strip_prefix("content-length: ") {
+            length = told.parse().unwrap_or(0);
+        }
+    }
+    reader.read_exact(&mut vec![0; length])?;
+    Ok(path)
+}
+
+fn whole(status: u16, body: &str) -> String {
+    format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Its attempts so far, as the API tells them.
+fn attempts(c: &Cluster, hook: &Hook) -> Result<Vec<Value>> {
+    hook.get(c, "/attempts")?.as_array().cloned().context("no attempts")
+}
+
+/// Two maps, one host and port; the receiver takes one's events, refuses the other's, and says a lot else besides.
+#[test]
+fn every_map_sees_the_answers_to_its_own_requests() {
+    scenario(delivering(1), |cluster| {
+        let interim = [
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "HTTP/1.1 102 Processing\r\n\r\n",
+            "HTTP/1.1 103 Early Hints\r\nlink: <https://a.example>; rel=preload\r\n\r\n",
+        ];
+        let next = AtomicUsize::new(0);
+        let raw = Raw::start(move |stream, path| {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            // None, one and two in turn; the receiver that refuses says more than the other.
+            let often = (number + usize::from(path == "/refuse")) % 3;
+            let before = interim[number % 3].repeat(often);
+            let (head, tail) = before.split_at(number.min(before.len()));
+            for piece in [head, tail] {
+                stream.write_all(piece.as_bytes())?;
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            let answer = if path == "/take" { whole(200, "taken") } else { whole(403, "refused") };
+            stream.write_all(answer.as_bytes())?;
+            Ok(true)
+        })?;
+        let mut hooks = Vec::new();
+        for path in ["/take", "/refuse"] {
+            let map = map(cluster, &path[1..])?;
+            let more = json!({"profile": "standard", "retry": quick(1)});
+            hooks.push(Hook::create(cluster, &map, &raw.url(path), more)?);
+        }
+        for round in 0..10 {
+            for hook in &hooks {
+                publish_keys(cluster, &hook.map, &format!("e{round}-"), 1)?;
+            }
+        }
+        let [taken, refused] = &hooks[..] else { unreachable!() };
+        let shown = refused.wait(cluster, "all refused", |hook| hook["dead_letters"] == 10)?;
+        ensure!(shown["delivered"] == 0, "counted as delivered: {shown}");
+        let shown = taken.wait(cluster, "all taken", |hook| hook["delivered"] == 10)?;
+        ensure!(shown["dead_letters"] == 0 && shown["failed_attempts"] == 0, "{shown}");
+        for (hook, status, answer) in [(taken, 200, "taken"), (refused, 403, "refused")] {
+            let attempts = attempts(cluster, hook)?;
+            let own = |a: &Value| a["status"] == status && a["response"] == answer && a["sent"] == "answered";
+            ensure!(attempts.len() == 10 && attempts.iter().all(own), "{attempts:#?}");
+        }
+        ensure!(raw.count() == 20, "{} requests", raw.count());
+        Ok(())
+    });
+}
+
+/// How a receiver fails, and what is known of the request then.
+struct Fault {
+    name: &'static str,
+    url: String,
+    class: &'static str,
+    sent: &'static str,
+    stage: &'static str,
+}
+
+/// Attempts of an event where it may be sent again.
+const ATTEMPTS: u32 = 3;
+
+/// Chats know no ids: what may have been taken is not sent again. What was not sent is, whatever hung or broke.
+#[test]
+fn what_was_not_sent_is_tried_again_and_what_may_have_been_taken_only_where_it_may() {
+    scenario(delivering(1), |cluster| {
+        // Never accepted: the kernel takes the connection and nobody speaks on it.
+        let mute = TcpListener::bind("127.0.0.1:0")?;
+        let (mute, full) = (mute.local_addr().map(|at| (mute, at))?, FullBacklog::new()?);
+        let raw = Raw::start(|stream, path| {
+            match path {
+                "/head" => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-le")?,
+                "/interim" => stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?,
+                "/odd" => stream.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")?,
+                "/silent" => std::thread::sleep(std::time::Duration::from_secs(60)),
+                _ => {}
+            }
+            Ok(false)
+        })?;
+        let fault = |name, url, class, sent, stage| Fault { name, url, class, sent, stage };
+        let faults = [
+            fault("dropped", format!("http://{}/", full.addr), "timeout", "nothing", "connect"),
+            fault("handshake", format!("https://{}/", mute.1), "timeout", "nothing", "tls"),
+            fault("closed", raw.url("/closed"), "closed", "maybe", "wait"),
+            fault("silent", raw.url("/silent"), "timeout", "maybe", "wait"),
+            fault("head", raw.url("/head"), "closed", "maybe", "head"),
+            fault("interim", raw.url("/interim"), "closed", "maybe", "head"),
+            fault("odd", raw.url("/odd"), "protocol", "maybe", "head"),
+        ];
+        let mut expected = 0;
+        let mut hooks = Vec::new();
+        for fault in &faults {
+            for (what, profile, ambiguous) in [
+                ("chat", "discord", None),
+                ("other", "standard", None),
+                ("told", "slack", Some(("ambiguous", true))),
+                ("old", "standard", Some(("on_timeout", false))),
+            ] {
+                let mut retry = quick(ATTEMPTS);
+                if let Some((name, value)) = ambiguous {
+                    retry[name] = json!(value);
+                }
+                let repeats = ambiguous.map_or(profile == "standard", |(_, value)| value);
+                let tries = if fault.sent == "nothing" || repeats { ATTEMPTS } else { 1 };
+                expected += if fault.url.starts_with(&raw.url("/")) { tries as usize } else { 0 };
+                let map = map(cluster, &format!("{}-{what}", fault.name))?;
+                let more = json!({"profile": profile, "retry": retry, "timeout_ms": 1000});
+                hooks.push((Hook::create(cluster, &map, &fault.url, more)?, fault, tries, what));
+                publish_keys(cluster, &map, "e", 1)?;
+            }
+        }
+        for (hook, fault, tries, what) in &hooks {
+            let letters = hook.wait_letters(cluster, 1)?;
+            let about = || format!("{} {what}: {:?}", fault.name, hook.attempts(cluster));
+            ensure!(letters[0]["attempts"] == *tries, "{}: {}", about(), letters[0]);
+            let attempts = attempts(cluster, hook)?;
+            ensure!(attempts.len() == *tries as usize, "{}", about());
+            for attempt in attempts {
+                let known = (&attempt["class"], &attempt["sent"], &attempt["stage"]);
+                ensure!(
+                    known == (&json!(fault.class), &json!(fault.sent), &json!(fault.stage)),
+                    "{}: {attempt}",
+                    about()
+                );
+            }
+        }
+        ensure!(raw.count() == expected, "{} requests instead of {expected}", raw.count());
+        drop(mute);
+        Ok(())
+    });
+}
+
+/// A body that breaks off and one that outlasts the deadline are the same: the head of the answer has decided. Of a
+/// function that is awaited the body is the answer.
+#[test]
+fn a_body_that_does_not_end_is_missed_only_by_who_needs_it() {
+    let raw = Raw::start(|stream, path| {
+        let status = if path == "/refused" { 500 } else { 200 };
+        stream.write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 100\r\n\r\n{{\"statusCode\":").as_bytes())?;
+        if !path.contains("cut") {
+            std::thread::sleep(std::time::Duration::from_secs(30));
+        }
+        Ok(false)
+    });
+    let raw = raw.unwrap();
+    let options = delivering(1)
+        .set("WAYPOST_WEBHOOKS_AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        .set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", "secret")
+        .set("WAYPOST_WEBHOOKS_AWS_FUNCTIONS", "*")
+        .set("WAYPOST_WEBHOOKS_AWS_ENDPOINT", raw.url(""));
+    scenario(options, |cluster| {
+        let webhook = |path: &str| json!({"url": raw.url(path), "profile": "standard"});
+        let function = |name: &str, kind: &str| json!({"lambda": {"function_name": name, "region": "eu-west-1", "invocation_type": kind}});
+        let table = [
+            ("late", webhook("/late"), "delivered", "answered"),
+            ("cut", webhook("/cut"), "delivered", "answered"),
+            ("refused", webhook("/refused"), "status", "answered"),
+            ("queued", function("cut-queued", "Event"), "delivered", "answered"),
+            ("awaited", function("cut-awaited", "RequestResponse"), "closed", "maybe"),
+            ("slow", function("slow", "RequestResponse"), "timeout", "maybe"),
+        ];
+        let mut hooks = Vec::new();
+        for (name, mut body, class, sent) in table {
+            let mut retry = quick(2);
+            retry["ambiguous"] = json!(false);
+            (body["retry"], body["timeout_ms"]) = (retry, json!(1000));
+            let map = map(cluster, name)?;
+            hooks.push((Hook::make(cluster, &map, &body)?, class, sent));
+            publish_keys(cluster, &map, "e", 1)?;
+        }
+        for (hook, class, sent) in &hooks {
+            let (outcome, tries) = match (*class, *sent) {
+                ("delivered", _) => ("delivered", 1),
+                (_, "maybe") => ("dead_letters", 1),
+                _ => ("dead_letters", 2),
+            };
+            hook.wait(cluster, outcome, |shown| shown[outcome] == 1)?;
+            let attempts = attempts(cluster, hook)?;
+            ensure!(attempts.len() == tries, "{attempts:#?}");
+            for attempt in attempts {
+                let known = (&attempt["class"], &attempt["sent"], &attempt["stage"]);
+                ensure!(known == (&json!(class), &json!(sent), &json!("body")), "{attempt}");
+            }
+        }
+        Ok(())
+    });
+}
