@@ -183,6 +183,8 @@ pub struct Session {
     pub rings_bytes: usize,
     /// Longest drain at shutdown, in seconds.
     pub drain_seconds: u64,
+    /// Time between two positions told to a client whose filter lets nothing through, in seconds.
+    pub position_seconds: u64,
     /// Time between keep-alive comments on an idle SSE stream, in seconds.
     pub sse_keepalive_seconds: u64,
     /// How long a long poll waits for something, in seconds.
@@ -290,6 +292,7 @@ impl Default for Session {
             ring_events: 4096,
             rings_bytes: 268_435_456,
             drain_seconds: 8,
+            position_seconds: 10,
             sse_keepalive_seconds: 20,
             longpoll_seconds: 10,
         }

@@ -52,6 +52,7 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("session.ring_events", 16, 1_000_000),
     ("session.rings_bytes", MIB, TIB),
     ("session.drain_seconds", 0, 300),
+    ("session.position_seconds", 1, 3600),
     ("session.sse_keepalive_seconds", 1, 300),
     ("session.longpoll_seconds", 1, 60),
     ("publish.timeout_ms", 100, 60_000),

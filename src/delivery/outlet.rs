@@ -35,6 +35,8 @@ pub struct OutletConfig {
     pub stall_seconds: u64,
     /// Seconds for which a socket may be silent.
     pub idle_seconds: u64,
+    /// Seconds between two positions that no event carries.
+    pub position_seconds: u64,
 }
 
 /// Feeds in use on all threads, which share `rings_bytes`.
@@ -115,6 +117,11 @@ impl Outlet {
     /// Seconds since the outlet started.
     pub fn now(&self) -> u64 {
         self.now.get()
+    }
+
+    /// Seconds between two positions that no event carries.
+    pub(super) fn position_seconds(&self) -> u64 {
+        self.config.position_seconds
     }
 
     /// The topic's feed in that view; subscribes to the topic if it is the first on this thread.

@@ -106,6 +106,7 @@ pub(super) fn edge(config: &Config) -> EdgeConfig {
             rings_bytes: session.rings_bytes,
             stall_seconds: session.stall_seconds,
             idle_seconds: session.idle_timeout_seconds,
+            position_seconds: session.position_seconds,
         },
         ws: WsConfig { max_message_bytes: limits.frame_bytes },
         phoenix: phoenix::PhoenixConfig { max_channels: limits.channels_per_socket },
