@@ -171,8 +171,11 @@ pub struct Retention {
 pub struct Session {
     /// A socket that sent nothing for so long is closed, in seconds.
     pub idle_timeout_seconds: u64,
-    /// A socket that took nothing for so long while something waits is closed (1012), in seconds.
+    /// A socket that took less than `min_bytes_per_second` for so long while something waits is closed (1012), in
+    /// seconds.
     pub stall_seconds: u64,
+    /// What a socket must take while something waits for it, in bytes a second.
+    pub min_bytes_per_second: u64,
     /// Most bytes pending for one client.
     pub send_buffer_bytes: usize,
     /// Most bytes of recent events kept in memory a topic.
@@ -286,7 +289,8 @@ impl Default for Session {
     fn default() -> Self {
         Self {
             idle_timeout_seconds: 60,
-            stall_seconds: 15,
+            stall_seconds: 30,
+            min_bytes_per_second: 1024,
             send_buffer_bytes: 131_072,
             ring_bytes: 4_194_304,
             ring_events: 4096,

@@ -47,6 +47,7 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("retention.bytes", 64 * KIB, 16 * TIB),
     ("session.idle_timeout_seconds", 5, 86_400),
     ("session.stall_seconds", 1, 3600),
+    ("session.min_bytes_per_second", 1, MIB),
     ("session.send_buffer_bytes", 4 * KIB, 64 * MIB),
     ("session.ring_bytes", 64 * KIB, 1024 * MIB),
     ("session.ring_events", 16, 1_000_000),

@@ -11,6 +11,7 @@ mod feed;
 pub mod guard;
 mod outbox;
 mod outlet;
+mod pace;
 mod position;
 mod protocol;
 mod socket;

@@ -254,7 +254,7 @@ impl Outbox {
         }
     }
 
-    /// The next bytes for the client. Being asked means that the connection has room, so the client is not stalled.
+    /// The next bytes for the client. Being asked means that the connection has room.
     pub fn poll_frames(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes, End>> {
         let taken = self.take(cx);
         match taken {

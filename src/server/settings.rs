@@ -105,6 +105,7 @@ pub(super) fn edge(config: &Config) -> EdgeConfig {
             ring_events: session.ring_events,
             rings_bytes: session.rings_bytes,
             stall_seconds: session.stall_seconds,
+            least_bytes: session.min_bytes_per_second,
             idle_seconds: session.idle_timeout_seconds,
             position_seconds: session.position_seconds,
         },
