@@ -14,6 +14,7 @@
 //!   the one is made durable; `purge`: what of the other is let go.
 //! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`, `older`: what happens when a disk lied, or went back; `disk`, `room`: when it is full.
 //! - `backup`, `restore`: the state in one file, and a new cluster of it.
+//! - `late`: deadlines that do not hold a pause of this process against others.
 //! - `clock`: the only wall clock. `os`: everything else that the operating system gives, and all that a simulation replaces.
 //!
 //! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
@@ -56,6 +57,7 @@ pub mod fuzz;
 mod housekeeping;
 mod identity;
 mod join;
+mod late;
 #[cfg_attr(feature = "sim", path = "sim/log.rs")]
 mod log;
 mod machine;
