@@ -32,7 +32,8 @@ impl Connection {
         let (info, status) = unsafe {
             let mut info: libc::tcp_info = std::mem::zeroed();
             let to = (&raw mut info).cast();
-            (info, libc::getsockopt(self.0, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length))
+            let status = libc::getsockopt(self.0, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length);
+            (info, status)
         };
         // A kernel before 4.1 writes less.
         let told = std::mem::offset_of!(libc::tcp_info, tcpi_bytes_acked) + std::mem::size_of::<u64>();

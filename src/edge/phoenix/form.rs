@@ -106,15 +106,13 @@ mod tests {
 
     #[test]
     fn golden_positions() {
-        let position = |version, transport| {
-            let mut out = Vec::new();
-            PhoenixForm::new(version, transport, "events:map:home", MapId::from_bytes([1; 16]), true).encode_position(
-                EventId::new(1_750_509_296_789, 7, 3),
-                9,
-                &mut out,
-            );
-            String::from_utf8(out.split_off(if transport == Transport::WebSocket { 2 } else { 0 })).unwrap()
-        };
+        let position =
+            |version, transport| {
+                let mut out = Vec::new();
+                PhoenixForm::new(version, transport, "events:map:home", MapId::from_bytes([1; 16]), true)
+                    .encode_position(EventId::new(1_750_509_296_789, 7, 3), 9, &mut out);
+                String::from_utf8(out.split_off(if transport == Transport::WebSocket { 2 } else { 0 })).unwrap()
+            };
         let payload = r#"{"id":"01JY97R74N0000000000070003","seq":9}"#;
         let v2 = format!(r#"[null,null,"events:map:home","position",{payload}]"#);
         assert_eq!(position(Version::V2, Transport::WebSocket), v2);
