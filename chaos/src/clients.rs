@@ -56,6 +56,11 @@ impl Js {
         Self::start("sse_client.mjs", options)
     }
 
+    /// Any `sse_client.mjs`; see that file for its options.
+    pub fn sse_with(options: Value) -> Result<Self> {
+        Self::start("sse_client.mjs", options)
+    }
+
     /// The stream of one URL as `fetch` reads it: every chunk as it comes.
     pub fn sse_raw(url: &str, headers: Value) -> Result<Self> {
         Self::start("sse_raw.mjs", json!({"url": url, "headers": headers}))

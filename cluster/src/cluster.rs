@@ -16,6 +16,7 @@ use crate::boot::{self, Running};
 use crate::config::Config;
 use crate::disk;
 use crate::error::{ProposeError, RequestError, StartError};
+use crate::late;
 use crate::machine::{Handler, StateMachine};
 use crate::net::{Lane, LinkError};
 use crate::node::Node;
@@ -93,7 +94,7 @@ impl Cluster {
         let deadline = Instant::now() + node.config.propose_timeout;
         let submitted = node.proposer.submit(vec![command.into()], false, deadline);
         let (ticket, outcome) = submitted.ok_or(ProposeError::Overloaded)?;
-        match timeout_at(deadline, outcome).await {
+        match late::timeout_at(deadline, outcome).await {
             Ok(Ok(Outcome::Done { index, time_ms, mut replies })) => {
                 let reply = replies.pop().ok_or(ProposeError::Unknown)?;
                 Ok(Proposed { index, time_ms, reply })

@@ -15,6 +15,7 @@
 //! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`, `older`: what happens when a disk lied, or went back; `disk`, `room`: when it is full.
 //! - `backup`, `restore`: the state in one file, and a new cluster of it.
 //! - `time`: what the cluster's time is, `clocks`: the rounds that ask the voters' clocks.
+//! - `late`: deadlines that do not hold a pause of this process against others.
 //! - `clock`: the only wall clock. `os`: everything else that the operating system gives, and all that a simulation replaces.
 //!
 //! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
@@ -58,6 +59,7 @@ pub mod fuzz;
 mod housekeeping;
 mod identity;
 mod join;
+mod late;
 #[cfg_attr(feature = "sim", path = "sim/log.rs")]
 mod log;
 mod machine;

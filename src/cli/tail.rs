@@ -1,7 +1,8 @@
 //! `waypost tail`: the events of a map as they come, over SSE.
 //!
-//! Owns resuming: after any break it goes on behind the last event it printed, on whatever node; where it has printed
-//! none, at the time of its first connection. Says so when history is missing; never skips silently.
+//! Owns resuming: after any break it goes on, on whatever node, from the last position that it was told: by an event, by
+//! the stream's first frame, or by one that tells a position alone. Says so when history is missing; never skips
+//! silently.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -56,7 +57,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         events: args.events,
         filter: args.filter,
         since: args.since,
-        last_id: args.after,
+        position: args.after,
         last_seq: None,
         left: args.count,
         people: output::for_people(args.json),
@@ -69,7 +70,8 @@ struct Tail {
     events: Option<String>,
     filter: Option<String>,
     since: Option<String>,
-    last_id: Option<String>,
+    /// Where it resumes, once it knows: the id of the last event that it printed or passed.
+    position: Option<String>,
     last_seq: Option<u64>,
     left: Option<u64>,
     people: bool,
@@ -87,16 +89,16 @@ struct Event<'a> {
     payload: &'a RawValue,
 }
 
-/// What a frame without an id says about the stream.
+/// Names of the frames that say something about the stream. Events may have them too, but only events have a payload.
+const ABOUT: [&str; 2] = ["connected", "position"];
+
+/// What such a frame says.
 #[derive(Deserialize)]
 struct About<'a> {
     #[serde(default)]
     gap: bool,
     #[serde(borrow)]
     oldest_id: Option<&'a str>,
-    /// The node's time when the stream began.
-    #[serde(borrow)]
-    server_time: Option<&'a str>,
 }
 
 /// Why a stream ended.
@@ -144,7 +146,10 @@ impl Tail {
                 return Err(error.into());
             }
             if failures == 1 && ever {
-                let text = format!("lost {}; connecting again, nothing is skipped", client.url());
+                // Before the stream has said where it starts there is nothing to resume.
+                let starts = self.position.is_some() || self.since.is_some();
+                let promise = if starts { ", nothing is skipped" } else { ": it had not begun" };
+                let text = format!("lost {}; connecting again{promise}", client.url());
                 output::note(output::paint_err(output::FAINT, text));
             }
             client.next_node();
@@ -171,24 +176,23 @@ impl Tail {
     }
 
     fn frame(&mut self, frame: &Frame) -> anyhow::Result<()> {
-        // What has no id is said about the stream, and no event of the map.
-        let Some(id) = &frame.id else {
-            let about: About<'_> = serde_json::from_str(&frame.data).context("the stream carries no JSON")?;
-            if about.gap {
-                self.tell_gap(about.oldest_id);
+        match serde_json::from_str(&frame.data) {
+            Ok(event) => self.print(&event, &frame.data)?,
+            Err(_) if ABOUT.contains(&&*frame.event) => {
+                let about: About<'_> = serde_json::from_str(&frame.data).context("the stream carries no JSON")?;
+                if about.gap {
+                    self.tell_gap(about.oldest_id);
+                }
             }
-            if self.last_id.is_none() && self.since.is_none() {
-                self.since = about.server_time.map(str::to_owned);
-            }
-            return Ok(());
-        };
-        self.print(&frame.data)?;
-        self.last_id = Some(id.clone());
+            Err(error) => return Err(error).context("an event is malformed"),
+        }
+        if let Some(id) = &frame.id {
+            self.position = Some(id.clone());
+        }
         Ok(())
     }
 
-    fn print(&mut self, text: &str) -> anyhow::Result<()> {
-        let event: Event<'_> = serde_json::from_str(text).context("an event is malformed")?;
+    fn print(&mut self, event: &Event<'_>, text: &str) -> anyhow::Result<()> {
         // Only without a filter must the seqs be gapless.
         if self.events.is_none() && self.filter.is_none() && self.last_seq.is_some_and(|last| event.seq > last + 1) {
             self.tell_gap(None);
@@ -222,9 +226,9 @@ impl Tail {
         self.left == Some(0)
     }
 
-    /// Where the stream starts: behind the last event that was printed, else at the time that was asked for.
+    /// Where the stream starts: at the last known position, else at the time that was asked for.
     fn stream_path(&self) -> String {
-        let start = match (&self.last_id, &self.since) {
+        let start = match (&self.position, &self.since) {
             (Some(id), _) => Some(("last_event_id", id)),
             (None, Some(since)) => Some(("since", since)),
             (None, None) => None,

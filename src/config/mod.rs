@@ -171,8 +171,11 @@ pub struct Retention {
 pub struct Session {
     /// A socket that sent nothing for so long is closed, in seconds; so is a long poll that was not asked.
     pub idle_timeout_seconds: u64,
-    /// A socket that took nothing for so long while something waits is closed (1012), in seconds.
+    /// A socket that took less than `min_bytes_per_second` for so long while something waits is closed (1012), in
+    /// seconds.
     pub stall_seconds: u64,
+    /// What a socket must take while something waits for it, in bytes a second.
+    pub min_bytes_per_second: u64,
     /// Most bytes pending for one client.
     pub send_buffer_bytes: usize,
     /// Most bytes of recent events kept in memory a topic.
@@ -183,6 +186,8 @@ pub struct Session {
     pub rings_bytes: usize,
     /// Longest drain at shutdown, in seconds.
     pub drain_seconds: u64,
+    /// Time between two positions told to a client whose filter lets nothing through, in seconds.
+    pub position_seconds: u64,
     /// Time between keep-alive comments on an idle SSE stream, in seconds.
     pub sse_keepalive_seconds: u64,
     /// How long a long poll waits for something, in seconds.
@@ -284,12 +289,14 @@ impl Default for Session {
     fn default() -> Self {
         Self {
             idle_timeout_seconds: 60,
-            stall_seconds: 15,
+            stall_seconds: 30,
+            min_bytes_per_second: 1024,
             send_buffer_bytes: 131_072,
             ring_bytes: 4_194_304,
             ring_events: 4096,
             rings_bytes: 268_435_456,
             drain_seconds: 8,
+            position_seconds: 10,
             sse_keepalive_seconds: 20,
             longpoll_seconds: 10,
         }

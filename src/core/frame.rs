@@ -4,6 +4,7 @@
 
 use super::event::Event;
 use super::expression::Condition;
+use super::ids::EventId;
 use std::sync::Arc;
 
 /// Names a wire form, or a view of a topic. Two of a topic with the same key give the same bytes.
@@ -16,6 +17,9 @@ pub trait WireForm: Send + Sync + 'static {
 
     /// Appends the whole frame of `event`, headers of the transport included.
     fn encode(&self, event: &Event, out: &mut Vec<u8>);
+
+    /// Appends the whole frame that tells a reader which event it has passed without being shown it.
+    fn encode_position(&self, id: EventId, seq: u64, out: &mut Vec<u8>);
 }
 
 /// What the readers of a topic are shown: a form, and if there is a condition, only the events that meet it.

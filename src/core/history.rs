@@ -28,6 +28,9 @@ pub enum Start {
 pub struct Position {
     /// Seq of the next event to read.
     pub next_seq: u64,
+    /// The position right before that event: who resumes by it starts here again. It is the id of an event of this
+    /// topic, of the last that retention removed, or [`EventId::ZERO`] where nothing ever came before.
+    pub before: EventId,
     /// Newest seq stored.
     pub head_seq: u64,
     /// Newest id stored, or of what retention last removed.
@@ -90,18 +93,38 @@ impl<'s, S: ReadStore> History<'s, S> {
                 let first = self.first_where(|_, times| times.peak_ms >= ms)?;
                 (first, nothing_gone || record.trimmed_peak_ms < ms)
             }
-            Start::After(id) if id == record.head_id => (record.next_seq, true),
-            Start::After(id) => {
-                let next = self.first_where(|found, _| found >= id)?;
-                match self.id_at(next)? {
-                    Some(found) if found == id => (next + 1, true),
-                    // An id that isn't there: removed by retention, or of another history.
-                    _ => (next, id == record.trimmed_id),
-                }
-            }
+            Start::After(id) => match self.seq_of(id)? {
+                Some(seq) => (seq + 1, true),
+                // Retention removed it and more, or it is no position of this topic: the reader is told, and gets all
+                // that is left.
+                None => (record.first_seq, false),
+            },
         };
         let gap = if complete || crate::broken!("gap-not-told") { None } else { Some(self.id_at(record.first_seq)?) };
-        Ok(Position { next_seq, head_seq: self.head_seq(), head_id: record.head_id, gap })
+        let before = self.position_before(next_seq)?;
+        Ok(Position { next_seq, before, head_seq: self.head_seq(), head_id: record.head_id, gap })
+    }
+
+    /// The seq at which a position lies: that of an event that is stored, or of the newest that retention removed.
+    fn seq_of(&self, id: EventId) -> Result<Option<u64>, HistoryError> {
+        let record = &self.record;
+        if id == record.head_id {
+            return Ok(Some(record.next_seq - 1));
+        }
+        if id == record.trimmed_id {
+            return Ok(Some(record.first_seq - 1));
+        }
+        let seq = self.first_where(|found, _| found >= id)?;
+        Ok((self.id_at(seq)? == Some(id)).then_some(seq))
+    }
+
+    /// The position by which a reader starts at `seq`, which must not lie before what is left.
+    fn position_before(&self, seq: u64) -> Result<EventId, HistoryError> {
+        let record = &self.record;
+        if seq >= record.next_seq {
+            return Ok(record.head_id);
+        }
+        Ok(self.id_at(seq.saturating_sub(1))?.unwrap_or(record.trimmed_id))
     }
 
     /// Seq of the first event for which `is_there` holds, as it must for all behind that; one past the head when there
@@ -118,7 +141,8 @@ impl<'s, S: ReadStore> History<'s, S> {
         Ok(low)
     }
 
-    fn id_at(&self, seq: u64) -> Result<Option<EventId>, HistoryError> {
+    /// The id of the event at `seq`, if it is kept.
+    pub fn id_at(&self, seq: u64) -> Result<Option<EventId>, HistoryError> {
         Ok(self.found_at(seq)?.map(|(id, _)| id))
     }
 

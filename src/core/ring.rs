@@ -5,6 +5,7 @@
 use super::event::Event;
 use super::filter::Filter;
 use super::frame::WireForm;
+use super::ids::EventId;
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use std::collections::VecDeque;
@@ -19,6 +20,8 @@ pub struct Chunk {
     first_seq: u64,
     frames: Vec<FrameHead>,
     bytes: Bytes,
+    /// Id of the last event.
+    last_id: EventId,
 }
 
 #[derive(Debug)]
@@ -32,7 +35,7 @@ impl Chunk {
     /// Encodes `events`, whose seqs must be consecutive; `None` for no events. Those that `verdicts`, if there are any,
     /// says no to get an empty frame: readers go on over them.
     pub fn encode(events: &[Event], form: &dyn WireForm, verdicts: Option<&[bool]>) -> Option<Self> {
-        let first_seq = events.first()?.seq;
+        let (first_seq, last_id) = (events.first()?.seq, events.last()?.id);
         let shown = |place: usize| verdicts.is_none_or(|verdicts| verdicts.get(place).copied().unwrap_or(false));
         let sizes = events.iter().enumerate().filter(|(place, _)| shown(*place));
         let mut bytes = Vec::with_capacity(sizes.map(|(_, event)| event.payload.len() + 256).sum());
@@ -47,7 +50,7 @@ impl Chunk {
             }
             frames.push(FrameHead { kind, end: bytes.len() });
         }
-        Some(Self { first_seq, frames, bytes: bytes.into() })
+        Some(Self { first_seq, frames, bytes: bytes.into(), last_id })
     }
 
     /// Seq of the first frame.
@@ -72,7 +75,8 @@ impl Chunk {
             return self;
         }
         let frames = self.frames.iter().map(|frame| FrameHead { kind: frame.kind.clone(), end: frame.end }).collect();
-        Arc::new(Self { first_seq: self.first_seq, frames, bytes: Bytes::copy_from_slice(&self.bytes) })
+        let bytes = Bytes::copy_from_slice(&self.bytes);
+        Arc::new(Self { first_seq: self.first_seq, frames, bytes, last_id: self.last_id })
     }
 
     fn start_of(&self, place: usize) -> usize {
@@ -85,6 +89,20 @@ impl Chunk {
 pub struct Cursor {
     /// The next seq to read.
     pub next_seq: u64,
+    /// One past the last event that the reader was shown; where it began before it was shown any.
+    pub shown_seq: u64,
+}
+
+impl Cursor {
+    /// A reader that begins with the event at `next_seq`.
+    pub fn at(next_seq: u64) -> Self {
+        Self { next_seq, shown_seq: next_seq }
+    }
+
+    /// Whether the reader has passed events without being shown them since the last that it was shown.
+    pub fn has_passed_unseen(&self) -> bool {
+        self.next_seq > self.shown_seq
+    }
 }
 
 /// What a read gave.
@@ -104,6 +122,8 @@ pub struct Ring {
     chunks: VecDeque<Arc<Chunk>>,
     /// The seq that the next chunk must start with.
     next_seq: u64,
+    /// Id of the newest event, once there was one.
+    head_id: Option<EventId>,
     bytes: usize,
     events: usize,
     max_bytes: usize,
@@ -113,7 +133,7 @@ pub struct Ring {
 impl Ring {
     /// An empty ring whose first event will be `next_seq`. It keeps at least the newest chunk, whatever its size.
     pub fn new(next_seq: u64, max_bytes: usize, max_events: usize) -> Self {
-        Self { chunks: VecDeque::new(), next_seq, bytes: 0, events: 0, max_bytes, max_events }
+        Self { chunks: VecDeque::new(), next_seq, head_id: None, bytes: 0, events: 0, max_bytes, max_events }
     }
 
     /// The oldest seq held, or the next to come when the ring is empty.
@@ -124,6 +144,11 @@ impl Ring {
     /// The seq that the next chunk must start with.
     pub fn next_seq(&self) -> u64 {
         self.next_seq
+    }
+
+    /// Id of the event right before `seq`, if that is the newest of the ring.
+    pub fn id_before(&self, seq: u64) -> Option<EventId> {
+        self.head_id.filter(|_| seq == self.next_seq)
     }
 
     /// Bytes held.
@@ -142,6 +167,7 @@ impl Ring {
             return false;
         }
         self.next_seq = chunk.next_seq();
+        self.head_id = Some(chunk.last_id);
         self.bytes += chunk.len_bytes();
         self.events += chunk.frames.len();
         self.chunks.push_back(chunk);
@@ -219,6 +245,11 @@ fn gather(chunk: &Chunk, cursor: &mut Cursor, filter: &Filter, max_bytes: usize,
         }
         if place > run_from {
             gathered.push(chunk.bytes.slice(start..chunk.start_of(place)));
+            // What a condition hides has an empty frame.
+            let hidden = |place: &usize| chunk.start_of(*place) == chunk.start_of(*place + 1);
+            if let Some(shown) = (run_from..place).rev().find(|place| !hidden(place)) {
+                cursor.shown_seq = chunk.first_seq + shown as u64 + 1;
+            }
         } else {
             place += 1;
         }
@@ -231,7 +262,6 @@ fn gather(chunk: &Chunk, cursor: &mut Cursor, filter: &Filter, max_bytes: usize,
 mod tests {
     use super::*;
     use crate::core::event::NewEvent;
-    use crate::core::ids::EventId;
     use proptest::prelude::*;
 
     struct Plain(crate::core::frame::FormKey);
@@ -241,6 +271,9 @@ mod tests {
         }
         fn encode(&self, event: &Event, out: &mut Vec<u8>) {
             out.extend_from_slice(format!("{}{};", event.kind, event.seq).as_bytes());
+        }
+        fn encode_position(&self, _: EventId, seq: u64, out: &mut Vec<u8>) {
+            out.extend_from_slice(format!("@{seq};").as_bytes());
         }
     }
 
@@ -274,8 +307,8 @@ mod tests {
             assert!(ring.push(chunk(seq, "a")));
         }
         assert_eq!(ring.first_seq(), 3);
-        assert_eq!(ring.read(&mut Cursor { next_seq: 2 }, &Filter::All, 100), Read::FellOut);
-        assert_eq!(ring.read(&mut Cursor { next_seq: 5 }, &Filter::All, 100), Read::UpToDate);
+        assert_eq!(ring.read(&mut Cursor::at(2), &Filter::All, 100), Read::FellOut);
+        assert_eq!(ring.read(&mut Cursor::at(5), &Filter::All, 100), Read::UpToDate);
         assert!(!ring.push(chunk(7, "a")), "a hole");
     }
 
@@ -284,7 +317,7 @@ mod tests {
         let mut ring = Ring::new(1, 1000, 100);
         let chunk = chunk(1, "aaaa");
         ring.push(chunk.clone());
-        let Read::Frames(bytes) = ring.read(&mut Cursor { next_seq: 2 }, &Filter::All, 1000) else { panic!() };
+        let Read::Frames(bytes) = ring.read(&mut Cursor::at(2), &Filter::All, 1000) else { panic!() };
         assert_eq!(&bytes[..], b"a2;a3;a4;");
         assert_eq!(bytes.as_ptr(), chunk.bytes[3..].as_ptr());
     }
@@ -293,14 +326,23 @@ mod tests {
     fn what_nobody_is_shown_is_passed_over() {
         let mut ring = Ring::new(1, 1000, 100);
         ring.push(chunk(1, "ABC"));
-        let mut cursor = Cursor { next_seq: 1 };
+        let mut cursor = Cursor::at(1);
         assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::UpToDate);
         assert_eq!(cursor.next_seq, 4);
         ring.push(chunk(4, "AaBbC"));
         assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::Frames("a5;".into()));
         assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::Frames("b7;".into()));
         assert_eq!(ring.read(&mut cursor, &Filter::All, 1), Read::UpToDate);
-        assert_eq!((cursor.next_seq, ring.len_bytes()), (9, 6));
+        assert_eq!((cursor.next_seq, cursor.shown_seq, ring.len_bytes()), (9, 8, 6));
+    }
+
+    #[test]
+    fn a_ring_knows_the_id_of_its_newest_event_alone() {
+        let mut ring = Ring::new(4, 1000, 100);
+        assert_eq!(ring.id_before(4), None, "nothing has come");
+        ring.push(chunk(4, "ab"));
+        let ids = [5, 6, 7].map(|seq| ring.id_before(seq));
+        assert_eq!(ids, [None, Some(EventId::new(1, 5, 0)), None]);
     }
 
     proptest! {
@@ -324,9 +366,11 @@ mod tests {
                     seq += 1;
                 }
             }
-            let mut cursor = Cursor { next_seq: start.min(seq) };
-            prop_assert_eq!(read_all(&ring, &mut cursor, &filter, max), expected);
+            let mut cursor = Cursor::at(start.min(seq));
+            prop_assert_eq!(read_all(&ring, &mut cursor, &filter, max), &*expected);
             prop_assert_eq!(cursor.next_seq, seq);
+            let last = expected.split(';').rev().nth(1).map(|frame| frame[1..].parse::<u64>().unwrap() + 1);
+            prop_assert_eq!(cursor.shown_seq, last.unwrap_or(start.min(seq)));
         }
 
         #[test]

@@ -11,6 +11,8 @@ mod feed;
 pub mod guard;
 mod outbox;
 mod outlet;
+mod pace;
+mod position;
 mod protocol;
 mod socket;
 mod stream;

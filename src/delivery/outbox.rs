@@ -6,8 +6,9 @@
 use super::close::End;
 use super::feed::Feed;
 use super::outlet::Outlet;
+use super::position::Unseen;
 use crate::core::filter::Filter;
-use crate::core::ids::{MapId, TokenId};
+use crate::core::ids::{EventId, MapId, TokenId};
 use crate::core::ring::{Chunk, Cursor, Read, Ring};
 use crate::hub::{ArchiveError, Page, Slot};
 use bytes::Bytes;
@@ -38,6 +39,8 @@ pub struct Outbox {
     turn: Cell<usize>,
     /// The outlet's second since which something waits for the client to take it.
     waiting_since: Cell<Option<u64>>,
+    /// The outlet's second at which a client is to be told its position.
+    position_due: Cell<Option<u64>>,
     /// The outlet's second in which the client was heard last.
     heard_at: Cell<u64>,
     /// Why the session ends, once it does.
@@ -57,9 +60,12 @@ struct Subscription {
     map: MapId,
     feed: Rc<Feed>,
     listener: usize,
+    /// Where it began.
+    first_seq: u64,
     cursor: Cursor,
     filter: Filter,
     behind: Behind,
+    unseen: Unseen,
     /// Counts for the map's limit as long as the subscription lives.
     _slot: Option<Rc<Slot>>,
 }
@@ -93,6 +99,7 @@ impl Outbox {
             next_id: Cell::new(0),
             turn: Cell::new(0),
             waiting_since: Cell::new(None),
+            position_due: Cell::new(None),
             heard_at: Cell::new(outlet.now()),
             end: Cell::new(None),
             farewell: RefCell::default(),
@@ -111,13 +118,15 @@ impl Outbox {
         *self.farewell.borrow_mut() = Some(Box::new(farewell));
     }
 
-    /// Sends the feed's matching events from `next_seq` on.
+    /// Sends the feed's matching events from `next_seq` on; with `positions` also how far it is, where the filter lets
+    /// nothing through.
     pub fn subscribe(
         self: &Rc<Self>,
         feed: Rc<Feed>,
         map: MapId,
         next_seq: u64,
         filter: Filter,
+        positions: bool,
         slot: Option<Rc<Slot>>,
     ) -> SubscriptionId {
         let id = self.next_id.get();
@@ -125,12 +134,47 @@ impl Outbox {
         let listener = feed.listen(self.clone());
         let next_seq = next_seq + u64::from(crate::broken!("event-dropped", 5));
         let next_seq = next_seq - u64::from(next_seq > 1 && crate::broken!("event-doubled", 5));
-        let cursor = Cursor { next_seq };
-        let subscription = Subscription { id, map, feed, listener, cursor, filter, behind: Behind::No, _slot: slot };
-        self.subscriptions.borrow_mut().push(subscription);
+        self.subscriptions.borrow_mut().push(Subscription {
+            id,
+            map,
+            feed,
+            listener,
+            first_seq: next_seq,
+            cursor: Cursor::at(next_seq),
+            filter,
+            behind: Behind::No,
+            unseen: Unseen::new(self.position_every(positions)),
+            _slot: slot,
+        });
         self.outlet.count_subscription(1.0);
         self.wake();
         id
+    }
+
+    fn position_every(&self, positions: bool) -> Option<u64> {
+        positions.then(|| self.outlet.position_seconds())
+    }
+
+    /// Takes a subscription for one that is to begin at `next_seq`, where it shows the same and was begun no later: all
+    /// from there on was handed to the client already, up to the seq that is answered, and it goes on from that.
+    pub fn go_on(
+        &self,
+        id: SubscriptionId,
+        feed: &Rc<Feed>,
+        filter: &Filter,
+        next_seq: u64,
+        positions: bool,
+    ) -> Option<u64> {
+        let every = self.position_every(positions);
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        let known = subscriptions.iter_mut().find(|known| known.id == id)?;
+        let same = Rc::ptr_eq(&known.feed, feed) && known.filter == *filter;
+        let handed_over = (known.first_seq..=known.cursor.next_seq).contains(&next_seq);
+        if !same || !handed_over {
+            return None;
+        }
+        known.unseen.set_every(every);
+        Some(known.cursor.next_seq)
     }
 
     /// Ends a subscription.
@@ -192,6 +236,10 @@ impl Outbox {
         self.waiting_since.get()
     }
 
+    pub(super) fn position_due(&self) -> Option<u64> {
+        self.position_due.get()
+    }
+
     pub(super) fn heard_at(&self) -> u64 {
         self.heard_at.get()
     }
@@ -206,7 +254,7 @@ impl Outbox {
         }
     }
 
-    /// The next bytes for the client. Being asked means that the connection has room, so the client is not stalled.
+    /// The next bytes for the client. Being asked means that the connection has room.
     pub fn poll_frames(&self, cx: &mut Context<'_>) -> Poll<Result<Bytes, End>> {
         let taken = self.take(cx);
         match taken {
@@ -239,6 +287,7 @@ impl Outbox {
                 }
             }
         }
+        self.position_due.set(subscriptions.iter().filter_map(|subscription| subscription.unseen.due()).min());
         Take::Nothing
     }
 }
@@ -248,11 +297,15 @@ impl Subscription {
         loop {
             match &mut self.behind {
                 Behind::No => {
-                    let read = self.feed.with_ring(|ring| ring.read(&mut self.cursor, &self.filter, max_bytes));
+                    let read = self.feed.with_ring(|ring| {
+                        let read = ring.read(&mut self.cursor, &self.filter, max_bytes);
+                        (read, ring.id_before(self.cursor.next_seq))
+                    });
                     match read {
-                        Some(Read::Frames(bytes)) => return Take::Frames(bytes),
-                        Some(Read::FellOut) => self.behind = Behind::Reading(self.next_page(outlet)),
-                        Some(Read::UpToDate) | None => return Take::Nothing,
+                        Some((Read::Frames(bytes), _)) => return Take::Frames(bytes),
+                        Some((Read::FellOut, _)) => self.behind = Behind::Reading(self.next_page(outlet)),
+                        Some((Read::UpToDate, id)) => return self.position(id, outlet).unwrap_or(Take::Nothing),
+                        None => return Take::Nothing,
                     }
                 }
                 Behind::Reading(page) => match page.as_mut().poll(cx) {
@@ -268,10 +321,24 @@ impl Subscription {
                 },
                 Behind::Sending(page) => match page.read(&mut self.cursor, &self.filter, max_bytes) {
                     Read::Frames(bytes) => return Take::Frames(bytes),
-                    Read::UpToDate | Read::FellOut => self.behind = Behind::No,
+                    Read::UpToDate | Read::FellOut => {
+                        let id = page.id_before(self.cursor.next_seq);
+                        self.behind = Behind::No;
+                        if let Some(position) = self.position(id, outlet) {
+                            return position;
+                        }
+                    }
                 },
             }
         }
+    }
+
+    /// All at hand is read, up to the event `id` where that is known: tells the client where it is, if that is due.
+    fn position(&mut self, id: Option<EventId>, outlet: &Outlet) -> Option<Take> {
+        let (id, seq) = self.unseen.pass(&mut self.cursor, id, outlet.now())?;
+        let mut frame = Vec::new();
+        self.feed.view().form().encode_position(id, seq, &mut frame);
+        Some(Take::Frames(frame.into()))
     }
 
     fn next_page(&self, outlet: &Outlet) -> LocalBoxFuture<'static, Result<Page, ArchiveError>> {

@@ -4,6 +4,7 @@
 use super::close::End;
 use super::feed::Feed;
 use super::outbox::Outbox;
+use super::pace::Pace;
 use super::socket::Connection;
 use super::tally::Tally;
 use crate::core::frame::{FormKey, View};
@@ -15,7 +16,7 @@ use slab::Slab;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Chunks waiting on a worker thread. One that doesn't fit leaves a hole that its readers fill from the archive.
 const MAILBOX: usize = 4096;
@@ -31,10 +32,14 @@ pub struct OutletConfig {
     pub ring_events: usize,
     /// Bytes of all rings of the node.
     pub rings_bytes: usize,
-    /// Seconds for which a client may take nothing while something waits.
+    /// Seconds for which a client may take less than `least_bytes` a second while something waits.
     pub stall_seconds: u64,
+    /// Bytes a second that a client must take while something waits.
+    pub least_bytes: u64,
     /// Seconds for which a socket may be silent.
     pub idle_seconds: u64,
+    /// Seconds between two positions that no event carries.
+    pub position_seconds: u64,
 }
 
 /// Feeds in use on all threads, which share `rings_bytes`.
@@ -51,8 +56,11 @@ pub struct Outlet {
     actor: OnceCell<Addr<OutletActor>>,
     feeds: RefCell<FxHashMap<(TopicId, FormKey), Rc<Feed>>>,
     sessions: RefCell<Slab<Watched>>,
-    /// Seconds since the outlet started: a clock that costs nothing to read.
+    /// Seconds that this thread has run: a clock that costs nothing to read, and that stands still with the process. What
+    /// others did meanwhile is read before any of it counts against them.
     now: Cell<u64>,
+    /// When the last of these seconds ended.
+    ticked: Cell<Instant>,
     draining: Cell<bool>,
     subscriptions: metrics::Gauge,
     tallies: RefCell<Vec<Rc<Tally>>>,
@@ -98,10 +106,15 @@ struct Watched {
     liveness: Liveness,
     /// Second at which an ending session is cut off.
     cut_at: Option<u64>,
+    pace: Pace,
 }
 
 /// Seconds that an ending session has to take its last words.
 const FAREWELL_SECONDS: u64 = 3;
+/// Seconds for which something has to wait before it is asked how much the client takes.
+const LOOK_AFTER: u64 = 2;
+/// A second that took longer was a pause of this thread.
+const PAUSE: Duration = Duration::from_millis(1500);
 
 impl Outlet {
     /// The outlet of this worker thread, started at the first call.
@@ -117,6 +130,7 @@ impl Outlet {
             feeds: RefCell::default(),
             sessions: RefCell::default(),
             now: Cell::new(0),
+            ticked: Cell::new(Instant::now()),
             draining: Cell::new(false),
             subscriptions: metrics::gauge!(crate::metric::SUBSCRIPTIONS),
             tallies: RefCell::default(),
@@ -132,9 +146,14 @@ impl Outlet {
         &self.hub
     }
 
-    /// Seconds since the outlet started.
+    /// Seconds that this thread has run.
     pub fn now(&self) -> u64 {
         self.now.get()
+    }
+
+    /// Seconds between two positions that no event carries.
+    pub(super) fn position_seconds(&self) -> u64 {
+        self.config.position_seconds
     }
 
     /// The topic's feed in that view; subscribes to the topic if it is the first on this thread.
@@ -175,7 +194,13 @@ impl Outlet {
             outbox.finish(End::Drain);
         }
         self.hub.info().connections.fetch_add(1, Ordering::Relaxed);
-        self.sessions.borrow_mut().insert(Watched { outbox, connection, liveness, cut_at: None })
+        self.sessions.borrow_mut().insert(Watched {
+            outbox,
+            connection,
+            liveness,
+            cut_at: None,
+            pace: Pace::default(),
+        })
     }
 
     /// Watches a session without a connection of its own, such as a long poll.
@@ -250,29 +275,51 @@ impl Outlet {
         }
     }
 
-    /// Once a second: who takes nothing or says nothing is ended, who doesn't go is cut off.
+    /// Once a second: a client that takes too little or says nothing is ended, one that doesn't go is cut off. After a
+    /// pause of this thread nobody is judged: what came meanwhile is read first.
     fn watchdog(&self) {
         let now = self.now.get() + 1;
         self.now.set(now);
         self.tallies.borrow().iter().for_each(|tally| tally.flush());
-        for (_, session) in self.sessions.borrow_mut().iter_mut() {
-            let outbox = &session.outbox;
-            if outbox.ending().is_some() {
-                let cut_at = *session.cut_at.get_or_insert(now + FAREWELL_SECONDS);
-                if now >= cut_at
-                    && let Some(connection) = &session.connection
-                {
-                    connection.cut();
-                }
-            } else if session.liveness.must_read()
-                && outbox.waiting_since().is_some_and(|since| now - since > self.config.stall_seconds)
-            {
-                outbox.finish(End::TooSlow);
-            } else if session.liveness.must_speak() && now.saturating_sub(outbox.heard_at()) > self.config.idle_seconds
-            {
-                outbox.finish(End::Idle);
-            }
+        if self.ticked.replace(Instant::now()).elapsed() > PAUSE {
+            return;
         }
+        for (_, session) in self.sessions.borrow_mut().iter_mut() {
+            session.look(now, &self.config);
+        }
+    }
+}
+
+impl Watched {
+    fn look(&mut self, now: u64, config: &OutletConfig) {
+        let outbox = &self.outbox;
+        if outbox.ending().is_some() {
+            let cut_at = *self.cut_at.get_or_insert(now + FAREWELL_SECONDS);
+            if now >= cut_at
+                && let Some(connection) = &self.connection
+            {
+                connection.cut();
+            }
+        } else if self.liveness.must_speak() && now.saturating_sub(outbox.heard_at()) > config.idle_seconds {
+            outbox.finish(End::Idle);
+        } else if self.liveness.must_read() && self.is_too_slow(now, config) {
+            self.outbox.finish(End::TooSlow);
+        } else if self.outbox.position_due().is_some_and(|due| now >= due) {
+            self.outbox.wake();
+        }
+    }
+
+    /// Costs a system call only where something has waited for seconds.
+    fn is_too_slow(&mut self, now: u64, config: &OutletConfig) -> bool {
+        let Some(since) = self.outbox.waiting_since() else {
+            self.pace.rest();
+            return false;
+        };
+        let Some(connection) = self.connection.as_ref().filter(|_| now.saturating_sub(since) >= LOOK_AFTER) else {
+            return false;
+        };
+        let taken = connection.taken().unwrap_or(0);
+        self.pace.look(now, since, taken, config.least_bytes) > config.stall_seconds
     }
 }
 
@@ -286,9 +333,17 @@ impl Actor for OutletActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
-        ctx.run_interval(Duration::from_secs(1), |actor, _| {
+        Self::tick_later(ctx);
+    }
+}
+
+impl OutletActor {
+    /// One tick after the other: an interval would make up for those that a pause of the process has swallowed.
+    fn tick_later(ctx: &mut Context<Self>) {
+        ctx.run_later(Duration::from_secs(1), |actor, ctx| {
             if let Some(outlet) = actor.outlet.upgrade() {
                 outlet.watchdog();
+                Self::tick_later(ctx);
             }
         });
     }

@@ -1,4 +1,5 @@
-//! The TCP connection under a session: its kernel buffers, and the way to cut it off from outside.
+//! The TCP connection under a session: its kernel buffers, how much the client has taken, and the way to cut it off from
+//! outside.
 
 use actix_rt::net::TcpStream;
 use actix_tls::accept::rustls_0_23::TlsStream;
@@ -20,6 +21,25 @@ pub struct SocketConfig {
 pub struct Connection(RawFd);
 
 impl Connection {
+    /// Bytes that the client's machine has acknowledged so far, of whatever the connection carries (TLS too); `None` where
+    /// the kernel does not tell.
+    pub(super) fn taken(&self) -> Option<u64> {
+        let mut length = libc::socklen_t::try_from(std::mem::size_of::<libc::tcp_info>()).ok()?;
+        // SAFETY: `tcp_info` is plain numbers, for which zeros are values; the kernel writes at most `length` bytes of it,
+        // and `length` is its size. The descriptor is open and this connection's, as in `cut`; were it another's, the
+        // number would be wrong, and nothing else.
+        #[allow(unsafe_code)]
+        let (info, status) = unsafe {
+            let mut info: libc::tcp_info = std::mem::zeroed();
+            let to = (&raw mut info).cast();
+            let status = libc::getsockopt(self.0, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length);
+            (info, status)
+        };
+        // A kernel before 4.1 writes less.
+        let told = std::mem::offset_of!(libc::tcp_info, tcpi_bytes_acked) + std::mem::size_of::<u64>();
+        (status == 0 && usize::try_from(length).is_ok_and(|length| length >= told)).then_some(info.tcpi_bytes_acked)
+    }
+
     /// Ends the connection at once, whatever waits to be written: the worker's next poll of it fails.
     pub(super) fn cut(&self) {
         // SAFETY: a `Connection` is used only by the watchdog of the worker thread on which the session's body lives

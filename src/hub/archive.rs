@@ -8,7 +8,7 @@ use crate::core::event::Event;
 use crate::core::expression::Condition;
 use crate::core::filter::Filter;
 use crate::core::history::{History, HistoryError, Position, Start};
-use crate::core::ids::TopicId;
+use crate::core::ids::{EventId, TopicId};
 use crate::core::store::StoreError;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -110,6 +110,11 @@ impl Archive {
             let next_seq = events.last().map_or(from_seq, |event| event.seq + 1);
             Ok(Page { events, verdicts: None, next_seq, head_seq: history.head_seq() })
         })
+    }
+
+    /// The id of a stored event, if it is kept; at once, as [`Archive::read_now`].
+    pub fn id_now(&self, topic: TopicId, seq: u64) -> Result<Option<EventId>, ArchiveError> {
+        self.history(topic, |history| history.id_at(seq))
     }
 
     /// Looks into a topic's past. Damage is never served, nor passed over: the node ends, and at its next start it

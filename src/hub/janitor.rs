@@ -15,6 +15,8 @@ use waypost_cluster::{Cluster, Status};
 
 /// How often the leader looks around.
 const ROUND: Duration = Duration::from_secs(1);
+/// A round that began so late comes after a pause of this node: the others were not silent, it was deaf.
+const PAUSE: Duration = Duration::from_secs(2);
 /// Retention by age is looked at every so many rounds.
 const ROUNDS_PER_TICK: u32 = 10;
 /// A node that was silent for so long has lost its sockets.
@@ -27,13 +29,16 @@ pub(super) fn spawn(cluster: Cluster, bridge: Arc<Bridge>) {
     actix_rt::spawn(async move {
         let mut gone = BTreeSet::new();
         for round in 0u32.. {
+            let slept = tokio::time::Instant::now();
             tokio::time::sleep(ROUND).await;
             let status = cluster.status();
             if !status.is_leader() {
                 gone.clear();
                 continue;
             }
-            strike_off(&cluster, &status, &mut gone).await;
+            if slept.elapsed() < ROUND + PAUSE {
+                strike_off(&cluster, &status, &mut gone).await;
+            }
             strike_off_former(&cluster, &bridge, &status).await;
             if round % ROUNDS_PER_TICK == 0 {
                 tick(&cluster).await;

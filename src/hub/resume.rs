@@ -22,21 +22,13 @@ impl Hub {
     /// Finds where a reader starts.
     ///
     /// An id names its place in the log. One that lies beyond what is applied here was seen on another node, so this
-    /// node catches up first; if it isn't there even then, it belongs to another history, and the reader gets all
-    /// there is, with the gap told.
+    /// node catches up first; if it isn't there even then, it belongs to another topic or history.
     pub async fn locate(&self, topic: TopicId, start: Start) -> Result<Position, ResumeError> {
         let Start::After(id) = start else { return Ok(self.archive().locate(topic, start).await?) };
         if id.log_index() > self.applied() {
             self.barrier().await?;
         }
-        let position = self.archive().locate(topic, start).await?;
-        if position.gap.is_some() && id > position.head_id {
-            let all = self.archive().locate(topic, Start::Last(u64::MAX)).await?;
-            let oldest =
-                self.archive().read(topic, all.next_seq, 1, 1, None).await?.events.first().map(|event| event.id);
-            return Ok(Position { gap: Some(oldest), ..all });
-        }
-        Ok(position)
+        Ok(self.archive().locate(topic, start).await?)
     }
 }
 

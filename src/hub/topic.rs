@@ -142,9 +142,7 @@ impl Topic {
         let judged = async move { judges.work(map, |turn| encode_judged(events, views, turn)).await };
         ctx.spawn(judged.into_actor(self).map(|chunks, topic, ctx| {
             topic.judging = false;
-            // Where it failed there is a hole, and readers ask the archive.
-            let chunks: FxHashMap<_, _> = chunks.unwrap_or_default().into_iter().collect();
-            if topic.judged.offer(topic.id, |view| chunks.get(view.key()).cloned()) {
+            if topic.judged.conclude(topic.id, chunks) {
                 ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
             }
             topic.judge_new(ctx);
@@ -193,6 +191,18 @@ impl Lane {
         }
         self.views.retain(|known| !known.subscribers.is_empty());
         left_behind
+    }
+
+    /// Offers what an evaluation gave. Where it failed there is a hole: all are told at once, and read what lies in it
+    /// from the archive, which has it evaluated again. Says whether one had no room.
+    fn conclude(&mut self, topic: TopicId, chunks: Option<Chunks>) -> bool {
+        let Some(chunks) = chunks else {
+            let subscribers = self.views.iter_mut().flat_map(|known| &mut known.subscribers);
+            subscribers.for_each(|subscriber| subscriber.behind = true);
+            return self.catch_up(topic);
+        };
+        let chunks: FxHashMap<_, _> = chunks.into_iter().collect();
+        self.offer(topic, |view| chunks.get(view.key()).cloned())
     }
 
     /// Tells those who are behind where the lane is; says whether one still has no room.
@@ -292,5 +302,60 @@ impl Handler<Detach> for Topic {
 
     fn handle(&mut self, Detach { form, outlet }: Detach, _: &mut Self::Context) -> usize {
         self.open.detach(&form, &outlet) + self.judged.detach(&form, &outlet)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::expression::Expression;
+    use crate::core::frame::WireForm;
+    use crate::core::ids::EventId;
+    use std::sync::Mutex;
+
+    struct NoForm(FormKey);
+
+    impl WireForm for NoForm {
+        fn key(&self) -> &FormKey {
+            &self.0
+        }
+        fn encode(&self, _: &Event, _: &mut Vec<u8>) {}
+        fn encode_position(&self, _: EventId, _: u64, _: &mut Vec<u8>) {}
+    }
+
+    /// Where the lane stands, as those who deliver were told.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<u64>>>);
+
+    impl Actor for Told {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Deliver> for Told {
+        type Result = ();
+        fn handle(&mut self, news: Deliver, _: &mut Self::Context) {
+            if let Deliver::Start { next_seq, .. } = news {
+                self.0.lock().unwrap().push(next_seq);
+            }
+        }
+    }
+
+    /// No other event has to come before readers hear of a hole.
+    #[actix_web::test]
+    async fn a_failed_evaluation_is_told_at_once() {
+        let told = Told::default();
+        let outlet = told.clone().start().recipient();
+        let condition = Condition::new(Expression::condition("payload.n > 1").unwrap(), MapId::from_bytes([1; 16]));
+        let view = View::new(Arc::new(NoForm("form".into())), Some(Arc::new(condition)));
+        let mut lane = Lane { next_seq: 5, ..Lane::default() };
+        lane.attach(TopicId(1), view, outlet);
+        // A page of three was taken out to be evaluated.
+        lane.next_seq = 8;
+        assert!(!lane.conclude(TopicId(1), None), "there was room");
+        while told.0.lock().unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*told.0.lock().unwrap(), [5, 8]);
     }
 }

@@ -2,12 +2,14 @@
 //! shown. The certificates are those that `waypost cluster certs` makes.
 
 use crate::certificates::{Authority, Files};
+use crate::pace;
 use crate::support::binary;
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::{ADMIN, own_ports};
+use chaos::cluster::{ADMIN, Map, own_ports};
 use chaos::node::Node;
 use chaos::wait;
-use serde_json::Value;
+use chaos::ws::small_stream;
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -32,6 +34,11 @@ fn text(output: &Output) -> String {
 
 /// A client of the port that trusts one authority and would like to speak HTTP/2.
 fn connect(node: &Node, ca: &Path) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+    connect_on(TcpStream::connect(node.http)?, ca)
+}
+
+/// The same on a connection that is there.
+fn connect_on(mut socket: TcpStream, ca: &Path) -> Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca)?)?;
     let mut config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
@@ -39,7 +46,6 @@ fn connect(node: &Node, ca: &Path) -> Result<StreamOwned<ClientConnection, TcpSt
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let mut socket = TcpStream::connect(node.http)?;
     socket.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut connection = ClientConnection::new(Arc::new(config), "127.0.0.1".try_into()?)?;
     connection.complete_io(&mut socket)?;
@@ -65,6 +71,8 @@ fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
 fn start(mut node: Node, files: &Files) -> Result<Node> {
     node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
     node.env.insert("WAYPOST_WORKERS".to_owned(), "1".to_owned());
+    node.env.insert("WAYPOST_SESSION_STALL_SECONDS".to_owned(), pace::STALL.to_string());
+    node.env.insert("WAYPOST_SESSION_SEND_BUFFER_BYTES".to_owned(), pace::SEND_BUFFER.to_string());
     node.env.insert("WAYPOST_HTTP_TLS_CERT".to_owned(), files.cert.display().to_string());
     node.env.insert("WAYPOST_HTTP_TLS_KEY".to_owned(), files.key.display().to_string());
     node.start()?;
@@ -107,6 +115,24 @@ fn silent_ones_keep_nobody_waiting(node: &Node, ca: &Path) -> Result<()> {
     })
 }
 
+/// One that takes a large event little by little is kept: what it takes is measured below TLS.
+fn steady_reader(node: &Node, ca: &Path, map: &Value) -> Result<()> {
+    let word = |member: &str| map[member].as_str().map(str::to_owned).context("a map without it");
+    let map = Map { id: word("id")?, slug: word("slug")?, token: word("token")? };
+    let mut stream = connect_on(small_stream(node.http, pace::RECEIVE_BUFFER)?, ca)?;
+    pace::join(&mut stream, &map)?;
+    for payload in pace::large_and_small() {
+        let mut publisher = connect(node, ca)?;
+        let body = json!({"type": "x", "payload": payload}).to_string();
+        let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n", map.events(), map.token);
+        let length = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        publisher.write_all([head, length, body].concat().as_bytes())?;
+        let answer = read_until(&mut publisher, "}")?;
+        ensure!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    }
+    pace::takes_all(&mut stream)
+}
+
 #[test]
 fn clients_speak_tls() {
     let dir = tempfile::tempdir().unwrap();
@@ -132,6 +158,7 @@ fn use_it(node: &Node, files: &Files) -> Result<()> {
     ensure!(published.status.success(), "{}", text(&published));
     speaks_websocket(node, &files.ca, map["token"].as_str().context("no token")?)?;
     silent_ones_keep_nobody_waiting(node, &files.ca)?;
+    steady_reader(node, &files.ca, &map).context("a steady reader")?;
     let status = waypost(&["cluster", "status", "--json"], &env)?;
     let status: Value = serde_json::from_slice(&status.stdout)?;
     ensure!(status["http_certificate_until"].is_u64(), "{status}");

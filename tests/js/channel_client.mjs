@@ -51,7 +51,9 @@ export function subscribe(transport) {
     channel.onMessage = (event, payload) => {
       if (live() && !event.startsWith("phx_") && !event.startsWith("chan_reply_")) {
         if (typeof payload?.id === "string") last = payload.id;
-        say("event", { event, payload });
+        // Only events have a payload of their own.
+        const own = event === "position" && payload?.payload === undefined;
+        say(own ? "position" : "event", { event, payload });
       }
       return payload;
     };
@@ -61,9 +63,8 @@ export function subscribe(transport) {
       .join()
       .receive("ok", (response) => {
         if (!live()) return;
-        // From here on nothing may be missed, even if the connection ends before the first event. With a
-        // backfill the join itself asks for all of it again.
-        if (params.since === undefined && params.backfill === undefined) last ??= response.last_event_id ?? null;
+        // From here on nothing may be missed, even if the connection ends before the first event.
+        last = response.last_event_id ?? last;
         say("join", { url, status: "ok", response });
       })
       .receive("error", (response) => live() && say("join", { url, status: "error", response }))

@@ -27,9 +27,14 @@ function connect() {
     say("error", { url, code: error.code ?? null, message: error.message ?? null });
     if (!stay) next();
   };
-  source.addEventListener("connected", (event) => {
-    if (live()) say("connected", { url, id: event.lastEventId, data: JSON.parse(event.data) });
-  });
+  // What the stream says of itself moves the position, too.
+  for (const own of ["connected", "position"]) {
+    source.addEventListener(own, (event) => {
+      if (!live()) return;
+      last = event.lastEventId || last;
+      say(own, { url, id: event.lastEventId, data: JSON.parse(event.data) });
+    });
+  }
   for (const type of types) {
     source.addEventListener(type, (event) => {
       if (!live()) return;

@@ -233,10 +233,10 @@ fn join(threads: &mut Vec<JoinHandle<()>>) -> Result<()> {
     threads.drain(..).try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread of the load panicked")))
 }
 
-/// The URL-encoded parts of where to begin: behind the last id, or at the very start.
+/// The parameters of a join: from the last position on, or from the very start; positions are wanted.
 fn beginning(last: Option<&str>) -> Value {
     match last {
-        Some(id) => json!({"last_event_id": id}),
-        None => json!({"since": "2000-01-01T00:00:00Z"}),
+        Some(id) => json!({"last_event_id": id, "positions": true}),
+        None => json!({"since": "2000-01-01T00:00:00Z", "positions": true}),
     }
 }

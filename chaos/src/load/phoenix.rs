@@ -63,12 +63,16 @@ pub(super) fn take(site: &Site, reader: &Reader, text: &str, last: &mut Option<S
                 bail!("refused: {frame:?}");
             }
             let response = &frame.payload["response"];
+            if let Some(position) = response["last_event_id"].as_str() {
+                *last = Some(position.to_owned());
+            }
             if response["gap"] == true {
                 let oldest = response["oldest_id"].as_str().map(str::to_owned);
                 site.journal.note(Record::Gap { client, oldest });
             }
         }
         "phx_close" | "phx_error" => bail!("{name}"),
+        "position" => *last = Frame::parse(text)?.payload["id"].as_str().map(str::to_owned).or(last.take()),
         _ => {
             let event = Event::read(parts.get(4).context("no payload")?.get())?;
             *last = Some(event.id.clone());

@@ -43,17 +43,21 @@ fn stay(site: &Site, reader: &Reader, node: usize, stays: Duration, last: &mut O
     let mut response = request.call()?;
     site.journal.note(Record::Joined { client: reader.name.clone(), node, after: last.clone() });
     let mut lines = BufReader::new(response.body_mut().as_reader());
-    let (mut kind, mut data) = (String::new(), String::new());
+    let (mut kind, mut data, mut id) = (String::new(), String::new(), None);
     while !site.is_over() {
         let mut line = String::new();
         ensure!(lines.read_line(&mut line)? > 0, "ended");
         let line = line.trim_end_matches(['\r', '\n']);
         if let Some(value) = line.strip_prefix("event:") {
             kind = value.trim().to_owned();
+        } else if let Some(value) = line.strip_prefix("id:") {
+            id = Some(value.trim().to_owned());
         } else if let Some(value) = line.strip_prefix("data:") {
             data += value.trim_start();
         } else if line.is_empty() && !data.is_empty() {
-            take(site, reader, &kind, &data, last).with_context(|| data.clone())?;
+            take(site, reader, &kind, &data).with_context(|| data.clone())?;
+            // Every frame that has an id moves the position, as in an EventSource.
+            *last = id.take().or(last.take());
             kind.clear();
             data.clear();
         }
@@ -61,8 +65,11 @@ fn stay(site: &Site, reader: &Reader, node: usize, stays: Duration, last: &mut O
     Ok(())
 }
 
-fn take(site: &Site, reader: &Reader, kind: &str, data: &str, last: &mut Option<String>) -> Result<()> {
+fn take(site: &Site, reader: &Reader, kind: &str, data: &str) -> Result<()> {
     let client = reader.name.clone();
+    if kind == "position" {
+        return Ok(());
+    }
     if kind == "connected" {
         let greeting: Value = serde_json::from_str(data)?;
         if greeting["gap"] == true {
@@ -72,7 +79,6 @@ fn take(site: &Site, reader: &Reader, kind: &str, data: &str, last: &mut Option<
         return Ok(());
     }
     let event = Event::read(data)?;
-    *last = Some(event.id.clone());
     let seq = event.seq;
     site.journal.note(Record::Seen { client, event });
     reader.seq.store(seq, Ordering::Relaxed);

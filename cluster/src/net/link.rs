@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::stream::{Reader, Writer};
 use super::{HANDSHAKE, Peers, Secure};
 use crate::NodeId;
+use crate::late;
 use crate::os::{TcpStream, here};
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request};
@@ -59,7 +60,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// Waits for the answer.
     pub(crate) async fn answer(mut self, deadline: Instant) -> Result<Answer, LinkError> {
-        match timeout_at(deadline, &mut self.answer).await {
+        match late::timeout_at(deadline, &mut self.answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(LinkError::Lost),
             Err(_) => {

@@ -14,12 +14,13 @@ use bytes::Bytes;
 use openraft::error::ClientWriteError;
 use openraft::impls::ProgressResponder;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use self::batch::{Batch, Group, QUEUED, UNDER_WAY, Weight, gather, refuse_forwarded, requeue};
 pub(crate) use self::batch::{Outcome, Ticket};
 use crate::NodeId;
 use crate::config::Config;
+use crate::late;
 use crate::net::Lane;
 use crate::node::Node;
 use crate::os::here;
@@ -201,7 +202,7 @@ impl Gatherer {
         }
         let this = self.clone();
         tokio::spawn(here(async move {
-            match timeout_at(batch.deadline(), written).await {
+            match late::timeout_at(batch.deadline(), written).await {
                 Ok(Ok(Ok(response))) => {
                     batch.done(response.log_id.index, response.data.time_ms, response.data.replies);
                 }

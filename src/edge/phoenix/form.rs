@@ -3,8 +3,11 @@
 use super::frame::{self, Ref, Version};
 use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::frame::{FormKey, WireForm};
-use crate::core::ids::MapId;
+use crate::core::ids::{EventId, MapId};
 use crate::delivery::push_text_frame;
+
+/// The push that carries a position, to clients that asked for it.
+const POSITION: &str = "position";
 
 /// What carries the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +36,10 @@ impl PhoenixForm {
         Self { key: key.into(), version, transport, topic: topic.to_owned(), map: map.into(), star }
     }
 
-    fn push(&self, name: &str, event: &Event, out: &mut Vec<u8>) {
+    fn push(&self, name: &str, payload: impl Fn(&mut Vec<u8>), out: &mut Vec<u8>) {
         let none = Ref::default();
         let message = |out: &mut Vec<u8>| {
-            frame::encode(self.version, out, &none, &none, &self.topic, name, |out| {
-                event.write_envelope(&self.map, false, out);
-            });
+            frame::encode(self.version, out, &none, &none, &self.topic, name, |out| payload(out));
         };
         match self.transport {
             Transport::WebSocket => push_text_frame(out, message),
@@ -58,10 +59,16 @@ impl WireForm for PhoenixForm {
     }
 
     fn encode(&self, event: &Event, out: &mut Vec<u8>) {
-        self.push(&event.kind, event, out);
+        let envelope = |out: &mut Vec<u8>| event.write_envelope(&self.map, false, out);
+        self.push(&event.kind, envelope, out);
         if self.star {
-            self.push("*", event, out);
+            self.push("*", envelope, out);
         }
+    }
+
+    fn encode_position(&self, id: EventId, seq: u64, out: &mut Vec<u8>) {
+        let payload = format!(r#"{{"id":"{id}","seq":{seq}}}"#);
+        self.push(POSITION, |out| out.extend_from_slice(payload.as_bytes()), out);
     }
 }
 
@@ -70,7 +77,6 @@ impl WireForm for PhoenixForm {
 mod tests {
     use super::*;
     use crate::core::event::NewEvent;
-    use crate::core::ids::EventId;
 
     fn encoded(version: Version, transport: Transport, star: bool) -> Vec<u8> {
         let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
@@ -96,6 +102,25 @@ mod tests {
         assert_eq!(std::str::from_utf8(&encoded(Version::V1, Transport::WebSocket, false)[4..]).unwrap(), v1);
         let polled = encoded(Version::V2, Transport::LongPoll, false);
         assert_eq!(std::str::from_utf8(&polled).unwrap(), format!("{},", serde_json::to_string(&v2).unwrap()));
+    }
+
+    #[test]
+    fn golden_positions() {
+        let position =
+            |version, transport| {
+                let mut out = Vec::new();
+                PhoenixForm::new(version, transport, "events:map:home", MapId::from_bytes([1; 16]), true)
+                    .encode_position(EventId::new(1_750_509_296_789, 7, 3), 9, &mut out);
+                String::from_utf8(out.split_off(if transport == Transport::WebSocket { 2 } else { 0 })).unwrap()
+            };
+        let payload = r#"{"id":"01JY97R74N0000000000070003","seq":9}"#;
+        let v2 = format!(r#"[null,null,"events:map:home","position",{payload}]"#);
+        assert_eq!(position(Version::V2, Transport::WebSocket), v2);
+        assert_eq!(position(Version::V2, Transport::LongPoll), format!("{},", serde_json::to_string(&v2).unwrap()));
+        let v1 = format!(
+            r#"{{"topic":"events:map:home","event":"position","payload":{payload},"ref":null,"join_ref":null}}"#
+        );
+        assert!(position(Version::V1, Transport::WebSocket).ends_with(&v1));
     }
 
     #[test]

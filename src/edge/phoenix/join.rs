@@ -20,6 +20,8 @@ pub struct JoinParams {
     pub start: Start,
     /// Also push each event under the name `*`.
     pub star: bool,
+    /// Push the position now and then where the filter lets nothing through.
+    pub positions: bool,
 }
 
 impl JoinParams {
@@ -28,7 +30,10 @@ impl JoinParams {
     pub fn from_payload(payload: &Value) -> Result<Self, Value> {
         let params = match payload {
             Value::Object(params) => params,
-            Value::Null => return Ok(Self { filter: Filter::All, expression: None, start: Start::Live, star: false }),
+            Value::Null => {
+                let (filter, start) = (Filter::All, Start::Live);
+                return Ok(Self { filter, expression: None, start, star: false, positions: false });
+            }
             _ => return Err(refusal("invalid params", "join parameters must be an object")),
         };
         let given = |name: &str| params.get(name).filter(|value| !value.is_null());
@@ -49,11 +54,11 @@ impl JoinParams {
         } else {
             Start::Live
         };
-        let star = match given("star") {
-            None => false,
-            Some(star) => star.as_bool().ok_or_else(|| refusal("invalid star", "true or false is expected"))?,
+        let flag = |name: &str| match given(name).map(Value::as_bool) {
+            None => Ok(false),
+            Some(flag) => flag.ok_or_else(|| refusal(&format!("invalid {name}"), "true or false is expected")),
         };
-        Ok(Self { filter, expression, start, star })
+        Ok(Self { filter, expression, start, star: flag("star")?, positions: flag("positions")? })
     }
 }
 
@@ -108,6 +113,7 @@ mod tests {
             (json!({"backfill": -1}), "invalid backfill"),
             (json!({"backfill": 1.5}), "invalid backfill"),
             (json!({"star": "yes"}), "invalid star"),
+            (json!({"positions": 1}), "invalid positions"),
         ] {
             assert_eq!(JoinParams::from_payload(&bad).unwrap_err()["reason"], reason, "{bad}");
         }

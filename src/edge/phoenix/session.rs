@@ -7,9 +7,10 @@ use super::frame::{self, Message, Ref, Version};
 use super::join::{JoinParams, map_of, refusal};
 use crate::core::access::Scopes;
 use crate::core::expression::Condition;
+use crate::core::filter::Filter;
 use crate::core::frame::View;
-use crate::core::history::Position;
-use crate::core::ids::MapId;
+use crate::core::history::{Position, Start};
+use crate::core::ids::{EventId, MapId};
 use crate::delivery::{Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};
 use crate::hub::{Grant, Hub, ResumeError, Slot, Who};
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -171,29 +172,62 @@ impl PhoenixSession {
                 self.reply(link, &message, "error", &response);
                 self.close_former(&message.topic, link);
             }
-            Ok(joined) => {
-                let Joined { grant, position, coming, params, condition, slot } = joined;
-                let mut response = json!({
-                    "last_event_id": position.head_id.to_string(),
-                    "last_seq": position.head_seq,
-                    "backfill": coming,
-                    "gap": position.gap.is_some(),
-                });
-                if let Some(oldest) = position.gap {
-                    response["oldest_id"] = oldest.map(|id| id.to_string()).into();
-                }
-                self.reply(link, &message, "ok", &response);
-                self.close_former(&message.topic, link);
-                let map = grant.map.id;
-                self.slots.retain(|_, slot| slot.strong_count() > 0);
-                self.slots.insert(map, Rc::downgrade(&slot));
-                let form = PhoenixForm::new(self.version, self.transport, &message.topic, map, params.star);
-                let feed = self.outlet.feed(grant.map.topic, View::new(Arc::new(form), condition));
-                let subscription = self.outbox.subscribe(feed, map, position.next_seq, params.filter, Some(slot));
-                let channel = Channel { join_ref: message.join_ref, subscription, made_by: digest };
-                self.channels.insert(message.topic, channel);
-            }
+            Ok(joined) => self.subscribe(message, digest, joined, link),
         }
+    }
+
+    fn subscribe(&mut self, message: Message, digest: Option<u64>, joined: Joined, link: &mut dyn Link) {
+        let Joined { grant, position, coming, params, condition, slot } = joined;
+        let (map, has_condition) = (grant.map.id, condition.is_some());
+        self.slots.retain(|_, slot| slot.strong_count() > 0);
+        self.slots.insert(map, Rc::downgrade(&slot));
+        let form = PhoenixForm::new(self.version, self.transport, &message.topic, map, params.star);
+        let feed = self.outlet.feed(grant.map.topic, View::new(Arc::new(form), condition));
+        let former = self.channels.get(&message.topic).map(|channel| channel.subscription);
+        // Who resumes on the socket that it never left has in flight what was handed to it since: that is not repeated.
+        let resumed = former.filter(|_| matches!(params.start, Start::After(_))).and_then(|former| {
+            let at = self.outbox.go_on(former, &feed, &params.filter, position.next_seq, params.positions)?;
+            Some((former, at))
+        });
+        let (before, coming) = match resumed {
+            Some((_, at)) if at > position.next_seq => {
+                let before = self.position_before(&grant, at).unwrap_or(position.before);
+                let all = params.filter == Filter::All && !has_condition;
+                let left = (position.head_seq + 1).saturating_sub(at);
+                (before, (all || left == 0).then_some(left))
+            }
+            _ => (position.before, coming),
+        };
+        let mut response = json!({
+            "last_event_id": before.to_string(),
+            "last_seq": position.head_seq,
+            "backfill": coming,
+            "gap": position.gap.is_some(),
+        });
+        if let Some(oldest) = position.gap {
+            response["oldest_id"] = oldest.map(|id| id.to_string()).into();
+        }
+        self.reply(link, &message, "ok", &response);
+        let subscription = match resumed {
+            Some((former, _)) => {
+                if let Some(channel) = self.channels.remove(&message.topic) {
+                    self.closed(link, &message.topic, &channel.join_ref);
+                }
+                former
+            }
+            None => {
+                self.close_former(&message.topic, link);
+                self.outbox.subscribe(feed, map, position.next_seq, params.filter, params.positions, Some(slot))
+            }
+        };
+        let channel = Channel { join_ref: message.join_ref, subscription, made_by: digest };
+        self.channels.insert(message.topic, channel);
+    }
+
+    /// The position by which a reader starts at `seq`, if that event is kept.
+    fn position_before(&self, grant: &Grant, seq: u64) -> Option<EventId> {
+        let found = self.hub.archive().id_now(grant.map.topic, seq.checked_sub(1)?);
+        found.inspect_err(|error| tracing::error!(%error, "a position can't be read")).ok().flatten()
     }
 
     /// A topic joined again: the channel that it had is closed under its old join_ref.

@@ -32,6 +32,12 @@ impl WireForm for SseForm {
         event.write_envelope(&self.map, true, out);
         out.extend_from_slice(b"\n\n");
     }
+
+    // With data: at least one parser drops a frame without.
+    fn encode_position(&self, id: EventId, seq: u64, out: &mut Vec<u8>) {
+        let frame = format!("event: position\nid: {id}\ndata: {{\"id\":\"{id}\",\"seq\":{seq}}}\n\n");
+        out.extend_from_slice(frame.as_bytes());
+    }
 }
 
 #[cfg(test)]
@@ -39,6 +45,15 @@ impl WireForm for SseForm {
 mod tests {
     use super::*;
     use crate::core::event::NewEvent;
+
+    #[test]
+    fn golden_position() {
+        let mut out = Vec::new();
+        SseForm::new(MapId::from_bytes([1; 16])).encode_position(EventId::new(1_750_509_296_789, 7, 3), 9, &mut out);
+        let expected = "event: position\nid: 01JY97R74N0000000000070003\n\
+                        data: {\"id\":\"01JY97R74N0000000000070003\",\"seq\":9}\n\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
 
     #[test]
     fn golden_event() {

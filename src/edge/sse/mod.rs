@@ -1,7 +1,8 @@
 //! Server-sent events at `/api/maps/{map}/events/stream`.
 //!
-//! Wire source: Wanderer's event stream and the HTML standard. The greeting has no id of its own, so that a drop
-//! before the backfill ended resumes where the client really was; an event is never split over chunks.
+//! Wire source: Wanderer's event stream and the HTML standard. The greeting's id is the position right before the first
+//! event that comes, so that a drop before that event, or in the middle of a backfill, loses nothing; an event is never
+//! split over chunks.
 
 mod form;
 
@@ -74,19 +75,15 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
     if !edge.hub.still_granted(&grant, Scopes::SUBSCRIBE) {
         return Err(ApiError::unauthorized());
     }
-    let mut greeting = json!({"map_id": grant.map.id.to_string(), "server_time": iso_millis(edge.hub.time_ms())});
-    // Where the stream starts, for who is cut off before the first event. In the data, not as the frame's id: an id
-    // would make clients skip a backfill that they did not get to its end.
-    match (start, position.gap) {
-        (Start::Live, _) => greeting["last_event_id"] = position.head_id.to_string().into(),
-        (Start::After(id), None) => greeting["last_event_id"] = id.to_string().into(),
-        _ => {}
-    }
+    let before = position.before.to_string();
+    let server_time = iso_millis(edge.hub.time_ms());
+    let mut greeting =
+        json!({"map_id": grant.map.id.to_string(), "server_time": server_time, "last_event_id": before});
     if let Some(oldest) = position.gap {
         greeting["gap"] = true.into();
         greeting["oldest_id"] = oldest.map(|id| id.to_string()).into();
     }
-    let greeting = format!("event: connected\ndata: {greeting}\n\n");
+    let greeting = format!("event: connected\nid: {before}\ndata: {greeting}\n\n");
     let view = View::new(Arc::new(SseForm::new(grant.map.id)), condition);
     Ok(open(
         &request,
@@ -96,7 +93,7 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
         view,
         |outbox, feed, map| {
             outbox.hold(address);
-            outbox.subscribe(feed, map, position.next_seq, filter, Some(Rc::new(slot)));
+            outbox.subscribe(feed, map, position.next_seq, filter, true, Some(Rc::new(slot)));
         },
         greeting,
     ))

@@ -6,6 +6,7 @@ use crate::core::history::Start;
 use crate::core::ids::{EventId, TopicId};
 use crate::core::time::{iso_millis, parse_iso};
 use crate::edge::context::Edge;
+use crate::edge::error::ApiError;
 
 /// As far a caller's clock may differ from the cluster's time, milliseconds.
 const AHEAD_MS: u64 = 60_000;
@@ -26,29 +27,57 @@ impl Named {
     }
 
     /// The first event of that time or later, or the event itself; where it is gone, what is left behind it. A time
-    /// that has yet to come is refused.
+    /// that has yet to come is refused, and so is an id that is none of the topic's.
     pub(super) async fn first(self, edge: &Edge, topic: TopicId) -> Result<u64, Problem> {
         match self {
             Self::Time(ms) if ms > edge.hub.time_ms() + AHEAD_MS => {
                 Err(Problem::Invalid(vec![format!("since: {} lies in the future", iso_millis(ms))]))
             }
             Self::Time(ms) => Ok(edge.hub.archive().locate(topic, Start::Since(ms)).await?.next_seq),
-            Self::Event(id) => match seq_of(edge, topic, id).await? {
-                Some(seq) => Ok(seq),
-                None => after(edge, topic, id).await,
+            Self::Event(id) => match find(edge, topic, id).await? {
+                Found::At(seq) => Ok(seq + u64::from(event_at(edge, topic, seq).await?.is_none())),
+                Found::Gone { oldest } => Ok(oldest),
+                Found::Unknown => Err(unknown("since", id)),
             },
         }
     }
 }
 
-/// The seq behind an event.
-pub(super) async fn after(edge: &Edge, topic: TopicId, id: EventId) -> Result<u64, Problem> {
-    Ok(edge.hub.archive().locate(topic, Start::After(id)).await?.next_seq)
+/// Where an event's id lies in a topic.
+enum Found {
+    /// At that seq; the newest event that was removed counts, too.
+    At(u64),
+    /// Before the oldest event that is kept, whose seq is given.
+    Gone { oldest: u64 },
+    /// Nowhere: it is no event of the topic.
+    Unknown,
+}
+
+async fn find(edge: &Edge, topic: TopicId, id: EventId) -> Result<Found, Problem> {
+    let position = edge.hub.locate(topic, Start::After(id)).await.map_err(ApiError::from)?;
+    Ok(match position.gap {
+        None => Found::At(position.next_seq - 1),
+        Some(Some(oldest)) if id < oldest => Found::Gone { oldest: position.next_seq },
+        Some(_) => Found::Unknown,
+    })
+}
+
+fn unknown(field: &str, id: EventId) -> Problem {
+    Problem::Invalid(vec![format!("{field}: {id} is not an event of the map")])
+}
+
+/// The seq behind the event that `field` names; where it is gone, what is left behind it.
+pub(super) async fn after(edge: &Edge, topic: TopicId, field: &str, id: EventId) -> Result<u64, Problem> {
+    match find(edge, topic, id).await? {
+        Found::At(seq) => Ok(seq + 1),
+        Found::Gone { oldest } => Ok(oldest),
+        Found::Unknown => Err(unknown(field, id)),
+    }
 }
 
 /// The seq of an event, if it is kept.
 pub(super) async fn seq_of(edge: &Edge, topic: TopicId, id: EventId) -> Result<Option<u64>, Problem> {
-    let seq = after(edge, topic, id).await?.saturating_sub(1);
+    let Found::At(seq) = find(edge, topic, id).await? else { return Ok(None) };
     let found = event_at(edge, topic, seq).await?;
     Ok(found.filter(|event| event.id == id).map(|event| event.seq))
 }

@@ -61,7 +61,7 @@ pub(super) async fn start(
     let from_seq = match asked.from {
         Some(From::Events(ids)) => return redeliver(&edge, &grant, &endpoint, &ids).await,
         Some(From::Since(place)) => place.first(&edge, topic).await?,
-        Some(From::After(id)) => place::after(&edge, topic, id).await?,
+        Some(From::After(id)) => place::after(&edge, topic, "after", id).await?,
         None => 1,
     };
     let until_seq = match asked.until_ms {

@@ -1,0 +1,86 @@
+//! When a client is told a position that no event carries: where its filter lets nothing through, it would otherwise
+//! resume by an event that retention may have removed long ago.
+
+use crate::core::ids::EventId;
+use crate::core::ring::Cursor;
+
+/// What a subscription has passed without its client being shown it.
+pub(super) struct Unseen {
+    /// Seconds between two positions; `None` where the client does not want any.
+    every: Option<u64>,
+    /// The dispatcher's second since which the client does not know how far its subscription is.
+    since: Option<u64>,
+    /// The newest event passed whose id is known, and the seq after it.
+    newest: Option<(u64, EventId)>,
+}
+
+impl Unseen {
+    pub(super) fn new(every: Option<u64>) -> Self {
+        Self { every, since: None, newest: None }
+    }
+
+    /// From now on positions are told each `every` seconds, or not at all.
+    pub(super) fn set_every(&mut self, every: Option<u64>) {
+        self.every = every;
+    }
+
+    /// The second at which a position is to be told, if one is.
+    pub(super) fn due(&self) -> Option<u64> {
+        Some(self.since? + self.every?)
+    }
+
+    /// The reader has read all that is at hand, the last being `id` where that is known. Answers the position, id and
+    /// seq, if the client is to be told now; the cursor then counts it as shown.
+    pub(super) fn pass(&mut self, cursor: &mut Cursor, id: Option<EventId>, now: u64) -> Option<(EventId, u64)> {
+        let every = self.every?;
+        if !cursor.has_passed_unseen() {
+            self.since = None;
+            return None;
+        }
+        if let Some(id) = id {
+            self.newest = Some((cursor.next_seq, id));
+        }
+        if now < *self.since.get_or_insert(now) + every {
+            return None;
+        }
+        let (_, id) = self.newest.filter(|(next_seq, _)| *next_seq == cursor.next_seq)?;
+        self.since = None;
+        cursor.shown_seq = cursor.next_seq;
+        Some((id, cursor.next_seq - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(seq: u64) -> EventId {
+        EventId::new(1, seq, 0)
+    }
+
+    #[test]
+    fn a_position_is_told_when_it_moved_and_not_too_often() {
+        let (mut unseen, mut cursor) = (Unseen::new(Some(10)), Cursor::at(5));
+        assert_eq!(unseen.pass(&mut cursor, Some(id(4)), 0), None, "nothing was passed");
+        cursor.next_seq = 7;
+        assert_eq!((unseen.pass(&mut cursor, Some(id(6)), 1), unseen.due()), (None, Some(11)));
+        cursor.next_seq = 9;
+        assert_eq!(unseen.pass(&mut cursor, Some(id(8)), 10), None);
+        assert_eq!(unseen.pass(&mut cursor, Some(id(8)), 11), Some((id(8), 8)));
+        assert_eq!((unseen.pass(&mut cursor, Some(id(8)), 40), unseen.due()), (None, None), "it has not moved since");
+        cursor.next_seq = 10;
+        assert_eq!((unseen.pass(&mut cursor, Some(id(9)), 41), unseen.due()), (None, Some(51)));
+        cursor = Cursor::at(11);
+        assert_eq!((unseen.pass(&mut cursor, Some(id(10)), 60), unseen.due()), (None, None), "an event was shown");
+    }
+
+    #[test]
+    fn an_id_is_never_told_for_another_place() {
+        let (mut unseen, mut cursor) = (Unseen::new(Some(1)), Cursor::at(5));
+        cursor.next_seq = 7;
+        assert_eq!(unseen.pass(&mut cursor, Some(id(6)), 1), None);
+        cursor.next_seq = 8;
+        assert_eq!(unseen.pass(&mut cursor, None, 9), None, "the id of event 7 is not known");
+        assert_eq!(unseen.pass(&mut cursor, Some(id(7)), 9), Some((id(7), 7)));
+    }
+}

@@ -1,0 +1,126 @@
+//! Who is closed for being slow, and who is not: a client that takes its events steadily is kept however large they are,
+//! and what others did while the node itself stood still does not count against them.
+
+use crate::support::{binary, nodes, publish, scenario};
+use anyhow::{Context, Result, ensure};
+use chaos::cluster::Map;
+use chaos::phoenix::{Socket, path};
+use chaos::ws::small_stream;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+/// Bytes of the large event, nearly the most that there may be.
+const LARGE: usize = 250_000;
+/// How much the steady reader takes at once, and how often: 16 KB a second.
+const BITE: usize = 4_000;
+const PAUSE: Duration = Duration::from_millis(250);
+/// Time for which a client may take nothing, in seconds: far less than the large event needs.
+pub(crate) const STALL: u64 = 6;
+/// Bytes that the kernel holds for a client, so that the large event waits in the node.
+pub(crate) const SEND_BUFFER: usize = 8 << 10;
+/// Receive buffer of the reader.
+pub(crate) const RECEIVE_BUFFER: usize = 8 << 10;
+
+#[test]
+fn a_steady_reader_is_kept() {
+    let options = nodes(1)
+        .set("WAYPOST_SESSION_STALL_SECONDS", STALL)
+        .set("WAYPOST_SESSION_SEND_BUFFER_BYTES", SEND_BUFFER)
+        .set("WAYPOST_WORKERS", 1);
+    scenario(options, |cluster| {
+        let map = cluster.map("steady")?;
+        let mut socket = small_stream(cluster.nodes[0].http, RECEIVE_BUFFER)?;
+        join(&mut socket, &map)?;
+        let mut stream = small_stream(cluster.nodes[0].http, RECEIVE_BUFFER)?;
+        follow(&mut stream, &map)?;
+        std::thread::scope(|scope| {
+            let readers = [scope.spawn(|| takes_all(&mut socket)), scope.spawn(|| takes_all(&mut stream))];
+            large_and_small().into_iter().try_for_each(|payload| publish(cluster, 0, &map, "x", payload).map(drop))?;
+            readers.into_iter().try_for_each(|reader| reader.join().expect("a reader panicked"))
+        })
+    });
+}
+
+/// Payloads of a large event, and of two small ones: one that waits behind it, and one by which the end is known.
+pub(crate) fn large_and_small() -> [Value; 3] {
+    [json!({"filler": "x".repeat(LARGE)}), json!({}), json!({"last": END})]
+}
+
+/// Stands in the last event alone.
+const END: &str = "that-was-all";
+
+/// Upgrades and joins, by hand.
+pub(crate) fn join(stream: &mut (impl Read + Write), map: &Map) -> Result<()> {
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    write!(stream, "GET {} HTTP/1.1\r\nHost: x\r\n{upgrade}{key}\r\n", path(&map.token))?;
+    read_until(stream, "\r\n\r\n")?;
+    let join = json!(["1", "1", map.topic(), "phx_join", {}]).to_string();
+    // Text, final, masked with zeros.
+    let head = [0x81, 0x80 | 126, 0, join.len() as u8, 0, 0, 0, 0];
+    stream.write_all(&[&head[..], join.as_bytes()].concat())?;
+    read_until(stream, "phx_reply").map(drop)
+}
+
+/// Asks for the event stream.
+pub(crate) fn follow(stream: &mut (impl Read + Write), map: &Map) -> Result<()> {
+    let authorization = format!("Authorization: Bearer {}\r\n", map.token);
+    write!(stream, "GET {}/stream HTTP/1.1\r\nHost: x\r\n{authorization}\r\n", map.events())?;
+    read_until(stream, "event: connected").map(drop)
+}
+
+/// Reads little by little until the end.
+pub(crate) fn takes_all(stream: &mut impl Read) -> Result<()> {
+    let (mut bytes, mut tail, mut taken, start) = (vec![0; BITE], Vec::new(), 0, Instant::now());
+    while !String::from_utf8_lossy(&tail).contains(END) {
+        let length = stream.read(&mut bytes).with_context(|| format!("after {taken} bytes"))?;
+        ensure!(length > 0, "closed after {taken} bytes and {:?}", start.elapsed());
+        taken += length;
+        tail.extend_from_slice(&bytes[..length]);
+        tail.drain(..tail.len().saturating_sub(BITE));
+        std::thread::sleep(PAUSE);
+    }
+    let least = Duration::from_secs(STALL * 3 / 2);
+    ensure!(start.elapsed() > least, "all was there within {:?}: nothing was tried", start.elapsed());
+    Ok(())
+}
+
+fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
+    let (mut text, mut byte) = (String::new(), [0]);
+    while !text.ends_with(end) {
+        ensure!(stream.read(&mut byte)? > 0, "no {end} in {text}");
+        text.push(char::from(byte[0]));
+    }
+    Ok(text)
+}
+
+/// The node stands still for longer than a socket may be silent. Whose heartbeat waits in the kernel stays; who says
+/// nothing is closed as ever.
+#[test]
+fn a_pause_of_the_node_is_held_against_nobody() {
+    const IDLE: u64 = 5;
+    let options = chaos::Options::new(&binary(), 1).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", IDLE);
+    scenario(options, |cluster| {
+        let map = cluster.map("pause")?;
+        let mut socket = Socket::connect(cluster.nodes[0].http, &map.token)?;
+        socket.join_ok(&map.topic(), json!({}))?;
+        let mut silent = Socket::connect(cluster.nodes[0].http, &map.token)?;
+        silent.join_ok(&map.topic(), json!({}))?;
+        socket.alive()?;
+        cluster.nodes[0].sigstop()?;
+        let beat = socket.push((json!(null), json!("beat")), "phoenix", "heartbeat", json!({}));
+        std::thread::sleep(Duration::from_secs(2 * IDLE));
+        cluster.nodes[0].sigcont()?;
+        beat?;
+        let reply = socket.frame().context("the heartbeat was not answered")?;
+        ensure!(reply.reply_ref == "beat" && reply.status() == "ok", "{reply:?}");
+        for _ in 0..4 {
+            std::thread::sleep(Duration::from_millis(500));
+            socket.alive()?;
+        }
+        let (code, _) = silent.wait_close()?;
+        ensure!(code == Some(1001), "{code:?}");
+        Ok(())
+    });
+}
