@@ -147,7 +147,7 @@ fn what_was_acknowledged_is_missed_and_so_is_a_changed_place() {
 
 #[test]
 fn events_with_a_wrong_time() {
-    assert_eq!(failed(and([Record::Stamped { node: 0, off_ms: -3_000 }])), []);
+    assert!(failed(and([Record::Stamped { node: 0, off_ms: -3_000 }])).is_empty());
     for off_ms in [8 * 86_400_000, -60_000] {
         assert_eq!(failed(and([Record::Stamped { node: 0, off_ms }])), [1]);
     }
