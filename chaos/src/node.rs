@@ -1,5 +1,6 @@
 //! One node: its process, its addresses, its disk, its log. Ends the process when dropped.
 
+use crate::ground::clock;
 use crate::wait;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
@@ -55,6 +56,10 @@ impl Node {
         command.args(words).arg("serve").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
             command.env_remove(name);
+        }
+        if self.env.contains_key(clock::FILE) {
+            // This process's own clock may be turned: it would go before the node's.
+            command.env_remove(clock::OWN).env_remove("FAKETIME_SHARED");
         }
         command.envs(&self.env);
         if let Some(dir) = self.log.parent() {

@@ -178,6 +178,12 @@ impl Cluster {
         self.node().time().expiry_ms
     }
 
+    /// [`Cluster::time_ms`] and [`Cluster::expiry_ms`] of one moment.
+    pub fn clocks(&self) -> (u64, u64) {
+        let now = self.node().time();
+        (now.time_ms, now.expiry_ms)
+    }
+
     /// The cluster told this node that it is no member any more. Cheap, for every request.
     pub fn is_removed(&self) -> bool {
         self.node().removed.load(Ordering::Relaxed)

@@ -194,7 +194,8 @@ impl Hub {
 
     /// The cluster's time minus the expiry clock (milliseconds).
     pub fn shown_shift(&self) -> i64 {
-        self.time_ms() as i64 - self.expiry_ms() as i64
+        let (time_ms, expiry_ms) = self.0.cluster.clocks();
+        time_ms as i64 - expiry_ms as i64
     }
 
     /// Settings.

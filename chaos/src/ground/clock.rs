@@ -1,11 +1,16 @@
 //! Clocks that are turned while a node runs, with libfaketime. The monotonic clock stays as it is.
 
 use crate::node::Node;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 
 /// Where Debian puts it.
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
+
+/// Names a process's file with its clock.
+pub const FILE: &str = "FAKETIME_TIMESTAMP_FILE";
+/// How a process's clock is turned that has no file.
+pub const OWN: &str = "FAKETIME";
 
 /// The library, if it is installed.
 pub fn library() -> Option<PathBuf> {
@@ -31,7 +36,7 @@ impl Clock {
         clock.turn(0)?;
         for (name, value) in [
             ("LD_PRELOAD", library.display().to_string()),
-            ("FAKETIME_TIMESTAMP_FILE", clock.file.display().to_string()),
+            (FILE, clock.file.display().to_string()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
             ("FAKETIME_NO_CACHE", "1".to_owned()),
         ] {
@@ -40,11 +45,38 @@ impl Clock {
         Ok(clock)
     }
 
-    /// So many seconds ahead of the true time, or behind it.
+    /// So many seconds ahead of the time of this process, or behind it.
     pub fn turn(&self, seconds: i64) -> Result<()> {
+        let seconds = seconds + std::env::var(OWN).map_or(Ok(0), |own| seconds_of(&own))?;
         let next = self.file.with_extension("next");
         std::fs::write(&next, format!("{seconds:+}s\n"))?;
         // At once: a file that is half written would be another time.
         Ok(std::fs::rename(next, &self.file)?)
+    }
+}
+
+/// What `faketime` gives a process to be ahead or behind: seconds, or with a unit, as `+34560000` and `+400d`.
+fn seconds_of(own: &str) -> Result<i64> {
+    let digits = own.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &own[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "y" => 365 * 86_400,
+        _ => bail!("FAKETIME={own}: a span is needed, such as +400d"),
+    };
+    let number: i64 = digits.parse().with_context(|| format!("FAKETIME={own}"))?;
+    Ok(number * unit)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    #[test]
+    fn spans_are_read() {
+        let read = |text| super::seconds_of(text).ok();
+        assert_eq!((read("+400d"), read("-34560000"), read("2m")), (Some(34_560_000), Some(-34_560_000), Some(120)));
+        assert_eq!(read("@2030-01-01 00:00:00"), None);
     }
 }
