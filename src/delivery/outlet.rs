@@ -100,6 +100,18 @@ struct Watched {
     cut_at: Option<u64>,
 }
 
+impl Watched {
+    /// Why the session has to end, by what its client has not done lately.
+    fn failing(&self, now: u64, config: &OutletConfig) -> Option<End> {
+        let stalled = self.outbox.waiting_since().is_some_and(|since| now - since > config.stall_seconds);
+        if stalled && self.liveness.must_read() {
+            return Some(End::TooSlow);
+        }
+        let silent = now.saturating_sub(self.outbox.heard_at()) > config.idle_seconds;
+        (silent && self.liveness.must_speak()).then_some(End::Idle)
+    }
+}
+
 /// Seconds that an ending session has to take its last words.
 const FAREWELL_SECONDS: u64 = 3;
 
@@ -264,13 +276,8 @@ impl Outlet {
                 {
                     connection.cut();
                 }
-            } else if session.liveness.must_read()
-                && outbox.waiting_since().is_some_and(|since| now - since > self.config.stall_seconds)
-            {
-                outbox.finish(End::TooSlow);
-            } else if session.liveness.must_speak() && now.saturating_sub(outbox.heard_at()) > self.config.idle_seconds
-            {
-                outbox.finish(End::Idle);
+            } else if let Some(end) = session.failing(now, &self.config) {
+                outbox.finish(end);
             }
         }
     }

@@ -145,8 +145,8 @@ impl Fire {
             false => None,
         };
         let hub = if net.is_some() { net::HUB } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
-        let load =
-            Load::start(&cluster, hub, proxy.as_ref().map(|proxy| proxy.address), journal, plan.seed, Size::default())?;
+        let through = proxy.as_ref().map(|proxy| proxy.address);
+        let load = Load::start(&cluster, hub, through, journal, plan.seed, Size::default())?;
         Ok(Self {
             cluster,
             net,
