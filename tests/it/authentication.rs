@@ -1,5 +1,5 @@
-//! Each way to present a token, on each transport: the good one opens, a bad one does not, and a bad one in the way
-//! that counts is not made good by another.
+//! Each way to present a token, on each transport: the good one opens, a bad one does not, and a bad one in
+//! the way that counts is not made good by another.
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, bail, ensure};
@@ -106,7 +106,8 @@ fn longpoll(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// phoenix.js with `authToken` names its session, and nothing else, in the query. When that is gone the header decides.
+/// phoenix.js with `authToken` names its session, and nothing else, in the query. When that is gone the
+/// header decides.
 fn session_is_no_token(c: &Cluster) -> Result<()> {
     let map = c.map("auth-session")?;
     let (_, session) = poll(c, "", &[("x-phoenix-authtoken", &map.token)])?;

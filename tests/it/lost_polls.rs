@@ -1,5 +1,5 @@
-//! Long polls whose answers are lost: by clients that hang up, proxies that ask again, and two who ask at once. At
-//! whatever node, nothing is lost or comes twice, and no poll holds up another.
+//! Long polls whose answers are lost: by clients that hang up, proxies that ask again, and two who ask at
+//! once. At whatever node, nothing is lost or comes twice, and no poll holds up another.
 
 use crate::poller::{Answered, LIMIT, Poller, message};
 use crate::support::{checked, nodes, publish};
@@ -66,8 +66,8 @@ fn polled(poller: &Poller, node: usize) -> Result<Answered> {
     poller.ask(node, &poller.session, "GET", None, LIMIT)
 }
 
-/// The same until something comes. Requests may overtake one another on a busy machine, and the one that arrives last
-/// ends the others.
+/// The same until something comes. Requests may overtake one another on a busy machine, and the one that
+/// arrives last ends the others.
 fn polled_until(poller: &Poller, node: usize) -> Result<Answered> {
     let start = Instant::now();
     loop {
@@ -145,7 +145,8 @@ fn repeated(c: &Cluster) -> Result<()> {
     })
 }
 
-/// A number whose batch has been acknowledged is no session any more; the poll that waits with the present one goes on.
+/// A number whose batch has been acknowledged is no session any more; the poll that waits with the present
+/// one goes on.
 fn late_copy(c: &Cluster) -> Result<()> {
     everywhere(c, "late-copy", |map, poller, node| {
         next(c, map)?;
@@ -199,7 +200,8 @@ fn repeated_push(c: &Cluster) -> Result<()> {
         let second = next(c, map)?;
         let heard = |poller: &Poller| poller.frames.iter().filter(|f| f.event == "x").count();
         poller.until("both events", |poller| heard(poller) >= 2 && poller.received().0.last() == Some(&second))?;
-        // What the join of the test's client was sent is not looked at: it ended when the topic was joined again.
+        // What the join of the test's client was sent is not looked at: it ended when the topic was joined
+        // again.
         let refs = |event: &str| poller.frames.iter().filter(|f| f.event == event && f.join_ref == "9").count();
         ensure!(refs("phx_reply") == 1 && refs("phx_close") == 0, "{:?}", poller.frames);
         poller.frames.clear();

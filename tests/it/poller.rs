@@ -1,5 +1,5 @@
-//! A client of the long poll whose every request is the test's own: to which node it goes, with which token, and
-//! whether anybody reads the answer.
+//! A client of the long poll whose every request is the test's own: to which node it goes, with which token,
+//! and whether anybody reads the answer.
 
 use anyhow::{Context, Result, ensure};
 use chaos::Cluster;
@@ -66,7 +66,8 @@ impl Poller {
         Ok(answer.status)
     }
 
-    /// A request of the session as a client knows it that has `session`, to that node. What comes of it is for the caller.
+    /// A request of the session as a client knows it that has `session`, to that node. What comes of it is
+    /// for the caller.
     pub(crate) fn ask(
         &self,
         node: usize,

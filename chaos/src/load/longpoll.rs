@@ -1,5 +1,6 @@
-//! A Phoenix client over long poll that comes and goes: each request at any node, as behind a balancer that knows no
-//! sessions. A poll whose answer is lost is repeated at another node, as such balancers do; it brings the same again.
+//! A Phoenix client over long poll that comes and goes: each request at any node, as behind a balancer that
+//! knows no sessions. A poll whose answer is lost is repeated at another node, as such balancers do; it
+//! brings the same again.
 
 use super::{Reader, Site, beginning, phoenix};
 use crate::history::Record;

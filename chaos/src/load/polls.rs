@@ -1,5 +1,5 @@
-//! npm `phoenix` over its long poll, behind the run's proxy: it goes where that sends it, and its polls are given up and
-//! sent again (`tests/js/lost_polls_client.mjs`). It resumes as the README tells people to.
+//! npm `phoenix` over its long poll, behind the run's proxy: it goes where that sends it, and its polls are
+//! given up and sent again (`tests/js/lost_polls_client.mjs`). It resumes as the README tells people to.
 
 use super::{Reader, Site};
 use crate::clients::Js;

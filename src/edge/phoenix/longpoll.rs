@@ -1,10 +1,11 @@
 //! Phoenix over long poll: a session that lives between requests, on whatever node the requests arrive.
 //!
-//! HTTP is always 200; the status is in the JSON. A session's token names the node that holds it, and a request that
-//! comes to another node is passed on. It also counts the batches of messages that the client has: each answer to a
-//! poll brings a new token, and a poll with the one before gets the same batch again. So an answer that is lost (by a
-//! client that hung up, a proxy that asks again, a relaying node that died) loses nothing, and a poll that is repeated
-//! acknowledges nothing. A session that is gone is 410: the client opens a new one and resumes.
+//! HTTP is always 200; the status is in the JSON. A session's token names the node that holds it, and a
+//! request that comes to another node is passed on. It also counts the batches of messages that the client
+//! has: each answer to a poll brings a new token, and a poll with the one before gets the same batch again.
+//! So an answer that is lost (by a client that hung up, a proxy that asks again, a relaying node that died)
+//! loses nothing, and a poll that is repeated acknowledges nothing. A session that is gone is 410: the client
+//! opens a new one and resumes.
 
 mod batch;
 mod session;
@@ -114,7 +115,8 @@ fn answer(status: u16, token: Option<&SessionToken>, messages: &str) -> HttpResp
         .body(body)
 }
 
-/// The session's token: in the newer header, or the last of the query's (the first is the one that opens maps).
+/// The session's token: in the newer header, or the last of the query's (the first is the one that opens
+/// maps).
 fn session_token(request: &HttpRequest) -> Option<SessionToken> {
     let token = text_of(request, "x-phoenix-longpoll-token").or_else(|| all(request, "token").last());
     token?.parse().ok()
@@ -157,8 +159,8 @@ async fn ask_session(edge: &Data<Edge>, token: &SessionToken, request: Request) 
     relayed(edge, token.node, &ask).await.unwrap_or(Answer::Gone)
 }
 
-/// What the session on another node answers. `None` where that node can't be asked: the client, which has all that was
-/// acknowledged, resumes in a new session.
+/// What the session on another node answers. `None` where that node can't be asked: the client, which has all
+/// that was acknowledged, resumes in a new session.
 async fn relayed(edge: &Data<Edge>, node: NodeId, ask: &Ask) -> Option<Answer> {
     let timeout = edge.config.longpoll.wait + RELAY_MARGIN;
     let body = edge.hub.relay(node, codec::encode(ask).ok()?, timeout).await?;

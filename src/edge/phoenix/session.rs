@@ -118,8 +118,9 @@ impl PhoenixSession {
         }
     }
 
-    /// A join of a long poll, by which it is known when it comes again: a proxy, or a browser whose connection broke, may
-    /// have sent its request twice. The reply to the first is kept until it arrives. A WebSocket repeats nothing.
+    /// A join of a long poll, by which it is known when it comes again: a proxy, or a browser whose connection
+    /// broke, may have sent its request twice. The reply to the first is kept until it arrives. A WebSocket
+    /// repeats nothing.
     fn digest(&self, join: &Message) -> Option<u64> {
         let repeats = self.transport == Transport::LongPoll && !join.join_ref.is_null() && !join.reference.is_null();
         let payload = || join.payload.as_ref().map(Value::to_string);

@@ -1,7 +1,7 @@
 //! The numbered answers of a long poll's session, of which one at most may not have arrived.
 //!
-//! A poll names the last batch that its client has. So the session knows what arrived, and whoever loses an answer (a
-//! client, a proxy, a relaying node) gets the same one again. Pure: no I/O, no clock.
+//! A poll names the last batch that its client has. So the session knows what arrived, and whoever loses an
+//! answer (a client, a proxy, a relaying node) gets the same one again. Pure: no I/O, no clock.
 
 use std::rc::Rc;
 

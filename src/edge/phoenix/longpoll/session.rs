@@ -1,7 +1,7 @@
 //! The actor of one long poll's session: what it has to say, between the polls that fetch it.
 //!
-//! One poll waits at a time; a newer one ends it at once. Messages leave the session's own keeping only when a poll
-//! shows that the client has them ([`Batches`]).
+//! One poll waits at a time; a newer one ends it at once. Messages leave the session's own keeping only when
+//! a poll shows that the client has them ([`Batches`]).
 
 use super::super::session::PhoenixSession;
 use super::batch::{Batch, Batches, Due};
@@ -27,8 +27,8 @@ const MAX_SESSIONS: usize = 20_000;
 pub struct LongPollConfig {
     /// How long a poll waits for something to come.
     pub wait: Duration,
-    /// Bytes of replies that wait for a poll; beyond it the session ends. A batch adds one write's worth of events, or
-    /// a single larger event.
+    /// Bytes of replies that wait for a poll; beyond it the session ends. A batch adds one write's worth of
+    /// events, or a single larger event.
     pub reply_bytes: usize,
 }
 
@@ -223,8 +223,8 @@ impl Handler<Ask> for Session {
     }
 }
 
-/// Replies first, then events, as on a socket. One batch has both: where there always is a reply, events would
-/// otherwise never be asked for.
+/// Replies first, then events, as on a socket. One batch has both: where there always is a reply, events
+/// would otherwise never be asked for.
 fn next_batch(replies: &Replies, batches: &RefCell<Batches>, cx: &mut std::task::Context<'_>) -> TaskPoll<Answer> {
     let outbox = &replies.outbox;
     if outbox.ending().is_some() {

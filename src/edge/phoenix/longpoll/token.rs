@@ -1,4 +1,5 @@
-//! The token of a long poll's session: which node holds it, its secret, and the last batch that the client has.
+//! The token of a long poll's session: which node holds it, its secret, and the last batch that the client
+//! has.
 //!
 //! Clients take it as one opaque text, which each answer to a poll replaces.
 
