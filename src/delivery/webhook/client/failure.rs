@@ -74,7 +74,7 @@ pub(super) fn no_answer(error: &hyper::Error, trip: &Trip) -> Cause {
     closed(&format!("the connection broke: {}", innermost(error)))
 }
 
-fn source<'a, E: Error + 'static>(error: &'a hyper::Error) -> Option<&'a E> {
+fn source<E: Error + 'static>(error: &hyper::Error) -> Option<&E> {
     let mut next = error.source();
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref() {
