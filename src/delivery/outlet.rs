@@ -42,6 +42,16 @@ pub struct OutletConfig {
     pub position_seconds: u64,
 }
 
+impl OutletConfig {
+    /// A client whose machine does not answer for so long is gone.
+    fn gone_after(&self) -> Duration {
+        Duration::from_secs(self.stall_seconds + GONE_SECONDS)
+    }
+}
+
+/// Seconds by which the kernel's limit comes after the watchdog's.
+const GONE_SECONDS: u64 = 15;
+
 /// Feeds in use on all threads, which share `rings_bytes`.
 static FEEDS: AtomicUsize = AtomicUsize::new(0);
 
@@ -174,6 +184,9 @@ impl Outlet {
             outbox.finish(End::Drain);
         }
         self.hub.info().connections.fetch_add(1, Ordering::Relaxed);
+        if let Some(connection) = &connection {
+            connection.give_up_after(Some(self.config.gone_after()));
+        }
         self.sessions.borrow_mut().insert(Watched {
             outbox,
             connection,
@@ -291,13 +304,20 @@ impl Watched {
 
     /// Costs a system call only where something has waited for seconds.
     fn is_too_slow(&mut self, now: u64, config: &OutletConfig) -> bool {
+        let Some(connection) = &self.connection else { return false };
         let Some(since) = self.outbox.waiting_since() else {
-            self.pace.rest();
+            if self.pace.rest() {
+                connection.give_up_after(Some(config.gone_after()));
+            }
             return false;
         };
-        let Some(connection) = self.connection.as_ref().filter(|_| now.saturating_sub(since) >= LOOK_AFTER) else {
+        if now.saturating_sub(since) < LOOK_AFTER {
             return false;
-        };
+        }
+        if !self.pace.is_looked_at() {
+            // The kernel would count no progress of a window that opens in small pieces.
+            connection.give_up_after(None);
+        }
         let taken = connection.taken().unwrap_or(0);
         self.pace.look(now, since, taken, config.least_bytes) > config.stall_seconds
     }

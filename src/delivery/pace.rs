@@ -11,9 +11,14 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Nothing waits for the client.
-    pub(super) fn rest(&mut self) {
-        *self = Self::default();
+    /// Nothing waits for the client. Says whether its pace was looked at before.
+    pub(super) fn rest(&mut self) -> bool {
+        std::mem::take(self).is_looked_at()
+    }
+
+    /// Whether something waits for the client, and its pace is looked at.
+    pub(super) fn is_looked_at(&self) -> bool {
+        self.last.is_some()
     }
 
     /// Something waits since the second `since`, and the client has taken `taken` bytes so far. Answers for how many
@@ -54,7 +59,7 @@ mod tests {
     fn who_rests_begins_anew() {
         let mut pace = Pace::default();
         assert_eq!(pace.look(29, 0, 0, 1000), 29);
-        pace.rest();
+        assert!(pace.rest() && !pace.rest());
         assert_eq!(pace.look(40, 38, 0, 1000), 2);
     }
 }

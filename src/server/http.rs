@@ -50,8 +50,10 @@ pub(super) fn serve(
 ) -> Result<Server, ServerError> {
     let sockets = SocketConfig {
         send_buffer_bytes: config.session.send_buffer_bytes,
-        // The watchdog comes first; the kernel's own limit is for what it can't reach.
-        user_timeout: Duration::from_secs(config.session.stall_seconds + 15),
+        // For plain answers: sessions have a watchdog, and a shorter limit.
+        user_timeout: Duration::from_secs(
+            config.session.stall_seconds + config.limits.event_bytes as u64 / config.session.min_bytes_per_second,
+        ),
     };
     let origins = config.limits.origins.clone();
     let header_bytes = config.limits.header_bytes;
