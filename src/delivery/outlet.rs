@@ -42,16 +42,6 @@ pub struct OutletConfig {
     pub position_seconds: u64,
 }
 
-impl OutletConfig {
-    /// A client whose machine does not answer for so long is gone.
-    fn gone_after(&self) -> Duration {
-        Duration::from_secs(self.stall_seconds + GONE_SECONDS)
-    }
-}
-
-/// Seconds by which the kernel's limit comes after the watchdog's.
-const GONE_SECONDS: u64 = 15;
-
 /// Feeds in use on all threads, which share `rings_bytes`.
 static FEEDS: AtomicUsize = AtomicUsize::new(0);
 
@@ -184,9 +174,6 @@ impl Outlet {
             outbox.finish(End::Drain);
         }
         self.hub.info().connections.fetch_add(1, Ordering::Relaxed);
-        if let Some(connection) = &connection {
-            connection.give_up_after(Some(self.config.gone_after()));
-        }
         self.sessions.borrow_mut().insert(Watched {
             outbox,
             connection,
@@ -306,9 +293,7 @@ impl Watched {
     fn is_too_slow(&mut self, now: u64, config: &OutletConfig) -> bool {
         let Some(connection) = &self.connection else { return false };
         let Some(since) = self.outbox.waiting_since() else {
-            if self.pace.rest() {
-                connection.give_up_after(Some(config.gone_after()));
-            }
+            self.pace.rest();
             return false;
         };
         if now.saturating_sub(since) < LOOK_AFTER {
@@ -316,7 +301,7 @@ impl Watched {
         }
         if !self.pace.is_looked_at() {
             // The kernel would count no progress of a window that opens in small pieces.
-            connection.give_up_after(None);
+            connection.never_give_up();
         }
         let taken = connection.taken().unwrap_or(0);
         self.pace.look(now, since, taken, config.least_bytes) > config.stall_seconds

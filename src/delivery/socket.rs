@@ -13,7 +13,8 @@ pub struct SocketConfig {
     /// Bytes that the kernel may hold for a client.
     pub send_buffer_bytes: usize,
     /// The kernel gives up a connection whose other side is gone, or keeps its window shut, for so long. It counts no
-    /// progress while the window opens in small pieces, so this must be enough for the largest event at the least pace.
+    /// progress while the window opens in small pieces, so this must be enough for the largest event, and for what the
+    /// kernel holds, at the least pace.
     pub user_timeout: Duration,
 }
 
@@ -49,10 +50,9 @@ impl Connection {
         }
     }
 
-    /// From now on the kernel gives the connection up when its other side is gone, or keeps its window shut, for `limit`;
-    /// `None` leaves that to its own patience.
-    pub(super) fn give_up_after(&self, limit: Option<Duration>) {
-        if let Err(error) = self.with_socket(|socket| socket.set_tcp_user_timeout(limit)) {
+    /// From now on the kernel's limit no longer holds: the watchdog measures what the client takes.
+    pub(super) fn never_give_up(&self) {
+        if let Err(error) = self.with_socket(|socket| socket.set_tcp_user_timeout(None)) {
             tracing::debug!(%error, "a connection was gone already");
         }
     }
