@@ -289,7 +289,7 @@ impl Default for Session {
     fn default() -> Self {
         Self {
             idle_timeout_seconds: 60,
-            stall_seconds: 30,
+            stall_seconds: 60,
             min_bytes_per_second: 1024,
             send_buffer_bytes: 131_072,
             ring_bytes: 4_194_304,

@@ -311,13 +311,18 @@ impl Watched {
 
     /// Costs a system call only where something has waited for seconds.
     fn is_too_slow(&mut self, now: u64, config: &OutletConfig) -> bool {
+        let Some(connection) = &self.connection else { return false };
         let Some(since) = self.outbox.waiting_since() else {
             self.pace.rest();
             return false;
         };
-        let Some(connection) = self.connection.as_ref().filter(|_| now.saturating_sub(since) >= LOOK_AFTER) else {
+        if now.saturating_sub(since) < LOOK_AFTER {
             return false;
-        };
+        }
+        if !self.pace.is_looked_at() {
+            // The kernel would count no progress of a window that opens in small pieces.
+            connection.never_give_up();
+        }
         let taken = connection.taken().unwrap_or(0);
         self.pace.look(now, since, taken, config.least_bytes) > config.stall_seconds
     }

@@ -16,6 +16,11 @@ impl Pace {
         *self = Self::default();
     }
 
+    /// Whether something waits for the client, and its pace is looked at.
+    pub(super) fn is_looked_at(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Something waits since the second `since`, and the client has taken `taken` bytes so far. Answers for how many
     /// seconds it has taken less than `least` bytes a second (at least 1).
     pub(super) fn look(&mut self, now: u64, since: u64, taken: u64, least: u64) -> u64 {

@@ -12,7 +12,9 @@ use std::time::Duration;
 pub struct SocketConfig {
     /// Bytes that the kernel may hold for a client.
     pub send_buffer_bytes: usize,
-    /// The kernel gives up a connection whose other side takes nothing for so long.
+    /// The kernel gives up a connection whose other side is gone, or keeps its window shut, for so long. It counts no
+    /// progress while the window opens in small pieces, so this must be enough for the largest event, and for what the
+    /// kernel holds, at the least pace.
     pub user_timeout: Duration,
 }
 
@@ -26,7 +28,7 @@ impl Connection {
     pub(super) fn taken(&self) -> Option<u64> {
         let mut length = libc::socklen_t::try_from(std::mem::size_of::<libc::tcp_info>()).ok()?;
         // SAFETY: `tcp_info` is plain numbers, for which zeros are values; the kernel writes at most `length` bytes of it,
-        // and `length` is its size. The descriptor is open and this connection's, as in `cut`; were it another's, the
+        // and `length` is its size. The descriptor is open and this connection's, as in `with_socket`; were it another's, the
         // number would be wrong, and nothing else.
         #[allow(unsafe_code)]
         let (info, status) = unsafe {
@@ -42,6 +44,20 @@ impl Connection {
 
     /// Ends the connection at once, whatever waits to be written: the worker's next poll of it fails.
     pub(super) fn cut(&self) {
+        let cut = self.with_socket(|socket| socket.shutdown(std::net::Shutdown::Both));
+        if let Err(error) = cut {
+            tracing::debug!(%error, "a stalled connection was gone already");
+        }
+    }
+
+    /// From now on the kernel's limit no longer holds: the watchdog measures what the client takes.
+    pub(super) fn never_give_up(&self) {
+        if let Err(error) = self.with_socket(|socket| socket.set_tcp_user_timeout(None)) {
+            tracing::debug!(%error, "a connection was gone already");
+        }
+    }
+
+    fn with_socket<T>(&self, act: impl FnOnce(socket2::SockRef<'_>) -> T) -> T {
         // SAFETY: a `Connection` is used only by the watchdog of the worker thread on which the session's body lives
         // (`Outlet` is not Send), and only while the session is registered there. The body unregisters it when it is
         // dropped. Body and socket are fields of the same connection future of that thread, which drops the body
@@ -49,9 +65,7 @@ impl Connection {
         // is open and still this connection's.
         #[allow(unsafe_code)]
         let socket = unsafe { BorrowedFd::borrow_raw(self.0) };
-        if let Err(error) = socket2::SockRef::from(&socket).shutdown(std::net::Shutdown::Both) {
-            tracing::debug!(%error, "a stalled connection was gone already");
-        }
+        act(socket2::SockRef::from(&socket))
     }
 }
 

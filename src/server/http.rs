@@ -48,11 +48,8 @@ pub(super) fn serve(
     shown: Option<&Arc<Shown>>,
     edge: web::Data<Edge>,
 ) -> Result<Server, ServerError> {
-    let sockets = SocketConfig {
-        send_buffer_bytes: config.session.send_buffer_bytes,
-        // The watchdog comes first; the kernel's own limit is for what it can't reach.
-        user_timeout: Duration::from_secs(config.session.stall_seconds + 15),
-    };
+    let sockets =
+        SocketConfig { send_buffer_bytes: config.session.send_buffer_bytes, user_timeout: user_timeout(config) };
     let origins = config.limits.origins.clone();
     let header_bytes = config.limits.header_bytes;
     let app = move || {
@@ -98,6 +95,13 @@ pub(super) fn serve(
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
+}
+
+/// The largest event, or as much as the kernel holds (twice what it is told to), is taken within that at the least pace.
+fn user_timeout(config: &Config) -> Duration {
+    let session = &config.session;
+    let most = config.limits.event_bytes.max(2 * session.send_buffer_bytes) as u64;
+    Duration::from_secs(session.stall_seconds + most / session.min_bytes_per_second)
 }
 
 fn check_head(request: &ServiceRequest, max_bytes: usize) -> Result<(), ApiError> {

@@ -68,12 +68,14 @@ fn stream(c: &Cluster, node: usize, map: &Map, query: &str, last: Option<&str>) 
     Js::sse_raw(&url, headers)
 }
 
+/// Of a way to start: the first event that has to come where the newest is the given one.
+type First = fn(u64) -> u64;
+
 /// However a stream starts, its first frame carries the position before the first event that comes.
 fn stream_breaks_at_once(c: &Cluster) -> Result<()> {
     let (map, fresh) = (c.map("breaks-at-once")?, c.map("empty-at-first")?);
     let sent = ids(&publish_many(c, 0, &map, "x", 5)?)?;
-    // A way to start, and the first event that has to come where the newest is the given one.
-    let starts: [(&Map, String, fn(u64) -> u64); 6] = [
+    let starts: [(&Map, String, First); 6] = [
         (&fresh, String::new(), |_| 1),
         (&map, String::new(), |head| head + 1),
         (&map, "backfill=3".to_owned(), |head| head - 2),

@@ -324,5 +324,7 @@ fn node(binary: &Path, dir: &Path, number: usize, net: Option<&Net>) -> Result<N
     // In namespaces peers are not on loopback.
     node.env.insert("WAYPOST_PEER_KEY".to_owned(), PEER_KEY.to_owned());
     node.env.insert("WAYPOST_WEBHOOKS_ALLOW_NETS".to_owned(), RECEIVERS.to_owned());
+    // Who never reads is closed within a scenario's time.
+    node.env.insert("WAYPOST_SESSION_STALL_SECONDS".to_owned(), "15".to_owned());
     Ok(node)
 }

@@ -90,7 +90,7 @@ pub fn stalled_readers(fire: &mut Fire) -> Result<()> {
     let sockets = Stalled::join(STALLED, address, token, &site.main.topic()).context("stalled sockets")?;
     let path = format!("{}/stream?since=2000-01-01T00:00:00Z", site.main.events());
     let streams = StalledStreams::open(STALLED, address, token, &path).context("stalled streams")?;
-    let rested = fire.rest_between(34_000, 40_000);
+    let rested = fire.rest_between(18_000, 25_000);
     let patience = Duration::from_millis(300);
     println!("  {} sockets and {} streams were closed", sockets.closed(patience), streams.closed(patience));
     fire.mended("stalled readers", &[node]);
