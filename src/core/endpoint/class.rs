@@ -41,6 +41,8 @@ pub enum Class {
     Expired,
     /// Given up on request.
     Skipped,
+    /// Given up so that others can wait: too many did.
+    Overflow,
     /// Our own fault.
     Internal,
 }
@@ -64,6 +66,7 @@ impl Class {
             Self::Function => "function",
             Self::Expired => "expired",
             Self::Skipped => "skipped",
+            Self::Overflow => "overflow",
             Self::Internal => "internal",
         }
     }

@@ -90,7 +90,8 @@ impl EndpointActor {
     pub(super) fn load(shard: Rc<Shard>, endpoint: Arc<Endpoint>, topic: TopicId) -> Result<Option<Self>, LoadError> {
         let Some(state) = shard.hub.endpoint_state(endpoint.id)? else { return Ok(None) };
         let (sender, judge) = settings(&shard, &endpoint)?;
-        let engine = Engine::new(Plan::new(&endpoint, shard.config.window), state.progress);
+        let waiting = shard.hub.waiting(endpoint.id)?;
+        let engine = Engine::new(Plan::new(&endpoint, shard.config.window), state.progress, waiting);
         let go = Rc::new(Cell::new(endpoint.active.then_some(endpoint.revision)));
         Ok(Some(Self {
             shard,

@@ -1,7 +1,7 @@
 //! What the map is told of its endpoints, as events: that one is failing, and that it was disabled.
 
 use crate::core::endpoint::Endpoint;
-use crate::core::endpoint::progress::Progress;
+use crate::core::endpoint::progress::{Disable, Progress};
 use crate::core::event::NewEvent;
 use crate::core::json;
 use crate::core::time::iso_millis;
@@ -12,24 +12,18 @@ const FAILING: &str = "webhook.failing";
 /// Told when it is disabled.
 const DISABLED: &str = "webhook.disabled";
 
-/// The events to tell of an endpoint, with the log lines beside them.
-pub(super) fn news(
-    endpoint: &Endpoint,
-    progress: &Progress,
-    failing_percent: Option<u8>,
-    disabled: Option<&str>,
-) -> Vec<NewEvent> {
-    let mut news = Vec::new();
-    if let Some(percent) = failing_percent {
-        tracing::warn!(webhook = %endpoint.id, host = endpoint.host, percent, "the webhook is failing and will be disabled");
-        news.extend(event(endpoint, progress, FAILING, "percent", json!(percent)));
-    }
-    if let Some(why) = disabled {
-        tracing::warn!(webhook = %endpoint.id, host = endpoint.host, why, "the webhook is disabled");
-        metrics::counter!(crate::metric::WEBHOOK_DISABLED).increment(1);
-        news.extend(event(endpoint, progress, DISABLED, "reason", json!(why)));
-    }
-    news
+/// The event that tells that an endpoint has been failing for so much of the time until it is disabled, with the log
+/// line beside it.
+pub(super) fn failing(endpoint: &Endpoint, progress: &Progress, percent: u8) -> Option<NewEvent> {
+    tracing::warn!(webhook = %endpoint.id, host = endpoint.host, percent, "the webhook is failing and will be disabled");
+    event(endpoint, progress, FAILING, "percent", json!(percent))
+}
+
+/// Has an endpoint disabled, and the map told of it once that is so.
+pub(super) fn disable(endpoint: &Endpoint, progress: &Progress, why: String) -> Disable {
+    tracing::warn!(webhook = %endpoint.id, host = endpoint.host, why, "the webhook is disabled");
+    metrics::counter!(crate::metric::WEBHOOK_DISABLED).increment(1);
+    Disable { news: event(endpoint, progress, DISABLED, "reason", json!(why)), why }
 }
 
 fn event(

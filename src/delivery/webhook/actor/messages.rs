@@ -106,7 +106,7 @@ impl Handler<Look> for EndpointActor {
         let oldest = self.engine.oldest().or((progress.track.next <= head_seq).then_some(progress.track.next));
         MessageResult(Queue {
             endpoint: self.endpoint.id,
-            events: progress.behind(head_seq) + self.engine.retrying_events(),
+            events: progress.behind(head_seq) + self.engine.waiting_events(),
             oldest_ms: oldest.and_then(|seq| self.event_at(seq).ok().flatten()).map(|event| event.id.time_ms()),
             failing: progress.failures >= FAILING_FROM,
             delivered: progress.delivered,

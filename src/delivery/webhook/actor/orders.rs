@@ -35,6 +35,10 @@ impl EndpointActor {
             return;
         }
         for (order, found) in orders {
+            let is_new = order.number > self.engine.progress().orders_done;
+            if is_new && matches!(order.order, Order::Resume | Order::Seek(_)) {
+                self.untold.withdraw();
+            }
             self.engine.order(order, now_ms(), |seq| found.get(&seq).copied());
         }
         self.held.sweep(&self.engine);
