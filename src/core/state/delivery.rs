@@ -6,34 +6,76 @@ use super::{Context, State, StateError, keys};
 use crate::core::codec;
 use crate::core::command::{Publish, Refusal, Reply};
 use crate::core::endpoint::class::Class;
-use crate::core::endpoint::directory::{EndpointChange, Owners};
+use crate::core::endpoint::directory::{Busy, EndpointChange, Owners};
 use crate::core::endpoint::progress::{Attempt, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update};
 use crate::core::endpoint::{Disabled, Endpoint, OnEndpoint};
 use crate::core::ids::{EndpointId, NodeId};
 use crate::core::store::{ReadStore, WriteStore};
+use std::collections::BTreeSet;
 
 /// Dead letters kept of one endpoint; the oldest make room.
 const MAX_DEAD: u32 = 10_000;
 
 impl State {
-    /// A node delivers in that run, or no more. Whatever changes begins a new epoch.
+    /// A node delivers in that run. Whatever changes begins a new epoch.
     pub(super) fn node_delivers<S: WriteStore>(
         &mut self,
+        now_ms: u64,
         node: NodeId,
-        run: Option<u64>,
+        run: u64,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let mut owners: Owners = self.endpoints.owners().clone();
-        let before = match run {
-            Some(run) => owners.nodes.insert(node, run),
-            None => owners.nodes.remove(&node),
-        };
-        if before == run {
-            return Ok(Reply::Done);
+        let mut owners = self.endpoints.owners().clone();
+        match owners.came(node, run, now_ms) {
+            Ok(changed) => self.keep_owners(changed, owners, store),
+            Err(Busy) => Ok(Reply::Refused(Refusal::Busy)),
         }
-        owners.epoch += 1;
-        store.put(keys::OWNERS, &codec::encode(&owners)?)?;
-        self.change_endpoints(EndpointChange::Owners(owners));
+    }
+
+    /// A node delivers no more.
+    pub(super) fn node_rests<S: WriteStore>(&mut self, node: NodeId, store: &mut S) -> Result<Reply, StateError> {
+        let mut owners = self.endpoints.owners().clone();
+        let changed = owners.went(node);
+        self.keep_owners(changed, owners, store)
+    }
+
+    /// A node lets go of endpoints that are to leave it.
+    pub(super) fn hand_over<S: WriteStore>(
+        &mut self,
+        node: NodeId,
+        run: u64,
+        but: &BTreeSet<EndpointId>,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let mut owners = self.endpoints.owners().clone();
+        let changed = owners.handed_over(node, run, but);
+        self.keep_owners(changed, owners, store)
+    }
+
+    /// Ends a handover that takes too long.
+    pub(super) fn time_passes_for_owners<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        if self.endpoints.owners().handover.is_some() {
+            let mut owners = self.endpoints.owners().clone();
+            let changed = owners.time_passes(now_ms);
+            self.keep_owners(changed, owners, store)?;
+        }
+        Ok(())
+    }
+
+    fn keep_owners<S: WriteStore>(
+        &mut self,
+        changed: bool,
+        owners: Owners,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        if changed {
+            store.put(keys::OWNERS, &codec::encode(&owners)?)?;
+            self.change_endpoints(EndpointChange::Owners(owners));
+        }
         Ok(Reply::Done)
     }
 

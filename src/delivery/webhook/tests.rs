@@ -5,6 +5,7 @@ use super::WebhookConfig;
 use super::actor::EndpointActor;
 use super::client::Outside;
 use super::guard::Guard;
+use super::handover::Leaving;
 use super::lambda::Account;
 use super::permits::Permits;
 use super::report::{Piece, tell_all};
@@ -76,7 +77,7 @@ impl Stage {
             ca_file: None,
             aws: Account::default(),
         });
-        let shard = Shard::new(0, hub.clone(), config, hub.seal().unwrap(), outside.unwrap(), permits.clone());
+        let shard = Shard::new(0, hub.clone(), config, hub.seal().unwrap(), outside.unwrap(), permits.clone(), Leaving::new(1));
         let (watch, of, again) = (hub.watch(), shard.clone(), shard.clone());
         actix_rt::spawn(supervise("test_watch", move |_| again.clone().watch()));
         actix_rt::spawn(supervise("test_news", move |again| of.clone().run(watch.clone(), again)));

@@ -1,7 +1,7 @@
 //! What follows from how a request ended: delivered, tried again, halved, given up, disabled.
 
 use super::report::Cause;
-use super::{Engine, FAILING_FROM, Flying, MAX_WAITING, Mode, Urgency};
+use super::{Engine, FAILING_FROM, Flying, MADE_ROOM, MAX_WAITING, Mode, Urgency};
 use crate::core::endpoint::class::{Class, Outcome, Verdict};
 use crate::core::endpoint::progress::{EventRef, KEPT_ERROR, Retry, Source, clipped};
 

@@ -473,6 +473,8 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         1 => n.prop_map(|n| Command::NoteAttempt(endpoint_id(n), Box::new(attempt(0)))),
         2 => (1u64..3, 1u64..3).prop_map(|(node, run)| Command::NodeDelivers(node, run)),
         1 => (1u64..3).prop_map(Command::NodeRests),
+        1 => (1u64..3, 1u64..3, prop::collection::btree_set((1u8..4).prop_map(endpoint_id), 0..3))
+            .prop_map(|(node, run, but)| Command::HandOver(node, run, but)),
         1 => Just(Command::SetSealMark([1; 16])),
     ]
 }

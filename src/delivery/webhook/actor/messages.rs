@@ -58,6 +58,7 @@ impl Handler<Changed> for EndpointActor {
         if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.revision != self.endpoint.revision) {
             self.change(endpoint);
         }
+        self.open_or_close();
         self.take_orders(ctx);
         self.pump(ctx);
     }
