@@ -9,6 +9,7 @@ use super::endpoint::{Endpoint, OnEndpoint, Origin, PutEndpoint};
 use super::event::NewEvent;
 use super::ids::{EndpointId, EventId, MapId, NodeId, TokenId, TopicId};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// On whose behalf: a map's token, checked again when the command is applied; `None` is the admin.
 pub type By = Option<TokenId>;
@@ -58,6 +59,8 @@ pub enum Command {
     NodeDelivers(NodeId, u64),
     /// A node delivers no more.
     NodeRests(NodeId),
+    /// A node in that run has ended its requests to all endpoints that are to leave it, but for these.
+    HandOver(NodeId, u64, BTreeSet<EndpointId>),
     /// Keep the mark of the key that seals endpoints, if there is none yet.
     SetSealMark([u8; 16]),
 }

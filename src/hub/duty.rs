@@ -3,8 +3,10 @@
 //! Each time it announces itself under a new run. What was known of endpoints under an earlier run counts no more:
 //! another node may have moved them since.
 
-use super::Hub;
+use super::{Hub, HubError};
 use crate::core::command::Command;
+use crate::core::ids::EndpointId;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -58,6 +60,11 @@ impl Hub {
 
     fn is_announced(&self) -> bool {
         self.endpoints().owners().nodes.get(&self.node_id()) == Some(&self.run())
+    }
+
+    /// Tells the cluster that this node has ended its requests to all endpoints that are to leave it, but for these.
+    pub async fn let_go(&self, but: BTreeSet<EndpointId>) -> Result<(), HubError> {
+        self.propose(&Command::HandOver(self.node_id(), self.run(), but)).await.map(drop)
     }
 
     /// The run under which this node delivers; 0 before the first.

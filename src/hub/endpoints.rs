@@ -9,7 +9,7 @@ use super::{Hub, HubError};
 use crate::core::codec;
 use crate::core::command::{Command, Refusal, Reply};
 use crate::core::endpoint::directory::{Directory, Owners};
-use crate::core::endpoint::progress::{DeadLetter, NumberedOrder, Progress, ProgressReport, Shelf};
+use crate::core::endpoint::progress::{DeadLetter, NumberedOrder, Progress, ProgressReport, Retry, Shelf};
 use crate::core::ids::{EndpointId, TopicId};
 use crate::core::state::keys;
 use crate::core::store::ReadStore;
@@ -107,6 +107,26 @@ impl Hub {
             let shelf = record(store, &keys::shelf(id))?.unwrap_or_default();
             let orders = range(store, &keys::order(id, 0), &keys::order(id, u64::MAX), usize::MAX)?;
             Ok(Some(EndpointState { progress, shelf, orders }))
+        })
+    }
+
+    /// What waits of an endpoint: records by number.
+    pub fn waiting(&self, id: EndpointId) -> Result<Vec<(u64, Retry)>, ArchiveError> {
+        let (from, to) = (keys::waiting(id, 0), keys::waiting(id, u64::MAX));
+        self.look(|store| {
+            let (mut found, mut bad) = (Vec::new(), None);
+            let scanned = store.scan(&from, &to, &mut |key, value| match codec::decode(value) {
+                Ok(retry) => {
+                    found.extend(keys::waiting_number(key).map(|number| (number, retry)));
+                    true
+                }
+                Err(error) => {
+                    bad = Some(error);
+                    false
+                }
+            });
+            scanned.map_err(ArchiveError::of_store)?;
+            bad.map_or(Ok(found), |error| Err(damaged(error)))
         })
     }
 

@@ -51,5 +51,6 @@ mod webhooks_fire;
 mod webhooks_flow;
 mod webhooks_lambda;
 mod webhooks_operate;
+mod webhooks_progress;
 mod webhooks_replay;
 mod webhooks_support;

@@ -42,6 +42,8 @@ pub enum Class {
     Expired,
     /// Given up on request.
     Skipped,
+    /// Given up so that others can wait: too many did.
+    Overflow,
     /// Our own fault.
     Internal,
 }
@@ -65,6 +67,7 @@ impl Class {
             Self::Function => "function",
             Self::Expired => "expired",
             Self::Skipped => "skipped",
+            Self::Overflow => "overflow",
             Self::Internal => "internal",
         }
     }

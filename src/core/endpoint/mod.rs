@@ -29,6 +29,8 @@ pub const MAX_TEMPLATE: usize = 16 * 1024;
 pub struct Endpoint {
     /// Id.
     pub id: EndpointId,
+    /// The place in the log at which it was made: one that is made anew under the same id is another.
+    pub born: u64,
     /// The map whose events it gets.
     pub map: MapId,
     /// Name for people.

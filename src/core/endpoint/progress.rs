@@ -66,25 +66,41 @@ pub struct EventRef {
     pub id: EventId,
 }
 
-/// A delivery that failed and is tried again.
+/// A delivery that waits: to be tried again, or behind an earlier one of its lane. The cursor has passed its events, so
+/// it is a replicated record of its own, under a number of the endpoint's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
-    /// The events, in order; several in a batch.
+    /// The events, in order; several in a batch, which is repeated as it was.
     pub events: Vec<EventRef>,
-    /// Attempts so far.
+    /// Attempts so far; none where it waited for its lane alone.
     pub attempts: u32,
     /// When the next is due, Unix milliseconds.
     pub due_ms: u64,
     /// When the first was made, Unix milliseconds; 0 where there was none.
     pub first_ms: u64,
-    /// What waits for it.
+    /// The lane of each event; empty where events wait for nothing.
     pub lanes: Vec<u64>,
     /// Where it comes from.
     pub source: Source,
 }
 
+/// What waits of an endpoint, in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingSummary {
+    /// Events that wait, whatever for.
+    pub events: u64,
+    /// Those of them that were tried before.
+    pub retrying: u64,
+    /// Those of them that were asked for by name.
+    pub asked: u64,
+    /// The first seq of them.
+    pub oldest_seq: Option<u64>,
+    /// When the next attempt is due, Unix milliseconds.
+    pub due_ms: Option<u64>,
+}
+
 /// Where a delivery comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Source {
     /// The topic, in its order.
     Live,
@@ -124,8 +140,15 @@ pub struct Replay {
 pub struct Progress {
     /// The topic's own events.
     pub track: Track,
-    /// What failed and is tried again.
-    pub retries: Vec<Retry>,
+    /// What waits, in numbers; each of it is a record of its own (see [`Retry`]).
+    pub waiting: WaitingSummary,
+    /// Number of the last record of what waits.
+    pub last_number: u64,
+    /// Records of the topic's own events with a smaller number count no more: the cursor was moved since.
+    pub live_from: u64,
+    /// Batches under way for the first time, by ranges of seqs (the first, and one past the last): the next owner
+    /// repeats them as they were.
+    pub batches: Vec<Vec<(u64, u64)>>,
     /// Lanes in which an event was given up, and the id of the last: told with the lane's next delivery.
     pub gaps: Vec<(u64, EventId)>,
     /// Replays, oldest first.
@@ -182,7 +205,10 @@ impl Progress {
     pub fn new(next_seq: u64) -> Self {
         Self {
             track: Track::new(next_seq),
-            retries: Vec::new(),
+            waiting: WaitingSummary::default(),
+            last_number: 0,
+            live_from: 0,
+            batches: Vec::new(),
             gaps: Vec::new(),
             replays: Vec::new(),
             orders_done: 0,
@@ -208,10 +234,15 @@ impl Progress {
         (head_seq + 1).saturating_sub(self.track.next).saturating_sub(settled)
     }
 
+    /// The first seq that is needed: of the topic's own events, and of what waits.
+    pub fn oldest_seq(&self) -> u64 {
+        self.waiting.oldest_seq.unwrap_or(u64::MAX).min(self.track.next)
+    }
+
     /// Whether its owner has nothing to do before something new comes; `head_seq` is the topic's newest.
     pub fn is_idle(&self, head_seq: u64) -> bool {
         self.track.next > head_seq
-            && self.retries.is_empty()
+            && self.waiting.events == 0
             && self.replays.iter().all(|replay| replay.ended_ms.is_some())
     }
 }
@@ -290,6 +321,24 @@ pub struct DeadLetter {
     pub error: String,
 }
 
+/// A change of the dead letters; several are carried out in the order in which they came to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeadLetterChange {
+    /// The event was given up.
+    Added(DeadLetter),
+    /// The event of that seq was delivered after all.
+    Removed(u64),
+}
+
+/// An endpoint is to be disabled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disable {
+    /// In words.
+    pub why: String,
+    /// What the map is told of it.
+    pub news: Option<NewEvent>,
+}
+
 /// What is kept beside the progress, and not by the owner alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shelf {
@@ -348,21 +397,26 @@ pub struct ProgressReport {
     pub updates: Vec<Update>,
 }
 
-/// How far one endpoint is now. Telling it twice does no harm.
+/// How far one endpoint is now. Telling it twice does no harm; updates of one owner are told in order, and none is left
+/// out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update {
     /// The endpoint.
     pub endpoint: EndpointId,
+    /// Which endpoint of that id (see [`super::Endpoint::born`]).
+    pub born: u64,
     /// All of its progress.
     pub progress: Progress,
+    /// What waits now, new or changed since: records by number.
+    pub kept: Vec<(u64, Retry)>,
+    /// Records of what waited that are needed no more.
+    pub dropped: Vec<u64>,
     /// Attempts made since.
     pub attempts: Vec<Attempt>,
-    /// Events given up since.
-    pub buried: Vec<DeadLetter>,
-    /// Dead letters that were delivered after all, by seq.
-    pub revived: Vec<u64>,
-    /// Disable it, for this reason.
-    pub disable: Option<String>,
+    /// What became of dead letters since, in order.
+    pub letters: Vec<DeadLetterChange>,
+    /// Disable it, unless somebody asked meanwhile that it goes on.
+    pub disable: Option<Disable>,
     /// Events to tell the map of it.
     pub news: Vec<NewEvent>,
 }

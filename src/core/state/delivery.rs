@@ -6,34 +6,76 @@ use super::{Context, State, StateError, keys};
 use crate::core::codec;
 use crate::core::command::{Publish, Refusal, Reply};
 use crate::core::endpoint::class::Class;
-use crate::core::endpoint::directory::{EndpointChange, Owners};
-use crate::core::endpoint::progress::{Attempt, KEPT_ATTEMPTS, ProgressReport, Shelf, Update};
+use crate::core::endpoint::directory::{Busy, EndpointChange, Owners};
+use crate::core::endpoint::progress::{Attempt, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update};
 use crate::core::endpoint::{Disabled, Endpoint, OnEndpoint};
 use crate::core::ids::{EndpointId, NodeId};
 use crate::core::store::{ReadStore, WriteStore};
+use std::collections::BTreeSet;
 
 /// Dead letters kept of one endpoint; the oldest make room.
 const MAX_DEAD: u32 = 10_000;
 
 impl State {
-    /// A node delivers in that run, or no more. Whatever changes begins a new epoch.
+    /// A node delivers in that run. Whatever changes begins a new epoch.
     pub(super) fn node_delivers<S: WriteStore>(
         &mut self,
+        now_ms: u64,
         node: NodeId,
-        run: Option<u64>,
+        run: u64,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let mut owners: Owners = self.endpoints.owners().clone();
-        let before = match run {
-            Some(run) => owners.nodes.insert(node, run),
-            None => owners.nodes.remove(&node),
-        };
-        if before == run {
-            return Ok(Reply::Done);
+        let mut owners = self.endpoints.owners().clone();
+        match owners.came(node, run, now_ms) {
+            Ok(changed) => self.keep_owners(changed, owners, store),
+            Err(Busy) => Ok(Reply::Refused(Refusal::Busy)),
         }
-        owners.epoch += 1;
-        store.put(keys::OWNERS, &codec::encode(&owners)?)?;
-        self.change_endpoints(EndpointChange::Owners(owners));
+    }
+
+    /// A node delivers no more.
+    pub(super) fn node_rests<S: WriteStore>(&mut self, node: NodeId, store: &mut S) -> Result<Reply, StateError> {
+        let mut owners = self.endpoints.owners().clone();
+        let changed = owners.went(node);
+        self.keep_owners(changed, owners, store)
+    }
+
+    /// A node lets go of endpoints that are to leave it.
+    pub(super) fn hand_over<S: WriteStore>(
+        &mut self,
+        node: NodeId,
+        run: u64,
+        but: &BTreeSet<EndpointId>,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let mut owners = self.endpoints.owners().clone();
+        let changed = owners.handed_over(node, run, but);
+        self.keep_owners(changed, owners, store)
+    }
+
+    /// Ends a handover that takes too long.
+    pub(super) fn time_passes_for_owners<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        if self.endpoints.owners().handover.is_some() {
+            let mut owners = self.endpoints.owners().clone();
+            let changed = owners.time_passes(now_ms);
+            self.keep_owners(changed, owners, store)?;
+        }
+        Ok(())
+    }
+
+    fn keep_owners<S: WriteStore>(
+        &mut self,
+        changed: bool,
+        owners: Owners,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        if changed {
+            store.put(keys::OWNERS, &codec::encode(&owners)?)?;
+            self.change_endpoints(EndpointChange::Owners(owners));
+        }
         Ok(Reply::Done)
     }
 
@@ -54,7 +96,9 @@ impl State {
         }
         let mut gone = Vec::new();
         for update in report.updates {
-            match self.endpoints.get(update.endpoint).cloned() {
+            // One that was made anew under its id is another.
+            let endpoint = self.endpoints.get(update.endpoint).filter(|endpoint| endpoint.born == update.born);
+            match endpoint.cloned() {
                 Some(endpoint) => self.keep_progress(context, &endpoint, update, store)?,
                 None => gone.push(update.endpoint),
             }
@@ -74,19 +118,24 @@ impl State {
             return Ok(());
         }
         store.put(&keys::progress(endpoint.id), &codec::encode(&update.progress)?)?;
+        keep_waiting(endpoint.id, &update, store)?;
         let (from, to) = (keys::order(endpoint.id, 0), keys::order(endpoint.id, update.progress.orders_done + 1));
         remove_range(&from, &to, usize::MAX, store)?;
         keep_on_shelf(endpoint.id, &update, store)?;
-        if let Some(why) = update.disable.filter(|_| endpoint.active) {
+        let mut events = update.news;
+        // What its owner decided before somebody asked that it goes on does not stop it.
+        let goes_on = super::orders::is_to_go_on(endpoint.id, update.progress.orders_done, store)?;
+        if let Some(disable) = update.disable.filter(|_| endpoint.active && !goes_on) {
             let mut endpoint = endpoint.clone();
             let now_ms = context.time_ms();
             (endpoint.active, endpoint.updated_ms) = (false, now_ms);
             endpoint.revision += 1;
-            endpoint.disabled = Some(Disabled { at_ms: now_ms, why });
+            endpoint.disabled = Some(Disabled { at_ms: now_ms, why: disable.why });
             self.keep_endpoint(endpoint, store)?;
+            events.extend(disable.news);
         }
-        if !update.news.is_empty() {
-            let news = Publish { map: endpoint.map, by: None, events: update.news, key: None };
+        if !events.is_empty() {
+            let news = Publish { map: endpoint.map, by: None, events, key: None };
             self.publish(context, news, store)?;
         }
         Ok(())
@@ -103,7 +152,7 @@ impl State {
         let Some(endpoint) = self.endpoints.get(id).cloned() else {
             return Ok(Reply::Refused(Refusal::UnknownEndpoint));
         };
-        let failing = super::orders::progress(id, store)?.is_some_and(|progress| !progress.retries.is_empty());
+        let failing = super::orders::progress(id, store)?.is_some_and(|progress| progress.waiting.events > 0);
         if attempt.class == Class::Delivered && endpoint.active && failing {
             self.resume(context, &endpoint, store)?;
         }
@@ -135,21 +184,34 @@ impl State {
     }
 }
 
-/// Attempts, new dead letters, and those that are none any more.
+/// Records of what waits.
+fn keep_waiting<S: WriteStore>(id: EndpointId, update: &Update, store: &mut S) -> Result<(), StateError> {
+    update.dropped.iter().try_for_each(|number| store.delete(&keys::waiting(id, *number)))?;
+    for (number, retry) in &update.kept {
+        store.put(&keys::waiting(id, *number), &codec::encode(retry)?)?;
+    }
+    Ok(())
+}
+
+/// Attempts, and what became of dead letters, in order.
 fn keep_on_shelf<S: WriteStore>(id: EndpointId, update: &Update, store: &mut S) -> Result<(), StateError> {
-    if update.attempts.is_empty() && update.buried.is_empty() && update.revived.is_empty() {
+    if update.attempts.is_empty() && update.letters.is_empty() {
         return Ok(());
     }
     let mut shelf = shelf(id, store)?;
     let newest = shelf.attempts.iter().map(|attempt| attempt.number).max().unwrap_or(0);
     shelf.attempts.extend(update.attempts.iter().filter(|attempt| attempt.number > newest).cloned());
-    shelf.dead -= remove_letters(id, &update.revived, store)?.min(shelf.dead);
-    for letter in &update.buried {
-        let key = keys::dead_letter(id, letter.seq);
-        if store.get(&key)?.is_none() {
-            shelf.dead += 1;
+    for change in &update.letters {
+        match change {
+            DeadLetterChange::Removed(seq) => shelf.dead -= remove_letters(id, &[*seq], store)?.min(shelf.dead),
+            DeadLetterChange::Added(letter) => {
+                let key = keys::dead_letter(id, letter.seq);
+                if store.get(&key)?.is_none() {
+                    shelf.dead += 1;
+                }
+                store.put(&key, &codec::encode(letter)?)?;
+            }
         }
-        store.put(&key, &codec::encode(letter)?)?;
     }
     if shelf.dead > MAX_DEAD {
         let (from, to) = (keys::dead_letter(id, 0), keys::dead_letter(id, u64::MAX));

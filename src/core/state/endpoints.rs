@@ -49,6 +49,10 @@ impl State {
         if endpoint.active && old.as_ref().is_some_and(|old| !old.active || old.mark != endpoint.mark) {
             self.resume(context, &endpoint, store)?;
         }
+        endpoint.born = match &old {
+            Some(old) => old.born,
+            None => context.index() << 20 | u64::from(context.take_places(1)),
+        };
         if old.is_none() {
             let progress = Progress::new(self.next_seq_of(endpoint.map));
             store.put(&keys::progress(endpoint.id), &codec::encode(&progress)?)?;
@@ -114,7 +118,7 @@ impl State {
         store.delete(&keys::endpoint(id))?;
         store.delete(&keys::progress(id))?;
         store.delete(&keys::shelf(id))?;
-        // Dead letters and orders go a piece at a time, with the ticks.
+        // Dead letters, orders and what waits go a piece at a time, with the ticks.
         store.put(&keys::doomed_endpoint(id), &[])?;
         self.doomed_endpoints.insert(id);
         self.change_endpoints(EndpointChange::Gone(id));
@@ -126,14 +130,14 @@ impl State {
         ids.into_iter().try_for_each(|id| self.remove_endpoint(id, store))
     }
 
-    /// Removes up to `max` dead letters and orders of deleted endpoints.
+    /// Removes up to `max` dead letters, orders and records of what waits of deleted endpoints.
     pub(super) fn bury_endpoints<S: WriteStore>(&mut self, max: usize, store: &mut S) -> Result<usize, StateError> {
         let mut gone = 0;
         while let Some(&id) = self.doomed_endpoints.first()
             && gone < max
         {
             let mut found: Vec<Vec<u8>> = Vec::new();
-            for numbered in [keys::dead_letter, keys::order] {
+            for numbered in [keys::dead_letter, keys::order, keys::waiting] {
                 store.scan(&numbered(id, 0), &numbered(id, u64::MAX), &mut |key, _| {
                     found.push(key.to_vec());
                     gone + found.len() < max

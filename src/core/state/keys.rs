@@ -134,6 +134,16 @@ pub fn order(endpoint: EndpointId, number: u64) -> [u8; 25] {
     numbered(b'o', endpoint, number)
 }
 
+/// A delivery of the endpoint that waits.
+pub fn waiting(endpoint: EndpointId, number: u64) -> [u8; 25] {
+    numbered(b'r', endpoint, number)
+}
+
+/// The number of a [`waiting`] key.
+pub fn waiting_number(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.get(17..25)?.try_into().ok()?))
+}
+
 fn numbered(prefix: u8, endpoint: EndpointId, number: u64) -> [u8; 25] {
     let mut key = [prefix; 25];
     key[1..17].copy_from_slice(endpoint.as_bytes());

@@ -226,8 +226,9 @@ impl State {
             Command::PurgeDead(on) => self.purge_dead(&on, store),
             Command::Progress(report) => self.progress(context, report, store),
             Command::NoteAttempt(endpoint, attempt) => self.note_attempt(context, endpoint, *attempt, store),
-            Command::NodeDelivers(node, run) => self.node_delivers(node, Some(run), store),
-            Command::NodeRests(node) => self.node_delivers(node, None, store),
+            Command::NodeDelivers(node, run) => self.node_delivers(context.time_ms(), node, run, store),
+            Command::NodeRests(node) => self.node_rests(node, store),
+            Command::HandOver(node, run, but) => self.hand_over(node, run, &but, store),
             Command::SetSealMark(mark) => self.set_seal_mark(mark, store),
         }
     }

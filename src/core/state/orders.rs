@@ -13,8 +13,8 @@ use crate::core::store::{ReadStore, WriteStore};
 
 /// Orders that may wait for an owner.
 const MAX_ORDERS: usize = 64;
-/// Deliveries that may wait to be tried, before more are asked for by name.
-const MAX_ASKED: usize = 1000;
+/// Events asked for by name that may wait, before more are asked for.
+const MAX_ASKED: u64 = 1000;
 
 impl State {
     pub(super) fn order_endpoint<S: WriteStore>(
@@ -96,8 +96,8 @@ impl State {
             _ if !endpoint.active => Room::None(Refusal::Inactive),
             _ if waiting.len() >= MAX_ORDERS => Room::None(Refusal::Busy),
             Order::Redeliver(_) => {
-                let retries = progress(endpoint.id, store)?.map_or(0, |progress| progress.retries.len());
-                if retries >= MAX_ASKED { Room::None(Refusal::Busy) } else { Room::Free }
+                let asked = progress(endpoint.id, store)?.map_or(0, |progress| progress.waiting.asked);
+                if asked >= MAX_ASKED { Room::None(Refusal::Busy) } else { Room::Free }
             }
             Order::Replay { .. } => {
                 let open =
@@ -127,6 +127,13 @@ enum Room {
 /// How far the endpoint is.
 pub(super) fn progress<S: ReadStore>(id: EndpointId, store: &S) -> Result<Option<Progress>, StateError> {
     Ok(store.get(&keys::progress(id))?.map(|bytes| codec::decode(&bytes)).transpose()?)
+}
+
+/// Somebody asked that the endpoint goes on, and its owner had not taken that up when it had done orders up to that
+/// number.
+pub(super) fn is_to_go_on<S: ReadStore>(id: EndpointId, done: u64, store: &S) -> Result<bool, StateError> {
+    let starts = |waits: &NumberedOrder| matches!(waits.order, Order::Resume | Order::Seek(_));
+    Ok(waiting(id, store)?.iter().any(|waits| waits.number > done && starts(waits)))
 }
 
 fn waiting<S: ReadStore>(id: EndpointId, store: &S) -> Result<Vec<NumberedOrder>, StateError> {

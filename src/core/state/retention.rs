@@ -73,6 +73,7 @@ impl State {
     /// A piece of the clean-up that the passing of time asks for, `now_ms` by the expiry clock; says whether more is
     /// waiting.
     pub(super) fn tick<S: WriteStore>(&mut self, now_ms: u64, store: &mut S) -> Result<Reply, StateError> {
+        self.time_passes_for_owners(now_ms, store)?;
         let mut left = TRIM_PER_TICK;
         left -= publish::forget_expired(now_ms, left, store)?;
         left -= self.bury(left, store)?;

@@ -54,7 +54,7 @@ impl State {
         self.nodes.remove(&node);
         store.delete(&keys::slots(node))?;
         self.changes.push(Change::NodeGone(node));
-        self.node_delivers(node, None, store)
+        self.node_rests(node, store)
     }
 
     /// Forgets a map's sockets: it went, or has no limit any more. Nodes report anew when it has one again.

@@ -66,7 +66,9 @@ impl Node {
         let mut entry = Entry { index: self.index, time_ms, id_ms: self.id_ms, expiry_ms, places: 0 };
         let replies = commands
             .iter()
+            .cloned()
             .map(|command| {
+                let command = &delivery::of_what_is_there(&self.state, command);
                 let bytes = self.state.apply(&mut entry, &codec::encode(command).unwrap(), &mut self.store).unwrap();
                 codec::decode(&bytes).unwrap()
             })

@@ -68,6 +68,8 @@ pub(super) struct EndpointActor {
     /// The revision of the settings under which requests may begin; `None` while none may. Those that wait for their
     /// turn see it too.
     go: Rc<Cell<Option<u64>>>,
+    /// Its settings can't be used.
+    unusable: bool,
     timer: Option<SpawnHandle>,
     reading: bool,
     reading_replay: bool,
@@ -89,9 +91,11 @@ impl EndpointActor {
     pub(super) fn load(shard: Rc<Shard>, endpoint: Arc<Endpoint>, topic: TopicId) -> Result<Option<Self>, LoadError> {
         let Some(state) = shard.hub.endpoint_state(endpoint.id)? else { return Ok(None) };
         let (sender, judge) = settings(&shard, &endpoint)?;
-        let engine = Engine::new(Plan::new(&endpoint, shard.config.window), state.progress);
+        let waiting = shard.hub.waiting(endpoint.id)?;
+        let engine = Engine::new(Plan::new(&endpoint, shard.config.window), state.progress, waiting);
         let go = Rc::new(Cell::new(endpoint.active.then_some(endpoint.revision)));
         Ok(Some(Self {
+            unusable: false,
             shard,
             endpoint,
             topic,
@@ -121,11 +125,11 @@ impl EndpointActor {
         match settings(&self.shard, &endpoint) {
             Ok((sender, judge)) => {
                 (self.sender, self.judge) = (sender, judge);
-                self.go.set(endpoint.active.then_some(endpoint.revision));
+                self.unusable = false;
             }
             Err(error) => {
                 tracing::error!(webhook = %endpoint.id, %error, "the webhook's new settings can't be used");
-                self.go.set(None);
+                self.unusable = true;
             }
         }
         self.engine.change_plan(Plan::new(&endpoint, self.shard.config.window));
@@ -136,6 +140,12 @@ impl EndpointActor {
             self.held.sweep(&self.engine);
         }
         self.endpoint = endpoint;
+    }
+
+    /// Requests may begin, or may not any more: those that wait for their turn see it.
+    fn open_or_close(&mut self) {
+        let opens = self.endpoint.active && !self.unusable && !self.shard.is_leaving(self.endpoint.id);
+        self.go.set(opens.then_some(self.endpoint.revision));
     }
 
     /// Does all that there is to do, and sees to it that it is called again in time.

@@ -1,10 +1,9 @@
 //! What the map is told of its endpoints, as events: that one is failing, and that it was disabled.
 
 use crate::core::endpoint::Endpoint;
-use crate::core::endpoint::progress::Progress;
+use crate::core::endpoint::progress::{Disable, Progress};
 use crate::core::event::NewEvent;
 use crate::core::json;
-use crate::core::time::iso_millis;
 use serde_json::json;
 
 /// Told while an endpoint fails, at 50 and 90 percent of the time after which it is disabled.
@@ -12,32 +11,24 @@ const FAILING: &str = "webhook.failing";
 /// Told when it is disabled.
 const DISABLED: &str = "webhook.disabled";
 
-/// The events to tell of an endpoint, with the log lines beside them. `shown_ms`: the expiry clock as a time.
-pub(super) fn news(
-    endpoint: &Endpoint,
-    progress: &Progress,
-    failing_percent: Option<u8>,
-    disabled: Option<&str>,
-    shown_ms: impl Fn(u64) -> u64,
-) -> Vec<NewEvent> {
-    let since = progress.failing_since_ms.map(|ms| iso_millis(shown_ms(ms)));
-    let mut news = Vec::new();
-    if let Some(percent) = failing_percent {
-        tracing::warn!(webhook = %endpoint.id, host = endpoint.host, percent, "the webhook is failing and will be disabled");
-        news.extend(event(endpoint, progress, &since, FAILING, "percent", json!(percent)));
-    }
-    if let Some(why) = disabled {
-        tracing::warn!(webhook = %endpoint.id, host = endpoint.host, why, "the webhook is disabled");
-        metrics::counter!(crate::metric::WEBHOOK_DISABLED).increment(1);
-        news.extend(event(endpoint, progress, &since, DISABLED, "reason", json!(why)));
-    }
-    news
+/// The event that tells that an endpoint has been failing for so much of the time until it is disabled, with the log
+/// line beside it. `since`: from when on it has been failing.
+pub(super) fn failing(endpoint: &Endpoint, progress: &Progress, since: Option<&str>, percent: u8) -> Option<NewEvent> {
+    tracing::warn!(webhook = %endpoint.id, host = endpoint.host, percent, "the webhook is failing and will be disabled");
+    event(endpoint, progress, since, FAILING, "percent", json!(percent))
+}
+
+/// Has an endpoint disabled, and the map told of it once that is so.
+pub(super) fn disable(endpoint: &Endpoint, progress: &Progress, since: Option<&str>, why: String) -> Disable {
+    tracing::warn!(webhook = %endpoint.id, host = endpoint.host, why, "the webhook is disabled");
+    metrics::counter!(crate::metric::WEBHOOK_DISABLED).increment(1);
+    Disable { news: event(endpoint, progress, since, DISABLED, "reason", json!(why)), why }
 }
 
 fn event(
     endpoint: &Endpoint,
     progress: &Progress,
-    since: &Option<String>,
+    since: Option<&str>,
     kind: &str,
     key: &str,
     value: serde_json::Value,

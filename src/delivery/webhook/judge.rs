@@ -81,13 +81,13 @@ impl Judge {
             // Events without the key are one lane of their own.
             Lanes::By(key) => Some(hash(key.value(subject).as_deref())),
         };
-        Offer { event: EventRef { seq: event.seq, id: event.id }, wanted, lane }
+        Offer { event: EventRef { seq: event.seq, id: event.id }, wanted, lane, kind: hash(Some(&event.kind)) as u32 }
     }
 
     /// A dead letter's event: wanted, whatever the filters say today.
-    pub(super) fn offer_again(&self, event: EventRef) -> Offer {
+    pub(super) fn offer_again(&self, event: EventRef, kind: &str) -> Offer {
         let lane = matches!(self.lanes, Lanes::One).then_some(0);
-        Offer { event, wanted: true, lane }
+        Offer { event, wanted: true, lane, kind: hash(Some(kind)) as u32 }
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
 //! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions of AWS.
 //! - [`faults`]: what can be told of settings beforehand.
+//! - [`handover`]: what is let go when a node comes that is to have it.
 //! - [`report`]: what the cluster must know of it, in batches; [`remembered`]: what of an attempt; [`gauges`]: what
 //!   operators see of queues.
 //!
@@ -20,6 +21,7 @@ pub mod dial;
 mod faults;
 mod gauges;
 pub mod guard;
+mod handover;
 mod judge;
 pub mod lambda;
 mod metrics;

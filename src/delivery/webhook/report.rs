@@ -23,6 +23,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 const MANY: u32 = 256;
 /// Bytes of one report, about; the log takes a megabyte.
 const REPORT_BYTES: usize = 256 * 1024;
+/// Pause after a change of owners that this thread may not have seen yet.
+const STALE_PAUSE: Duration = Duration::from_millis(25);
 /// Pause after the cluster couldn't be told.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
@@ -149,7 +151,11 @@ async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
                 pieces.iter().filter(|piece| piece.last).for_each(|piece| piece.actor.do_send(Reported));
                 return None;
             }
-            Ok(Err(epoch)) => tracing::debug!(epoch, "the owners changed meanwhile"),
+            Ok(Err(epoch)) => {
+                tracing::debug!(epoch, "the owners changed meanwhile");
+                sleep(STALE_PAUSE).await;
+                continue;
+            }
             Err(HubError::TooLarge(_)) => return Some(pieces),
             Err(error) => tracing::debug!(%error, "the cluster can't be told of deliveries yet"),
         }

@@ -9,6 +9,7 @@ mod watch;
 use super::WebhookConfig;
 use super::actor::{Changed, EndpointActor, Retire, Wake};
 use super::client::{Client, Outside};
+use super::handover::Leaving;
 use super::metrics::Meters;
 use super::permits::Permits;
 use super::report::Unreported;
@@ -28,6 +29,12 @@ use std::sync::Arc;
 /// Endpoints looked at before others get their turn on the thread.
 const AT_ONCE: usize = 256;
 
+/// An actor, and which endpoint of its id it is of.
+struct Running {
+    actor: Addr<EndpointActor>,
+    born: u64,
+}
+
 /// What the actors of one thread share.
 pub(super) struct Shard {
     pub(super) hub: Hub,
@@ -40,10 +47,11 @@ pub(super) struct Shard {
     pub(super) unreported: Unreported,
     pub(super) meters: Meters,
     number: usize,
-    actors: RefCell<FxHashMap<EndpointId, Addr<EndpointActor>>>,
+    actors: RefCell<FxHashMap<EndpointId, Running>>,
     topics: RefCell<FxHashMap<TopicId, FxHashSet<EndpointId>>>,
     owned: RefCell<FxHashMap<EndpointId, TopicId>>,
     owners: RefCell<Owners>,
+    leaving: Leaving,
     broken: Broken,
     run: Cell<u64>,
     in_touch: Cell<bool>,
@@ -58,6 +66,7 @@ impl Shard {
         seal: Arc<Seal>,
         outside: Outside,
         permits: Permits,
+        leaving: Leaving,
     ) -> Rc<Self> {
         Rc::new(Self {
             client: Client::new(&outside),
@@ -78,6 +87,7 @@ impl Shard {
             seal,
             outside,
             permits,
+            leaving,
         })
     }
 
@@ -108,6 +118,9 @@ impl Shard {
         }
         if news.all || !news.owners.is_empty() {
             self.look_at_all().await;
+        }
+        if news.all || !news.owners.is_empty() {
+            self.tell_leaving();
         }
         for endpoint in news.endpoints {
             self.broken.wake(endpoint);
@@ -148,6 +161,10 @@ impl Shard {
         let endpoint = self.hub.endpoints().get(id).cloned();
         let Some(endpoint) = endpoint.filter(|_| self.is_mine(id)) else { return self.disown(id) };
         let Some(topic) = self.hub.access().map(endpoint.map).map(|map| map.topic) else { return self.disown(id) };
+        if self.actors.borrow().get(&id).is_some_and(|running| running.born != endpoint.born) {
+            // It was deleted and made anew: what was known of it is another's.
+            self.disown(id);
+        }
         self.owned.borrow_mut().insert(id, topic);
         if endpoint.active {
             self.topics.borrow_mut().entry(topic).or_default().insert(id);
@@ -155,10 +172,23 @@ impl Shard {
             self.forget_topic(id, topic);
         }
         if self.is_running(id) {
-            self.actors.borrow().get(&id).into_iter().for_each(|actor| actor.do_send(Changed));
+            self.actors.borrow().get(&id).into_iter().for_each(|running| running.actor.do_send(Changed));
         } else if endpoint.active && self.has_work(id, topic) {
             self.start(&endpoint, topic);
         }
+    }
+
+    /// The endpoint is to go to another node: nothing begins for it here any more.
+    pub(super) fn is_leaving(&self, id: EndpointId) -> bool {
+        self.owners.borrow().is_leaving(id, self.hub.node_id())
+    }
+
+    /// Tells which endpoints that are to leave have requests under way, or something to tell.
+    pub(super) fn tell_leaving(&self) {
+        let Some(began) = self.owners.borrow().handover.as_ref().map(|handover| handover.began) else { return };
+        let actors = self.actors.borrow();
+        let left = actors.keys().copied().filter(|id| self.is_mine(*id) && self.is_leaving(*id)).collect();
+        self.leaving.set(self.number, began, left);
     }
 
     fn has_work(&self, id: EndpointId, topic: TopicId) -> bool {
@@ -193,7 +223,7 @@ impl Shard {
     /// Whether the endpoint has an actor; one that was lost counts no more.
     fn is_running(self: &Rc<Self>, id: EndpointId) -> bool {
         let lost = match self.actors.borrow().get(&id) {
-            Some(actor) => !actor.connected(),
+            Some(running) => !running.actor.connected(),
             None => return false,
         };
         if lost {
@@ -203,13 +233,13 @@ impl Shard {
     }
 
     fn start(self: &Rc<Self>, endpoint: &Arc<Endpoint>, topic: TopicId) {
-        if self.broken.rests(endpoint.id) {
+        if self.broken.rests(endpoint.id) || self.is_leaving(endpoint.id) {
             return;
         }
         match EndpointActor::load(self.clone(), endpoint.clone(), topic) {
             Ok(Some(actor)) => {
-                let actor = actor.start();
-                self.actors.borrow_mut().insert(endpoint.id, actor);
+                let running = Running { actor: actor.start(), born: endpoint.born };
+                self.actors.borrow_mut().insert(endpoint.id, running);
             }
             Ok(None) => {}
             Err(error) => {
@@ -226,12 +256,12 @@ impl Shard {
 
     /// The actors of endpoints that have had something to do lately.
     pub(super) fn actors(&self) -> Vec<Addr<EndpointActor>> {
-        self.actors.borrow().values().cloned().collect()
+        self.actors.borrow().values().map(|running| running.actor.clone()).collect()
     }
 
     #[cfg(test)]
     pub(super) fn actor(&self, id: EndpointId) -> Option<Addr<EndpointActor>> {
-        self.actors.borrow().get(&id).cloned()
+        self.actors.borrow().get(&id).map(|running| running.actor.clone())
     }
 
     /// Whether this node owns the endpoint, in this run, and the thread has it.
@@ -243,7 +273,11 @@ impl Shard {
 
     /// Whether the endpoint is still this thread's, and has been since that actor began.
     pub(super) fn is_its_actor(&self, id: EndpointId, actor: &Addr<EndpointActor>) -> bool {
-        self.owned.borrow().contains_key(&id) && self.actors.borrow().get(&id) == Some(actor)
+        self.owned.borrow().contains_key(&id) && self.has_actor(id, actor)
+    }
+
+    fn has_actor(&self, id: EndpointId, actor: &Addr<EndpointActor>) -> bool {
+        self.actors.borrow().get(&id).is_some_and(|running| running.actor == *actor)
     }
 
     /// Node, run and epoch under which reports are made.
@@ -253,15 +287,18 @@ impl Shard {
 
     /// A full mailbox holds what wakes the actor already.
     fn wake(&self, id: EndpointId) {
-        if let Some(actor) = self.actors.borrow().get(&id) {
-            let _ = actor.try_send(Wake);
+        if let Some(running) = self.actors.borrow().get(&id) {
+            let _ = running.actor.try_send(Wake);
         }
     }
 
     /// An actor has stopped by itself: what it missed since is looked for.
     pub(super) fn stopped(self: &Rc<Self>, id: EndpointId, actor: &Addr<EndpointActor>) {
-        if self.actors.borrow().get(&id) == Some(actor) {
+        if self.has_actor(id, actor) {
             self.actors.borrow_mut().remove(&id);
+            if self.is_leaving(id) {
+                self.tell_leaving();
+            }
             self.look_at(id);
         }
     }
@@ -271,8 +308,8 @@ impl Shard {
         if let Some(topic) = self.owned.borrow_mut().remove(&id) {
             self.forget_topic(id, topic);
         }
-        if let Some(actor) = self.actors.borrow_mut().remove(&id) {
-            actor.do_send(Retire);
+        if let Some(running) = self.actors.borrow_mut().remove(&id) {
+            running.actor.do_send(Retire);
         }
     }
 

@@ -3,6 +3,7 @@
 use super::client::Outside;
 use super::gauges;
 use super::guard::{Guard, Target as Url};
+use super::handover::{self, Leaving};
 use super::lambda::{self, Account};
 use super::permits::Permits;
 use super::render::{CompiledTemplate, RenderError};
@@ -130,6 +131,7 @@ impl Webhooks {
         let outside = Outside::new(Guard::new(config.allow_nets.clone()), config.ca_file.as_deref())?
             .keeping(config.connections / config.workers.max(1));
         let permits = Permits::new(config.connections);
+        let leaving = Leaving::new(config.workers);
         let account = config.aws.clone();
         let config = Arc::new(config);
         let shards = (0..config.workers).map(|number| {
@@ -140,12 +142,15 @@ impl Webhooks {
                 config: config.clone(),
                 outside: outside.clone(),
                 permits: permits.clone(),
+                leaving: leaving.clone(),
             };
             on_own_thread(move || part.run(asked));
             jobs
         });
         let shards = shards.collect();
         actix_rt::spawn(announce(hub.clone()));
+        let of = hub.clone();
+        actix_rt::spawn(supervise("webhook_handover", move |_| handover::run(of.clone(), leaving.clone())));
         Ok(Self { hub, account, outside, shards, turn: AtomicUsize::new(0) })
     }
 
@@ -244,6 +249,7 @@ struct Part {
     config: Arc<WebhookConfig>,
     outside: Outside,
     permits: Permits,
+    leaving: Leaving,
 }
 
 impl Part {
@@ -251,7 +257,7 @@ impl Part {
         let seal = seal(&self.hub).await;
         let watch = self.hub.watch();
         let flush = self.config.flush;
-        let shard = Shard::new(self.number, self.hub, self.config, seal, self.outside, self.permits);
+        let shard = Shard::new(self.number, self.hub, self.config, seal, self.outside, self.permits, self.leaving);
         let of = shard.clone();
         actix_rt::spawn(supervise("webhook_watch", move |_| of.clone().watch()));
         let of = shard.clone();

@@ -5,6 +5,7 @@ use super::WebhookConfig;
 use super::actor::EndpointActor;
 use super::client::Outside;
 use super::guard::Guard;
+use super::handover::Leaving;
 use super::lambda::Account;
 use super::permits::Permits;
 use super::report::{Piece, tell_all};
@@ -76,7 +77,7 @@ impl Stage {
             ca_file: None,
             aws: Account::default(),
         });
-        let shard = Shard::new(0, hub.clone(), config, hub.seal().unwrap(), outside.unwrap(), permits.clone());
+        let shard = Shard::new(0, hub.clone(), config, hub.seal().unwrap(), outside.unwrap(), permits.clone(), Leaving::new(1));
         let (watch, of, again) = (hub.watch(), shard.clone(), shard.clone());
         actix_rt::spawn(supervise("test_watch", move |_| again.clone().watch()));
         actix_rt::spawn(supervise("test_news", move |again| of.clone().run(watch.clone(), again)));
@@ -121,6 +122,7 @@ impl Stage {
             key: None,
             active: true,
             disabled: None,
+            born: 0,
             revision: 0,
             inserted_ms: 0,
             updated_ms: 0,
@@ -152,8 +154,9 @@ impl Stage {
     fn update(&self, endpoint: EndpointId, reports: u64) -> Update {
         let mut progress = self.hub.endpoint_state(endpoint).unwrap().unwrap().progress;
         (progress.delivered, progress.reports) = (1000, progress.reports + reports);
-        let (attempts, buried, revived, news) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Update { endpoint, progress, attempts, buried, revived, disable: None, news }
+        let born = self.hub.endpoints().get(endpoint).unwrap().born;
+        let (kept, dropped, attempts, letters, news) = Default::default();
+        Update { endpoint, born, progress, kept, dropped, attempts, letters, disable: None, news }
     }
 }
 
@@ -213,7 +216,7 @@ async fn what_is_too_large_keeps_no_other_from_being_told() {
     let (large, small) = (stage.endpoint(1).await, stage.endpoint(2).await);
     stage.publish().await;
     until("deliveries", || stage.delivered(large) == 1 && stage.delivered(small) == 1).await;
-    let much = Update { revived: vec![u64::MAX; 1 << 20], ..stage.update(large, 100) };
+    let much = Update { dropped: vec![u64::MAX; 1 << 20], ..stage.update(large, 100) };
     let after = stage.update(large, 200);
     let little = stage.update(small, 100);
     let pieces = [(large, much, false), (large, after, true), (small, little, true)];

@@ -195,22 +195,21 @@ fn state(endpoint: &Endpoint, progress: &Progress, now_ms: u64) -> &'static str 
 
 /// Events that are tried again.
 fn retrying(progress: &Progress) -> u64 {
-    progress.retries.iter().map(|retry| retry.events.len() as u64).sum()
+    progress.waiting.retrying
 }
 
 /// Events not looked at or not delivered yet, whether or not they are wanted.
 fn queue_depth(progress: &Progress, head_seq: u64) -> u64 {
-    progress.behind(head_seq) + retrying(progress)
+    progress.behind(head_seq) + progress.waiting.events
 }
 
 fn oldest_seq(progress: &Progress, head_seq: u64) -> Option<u64> {
     let next = (progress.track.next <= head_seq).then_some(progress.track.next);
-    let retried = progress.retries.iter().flat_map(|retry| &retry.events).map(|event| event.seq).min();
-    next.into_iter().chain(retried).min()
+    next.into_iter().chain(progress.waiting.oldest_seq).min()
 }
 
 fn next_attempt(progress: &Progress, now_ms: u64) -> Option<u64> {
-    let due = progress.retries.iter().map(|retry| retry.due_ms).min();
+    let due = progress.waiting.due_ms;
     let held = Some(progress.hold_until_ms).filter(|until| *until > now_ms);
     match (due, held) {
         (Some(due), Some(held)) => Some(due.max(held)),
@@ -221,8 +220,7 @@ fn next_attempt(progress: &Progress, now_ms: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::endpoint::progress::{EventRef, Retry, Source};
-    use crate::core::ids::EventId;
+    use crate::core::endpoint::progress::WaitingSummary;
 
     #[test]
     fn what_is_behind() {
@@ -232,15 +230,9 @@ mod tests {
         progress.track.settle(13);
         progress.track.settle(14);
         assert_eq!(queue_depth(&progress, 15), 3);
-        let source = Source::Live;
-        progress.retries.push(Retry {
-            events: [3, 4].map(|seq| EventRef { seq, id: EventId::ZERO }).to_vec(),
-            attempts: 1,
-            due_ms: 7,
-            first_ms: 1,
-            lanes: vec![],
-            source,
-        });
+        progress.waiting =
+            WaitingSummary { events: 2, retrying: 1, asked: 0, oldest_seq: Some(3), due_ms: Some(7) };
+        assert_eq!(retrying(&progress), 1);
         assert_eq!((queue_depth(&progress, 15), oldest_seq(&progress, 15)), (5, Some(3)));
         assert_eq!(next_attempt(&progress, 1), Some(7));
         progress.hold_until_ms = u64::MAX;

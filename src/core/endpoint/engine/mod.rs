@@ -4,34 +4,45 @@
 //! takes the outcome, [`Engine::snapshot`] gives what the cluster must know. Time and random numbers come from the
 //! caller. Never sends, reads or waits itself.
 //!
-//! An endpoint that fails costs little: its window shrinks to one request, and pauses between its requests grow.
-//! Waiting for the window, a pause or a rate uses up no attempt.
+//! What can't go on holds nothing that can: an event that has to wait becomes a record ([`waiting`]), and the cursor
+//! passes it. An endpoint that fails costs little: its window shrinks to one request, and pauses between its requests
+//! grow ([`health`]). Waiting for the window, a pause or a rate uses up no attempt.
 
+mod health;
 mod lanes;
 mod orders;
-mod parked;
 mod pick;
+mod queue;
 mod read;
+mod replay;
+mod report;
 mod settle;
 #[cfg(test)]
 mod tests;
 mod types;
+mod waiting;
 
 pub use types::{Flight, Offer, Plan, ReplayRead, Snapshot, Step, Urgency};
 
-use super::class::Class;
-use super::progress::{DeadLetter, EventRef, Progress, Retry, Source, Track};
+use super::progress::{EventRef, Progress, Retry, Source, Track};
 use crate::core::rate::Window;
+use health::Health;
 use lanes::Lanes;
-use parked::Parked;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use queue::Queue;
+use read::Ahead;
+use report::Unreported;
+use std::collections::{BTreeMap, BTreeSet};
+use waiting::Waiting;
 
 /// Events read and not yet sent, at most.
 const MAX_READY: usize = 256;
-/// Deliveries that wait to be tried again, at most; over it nothing new is begun.
-const MAX_RETRIES: usize = 1000;
-/// Events of such deliveries, at most: all of them are told with each report.
-const MAX_RETRY_EVENTS: usize = 10_000;
+/// Events that may wait. Beyond it the one that has longest to wait is given up for each new one; where that was not tried
+/// yet, nothing more is read.
+const MAX_WAITING: usize = 100_000;
+/// Deliveries of one lane that are given up at once where more events wait than may.
+const MADE_ROOM: usize = 1_000;
+/// Events of changed records that the cluster may not know of: over it nothing new is begun or read until they are told.
+const MAX_UNSAVED: usize = 8_000;
 /// Requests that have ended and the cluster may not know of, at most; over it none is begun. So a new owner sends again
 /// what these had and a window of others, however slow the cluster is.
 const MAX_UNREPORTED: u32 = 512;
@@ -40,117 +51,105 @@ const GENERATION: u64 = 1 << 32;
 /// Failures in a row from which on an endpoint counts as failing.
 pub const FAILING_FROM: u32 = 5;
 
-#[derive(Clone, Copy, Debug)]
-struct Ready {
-    event: EventRef,
-    lane: Option<u64>,
-    since_ms: u64,
-}
-
+/// A request under way.
 #[derive(Debug)]
 struct Flying {
-    retry: Retry,
-    /// The retry's number, where it is one.
-    number: Option<u64>,
+    delivery: Retry,
+    /// Types of its events, where it is new.
+    kinds: Vec<u32>,
+    /// It is new: it was not tried before, and waited for nothing.
+    is_fresh: bool,
     gap_lane: Option<u64>,
     /// Counted failures when it began: several that were under way at once fail for one and the same cause.
     failures_before: u64,
+    /// Somebody asked meanwhile to go on from that seq: what is before it is not tried again.
+    skip_below: u64,
+}
+
+/// Whether requests may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Delivering,
+    /// The endpoint is to be disabled: nothing more is begun.
+    Halted,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub struct Engine {
     plan: Plan,
-    /// Its `retries` are empty: they are in the map below while the engine runs.
     progress: Progress,
-    retries: BTreeMap<u64, Retry>,
-    /// Retries that are not under way, by time.
-    due: BTreeSet<(u64, u64)>,
-    ready: VecDeque<Ready>,
+    mode: Mode,
+    health: Health,
+    waiting: Waiting,
+    lanes: Lanes,
+    live: Queue,
     read_next: u64,
-    replay_ready: VecDeque<Ready>,
+    ahead: Ahead,
+    replay: Queue,
     replay_next: u64,
     flights: BTreeMap<u64, Flying>,
-    lanes: Lanes,
-    parked: Parked,
-    next_number: u64,
-    /// Requests that may be under way now.
-    cap: usize,
-    gate_until_ms: u64,
-    /// Failures counted since the engine began.
-    counted: u64,
-    /// Refusals in a row of an endpoint that is busy.
-    refusals: u32,
-    /// Events in `retries`.
-    retry_events: usize,
-    /// To an endpoint that fails, requests for new events and for those that failed take turns: one event that can't be
-    /// delivered keeps no other from being tried.
-    prefer_new: bool,
-    /// The endpoint is to be disabled: nothing more is begun.
-    halted: bool,
+    /// Batches that an earlier owner had begun, to be repeated as they were.
+    batches: Vec<BTreeSet<u64>>,
     passed: Window,
-    buried: Vec<DeadLetter>,
-    revived: Vec<u64>,
-    disable: Option<String>,
-    announce: Option<u8>,
-    urgency: Urgency,
-    /// Requests that ended since the last snapshot.
-    unreported: u32,
-    /// Those that snapshots have, and the cluster may not know of.
-    told: u32,
-    /// Given up in a lane: it goes on once the cluster knows, so that no other owner delivers them after their successors.
-    given_up: Vec<(u64, Retry)>,
-    reporting: Vec<(u64, Retry)>,
+    /// Counts what was begun: who goes first takes turns.
+    turn: u32,
+    unreported: Unreported,
 }
 
 impl Engine {
-    /// Goes on from `progress`.
-    pub fn new(plan: Plan, mut progress: Progress) -> Self {
-        let retries = std::mem::take(&mut progress.retries);
+    /// Goes on from `progress`, with the records of what waits.
+    pub fn new(plan: Plan, mut progress: Progress, waiting: Vec<(u64, Retry)>) -> Self {
         // Whatever an earlier engine told of the same state comes before what this one tells.
         progress.reports += GENERATION;
+        let batches = std::mem::take(&mut progress.batches);
         let mut engine = Self {
-            cap: if progress.failures >= FAILING_FROM { 1 } else { plan.window },
+            health: Health::new(if progress.failures >= FAILING_FROM { 1 } else { plan.window }),
             read_next: progress.track.next,
             plan,
             progress,
-            retries: BTreeMap::new(),
-            due: BTreeSet::new(),
-            ready: VecDeque::new(),
-            replay_ready: VecDeque::new(),
+            mode: Mode::Delivering,
+            waiting: Waiting::default(),
+            lanes: Lanes::default(),
+            live: Queue::default(),
+            ahead: Ahead::default(),
+            replay: Queue::default(),
             replay_next: 0,
             flights: BTreeMap::new(),
-            lanes: Lanes::default(),
-            parked: Parked::default(),
-            next_number: 1,
-            gate_until_ms: 0,
-            counted: 0,
-            refusals: 0,
-            retry_events: 0,
-            prefer_new: true,
-            halted: false,
+            batches: batches.into_iter().map(|ranges| ranges.into_iter().flat_map(|(a, b)| a..b).collect()).collect(),
             passed: Window::default(),
-            buried: Vec::new(),
-            revived: Vec::new(),
-            disable: None,
-            announce: None,
-            urgency: Urgency::None,
-            unreported: 0,
-            told: 0,
-            given_up: Vec::new(),
-            reporting: Vec::new(),
+            turn: 1,
+            unreported: Unreported::default(),
         };
-        for retry in retries {
-            engine.keep_retry(retry);
+        let numbers: Vec<u64> = waiting.iter().map(|(number, _)| *number).collect();
+        for (number, retry) in waiting {
+            engine.load(number, retry);
         }
         engine.start_replay();
+        numbers.into_iter().for_each(|number| engine.look_at(number));
         engine.end_replay_if_done(engine.progress.last_failure_ms.unwrap_or(0));
         engine
     }
 
+    fn load(&mut self, number: u64, retry: Retry) {
+        self.progress.last_number = self.progress.last_number.max(number);
+        let counts = match retry.source {
+            Source::Live => number >= self.progress.live_from,
+            Source::Asked => true,
+            Source::Replay(_) => !self.is_cancelled(retry.source),
+        };
+        if counts {
+            self.lanes.hold(number, &retry);
+            self.waiting.load(number, retry);
+        } else {
+            self.waiting.forget(number);
+            self.note(Urgency::Lazy);
+        }
+    }
+
     /// Takes changed settings.
     pub fn change_plan(&mut self, plan: Plan) {
-        self.cap = self.cap.clamp(1, plan.window);
+        self.health.limit(plan.window);
         if plan.rate != self.plan.rate {
             self.passed = Window::default();
         }
@@ -167,72 +166,23 @@ impl Engine {
         self.flights.len()
     }
 
-    /// Events that wait to be tried again.
-    pub fn retrying_events(&self) -> u64 {
-        self.retries.values().map(|retry| retry.events.len() as u64).sum()
+    /// Events that wait, to be tried again or behind others of their lane.
+    pub fn waiting_events(&self) -> u64 {
+        self.waiting.events() as u64
     }
 
-    /// Seq of the oldest event that waits to be tried again.
+    /// Seq of the oldest event that waits.
     pub fn oldest(&self) -> Option<u64> {
-        self.retries.values().filter_map(|retry| retry.events.first()).map(|event| event.seq).min()
+        self.waiting.summary().oldest_seq
     }
 
     /// Nothing waits, nothing is under way: only what comes new can give it something to do.
     pub fn is_idle(&self) -> bool {
         self.flights.is_empty()
-            && self.retries.is_empty()
-            && self.ready.is_empty()
+            && self.waiting.events() == 0
+            && self.live.is_empty()
             && self.running_replay().is_none()
-            && self.urgency <= Urgency::Lazy
-    }
-
-    /// What to do now.
-    pub fn next(&mut self, now_ms: u64) -> Step {
-        if self.flights.len() >= self.cap || self.halted || self.unreported + self.told >= MAX_UNREPORTED {
-            return Step::Wait;
-        }
-        let hold_until = self.progress.hold_until_ms.max(self.gate_until_ms);
-        let Some(candidate) = self.candidate(now_ms) else { return self.idle_until(now_ms, hold_until) };
-        if now_ms < hold_until {
-            return Step::WaitUntil(hold_until);
-        }
-        if let Some(rate) = self.plan.rate
-            && let Err(wait_ms) = self.passed.charge(rate, now_ms)
-        {
-            return Step::WaitUntil(now_ms + wait_ms);
-        }
-        Step::Send(self.start(candidate))
-    }
-
-    /// How soon the cluster must be told something.
-    pub fn urgency(&self) -> Urgency {
-        self.urgency
-    }
-
-    /// What the cluster must know. The caller keeps it until the cluster has it, and says so with
-    /// [`Engine::reported`]; only then asks again.
-    pub fn snapshot(&mut self) -> Snapshot {
-        self.reporting.append(&mut self.given_up);
-        self.urgency = Urgency::None;
-        self.told += std::mem::take(&mut self.unreported);
-        self.progress.reports += 1;
-        let mut progress = self.progress.clone();
-        progress.retries = self.retries.values().cloned().collect();
-        Snapshot {
-            progress,
-            buried: std::mem::take(&mut self.buried),
-            revived: std::mem::take(&mut self.revived),
-            disable: self.disable.take(),
-            announce: self.announce.take(),
-        }
-    }
-
-    /// The cluster has the last snapshot.
-    pub fn reported(&mut self) {
-        self.told = 0;
-        for (number, delivery) in std::mem::take(&mut self.reporting) {
-            self.release(number, &delivery);
-        }
+            && self.urgency() <= Urgency::Lazy
     }
 
     /// Gives the next attempt its number.
@@ -242,66 +192,72 @@ impl Engine {
         number
     }
 
-    fn note(&mut self, urgency: Urgency) {
-        self.urgency = self.urgency.max(urgency);
-    }
-
     fn number(&mut self) -> u64 {
-        self.next_number += 1;
-        self.next_number
+        self.progress.last_number += 1;
+        self.progress.last_number
     }
 
-    fn keep_retry(&mut self, retry: Retry) -> u64 {
-        let number = self.number();
+    /// Has a delivery wait under its number. Other events of its lanes that were read wait behind it, and the cursor
+    /// passes them: nothing else waits for them.
+    fn keep(&mut self, number: u64, retry: Retry) {
+        let lanes = retry.lanes.clone();
         self.lanes.hold(number, &retry);
-        self.due.insert((retry.due_ms, number));
-        self.retry_events += retry.events.len();
-        self.retries.insert(number, retry);
-        number
+        self.waiting.put(number, retry);
+        self.look_at(number);
+        for lane in lanes {
+            self.defer_parked(lane);
+        }
+        self.make_room();
+        self.note(Urgency::Soon);
     }
 
-    fn drop_retry(&mut self, number: u64) -> Option<Retry> {
-        let retry = self.retries.remove(&number)?;
-        self.due.remove(&(retry.due_ms, number));
-        self.retry_events -= retry.events.len();
+    /// A delivery that waits may come first in its lanes now.
+    fn look_at(&mut self, number: u64) {
+        if !self.flights.contains_key(&number) && self.comes_first(number) {
+            self.waiting.is_due(number);
+        }
+    }
+
+    /// The delivery comes first in all its lanes, and all that was published before it was read.
+    fn comes_first(&self, number: u64) -> bool {
+        let Some(retry) = self.waiting.get(number) else { return false };
+        let read_next = match retry.source {
+            Source::Live => self.read_next,
+            Source::Asked => u64::MAX,
+            Source::Replay(_) => self.replay_next,
+        };
+        let all_read = retry.events.first().is_none_or(|event| event.seq < read_next);
+        (retry.lanes.is_empty() || all_read) && self.lanes.may_start(number, &retry.lanes)
+    }
+
+    /// Events were read from `from` on, up to `to`: what waits between may be the first of its lanes.
+    fn look_at_read(&mut self, from: u64, to: u64) {
+        for number in self.waiting.between(from, to) {
+            self.look_at(number);
+        }
+    }
+
+    /// A delivery that waits is needed no more.
+    fn drop_waiting(&mut self, number: u64) -> Option<Retry> {
+        let retry = self.waiting.remove(number)?;
         self.release(number, &retry);
+        self.note(Urgency::Soon);
         Some(retry)
     }
 
-    /// The delivery holds its lanes no more: what waited for them may go.
+    /// The delivery holds its lanes no more: what comes next in them may go.
     fn release(&mut self, number: u64, delivery: &Retry) {
         self.lanes.release(number, delivery);
         for lane in &delivery.lanes {
-            if self.lanes.is_free(*lane) {
-                self.unpark(*lane);
+            match self.lanes.first(*lane) {
+                Some(next) => self.look_at(next),
+                None => self.unpark(*lane),
             }
         }
     }
 
-    fn bury(
-        &mut self,
-        events: &[EventRef],
-        retry: &Retry,
-        class: Class,
-        status: Option<u16>,
-        error: &str,
-        now_ms: u64,
-    ) {
-        for event in events {
-            self.buried.push(DeadLetter {
-                seq: event.seq,
-                event_id: event.id,
-                kind: String::new(),
-                attempts: retry.attempts,
-                first_ms: if retry.first_ms == 0 { now_ms } else { retry.first_ms },
-                buried_ms: now_ms,
-                class,
-                status,
-                error: error.to_owned(),
-            });
-            self.progress.buried += 1;
-        }
-        self.note(Urgency::Now);
+    fn queue(&mut self, source: Source) -> &mut Queue {
+        if source == Source::Live { &mut self.live } else { &mut self.replay }
     }
 
     fn track_of(&mut self, source: Source) -> Option<&mut Track> {
@@ -311,6 +267,12 @@ impl Engine {
             Source::Replay(id) => {
                 self.progress.replays.iter_mut().find(|replay| replay.id == id).map(|replay| &mut replay.track)
             }
+        }
+    }
+
+    fn settle_events(&mut self, source: Source, events: &[EventRef]) {
+        if let Some(track) = self.track_of(source) {
+            events.iter().for_each(|event| track.settle(event.seq));
         }
     }
 }

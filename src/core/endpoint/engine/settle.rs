@@ -1,20 +1,12 @@
 //! What follows from how a request ended: delivered, tried again, halved, given up, disabled.
 
-use super::{Engine, FAILING_FROM, Flying, Urgency};
+use super::report::Cause;
+use super::{Engine, FAILING_FROM, Flying, MADE_ROOM, MAX_WAITING, Mode, Urgency};
 use crate::core::endpoint::class::{Class, Outcome, Verdict};
-use crate::core::endpoint::progress::{EventRef, KEPT_ERROR, Replay, Retry, Source, clipped};
-use crate::core::endpoint::schedule::jittered;
+use crate::core::endpoint::progress::{EventRef, KEPT_ERROR, Retry, Source, clipped};
 
-/// The pause after the failure that makes an endpoint failing; it doubles with each one more, milliseconds.
-const FIRST_GATE_MS: u64 = 500;
-/// The longest pause between requests to a failing endpoint, milliseconds.
-const MAX_GATE_MS: u64 = 30_000;
-const GATE_JITTER_PERCENT: u32 = 25;
 /// Lanes whose last given-up event is remembered.
 const MAX_GAPS: usize = 64;
-/// The first pause of an endpoint that is busy and doesn't say for how long, or says for no time; it doubles with each
-/// one more, milliseconds.
-const FIRST_LATER_MS: u64 = 500;
 /// A quiet time of so many hundredths of the time until it is disabled begins that time anew.
 const QUIET_PERCENT: u64 = 10;
 /// Parts of the time until it is disabled at which failing is announced, percent.
@@ -25,157 +17,191 @@ impl Engine {
     pub fn settle(&mut self, flight: u64, outcome: &Outcome, error: &str, now_ms: u64, random: u32) {
         let Some(flying) = self.flights.remove(&flight) else { return };
         let error = clipped(error, KEPT_ERROR);
-        self.unreported += 1;
+        self.unreported.completed();
         self.note(Urgency::Soon);
         if let Some(pause_ms) = outcome.pause_ms {
             self.progress.hold_until_ms = self.progress.hold_until_ms.max(now_ms + pause_ms);
         }
-        let verdict = outcome.verdict(self.plan.profile, flying.retry.events.len(), self.plan.retry.ambiguous);
+        let verdict = outcome.verdict(self.plan.profile, flying.delivery.events.len(), self.plan.retry.ambiguous);
+        // One that was tried before may be ahead of where reading went back to.
+        self.settle_events(flying.delivery.source, &flying.delivery.events);
         if verdict == Verdict::Done {
             self.succeeded(flight, flying, now_ms);
-            return;
+        } else {
+            let is_news = flying.failures_before == self.health.counted();
+            if outcome.class != Class::Expired {
+                self.failed(&flying, outcome, verdict, error, &Failed { is_news, now_ms, random });
+            }
+            let failed = Failed { is_news, now_ms, random };
+            self.follow(flight, flying, outcome, verdict, error, &failed);
         }
-        let is_news = flying.failures_before == self.counted;
-        if outcome.class != Class::Expired {
-            let was_quiet = flying.number.is_none() && self.retries.is_empty();
-            self.failed(outcome, verdict, error, Failed { is_news, was_quiet, now_ms, random });
-        }
-        let mut retry = self.take_back(flight, flying, now_ms);
-        if self.is_cancelled(retry.source) {
-            return self.end_replay_if_done(now_ms);
+        self.end_replay_if_done(now_ms);
+    }
+
+    /// Does with a failed delivery what the verdict says.
+    fn follow(
+        &mut self,
+        flight: u64,
+        flying: Flying,
+        outcome: &Outcome,
+        verdict: Verdict,
+        error: &str,
+        failed: &Failed,
+    ) {
+        let now_ms = failed.now_ms;
+        let Some((number, mut retry)) = self.take_back(flight, flying, now_ms) else { return };
+        if retry.first_ms == 0 {
+            retry.first_ms = now_ms;
         }
         match verdict {
-            Verdict::Halve => self.halve(retry, now_ms),
+            Verdict::Halve => {
+                retry.due_ms = now_ms;
+                self.halve(number, retry);
+            }
             Verdict::Later => {
-                retry.due_ms = self.pause_later(is_news, now_ms, random);
-                self.keep_retry(retry);
+                let until_ms = now_ms + self.health.refused(failed.is_news, failed.random);
+                self.progress.hold_until_ms = self.progress.hold_until_ms.max(until_ms);
+                retry.due_ms = self.progress.hold_until_ms;
+                self.keep(number, retry);
             }
             Verdict::Gone => {
                 retry.due_ms = now_ms;
-                self.keep_retry(retry);
+                self.keep(number, retry);
+                self.halt(format!("the receiver is gone for good: {error}"));
             }
-            Verdict::Again | Verdict::GiveUp | Verdict::Done => {
+            Verdict::Again => self.try_again(number, retry, outcome, error, failed),
+            Verdict::GiveUp | Verdict::Done => {
                 retry.attempts += 1;
-                let delay_ms = self.plan.retry.delay_ms(retry.attempts, random).filter(|_| verdict == Verdict::Again);
-                match delay_ms {
-                    Some(delay_ms) => {
-                        retry.due_ms = now_ms + delay_ms.max(outcome.pause_ms.unwrap_or(0));
-                        self.keep_retry(retry);
-                    }
-                    None => self.give_up(retry, outcome, error, now_ms),
+                self.give_up(number, retry, &Cause { class: outcome.class, status: outcome.status, error, now_ms });
+            }
+        }
+    }
+
+    /// A batch is repeated as it was. Where other deliveries succeed, or before it would be given up, each half goes on
+    /// its own: what can't be delivered costs nothing beside it.
+    fn try_again(&mut self, number: u64, mut retry: Retry, outcome: &Outcome, error: &str, failed: &Failed) {
+        let Failed { now_ms, random, .. } = *failed;
+        retry.attempts += 1;
+        let policy = &self.plan.retry;
+        let pause_ms = outcome.pause_ms.unwrap_or(0);
+        let others_succeed = self.progress.last_delivery_ms.is_some_and(|last_ms| last_ms > retry.first_ms);
+        match policy.delay_ms(retry.attempts, random) {
+            Some(delay_ms) => {
+                retry.due_ms = now_ms + delay_ms.max(pause_ms);
+                if retry.events.len() > 1 && retry.attempts >= 2 && others_succeed {
+                    self.halve(number, retry);
+                } else {
+                    self.keep(number, retry);
                 }
             }
+            None if retry.events.len() > 1 => {
+                retry.attempts -= 1;
+                let delay_ms = policy.delay_ms(retry.attempts, random).unwrap_or(policy.delay_ms);
+                retry.due_ms = now_ms + delay_ms.max(pause_ms);
+                self.halve(number, retry);
+            }
+            None => {
+                self.give_up(number, retry, &Cause { class: outcome.class, status: outcome.status, error, now_ms });
+            }
         }
-        if verdict == Verdict::Gone {
-            self.halt(format!("the receiver is gone for good: {error}"));
-        }
-        self.end_replay_if_done(now_ms);
     }
 
     /// Puts a request back that was never sent, as if it had not been begun.
     pub fn unsend(&mut self, flight: u64, now_ms: u64) {
         let Some(flying) = self.flights.remove(&flight) else { return };
-        let mut retry = self.take_back(flight, flying, 0);
-        if !self.is_cancelled(retry.source) {
+        self.settle_events(flying.delivery.source, &flying.delivery.events);
+        if let Some((number, mut retry)) = self.take_back(flight, flying, now_ms) {
             retry.due_ms = now_ms;
-            self.keep_retry(retry);
+            self.keep(number, retry);
         }
         self.note(Urgency::Soon);
-    }
-
-    /// The endpoint is busy: nothing goes before the end of the pause that it asked for, or of one that doubles with each
-    /// refusal in a row, whichever is longer. Then one request asks; each success lets twice as many follow.
-    fn pause_later(&mut self, is_news: bool, now_ms: u64, random: u32) -> u64 {
-        if is_news {
-            self.counted += 1;
-            self.refusals = self.refusals.saturating_add(1);
-        }
-        self.cap = 1;
-        let pause_ms = (FIRST_LATER_MS << self.refusals.saturating_sub(1).min(16)).min(MAX_GATE_MS);
-        let until_ms = now_ms + jittered(pause_ms, GATE_JITTER_PERCENT, random);
-        self.progress.hold_until_ms = self.progress.hold_until_ms.max(until_ms);
-        self.progress.hold_until_ms
-    }
-
-    fn is_cancelled(&self, source: Source) -> bool {
-        let Source::Replay(id) = source else { return false };
-        !self.progress.replays.iter().any(|replay| replay.id == id && replay.ended_ms.is_none())
-    }
-
-    fn succeeded(&mut self, flight: u64, flying: Flying, now_ms: u64) {
-        let Flying { retry, number, gap_lane, .. } = flying;
-        if number.is_some() {
-            self.drop_retry(flight);
-        } else {
-            self.release(flight, &retry);
-        }
-        self.progress.gaps.retain(|(lane, _)| Some(*lane) != gap_lane);
-        self.progress.delivered += retry.events.len() as u64;
-        self.progress.last_delivery_ms = Some(now_ms);
-        self.progress.last_error = None;
-        self.progress.failing_since_ms = None;
-        self.progress.announced_percent = 0;
-        self.gate_until_ms = 0;
-        self.settle_events(retry.source, &retry.events);
-        self.count_replayed(&retry, true);
-        if self.progress.failures >= FAILING_FROM {
-            self.pull_forward(now_ms);
-        }
-        self.progress.failures = 0;
-        self.refusals = 0;
-        // Slow start: twice as many with each success, up to the window.
-        self.cap = (self.cap * 2).min(self.plan.window);
         self.end_replay_if_done(now_ms);
     }
 
-    /// The endpoint is back: what was to wait for long is tried now, as fast as the window opens.
-    pub(super) fn pull_forward(&mut self, now_ms: u64) {
-        let late: Vec<(u64, u64)> = self.due.range((now_ms + 1, 0)..).copied().collect();
-        for (due_ms, number) in late {
-            self.due.remove(&(due_ms, number));
-            self.due.insert((now_ms, number));
-            if let Some(retry) = self.retries.get_mut(&number) {
-                retry.due_ms = now_ms;
-            }
+    /// The delivery of a request that has ended without success, and its number; `None` where what was asked meanwhile
+    /// leaves nothing of it.
+    fn take_back(&mut self, number: u64, flying: Flying, now_ms: u64) -> Option<(u64, Retry)> {
+        let Flying { delivery, skip_below, .. } = flying;
+        let is_skipped = |event: &EventRef| delivery.source == Source::Live && event.seq < skip_below;
+        if self.is_cancelled(delivery.source) || delivery.events.iter().any(is_skipped) {
+            let (skipped, left): (Vec<EventRef>, Vec<EventRef>) = delivery.events.iter().partition(|it| is_skipped(it));
+            self.skip(&skipped, &delivery, now_ms);
+            self.waiting.remove(number);
+            let lanes = delivery.lanes.iter().copied().skip(skipped.len()).collect();
+            let rest = Retry { events: left, lanes, ..delivery.clone() };
+            let stays = !rest.events.is_empty() && !self.is_cancelled(rest.source);
+            let next = stays.then(|| (self.number(), rest));
+            next.iter().for_each(|(next, rest)| self.lanes.hold(*next, rest));
+            self.release(number, &delivery);
+            return next;
         }
+        if delivery.source == Source::Live && number < self.progress.live_from {
+            // Its record counts no more.
+            self.waiting.remove(number);
+            let next = self.number();
+            self.lanes.hold(next, &delivery);
+            self.lanes.release(number, &delivery);
+            return Some((next, delivery));
+        }
+        Some((number, delivery))
+    }
+
+    fn succeeded(&mut self, flight: u64, flying: Flying, now_ms: u64) {
+        let Flying { delivery, gap_lane, .. } = flying;
+        // The endpoint as a whole failed, and is back: what was to wait for long is tried now, as fast as the window opens.
+        let is_back = self.health.doubts_all() || delivery.attempts > 0;
+        if is_back && self.progress.failures >= FAILING_FROM {
+            self.waiting.pull_forward(now_ms);
+        }
+        self.waiting.remove(flight);
+        self.release(flight, &delivery);
+        let progress = &mut self.progress;
+        progress.gaps.retain(|(lane, _)| Some(*lane) != gap_lane);
+        progress.delivered += delivery.events.len() as u64;
+        progress.last_delivery_ms = Some(now_ms);
+        progress.last_error = None;
+        progress.failing_since_ms = None;
+        progress.announced_percent = 0;
+        progress.failures = 0;
+        self.health.succeeded(self.plan.window);
+        self.look_again();
+        self.count_replayed(&delivery, true);
     }
 
     /// Has the endpoint disabled; until the cluster has done so, nothing more is begun.
     fn halt(&mut self, why: String) {
-        self.halted = true;
-        self.disable.get_or_insert(why);
+        self.mode = Mode::Halted;
+        self.unreported.disable(why);
         self.note(Urgency::Now);
     }
 
-    fn failed(&mut self, outcome: &Outcome, verdict: Verdict, error: &str, failed: Failed) {
-        let Failed { is_news, now_ms, random, .. } = failed;
+    fn failed(&mut self, flying: &Flying, outcome: &Outcome, verdict: Verdict, error: &str, failed: &Failed) {
         let progress = &mut self.progress;
         progress.failed_attempts += 1;
         progress.last_error = Some(error.to_owned());
         if !outcome.blames_endpoint() {
             return;
         }
-        if is_news && verdict != Verdict::Later {
-            self.counted += 1;
+        if failed.is_news && verdict != Verdict::Later {
             progress.failures = progress.failures.saturating_add(1);
-            self.cap = (self.cap / 2).max(1);
-            if progress.failures >= FAILING_FROM {
-                self.cap = 1;
-                let doublings = (progress.failures - FAILING_FROM).min(16);
-                let pause_ms = (FIRST_GATE_MS << doublings).min(MAX_GATE_MS);
-                self.gate_until_ms = now_ms + jittered(pause_ms, GATE_JITTER_PERCENT, random);
+            self.health.failed(progress.failures, failed.now_ms, failed.random);
+            if flying.is_fresh {
+                self.health.fresh_failed(&flying.kinds);
             }
         }
-        self.consider_disabling(error, &failed);
+        self.consider_disabling(flying, error, failed.now_ms);
     }
 
-    /// Has an endpoint disabled that has failed for so long, and tells before that it will be.
-    fn consider_disabling(&mut self, error: &str, failed: &Failed) {
-        let (now_ms, progress) = (failed.now_ms, &mut self.progress);
+    /// Has an endpoint disabled that has failed for so long, and tells before that it will be. What has not been tried
+    /// could succeed: it is tried first.
+    fn consider_disabling(&mut self, flying: &Flying, error: &str, now_ms: u64) {
+        let was_quiet = flying.is_fresh && self.waiting.events() == 0;
+        let untried = !flying.is_fresh && self.has_new();
+        let progress = &mut self.progress;
         let limit_ms = self.plan.auto_disable_ms.unwrap_or(u64::MAX);
         let last_ms = progress.last_failure_ms.replace(now_ms).unwrap_or(now_ms);
         // Between two failures with nothing to try in between it may have been well.
-        if failed.was_quiet && now_ms.saturating_sub(last_ms) > limit_ms / 100 * QUIET_PERCENT {
+        if was_quiet && now_ms.saturating_sub(last_ms) > limit_ms / 100 * QUIET_PERCENT {
             progress.failing_since_ms = None;
             progress.announced_percent = 0;
         }
@@ -183,100 +209,85 @@ impl Engine {
         let reached = |percent: &&u8| failing_ms >= limit_ms / 100 * u64::from(**percent);
         let announced = progress.announced_percent;
         if failing_ms >= limit_ms && announced >= ANNOUNCED[0] {
-            return self.halt(format!("every attempt has failed for {} s; the last: {error}", failing_ms / 1000));
+            if !untried {
+                self.halt(format!("every attempt has failed for {} s; the last: {error}", failing_ms / 1000));
+            }
+            return;
         }
         if let Some(percent) = ANNOUNCED.iter().find(reached).filter(|percent| announced < **percent) {
             progress.announced_percent = *percent;
-            self.announce = Some(*percent);
+            self.unreported.announce(*percent);
             self.note(Urgency::Now);
         }
     }
 
-    /// The delivery of a request that has ended, out of all lists; its events are settled where they were read.
-    fn take_back(&mut self, flight: u64, flying: Flying, now_ms: u64) -> Retry {
-        let Flying { mut retry, number, .. } = flying;
-        if number.is_some() {
-            self.drop_retry(flight);
-        } else {
-            self.release(flight, &retry);
-            retry.first_ms = now_ms;
+    fn halve(&mut self, number: u64, retry: Retry) {
+        let middle = retry.events.len() / 2;
+        let (first, second) = retry.events.split_at(middle);
+        let (first_lanes, second_lanes) = retry.lanes.split_at(middle.min(retry.lanes.len()));
+        self.waiting.remove(number);
+        for (events, lanes) in [(first, first_lanes), (second, second_lanes)] {
+            let half = Retry { events: events.to_vec(), lanes: lanes.to_vec(), ..retry.clone() };
+            let number = self.number();
+            self.keep(number, half);
         }
-        // One that was tried before may be ahead of where reading went back to.
-        self.settle_events(retry.source, &retry.events);
-        retry
+        self.release(number, &retry);
     }
 
-    fn settle_events(&mut self, source: Source, events: &[EventRef]) {
-        if let Some(track) = self.track_of(source) {
-            events.iter().for_each(|event| track.settle(event.seq));
-        }
-    }
-
-    fn halve(&mut self, retry: Retry, now_ms: u64) {
-        let (first, second) = retry.events.split_at(retry.events.len() / 2);
-        for half in [first, second] {
-            // Which lanes are whose is not known any more: both keep all, and go in order.
-            self.keep_retry(Retry { events: half.to_vec(), due_ms: now_ms, ..retry.clone() });
-        }
-    }
-
-    fn give_up(&mut self, retry: Retry, outcome: &Outcome, error: &str, now_ms: u64) {
-        self.bury(&retry.events, &retry, outcome.class, outcome.status, error, now_ms);
-        let Some(last) = retry.events.last().map(|event| event.id) else { return };
-        for lane in &retry.lanes {
+    fn give_up(&mut self, number: u64, retry: Retry, cause: &Cause<'_>) {
+        self.waiting.remove(number);
+        self.bury(&retry.events, &retry, cause);
+        for (lane, event) in retry.lanes.iter().zip(&retry.events) {
             self.progress.gaps.retain(|(gap, _)| gap != lane);
-            self.progress.gaps.push((*lane, last));
+            self.progress.gaps.push((*lane, event.id));
         }
         let excess = self.progress.gaps.len().saturating_sub(MAX_GAPS);
         self.progress.gaps.drain(..excess);
         self.count_replayed(&retry, false);
         if !retry.lanes.is_empty() {
-            let number = self.number();
-            self.lanes.hold(number, &retry);
-            self.given_up.push((number, retry));
+            // Its lanes stay blocked: what is parked behind it may have to wait for long.
+            retry.lanes.iter().for_each(|lane| self.defer_parked(*lane));
+            self.unreported.given_up(number, retry);
         }
     }
 
-    fn count_replayed(&mut self, retry: &Retry, delivered: bool) {
-        let events = retry.events.len() as u64;
-        let mut revived = retry.source == Source::Asked;
-        if let Source::Replay(id) = retry.source
-            && let Some(replay) = self.progress.replays.iter_mut().find(|replay| replay.id == id)
-        {
-            *(if delivered { &mut replay.delivered } else { &mut replay.failed }) += events;
-            revived = true;
-        }
-        if revived && delivered {
-            self.revived.extend(retry.events.iter().map(|event| event.seq));
+    /// Somebody asked that these are not delivered.
+    pub(super) fn skip(&mut self, events: &[EventRef], delivery: &Retry, now_ms: u64) {
+        let cause = Cause { class: Class::Skipped, status: None, error: "skipped on request", now_ms };
+        if !events.is_empty() {
+            self.bury(events, delivery, &cause);
         }
     }
 
-    /// Ends the running replay once everything of it is settled, and begins the next.
-    pub(super) fn end_replay_if_done(&mut self, now_ms: u64) {
-        while let Some(id) = self.running_replay().map(|replay| replay.id) {
-            let ours = |retry: &Retry| retry.source == Source::Replay(id);
-            let busy = self.retries.values().any(ours)
-                || self.flights.values().any(|flying| ours(&flying.retry))
-                || !self.replay_ready.is_empty();
-            let Some(replay) = self.progress.replays.iter_mut().find(|replay| replay.id == id) else { return };
-            if busy || replay.track.next < replay.until_seq {
-                return;
+    /// What may be given up for others that have to wait: what has longest to wait, if it was tried before, or one of its
+    /// lane was given up last.
+    pub(super) fn makes_room(&self) -> Option<u64> {
+        let number = self.waiting.last_due()?;
+        let retry = self.waiting.get(number)?;
+        let fails = |lane: &u64| self.progress.gaps.iter().any(|(gap, _)| gap == lane);
+        (retry.attempts > 0 || retry.lanes.iter().any(fails)).then_some(number)
+    }
+
+    /// Gives up so much that no more wait than may: with the first of a lane those behind it.
+    pub(super) fn make_room(&mut self) {
+        while self.waiting.events() > MAX_WAITING {
+            let Some(number) = self.makes_room() else { return };
+            let lane = self.waiting.get(number).and_then(|retry| retry.lanes.first().copied());
+            let behind: Vec<u64> = match lane {
+                Some(lane) => self.lanes.holders(lane).filter(|next| *next != number).take(MADE_ROOM).collect(),
+                None => Vec::new(),
+            };
+            for number in std::iter::once(number).chain(behind) {
+                self.overflow(number);
             }
-            replay.ended_ms = Some(now_ms);
-            self.note(Urgency::Now);
-            self.start_replay();
         }
     }
 
-    /// The oldest replay that has not ended.
-    pub(super) fn running_replay(&self) -> Option<&Replay> {
-        self.progress.replays.iter().find(|replay| replay.ended_ms.is_none())
-    }
-
-    /// Reads for the oldest replay that has not ended, from where it stopped.
-    pub(super) fn start_replay(&mut self) {
-        self.replay_ready.clear();
-        self.replay_next = self.running_replay().map_or(0, |replay| replay.track.next);
+    fn overflow(&mut self, number: u64) {
+        let Some(retry) = self.waiting.get(number).filter(|_| !self.flights.contains_key(&number)).cloned() else { return };
+        let error = "too many events of the webhook wait to be tried again";
+        let cause = Cause { class: Class::Overflow, status: None, error, now_ms: retry.due_ms };
+        self.give_up(number, retry, &cause);
     }
 }
 
@@ -284,8 +295,6 @@ impl Engine {
 struct Failed {
     /// Not one of several that were under way at once and failed for the same cause.
     is_news: bool,
-    /// Nothing waited to be tried again.
-    was_quiet: bool,
     now_ms: u64,
     random: u32,
 }

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::core::endpoint::class::Outcome;
-use crate::core::endpoint::progress::{NumberedOrder, Order};
+use crate::core::endpoint::class::{Class, Outcome};
+use crate::core::endpoint::progress::{DeadLetterChange, NumberedOrder, Order};
 use crate::core::endpoint::{Batch, Profile, RetryPolicy};
 use crate::core::ids::EventId;
 use crate::core::rate::Rate;
@@ -13,6 +13,41 @@ use std::collections::{BTreeMap, BTreeSet};
 const T: u64 = 1_000_000;
 
 mod bounds;
+mod orders;
+mod progress;
+
+/// What the cluster has of an endpoint.
+#[derive(Clone)]
+struct Cluster {
+    progress: Progress,
+    waiting: BTreeMap<u64, Retry>,
+    /// Dead letters.
+    letters: BTreeSet<u64>,
+}
+
+impl Cluster {
+    fn new(next: u64) -> Self {
+        Self { progress: Progress::new(next), waiting: BTreeMap::new(), letters: BTreeSet::new() }
+    }
+
+    /// An owner that goes on from it.
+    fn engine(&self, plan: Plan) -> Engine {
+        let waiting = self.waiting.iter().map(|(number, retry)| (*number, retry.clone())).collect();
+        Engine::new(plan, self.progress.clone(), waiting)
+    }
+
+    fn take(&mut self, told: Snapshot) {
+        told.dropped.iter().for_each(|number| drop(self.waiting.remove(number)));
+        self.waiting.extend(told.kept);
+        self.progress = told.progress;
+        for change in told.letters {
+            match change {
+                DeadLetterChange::Added(letter) => self.letters.insert(letter.seq),
+                DeadLetterChange::Removed(seq) => self.letters.remove(&seq),
+            };
+        }
+    }
+}
 
 fn plan() -> Plan {
     let retry = RetryPolicy {
@@ -39,11 +74,11 @@ fn event(seq: u64) -> EventRef {
 }
 
 fn offers(seqs: std::ops::Range<u64>, lane: Option<u64>) -> Vec<Offer> {
-    seqs.map(|seq| Offer { event: event(seq), wanted: true, lane }).collect()
+    seqs.map(|seq| Offer { event: event(seq), wanted: true, lane, kind: 0 }).collect()
 }
 
 fn engine(plan: Plan, seqs: std::ops::Range<u64>, lane: Option<u64>) -> Engine {
-    let mut engine = Engine::new(plan, Progress::new(seqs.start));
+    let mut engine = Engine::new(plan, Progress::new(seqs.start), Vec::new());
     engine.offer(&offers(seqs.clone(), lane), seqs.end, T);
     engine
 }
@@ -112,13 +147,14 @@ fn a_failure_leaves_the_window_and_comes_back_in_time_until_it_is_given_up() {
     assert_eq!(engine.progress().track.next, 2);
     assert_eq!(engine.next(T), Step::WaitUntil(T + 1000));
     let second = send(&mut engine, T + 1000);
-    assert_eq!((second.attempt, engine.snapshot().progress.retries.len()), (2, 1));
+    assert_eq!((second.attempt, engine.snapshot().kept.len()), (2, 1));
     engine.settle(second.id, &status(500), "500", T + 1000, 0);
     let third = send(&mut engine, T + 3000);
     engine.settle(third.id, &status(500), "no more", T + 3000, 0);
     let told = engine.snapshot();
-    assert_eq!((told.buried.len(), told.buried[0].attempts, &*told.buried[0].error), (1, 3, "no more"));
-    assert!(told.progress.retries.is_empty() && engine.is_idle());
+    let buried: Vec<_> = told.buried().map(|letter| (letter.attempts, letter.error.as_str())).collect();
+    assert_eq!(buried, [(3, "no more")]);
+    assert!(told.progress.waiting.events == 0 && told.dropped.len() == 1 && engine.is_idle());
 }
 
 #[test]
@@ -134,7 +170,7 @@ fn strict_waits_and_tells_the_gap() {
         engine.settle(again.id, &status(500), "", at, 0);
     }
     assert_eq!(engine.next(T + 3000), Step::Wait, "until the cluster knows");
-    assert_eq!(engine.snapshot().buried.len(), 1);
+    assert_eq!(engine.snapshot().buried().count(), 1);
     engine.reported();
     let after = send(&mut engine, T + 3000);
     assert_eq!((seqs(&after), after.gap), (vec![2], Some(event(1).id)));
@@ -144,8 +180,8 @@ fn strict_waits_and_tells_the_gap() {
 
 #[test]
 fn other_lanes_go_on() {
-    let mut engine = Engine::new(plan(), Progress::new(1));
-    let offers: Vec<Offer> = (1..5).map(|seq| Offer { event: event(seq), wanted: true, lane: Some(seq % 2) }).collect();
+    let mut engine = Engine::new(plan(), Progress::new(1), Vec::new());
+    let offers: Vec<Offer> = (1..5).map(|seq| Offer { event: event(seq), wanted: true, lane: Some(seq % 2), kind: 0 }).collect();
     engine.offer(&offers, 5, T);
     let (one, two) = (send(&mut engine, T), send(&mut engine, T));
     assert_eq!((seqs(&one), seqs(&two), engine.next(T)), (vec![1], vec![2], Step::Wait));
@@ -259,8 +295,7 @@ fn the_poison_of_a_batch_is_found() {
         }
     }
     assert_eq!(delivered, (1..9).filter(|seq| *seq != 6).collect());
-    let buried = engine.snapshot().buried;
-    assert_eq!(buried.iter().map(|letter| letter.seq).collect::<Vec<_>>(), [6]);
+    assert_eq!(engine.snapshot().buried().map(|letter| letter.seq).collect::<Vec<_>>(), [6]);
 }
 
 #[test]
@@ -269,8 +304,8 @@ fn gone_disables_and_loses_nothing() {
     let flight = send(&mut engine, T);
     engine.settle(flight.id, &status(410), "410", T, 0);
     let told = engine.snapshot();
-    assert!(told.disable.unwrap().contains("gone for good"));
-    assert_eq!(told.progress.retries[0].events, [event(1)]);
+    assert!(told.disable.as_ref().unwrap().contains("gone for good"));
+    assert_eq!(told.kept[0].1.events, [event(1)]);
     assert_eq!((engine.urgency(), engine.next(T)), (Urgency::None, Step::Wait), "until the cluster has disabled it");
     order(&mut engine, 3, Order::Resume);
     assert_eq!(seqs(&send(&mut engine, T)), [1]);
@@ -288,7 +323,7 @@ fn what_fails_together_counts_once() {
 #[test]
 fn one_event_that_fails_for_ever_keeps_no_other_from_being_tried() {
     let mut engine =
-        Engine::new(Plan { retry: RetryPolicy { max_attempts: 100, ..plan().retry }, ..plan() }, Progress::new(1));
+        Engine::new(Plan { retry: RetryPolicy { max_attempts: 100, ..plan().retry }, ..plan() }, Progress::new(1), Vec::new());
     engine.offer(&[offers(1..2, Some(1)), offers(2..60, Some(2))].concat(), 60, T);
     let (mut now, mut delivered) = (T, 0);
     while delivered < 58 && now < T + 600_000 {
@@ -337,7 +372,7 @@ fn skipping_gives_up_what_failed_and_since_reads_again() {
     engine.settle(flight.id, &status(500), "500", T, 0);
     order(&mut engine, 1, Order::Seek(10));
     let told = engine.snapshot();
-    assert_eq!(told.buried.iter().map(|letter| (letter.seq, letter.class)).collect::<Vec<_>>(), [(1, Class::Skipped)]);
+    assert_eq!(told.buried().map(|letter| (letter.seq, letter.class)).collect::<Vec<_>>(), [(1, Class::Skipped)]);
     assert_eq!((told.progress.track.next, engine.wants()), (10, Some(10)));
     order(&mut engine, 1, Order::Seek(99));
     assert_eq!(engine.wants(), Some(10), "an order is carried out once");
@@ -348,14 +383,14 @@ fn skipping_gives_up_what_failed_and_since_reads_again() {
 
 #[test]
 fn retention_is_noticed() {
-    let mut engine = Engine::new(plan(), Progress::new(5));
+    let mut engine = Engine::new(plan(), Progress::new(5), Vec::new());
     engine.offer(&offers(8..10, None), 10, T);
     assert_eq!((engine.progress().missed, engine.progress().track.next), (3, 8));
 }
 
 #[test]
 fn a_replay_goes_on_where_it_was() {
-    let mut first = Engine::new(plan(), Progress::new(100));
+    let mut first = Engine::new(plan(), Progress::new(100), Vec::new());
     order(&mut first, 7, Order::Replay { from_seq: 10, until_seq: 20, failed_only: false });
     let read = first.wants_replay().unwrap();
     assert_eq!((read.from_seq, read.until_seq), (10, 20));
@@ -364,7 +399,7 @@ fn a_replay_goes_on_where_it_was() {
         let flight = send(&mut first, T);
         first.settle(flight.id, &ok(), "", T, 0);
     }
-    let mut second = Engine::new(plan(), first.snapshot().progress);
+    let mut second = Engine::new(plan(), first.snapshot().progress, Vec::new());
     assert_eq!(second.wants_replay().unwrap().from_seq, 16);
     second.offer_replay(&offers(16..20, None), 20, T);
     for _ in 0..4 {
@@ -378,7 +413,7 @@ fn a_replay_goes_on_where_it_was() {
 
 #[test]
 fn a_replay_of_what_failed_revives_what_it_delivers() {
-    let mut engine = Engine::new(plan(), Progress::new(100));
+    let mut engine = Engine::new(plan(), Progress::new(100), Vec::new());
     order(&mut engine, 7, Order::Replay { from_seq: 10, until_seq: 20, failed_only: true });
     engine.offer_replay(&[offers(12..13, None), offers(15..16, None)].concat(), 20, T);
     for _ in 0..2 {
@@ -386,12 +421,12 @@ fn a_replay_of_what_failed_revives_what_it_delivers() {
         engine.settle(flight.id, &ok(), "", T, 0);
     }
     let told = engine.snapshot();
-    assert_eq!((told.revived, told.progress.replays[0].ended_ms), (vec![12, 15], Some(T)));
+    assert_eq!((told.revived().collect(), told.progress.replays[0].ended_ms), (vec![12, 15], Some(T)));
 }
 
 #[test]
 fn a_cancelled_replay_sends_no_more() {
-    let mut engine = Engine::new(plan(), Progress::new(100));
+    let mut engine = Engine::new(plan(), Progress::new(100), Vec::new());
     order(&mut engine, 7, Order::Replay { from_seq: 10, until_seq: 20, failed_only: false });
     engine.offer_replay(&offers(10..20, None), 20, T);
     order(&mut engine, 8, Order::Cancel(7));
@@ -440,14 +475,14 @@ proptest! {
         let plan = Plan { batch: (batch > 1).then_some(Batch { max: batch, duration_ms: 50 }), window, parked, ..plan() };
         let lane = |seq: u64| (lanes > 0).then(|| seq % lanes);
         let (mut now, mut head) = (T, 1u64);
-        let mut kept = Progress::new(1);
-        let mut engine = Engine::new(plan.clone(), kept.clone());
+        let mut cluster = Cluster::new(1);
+        let mut engine = cluster.engine(plan.clone());
         let mut flying: Vec<Flight> = Vec::new();
         let (mut delivered, mut buried) = (Vec::<u64>::new(), BTreeMap::new());
         let finish = (0..4000).flat_map(|_| [Act::Answer(0), Act::Tell]);
         for act in acts.into_iter().chain([Act::Tell]).chain(finish) {
             if let Some(from) = engine.wants() {
-                let page: Vec<Offer> = (from..head).map(|seq| Offer { event: event(seq), wanted: seq % 5 != 0, lane: lane(seq) }).collect();
+                let page: Vec<Offer> = (from..head).map(|seq| Offer { event: event(seq), wanted: seq % 5 != 0, lane: lane(seq), kind: 0 }).collect();
                 engine.offer(&page, head.max(from), now);
             }
             loop {
@@ -467,7 +502,7 @@ proptest! {
             match act {
                 Act::Answer(kind) => {
                     if flying.is_empty() {
-                        if engine.is_idle() && kept.is_idle(head - 1) && delivered.len() >= head as usize { break; }
+                        if engine.is_idle() && cluster.progress.is_idle(head - 1) && delivered.len() >= head as usize { break; }
                     } else {
                         let flight = flying.remove(usize::from(kind / 16) % flying.len());
                         let outcome = answer(kind);
@@ -480,17 +515,17 @@ proptest! {
                 Act::Publish(count) => head += u64::from(count),
                 Act::Tell => {
                     let told = engine.snapshot();
-                    kept = told.progress;
+                    buried.extend(told.buried().map(|letter| (letter.seq, letter.clone())));
+                    cluster.take(told);
                     engine.reported();
-                    buried.extend(told.buried.into_iter().map(|letter| (letter.seq, letter)));
                 }
                 Act::Crash => {
                     flying.clear();
-                    engine = Engine::new(plan.clone(), kept.clone());
+                    engine = cluster.engine(plan.clone());
                 }
             }
         }
-        buried.extend(engine.snapshot().buried.into_iter().map(|letter| (letter.seq, letter)));
+        buried.extend(engine.snapshot().buried().map(|letter| (letter.seq, letter.clone())));
         let mut seen = BTreeSet::new();
         let firsts: Vec<u64> = delivered.into_iter().filter(|seq| seen.insert(*seq)).collect();
         for seq in (1..head).filter(|seq| seq % 5 != 0) {

@@ -1,11 +1,11 @@
 //! What goes into the engine and what comes out of it.
 
-use crate::core::endpoint::progress::{DeadLetter, EventRef, Progress};
+use crate::core::endpoint::progress::{DeadLetter, DeadLetterChange, EventRef, Progress, Retry};
 use crate::core::endpoint::{Batch, Endpoint, Ordering, Profile, RetryPolicy};
 use crate::core::ids::EventId;
 use crate::core::rate::Rate;
 
-/// Events of blocked lanes that wait beside those that are ready.
+/// Events of lanes with a request under way that are kept beside those that are ready; more become records.
 const MAX_PARKED: usize = 2000;
 
 /// What the rules need of an endpoint's settings.
@@ -23,8 +23,8 @@ pub struct Plan {
     pub window: usize,
     /// Milliseconds of failing after which it is disabled.
     pub auto_disable_ms: Option<u64>,
-    /// Events that may wait for others of their lane beside those that are ready; `usize::MAX` where there are no
-    /// lanes to choose from.
+    /// Events that are kept beside those that are ready while a request of their lane is under way; `usize::MAX` where
+    /// there are no lanes to choose from.
     pub parked: usize,
 }
 
@@ -52,6 +52,8 @@ pub struct Offer {
     pub wanted: bool,
     /// Events of the same lane wait for each other.
     pub lane: Option<u64>,
+    /// A hash of its type.
+    pub kind: u32,
 }
 
 /// What to do next.
@@ -96,20 +98,41 @@ pub struct ReplayRead {
 pub struct Snapshot {
     /// All of the progress.
     pub progress: Progress,
-    /// Events given up since the last time; their types are for the caller to fill in.
-    pub buried: Vec<DeadLetter>,
-    /// Dead letters delivered since the last time.
-    pub revived: Vec<u64>,
+    /// Records of what waits, new or changed since the last time.
+    pub kept: Vec<(u64, Retry)>,
+    /// Records of what waited that are needed no more.
+    pub dropped: Vec<u64>,
+    /// What became of dead letters since the last time, in order; the types of events are for the caller to fill in.
+    pub letters: Vec<DeadLetterChange>,
     /// Disable the endpoint, for this reason.
     pub disable: Option<String>,
     /// It has been failing for so much of the time until it is disabled, percent.
     pub announce: Option<u8>,
 }
 
+impl Snapshot {
+    /// Events given up since the last time.
+    pub fn buried(&self) -> impl Iterator<Item = &DeadLetter> {
+        self.letters.iter().filter_map(|change| match change {
+            DeadLetterChange::Added(letter) => Some(letter),
+            DeadLetterChange::Removed(_) => None,
+        })
+    }
+
+    /// Seqs of dead letters that were delivered since the last time.
+    pub fn revived(&self) -> impl Iterator<Item = u64> {
+        self.letters.iter().filter_map(|change| match change {
+            DeadLetterChange::Added(_) => None,
+            DeadLetterChange::Removed(seq) => Some(*seq),
+        })
+    }
+}
+
 /// How soon the cluster must know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
     /// Nothing to tell.
+    #[default]
     None,
     /// Only events that nobody wants were passed.
     Lazy,

@@ -63,6 +63,7 @@ impl Plain {
             key: None,
             active: true,
             disabled: None,
+            born: 0,
             revision: 0,
             inserted_ms: 0,
             updated_ms: 0,

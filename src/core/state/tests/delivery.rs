@@ -3,8 +3,9 @@
 use super::*;
 use crate::core::command::Activate;
 use crate::core::endpoint::class::{Class, Sent};
+use crate::core::endpoint::progress::DeadLetterChange::Removed;
 use crate::core::endpoint::progress::{
-    Attempt, DeadLetter, EventRef, KEPT_ATTEMPTS, KEPT_REPLAYS, NumberedOrder, Order, Progress, ProgressReport, Retry,
+    Attempt, DeadLetter, DeadLetterChange, Disable, EventRef, KEPT_ATTEMPTS, KEPT_REPLAYS, NumberedOrder, Order, Progress, ProgressReport, Retry,
     Shelf, Source, Update,
 };
 use crate::core::endpoint::{
@@ -48,6 +49,7 @@ fn endpoint(n: u8, map: u8) -> Endpoint {
         key: None,
         active: true,
         disabled: None,
+        born: 0,
         revision: 0,
         inserted_ms: 0,
         updated_ms: 0,
@@ -68,13 +70,25 @@ static REPORTS: AtomicU64 = AtomicU64::new(1);
 fn update(n: u8, next: u64) -> Update {
     Update {
         endpoint: endpoint_id(n),
+        born: 0,
+        kept: Vec::new(),
+        dropped: Vec::new(),
         progress: Progress { reports: REPORTS.fetch_add(1, Relaxed), ..Progress::new(next) },
         attempts: Vec::new(),
-        buried: Vec::new(),
-        revived: Vec::new(),
+        letters: Vec::new(),
         disable: None,
         news: Vec::new(),
     }
+}
+
+/// An update that names no endpoint's birth is of the endpoint that is there.
+pub(super) fn of_what_is_there(state: &State, mut command: Command) -> Command {
+    if let Command::Progress(report) = &mut command {
+        for update in report.updates.iter_mut().filter(|update| update.born == 0) {
+            update.born = state.endpoints().get(update.endpoint).map_or(0, |endpoint| endpoint.born);
+        }
+    }
+    command
 }
 
 fn report(node: NodeId, run: u64, epoch: u64, updates: Vec<Update>) -> Command {
@@ -93,6 +107,15 @@ fn letter(seq: u64) -> DeadLetter {
         status: Some(500),
         error: String::new(),
     }
+}
+
+fn added(seq: u64) -> DeadLetterChange {
+    DeadLetterChange::Added(letter(seq))
+}
+
+fn waits(seq: u64) -> Retry {
+    let event = EventRef { seq, id: EventId::ZERO };
+    Retry { events: vec![event], attempts: 1, due_ms: 1, first_ms: 1, lanes: vec![], source: Source::Live }
 }
 
 fn attempt(number: u64) -> Attempt {
@@ -269,10 +292,7 @@ fn what_failed_is_tried_now_where_it_may_go_better() {
     let waits = |node: &mut Node| {
         let mut failing = update(1, 3);
         failing.progress.orders_done = u64::MAX - 1;
-        let event = EventRef { seq: 1, id: EventId::ZERO };
-        let retry =
-            Retry { events: vec![event], attempts: 1, due_ms: 1, first_ms: 1, lanes: vec![], source: Source::Live };
-        failing.progress.retries = vec![retry];
+        failing.progress.waiting.events = 1;
         node.one(2, report(1, 7, 1, vec![failing]));
         assert_eq!(orders(node), []);
     };
@@ -312,13 +332,13 @@ fn what_was_off_and_is_on_again_begins_without_its_failures() {
 #[test]
 fn dead_letters_are_counted_once_and_attempts_are_the_last() {
     let mut node = node();
-    let told = Update { buried: vec![letter(1), letter(2)], attempts: (1..31).map(attempt).collect(), ..update(1, 3) };
+    let told = Update { letters: vec![added(1), added(2)], attempts: (1..31).map(attempt).collect(), ..update(1, 3) };
     let again = told.clone();
     node.one(2, report(1, 7, 1, vec![told]));
     node.one(3, report(1, 7, 1, vec![again]));
     let shelf: Shelf = stored(&node, &keys::shelf(endpoint_id(1))).unwrap();
     assert_eq!((shelf.dead, shelf.attempts.len(), shelf.attempts[0].number), (2, KEPT_ATTEMPTS, 11));
-    node.one(4, report(1, 7, 1, vec![Update { revived: vec![1, 77], ..update(1, 3) }]));
+    node.one(4, report(1, 7, 1, vec![Update { letters: vec![Removed(1), Removed(77)], ..update(1, 3) }]));
     assert_eq!(node.one(5, Command::PurgeDead(on(1, 1, None))), Reply::Removed(1));
     assert_eq!(stored::<Shelf>(&node, &keys::shelf(endpoint_id(1))).unwrap().dead, 0);
     let tested = Command::NoteAttempt(endpoint_id(1), Box::new(Attempt { number: 0, ..attempt(0) }));
@@ -331,11 +351,82 @@ fn dead_letters_are_counted_once_and_attempts_are_the_last() {
 #[test]
 fn who_is_disabled_is_so_for_a_reason_and_the_map_hears_of_it() {
     let mut node = node();
-    let news = vec![NewEvent { kind: "webhook.disabled".into(), payload: b"{}".to_vec() }];
-    node.one(2, report(1, 7, 1, vec![Update { disable: Some("gone".into()), news, ..update(1, 1) }]));
+    let news = Some(NewEvent { kind: "webhook.disabled".into(), payload: b"{}".to_vec() });
+    let disable = Some(Disable { why: "gone".into(), news });
+    node.one(2, report(1, 7, 1, vec![Update { disable, ..update(1, 1) }]));
     let endpoint = node.state.endpoints().get(endpoint_id(1)).unwrap().clone();
     assert!(!endpoint.active && endpoint.disabled.as_ref().is_some_and(|disabled| disabled.why == "gone"));
     assert_eq!(seqs(&node, 1), [1]);
+}
+
+#[test]
+fn who_is_asked_to_go_on_is_not_disabled_for_what_was_before() {
+    for seek in [None, Some(9)] {
+        let mut node = node();
+        let Reply::Endpoint(_) = node.one(2, Command::ActivateEndpoint(on(1, 1, Activate { active: true, seek })))
+        else {
+            panic!("not asked")
+        };
+        let number = asked(&node);
+        let disable = || {
+            let news = Some(NewEvent { kind: "webhook.disabled".into(), payload: b"{}".to_vec() });
+            Some(Disable { why: "failed".into(), news })
+        };
+        let is_active = |node: &Node| node.state.endpoints().get(endpoint_id(1)).unwrap().active;
+        // Decided before the order was taken up: it comes too late.
+        node.one(3, report(1, 7, 1, vec![Update { disable: disable(), ..update(1, 1) }]));
+        assert!(is_active(&node) && seqs(&node, 1).is_empty(), "and the map isn't told");
+        let mut later = Update { disable: disable(), ..update(1, 1) };
+        later.progress.orders_done = number;
+        node.one(4, report(1, 7, 1, vec![later]));
+        assert!(!is_active(&node), "what failed since counts");
+    }
+}
+
+fn asked(node: &Node) -> u64 {
+    let (from, to) = (keys::order(endpoint_id(1), 0).to_vec(), keys::order(endpoint_id(1), u64::MAX).to_vec());
+    let last = node.store.0.range(from..to).next_back().unwrap();
+    codec::decode::<NumberedOrder>(last.1).unwrap().number
+}
+
+#[test]
+fn what_the_owner_of_one_that_was_deleted_tells_is_not_of_the_one_made_anew() {
+    let mut node = node();
+    let born = node.state.endpoints().get(endpoint_id(1)).unwrap().born;
+    let late = Update { born, letters: vec![added(1)], kept: vec![(1, waits(1))], ..update(1, 9) };
+    node.one(2, Command::DeleteEndpoint(on(1, 1, Origin::Api)));
+    node.one(3, Command::Tick);
+    assert!(matches!(node.one(4, put(endpoint(1, 1), None, None)), Reply::Endpoint(new) if new.born != born));
+    assert_eq!(node.one(5, report(1, 7, 1, vec![late])), Reply::Progressed(vec![endpoint_id(1)]));
+    assert_eq!((next(&node, 1), waiting(&node)), (1, 0));
+    assert!(stored::<DeadLetter>(&node, &keys::dead_letter(endpoint_id(1), 1)).is_none());
+}
+
+fn waiting(node: &Node) -> usize {
+    let (from, to) = (keys::waiting(endpoint_id(1), 0).to_vec(), keys::waiting(endpoint_id(1), u64::MAX).to_vec());
+    node.store.0.range(from..to).count()
+}
+
+#[test]
+fn what_waits_is_a_record_each_until_it_is_dropped_or_the_endpoint_is_deleted() {
+    let mut node = node();
+    node.one(2, report(1, 7, 1, vec![Update { kept: vec![(1, waits(1)), (2, waits(2))], ..update(1, 3) }]));
+    node.one(3, report(1, 7, 1, vec![Update { kept: vec![(3, waits(3))], dropped: vec![1], ..update(1, 4) }]));
+    assert_eq!(waiting(&node), 2);
+    node.one(4, Command::DeleteEndpoint(on(1, 1, Origin::Api)));
+    node.one(5, Command::Tick);
+    assert_eq!(waiting(&node), 0);
+}
+
+#[test]
+fn dead_letters_change_in_the_order_of_what_happened() {
+    let mut node = node();
+    let there = |node: &Node| stored::<DeadLetter>(node, &keys::dead_letter(endpoint_id(1), 1)).is_some();
+    node.one(2, report(1, 7, 1, vec![Update { letters: vec![added(1), Removed(1)], ..update(1, 3) }]));
+    assert!(!there(&node), "given up, then delivered");
+    node.one(3, report(1, 7, 1, vec![Update { letters: vec![added(1), Removed(1), added(1)], ..update(1, 3) }]));
+    assert!(there(&node), "and given up again");
+    assert_eq!(stored::<Shelf>(&node, &keys::shelf(endpoint_id(1))).unwrap().dead, 1);
 }
 
 #[test]
@@ -343,7 +434,7 @@ fn a_deleted_map_takes_everything_of_its_endpoints() {
     let mut node = node();
     node.one(2, publish(1, None, &["a"], None));
     node.one(2, Command::OrderEndpoint(on(1, 1, Order::Resume)));
-    node.one(2, report(1, 7, 1, vec![Update { buried: vec![letter(1)], ..update(1, 2) }]));
+    node.one(2, report(1, 7, 1, vec![Update { letters: vec![added(1)], ..update(1, 2) }]));
     node.one(3, Command::DeleteMap(map_id(1)));
     node.one(4, Command::Tick);
     let left: Vec<char> = node.store.0.keys().map(|key| char::from(key[0])).collect();
@@ -356,10 +447,11 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
     let (n, map) = (1u8..4, 1u8..4);
     let some_update =
         (1u8..4, 1u64..9, prop::option::of(1u64..6), any::<bool>()).prop_map(|(n, next, dead, off)| Update {
-            buried: dead.map(letter).into_iter().collect(),
-            revived: dead.map(|seq| seq + 1).into_iter().collect(),
+            letters: dead.into_iter().flat_map(|seq| [added(seq), Removed(seq + 1)]).collect(),
+            kept: vec![(next, waits(next))],
+            dropped: dead.into_iter().collect(),
             attempts: vec![attempt(next)],
-            disable: off.then(|| "why".to_owned()),
+            disable: off.then(|| Disable { why: "why".into(), news: None }),
             news: off.then(|| NewEvent { kind: "n".into(), payload: b"{}".to_vec() }).into_iter().collect(),
             ..update(n, next)
         });
@@ -383,6 +475,8 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         1 => n.prop_map(|n| Command::NoteAttempt(endpoint_id(n), Box::new(attempt(0)))),
         2 => (1u64..3, 1u64..3).prop_map(|(node, run)| Command::NodeDelivers(node, run)),
         1 => (1u64..3).prop_map(Command::NodeRests),
+        1 => (1u64..3, 1u64..3, prop::collection::btree_set((1u8..4).prop_map(endpoint_id), 0..3))
+            .prop_map(|(node, run, but)| Command::HandOver(node, run, but)),
         1 => Just(Command::SetSealMark([1; 16])),
     ]
 }

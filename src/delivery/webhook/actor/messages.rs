@@ -58,6 +58,7 @@ impl Handler<Changed> for EndpointActor {
         if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.revision != self.endpoint.revision) {
             self.change(endpoint);
         }
+        self.open_or_close();
         self.take_orders(ctx);
         self.pump(ctx);
     }
@@ -106,7 +107,7 @@ impl Handler<Look> for EndpointActor {
         let oldest = self.engine.oldest().or((progress.track.next <= head_seq).then_some(progress.track.next));
         MessageResult(Queue {
             endpoint: self.endpoint.id,
-            events: progress.behind(head_seq) + self.engine.retrying_events(),
+            events: progress.behind(head_seq) + self.engine.waiting_events(),
             oldest_ms: oldest.and_then(|seq| self.event_at(seq).ok().flatten()).map(|event| event.time_ms),
             failing: progress.failures >= FAILING_FROM,
             delivered: progress.delivered,

@@ -34,6 +34,10 @@ impl EndpointActor {
             return;
         }
         for (order, found) in orders {
+            let is_new = order.number > self.engine.progress().orders_done;
+            if is_new && matches!(order.order, Order::Resume | Order::Seek(_)) {
+                self.untold.withdraw();
+            }
             self.engine.order(order, self.shard.hub.expiry_ms(), |seq| found.get(&seq).copied());
         }
         self.held.sweep(&self.engine);

@@ -126,7 +126,9 @@ impl EndpointActor {
         if self.engine.wants_replay().is_none_or(|now| (now.id, now.from_seq) != (read.id, read.from_seq)) {
             return;
         }
-        let again_of = |letter: DeadLetter| self.judge.offer_again(EventRef { seq: letter.seq, id: letter.event_id });
+        let again_of = |letter: DeadLetter| {
+            self.judge.offer_again(EventRef { seq: letter.seq, id: letter.event_id }, &letter.kind)
+        };
         let (events, mut offers) = match again {
             Again::Events(events, offers) => (Some(events), offers),
             Again::Letters(letters) => (None, letters.into_iter().map(again_of).collect()),

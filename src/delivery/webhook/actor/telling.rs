@@ -4,28 +4,31 @@
 //! the engine bounds.
 
 use super::{EndpointActor, LAZY};
-use crate::core::endpoint::engine::Urgency;
-use crate::core::endpoint::progress::{Attempt, DeadLetter, KEPT_ATTEMPTS, Progress, Update};
+use crate::core::endpoint::engine::{Snapshot, Urgency};
+use crate::core::endpoint::progress::{
+    Attempt, DeadLetterChange, Disable, KEPT_ATTEMPTS, Progress, Retry, Update,
+};
 use crate::core::event::NewEvent;
+use crate::core::time::iso_millis;
 use crate::delivery::webhook::{announce, metrics as count};
 use crate::hub::ArchiveError;
 use actix::{AsyncContext, Context};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Dead letters in one piece; each has at most some 500 bytes.
+/// Changes of dead letters in one piece; each has at most some 500 bytes.
 const LETTERS: usize = 500;
-/// Dead letters in one piece that are none any more.
-const REVIVED: usize = 5_000;
-/// Letters that wait to be told: the cluster keeps no more.
+/// Changes of dead letters that wait to be told: the cluster keeps no more.
 const MAX_LETTERS: usize = 10_000;
 
 /// What the cluster doesn't know yet, beside the progress.
 #[derive(Default)]
 pub(super) struct Untold {
+    kept: BTreeMap<u64, Retry>,
+    dropped: Vec<u64>,
     attempts: Vec<Attempt>,
-    buried: Vec<DeadLetter>,
-    revived: Vec<u64>,
-    disable: Option<String>,
+    letters: Vec<DeadLetterChange>,
+    disable: Option<Disable>,
     news: Vec<NewEvent>,
 }
 
@@ -35,30 +38,30 @@ impl Untold {
         keep_newest(&mut self.attempts, KEPT_ATTEMPTS);
     }
 
+    /// Somebody asked that the endpoint goes on: it is not to be disabled for what was before.
+    pub(super) fn withdraw(&mut self) {
+        self.disable = None;
+    }
+
     fn add(&mut self, other: Self) {
+        other.dropped.iter().for_each(|number| drop(self.kept.remove(number)));
+        self.kept.extend(other.kept);
+        self.dropped.extend(other.dropped);
         self.attempts.extend(other.attempts);
-        self.buried.extend(other.buried);
-        self.revived.extend(other.revived);
+        self.letters.extend(other.letters);
         self.disable = other.disable.or(self.disable.take());
         self.news.extend(other.news);
         keep_newest(&mut self.attempts, KEPT_ATTEMPTS);
-        keep_newest(&mut self.buried, MAX_LETTERS);
-        keep_newest(&mut self.revived, MAX_LETTERS);
+        keep_newest(&mut self.letters, MAX_LETTERS);
         keep_newest(&mut self.news, KEPT_ATTEMPTS);
-    }
-
-    /// It is too much for one piece.
-    fn is_long(&self) -> bool {
-        self.buried.len() > LETTERS || self.revived.len() > REVIVED
     }
 
     /// The pieces before the last, which have letters alone; the rest stays for the last.
     fn split_off(&mut self) -> Vec<Self> {
         let mut pieces = Vec::new();
-        while self.is_long() {
-            let buried = self.buried.drain(..self.buried.len().min(LETTERS)).collect();
-            let revived = self.revived.drain(..self.revived.len().min(REVIVED)).collect();
-            pieces.push(Self { buried, revived, ..Self::default() });
+        while self.letters.len() > LETTERS {
+            let letters = self.letters.drain(..LETTERS).collect();
+            pieces.push(Self { letters, ..Self::default() });
         }
         pieces
     }
@@ -66,8 +69,8 @@ impl Untold {
 
 impl From<Update> for Untold {
     fn from(update: Update) -> Self {
-        let Update { attempts, buried, revived, disable, news, .. } = update;
-        Self { attempts, buried, revived, disable, news }
+        let Update { kept, dropped, attempts, letters, disable, news, .. } = update;
+        Self { kept: kept.into_iter().collect(), dropped, attempts, letters, disable, news }
     }
 }
 
@@ -112,24 +115,29 @@ impl EndpointActor {
 
     fn updates(&mut self) -> Result<Vec<Update>, ArchiveError> {
         let mut snapshot = self.engine.snapshot();
-        for letter in &mut snapshot.buried {
-            let event = self.event_at(letter.seq).ok().flatten();
-            letter.kind = event.map(|event| event.kind.to_string()).unwrap_or_default();
+        for change in &mut snapshot.letters {
+            if let DeadLetterChange::Added(letter) = change {
+                let event = self.event_at(letter.seq).ok().flatten();
+                letter.kind = event.map(|event| event.kind.to_string()).unwrap_or_default();
+            }
         }
-        count::buried(&snapshot.buried);
-        let news =
-            announce::news(&self.endpoint, &snapshot.progress, snapshot.announce, snapshot.disable.as_deref(), |ms| {
-                self.shard.hub.shown_ms(ms)
-            });
-        let (attempts, disable) = (Vec::new(), snapshot.disable);
-        self.untold.add(Untold { attempts, buried: snapshot.buried, revived: snapshot.revived, disable, news });
-        let (mut progress, mut updates) = (snapshot.progress, Vec::new());
-        if self.untold.is_long() {
+        count::buried(snapshot.buried());
+        let Snapshot { mut progress, kept, dropped, letters, disable, announce } = snapshot;
+        let kept = kept.into_iter().collect();
+        let since = progress.failing_since_ms.map(|ms| iso_millis(self.shard.hub.shown_ms(ms)));
+        let since = since.as_deref();
+        let news = announce.and_then(|percent| announce::failing(&self.endpoint, &progress, since, percent));
+        let disable = disable.map(|why| announce::disable(&self.endpoint, &progress, since, why));
+        let (attempts, news) = (Vec::new(), news.into_iter().collect());
+        self.untold.add(Untold { kept, dropped, attempts, letters, disable, news });
+        let mut updates = Vec::new();
+        let pieces = self.untold.split_off();
+        if !pieces.is_empty() {
             // Before the last piece the progress stays where it was: it passes no event whose letter isn't told.
             let Some(known) = self.shard.hub.endpoint_state(self.endpoint.id)? else { return Ok(updates) };
-            for piece in self.untold.split_off() {
+            for piece in pieces {
                 updates.push(self.update(Progress { reports: progress.reports, ..known.progress.clone() }, piece));
-                progress = self.engine.snapshot().progress;
+                progress.reports = self.engine.count_report();
             }
         }
         let rest = std::mem::take(&mut self.untold);
@@ -138,8 +146,10 @@ impl EndpointActor {
     }
 
     fn update(&self, progress: Progress, untold: Untold) -> Update {
-        let Untold { attempts, buried, revived, disable, news } = untold;
-        Update { endpoint: self.endpoint.id, progress, attempts, buried, revived, disable, news }
+        let Untold { kept, dropped, attempts, letters, disable, news } = untold;
+        let kept = kept.into_iter().collect();
+        let (endpoint, born) = (self.endpoint.id, self.endpoint.born);
+        Update { endpoint, born, progress, kept, dropped, attempts, letters, disable, news }
     }
 
     /// The cluster doesn't take these: they are told with what comes later, when there may be less.
@@ -159,32 +169,54 @@ impl EndpointActor {
 mod tests {
     use super::*;
     use crate::core::endpoint::class::Class;
+    use crate::core::endpoint::progress::{DeadLetter, Source};
     use crate::core::ids::EventId;
 
-    fn letter(seq: u64) -> DeadLetter {
+    fn letter(seq: u64) -> DeadLetterChange {
         let (event_id, kind, error) = (EventId::new(1, seq, 0), String::new(), String::new());
         let (first_ms, buried_ms, class) = (1, 1, Class::Status);
-        DeadLetter { seq, event_id, kind, attempts: 1, first_ms, buried_ms, class, status: None, error }
+        DeadLetterChange::Added(DeadLetter {
+            seq,
+            event_id,
+            kind,
+            attempts: 1,
+            first_ms,
+            buried_ms,
+            class,
+            status: None,
+            error,
+        })
     }
 
     #[test]
     fn many_letters_are_told_in_pieces_in_order() {
-        let mut all = Untold { disable: Some("x".into()), ..Untold::default() };
-        all.add(Untold { buried: (0..1700).map(letter).collect(), revived: vec![9], ..Untold::default() });
+        let disable = Some(Disable { why: "x".into(), news: None });
+        let mut all = Untold { disable, ..Untold::default() };
+        let letters = (0..1700).map(letter).chain([DeadLetterChange::Removed(9)]).collect();
+        all.add(Untold { letters, ..Untold::default() });
         let pieces = all.split_off();
-        assert_eq!(pieces.iter().map(|piece| piece.buried.len()).collect::<Vec<_>>(), [500, 500, 500]);
+        assert_eq!(pieces.iter().map(|piece| piece.letters.len()).collect::<Vec<_>>(), [500, 500, 500]);
         assert!(pieces.iter().all(|piece| piece.disable.is_none()));
-        assert_eq!((all.buried.len(), all.buried[0].seq, all.disable.as_deref()), (200, 1500, Some("x")));
-        assert!(!all.is_long());
+        assert_eq!((all.letters.len(), &all.letters[0], all.disable.is_some()), (201, &letter(1500), true));
+        assert_eq!(all.letters.last(), Some(&DeadLetterChange::Removed(9)), "what came later is told later");
     }
 
     #[test]
     fn what_was_not_told_is_bounded() {
         let mut all = Untold::default();
         for round in 0..30 {
-            let buried = (round * 1000..round * 1000 + 1000).map(letter).collect();
-            all.add(Untold { buried, revived: (0..1000).collect(), ..Untold::default() });
+            let letters = (round * 1000..round * 1000 + 1000).map(letter).collect();
+            all.add(Untold { letters, ..Untold::default() });
         }
-        assert_eq!((all.buried.len(), all.buried[0].seq, all.revived.len()), (MAX_LETTERS, 20_000, MAX_LETTERS));
+        assert_eq!((all.letters.len(), &all.letters[0]), (MAX_LETTERS, &letter(20_000)));
+    }
+
+    #[test]
+    fn what_is_dropped_after_it_was_kept_is_not_kept() {
+        let (source, lanes) = (Source::Live, Vec::new());
+        let retry = Retry { events: Vec::new(), attempts: 1, due_ms: 1, first_ms: 1, lanes, source };
+        let mut all = Untold { kept: [(1, retry.clone()), (2, retry)].into(), ..Untold::default() };
+        all.add(Untold { dropped: vec![1], ..Untold::default() });
+        assert_eq!((all.kept.len(), &all.dropped[..]), (1, &[1][..]));
     }
 }

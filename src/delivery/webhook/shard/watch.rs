@@ -35,7 +35,7 @@ impl Shard {
     /// An actor that panicked had something to do: that doesn't wait for news.
     fn look_for_lost(self: &Rc<Self>) {
         let actors = self.actors.borrow();
-        let lost: Vec<EndpointId> = actors.iter().filter(|(_, actor)| !actor.connected()).map(|(id, _)| *id).collect();
+        let lost: Vec<EndpointId> = actors.iter().filter(|(_, running)| !running.actor.connected()).map(|(id, _)| *id).collect();
         drop(actors);
         lost.into_iter().for_each(|id| self.lose(id));
     }
@@ -45,6 +45,9 @@ impl Shard {
         tracing::error!(webhook = %id, "the webhook's actor was lost; it is started anew");
         metrics::counter!(metric::ACTORS_LOST, "actor" => "webhook").increment(1);
         self.actors.borrow_mut().remove(&id);
+        if self.is_leaving(id) {
+            self.tell_leaving();
+        }
         self.rest(id);
     }
 
