@@ -36,6 +36,7 @@ mod quorum;
 mod receivers;
 mod resume;
 mod rounds;
+mod strict;
 mod support;
 mod webhook_api;
 mod webhooks_chat;
