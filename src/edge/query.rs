@@ -63,12 +63,7 @@ impl Query {
     }
 
     /// The value of a parameter that is a whole number within `range`. `Err` is 400, `invalid_{name}` being its `code`.
-    pub fn number(
-        &self,
-        name: &str,
-        code: &'static str,
-        range: RangeInclusive<u64>,
-    ) -> Result<Option<u64>, ApiError> {
+    pub fn number(&self, name: &str, code: &'static str, range: RangeInclusive<u64>) -> Result<Option<u64>, ApiError> {
         match self.get(name).map(str::parse) {
             None => Ok(None),
             Some(Ok(number)) if range.contains(&number) => Ok(Some(number)),

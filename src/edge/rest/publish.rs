@@ -197,7 +197,18 @@ struct Stream<'e> {
 impl<'e> Stream<'e> {
     fn new(edge: &'e Edge, grant: &'e Grant, key: Option<String>) -> Self {
         let batch = Vec::new();
-        Self { edge, grant, key, lines: 0, batch, batch_bytes: 0, batches: FIRST_BATCH, stored: 0, first: None, last: None }
+        Self {
+            edge,
+            grant,
+            key,
+            lines: 0,
+            batch,
+            batch_bytes: 0,
+            batches: FIRST_BATCH,
+            stored: 0,
+            first: None,
+            last: None,
+        }
     }
 
     async fn run(mut self, payload: &mut Payload) -> Result<HttpResponse, ApiError> {

@@ -37,8 +37,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config.route("/api/maps/{map}/events/stream", get().to(stream));
 }
 
-const NAMES: &[&str] =
-    &["token", "events", "filter", "last_event_id", LAST_EVENT_ID_OF_POLYFILLS, "since", "backfill"];
+const NAMES: &[&str] = &["token", "events", "filter", "last_event_id", LAST_EVENT_ID_OF_POLYFILLS, "since", "backfill"];
 /// What polyfills of EventSource, which can't set headers everywhere, send in place of `Last-Event-ID`.
 const LAST_EVENT_ID_OF_POLYFILLS: &str = "lastEventId";
 

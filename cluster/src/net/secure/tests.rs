@@ -225,7 +225,8 @@ fn a_chain_ends_with_its_first_certificate() {
         params.not_after = date_time_ymd(year, 12, 31);
         params
     };
-    let outer = CertifiedIssuer::signed_by(ca("outer", FAR - 50), KeyPair::generate().unwrap(), &authority.issuer).unwrap();
+    let outer =
+        CertifiedIssuer::signed_by(ca("outer", FAR - 50), KeyPair::generate().unwrap(), &authority.issuer).unwrap();
     let inner = CertifiedIssuer::signed_by(ca("inner", FAR - 40), KeyPair::generate().unwrap(), &outer).unwrap();
     let files = authority.node("node", FAR);
     let mut params = CertificateParams::new(vec!["node".to_owned()]).unwrap();

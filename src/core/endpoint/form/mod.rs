@@ -8,8 +8,8 @@ mod defaults;
 mod parts;
 mod shown;
 
-pub use defaults::{Defaults, Plain};
 pub use crate::core::json::Members;
+pub use defaults::{Defaults, Plain};
 
 use super::{Batch, EventFilter, Lambda, Method, Profile, RateLimit};
 use crate::core::json::BODY;
