@@ -255,6 +255,9 @@ mod tests {
 
     #[test]
     fn what_clients_would_refuse_takes_no_good_ones_place() {
+        /// Years that are long over, and long to come.
+        const PAST: i32 = 2000;
+        const FAR: i32 = 4000;
         let dir = tempfile::tempdir().unwrap();
         let (cert, key) = (dir.path().join("cert"), dir.path().join("key"));
         let write = |years: (i32, i32), purpose: ExtendedKeyUsagePurpose| {
@@ -266,25 +269,25 @@ mod tests {
             std::fs::write(&key, pair.serialize_pem()).unwrap();
         };
         let end = |year| Some(u64::try_from(date_time_ymd(year, 12, 31).unix_timestamp()).unwrap());
-        write((2020, 2098), ExtendedKeyUsagePurpose::ServerAuth);
+        write((PAST, FAR), ExtendedKeyUsagePurpose::ServerAuth);
         let shown = Shown::load(&cert, &key).unwrap();
-        assert_eq!(shown.until(), end(2098));
+        assert_eq!(shown.until(), end(FAR));
 
         let wrong = [
-            ((2019, 2020), ExtendedKeyUsagePurpose::ServerAuth, "expired"),
-            ((2097, 2098), ExtendedKeyUsagePurpose::ServerAuth, "not valid yet"),
-            ((2020, 2098), ExtendedKeyUsagePurpose::ClientAuth, "extended key usage"),
+            ((PAST - 1, PAST), ExtendedKeyUsagePurpose::ServerAuth, "expired"),
+            ((FAR - 1, FAR), ExtendedKeyUsagePurpose::ServerAuth, "not valid yet"),
+            ((PAST, FAR), ExtendedKeyUsagePurpose::ClientAuth, "extended key usage"),
         ];
         for (years, purpose, why) in wrong {
             write(years, purpose);
             let told = shown.look().unwrap_err().to_string();
             assert!(told.contains("clients would refuse it") && told.contains(why), "{told}");
-            assert_eq!(shown.until(), end(2098));
+            assert_eq!(shown.until(), end(FAR));
             // A node that starts with it is of use to its cluster.
             Shown::load(&cert, &key).unwrap();
         }
-        write((2020, 2099), ExtendedKeyUsagePurpose::ServerAuth);
+        write((PAST, FAR + 1), ExtendedKeyUsagePurpose::ServerAuth);
         shown.look().unwrap();
-        assert_eq!(shown.until(), end(2099));
+        assert_eq!(shown.until(), end(FAR + 1));
     }
 }

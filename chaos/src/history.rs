@@ -64,9 +64,10 @@ impl Event {
     }
 }
 
-/// Eight bytes of SHA-256, in hexadecimal.
+/// Eight bytes of SHA-256 over the parts, each behind its length, in hexadecimal.
 pub fn digest(parts: &[&[u8]]) -> String {
-    let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
+    let with = |hash: Sha256, part: &&[u8]| hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part);
+    let hash = parts.iter().fold(Sha256::new(), with).finalize();
     hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -66,15 +66,6 @@ impl Key {
     }
 }
 
-/// The name most like `wrong`, if any is near enough to be meant.
-pub(super) fn nearest<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    names
-        .map(|name| (strsim::jaro_winkler(wrong, name), name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .map(|(_, name)| name)
-}
-
 fn collect(prefix: &str, tree: &Value, keys: &mut Vec<Key>) {
     let Value::Object(fields) = tree else { return };
     for (name, value) in fields {

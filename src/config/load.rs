@@ -10,9 +10,10 @@ use std::{
 
 use serde_json::Value;
 
+use crate::core::nearest::nearest;
+
 use super::{
     Config, KEYS, Key, NOT_KEYS,
-    keys::nearest,
     validate::{self, Fault},
 };
 

@@ -57,7 +57,7 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("session.sse_keepalive_seconds", 1, 300),
     ("session.longpoll_seconds", 1, 60),
     ("publish.timeout_ms", 100, 60_000),
-    ("publish.idempotency_seconds", 60, 30 * 86_400),
+    ("publish.idempotency_seconds", 60, 36_500 * 86_400),
     ("publish.queue", 1, 1_000_000),
     ("raft.heartbeat_ms", 10, 10_000),
     ("raft.election_min_ms", 20, 60_000),

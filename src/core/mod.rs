@@ -6,6 +6,7 @@
 pub mod access;
 pub mod codec;
 pub mod command;
+pub mod digest;
 pub mod endpoint;
 pub mod event;
 pub mod expression;
@@ -14,6 +15,7 @@ pub mod frame;
 pub mod history;
 pub mod ids;
 pub mod json;
+pub mod nearest;
 pub mod rate;
 pub mod ring;
 pub mod state;

@@ -77,24 +77,26 @@ impl Seal {
         codec::decode(&plain).map_err(|_| SealError::Wrong)
     }
 
-    /// A hash by which two targets are found to be the same without opening them.
-    pub fn mark(&self, target: &[u8]) -> [u8; 16] {
-        self.keyed_hash(b"target", target)
+    /// A hash by which two targets, given by their parts, are found to be the same without opening them.
+    pub fn mark(&self, target: &[&str]) -> [u8; 16] {
+        self.keyed_hash("target", target)
     }
 
     /// Tells this key from another.
     fn key_mark(&self) -> [u8; 16] {
-        self.keyed_hash(b"key", b"")
+        self.keyed_hash("key", &[])
     }
 
-    fn keyed_hash(&self, what: &[u8], bytes: &[u8]) -> [u8; 16] {
+    /// Each part goes in behind its length: no two lists of parts are the same bytes.
+    fn keyed_hash(&self, what: &str, parts: &[&str]) -> [u8; 16] {
         // HMAC fills a key up with zeros to its block.
         let mut block = [0; 64];
         block[..KEY_BYTES].copy_from_slice(&self.key);
         let mut hash = <Hmac<Sha256> as hmac::KeyInit>::new(&block.into());
-        hash.update(what);
-        hash.update(&[0]);
-        hash.update(bytes);
+        for part in [what].iter().chain(parts) {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
         let mut mark = [0; 16];
         mark.copy_from_slice(&hash.finalize().into_bytes()[..16]);
         mark
@@ -257,6 +259,16 @@ mod tests {
         assert!(seal.open(one, &flipped).is_err());
         assert!(seal.open(one, &sealed[..10]).is_err());
         assert!(!sealed.windows(7).any(|bytes| bytes == b"example"));
+    }
+
+    #[test]
+    fn targets_are_told_apart_by_their_parts() {
+        let seal = Seal::new([1; 32]);
+        assert_eq!(seal.mark(&["lambda", "r", "f"]), seal.mark(&["lambda", "r", "f"]));
+        assert_ne!(seal.mark(&["lambda", "r", "f"]), Seal::new([2; 32]).mark(&["lambda", "r", "f"]));
+        let (one, other) = (seal.mark(&["lambda", "r1", "2", ""]), seal.mark(&["lambda", "r", "12", ""]));
+        assert_ne!(one, other);
+        assert_ne!(seal.mark(&["a", "b"]), seal.mark(&["a\0b"]));
     }
 
     #[test]

@@ -12,9 +12,11 @@ use crate::edge::error::ApiError;
 use crate::metric;
 use crate::tls::Shown;
 use actix_cors::Cors;
+use actix_web::body::EitherBody;
 use actix_web::dev::{Extensions, Server, Service, ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpServer, ResponseError, web};
+use futures_util::TryFutureExt;
 use futures_util::future::Either;
 use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
@@ -55,15 +57,18 @@ pub(super) fn serve(
     let app = move || {
         App::new()
             .app_data(edge.clone())
+            .wrap_fn(|request, service| {
+                answered(match edge::strict::check(request.request()) {
+                    Ok(()) => Ok(service.call(request)),
+                    Err(error) => Err(refusal(request, &error)),
+                })
+            })
             .wrap(cors(&origins))
             .wrap_fn(move |request, service| {
-                let answer = match check_head(&request, header_bytes) {
-                    Ok(()) => Either::Left(service.call(request)),
-                    Err(error) => {
-                        let refused = ServiceResponse::new(request.into_parts().0, error.error_response());
-                        Either::Right(std::future::ready(Ok(refused.map_into_right_body())))
-                    }
-                };
+                let answer = answered(match check_head(&request, header_bytes) {
+                    Ok(()) => Ok(service.call(request)),
+                    Err(error) => Err(refusal(request, &error)),
+                });
                 async move { answer.await.inspect(count_answer) }
             })
             .configure(edge::routes)
@@ -102,6 +107,20 @@ fn user_timeout(config: &Config) -> Duration {
     let session = &config.session;
     let most = config.limits.event_bytes.max(2 * session.send_buffer_bytes) as u64;
     Duration::from_secs(session.stall_seconds + most / session.min_bytes_per_second)
+}
+
+/// The answer of the service that was called, or the refusal.
+fn answered<B, F: Future<Output = Result<ServiceResponse<B>, actix_web::Error>>>(
+    called: Result<F, ServiceResponse>,
+) -> impl Future<Output = Result<ServiceResponse<EitherBody<B>>, actix_web::Error>> + use<B, F> {
+    match called {
+        Ok(answer) => Either::Left(answer.map_ok(ServiceResponse::map_into_left_body)),
+        Err(refused) => Either::Right(std::future::ready(Ok(refused.map_into_right_body()))),
+    }
+}
+
+fn refusal(request: ServiceRequest, error: &ApiError) -> ServiceResponse {
+    ServiceResponse::new(request.into_parts().0, error.error_response())
 }
 
 fn check_head(request: &ServiceRequest, max_bytes: usize) -> Result<(), ApiError> {

@@ -6,6 +6,9 @@ use rcgen::{
 };
 use std::path::{Path, PathBuf};
 
+/// A year that no certificate of a test is to see the end of.
+pub(crate) const FAR: i32 = 4000;
+
 /// An authority.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 

@@ -1,7 +1,7 @@
 //! TLS on the client port: the command line, a WebSocket, HTTP/1.1 alone, a certificate that is replaced while it is
 //! shown. The certificates are those that `waypost cluster certs` makes.
 
-use crate::certificates::{Authority, Files};
+use crate::certificates::{Authority, FAR, Files};
 use crate::pace;
 use crate::support::binary;
 use anyhow::{Context, Result, ensure};
@@ -175,7 +175,7 @@ fn use_it(node: &Node, files: &Files) -> Result<()> {
     let next = Authority::new("next")?;
     let replaced = Files { ca: files.ca.with_file_name("next.pem"), ..files.clone() };
     std::fs::write(&replaced.ca, next.pem())?;
-    next.replace(&replaced, 2099)?;
+    next.replace(&replaced, FAR)?;
     wait::until("the new certificate to be shown", || connect(node, &replaced.ca).map(Some))?;
     ensure!(connect(node, &files.ca).is_err(), "the old one is still shown");
     healthy(&mut open).context("the open connection broke")

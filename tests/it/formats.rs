@@ -41,7 +41,7 @@ fn once(cluster: &Cluster, map: &Map) -> Result<Value> {
 /// Makes the folder of this release: part of the data in the store alone, part in the log alone.
 fn make(folder: &Path) -> Result<()> {
     let mut cluster = Cluster::boot(&options())?;
-    let map = cluster.map_with("fixture", json!({"retention": {"age_seconds": 300_000_000}}))?;
+    let map = cluster.map_with("fixture", json!({"retention": {"age_seconds": null}}))?;
     publish_many(&cluster, 0, &map, "stored", 5)?;
     let hook =
         json!({"url": "http://127.0.0.1:9/hook", "name": "kept", "secret": "a secret of some length", "active": false});
@@ -63,8 +63,12 @@ fn make(folder: &Path) -> Result<()> {
     run("tar", &["-czf", &archive, "--exclude=LOCK", "--exclude=./reserve", "-C", &data, "."])
 }
 
+/// Nothing in a fixture runs out: whatever day it is read on, it is the same.
 fn options() -> chaos::Options {
-    nodes(1).set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8").set("WAYPOST_DISK_RESERVE_MB", "0")
+    nodes(1)
+        .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
+        .set("WAYPOST_DISK_RESERVE_MB", "0")
+        .set("WAYPOST_PUBLISH_IDEMPOTENCY_SECONDS", 36_500_u64 * 86_400)
 }
 
 /// Boots a node on what `fill` puts into its data directory, and looks whether it holds what it should.

@@ -3,6 +3,8 @@
 use crate::support::{checked, nodes, publish};
 use anyhow::{Result, ensure};
 use chaos::Cluster;
+use chaos::cluster::Map;
+use chaos::http::Answer;
 use serde_json::{Value, json};
 
 #[test]
@@ -13,6 +15,8 @@ fn a_repeated_publish_lands_once() {
             ("one after another", repeated),
             ("all at the same time", at_once),
             ("batches", batches),
+            ("events that run together", run_together),
+            ("one key, one request, in whatever form", in_other_forms),
             ("keys belong to their map", per_map),
             ("keys end with their map", gone_with_the_map),
         ],
@@ -63,6 +67,60 @@ fn batches(c: &Cluster) -> Result<()> {
     let post = |node| c.api(node, &map).call("POST", &map.events(), &headers, Some(lines.as_bytes()));
     ensure!(post(1)?.expect(201)?.body == post(2)?.expect(201)?.body, "NDJSON landed twice");
     ensure!(publish(c, 0, &map, "x", json!({}))?["seq"] == 26);
+    Ok(())
+}
+
+fn lines(c: &Cluster, node: usize, map: &Map, key: &str, events: &[(&str, Value)]) -> Result<Answer> {
+    let line = |(kind, payload): &(&str, Value)| format!("{}\n", json!({"type": kind, "payload": payload}));
+    let body: String = events.iter().map(line).collect();
+    let headers = [("content-type", "application/x-ndjson"), ("idempotency-key", key)];
+    c.api(node, map).call("POST", &map.events(), &headers, Some(body.as_bytes()))
+}
+
+/// Type and payload, or one event and the next, written one behind the other: the same bytes, and not the same events.
+fn run_together(c: &Cluster) -> Result<()> {
+    let map = c.map("together")?;
+    let pairs: [(Vec<(&str, Value)>, Vec<(&str, Value)>); 3] = [
+        (vec![("x1", json!(2))], vec![("x", json!(12))]),
+        (vec![("a", json!(1)), ("2b", json!(3))], vec![("a", json!(12)), ("b", json!(3))]),
+        (vec![("a", json!(1))], vec![("a", json!(1)), ("a", json!(1))]),
+    ];
+    let mut stored = 0;
+    for (place, (one, other)) in pairs.iter().enumerate() {
+        let key = format!("k{place}");
+        stored += one.len();
+        lines(c, 0, &map, &key, one)?.expect(201)?;
+        let refused = lines(c, 1, &map, &key, other)?;
+        ensure!(refused.status == 422 && refused.code() == "idempotency_key_reused", "{}", refused.text());
+        ensure!(lines(c, 2, &map, &key, one)?.expect(201)?.json()?["data"]["count"] == one.len());
+    }
+    ensure!(publish(c, 0, &map, "x", json!({}))?["seq"] == stored + 1);
+    Ok(())
+}
+
+/// A stream and a body of JSON with the same key are the same request if they carry the same events, else a mistake.
+fn in_other_forms(c: &Cluster) -> Result<()> {
+    let map = c.map("forms")?;
+    let (one, two) = (("x", json!({"n": 1.0})), ("y", json!(2)));
+    let event = |(kind, payload): &(&str, Value)| json!({"type": kind, "payload": payload});
+    let post = |node, key, body: &Value| c.api(node, &map).post_once(&map.events(), key, body);
+    let batch = json!({"events": [event(&one), event(&two)]});
+    // First a stream, then JSON, and the other way round; white space is no event.
+    let streamed = lines(c, 0, &map, "s", &[one.clone(), two.clone()])?.expect(201)?.json()?;
+    let again = post(1, "s", &batch)?.expect(201)?;
+    ensure!(again.header("idempotency-replayed") == Some("true"), "{}", again.text());
+    ensure!(again.json()?["data"][0]["id"] == streamed["data"]["first_id"], "{} {streamed}", again.text());
+    let first = post(2, "j", &event(&one))?.data(201)?;
+    let again = lines(c, 0, &map, "j", &[one.clone()])?.expect(201)?.json()?;
+    ensure!(again["data"]["first_id"] == first["id"] && again["data"]["count"] == 1, "{again} {first}");
+    let spaced = b"  {\"payload\" : {\"n\": 1e0},\n\"type\":\"x\"}".as_slice();
+    let headers = [("content-type", "application/json"), ("idempotency-key", "j")];
+    let again = c.api(1, &map).call("POST", &map.events(), &headers, Some(spaced))?.data(201)?;
+    ensure!(again["id"] == first["id"], "{again} {first}");
+    for refused in [lines(c, 1, &map, "j", &[two.clone()])?, post(2, "s", &event(&one))?] {
+        ensure!(refused.status == 422 && refused.code() == "idempotency_key_reused", "{}", refused.text());
+    }
+    ensure!(publish(c, 0, &map, "x", json!({}))?["seq"] == 4);
     Ok(())
 }
 

@@ -42,6 +42,7 @@ mod quorum;
 mod receivers;
 mod resume;
 mod rounds;
+mod strict;
 mod support;
 mod way;
 mod webhook_api;

@@ -8,7 +8,7 @@ use chaos::wait::LIMIT;
 use chaos::{Cluster, wait};
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -148,6 +148,62 @@ fn checks_itself(node: &mut Node) -> Result<()> {
     let wrong = healthcheck(node, &["--wait-ms", "0"])?;
     ensure!(wrong.status.code() == Some(2), "{}", says(&wrong));
     node.stop(LIMIT).map(drop)
+}
+
+/// Names at the root of the repository that the image is built from.
+fn build_context() -> Vec<String> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".dockerignore")).unwrap();
+    text.lines().filter_map(|line| line.strip_prefix('!')).map(str::to_owned).collect()
+}
+
+/// Cargo finds every member of the workspace, and each of its targets, in what the image is built from.
+#[test]
+fn the_image_is_built_from_the_whole_workspace() {
+    let (root, context) = (Path::new(env!("CARGO_MANIFEST_DIR")), tempfile::tempdir().unwrap());
+    for name in build_context().into_iter().filter(|name| root.join(name).exists() && name != ".git") {
+        let to = context.path().join(&name);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(root.join(&name), to).unwrap();
+    }
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| env!("CARGO").to_owned());
+    let metadata = ["metadata", "--locked", "--offline", "--no-deps", "--format-version=1"];
+    let found = Command::new(cargo).args(metadata).current_dir(context.path()).output().unwrap();
+    assert!(found.status.success(), ".dockerignore leaves out what cargo needs: {}", says(&found));
+}
+
+/// What is compiled into the executable by its path lies in what the image is built from.
+#[test]
+fn the_image_is_built_from_all_that_sources_include() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "cluster/src"] {
+        sources(&root.join(folder), &mut files);
+    }
+    let mut included = 0;
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let marks = ["include_str!(\"", "include_bytes!(\"", "include!(\""];
+        let paths = marks.iter().flat_map(|mark| text.split(mark).skip(1).filter_map(|rest| rest.split('"').next()));
+        for path in paths {
+            let whole = file.parent().unwrap().join(path).canonicalize().unwrap();
+            let at_root = whole.strip_prefix(root.canonicalize().unwrap()).unwrap().iter().next().unwrap().to_owned();
+            let kept = build_context().iter().any(|name| Path::new(name) == Path::new(&at_root));
+            assert!(kept, "{} includes {path}, which .dockerignore leaves out", file.display());
+            included += 1;
+        }
+    }
+    assert!(included > 0, "nothing is included: the test looks for the wrong thing");
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
 }
 
 fn packaged(file: &str) -> String {

@@ -1,7 +1,7 @@
 //! Peers with certificates or a key: the cluster works and fails over, its certificates change while it works, and
 //! nobody else gets in or does harm.
 
-use crate::certificates::Authority;
+use crate::certificates::{Authority, FAR};
 use crate::support::{binary, nodes, publish, scenario, unharmed};
 use anyhow::{Context, Result, ensure};
 use chaos::cluster::own_ports;
@@ -98,12 +98,12 @@ fn garbage(cluster: &Cluster) -> Result<()> {
 fn nodes_with_certificates_work_and_let_nobody_else_in() {
     let dir = tempfile::tempdir().unwrap();
     let (own, foreign) = (Authority::new("own").unwrap(), Authority::new("foreign").unwrap());
-    let files = own.issue(dir.path(), "node", 2099).unwrap();
-    let strangers = foreign.issue(dir.path(), "stranger", 2099).unwrap();
+    let files = own.issue(dir.path(), "node", FAR).unwrap();
+    let strangers = foreign.issue(dir.path(), "stranger", FAR).unwrap();
     let ended = own.issue(dir.path(), "ended", 2020).unwrap();
     scenario(three(files.peer()), |cluster| {
         let status = cluster.status(1)?;
-        let until = date_time_ymd(2099, 12, 31).unix_timestamp();
+        let until = date_time_ymd(FAR, 12, 31).unix_timestamp();
         ensure!(status["peer_security"] == "tls" && status["peer_certificate_until"] == until, "{status}");
         turned_away(cluster, 0, Env::new(), "this node speaks TLS", "has neither certificate nor key")?;
         turned_away(cluster, 1, strangers.peer(), "of another authority", "closed a connection to the peer port")?;
@@ -117,7 +117,7 @@ fn nodes_with_certificates_work_and_let_nobody_else_in() {
 #[test]
 fn nodes_with_a_key_work_and_let_nobody_else_in() {
     let dir = tempfile::tempdir().unwrap();
-    let files = Authority::new("own").unwrap().issue(dir.path(), "node", 2099).unwrap();
+    let files = Authority::new("own").unwrap().issue(dir.path(), "node", FAR).unwrap();
     scenario(three(key(KEY)), |cluster| {
         let other = "the key that others share among them";
         ensure!(cluster.status(0)?["peer_security"] == "key", "{}", cluster.status(0)?);
@@ -133,7 +133,7 @@ fn nodes_with_a_key_work_and_let_nobody_else_in() {
 fn certificates_and_their_authority_are_replaced_without_a_failed_publish() {
     let dir = tempfile::tempdir().unwrap();
     let (old, new) = (Authority::new("old").unwrap(), Authority::new("new").unwrap());
-    let files = old.issue(dir.path(), "node", 2098).unwrap();
+    let files = old.issue(dir.path(), "node", FAR - 1).unwrap();
     scenario(three(files.peer()), |cluster| {
         let map = cluster.map("renewed")?;
         let leader = cluster.leader()?;
@@ -160,7 +160,7 @@ fn certificates_and_their_authority_are_replaced_without_a_failed_publish() {
 
         std::fs::write(&files.ca, old.pem() + &new.pem())?;
         publish_until(cluster, "both authorities to be trusted", &all_took(1))?;
-        new.replace(&files, 2099)?;
+        new.replace(&files, FAR)?;
         publish_until(cluster, "certificates of the new authority", &all_took(2))?;
         std::fs::write(&files.ca, new.pem())?;
         publish_until(cluster, "the old authority to be trusted no more", &all_took(3))?;
@@ -173,7 +173,7 @@ fn certificates_and_their_authority_are_replaced_without_a_failed_publish() {
         })?;
         let all = same_backfill(cluster, &map)?;
         ensure!(all.len() == count, "{} events of {count} publishes: some had to be repeated", all.len());
-        let old_one = old.issue(cluster.dir(), "old", 2099)?;
+        let old_one = old.issue(cluster.dir(), "old", FAR)?;
         turned_away(cluster, leader, old_one.peer(), "another authority", "closed a connection to the peer port")
     });
 }

@@ -95,7 +95,7 @@ fn a_rotation(fleet: &Fleet<'_>) -> Result<()> {
     let map = fleet.map("rotation")?;
     let to = |secret: &str| json!({"secret": secret}).to_string();
     let old =
-        VERIFIERS.iter().filter(|verifier| verifier.answers()).map(|verifier| fleet.hook(&map, verifier, SECRET, 5));
+        VERIFIERS.iter().filter(|verifier| verifier.tells()).map(|verifier| fleet.hook(&map, verifier, SECRET, 5));
     let new = VERIFIERS.iter().map(|verifier| fleet.hook(&map, verifier, OTHER, 5));
     let (old, new) = (old.collect::<Result<Vec<_>>>()?, new.collect::<Result<Vec<_>>>()?);
     for hook in &new {
@@ -137,7 +137,7 @@ fn another_secret(fleet: &Fleet<'_>) -> Result<()> {
     let mut events = Published::default();
     events.publish(fleet.cluster, &map, KINDS, &payloads(10))?;
     for hook in &hooks {
-        let member = if hook.verifier.answers() { "dead_letters" } else { "delivered" };
+        let member = if hook.verifier.tells() { "dead_letters" } else { "delivered" };
         let ended = |shown: &Value| shown[member] == events.ids.len();
         wait::until("all to be refused", || Ok(ended(&fleet.get(hook, "")?).then_some(())))
             .with_context(|| format!("{hook:?} {:?}", fleet.get(hook, "")))?;
@@ -157,7 +157,8 @@ fn one_byte(fleet: &Fleet<'_>) -> Result<()> {
         ensure!(verifies(fleet, verifier, &rendered)?, "{verifier:?}");
         let mut forged = rendered.clone();
         let mut bytes = forged.body.to_vec();
-        let at = bytes.iter().rposition(u8::is_ascii_digit).context("no digit in a body")?;
+        // The first digit stands in what every profile signs.
+        let at = bytes.iter().position(u8::is_ascii_digit).context("no digit in a body")?;
         bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
         forged.body = bytes.into();
         ensure!(!verifies(fleet, verifier, &forged)?, "{verifier:?} took a forged body: {:?}", forged.body);

@@ -95,6 +95,11 @@ fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
         let queued = hook(cluster, &map, arn, json!({"qualifier": "$LATEST"}))?;
         let awaited = hook(cluster, &map, "awaited", json!({"invocation_type": "RequestResponse"}))?;
         let broken = hook(cluster, &map, "broken", json!({"invocation_type": "RequestResponse"}))?;
+        let returned = |status: &str, kind: &str| {
+            hook(cluster, &map, &format!("returns-{status}"), json!({"invocation_type": kind}))
+        };
+        let (refuses, takes) = (returned("401", "RequestResponse")?, returned("202", "RequestResponse")?);
+        let (fails, queues) = (returned("500", "RequestResponse")?, returned("503", "Event")?);
         let missing = hook(cluster, &map, "missing", json!({}))?;
         let busy = hook(cluster, &map, "throttled", json!({}))?;
 
@@ -114,6 +119,13 @@ fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
         }
         buried(cluster, &broken, "function", 200)?;
         buried(cluster, &missing, "status", 404)?;
+        buried(cluster, &refuses, "status", 401)?;
+        buried(cluster, &fails, "status", 500)?;
+        for taken in [&takes, &queues] {
+            let delivered = |hook: &Value| hook["delivered"] == acks.len();
+            taken.wait(cluster, "all to be delivered", delivered)?;
+        }
+        ensure!(refuses.show(cluster)?["delivered"] == 0, "a refusal counts as delivered");
         wait::until("two calls of the busy one", || Ok((standin.calls("throttled").len() >= 2).then_some(())))?;
         let shown = busy.show(cluster)?;
         ensure!(shown["dead_letters"] == 0 && shown["delivered"] == 0, "{shown}");

@@ -4,8 +4,8 @@ Prints its port on one line, then serves on 127.0.0.1 until its standard input e
 what arrived (method, path, query, signed headers, body) and answered with 403 if the signatures differ. Accepted ones
 are printed as a line of JSON each: function, qualifier, type, body.
 
-The function's name chooses the answer: `throttled` 429, `broken` 200 with X-Amz-Function-Error, `missing` 404. One
-that begins with `sockudo` is the handler of Sockudo's guide with the secret PUSHER_SECRET: what it answers is the
+The function's name chooses the answer: `throttled` 429, `broken` 200 with X-Amz-Function-Error, `missing` 404,
+`returns-N` 200 with the statusCode N in what the function returns. One that begins with `sockudo` is the handler of Sockudo's guide with the secret PUSHER_SECRET: what it answers is the
 answer, and the line tells whether it verified.
 
     python lambda_standin.py ACCESS_KEY SECRET_KEY REGION [SESSION_TOKEN]
@@ -81,6 +81,8 @@ class Invoke(BaseHTTPRequestHandler):
             return self.answer(404, {"message": "Function not found"})
         if function == "broken" and kind == "RequestResponse":
             return self.answer(200, {"errorMessage": "boom"}, {"X-Amz-Function-Error": "Unhandled"})
+        if function.startswith("returns-") and kind == "RequestResponse":
+            return self.answer(200, {"body": "as it says", "statusCode": int(function.removeprefix("returns-"))})
         return self.answer(STATUS.get(kind, 400), {"ok": True})
 
     def handled(self, seen):

@@ -4,8 +4,11 @@
 //! So a payload is parsed once, here, and is bytes from then on. Integer literals that JavaScript can't hold exactly,
 //! lone surrogates and numbers out of range are refused rather than altered.
 
+mod members;
 mod node;
 
+pub use members::Members;
+pub(crate) use members::{BODY, Entries};
 pub(crate) use node::Node;
 pub use node::write_string;
 

@@ -13,14 +13,20 @@ use aws_sigv4::{
     sign::v4::SigningParams,
 };
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use serde::Deserializer;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::{
-    client::{Answer, Outgoing},
+    client::{Answer, Outgoing, retry_after_ms},
     guard::{BadTarget, Guard, Target},
 };
 use crate::core::{
-    endpoint::{Invocation, Lambda, Method, class::Class},
+    endpoint::{
+        Invocation, Lambda, Method,
+        class::{Class, Outcome},
+    },
     filter::fits,
 };
 
@@ -185,14 +191,88 @@ fn signed_headers(
     instructions.headers().map(as_header).collect()
 }
 
-/// What an answer to an Invoke call means: its class and, for a failure, why.
-pub fn outcome(answer: &Answer) -> (Class, Option<String>) {
+/// What an answer to an Invoke call means: its outcome and, for a failure, why. A function that was awaited answers as
+/// behind API Gateway: where it returns a `statusCode`, that decides, and is the outcome's status.
+pub fn outcome(invocation: Invocation, answer: &Answer, now_ms: u64) -> (Outcome, Option<String>) {
+    let asked = answer.retry_after_ms.filter(|_| matches!(answer.status, TOO_MANY | 503));
+    let by_aws = |class| Outcome { class, ..Outcome::answered(answer.status, asked) };
     match (&answer.function_error, answer.status) {
-        (Some(kind), 200..=299) => (Class::Function, Some(format!("the function failed ({kind})"))),
-        (None, 200..=299) => (Class::Delivered, None),
-        (_, TOO_MANY) => (Class::Throttled, Some("the function runs too often (TooManyRequests)".to_owned())),
-        (_, 300..=399) => (Class::Redirect, None),
-        (_, status) => (Class::Status, Some(format!("AWS answered {status}"))),
+        (Some(kind), 200..=299) => (by_aws(Class::Function), Some(format!("the function failed ({kind})"))),
+        (None, 200..=299) if invocation == Invocation::RequestResponse => {
+            returned(&answer.head, now_ms).unwrap_or_else(|why| (by_aws(Class::Function), Some(why.to_string())))
+        }
+        (None, 200..=299) => (by_aws(Class::Delivered), None),
+        (_, TOO_MANY) => (by_aws(Class::Throttled), Some("the function runs too often (TooManyRequests)".to_owned())),
+        (_, 300..=399) => (by_aws(Class::Redirect), Some(format!("AWS answered {}", answer.status))),
+        (_, status) => (by_aws(Class::Status), Some(format!("AWS answered {status}"))),
+    }
+}
+
+/// Why nobody can tell whether what a function returned is a success.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Unclear {
+    /// There is a `statusCode`, and it is none.
+    #[error("the statusCode that the function returned is no status of HTTP")]
+    NoStatus,
+    /// An object whose beginning, which is all that was read, has no `statusCode`.
+    #[error("what the function returned can't be read as far as a statusCode")]
+    CutOff,
+}
+
+/// The members of what a function returns that decide; the others are passed over.
+#[derive(Default)]
+struct Returned {
+    status: Option<Value>,
+    headers: Option<Value>,
+}
+
+/// By what the function returned: nothing, or no object, or one without `statusCode`, is a success.
+fn returned(payload: &[u8], now_ms: u64) -> Result<(Outcome, Option<String>), Unclear> {
+    let mut returned = Returned::default();
+    let read = serde_json::Deserializer::from_slice(payload).deserialize_any(&mut returned);
+    let status = match (returned.status, read) {
+        (Some(status), _) => status_of(&status).ok_or(Unclear::NoStatus)?,
+        // Not all of it was read, or came.
+        (None, Err(_)) if payload.trim_ascii_start().starts_with(b"{") => return Err(Unclear::CutOff),
+        (None, _) => return Ok((Outcome::answered(200, None), None)),
+    };
+    let asked = returned.headers.filter(|_| matches!(status, 429 | 503)).and_then(|headers| pause(&headers, now_ms));
+    let outcome = Outcome::answered(status, asked);
+    let why = (outcome.class != Class::Delivered).then(|| format!("the function answered {status}"));
+    Ok((outcome, why))
+}
+
+/// A status of HTTP, as a number or, as some write it, as text.
+fn status_of(value: &Value) -> Option<u16> {
+    let number = value.as_u64().or_else(|| value.as_str()?.parse().ok())?;
+    u16::try_from(number).ok().filter(|status| (100..=599).contains(status))
+}
+
+/// `Retry-After` among the headers that the function returned, in milliseconds.
+fn pause(headers: &Value, now_ms: u64) -> Option<u64> {
+    let (_, value) = headers.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut map = HeaderMap::new();
+    map.insert(header::RETRY_AFTER, HeaderValue::from_str(&text).ok()?);
+    retry_after_ms(&map, now_ms)
+}
+
+impl<'de> Visitor<'de> for &mut Returned {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<String>()? {
+            match name.as_str() {
+                "statusCode" => self.status = Some(members.next_value()?),
+                "headers" => self.headers = Some(members.next_value()?),
+                _ => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -204,24 +204,58 @@ impl Sender {
         // Of these headers only Discord's mean the same wherever they come from.
         let allowance = answer.ratelimit.as_ref().filter(|_| self.endpoint.profile == Profile::Discord);
         let used_up = allowance.filter(|allowance| allowance.remaining == 0).map(|allowance| allowance.reset_after_ms);
-        let mut outcome = Outcome::answered(answer.status, asked_pause.or(used_up));
-        let mut error = (outcome.class != Class::Delivered).then(|| format!("answered {}", answer.status));
-        if let Some((function, _)) = &self.function {
-            let (class, why) = lambda::outcome(answer);
-            outcome.class = class;
-            error = why.or(error.filter(|_| class != Class::Delivered));
-            // What a function answers stands in the body.
-            if let Rest::Broken { class, message } = &answer.rest
-                && function.invocation == Invocation::RequestResponse
-                && outcome.class == Class::Delivered
-            {
-                outcome = Outcome { class: *class, sent: Sent::Maybe, ..outcome };
-                error = Some(self.in_words(Sent::Maybe, message.clone()));
-            }
+        let (mut outcome, mut error) = match &self.function {
+            Some((function, _)) => lambda::outcome(function.invocation, answer, crate::clock::now_ms()),
+            None => by_status(self.endpoint.profile, answer, asked_pause.or(used_up)),
+        };
+        if let Some((class, message)) = self.unread_answer(answer, &outcome) {
+            outcome = Outcome { class, sent: Sent::Maybe, ..outcome };
+            error = Some(self.in_words(Sent::Maybe, message));
         }
         let stage = matches!(answer.rest, Rest::Broken { .. }).then_some(Stage::Body);
         Ended { outcome, stage, error, answer: shown(&answer.head), took_ms: answer.ms, message_id }
     }
+
+    /// Why nobody knows what an awaited function answered: its answer stands in the body, and that broke off.
+    fn unread_answer(&self, answer: &Answer, outcome: &Outcome) -> Option<(Class, String)> {
+        let (function, _) = self.function.as_ref()?;
+        let awaited = function.invocation == Invocation::RequestResponse && answer.function_error.is_none();
+        let Rest::Broken { class, message } = &answer.rest else { return None };
+        let open = awaited && matches!(outcome.class, Class::Delivered | Class::Function);
+        open.then(|| (*class, message.clone()))
+    }
+}
+
+/// What an answer means, by its status; what Slack says in a body goes before that.
+fn by_status(profile: Profile, answer: &Answer, pause_ms: Option<u64>) -> (Outcome, Option<String>) {
+    let outcome = Outcome::answered(answer.status, pause_ms);
+    if outcome.class != Class::Delivered {
+        return (outcome, Some(format!("answered {}", answer.status)));
+    }
+    match slack_refusal(&answer.head).filter(|_| profile == Profile::Slack) {
+        Some(why) => (Outcome { class: Class::Status, ..outcome }, Some(why)),
+        None => (outcome, None),
+    }
+}
+
+/// Some of Slack's addresses answer 200 whatever became of the message, and say in the body that it was refused.
+fn slack_refusal(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        ok: bool,
+        error: Option<String>,
+    }
+    let said: Said = serde_json::from_slice(body).ok()?;
+    let error: String = said.error.unwrap_or_default().chars().filter(|c| !c.is_control()).take(100).collect();
+    (!said.ok).then(|| format!("answered that it is not ok: {error}"))
+}
+
+/// The URL with that pair at the end of its query, in place of any of the same name.
+fn with_pair(url: &str, pair: &str) -> String {
+    let name = |pair: &str| pair.split('=').next().map(str::to_owned);
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let kept = query.split('&').filter(|other| !other.is_empty() && name(other) != name(pair));
+    format!("{path}?{}", kept.chain([pair]).collect::<Vec<_>>().join("&"))
 }
 
 /// What all requests to the endpoint have in common, but for secrets.
@@ -290,8 +324,7 @@ fn address(
     match address {
         Address::Http(url) => {
             let url = match render::query(endpoint.profile) {
-                Some(query) if url.contains('?') => format!("{url}&{query}"),
-                Some(query) => format!("{url}?{query}"),
+                Some(pair) => with_pair(url, pair),
                 None => url.clone(),
             };
             // Where it may go is judged when it is dialled: the rules may have changed since it was made.
@@ -372,6 +405,39 @@ mod tests {
         drop(others);
         let made = work().render(&events, Instant::now() + Duration::from_secs(60)).await.unwrap();
         assert_eq!(made.body, "9");
+    }
+
+    #[test]
+    fn what_answers_mean() {
+        let by = |profile, status, body: &'static str| {
+            let head = Bytes::from_static(body.as_bytes());
+            let answer = Answer { status, retry_after_ms: None, ratelimit: None, function_error: None, head, rest: Rest::None, ms: 1 };
+            by_status(profile, &answer, None).0.class
+        };
+        let refused = r#"{"ok":false,"error":"channel_not_found"}"#;
+        for (profile, status, body, class) in [
+            (Profile::Slack, 200, "ok", Class::Delivered),
+            (Profile::Slack, 200, r#"{"ok":true}"#, Class::Delivered),
+            (Profile::Slack, 200, "", Class::Delivered),
+            (Profile::Slack, 200, refused, Class::Status),
+            (Profile::Slack, 404, "channel_not_found", Class::Status),
+            (Profile::Standard, 200, refused, Class::Delivered),
+            (Profile::Discord, 204, "", Class::Delivered),
+        ] {
+            assert_eq!(by(profile, status, body), class, "{profile:?} {status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_pair_of_a_query_stands_there_once() {
+        for (url, expected) in [
+            ("https://a.b/c", "https://a.b/c?wait=true"),
+            ("https://a.b/c?", "https://a.b/c?wait=true"),
+            ("https://a.b/c?thread_id=1", "https://a.b/c?thread_id=1&wait=true"),
+            ("https://a.b/c?wait=false&thread_id=1&wait", "https://a.b/c?thread_id=1&wait=true"),
+        ] {
+            assert_eq!(with_pair(url, "wait=true"), expected);
+        }
     }
 
     #[test]

@@ -2,29 +2,24 @@
 
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::query::Query;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use actix_web::web::{Data, Query};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
-use serde::Deserialize;
 use waypost_cluster::BackupError;
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
-    /// With the key that seals webhooks.
-    #[serde(default)]
-    with_key: bool,
-}
+/// With the key that seals webhooks, or without.
+pub(super) const NAMES: &[&str] = &["with_key"];
 
-pub(super) async fn backup(
-    request: HttpRequest,
-    edge: Data<Edge>,
-    wanted: Query<Wanted>,
-) -> Result<HttpResponse, ApiError> {
+pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
-    let files = if wanted.with_key { vec![key(&edge)?] } else { Vec::new() };
+    let files = match Query::of(&request, NAMES)?.get("with_key") {
+        Some("true") => vec![key(&edge)?],
+        None | Some("false") => Vec::new(),
+        Some(_) => return Err(ApiError::bad_request("invalid_with_key", "with_key is true or false")),
+    };
     let (current, blocks) = edge.hub.backup(files).await.map_err(|error| match error {
         BackupError::Busy => ApiError::unavailable(error.to_string()),
         error => {

@@ -8,12 +8,16 @@ mod status;
 
 use super::context::Edge;
 use crate::clock::now_ms;
+use super::query::Takes;
 use crate::metric;
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, ServiceConfig, get, post};
 use serde_json::json;
 use std::sync::atomic::Ordering;
+
+/// What the routes take in a query.
+pub const TAKES: &[Takes] = &[Takes::of("GET", "/api/cluster/backup", backup::NAMES)];
 
 /// Adds `/healthz`, `/readyz`, `/metrics` and `/api/cluster`.
 pub fn routes(config: &mut ServiceConfig) {

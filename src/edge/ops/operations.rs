@@ -1,17 +1,17 @@
 //! `POST /api/cluster/{operation}`: what an operator has the cluster do. Any node takes it.
 
+use crate::core::json::Members;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::rest::body;
 use actix_web::http::StatusCode;
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use waypost_cluster::{Operation, Refused};
 
 /// What a request's body may say.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug)]
 struct Wanted {
     node: Option<u64>,
     address: Option<String>,
@@ -19,6 +19,14 @@ struct Wanted {
 }
 
 impl Wanted {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            node: m.nullable("node", "the id of a member").flatten(),
+            address: m.nullable("address", "host:port").flatten(),
+            force: m.take(&["force"], "true or false").unwrap_or(false),
+        }
+    }
+
     fn node(&self) -> Result<u64, ApiError> {
         let missing = || ApiError::bad_request("invalid_body", "node: the id of a member is required");
         self.node.ok_or_else(|| missing().hint(r#"for example {"node": 3}; GET /api/cluster/status lists the ids"#))
@@ -29,10 +37,10 @@ pub(super) async fn operate(
     request: HttpRequest,
     edge: Data<Edge>,
     name: Path<String>,
-    body: Bytes,
+    mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
-    let wanted = read(&body)?;
+    let wanted = body::object(&mut payload, edge.config.body_bytes, Wanted::read).await?;
     let hub = &edge.hub;
     let operation = match name.as_str() {
         "add" => return add(&edge, &wanted).await,
@@ -53,13 +61,6 @@ pub(super) async fn operate(
     };
     hub.operate(operation).await.map_err(refused)?;
     Ok(done(&name, json!({"node": wanted.node, "leader_id": hub.status().leader})))
-}
-
-fn read(body: &[u8]) -> Result<Wanted, ApiError> {
-    if body.is_empty() {
-        return Ok(Wanted::default());
-    }
-    serde_json::from_slice(body).map_err(|error| ApiError::bad_request("invalid_body", error.to_string()))
 }
 
 fn done(operation: &str, mut what: Value) -> HttpResponse {

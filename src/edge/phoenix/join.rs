@@ -3,11 +3,15 @@
 use crate::core::expression::Expression;
 use crate::core::filter::Filter;
 use crate::core::history::Start;
+use crate::core::nearest::meant;
 use crate::core::time::parse_iso;
 use serde_json::{Value, json};
 
 /// Most events that `backfill` may ask for.
 const MAX_BACKFILL: u64 = 100_000;
+
+/// The names of a join's parameters.
+const NAMES: [&str; 7] = ["events", "filter", "last_event_id", "since", "backfill", "star", "positions"];
 
 /// A join's parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +40,13 @@ impl JoinParams {
             }
             _ => return Err(refusal("invalid params", "join parameters must be an object")),
         };
+        if let Some(unknown) = params.keys().find(|name| !NAMES.contains(&name.as_str())) {
+            let shown: String = unknown.chars().take(100).collect();
+            let meant = meant(&shown, NAMES);
+            let known = NAMES.join(", ");
+            let message = format!("{shown} is not a parameter that is known here{meant}; there are {known}");
+            return Err(refusal("invalid params", &message));
+        }
         let given = |name: &str| params.get(name).filter(|value| !value.is_null());
         let filter =
             Filter::from_json(given("events")).map_err(|error| refusal("invalid events", &error.to_string()))?;
@@ -114,8 +125,19 @@ mod tests {
             (json!({"backfill": 1.5}), "invalid backfill"),
             (json!({"star": "yes"}), "invalid star"),
             (json!({"positions": 1}), "invalid positions"),
+            (json!({"evnts": ["a"]}), "invalid params"),
+            (json!({"events": "*", "lastEventId": "x"}), "invalid params"),
         ] {
             assert_eq!(JoinParams::from_payload(&bad).unwrap_err()["reason"], reason, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_name_tells_the_nearest() {
+        for (wrong, right) in [("evnts", "events"), ("lastEventId", "last_event_id"), ("sinc", "since")] {
+            let refused = JoinParams::from_payload(&json!({wrong: null})).unwrap_err();
+            let message = refused["message"].as_str().unwrap();
+            assert!(message.contains(&format!("is {right} meant?")), "{message}");
         }
     }
 

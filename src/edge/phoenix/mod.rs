@@ -11,5 +11,5 @@ mod session;
 
 pub use form::{PhoenixForm, Transport};
 pub use longpoll::{LongPollConfig, LongPolls, serve_relay};
-pub use routes::routes;
+pub use routes::{TAKES, routes};
 pub use session::{PhoenixConfig, PhoenixSession};

@@ -8,6 +8,7 @@ use crate::delivery::{Outbox, Outlet, start_ws};
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::query::Takes;
 use crate::hub::Who;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
@@ -22,6 +23,18 @@ const SUBPROTOCOL: &str = "phoenix";
 const BEARER: &str = "base64url.bearer.phx.";
 /// The header in which a long poll of phoenix.js has its `authToken`.
 const AUTH_TOKEN: &str = "x-phoenix-authtoken";
+
+/// What phoenix.js adds by itself, the token, and what pages that a Phoenix server rendered send along. A long poll has its
+/// session's token behind the map's.
+const NAMES: &[&str] = &["token", "vsn", "_csrf_token"];
+const MANY: &[&str] = &["token"];
+
+/// What the routes take in a query.
+pub const TAKES: &[Takes] = &[
+    Takes::of("GET", "/socket/events/websocket", NAMES),
+    Takes { method: "GET", path: "/socket/events/longpoll", names: NAMES, many: MANY },
+    Takes { method: "POST", path: "/socket/events/longpoll", names: NAMES, many: MANY },
+];
 
 /// Adds `/socket/events/websocket` and `/socket/events/longpoll`.
 pub fn routes(config: &mut ServiceConfig) {

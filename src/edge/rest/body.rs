@@ -1,14 +1,16 @@
 //! Request bodies, read under a bound in bytes and time.
 
+use crate::core::json::Members;
 use crate::edge::error::ApiError;
 use actix_web::http::StatusCode;
 use actix_web::web::{BytesMut, Payload};
 use futures_util::StreamExt;
-use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// A client may take this long between two pieces of a body.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes that are read of a body where there should be none.
+const MAX_NOTHING: usize = 4096;
 
 /// The whole body as text.
 pub(in crate::edge) async fn text(payload: &mut Payload, max_bytes: usize) -> Result<String, ApiError> {
@@ -32,13 +34,21 @@ pub(super) async fn next(payload: &mut Payload) -> Result<Option<bytes::Bytes>, 
     }
 }
 
-/// The body as JSON of a known shape; an empty one is `{}`.
-pub(super) async fn json<T: DeserializeOwned>(payload: &mut Payload, max_bytes: usize) -> Result<T, ApiError> {
+/// The body as an object that `read` takes member by member; an empty one is `{}`. `Err` is 400 with all that is wrong,
+/// unknown members among it.
+pub(in crate::edge) async fn object<T>(
+    payload: &mut Payload,
+    max_bytes: usize,
+    read: impl FnOnce(&mut Members<'_>) -> T,
+) -> Result<T, ApiError> {
     let text = text(payload, max_bytes).await?;
-    let text = if text.trim().is_empty() { "{}" } else { &text };
-    // A list would pass for a struct's fields in their order.
-    if !text.trim_start().starts_with('{') {
-        return Err(ApiError::bad_request("invalid_body", "a JSON object is expected"));
-    }
-    serde_json::from_str(text).map_err(|error| ApiError::bad_request("invalid_body", error.to_string()))
+    let mut members = Members::of(if text.trim().is_empty() { "{}" } else { &text }, "");
+    let value = read(&mut members);
+    let problems = members.finish();
+    if problems.is_empty() { Ok(value) } else { Err(ApiError::bad_request("invalid_body", problems.join("; "))) }
+}
+
+/// No body, or `{}`: for requests that have nothing to say beside their path.
+pub(in crate::edge) async fn none(payload: &mut Payload) -> Result<(), ApiError> {
+    object(payload, MAX_NOTHING, |_| ()).await
 }

@@ -10,14 +10,14 @@ use crate::core::time::parse_iso;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::query::Query;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
 use std::sync::Arc;
 
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1000;
+const DEFAULT_LIMIT: u64 = 100;
+const MAX_LIMIT: u64 = 1000;
 /// An answer stops growing here, whatever the limit says.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 /// Events looked through for one page of a narrow filter; the cursor goes on from there.
@@ -25,14 +25,7 @@ const MAX_SCANNED: usize = 20_000;
 const PAGE_EVENTS: usize = 1000;
 const PAGE_BYTES: usize = 1 << 20;
 
-#[derive(Debug, Deserialize)]
-struct Query {
-    since: Option<String>,
-    after: Option<String>,
-    limit: Option<String>,
-    events: Option<String>,
-    filter: Option<String>,
-}
+pub(super) const NAMES: &[&str] = &["since", "after", "limit", "events", "filter"];
 
 pub(super) async fn backfill(
     request: HttpRequest,
@@ -41,13 +34,12 @@ pub(super) async fn backfill(
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::SUBSCRIBE).await?;
     edge.charge(&grant).await?;
-    let query: Query = serde_urlencoded::from_str(request.query_string())
-        .map_err(|error| ApiError::bad_request("invalid_query", error.to_string()))?;
-    let limit = limit_of(&query)?;
+    let query = Query::of(&request, NAMES)?;
+    let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
     let start = start_of(&query)?;
-    let filter = Filter::from_query(query.events.as_deref())
+    let filter = Filter::from_query(query.get("events"))
         .map_err(|error| ApiError::bad_request("invalid_events", error.to_string()))?;
-    let expression = query.filter.as_deref().map(ApiError::filter).transpose()?;
+    let expression = query.get("filter").map(ApiError::filter).transpose()?;
     let condition = expression.map(|expression| Arc::new(Condition::new(expression, grant.map.id)));
     let position = edge.hub.locate(grant.map.topic, start).await?;
     let map = MapText::from(grant.map.id);
@@ -81,16 +73,8 @@ pub(super) async fn backfill(
     Ok(page.answer(has_more, gap))
 }
 
-fn limit_of(query: &Query) -> Result<usize, ApiError> {
-    match query.limit.as_deref().map(str::parse) {
-        None => Ok(DEFAULT_LIMIT),
-        Some(Ok(limit)) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-        Some(_) => Err(ApiError::bad_request("invalid_limit", format!("limit is a number from 1 to {MAX_LIMIT}"))),
-    }
-}
-
 fn start_of(query: &Query) -> Result<Start, ApiError> {
-    match (&query.after, &query.since) {
+    match (query.get("after"), query.get("since")) {
         (Some(_), Some(_)) => Err(ApiError::bad_request("invalid_query", "give after or since, not both")),
         (Some(id), None) => id
             .parse()
@@ -106,11 +90,11 @@ fn start_of(query: &Query) -> Result<Start, ApiError> {
 
 /// An answer in the making.
 struct Page {
-    limit: usize,
+    limit: u64,
     next_seq: u64,
     /// The last event looked at: what the next page comes after.
     cursor: Option<EventId>,
-    count: usize,
+    count: u64,
     data: Vec<u8>,
 }
 

@@ -4,38 +4,39 @@ use super::{answer, body};
 use crate::core::access::{Scopes, is_slug};
 use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatch, UpdateMap};
 use crate::core::ids::MapId;
+use crate::core::json::Members;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{HubError, Who};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use uuid::Uuid;
 
 /// Longest name of a map or token, in characters.
 pub(super) const MAX_NAME: usize = 200;
 
-/// A field that may be absent, null, or a value: `None`, `Some(None)`, `Some(Some(_))`.
-fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(value).map(Some)
-}
-
-/// Limits as they are sent.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct LimitsBody {
-    #[serde(deserialize_with = "nullable")]
+/// Limits as they are sent: absent, null, or a number.
+#[derive(Debug, Default)]
+struct LimitsBody {
     connections: Option<Option<u32>>,
-    #[serde(deserialize_with = "nullable")]
     webhooks: Option<Option<u32>>,
-    #[serde(deserialize_with = "nullable")]
     requests_per_minute: Option<Option<u32>>,
-    #[serde(deserialize_with = "nullable")]
     publishes_per_second: Option<Option<u32>>,
 }
 
+const COUNT: &str = "a whole number";
+
 impl LimitsBody {
+    fn read(m: &mut Members<'_>) -> Option<Self> {
+        m.object("limits", "limits.", |m| Self {
+            connections: m.nullable("connections", COUNT),
+            webhooks: m.nullable("webhooks", COUNT),
+            requests_per_minute: m.nullable("requests_per_minute", COUNT),
+            publishes_per_second: m.nullable("publishes_per_second", COUNT),
+        })
+    }
+
     fn checked(self) -> Result<LimitsPatch, ApiError> {
         let Self { connections, webhooks, requests_per_minute, publishes_per_second } = self;
         if requests_per_minute == Some(Some(0)) || publishes_per_second == Some(Some(0)) {
@@ -46,19 +47,23 @@ impl LimitsBody {
     }
 }
 
-/// Retention as it is sent.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct RetentionBody {
-    #[serde(deserialize_with = "nullable")]
+/// Retention as it is sent: absent, null, or a number.
+#[derive(Debug, Default)]
+struct RetentionBody {
     events: Option<Option<u64>>,
-    #[serde(deserialize_with = "nullable")]
     age_seconds: Option<Option<u64>>,
-    #[serde(deserialize_with = "nullable")]
     bytes: Option<Option<u64>>,
 }
 
 impl RetentionBody {
+    fn read(m: &mut Members<'_>) -> Option<Self> {
+        m.object("retention", "retention.", |m| Self {
+            events: m.nullable("events", COUNT),
+            age_seconds: m.nullable("age_seconds", COUNT),
+            bytes: m.nullable("bytes", COUNT),
+        })
+    }
+
     fn checked(self) -> Result<RetentionPatch, ApiError> {
         let Self { events, age_seconds, bytes } = self;
         if [events, age_seconds, bytes].contains(&Some(Some(0))) {
@@ -70,26 +75,44 @@ impl RetentionBody {
     }
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CreateBody {
+#[derive(Debug)]
+struct CreateBody {
     id: Option<String>,
     slug: Option<String>,
     name: Option<String>,
-    #[serde(default)]
     limits: LimitsBody,
-    #[serde(default)]
     retention: RetentionBody,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct UpdateBody {
-    #[serde(default, deserialize_with = "nullable")]
+impl CreateBody {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            id: m.nullable("id", "a string").flatten(),
+            slug: m.nullable("slug", "a string").flatten(),
+            name: m.nullable("name", "a string").flatten(),
+            limits: LimitsBody::read(m).unwrap_or_default(),
+            retention: RetentionBody::read(m).unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct UpdateBody {
     slug: Option<Option<String>>,
     name: Option<String>,
     limits: Option<LimitsBody>,
     retention: Option<RetentionBody>,
+}
+
+impl UpdateBody {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            slug: m.nullable("slug", "a string"),
+            name: m.nullable("name", "a string").flatten(),
+            limits: LimitsBody::read(m),
+            retention: RetentionBody::read(m),
+        }
+    }
 }
 
 fn check_names(slug: Option<&str>, name: Option<&str>) -> Result<(), ApiError> {
@@ -119,7 +142,7 @@ pub(super) async fn create(
     mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
-    let body: CreateBody = body::json(&mut payload, edge.config.body_bytes).await?;
+    let body = body::object(&mut payload, edge.config.body_bytes, CreateBody::read).await?;
     check_names(body.slug.as_deref(), body.name.as_deref())?;
     let id = match &body.id {
         None => MapId::new(Uuid::new_v4()),
@@ -160,7 +183,7 @@ pub(super) async fn update(
     mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
-    let body: UpdateBody = body::json(&mut payload, edge.config.body_bytes).await?;
+    let body = body::object(&mut payload, edge.config.body_bytes, UpdateBody::read).await?;
     let raises = body.limits.is_some() || body.retention.is_some();
     if raises && !matches!(grant.who, Who::Admin) {
         return Err(ApiError::forbidden("limits and retention are changed with the admin token"));
@@ -182,8 +205,10 @@ pub(super) async fn remove(
     request: HttpRequest,
     edge: Data<Edge>,
     map: Path<String>,
+    mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
+    body::none(&mut payload).await?;
     edge.hub.barrier().await?;
     let Some(map) = edge.hub.map(&map).await? else { return Err(ApiError::not_found("the map")) };
     edge.hub.propose_everywhere(&Command::DeleteMap(map.id)).await?;

@@ -8,9 +8,13 @@ mod publish;
 mod tokens;
 
 use crate::edge::error::ApiError;
+use crate::edge::query::Takes;
 use actix_web::http::StatusCode;
 use actix_web::web::{ServiceConfig, delete, get, patch, post, resource, to};
 use actix_web::{HttpResponse, Resource, ResponseError};
+
+/// What the routes take in a query.
+pub const TAKES: &[Takes] = &[Takes::of("GET", "/api/maps/{map}/events", events::NAMES)];
 
 /// Adds `/api/maps` and what is below it.
 pub fn routes(config: &mut ServiceConfig) {

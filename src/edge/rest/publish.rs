@@ -5,9 +5,10 @@
 use super::body;
 use crate::core::access::Scopes;
 use crate::core::command::{IdempotencyKey, Publish, Published};
+use crate::core::digest::Parts;
 use crate::core::event::{Event, MapText, NewEvent, is_kind};
 use crate::core::ids::EventId;
-use crate::core::json::{self, JsonError};
+use crate::core::json::{self, JsonError, Members};
 use crate::edge::auth::bearer;
 use crate::edge::context::{Edge, EdgeConfig};
 use crate::edge::error::ApiError;
@@ -17,13 +18,14 @@ use actix_web::web::{Bytes, BytesMut, Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
 /// Bytes of events gathered from a stream before they are stored.
 const STREAM_BATCH_BYTES: usize = 256 * 1024;
+/// Number of a stream's first batch, and of a request that is no stream.
+const FIRST_BATCH: u64 = 0;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,7 +57,7 @@ pub(super) async fn publish(
     }
     let text = body::text(&mut payload, edge.config.body_bytes).await?;
     let (events, is_batch) = read_body(&text, &edge.config)?;
-    let key = key.map(|key| identity(&edge, &[key.as_bytes()], text.as_bytes()));
+    let key = key.map(|key| identity(&edge, &key, FIRST_BATCH, &events));
     // The answer shows the events with their new ids: their bytes are needed once more.
     let command = Publish { map: grant.map.id, by: grant.who.by(), events: events.clone(), key };
     let published = edge.hub.publish(command).await?;
@@ -101,17 +103,13 @@ fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     }
 }
 
-/// A request's identity: of the key's `parts` and of the body.
-fn identity(edge: &Edge, parts: &[&[u8]], body: &[u8]) -> IdempotencyKey {
-    let half = |hash: Sha256| {
-        let mut half = [0; 16];
-        half.copy_from_slice(&hash.finalize()[..16]);
-        half
-    };
-    let key = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part));
+/// The identity of a request, or of a stream's batch by its number, under the caller's key: the same events are the same
+/// request, in whatever form they were sent.
+fn identity(edge: &Edge, key: &str, batch: u64, events: &[NewEvent]) -> IdempotencyKey {
+    let parts = events.iter().flat_map(|event| [event.kind.as_bytes(), event.payload.as_slice()]);
     IdempotencyKey {
-        key: half(key),
-        fingerprint: half(Sha256::new().chain_update(body)),
+        key: Parts::default().with(key.as_bytes()).with(&batch.to_be_bytes()).half(),
+        fingerprint: parts.collect::<Parts>().half(),
         ttl_ms: edge.hub.config().idempotency.as_millis() as u64,
     }
 }
@@ -139,6 +137,16 @@ fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<NewEvent>, bool), A
     Ok((vec![read_event(whole.get(), config)?], false))
 }
 
+/// What is wrong with the names of an object's members, if anything is. Only asked of what could not be read.
+fn misspelt(text: &str, known: &[&str]) -> Option<String> {
+    let mut members = Members::of(text, "");
+    for name in known {
+        members.raw(&[name]);
+    }
+    let problems = members.finish();
+    (!problems.is_empty()).then(|| problems.join("; "))
+}
+
 /// Whether JSON is an object. A list would pass for a struct's fields in their order.
 fn is_object(json: &str) -> bool {
     json.trim_start().starts_with('{')
@@ -156,7 +164,8 @@ fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
     if !is_object(text) {
         return Err(invalid("an object is expected".to_owned()));
     }
-    let event: OneBody<'_> = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
+    let event: OneBody<'_> = serde_json::from_str(text)
+        .map_err(|error| invalid(misspelt(text, &["type", "payload"]).unwrap_or_else(|| error.to_string())))?;
     if !is_kind(&event.kind) {
         return Err(ApiError::bad_request(
             "invalid_type",
@@ -189,7 +198,18 @@ struct Stream<'e> {
 impl<'e> Stream<'e> {
     fn new(edge: &'e Edge, grant: &'e Grant, key: Option<String>) -> Self {
         let batch = Vec::new();
-        Self { edge, grant, key, lines: 0, batch, batch_bytes: 0, batches: 0, stored: 0, first: None, last: None }
+        Self {
+            edge,
+            grant,
+            key,
+            lines: 0,
+            batch,
+            batch_bytes: 0,
+            batches: FIRST_BATCH,
+            stored: 0,
+            first: None,
+            last: None,
+        }
     }
 
     async fn run(mut self, payload: &mut Payload) -> Result<HttpResponse, ApiError> {
@@ -232,8 +252,10 @@ impl<'e> Stream<'e> {
         if text.is_empty() {
             return Ok(());
         }
-        self.batch.push(read_event(text, &self.edge.config).map_err(|error| error.at(index))?);
-        self.batch_bytes += text.len();
+        let event = read_event(text, &self.edge.config).map_err(|error| error.at(index))?;
+        // In normal form: a stream that is repeated with other white space is cut in the same places.
+        self.batch_bytes += event.kind.len() + event.payload.len();
+        self.batch.push(event);
         if self.batch.len() >= self.edge.config.batch_events || self.batch_bytes >= STREAM_BATCH_BYTES {
             self.store().await?;
         }
@@ -246,10 +268,7 @@ impl<'e> Stream<'e> {
         }
         let events = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
-        let key = self.key.as_ref().map(|key| {
-            let body: Vec<u8> = events.iter().flat_map(|e| [e.kind.as_bytes(), &e.payload].concat()).collect();
-            identity(self.edge, &[key.as_bytes(), b"\n", &self.batches.to_be_bytes()], &body)
-        });
+        let key = self.key.as_ref().map(|key| identity(self.edge, key, self.batches, &events));
         self.batches += 1;
         let count = events.len() as u64;
         let command = Publish { map: self.grant.map.id, by: self.grant.who.by(), events, key };

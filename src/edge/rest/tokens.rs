@@ -8,15 +8,7 @@ use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
 use serde_json::json;
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CreateBody {
-    name: Option<String>,
-    scopes: Vec<String>,
-}
 
 pub(super) async fn create(
     request: HttpRequest,
@@ -25,12 +17,17 @@ pub(super) async fn create(
     mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
-    let body: CreateBody = body::json(&mut payload, edge.config.body_bytes).await?;
-    check_name(body.name.as_deref())?;
-    let scopes = Scopes::from_names(&body.scopes).ok_or_else(|| {
+    let (name, scopes) = body::object(&mut payload, edge.config.body_bytes, |m| {
+        let name: Option<String> = m.nullable("name", "a string").flatten();
+        let scopes: Option<Vec<String>> = m.required("scopes", "a list of scopes");
+        (name, scopes.unwrap_or_default())
+    })
+    .await?;
+    check_name(name.as_deref())?;
+    let scopes = Scopes::from_names(&scopes).ok_or_else(|| {
         ApiError::bad_request("invalid_scopes", "scopes are subscribe, publish and manage, at least one")
     })?;
-    let (secret, token) = answer::new_token(&body.name.unwrap_or_default(), scopes)?;
+    let (secret, token) = answer::new_token(&name.unwrap_or_default(), scopes)?;
     let max_tokens = edge.config.max_tokens;
     let command = Command::CreateToken(CreateToken { map: grant.map.id, by: grant.who.by(), token, max_tokens });
     let Reply::Token(token) = edge.hub.propose(&command).await? else { return Err(unexpected()) };
@@ -50,9 +47,11 @@ pub(super) async fn revoke(
     request: HttpRequest,
     edge: Data<Edge>,
     path: Path<(String, String)>,
+    mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (map, token) = path.into_inner();
     let grant = edge.managed(&request, &map).await?;
+    body::none(&mut payload).await?;
     let token = token.parse().map_err(|_| ApiError::not_found("the token"))?;
     let revoke = RevokeToken { map: grant.map.id, by: grant.who.by(), token };
     edge.hub.propose_everywhere(&Command::RevokeToken(revoke)).await?;

@@ -17,46 +17,43 @@ use crate::delivery::{Connection, EventStream, OutboundBody, Outbox, Outlet};
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::query::{Query, Takes};
 use crate::hub::{Grant, Who};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Data, Path, ServiceConfig, get};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::json;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// Pause that a client is asked for when the map has as many sockets as it may have.
 const RETRY_MS: u64 = 5000;
+/// Most events that `backfill` may ask for.
+const MAX_BACKFILL: u64 = 100_000;
 
 /// Adds the stream.
 pub fn routes(config: &mut ServiceConfig) {
     config.route("/api/maps/{map}/events/stream", get().to(stream));
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Query {
-    token: Option<String>,
-    events: Option<String>,
-    filter: Option<String>,
-    last_event_id: Option<String>,
-    since: Option<String>,
-    backfill: Option<String>,
-}
+const NAMES: &[&str] = &["token", "events", "filter", "last_event_id", LAST_EVENT_ID_OF_POLYFILLS, "since", "backfill"];
+/// What polyfills of EventSource, which can't set headers everywhere, send in place of `Last-Event-ID`.
+const LAST_EVENT_ID_OF_POLYFILLS: &str = "lastEventId";
+
+/// What the stream takes in its query.
+pub const TAKES: &[Takes] = &[Takes::of("GET", "/api/maps/{map}/events/stream", NAMES)];
 
 async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
-    let query = request.query_string();
-    let query: Query =
-        serde_urlencoded::from_str(query).map_err(|error| ApiError::bad_request("invalid_query", error.to_string()))?;
+    let query = Query::of(&request, NAMES)?;
     if !edge.origin_allowed(&request) {
         return Err(ApiError::forbidden("this origin may not connect"));
     }
-    let token = bearer(&request).or(query.token.as_deref());
+    let token = bearer(&request).or(query.get("token"));
     let grant = edge.grant(&request, token, &map, Scopes::SUBSCRIBE).await?;
-    let filter = Filter::from_query(query.events.as_deref())
+    let filter = Filter::from_query(query.get("events"))
         .map_err(|error| ApiError::bad_request("invalid_events", error.to_string()))?;
-    let expression = query.filter.as_deref().map(ApiError::filter).transpose()?;
+    let expression = query.get("filter").map(ApiError::filter).transpose()?;
     let start = start_of(&request, &query)?;
     let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
     if edge.is_draining() {
@@ -99,28 +96,26 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
     ))
 }
 
-/// Where the stream starts: the standard header first, which browsers send when they reconnect.
+/// Where the stream starts: the standard header first, which browsers send when they reconnect. An empty one says
+/// nothing: what the query says counts then.
 fn start_of(request: &HttpRequest, query: &Query) -> Result<Start, ApiError> {
     let header = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
-    let last = header.or(query.last_event_id.as_deref()).filter(|id| !id.is_empty());
-    if let Some(id) = last {
-        let id = id
-            .parse()
-            .map_err(|_| ApiError::bad_request("invalid_last_event_id", "an event id is expected, 26 characters"))?;
-        return Ok(Start::After(id));
+    let reconnected = header.filter(|id| !id.is_empty()).or(query.get(LAST_EVENT_ID_OF_POLYFILLS));
+    if let Some(id) = reconnected.or(query.get("last_event_id")) {
+        let invalid = || {
+            ApiError::bad_request("invalid_last_event_id", "an event id is expected, 26 characters")
+                .hint("leave it out to begin with what comes")
+        };
+        return id.parse().map(Start::After).map_err(|_| invalid());
     }
-    if let Some(since) = &query.since {
-        let since = parse_iso(since).ok_or_else(|| {
+    if let Some(since) = query.get("since") {
+        return parse_iso(since).map(Start::Since).ok_or_else(|| {
             ApiError::bad_request("invalid_since", "an ISO-8601 time with an offset is expected")
                 .hint("for example since=2025-06-21T12:34:56Z")
-        })?;
-        return Ok(Start::Since(since));
+        });
     }
-    match query.backfill.as_deref().map(str::parse) {
-        None => Ok(Start::Live),
-        Some(Ok(count)) if count <= 100_000 => Ok(Start::Last(count)),
-        Some(_) => Err(ApiError::bad_request("invalid_backfill", "a number from 0 to 100000 is expected")),
-    }
+    let backfill = query.number("backfill", "invalid_backfill", 0..=MAX_BACKFILL)?;
+    Ok(backfill.map_or(Start::Live, Start::Last))
 }
 
 fn open(

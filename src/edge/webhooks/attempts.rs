@@ -8,17 +8,12 @@ use crate::core::endpoint::progress::Attempt;
 use crate::core::ids::EventId;
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
-use crate::edge::error::ApiError;
+use crate::edge::query::Query;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Query {
-    after: Option<u64>,
-}
+pub(super) const NAMES: &[&str] = &["after"];
 
 /// Oldest first. Tests have no number: they are there where no number is asked for.
 pub(super) async fn list(
@@ -26,10 +21,7 @@ pub(super) async fn list(
     edge: Data<Edge>,
     Managed { endpoint, .. }: Managed,
 ) -> Result<HttpResponse, Problem> {
-    let query: Query = serde_urlencoded::from_str(request.query_string()).map_err(|error| {
-        ApiError::bad_request("invalid_query", error.to_string()).hint("after is the number of an attempt")
-    })?;
-    let after = query.after;
+    let after = Query::of(&request, NAMES)?.number("after", "invalid_after", 0..=u64::MAX)?;
     let attempts = state_of(&edge, &endpoint)?.shelf.attempts;
     let wanted = attempts.iter().filter(|attempt| after.is_none_or(|after| attempt.number > after));
     let shown: Vec<Value> = wanted.map(attempt).collect();

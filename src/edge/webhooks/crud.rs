@@ -7,6 +7,7 @@ use crate::core::command::{Activate, Command, Refusal, Reply};
 use crate::core::endpoint::form::Form;
 use crate::core::endpoint::{Endpoint, Origin, Profile};
 use crate::edge::context::Edge;
+use crate::edge::rest::body;
 use crate::hub::Grant;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
@@ -84,7 +85,12 @@ pub(super) async fn activate(
     Ok(*endpoint)
 }
 
-pub(super) async fn remove(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
+pub(super) async fn remove(
+    edge: Data<Edge>,
+    Managed { grant, endpoint }: Managed,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    body::none(&mut payload).await?;
     edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, Origin::Api))).await?;
     Ok(HttpResponse::NoContent().finish())
 }

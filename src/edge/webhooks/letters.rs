@@ -14,6 +14,8 @@ use crate::core::ids::EventId;
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::query::Query;
+use crate::edge::rest::body;
 use crate::hub::Grant;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -21,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-const DEFAULT_LIMIT: usize = 100;
-const MAX_LIMIT: usize = 1000;
+const DEFAULT_LIMIT: u64 = 100;
+const MAX_LIMIT: u64 = 1000;
 /// A page stops growing here, whatever the limit says.
 const MAX_PAGE_BYTES: usize = 4 << 20;
 /// Letters looked through at once for one of them.
@@ -33,12 +35,7 @@ pub(super) struct OfLetter {
     event: String,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Query {
-    after: Option<u64>,
-    limit: Option<usize>,
-}
+pub(super) const NAMES: &[&str] = &["after", "limit"];
 
 /// A letter as it is shown. Typed, since an event's bytes go out as they are.
 #[derive(Serialize)]
@@ -73,15 +70,10 @@ pub(super) async fn list(
     edge: Data<Edge>,
     Managed { grant, endpoint }: Managed,
 ) -> Result<HttpResponse, Problem> {
-    let query: Query = serde_urlencoded::from_str(request.query_string()).map_err(|error| {
-        ApiError::bad_request("invalid_query", error.to_string()).hint("after and limit are numbers")
-    })?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        let message = format!("limit is a number from 1 to {MAX_LIMIT}");
-        return Err(ApiError::bad_request("invalid_limit", message).into());
-    }
-    let from_seq = query.after.map_or(0, |after| after.saturating_add(1));
+    let query = Query::of(&request, NAMES)?;
+    let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
+    let after = query.number("after", "invalid_after", 0..=u64::MAX)?;
+    let from_seq = after.map_or(0, |after| after.saturating_add(1));
     let letters = edge.hub.dead_letters(endpoint.id, from_seq, limit + 1)?;
     let total = state_of(&edge, &endpoint)?.shelf.dead;
     let (mut data, mut bytes) = (Vec::new(), 0);
@@ -147,7 +139,9 @@ pub(super) async fn retry(
     edge: Data<Edge>,
     Managed { grant, endpoint }: Managed,
     path: Path<OfLetter>,
+    mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
+    body::none(&mut payload).await?;
     let letter = find(&edge, &endpoint, &path.event)?;
     order(&edge, &grant, &endpoint, Order::Redeliver(vec![letter.seq])).await?;
     Ok(HttpResponse::Accepted().json(One { data: shown(&edge, &grant, &letter).await? }))
@@ -177,7 +171,12 @@ pub(super) async fn retry_all(
     replay::begin(&edge, &grant, &endpoint, wanted).await
 }
 
-pub(super) async fn purge(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
+pub(super) async fn purge(
+    edge: Data<Edge>,
+    Managed { grant, endpoint }: Managed,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    body::none(&mut payload).await?;
     let removed = remove_letters(&edge, &grant, &endpoint, None).await?;
     Ok(HttpResponse::Ok().json(json!({"data": {"removed": removed}})))
 }
@@ -186,7 +185,9 @@ pub(super) async fn remove(
     edge: Data<Edge>,
     Managed { grant, endpoint }: Managed,
     path: Path<OfLetter>,
+    mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
+    body::none(&mut payload).await?;
     let letter = find(&edge, &endpoint, &path.event)?;
     remove_letters(&edge, &grant, &endpoint, Some(vec![letter.seq])).await?;
     Ok(HttpResponse::NoContent().finish())

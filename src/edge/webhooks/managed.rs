@@ -6,9 +6,10 @@ use crate::core::endpoint::Endpoint;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::query::Query;
 use crate::hub::{Grant, Who};
 use actix_web::dev::Payload;
-use actix_web::web::{Data, Path, Query};
+use actix_web::web::{Data, Path};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 use serde::Deserialize;
@@ -23,7 +24,10 @@ pub(super) struct Managed {
     pub(super) endpoint: Arc<Endpoint>,
 }
 
-/// A map, in the path or, for the admin at the API without maps in its paths, in the query.
+/// What paths without a map take in a query: the admin names one there.
+pub(super) const NAMES: &[&str] = &["map"];
+
+/// A map in the path.
 #[derive(Deserialize)]
 struct OfMap {
     map: Option<String>,
@@ -77,8 +81,7 @@ async fn own_map(edge: &Edge, request: &HttpRequest) -> Result<String, Problem> 
     match edge.authenticate(request, bearer(request)).await? {
         Who::Token(token) => Ok(token.map.to_string()),
         Who::Admin => {
-            let query = Query::<OfMap>::from_query(request.query_string()).ok();
-            let named = query.and_then(|query| query.into_inner().map);
+            let named = Query::of(request, NAMES)?.get("map").map(str::to_owned);
             let needed = || ApiError::bad_request("map_needed", "with the admin token, name the map: ?map=…");
             Ok(named.ok_or_else(needed)?)
         }

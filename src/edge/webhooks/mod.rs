@@ -19,6 +19,7 @@ mod settings;
 pub use configured::keep_configured;
 
 use super::context::Edge;
+use super::query::Takes;
 use super::rest::{at, body};
 use crate::core::command::Command;
 use crate::core::endpoint::progress::Order;
@@ -26,6 +27,20 @@ use crate::core::endpoint::{Endpoint, OnEndpoint};
 use crate::hub::{EndpointState, Grant, HubError};
 use actix_web::web::{Payload, ServiceConfig, delete, get, patch, post, put};
 use error::Problem;
+
+/// What the routes take in a query.
+pub const TAKES: &[Takes] = &[
+    Takes::of("GET", "/api/maps/{map}/webhooks/{id}/attempts", attempts::NAMES),
+    Takes::of("GET", "/api/maps/{map}/webhooks/{id}/dead-letters", letters::NAMES),
+    Takes::of("GET", "/api/webhooks", managed::NAMES),
+    Takes::of("POST", "/api/webhooks", managed::NAMES),
+    Takes::of("POST", "/api/webhooks/test/{id}", managed::NAMES),
+    Takes::of("GET", "/api/webhooks/{id}", managed::NAMES),
+    Takes::of("PUT", "/api/webhooks/{id}", managed::NAMES),
+    Takes::of("PATCH", "/api/webhooks/{id}", managed::NAMES),
+    Takes::of("DELETE", "/api/webhooks/{id}", managed::NAMES),
+    Takes::of("GET", "/api/webhooks/{id}/logs", managed::NAMES),
+];
 
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
@@ -58,7 +73,7 @@ pub fn routes(config: &mut ServiceConfig) {
                 .route(get().to(picker::show))
                 .route(put().to(picker::update))
                 .route(patch().to(picker::update))
-                .route(delete().to(picker::remove)),
+                .route(delete().to(crud::remove)),
         )
         .service(at("/api/webhooks/{id}/logs").route(get().to(picker::logs)));
 }

@@ -3,14 +3,14 @@
 
 use super::error::Problem;
 use super::managed::{Managed, Manager};
-use super::{answer, crud, object, on, place, settings, state_of};
-use crate::core::command::Command;
+use super::{answer, crud, object, place, settings, state_of};
 use crate::core::endpoint::class::Class;
 use crate::core::endpoint::form::Form;
 use crate::core::endpoint::progress::Attempt;
-use crate::core::endpoint::{Endpoint, Origin, Profile};
+use crate::core::endpoint::{Endpoint, Profile};
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
+use crate::edge::rest::body;
 use crate::hub::Grant;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
@@ -85,11 +85,6 @@ pub(super) async fn update(
     Ok(HttpResponse::Ok().json(shown(&edge, &grant, &changed).await?))
 }
 
-pub(super) async fn remove(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
-    edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, Origin::Api))).await?;
-    Ok(HttpResponse::NoContent().finish())
-}
-
 /// Newest first.
 pub(super) async fn logs(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
     let mut logs = Vec::new();
@@ -120,7 +115,12 @@ async fn log(edge: &Edge, grant: &Grant, endpoint: &Endpoint, attempt: &Attempt)
 }
 
 /// Sends the example event; what became of it stands in the logs.
-pub(super) async fn test(edge: Data<Edge>, Managed { endpoint, .. }: Managed) -> Result<HttpResponse, Problem> {
+pub(super) async fn test(
+    edge: Data<Edge>,
+    Managed { endpoint, .. }: Managed,
+    mut payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    body::none(&mut payload).await?;
     let id = endpoint.id;
     actix_web::rt::spawn(async move {
         if let Err(error) = edge.webhooks.test(endpoint, TEST_KIND.to_owned(), TEST_PAYLOAD.into()).await {

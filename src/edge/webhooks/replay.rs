@@ -185,7 +185,9 @@ pub(super) async fn cancel(
     edge: Data<Edge>,
     Managed { grant, endpoint }: Managed,
     path: Path<OfReplay>,
+    mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
+    crate::edge::rest::body::none(&mut payload).await?;
     let (number, shown) = named(&state_of(&edge, &endpoint)?, &path.replay)?;
     if matches!(shown["state"].as_str(), Some("waiting" | "running")) {
         order(&edge, &grant, &endpoint, Order::Cancel(number)).await?;

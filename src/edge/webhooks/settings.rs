@@ -5,7 +5,7 @@ use super::unexpected;
 use crate::core::command::{By, Command, Refusal, Reply};
 use crate::core::endpoint::form::{Defaults, Form, Plain};
 use crate::core::endpoint::secret::{MAX_PREVIOUS, TooMany};
-use crate::core::endpoint::{Endpoint, Ordering, Origin, Private, Profile, PutEndpoint, Target};
+use crate::core::endpoint::{Endpoint, Lambda, Ordering, Origin, Private, Profile, PutEndpoint, Target};
 use crate::core::ids::{EndpointId, MapId};
 use crate::core::time::iso_millis;
 use crate::delivery::webhook::{CheckError, TestError, Webhooks};
@@ -184,11 +184,9 @@ async fn seal_and_propose(
 /// By which two targets are found to be the same.
 fn mark(seal: &Seal, target: &Target) -> [u8; 16] {
     match target {
-        Target::Http(url) => seal.mark(url.as_bytes()),
-        Target::Lambda(lambda) => {
-            let qualifier = lambda.qualifier.as_deref().unwrap_or_default();
-            let parts = ["lambda", &lambda.region, &lambda.function_name, qualifier];
-            seal.mark(parts.join("\0").as_bytes())
+        Target::Http(url) => seal.mark(&["http", url]),
+        Target::Lambda(Lambda { region, function_name, qualifier, .. }) => {
+            seal.mark(&["lambda", region, function_name, qualifier.as_deref().unwrap_or_default()])
         }
     }
 }

@@ -14,6 +14,9 @@ use super::super::HANDSHAKE;
 use super::*;
 use crate::config::TlsFiles;
 
+/// A year that no certificate here is to see the end of.
+const FAR: i32 = 4000;
+
 /// An authority, and files that it made.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -107,12 +110,12 @@ async fn peers_of_one_kind_get_together() {
     get_together(&none(), &none()).await;
     get_together(&key("a key of the cluster"), &key("a key of the cluster")).await;
     // Names don't matter.
-    get_together(&tls(&authority.node("a", 2099)), &tls(&authority.node("b", 2099))).await;
+    get_together(&tls(&authority.node("a", FAR)), &tls(&authority.node("b", FAR))).await;
 }
 
 #[tokio::test]
 async fn peers_of_different_kinds_are_told() {
-    let with_tls = tls(&Authority::new().node("a", 2099));
+    let with_tls = tls(&Authority::new().node("a", FAR));
     let with_key = key("a key of the cluster");
     stay_apart(&none(), &with_key, "this node speaks with a key", "the caller has neither").await;
     stay_apart(&none(), &with_tls, "this node speaks TLS", "the caller has neither").await;
@@ -127,8 +130,8 @@ async fn peers_of_different_kinds_are_told() {
 #[tokio::test]
 async fn certificates_of_strangers_and_of_yesterday_are_refused() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let node = tls(&authority.node("node", 2099));
-    let foreign = tls(&stranger.node("node", 2099));
+    let node = tls(&authority.node("node", FAR));
+    let foreign = tls(&stranger.node("node", FAR));
     stay_apart(&foreign, &node, "of another authority", "").await;
     stay_apart(&node, &foreign, "of another authority", "of another authority").await;
     let ended = tls(&authority.node("ended", 2020));
@@ -140,7 +143,7 @@ async fn certificates_of_strangers_and_of_yesterday_are_refused() {
 #[tokio::test]
 async fn who_trusts_everybody_but_shows_nothing_is_refused() {
     let authority = Authority::new();
-    let node = tls(&authority.node("node", 2099));
+    let node = tls(&authority.node("node", FAR));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let mut roots = tokio_rustls::rustls::RootCertStore::empty();
@@ -168,8 +171,8 @@ async fn who_trusts_everybody_but_shows_nothing_is_refused() {
 #[test]
 fn files_that_do_not_fit_are_told() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let (one, other) = (authority.node("one", 2099), authority.node("other", 2099));
-    let foreign = stranger.node("one", 2099);
+    let (one, other) = (authority.node("one", FAR), authority.node("other", FAR));
+    let foreign = stranger.node("one", FAR);
     let told = |files: &TlsFiles| match Secure::new(&Security::Tls(files.clone())) {
         Err(StartError::Config(text)) => text,
         _ => panic!("taken"),
@@ -188,7 +191,7 @@ fn a_certificate_is_for_both_sides() {
     let only = |purpose| {
         let mut params = CertificateParams::new(vec!["node".to_owned()]).unwrap();
         params.extended_key_usages = vec![purpose];
-        let files = authority.node("node", 2099);
+        let files = authority.node("node", FAR);
         let pair = KeyPair::generate().unwrap();
         std::fs::write(&files.cert, params.signed_by(&pair, &authority.issuer).unwrap().pem()).unwrap();
         std::fs::write(&files.key, pair.serialize_pem()).unwrap();
@@ -201,7 +204,7 @@ fn a_certificate_is_for_both_sides() {
     assert!(client.contains("not for servers (extendedKeyUsage)"), "{client}");
 
     // Neither takes a good one's place.
-    let files = authority.node("good", 2099);
+    let files = authority.node("good", FAR);
     let node = tls(&files);
     let Means::Tls(certificates) = &node.kind else { panic!() };
     let bad = only(ExtendedKeyUsagePurpose::ServerAuth);
@@ -222,16 +225,17 @@ fn a_chain_ends_with_its_first_certificate() {
         params.not_after = date_time_ymd(year, 12, 31);
         params
     };
-    let outer = CertifiedIssuer::signed_by(ca("outer", 2050), KeyPair::generate().unwrap(), &authority.issuer).unwrap();
-    let inner = CertifiedIssuer::signed_by(ca("inner", 2060), KeyPair::generate().unwrap(), &outer).unwrap();
-    let files = authority.node("node", 2099);
+    let outer =
+        CertifiedIssuer::signed_by(ca("outer", FAR - 50), KeyPair::generate().unwrap(), &authority.issuer).unwrap();
+    let inner = CertifiedIssuer::signed_by(ca("inner", FAR - 40), KeyPair::generate().unwrap(), &outer).unwrap();
+    let files = authority.node("node", FAR);
     let mut params = CertificateParams::new(vec!["node".to_owned()]).unwrap();
-    params.not_after = date_time_ymd(2099, 12, 31);
+    params.not_after = date_time_ymd(FAR, 12, 31);
     let pair = KeyPair::generate().unwrap();
     let own = params.signed_by(&pair, &inner).unwrap();
     std::fs::write(&files.cert, own.pem() + &inner.pem() + &outer.pem()).unwrap();
     std::fs::write(&files.key, pair.serialize_pem()).unwrap();
-    let end = u64::try_from(date_time_ymd(2050, 12, 31).unix_timestamp()).unwrap();
+    let end = u64::try_from(date_time_ymd(FAR - 50, 12, 31).unix_timestamp()).unwrap();
     assert_eq!(tls(&files).certificate_until(), Some(end));
 }
 
@@ -251,14 +255,14 @@ fn replace(with: &Path, file: &Path) {
 #[tokio::test]
 async fn replaced_files_are_taken_and_bad_ones_are_not() {
     let (old, new) = (Authority::new(), Authority::new());
-    let files = old.node("node", 2098);
+    let files = old.node("node", FAR - 1);
     let node = tls(&files);
     let Means::Tls(certificates) = &node.kind else { panic!() };
     let mut said = Said::default();
-    let peer = tls(&old.node("peer", 2099));
+    let peer = tls(&old.node("peer", FAR));
 
     // Only the certificate is new yet: the old pair goes on.
-    let next = old.node("next", 2099);
+    let next = old.node("next", FAR);
     replace(&next.cert, &files.cert);
     certificates.look(&mut said);
     certificates.look(&mut said);
@@ -279,12 +283,12 @@ async fn replaced_files_are_taken_and_bad_ones_are_not() {
 
     // Both authorities for a while, then a certificate of the new one.
     std::fs::write(&files.ca, old.issuer.pem() + &new.issuer.pem()).unwrap();
-    let moved = new.node("node", 2099);
+    let moved = new.node("node", FAR);
     replace(&moved.cert, &files.cert);
     replace(&moved.key, &files.key);
     certificates.look(&mut said);
-    get_together(&node, &tls(&TlsFiles { ca: files.ca.clone(), ..old.node("peer", 2099) })).await;
-    let only_new = tls(&new.node("only", 2099));
+    get_together(&node, &tls(&TlsFiles { ca: files.ca.clone(), ..old.node("peer", FAR) })).await;
+    let only_new = tls(&new.node("only", FAR));
     get_together(&only_new, &node).await;
     stay_apart(&peer, &only_new, "another authority", "").await;
 }

@@ -6,14 +6,13 @@
 mod apply;
 mod defaults;
 mod parts;
-mod read;
 mod shown;
 
+pub use crate::core::json::Members;
 pub use defaults::{Defaults, Plain};
-pub use read::Members;
 
 use super::{Batch, EventFilter, Lambda, Method, Profile, RateLimit};
-use read::BODY;
+use crate::core::json::BODY;
 use std::fmt;
 
 /// What a header's value is replaced with wherever headers are shown; sent back, it leaves the value as it is.

@@ -2,9 +2,9 @@
 //!
 //! Tells what is wrong with their shape. Bounds are held when the form is applied.
 
-use super::read::Entries;
 use super::{Members, OrderingName, RetryForm, shortened};
 use crate::core::endpoint::{Batch, EventFilter, Invocation, Lambda, Method, Profile, RateLimit, TopicKind};
+use crate::core::json::Entries;
 use serde_json::value::RawValue;
 
 fn is_null(raw: &RawValue) -> bool {
@@ -97,7 +97,7 @@ pub(super) fn lambda(raw: &RawValue, problems: &mut Vec<String>) -> Option<Lambd
     let region: Option<String> = m.take(&["region"], "a string");
     let invocation = named(&mut m, "invocation_type", &invocations).unwrap_or(Invocation::Event);
     let qualifier = m.nullable("qualifier", "a string").flatten();
-    if m.problems.is_empty() {
+    if m.is_good() {
         for (name, given) in [("function_name", &function_name), ("region", &region)] {
             if given.is_none() {
                 m.problem(name, "is required");
@@ -123,7 +123,7 @@ pub(super) fn rate(raw: &RawValue, problems: &mut Vec<String>) -> Option<RateLim
     let mut m = Members::of(raw.get(), "rate_limit.");
     let requests = m.take(&["requests"], "a whole number");
     let period_ms = m.take(&["period_ms"], "a whole number of milliseconds").unwrap_or(PERIOD_MS);
-    if requests.is_none() && m.problems.is_empty() {
+    if requests.is_none() && m.is_good() {
         m.problem("requests", "is required");
     }
     problems.extend(m.finish());
@@ -137,7 +137,7 @@ pub(super) fn batch(raw: &RawValue, problems: &mut Vec<String>) -> Option<Batch>
     let mut m = Members::of(raw.get(), "batch.");
     let max = m.take(&["max"], "a whole number");
     let duration_ms = m.take(&["duration_ms"], "a whole number of milliseconds").unwrap_or(0);
-    if max.is_none() && m.problems.is_empty() {
+    if max.is_none() && m.is_good() {
         m.problem("max", "is required");
     }
     problems.extend(m.finish());

@@ -122,18 +122,75 @@ fn the_endpoint_goes_through_the_guard() {
     assert!(at("http://127.0.0.1:4566", &Guard::new(vec!["127.0.0.0/8".parse().unwrap()])).is_ok());
 }
 
+fn answer(status: u16, error: Option<&str>, body: &str) -> Answer {
+    let (function_error, head) = (error.map(str::to_owned), Bytes::copy_from_slice(body.as_bytes()));
+    Answer { status, retry_after_ms: None, ratelimit: None, function_error, head, rest: Rest::None, ms: 1 }
+}
+
 #[test]
 fn answers_and_their_meaning() {
-    let class = |status, error: Option<&str>| {
-        let function_error = error.map(str::to_owned);
-        let (head, rest, ms) = (Bytes::new(), Rest::None, 1);
-        outcome(&Answer { status, retry_after_ms: None, ratelimit: None, function_error, head, rest, ms }).0
+    for invocation in [Invocation::Event, Invocation::RequestResponse, Invocation::DryRun] {
+        let class = |status, error| outcome(invocation, &answer(status, error, ""), AT).0.class;
+        assert_eq!([200, 202, 204].map(|status| class(status, None)), [Class::Delivered; 3]);
+        assert_eq!(class(200, Some("Unhandled")), Class::Function);
+        assert_eq!(class(429, None), Class::Throttled);
+        assert_eq!([403, 404, 500].map(|status| class(status, None)), [Class::Status; 3]);
+        assert_eq!(class(302, None), Class::Redirect);
+    }
+}
+
+/// The status that a function returns decides, in whatever form and place it stands.
+#[test]
+fn what_a_function_returns_decides() {
+    let of = |body: &str| {
+        let (outcome, why) = outcome(Invocation::RequestResponse, &answer(200, None, body), AT);
+        assert_eq!(why.is_none(), outcome.class == Class::Delivered, "{body}: {why:?}");
+        (outcome.class, outcome.status)
     };
-    assert_eq!([200, 202, 204].map(|status| class(status, None)), [Class::Delivered; 3]);
-    assert_eq!(class(200, Some("Unhandled")), Class::Function);
-    assert_eq!(class(429, None), Class::Throttled);
-    assert_eq!([403, 404, 500].map(|status| class(status, None)), [Class::Status; 3]);
-    assert_eq!(class(302, None), Class::Redirect);
+    let long = format!(r#"{{"body":"{}","#, "x".repeat(30_000));
+    for (body, class, status) in [
+        ("", Class::Delivered, 200),
+        ("null", Class::Delivered, 200),
+        (r#""done""#, Class::Delivered, 200),
+        ("[401]", Class::Delivered, 200),
+        ("not JSON", Class::Delivered, 200),
+        ("{}", Class::Delivered, 200),
+        (r#"{"ok":true,"inner":{"statusCode":500}}"#, Class::Delivered, 200),
+        (r#"{"statusCode":200}"#, Class::Delivered, 200),
+        (r#"{"body":"{\"statusCode\":500}","statusCode":204}"#, Class::Delivered, 204),
+        (r#"{"statusCode":"201"}"#, Class::Delivered, 201),
+        (r#"{"statusCode":401,"body":"Unauthorized"}"#, Class::Status, 401),
+        (r#" {"headers":{"a":"b"},"statusCode": 500 }"#, Class::Status, 500),
+        (r#"{"statusCode":"503"}"#, Class::Status, 503),
+        (r#"{"statusCode":410}"#, Class::Status, 410),
+        (r#"{"statusCode":302}"#, Class::Redirect, 302),
+        (r#"{"statusCode":429}"#, Class::Throttled, 429),
+        // The beginning may be all that was read; what decides may stand in it, or behind.
+        (r#"{"statusCode":401,"body":"cut o"#, Class::Status, 401),
+        (r#"{"statusCode":200,"body":"cut o"#, Class::Delivered, 200),
+        (&long, Class::Function, 200),
+        ("{", Class::Function, 200),
+        (r#"{"statusCode":null}"#, Class::Function, 200),
+        (r#"{"statusCode":"soon"}"#, Class::Function, 200),
+        (r#"{"statusCode":99999}"#, Class::Function, 200),
+        (r#"{"statusCode":200.5}"#, Class::Function, 200),
+    ] {
+        assert_eq!(of(body), (class, Some(status)), "{}", &body[..body.len().min(60)]);
+    }
+    let failed = outcome(Invocation::RequestResponse, &answer(200, Some("Handled"), r#"{"statusCode":200}"#), AT);
+    assert_eq!(failed.0.class, Class::Function);
+    let queued = outcome(Invocation::Event, &answer(202, None, r#"{"statusCode":401}"#), AT);
+    assert_eq!(queued.0.class, Class::Delivered);
+}
+
+#[test]
+fn a_function_can_ask_for_a_pause() {
+    let pause = |body| outcome(Invocation::RequestResponse, &answer(200, None, body), AT).0;
+    let busy = pause(r#"{"statusCode":503,"headers":{"retry-After":"7"}}"#);
+    assert_eq!((busy.class, busy.pause_ms), (Class::Throttled, Some(7000)));
+    assert_eq!(pause(r#"{"headers":{"Retry-After":2},"statusCode":429}"#).pause_ms, Some(2000));
+    assert_eq!(pause(r#"{"headers":{"Retry-After":2},"statusCode":500}"#).pause_ms, None);
+    assert_eq!(pause(r#"{"headers":["Retry-After"],"statusCode":429}"#).pause_ms, None);
 }
 
 #[test]

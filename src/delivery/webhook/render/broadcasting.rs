@@ -1,9 +1,10 @@
-//! The `broadcasting` profile: `{event, timestamp, data, signature}`, the time in Unix milliseconds.
+//! The `broadcasting` profile: `{event, timestamp, data, signature, id}`, the time in Unix milliseconds.
 //!
 //! Wire source: the webhook guide of ts-broadcasting. The signature is over `{event, timestamp, data}` in that order,
-//! that is, over the body without its last member.
+//! that is, over the body up to there. The id stands behind it, where receivers that know none of it don't see it; the
+//! header `webhook-signature` covers it.
 
-use super::{RenderError, Request, sign};
+use super::{RenderError, Request, push_id, sign};
 use crate::core::event::{Event, push_json_string, push_number};
 
 /// The body, with the preferred secret's signature in it and in the header.
@@ -25,6 +26,8 @@ pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>
     }
     body.extend_from_slice(b",\"signature\":\"");
     body.extend_from_slice(preferred.as_bytes());
-    body.extend_from_slice(b"\"}");
+    body.push(b'"');
+    push_id("id", event, &mut body);
+    body.push(b'}');
     Ok(body)
 }

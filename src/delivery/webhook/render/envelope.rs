@@ -1,8 +1,8 @@
-//! The `envelope` profile: `{event, timestamp, data}`, the time in ISO-8601.
+//! The `envelope` profile: `{event, timestamp, data, id}`, the time in ISO-8601.
 //!
 //! Wire source: the webhook guide of the Jackbox Game Picker. Its receivers verify `JSON.stringify` of the parsed body.
 
-use super::{RenderError, Request, sign};
+use super::{RenderError, Request, push_id, sign};
 use crate::core::event::{Event, push_json_string};
 use crate::core::time::push_iso_millis;
 
@@ -15,6 +15,7 @@ pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>
     push_iso_millis(event.time_ms, &mut |part| body.extend_from_slice(part.as_bytes()));
     body.extend_from_slice(b"\",\"data\":");
     body.extend_from_slice(&event.payload);
+    push_id("id", event, &mut body);
     body.push(b'}');
     let signature = |secret: &str| format!("sha256={}", sign::hex(secret, &[&body]));
     let (preferred, other) = request.secrets.preferred();

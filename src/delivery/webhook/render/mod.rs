@@ -23,8 +23,9 @@ mod wanderer;
 pub use sign::Secrets;
 pub use template::CompiledTemplate;
 
+use crate::core::digest::Parts;
 use crate::core::endpoint::{MAX_BATCH, Profile};
-use crate::core::event::{Event, MapText};
+use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::ids::EventId;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
@@ -111,13 +112,27 @@ pub fn query(profile: Profile) -> Option<&'static str> {
     }
 }
 
-/// The id of a delivery: the event's own, or the first event's and how many there are.
+/// The id of a delivery: the event's own; of several the first one's, how many there are, and a hash of all their ids. Two
+/// batches with the same id carry the same events, so that a receiver that has seen one may skip the other.
 pub fn delivery_id(events: &[Event]) -> Option<String> {
     match events {
         [] => None,
         [event] => Some(event.id.to_string()),
-        [first, ..] => Some(format!("{}-{}", first.id, events.len())),
+        [first, ..] => {
+            let all = events.iter().fold(Parts::default(), |parts, event| parts.with(event.id.to_string().as_bytes()));
+            let hash: String = all.half().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            Some(format!("{}-{}-{hash}", first.id, events.len()))
+        }
     }
+}
+
+/// Adds the event's own id as a member of an object that has some.
+fn push_id(name: &str, event: &Event, out: &mut Vec<u8>) {
+    out.push(b',');
+    push_json_string(name, out);
+    out.extend_from_slice(b":\"");
+    out.extend_from_slice(event.id.to_string().as_bytes());
+    out.push(b'"');
 }
 
 /// Makes the request that carries `events`, in the order of the log. `gap` is the last event that was given up before

@@ -3,7 +3,7 @@
 //! Wire source: Pusher Channels' webhooks, as Sockudo documents them. The signature is plain hexadecimal: npm `pusher`
 //! takes no `sha256=` before it, and verifiers that take it off miss nothing.
 
-use super::{RenderError, Request, sign};
+use super::{RenderError, Request, push_id, sign};
 use crate::core::event::{Event, push_json_string, push_number};
 use crate::core::json;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -23,6 +23,9 @@ const LIFECYCLE: [&str; 9] = [
     "connection_established",
     "connection_terminated",
 ];
+
+/// The member that tells an event apart, in every entry.
+const ID: &str = "event_id";
 
 /// Deeper than any payload of the log with what is put around it.
 const MAX_DEPTH: usize = 128;
@@ -66,25 +69,25 @@ fn push_event(topic: &str, event: &Event, out: &mut Vec<u8>) -> Result<(), Rende
     push_json_string(topic, out);
     out.extend_from_slice(b",\"data\":");
     push_json_string(payload, out);
-    out.extend_from_slice(b",\"event_id\":\"");
-    out.extend_from_slice(event.id.to_string().as_bytes());
-    out.extend_from_slice(b"\",\"time_ms\":");
+    push_id(ID, event, out);
+    out.extend_from_slice(b",\"time_ms\":");
     push_number(event.time_ms, out);
     out.push(b'}');
     Ok(())
 }
 
-/// `{name, …the payload's members, time_ms}`.
+/// `{name, …the payload's members, event_id, time_ms}`. Members of the payload by our own names make way.
 fn push_lifecycle(payload: &str, event: &Event, out: &mut Vec<u8>) -> Result<(), RenderError> {
     let members: Members<'_> = serde_json::from_str(payload).map_err(|_| RenderError::Payload(event.id))?;
     let mut object = b"{\"name\":".to_vec();
     push_json_string(&event.kind, &mut object);
-    for (key, value) in members.0.iter().filter(|(key, _)| key != "name" && key != "time_ms") {
+    for (key, value) in members.0.iter().filter(|(key, _)| !["name", ID, "time_ms"].contains(&&**key)) {
         object.push(b',');
         push_json_string(key, &mut object);
         object.push(b':');
         object.extend_from_slice(value.get().as_bytes());
     }
+    push_id(ID, event, &mut object);
     object.extend_from_slice(b",\"time_ms\":");
     push_number(event.time_ms, &mut object);
     object.push(b'}');

@@ -49,6 +49,8 @@ fn header(rendered: &Rendered, name: &str) -> Option<String> {
     found.first().map(|(_, value)| value.to_str().unwrap().to_owned())
 }
 
+/// Of the first event that is made here.
+const ID: &str = "01JY97R74N0000000000070000";
 const ADDED: &str =
     r#"{"solar_system_id":31000001,"name":"J123456","type":"wormhole","class":"C3","statics":["C3","HS"]}"#;
 
@@ -74,12 +76,15 @@ fn golden_envelope_and_broadcasting() {
     let payload = r#"{"session":{"id":3,"is_active":true},"game":{"id":42,"title":"Quiplash 3"}}"#;
     assert_eq!(
         body(Profile::Envelope, &[event("game.added", payload)]),
-        format!(r#"{{"event":"game.added","timestamp":"2025-06-21T12:34:56.789Z","data":{payload}}}"#)
+        format!(r#"{{"event":"game.added","timestamp":"2025-06-21T12:34:56.789Z","data":{payload},"id":"{ID}"}}"#)
     );
     let unsigned = format!(r#"{{"event":"subscribe","timestamp":1750509296789,"data":{payload}"#);
     let signature = sign::hex("whsec_c2VjcmV0", &[unsigned.as_bytes(), b"}"]);
     let rendered = made(Profile::Broadcasting, &[event("subscribe", payload)]).unwrap();
-    assert_eq!(std::str::from_utf8(&rendered.body).unwrap(), format!(r#"{unsigned},"signature":"{signature}"}}"#));
+    assert_eq!(
+        std::str::from_utf8(&rendered.body).unwrap(),
+        format!(r#"{unsigned},"signature":"{signature}","id":"{ID}"}}"#)
+    );
     assert_eq!(header(&rendered, "x-webhook-signature"), Some(signature));
     assert_eq!(header(&rendered, "x-webhook-event").as_deref(), Some("subscribe"));
 }
@@ -87,7 +92,10 @@ fn golden_envelope_and_broadcasting() {
 #[test]
 fn golden_pusher() {
     let events = [
-        event("member_added", r#"{"channel":"presence-a","user_id":"1","name":"not this","7":1}"#),
+        event(
+            "member_added",
+            r#"{"channel":"presence-a","user_id":"1","name":"not this","event_id":"nor this","7":1}"#,
+        ),
         event_at(1, "map_kill", r#"{"a":"é\"","b":1.5}"#),
         event_at(2, "channel_occupied", r#""no object""#),
     ];
@@ -95,13 +103,14 @@ fn golden_pusher() {
     let expected = format!(
         concat!(
             r#"{{"time_ms":1750509296791,"events":["#,
-            r#"{{"7":1,"name":"member_added","channel":"presence-a","user_id":"1","time_ms":1750509296789}},"#,
+            r#"{{"7":1,"name":"member_added","channel":"presence-a","user_id":"1","event_id":"{id}","time_ms":1750509296789}},"#,
             r#"{{"name":"map_kill","channel":"{channel}","data":"{{\"a\":\"é\\\"\",\"b\":1.5}}","#,
             r#""event_id":"01JY97R74P0000000000070001","time_ms":1750509296790}},"#,
             r#"{{"name":"channel_occupied","channel":"{channel}","data":"\"no object\"","#,
             r#""event_id":"01JY97R74Q0000000000070002","time_ms":1750509296791}}]}}"#,
         ),
-        channel = channel
+        channel = channel,
+        id = ID,
     );
     let rendered = made(Profile::Pusher, &events).unwrap();
     assert_eq!(std::str::from_utf8(&rendered.body).unwrap(), expected);
@@ -186,7 +195,10 @@ fn batches_and_what_takes_none() {
         assert_eq!(profile.batches(), max > 1, "{name}");
     }
     let id = header(&made(Profile::Standard, &many[..3]).unwrap(), "webhook-id");
-    assert_eq!(id.as_deref(), Some("01JY97R74N0000000000070000-3"));
+    assert_eq!(id.as_deref(), Some("01JY97R74N0000000000070000-3-dd3377f02ca2eb37"));
+    // As many, and with the same first event: another batch all the same.
+    let others = [many[0].clone(), many[1].clone(), many[3].clone()];
+    assert_ne!(header(&made(Profile::Standard, &others).unwrap(), "webhook-id"), id);
     assert_eq!(query(Profile::Discord), Some("wait=true"));
     assert_eq!(query(Profile::Slack), None);
 }
@@ -237,6 +249,31 @@ pub(super) fn payloads() -> impl Strategy<Value = String> {
         ]
     });
     tree.prop_map(|value: Value| normalise(&value.to_string(), 64).unwrap_or_else(|_| "{}".into()))
+}
+
+/// Each event of a body carries its own id, alone or among others, whatever its payload says.
+#[test]
+fn every_event_of_every_body_carries_its_own_id() {
+    let payloads = ["{}", r#"{"id":"x","event_id":"x","name":"x","channel":"c","time_ms":1}"#, "7"];
+    for (name, profile) in Profile::NAMES.iter().filter(|(_, profile)| !profile.is_chat()) {
+        for kind in ["add_system", "member_added", "client_event"] {
+            let events: Vec<Event> =
+                (0..).zip(payloads).map(|(place, payload)| event_at(place, kind, payload)).collect();
+            for events in [&events[..1], &events[1..2], &events[2..], &events[..max_events(*profile).min(3)]] {
+                // The template of these tests is of one event's envelope.
+                let carried = if *profile == Profile::Template { &events[..1] } else { events };
+                let body: Value = serde_json::from_slice(&made(*profile, events).unwrap().body).unwrap();
+                let entries = body["events"].as_array().cloned().unwrap_or_else(|| vec![body.clone()]);
+                let ids: Vec<&Value> = entries.iter().map(|entry| &entry[id_member(*profile)]).collect();
+                let expected: Vec<String> = carried.iter().map(|event| event.id.to_string()).collect();
+                assert_eq!(ids, expected, "{name} {kind}: {body}");
+            }
+        }
+    }
+}
+
+fn id_member(profile: Profile) -> &'static str {
+    if profile == Profile::Pusher { "event_id" } else { "id" }
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 //!
 //! Every member is kept as text until its type is known: never a tree of client-sent values.
 
+use crate::core::nearest::meant;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -9,11 +10,9 @@ use std::fmt;
 
 /// Members in one object; more are refused before any is read.
 const MAX_MEMBERS: usize = 64;
-/// How alike an unknown name must be to a known one for that to be told, from 0 to 1.
-const ALIKE: f64 = 0.8;
 
-/// Begins what is told of a text that is no object of settings.
-pub(super) const BODY: &str = "body: ";
+/// Begins what is told of a text that is no object.
+pub(crate) const BODY: &str = "body: ";
 
 /// The members of an object, and what was found wrong so far.
 pub struct Members<'a> {
@@ -22,7 +21,7 @@ pub struct Members<'a> {
     members: Vec<(String, &'a RawValue)>,
     /// What was asked for so far.
     known: Vec<String>,
-    pub(super) problems: Vec<String>,
+    pub(crate) problems: Vec<String>,
 }
 
 impl<'a> Members<'a> {
@@ -66,6 +65,33 @@ impl<'a> Members<'a> {
         found
     }
 
+    /// The member of that name, which must be there.
+    pub fn required<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Option<T> {
+        let raw = self.raw(&[name]);
+        if raw.is_none() && self.is_good() {
+            self.problem(name, "is required");
+        }
+        self.typed(name, raw?, expected)
+    }
+
+    /// Reads the object that is the member of that name.
+    pub fn object<R>(
+        &mut self,
+        name: &str,
+        prefix: &'static str,
+        read: impl FnOnce(&mut Members<'a>) -> R,
+    ) -> Option<R> {
+        let mut inner = Members::of(self.raw(&[name])?.get(), prefix);
+        let value = read(&mut inner);
+        self.problems.extend(inner.finish());
+        Some(value)
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_good(&self) -> bool {
+        self.problems.is_empty()
+    }
+
     /// Leaves members of these names unread.
     pub fn skip(&mut self, names: &[&str]) {
         self.members.retain(|(name, _)| !names.contains(&name.as_str()));
@@ -85,16 +111,10 @@ impl<'a> Members<'a> {
     pub fn finish(mut self) -> Vec<String> {
         for (name, _) in std::mem::take(&mut self.members) {
             let name: String = name.chars().take(100).collect();
-            let meant = self.nearest(&name).map_or_else(String::new, |known| format!("; is {known} meant?"));
+            let meant = meant(&name, self.known.iter().map(String::as_str));
             self.problem(&name, format_args!("is not a field that is known here{meant}"));
         }
         self.problems
-    }
-
-    fn nearest(&self, wrong: &str) -> Option<&str> {
-        let likeness = |known: &String| strsim::jaro_winkler(wrong, known);
-        let nearest = self.known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-        (likeness(nearest) > ALIKE).then_some(nearest.as_str())
     }
 
     // The parser's own words are not passed on: they repeat the value, which may be secret.
@@ -108,7 +128,7 @@ impl<'a> Members<'a> {
 }
 
 /// Names and texts of an object's members, in their order.
-pub(super) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
+pub(crate) struct Entries<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Entries<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,0 +1,87 @@
+//! What every request is held to before its handler sees it: a header that is read stands once and can be read, and the
+//! query has no names but those that the route takes. What can't be understood is refused with 400. Taken for absent, it
+//! would let a caller in that is to be kept out, or start a reader in the wrong place.
+
+use crate::edge;
+use crate::edge::error::ApiError;
+use crate::edge::query::Query;
+use actix_web::HttpRequest;
+
+/// Headers that handlers read. Each may stand once.
+pub const ONCE: [&str; 7] = [
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "last-event-id",
+    "origin",
+    "x-phoenix-authtoken",
+    "x-phoenix-longpoll-token",
+];
+/// Headers that handlers read and that are lists, so may stand more than once.
+pub const LISTS: [&str; 2] = ["accept", "sec-websocket-protocol"];
+
+/// Refuses what can't be understood.
+pub fn check(request: &HttpRequest) -> Result<(), ApiError> {
+    check_headers(request)?;
+    if request.query_string().is_empty() { Ok(()) } else { check_query(request) }
+}
+
+fn check_headers(request: &HttpRequest) -> Result<(), ApiError> {
+    let invalid = |message: String| ApiError::bad_request("invalid_header", message);
+    let mut seen = [false; ONCE.len()];
+    for (name, value) in request.headers() {
+        let once = ONCE.iter().position(|known| *known == name.as_str());
+        if once.is_none() && !LISTS.contains(&name.as_str()) {
+            continue;
+        }
+        if value.to_str().is_err() {
+            return Err(invalid(format!("the header {name} has characters that are not visible ASCII")));
+        }
+        if once.is_some_and(|place| std::mem::replace(&mut seen[place], true)) {
+            return Err(invalid(format!("the header {name} stands there twice")).hint("send it once"));
+        }
+    }
+    Ok(())
+}
+
+/// By the route that the request will go to. Paths that there are not, and preflight requests, are others' to answer.
+fn check_query(request: &HttpRequest) -> Result<(), ApiError> {
+    let Some(path) = request.match_pattern() else { return Ok(()) };
+    let method = request.method().as_str();
+    if method == "OPTIONS" {
+        return Ok(());
+    }
+    let takes = edge::takes().find(|takes| takes.method == method && takes.path == path);
+    let (names, many) = takes.map_or((&[][..], &[][..]), |takes| (takes.names, takes.many));
+    Query::read(request.query_string(), names, many).map(drop)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::test::TestRequest;
+
+    fn with(headers: &[(&'static str, &[u8])]) -> Result<(), ApiError> {
+        let add = |request: TestRequest, (name, value): &(&'static str, &[u8])| {
+            request.append_header((HeaderName::from_static(name), HeaderValue::from_bytes(value).unwrap()))
+        };
+        check(&headers.iter().fold(TestRequest::default(), add).to_http_request())
+    }
+
+    #[test]
+    fn headers_that_are_read_stand_once_and_can_be_read() {
+        for name in ONCE {
+            assert!(with(&[(name, b"a")]).is_ok(), "{name}");
+            assert!(with(&[(name, b"a"), (name, b"a")]).unwrap_err().to_string().contains("twice"), "{name}");
+            assert!(with(&[(name, "é".as_bytes())]).unwrap_err().to_string().contains("ASCII"), "{name}");
+        }
+        for name in LISTS {
+            assert!(with(&[(name, b"a"), (name, b"b")]).is_ok(), "{name}");
+            assert!(with(&[(name, b"a"), (name, b"\xff")]).is_err(), "{name}");
+        }
+        assert!(with(&[("x-forwarded-for", b"\xff"), ("cookie", b"a"), ("cookie", b"b")]).is_ok());
+        assert!(with(&[("origin", b""), ("last-event-id", b"")]).is_ok());
+    }
+}

@@ -1,0 +1,364 @@
+//! What can't be understood is refused with 400, on every route: a name in the query or in a body that is not known, a
+//! header that stands twice or can't be read. Taken for absent, it would start a reader in the wrong place, or let one in
+//! that is to be kept out.
+
+use crate::support::{checked, nodes, publish};
+use anyhow::{Context, Result, ensure};
+use chaos::Cluster;
+use chaos::cluster::{ADMIN, Map};
+use chaos::http::text;
+use chaos::phoenix::Socket;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+use waypost::edge::strict::{LISTS, ONCE};
+
+const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
+const GOOD_ORIGIN: &str = "https://good.example";
+/// How long something expected may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn what_cannot_be_understood_is_refused() {
+    let options = nodes(1)
+        .set("WAYPOST_LIMITS_ORIGINS", GOOD_ORIGIN)
+        .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
+        .set("WAYPOST_SESSION_LONGPOLL_SECONDS", 1);
+    checked(
+        options,
+        &[
+            ("a name that no route takes, at every route", unknown_names),
+            ("a misspelt name, at every route that takes names", misspelt_names),
+            ("a member that no body has, at every route", unknown_members),
+            ("misspelt members tell the nearest", misspelt_members),
+            ("headers twice, or beyond ASCII", headers),
+            ("an origin that can't be read", origins),
+            ("where a stream starts", starts),
+            ("a join's parameters", joins),
+            ("browsers ask first", preflights),
+        ],
+    );
+}
+
+/// Method and path of every operation, as the reference has them, and of the sockets, which it leaves to the README.
+fn operations() -> Vec<(String, String)> {
+    let (mut found, mut path) = (Vec::new(), String::new());
+    for line in OPENAPI.lines().skip_while(|line| *line != "paths:").skip(1).take_while(|line| *line != "components:") {
+        if let Some(next) = line.strip_prefix("  /").and_then(|rest| rest.strip_suffix(':')) {
+            path = format!("/{next}");
+        } else if let Some(method) = line.strip_prefix("    ").and_then(|rest| rest.strip_suffix(':'))
+            && ["get", "post", "put", "patch", "delete"].contains(&method)
+        {
+            found.push((method.to_uppercase(), path.clone()));
+        }
+    }
+    for (method, end) in [("GET", "websocket"), ("GET", "longpoll"), ("POST", "longpoll")] {
+        found.push((method.to_owned(), format!("/socket/events/{end}")));
+    }
+    found
+}
+
+/// A map with a webhook, and paths to them.
+struct Place {
+    map: Map,
+    webhook: String,
+}
+
+impl Place {
+    fn new(c: &Cluster, slug: &str) -> Result<Self> {
+        let map = c.map(slug)?;
+        let hook = json!({"url": format!("http://127.0.0.1:9/{slug}"), "active": false});
+        let made = c.api(0, &map).post(&format!("/api/maps/{}/webhooks", map.id), &hook)?.data(201)?;
+        Ok(Self { webhook: text(&made, "id")?, map })
+    }
+
+    fn fill(&self, path: &str) -> String {
+        let named = [("{map}", &*self.map.id), ("{webhook}", &*self.webhook), ("{id}", &*self.webhook)];
+        let path = named.iter().fold(path.to_owned(), |path, (name, value)| path.replace(name, value));
+        path.replace("{token}", "00000000-0000-4000-8000-000000000000")
+            .replace("{event}", "01JY97R74N0000000000070000")
+            .replace("{replay}", "1")
+            .replace("{operation}", "snapshot")
+    }
+
+    /// Who may call it: a map's token opens no path of the cluster, and none of all maps.
+    fn token(&self, path: &str) -> &str {
+        let admin = path == "/api/maps" || path.starts_with("/api/cluster") || path == "/api/maps/{map}";
+        if admin { ADMIN } else { &self.map.token }
+    }
+}
+
+/// Sends a head and a body as they stand; status and body of the answer, as far as it came within `wait`.
+fn raw(c: &Cluster, head: &[u8], body: &str, wait: Duration) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(c.nodes[0].http)?;
+    stream.set_read_timeout(Some(wait))?;
+    let upgrades = String::from_utf8_lossy(head).contains("Connection: Upgrade");
+    let close = if upgrades { "" } else { "Connection: close\r\n" };
+    let end = format!("Content-Length: {}\r\n{close}\r\n{body}", body.len());
+    stream.write_all(&[head, end.as_bytes()].concat())?;
+    let mut answer = Vec::new();
+    // A stream goes on for ever, and what came of it is there when the wait is over.
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    Ok((status.with_context(|| format!("no answer: {answer:?}"))?, answer))
+}
+
+fn call(c: &Cluster, method: &str, path: &str, token: &str, more: &str, body: &str) -> Result<(u16, String)> {
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{more}");
+    raw(c, head.as_bytes(), body, LIMIT)
+}
+
+/// 400 with this in it.
+fn refused(what: &str, (status, answer): &(u16, String), told: &[&str]) -> Result<()> {
+    ensure!(*status == 400, "{what}: {answer}");
+    ensure!(told.iter().all(|told| answer.contains(told)), "{what}: not {told:?} in {answer}");
+    Ok(())
+}
+
+fn unknown_names(c: &Cluster) -> Result<()> {
+    let place = Place::new(c, "unknown-names")?;
+    let all = operations();
+    ensure!(all.len() > 45, "{all:?}");
+    for (method, path) in all {
+        let target = format!("{}?zzz=1", place.fill(&path));
+        let answer = call(c, &method, &target, place.token(&path), "", "")?;
+        refused(&format!("{method} {target}"), &answer, &["invalid_query", "zzz is not a parameter"])?;
+    }
+    // Neither is a path that there is not, nor a method that it doesn't take.
+    ensure!(call(c, "GET", "/api/nothing?zzz=1", ADMIN, "", "")?.0 == 404);
+    ensure!(call(c, "PUT", "/api/maps", ADMIN, "", "")?.0 == 405);
+    Ok(())
+}
+
+fn misspelt_names(c: &Cluster) -> Result<()> {
+    let place = Place::new(c, "misspelt")?;
+    let mut routes = 0;
+    for takes in waypost::edge::takes() {
+        let path = place.fill(takes.path);
+        for name in takes.names {
+            let wrong = format!("{name}x");
+            let told = format!("{wrong} is not a parameter that is known here; is {name} meant?");
+            let answer = call(c, takes.method, &format!("{path}?{wrong}=1"), place.token(takes.path), "", "")?;
+            refused(&format!("{} {path}", takes.method), &answer, &["invalid_query", &told])?;
+            let twice = call(c, takes.method, &format!("{path}?{name}=1&{name}=1"), place.token(takes.path), "", "")?;
+            if takes.many.contains(name) {
+                ensure!(!twice.1.contains("invalid_query"), "{name}: {}", twice.1);
+            } else {
+                refused(name, &twice, &["invalid_query", "twice"])?;
+            }
+        }
+        // What the reference tells of an operation is what it takes.
+        let block = OPENAPI.split(&format!("\n  {}:\n", takes.path.replace("{id}", "{webhook}"))).nth(1);
+        let block = block.and_then(|rest| rest.split("\n  /").next()).unwrap_or_default();
+        let unsaid = ["token"];
+        let documented = |name: &&str| {
+            let by_name = [format!("name: {name}, in: query"), format!("parameters/{name}\""), own_map(name)];
+            unsaid.contains(name) || by_name.iter().any(|text| block.contains(text.as_str()))
+        };
+        let missing: Vec<_> = takes.names.iter().filter(|name| !documented(name)).collect();
+        ensure!(takes.path.starts_with("/socket") || missing.is_empty(), "{takes:?}: openapi.yaml lacks {missing:?}");
+        routes += 1;
+    }
+    ensure!(routes > 15, "{routes}");
+    Ok(())
+}
+
+/// The map in a query has another name among the reference's parameters than in a path.
+fn own_map(name: &str) -> String {
+    if name == "map" { "parameters/own\"".to_owned() } else { "no such thing".to_owned() }
+}
+
+fn unknown_members(c: &Cluster) -> Result<()> {
+    let place = Place::new(c, "unknown-members")?;
+    for (method, path) in
+        operations().into_iter().filter(|(method, path)| method != "GET" && !path.contains("longpoll"))
+    {
+        let target = place.fill(&path);
+        let answer = call(c, &method, &target, place.token(&path), "", r#"{"zzz":1}"#)?;
+        refused(&format!("{method} {target}"), &answer, &["zzz"])?;
+    }
+    // All of it is there still.
+    c.api(0, &place.map).get(&place.fill("/api/maps/{map}/webhooks/{webhook}"))?.expect(200).map(drop)
+}
+
+fn misspelt_members(c: &Cluster) -> Result<()> {
+    let place = Place::new(c, "members")?;
+    let table = [
+        ("POST", "/api/maps", r#"{"slugg":"a"}"#, "is slug meant?"),
+        (
+            "POST",
+            "/api/maps",
+            r#"{"limits":{"connexions":1}}"#,
+            "limits.connexions is not a field that is known here; is connections meant?",
+        ),
+        ("POST", "/api/maps", r#"{"retention":{"age":1}}"#, "retention.age"),
+        ("POST", "/api/maps", r#"{"slug":"a","slug":"b"}"#, "slug: is given twice"),
+        ("PATCH", "/api/maps/{map}", r#"{"nam":"a"}"#, "is name meant?"),
+        ("POST", "/api/maps/{map}/tokens", r#"{"scope":["publish"]}"#, "is scopes meant?"),
+        ("POST", "/api/maps/{map}/tokens", r#"{"name":"a"}"#, "scopes: is required"),
+        ("POST", "/api/maps/{map}/events", r#"{"type":"x","paylod":1}"#, "is payload meant?"),
+        ("POST", "/api/maps/{map}/events", r#"{"events":[{"typ":"x","payload":1}]}"#, "is type meant?"),
+        ("POST", "/api/cluster/{operation}", r#"{"nod":1}"#, "is node meant?"),
+        ("POST", "/api/maps/{map}/webhooks/{webhook}/enable", r#"{"form":"skip"}"#, "is from meant?"),
+    ];
+    for (method, path, body, told) in table {
+        let told = told.replace("limits.connexions is", "limits.connexions: is");
+        let answer = call(c, method, &place.fill(path), place.token(path), "", body)?;
+        refused(body, &answer, &[&told])?;
+    }
+    Ok(())
+}
+
+fn headers(c: &Cluster) -> Result<()> {
+    let place = Place::new(c, "headers")?;
+    let (events, token) = (place.map.events(), &place.map.token);
+    let body = r#"{"type":"x","payload":1}"#;
+    let twice = [
+        "Idempotency-Key: a\r\nIdempotency-Key: b\r\n",
+        "Idempotency-Key: a\r\nidempotency-key: a\r\n",
+        "Content-Type: application/json\r\nContent-Type: application/x-ndjson\r\n",
+        "Authorization: Bearer another\r\n",
+        "Origin: https://good.example\r\nOrigin: https://evil.example\r\n",
+    ];
+    for more in twice {
+        refused(more, &call(c, "POST", &events, token, more, body)?, &["invalid_header", "twice"])?;
+    }
+    for name in ONCE {
+        let mut head = format!("POST {events} HTTP/1.1\r\nHost: x\r\n{name}: ").into_bytes();
+        head.extend_from_slice(b"a\xff\r\n");
+        refused(name, &raw(c, &head, body, LIMIT)?, &["invalid_header", name])?;
+    }
+    let stored = c.api(0, &place.map).get(&events)?.data(200)?;
+    ensure!(stored == json!([]), "something was stored: {stored}");
+    Ok(())
+}
+
+/// The origins that may connect are listed: what can't be read is none of them.
+fn origins(c: &Cluster) -> Result<()> {
+    let place = Place::new(c, "origins")?;
+    let (stream, token) = (format!("{}/stream", place.map.events()), &place.map.token);
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let websocket = format!("{}&_csrf_token=x", chaos::phoenix::path(token));
+    let longpoll = format!("/socket/events/longpoll?vsn=2.0.0&token={token}");
+    for (path, more) in [(&stream, ""), (&websocket, upgrade), (&longpoll, "")] {
+        let asked = |origin: &[u8], wait| {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{more}Origin: ");
+            raw(c, &[head.as_bytes(), origin, b"\r\n"].concat(), "", wait)
+        };
+        for unreadable in [&b"https://good.example\xff"[..], "https://évil.example".as_bytes()] {
+            refused(path, &asked(unreadable, LIMIT)?, &["invalid_header", "origin"])?;
+        }
+        let (status, answer) = asked(b"https://evil.example", LIMIT)?;
+        ensure!(status == 403 || answer.contains(r#""status":403"#), "{path}: {answer}");
+        let (status, answer) = asked(GOOD_ORIGIN.as_bytes(), Duration::from_secs(2))?;
+        ensure!(matches!(status, 101 | 200) && !answer.contains(r#""status":403"#), "{path}: {answer}");
+    }
+    Ok(())
+}
+
+/// Opens a stream; what came of it until `told` did.
+fn streamed(c: &Cluster, map: &Map, query: &str, headers: &str, told: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(c.nodes[0].http)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    let path = format!("{}/stream{query}", map.events());
+    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n{headers}\r\n", map.token);
+    stream.write_all(head.as_bytes())?;
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&answer).contains(told) {
+        let read =
+            stream.read(&mut piece).with_context(|| format!("no {told}: {}", String::from_utf8_lossy(&answer)))?;
+        ensure!(read > 0, "ended without {told}: {}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&piece[..read]);
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn starts(c: &Cluster) -> Result<()> {
+    let map = c.map("starts")?;
+    let ids = (0..3).map(|n| text(&publish(c, 0, &map, "x", json!({"n": n}))?, "id")).collect::<Result<Vec<_>>>()?;
+    let after = [
+        (format!("?last_event_id={}", ids[0]), String::new()),
+        // An empty header says nothing, and hides nothing.
+        (format!("?last_event_id={}", ids[0]), "Last-Event-ID:\r\n".to_owned()),
+        (format!("?last_event_id={}", ids[0]), "Last-Event-ID: \r\n".to_owned()),
+        (String::new(), format!("Last-Event-ID: {}\r\n", ids[0])),
+        // What a browser says when it reconnects is newer than what its page wrote into the address.
+        (format!("?last_event_id={}", ids[2]), format!("Last-Event-ID: {}\r\n", ids[0])),
+        (format!("?last_event_id={}&lastEventId={}", ids[2], ids[0]), String::new()),
+    ];
+    for (query, headers) in after {
+        let came = streamed(c, &map, &query, &headers, &format!("id: {}", ids[2]))?;
+        ensure!(came.contains(&format!("id: {}", ids[1])) && !came.contains(&format!("id: {}\n", ids[0])), "{came}");
+    }
+    let stream = format!("{}/stream", map.events());
+    for (query, headers, told) in [
+        ("?last_event_id=", "", "invalid_last_event_id"),
+        ("?last_event_id=x", "", "invalid_last_event_id"),
+        ("", "Last-Event-ID: x\r\n", "invalid_last_event_id"),
+        ("?since=x", "", "invalid_since"),
+        ("?backfill=-1", "", "invalid_backfill"),
+        ("?lastEventID=x", "", "is lastEventId meant?"),
+        ("?evnts=a", "", "is events meant?"),
+    ] {
+        refused(query, &call(c, "GET", &format!("{stream}{query}"), &map.token, headers, "")?, &[told])?;
+    }
+    Ok(())
+}
+
+fn joins(c: &Cluster) -> Result<()> {
+    let map = c.map("joins")?;
+    let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
+    for (params, told) in [
+        (json!({"evnts": ["a"]}), "is events meant?"),
+        (json!({"events": "*", "lastEventId": "x"}), "is last_event_id meant?"),
+        (json!({"zzz": 1}), "zzz is not a parameter"),
+    ] {
+        let (_, reply) = socket.join(&map.topic(), params)?;
+        let message = reply.payload["response"]["message"].as_str().unwrap_or_default();
+        ensure!(reply.reason() == "invalid params" && message.contains(told), "{reply:?}");
+    }
+    for params in [Value::Null, json!({}), json!({"events": "*"}), json!({"events": ["a"], "backfill": 3})] {
+        let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
+        socket.join_ok(&map.topic(), params)?;
+    }
+    Ok(())
+}
+
+/// A preflight comes with the address of the request to be, query and all; and a page can read why it was refused.
+fn preflights(c: &Cluster) -> Result<()> {
+    let map = c.map("preflights")?;
+    let asks = format!("Origin: {GOOD_ORIGIN}\r\nAccess-Control-Request-Method: GET\r\n");
+    for path in [format!("{}?since=x&limit=1", map.events()), format!("{}/stream?events=a", map.events())] {
+        let (status, answer) = call(c, "OPTIONS", &path, &map.token, &asks, "")?;
+        ensure!(status == 200 && answer.contains("access-control-allow-origin"), "{path}: {answer}");
+    }
+    let origin = format!("Origin: {GOOD_ORIGIN}\r\n");
+    let answer = call(c, "GET", &format!("{}?sinc=x", map.events()), &map.token, &origin, "")?;
+    refused("a page's request", &answer, &["access-control-allow-origin", "is since meant?"])
+}
+
+/// Whatever header a handler reads was held to be readable first.
+#[test]
+fn headers_that_handlers_read_are_checked() {
+    let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/edge")];
+    let mut read = BTreeSet::new();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let code = std::fs::read_to_string(&path).unwrap();
+        for call in ["headers().get(", "headers().get_all("] {
+            let names = code.split(call).skip(1).filter_map(|rest| rest.split(')').next());
+            read.extend(names.map(|name| name.trim_matches('"').to_ascii_lowercase().replace('_', "-")));
+        }
+    }
+    assert!(read.contains("authorization") && read.contains("origin") && read.len() > 5, "{read:?}");
+    let unchecked: Vec<_> = read.iter().filter(|name| !ONCE.iter().chain(&LISTS).any(|known| known == name)).collect();
+    assert!(unchecked.is_empty(), "edge::strict checks none of {unchecked:?}");
+}
