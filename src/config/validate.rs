@@ -45,6 +45,8 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("retention.events", 1, 1_000_000_000),
     ("retention.age_seconds", 1, 3_650 * 86_400),
     ("retention.bytes", 64 * KIB, 16 * TIB),
+    ("retention.webhook_backlog.bytes", 0, 16 * TIB),
+    ("retention.webhook_backlog.age_seconds", 1, 3_650 * 86_400),
     ("session.idle_timeout_seconds", 5, 86_400),
     ("session.stall_seconds", 1, 3600),
     ("session.send_buffer_bytes", 4 * KIB, 64 * MIB),

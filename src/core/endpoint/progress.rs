@@ -38,6 +38,13 @@ impl Track {
         seq < self.next || self.above.iter().any(|(from, to)| (*from..*to).contains(&seq))
     }
 
+    /// How many of `from..to` are not settled.
+    pub fn unsettled(&self, from: u64, to: u64) -> u64 {
+        let from = from.max(self.next);
+        let overlap = |(a, b): &(u64, u64)| to.min(*b).saturating_sub(from.max(*a));
+        to.saturating_sub(from) - self.above.iter().map(overlap).sum::<u64>()
+    }
+
     /// Settles `seq`.
     pub fn settle(&mut self, seq: u64) {
         if self.is_settled(seq) {
@@ -362,6 +369,8 @@ mod tests {
                 settled.insert(seq);
                 for probe in 1..62 {
                     prop_assert_eq!(track.is_settled(probe), settled.contains(&probe), "{} in {:?}", probe, track);
+                    let open = (probe / 2..probe).filter(|seq| *seq > 0 && !settled.contains(seq)).count() as u64;
+                    prop_assert_eq!(track.unsettled(probe / 2, probe), open, "{} in {:?}", probe, track);
                 }
                 prop_assert!(!settled.contains(&track.next));
                 prop_assert!(track.above.first().is_none_or(|(from, _)| *from > track.next));

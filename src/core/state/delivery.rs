@@ -76,7 +76,10 @@ impl State {
         store.put(&keys::progress(endpoint.id), &codec::encode(&update.progress)?)?;
         let (from, to) = (keys::order(endpoint.id, 0), keys::order(endpoint.id, update.progress.orders_done + 1));
         remove_range(&from, &to, usize::MAX, store)?;
-        keep_on_shelf(endpoint.id, &update, store)?;
+        let mut settled = self.holds.kept_retrying(endpoint.id);
+        settled.extend(keep_on_shelf(endpoint.id, &update, store)?);
+        self.hold_at(endpoint.id, &update.progress, store)?;
+        self.forget_kept(endpoint.id, &settled, store)?;
         if let Some(why) = update.disable.filter(|_| endpoint.active) {
             let mut endpoint = endpoint.clone();
             let now_ms = context.time_ms();
@@ -129,21 +132,24 @@ impl State {
                 remove_range(&from, &to, usize::MAX, store)?
             }
         };
-        shelf.dead -= removed.min(shelf.dead);
+        let count = removed.len() as u32;
+        shelf.dead -= count.min(shelf.dead);
         shelve(on.endpoint, shelf, store)?;
-        Ok(Reply::Removed(removed))
+        self.forget_kept(on.endpoint, &removed, store)?;
+        Ok(Reply::Removed(count))
     }
 }
 
-/// Attempts, new dead letters, and those that are none any more.
-fn keep_on_shelf<S: WriteStore>(id: EndpointId, update: &Update, store: &mut S) -> Result<(), StateError> {
+/// Attempts, new dead letters, and those that are none any more: answers the seqs of these.
+fn keep_on_shelf<S: WriteStore>(id: EndpointId, update: &Update, store: &mut S) -> Result<Vec<u64>, StateError> {
     if update.attempts.is_empty() && update.buried.is_empty() && update.revived.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut shelf = shelf(id, store)?;
     let newest = shelf.attempts.iter().map(|attempt| attempt.number).max().unwrap_or(0);
     shelf.attempts.extend(update.attempts.iter().filter(|attempt| attempt.number > newest).cloned());
-    shelf.dead -= remove_letters(id, &update.revived, store)?.min(shelf.dead);
+    let mut removed = remove_letters(id, &update.revived, store)?;
+    shelf.dead -= (removed.len() as u32).min(shelf.dead);
     for letter in &update.buried {
         let key = keys::dead_letter(id, letter.seq);
         if store.get(&key)?.is_none() {
@@ -154,10 +160,12 @@ fn keep_on_shelf<S: WriteStore>(id: EndpointId, update: &Update, store: &mut S) 
     if shelf.dead > MAX_DEAD {
         let (from, to) = (keys::dead_letter(id, 0), keys::dead_letter(id, u64::MAX));
         let dropped = remove_range(&from, &to, (shelf.dead - MAX_DEAD) as usize, store)?;
-        shelf.dead -= dropped;
-        shelf.dropped += u64::from(dropped);
+        shelf.dead -= dropped.len() as u32;
+        shelf.dropped += dropped.len() as u64;
+        removed.extend(dropped);
     }
-    shelve(id, shelf, store)
+    shelve(id, shelf, store)?;
+    Ok(removed)
 }
 
 fn shelf<S: ReadStore>(id: EndpointId, store: &S) -> Result<Shelf, StateError> {
@@ -171,19 +179,21 @@ fn shelve<S: WriteStore>(id: EndpointId, mut shelf: Shelf, store: &mut S) -> Res
     Ok(store.put(&keys::shelf(id), &codec::encode(&shelf)?)?)
 }
 
-fn remove_letters<S: WriteStore>(id: EndpointId, seqs: &[u64], store: &mut S) -> Result<u32, StateError> {
-    let mut removed = 0;
+/// Answers the seqs of those that were there.
+fn remove_letters<S: WriteStore>(id: EndpointId, seqs: &[u64], store: &mut S) -> Result<Vec<u64>, StateError> {
+    let mut removed = Vec::new();
     for seq in seqs {
         let key = keys::dead_letter(id, *seq);
         if store.get(&key)?.is_some() {
             store.delete(&key)?;
-            removed += 1;
+            removed.push(*seq);
         }
     }
     Ok(removed)
 }
 
-fn remove_range<S: WriteStore>(from: &[u8], to: &[u8], max: usize, store: &mut S) -> Result<u32, StateError> {
+/// Removes the first records of a range; answers their numbers.
+fn remove_range<S: WriteStore>(from: &[u8], to: &[u8], max: usize, store: &mut S) -> Result<Vec<u64>, StateError> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     store.scan(from, to, &mut |key, _| {
         found.push(key.to_vec());
@@ -191,5 +201,5 @@ fn remove_range<S: WriteStore>(from: &[u8], to: &[u8], max: usize, store: &mut S
     })?;
     found.truncate(max);
     found.iter().try_for_each(|key| store.delete(key))?;
-    Ok(found.len() as u32)
+    Ok(found.iter().filter_map(|key| keys::number_of(key)).collect())
 }

@@ -3,6 +3,7 @@
 use crate::core::endpoint::Endpoint;
 use crate::core::endpoint::progress::Progress;
 use crate::core::event::NewEvent;
+use crate::core::ids::EndpointId;
 use crate::core::json;
 use crate::core::time::iso_millis;
 use serde_json::json;
@@ -30,6 +31,12 @@ pub(super) fn news(
         news.extend(event(endpoint, progress, DISABLED, "reason", json!(why)));
     }
     news
+}
+
+/// Retention removed events that a webhook of this node still needed. The map is told by the replicated state.
+pub(super) fn lost(webhook: EndpointId, events: u64) {
+    metrics::counter!(crate::metric::WEBHOOK_LOST).increment(events);
+    tracing::warn!(%webhook, events, "the webhook loses events: retention waits for it no longer");
 }
 
 fn event(

@@ -7,6 +7,7 @@ mod broken;
 mod watch;
 
 use super::WebhookConfig;
+use super::announce;
 use super::actor::{Changed, EndpointActor, Retire, Wake};
 use super::client::{Client, Outside};
 use super::metrics::Meters;
@@ -61,7 +62,7 @@ impl Shard {
     ) -> Rc<Self> {
         Rc::new(Self {
             client: Client::new(&outside),
-            source: Source::new(hub.archive().clone()),
+            source: Source::new(hub.archive().with_backlog()),
             unreported: Unreported::default(),
             meters: Meters::new(),
             actors: RefCell::default(),
@@ -108,6 +109,9 @@ impl Shard {
         }
         if news.all || !news.owners.is_empty() {
             self.look_at_all().await;
+        }
+        for (endpoint, events) in news.lost.into_iter().filter(|(endpoint, _)| self.is_mine(*endpoint)) {
+            announce::lost(endpoint, events);
         }
         for endpoint in news.endpoints {
             self.broken.wake(endpoint);

@@ -56,17 +56,30 @@ pub(super) struct RetentionBody {
     age_seconds: Option<Option<u64>>,
     #[serde(deserialize_with = "nullable")]
     bytes: Option<Option<u64>>,
+    webhook_backlog: BacklogBody,
+}
+
+/// How far retention waits for webhooks, as it is sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct BacklogBody {
+    /// 0 waits for none.
+    #[serde(deserialize_with = "nullable")]
+    bytes: Option<Option<u64>>,
+    #[serde(deserialize_with = "nullable")]
+    age_seconds: Option<Option<u64>>,
 }
 
 impl RetentionBody {
     fn checked(self) -> Result<RetentionPatch, ApiError> {
-        let Self { events, age_seconds, bytes } = self;
-        if [events, age_seconds, bytes].contains(&Some(Some(0))) {
+        let Self { events, age_seconds, bytes, webhook_backlog: backlog } = self;
+        if [events, age_seconds, bytes, backlog.age_seconds].contains(&Some(Some(0))) {
             return Err(
                 ApiError::bad_request("invalid_retention", "a bound must be at least 1").hint("null is no bound")
             );
         }
-        Ok(RetentionPatch { events, age_seconds, bytes })
+        let (backlog_bytes, backlog_age_seconds) = (backlog.bytes, backlog.age_seconds);
+        Ok(RetentionPatch { events, age_seconds, bytes, backlog_bytes, backlog_age_seconds })
     }
 }
 

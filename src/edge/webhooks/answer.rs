@@ -152,14 +152,15 @@ fn retry(endpoint: &Endpoint) -> Value {
 async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut Value) -> Result<(), Problem> {
     let stored = state_of(edge, endpoint)?;
     let progress = &stored.progress;
+    let losing = stored.backlog.losing.filter(|_| endpoint.active);
     let head_seq = edge.hub.archive().locate(topic, Start::Live).await?.head_seq;
     let oldest = match oldest_seq(progress, head_seq) {
-        Some(seq) => place::event_at(edge, topic, seq).await?.map(|event| iso_millis(event.id.time_ms())),
+        Some(seq) => place::event_for(edge, endpoint.id, topic, seq).await?.map(|event| iso_millis(event.id.time_ms())),
         None => None,
     };
     let requests = progress.delivered + progress.failed_attempts;
     extend!(shown,
-        "state": state(endpoint, progress),
+        "state": state(endpoint, progress, losing.is_some()),
         "disabled_reason": endpoint.disabled.as_ref().map(|disabled| &disabled.why),
         "disabled_at": endpoint.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
         "owner": edge.hub.endpoints().owners().owner_of(endpoint.id),
@@ -170,7 +171,8 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
         "delivered": progress.delivered,
         "failed_attempts": progress.failed_attempts,
         "given_up": progress.buried,
-        "missed": progress.missed,
+        "missed": stored.missed(edge.hub.stored_seq(topic)?),
+        "losing_since": losing.map(|losing| iso_millis(losing.since_ms)),
         "success_rate": (requests > 0).then(|| progress.delivered as f64 / requests as f64),
         "consecutive_failures": progress.failures,
         "failing_since": progress.failing_since_ms.map(iso_millis),
@@ -181,11 +183,13 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
     Ok(())
 }
 
-fn state(endpoint: &Endpoint, progress: &Progress) -> &'static str {
+fn state(endpoint: &Endpoint, progress: &Progress, losing: bool) -> &'static str {
     let failing_ms = progress.failing_since_ms.map_or(0, |since| now_ms().saturating_sub(since));
     match (endpoint.active, &endpoint.disabled) {
         (false, Some(_)) => "disabled",
         (false, None) => "paused",
+        // Whatever else it is: events are being lost.
+        _ if losing => "losing",
         // One event that can't be delivered doesn't make an endpoint bad, nothing else for minutes does.
         _ if progress.failures > 0 || failing_ms > FAILING_MS => "failing",
         _ if progress.hold_until_ms > now_ms() => "throttled",
