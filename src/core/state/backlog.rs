@@ -11,8 +11,8 @@ use super::{Context, State, StateError, keys, orders, records};
 use crate::core::access::Map;
 use crate::core::codec;
 use crate::core::command::{Change, Publish};
-use crate::core::endpoint::progress::{NumberedOrder, Order, Progress, Track};
 use crate::core::endpoint::Endpoint;
+use crate::core::endpoint::progress::{NumberedOrder, Order, Progress, Track};
 use crate::core::event::{Event, NewEvent};
 use crate::core::ids::{EndpointId, TopicId};
 use crate::core::json;
@@ -252,9 +252,12 @@ impl State {
         if !gone.is_empty() {
             self.holds.backlog(id).kept_bytes = kept_bytes;
         }
-        let lost = self.holds.of.get(&id).filter(|hold| hold.active).map_or(0, |hold| {
-            gone.iter().filter(|seq| hold.retries(**seq)).count() as u64
-        });
+        let lost = self
+            .holds
+            .of
+            .get(&id)
+            .filter(|hold| hold.active)
+            .map_or(0, |hold| gone.iter().filter(|seq| hold.retries(**seq)).count() as u64);
         self.lose(id, lost, now_ms);
         Ok(gone.len())
     }

@@ -7,8 +7,8 @@ mod broken;
 mod watch;
 
 use super::WebhookConfig;
-use super::announce;
 use super::actor::{Changed, EndpointActor, Retire, Wake};
+use super::announce;
 use super::client::{Client, Outside};
 use super::metrics::Meters;
 use super::permits::Permits;
