@@ -57,7 +57,7 @@ fn sound() -> Vec<Record> {
     let mut all = vec![
         Record::Client { client: "c".into(), topic: MAIN.into(), kinds: vec![] },
         Record::Client { client: "s".into(), topic: SHORT.into(), kinds: vec![] },
-        Record::Hook { hook: "h".into(), strict: true, dead: false },
+        Record::Hook { hook: "h".into(), strict: true, dead: false, topic: MAIN.into() },
         Record::Joined { client: "c".into(), node: 0, after: None },
     ];
     for seq in 1..=6 {

@@ -342,7 +342,10 @@ mod tests {
         let state = State { has_room: true, losing: &losing };
         let found = problems(&three(), &[], &Port::default(), 10_000, &state);
         let told = found.iter().find(|p| p.code == "webhooks_losing").unwrap();
-        assert!(told.what.starts_with("2 webhooks have lost 10 events, the first since 1970-01-01T00:00:01"), "{told:?}");
+        assert!(
+            told.what.starts_with("2 webhooks have lost 10 events, the first since 1970-01-01T00:00:01"),
+            "{told:?}"
+        );
         assert!(told.what.contains("02020202"), "{told:?}");
     }
 
