@@ -224,6 +224,9 @@ fn show(map: &Value, json: bool) -> anyhow::Result<()> {
     for field in fields {
         output::line(format_args!("{field:37} {}", cell(map, field)))?;
     }
+    for warning in map["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        output::note(format!("Warning: {}", output::printable(warning)));
+    }
     if map.get("token").is_some() {
         output::line(format_args!("{:37} {}", "token", output::paint(output::STRONG, cell(map, "token"))))?;
         output::note("Keep the token: it is not shown again.");

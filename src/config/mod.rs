@@ -8,6 +8,7 @@
 
 mod keys;
 mod load;
+mod promises;
 mod secret;
 mod security;
 mod validate;

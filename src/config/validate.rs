@@ -159,6 +159,13 @@ fn relations(config: &Config) -> Option<Fault> {
     if limits.body_bytes < limits.event_bytes + 1024 {
         return fault("limits.body_bytes", "must exceed limits.event_bytes by 1024, so that one event fits");
     }
+    if config.retention.bytes < limits.event_bytes as u64 {
+        return fault("retention.bytes", "must be at least limits.event_bytes, so that one event is kept");
+    }
+    if config.publish.idempotency_seconds.saturating_mul(1000) <= config.publish.timeout_ms {
+        let allowed = "must be longer than publish.timeout_ms, so that a publish that timed out can be repeated";
+        return fault("publish.idempotency_seconds", allowed);
+    }
     if session.rings_bytes < session.ring_bytes {
         return fault("session.rings_bytes", "must be at least session.ring_bytes");
     }

@@ -38,6 +38,7 @@ mod resume;
 mod rounds;
 mod support;
 mod webhook_api;
+mod webhooks_backlog;
 mod webhooks_chat;
 mod webhooks_fire;
 mod webhooks_flow;

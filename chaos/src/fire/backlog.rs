@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// Events that the maps keep for readers.
 const KEPT: u64 = 50;
 /// Events published while receivers are down: many times what a webhook has at hand.
-const PRESSED: usize = 2000;
+const PRESSED: usize = 1000;
 /// Events that are refused for ever, and others between them.
 const REFUSED: usize = 1200;
 const GOOD: usize = 600;
@@ -30,7 +30,7 @@ const BATCH: usize = 50;
 const PACE: Duration = Duration::from_millis(40);
 /// How long one request of a publisher may be tried.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long webhooks may take to get what they have to, after everything is well again.
+/// How long a webhook may get nothing new of what it has to get, after everything is well again.
 const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// All of it, one after the other.
@@ -245,22 +245,31 @@ impl<'f> Bench<'f> {
         api.get(&format!("{}/{}", self.hooks_path(), hook.id))?.data(200)
     }
 
-    /// Waits until each webhook has all that it has to get; one that has not is noted.
+    /// Waits until each webhook has all that it has to get; one that has not, and gets nothing new, is noted.
     fn catch_up(&self, hooks: &[Hook]) {
-        let until = Instant::now() + CATCH_UP;
         for hook in hooks {
-            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_secs(1));
-            let done = wait::until_for(left, "the events that it has to get", || {
-                let accepted = self.receiver.accepted(&hook.path);
-                let keys: HashSet<&str> =
-                    accepted.iter().flat_map(|request| &request.events).map(|event| event.key.as_str()).collect();
-                let got = keys.iter().filter(|key| key.starts_with("good")).count();
-                ensure!(got >= self.owed, "{got} of {} accepted", self.owed);
-                Ok(Some(()))
-            });
+            let mut had = 0;
+            let done = loop {
+                let more = wait::until_for(CATCH_UP, "an event that it has to get", || {
+                    let got = self.got(hook);
+                    ensure!(got > had || got >= self.owed, "{got} of {} accepted", self.owed);
+                    Ok(Some(got))
+                });
+                match more {
+                    Ok(got) if got < self.owed => had = got,
+                    done => break done.map(drop),
+                }
+            };
             self.note(hook, done);
         }
         self.watch(hooks, false);
+    }
+
+    /// How many different events of those that the webhook has to get it has accepted.
+    fn got(&self, hook: &Hook) -> usize {
+        let accepted = self.receiver.accepted(&hook.path);
+        let keys = accepted.iter().flat_map(|request| &request.events).map(|event| event.key.as_str());
+        keys.filter(|key| key.starts_with("good")).collect::<HashSet<_>>().len()
     }
 
     fn note(&self, hook: &Hook, done: Result<()>) {

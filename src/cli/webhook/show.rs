@@ -82,6 +82,9 @@ pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
     for (name, _) in headers {
         output::line(format_args!("{:24} {}", "header", output::printable(name)))?;
     }
+    for warning in webhook["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        output::note(format!("Warning: {}", output::printable(warning)));
+    }
     if webhook.get("secret").is_some() {
         output::line(format_args!("{:24} {}", "secret", output::paint(STRONG, cell(webhook, "secret"))))?;
         output::note("Keep the secret: it is not shown again.");

@@ -1,8 +1,9 @@
 //! Maps: created, listed and deleted by the admin, shown and changed by who may manage them.
 
 use super::{answer, body};
-use crate::core::access::{Scopes, is_slug};
+use crate::core::access::{Map, Scopes, is_slug};
 use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatch, UpdateMap};
+use crate::core::endpoint::{Endpoint, promises};
 use crate::core::ids::MapId;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -11,10 +12,13 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Deserializer};
 use serde_json::json;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Longest name of a map or token, in characters.
 pub(super) const MAX_NAME: usize = 200;
+/// Warnings in one answer.
+const MAX_WARNINGS: usize = 20;
 
 /// A field that may be absent, null, or a value: `None`, `Some(None)`, `Some(Some(_))`.
 fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<Option<T>>, D::Error> {
@@ -188,7 +192,20 @@ pub(super) async fn update(
         retention: body.retention.unwrap_or_default().checked()?,
     });
     let Reply::Map(map) = edge.hub.propose(&command).await? else { return Err(unexpected()) };
-    Ok(HttpResponse::Ok().json(json!({"data": answer::map(&map)})))
+    let mut data = answer::map(&map);
+    data["warnings"] = broken_promises(&edge, &map).into();
+    Ok(HttpResponse::Ok().json(json!({ "data": data })))
+}
+
+/// What the map's settings break of what its webhooks promise.
+fn broken_promises(edge: &Edge, map: &Map) -> Vec<String> {
+    let endpoints = edge.hub.endpoints();
+    let of = |endpoint: &Arc<Endpoint>| {
+        let warnings = promises::warnings(endpoint, &map.retention.webhook_backlog);
+        let id = endpoint.id;
+        warnings.into_iter().map(move |warning| format!("webhook {id}: {warning}")).collect::<Vec<_>>()
+    };
+    endpoints.of_map(map.id).flat_map(of).take(MAX_WARNINGS).collect()
 }
 
 pub(super) async fn remove(

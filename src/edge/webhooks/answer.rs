@@ -7,6 +7,7 @@ use crate::clock::now_ms;
 use crate::core::endpoint::form::{MASK, Plain};
 use crate::core::endpoint::mask::masked_url;
 use crate::core::endpoint::progress::Progress;
+use crate::core::endpoint::promises;
 use crate::core::endpoint::{
     Endpoint, EventFilter, Invocation, Lambda, Method, Ordering, Origin, Private, Target, TargetKind, TopicKind,
 };
@@ -33,6 +34,7 @@ pub(super) async fn webhook(
 ) -> Result<Value, Problem> {
     let mut shown = asked_for(endpoint, private);
     add_state(edge, grant.map.topic, endpoint, &mut shown).await?;
+    shown["warnings"] = json!(promises::warnings(endpoint, &grant.map.retention.webhook_backlog));
     extend!(shown,
         "secret_previous_until": private.and_then(|p| p.previous_at(now_ms()).map(|(_, until)| *until).max())
             .map(iso_millis),
