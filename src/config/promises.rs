@@ -66,6 +66,8 @@ impl Config {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut Config);
+
     fn warned(change: impl Fn(&mut Config)) -> Vec<String> {
         let mut config = Config::default();
         change(&mut config);
@@ -75,7 +77,7 @@ mod tests {
     #[test]
     fn the_defaults_keep_their_promises_and_what_breaks_one_is_said() {
         assert!(warned(|_| {}).is_empty());
-        let cases: [(fn(&mut Config), &str); 7] = [
+        let cases: [(Change, &str); 7] = [
             (|c| c.retention.events = 10, "retention.events"),
             (|c| c.retention.bytes = 1 << 20, "retention.bytes"),
             (|c| c.session.ring_bytes = 65_536, "session.ring_bytes"),

@@ -217,7 +217,7 @@ fn events_of_letters_are_bounded_and_go_with_the_webhook() {
     node.one(4, Command::DeleteEndpoint(on(1, 1, Origin::Api)));
     node.one(5, Command::Tick);
     assert!(kept(&node, 1).is_empty());
-    assert!(!node.store.0.contains_key(&keys::backlog(endpoint_id(1)).to_vec()));
+    assert!(!node.store.0.contains_key(keys::backlog(endpoint_id(1)).as_slice()));
 }
 
 #[test]
