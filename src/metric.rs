@@ -66,6 +66,10 @@ pub const WEBHOOK_DELAY_SECONDS: &str = "waypost_webhook_delay_seconds";
 pub const WEBHOOK_DEAD_LETTERS: &str = "waypost_webhook_dead_letters_total";
 /// Endpoints disabled without anybody asking.
 pub const WEBHOOK_DISABLED: &str = "waypost_webhook_disabled_total";
+/// Events that retention removed though an active endpoint of this node needed them.
+pub const WEBHOOK_LOST: &str = "waypost_webhook_lost_events_total";
+/// Endpoints of the cluster that lose events.
+pub const WEBHOOKS_LOSING: &str = "waypost_webhooks_losing";
 /// Endpoints that this node owns, by `shard`.
 pub const WEBHOOK_ENDPOINTS: &str = "waypost_webhook_endpoints";
 /// Endpoints of this node by `state`: working, failing.
@@ -113,6 +117,8 @@ pub fn describe() {
     histogram!(WEBHOOK_DELAY_SECONDS, Unit::Seconds, "From an event's publication to its delivery to a webhook");
     counter!(WEBHOOK_DEAD_LETTERS, "Events given up for a webhook");
     counter!(WEBHOOK_DISABLED, "Webhooks disabled because they failed");
+    counter!(WEBHOOK_LOST, "Events that retention removed though a webhook needed them");
+    gauge!(WEBHOOKS_LOSING, "Webhooks of the cluster that lose events");
     gauge!(WEBHOOK_ENDPOINTS, "Webhooks that this node delivers to");
     gauge!(WEBHOOK_ACTIVE, "Webhooks with something to do, by state");
     gauge!(WEBHOOK_QUEUE, "Events that wait for a webhook");

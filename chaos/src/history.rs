@@ -90,12 +90,20 @@ pub enum Record {
     Gap { client: String, oldest: Option<String> },
     /// It was given an event.
     Seen { client: String, event: Event },
-    /// A webhook is there. A dead one's receiver takes nothing.
-    Hook { hook: String, strict: bool, dead: bool },
+    /// A webhook of a topic is there. A dead one's receiver takes nothing.
+    Hook { hook: String, strict: bool, dead: bool, topic: String },
     /// Its receiver got a request with an event, at that time of the run; `digest` is the body's.
     Got { hook: String, request: String, digest: String, id: String, seq: u64, key: String, accepted: bool },
     /// A node told how far a webhook is, in an answer to a question of that time.
     Progress { node: usize, hook: String, asked_ms: u64, delivered: u64, queued: u64 },
+    /// An event was acknowledged that this webhook has to get.
+    Owed { hook: String, id: String, key: String },
+    /// A node told how a webhook is doing. `beyond` when more was published than retention waits for.
+    Webhook { hook: String, node: usize, state: String, missed: u64, given_up: u64, beyond: bool },
+    /// A map was told that a webhook of it lost so many events.
+    Announced { hook: String, lost: u64 },
+    /// So many events there were for a webhook: each was accepted, or told as missed or given up.
+    Offered { hook: String, events: u64 },
     /// A token was made: asked for then, answered now.
     TokenMade { token: String, asked_ms: u64 },
     /// A token was used: asked then, and answered now with that status.

@@ -1,7 +1,7 @@
 //! The scenarios: what is broken in each, what its nodes stand on, and what it needs.
 
 use crate::clients::Js;
-use crate::fire::{Action, Ground, clock as clocks, damage, disk, network, operations, process, traffic};
+use crate::fire::{Action, Ground, backlog, clock as clocks, damage, disk, network, operations, process, traffic};
 use crate::ground::{clock, tool};
 
 /// What a machine must have.
@@ -151,6 +151,10 @@ pub const SCENARIOS: &[Scenario] = &[
     plain("storm", "5,000 sockets lose their node at once", &[traffic::storm]),
     plain("stalled-readers", "Readers that never read", &[traffic::stalled_readers]),
     plain("blackhole", "Receivers of webhooks take requests and never answer", &[traffic::blackhole]),
+    plain("backlog", "Webhooks fall behind while retention presses, within its bound and beyond it", &[backlog::all]),
+    plain("backlog-outage", "The same, receivers that are down alone", &[backlog::outage]),
+    plain("backlog-refusals", "The same, keys and types that are refused alone", &[backlog::refusals]),
+    plain("backlog-beyond", "The same, beyond the bound alone", &[backlog::beyond]),
     on(RELAY, "mix", "Processes, networks, disks and receivers, by chance", MIX),
 ];
 

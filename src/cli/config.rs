@@ -46,6 +46,9 @@ fn check(loaded: &Loaded) -> anyhow::Result<()> {
             source => output::line(format_args!("{setting}  # {source}"))?,
         }
     }
+    for warning in loaded.config.warnings() {
+        output::line(format_args!("\n# Warning: {warning}"))?;
+    }
     webhooks(&loaded.config.webhooks)
 }
 

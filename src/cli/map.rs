@@ -108,6 +108,12 @@ struct Fields {
     /// Keep at most so many bytes of events
     #[arg(long, value_name = "BYTES")]
     retain_bytes: Option<u64>,
+    /// Keep at most so many bytes of events that only webhooks still need; 0 waits for no webhook
+    #[arg(long, value_name = "BYTES")]
+    backlog_bytes: Option<u64>,
+    /// Keep events that only webhooks still need at most so long
+    #[arg(long, value_name = "SECONDS")]
+    backlog_seconds: Option<u64>,
 }
 
 /// A limit: a number, or JSON null for none.
@@ -134,10 +140,15 @@ impl Fields {
             ("requests_per_minute", self.requests_per_minute.map(|l| l.0)),
             ("publishes_per_second", self.publishes_per_second.map(|l| l.0)),
         ]);
+        let backlog = present(vec![
+            ("bytes", self.backlog_bytes.map(Value::from)),
+            ("age_seconds", self.backlog_seconds.map(Value::from)),
+        ]);
         let retention = present(vec![
             ("events", self.retain_events.map(Value::from)),
             ("age_seconds", self.retain_seconds.map(Value::from)),
             ("bytes", self.retain_bytes.map(Value::from)),
+            ("webhook_backlog", section(backlog)),
         ]);
         present(vec![
             ("slug", self.slug.map(Value::from)),
@@ -205,14 +216,19 @@ fn show(map: &Value, json: bool) -> anyhow::Result<()> {
         "retention.events",
         "retention.age_seconds",
         "retention.bytes",
+        "retention.webhook_backlog.bytes",
+        "retention.webhook_backlog.age_seconds",
         "inserted_at",
         "updated_at",
     ];
     for field in fields {
-        output::line(format_args!("{field:28} {}", cell(map, field)))?;
+        output::line(format_args!("{field:37} {}", cell(map, field)))?;
+    }
+    for warning in map["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        output::note(format!("Warning: {}", output::printable(warning)));
     }
     if map.get("token").is_some() {
-        output::line(format_args!("{:28} {}", "token", output::paint(output::STRONG, cell(map, "token"))))?;
+        output::line(format_args!("{:37} {}", "token", output::paint(output::STRONG, cell(map, "token"))))?;
         output::note("Keep the token: it is not shown again.");
     }
     Ok(())

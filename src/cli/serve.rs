@@ -24,6 +24,7 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let loaded = args.config.load()?;
     logging::start(&loaded.config)?;
+    loaded.config.warnings().iter().for_each(|warning| tracing::warn!("settings: {warning}"));
     actix_rt::System::new().block_on(async {
         let stop = stop_asked(args.exit_with_parent)?;
         server::run(loaded.config, stop).await?;

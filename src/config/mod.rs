@@ -8,6 +8,7 @@
 
 mod keys;
 mod load;
+mod promises;
 mod secret;
 mod security;
 mod validate;
@@ -163,6 +164,18 @@ pub struct Retention {
     pub age_seconds: u64,
     /// Bytes of events a map.
     pub bytes: u64,
+    /// How far it waits for webhooks.
+    pub webhook_backlog: WebhookBacklog,
+}
+
+/// How far the retention of new maps waits for their active webhooks; whichever bound is reached first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookBacklog {
+    /// Bytes of events kept for webhooks alone, a map; 0 = retention waits for none.
+    pub bytes: u64,
+    /// Age of an event kept for webhooks alone, in seconds.
+    pub age_seconds: u64,
 }
 
 /// Client connections.
@@ -281,7 +294,13 @@ impl Default for Limits {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { events: 100_000, age_seconds: 604_800, bytes: 268_435_456 }
+        Self { events: 100_000, age_seconds: 604_800, bytes: 268_435_456, webhook_backlog: WebhookBacklog::default() }
+    }
+}
+
+impl Default for WebhookBacklog {
+    fn default() -> Self {
+        Self { bytes: 1_073_741_824, age_seconds: 604_800 }
     }
 }
 

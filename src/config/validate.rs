@@ -45,6 +45,8 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("retention.events", 1, 1_000_000_000),
     ("retention.age_seconds", 1, 3_650 * 86_400),
     ("retention.bytes", 64 * KIB, 16 * TIB),
+    ("retention.webhook_backlog.bytes", 0, 16 * TIB),
+    ("retention.webhook_backlog.age_seconds", 1, 3_650 * 86_400),
     ("session.idle_timeout_seconds", 5, 86_400),
     ("session.stall_seconds", 1, 3600),
     ("session.min_bytes_per_second", 1, MIB),
@@ -158,6 +160,13 @@ fn relations(config: &Config) -> Option<Fault> {
     let (limits, session, raft) = (&config.limits, &config.session, &config.raft);
     if limits.body_bytes < limits.event_bytes + 1024 {
         return fault("limits.body_bytes", "must exceed limits.event_bytes by 1024, so that one event fits");
+    }
+    if config.retention.bytes < limits.event_bytes as u64 {
+        return fault("retention.bytes", "must be at least limits.event_bytes, so that one event is kept");
+    }
+    if config.publish.idempotency_seconds.saturating_mul(1000) <= config.publish.timeout_ms {
+        let allowed = "must be longer than publish.timeout_ms, so that a publish that timed out can be repeated";
+        return fault("publish.idempotency_seconds", allowed);
     }
     if session.rings_bytes < session.ring_bytes {
         return fault("session.rings_bytes", "must be at least session.ring_bytes");

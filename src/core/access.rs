@@ -68,7 +68,7 @@ pub struct Limits {
     pub publishes_per_second: Option<u32>,
 }
 
-/// How long a map's events are kept: until the first bound is exceeded. `None` is no bound.
+/// How long a map's events are kept for readers: until the first bound is exceeded. `None` is no bound.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
     /// Newest events kept.
@@ -77,6 +77,18 @@ pub struct Retention {
     pub age_seconds: Option<u64>,
     /// Bytes of stored events kept.
     pub bytes: Option<u64>,
+    /// How far retention waits for webhooks.
+    pub webhook_backlog: WebhookBacklog,
+}
+
+/// How far retention waits for a map's active webhooks: events that readers get no more are kept until every active
+/// webhook is past them, or the first bound is exceeded. `None` is no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookBacklog {
+    /// Bytes of stored events kept for webhooks alone; 0 waits for none.
+    pub bytes: Option<u64>,
+    /// Seconds since an event was published, after which it is not kept for webhooks.
+    pub age_seconds: Option<u64>,
 }
 
 /// The tenant.
@@ -256,7 +268,8 @@ mod tests {
     fn map(n: u8, slug: Option<&str>) -> Map {
         let limits =
             Limits { connections: None, webhooks: None, requests_per_minute: None, publishes_per_second: None };
-        let retention = Retention { events: None, age_seconds: None, bytes: None };
+        let retention =
+            Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: WebhookBacklog::default() };
         let slug = slug.map(str::to_owned);
         Map {
             id: MapId::from_bytes([n; 16]),

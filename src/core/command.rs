@@ -2,7 +2,7 @@
 //!
 //! The enums are part of the log's format: variants are only ever added at the end.
 
-use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
+use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash, WebhookBacklog};
 use super::endpoint::directory::EndpointChange;
 use super::endpoint::progress::{Attempt, Order, ProgressReport};
 use super::endpoint::{Endpoint, OnEndpoint, Origin, PutEndpoint};
@@ -182,6 +182,10 @@ pub struct RetentionPatch {
     pub age_seconds: Option<Option<u64>>,
     /// See [`Retention::bytes`].
     pub bytes: Option<Option<u64>>,
+    /// See [`WebhookBacklog::bytes`].
+    pub backlog_bytes: Option<Option<u64>>,
+    /// See [`WebhookBacklog::age_seconds`].
+    pub backlog_age_seconds: Option<Option<u64>>,
 }
 
 impl RetentionPatch {
@@ -191,6 +195,10 @@ impl RetentionPatch {
             events: self.events.unwrap_or(base.events),
             age_seconds: self.age_seconds.unwrap_or(base.age_seconds),
             bytes: self.bytes.unwrap_or(base.bytes),
+            webhook_backlog: WebhookBacklog {
+                bytes: self.backlog_bytes.unwrap_or(base.webhook_backlog.bytes),
+                age_seconds: self.backlog_age_seconds.unwrap_or(base.webhook_backlog.age_seconds),
+            },
         }
     }
 }
@@ -325,4 +333,6 @@ pub enum Change {
     NodeGone(NodeId),
     /// Endpoints, or who owns them, changed.
     Endpoint(EndpointChange),
+    /// Retention removed so many events that the endpoint needed, beyond the bound up to which it waits.
+    Lost(EndpointId, u64),
 }

@@ -72,6 +72,12 @@ impl<'s, S: ReadStore> History<'s, S> {
         Ok(Self { store, topic, record })
     }
 
+    /// With the events that retention took from readers and keeps for webhooks.
+    pub fn with_backlog(mut self) -> Self {
+        self.record.first_seq = self.record.stored_seq;
+        self
+    }
+
     /// Newest seq stored; 0 before the first event.
     pub fn head_seq(&self) -> u64 {
         self.record.next_seq - 1

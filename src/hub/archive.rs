@@ -69,6 +69,8 @@ pub struct Archive {
     reader: Reader,
     permits: Arc<Semaphore>,
     judges: Judges,
+    /// Whether events that retention keeps for webhooks alone are among those read.
+    backlog: bool,
 }
 
 /// Events from the store, and where their topic stood at the time.
@@ -94,7 +96,13 @@ impl Page {
 
 impl Archive {
     pub(super) fn new(cluster: Cluster, judges: Judges) -> Self {
-        Self { reader: cluster.reader(), cluster, permits: Arc::new(Semaphore::new(CONCURRENT_READS)), judges }
+        let permits = Arc::new(Semaphore::new(CONCURRENT_READS));
+        Self { reader: cluster.reader(), cluster, permits, judges, backlog: false }
+    }
+
+    /// Reads what is stored for webhooks, too; the same readers share the disk.
+    pub fn with_backlog(&self) -> Self {
+        Self { backlog: true, ..self.clone() }
     }
 
     /// Reads a page at once, on the caller's thread: for the newest events, which the store holds in memory.
@@ -124,7 +132,10 @@ impl Archive {
         topic: TopicId,
         look: impl FnOnce(&History<'_, ViewStore<'_>>) -> Result<T, HistoryError>,
     ) -> Result<T, ArchiveError> {
-        self.look(|store| Ok(look(&History::open(store, topic)?)?))
+        self.look(|store| {
+            let history = History::open(store, topic)?;
+            Ok(look(&if self.backlog { history.with_backlog() } else { history })?)
+        })
     }
 
     /// Looks into the store, all at one point in time.

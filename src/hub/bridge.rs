@@ -166,6 +166,7 @@ impl Bridge {
                 Change::Access(change) => self.change_access(change),
                 Change::Endpoint(change) => self.change_endpoints(change),
                 Change::NodeGone(node) => self.slot_news(SlotNews::NodeGone(*node)),
+                Change::Lost(endpoint, events) => self.tell_watches(|news| news.lost(*endpoint, *events)),
                 Change::Events(_) => {}
             }
         }

@@ -10,10 +10,12 @@ use crate::core::codec;
 use crate::core::command::{Command, Refusal, Reply};
 use crate::core::endpoint::directory::{Directory, Owners};
 use crate::core::endpoint::progress::{DeadLetter, NumberedOrder, Progress, ProgressReport, Retry, Shelf};
+use crate::core::event::Event;
 use crate::core::ids::{EndpointId, TopicId};
-use crate::core::state::keys;
+use crate::core::state::backlog::{Backlog, Losing};
+use crate::core::state::{TopicRecord, keys};
 use crate::core::store::ReadStore;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, Mutex, PoisonError, RwLockReadGuard};
 use tokio::sync::Notify;
@@ -25,6 +27,8 @@ pub struct News {
     pub topics: FxHashSet<TopicId>,
     /// Endpoints that came, went, were changed or asked for something.
     pub endpoints: FxHashSet<EndpointId>,
+    /// Events that retention removed though the endpoint needed them.
+    pub lost: FxHashMap<EndpointId, u64>,
     /// Every change of the nodes that deliver, in order: who owned an endpoint all along sees it here.
     pub owners: Vec<Owners>,
     /// Everything may be different, and what was known before counts no more.
@@ -45,6 +49,10 @@ impl News {
             self.all = true;
         }
         self.owners.push(owners.clone());
+    }
+
+    pub(super) fn lost(&mut self, endpoint: EndpointId, events: u64) {
+        *self.lost.entry(endpoint).or_default() += events;
     }
 
     pub(super) fn changed(&mut self, endpoint: EndpointId) {
@@ -84,6 +92,16 @@ pub struct EndpointState {
     pub shelf: Shelf,
     /// What its owner was asked and has not taken up, in order.
     pub orders: Vec<NumberedOrder>,
+    /// What retention keeps for it alone, and whether it loses events.
+    pub backlog: Backlog,
+}
+
+impl EndpointState {
+    /// Events that retention removed before they were delivered: those that its owner found gone, and those that it has
+    /// yet to find. `stored_seq` is the oldest that is stored of its topic (see [`Hub::stored_seq`]).
+    pub fn missed(&self, stored_seq: u64) -> u64 {
+        self.progress.missed + self.progress.track.unsettled(0, stored_seq)
+    }
 }
 
 impl Hub {
@@ -106,7 +124,37 @@ impl Hub {
             let Some(progress) = record(store, &keys::progress(id))? else { return Ok(None) };
             let shelf = record(store, &keys::shelf(id))?.unwrap_or_default();
             let orders = range(store, &keys::order(id, 0), &keys::order(id, u64::MAX), usize::MAX)?;
-            Ok(Some(EndpointState { progress, shelf, orders }))
+            let backlog = record(store, &keys::backlog(id))?.unwrap_or_default();
+            Ok(Some(EndpointState { progress, shelf, orders, backlog }))
+        })
+    }
+
+    /// The oldest seq of a topic that is stored, for readers or for webhooks alone.
+    pub fn stored_seq(&self, topic: TopicId) -> Result<u64, ArchiveError> {
+        let found = self.look(|store| record::<TopicRecord>(store, &keys::topic(topic)))?;
+        Ok(found.unwrap_or_default().stored_seq)
+    }
+
+    /// An event that retention removed from its topic, and a retry or a dead letter of the endpoint needs.
+    pub fn kept_event(&self, id: EndpointId, seq: u64) -> Result<Option<Event>, ArchiveError> {
+        let key = keys::kept_event(id, seq);
+        let bytes = self.look(|store| store.get(&key).map_err(ArchiveError::of_store))?;
+        let damaged = || ArchiveError::Damaged(format!("event {seq}, kept for webhook {id}"));
+        bytes.map(|bytes| Event::from_stored(seq, bytes.into()).ok_or_else(damaged)).transpose()
+    }
+
+    /// Endpoints that lose events, and since when.
+    pub fn losing(&self) -> Result<Vec<(EndpointId, Losing)>, ArchiveError> {
+        let (from, to) = keys::all(keys::BACKLOGS);
+        self.look(|store| {
+            let mut found: Vec<(EndpointId, Result<Backlog, codec::CodecError>)> = Vec::new();
+            let scanned = store.scan(&from, &to, &mut |key, value| {
+                found.extend(keys::endpoint_of(key).map(|id| (id, codec::decode(value))));
+                true
+            });
+            scanned.map_err(ArchiveError::of_store)?;
+            let losing = found.into_iter().map(|(id, backlog)| Ok(backlog?.losing.map(|losing| (id, losing))));
+            losing.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(damaged)
         })
     }
 
@@ -117,7 +165,7 @@ impl Hub {
             let (mut found, mut bad) = (Vec::new(), None);
             let scanned = store.scan(&from, &to, &mut |key, value| match codec::decode(value) {
                 Ok(retry) => {
-                    found.extend(keys::waiting_number(key).map(|number| (number, retry)));
+                    found.extend(keys::number_of(key).map(|number| (number, retry)));
                     true
                 }
                 Err(error) => {

@@ -3,7 +3,7 @@
 use super::files::Shares;
 use super::http::WRITE_BUFFER_BYTES;
 use crate::config::{self, Config};
-use crate::core::access::{Limits, Retention, hash_token};
+use crate::core::access::{Limits, Retention, WebhookBacklog, hash_token};
 use crate::delivery::webhook::lambda::Credentials;
 use crate::delivery::{OutletConfig, WsConfig, webhook};
 use crate::edge::context::{EdgeConfig, WebhookDefaults};
@@ -92,6 +92,10 @@ pub(super) fn edge(config: &Config) -> EdgeConfig {
             events: Some(retention.events),
             age_seconds: Some(retention.age_seconds),
             bytes: Some(retention.bytes),
+            webhook_backlog: WebhookBacklog {
+                bytes: Some(retention.webhook_backlog.bytes),
+                age_seconds: Some(retention.webhook_backlog.age_seconds),
+            },
         },
         max_maps: u32::try_from(limits.maps).unwrap_or(u32::MAX),
         max_tokens: u32::try_from(limits.tokens_per_map).unwrap_or(u32::MAX),

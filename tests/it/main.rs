@@ -47,6 +47,7 @@ mod support;
 mod way;
 mod webhook_api;
 mod webhooks_answers;
+mod webhooks_backlog;
 mod webhooks_chat;
 mod webhooks_fire;
 mod webhooks_flow;

@@ -67,8 +67,8 @@ fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Even
     let mut backups: HashMap<&str, Backup<'a>> = HashMap::new();
     for record in index.history.records() {
         match record {
-            Record::Client { client, topic, .. } => {
-                topics.insert(client, topic);
+            Record::Client { client: who, topic, .. } | Record::Hook { hook: who, topic, .. } => {
+                topics.insert(who, topic);
             }
             Record::Asked { topic, key, .. } if topic == of => log.asked(key.as_str()),
             Record::Acked { topic, key, id, seq, .. } if topic == of => log.acked(told(key, id, *seq), verdicts),
@@ -85,7 +85,9 @@ fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Even
                 let Backup { acked, held } = backups.remove(backup.as_str()).unwrap_or_default();
                 log.copied(backup, &held, acked, verdicts);
             }
-            Record::Got { hook, id, seq, key, .. } if of == MAIN => log.given(hook, told(key, id, *seq), verdicts),
+            Record::Got { hook, id, seq, key, .. } if topics.get(hook.as_str()) == Some(&of) => {
+                log.given(hook, told(key, id, *seq), verdicts);
+            }
             _ => {}
         }
     }

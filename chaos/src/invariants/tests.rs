@@ -57,7 +57,7 @@ fn sound() -> Vec<Record> {
     let mut all = vec![
         Record::Client { client: "c".into(), topic: MAIN.into(), kinds: vec![] },
         Record::Client { client: "s".into(), topic: SHORT.into(), kinds: vec![] },
-        Record::Hook { hook: "h".into(), strict: true, dead: false },
+        Record::Hook { hook: "h".into(), strict: true, dead: false, topic: MAIN.into() },
         Record::Joined { client: "c".into(), node: 0, after: None },
     ];
     for seq in 1..=6 {
@@ -313,4 +313,36 @@ fn nodes_that_stay_behind_grow_or_end() {
 fn damage_that_is_served_or_not_found() {
     assert!(failed(held(1, 3, |event| event.hash = "x".into())).contains(&11));
     assert_eq!(failed(without(|r| matches!(r, Record::Noticed { .. }))), [11], "not told");
+}
+
+/// A webhook of a map with short retention: two events that it has to get, and how it says that it is doing.
+fn pressed(got: impl IntoIterator<Item = u64>, more: impl IntoIterator<Item = Record>) -> Vec<u8> {
+    let owed = |seq| Record::Owed { hook: "p".into(), id: event(seq).id, key: event(seq).key };
+    let hook = Record::Hook { hook: "p".into(), strict: false, dead: false, topic: "pressed".into() };
+    failed(and([hook, owed(1), owed(2)].into_iter().chain(got.into_iter().map(|seq| self::got("p", seq))).chain(more)))
+}
+
+fn doing(state: &str, missed: u64, beyond: bool) -> Record {
+    Record::Webhook { hook: "p".into(), node: 0, state: state.into(), missed, given_up: 0, beyond }
+}
+
+#[test]
+fn a_webhook_that_retention_waits_for_gets_all_and_loses_none() {
+    assert!(pressed([2, 1], [doing("failing", 0, false)]).is_empty(), "only its own topic's events count");
+    assert_eq!(pressed([1], []), [6], "an event is lacking");
+    assert_eq!(pressed([1, 2], [doing("healthy", 3, false)]), [6], "some were missed");
+    assert_eq!(pressed([1, 2], [doing("losing", 0, false)]), [6], "it says so for nothing");
+}
+
+#[test]
+fn beyond_what_retention_waits_for_losses_are_told_and_counted() {
+    let offered = |events| Record::Offered { hook: "p".into(), events };
+    let announced = Record::Announced { hook: "p".into(), lost: 3 };
+    let told = [doing("losing", 2, true), announced.clone(), doing("healthy", 3, true)];
+    assert!(pressed([1, 2], told.clone().into_iter().chain([offered(5)])).is_empty());
+    assert_eq!(pressed([1, 2], told.clone().into_iter().chain([offered(6)])), [6], "one is neither here nor there");
+    let silent = [doing("failing", 3, true), announced, offered(5)];
+    assert_eq!(pressed([1, 2], silent), [6], "it never said so");
+    let unannounced = [doing("losing", 3, true), offered(5)];
+    assert_eq!(pressed([1, 2], unannounced), [6], "the map was not told");
 }

@@ -4,7 +4,7 @@ use super::Site;
 use crate::cluster::Cluster;
 use crate::history::{MAIN, Record, digest};
 use crate::http::text;
-use crate::receiver::{Receiver, behaviour, now_ms};
+use crate::receiver::{Receiver, Request, behaviour, now_ms};
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::net::IpAddr;
@@ -51,7 +51,12 @@ impl Hooks {
             let path = format!("/api/maps/{}/webhooks", site.main.id);
             let data = cluster.api(0, &site.main).post(&path, &body)?.data(201)?;
             made.hooks.push(Hook { name: name.to_owned(), id: text(&data, "id")?, dead });
-            site.journal.note(Record::Hook { hook: name.to_owned(), strict: ordering == "strict", dead });
+            site.journal.note(Record::Hook {
+                hook: name.to_owned(),
+                strict: ordering == "strict",
+                dead,
+                topic: MAIN.to_owned(),
+            });
         }
         Ok(made)
     }
@@ -77,23 +82,33 @@ impl Hooks {
 
     /// Notes all that came.
     pub fn note(&self, site: &Site) {
-        let begun = now_ms().saturating_sub(site.journal.now_ms());
         for hook in &self.hooks {
-            for request in self.receiver.requests(&hook.path()) {
-                let (id, digest) = (request.id().to_owned(), digest(&[&request.body]));
-                for event in &request.events {
-                    let got = Record::Got {
-                        hook: hook.name.clone(),
-                        request: id.clone(),
-                        digest: digest.clone(),
-                        id: event.id.clone(),
-                        seq: event.seq.unwrap_or(0),
-                        key: event.key.clone(),
-                        accepted: request.is_accepted(),
-                    };
-                    site.journal.note_at(request.at_ms.saturating_sub(begun), got);
-                }
-            }
+            note_requests(site, &hook.name, &self.receiver.requests(&hook.path()));
+        }
+    }
+
+    /// Where webhooks of the run are received.
+    pub fn address(&self) -> IpAddr {
+        self.receiver.addr.ip()
+    }
+}
+
+/// Notes what came to a webhook.
+pub fn note_requests(site: &Site, hook: &str, requests: &[Request]) {
+    let begun = now_ms().saturating_sub(site.journal.now_ms());
+    for request in requests {
+        let (id, digest) = (request.id().to_owned(), digest(&[&request.body]));
+        for event in &request.events {
+            let got = Record::Got {
+                hook: hook.to_owned(),
+                request: id.clone(),
+                digest: digest.clone(),
+                id: event.id.clone(),
+                seq: event.seq.unwrap_or(0),
+                key: event.key.clone(),
+                accepted: request.is_accepted(),
+            };
+            site.journal.note_at(request.at_ms.saturating_sub(begun), got);
         }
     }
 }

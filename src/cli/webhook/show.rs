@@ -12,7 +12,7 @@ const MOST_ERROR: usize = 160;
 const MOST_ANSWER: usize = 100;
 
 /// What `webhook show` tells: settings, then how it is doing.
-const FIELDS: [&str; 44] = [
+const FIELDS: [&str; 45] = [
     "id",
     "map_id",
     "name",
@@ -52,6 +52,7 @@ const FIELDS: [&str; 44] = [
     "delivered",
     "failed_attempts",
     "missed",
+    "losing_since",
     "success_rate",
     "failing_since",
     "last_delivery_at",
@@ -80,6 +81,9 @@ pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
     let headers = webhook["headers"].as_object().into_iter().flatten();
     for (name, _) in headers {
         output::line(format_args!("{:24} {}", "header", output::printable(name)))?;
+    }
+    for warning in webhook["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        output::note(format!("Warning: {}", output::printable(warning)));
     }
     if webhook.get("secret").is_some() {
         output::line(format_args!("{:24} {}", "secret", output::paint(STRONG, cell(webhook, "secret"))))?;
@@ -110,13 +114,13 @@ pub(super) fn list(webhooks: &Value, json: bool) -> anyhow::Result<()> {
 /// A line each, no longer than that many columns: what a command needs to name it, and how it is doing.
 fn listed(webhooks: &[&Value], columns: usize) -> String {
     let row = |webhook: &&Value| {
-        let fields = ["state", "queue_depth", "dead_letters"].map(|field| cell(webhook, field));
+        let fields = ["state", "queue_depth", "dead_letters", "missed"].map(|field| cell(webhook, field));
         [vec![short_id(webhook), short(&cell(webhook, "name"), MOST_NAME)], fields.to_vec()].concat()
     };
     let mut rows: Vec<Vec<String>> = webhooks.iter().map(row).collect();
-    let headings = ["ID", "NAME", "STATE", "LEFT", "DEAD", "TARGET"];
+    let headings = ["ID", "NAME", "STATE", "LEFT", "DEAD", "LOST", "TARGET"];
     let used = output::table(&headings, &rows).lines().map(|line| line.chars().count()).max().unwrap_or(0);
-    let room = columns.saturating_sub(used.saturating_sub(headings[5].len())).max(LEAST_TARGET);
+    let room = columns.saturating_sub(used.saturating_sub(headings[6].len())).max(LEAST_TARGET);
     for (row, webhook) in rows.iter_mut().zip(webhooks) {
         row.push(short(&target(webhook), room));
     }
@@ -230,12 +234,12 @@ mod tests {
     fn a_list_fits_its_terminal() {
         let hook = |name: &str| {
             json!({"id": "0190a1b2-aaaa", "name": name, "state": "disabled", "queue_depth": 100_000,
-                   "dead_letters": 10_000, "url": format!("https://example.com/{}", "x".repeat(200))})
+                   "dead_letters": 10_000, "missed": 7, "url": format!("https://example.com/{}", "x".repeat(200))})
         };
         let (one, two) = (hook("a name that is longer than there is room for"), hook("b"));
         let wide = |columns| listed(&[&one, &two], columns).lines().map(|line| line.chars().count()).max().unwrap_or(0);
         assert_eq!((wide(80), wide(120)), (80, 120));
-        assert!(listed(&[&two], 80).contains("0190a1b2  b     disabled  100000  10000  https://example.com/xxx"));
+        assert!(listed(&[&two], 80).contains("0190a1b2  b     disabled  100000  10000  7     https://example.com/xxx"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod form;
 pub mod mask;
 pub mod progress;
+pub mod promises;
 pub mod schedule;
 pub mod secret;
 

@@ -38,6 +38,13 @@ impl Track {
         seq < self.next || self.above.iter().any(|(from, to)| (*from..*to).contains(&seq))
     }
 
+    /// How many of `from..to` are not settled.
+    pub fn unsettled(&self, from: u64, to: u64) -> u64 {
+        let from = from.max(self.next);
+        let overlap = |(a, b): &(u64, u64)| to.min(*b).saturating_sub(from.max(*a));
+        to.saturating_sub(from) - self.above.iter().map(overlap).sum::<u64>()
+    }
+
     /// Settles `seq`.
     pub fn settle(&mut self, seq: u64) {
         if self.is_settled(seq) {
@@ -193,7 +200,7 @@ impl Progress {
         let optional = [&mut self.failing_since_ms, &mut self.last_failure_ms, &mut self.last_delivery_ms];
         optional.into_iter().flatten().for_each(move_one);
         move_one(&mut self.hold_until_ms);
-        self.retries.iter_mut().flat_map(|retry| [&mut retry.due_ms, &mut retry.first_ms]).for_each(move_one);
+        self.waiting.due_ms.iter_mut().for_each(move_one);
         for replay in &mut self.replays {
             move_one(&mut replay.started_ms);
             replay.ended_ms.iter_mut().for_each(move_one);
@@ -437,6 +444,8 @@ mod tests {
                 settled.insert(seq);
                 for probe in 1..62 {
                     prop_assert_eq!(track.is_settled(probe), settled.contains(&probe), "{} in {:?}", probe, track);
+                    let open = (probe / 2..probe).filter(|seq| *seq > 0 && !settled.contains(seq)).count() as u64;
+                    prop_assert_eq!(track.unsettled(probe / 2, probe), open, "{} in {:?}", probe, track);
                 }
                 prop_assert!(!settled.contains(&track.next));
                 prop_assert!(track.above.first().is_none_or(|(from, _)| *from > track.next));

@@ -12,6 +12,12 @@ impl RetryPolicy {
         Some(jittered(self.base_ms(attempts), self.jitter_percent, random))
     }
 
+    /// For how long a delivery may be tried, from its first attempt to its last, milliseconds.
+    pub fn longest_ms(&self) -> u64 {
+        let delay = |attempts| self.delay_ms(attempts, u32::MAX).unwrap_or(0);
+        (1..self.max_attempts).map(delay).fold(0, u64::saturating_add)
+    }
+
     fn base_ms(&self, attempts: u32) -> u64 {
         let mut delay = self.delay_ms.min(self.max_delay_ms);
         for _ in 1..attempts {
@@ -49,6 +55,7 @@ mod tests {
     fn one_two_four_eight_sixteen() {
         let delays: Vec<_> = (1..=6).map(|attempts| PUSHER.delay_ms(attempts, 0)).collect();
         assert_eq!(delays, [Some(1000), Some(2000), Some(4000), Some(8000), Some(16_000), None]);
+        assert_eq!(PUSHER.longest_ms(), 31_000);
     }
 
     proptest! {

@@ -118,10 +118,12 @@ impl State {
             return Ok(());
         }
         store.put(&keys::progress(endpoint.id), &codec::encode(&update.progress)?)?;
-        keep_waiting(endpoint.id, &update, store)?;
+        let mut settled = self.keep_waiting(endpoint.id, &update, store)?;
         let (from, to) = (keys::order(endpoint.id, 0), keys::order(endpoint.id, update.progress.orders_done + 1));
         remove_range(&from, &to, usize::MAX, store)?;
-        keep_on_shelf(endpoint.id, &update, store)?;
+        settled.extend(keep_on_shelf(endpoint.id, &update, store)?);
+        self.hold_at(endpoint.id, &update.progress, store)?;
+        self.forget_kept(endpoint.id, &settled, store)?;
         let mut events = update.news;
         // What its owner decided before somebody asked that it goes on does not stop it.
         let goes_on = super::orders::is_to_go_on(endpoint.id, update.progress.orders_done, store)?;
@@ -178,32 +180,30 @@ impl State {
                 remove_range(&from, &to, usize::MAX, store)?
             }
         };
-        shelf.dead -= removed.min(shelf.dead);
+        let count = removed.len() as u32;
+        shelf.dead -= count.min(shelf.dead);
         shelve(on.endpoint, shelf, store)?;
-        Ok(Reply::Removed(removed))
+        self.forget_kept(on.endpoint, &removed, store)?;
+        Ok(Reply::Removed(count))
     }
 }
 
-/// Records of what waits.
-fn keep_waiting<S: WriteStore>(id: EndpointId, update: &Update, store: &mut S) -> Result<(), StateError> {
-    update.dropped.iter().try_for_each(|number| store.delete(&keys::waiting(id, *number)))?;
-    for (number, retry) in &update.kept {
-        store.put(&keys::waiting(id, *number), &codec::encode(retry)?)?;
-    }
-    Ok(())
-}
-
-/// Attempts, and what became of dead letters, in order.
-fn keep_on_shelf<S: WriteStore>(id: EndpointId, update: &Update, store: &mut S) -> Result<(), StateError> {
+/// Attempts, and what became of dead letters, in order: answers the seqs of those that are none any more.
+fn keep_on_shelf<S: WriteStore>(id: EndpointId, update: &Update, store: &mut S) -> Result<Vec<u64>, StateError> {
     if update.attempts.is_empty() && update.letters.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut shelf = shelf(id, store)?;
     let newest = shelf.attempts.iter().map(|attempt| attempt.number).max().unwrap_or(0);
     shelf.attempts.extend(update.attempts.iter().filter(|attempt| attempt.number > newest).cloned());
+    let mut removed = Vec::new();
     for change in &update.letters {
         match change {
-            DeadLetterChange::Removed(seq) => shelf.dead -= remove_letters(id, &[*seq], store)?.min(shelf.dead),
+            DeadLetterChange::Removed(seq) => {
+                let gone = remove_letters(id, &[*seq], store)?;
+                shelf.dead -= (gone.len() as u32).min(shelf.dead);
+                removed.extend(gone);
+            }
             DeadLetterChange::Added(letter) => {
                 let key = keys::dead_letter(id, letter.seq);
                 if store.get(&key)?.is_none() {
@@ -216,10 +216,12 @@ fn keep_on_shelf<S: WriteStore>(id: EndpointId, update: &Update, store: &mut S) 
     if shelf.dead > MAX_DEAD {
         let (from, to) = (keys::dead_letter(id, 0), keys::dead_letter(id, u64::MAX));
         let dropped = remove_range(&from, &to, (shelf.dead - MAX_DEAD) as usize, store)?;
-        shelf.dead -= dropped;
-        shelf.dropped += u64::from(dropped);
+        shelf.dead -= dropped.len() as u32;
+        shelf.dropped += dropped.len() as u64;
+        removed.extend(dropped);
     }
-    shelve(id, shelf, store)
+    shelve(id, shelf, store)?;
+    Ok(removed)
 }
 
 fn shelf<S: ReadStore>(id: EndpointId, store: &S) -> Result<Shelf, StateError> {
@@ -233,19 +235,21 @@ fn shelve<S: WriteStore>(id: EndpointId, mut shelf: Shelf, store: &mut S) -> Res
     Ok(store.put(&keys::shelf(id), &codec::encode(&shelf)?)?)
 }
 
-fn remove_letters<S: WriteStore>(id: EndpointId, seqs: &[u64], store: &mut S) -> Result<u32, StateError> {
-    let mut removed = 0;
+/// Answers the seqs of those that were there.
+fn remove_letters<S: WriteStore>(id: EndpointId, seqs: &[u64], store: &mut S) -> Result<Vec<u64>, StateError> {
+    let mut removed = Vec::new();
     for seq in seqs {
         let key = keys::dead_letter(id, *seq);
         if store.get(&key)?.is_some() {
             store.delete(&key)?;
-            removed += 1;
+            removed.push(*seq);
         }
     }
     Ok(removed)
 }
 
-fn remove_range<S: WriteStore>(from: &[u8], to: &[u8], max: usize, store: &mut S) -> Result<u32, StateError> {
+/// Removes the first records of a range; answers their numbers.
+fn remove_range<S: WriteStore>(from: &[u8], to: &[u8], max: usize, store: &mut S) -> Result<Vec<u64>, StateError> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     store.scan(from, to, &mut |key, _| {
         found.push(key.to_vec());
@@ -253,5 +257,5 @@ fn remove_range<S: WriteStore>(from: &[u8], to: &[u8], max: usize, store: &mut S
     })?;
     found.truncate(max);
     found.iter().try_for_each(|key| store.delete(key))?;
-    Ok(found.len() as u32)
+    Ok(found.iter().filter_map(|key| keys::number_of(key)).collect())
 }

@@ -87,6 +87,7 @@ impl State {
     ) -> Result<Reply, StateError> {
         store.put(&keys::endpoint(endpoint.id), &codec::encode(&endpoint)?)?;
         self.change_endpoints(EndpointChange::Put(Arc::new(endpoint.clone())));
+        self.hold(endpoint.id, store)?;
         Ok(Reply::Endpoint(Box::new(endpoint)))
     }
 
@@ -118,7 +119,9 @@ impl State {
         store.delete(&keys::endpoint(id))?;
         store.delete(&keys::progress(id))?;
         store.delete(&keys::shelf(id))?;
-        // Dead letters, orders and what waits go a piece at a time, with the ticks.
+        store.delete(&keys::backlog(id))?;
+        self.holds.remove(id);
+        // Dead letters, kept events, orders and what waits go a piece at a time, with the ticks.
         store.put(&keys::doomed_endpoint(id), &[])?;
         self.doomed_endpoints.insert(id);
         self.change_endpoints(EndpointChange::Gone(id));
@@ -130,14 +133,14 @@ impl State {
         ids.into_iter().try_for_each(|id| self.remove_endpoint(id, store))
     }
 
-    /// Removes up to `max` dead letters, orders and records of what waits of deleted endpoints.
+    /// Removes up to `max` dead letters, kept events, orders and records of what waits of deleted endpoints.
     pub(super) fn bury_endpoints<S: WriteStore>(&mut self, max: usize, store: &mut S) -> Result<usize, StateError> {
         let mut gone = 0;
         while let Some(&id) = self.doomed_endpoints.first()
             && gone < max
         {
             let mut found: Vec<Vec<u8>> = Vec::new();
-            for numbered in [keys::dead_letter, keys::order, keys::waiting] {
+            for numbered in [keys::dead_letter, keys::kept_event, keys::order, keys::waiting] {
                 store.scan(&numbered(id, 0), &numbered(id, u64::MAX), &mut |key, _| {
                     found.push(key.to_vec());
                     gone + found.len() < max

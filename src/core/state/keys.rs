@@ -23,6 +23,10 @@ pub const ENDPOINTS: u8 = b'w';
 pub const PROGRESS: u8 = b'p';
 /// Prefix of endpoints' shelves.
 pub const SHELVES: u8 = b'h';
+/// Prefix of endpoints' backlogs.
+pub const BACKLOGS: u8 = b'b';
+/// Prefix of the deliveries of endpoints that wait.
+pub const WAITING: u8 = b'r';
 /// Prefix of endpoints whose dead letters and orders wait to be removed.
 pub const DOOMED_ENDPOINTS: u8 = b'z';
 /// Key of the nodes that deliver.
@@ -114,12 +118,17 @@ pub fn shelf(id: EndpointId) -> [u8; 17] {
     join(SHELVES, id.as_bytes())
 }
 
+/// What retention keeps for an endpoint alone.
+pub fn backlog(id: EndpointId) -> [u8; 17] {
+    join(BACKLOGS, id.as_bytes())
+}
+
 /// An endpoint whose dead letters and orders wait to be removed.
 pub fn doomed_endpoint(id: EndpointId) -> [u8; 17] {
     join(DOOMED_ENDPOINTS, id.as_bytes())
 }
 
-/// The endpoint of an [`endpoint`], [`progress`], [`shelf`] or [`doomed_endpoint`] key.
+/// The endpoint of an [`endpoint`], [`progress`], [`shelf`], [`backlog`], [`waiting`] or [`doomed_endpoint`] key.
 pub fn endpoint_of(key: &[u8]) -> Option<EndpointId> {
     Some(EndpointId::from_bytes(key.get(1..17)?.try_into().ok()?))
 }
@@ -136,11 +145,16 @@ pub fn order(endpoint: EndpointId, number: u64) -> [u8; 25] {
 
 /// A delivery of the endpoint that waits.
 pub fn waiting(endpoint: EndpointId, number: u64) -> [u8; 25] {
-    numbered(b'r', endpoint, number)
+    numbered(WAITING, endpoint, number)
 }
 
-/// The number of a [`waiting`] key.
-pub fn waiting_number(key: &[u8]) -> Option<u64> {
+/// An event that retention removed from its topic, and an endpoint still needs.
+pub fn kept_event(endpoint: EndpointId, seq: u64) -> [u8; 25] {
+    numbered(b'v', endpoint, seq)
+}
+
+/// The number of a [`dead_letter`], [`order`], [`waiting`] or [`kept_event`] key.
+pub fn number_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(17..25)?.try_into().ok()?))
 }
 

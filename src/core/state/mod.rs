@@ -4,6 +4,7 @@
 //! sockets) are mirrored in memory; events live in the store alone. Everything written goes through the store's
 //! transaction, and [`State::load`] rebuilds the mirror from it.
 
+pub mod backlog;
 mod delivery;
 mod endpoints;
 pub mod keys;
@@ -28,20 +29,24 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A topic's place: which events it has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicRecord {
-    /// Oldest seq that retention left.
+    /// Oldest seq that retention left to readers.
     pub first_seq: u64,
+    /// Oldest seq stored: those before `first_seq` are kept for webhooks alone.
+    pub stored_seq: u64,
     /// Seq of the next event.
     pub next_seq: u64,
     /// Id of the newest event, kept when retention removes it.
     pub head_id: EventId,
-    /// Id of the newest event that retention removed.
+    /// Id of the newest event that retention took from readers.
     pub trimmed_id: EventId,
     /// The highest time of an event (Unix milliseconds), kept when retention removes it.
     pub peak_ms: u64,
     /// The highest time of an event that retention removed (Unix milliseconds).
     pub trimmed_peak_ms: u64,
-    /// Bytes of the events stored.
+    /// Bytes of the events from `first_seq` on.
     pub bytes: u64,
+    /// Bytes of the events that are kept for webhooks alone.
+    pub backlog_bytes: u64,
     /// State of the publish limit (see [`super::rate`]).
     pub full_at_us: u64,
 }
@@ -50,12 +55,14 @@ impl Default for TopicRecord {
     fn default() -> Self {
         Self {
             first_seq: 1,
+            stored_seq: 1,
             next_seq: 1,
             head_id: EventId::ZERO,
             trimmed_id: EventId::ZERO,
             peak_ms: 0,
             trimmed_peak_ms: 0,
             bytes: 0,
+            backlog_bytes: 0,
             full_at_us: 0,
         }
     }
@@ -105,6 +112,7 @@ pub struct State {
     doomed: BTreeSet<TopicId>,
     endpoints: Directory,
     doomed_endpoints: BTreeSet<EndpointId>,
+    holds: backlog::Holds,
     next_topic: u64,
     /// What was changed since [`State::take_changes`].
     changes: Vec<Change>,
@@ -138,6 +146,7 @@ impl State {
             true
         })?;
         state.load_endpoints(store)?;
+        state.load_holds(store)?;
         Ok(state)
     }
 
@@ -192,7 +201,7 @@ impl State {
                 store.put(&keys::topic(topic), &codec::encode(record)?)?;
             }
         }
-        Ok(())
+        self.flush_backlogs(store)
     }
 
     /// What was changed since the last call.
@@ -218,7 +227,7 @@ impl State {
             Command::GiveSlots(slots) => self.give_slots(&slots, store),
             Command::NodeUp(slots) => self.node_up(&slots, store),
             Command::NodeGone(node) => self.node_gone(node, store),
-            Command::Tick => self.tick(context.expiry_ms(), store),
+            Command::Tick => self.tick(context, store),
             Command::PutEndpoint(put) => self.put_endpoint(context, *put, store),
             Command::DeleteEndpoint(on) => self.delete_endpoint(&on, store),
             Command::ActivateEndpoint(on) => self.activate_endpoint(context, &on, store),
@@ -226,7 +235,7 @@ impl State {
             Command::PurgeDead(on) => self.purge_dead(&on, store),
             Command::Progress(report) => self.progress(context, report, store),
             Command::NoteAttempt(endpoint, attempt) => self.note_attempt(context, endpoint, *attempt, store),
-            Command::NodeDelivers(node, run) => self.node_delivers(context.time_ms(), node, run, store),
+            Command::NodeDelivers(node, run) => self.node_delivers(context.expiry_ms(), node, run, store),
             Command::NodeRests(node) => self.node_rests(node, store),
             Command::HandOver(node, run, but) => self.hand_over(node, run, &but, store),
             Command::SetSealMark(mark) => self.set_seal_mark(mark, store),

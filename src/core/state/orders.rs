@@ -71,6 +71,7 @@ impl State {
         let number = context.index() << 20 | u64::from(context.take_places(1));
         let order = NumberedOrder { number, at_ms: context.time_ms(), order };
         store.put(&keys::order(endpoint.id, number), &codec::encode(&order)?)?;
+        self.hold(endpoint.id, store)?;
         self.change_endpoints(EndpointChange::Ordered(endpoint.id));
         Ok(Ok(number))
     }
@@ -136,7 +137,7 @@ pub(super) fn is_to_go_on<S: ReadStore>(id: EndpointId, done: u64, store: &S) ->
     Ok(waiting(id, store)?.iter().any(|waits| waits.number > done && starts(waits)))
 }
 
-fn waiting<S: ReadStore>(id: EndpointId, store: &S) -> Result<Vec<NumberedOrder>, StateError> {
+pub(super) fn waiting<S: ReadStore>(id: EndpointId, store: &S) -> Result<Vec<NumberedOrder>, StateError> {
     let mut found = Vec::new();
     store.scan(&keys::order(id, 0), &keys::order(id, u64::MAX), &mut |_, bytes| {
         found.push(codec::decode(bytes));

@@ -68,7 +68,7 @@ impl State {
         if let Some(key) = &publish.key {
             remember(map.topic, key, now, published, store)?;
         }
-        self.trim_to_size(map.topic, &map.retention, store)?;
+        self.trim_to_size(&map, now, store)?;
         self.note_events(map.topic);
         Ok(Reply::Published(published))
     }

@@ -1,10 +1,11 @@
 //! Examples and properties of the replicated state.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod backlog;
 mod delivery;
 
 use super::*;
-use crate::core::access::{Limits, Retention};
+use crate::core::access::{Limits, Retention, WebhookBacklog};
 use crate::core::command::{
     CreateMap, CreateToken, IdempotencyKey, LimitsPatch, NewToken, Publish, Published, RevokeToken, Slots, UpdateMap,
 };
@@ -108,7 +109,8 @@ fn create(n: u8, slug: Option<&str>, limits: Limits, retention: Retention) -> Co
 
 const NO_LIMITS: Limits =
     Limits { connections: None, webhooks: None, requests_per_minute: None, publishes_per_second: None };
-const KEEP_ALL: Retention = Retention { events: None, age_seconds: None, bytes: None };
+const WAIT_FOR_EVER: WebhookBacklog = WebhookBacklog { bytes: None, age_seconds: None };
+const KEEP_ALL: Retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: WAIT_FOR_EVER };
 
 fn publish(map: u8, by: By, kinds: &[&str], key: Option<(u8, u8)>) -> Command {
     let events = kinds.iter().map(|kind| NewEvent { kind: (*kind).into(), payload: b"{}".to_vec() }).collect();
@@ -312,7 +314,15 @@ fn command() -> impl Strategy<Value = Command> {
     let limits = (prop::option::of(1u32..4), prop::option::of(1u32..5))
         .prop_map(|(connections, publishes_per_second)| Limits { connections, publishes_per_second, ..NO_LIMITS });
     let retention = (prop::option::of(1u64..9), prop::option::of(1u64..3), prop::option::of(30u64..300))
-        .prop_map(|(events, age_seconds, bytes)| Retention { events, age_seconds, bytes });
+        .prop_map(|(events, age_seconds, bytes)| (events, age_seconds, bytes));
+    let backlog = (prop::option::of(0u64..2000), prop::option::of(1u64..4))
+        .prop_map(|(bytes, age_seconds)| WebhookBacklog { bytes, age_seconds });
+    let retention = (retention, backlog).prop_map(|((events, age_seconds, bytes), webhook_backlog)| Retention {
+        events,
+        age_seconds,
+        bytes,
+        webhook_backlog,
+    });
     let slots = (1u64..3, 1u64..3, 1u8..5, 1u32..3).prop_map(|(node, run, map, count)| Slots {
         node,
         run,

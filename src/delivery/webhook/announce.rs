@@ -3,6 +3,7 @@
 use crate::core::endpoint::Endpoint;
 use crate::core::endpoint::progress::{Disable, Progress};
 use crate::core::event::NewEvent;
+use crate::core::ids::EndpointId;
 use crate::core::json;
 use serde_json::json;
 
@@ -23,6 +24,12 @@ pub(super) fn disable(endpoint: &Endpoint, progress: &Progress, since: Option<&s
     tracing::warn!(webhook = %endpoint.id, host = endpoint.host, why, "the webhook is disabled");
     metrics::counter!(crate::metric::WEBHOOK_DISABLED).increment(1);
     Disable { news: event(endpoint, progress, since, DISABLED, "reason", json!(why)), why }
+}
+
+/// Retention removed events that a webhook of this node still needed. The map is told by the replicated state.
+pub(super) fn lost(webhook: EndpointId, events: u64) {
+    metrics::counter!(crate::metric::WEBHOOK_LOST).increment(events);
+    tracing::warn!(%webhook, events, "the webhook loses events: retention waits for it no longer");
 }
 
 fn event(

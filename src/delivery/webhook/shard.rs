@@ -8,6 +8,7 @@ mod watch;
 
 use super::WebhookConfig;
 use super::actor::{Changed, EndpointActor, Retire, Wake};
+use super::announce;
 use super::client::{Client, Outside};
 use super::handover::Leaving;
 use super::metrics::Meters;
@@ -70,7 +71,7 @@ impl Shard {
     ) -> Rc<Self> {
         Rc::new(Self {
             client: Client::new(&outside),
-            source: Source::new(hub.archive().clone()),
+            source: Source::new(hub.archive().with_backlog()),
             unreported: Unreported::default(),
             meters: Meters::new(),
             actors: RefCell::default(),
@@ -121,6 +122,9 @@ impl Shard {
         }
         if news.all || !news.owners.is_empty() {
             self.tell_leaving();
+        }
+        for (endpoint, events) in news.lost.into_iter().filter(|(endpoint, _)| self.is_mine(*endpoint)) {
+            announce::lost(endpoint, events);
         }
         for endpoint in news.endpoints {
             self.broken.wake(endpoint);

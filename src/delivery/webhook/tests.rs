@@ -63,7 +63,7 @@ impl Stage {
             hash: hash_token("t"),
             scopes: Scopes::PUBLISH,
         };
-        let retention = Retention { events: None, age_seconds: None, bytes: None };
+        let retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() };
         let make = CreateMap { id: map, slug: None, name: "m".into(), limits: none, retention, token, max_maps: 9 };
         hub.propose(&Command::CreateMap(make)).await.unwrap();
         let (permits, outside) =

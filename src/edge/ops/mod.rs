@@ -91,6 +91,10 @@ async fn metrics(edge: Data<Edge>) -> HttpResponse {
     ] {
         metrics::gauge!(name).set(value);
     }
+    match edge.hub.losing() {
+        Ok(losing) => metrics::gauge!(metric::WEBHOOKS_LOSING).set(losing.len() as f64),
+        Err(error) => tracing::error!(%error, "which webhooks lose events can't be read"),
+    }
     edge.metrics.run_upkeep();
     HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(edge.metrics.render())
 }

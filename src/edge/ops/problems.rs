@@ -2,6 +2,9 @@
 //!
 //! Owns the judgement alone: pure over what the nodes told.
 
+use crate::core::ids::EndpointId;
+use crate::core::state::backlog::Losing;
+use crate::core::time::iso_millis;
 use crate::hub::{NodeInfo, Seen};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -39,6 +42,14 @@ pub(super) struct Port {
     pub(super) short_of_files: Option<String>,
 }
 
+/// What the node that is asked knows of the replicated state.
+pub(super) struct State<'a> {
+    /// Publishing is taken.
+    pub(super) has_room: bool,
+    /// Webhooks that lose events.
+    pub(super) losing: &'a [(EndpointId, Losing)],
+}
+
 /// One of them.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Problem {
@@ -62,9 +73,16 @@ fn problem(code: &'static str, severity: &'static str, what: impl Into<String>, 
     Problem { code, severity, node: None, what: what.into(), hint: hint.into() }
 }
 
-/// All of them, the worst first. `now_ms`: this node's clock, which certificates end by; `room`: publishing is taken.
-pub(super) fn problems(status: &Status, known: &[Known<'_>], port: &Port, now_ms: u64, room: bool) -> Vec<Problem> {
-    let mut found = of_cluster(status, known, room);
+/// All of them, the worst first. `now_ms`: this node's clock, which certificates end by.
+pub(super) fn problems(
+    status: &Status,
+    known: &[Known<'_>],
+    port: &Port,
+    now_ms: u64,
+    state: &State<'_>,
+) -> Vec<Problem> {
+    let mut found = of_cluster(status, known, state.has_room);
+    found.extend(of_webhooks(status, state.losing));
     found.extend(of_time(status, known));
     let right = middle(status, known);
     found.extend(of_certificate(status, now_ms / 1000));
@@ -76,6 +94,21 @@ pub(super) fn problems(status: &Status, known: &[Known<'_>], port: &Port, now_ms
     let weight = |p: &Problem| ["critical", "warning", "info"].iter().position(|s| *s == p.severity);
     found.sort_by_key(weight);
     found
+}
+
+/// Webhooks that lose events, in one problem.
+fn of_webhooks(status: &Status, losing: &[(EndpointId, Losing)]) -> Option<Problem> {
+    let (first, since_ms) = losing.iter().map(|(id, losing)| (id, losing.since_ms)).min_by_key(|(_, since)| *since)?;
+    let events: u64 = losing.iter().map(|(_, losing)| losing.events).sum();
+    let ago_ms = status.clock.expiry_ms.saturating_sub(since_ms);
+    let (count, since) = (losing.len(), iso_millis(status.clock.time_ms.saturating_sub(ago_ms)));
+    let what = format!(
+        "{count} webhooks have lost {events} events, the first since {since} ({first}): they are further behind than \
+         retention waits for them"
+    );
+    let hint = "mend the receiver, or pause the webhook; to keep more meanwhile raise the map's \
+                retention.webhook_backlog (waypost map update --backlog-bytes, --backlog-seconds)";
+    Some(problem("webhooks_losing", "warning", what, hint))
 }
 
 /// The certificate that this node shows its peers; `now` in seconds.
@@ -339,7 +372,8 @@ mod tests {
             .zip(infos)
             .map(|(member, info)| Known { member, info: info.as_ref(), seen, still: Duration::ZERO })
             .collect();
-        problems(status, &known, &Port::default(), 10_000_000, room).into_iter().map(|p| p.code).collect()
+        let state = State { has_room: room, losing: &[] };
+        problems(status, &known, &Port::default(), 10_000_000, &state).into_iter().map(|p| p.code).collect()
     }
 
     fn three() -> Status {
@@ -350,6 +384,25 @@ mod tests {
     #[test]
     fn a_sound_cluster_has_none() {
         assert!(codes(&three(), &[Some(good()), Some(good()), Some(good())], None, true).is_empty());
+    }
+
+    #[test]
+    fn webhooks_that_lose_events_are_one_problem() {
+        let webhook = |n: u8, since_ms| {
+            (EndpointId::from_bytes([n; 16]), Losing { since_ms, last_ms: since_ms, events: 5, announced: true })
+        };
+        let losing = [webhook(1, 2_000), webhook(2, 1_000)];
+        let state = State { has_room: true, losing: &losing };
+        // By the expiry clock, which is not the time.
+        let clock = ClockStatus { time_ms: 5_000, expiry_ms: 3_000, ..ClockStatus::default() };
+        let status = Status { clock, ..three() };
+        let found = problems(&status, &[], &Port::default(), 10_000, &state);
+        let told = found.iter().find(|p| p.code == "webhooks_losing").unwrap();
+        assert!(
+            told.what.starts_with("2 webhooks have lost 10 events, the first since 1970-01-01T00:00:03"),
+            "{told:?}"
+        );
+        assert!(told.what.contains("02020202"), "{told:?}");
     }
 
     #[test]
@@ -418,7 +471,7 @@ mod tests {
                 still: Duration::ZERO,
             };
             let known = [of(0), of(1), of(2)];
-            problems(&status, &known, &Port::default(), 10_000_000, true).iter().map(|p| p.node).collect()
+            problems(&status, &known, &Port::default(), 10_000_000, &State { has_room: true, losing: &[] }).iter().map(|p| p.node).collect()
         };
         assert_eq!(found([0, 30]), []);
         assert_eq!(found([700_000, 0]), [Some(2)]);

@@ -1,7 +1,7 @@
 //! The cluster as this node sees it, with what each member tells of itself. Also from a node that is cut off: nobody is
 //! waited for longer than half a second.
 
-use super::problems::{Known, Port, problems};
+use super::problems::{Known, Port, State, problems};
 use crate::clock::now_ms;
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
@@ -43,7 +43,9 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         certificate_until: edge.shown.as_ref().and_then(|shown| shown.until()),
         short_of_files: edge.short_of_files.clone(),
     };
-    let problems = problems(&status, &known, &port, now_ms(), hub.has_room());
+    let losing = hub.losing()?;
+    let state = State { has_room: hub.has_room(), losing: &losing };
+    let problems = problems(&status, &known, &port, now_ms(), &state);
     Ok(HttpResponse::Ok().json(json!({"data": {
         "cluster_id": status.cluster_id,
         "node_id": status.node_id,

@@ -34,7 +34,13 @@ fn limits(limits: &Limits) -> Value {
 }
 
 fn retention(retention: &Retention) -> Value {
-    json!({"events": retention.events, "age_seconds": retention.age_seconds, "bytes": retention.bytes})
+    let backlog = &retention.webhook_backlog;
+    json!({
+        "events": retention.events,
+        "age_seconds": retention.age_seconds,
+        "bytes": retention.bytes,
+        "webhook_backlog": {"bytes": backlog.bytes, "age_seconds": backlog.age_seconds},
+    })
 }
 
 pub(super) fn token(token: &Token) -> Value {

@@ -1,8 +1,9 @@
 //! Maps: created, listed and deleted by the admin, shown and changed by who may manage them.
 
 use super::{answer, body};
-use crate::core::access::{Scopes, is_slug};
+use crate::core::access::{Map, Scopes, is_slug};
 use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatch, UpdateMap};
+use crate::core::endpoint::{Endpoint, promises};
 use crate::core::ids::MapId;
 use crate::core::json::Members;
 use crate::edge::context::Edge;
@@ -11,10 +12,13 @@ use crate::hub::{HubError, Who};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Longest name of a map or token, in characters.
 pub(super) const MAX_NAME: usize = 200;
+/// Warnings in one answer.
+const MAX_WARNINGS: usize = 20;
 
 /// Limits as they are sent: absent, null, or a number.
 #[derive(Debug, Default)]
@@ -53,6 +57,24 @@ struct RetentionBody {
     events: Option<Option<u64>>,
     age_seconds: Option<Option<u64>>,
     bytes: Option<Option<u64>>,
+    webhook_backlog: BacklogBody,
+}
+
+/// How far retention waits for webhooks, as it is sent.
+#[derive(Debug, Default)]
+struct BacklogBody {
+    /// 0 waits for none.
+    bytes: Option<Option<u64>>,
+    age_seconds: Option<Option<u64>>,
+}
+
+impl BacklogBody {
+    fn read(m: &mut Members<'_>) -> Option<Self> {
+        m.object("webhook_backlog", "retention.webhook_backlog.", |m| Self {
+            bytes: m.nullable("bytes", COUNT),
+            age_seconds: m.nullable("age_seconds", COUNT),
+        })
+    }
 }
 
 impl RetentionBody {
@@ -61,17 +83,19 @@ impl RetentionBody {
             events: m.nullable("events", COUNT),
             age_seconds: m.nullable("age_seconds", COUNT),
             bytes: m.nullable("bytes", COUNT),
+            webhook_backlog: BacklogBody::read(m).unwrap_or_default(),
         })
     }
 
     fn checked(self) -> Result<RetentionPatch, ApiError> {
-        let Self { events, age_seconds, bytes } = self;
-        if [events, age_seconds, bytes].contains(&Some(Some(0))) {
+        let Self { events, age_seconds, bytes, webhook_backlog: backlog } = self;
+        if [events, age_seconds, bytes, backlog.age_seconds].contains(&Some(Some(0))) {
             return Err(
                 ApiError::bad_request("invalid_retention", "a bound must be at least 1").hint("null is no bound")
             );
         }
-        Ok(RetentionPatch { events, age_seconds, bytes })
+        let (backlog_bytes, backlog_age_seconds) = (backlog.bytes, backlog.age_seconds);
+        Ok(RetentionPatch { events, age_seconds, bytes, backlog_bytes, backlog_age_seconds })
     }
 }
 
@@ -198,7 +222,20 @@ pub(super) async fn update(
         retention: body.retention.unwrap_or_default().checked()?,
     });
     let Reply::Map(map) = edge.hub.propose(&command).await? else { return Err(unexpected()) };
-    Ok(HttpResponse::Ok().json(json!({"data": answer::map(&map)})))
+    let mut data = answer::map(&map);
+    data["warnings"] = broken_promises(&edge, &map).into();
+    Ok(HttpResponse::Ok().json(json!({ "data": data })))
+}
+
+/// What the map's settings break of what its webhooks promise.
+fn broken_promises(edge: &Edge, map: &Map) -> Vec<String> {
+    let endpoints = edge.hub.endpoints();
+    let of = |endpoint: &Arc<Endpoint>| {
+        let warnings = promises::warnings(endpoint, &map.retention.webhook_backlog);
+        let id = endpoint.id;
+        warnings.into_iter().map(move |warning| format!("webhook {id}: {warning}")).collect::<Vec<_>>()
+    };
+    endpoints.of_map(map.id).flat_map(of).take(MAX_WARNINGS).collect()
 }
 
 pub(super) async fn remove(

@@ -6,6 +6,7 @@ use super::{Edge, state_of};
 use crate::core::endpoint::form::{MASK, Plain};
 use crate::core::endpoint::mask::masked_url;
 use crate::core::endpoint::progress::Progress;
+use crate::core::endpoint::promises;
 use crate::core::endpoint::{
     Endpoint, EventFilter, Invocation, Lambda, Method, Ordering, Origin, Private, Target, TargetKind, TopicKind,
 };
@@ -32,6 +33,7 @@ pub(super) async fn webhook(
 ) -> Result<Value, Problem> {
     let mut shown = asked_for(endpoint, private);
     add_state(edge, grant.map.topic, endpoint, &mut shown).await?;
+    shown["warnings"] = json!(promises::warnings(endpoint, &grant.map.retention.webhook_backlog));
     extend!(shown,
         "secret_previous_until": private
             .and_then(|p| p.previous_at(edge.hub.expiry_ms()).map(|(_, until)| *until).max())
@@ -152,14 +154,15 @@ fn retry(endpoint: &Endpoint) -> Value {
 async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut Value) -> Result<(), Problem> {
     let stored = state_of(edge, endpoint)?;
     let progress = &stored.progress;
+    let losing = stored.backlog.losing.filter(|_| endpoint.active);
     let head_seq = edge.hub.archive().locate(topic, Start::Live).await?.head_seq;
     let oldest = match oldest_seq(progress, head_seq) {
-        Some(seq) => place::event_at(edge, topic, seq).await?.map(|event| iso_millis(event.time_ms)),
+        Some(seq) => place::event_for(edge, endpoint.id, topic, seq).await?.map(|event| iso_millis(event.time_ms)),
         None => None,
     };
     let (requests, now_ms) = (progress.delivered + progress.failed_attempts, edge.hub.time_ms());
     extend!(shown,
-        "state": state(endpoint, progress, now_ms),
+        "state": state(endpoint, progress, losing.is_some(), now_ms),
         "disabled_reason": endpoint.disabled.as_ref().map(|disabled| &disabled.why),
         "disabled_at": endpoint.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
         "owner": edge.hub.endpoints().owners().owner_of(endpoint.id),
@@ -170,7 +173,8 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
         "delivered": progress.delivered,
         "failed_attempts": progress.failed_attempts,
         "given_up": progress.buried,
-        "missed": progress.missed,
+        "missed": stored.missed(edge.hub.stored_seq(topic)?),
+        "losing_since": losing.map(|losing| iso_millis(edge.hub.shown_ms(losing.since_ms))),
         "success_rate": (requests > 0).then(|| progress.delivered as f64 / requests as f64),
         "consecutive_failures": progress.failures,
         "failing_since": progress.failing_since_ms.map(iso_millis),
@@ -181,11 +185,13 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
     Ok(())
 }
 
-fn state(endpoint: &Endpoint, progress: &Progress, now_ms: u64) -> &'static str {
+fn state(endpoint: &Endpoint, progress: &Progress, losing: bool, now_ms: u64) -> &'static str {
     let failing_ms = progress.failing_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
     match (endpoint.active, &endpoint.disabled) {
         (false, Some(_)) => "disabled",
         (false, None) => "paused",
+        // Whatever else it is: events are being lost.
+        _ if losing => "losing",
         // One event that can't be delivered doesn't make an endpoint bad, nothing else for minutes does.
         _ if progress.failures > 0 || failing_ms > FAILING_MS => "failing",
         _ if progress.hold_until_ms > now_ms => "throttled",

@@ -81,7 +81,7 @@ pub(super) async fn list(
         if bytes >= MAX_PAGE_BYTES {
             break;
         }
-        let letter = shown(&edge, &grant, letter).await?;
+        let letter = shown(&edge, &grant, &endpoint, letter).await?;
         bytes += letter.event.as_ref().map_or(0, |event| event.get().len());
         data.push(letter);
     }
@@ -90,8 +90,8 @@ pub(super) async fn list(
     Ok(HttpResponse::Ok().json(Page { data, cursor, has_more, total }))
 }
 
-async fn shown(edge: &Edge, grant: &Grant, letter: &DeadLetter) -> Result<Shown, Problem> {
-    let event = place::event_at(edge, grant.map.topic, letter.seq).await?;
+async fn shown(edge: &Edge, grant: &Grant, endpoint: &Endpoint, letter: &DeadLetter) -> Result<Shown, Problem> {
+    let event = place::event_for(edge, endpoint.id, grant.map.topic, letter.seq).await?;
     let event = event.filter(|event| event.id == letter.event_id).and_then(|event| {
         let mut envelope = Vec::new();
         event.write_envelope(&MapText::from(grant.map.id), false, &mut envelope);
@@ -132,7 +132,7 @@ pub(super) async fn show(
     path: Path<OfLetter>,
 ) -> Result<HttpResponse, Problem> {
     let letter = find(&edge, &endpoint, &path.event)?;
-    Ok(HttpResponse::Ok().json(One { data: shown(&edge, &grant, &letter).await? }))
+    Ok(HttpResponse::Ok().json(One { data: shown(&edge, &grant, &endpoint, &letter).await? }))
 }
 
 pub(super) async fn retry(
@@ -144,7 +144,7 @@ pub(super) async fn retry(
     body::none(&mut payload).await?;
     let letter = find(&edge, &endpoint, &path.event)?;
     order(&edge, &grant, &endpoint, Order::Redeliver(vec![letter.seq])).await?;
-    Ok(HttpResponse::Accepted().json(One { data: shown(&edge, &grant, &letter).await? }))
+    Ok(HttpResponse::Accepted().json(One { data: shown(&edge, &grant, &endpoint, &letter).await? }))
 }
 
 pub(super) async fn retry_all(

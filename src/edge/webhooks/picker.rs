@@ -96,7 +96,7 @@ pub(super) async fn logs(edge: Data<Edge>, Managed { grant, endpoint }: Managed)
 
 async fn log(edge: &Edge, grant: &Grant, endpoint: &Endpoint, attempt: &Attempt) -> Result<Log, Problem> {
     let event = match attempt.seq {
-        Some(seq) => place::event_at(edge, grant.map.topic, seq).await?,
+        Some(seq) => place::event_for(edge, endpoint.id, grant.map.topic, seq).await?,
         None => None,
     };
     let text = event.and_then(|event| String::from_utf8(event.payload.to_vec()).ok());

@@ -3,7 +3,7 @@
 use super::error::Problem;
 use crate::core::event::Event;
 use crate::core::history::Start;
-use crate::core::ids::{EventId, TopicId};
+use crate::core::ids::{EndpointId, EventId, TopicId};
 use crate::core::time::{iso_millis, parse_iso};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -82,8 +82,22 @@ pub(super) async fn seq_of(edge: &Edge, topic: TopicId, id: EventId) -> Result<O
     Ok(found.filter(|event| event.id == id).map(|event| event.seq))
 }
 
-/// The event at a place, if it is kept.
-pub(super) async fn event_at(edge: &Edge, topic: TopicId, seq: u64) -> Result<Option<Event>, Problem> {
+/// The event at a place, if readers may have it.
+async fn event_at(edge: &Edge, topic: TopicId, seq: u64) -> Result<Option<Event>, Problem> {
     let page = edge.hub.archive().read(topic, seq, 1, 1, None).await?;
     Ok(page.events.into_iter().next().filter(|event| event.seq == seq))
+}
+
+/// The event at a place, if it is kept for readers or for that webhook.
+pub(super) async fn event_for(
+    edge: &Edge,
+    webhook: EndpointId,
+    topic: TopicId,
+    seq: u64,
+) -> Result<Option<Event>, Problem> {
+    let page = edge.hub.archive().with_backlog().read(topic, seq, 1, 1, None).await?;
+    match page.events.into_iter().next().filter(|event| event.seq == seq) {
+        Some(event) => Ok(Some(event)),
+        None => Ok(edge.hub.kept_event(webhook, seq)?),
+    }
 }

@@ -13,11 +13,11 @@ use crate::core::endpoint::{
 };
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-fn endpoint_id(n: u8) -> EndpointId {
+pub(super) fn endpoint_id(n: u8) -> EndpointId {
     EndpointId::from_bytes([n; 16])
 }
 
-fn endpoint(n: u8, map: u8) -> Endpoint {
+pub(super) fn endpoint(n: u8, map: u8) -> Endpoint {
     let retry = RetryPolicy {
         max_attempts: 3,
         delay_ms: 1,
@@ -56,18 +56,18 @@ fn endpoint(n: u8, map: u8) -> Endpoint {
     }
 }
 
-fn put(endpoint: Endpoint, revision: Option<u64>, by: By) -> Command {
+pub(super) fn put(endpoint: Endpoint, revision: Option<u64>, by: By) -> Command {
     Command::PutEndpoint(Box::new(PutEndpoint { by, endpoint, revision }))
 }
 
-fn on<T>(map: u8, n: u8, what: T) -> OnEndpoint<T> {
+pub(super) fn on<T>(map: u8, n: u8, what: T) -> OnEndpoint<T> {
     OnEndpoint { by: None, map: map_id(map), endpoint: endpoint_id(n), what }
 }
 
 /// What is told counts up.
 static REPORTS: AtomicU64 = AtomicU64::new(1);
 
-fn update(n: u8, next: u64) -> Update {
+pub(super) fn update(n: u8, next: u64) -> Update {
     Update {
         endpoint: endpoint_id(n),
         born: 0,
@@ -91,11 +91,11 @@ pub(super) fn of_what_is_there(state: &State, mut command: Command) -> Command {
     command
 }
 
-fn report(node: NodeId, run: u64, epoch: u64, updates: Vec<Update>) -> Command {
+pub(super) fn report(node: NodeId, run: u64, epoch: u64, updates: Vec<Update>) -> Command {
     Command::Progress(ProgressReport { node, epoch, run, updates })
 }
 
-fn letter(seq: u64) -> DeadLetter {
+pub(super) fn letter(seq: u64) -> DeadLetter {
     DeadLetter {
         seq,
         event_id: EventId::ZERO,
@@ -138,7 +138,7 @@ fn attempt(number: u64) -> Attempt {
     }
 }
 
-fn stored<T: serde::de::DeserializeOwned>(node: &Node, key: &[u8]) -> Option<T> {
+pub(super) fn stored<T: serde::de::DeserializeOwned>(node: &Node, key: &[u8]) -> Option<T> {
     node.store.0.get(key).map(|bytes| codec::decode(bytes).unwrap())
 }
 

@@ -5,7 +5,7 @@ use crate::core::endpoint::class::{Class, Outcome};
 use crate::core::endpoint::engine::{FAILING_FROM, Flight};
 use crate::core::endpoint::progress::{Attempt, EventRef};
 use crate::core::event::Event;
-use crate::core::ids::TopicId;
+use crate::core::ids::{EndpointId, TopicId};
 use crate::delivery::webhook::remembered;
 use crate::delivery::webhook::sender::{Ended, Now};
 use crate::delivery::webhook::shard::Shard;
@@ -35,7 +35,7 @@ impl EndpointActor {
     pub(super) fn launch(&mut self, flight: Flight, ctx: &mut Context<Self>) {
         let known = self.held.all(&flight.events);
         let (shard, sender, topic) = (self.shard.clone(), self.sender.clone(), self.topic);
-        let (go, revision) = (self.go.clone(), self.endpoint.revision);
+        let (go, revision, endpoint) = (self.go.clone(), self.endpoint.revision, self.endpoint.id);
         let failing = self.engine.progress().failures >= FAILING_FROM;
         let wanted = flight.clone();
         let job = async move {
@@ -43,7 +43,7 @@ impl EndpointActor {
             let events = match known {
                 Some(events) if is_too_large(&events) => return Ok(End::TooLarge),
                 Some(events) => events,
-                None => match fetch(&shard, topic, &wanted.events).await? {
+                None => match fetch(&shard, endpoint, topic, &wanted.events).await? {
                     Ok(events) => events,
                     Err(end) => return Ok(end),
                 },
@@ -137,16 +137,25 @@ impl ActorFuture<EndpointActor> for Landing {
     }
 }
 
-/// Reads the events of a delivery that are not at hand, those in a row at once.
-async fn fetch(shard: &Shard, topic: TopicId, wanted: &[EventRef]) -> Result<Result<Vec<Event>, End>, ArchiveError> {
+/// Reads the events of a delivery that are not at hand, those in a row at once. One that its topic has no more may be
+/// kept for the endpoint.
+async fn fetch(
+    shard: &Shard,
+    endpoint: EndpointId,
+    topic: TopicId,
+    wanted: &[EventRef],
+) -> Result<Result<Vec<Event>, End>, ArchiveError> {
     let mut found: Vec<Event> = Vec::with_capacity(wanted.len());
     while let Some(next) = wanted.get(found.len()) {
         let row = wanted[found.len()..].iter().zip(next.seq..).take_while(|(event, seq)| event.seq == *seq).count();
         let page = shard.source.archive().read(topic, next.seq, row, BATCH_BYTES, None).await?;
-        if page.events.first().is_none_or(|event| event.seq != next.seq) {
+        if page.events.first().is_some_and(|event| event.seq == next.seq) {
+            found.extend(page.events);
+        } else if let Some(event) = shard.hub.kept_event(endpoint, next.seq)? {
+            found.push(event);
+        } else {
             return Ok(Err(End::Gone));
         }
-        found.extend(page.events);
         if is_too_large(&found) {
             return Ok(Err(End::TooLarge));
         }

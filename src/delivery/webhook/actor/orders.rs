@@ -61,6 +61,9 @@ impl EndpointActor {
     /// The event of that seq, unless it is gone.
     pub(super) fn event_at(&self, seq: u64) -> Result<Option<Event>, ArchiveError> {
         let page = self.shard.source.archive().read_now(self.topic, seq, 1, 1)?;
-        Ok(page.events.into_iter().next().filter(|event| event.seq == seq))
+        match page.events.into_iter().next().filter(|event| event.seq == seq) {
+            Some(event) => Ok(Some(event)),
+            None => self.shard.hub.kept_event(self.endpoint.id, seq),
+        }
     }
 }

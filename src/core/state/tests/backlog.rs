@@ -1,0 +1,483 @@
+//! What retention keeps for webhooks: nothing that an active one needs goes within the bound, nothing else stays, and
+//! what goes beyond it is told.
+
+use super::delivery::{endpoint, endpoint_id, letter, on, put, report, stored, update};
+use super::*;
+use crate::core::command::{Activate, RetentionPatch};
+use crate::core::endpoint::progress::{DeadLetter, EventRef, Order, Progress, Replay, Retry, Source, Track, Update};
+use crate::core::endpoint::{OnEndpoint, Origin};
+use crate::core::event::Event;
+use crate::core::state::backlog::Backlog;
+use std::collections::BTreeSet;
+
+/// Bytes of an event as [`publish`] makes them, stored.
+const EVENT: u64 = 21;
+
+fn keep(events: u64, webhook_backlog: WebhookBacklog) -> Retention {
+    Retention { events: Some(events), webhook_backlog, ..KEEP_ALL }
+}
+
+fn at_most(bytes: u64) -> WebhookBacklog {
+    WebhookBacklog { bytes: Some(bytes), ..WAIT_FOR_EVER }
+}
+
+/// A node with map 1, `webhooks` endpoints of it, and itself as the one that delivers.
+fn node(retention: Retention, webhooks: u8) -> Node {
+    let mut node = Node::new();
+    node.one(1, create(1, None, NO_LIMITS, retention));
+    node.one(1, Command::NodeDelivers(1, 7));
+    for n in 1..=webhooks {
+        assert!(matches!(node.one(1, put(endpoint(n, 1), None, None)), Reply::Endpoint(_)));
+    }
+    node
+}
+
+fn publish_some(node: &mut Node, now_ms: u64, count: usize) {
+    for _ in 0..count {
+        published(node.one(now_ms, publish(1, None, &["a"], None)));
+    }
+}
+
+fn told(node: &mut Node, update: Update) {
+    assert_eq!(node.one(9, report(1, 7, 1, vec![update])), Reply::Progressed(vec![]));
+}
+
+fn retry(seqs: &[u64]) -> Retry {
+    let events = seqs.iter().map(|seq| EventRef { seq: *seq, id: EventId::ZERO }).collect();
+    Retry { events, attempts: 1, due_ms: 1, first_ms: 1, lanes: vec![], source: Source::Live }
+}
+
+/// Events of map 1 that are stored, readers' or not.
+fn in_topic(node: &Node) -> Vec<u64> {
+    let topic = node.state.access().map(map_id(1)).unwrap().topic;
+    let (from, to) = (keys::event(topic, 0).to_vec(), keys::event(topic, u64::MAX).to_vec());
+    node.store.0.range(from..to).map(|(key, _)| keys::event_seq(key).unwrap()).collect()
+}
+
+/// Events kept for an endpoint's retries and dead letters.
+fn kept(node: &Node, n: u8) -> Vec<u64> {
+    let (from, to) =
+        (keys::kept_event(endpoint_id(n), 0).to_vec(), keys::kept_event(endpoint_id(n), u64::MAX).to_vec());
+    node.store.0.range(from..to).map(|(key, _)| keys::number_of(key).unwrap()).collect()
+}
+
+fn backlog(node: &Node, n: u8) -> Backlog {
+    stored(node, &keys::backlog(endpoint_id(n))).unwrap_or_default()
+}
+
+fn seqs_of(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
+    range.collect()
+}
+
+#[test]
+fn what_a_webhook_has_not_passed_stays_and_readers_do_not_see_it() {
+    let mut node = node(keep(5, WAIT_FOR_EVER), 2);
+    publish_some(&mut node, 2, 20);
+    assert_eq!((in_topic(&node), seqs(&node, 1)), (seqs_of(1..=20), seqs_of(16..=20)));
+    let topic = node.state.access().map(map_id(1)).unwrap().topic;
+    let history = History::open(&node.store, topic).unwrap();
+    let first = history.locate(Start::Last(100)).unwrap();
+    assert_eq!(first.next_seq, 16, "readers get what retention keeps");
+    let all = History::open(&node.store, topic).unwrap().with_backlog().read(0, 100, 1 << 20).unwrap();
+    assert_eq!(all.iter().map(|event| event.seq).collect::<Vec<_>>(), seqs_of(1..=20));
+    told(&mut node, update(1, 18));
+    told(&mut node, update(2, 9));
+    node.one(10, Command::Tick);
+    assert_eq!(in_topic(&node), seqs_of(9..=20), "the slowest counts");
+    told(&mut node, update(2, 21));
+    publish_some(&mut node, 10, 1);
+    assert_eq!(in_topic(&node), seqs_of(17..=21), "what all have passed goes with the next event");
+    assert_eq!((backlog(&node, 1), backlog(&node, 2)), Default::default());
+}
+
+#[test]
+fn one_that_is_disabled_or_deleted_holds_nothing() {
+    let off = Command::ActivateEndpoint(on(1, 1, Activate { active: false, seek: None }));
+    let gone = Command::DeleteEndpoint(on(1, 1, Origin::Api));
+    let failed = report(1, 7, 1, vec![Update { disable: Some("gone".into()), ..update(1, 1) }]);
+    for command in [off, gone, failed] {
+        let mut node = node(keep(5, WAIT_FOR_EVER), 1);
+        publish_some(&mut node, 2, 20);
+        node.one(3, command);
+        node.one(4, Command::Tick);
+        assert_eq!(in_topic(&node), seqs_of(16..=20));
+        assert!(node.state.take_changes().iter().all(|change| !matches!(change, Change::Lost(..))));
+    }
+}
+
+#[test]
+fn a_large_backlog_goes_in_pieces() {
+    let mut node = node(keep(5, WAIT_FOR_EVER), 1);
+    for _ in 0..200 {
+        node.one(2, publish(1, None, &["a"; 100], None));
+    }
+    assert_eq!(in_topic(&node).len(), 20_000);
+    node.one(3, Command::DeleteEndpoint(on(1, 1, Origin::Api)));
+    assert_eq!(node.one(4, Command::Tick), Reply::Ticked(true));
+    let left = in_topic(&node).len();
+    assert!((11_000..20_000).contains(&left), "{left}");
+    assert_eq!(node.one(5, Command::Tick), Reply::Ticked(true));
+    assert_eq!(node.one(6, Command::Tick), Reply::Ticked(false));
+    assert_eq!(in_topic(&node).len(), 5);
+}
+
+#[test]
+fn beyond_its_bytes_the_oldest_go_and_the_webhook_is_losing() {
+    let mut node = node(keep(5, at_most(10 * EVENT)), 2);
+    publish_some(&mut node, 2, 15);
+    told(&mut node, update(2, 16));
+    node.state.take_changes();
+    publish_some(&mut node, 3, 4);
+    assert_eq!(in_topic(&node), seqs_of(5..=19));
+    let lost: Vec<Change> =
+        node.state.take_changes().into_iter().filter(|change| matches!(change, Change::Lost(..))).collect();
+    assert_eq!(lost, vec![Change::Lost(endpoint_id(1), 1); 4], "and only the one that needed them");
+    let losing = backlog(&node, 1).losing.unwrap();
+    assert_eq!((losing.since_ms, losing.last_ms, losing.events, losing.announced), (3, 3, 4, false));
+    assert_eq!(backlog(&node, 2).losing, None);
+    node.one(4, Command::Tick);
+    let topic = node.state.access().map(map_id(1)).unwrap().topic;
+    let events = History::open(&node.store, topic).unwrap().read(20, 10, 1 << 20).unwrap();
+    let payload = String::from_utf8(events[0].payload.to_vec()).unwrap();
+    assert_eq!(&*events[0].kind, "webhook.losing");
+    assert!(payload.contains(r#""lost":4"#) && payload.contains(&endpoint_id(1).to_string()), "{payload}");
+    node.one(5, Command::Tick);
+    assert_eq!(seqs(&node, 1).last(), Some(&20), "it is announced once");
+    told(&mut node, update(1, 21));
+    node.one(500_000, Command::Tick);
+    assert!(backlog(&node, 1).losing.is_some(), "it may begin again soon");
+    node.one(700_000, Command::Tick);
+    assert_eq!(backlog(&node, 1), Backlog::default());
+}
+
+#[test]
+fn beyond_its_age_an_event_is_lost_and_a_settled_one_is_not() {
+    let backlog_of = WebhookBacklog { age_seconds: Some(60), ..WAIT_FOR_EVER };
+    let mut node = node(keep(2, backlog_of), 1);
+    publish_some(&mut node, 1_000, 4);
+    publish_some(&mut node, 50_000, 4);
+    let mut some = update(1, 1);
+    some.progress.track = Track { next: 1, above: vec![(3, 8)] };
+    told(&mut node, some);
+    node.one(61_000, Command::Tick);
+    assert_eq!(in_topic(&node), seqs_of(1..=8), "not yet");
+    node.one(61_001, Command::Tick);
+    assert_eq!(in_topic(&node), seqs_of(5..=9), "8, and what the map was told");
+    assert_eq!(backlog(&node, 1).losing.unwrap().events, 2, "3 and 4 were delivered");
+}
+
+#[test]
+fn a_map_may_wait_for_none() {
+    let mut node = node(keep(5, at_most(0)), 1);
+    publish_some(&mut node, 2, 20);
+    assert_eq!(in_topic(&node), seqs_of(16..=20));
+    assert_eq!(backlog(&node, 1).losing.unwrap().events, 15);
+}
+
+#[test]
+fn retries_and_dead_letters_keep_their_events_and_no_others() {
+    let mut node = node(keep(5, at_most(320 * EVENT)), 1);
+    publish_some(&mut node, 2, 10);
+    let mut failing = Update { buried: vec![letter(2), letter(4)], ..update(1, 11) };
+    failing.progress.retries = vec![retry(&[1, 3])];
+    told(&mut node, failing.clone());
+    publish_some(&mut node, 3, 20);
+    told(
+        &mut node,
+        Update { progress: Progress { retries: failing.progress.retries, ..update(1, 31).progress }, ..update(1, 31) },
+    );
+    node.one(4, Command::Tick);
+    assert_eq!((in_topic(&node), kept(&node, 1)), (seqs_of(26..=30), vec![1, 2, 3, 4]));
+    assert_eq!(backlog(&node, 1).kept_bytes, 4 * EVENT);
+    let event = node.store.0[&keys::kept_event(endpoint_id(1), 3).to_vec()].clone();
+    assert_eq!(&*Event::from_stored(3, event.into()).unwrap().kind, "a");
+    // 1 is delivered at last, 3 is given up, 2 is delivered after all.
+    told(&mut node, Update { buried: vec![letter(3)], revived: vec![2], ..update(1, 31) });
+    assert_eq!(kept(&node, 1), [3, 4]);
+    let off = Command::ActivateEndpoint(on(1, 1, Activate { active: false, seek: None }));
+    node.one(10, off);
+    node.one(10, Command::Tick);
+    assert_eq!(kept(&node, 1), [3, 4], "they are the letters', whether or not it is on");
+    node.one(10, Command::PurgeDead(on(1, 1, Some(vec![4]))));
+    assert_eq!(kept(&node, 1), [3]);
+    node.one(10, Command::PurgeDead(on(1, 1, None)));
+    assert_eq!((kept(&node, 1), backlog(&node, 1)), (vec![], Backlog::default()));
+}
+
+#[test]
+fn events_of_letters_are_bounded_and_go_with_the_webhook() {
+    let mut node = node(keep(5, at_most(160 * EVENT)), 1);
+    publish_some(&mut node, 2, 40);
+    let mut failing = Update { buried: (1..=10).map(letter).collect(), ..update(1, 41) };
+    failing.progress.retries = vec![retry(&(11..=20).collect::<Vec<_>>())];
+    told(&mut node, failing);
+    node.one(3, Command::Tick);
+    assert_eq!(kept(&node, 1), seqs_of(11..=20), "the oldest make room");
+    assert_eq!(backlog(&node, 1), Backlog { kept_bytes: 10 * EVENT, losing: None }, "dead letters are told as such");
+    node.one(4, Command::DeleteEndpoint(on(1, 1, Origin::Api)));
+    node.one(5, Command::Tick);
+    assert!(kept(&node, 1).is_empty());
+    assert!(!node.store.0.contains_key(keys::backlog(endpoint_id(1)).as_slice()));
+}
+
+#[test]
+fn a_replay_and_an_order_to_go_back_hold_what_they_read() {
+    let mut node = node(keep(5, WAIT_FOR_EVER), 1);
+    publish_some(&mut node, 2, 5);
+    let mut done = update(1, 6);
+    done.progress.replays = vec![Replay {
+        id: 1,
+        failed_only: false,
+        from_seq: 2,
+        until_seq: 6,
+        track: Track::new(3),
+        delivered: 1,
+        failed: 0,
+        started_ms: 1,
+        ended_ms: None,
+        cancelled: false,
+    }];
+    told(&mut node, done.clone());
+    node.one(3, Command::OrderEndpoint(on(1, 1, Order::Seek(2))));
+    publish_some(&mut node, 4, 5);
+    assert_eq!(in_topic(&node), seqs_of(2..=10));
+    let mut taken_up =
+        Update { progress: Progress { replays: done.progress.replays, ..update(1, 11).progress }, ..done };
+    taken_up.progress.orders_done = u64::MAX - 1;
+    told(&mut node, taken_up.clone());
+    node.one(5, Command::Tick);
+    assert_eq!(in_topic(&node), seqs_of(3..=10));
+    taken_up.progress.replays[0].ended_ms = Some(1);
+    taken_up.progress.reports += 1_000_000;
+    told(&mut node, taken_up);
+    node.one(5, Command::Tick);
+    assert_eq!(in_topic(&node), seqs_of(6..=10));
+}
+
+/// What happens to a map and its webhooks.
+#[derive(Clone, Debug)]
+enum Happens {
+    Publish(usize),
+    /// A report of an endpoint: how many more are settled, which of them are tried again or were given up.
+    Report {
+        n: u8,
+        more: u64,
+        failing: u8,
+        buried: u8,
+        revive: bool,
+    },
+    Passes(u64),
+    Active(u8, bool),
+    Delete(u8),
+    Make(u8),
+    Purge(u8),
+    Backlog(Option<u64>),
+}
+
+fn happens(bounded: bool) -> impl Strategy<Value = Happens> {
+    let n = 1u8..4;
+    prop_oneof![
+        6 => (1usize..6).prop_map(Happens::Publish),
+        6 => (n.clone(), 0u64..9, any::<u8>(), any::<u8>(), any::<bool>())
+            .prop_map(|(n, more, failing, buried, revive)| Happens::Report { n, more, failing, buried, revive }),
+        3 => (1u64..40_000).prop_map(Happens::Passes),
+        1 => (n.clone(), any::<bool>()).prop_map(|(n, active)| Happens::Active(n, active)),
+        1 => n.clone().prop_map(Happens::Delete),
+        1 => n.clone().prop_map(Happens::Make),
+        1 => n.prop_map(Happens::Purge),
+        1 => prop::option::of(0u64..40).prop_map(move |n| Happens::Backlog(n.filter(|_| bounded).map(|n| n * EVENT))),
+    ]
+}
+
+/// The node, and the time.
+struct World {
+    node: Node,
+    now_ms: u64,
+}
+
+impl World {
+    fn progress(&self, n: u8) -> Option<Progress> {
+        stored(&self.node, &keys::progress(endpoint_id(n)))
+    }
+
+    fn next_seq(&self) -> u64 {
+        self.node.state.next_seq_of(map_id(1))
+    }
+
+    fn letters(&self, n: u8) -> BTreeSet<u64> {
+        let (from, to) = (keys::dead_letter(endpoint_id(n), 0), keys::dead_letter(endpoint_id(n), u64::MAX));
+        self.node.store.0.range(from.to_vec()..to.to_vec()).filter_map(|(key, _)| keys::number_of(key)).collect()
+    }
+
+    /// What an endpoint needs: unsettled events while it is active, its retries, its dead letters.
+    fn needed(&self, n: u8) -> BTreeSet<u64> {
+        let Some(progress) = self.progress(n) else { return BTreeSet::new() };
+        let mut needed = self.letters(n);
+        needed.extend(progress.retries.iter().flat_map(|retry| &retry.events).map(|event| event.seq));
+        if self.is_active(n) {
+            needed.extend((progress.track.next..self.next_seq()).filter(|seq| !progress.track.is_settled(*seq)));
+        }
+        needed
+    }
+
+    fn is_active(&self, n: u8) -> bool {
+        self.node.state.endpoints().get(endpoint_id(n)).is_some_and(|endpoint| endpoint.active)
+    }
+
+    /// What an endpoint's owner can read.
+    fn readable(&self, n: u8) -> BTreeSet<u64> {
+        in_topic(&self.node).into_iter().chain(kept(&self.node, n)).collect()
+    }
+
+    fn go(&mut self, what: Happens) {
+        let command = match what {
+            Happens::Publish(count) => publish(1, None, &vec!["a"; count], None),
+            Happens::Report { n, more, failing, buried, revive } => self.report(n, more, failing, buried, revive),
+            Happens::Passes(ms) => {
+                self.now_ms += ms;
+                Command::Tick
+            }
+            Happens::Active(n, active) => Command::ActivateEndpoint(on(1, n, Activate { active, seek: None })),
+            Happens::Delete(n) => Command::DeleteEndpoint(on(1, n, Origin::Api)),
+            Happens::Make(n) => put(endpoint(n, 1), None, None),
+            Happens::Purge(n) => Command::PurgeDead(OnEndpoint { by: None, ..on(1, n, None) }),
+            Happens::Backlog(bytes) => Command::UpdateMap(UpdateMap {
+                map: map_id(1),
+                by: None,
+                slug: None,
+                name: None,
+                limits: Default::default(),
+                retention: RetentionPatch { backlog_bytes: Some(bytes), ..Default::default() },
+            }),
+        };
+        self.node.one(self.now_ms, command);
+    }
+
+    /// As an engine reports: what is settled was delivered, is tried again, or was given up.
+    fn report(&self, n: u8, more: u64, failing: u8, buried: u8, revive: bool) -> Command {
+        let Some(mut progress) = self.progress(n) else { return Command::Tick };
+        let mut letters: Vec<DeadLetter> = Vec::new();
+        let (mut retrying, mut given_up) = (Vec::new(), BTreeSet::new());
+        for retry in progress.retries.drain(..) {
+            let seq = retry.events[0].seq;
+            if buried & 1 << (seq % 8) != 0 {
+                given_up.insert(seq);
+            } else if failing & 1 << (seq % 8) != 0 {
+                retrying.push(seq);
+            }
+        }
+        let unsettled = progress.track.next..self.next_seq();
+        for (at, seq) in unsettled.filter(|seq| !progress.track.is_settled(*seq)).enumerate().collect::<Vec<_>>() {
+            // Some stay open before others that are settled.
+            if at as u64 >= more || (at == 1 && failing & 1 != 0) {
+                continue;
+            }
+            progress.track.settle(seq);
+            if failing & 1 << (seq % 8) != 0 {
+                retrying.push(seq);
+            }
+        }
+        letters.extend(given_up.into_iter().map(letter));
+        let revived = if revive { self.letters(n).into_iter().take(1).collect() } else { Vec::new() };
+        progress.retries = retrying.iter().map(|seq| retry(&[*seq])).collect();
+        progress.reports += 1;
+        report(1, 7, 1, vec![Update { progress, buried: letters, revived, ..update(n, 1) }])
+    }
+}
+
+/// The node keeps exactly what it says that it keeps.
+fn adds_up(world: &World) -> Result<(), TestCaseError> {
+    let record = world.node.state.topics.values().next().unwrap();
+    let stored = in_topic(&world.node);
+    prop_assert_eq!(&stored, &(record.stored_seq..record.next_seq).collect::<Vec<_>>());
+    let topic = world.node.state.access().map(map_id(1)).unwrap().topic;
+    let bytes = |seq: u64| world.node.store.0[&keys::event(topic, seq).to_vec()].len() as u64;
+    prop_assert_eq!(record.backlog_bytes, (record.stored_seq..record.first_seq).map(bytes).sum::<u64>());
+    for n in 1..4 {
+        let of = |seq: u64| world.node.store.0[&keys::kept_event(endpoint_id(n), seq).to_vec()].len() as u64;
+        if world.node.state.endpoints().get(endpoint_id(n)).is_some() {
+            prop_assert_eq!(backlog(&world.node, n).kept_bytes, kept(&world.node, n).into_iter().map(of).sum::<u64>());
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    /// Whatever happens in whatever order: within the bound nothing that a webhook needs is removed, and once the log has
+    /// been tidied nothing else is kept.
+    #[test]
+    fn within_the_bound_nothing_needed_goes_and_nothing_else_stays(
+        log in prop::collection::vec(happens(false), 1..40),
+        age_seconds in prop::option::of(1u64..30),
+    ) {
+        let retention = Retention { age_seconds, ..keep(4, WAIT_FOR_EVER) };
+        let mut world = World { node: node(retention, 3), now_ms: 1_000 };
+        for what in log {
+            let before: Vec<_> = (1..4).map(|n| (world.needed(n), world.readable(n))).collect();
+            world.go(what.clone());
+            adds_up(&world)?;
+            for (n, (needed, readable)) in (1..4).zip(before) {
+                let still: BTreeSet<u64> = needed.intersection(&world.needed(n)).copied().collect();
+                let gone: Vec<u64> =
+                    still.intersection(&readable).filter(|seq| !world.readable(n).contains(seq)).copied().collect();
+                prop_assert!(gone.is_empty(), "{:?} took {:?} from {}", what, gone, n);
+                prop_assert_eq!(backlog(&world.node, n).losing, None);
+            }
+        }
+        world.go(Happens::Passes(1));
+        let record = world.node.state.topics.values().next().unwrap().clone();
+        let active = (1..4).filter(|n| world.is_active(*n));
+        let floor = active.filter_map(|n| Some(world.progress(n)?.track.next)).min().unwrap_or(u64::MAX);
+        prop_assert!(record.stored_seq >= floor.min(record.first_seq), "{:?}, needed from {}", record, floor);
+        for n in 1..4 {
+            prop_assert!(kept(&world.node, n).into_iter().all(|seq| world.needed(n).contains(&seq)));
+        }
+    }
+
+    /// With a bound the bytes stay within it, and an active webhook that loses an unsettled event or a retry says so.
+    #[test]
+    fn beyond_the_bound_bytes_are_bounded_and_losses_told(
+        log in prop::collection::vec(happens(true), 1..40),
+        bound in (0u64..40, prop::option::of(1u64..60)),
+    ) {
+        let webhook_backlog = WebhookBacklog { bytes: Some(bound.0 * EVENT), age_seconds: bound.1 };
+        let mut world = World { node: node(keep(4, webhook_backlog), 3), now_ms: 1_000 };
+        for what in log {
+            let before: Vec<_> = (1..4).map(|n| (world.needed(n), world.readable(n))).collect();
+            world.go(what.clone());
+            adds_up(&world)?;
+            for (n, (needed, readable)) in (1..4).zip(before) {
+                let letters = world.letters(n);
+                let still: BTreeSet<u64> = needed.intersection(&world.needed(n)).copied().collect();
+                let gone = still.iter().any(|seq| {
+                    readable.contains(seq) && !world.readable(n).contains(seq) && !letters.contains(seq)
+                });
+                let told = backlog(&world.node, n).losing.is_some();
+                prop_assert!(!gone || told || !world.is_active(n), "{:?} took from {} in silence", what, n);
+            }
+            if matches!(what, Happens::Publish(_) | Happens::Passes(_)) {
+                let record = world.node.state.topics.values().next().unwrap();
+                let most = world.node.state.access().map(map_id(1)).unwrap().retention.webhook_backlog.bytes;
+                prop_assert!(record.backlog_bytes <= most.unwrap_or(u64::MAX), "{:?}", record);
+            }
+        }
+    }
+
+    /// Two nodes, one of which restarts before every entry, keep the same and say the same.
+    #[test]
+    fn all_nodes_keep_the_same(log in prop::collection::vec(happens(true), 1..40), bound in 0u64..40) {
+        let (mut steady, mut restarting) = (node(keep(4, at_most(bound * EVENT)), 3), node(keep(4, at_most(bound * EVENT)), 3));
+        prop_assert_eq!(&steady.store, &restarting.store);
+        let mut world = World { node: steady, now_ms: 1_000 };
+        for what in log {
+            restarting.state = State::load(&restarting.store).unwrap();
+            let mut other = World { node: restarting, now_ms: world.now_ms };
+            other.go(what.clone());
+            world.go(what);
+            prop_assert_eq!(&world.node.store, &other.node.store);
+            restarting = other.node;
+        }
+        steady = world.node;
+        prop_assert_eq!(steady.index, restarting.index);
+    }
+}

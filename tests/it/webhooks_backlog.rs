@@ -1,0 +1,107 @@
+//! Webhooks that are behind while retention presses: within its bound they lose nothing, beyond it they say so.
+
+use crate::support::publish_many;
+use crate::webhooks_support::{Hook, delivering, quick};
+use chaos::cluster::Map;
+use chaos::receiver::{Receiver, behaviour, tally};
+use chaos::{Cluster, wait};
+use serde_json::{Value, json};
+
+/// A map that keeps so many events for clients.
+fn keeping(c: &Cluster, slug: &str, events: u64, backlog: Value) -> Map {
+    let none =
+        json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null});
+    let mut retention = json!({"events": events});
+    if backlog.is_object() {
+        retention["webhook_backlog"] = backlog;
+    }
+    c.map_with(slug, json!({"limits": none, "retention": retention})).unwrap()
+}
+
+/// What clients get of a map's history.
+fn history(c: &Cluster, map: &Map) -> Vec<Value> {
+    let page = c.api(0, map).get(&format!("{}?since=2000-01-01T00:00:00Z&limit=1000", map.events())).unwrap();
+    page.data(200).unwrap().as_array().cloned().unwrap()
+}
+
+#[test]
+fn retention_waits_for_webhooks_and_clients_do_not_notice() {
+    let mut cluster = Cluster::boot(&delivering(1)).unwrap();
+    let receiver = Receiver::start().unwrap();
+    let map = keeping(&cluster, "pressed", 20, Value::Null);
+    let url = receiver.on("/down", behaviour::status(500));
+    let down = Hook::create(&cluster, &map, &url, json!({"retry": quick(100)})).unwrap();
+    let url = receiver.on("/once", behaviour::status(500));
+    let once = Hook::create(&cluster, &map, &url, json!({"retry": quick(1), "events": ["first"]})).unwrap();
+    publish_many(&cluster, 0, &map, "first", 2).unwrap();
+    once.wait_letters(&cluster, 2).unwrap();
+    for _ in 0..5 {
+        publish_many(&cluster, 0, &map, "more", 300).unwrap();
+    }
+    let shown = down.show(&cluster).unwrap();
+    assert!(shown["missed"] == 0 && shown["state"] != "losing", "{shown}");
+    let events = history(&cluster, &map);
+    assert!(events.len() <= 21 && events[0]["seq"].as_u64() > Some(1400), "clients have what retention keeps");
+    let letters = once.wait_letters(&cluster, 2).unwrap();
+    assert!(letters.iter().all(|letter| letter["event"]["type"] == "first"), "{letters:?}");
+    cluster.nodes[0].kill9().unwrap();
+    cluster.nodes[0].start().unwrap();
+    cluster.wait_node(0).unwrap();
+    receiver.on("/down", behaviour::healthy());
+    receiver.on("/once", behaviour::healthy());
+    receiver.wait_events("/down", 1502).unwrap();
+    assert_eq!(down.wait_settled(&cluster).unwrap()["missed"], 0);
+    // What was given up at the beginning of it all is delivered after all.
+    publish_many(&cluster, 0, &map, "more", 100).unwrap();
+    let letters = once.wait_letters(&cluster, 2).unwrap();
+    assert!(letters.iter().all(|letter| letter["event"]["type"] == "first"), "kept with the letters: {letters:?}");
+    once.post(&cluster, "/replay", &json!({"failed_only": true})).unwrap();
+    receiver.wait_events("/once", 2).unwrap();
+    once.wait_letters(&cluster, 0).unwrap();
+}
+
+#[test]
+fn beyond_the_bound_a_webhook_says_that_it_loses_events() {
+    let mut cluster = Cluster::boot(&delivering(1)).unwrap();
+    let receiver = Receiver::start().unwrap();
+    let map = keeping(&cluster, "drowned", 20, json!({"bytes": 20_000, "age_seconds": 3600}));
+    let alarm = receiver.on("/alarm", behaviour::healthy());
+    Hook::create(&cluster, &map, &alarm, json!({"events": ["webhook.losing"]})).unwrap();
+    let url = receiver.on("/down", behaviour::status(500));
+    let down = Hook::create(&cluster, &map, &url, json!({"retry": quick(100)})).unwrap();
+    let warned = down.show(&cluster).unwrap()["warnings"].to_string();
+    assert!(warned.contains("auto_disable_seconds"), "an hour is less than five days: {warned}");
+    for _ in 0..5 {
+        publish_many(&cluster, 0, &map, "more", 300).unwrap();
+    }
+    let losing = down.wait(&cluster, "losing", |hook| hook["state"] == "losing").unwrap();
+    assert!(losing["missed"].as_u64() > Some(0) && losing["losing_since"].is_string(), "{losing}");
+    let told = receiver.wait_events("/alarm", 1).unwrap();
+    let told: Value = serde_json::from_slice(&told[0].body).unwrap();
+    assert!(told["payload"]["webhook_id"] == down.id && told["payload"]["lost"].as_u64() > Some(0), "{told}");
+    let problems = cluster.status(0).unwrap()["problems"].clone();
+    assert!(problems.to_string().contains("webhooks_losing"), "{problems}");
+    let metrics = chaos::http::Api::new(&cluster.nodes[0].url(), None).get("/metrics").unwrap().text();
+    assert!(metrics.contains("waypost_webhooks_losing 1"), "{metrics}");
+    assert!(metrics.contains("waypost_webhook_lost_events_total"), "{metrics}");
+    assert!(cluster.nodes[0].log_tail(400).contains("the webhook loses events"));
+    cluster.nodes[0].kill9().unwrap();
+    cluster.nodes[0].start().unwrap();
+    cluster.wait_node(0).unwrap();
+    assert_eq!(down.show(&cluster).unwrap()["state"], "losing", "a restart forgets nothing");
+    let more = json!({"retention": {"webhook_backlog": {"bytes": null}}});
+    let map_path = format!("/api/maps/{}", map.id);
+    assert_eq!(cluster.api(0, &map).patch(&map_path, &more).unwrap().status, 403, "the admin's to change");
+    let changed = cluster.admin(0).patch(&map_path, &more).unwrap().data(200).unwrap();
+    assert_eq!(changed["retention"]["webhook_backlog"], json!({"bytes": null, "age_seconds": 3600}));
+    assert!(changed["warnings"].to_string().contains(&down.id), "{changed}");
+    receiver.on("/down", behaviour::healthy());
+    let settled = down.wait_settled(&cluster).unwrap();
+    let head = history(&cluster, &map).last().unwrap()["seq"].as_u64().unwrap();
+    let all = wait::until("each event accepted or counted", || {
+        let lost = settled["missed"].as_u64().unwrap() + settled["given_up"].as_u64().unwrap();
+        let accepted = tally::distinct(&receiver.accepted("/down")) as u64;
+        Ok((accepted + lost == head).then_some(()))
+    });
+    all.unwrap();
+}
