@@ -22,6 +22,7 @@ mod crowd;
 mod damage;
 mod disk;
 mod drain;
+mod expect;
 mod expressions;
 mod first_steps;
 mod formats;

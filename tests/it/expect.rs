@@ -1,0 +1,45 @@
+//! `Expect: 100-continue`, as curl and many proxies send it: the node asks for the body, takes it, and answers once.
+
+use crate::support::{nodes, scenario};
+use anyhow::ensure;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+const INTERIM: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+
+#[test]
+fn a_publisher_that_waits_to_be_asked_for_its_body_is_asked() {
+    scenario(nodes(1), |cluster| {
+        let map = cluster.map("expect")?;
+        let body = r#"{"type":"x","payload":{}}"#;
+        for (version, asked) in [("1.1", true), ("1.0", false), ("1.1", true)] {
+            let mut stream = TcpStream::connect(cluster.nodes[0].http)?;
+            stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+            let head = format!(
+                "POST {} HTTP/{version}\r\nhost: a.example\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\
+                 content-type: application/json\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
+                map.events(),
+                map.token,
+                body.len(),
+            );
+            stream.write_all(head.as_bytes())?;
+            if asked {
+                let mut interim = [0; INTERIM.len()];
+                stream.read_exact(&mut interim)?;
+                ensure!(interim == INTERIM.as_bytes(), "{}", String::from_utf8_lossy(&interim));
+            }
+            stream.write_all(body.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            ensure!(
+                answer.starts_with(&format!("HTTP/{version} 201 ")) && answer.matches("HTTP/1").count() == 1,
+                "{answer}"
+            );
+        }
+        let path = format!("{}?since=2000-01-01T00:00:00Z", map.events());
+        let events = cluster.api(0, &map).get(&path)?.expect(200)?.json()?;
+        ensure!(events["data"].as_array().is_some_and(|events| events.len() == 3), "{events}");
+        Ok(())
+    });
+}
