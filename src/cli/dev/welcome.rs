@@ -72,7 +72,7 @@ map.onMessage = (event, payload) => {{
   return payload;
 }};
 socket.connect();
-map.join().receive("error", console.error);
+map.join().receive("ok", (reply) => (last = reply.last_event_id)).receive("error", console.error);
 END
 node demo.mjs"#
     )

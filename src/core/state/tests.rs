@@ -409,6 +409,16 @@ proptest! {
                     let at = history.locate(Start::After(event.id)).unwrap();
                     prop_assert_eq!((at.next_seq, at.gap), (event.seq + 1, None));
                 }
+                // However a reader starts, and whatever it is told: by the position before its first event it starts there
+                // again, and nothing is missing.
+                let unknown = EventId::new(now, 1 << 40, 7);
+                for start in [Start::Live, Start::Last(3), Start::Since(now / 2), Start::Since(0), Start::After(unknown)] {
+                    let at = history.locate(start).unwrap();
+                    let again = history.locate(Start::After(at.before)).unwrap();
+                    prop_assert_eq!((again.next_seq, again.before, again.gap), (at.next_seq, at.before, None));
+                }
+                let lost = history.locate(Start::After(unknown)).unwrap();
+                prop_assert!(lost.gap.is_some() && lost.next_seq == history.first_seq(), "told, and all that is left comes");
             }
         }
     }
