@@ -2,6 +2,7 @@
 //!
 //! Owns the rounds, and handing the lead over where this node's own clock is wrong; what the time is then is `time`'s.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,8 +27,13 @@ const ASK: Duration = Duration::from_millis(500);
 const SOON: Duration = Duration::from_millis(100);
 /// A leader that does not know the time waits so long at most for a majority's clocks.
 const UNKNOWN: Duration = Duration::from_secs(1);
+/// A clock that does not answer says what it last said for so long: its offset only moves when it jumps.
+const REMEMBERED: Duration = Duration::from_secs(5);
 /// Pause between two attempts to hand the lead over.
 const HAND_OVER: Duration = Duration::from_secs(5);
+
+/// What voters' clocks last said, and when.
+type Readings = BTreeMap<NodeId, (i64, Instant)>;
 
 impl Node {
     fn timekeeper(&self) -> MutexGuard<'_, Timekeeper> {
@@ -87,15 +93,17 @@ impl Node {
     pub(crate) async fn keep_time(self: Arc<Self>) {
         let mut handed_over: Option<Instant> = None;
         let mut leads_since = None;
+        let mut readings = Readings::new();
         loop {
             if self.leader() != Some(self.id()) {
                 leads_since = None;
+                readings.clear();
                 self.timekeeper().follow();
                 self.leader_change(ROUND).await;
                 continue;
             }
             let since = *leads_since.get_or_insert_with(Instant::now);
-            let clocks = self.ask_clocks().await;
+            let clocks = self.ask_clocks(&mut readings).await;
             let state = self.take_clocks(&clocks, since.elapsed());
             if let ClockState::Wrong(ms) = state
                 && handed_over.is_none_or(|at| at.elapsed() >= HAND_OVER)
@@ -129,7 +137,7 @@ impl Node {
     }
 
     /// Asks every member, and waits for all that answer soon.
-    async fn ask_clocks(&self) -> Clocks {
+    async fn ask_clocks(&self, readings: &mut Readings) -> Clocks {
         let metrics = self.metrics();
         let membership = metrics.membership_config.membership();
         let voters: Vec<NodeId> = membership.voter_ids().collect();
@@ -153,6 +161,10 @@ impl Node {
         if !clocks.is_majority() {
             sleep_until(began + SOON).await;
         }
+        let now = Instant::now();
+        readings.extend(clocks.others.drain(..).map(|(id, offset)| (id, (offset, now))));
+        readings.retain(|id, (_, at)| voters.contains(id) && at.elapsed() < REMEMBERED);
+        clocks.others = readings.iter().map(|(id, (offset, _))| (*id, *offset)).collect();
         clocks.own = self.own_offset();
         clocks
     }

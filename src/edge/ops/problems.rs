@@ -356,6 +356,7 @@ fn ago(ms: u64) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use waypost_cluster::ClockStatus;
 
     fn member(id: u64, voter: bool) -> MemberStatus {
         MemberStatus { id, voter, peer_addr: format!("10.0.0.{id}:4001"), ..MemberStatus::default() }

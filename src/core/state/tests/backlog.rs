@@ -4,7 +4,8 @@
 use super::delivery::{endpoint, endpoint_id, letter, on, put, report, stored, update};
 use super::*;
 use crate::core::command::{Activate, RetentionPatch};
-use crate::core::endpoint::progress::{DeadLetter, EventRef, Order, Progress, Replay, Retry, Source, Track, Update};
+use crate::core::endpoint::progress::DeadLetterChange::{Added, Removed};
+use crate::core::endpoint::progress::{Disable, EventRef, Order, Progress, Replay, Retry, Source, Track, Update};
 use crate::core::endpoint::{OnEndpoint, Origin};
 use crate::core::event::Event;
 use crate::core::state::backlog::Backlog;
@@ -94,7 +95,7 @@ fn what_a_webhook_has_not_passed_stays_and_readers_do_not_see_it() {
 fn one_that_is_disabled_or_deleted_holds_nothing() {
     let off = Command::ActivateEndpoint(on(1, 1, Activate { active: false, seek: None }));
     let gone = Command::DeleteEndpoint(on(1, 1, Origin::Api));
-    let failed = report(1, 7, 1, vec![Update { disable: Some("gone".into()), ..update(1, 1) }]);
+    let failed = report(1, 7, 1, vec![Update { disable: Some(Disable { why: "gone".into(), news: None }), ..update(1, 1) }]);
     for command in [off, gone, failed] {
         let mut node = node(keep(5, WAIT_FOR_EVER), 1);
         publish_some(&mut node, 2, 20);
@@ -178,21 +179,17 @@ fn a_map_may_wait_for_none() {
 fn retries_and_dead_letters_keep_their_events_and_no_others() {
     let mut node = node(keep(5, at_most(320 * EVENT)), 1);
     publish_some(&mut node, 2, 10);
-    let mut failing = Update { buried: vec![letter(2), letter(4)], ..update(1, 11) };
-    failing.progress.retries = vec![retry(&[1, 3])];
-    told(&mut node, failing.clone());
+    let letters = vec![Added(letter(2)), Added(letter(4))];
+    told(&mut node, Update { letters, kept: vec![(1, retry(&[1, 3]))], ..update(1, 11) });
     publish_some(&mut node, 3, 20);
-    told(
-        &mut node,
-        Update { progress: Progress { retries: failing.progress.retries, ..update(1, 31).progress }, ..update(1, 31) },
-    );
+    told(&mut node, update(1, 31));
     node.one(4, Command::Tick);
     assert_eq!((in_topic(&node), kept(&node, 1)), (seqs_of(26..=30), vec![1, 2, 3, 4]));
     assert_eq!(backlog(&node, 1).kept_bytes, 4 * EVENT);
     let event = node.store.0[&keys::kept_event(endpoint_id(1), 3).to_vec()].clone();
     assert_eq!(&*Event::from_stored(3, event.into()).unwrap().kind, "a");
     // 1 is delivered at last, 3 is given up, 2 is delivered after all.
-    told(&mut node, Update { buried: vec![letter(3)], revived: vec![2], ..update(1, 31) });
+    told(&mut node, Update { letters: vec![Added(letter(3)), Removed(2)], dropped: vec![1], ..update(1, 31) });
     assert_eq!(kept(&node, 1), [3, 4]);
     let off = Command::ActivateEndpoint(on(1, 1, Activate { active: false, seek: None }));
     node.one(10, off);
@@ -208,9 +205,8 @@ fn retries_and_dead_letters_keep_their_events_and_no_others() {
 fn events_of_letters_are_bounded_and_go_with_the_webhook() {
     let mut node = node(keep(5, at_most(160 * EVENT)), 1);
     publish_some(&mut node, 2, 40);
-    let mut failing = Update { buried: (1..=10).map(letter).collect(), ..update(1, 41) };
-    failing.progress.retries = vec![retry(&(11..=20).collect::<Vec<_>>())];
-    told(&mut node, failing);
+    let (letters, waits) = ((1..=10).map(letter).map(Added).collect(), retry(&(11..=20).collect::<Vec<_>>()));
+    told(&mut node, Update { letters, kept: vec![(1, waits)], ..update(1, 41) });
     node.one(3, Command::Tick);
     assert_eq!(kept(&node, 1), seqs_of(11..=20), "the oldest make room");
     assert_eq!(backlog(&node, 1), Backlog { kept_bytes: 10 * EVENT, losing: None }, "dead letters are told as such");
@@ -309,11 +305,17 @@ impl World {
         self.node.store.0.range(from.to_vec()..to.to_vec()).filter_map(|(key, _)| keys::number_of(key)).collect()
     }
 
+    /// Seqs that wait to be tried again; each in a record of its own, under the seq as its number.
+    fn waiting(&self, n: u8) -> BTreeSet<u64> {
+        let (from, to) = (keys::waiting(endpoint_id(n), 0), keys::waiting(endpoint_id(n), u64::MAX));
+        self.node.store.0.range(from.to_vec()..to.to_vec()).filter_map(|(key, _)| keys::number_of(key)).collect()
+    }
+
     /// What an endpoint needs: unsettled events while it is active, its retries, its dead letters.
     fn needed(&self, n: u8) -> BTreeSet<u64> {
         let Some(progress) = self.progress(n) else { return BTreeSet::new() };
         let mut needed = self.letters(n);
-        needed.extend(progress.retries.iter().flat_map(|retry| &retry.events).map(|event| event.seq));
+        needed.extend(self.waiting(n));
         if self.is_active(n) {
             needed.extend((progress.track.next..self.next_seq()).filter(|seq| !progress.track.is_settled(*seq)));
         }
@@ -356,14 +358,13 @@ impl World {
     /// As an engine reports: what is settled was delivered, is tried again, or was given up.
     fn report(&self, n: u8, more: u64, failing: u8, buried: u8, revive: bool) -> Command {
         let Some(mut progress) = self.progress(n) else { return Command::Tick };
-        let mut letters: Vec<DeadLetter> = Vec::new();
-        let (mut retrying, mut given_up) = (Vec::new(), BTreeSet::new());
-        for retry in progress.retries.drain(..) {
-            let seq = retry.events[0].seq;
+        let (mut kept, mut dropped, mut letters) = (Vec::new(), Vec::new(), Vec::new());
+        for seq in self.waiting(n) {
             if buried & 1 << (seq % 8) != 0 {
-                given_up.insert(seq);
-            } else if failing & 1 << (seq % 8) != 0 {
-                retrying.push(seq);
+                letters.push(Added(letter(seq)));
+                dropped.push(seq);
+            } else if failing & 1 << (seq % 8) == 0 {
+                dropped.push(seq);
             }
         }
         let unsettled = progress.track.next..self.next_seq();
@@ -374,14 +375,13 @@ impl World {
             }
             progress.track.settle(seq);
             if failing & 1 << (seq % 8) != 0 {
-                retrying.push(seq);
+                kept.push((seq, retry(&[seq])));
             }
         }
-        letters.extend(given_up.into_iter().map(letter));
-        let revived = if revive { self.letters(n).into_iter().take(1).collect() } else { Vec::new() };
-        progress.retries = retrying.iter().map(|seq| retry(&[*seq])).collect();
+        // It was delivered after all.
+        letters.extend(self.letters(n).into_iter().take(revive.into()).map(Removed));
         progress.reports += 1;
-        report(1, 7, 1, vec![Update { progress, buried: letters, revived, ..update(n, 1) }])
+        report(1, 7, 1, vec![Update { progress, kept, dropped, letters, ..update(n, 1) }])
     }
 }
 
