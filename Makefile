@@ -13,7 +13,7 @@ LATER := faketime -m --exclude-monotonic -f +400d
 
 later:
 	NO_FAKE_STAT=1 cargo test --locked -p waypost -p waypost-cluster --lib --test it \
-	--config 'target."cfg(unix)".runner = "$(LATER)"' -- formats:: tls:: net::secure:: client_tls:: peer_security::
+	--config 'target."cfg(unix)".runner = "$(LATER)"' -- formats:: tls:: net::secure:: client_tls::
 
 # Clients and verifiers of other people, in JavaScript and Python, that the tests drive.
 clients: tests/js/node_modules/.package-lock.json $(PYTHON)/installed

@@ -80,7 +80,7 @@ fn lines(c: &Cluster, node: usize, map: &Map, key: &str, events: &[(&str, Value)
 /// Type and payload, or one event and the next, written one behind the other: the same bytes, and not the same events.
 fn run_together(c: &Cluster) -> Result<()> {
     let map = c.map("together")?;
-    let pairs: [(Vec<(&str, Value)>, Vec<(&str, Value)>); 3] = [
+    let pairs = [
         (vec![("x1", json!(2))], vec![("x", json!(12))]),
         (vec![("a", json!(1)), ("2b", json!(3))], vec![("a", json!(12)), ("b", json!(3))]),
         (vec![("a", json!(1))], vec![("a", json!(1)), ("a", json!(1))]),
@@ -111,13 +111,13 @@ fn in_other_forms(c: &Cluster) -> Result<()> {
     ensure!(again.header("idempotency-replayed") == Some("true"), "{}", again.text());
     ensure!(again.json()?["data"][0]["id"] == streamed["data"]["first_id"], "{} {streamed}", again.text());
     let first = post(2, "j", &event(&one))?.data(201)?;
-    let again = lines(c, 0, &map, "j", &[one.clone()])?.expect(201)?.json()?;
+    let again = lines(c, 0, &map, "j", std::slice::from_ref(&one))?.expect(201)?.json()?;
     ensure!(again["data"]["first_id"] == first["id"] && again["data"]["count"] == 1, "{again} {first}");
     let spaced = b"  {\"payload\" : {\"n\": 1e0},\n\"type\":\"x\"}".as_slice();
     let headers = [("content-type", "application/json"), ("idempotency-key", "j")];
     let again = c.api(1, &map).call("POST", &map.events(), &headers, Some(spaced))?.data(201)?;
     ensure!(again["id"] == first["id"], "{again} {first}");
-    for refused in [lines(c, 1, &map, "j", &[two.clone()])?, post(2, "s", &event(&one))?] {
+    for refused in [lines(c, 1, &map, "j", std::slice::from_ref(&two))?, post(2, "s", &event(&one))?] {
         ensure!(refused.status == 422 && refused.code() == "idempotency_key_reused", "{}", refused.text());
     }
     ensure!(publish(c, 0, &map, "x", json!({}))?["seq"] == 4);

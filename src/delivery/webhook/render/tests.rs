@@ -264,8 +264,8 @@ fn every_event_of_every_body_carries_its_own_id() {
                 let carried = if *profile == Profile::Template { &events[..1] } else { events };
                 let body: Value = serde_json::from_slice(&made(*profile, events).unwrap().body).unwrap();
                 let entries = body["events"].as_array().cloned().unwrap_or_else(|| vec![body.clone()]);
-                let ids: Vec<&str> =
-                    entries.iter().filter_map(|entry| entry[id_member(*profile)].as_str()).collect();
+                let id = |entry: &Value| entry[id_member(*profile)].as_str().unwrap_or_default().to_owned();
+                let ids: Vec<String> = entries.iter().map(id).collect();
                 let expected: Vec<String> = carried.iter().map(|event| event.id.to_string()).collect();
                 assert_eq!(ids, expected, "{name} {kind}: {body}");
             }
