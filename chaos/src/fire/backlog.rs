@@ -322,6 +322,11 @@ impl<'f> Bench<'f> {
             note_requests(&self.fire.load.site, &hook.name, &self.receiver.requests(&hook.path));
         }
         let path = format!("/api/maps/{}", self.map.id);
-        self.fire.cluster.admin(self.fire.cluster.leader()?).delete(&path)?.expect(204).map(drop)
+        wait::until("the map to be gone", || {
+            let node = self.fire.any();
+            let status = self.fire.load.site.admin(node).delete(&path)?.status;
+            // An attempt whose answer was lost may have been carried out.
+            Ok(matches!(status, 204 | 404).then_some(()))
+        })
     }
 }
