@@ -5,7 +5,7 @@
 use super::{Form, Members};
 
 /// Fields of answers that are no settings.
-const SHOWN: [&str; 26] = [
+const SHOWN: [&str; 28] = [
     "id",
     "map_id",
     "target",
@@ -25,6 +25,7 @@ const SHOWN: [&str; 26] = [
     "failed_attempts",
     "given_up",
     "missed",
+    "losing_since",
     "success_rate",
     "consecutive_failures",
     "failing_since",
@@ -32,6 +33,7 @@ const SHOWN: [&str; 26] = [
     "last_error",
     "next_attempt_at",
     "secret_previous_until",
+    "warnings",
 ];
 
 impl Form {
