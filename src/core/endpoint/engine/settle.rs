@@ -284,7 +284,9 @@ impl Engine {
     }
 
     fn overflow(&mut self, number: u64) {
-        let Some(retry) = self.waiting.get(number).filter(|_| !self.flights.contains_key(&number)).cloned() else { return };
+        let Some(retry) = self.waiting.get(number).filter(|_| !self.flights.contains_key(&number)).cloned() else {
+            return;
+        };
         let error = "too many events of the webhook wait to be tried again";
         let cause = Cause { class: Class::Overflow, status: None, error, now_ms: retry.due_ms };
         self.give_up(number, retry, &cause);
