@@ -56,7 +56,8 @@ impl Engine {
         match verdict {
             Verdict::Halve => {
                 retry.due_ms = now_ms;
-                self.halve(number, retry);
+                // All but one may have been skipped meanwhile.
+                if retry.events.len() > 1 { self.halve(number, retry) } else { self.keep(number, retry) }
             }
             Verdict::Later => {
                 let until_ms = now_ms + self.health.refused(failed.is_news, failed.random);
