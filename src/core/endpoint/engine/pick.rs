@@ -84,7 +84,7 @@ impl Engine {
             }
         }
         let turn = TURNS[self.turn as usize % TURNS.len()];
-        let turn = if self.turn % 2 == 0 && self.first_is_untried() { TURNS[0] } else { turn };
+        let turn = if self.turn.is_multiple_of(2) && self.first_is_untried() { TURNS[0] } else { turn };
         turn.into_iter().find_map(|kind| self.look_for(kind, now_ms))
     }
 

@@ -29,10 +29,10 @@ impl Engine {
             self.succeeded(flight, flying, now_ms);
         } else {
             let is_news = flying.failures_before == self.health.counted();
-            if outcome.class != Class::Expired {
-                self.failed(&flying, outcome, verdict, error, &Failed { is_news, now_ms, random });
-            }
             let failed = Failed { is_news, now_ms, random };
+            if outcome.class != Class::Expired {
+                self.failed(&flying, outcome, verdict, error, &failed);
+            }
             self.follow(flight, flying, outcome, verdict, error, &failed);
         }
         self.end_replay_if_done(now_ms);
