@@ -170,9 +170,7 @@ fn a_node_that_comes_back_doubles_nothing() {
         c.nodes[node].start()?;
         c.wait_ready()?;
         let back = c.status(node)?["node_id"].clone();
-        c.wait_until("the node to have its webhook again", |c| {
-            Ok((hooks[0].show(c)?["owner"] == back).then_some(()))
-        })?;
+        c.wait_until("the node to have its webhook again", |c| Ok((hooks[0].show(c)?["owner"] == back).then_some(())))?;
         let mut again = 0;
         for i in 0..12 {
             let path = format!("/{i}");

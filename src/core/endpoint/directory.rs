@@ -80,9 +80,7 @@ impl Owners {
 
     /// The node still has the endpoint, and is to let it go.
     pub fn is_leaving(&self, endpoint: EndpointId, node: NodeId) -> bool {
-        self.handover.is_some()
-            && self.owner_of(endpoint) == Some(node)
-            && self.next_owner_of(endpoint) != Some(node)
+        self.handover.is_some() && self.owner_of(endpoint) == Some(node) && self.next_owner_of(endpoint) != Some(node)
     }
 
     /// A node delivers from now on, in that run. Says whether that changes anything.
@@ -297,7 +295,10 @@ mod tests {
         assert!(dead.went(3) && of(3).into_iter().all(|id| dead.owner_of(id) == Some(2)), "who is dead delays nothing");
         let mut back = now.clone();
         assert!(back.went(2) && back.handover.as_ref().is_none_or(|it| it.silent.is_empty()));
-        assert!(of(1).into_iter().all(|id| back.owner_of(id) == Some(1)) && of(3).into_iter().all(|id| back.owner_of(id) == Some(3)));
+        assert!(
+            of(1).into_iter().all(|id| back.owner_of(id) == Some(1))
+                && of(3).into_iter().all(|id| back.owner_of(id) == Some(3))
+        );
         let mut late = now.clone();
         assert!(!late.time_passes(61_000) && late.time_passes(61_001));
         assert!(moves.iter().all(|id| late.owner_of(*id) == Some(2)));

@@ -77,7 +77,8 @@ impl Stage {
             ca_file: None,
             aws: Account::default(),
         });
-        let shard = Shard::new(0, hub.clone(), config, hub.seal().unwrap(), outside.unwrap(), permits.clone(), Leaving::new(1));
+        let shard =
+            Shard::new(0, hub.clone(), config, hub.seal().unwrap(), outside.unwrap(), permits.clone(), Leaving::new(1));
         let (watch, of, again) = (hub.watch(), shard.clone(), shard.clone());
         actix_rt::spawn(supervise("test_watch", move |_| again.clone().watch()));
         actix_rt::spawn(supervise("test_news", move |again| of.clone().run(watch.clone(), again)));
@@ -270,5 +271,24 @@ async fn an_actor_that_panics_rests_before_it_goes_on() {
         until("a delivery by another actor", || stage.delivered(id) > before).await;
         assert!(began.elapsed() >= Duration::from_secs(seconds), "{:?}", began.elapsed());
     }
+    stage.hub.shutdown().await;
+}
+
+#[actix_web::test]
+async fn one_that_is_made_anew_under_its_id_begins_anew() {
+    let stage = Stage::new().await;
+    let id = stage.endpoint(1).await;
+    stage.publish().await;
+    until("a delivery", || stage.delivered(id) == 1).await;
+    let (earlier, born) = (stage.actor(id), stage.hub.endpoints().get(id).unwrap().born);
+    let on = OnEndpoint { by: None, map: stage.map, endpoint: id, what: Origin::Api };
+    stage.hub.propose(&Command::DeleteEndpoint(on)).await.unwrap();
+    stage.hub.propose(&Command::Tick).await.unwrap();
+    assert_eq!(stage.endpoint(1).await, id);
+    assert!(stage.hub.endpoints().get(id).unwrap().born != born);
+    stage.publish().await;
+    until("a delivery of the new one", || stage.delivered(id) == 1).await;
+    assert!(stage.actor(id) != earlier, "it has an actor of its own");
+    assert_eq!(stage.received.load(Memory::Relaxed), 2);
     stage.hub.shutdown().await;
 }

@@ -236,8 +236,7 @@ mod tests {
         progress.track.settle(13);
         progress.track.settle(14);
         assert_eq!(queue_depth(&progress, 15), 3);
-        progress.waiting =
-            WaitingSummary { events: 2, retrying: 1, asked: 0, oldest_seq: Some(3), due_ms: Some(7) };
+        progress.waiting = WaitingSummary { events: 2, retrying: 1, asked: 0, oldest_seq: Some(3), due_ms: Some(7) };
         assert_eq!(retrying(&progress), 1);
         assert_eq!((queue_depth(&progress, 15), oldest_seq(&progress, 15)), (5, Some(3)));
         assert_eq!(next_attempt(&progress, 1), Some(7));

@@ -133,8 +133,8 @@ impl Entry {
         let problems = self.form.apply(&mut new);
         settings::judge(&edge.webhooks, &mut new, problems).await?;
         settings::follow(edge, &mut new.private, &old.private, None)?;
-        let Endpoint { mark, sealed, disabled, revision, inserted_ms, updated_ms, .. } = old.endpoint.clone();
-        new.endpoint = Endpoint { mark, sealed, disabled, revision, inserted_ms, updated_ms, ..new.endpoint };
+        let Endpoint { born, mark, sealed, disabled, revision, inserted_ms, updated_ms, .. } = old.endpoint.clone();
+        new.endpoint = Endpoint { born, mark, sealed, disabled, revision, inserted_ms, updated_ms, ..new.endpoint };
         Ok((new != *old).then_some(new))
     }
 }

@@ -142,7 +142,8 @@ impl Engine {
     /// one that is under way it is kept at hand, as long as those are few.
     pub(super) fn make_ready(&mut self, source: Source, ready: Ready) {
         let bound = self.plan.parked;
-        let busy = |lane: &u64| self.has_lanes() && (!self.lanes.is_free(*lane) || self.queue_of(source).has_parked(*lane));
+        let busy =
+            |lane: &u64| self.has_lanes() && (!self.lanes.is_free(*lane) || self.queue_of(source).has_parked(*lane));
         match ready.lane.filter(busy) {
             None => self.queue(source).push(ready),
             Some(lane) if self.is_blocked(lane) || self.queue_of(source).parked() >= bound => {
@@ -184,7 +185,8 @@ impl Engine {
     fn defer(&mut self, source: Source, ready: Ready) {
         let number = self.number();
         let lanes = ready.lane.into_iter().collect();
-        let retry = Retry { events: vec![ready.event], attempts: 0, due_ms: ready.since_ms, first_ms: 0, lanes, source };
+        let retry =
+            Retry { events: vec![ready.event], attempts: 0, due_ms: ready.since_ms, first_ms: 0, lanes, source };
         self.settle_events(source, &retry.events);
         self.lanes.hold(number, &retry);
         self.waiting.put(number, retry);

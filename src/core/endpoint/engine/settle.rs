@@ -29,10 +29,10 @@ impl Engine {
             self.succeeded(flight, flying, now_ms);
         } else {
             let is_news = flying.failures_before == self.health.counted();
-            if outcome.class != Class::Expired {
-                self.failed(&flying, outcome, verdict, error, &Failed { is_news, now_ms, random });
-            }
             let failed = Failed { is_news, now_ms, random };
+            if outcome.class != Class::Expired {
+                self.failed(&flying, outcome, verdict, error, &failed);
+            }
             self.follow(flight, flying, outcome, verdict, error, &failed);
         }
         self.end_replay_if_done(now_ms);
@@ -56,7 +56,8 @@ impl Engine {
         match verdict {
             Verdict::Halve => {
                 retry.due_ms = now_ms;
-                self.halve(number, retry);
+                // All but one may have been skipped meanwhile.
+                if retry.events.len() > 1 { self.halve(number, retry) } else { self.keep(number, retry) }
             }
             Verdict::Later => {
                 let until_ms = now_ms + self.health.refused(failed.is_news, failed.random);
@@ -284,7 +285,9 @@ impl Engine {
     }
 
     fn overflow(&mut self, number: u64) {
-        let Some(retry) = self.waiting.get(number).filter(|_| !self.flights.contains_key(&number)).cloned() else { return };
+        let Some(retry) = self.waiting.get(number).filter(|_| !self.flights.contains_key(&number)).cloned() else {
+            return;
+        };
         let error = "too many events of the webhook wait to be tried again";
         let cause = Cause { class: Class::Overflow, status: None, error, now_ms: retry.due_ms };
         self.give_up(number, retry, &cause);

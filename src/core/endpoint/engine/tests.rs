@@ -181,7 +181,8 @@ fn strict_waits_and_tells_the_gap() {
 #[test]
 fn other_lanes_go_on() {
     let mut engine = Engine::new(plan(), Progress::new(1), Vec::new());
-    let offers: Vec<Offer> = (1..5).map(|seq| Offer { event: event(seq), wanted: true, lane: Some(seq % 2), kind: 0 }).collect();
+    let offers: Vec<Offer> =
+        (1..5).map(|seq| Offer { event: event(seq), wanted: true, lane: Some(seq % 2), kind: 0 }).collect();
     engine.offer(&offers, 5, T);
     let (one, two) = (send(&mut engine, T), send(&mut engine, T));
     assert_eq!((seqs(&one), seqs(&two), engine.next(T)), (vec![1], vec![2], Step::Wait));
@@ -322,8 +323,11 @@ fn what_fails_together_counts_once() {
 
 #[test]
 fn one_event_that_fails_for_ever_keeps_no_other_from_being_tried() {
-    let mut engine =
-        Engine::new(Plan { retry: RetryPolicy { max_attempts: 100, ..plan().retry }, ..plan() }, Progress::new(1), Vec::new());
+    let mut engine = Engine::new(
+        Plan { retry: RetryPolicy { max_attempts: 100, ..plan().retry }, ..plan() },
+        Progress::new(1),
+        Vec::new(),
+    );
     engine.offer(&[offers(1..2, Some(1)), offers(2..60, Some(2))].concat(), 60, T);
     let (mut now, mut delivered) = (T, 0);
     while delivered < 58 && now < T + 600_000 {

@@ -5,8 +5,8 @@ use crate::core::command::Activate;
 use crate::core::endpoint::class::{Class, Sent};
 use crate::core::endpoint::progress::DeadLetterChange::Removed;
 use crate::core::endpoint::progress::{
-    Attempt, DeadLetter, DeadLetterChange, Disable, EventRef, KEPT_ATTEMPTS, KEPT_REPLAYS, NumberedOrder, Order, Progress, ProgressReport, Retry,
-    Shelf, Source, Update,
+    Attempt, DeadLetter, DeadLetterChange, Disable, EventRef, KEPT_ATTEMPTS, KEPT_REPLAYS, NumberedOrder, Order,
+    Progress, ProgressReport, Retry, Shelf, Source, Update,
 };
 use crate::core::endpoint::{
     EventFilter, Method, OnEndpoint, Ordering, Origin, Profile, PutEndpoint, RetryPolicy, TargetKind,

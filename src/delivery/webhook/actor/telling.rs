@@ -5,9 +5,7 @@
 
 use super::{EndpointActor, LAZY};
 use crate::core::endpoint::engine::{Snapshot, Urgency};
-use crate::core::endpoint::progress::{
-    Attempt, DeadLetterChange, Disable, KEPT_ATTEMPTS, Progress, Retry, Update,
-};
+use crate::core::endpoint::progress::{Attempt, DeadLetterChange, Disable, KEPT_ATTEMPTS, Progress, Retry, Update};
 use crate::core::event::NewEvent;
 use crate::core::time::iso_millis;
 use crate::delivery::webhook::{announce, metrics as count};

@@ -35,7 +35,8 @@ impl Shard {
     /// An actor that panicked had something to do: that doesn't wait for news.
     fn look_for_lost(self: &Rc<Self>) {
         let actors = self.actors.borrow();
-        let lost: Vec<EndpointId> = actors.iter().filter(|(_, running)| !running.actor.connected()).map(|(id, _)| *id).collect();
+        let lost: Vec<EndpointId> =
+            actors.iter().filter(|(_, running)| !running.actor.connected()).map(|(id, _)| *id).collect();
         drop(actors);
         lost.into_iter().for_each(|id| self.lose(id));
     }

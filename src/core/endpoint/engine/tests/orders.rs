@@ -41,6 +41,16 @@ fn a_batch_is_skipped_as_far_as_was_asked() {
 }
 
 #[test]
+fn what_is_left_of_a_batch_is_not_halved() {
+    let mut engine = engine(Plan { batch: Some(Batch { max: 2, duration_ms: 0 }), ..plan() }, 1..3, None);
+    let flight = send(&mut engine, T);
+    order(&mut engine, 1, Order::Seek(2));
+    engine.settle(flight.id, &status(400), "", T, 0);
+    assert_eq!((engine.waiting_events(), engine.snapshot().kept.len()), (1, 1));
+    assert_eq!(seqs(&send(&mut engine, T)), [2]);
+}
+
+#[test]
 fn other_settings_double_nothing_of_a_replay() {
     let mut engine = Engine::new(Plan { window: 16, ..plan() }, Progress::new(1000), Vec::new());
     order(&mut engine, 1, Order::Replay { from_seq: 1, until_seq: 101, failed_only: false });

@@ -211,7 +211,7 @@ fn a_batch_is_repeated_as_it_was_and_split_when_others_succeed() {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Order_ {
+enum Ordered {
     None,
     Key,
     Strict,
@@ -225,22 +225,22 @@ proptest! {
     fn every_event_that_can_be_delivered_is(
         keys in prop::collection::vec(0u64..12, 600..900),
         bad in prop::collection::btree_set(0u64..12, 0..8),
-        ordering in prop_oneof![Just(Order_::None), Just(Order_::Key), Just(Order_::Strict)],
+        ordering in prop_oneof![Just(Ordered::None), Just(Ordered::Key), Just(Ordered::Strict)],
         (batch, rate, window, replayed) in (0u32..6, any::<bool>(), 1usize..20, any::<bool>()),
         failure in 0u8..4,
         picks in prop::collection::vec(any::<prop::sample::Index>(), 64),
     ) {
         let batch = (batch > 2).then_some(Batch { max: batch, duration_ms: 20 });
         // Where a good event can stand behind a bad one, that one has to be given up some time.
-        let attempts = if batch.is_some() || ordering == Order_::Strict { 3 } else { 1000 };
+        let attempts = if batch.is_some() || ordering == Ordered::Strict { 3 } else { 1000 };
         let retry = RetryPolicy { max_attempts: attempts, ..patient().retry };
-        let parked = if ordering == Order_::Key { 50 } else { usize::MAX };
+        let parked = if ordering == Ordered::Key { 50 } else { usize::MAX };
         let rate = rate.then_some(Rate { permits: 5, period_ms: 1000 });
         let plan = Plan { batch, rate, window, parked, retry, ..plan() };
         let lane = |key: u64| match ordering {
-            Order_::None => None,
-            Order_::Key => Some(key),
-            Order_::Strict => Some(0),
+            Ordered::None => None,
+            Ordered::Key => Some(key),
+            Ordered::Strict => Some(0),
         };
         let stream: Vec<Offer> = keys.iter().zip(1..).map(|(key, seq)| Offer {
             event: event(seq), wanted: true, lane: lane(*key), kind: (*key % 5) as u32,
@@ -289,7 +289,7 @@ proptest! {
                 }
                 // A busy receiver refuses for ever what it refuses: a batch with one of these can't be told from others.
                 let outcome = if outcome.class == Class::Throttled && batch.is_some() { status(500) } else { outcome };
-                let outcome = if outcome.class == Class::Throttled && ordering == Order_::Strict { status(500) } else { outcome };
+                let outcome = if outcome.class == Class::Throttled && ordering == Ordered::Strict { status(500) } else { outcome };
                 engine.settle(flight.id, &outcome, "x", now_ms, u32::MAX / 2);
                 tell(&mut engine);
             }
@@ -300,7 +300,7 @@ proptest! {
         prop_assert_eq!(&set, &good);
         for wanted in 0..12 {
             let of_key: Vec<u64> = delivered.iter().copied().filter(|seq| key_of(*seq) == wanted).collect();
-            prop_assert!(ordering == Order_::None || of_key.is_sorted(), "key {}: {:?}", wanted, of_key);
+            prop_assert!(ordering == Ordered::None || of_key.is_sorted(), "key {}: {:?}", wanted, of_key);
         }
     }
 }
