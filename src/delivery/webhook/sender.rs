@@ -411,7 +411,15 @@ mod tests {
     fn what_answers_mean() {
         let by = |profile, status, body: &'static str| {
             let head = Bytes::from_static(body.as_bytes());
-            let answer = Answer { status, retry_after_ms: None, ratelimit: None, function_error: None, head, rest: Rest::None, ms: 1 };
+            let answer = Answer {
+                status,
+                retry_after_ms: None,
+                ratelimit: None,
+                function_error: None,
+                head,
+                rest: Rest::None,
+                ms: 1,
+            };
             by_status(profile, &answer, None).0.class
         };
         let refused = r#"{"ok":false,"error":"channel_not_found"}"#;

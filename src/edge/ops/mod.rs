@@ -7,8 +7,8 @@ mod problems;
 mod status;
 
 use super::context::Edge;
-use crate::clock::now_ms;
 use super::query::Takes;
+use crate::clock::now_ms;
 use crate::metric;
 use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;

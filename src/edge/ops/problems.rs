@@ -472,7 +472,10 @@ mod tests {
                 still: Duration::ZERO,
             };
             let known = [of(0), of(1), of(2)];
-            problems(&status, &known, &Port::default(), 10_000_000, &State { has_room: true, losing: &[] }).iter().map(|p| p.node).collect()
+            problems(&status, &known, &Port::default(), 10_000_000, &State { has_room: true, losing: &[] })
+                .iter()
+                .map(|p| p.node)
+                .collect()
         };
         assert_eq!(found([0, 30]), []);
         assert_eq!(found([700_000, 0]), [Some(2)]);

@@ -74,8 +74,7 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
     }
     let before = position.before.to_string();
     let server_time = iso_millis(edge.hub.time_ms());
-    let mut greeting =
-        json!({"map_id": grant.map.id.to_string(), "server_time": server_time, "last_event_id": before});
+    let mut greeting = json!({"map_id": grant.map.id.to_string(), "server_time": server_time, "last_event_id": before});
     if let Some(oldest) = position.gap {
         greeting["gap"] = true.into();
         greeting["oldest_id"] = oldest.map(|id| id.to_string()).into();

@@ -12,7 +12,7 @@ use crate::core::state::backlog::Backlog;
 use std::collections::BTreeSet;
 
 /// Bytes of an event as [`publish`] makes them, stored.
-const EVENT: u64 = 21;
+const EVENT: u64 = 45;
 
 fn keep(events: u64, webhook_backlog: WebhookBacklog) -> Retention {
     Retention { events: Some(events), webhook_backlog, ..KEEP_ALL }
@@ -95,7 +95,8 @@ fn what_a_webhook_has_not_passed_stays_and_readers_do_not_see_it() {
 fn one_that_is_disabled_or_deleted_holds_nothing() {
     let off = Command::ActivateEndpoint(on(1, 1, Activate { active: false, seek: None }));
     let gone = Command::DeleteEndpoint(on(1, 1, Origin::Api));
-    let failed = report(1, 7, 1, vec![Update { disable: Some(Disable { why: "gone".into(), news: None }), ..update(1, 1) }]);
+    let failed =
+        report(1, 7, 1, vec![Update { disable: Some(Disable { why: "gone".into(), news: None }), ..update(1, 1) }]);
     for command in [off, gone, failed] {
         let mut node = node(keep(5, WAIT_FOR_EVER), 1);
         publish_some(&mut node, 2, 20);
