@@ -8,7 +8,8 @@ use super::feed::Feed;
 use super::outlet::Outlet;
 use super::position::Unseen;
 use crate::core::filter::Filter;
-use crate::core::ids::{EventId, MapId, TokenId};
+use crate::core::frame::FormKey;
+use crate::core::ids::{EventId, MapId, TokenId, TopicId};
 use crate::core::ring::{Chunk, Cursor, Read, Ring};
 use crate::hub::{ArchiveError, Page, Slot};
 use bytes::Bytes;
@@ -160,7 +161,7 @@ impl Outbox {
     pub fn go_on(
         &self,
         id: SubscriptionId,
-        feed: &Rc<Feed>,
+        shows: &(TopicId, FormKey),
         filter: &Filter,
         next_seq: u64,
         positions: bool,
@@ -168,7 +169,7 @@ impl Outbox {
         let every = self.position_every(positions);
         let mut subscriptions = self.subscriptions.borrow_mut();
         let known = subscriptions.iter_mut().find(|known| known.id == id)?;
-        let same = Rc::ptr_eq(&known.feed, feed) && known.filter == *filter;
+        let same = known.feed.key() == *shows && known.filter == *filter;
         let handed_over = (known.first_seq..=known.cursor.next_seq).contains(&next_seq);
         if !same || !handed_over {
             return None;

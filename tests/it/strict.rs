@@ -293,7 +293,8 @@ fn starts(c: &Cluster) -> Result<()> {
     ];
     for (query, headers) in after {
         let came = streamed(c, &map, &query, &headers, &format!("id: {}", ids[2]))?;
-        ensure!(came.contains(&format!("id: {}", ids[1])) && !came.contains(&format!("id: {}\n", ids[0])), "{came}");
+        let event = |id: &str| came.contains(&format!("data: {{\"id\":\"{id}\""));
+        ensure!(event(&ids[1]) && !event(&ids[0]), "{came}");
     }
     let stream = format!("{}/stream", map.events());
     for (query, headers, told) in [

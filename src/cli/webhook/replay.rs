@@ -169,7 +169,11 @@ fn counts(replay: &Value) -> String {
     let looked_at = number("next_seq").saturating_sub(number("from_seq"));
     let of =
         number("until_seq").checked_sub(number("from_seq")).map_or_else(String::new, |total| format!(" of {total}"));
-    format!("{} delivered, {} failed, {looked_at}{of} events looked at", number("delivered"), number("failed"))
+    let missed = match number("missed") {
+        0 => String::new(),
+        missed => format!("{missed} removed by retention, "),
+    };
+    format!("{} delivered, {} failed, {missed}{looked_at}{of} events looked at", number("delivered"), number("failed"))
 }
 
 fn words(replay: &Value) -> String {
@@ -196,12 +200,13 @@ pub(super) async fn list(args: List) -> anyhow::Result<()> {
         let done = replay["progress"].as_f64().unwrap_or(0.0) * 100.0;
         let mut shown = replay.clone();
         shown["progress"] = json!(format!("{done:.0}%"));
-        ["id", "state", "progress", "delivered", "failed", "from_seq", "until_seq", "started_at", "ended_at"]
+        ["id", "state", "progress", "delivered", "failed", "missed", "from_seq", "until_seq", "started_at", "ended_at"]
             .map(|field| cell(&shown, field))
             .to_vec()
     };
     let rows: Vec<_> = replays.as_array().into_iter().flatten().map(row).collect();
-    let headings = ["ID", "STATE", "DONE", "DELIVERED", "FAILED", "FROM SEQ", "BEFORE SEQ", "STARTED", "ENDED"];
+    let headings =
+        ["ID", "STATE", "DONE", "DELIVERED", "FAILED", "MISSED", "FROM SEQ", "BEFORE SEQ", "STARTED", "ENDED"];
     Ok(output::line(output::table(&headings, &rows))?)
 }
 
@@ -215,6 +220,8 @@ mod tests {
                                 "delivered": 4, "failed": 1});
         let told = "replay 3 of seq 11 to 30 is running: 4 delivered, 1 failed, 10 of 20 events looked at";
         assert_eq!(words(&replay), told);
+        replay["missed"] = json!(2);
+        assert!(words(&replay).ends_with("1 failed, 2 removed by retention, 10 of 20 events looked at"));
         replay["until_seq"] = Value::Null;
         assert!(words(&replay).contains("seq 11 to the end") && counts(&replay).ends_with("10 events looked at"));
     }

@@ -134,6 +134,8 @@ pub struct Replay {
     pub delivered: u64,
     /// Events that failed for good again.
     pub failed: u64,
+    /// Events that retention removed before they were read again.
+    pub missed: u64,
     /// Unix milliseconds.
     pub started_ms: u64,
     /// Unix milliseconds; `None` while it runs.

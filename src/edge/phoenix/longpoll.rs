@@ -118,7 +118,7 @@ fn answer(status: u16, token: Option<&SessionToken>, messages: &str) -> HttpResp
 /// The session's token: in the newer header, or the last of the query's (the first is the one that opens
 /// maps).
 fn session_token(request: &HttpRequest) -> Option<SessionToken> {
-    let token = text_of(request, "x-phoenix-longpoll-token").or_else(|| all(request, "token").last());
+    let token = text_of(request.headers().get("x-phoenix-longpoll-token")).or_else(|| all(request, "token").last());
     token?.parse().ok()
 }
 

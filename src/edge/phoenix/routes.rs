@@ -11,7 +11,7 @@ use crate::edge::error::ApiError;
 use crate::edge::query::Takes;
 use crate::hub::Who;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use actix_web::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use actix_web::web::{Data, Payload, ServiceConfig, get, post, resource, scope};
 use actix_web::{HttpRequest, HttpResponse, Result};
 use base64::Engine;
@@ -21,8 +21,6 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 const SUBPROTOCOL: &str = "phoenix";
 /// Prefix of the subprotocol that carries a token, in base64url.
 const BEARER: &str = "base64url.bearer.phx.";
-/// The header in which a long poll of phoenix.js has its `authToken`.
-const AUTH_TOKEN: &str = "x-phoenix-authtoken";
 
 /// What phoenix.js adds by itself, the token, and what pages that a Phoenix server rendered send along. A long poll has its
 /// session's token behind the map's.
@@ -96,7 +94,8 @@ fn token_of(request: &HttpRequest) -> Option<String> {
         .find_map(|token| String::from_utf8(token).ok());
     in_protocol
         .or_else(|| bearer(request).map(str::to_owned))
-        .or_else(|| text_of(request, AUTH_TOKEN))
+        // Where a long poll of phoenix.js has its `authToken`.
+        .or_else(|| text_of(request.headers().get("x-phoenix-authtoken")))
         .or_else(|| all(request, "token").find(|token| !longpoll::is_session_token(token)))
 }
 
@@ -106,8 +105,8 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// A header's text. One that is not UTF-8 is no token, and not an absent one either.
-pub(super) fn text_of(request: &HttpRequest, header: &str) -> Option<String> {
-    request.headers().get(header).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+pub(super) fn text_of(header: Option<&HeaderValue>) -> Option<String> {
+    header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// The first value of a query parameter.

@@ -183,11 +183,12 @@ impl PhoenixSession {
         self.slots.retain(|_, slot| slot.strong_count() > 0);
         self.slots.insert(map, Rc::downgrade(&slot));
         let form = PhoenixForm::new(self.version, self.transport, &message.topic, map, params.star);
-        let feed = self.outlet.feed(grant.map.topic, View::new(Arc::new(form), condition));
+        let view = View::new(Arc::new(form), condition);
+        let shows = (grant.map.topic, view.key().clone());
         let former = self.channels.get(&message.topic).map(|channel| channel.subscription);
         // Who resumes on the socket that it never left has in flight what was handed to it since: that is not repeated.
         let resumed = former.filter(|_| matches!(params.start, Start::After(_))).and_then(|former| {
-            let at = self.outbox.go_on(former, &feed, &params.filter, position.next_seq, params.positions)?;
+            let at = self.outbox.go_on(former, &shows, &params.filter, position.next_seq, params.positions)?;
             Some((former, at))
         });
         let (before, coming) = match resumed {
@@ -217,7 +218,9 @@ impl PhoenixSession {
                 former
             }
             None => {
+                // The former may have been the last of its topic: it is gone before the topic is asked for again.
                 self.close_former(&message.topic, link);
+                let feed = self.outlet.feed(grant.map.topic, view);
                 self.outbox.subscribe(feed, map, position.next_seq, params.filter, params.positions, Some(slot))
             }
         };

@@ -244,6 +244,7 @@ fn replay(replay: &Replay, running: bool) -> Value {
         "progress": if state == "done" { 1.0 } else { progress },
         "delivered": replay.delivered,
         "failed": replay.failed,
+        "missed": replay.missed,
         "started_at": iso_millis(replay.started_ms),
         "ended_at": replay.ended_ms.map(iso_millis),
     })
@@ -261,6 +262,7 @@ fn waiting(number: u64, at_ms: u64, wanted: Wanted) -> Value {
         "progress": 0.0,
         "delivered": 0,
         "failed": 0,
+        "missed": 0,
         "started_at": iso_millis(at_ms),
         "ended_at": null,
     })

@@ -20,23 +20,30 @@ impl Engine {
     /// Takes events for the running replay; the next read starts at `next_seq`. They wait for each other in lanes of
     /// their own: one that fails for hours keeps no new event from being delivered.
     pub fn offer_replay(&mut self, offers: &[Offer], next_seq: u64, now_ms: u64) {
-        let Some((id, until_seq)) = self.running_replay().map(|replay| (replay.id, replay.until_seq)) else { return };
+        let Some(replay) = self.running_replay() else { return };
+        let (id, until_seq, all) = (replay.id, replay.until_seq, !replay.failed_only);
         let source = Source::Replay(id);
         let from = std::mem::replace(&mut self.replay_next, next_seq);
-        let mut wanted = offers.iter().filter(|offer| offer.wanted).peekable();
+        let mut offers = offers.iter().peekable();
+        let mut missed = 0;
         for seq in from..next_seq.min(until_seq) {
-            let offer = wanted.next_if(|offer| offer.event.seq == seq);
+            let offer = offers.next_if(|offer| offer.event.seq == seq);
             let known = self.is_flying(source, seq) || self.track_of(source).is_none_or(|track| track.is_settled(seq));
             match offer {
                 _ if known => {}
-                Some(offer) => {
+                Some(offer) if offer.wanted => {
                     let Offer { event, kind, .. } = *offer;
                     let lane = offer.lane.map(|lane| !lane);
                     self.make_ready(source, Ready { event, lane, kind, since_ms: now_ms });
                 }
-                None => self.track_of(source).into_iter().for_each(|track| track.settle(seq)),
+                other => {
+                    // Where all is read again, what isn't there was removed.
+                    missed += u64::from(all && other.is_none());
+                    self.track_of(source).into_iter().for_each(|track| track.settle(seq));
+                }
             }
         }
+        self.count_missed(id, missed);
         self.look_at_read(from, next_seq);
         self.note(Urgency::Lazy);
         self.end_replay_if_done(now_ms);
@@ -87,6 +94,7 @@ impl Engine {
             track: Track::new(from_seq),
             delivered: 0,
             failed: 0,
+            missed: 0,
             started_ms: now_ms,
             ended_ms: None,
             cancelled: false,
@@ -120,6 +128,11 @@ impl Engine {
     pub(super) fn is_cancelled(&self, source: Source) -> bool {
         let Source::Replay(id) = source else { return false };
         !self.progress.replays.iter().any(|replay| replay.id == id && replay.ended_ms.is_none())
+    }
+
+    fn count_missed(&mut self, id: u64, events: u64) {
+        let replay = self.progress.replays.iter_mut().find(|replay| replay.id == id);
+        replay.into_iter().for_each(|replay| replay.missed += events);
     }
 
     pub(super) fn count_replayed(&mut self, delivery: &Retry, delivered: bool) {

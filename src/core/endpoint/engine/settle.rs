@@ -78,28 +78,24 @@ impl Engine {
         }
     }
 
-    /// A batch is repeated as it was. Where other deliveries succeed, or before it would be given up, each half goes on
-    /// its own: what can't be delivered costs nothing beside it.
+    /// A batch is repeated as it was. Where other deliveries succeed, or where no more attempts are left than it takes to
+    /// get down to single events, each half goes on its own: what can't be delivered costs nothing beside it.
     fn try_again(&mut self, number: u64, mut retry: Retry, outcome: &Outcome, error: &str, failed: &Failed) {
         let Failed { now_ms, random, .. } = *failed;
         retry.attempts += 1;
         let policy = &self.plan.retry;
         let pause_ms = outcome.pause_ms.unwrap_or(0);
         let others_succeed = self.progress.last_delivery_ms.is_some_and(|last_ms| last_ms > retry.first_ms);
+        let attempts_left = policy.max_attempts.saturating_sub(retry.attempts);
+        let halvings = retry.events.len().next_power_of_two().trailing_zeros();
         match policy.delay_ms(retry.attempts, random) {
             Some(delay_ms) => {
                 retry.due_ms = now_ms + delay_ms.max(pause_ms);
-                if retry.events.len() > 1 && retry.attempts >= 2 && others_succeed {
+                if halvings > 0 && (retry.attempts >= 2 && others_succeed || attempts_left <= halvings) {
                     self.halve(number, retry);
                 } else {
                     self.keep(number, retry);
                 }
-            }
-            None if retry.events.len() > 1 => {
-                retry.attempts -= 1;
-                let delay_ms = policy.delay_ms(retry.attempts, random).unwrap_or(policy.delay_ms);
-                retry.due_ms = now_ms + delay_ms.max(pause_ms);
-                self.halve(number, retry);
             }
             None => {
                 self.give_up(number, retry, &Cause { class: outcome.class, status: outcome.status, error, now_ms });

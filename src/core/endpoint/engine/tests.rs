@@ -429,6 +429,18 @@ fn a_replay_of_what_failed_revives_what_it_delivers() {
 }
 
 #[test]
+fn a_replay_tells_what_retention_took_from_it() {
+    let mut engine = Engine::new(plan(), Progress::new(100), Vec::new());
+    order(&mut engine, 7, Order::Replay { from_seq: 10, until_seq: 20, failed_only: false });
+    engine.offer_replay(&[offers(14..16, None), offers(17..18, None)].concat(), 20, T);
+    while let Step::Send(flight) = engine.next(T) {
+        engine.settle(flight.id, &ok(), "", T, 0);
+    }
+    let replay = &engine.progress().replays[0];
+    assert_eq!((replay.delivered, replay.missed, replay.ended_ms), (3, 7, Some(T)));
+}
+
+#[test]
 fn a_cancelled_replay_sends_no_more() {
     let mut engine = Engine::new(plan(), Progress::new(100), Vec::new());
     order(&mut engine, 7, Order::Replay { from_seq: 10, until_seq: 20, failed_only: false });

@@ -230,6 +230,7 @@ fn a_replay_and_an_order_to_go_back_hold_what_they_read() {
         track: Track::new(3),
         delivered: 1,
         failed: 0,
+        missed: 0,
         started_ms: 1,
         ended_ms: None,
         cancelled: false,

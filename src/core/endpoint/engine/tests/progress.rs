@@ -232,7 +232,11 @@ proptest! {
     ) {
         let batch = (batch > 2).then_some(Batch { max: batch, duration_ms: 20 });
         // Where a good event can stand behind a bad one, that one has to be given up some time.
-        let attempts = if batch.is_some() || ordering == Ordered::Strict { 3 } else { 1000 };
+        let attempts = match (batch, ordering) {
+            (Some(_), _) => 4,
+            (None, Ordered::Strict) => 3,
+            (None, _) => 1000,
+        };
         let retry = RetryPolicy { max_attempts: attempts, ..patient().retry };
         let parked = if ordering == Ordered::Key { 50 } else { usize::MAX };
         let rate = rate.then_some(Rate { permits: 5, period_ms: 1000 });
