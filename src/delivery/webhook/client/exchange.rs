@@ -74,7 +74,7 @@ impl Exchange {
         trip.stage.set(Stage::Write);
         let handshake = Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(wire));
         let (mut sender, connection) = handshake.await.map_err(|error| no_answer(&error, trip))?;
-        let mut line = Line { connection, over: false };
+        let mut line = Line { connection: Box::new(connection), over: false };
         let answered = line.meanwhile(sender.send_request(build(request))).await;
         let response = answered.map_err(|error| no_answer(&error, trip))?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -133,7 +133,7 @@ impl Exchange {
         if line.over || !sender.is_ready() || !is_framed_once(&response) {
             return None;
         }
-        let parts = line.connection.into_parts();
+        let parts = (*line.connection).into_parts();
         let wire = parts.io.into_inner();
         let idle = idle_limit(response.headers()).map_or(IDLE, |told| told.min(IDLE));
         (parts.read_buf.is_empty() && wire.takes()).then_some((wire, idle))
@@ -142,7 +142,8 @@ impl Exchange {
 
 /// A connection with its codec. It moves only while it is polled: dropped, it is closed.
 struct Line {
-    connection: Connection<TokioIo<Wire>, Full<Bytes>>,
+    /// Boxed: it is large, and moves with the exchange.
+    connection: Box<Connection<TokioIo<Wire>, Full<Bytes>>>,
     /// Nothing more comes of it.
     over: bool,
 }
