@@ -119,11 +119,16 @@ impl Node {
 
     /// Sets or steers the time by the voters' clocks.
     fn take_clocks(&self, clocks: &Clocks, leads_for: Duration) -> ClockState {
-        let (mono, last) = (self.mono(), self.store.last_stamp());
+        // In this order: a stamp read after the monotonic clock would put the expiry clock ahead.
+        let last = self.store.last_stamp();
+        let mono = self.mono();
         let mut keeper = self.timekeeper();
         let before = (keeper.state(), keeper.held_ms());
         match keeper.now(mono) {
-            Some(_) => keeper.look(clocks, mono),
+            Some(_) => {
+                keeper.applied(last, mono);
+                keeper.look(clocks, mono);
+            }
             None if clocks.is_majority() || leads_for >= UNKNOWN => keeper.settle(clocks, last, mono),
             None => {}
         }
@@ -174,8 +179,13 @@ impl Node {
         let began = Instant::now();
         let asked = self.peers.link(id, Lane::Pulse).ask(&Request::ClockV1 { told }, ASK).await;
         let Ok(Answer::ClockV1 { clock_ms }) = asked else { return None };
+        let took = began.elapsed();
+        // Over a pause of this process nobody knows when it was read.
+        if took > ASK {
+            return None;
+        }
         // It was read somewhere within the time that asking took: half of it is as good a guess as any.
-        let halfway = u64::try_from(began.elapsed().as_millis() / 2).unwrap_or(0);
+        let halfway = u64::try_from(took.as_millis() / 2).unwrap_or(0);
         let read_at = self.mono().saturating_sub(halfway);
         Some((id, i64::try_from(clock_ms).unwrap_or(i64::MAX).saturating_sub(i64::try_from(read_at).unwrap_or(0))))
     }

@@ -189,6 +189,13 @@ impl Timekeeper {
         self.look(clocks, mono);
     }
 
+    /// What former leaders stamped may be applied only after the time was set: the expiry clock is not before it.
+    pub(crate) fn applied(&mut self, last: Stamp, mono: u64) {
+        if let Some(course) = &mut self.course {
+            course.expiry = course.expiry.max(offset(last.expiry_ms, mono));
+        }
+    }
+
     /// Compares the time with the voters' clocks, and moves it toward them.
     pub(crate) fn look(&mut self, clocks: &Clocks, mono: u64) {
         let Some(course) = self.course else { return };

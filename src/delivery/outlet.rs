@@ -300,13 +300,22 @@ impl Watched {
             {
                 connection.cut();
             }
-        } else if self.liveness.must_speak() && now.saturating_sub(outbox.heard_at()) > config.idle_seconds {
-            outbox.finish(End::Idle);
         } else if self.liveness.must_read() && self.is_too_slow(now, config) {
             self.outbox.finish(End::TooSlow);
+        } else if self.is_silent(now, config) {
+            self.outbox.finish(End::Idle);
         } else if self.outbox.position_due().is_some_and(|due| now >= due) {
             self.outbox.wake();
         }
+    }
+
+    /// While a write waits for the client its session is not polled: what the client says lies unread, and its pace alone
+    /// is judged.
+    fn is_silent(&self, now: u64, config: &OutletConfig) -> bool {
+        let since = self.outbox.waiting_since().filter(|_| self.liveness.must_read());
+        let is_held_up = since.is_some_and(|since| now.saturating_sub(since) >= LOOK_AFTER);
+        let silent = now.saturating_sub(self.outbox.heard_at()) > config.idle_seconds;
+        self.liveness.must_speak() && silent && !is_held_up
     }
 
     /// Costs a system call only where something has waited for seconds.

@@ -17,12 +17,14 @@ pub struct Takes {
     pub names: &'static [&'static str],
     /// Those of them that may stand more than once.
     pub many: &'static [&'static str],
+    /// The status that a refusal tells in its body, where clients read nothing else.
+    pub told: Option<u16>,
 }
 
 impl Takes {
     /// These names, each once.
     pub const fn of(method: &'static str, path: &'static str, names: &'static [&'static str]) -> Self {
-        Self { method, path, names, many: &[] }
+        Self { method, path, names, many: &[], told: None }
     }
 }
 

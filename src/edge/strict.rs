@@ -4,8 +4,9 @@
 
 use crate::edge;
 use crate::edge::error::ApiError;
-use crate::edge::query::Query;
+use crate::edge::query::{Query, Takes};
 use actix_web::HttpRequest;
+use actix_web::http::Method;
 
 /// Headers that handlers read. Each may stand once.
 pub const ONCE: [&str; 7] = [
@@ -22,8 +23,18 @@ pub const LISTS: [&str; 2] = ["accept", "sec-websocket-protocol"];
 
 /// Refuses what can't be understood.
 pub fn check(request: &HttpRequest) -> Result<(), ApiError> {
-    check_headers(request)?;
-    if request.query_string().is_empty() { Ok(()) } else { check_query(request) }
+    let query = || if request.query_string().is_empty() { Ok(()) } else { check_query(request) };
+    check_headers(request).and_then(|()| query()).map_err(|error| {
+        match takes_of(request).and_then(|takes| takes.told) {
+            Some(status) => error.with("status", status.into()),
+            None => error,
+        }
+    })
+}
+
+fn takes_of(request: &HttpRequest) -> Option<&'static Takes> {
+    let (path, method) = (request.match_pattern()?, request.method().as_str());
+    edge::takes().find(|takes| takes.method == method && takes.path == path)
 }
 
 fn check_headers(request: &HttpRequest) -> Result<(), ApiError> {
@@ -46,13 +57,10 @@ fn check_headers(request: &HttpRequest) -> Result<(), ApiError> {
 
 /// By the route that the request will go to. Paths that there are not, and preflight requests, are others' to answer.
 fn check_query(request: &HttpRequest) -> Result<(), ApiError> {
-    let Some(path) = request.match_pattern() else { return Ok(()) };
-    let method = request.method().as_str();
-    if method == "OPTIONS" {
+    if request.match_pattern().is_none() || request.method() == Method::OPTIONS {
         return Ok(());
     }
-    let takes = edge::takes().find(|takes| takes.method == method && takes.path == path);
-    let (names, many) = takes.map_or((&[][..], &[][..]), |takes| (takes.names, takes.many));
+    let (names, many) = takes_of(request).map_or((&[][..], &[][..]), |takes| (takes.names, takes.many));
     Query::read(request.query_string(), names, many).map(drop)
 }
 

@@ -139,12 +139,17 @@ impl Gatherer {
         };
         drop(quiet);
         sleep(AGAIN).await;
-        let batches = std::mem::take(&mut *self.retries());
-        for batch in batches.into_values() {
+        let mut batches = std::mem::take(&mut *self.retries());
+        while let Some((_, batch)) = batches.pop_first() {
             let (Ok(slot), Some(node)) = (self.slots.clone().acquire_owned().await, self.node.upgrade()) else {
                 return;
             };
             self.send(&node, batch, slot).await;
+            // One that has to wait again goes before those behind it.
+            if self.has_retries() {
+                self.retries().append(&mut batches);
+                return;
+            }
         }
     }
 

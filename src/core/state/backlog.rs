@@ -360,10 +360,12 @@ impl State {
         store: &mut S,
     ) -> Result<(), StateError> {
         let now_ms = context.expiry_ms();
-        let losing: Vec<(EndpointId, Losing)> =
-            self.holds.backlogs.iter().filter_map(|(id, backlog)| Some((*id, backlog.losing?))).collect();
+        let losing = self.holds.backlogs.iter().filter(|(_, backlog)| backlog.losing.is_some());
+        let ids: Vec<EndpointId> = losing.map(|(id, _)| *id).collect();
         let mut announced = 0;
-        for (id, losing) in losing {
+        for id in ids {
+            // What is announced of one can cost another some more.
+            let Some(losing) = self.holds.backlogs.get(&id).and_then(|backlog| backlog.losing) else { continue };
             if self.has_recovered(id, &losing, now_ms) {
                 self.holds.backlog(id).losing = None;
             } else if !losing.announced && announced < ANNOUNCED_PER_TICK {

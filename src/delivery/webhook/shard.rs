@@ -126,9 +126,14 @@ impl Shard {
         for (endpoint, events) in news.lost.into_iter().filter(|(endpoint, _)| self.is_mine(*endpoint)) {
             announce::lost(endpoint, events);
         }
+        let some_changed = !news.endpoints.is_empty();
         for endpoint in news.endpoints {
             self.broken.wake(endpoint);
             self.look_at(endpoint);
+        }
+        if some_changed {
+            // One that was to leave may be gone.
+            self.tell_leaving();
         }
         for topic in news.topics {
             self.wake_topic(topic).await;

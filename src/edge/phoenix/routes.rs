@@ -27,11 +27,14 @@ const BEARER: &str = "base64url.bearer.phx.";
 const NAMES: &[&str] = &["token", "vsn", "_csrf_token"];
 const MANY: &[&str] = &["token"];
 
+/// phoenix.js reads the status in the body of a long poll's answer: with this one it reports an error and tries again.
+const FORBIDDEN: Option<u16> = Some(403);
+
 /// What the routes take in a query.
 pub const TAKES: &[Takes] = &[
     Takes::of("GET", "/socket/events/websocket", NAMES),
-    Takes { method: "GET", path: "/socket/events/longpoll", names: NAMES, many: MANY },
-    Takes { method: "POST", path: "/socket/events/longpoll", names: NAMES, many: MANY },
+    Takes { method: "GET", path: "/socket/events/longpoll", names: NAMES, many: MANY, told: FORBIDDEN },
+    Takes { method: "POST", path: "/socket/events/longpoll", names: NAMES, many: MANY, told: FORBIDDEN },
 ];
 
 /// Adds `/socket/events/websocket` and `/socket/events/longpoll`.

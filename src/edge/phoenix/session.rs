@@ -43,6 +43,8 @@ pub struct PhoenixSession {
 struct Channel {
     join_ref: Ref,
     subscription: SubscriptionId,
+    /// The position behind which its subscription began.
+    began: EventId,
     /// Digest of the join that made it, where a join may arrive twice.
     made_by: Option<u64>,
 }
@@ -185,14 +187,20 @@ impl PhoenixSession {
         let form = PhoenixForm::new(self.version, self.transport, &message.topic, map, params.star);
         let view = View::new(Arc::new(form), condition);
         let shows = (grant.map.topic, view.key().clone());
-        let former = self.channels.get(&message.topic).map(|channel| channel.subscription);
+        let former = self.channels.get(&message.topic).map(|channel| (channel.subscription, channel.began));
         // Who resumes on the socket that it never left has in flight what was handed to it since: that is not repeated.
-        let resumed = former.filter(|_| matches!(params.start, Start::After(_))).and_then(|former| {
+        let resumed = former.filter(|_| matches!(params.start, Start::After(_))).and_then(|(former, began)| {
             let at = self.outbox.go_on(former, &shows, &params.filter, position.next_seq, params.positions)?;
-            Some((former, at))
+            Some((former, at, began))
         });
+        // What this socket was shown all along, or passed, is no gap, even where retention has taken it since.
+        let gap = match (&resumed, params.start) {
+            (Some((_, _, began)), Start::After(id)) if id >= *began && id <= position.before => None,
+            _ => position.gap,
+        };
+        let began = resumed.map_or(position.before, |(_, _, began)| began);
         let (before, coming) = match resumed {
-            Some((_, at)) if at > position.next_seq => {
+            Some((_, at, _)) if at > position.next_seq => {
                 let before = self.position_before(&grant, at).unwrap_or(position.before);
                 let all = params.filter == Filter::All && !has_condition;
                 let left = (position.head_seq + 1).saturating_sub(at);
@@ -204,14 +212,14 @@ impl PhoenixSession {
             "last_event_id": before.to_string(),
             "last_seq": position.head_seq,
             "backfill": coming,
-            "gap": position.gap.is_some(),
+            "gap": gap.is_some(),
         });
-        if let Some(oldest) = position.gap {
+        if let Some(oldest) = gap {
             response["oldest_id"] = oldest.map(|id| id.to_string()).into();
         }
         self.reply(link, &message, "ok", &response);
         let subscription = match resumed {
-            Some((former, _)) => {
+            Some((former, ..)) => {
                 if let Some(channel) = self.channels.remove(&message.topic) {
                     self.closed(link, &message.topic, &channel.join_ref);
                 }
@@ -224,7 +232,7 @@ impl PhoenixSession {
                 self.outbox.subscribe(feed, map, position.next_seq, params.filter, params.positions, Some(slot))
             }
         };
-        let channel = Channel { join_ref: message.join_ref, subscription, made_by: digest };
+        let channel = Channel { join_ref: message.join_ref, subscription, began, made_by: digest };
         self.channels.insert(message.topic, channel);
     }
 

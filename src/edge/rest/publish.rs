@@ -104,7 +104,7 @@ fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
 }
 
 /// The identity of a request, or of a stream's batch by its number, under the caller's key: the same events are the same
-/// request, in whatever form they were sent.
+/// request, in whatever form they were sent, as long as they fit into one batch of a stream.
 fn identity(edge: &Edge, key: &str, batch: u64, events: &[NewEvent]) -> IdempotencyKey {
     let parts = events.iter().flat_map(|event| [event.kind.as_bytes(), event.payload.as_slice()]);
     IdempotencyKey {

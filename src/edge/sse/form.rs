@@ -3,6 +3,7 @@
 use crate::core::event::{Event, MapText};
 use crate::core::frame::{FormKey, WireForm};
 use crate::core::ids::{EventId, MapId};
+use crate::core::time::iso_millis;
 
 /// See the module.
 pub struct SseForm {
@@ -33,10 +34,12 @@ impl WireForm for SseForm {
         out.extend_from_slice(b"\n\n");
     }
 
-    // With data: at least one parser drops a frame without.
+    // With data, as some parsers drop a frame without, and in it what clients of Wanderer look for in every frame. No `ts`
+    // and no `type`, which only events have.
     fn encode_position(&self, id: EventId, seq: u64, out: &mut Vec<u8>) {
-        let frame = format!("event: position\nid: {id}\ndata: {{\"id\":\"{id}\",\"seq\":{seq}}}\n\n");
-        out.extend_from_slice(frame.as_bytes());
+        let (map, at) = (self.map.as_str(), iso_millis(id.id_ms()));
+        let data = format!(r#"{{"id":"{id}","seq":{seq},"map_id":"{map}","timestamp":"{at}","payload":null}}"#);
+        out.extend_from_slice(format!("event: position\nid: {id}\ndata: {data}\n\n").as_bytes());
     }
 }
 
@@ -51,7 +54,9 @@ mod tests {
         let mut out = Vec::new();
         SseForm::new(MapId::from_bytes([1; 16])).encode_position(EventId::new(1_750_509_296_789, 7, 3), 9, &mut out);
         let expected = "event: position\nid: 01JY97R74N0000000000070003\n\
-                        data: {\"id\":\"01JY97R74N0000000000070003\",\"seq\":9}\n\n";
+                        data: {\"id\":\"01JY97R74N0000000000070003\",\"seq\":9,\
+                        \"map_id\":\"01010101-0101-0101-0101-010101010101\",\
+                        \"timestamp\":\"2025-06-21T12:34:56.789Z\",\"payload\":null}\n\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 

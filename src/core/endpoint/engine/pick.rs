@@ -161,10 +161,14 @@ impl Engine {
         self.batches.retain(|batch| batch.last().is_some_and(|last| *last >= first));
         let batch = self.batches.iter().find(|batch| batch.contains(&first))?;
         let all_read = batch.last().is_some_and(|last| *last < self.read_next) || self.wants().is_none();
+        if !all_read {
+            // The rest is being read: its events go in no other batch meanwhile.
+            return Some(Vec::new());
+        }
         let ready = self.live.ready().iter().enumerate();
         let ours = ready.filter(|(_, ready)| batch.contains(&ready.event.seq) && self.is_free(ready));
         let places: Vec<usize> = ours.map(|(place, _)| place).collect();
-        (all_read && !places.is_empty()).then_some(places)
+        (!places.is_empty()).then_some(places)
     }
 
     /// When there may be something to do, given that there is nothing now.

@@ -31,7 +31,9 @@ impl Engine {
 
     /// What is read may have to wait: there must be room for that.
     pub(super) fn may_read(&self) -> bool {
-        let room = self.waiting.events() < MAX_WAITING || self.makes_room().is_some();
+        // Where nothing is due, what waits may wait for what is to be read.
+        let stuck = self.flights.is_empty() && self.waiting.first_due().is_none();
+        let room = self.waiting.events() < MAX_WAITING || self.makes_room().is_some() || stuck;
         room && self.waiting.unsaved_events() < MAX_UNSAVED
     }
 

@@ -97,6 +97,12 @@ impl Engine {
                     self.keep(number, retry);
                 }
             }
+            // The receiver takes others: each half has one attempt more, until what fails is alone.
+            None if halvings > 0 && others_succeed => {
+                retry.attempts -= 1;
+                retry.due_ms = now_ms + pause_ms;
+                self.halve(number, retry);
+            }
             None => {
                 self.give_up(number, retry, &Cause { class: outcome.class, status: outcome.status, error, now_ms });
             }
@@ -285,7 +291,9 @@ impl Engine {
             return;
         };
         let error = "too many events of the webhook wait to be tried again";
-        let cause = Cause { class: Class::Overflow, status: None, error, now_ms: retry.due_ms };
+        // It may wait for hours still: what is known of now is the last failure.
+        let now_ms = self.progress.last_failure_ms.map_or(retry.due_ms, |last_ms| last_ms.min(retry.due_ms));
+        let cause = Cause { class: Class::Overflow, status: None, error, now_ms };
         self.give_up(number, retry, &cause);
     }
 }

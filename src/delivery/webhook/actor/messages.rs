@@ -55,8 +55,11 @@ impl Handler<Changed> for EndpointActor {
 
     fn handle(&mut self, _: Changed, ctx: &mut Self::Context) {
         let endpoint = self.shard.hub.endpoints().get(self.endpoint.id).cloned();
-        if let Some(endpoint) = endpoint.filter(|endpoint| endpoint.revision != self.endpoint.revision) {
-            self.change(endpoint);
+        match endpoint {
+            // Another one under its id: the shard retires this actor.
+            Some(endpoint) if endpoint.born != self.endpoint.born => return,
+            Some(endpoint) if endpoint.revision != self.endpoint.revision => self.change(endpoint),
+            _ => {}
         }
         self.open_or_close();
         self.take_orders(ctx);

@@ -129,11 +129,10 @@ impl EndpointActor {
         let (attempts, news) = (Vec::new(), news.into_iter().collect());
         self.untold.add(Untold { kept, dropped, attempts, letters, disable, news });
         let mut updates = Vec::new();
-        let pieces = self.untold.split_off();
-        if !pieces.is_empty() {
+        if self.untold.letters.len() > LETTERS {
             // Before the last piece the progress stays where it was: it passes no event whose letter isn't told.
             let Some(known) = self.shard.hub.endpoint_state(self.endpoint.id)? else { return Ok(updates) };
-            for piece in pieces {
+            for piece in self.untold.split_off() {
                 updates.push(self.update(Progress { reports: progress.reports, ..known.progress.clone() }, piece));
                 progress.reports = self.engine.count_report();
             }

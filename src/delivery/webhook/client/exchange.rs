@@ -14,7 +14,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{
     Request, Response, StatusCode,
-    header::{self, HeaderValue},
+    header::{self, HeaderMap, HeaderValue},
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{
@@ -108,7 +108,7 @@ impl Exchange {
 
     async fn body(&mut self, deadline: Instant) -> (Bytes, Rest) {
         let mut head = BytesMut::new();
-        let is_chunked = self.response.headers().contains_key(header::TRANSFER_ENCODING);
+        let is_chunked = ends_chunked(self.response.headers());
         let body = self.response.body_mut();
         if body.is_end_stream() {
             return (Bytes::new(), Rest::None);
@@ -186,6 +186,13 @@ async fn beginning(body: &mut Incoming, head: &mut BytesMut) -> Result<bool, hyp
 
 fn broken((class, message): Cause) -> Rest {
     Rest::Broken { class, message }
+}
+
+/// Whether the body is in chunks, which say where it ends; any other coding ends with the connection.
+fn ends_chunked(headers: &HeaderMap) -> bool {
+    let last = headers.get_all(header::TRANSFER_ENCODING).iter().next_back();
+    last.and_then(|last| last.to_str().ok())
+        .is_some_and(|last| last.trim_end().to_ascii_lowercase().ends_with("chunked"))
 }
 
 /// Whether there is one way only to understand where the answer ends. Where there are two, the codec has taken the

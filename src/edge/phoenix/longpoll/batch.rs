@@ -40,7 +40,7 @@ impl Batches {
             return Due::Next;
         }
         match &self.unacknowledged {
-            Some(batch) if seen + 1 == batch.number => Due::Again(batch.clone()),
+            Some(batch) if seen.checked_add(1) == Some(batch.number) => Due::Again(batch.clone()),
             _ => Due::Gone,
         }
     }
