@@ -134,7 +134,7 @@ mod tests {
             .collect();
         let (id, body) = match &events[..] {
             [one] => (one["id"].as_str().unwrap().to_owned(), one.to_string()),
-            all => (format!("{:026}-{}", seqs[0], all.len()), serde_json::json!({"events": all}).to_string()),
+            all => (format!("{:026}-{}-d", seqs[0], all.len()), serde_json::json!({"events": all}).to_string()),
         };
         let text = format!("POST / HTTP/1.1\r\nwebhook-id: {id}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         let mut request = Request::read(&mut text.as_bytes(), || 5).unwrap().unwrap();
