@@ -12,7 +12,7 @@ test: clients
 LATER := faketime -m --exclude-monotonic -f +400d
 
 later:
-	NO_FAKE_STAT=1 cargo test --locked -p waypost -p waypost-cluster --lib --test it \
+	NO_FAKE_STAT=1 cargo test --locked --workspace --lib --test it \
 	--config 'target."cfg(unix)".runner = "$(LATER)"' -- formats:: tls:: net::secure:: client_tls::
 
 # Clients and verifiers of other people, in JavaScript and Python, that the tests drive.
