@@ -181,6 +181,10 @@ impl Timekeeper {
         }
         let passed = offset(at(time, mono), last.time_ms);
         let is_new = last == Stamp::default();
+        // Fewer than a majority may all be wrong: the time goes on from the last stamp until more are heard.
+        if !clocks.is_majority() && !is_new && !crate::broken!(RestartTrustsClock) {
+            time = offset(last.time_ms, mono);
+        }
         let counted = if (agreed && last.checked) || crate::broken!(RestartTrustsClock) { passed.max(0) } else { 0 };
         let expiry = if is_new { time } else { offset(last.expiry_ms, mono).saturating_add(counted) };
         self.course = Some(Course { time, expiry });

@@ -71,7 +71,7 @@ impl fmt::Display for Total {
 }
 
 /// Plans that once failed; they run first. Each is named after what it found.
-const ONCE_FAILED: [&str; 8] = [
+const ONCE_FAILED: [&str; 9] = [
     include_str!("../plans/restart-without-checkpoint.json"),
     include_str!("../plans/member-with-an-empty-log.json"),
     include_str!("../plans/store-ahead-of-log.json"),
@@ -80,6 +80,7 @@ const ONCE_FAILED: [&str; 8] = [
     include_str!("../plans/write-that-lands-late.json"),
     include_str!("../plans/vote-never-written.json"),
     include_str!("../plans/clock-that-answers-now-and-then.json"),
+    include_str!("../plans/leader-that-hears-no-clocks.json"),
 ];
 
 /// The plans that once failed.
