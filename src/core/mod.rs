@@ -20,4 +20,5 @@ pub mod rate;
 pub mod ring;
 pub mod state;
 pub mod store;
+pub mod subject;
 pub mod time;

@@ -168,7 +168,7 @@ fn one_byte(fleet: &Fleet<'_>) -> Result<()> {
 
 fn event(place: u32, kind: &str, payload: &str) -> Event {
     let id = EventId::new(waypost::clock::now_ms(), 7, place);
-    let event = NewEvent { kind: kind.into(), payload: payload.as_bytes().to_vec() };
+    let event = NewEvent { subject: Default::default(), kind: kind.into(), payload: payload.as_bytes().to_vec() };
     Event::from_stored(u64::from(place) + 1, Event::to_stored(id, &event).into()).unwrap()
 }
 

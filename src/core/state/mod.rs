@@ -13,6 +13,7 @@ mod orders;
 mod publish;
 mod retention;
 mod slots;
+pub mod subjects;
 #[cfg(test)]
 mod tests;
 

@@ -49,7 +49,14 @@ mod tests {
             message_id: "m".repeat(125_000),
         };
         let id = EventId::new(1, 1, 0);
-        let event = Event { id, seq: 1, time_ms: 1, kind: "k".repeat(125_000).into(), payload: "{}".into() };
+        let event = Event {
+            id,
+            seq: 1,
+            subject: Default::default(),
+            time_ms: 1,
+            kind: "k".repeat(125_000).into(),
+            payload: "{}".into(),
+        };
         let remembered = attempt(&ended, &[event], 1, 1, 1);
         assert!(codec::encode(&remembered).unwrap().len() < 1500);
     }

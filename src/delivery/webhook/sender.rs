@@ -397,7 +397,7 @@ mod tests {
             attempt: 1,
             now_ms: 1,
         };
-        let event = NewEvent { kind: "x".into(), payload: b"{}".to_vec() };
+        let event = NewEvent { subject: Default::default(), kind: "x".into(), payload: b"{}".to_vec() };
         let events = [Event::from_stored(9, Event::to_stored(EventId::new(1, 7, 0), &event).into()).unwrap()];
         let others = TEMPLATES.acquire_many(2).await.unwrap();
         let late = work().render(&events, Instant::now() + Duration::from_millis(20)).await;

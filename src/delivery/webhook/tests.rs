@@ -134,7 +134,7 @@ impl Stage {
     }
 
     async fn publish(&self) {
-        let events = vec![NewEvent { kind: "x".into(), payload: b"{}".to_vec() }];
+        let events = vec![NewEvent { subject: Default::default(), kind: "x".into(), payload: b"{}".to_vec() }];
         self.hub.publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
     }
 

@@ -12,7 +12,7 @@ use crate::core::state::backlog::Backlog;
 use std::collections::BTreeSet;
 
 /// Bytes of an event as [`publish`] makes them, stored.
-const EVENT: u64 = 45;
+const EVENT: u64 = 47;
 
 fn keep(events: u64, webhook_backlog: WebhookBacklog) -> Retention {
     Retention { events: Some(events), webhook_backlog, ..KEEP_ALL }

@@ -54,7 +54,14 @@ mod tests {
     use crate::core::ids::EventId;
 
     fn event(seq: u64, bytes: usize) -> Event {
-        Event { id: EventId::new(1, seq, 0), seq, time_ms: 1, kind: "x".into(), payload: vec![b' '; bytes].into() }
+        Event {
+            id: EventId::new(1, seq, 0),
+            seq,
+            subject: Default::default(),
+            time_ms: 1,
+            kind: "x".into(),
+            payload: vec![b' '; bytes].into(),
+        }
     }
 
     fn names(seqs: std::ops::Range<u64>) -> Vec<EventRef> {
