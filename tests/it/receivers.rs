@@ -13,9 +13,9 @@ use fleet::{Fleet, Hook, KEY, Published, SECRET, VERIFIERS, Verifier, delivering
 use payloads::{Payload, payloads};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use waypost::core::endpoint::Profile;
 use waypost::core::event::{Event, MapText, NewEvent};
 use waypost::core::ids::{EventId, MapId};
+use waypost::core::webhook::Profile;
 use waypost::delivery::webhook::render::{Rendered, Rendering, Secrets, render};
 
 /// Payloads that every receiver is sent.

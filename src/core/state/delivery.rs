@@ -5,12 +5,13 @@
 use super::{Context, State, StateError, keys};
 use crate::core::codec;
 use crate::core::command::{Publish, Refusal, Reply};
-use crate::core::endpoint::class::Class;
-use crate::core::endpoint::directory::{Busy, EndpointChange, Owners};
-use crate::core::endpoint::progress::{Attempt, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update};
-use crate::core::endpoint::{Disabled, Endpoint, OnEndpoint};
+use crate::core::consumer::ownership::{Busy, Owners};
 use crate::core::ids::{EndpointId, NodeId};
 use crate::core::store::{ReadStore, WriteStore};
+use crate::core::webhook::directory::EndpointChange;
+use crate::core::webhook::outcome::Class;
+use crate::core::webhook::records::{Attempt, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update};
+use crate::core::webhook::{Disabled, Endpoint, OnEndpoint};
 use std::collections::BTreeSet;
 
 /// Dead letters kept of one endpoint; the oldest make room.

@@ -4,11 +4,11 @@ use super::{Context, State, StateError, keys};
 use crate::core::access::Scopes;
 use crate::core::codec;
 use crate::core::command::{Activate, Change, Refusal, Reply};
-use crate::core::endpoint::directory::EndpointChange;
-use crate::core::endpoint::progress::{Order, Progress};
-use crate::core::endpoint::{Endpoint, OnEndpoint, Origin, PutEndpoint};
+use crate::core::consumer::progress::{Order, Progress};
 use crate::core::ids::{EndpointId, MapId};
 use crate::core::store::WriteStore;
+use crate::core::webhook::directory::EndpointChange;
+use crate::core::webhook::{Endpoint, OnEndpoint, Origin, PutEndpoint};
 use std::sync::Arc;
 
 impl State {

@@ -20,10 +20,11 @@ mod tests;
 use super::access::{Access, AccessChange, Map, Scopes, Token};
 use super::codec;
 use super::command::{By, Change, Command, Refusal, Reply};
-use super::endpoint::Endpoint;
-use super::endpoint::directory::{Directory, EndpointChange, Owners};
+use super::consumer::ownership::Owners;
 use super::ids::{EndpointId, EventId, MapId, NodeId, TopicId};
 use super::store::{ReadStore, StoreError, WriteStore};
+use super::webhook::Endpoint;
+use super::webhook::directory::{Directory, EndpointChange};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

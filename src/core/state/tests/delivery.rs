@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::core::command::Activate;
-use crate::core::endpoint::class::{Class, Sent};
-use crate::core::endpoint::progress::DeadLetterChange::Removed;
-use crate::core::endpoint::progress::{
-    Attempt, DeadLetter, DeadLetterChange, Disable, EventRef, KEPT_ATTEMPTS, KEPT_REPLAYS, NumberedOrder, Order,
-    Progress, ProgressReport, Retry, Shelf, Source, Update,
+use crate::core::consumer::progress::{Disable, EventRef, KEPT_REPLAYS, NumberedOrder, Order, Progress, Retry, Source};
+use crate::core::webhook::outcome::{Class, Sent};
+use crate::core::webhook::records::DeadLetterChange::Removed;
+use crate::core::webhook::records::{
+    Attempt, DeadLetter, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update,
 };
-use crate::core::endpoint::{
+use crate::core::webhook::{
     EventFilter, Method, OnEndpoint, Ordering, Origin, Profile, PutEndpoint, RetryPolicy, TargetKind,
 };
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

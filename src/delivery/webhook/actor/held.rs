@@ -2,8 +2,8 @@
 //!
 //! Owns the bound on their bytes. What finds no room is read again when it is sent.
 
-use crate::core::endpoint::engine::Engine;
-use crate::core::endpoint::progress::EventRef;
+use crate::core::consumer::engine::Engine;
+use crate::core::consumer::progress::EventRef;
 use crate::core::event::Event;
 use crate::delivery::webhook::source::weight;
 use rustc_hash::FxHashMap;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::core::codec;
-use crate::core::endpoint::progress::{KEPT_REPLAYS, Update};
+use crate::core::consumer::progress::{KEPT_REPLAYS, Update};
 use crate::core::ids::EndpointId;
 
 /// A report may have a mebibyte.
@@ -154,7 +154,7 @@ fn report_bytes(engine: &mut Engine) -> usize {
         progress: told.progress,
         kept: told.kept,
         dropped: told.dropped,
-        attempts: Vec::new(),
+        attempts: Vec::<()>::new(),
         letters: Vec::new(),
         disable: None,
         news: Vec::new(),

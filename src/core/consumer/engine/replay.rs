@@ -2,7 +2,7 @@
 
 use super::queue::Ready;
 use super::{Engine, MAX_READY, Offer, ReplayRead, Urgency};
-use crate::core::endpoint::progress::{KEPT_REPLAYS, Replay, Retry, Source, Track};
+use crate::core::consumer::progress::{KEPT_REPLAYS, Replay, Retry, Source, Track};
 
 impl Engine {
     /// What to read for the running replay, where there is room for more.

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::core::endpoint::class::{Class, Outcome};
-use crate::core::endpoint::progress::{DeadLetterChange, NumberedOrder, Order};
-use crate::core::endpoint::{Batch, Profile, RetryPolicy};
+use crate::core::consumer::progress::{DeadLetterChange, NumberedOrder, Order};
 use crate::core::ids::EventId;
 use crate::core::rate::Rate;
+use crate::core::webhook::outcome::{Class, Outcome};
+use crate::core::webhook::{Batch, Profile, RetryPolicy};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 

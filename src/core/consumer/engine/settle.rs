@@ -2,8 +2,8 @@
 
 use super::report::Cause;
 use super::{Engine, FAILING_FROM, Flying, MADE_ROOM, MAX_WAITING, Mode, Urgency};
-use crate::core::endpoint::class::{Class, Outcome, Verdict};
-use crate::core::endpoint::progress::{EventRef, KEPT_ERROR, Retry, Source, clipped};
+use crate::core::consumer::progress::{EventRef, KEPT_ERROR, Retry, Source, clipped};
+use crate::core::webhook::outcome::{Class, Outcome, Verdict};
 
 /// Lanes whose last given-up event is remembered.
 const MAX_GAPS: usize = 64;

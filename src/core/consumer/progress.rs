@@ -2,22 +2,15 @@
 //!
 //! Owns the replicated records. Never decides anything: the [`engine`](super::engine) does.
 
-use super::class::{Class, Sent, Stage};
 use crate::core::event::NewEvent;
 use crate::core::ids::{EndpointId, EventId, NodeId};
+use crate::core::webhook::outcome::Class;
 use serde::{Deserialize, Serialize};
 
-/// Attempts remembered of an endpoint.
-pub const KEPT_ATTEMPTS: usize = 20;
-/// Bytes of an answer's body remembered with an attempt.
-pub const KEPT_ANSWER: usize = 512;
 /// Replays remembered of an endpoint, running and ended.
 pub const KEPT_REPLAYS: usize = 8;
 /// Longest error in words that is remembered, bytes.
 pub const KEPT_ERROR: usize = 300;
-/// Longest type or id that is remembered with an attempt, bytes.
-const KEPT_NAME: usize = 256;
-
 /// Where a reader of the topic is: everything before `next` is settled, and the ranges above it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Track {
@@ -256,52 +249,6 @@ impl Progress {
     }
 }
 
-/// One attempt, as it is remembered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Counts the endpoint's attempts; 0 for a test.
-    pub number: u64,
-    /// The first event of it; `None` for a test.
-    pub seq: Option<u64>,
-    /// The message's id, as in `webhook-id`.
-    pub message_id: String,
-    /// Events in it.
-    pub events: u32,
-    /// The type of its first event.
-    pub kind: String,
-    /// Which attempt of this delivery, from 1.
-    pub attempt: u32,
-    /// When it began, Unix milliseconds.
-    pub at_ms: u64,
-    /// How long it took, milliseconds.
-    pub took_ms: u32,
-    /// How it ended.
-    pub class: Class,
-    /// Whether the receiver can have taken it.
-    pub sent: Sent,
-    /// Where it ended, if it has no whole answer and had begun.
-    pub stage: Option<Stage>,
-    /// The answer's status.
-    pub status: Option<u16>,
-    /// In words, where it failed.
-    pub error: Option<String>,
-    /// The beginning of the answer's body.
-    pub answer: String,
-    /// The node that made it.
-    pub node: NodeId,
-}
-
-impl Attempt {
-    /// Cuts texts that others chose: what is remembered is bounded, whatever a receiver answers.
-    pub fn clip(&mut self) {
-        let error = self.error.iter_mut().map(|error| (error, KEPT_ERROR));
-        let names = [(&mut self.message_id, KEPT_NAME), (&mut self.kind, KEPT_NAME), (&mut self.answer, KEPT_ANSWER)];
-        for (text, max) in error.chain(names) {
-            text.truncate(clipped(text, max).len());
-        }
-    }
-}
-
 /// The beginning of a text, at most so many bytes.
 pub fn clipped(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
@@ -348,17 +295,6 @@ pub struct Disable {
     pub news: Option<NewEvent>,
 }
 
-/// What is kept beside the progress, and not by the owner alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shelf {
-    /// The last attempts, oldest first.
-    pub attempts: Vec<Attempt>,
-    /// Dead letters there are.
-    pub dead: u32,
-    /// Dead letters that had to make room for newer ones.
-    pub dropped: u64,
-}
-
 /// Something asked of an endpoint's owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
@@ -393,9 +329,9 @@ pub struct NumberedOrder {
     pub order: Order,
 }
 
-/// What an owner tells the cluster of its endpoints.
+/// What an owner tells the cluster of its endpoints. `A` is what is remembered of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProgressReport {
+pub struct ProgressReport<A> {
     /// The owner.
     pub node: NodeId,
     /// The epoch under which it owns them; refused under another one.
@@ -403,16 +339,16 @@ pub struct ProgressReport {
     /// Its run: an earlier one owns nothing.
     pub run: u64,
     /// An endpoint each.
-    pub updates: Vec<Update>,
+    pub updates: Vec<Update<A>>,
 }
 
 /// How far one endpoint is now. Telling it twice does no harm; updates of one owner are told in order, and none is left
 /// out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Update {
+pub struct Update<A> {
     /// The endpoint.
     pub endpoint: EndpointId,
-    /// Which endpoint of that id (see [`super::Endpoint::born`]).
+    /// Which endpoint of that id (one made anew under the same id is another).
     pub born: u64,
     /// All of its progress.
     pub progress: Progress,
@@ -421,7 +357,7 @@ pub struct Update {
     /// Records of what waited that are needed no more.
     pub dropped: Vec<u64>,
     /// Attempts made since.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<A>,
     /// What became of dead letters since, in order.
     pub letters: Vec<DeadLetterChange>,
     /// Disable it, unless somebody asked meanwhile that it goes on.

@@ -1,6 +1,23 @@
 //! Delays before the next attempt: exponential, capped, jittered. Pure: the random number comes from the caller.
 
-use super::RetryPolicy;
+use serde::{Deserialize, Serialize};
+
+/// When a failed delivery is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    /// Attempts in all; then the event goes to the dead letters.
+    pub max_attempts: u32,
+    /// Before the second attempt, milliseconds.
+    pub delay_ms: u64,
+    /// Each further delay is so many hundredths of the one before.
+    pub factor_percent: u32,
+    /// No delay is longer, milliseconds.
+    pub max_delay_ms: u64,
+    /// Delays vary by so much to either side.
+    pub jitter_percent: u32,
+    /// Whether a request that may have been taken, since something of it was sent and no answer came, is repeated.
+    pub ambiguous: bool,
+}
 
 impl RetryPolicy {
     /// Milliseconds before the attempt after `attempts` ones; `None` when there are no more. `random` picks the place

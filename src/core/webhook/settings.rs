@@ -1,25 +1,14 @@
-//! Endpoints: where events are delivered to by request, how, and how far that has come.
-//!
-//! Owns the settings of an endpoint, the rules of delivery (schedule, ordering, windows, who owns what) and the
-//! replicated progress. Pure: the engine decides, somebody else sends. Never: a secret in the clear; addresses,
-//! headers and keys come sealed.
+//! The settings of a webhook as they are replicated. Never a secret in the clear: addresses, headers and keys come sealed.
 
-pub mod class;
-pub mod directory;
-pub mod engine;
-pub mod form;
-pub mod mask;
-pub mod progress;
-pub mod promises;
-pub mod schedule;
-pub mod secret;
-
-use super::ids::{EndpointId, MapId, TokenId};
-use super::rate::Rate;
+use super::Profile;
+use crate::core::consumer::engine::Batch;
+use crate::core::consumer::schedule::RetryPolicy;
+use crate::core::ids::{EndpointId, MapId, TokenId};
+use crate::core::rate::Rate;
 use serde::{Deserialize, Serialize};
 
 /// Longest list of event types of one endpoint.
-pub const MAX_KINDS: usize = super::filter::MAX_KINDS;
+pub const MAX_KINDS: usize = crate::core::filter::MAX_KINDS;
 /// Events in one request at most, whatever the endpoint asks for.
 pub const MAX_BATCH: u32 = 1000;
 /// Longest source of a template, in bytes.
@@ -147,61 +136,6 @@ pub enum TargetKind {
     Lambda,
 }
 
-/// How bodies and signatures look (contracts/webhooks.md).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Profile {
-    /// The envelope, signed as Wanderer does.
-    Wanderer,
-    /// `{event, timestamp, data}`.
-    Envelope,
-    /// `{event, timestamp, data, signature}`.
-    Broadcasting,
-    /// `{time_ms, events}`.
-    Pusher,
-    /// Standard Webhooks.
-    Standard,
-    /// A message for a Discord channel.
-    Discord,
-    /// A message for a Slack channel.
-    Slack,
-    /// What a template makes of it.
-    Template,
-}
-
-impl Profile {
-    /// All, by name.
-    pub const NAMES: [(&'static str, Profile); 8] = [
-        ("wanderer", Self::Wanderer),
-        ("envelope", Self::Envelope),
-        ("broadcasting", Self::Broadcasting),
-        ("pusher", Self::Pusher),
-        ("standard", Self::Standard),
-        ("discord", Self::Discord),
-        ("slack", Self::Slack),
-        ("template", Self::Template),
-    ];
-
-    /// The profile of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, profile)| *profile)
-    }
-
-    /// The name.
-    pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, profile)| *profile == self).map_or("", |(name, _)| name)
-    }
-
-    /// Whether one request can carry several events.
-    pub fn batches(self) -> bool {
-        !matches!(self, Self::Envelope | Self::Broadcasting)
-    }
-
-    /// A chat's incoming URL: the URL is the secret, and nothing is signed.
-    pub fn is_chat(self) -> bool {
-        matches!(self, Self::Discord | Self::Slack)
-    }
-}
-
 /// The request's method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
@@ -218,7 +152,7 @@ pub struct EventFilter {
     pub topic_kind: Option<TopicKind>,
     /// Only topics whose name starts so.
     pub topic_prefix: Option<String>,
-    /// Only events for which this holds (see [`super::expression`]).
+    /// Only events for which this holds (see [`crate::core::expression`]).
     pub expression: Option<String>,
 }
 
@@ -283,32 +217,6 @@ impl From<RateLimit> for Rate {
     fn from(limit: RateLimit) -> Self {
         Rate { permits: limit.requests, period_ms: limit.period_ms }
     }
-}
-
-/// Several events in one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Batch {
-    /// So many at most.
-    pub max: u32,
-    /// How long an event waits for more; 0 takes what is there.
-    pub duration_ms: u64,
-}
-
-/// When a failed delivery is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetryPolicy {
-    /// Attempts in all; then the event goes to the dead letters.
-    pub max_attempts: u32,
-    /// Before the second attempt, milliseconds.
-    pub delay_ms: u64,
-    /// Each further delay is so many hundredths of the one before.
-    pub factor_percent: u32,
-    /// No delay is longer, milliseconds.
-    pub max_delay_ms: u64,
-    /// Delays vary by so much to either side.
-    pub jitter_percent: u32,
-    /// Whether a request that may have been taken, since something of it was sent and no answer came, is repeated.
-    pub ambiguous: bool,
 }
 
 /// A template of bodies.

@@ -3,8 +3,8 @@
 //! Tells what is wrong with their shape. Bounds are held when the form is applied.
 
 use super::{Members, OrderingName, RetryForm, shortened};
-use crate::core::endpoint::{Batch, EventFilter, Invocation, Lambda, Method, Profile, RateLimit, TopicKind};
 use crate::core::json::Entries;
+use crate::core::webhook::{Batch, EventFilter, Invocation, Lambda, Method, Profile, RateLimit, TopicKind};
 use serde_json::value::RawValue;
 
 fn is_null(raw: &RawValue) -> bool {

@@ -150,8 +150,8 @@ fn shortened(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::endpoint::{Endpoint, MAX_TEMPLATE, Origin, TopicKind};
     use crate::core::ids::{EndpointId, MapId};
+    use crate::core::webhook::{Endpoint, MAX_TEMPLATE, Origin, TopicKind};
     use proptest::prelude::*;
 
     const DEFAULTS: Defaults =
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(problems, ["url: is required again where the profile is no chat's any more"]);
         let kept = masked.replace("template\",\"template\":\"x", "slack");
         assert!(Form::read(&kept).apply(&mut plain).is_empty());
-        assert!(plain.private.target == crate::core::endpoint::Target::Http(own.into()));
+        assert!(plain.private.target == crate::core::webhook::Target::Http(own.into()));
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Private {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::core::endpoint::Target;
+    use crate::core::webhook::Target;
 
     #[test]
     fn what_may_be_a_secret() {

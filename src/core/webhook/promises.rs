@@ -31,9 +31,9 @@ pub fn warnings(endpoint: &Endpoint, kept: &WebhookBacklog) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::endpoint::form::{Defaults, Plain};
-    use crate::core::endpoint::{Origin, Profile};
     use crate::core::ids::{EndpointId, MapId};
+    use crate::core::webhook::form::{Defaults, Plain};
+    use crate::core::webhook::{Origin, Profile};
 
     fn warned(kept: WebhookBacklog, auto_disable_seconds: Option<u64>) -> Vec<String> {
         let (id, map) = (EndpointId::from_bytes([1; 16]), MapId::from_bytes([1; 16]));

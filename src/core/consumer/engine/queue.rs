@@ -3,7 +3,7 @@
 //! Owns where each of them is. What is parked waits for a request that is under way, and so for a bounded time; what
 //! waits for longer is a record (see [`super::waiting`]).
 
-use crate::core::endpoint::progress::EventRef;
+use crate::core::consumer::progress::EventRef;
 use std::collections::{BTreeMap, VecDeque};
 
 /// An event that was read.

@@ -3,7 +3,7 @@
 //! Owns the records, which the cluster has one by one: what is told of them is what has changed. The cursor has passed
 //! their events, so that nothing that waits keeps anything else from being read.
 
-use crate::core::endpoint::progress::{Retry, Source, WaitingSummary};
+use crate::core::consumer::progress::{Retry, Source, WaitingSummary};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Records told as needed no more with one report.
@@ -200,7 +200,7 @@ fn retried(retry: &Retry) -> usize {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::core::endpoint::progress::EventRef;
+    use crate::core::consumer::progress::EventRef;
     use crate::core::ids::EventId;
     use proptest::prelude::*;
 

@@ -2,7 +2,7 @@
 
 use super::queue::Ready;
 use super::{Engine, MAX_READY, MAX_UNSAVED, MAX_WAITING, Offer, Urgency};
-use crate::core::endpoint::progress::{Retry, Source};
+use crate::core::consumer::progress::{Retry, Source};
 use std::collections::BTreeSet;
 
 /// Events that are looked at beyond the cursor, until something succeeds.

@@ -2,10 +2,10 @@
 
 use super::defaults::{CHAT_BATCH, TEMPLATE_TYPE};
 use super::{Form, MASK, OrderingName, Plain, RetryForm, shortened};
-use crate::core::endpoint::{
+use crate::core::filter::Filter;
+use crate::core::webhook::{
     Lambda, MAX_BATCH, MAX_KINDS, MAX_TEMPLATE, Ordering, Profile, RetryPolicy, Target, TargetKind, Template, secret,
 };
-use crate::core::filter::Filter;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use url::Url;

@@ -22,7 +22,7 @@ mod tests;
 mod types;
 mod waiting;
 
-pub use types::{Flight, Offer, Plan, ReplayRead, Snapshot, Step, Urgency};
+pub use types::{Batch, Flight, Offer, Plan, ReplayRead, Snapshot, Step, Urgency};
 
 use super::progress::{EventRef, Progress, Retry, Source, Track};
 use crate::core::rate::Window;

@@ -1,12 +1,23 @@
 //! What goes into the engine and what comes out of it.
 
-use crate::core::endpoint::progress::{DeadLetter, DeadLetterChange, EventRef, Progress, Retry};
-use crate::core::endpoint::{Batch, Endpoint, Ordering, Profile, RetryPolicy};
+use crate::core::consumer::progress::{DeadLetter, DeadLetterChange, EventRef, Progress, Retry};
+use crate::core::consumer::schedule::RetryPolicy;
 use crate::core::ids::EventId;
 use crate::core::rate::Rate;
+use crate::core::webhook::{Endpoint, Ordering, Profile};
+use serde::{Deserialize, Serialize};
 
 /// Events of lanes with a request under way that are kept beside those that are ready; more become records.
 const MAX_PARKED: usize = 2000;
+
+/// Several events in one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// So many at most.
+    pub max: u32,
+    /// How long an event waits for more; 0 takes what is there.
+    pub duration_ms: u64,
+}
 
 /// What the rules need of an endpoint's settings.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Lanes: deliveries of the same lane go one after the other, in the order of their events.
 
-use crate::core::endpoint::progress::Retry;
+use crate::core::consumer::progress::Retry;
 use std::collections::BTreeSet;
 
 /// Who holds which lane: lane, first seq, number of the delivery; so the earliest of a lane comes first.

@@ -3,8 +3,8 @@
 //! Owns what was not told, and the bound on it.
 
 use super::{Engine, MAX_UNREPORTED, MAX_UNSAVED, Snapshot, Urgency};
-use crate::core::endpoint::class::Class;
-use crate::core::endpoint::progress::{DeadLetter, DeadLetterChange, EventRef, Retry, Source};
+use crate::core::consumer::progress::{DeadLetter, DeadLetterChange, EventRef, Retry, Source};
+use crate::core::webhook::outcome::Class;
 
 #[derive(Debug, Default)]
 pub(super) struct Unreported {

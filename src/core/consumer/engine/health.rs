@@ -4,7 +4,7 @@
 //! cause. Where new events fail too, one of a type that has not failed yet is tried before the pause is over.
 
 use super::FAILING_FROM;
-use crate::core::endpoint::schedule::jittered;
+use crate::core::consumer::schedule::jittered;
 
 /// The pause after the failure that makes an endpoint failing; it doubles with each one more, milliseconds.
 const FIRST_GATE_MS: u64 = 500;

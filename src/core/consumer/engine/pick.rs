@@ -2,7 +2,7 @@
 
 use super::queue::{Queue, Ready};
 use super::{Engine, FAILING_FROM, Flight, Flying, MAX_READY, Step, Urgency};
-use crate::core::endpoint::progress::{Retry, Source};
+use crate::core::consumer::progress::{Retry, Source};
 
 /// What may be begun.
 #[derive(Debug)]

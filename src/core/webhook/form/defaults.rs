@@ -1,11 +1,11 @@
 //! What an endpoint is before anything is asked for: by profile, with the node's settings over it.
 
-use crate::core::endpoint::mask::masked_url;
-use crate::core::endpoint::{
+use crate::core::ids::{EndpointId, MapId};
+use crate::core::webhook::mask::masked_url;
+use crate::core::webhook::{
     Batch, Endpoint, EventFilter, Method, Ordering, Origin, Private, Profile, RateLimit, RetryPolicy, Target,
     TargetKind, Template,
 };
-use crate::core::ids::{EndpointId, MapId};
 
 /// Events in one message of a chat.
 pub(super) const CHAT_BATCH: u32 = 10;

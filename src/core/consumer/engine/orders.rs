@@ -1,7 +1,7 @@
 //! What an endpoint's owner is asked: to go on elsewhere, to deliver again. An order minds what is under way.
 
 use super::{Engine, Mode, Urgency};
-use crate::core::endpoint::progress::{EventRef, NumberedOrder, Order, Retry, Source, Track};
+use crate::core::consumer::progress::{EventRef, NumberedOrder, Order, Retry, Source, Track};
 use crate::core::ids::EventId;
 use std::collections::BTreeSet;
 
