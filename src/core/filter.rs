@@ -178,7 +178,7 @@ mod tests {
         for all in ["*", "**", "a,*"] {
             assert_eq!(Filter::from_query(Some(all)), Ok(Filter::All));
         }
-        for bad in ["a\n*", "\u{85}*", &"a*".repeat(101)] {
+        for bad in ["a\n*", &"a*".repeat(101)] {
             assert!(matches!(Filter::from_query(Some(bad)), Err(FilterError::Kind(_))), "{bad}");
         }
         let mixed = Filter::from_query(Some("exact,sig_*,*_done")).unwrap();
