@@ -3,11 +3,12 @@
 //! The enums are part of the log's format: variants are only ever added at the end.
 
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash, WebhookBacklog};
-use super::endpoint::directory::EndpointChange;
-use super::endpoint::progress::{Attempt, Order, ProgressReport};
-use super::endpoint::{Endpoint, OnEndpoint, Origin, PutEndpoint};
+use super::consumer::progress::Order;
 use super::event::NewEvent;
 use super::ids::{EndpointId, EventId, MapId, NodeId, TokenId, TopicId};
+use super::webhook::directory::EndpointChange;
+use super::webhook::records::{Attempt, ProgressReport};
+use super::webhook::{Endpoint, OnEndpoint, Origin, PutEndpoint};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 

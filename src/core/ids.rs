@@ -85,7 +85,7 @@ impl fmt::Display for TopicId {
 }
 
 /// Id of an event: a ULID whose random part is the event's place in the log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventId(u128);
 
 impl EventId {

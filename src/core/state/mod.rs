@@ -27,6 +27,7 @@ pub mod directory;
 pub mod keys;
 mod rights;
 pub mod streams;
+pub mod subjects;
 #[cfg(test)]
 mod tests;
 
@@ -37,9 +38,9 @@ pub use streams::{Facts, Request, Streams, TopicRecord};
 use super::access::Access;
 use super::codec;
 use super::command::{Change, Command, Refusal, Reply};
-use super::endpoint::directory::Directory as Endpoints;
 use super::ids::MapId;
 use super::store::{ReadStore, StoreError, WriteStore};
+use super::webhook::directory::Directory as Endpoints;
 
 /// What a command's application may know besides the command.
 pub trait Context {

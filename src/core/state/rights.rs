@@ -2,9 +2,9 @@
 
 use crate::core::access::{Map, Scopes, Token};
 use crate::core::command::{By, Refusal};
-use crate::core::endpoint::directory::Directory as Endpoints;
-use crate::core::endpoint::{Endpoint, OnEndpoint};
 use crate::core::ids::{MapId, TokenId};
+use crate::core::webhook::directory::Directory as Endpoints;
+use crate::core::webhook::{Endpoint, OnEndpoint};
 use std::sync::Arc;
 
 /// Maps and tokens, as of a place in a log.

@@ -3,9 +3,10 @@
 use super::{Directory, StateError, keys};
 use crate::core::codec;
 use crate::core::command::{Refusal, Reply};
-use crate::core::endpoint::directory::{Busy, EndpointChange, Owners};
+use crate::core::consumer::ownership::{Busy, Owners};
 use crate::core::ids::{EndpointId, NodeId};
 use crate::core::store::WriteStore;
+use crate::core::webhook::directory::EndpointChange;
 use std::collections::BTreeSet;
 
 impl Directory {

@@ -4,12 +4,12 @@ use super::{Context, Directory, StateError, Step, keys};
 use crate::core::access::Scopes;
 use crate::core::codec;
 use crate::core::command::{Activate, Refusal, Reply};
-use crate::core::endpoint::directory::EndpointChange;
-use crate::core::endpoint::progress::Order;
-use crate::core::endpoint::{Disabled, Endpoint, OnEndpoint, Origin, PutEndpoint};
+use crate::core::consumer::progress::Order;
 use crate::core::ids::{EndpointId, MapId};
 use crate::core::state::rights::{Rights, managed};
 use crate::core::store::WriteStore;
+use crate::core::webhook::directory::EndpointChange;
+use crate::core::webhook::{Disabled, Endpoint, OnEndpoint, Origin, PutEndpoint};
 use std::sync::Arc;
 
 impl Directory {

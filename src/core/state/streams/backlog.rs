@@ -11,14 +11,15 @@ use super::{Context, StateError, Streams, keys, orders, records};
 use crate::core::access::Map;
 use crate::core::codec;
 use crate::core::command::{Change, Publish};
-use crate::core::endpoint::Endpoint;
-use crate::core::endpoint::progress::{NumberedOrder, Order, Progress, Retry, Track, Update};
+use crate::core::consumer::progress::{NumberedOrder, Order, Progress, Retry, Track};
 use crate::core::event::{Event, NewEvent};
 use crate::core::ids::{EndpointId, TopicId};
 use crate::core::json;
 use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::time::iso_millis;
+use crate::core::webhook::Endpoint;
+use crate::core::webhook::records::Update;
 use serde::{Deserialize, Serialize};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -421,5 +422,5 @@ fn announcement(
         "last_error": progress.last_error,
     });
     let payload = json::normalise(&payload.to_string(), 8).ok()?;
-    Some(NewEvent { kind: LOSING.to_owned(), payload: payload.into_bytes() })
+    Some(NewEvent { subject: Default::default(), kind: LOSING.to_owned(), payload: payload.into_bytes() })
 }

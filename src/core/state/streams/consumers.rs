@@ -3,11 +3,11 @@
 
 use super::{Request, StateError, Streams, keys};
 use crate::core::codec;
-use crate::core::endpoint::Endpoint;
-use crate::core::endpoint::progress::Progress;
+use crate::core::consumer::progress::Progress;
 use crate::core::ids::{EndpointId, MapId};
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
+use crate::core::webhook::Endpoint;
 
 impl Streams {
     pub(super) fn begin_consumer<S: WriteStore>(

@@ -1,9 +1,9 @@
 //! What the streams know of the directory.
 
 use crate::core::access::{AccessChange, Map, Token};
-use crate::core::endpoint::directory::{Directory as Endpoints, EndpointChange};
 use crate::core::ids::{MapId, TokenId};
 use crate::core::state::rights::Rights;
+use crate::core::webhook::directory::{Directory as Endpoints, EndpointChange};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -19,9 +19,9 @@ use super::{Context, StateError, keys, records};
 use crate::core::access::AccessChange;
 use crate::core::codec;
 use crate::core::command::{Change, Command, Refusal, Reply};
-use crate::core::endpoint::directory::EndpointChange;
 use crate::core::ids::{EndpointId, EventId, MapId, TopicId};
 use crate::core::store::{ReadStore, WriteStore};
+use crate::core::webhook::directory::EndpointChange;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -5,12 +5,12 @@
 use super::{Context, StateError, Streams, keys};
 use crate::core::codec;
 use crate::core::command::{Change, Refusal, Reply};
-use crate::core::endpoint::directory::EndpointChange;
-use crate::core::endpoint::progress::{KEPT_REPLAYS, NumberedOrder, Order, Progress};
-use crate::core::endpoint::{Endpoint, OnEndpoint};
+use crate::core::consumer::progress::{KEPT_REPLAYS, NumberedOrder, Order, Progress};
 use crate::core::ids::EndpointId;
 use crate::core::state::rights::managed;
 use crate::core::store::{ReadStore, WriteStore};
+use crate::core::webhook::directory::EndpointChange;
+use crate::core::webhook::{Endpoint, OnEndpoint};
 
 /// Orders that may wait for an owner.
 const MAX_ORDERS: usize = 64;

@@ -5,12 +5,12 @@
 use super::{Context, Request, StateError, Streams, keys};
 use crate::core::codec;
 use crate::core::command::{Publish, Refusal, Reply};
-use crate::core::endpoint::class::Class;
-use crate::core::endpoint::progress::{Attempt, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update};
-use crate::core::endpoint::{Endpoint, OnEndpoint};
 use crate::core::ids::EndpointId;
 use crate::core::state::rights::managed;
 use crate::core::store::{ReadStore, WriteStore};
+use crate::core::webhook::outcome::Class;
+use crate::core::webhook::records::{Attempt, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update};
+use crate::core::webhook::{Endpoint, OnEndpoint};
 
 /// Dead letters kept of one endpoint; the oldest make room.
 const MAX_DEAD: u32 = 10_000;

@@ -4,15 +4,16 @@
 use super::delivery::{endpoint, endpoint_id, letter, on, put, report, stored, update};
 use super::*;
 use crate::core::command::{Activate, RetentionPatch};
-use crate::core::endpoint::progress::DeadLetterChange::{Added, Removed};
-use crate::core::endpoint::progress::{Disable, EventRef, Order, Progress, Replay, Retry, Source, Track, Update};
-use crate::core::endpoint::{OnEndpoint, Origin};
+use crate::core::consumer::progress::{Disable, EventRef, Order, Progress, Replay, Retry, Source, Track};
 use crate::core::event::Event;
 use crate::core::state::backlog::Backlog;
+use crate::core::webhook::records::DeadLetterChange::{Added, Removed};
+use crate::core::webhook::records::Update;
+use crate::core::webhook::{OnEndpoint, Origin};
 use std::collections::BTreeSet;
 
 /// Bytes of an event as [`publish`] makes them, stored.
-const EVENT: u64 = 45;
+const EVENT: u64 = 47;
 
 fn keep(events: u64, webhook_backlog: WebhookBacklog) -> Retention {
     Retention { events: Some(events), webhook_backlog, ..KEEP_ALL }
