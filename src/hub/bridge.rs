@@ -187,7 +187,7 @@ impl Bridge {
         match change {
             AccessChange::TokenGone(token) => self.broadcast(|| Deliver::TokenGone(*token)),
             AccessChange::MapGone(map) => self.broadcast(|| Deliver::MapGone(*map)),
-            AccessChange::Map(map) => self.slot_news(SlotNews::Map(Arc::new(map.clone()))),
+            AccessChange::Map(map) => self.slot_news(SlotNews::Map(map.clone())),
             AccessChange::Token(_) | AccessChange::Admin(_) => {}
         }
     }

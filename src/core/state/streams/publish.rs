@@ -1,12 +1,13 @@
 //! Appending events: seq, id, idempotency and the publish limit.
 
-use super::{Context, State, StateError, keys};
+use super::{Context, StateError, Streams, keys};
 use crate::core::access::Scopes;
 use crate::core::codec;
 use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply};
 use crate::core::event::{Event, Times};
 use crate::core::ids::{EventId, TopicId};
 use crate::core::rate::Rate;
+use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
 use serde::{Deserialize, Serialize};
 
@@ -22,21 +23,19 @@ struct Remembered {
     expires_ms: u64,
 }
 
-impl State {
+impl Streams {
     pub(super) fn publish<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
         publish: Publish,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        if let Err(refusal) = self.check(publish.map, publish.by, Scopes::PUBLISH) {
-            return Ok(Reply::Refused(refusal));
-        }
+        let map = match self.facts.check(publish.map, publish.by, Scopes::PUBLISH) {
+            Ok(map) => map.clone(),
+            Err(refusal) => return Ok(Reply::Refused(refusal)),
+        };
         let (now, own) = (context.expiry_ms(), u64::from(crate::broken!("own-time", 50)));
         let time_ms = context.time_ms() + own;
-        let Some(map) = self.access.map(publish.map).cloned() else {
-            return Ok(Reply::Refused(Refusal::UnknownMap));
-        };
         if let Some(key) = &publish.key
             && let Some(reply) = recall(map.topic, key, now, store)?
         {
