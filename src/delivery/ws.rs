@@ -217,31 +217,5 @@ impl<P: Protocol> StreamHandler<Result<Message, ProtocolError>> for Session<P> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_have_the_shortest_head() {
-        for (len, head) in [
-            (0, vec![0]),
-            (125, vec![125]),
-            (126, vec![126, 0, 126]),
-            (0xffff, vec![126, 0xff, 0xff]),
-            (0x10000, vec![127, 0, 0, 0, 0, 0, 1, 0, 0]),
-        ] {
-            let (mut text, mut binary) = (b"before".to_vec(), b"before".to_vec());
-            push_text_frame(&mut text, |out| out.resize(out.len() + len, b'x'));
-            push_binary_frame(&mut binary, |out| out.resize(out.len() + len, b'x'));
-            for (first, frame) in [(0x81, text), (0x82, binary)] {
-                let expected = [&b"before"[..], &[first], &head, &vec![b'x'; len]].concat();
-                assert_eq!(frame, expected, "{len}");
-            }
-        }
-    }
-
-    #[test]
-    fn close_frames() {
-        assert_eq!(close_frame(1012, "bye"), b"\x88\x05\x03\xf4bye");
-        assert_eq!(close_frame(1012, &"x".repeat(200)).len(), 127);
-    }
-}
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

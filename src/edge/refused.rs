@@ -165,3 +165,40 @@ impl From<BadParameter> for ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::ResponseError;
+    use actix_web::http::header::RETRY_AFTER;
+
+    #[test]
+    fn over_http_each_has_its_status_and_tells_when_to_come_back() {
+        let parameter = BadParameter::new("since", "invalid_since", "since must be a time");
+        let lost = || HubError::Unavailable("no leader with a majority");
+        for (refused, status, code) in [
+            (Refused::Unauthorized, 401, "unauthorized"),
+            (Refused::Origin, 403, "forbidden"),
+            (Refused::Forbidden(Scopes::SUBSCRIBE), 403, "forbidden"),
+            (Refused::NotFound, 404, "not_found"),
+            (parameter.into(), 400, "invalid_since"),
+            (Quota::Connections { limit: 3 }.into(), 429, "too_many_connections"),
+            (Quota::Filters(TooManyConditions(3)).into(), 429, "too_many_filters"),
+            (Quota::Sockets { limit: 3 }.into(), 429, "too_many_sockets"),
+            (Refused::TooManyFailures { wait_ms: 2000 }, 429, "too_many_failures"),
+            (Unavailable::Draining.into(), 503, "unavailable"),
+            (Unavailable::Removed.into(), 503, "unavailable"),
+            (lost().into(), 503, "unavailable"),
+            (ResumeError::Behind(lost()).into(), 503, "unavailable"),
+            (ArchiveError::Stopping.into(), 503, "unavailable"),
+        ] {
+            let (message, retry_ms) = (refused.to_string(), refused.retry_ms());
+            let error = ApiError::from(refused);
+            assert!(error.to_string().starts_with(&format!("{code}: ")), "{error} is not {code}");
+            let answer = error.error_response();
+            assert_eq!(answer.status().as_u16(), status, "{message}");
+            let after = answer.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
+            assert_eq!(after, retry_ms.map(|ms| ms / 1000), "{message}");
+        }
+    }
+}

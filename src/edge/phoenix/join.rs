@@ -38,7 +38,7 @@ impl JoinParams {
         let given = |name: &str| params.get(name).filter(|value| !value.is_null());
         let flag = |name, code| match given(name).map(Value::as_bool) {
             None => Ok(false),
-            Some(flag) => flag.ok_or_else(|| BadParameter::new(name, code, "true or false is expected")),
+            Some(flag) => flag.ok_or_else(|| BadParameter::new(name, code, format!("{name} must be true or false"))),
         };
         Ok(Self {
             wanted: Wanted::read(&OF_SUBSCRIPTION, |name| given(name).map(Given::Json))?,

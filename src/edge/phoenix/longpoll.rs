@@ -15,7 +15,7 @@ pub(super) use session::{LongPollConfig, LongPolls};
 
 use super::form::Transport;
 use super::reply;
-use super::routes::{LONGPOLL_TOKEN, admit, all, text_of, version_of};
+use super::routes::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, text_of, version_of};
 use super::session::PhoenixSession;
 use super::state::Phoenix;
 use crate::core::codec;
@@ -120,7 +120,7 @@ fn answer(status: u16, token: Option<&SessionToken>, messages: &str) -> HttpResp
 /// The session's token: in the newer header, or the last of the query's (the first is the one that opens
 /// maps).
 fn session_token(request: &HttpRequest) -> Option<SessionToken> {
-    let token = text_of(request.headers().get(LONGPOLL_TOKEN)).or_else(|| all(request, "token").last());
+    let token = text_of(request.headers().get(X_PHOENIX_LONGPOLL_TOKEN)).or_else(|| all(request, "token").last());
     token?.parse().ok()
 }
 

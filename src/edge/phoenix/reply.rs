@@ -1,7 +1,23 @@
-//! Refusals as Phoenix tells them: the response of a join's reply, and the status of a long poll.
+//! What becomes of a join, and why clients are refused, as Phoenix tells it: a reply's response, a long poll's status.
 
+use crate::core::ids::EventId;
 use crate::edge::refused::Refused;
 use serde_json::{Value, json};
+
+/// The response of a join: where to resume, where the map is, how many stored events come, and whether history is gone,
+/// with the oldest event that is left.
+pub(super) fn joined(before: EventId, head_seq: u64, coming: Option<u64>, gap: Option<Option<EventId>>) -> Value {
+    let mut response = json!({
+        "last_event_id": before.to_string(),
+        "last_seq": head_seq,
+        "backfill": coming,
+        "gap": gap.is_some(),
+    });
+    if let Some(oldest) = gap {
+        response["oldest_id"] = oldest.map(|id| id.to_string()).into();
+    }
+    response
+}
 
 /// The response of a refused join.
 pub(super) fn refused(refused: &Refused) -> Value {

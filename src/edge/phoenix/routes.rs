@@ -29,12 +29,12 @@ const BEARER: &str = "base64url.bearer.phx.";
 const NAMES: &[&str] = &["token", "vsn", "_csrf_token"];
 const MANY: &[&str] = &["token"];
 
-const AUTH_TOKEN: &str = "x-phoenix-authtoken";
+const X_PHOENIX_AUTHTOKEN: &str = "x-phoenix-authtoken";
 /// Where newer versions have their session's token.
-pub(super) const LONGPOLL_TOKEN: &str = "x-phoenix-longpoll-token";
+pub(super) const X_PHOENIX_LONGPOLL_TOKEN: &str = "x-phoenix-longpoll-token";
 
 /// Headers that nobody else reads.
-pub const HEADERS: &[&str] = &[AUTH_TOKEN, LONGPOLL_TOKEN];
+pub const HEADERS: &[&str] = &[X_PHOENIX_AUTHTOKEN, X_PHOENIX_LONGPOLL_TOKEN];
 
 /// phoenix.js reads the status in the body of a long poll's answer: with this one it reports an error and tries again.
 const FORBIDDEN: Option<u16> = Some(403);
@@ -105,7 +105,7 @@ fn token_of(request: &HttpRequest) -> Option<String> {
     in_protocol
         .or_else(|| bearer(request).map(str::to_owned))
         // Where a long poll of phoenix.js has its `authToken`.
-        .or_else(|| text_of(request.headers().get(AUTH_TOKEN)))
+        .or_else(|| text_of(request.headers().get(X_PHOENIX_AUTHTOKEN)))
         .or_else(|| all(request, "token").find(|token| !longpoll::is_session_token(token)))
 }
 

@@ -196,15 +196,7 @@ impl PhoenixSession {
             }
             _ => (position.before, *coming),
         };
-        let mut response = json!({
-            "last_event_id": before.to_string(),
-            "last_seq": position.head_seq,
-            "backfill": coming,
-            "gap": gap.is_some(),
-        });
-        if let Some(oldest) = gap {
-            response["oldest_id"] = oldest.map(|id| id.to_string()).into();
-        }
+        let response = reply::joined(before, position.head_seq, coming, gap);
         self.reply(link, &message, "ok", &response);
         let subscription = match resumed {
             Some((former, ..)) => {
