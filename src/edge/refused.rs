@@ -197,7 +197,8 @@ mod tests {
             assert!(error.to_string().starts_with(&format!("{code}: ")), "{error} is not {code}");
             let answer = error.error_response();
             assert_eq!(answer.status().as_u16(), status, "{message}");
-            let after = answer.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
+            let headers = answer.headers();
+            let after = headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
             assert_eq!(after, retry_ms.map(|ms| ms / 1000), "{message}");
         }
     }
