@@ -18,7 +18,7 @@ use crate::disk;
 use crate::error::{ProposeError, RequestError, StartError};
 use crate::late;
 use crate::machine::{Handler, StateMachine};
-use crate::net::{Lane, LinkError};
+use crate::net::{LinkError, RequestLane};
 use crate::node::Node;
 use crate::operate::{Operation, Refused};
 use crate::os::Home;
@@ -207,8 +207,15 @@ impl Cluster {
         self.node().status.subscribe()
     }
 
-    /// Asks the handler of node `to` (this node included). At most once: it is not repeated.
-    pub async fn request(&self, to: NodeId, body: Bytes, timeout: Duration) -> Result<Bytes, RequestError> {
+    /// Asks the handler of node `to` (this node included), on a connection that only requests of that lane use. At most
+    /// once: it is not repeated.
+    pub async fn request(
+        &self,
+        to: NodeId,
+        lane: RequestLane,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, RequestError> {
         let node = self.node();
         let (size, limit) = (body.len(), node.config.max_request_bytes);
         if size > limit {
@@ -227,7 +234,7 @@ impl Cluster {
         let node = node.clone();
         let asked = self.spawn(async move {
             let request = Request::AppV1 { body: Vec::from(body).into() };
-            node.peers.link(to, Lane::Work).ask(&request, timeout).await
+            node.peers.link(to, lane.into()).ask(&request, timeout).await
         });
         match asked.await {
             Some(Ok(Answer::AppV1 { body })) => Ok(body.into_vec().into()),

@@ -95,6 +95,7 @@ pub use config::{Config, FatalHook, Security, TlsFiles};
 pub use damage::repair;
 pub use error::{ProposeError, RequestError, StartError, StoreError};
 pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
+pub use net::RequestLane;
 pub use operate::{Operation, Refused};
 #[cfg(not(feature = "sim"))]
 pub use restore::{Restored, restore};

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::stream::{Reader, Writer};
-use super::{HANDSHAKE, Peers, Secure};
+use super::{HANDSHAKE, Lane, Peers, Secure};
 use crate::NodeId;
 use crate::late;
 use crate::os::{TcpStream, here};
@@ -113,13 +113,14 @@ impl Conn {
 pub(crate) struct Link {
     peers: Weak<Peers>,
     to: NodeId,
+    lane: Lane,
     in_flight: usize,
     conn: tokio::sync::Mutex<Option<Arc<Conn>>>,
 }
 
 impl Link {
-    pub(super) fn new(peers: &Arc<Peers>, to: NodeId, in_flight: usize) -> Self {
-        Self { peers: Arc::downgrade(peers), to, in_flight, conn: tokio::sync::Mutex::default() }
+    pub(super) fn new(peers: &Arc<Peers>, to: NodeId, lane: Lane, in_flight: usize) -> Self {
+        Self { peers: Arc::downgrade(peers), to, lane, in_flight, conn: tokio::sync::Mutex::default() }
     }
 
     /// Asks and waits for the answer.
@@ -176,7 +177,9 @@ impl Link {
         let peers = self.peers.upgrade().ok_or_else(|| LinkError::NotSent("stopping".to_owned()))?;
         let addr = peers.addr(self.to).ok_or_else(|| LinkError::NotSent("address unknown".to_owned()))?;
         let me = peers.me();
-        let hello = Hello { cluster_id: me.cluster_id, from: me.node_id, to: self.to, from_addr: me.addr.clone() };
+        let lane = self.lane.number();
+        let hello =
+            Hello { cluster_id: me.cluster_id, from: me.node_id, to: self.to, from_addr: me.addr.clone(), lane };
         let (read, write) = open(peers.secure(), &addr, &hello).await?;
         let (frames, queue) = mpsc::channel(self.in_flight);
         let conn = Arc::new(Conn {
@@ -279,7 +282,8 @@ pub(crate) async fn ask_guest(
     request: &Request,
     limit: Duration,
 ) -> Result<Answer, LinkError> {
-    let hello = Hello { cluster_id, from: 0, to: 0, from_addr: from_addr.to_owned() };
+    let lane = Lane::Work.number();
+    let hello = Hello { cluster_id, from: 0, to: 0, from_addr: from_addr.to_owned(), lane };
     let exchange = async {
         let (mut read, mut write) = open(secure, addr, &hello).await?;
         let lost = |_| LinkError::Lost;

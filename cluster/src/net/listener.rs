@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use super::secure::{hung_up, is_time};
 use super::stream::{Reader, Writer};
-use super::{HANDSHAKE, Secure};
+use super::{HANDSHAKE, Lane, Limits, Secure};
 use crate::NodeId;
 use crate::os::{TcpListener, TcpStream, here};
 use crate::wire::frame::{self, Kind};
@@ -55,14 +55,14 @@ pub(crate) trait Service: Send + Sync + 'static {
 pub(crate) struct Listener {
     socket: TcpListener,
     max_connections: usize,
-    in_flight: usize,
+    limits: Limits,
 }
 
 impl Listener {
     /// Listens on `addr`. As many callers as may have connections may be on their way to one.
-    pub(crate) async fn bind(addr: SocketAddr, max_connections: usize, in_flight: usize) -> io::Result<Self> {
+    pub(crate) async fn bind(addr: SocketAddr, max_connections: usize, limits: Limits) -> io::Result<Self> {
         let socket = TcpListener::bind(addr).await?;
-        Ok(Self { socket, max_connections, in_flight })
+        Ok(Self { socket, max_connections, limits })
     }
 
     /// The address as bound.
@@ -84,7 +84,7 @@ impl Listener {
                     match shaken {
                         Ok(Ok(known)) => {
                             let (service, reported) = (service.clone(), reported.clone());
-                            open.spawn(here(serve(known, service, self.in_flight, reported)));
+                            open.spawn(here(serve(known, service, self.limits, reported)));
                         }
                         Ok(Err((from, error))) => report(&reported, from, &error),
                         Err(_) => {}
@@ -122,6 +122,7 @@ struct Known<T> {
     read: Reader,
     write: Writer,
     hello: Hello,
+    lane: Lane,
     session: T,
     _place: OwnedSemaphorePermit,
 }
@@ -167,15 +168,16 @@ fn report(reported: &AtomicU64, from: SocketAddr, error: &io::Error) {
     }
 }
 
-async fn serve<S: Service>(known: Known<S::Session>, service: Arc<S>, in_flight: usize, reported: Arc<AtomicU64>) {
+async fn serve<S: Service>(known: Known<S::Session>, service: Arc<S>, limits: Limits, reported: Arc<AtomicU64>) {
     let from = known.from;
-    if let Err(error) = answer_requests(known, service, in_flight).await {
+    if let Err(error) = answer_requests(known, service, limits).await {
         report(&reported, from, &error);
     }
 }
 
-async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, in_flight: usize) -> io::Result<()> {
-    let Known { mut read, write, hello, mut session, _place, .. } = known;
+async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, limits: Limits) -> io::Result<()> {
+    let Known { mut read, write, hello, lane, mut session, _place, .. } = known;
+    let in_flight = limits.of(lane);
     let (answers, queue) = mpsc::channel(in_flight);
     let mut tasks = JoinSet::new();
     tasks.spawn(here(write_answers(write, queue)));
@@ -195,6 +197,9 @@ async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, 
         drop(body);
         if hello.to == 0 && !matches!(request, Request::NewIdV1 { .. } | Request::AnnounceV1(_)) {
             return Err(io::Error::other("a guest may only ask to join"));
+        }
+        if !lane.carries(&request) {
+            return Err(io::Error::other(format!("a request on the wrong connection ({lane:?})")));
         }
         let request = match service.in_session(&mut session, request).await {
             Ok(answer) => {
@@ -240,9 +245,14 @@ async fn shake<S: Service>(
 ) -> io::Result<Known<S::Session>> {
     socket.set_nodelay(true)?;
     let (read, mut write, hello) = secure.answer(socket).await?;
-    let admitted = service.admit(&hello).and_then(|session| match places.try_acquire_owned() {
-        Ok(place) => Ok((session, place)),
-        Err(_) => Err("this node has as many connections of peers as it may have".to_owned()),
+    let lane = Lane::from_number(hello.lane)
+        .ok_or_else(|| format!("lane {} is none that this release knows: a newer one calls", hello.lane));
+    let admitted = lane.and_then(|lane| {
+        let session = service.admit(&hello)?;
+        match places.try_acquire_owned() {
+            Ok(place) => Ok((lane, session, place)),
+            Err(_) => Err("this node has as many connections of peers as it may have".to_owned()),
+        }
     });
     let (welcome, admitted) = match admitted {
         Ok(admitted) => (Welcome::OkV1, Ok(admitted)),
@@ -253,8 +263,8 @@ async fn shake<S: Service>(
     };
     write.frame(&frame::encode(Kind::Welcome, 0, &wire::encode(&welcome)?)?).await?;
     write.flush().await?;
-    let (session, _place) = admitted?;
-    Ok(Known { from, read, write, hello, session, _place })
+    let (lane, session, _place) = admitted?;
+    Ok(Known { from, read, write, hello, lane, session, _place })
 }
 
 async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(u64, Answer)>) {

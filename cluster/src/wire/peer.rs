@@ -16,6 +16,8 @@ pub(crate) struct Hello {
     pub(crate) to: u64,
     /// Where the caller itself listens.
     pub(crate) from_addr: String,
+    /// What the connection is for: the number of a lane.
+    pub(crate) lane: u8,
 }
 
 /// Answer to [`Hello`].

@@ -70,11 +70,11 @@ fn answers_keep_their_bytes() {
     golden(&Answer::CountedV1 { term: 3, index: 300 }, "0903fb2c01");
     golden(&Answer::ClockV1 { clock_ms: 300 }, "0afb2c01");
     golden(
-        &Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() },
-        "07070707070707070707070707070707010203613a31",
+        &Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 },
+        "07070707070707070707070707070707010203613a3104",
     );
-    let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() };
-    let bytes = "07".repeat(16) + "010203613a31";
+    let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 };
+    let bytes = "07".repeat(16) + "010203613a3104";
     golden(&KeyHello { nonce: [9; 32], hello }, &("09".repeat(32) + &bytes));
     golden(&KeyNonce { nonce: [8; 32] }, &"08".repeat(32));
     golden(&KeyProof { proof: [6; 32] }, &"06".repeat(32));

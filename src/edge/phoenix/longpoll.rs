@@ -16,10 +16,10 @@ pub use session::{LongPollConfig, LongPolls};
 use super::form::Transport;
 use super::routes::{admit, all, text_of, token_id, version_of};
 use super::session::PhoenixSession;
-use crate::core::codec;
 use crate::core::ids::NodeId;
 use crate::delivery::{Outbox, Outlet};
 use crate::edge::context::Edge;
+use crate::hub::{Lane, PeerError, PeerRequest};
 use actix::Message;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data};
@@ -35,6 +35,10 @@ use token::SessionToken;
 
 /// Messages of one POST; phoenix.js sends a hundred at most.
 const MAX_PUSHES: usize = 1024;
+/// A poll that another node can't take now is answered with nothing after so long: the client asks again.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+/// Requests that this node answers for others at a time.
+const RELAYED: usize = 2048;
 /// Another node may take so much longer than its session's poll.
 const RELAY_MARGIN: Duration = Duration::from_secs(5);
 
@@ -70,6 +74,14 @@ enum Answer {
     Nothing,
     /// There is no such session.
     Gone,
+    /// The node that holds the session can't be asked now: as if nothing had been sent.
+    Busy,
+}
+
+impl PeerRequest for Ask {
+    type Answer = Answer;
+    const KIND: u16 = 100;
+    const LANE: Lane = Lane::patient(RELAYED, 0);
 }
 
 /// `GET`: the first opens a session, the others wait for messages.
@@ -78,6 +90,10 @@ pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>) -> HttpResponse
         match ask_session(&edge, &token, Request::Poll { seen: token.seen }).await {
             Answer::Batch { number, messages } => return answer(200, Some(&token.having(number)), &messages),
             Answer::Nothing => return answer(204, Some(&token), ""),
+            Answer::Busy => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+                return answer(204, Some(&token), "");
+            }
             Answer::Gone => {}
         }
     }
@@ -94,6 +110,8 @@ pub(super) async fn push(request: HttpRequest, edge: Data<Edge>, body: Bytes) ->
     };
     match ask_session(&edge, &token, Request::Push(pushes)).await {
         Answer::Gone => answer(410, None, ""),
+        // Clients open a new session, and resume.
+        Answer::Busy => answer(500, None, ""),
         Answer::Batch { .. } | Answer::Nothing => answer(200, Some(&token), ""),
     }
 }
@@ -156,15 +174,21 @@ async fn ask_session(edge: &Data<Edge>, token: &SessionToken, request: Request) 
     if token.node == edge.hub.node_id() {
         return ask_here(edge, ask).await;
     }
-    relayed(edge, token.node, &ask).await.unwrap_or(Answer::Gone)
+    relayed(edge, token.node, &ask).await
 }
 
-/// What the session on another node answers. `None` where that node can't be asked: the client, which has all
-/// that was acknowledged, resumes in a new session.
-async fn relayed(edge: &Data<Edge>, node: NodeId, ask: &Ask) -> Option<Answer> {
+/// What the session on another node answers. It counts as gone where that node can't be asked: the client, which
+/// has all that was acknowledged, resumes in a new session.
+async fn relayed(edge: &Data<Edge>, node: NodeId, ask: &Ask) -> Answer {
     let timeout = edge.config.longpoll.wait + RELAY_MARGIN;
-    let body = edge.hub.relay(node, codec::encode(ask).ok()?, timeout).await?;
-    codec::decode(&body).ok()
+    match edge.hub.ask(node, ask, timeout).await {
+        Ok(answer) => answer,
+        Err(PeerError::Busy) => Answer::Busy,
+        Err(error) => {
+            tracing::debug!(node, %error, "a long poll can't be passed on");
+            Answer::Gone
+        }
+    }
 }
 
 async fn ask_here(edge: &Edge, ask: Ask) -> Answer {
@@ -177,14 +201,13 @@ async fn ask_here(edge: &Edge, ask: Ask) -> Answer {
 /// Answers requests that came to another node.
 pub fn serve_relay(edge: &Data<Edge>) {
     let weak = Arc::downgrade(edge);
-    edge.hub.on_relay(move |body| {
+    edge.hub.peers().serve_here(move |ask: Ask| {
         let edge = weak.upgrade();
-        Box::pin(async move {
-            let answer = match (edge, codec::decode::<Ask>(&body)) {
-                (Some(edge), Ok(ask)) => ask_here(&edge, ask).await,
-                _ => Answer::Gone,
-            };
-            codec::encode(&answer).unwrap_or_default()
-        })
+        async move {
+            match edge {
+                Some(edge) => ask_here(&edge, ask).await,
+                None => Answer::Gone,
+            }
+        }
     });
 }

@@ -25,12 +25,13 @@ impl Service for Open {
 
 async fn listening(max_connections: usize) -> (SocketAddr, Arc<Secure>, tokio::task::JoinHandle<()>) {
     let secure = Arc::new(Secure::new(&Security::None).unwrap());
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), max_connections, 8).await.unwrap();
+    let limits = Limits::new(&crate::Config { max_requests_in_flight: 8, ..crate::Config::default() });
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), max_connections, limits).await.unwrap();
     (listener.addr().unwrap(), secure.clone(), tokio::spawn(listener.run(secure, Arc::new(Open))))
 }
 
 async fn call(addr: SocketAddr, secure: &Secure) -> io::Result<(Reader, Writer)> {
-    let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() };
+    let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 };
     secure.call(TcpStream::connect(addr).await?, &hello).await
 }
 

@@ -60,7 +60,7 @@ fn none() -> Secure {
 }
 
 fn hello() -> Hello {
-    Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() }
+    Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 }
 }
 
 /// One connection: what the caller and the called one say of it, each in words where it fails.
