@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::NodeId;
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::StartError;
@@ -26,6 +25,7 @@ use crate::room;
 use crate::store::{CheckpointAfter, Machine, Worker};
 use crate::types::{Member, Wishes};
 use crate::wire::IdentityV1;
+use crate::{FIRST_GROUP, NodeId};
 
 /// A started node with its tasks.
 pub(crate) struct Running {
@@ -129,6 +129,7 @@ async fn raft(
     let cluster = crate::identity::shown(&identity.cluster_id);
     let settings = settings(config, &cluster).map_err(|e| StartError::Config(e.to_string()))?;
     let network = Network {
+        group: FIRST_GROUP,
         peers: peers.clone(),
         append_timeout: Duration::from_millis(config.election_max_ms * 4).max(Duration::from_secs(2)),
         snapshot_timeout: config.snapshot_timeout,

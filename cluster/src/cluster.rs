@@ -10,7 +10,6 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::NodeId;
 use crate::backup::BackupError;
 use crate::boot::{self, Running};
 use crate::config::Config;
@@ -26,6 +25,7 @@ use crate::proposer::Outcome;
 use crate::status::Status;
 use crate::store::Reader;
 use crate::wire::{Answer, Request};
+use crate::{GroupId, NodeId};
 
 /// Longest that stopping may take.
 const STOP: Duration = Duration::from_secs(5);
@@ -137,6 +137,11 @@ impl Cluster {
         self.node().wait_applied(index, timeout).await
     }
 
+    /// Index of the last entry of that group applied here; `None` where this node has no such group.
+    pub fn applied_in(&self, group: GroupId) -> Option<u64> {
+        (group == self.node().group).then(|| self.applied())
+    }
+
     /// Index of the last entry applied here.
     pub fn applied(&self) -> u64 {
         *self.node().store.applied().borrow()
@@ -234,7 +239,7 @@ impl Cluster {
         let node = node.clone();
         let asked = self.spawn(async move {
             let request = Request::AppV1 { body: Vec::from(body).into() };
-            node.peers.link(to, lane.into()).ask(&request, timeout).await
+            node.peers.link(to, lane.into()).ask_node(&request, timeout).await
         });
         match asked.await {
             Some(Ok(Answer::AppV1 { body })) => Ok(body.into_vec().into()),

@@ -22,10 +22,10 @@ use tokio::time::timeout;
 use super::secure::{hung_up, is_time};
 use super::stream::{Reader, Writer};
 use super::{HANDSHAKE, Lane, Limits, Secure};
-use crate::NodeId;
 use crate::os::{TcpListener, TcpStream, here};
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request, Welcome};
+use crate::{GroupId, NodeId};
 
 /// A connection on which nothing comes for so long is closed; whoever still wants it connects again.
 const IDLE: Duration = Duration::from_secs(600);
@@ -39,6 +39,9 @@ pub(crate) trait Service: Send + Sync + 'static {
 
     /// Lets a caller in or says why not.
     fn admit(&self, hello: &Hello) -> Result<Self::Session, String>;
+
+    /// Whether the log of that group is kept here.
+    fn has_group(&self, group: GroupId) -> bool;
 
     /// Begins answering; what must happen in order happens before the future first waits.
     fn answer(self: &Arc<Self>, from: NodeId, request: Request) -> BoxFuture<'static, Answer>;
@@ -201,9 +204,19 @@ async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, 
         if !lane.carries(&request) {
             return Err(io::Error::other(format!("a request on the wrong connection ({lane:?})")));
         }
+        if request.is_of_a_group() == (head.group == frame::NODE) {
+            return Err(io::Error::other("a frame that names a group where it must not, or none where it must"));
+        }
+        let reply = Reply { group: head.group, id: head.id };
+        if request.is_of_a_group() && !service.has_group(head.group) {
+            if answers.send((reply, Answer::NoGroupV1 { group: head.group })).await.is_err() {
+                return Ok(());
+            }
+            continue;
+        }
         let request = match service.in_session(&mut session, request).await {
             Ok(answer) => {
-                if answers.send((head.id, answer)).await.is_err() {
+                if answers.send((reply, answer)).await.is_err() {
                     return Ok(());
                 }
                 continue;
@@ -214,7 +227,7 @@ async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, 
         while tasks.try_join_next().is_some() {}
         match poll_once(&mut answer).await {
             Poll::Ready(answer) => {
-                if answers.send((head.id, answer)).await.is_err() {
+                if answers.send((reply, answer)).await.is_err() {
                     return Ok(());
                 }
             }
@@ -223,12 +236,19 @@ async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, 
                 tasks.spawn(here(async move {
                     let answer = answer.await;
                     // The caller may have hung up.
-                    let _ = answers.send((head.id, answer)).await;
+                    let _ = answers.send((reply, answer)).await;
                     drop(slot);
                 }));
             }
         }
     }
+}
+
+/// What an answer repeats of its request.
+#[derive(Clone, Copy)]
+struct Reply {
+    group: GroupId,
+    id: u64,
 }
 
 /// Begins a future here and now, so that order is kept; it is awaited elsewhere.
@@ -261,17 +281,18 @@ async fn shake<S: Service>(
             (Welcome::RefusedV1 { reason }, Err(refusal))
         }
     };
-    write.frame(&frame::encode(Kind::Welcome, 0, &wire::encode(&welcome)?)?).await?;
+    write.frame(&frame::encode(Kind::Welcome, frame::NODE, 0, &wire::encode(&welcome)?)?).await?;
     write.flush().await?;
     let (lane, session, _place) = admitted?;
     Ok(Known { from, read, write, hello, lane, session, _place })
 }
 
-async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(u64, Answer)>) {
+async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(Reply, Answer)>) {
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
-        while let Some((id, answer)) = next {
-            let Ok(frame) = wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, id, &body)) else {
+        while let Some((to, answer)) = next {
+            let Ok(frame) = wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, to.group, to.id, &body))
+            else {
                 tracing::warn!("an answer is too large to send");
                 return;
             };
