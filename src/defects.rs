@@ -4,9 +4,10 @@
 //! Each is a line at the place that it breaks, found by its name. Never part of a build that is meant to be used.
 
 use crate::core::command::Publish;
-use crate::core::endpoint::progress::{Progress, Update};
+use crate::core::consumer::progress::Progress;
 use crate::core::event::Event;
 use crate::core::ids::{EndpointId, EventId};
+use crate::core::webhook::records::Update;
 use crate::hub::{Deliver, Hub};
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -2,7 +2,7 @@
 #![no_main]
 
 use bytes::Bytes;
-use waypost::core::event::{Event, MAX_KIND_LEN, MapText, NewEvent};
+use waypost::core::event::{Event, MAX_KIND_BYTES, MapText, NewEvent};
 use waypost::core::ids::MapId;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
@@ -10,8 +10,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     assert_eq!(Event::stored_id(bytes), Some(event.id));
     let mut out = Vec::new();
     event.write_envelope(&MapText::from(MapId::from_bytes([7; 16])), true, &mut out);
-    if event.kind.len() <= MAX_KIND_LEN {
-        let new = NewEvent { kind: event.kind.to_string(), payload: event.payload.to_vec() };
+    if event.kind.len() <= MAX_KIND_BYTES {
+        let new = NewEvent { subject: event.subject.clone(), kind: event.kind.to_string(), payload: event.payload.to_vec() };
         let times = Event::stored_times(bytes).expect("an event has its times");
         assert_eq!(Event::to_stored_at(event.id, times, &new), bytes);
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{output, settings::ConfigArgs};
 use crate::config::{DEFAULT_TOML, KEYS, Loaded, Source, Webhooks};
-use crate::core::endpoint::Profile;
+use crate::core::webhook::Profile;
 use crate::delivery::webhook::faults;
 use crate::delivery::webhook::guard::Guard;
 

@@ -3,9 +3,9 @@
 
 use super::Config;
 use crate::core::access::WebhookBacklog;
-use crate::core::endpoint::form::Plain;
-use crate::core::endpoint::{Origin, Profile, promises};
 use crate::core::ids::{EndpointId, MapId};
+use crate::core::webhook::form::Plain;
+use crate::core::webhook::{Origin, Profile, promises};
 use std::collections::BTreeSet;
 
 /// Phoenix clients send a heartbeat each 30 s.

@@ -1,9 +1,9 @@
 //! Settings of webhook delivery, and the webhooks that stand in the configuration file.
 
 use super::Secret;
-use crate::core::endpoint::form::{Defaults, Form, Plain};
-use crate::core::endpoint::{Origin, Profile};
 use crate::core::ids::{EndpointId, MapId};
+use crate::core::webhook::form::{Defaults, Form, Plain};
+use crate::core::webhook::{Origin, Profile};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;

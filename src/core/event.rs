@@ -2,17 +2,23 @@
 
 use super::ids::{EventId, MapId};
 use super::json::write_string;
+use super::subject::Subject;
 use super::time::push_iso_millis;
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
-/// Longest event type, in characters.
-pub const MAX_KIND_LEN: usize = 100;
+/// Longest event type (characters).
+pub const MAX_KIND_LEN: usize = 200;
+
+/// Longest event type (bytes).
+pub const MAX_KIND_BYTES: usize = 4 * MAX_KIND_LEN;
 
 /// An event on its way into the log. The payload is JSON in normal form (see [`super::json`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewEvent {
+    /// The channel inside the map.
+    pub subject: Subject,
     /// The event's type.
     pub kind: String,
     /// The payload's bytes.
@@ -43,8 +49,10 @@ impl Times {
 pub struct Event {
     /// Id, unique over all topics.
     pub id: EventId,
-    /// Place in the topic, gapless from 1.
+    /// Position in the stream, assigned gapless from 1: a reader of one subject sees the numbers of its events.
     pub seq: u64,
+    /// The channel inside the map.
+    pub subject: Subject,
     /// When the leader took it, as a majority's clocks have it (Unix milliseconds).
     pub time_ms: u64,
     /// Type.
@@ -56,23 +64,23 @@ pub struct Event {
 /// Events of the Phoenix protocol itself begin like this: one such type would close its subscribers' channels.
 const RESERVED: [&str; 2] = ["phx_", "chan_reply_"];
 
-/// Whether `kind` can be an event's type: `[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}`, and none of Phoenix' own.
+/// Whether `kind` can be an event's type: 1–200 characters without control characters, `,` and `*`, and none of Phoenix' own.
 pub fn is_kind(kind: &str) -> bool {
-    let bytes = kind.as_bytes();
-    bytes.len() <= MAX_KIND_LEN
-        && bytes.first().is_some_and(u8::is_ascii_alphanumeric)
-        && bytes.iter().copied().all(is_kind_char)
+    !kind.is_empty()
+        && (kind.len() <= MAX_KIND_LEN || kind.chars().nth(MAX_KIND_LEN).is_none())
+        && kind.chars().all(is_kind_char)
         && !RESERVED.iter().any(|prefix| kind.starts_with(prefix))
 }
 
-/// Whether a type may contain this byte.
-pub fn is_kind_char(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte)
+/// Whether a type may contain this character.
+pub fn is_kind_char(char: char) -> bool {
+    !char.is_control() && char != ',' && char != '*'
 }
 
-const STORED_V2: u8 = 2;
+const STORED_V3: u8 = 3;
 const STORED_TIMES: usize = 1 + 16;
-const STORED_HEAD: usize = STORED_TIMES + 3 * 8 + 1;
+/// Format, id, times, length of the subject, length of the type.
+const STORED_HEAD: usize = STORED_TIMES + 3 * 8 + 1 + 2;
 
 impl Event {
     /// [`Event::to_stored_at`] with all clocks at the id's milliseconds.
@@ -80,16 +88,21 @@ impl Event {
         Self::to_stored_at(id, Times::at(id.id_ms()), event)
     }
 
-    /// The store's value: format, id, times, length of the type, type, payload. The key tells topic and seq.
+    /// The store's value: format, id, times, lengths of subject and type, subject, type, payload. The key tells stream
+    /// and seq.
     pub fn to_stored_at(id: EventId, times: Times, event: &NewEvent) -> Vec<u8> {
-        let kind = &event.kind.as_bytes()[..event.kind.len().min(MAX_KIND_LEN)];
-        let mut bytes = Vec::with_capacity(STORED_HEAD + kind.len() + event.payload.len());
-        bytes.push(STORED_V2);
+        let subject = event.subject.as_str().as_bytes();
+        let kind = &event.kind.as_bytes()[..event.kind.floor_char_boundary(MAX_KIND_BYTES)];
+        let mut bytes = Vec::with_capacity(STORED_HEAD + subject.len() + kind.len() + event.payload.len());
+        bytes.push(STORED_V3);
         bytes.extend_from_slice(&id.to_bytes());
         for ms in [times.time_ms, times.peak_ms, times.expiry_ms] {
             bytes.extend_from_slice(&ms.to_be_bytes());
         }
-        bytes.push(kind.len() as u8);
+        // A subject has 200 bytes at most, a type 800.
+        bytes.push(subject.len() as u8);
+        bytes.extend_from_slice(&(kind.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(subject);
         bytes.extend_from_slice(kind);
         bytes.extend_from_slice(&event.payload);
         bytes
@@ -98,17 +111,22 @@ impl Event {
     /// Back from [`Event::to_stored_at`]; `None` when the bytes were not written by it.
     pub fn from_stored(seq: u64, bytes: Bytes) -> Option<Self> {
         let (id, times) = (Self::stored_id(&bytes)?, Self::stored_times(&bytes)?);
-        let payload_from = STORED_HEAD + usize::from(*bytes.get(STORED_HEAD - 1)?);
-        if bytes.len() < payload_from {
-            return None;
-        }
-        let kind = ByteString::try_from(bytes.slice(STORED_HEAD..payload_from)).ok()?;
-        Some(Self { id, seq, time_ms: times.time_ms, kind, payload: bytes.slice(payload_from..) })
+        let (kind_from, payload_from) = stored_parts(&bytes)?;
+        let subject = ByteString::try_from(bytes.slice(STORED_HEAD..kind_from)).ok()?;
+        let subject = Subject::from_stored(subject)?;
+        let kind = ByteString::try_from(bytes.slice(kind_from..payload_from)).ok()?;
+        Some(Self { id, seq, subject, time_ms: times.time_ms, kind, payload: bytes.slice(payload_from..) })
+    }
+
+    /// Just the subject of a stored event.
+    pub fn stored_subject(bytes: &[u8]) -> Option<&str> {
+        Self::stored_id(bytes)?;
+        std::str::from_utf8(&bytes[STORED_HEAD..stored_parts(bytes)?.0]).ok()
     }
 
     /// Just the id of a stored event.
     pub fn stored_id(bytes: &[u8]) -> Option<EventId> {
-        if bytes.first() != Some(&STORED_V2) {
+        if bytes.first() != Some(&STORED_V3) {
             return None;
         }
         Some(EventId::from_bytes(bytes.get(1..STORED_TIMES)?.try_into().ok()?))
@@ -123,16 +141,22 @@ impl Event {
         Some(Times { time_ms: ms(0)?, peak_ms: ms(1)?, expiry_ms: ms(2)? })
     }
 
-    /// Writes the envelope `{"id","seq","type","map_id","ts","payload"}`; with `timestamp` also under that name, as
+    /// Writes the envelope `{"id","seq","type","subject","map_id","ts","payload"}`, without `subject` where it is the map's
+    /// own; with `timestamp` also under that name, as
     /// SSE clients of Wanderer expect.
     pub fn write_envelope(&self, map: &MapText, timestamp: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(self.id.encode(&mut [0; EventId::TEXT_LEN]).as_bytes());
         out.extend_from_slice(b"\",\"seq\":");
         push_number(self.seq, out);
-        out.extend_from_slice(b",\"type\":\"");
-        out.extend_from_slice(self.kind.as_bytes());
-        out.extend_from_slice(b"\",\"map_id\":\"");
+        out.extend_from_slice(b",\"type\":");
+        push_json_string(&self.kind, out);
+        if !self.subject.is_own() {
+            out.extend_from_slice(b",\"subject\":\"");
+            out.extend_from_slice(self.subject.as_str().as_bytes());
+            out.push(b'"');
+        }
+        out.extend_from_slice(b",\"map_id\":\"");
         out.extend_from_slice(map.0.as_bytes());
         push_iso_millis(self.time_ms, &mut |ts| {
             out.extend_from_slice(b"\",\"ts\":\"");
@@ -146,6 +170,14 @@ impl Event {
         out.extend_from_slice(&self.payload);
         out.push(b'}');
     }
+}
+
+/// Where type and payload of a stored event begin.
+fn stored_parts(bytes: &[u8]) -> Option<(usize, usize)> {
+    let lengths = bytes.get(STORED_HEAD - 3..STORED_HEAD)?;
+    let kind_from = STORED_HEAD + usize::from(lengths[0]);
+    let payload_from = kind_from + usize::from(u16::from_be_bytes([lengths[1], lengths[2]]));
+    (bytes.len() >= payload_from).then_some((kind_from, payload_from))
 }
 
 /// A map's id in its text form, made once for all envelopes of the map.
@@ -167,7 +199,12 @@ impl From<MapId> for MapText {
 
 /// Appends `text` as a JSON string.
 pub fn push_json_string(text: &str, out: &mut Vec<u8>) {
-    let mut quoted = String::with_capacity(text.len() + 2);
+    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        return out.push(b'"');
+    }
+    let mut quoted = String::with_capacity(text.len() + 8);
     write_string(text, &mut quoted);
     out.extend_from_slice(quoted.as_bytes());
 }
@@ -193,7 +230,7 @@ mod tests {
     use super::*;
 
     fn event() -> NewEvent {
-        NewEvent { kind: "add_system".into(), payload: br#"{"name":"J123456"}"#.to_vec() }
+        NewEvent { subject: Subject::own(), kind: "add_system".into(), payload: br#"{"name":"J123456"}"#.to_vec() }
     }
 
     #[test]
@@ -225,11 +262,32 @@ mod tests {
     }
 
     #[test]
+    fn golden_envelope_of_a_subject() {
+        let new = NewEvent {
+            subject: Subject::parse("orders-7").unwrap(),
+            kind: "App\\Events\\X \"é\"".into(),
+            payload: b"1".to_vec(),
+        };
+        let stored = Event::to_stored(EventId::new(1_750_509_296_789, 7, 3), &new);
+        assert_eq!(Event::stored_subject(&stored), Some("orders-7"));
+        let event = Event::from_stored(9, stored.into()).unwrap();
+        let map = MapText::from("550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap());
+        let mut out = Vec::new();
+        event.write_envelope(&map, false, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"id":"01JY97R74N0000000000070003","seq":9,"type":"App\\Events\\X \"é\"","subject":"orders-7","map_id":"550e8400-e29b-41d4-a716-446655440000","ts":"2025-06-21T12:34:56.789Z","payload":1}"#
+        );
+    }
+
+    #[test]
     fn kinds() {
-        for good in ["a", "add_system", "session.started", "player-count.updated", "0:x", &"a".repeat(100)] {
+        for good in
+            ["a", "add_system", "session.started", "0:x", "App\\Events\\X", "_x", "a b", "é\"", &"é".repeat(200)]
+        {
             assert!(is_kind(good), "{good}");
         }
-        for bad in ["", "phx_close", "_x", ".x", "a b", "é", "a\"", "*", &"a".repeat(101)] {
+        for bad in ["", "phx_close", "a,b", "a*", "a\n", "\u{85}", &"a".repeat(201)] {
             assert!(!is_kind(bad), "{bad}");
         }
     }

@@ -30,7 +30,7 @@ struct Pattern(Box<str>);
 impl Pattern {
     /// `None` unless `text` is made of a type's characters and `*`, and is no longer than a type may be.
     fn new(text: &str) -> Option<Self> {
-        let good = text.len() <= MAX_KIND_LEN && text.bytes().all(|byte| byte == b'*' || is_kind_char(byte));
+        let good = text.chars().count() <= MAX_KIND_LEN && text.chars().all(|char| char == '*' || is_kind_char(char));
         good.then(|| Self(text.into()))
     }
 
@@ -146,7 +146,7 @@ mod tests {
             (json!("add_system"), FilterError::Shape),
             (json!([1]), FilterError::Shape),
             (json!({}), FilterError::Shape),
-            (json!(["a b"]), FilterError::Kind("a b".into())),
+            (json!(["a\n"]), FilterError::Kind("a\n".into())),
             (json!(vec!["a"; 101]), FilterError::TooMany),
         ] {
             assert_eq!(Filter::from_json(Some(&bad)), Err(error), "{bad}");
@@ -178,7 +178,7 @@ mod tests {
         for all in ["*", "**", "a,*"] {
             assert_eq!(Filter::from_query(Some(all)), Ok(Filter::All));
         }
-        for bad in ["a *", "é*", "a?*", "a*\"", &"a*".repeat(51)] {
+        for bad in ["a\n*", &"a*".repeat(101)] {
             assert!(matches!(Filter::from_query(Some(bad)), Err(FilterError::Kind(_))), "{bad}");
         }
         let mixed = Filter::from_query(Some("exact,sig_*,*_done")).unwrap();

@@ -102,7 +102,7 @@ pub struct LogPosition {
 }
 
 /// Id of an event: a ULID whose random part is the event's place in the log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventId(u128);
 
 impl EventId {

@@ -6,8 +6,8 @@
 pub mod access;
 pub mod codec;
 pub mod command;
+pub mod consumer;
 pub mod digest;
-pub mod endpoint;
 pub mod event;
 pub mod expression;
 pub mod filter;
@@ -20,4 +20,6 @@ pub mod rate;
 pub mod ring;
 pub mod state;
 pub mod store;
+pub mod subject;
 pub mod time;
+pub mod webhook;

@@ -282,7 +282,7 @@ mod tests {
             .chars()
             .zip(from..)
             .map(|(kind, seq)| {
-                let new = NewEvent { kind: kind.into(), payload: b"{}".to_vec() };
+                let new = NewEvent { subject: Default::default(), kind: kind.into(), payload: b"{}".to_vec() };
                 Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap()
             })
             .collect();

@@ -29,6 +29,9 @@ pub trait ReadStore {
 
     /// Visits `from..to` in ascending order.
     fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError>;
+
+    /// Visits `from..to` in descending order.
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError>;
 }
 
 /// Writes of an ordered store.
@@ -55,6 +58,14 @@ pub(crate) mod memory {
         }
         fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
             for (key, value) in self.0.range(from.to_vec()..to.to_vec()) {
+                if !visit(key, value) {
+                    break;
+                }
+            }
+            Ok(())
+        }
+        fn scan_back(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+            for (key, value) in self.0.range(from.to_vec()..to.to_vec()).rev() {
                 if !visit(key, value) {
                     break;
                 }

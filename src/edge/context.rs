@@ -1,7 +1,7 @@
 //! What every edge is given: the hub and the settings.
 
 use crate::core::access::{Limits, Retention};
-use crate::core::endpoint::form::Defaults;
+use crate::core::webhook::form::Defaults;
 use crate::delivery::webhook::Webhooks;
 use crate::delivery::{OutletConfig, WsConfig};
 use crate::edge::auth::{Addresses, Failures};

@@ -8,10 +8,10 @@ use super::registry::TopicLost;
 use super::topic::Nudge;
 use crate::core::access::{Access, AccessChange, Map};
 use crate::core::command::Change;
-use crate::core::endpoint::directory::{Directory, EndpointChange};
 use crate::core::frame::FormKey;
 use crate::core::ids::{MapId, NodeId, TokenId, TopicId};
 use crate::core::ring::Chunk;
+use crate::core::webhook::directory::{Directory, EndpointChange};
 use actix::prelude::SendError;
 use actix::{Message, Recipient};
 use rustc_hash::FxHashMap;
@@ -167,11 +167,11 @@ impl Bridge {
                 Change::Endpoint(change) => self.change_endpoints(change),
                 Change::NodeGone(node) => self.slot_news(SlotNews::NodeGone(*node)),
                 Change::Lost(endpoint, events) => self.tell_watches(|news| news.lost(*endpoint, *events)),
-                Change::Events(_) => {}
+                Change::Events(..) => {}
             }
         }
         for change in changes {
-            if let Change::Events(topic) = change {
+            if let Change::Events(topic, _) = change {
                 self.nudge(topic);
             }
         }
@@ -187,7 +187,7 @@ impl Bridge {
         match change {
             AccessChange::TokenGone(token) => self.broadcast(|| Deliver::TokenGone(*token)),
             AccessChange::MapGone(map) => self.broadcast(|| Deliver::MapGone(*map)),
-            AccessChange::Map(map) => self.slot_news(SlotNews::Map(Arc::new(map.clone()))),
+            AccessChange::Map(map) => self.slot_news(SlotNews::Map(map.clone())),
             AccessChange::Token(_) | AccessChange::Admin(_) => {}
         }
     }

@@ -89,6 +89,9 @@ impl ReadStore for ViewStore<'_> {
     fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
         self.0.scan(from..to, visit).map_err(in_core_s_words)
     }
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.0.scan_back(from..to, visit).map_err(in_core_s_words)
+    }
 }
 
 struct TxnStore<'a, 't>(&'a mut Txn<'t>);
@@ -99,6 +102,9 @@ impl ReadStore for TxnStore<'_, '_> {
     }
     fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
         self.0.scan(from..to, visit).map_err(in_core_s_words)
+    }
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.0.scan_back(from..to, visit).map_err(in_core_s_words)
     }
 }
 

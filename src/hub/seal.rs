@@ -8,10 +8,10 @@ use super::peers::{Lane, PeerRequest, Peers};
 use super::{Hub, HubError};
 use crate::core::codec;
 use crate::core::command::{Command, Refusal};
-use crate::core::endpoint::Private;
 use crate::core::ids::EndpointId;
 use crate::core::state::keys;
 use crate::core::store::ReadStore;
+use crate::core::webhook::Private;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
@@ -250,7 +250,7 @@ impl Hub {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::core::endpoint::Target;
+    use crate::core::webhook::Target;
 
     fn private() -> Private {
         let target = Target::Http("https://example.com/hook".into());

@@ -13,9 +13,9 @@ use fleet::{Fleet, Hook, KEY, Published, SECRET, VERIFIERS, Verifier, delivering
 use payloads::{Payload, payloads};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use waypost::core::endpoint::Profile;
 use waypost::core::event::{Event, MapText, NewEvent};
 use waypost::core::ids::{EventId, MapId};
+use waypost::core::webhook::Profile;
 use waypost::delivery::webhook::render::{Rendered, Rendering, Secrets, render};
 
 /// Payloads that every receiver is sent.
@@ -168,7 +168,7 @@ fn one_byte(fleet: &Fleet<'_>) -> Result<()> {
 
 fn event(place: u32, kind: &str, payload: &str) -> Event {
     let id = EventId::new(waypost::clock::now_ms(), 7, place);
-    let event = NewEvent { kind: kind.into(), payload: payload.as_bytes().to_vec() };
+    let event = NewEvent { subject: Default::default(), kind: kind.into(), payload: payload.as_bytes().to_vec() };
     Event::from_stored(u64::from(place) + 1, Event::to_stored(id, &event).into()).unwrap()
 }
 

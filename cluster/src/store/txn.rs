@@ -44,6 +44,15 @@ impl<'a> Txn<'a> {
         view::scan(&self.table, range, visit)
     }
 
+    /// Visits the pairs of `range` from the last to the first, until `visit` returns false.
+    pub fn scan_back(
+        &self,
+        range: Range<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        view::scan_back(&self.table, range, visit)
+    }
+
     /// The last pair of `range`.
     pub fn last(&self, range: Range<&[u8]>) -> Result<Option<Pair>, StoreError> {
         view::last(&self.table, range)

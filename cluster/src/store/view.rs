@@ -82,6 +82,15 @@ impl View {
         scan(&self.table, range, visit)
     }
 
+    /// Visits the pairs of `range` from the last to the first, until `visit` returns false.
+    pub fn scan_back(
+        &self,
+        range: Range<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
+        scan_back(&self.table, range, visit)
+    }
+
     /// The last pair of `range`.
     pub fn last(&self, range: Range<&[u8]>) -> Result<Option<Pair>, StoreError> {
         last(&self.table, range)
@@ -117,15 +126,33 @@ pub(super) fn scan(
     if range.start >= range.end {
         return Ok(());
     }
-    guarded(|| {
-        for pair in table.range::<&[u8]>(range).map_err(failed)? {
-            let (key, record) = pair.map_err(failed)?;
-            if !visit(key.value(), unseal(key.value(), record.value())?) {
-                break;
-            }
+    guarded(|| visit_each(table.range::<&[u8]>(range).map_err(failed)?, visit))
+}
+
+pub(super) fn scan_back(
+    table: &impl ReadableTable<Bytes, Bytes>,
+    range: Range<&[u8]>,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+) -> Result<(), StoreError> {
+    if range.start >= range.end {
+        return Ok(());
+    }
+    guarded(|| visit_each(table.range::<&[u8]>(range).map_err(failed)?.rev(), visit))
+}
+
+type StoredPair<'t> = (redb::AccessGuard<'t, Bytes>, redb::AccessGuard<'t, Bytes>);
+
+fn visit_each<'t>(
+    pairs: impl Iterator<Item = Result<StoredPair<'t>, redb::StorageError>>,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+) -> Result<(), StoreError> {
+    for pair in pairs {
+        let (key, record) = pair.map_err(failed)?;
+        if !visit(key.value(), unseal(key.value(), record.value())?) {
+            break;
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }
 
 pub(super) fn last(table: &impl ReadableTable<Bytes, Bytes>, range: Range<&[u8]>) -> Result<Option<Pair>, StoreError> {

@@ -1,6 +1,12 @@
-//! Keys of the store: a letter for the kind, then big-endian numbers, so that they sort as they are read.
+//! Keys of the store: a letter for the kind, then big-endian numbers, so that they sort as they are read. Each kind
+//! belongs to one of the two machines, which alone writes it: [`DIRECTORY`] and [`STREAMS`].
 
 use crate::core::ids::{EndpointId, MapId, NodeId, TokenId, TopicId};
+
+/// The kinds of the directory's keys.
+pub const DIRECTORY: &[u8] = b"acfkmnswy";
+/// The kinds of the streams' keys.
+pub const STREAMS: &[u8] = b"bdeghijloprtuvxz";
 
 /// Prefix of map records.
 pub const MAPS: u8 = b'm';
@@ -29,6 +35,8 @@ pub const BACKLOGS: u8 = b'b';
 pub const WAITING: u8 = b'r';
 /// Prefix of endpoints whose dead letters and orders wait to be removed.
 pub const DOOMED_ENDPOINTS: u8 = b'z';
+/// Prefix of the ids of deleted endpoints that are not free yet.
+pub const LEAVING: u8 = b'f';
 /// Key of the nodes that deliver.
 pub const OWNERS: &[u8] = b"n";
 /// Key of the mark of the key that seals endpoints.
@@ -87,6 +95,66 @@ pub fn event_seq(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(9..17)?.try_into().ok()?))
 }
 
+/// Prefix of subjects' records.
+pub const SUBJECTS: u8 = b'j';
+/// Prefix of runs.
+pub const RUNS: u8 = b'u';
+/// Prefix of holes.
+pub const HOLES: u8 = b'g';
+
+/// A subject's record. Of a stream they sort by the subject's name.
+pub fn subject(stream: TopicId, subject: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(9 + subject.len());
+    key.push(SUBJECTS);
+    key.extend_from_slice(&stream.0.to_be_bytes());
+    key.extend_from_slice(subject.as_bytes());
+    key
+}
+
+/// The name in a [`subject`] key.
+pub fn subject_name(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.get(9..)?).ok()
+}
+
+/// A run of a subject, by its last seq. No subject has the byte 0.
+pub fn run(stream: TopicId, subject: &str, end_seq: u64) -> Vec<u8> {
+    let mut key = Vec::with_capacity(18 + subject.len());
+    key.push(RUNS);
+    key.extend_from_slice(&stream.0.to_be_bytes());
+    key.extend_from_slice(subject.as_bytes());
+    key.push(0);
+    key.extend_from_slice(&end_seq.to_be_bytes());
+    key
+}
+
+/// The runs of a subject that end in `from_seq..to_seq`.
+pub fn runs(stream: TopicId, subject: &str, from_seq: u64, to_seq: u64) -> (Vec<u8>, Vec<u8>) {
+    (run(stream, subject, from_seq), run(stream, subject, to_seq))
+}
+
+/// The last seq in a [`run`] key.
+pub fn run_end(key: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(key.last_chunk().copied()?))
+}
+
+/// The first seq of a run or a hole: its value.
+pub fn run_start(value: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(value.try_into().ok()?))
+}
+
+/// A hole of a stream, by its last seq.
+pub fn hole(stream: TopicId, end_seq: u64) -> [u8; 17] {
+    let mut key = [HOLES; 17];
+    key[1..9].copy_from_slice(&stream.0.to_be_bytes());
+    key[9..].copy_from_slice(&end_seq.to_be_bytes());
+    key
+}
+
+/// The last seq in a [`hole`] key.
+pub fn hole_end(key: &[u8]) -> Option<u64> {
+    event_seq(key)
+}
+
 /// What is remembered under an idempotency key of a topic. Not of a map: a map's id may come again, a topic's never.
 pub fn idempotency(topic: TopicId, key: &[u8; 16]) -> [u8; 25] {
     let mut out = [b'i'; 25];
@@ -128,7 +196,12 @@ pub fn doomed_endpoint(id: EndpointId) -> [u8; 17] {
     join(DOOMED_ENDPOINTS, id.as_bytes())
 }
 
-/// The endpoint of an [`endpoint`], [`progress`], [`shelf`], [`backlog`], [`waiting`] or [`doomed_endpoint`] key.
+/// The id of a deleted endpoint that is not free yet.
+pub fn leaving(id: EndpointId) -> [u8; 17] {
+    join(LEAVING, id.as_bytes())
+}
+
+/// The endpoint of an [`endpoint`], [`progress`], [`shelf`], [`backlog`], [`waiting`], [`leaving`] or [`doomed_endpoint`] key.
 pub fn endpoint_of(key: &[u8]) -> Option<EndpointId> {
     Some(EndpointId::from_bytes(key.get(1..17)?.try_into().ok()?))
 }

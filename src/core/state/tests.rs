@@ -3,16 +3,21 @@
 
 mod backlog;
 mod delivery;
+mod two_logs;
 
 use super::*;
+use crate::core::access::{AccessChange, Scopes};
 use crate::core::access::{Limits, Retention, WebhookBacklog};
+use crate::core::command::By;
 use crate::core::command::{
     CreateMap, CreateToken, IdempotencyKey, LimitsPatch, NewToken, Publish, Published, RevokeToken, Slots, UpdateMap,
 };
 use crate::core::event::NewEvent;
 use crate::core::history::{History, Start};
 use crate::core::ids::TokenId;
+use crate::core::ids::{EndpointId, EventId, NodeId, TopicId};
 use crate::core::store::memory::MemoryStore;
+use crate::core::webhook::Endpoint;
 use proptest::prelude::*;
 
 struct Entry {
@@ -113,7 +118,10 @@ const WAIT_FOR_EVER: WebhookBacklog = WebhookBacklog { bytes: None, age_seconds:
 const KEEP_ALL: Retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: WAIT_FOR_EVER };
 
 fn publish(map: u8, by: By, kinds: &[&str], key: Option<(u8, u8)>) -> Command {
-    let events = kinds.iter().map(|kind| NewEvent { kind: (*kind).into(), payload: b"{}".to_vec() }).collect();
+    let events = kinds
+        .iter()
+        .map(|kind| NewEvent { subject: Default::default(), kind: (*kind).into(), payload: b"{}".to_vec() })
+        .collect();
     let key = key.map(|(key, body)| IdempotencyKey { key: [key; 16], fingerprint: [body; 16], ttl_ms: 1000 });
     Command::Publish(Publish { map: map_id(map), by, events, key })
 }
@@ -402,9 +410,9 @@ proptest! {
                 let events = history.read(0, 10_000, 1 << 30).unwrap();
                 prop_assert!(events.iter().map(|event| event.seq).eq(history.first_seq()..=history.head_seq()));
                 prop_assert!(events.is_sorted_by(|a, b| a.id < b.id));
-                let stored = |event: &crate::core::event::Event| 42 + event.kind.len() as u64 + event.payload.len() as u64;
+                let stored = |event: &crate::core::event::Event| 44 + event.kind.len() as u64 + event.payload.len() as u64;
                 let bytes: u64 = events.iter().map(stored).sum();
-                prop_assert_eq!(node.state.topics[&map.topic].bytes, bytes);
+                prop_assert_eq!(node.state.streams.topics[&map.topic].bytes, bytes);
                 for event in &events {
                     let at = history.locate(Start::After(event.id)).unwrap();
                     prop_assert_eq!((at.next_seq, at.gap), (event.seq + 1, None));

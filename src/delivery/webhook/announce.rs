@@ -1,10 +1,10 @@
 //! What the map is told of its endpoints, as events: that one is failing, and that it was disabled.
 
-use crate::core::endpoint::Endpoint;
-use crate::core::endpoint::progress::{Disable, Progress};
+use crate::core::consumer::progress::{Disable, Progress};
 use crate::core::event::NewEvent;
 use crate::core::ids::EndpointId;
 use crate::core::json;
+use crate::core::webhook::Endpoint;
 use serde_json::json;
 
 /// Told while an endpoint fails, at 50 and 90 percent of the time after which it is disabled.
@@ -50,5 +50,5 @@ fn event(
     });
     payload[key] = value;
     let payload = json::normalise(&payload.to_string(), 8).ok()?;
-    Some(NewEvent { kind: kind.to_owned(), payload: payload.into_bytes() })
+    Some(NewEvent { subject: Default::default(), kind: kind.to_owned(), payload: payload.into_bytes() })
 }

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use tokio::time::timeout_at;
 
-use crate::core::endpoint::{Method, class::Class};
 use crate::core::ids::EndpointId;
+use crate::core::webhook::{Method, outcome::Class};
 use crate::tls::BadTls;
 
 use super::{

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
 
-use crate::core::endpoint::class::{Class, Stage};
+use crate::core::webhook::outcome::{Class, Stage};
 
 use super::{
     guard::{Guard, Host, NotPublic, Target},

@@ -2,8 +2,8 @@
 
 use super::guard::Guard;
 use super::start::Webhooks;
-use crate::core::endpoint::form::Plain;
-use crate::core::endpoint::{Ordering, Target};
+use crate::core::webhook::form::Plain;
+use crate::core::webhook::{Ordering, Target};
 
 /// Address, template and expressions that can't be used, each beginning with the field's name. A name is not resolved.
 pub fn faults(plain: &Plain, guard: &Guard) -> Vec<String> {

@@ -1,11 +1,11 @@
 //! Which events an endpoint wants, and which of them wait for each other.
 
-use crate::core::endpoint::engine::Offer;
-use crate::core::endpoint::progress::EventRef;
-use crate::core::endpoint::{Endpoint, Ordering};
+use crate::core::consumer::engine::Offer;
+use crate::core::consumer::progress::EventRef;
 use crate::core::event::{Event, MapText};
 use crate::core::expression::{Expression, ExpressionError, Subject};
 use crate::core::filter::{Filter, FilterError};
+use crate::core::webhook::{Endpoint, Ordering};
 use crate::hub::Turn;
 use std::hash::{Hash, Hasher};
 

@@ -23,11 +23,11 @@ use super::{
     guard::{BadTarget, Guard, Target},
 };
 use crate::core::{
-    endpoint::{
-        Invocation, Lambda, Method,
-        class::{Class, Outcome},
-    },
     filter::fits,
+    webhook::{
+        Invocation, Lambda, Method,
+        outcome::{Class, Outcome},
+    },
 };
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Counting attempts. Labels are bounded: by class, never by address.
 
-use crate::core::endpoint::class::Class;
-use crate::core::endpoint::progress::DeadLetter;
 use crate::core::event::Event;
+use crate::core::webhook::outcome::Class;
+use crate::core::webhook::records::DeadLetter;
 use crate::metric;
 use metrics::{Counter, Histogram};
 

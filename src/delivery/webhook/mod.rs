@@ -2,7 +2,7 @@
 //!
 //! A guided map, in the order of a delivery's way:
 //! - [`shard`]: a thread's share of the endpoints that this node owns; starts, wakes and retires their actors.
-//! - [`actor`]: one endpoint: reads from its own cursor ([`source`]), asks the engine in `core::endpoint`, sends.
+//! - [`actor`]: one endpoint: reads from its own cursor ([`source`]), asks the engine in `core::webhook`, sends.
 //! - [`judge`]: which events it wants, and which wait for each other.
 //! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
 //! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions of AWS.

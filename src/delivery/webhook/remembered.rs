@@ -3,9 +3,9 @@
 //! Whatever a receiver answers, what the log is told of it is short.
 
 use super::sender::Ended;
-use crate::core::endpoint::progress::Attempt;
 use crate::core::event::Event;
 use crate::core::ids::NodeId;
+use crate::core::webhook::records::Attempt;
 
 /// An attempt that has ended, as the cluster remembers it. Its number and place are the caller's to set.
 pub(super) fn attempt(ended: &Ended, events: &[Event], attempt: u32, at_ms: u64, node: NodeId) -> Attempt {
@@ -35,8 +35,8 @@ pub(super) fn attempt(ended: &Ended, events: &[Event], attempt: u32, at_ms: u64,
 mod tests {
     use super::*;
     use crate::core::codec;
-    use crate::core::endpoint::class::{Class, Outcome};
     use crate::core::ids::EventId;
+    use crate::core::webhook::outcome::{Class, Outcome};
 
     #[test]
     fn whatever_is_answered_little_is_remembered() {
@@ -49,7 +49,14 @@ mod tests {
             message_id: "m".repeat(125_000),
         };
         let id = EventId::new(1, 1, 0);
-        let event = Event { id, seq: 1, time_ms: 1, kind: "k".repeat(125_000).into(), payload: "{}".into() };
+        let event = Event {
+            id,
+            seq: 1,
+            subject: Default::default(),
+            time_ms: 1,
+            kind: "k".repeat(125_000).into(),
+            payload: "{}".into(),
+        };
         let remembered = attempt(&ended, &[event], 1, 1, 1);
         assert!(codec::encode(&remembered).unwrap().len() < 1500);
     }

@@ -6,8 +6,8 @@
 use super::actor::{Collect, EndpointActor, Reported, TooMuch};
 use super::shard::Shard;
 use crate::core::codec;
-use crate::core::endpoint::progress::{ProgressReport, Update};
 use crate::core::ids::EndpointId;
+use crate::core::webhook::records::{ProgressReport, Update};
 use crate::hub::HubError;
 use actix::Addr;
 use futures_util::future::join_all;

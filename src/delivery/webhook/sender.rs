@@ -7,11 +7,11 @@ use super::client::{Answer, Client, Failure, Outgoing, RESERVED, Rest, Webhook};
 use super::guard::{Guard, Target};
 use super::lambda::{self, Account, Credentials};
 use super::render::{self, CompiledTemplate, Rendered, Rendering, Secrets, delivery_id};
-use crate::core::endpoint::class::{Class, Outcome, Sent, Stage};
-use crate::core::endpoint::progress::KEPT_ANSWER;
-use crate::core::endpoint::{Endpoint, Invocation, Private, Profile, Target as Address};
 use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::ids::EventId;
+use crate::core::webhook::outcome::{Class, Outcome, Sent, Stage};
+use crate::core::webhook::records::KEPT_ANSWER;
+use crate::core::webhook::{Endpoint, Invocation, Private, Profile, Target as Address};
 use crate::hub::Hub;
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -30,7 +30,7 @@ pub(super) struct Sender {
     endpoint: Arc<Endpoint>,
     style: Arc<Style>,
     target: Target,
-    function: Option<(crate::core::endpoint::Lambda, Credentials)>,
+    function: Option<(crate::core::webhook::Lambda, Credentials)>,
     headers: Vec<(HeaderName, HeaderValue)>,
     private: Private,
     /// The one that the receiver knows, as its answers show: its place among all that sign.
@@ -320,7 +320,7 @@ fn address(
     address: &Address,
     guard: &Guard,
     account: &Account,
-) -> Result<(Target, Option<(crate::core::endpoint::Lambda, Credentials)>), BadEndpoint> {
+) -> Result<(Target, Option<(crate::core::webhook::Lambda, Credentials)>), BadEndpoint> {
     match address {
         Address::Http(url) => {
             let url = match render::query(endpoint.profile) {
@@ -397,7 +397,7 @@ mod tests {
             attempt: 1,
             now_ms: 1,
         };
-        let event = NewEvent { kind: "x".into(), payload: b"{}".to_vec() };
+        let event = NewEvent { subject: Default::default(), kind: "x".into(), payload: b"{}".to_vec() };
         let events = [Event::from_stored(9, Event::to_stored(EventId::new(1, 7, 0), &event).into()).unwrap()];
         let others = TEMPLATES.acquire_many(2).await.unwrap();
         let late = work().render(&events, Instant::now() + Duration::from_millis(20)).await;

@@ -139,8 +139,14 @@ mod tests {
     const TOPIC: TopicId = TopicId(1);
 
     fn events(seqs: Range<u64>) -> Vec<Event> {
-        let event =
-            |seq| Event { id: EventId::new(1, seq, 0), seq, time_ms: 1, kind: "x".into(), payload: "{}".into() };
+        let event = |seq| Event {
+            id: EventId::new(1, seq, 0),
+            seq,
+            subject: Default::default(),
+            time_ms: 1,
+            kind: "x".into(),
+            payload: "{}".into(),
+        };
         seqs.map(event).collect()
     }
 

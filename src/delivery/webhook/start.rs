@@ -12,11 +12,11 @@ use super::shard::Shard;
 use super::supervise::supervise;
 use super::{remembered, report};
 use crate::core::command::Command;
-use crate::core::endpoint::progress::Attempt;
-use crate::core::endpoint::{Endpoint, Target};
 use crate::core::event::Event;
 use crate::core::expression::Expression;
 use crate::core::ids::EventId;
+use crate::core::webhook::records::Attempt;
+use crate::core::webhook::{Endpoint, Target};
 use crate::hub::{Hub, HubError, Seal, SealError};
 use crate::tls::BadTls;
 use actix_rt::{Arbiter, ArbiterHandle};
@@ -201,7 +201,14 @@ impl Webhooks {
     pub async fn test(&self, endpoint: Arc<Endpoint>, kind: String, payload: Vec<u8>) -> Result<Attempt, TestError> {
         let id = EventId::new(self.hub.time_ms(), getrandom::u64().unwrap_or(0), getrandom::u32().unwrap_or(0));
         let at_ms = self.hub.time_ms();
-        let event = Event { id, seq: 0, time_ms: at_ms, kind: kind.into(), payload: payload.into() };
+        let event = Event {
+            id,
+            seq: 0,
+            subject: Default::default(),
+            time_ms: at_ms,
+            kind: kind.into(),
+            payload: payload.into(),
+        };
         let (answer, answered) = oneshot::channel();
         self.ask(Job::Test(endpoint.clone(), event.clone(), answer))?;
         let ended = answered.await.map_err(|_| TestError::Busy)??;

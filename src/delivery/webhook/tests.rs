@@ -13,13 +13,13 @@ use super::shard::Shard;
 use super::supervise::supervise;
 use crate::core::access::{Limits, Retention, Scopes, hash_token};
 use crate::core::command::{Activate, Command, CreateMap, NewToken, Publish};
-use crate::core::endpoint::progress::Update;
-use crate::core::endpoint::{
+use crate::core::event::NewEvent;
+use crate::core::ids::{EndpointId, MapId, TokenId};
+use crate::core::webhook::records::Update;
+use crate::core::webhook::{
     Endpoint, EventFilter, Method, OnEndpoint, Ordering, Origin, Private, Profile, PutEndpoint, RetryPolicy, Target,
     TargetKind,
 };
-use crate::core::event::NewEvent;
-use crate::core::ids::{EndpointId, MapId, TokenId};
 use crate::hub::{Hub, HubConfig};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -134,7 +134,7 @@ impl Stage {
     }
 
     async fn publish(&self) {
-        let events = vec![NewEvent { kind: "x".into(), payload: b"{}".to_vec() }];
+        let events = vec![NewEvent { subject: Default::default(), kind: "x".into(), payload: b"{}".to_vec() }];
         self.hub.publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
     }
 

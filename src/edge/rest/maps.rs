@@ -3,9 +3,9 @@
 use super::{answer, body};
 use crate::core::access::{Map, Scopes, is_slug};
 use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatch, UpdateMap};
-use crate::core::endpoint::{Endpoint, promises};
 use crate::core::ids::MapId;
 use crate::core::json::Members;
+use crate::core::webhook::{Endpoint, promises};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{HubError, Who};

@@ -76,6 +76,7 @@ fn answer(grant: &Grant, events: &[NewEvent], published: Published, is_batch: bo
             id: published.id(place),
             seq: published.first_seq + u64::from(place),
             time_ms: published.time_ms,
+            subject: event.subject.clone(),
             kind: event.kind.as_str().into(),
             payload: Bytes::from(event.payload.clone()),
         };
@@ -169,7 +170,7 @@ fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
     if !is_kind(&event.kind) {
         return Err(ApiError::bad_request(
             "invalid_type",
-            "a type begins with a letter or digit, has up to 100 of A-Z, a-z, 0-9, _, ., : and -, and doesn't begin with phx_ or chan_reply_",
+            "a type has 1 to 200 characters, none of them a control character, a comma or *, and doesn't begin with phx_ or chan_reply_",
         ));
     }
     let payload = json::normalise(event.payload.get(), config.json_depth).map_err(|error| match error {
@@ -177,7 +178,7 @@ fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
         JsonError::TooDeep(_) => ApiError::bad_request("too_deep", error.to_string()),
         JsonError::Syntax(_) => ApiError::bad_request("invalid_json", error.to_string()),
     })?;
-    Ok(NewEvent { kind: event.kind.into_owned(), payload: payload.into_bytes() })
+    Ok(NewEvent { subject: Default::default(), kind: event.kind.into_owned(), payload: payload.into_bytes() })
 }
 
 /// A stream of lines, stored in batches as they come. What was stored before an error stays, and the error tells.

@@ -63,7 +63,8 @@ mod tests {
     #[test]
     fn golden_event() {
         let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
-        let new = NewEvent { kind: "map_kill".into(), payload: br#"{"value":1}"#.to_vec() };
+        let new =
+            NewEvent { subject: Default::default(), kind: "map_kill".into(), payload: br#"{"value":1}"#.to_vec() };
         let id = EventId::new(1_750_509_296_789, 7, 3);
         let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
         let mut out = Vec::new();

@@ -3,16 +3,16 @@
 use super::error::Problem;
 use super::place;
 use super::{Edge, state_of};
-use crate::core::endpoint::form::{MASK, Plain};
-use crate::core::endpoint::mask::masked_url;
-use crate::core::endpoint::progress::Progress;
-use crate::core::endpoint::promises;
-use crate::core::endpoint::{
-    Endpoint, EventFilter, Invocation, Lambda, Method, Ordering, Origin, Private, Target, TargetKind, TopicKind,
-};
+use crate::core::consumer::progress::Progress;
 use crate::core::history::Start;
 use crate::core::ids::TopicId;
 use crate::core::time::iso_millis;
+use crate::core::webhook::form::{MASK, Plain};
+use crate::core::webhook::mask::masked_url;
+use crate::core::webhook::promises;
+use crate::core::webhook::{
+    Endpoint, EventFilter, Invocation, Lambda, Method, Ordering, Origin, Private, Target, TargetKind, TopicKind,
+};
 use crate::hub::Grant;
 use serde_json::{Value, json};
 
@@ -226,7 +226,7 @@ fn next_attempt(progress: &Progress, now_ms: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::endpoint::progress::WaitingSummary;
+    use crate::core::consumer::progress::WaitingSummary;
 
     #[test]
     fn what_is_behind() {

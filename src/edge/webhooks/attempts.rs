@@ -3,10 +3,10 @@
 use super::error::Problem;
 use super::managed::Managed;
 use super::state_of;
-use crate::core::endpoint::class::Stage;
-use crate::core::endpoint::progress::Attempt;
 use crate::core::ids::EventId;
 use crate::core::time::iso_millis;
+use crate::core::webhook::outcome::Stage;
+use crate::core::webhook::records::Attempt;
 use crate::edge::context::Edge;
 use crate::edge::query::Query;
 use actix_web::web::Data;

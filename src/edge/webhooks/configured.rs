@@ -6,9 +6,9 @@
 use super::error::Problem;
 use super::settings;
 use crate::core::command::{Command, Refusal};
-use crate::core::endpoint::form::{Form, Plain};
-use crate::core::endpoint::{Endpoint, OnEndpoint, Origin, Profile};
 use crate::core::ids::{EndpointId, MapId};
+use crate::core::webhook::form::{Form, Plain};
+use crate::core::webhook::{Endpoint, OnEndpoint, Origin, Profile};
 use crate::edge::context::Edge;
 use actix_web::ResponseError;
 use actix_web::web::Data;

@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::{settings, unexpected};
-use crate::core::endpoint::Endpoint;
+use crate::core::webhook::Endpoint;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;

@@ -4,11 +4,11 @@
 use super::error::Problem;
 use super::managed::{Managed, Manager};
 use super::{answer, crud, object, place, settings, state_of};
-use crate::core::endpoint::class::Class;
-use crate::core::endpoint::form::Form;
-use crate::core::endpoint::progress::Attempt;
-use crate::core::endpoint::{Endpoint, Profile};
 use crate::core::time::iso_millis;
+use crate::core::webhook::form::Form;
+use crate::core::webhook::outcome::Class;
+use crate::core::webhook::records::Attempt;
+use crate::core::webhook::{Endpoint, Profile};
 use crate::edge::context::Edge;
 use crate::edge::rest::body;
 use crate::hub::Grant;

@@ -3,11 +3,11 @@
 use super::error::Problem;
 use super::unexpected;
 use crate::core::command::{By, Command, Refusal, Reply};
-use crate::core::endpoint::form::{Defaults, Form, Plain};
-use crate::core::endpoint::secret::{MAX_PREVIOUS, TooMany};
-use crate::core::endpoint::{Endpoint, Lambda, Ordering, Origin, Private, Profile, PutEndpoint, Target};
 use crate::core::ids::{EndpointId, MapId};
 use crate::core::time::iso_millis;
+use crate::core::webhook::form::{Defaults, Form, Plain};
+use crate::core::webhook::secret::{MAX_PREVIOUS, TooMany};
+use crate::core::webhook::{Endpoint, Lambda, Ordering, Origin, Private, Profile, PutEndpoint, Target};
 use crate::delivery::webhook::{CheckError, TestError, Webhooks};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;

@@ -10,7 +10,7 @@ use chaos::{Cluster, Options, wait};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
-use waypost::core::endpoint::Profile;
+use waypost::core::webhook::Profile;
 
 /// What every receiver knows. Of the kind that every library takes.
 pub(super) const SECRET: &str = "whsec_d2F5cG9zdCBzaWducyB3aGF0IGl0IHNlbmRz";

@@ -4,15 +4,16 @@
 use super::delivery::{endpoint, endpoint_id, letter, on, put, report, stored, update};
 use super::*;
 use crate::core::command::{Activate, RetentionPatch};
-use crate::core::endpoint::progress::DeadLetterChange::{Added, Removed};
-use crate::core::endpoint::progress::{Disable, EventRef, Order, Progress, Replay, Retry, Source, Track, Update};
-use crate::core::endpoint::{OnEndpoint, Origin};
+use crate::core::consumer::progress::{Disable, EventRef, Order, Progress, Replay, Retry, Source, Track};
 use crate::core::event::Event;
 use crate::core::state::backlog::Backlog;
+use crate::core::webhook::records::DeadLetterChange::{Added, Removed};
+use crate::core::webhook::records::Update;
+use crate::core::webhook::{OnEndpoint, Origin};
 use std::collections::BTreeSet;
 
 /// Bytes of an event as [`publish`] makes them, stored.
-const EVENT: u64 = 45;
+const EVENT: u64 = 47;
 
 fn keep(events: u64, webhook_backlog: WebhookBacklog) -> Retention {
     Retention { events: Some(events), webhook_backlog, ..KEEP_ALL }
@@ -299,7 +300,7 @@ impl World {
     }
 
     fn next_seq(&self) -> u64 {
-        self.node.state.next_seq_of(map_id(1))
+        self.node.state.streams.next_seq_of(map_id(1))
     }
 
     fn letters(&self, n: u8) -> BTreeSet<u64> {
@@ -389,7 +390,7 @@ impl World {
 
 /// The node keeps exactly what it says that it keeps.
 fn adds_up(world: &World) -> Result<(), TestCaseError> {
-    let record = world.node.state.topics.values().next().unwrap();
+    let record = world.node.state.streams.topics.values().next().unwrap();
     let stored = in_topic(&world.node);
     prop_assert_eq!(&stored, &(record.stored_seq..record.next_seq).collect::<Vec<_>>());
     let topic = world.node.state.access().map(map_id(1)).unwrap().topic;
@@ -427,7 +428,7 @@ proptest! {
             }
         }
         world.go(Happens::Passes(1));
-        let record = world.node.state.topics.values().next().unwrap().clone();
+        let record = world.node.state.streams.topics.values().next().unwrap().clone();
         let active = (1..4).filter(|n| world.is_active(*n));
         let floor = active.filter_map(|n| Some(world.progress(n)?.track.next)).min().unwrap_or(u64::MAX);
         prop_assert!(record.stored_seq >= floor.min(record.first_seq), "{:?}, needed from {}", record, floor);
@@ -458,7 +459,7 @@ proptest! {
                 prop_assert!(!gone || told || !world.is_active(n), "{:?} took from {} in silence", what, n);
             }
             if matches!(what, Happens::Publish(_) | Happens::Passes(_)) {
-                let record = world.node.state.topics.values().next().unwrap();
+                let record = world.node.state.streams.topics.values().next().unwrap();
                 let most = world.node.state.access().map(map_id(1)).unwrap().retention.webhook_backlog.bytes;
                 prop_assert!(record.backlog_bytes <= most.unwrap_or(u64::MAX), "{:?}", record);
             }

@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::core::command::Activate;
-use crate::core::endpoint::class::{Class, Sent};
-use crate::core::endpoint::progress::DeadLetterChange::Removed;
-use crate::core::endpoint::progress::{
-    Attempt, DeadLetter, DeadLetterChange, Disable, EventRef, KEPT_ATTEMPTS, KEPT_REPLAYS, NumberedOrder, Order,
-    Progress, ProgressReport, Retry, Shelf, Source, Update,
+use crate::core::consumer::progress::{Disable, EventRef, KEPT_REPLAYS, NumberedOrder, Order, Progress, Retry, Source};
+use crate::core::webhook::outcome::{Class, Sent};
+use crate::core::webhook::records::DeadLetterChange::Removed;
+use crate::core::webhook::records::{
+    Attempt, DeadLetter, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update,
 };
-use crate::core::endpoint::{
+use crate::core::webhook::{
     EventFilter, Method, OnEndpoint, Ordering, Origin, Profile, PutEndpoint, RetryPolicy, TargetKind,
 };
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -351,7 +351,7 @@ fn dead_letters_are_counted_once_and_attempts_are_the_last() {
 #[test]
 fn who_is_disabled_is_so_for_a_reason_and_the_map_hears_of_it() {
     let mut node = node();
-    let news = Some(NewEvent { kind: "webhook.disabled".into(), payload: b"{}".to_vec() });
+    let news = Some(NewEvent { subject: Default::default(), kind: "webhook.disabled".into(), payload: b"{}".to_vec() });
     let disable = Some(Disable { why: "gone".into(), news });
     node.one(2, report(1, 7, 1, vec![Update { disable, ..update(1, 1) }]));
     let endpoint = node.state.endpoints().get(endpoint_id(1)).unwrap().clone();
@@ -369,7 +369,11 @@ fn who_is_asked_to_go_on_is_not_disabled_for_what_was_before() {
         };
         let number = asked(&node);
         let disable = || {
-            let news = Some(NewEvent { kind: "webhook.disabled".into(), payload: b"{}".to_vec() });
+            let news = Some(NewEvent {
+                subject: Default::default(),
+                kind: "webhook.disabled".into(),
+                payload: b"{}".to_vec(),
+            });
             Some(Disable { why: "failed".into(), news })
         };
         let is_active = |node: &Node| node.state.endpoints().get(endpoint_id(1)).unwrap().active;
@@ -452,7 +456,10 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
             dropped: dead.into_iter().collect(),
             attempts: vec![attempt(next)],
             disable: off.then(|| Disable { why: "why".into(), news: None }),
-            news: off.then(|| NewEvent { kind: "n".into(), payload: b"{}".to_vec() }).into_iter().collect(),
+            news: off
+                .then(|| NewEvent { subject: Default::default(), kind: "n".into(), payload: b"{}".to_vec() })
+                .into_iter()
+                .collect(),
             ..update(n, next)
         });
     let order = prop_oneof![

@@ -2,8 +2,8 @@
 //!
 //! Owns the bound on their bytes. What finds no room is read again when it is sent.
 
-use crate::core::endpoint::engine::Engine;
-use crate::core::endpoint::progress::EventRef;
+use crate::core::consumer::engine::Engine;
+use crate::core::consumer::progress::EventRef;
 use crate::core::event::Event;
 use crate::delivery::webhook::source::weight;
 use rustc_hash::FxHashMap;
@@ -54,7 +54,14 @@ mod tests {
     use crate::core::ids::EventId;
 
     fn event(seq: u64, bytes: usize) -> Event {
-        Event { id: EventId::new(1, seq, 0), seq, time_ms: 1, kind: "x".into(), payload: vec![b' '; bytes].into() }
+        Event {
+            id: EventId::new(1, seq, 0),
+            seq,
+            subject: Default::default(),
+            time_ms: 1,
+            kind: "x".into(),
+            payload: vec![b' '; bytes].into(),
+        }
     }
 
     fn names(seqs: std::ops::Range<u64>) -> Vec<EventRef> {

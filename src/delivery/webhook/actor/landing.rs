@@ -1,11 +1,12 @@
 //! An actor's requests: how they begin, and where they end.
 
 use super::{EndpointActor, RETRY_PAUSE};
-use crate::core::endpoint::class::{Class, Outcome};
-use crate::core::endpoint::engine::{FAILING_FROM, Flight};
-use crate::core::endpoint::progress::{Attempt, EventRef};
+use crate::core::consumer::engine::{FAILING_FROM, Flight};
+use crate::core::consumer::progress::EventRef;
 use crate::core::event::Event;
 use crate::core::ids::{EndpointId, TopicId};
+use crate::core::webhook::outcome::{Class, Outcome};
+use crate::core::webhook::records::Attempt;
 use crate::delivery::webhook::remembered;
 use crate::delivery::webhook::sender::{Ended, Now};
 use crate::delivery::webhook::shard::Shard;

@@ -1,8 +1,8 @@
 //! What an endpoint's actor is told and asked.
 
 use super::EndpointActor;
-use crate::core::endpoint::engine::{FAILING_FROM, Urgency};
-use crate::core::endpoint::progress::Update;
+use crate::core::consumer::engine::{FAILING_FROM, Urgency};
+use crate::core::webhook::records::Update;
 use crate::delivery::webhook::gauges::Queue;
 use actix::{ActorContext, Handler, Message, MessageResult};
 

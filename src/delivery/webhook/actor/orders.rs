@@ -1,7 +1,7 @@
 //! What an endpoint's owner is asked: taken up once, and again where it couldn't be read.
 
 use super::{EndpointActor, RETRY_PAUSE};
-use crate::core::endpoint::progress::{NumberedOrder, Order};
+use crate::core::consumer::progress::{NumberedOrder, Order};
 use crate::core::event::Event;
 use crate::core::ids::EventId;
 use crate::hub::ArchiveError;

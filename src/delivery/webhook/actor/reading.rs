@@ -2,10 +2,11 @@
 //! letters for a replay of what had failed.
 
 use super::{EndpointActor, RETRY_PAUSE};
-use crate::core::endpoint::engine::{Offer, ReplayRead};
-use crate::core::endpoint::progress::{DeadLetter, EventRef};
+use crate::core::consumer::engine::{Offer, ReplayRead};
+use crate::core::consumer::progress::EventRef;
 use crate::core::event::Event;
 use crate::core::ids::MapId;
+use crate::core::webhook::records::DeadLetter;
 use crate::delivery::webhook::judge::Judge;
 use crate::delivery::webhook::shard::Shard;
 use crate::delivery::webhook::source::{PAGE_BYTES, PAGE_EVENTS, Read};

@@ -4,10 +4,11 @@
 //! the engine bounds.
 
 use super::{EndpointActor, LAZY};
-use crate::core::endpoint::engine::{Snapshot, Urgency};
-use crate::core::endpoint::progress::{Attempt, DeadLetterChange, Disable, KEPT_ATTEMPTS, Progress, Retry, Update};
+use crate::core::consumer::engine::{Snapshot, Urgency};
+use crate::core::consumer::progress::{Disable, Progress, Retry};
 use crate::core::event::NewEvent;
 use crate::core::time::iso_millis;
+use crate::core::webhook::records::{Attempt, DeadLetterChange, KEPT_ATTEMPTS, Update};
 use crate::delivery::webhook::{announce, metrics as count};
 use crate::hub::ArchiveError;
 use actix::{AsyncContext, Context};
@@ -165,9 +166,10 @@ impl EndpointActor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::endpoint::class::Class;
-    use crate::core::endpoint::progress::{DeadLetter, Source};
+    use crate::core::consumer::progress::Source;
     use crate::core::ids::EventId;
+    use crate::core::webhook::outcome::Class;
+    use crate::core::webhook::records::DeadLetter;
 
     fn letter(seq: u64) -> DeadLetterChange {
         let (event_id, kind, error) = (EventId::new(1, seq, 0), String::new(), String::new());

@@ -25,9 +25,9 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    core::endpoint::{
+    core::webhook::{
         Method,
-        class::{Class, Stage},
+        outcome::{Class, Stage},
     },
     delivery::webhook::dial::{LONGEST_HEAD, Trip, Wire},
 };

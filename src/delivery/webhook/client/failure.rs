@@ -3,7 +3,7 @@
 use std::{error::Error, io};
 
 use crate::{
-    core::endpoint::class::{Class, Sent, Stage},
+    core::webhook::outcome::{Class, Sent, Stage},
     delivery::webhook::dial::Trip,
 };
 

@@ -24,9 +24,9 @@ pub use sign::Secrets;
 pub use template::CompiledTemplate;
 
 use crate::core::digest::Parts;
-use crate::core::endpoint::{MAX_BATCH, Profile};
 use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::ids::EventId;
+use crate::core::webhook::{MAX_BATCH, Profile};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 

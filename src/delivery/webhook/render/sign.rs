@@ -2,7 +2,7 @@
 //!
 //! Never says what is signed: the profiles do.
 
-use crate::core::endpoint::secret::encoded_key;
+use crate::core::webhook::secret::encoded_key;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};

@@ -5,10 +5,10 @@
 
 use super::meter::{self, RUN, Raw, Run};
 use super::{RenderError, filters, sandbox};
-use crate::core::endpoint::MAX_TEMPLATE;
 use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::json::Node;
 use crate::core::json::normalise;
+use crate::core::webhook::MAX_TEMPLATE;
 use http::header::HeaderValue;
 use indexmap::IndexMap;
 use minijinja::machinery::{eval, get_compiled_template, make_string_output};

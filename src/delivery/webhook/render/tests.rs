@@ -16,7 +16,11 @@ const TOPIC: &str = "events:map:550e8400-e29b-41d4-a716-446655440000";
 fn event_at(place: u32, kind: &str, payload: &str) -> Event {
     let id = EventId::new(1_750_509_296_789 + u64::from(place), 7, place);
     let payload = normalise(payload, 64).unwrap().into_bytes();
-    Event::from_stored(9, Event::to_stored(id, &NewEvent { kind: kind.into(), payload }).into()).unwrap()
+    Event::from_stored(
+        9,
+        Event::to_stored(id, &NewEvent { subject: Default::default(), kind: kind.into(), payload }).into(),
+    )
+    .unwrap()
 }
 
 fn event(kind: &str, payload: &str) -> Event {

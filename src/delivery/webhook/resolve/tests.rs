@@ -13,8 +13,8 @@ use tokio::{
 use super::*;
 use crate::{
     core::{
-        endpoint::{Method, class::Class},
         ids::EndpointId,
+        webhook::{Method, outcome::Class},
     },
     delivery::webhook::{
         client::{Answer, Client, Failure, Outgoing, Outside, Webhook},

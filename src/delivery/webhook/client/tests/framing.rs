@@ -5,7 +5,7 @@ use std::{cell::Cell, future::Future, io, rc::Rc, time::Duration};
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use super::{super::*, support::*};
-use crate::core::endpoint::class::{Sent, Stage};
+use crate::core::webhook::outcome::{Sent, Stage};
 
 /// Serves connections on which every request is answered by the script with its own number as the body.
 async fn numbering<F, Fut>(script: F) -> (u16, Rc<Cell<usize>>)

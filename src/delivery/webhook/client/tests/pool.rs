@@ -5,7 +5,7 @@ use std::{cell::Cell, rc::Rc};
 use std::time::Duration;
 
 use super::{super::Rest, support::*};
-use crate::core::endpoint::class::Class;
+use crate::core::webhook::outcome::Class;
 
 #[actix_web::test]
 async fn a_connection_is_used_again() {

@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::support::*;
 use crate::{
-    core::endpoint::class::Class,
+    core::webhook::outcome::Class,
     delivery::webhook::{
         client::{Client, Outside},
         guard::{

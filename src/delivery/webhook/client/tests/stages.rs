@@ -10,9 +10,9 @@ use tokio::{
 };
 
 use super::{super::*, support::*};
-use crate::core::endpoint::{
+use crate::core::webhook::{
     Profile,
-    class::{Outcome, Sent, Stage, Verdict},
+    outcome::{Outcome, Sent, Stage, Verdict},
 };
 use crate::delivery::webhook::resolve::NoAddress;
 

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    core::{endpoint::Method, ids::EndpointId},
+    core::{ids::EndpointId, webhook::Method},
     delivery::webhook::{
         client::{Answer, Client, Failure, Outgoing, Outside, Webhook},
         dial::Dial,

@@ -10,7 +10,7 @@ const MAP: &str = "550e8400-e29b-41d4-a716-446655440000";
 
 fn event(place: u32, payload: &str) -> Event {
     let id = EventId::new(1_750_509_296_789, 7, place);
-    let event = NewEvent { kind: "map_kill".into(), payload: payload.as_bytes().to_vec() };
+    let event = NewEvent { subject: Default::default(), kind: "map_kill".into(), payload: payload.as_bytes().to_vec() };
     Event::from_stored(9, Event::to_stored(id, &event).into()).unwrap()
 }
 

@@ -1,0 +1,237 @@
+//! What is sent next: new events, one or a batch of them, or what waits and is due.
+
+use super::queue::{Queue, Ready};
+use super::{Engine, FAILING_FROM, Flight, Flying, MAX_READY, Step, Urgency};
+use crate::core::consumer::progress::{Retry, Source};
+
+/// What may be begun.
+#[derive(Debug)]
+pub(super) enum Candidate {
+    /// What waits, by its number.
+    Waiting(u64),
+    /// Ready events, by their places.
+    New(Source, Vec<usize>),
+}
+
+/// Which deliveries are looked at, in the order of their turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Live,
+    Waiting,
+    Replay,
+}
+
+/// New events go first, but the others have their turns.
+const TURNS: [[Kind; 3]; 4] = [
+    [Kind::Waiting, Kind::Live, Kind::Replay],
+    [Kind::Live, Kind::Replay, Kind::Waiting],
+    [Kind::Live, Kind::Waiting, Kind::Replay],
+    [Kind::Live, Kind::Waiting, Kind::Replay],
+];
+
+impl Engine {
+    /// What to do now.
+    pub fn next(&mut self, now_ms: u64) -> Step {
+        if self.mode == super::Mode::Halted || self.is_far_ahead() || self.flights.len() > self.health.cap() {
+            return Step::Wait;
+        }
+        let only_new = self.flights.len() == self.health.cap();
+        if only_new && !self.has_spare_place() {
+            return Step::Wait;
+        }
+        let Some(candidate) = self.candidate(now_ms, only_new) else { return self.idle_until(now_ms) };
+        if now_ms < self.progress.hold_until_ms {
+            return Step::WaitUntil(self.progress.hold_until_ms);
+        }
+        let gate_until_ms = self.health.gate_until_ms();
+        let early = now_ms < gate_until_ms;
+        if early && !self.may_go_early(&candidate) {
+            return Step::WaitUntil(gate_until_ms);
+        }
+        if let Some(rate) = self.plan.rate
+            && let Err(wait_ms) = self.passed.charge(rate, now_ms)
+        {
+            return Step::WaitUntil(now_ms + wait_ms);
+        }
+        if early {
+            self.health.went_early();
+        }
+        self.start(candidate).map_or(Step::Wait, Step::Send)
+    }
+
+    /// To an endpoint that fails goes one request at a time. Where that is one that was tried before, a new event need
+    /// not wait for it: it may hang for as long as a request may.
+    fn has_spare_place(&self) -> bool {
+        self.is_failing() && !self.health.is_refused() && self.flights.values().all(|flying| !flying.is_fresh)
+    }
+
+    fn is_failing(&self) -> bool {
+        self.progress.failures >= FAILING_FROM
+    }
+
+    fn may_go_early(&self, candidate: &Candidate) -> bool {
+        let Candidate::New(Source::Live, places) = candidate else { return false };
+        let trusted = |place: &usize| self.live.ready().get(*place).is_some_and(|ready| self.health.trusts(ready.kind));
+        self.health.may_go_early() && places.iter().all(trusted)
+    }
+
+    /// What goes next, whether or not it has to wait for a pause: before its end, what may go early.
+    fn candidate(&mut self, now_ms: u64, only_new: bool) -> Option<Candidate> {
+        if only_new || now_ms < self.health.gate_until_ms() {
+            let new = self.look_for(Kind::Live, now_ms);
+            if only_new || new.as_ref().is_some_and(|new| self.may_go_early(new)) {
+                return new;
+            }
+        }
+        let turn = TURNS[self.turn as usize % TURNS.len()];
+        let turn = if self.turn.is_multiple_of(2) && self.first_is_untried() { TURNS[0] } else { turn };
+        turn.into_iter().find_map(|kind| self.look_for(kind, now_ms))
+    }
+
+    /// What waits first was not tried yet, or was refused by a busy receiver: it is as good as new, and older.
+    fn first_is_untried(&self) -> bool {
+        let first = self.waiting.first_due().and_then(|(_, number)| self.waiting.get(number));
+        first.is_some_and(|retry| retry.attempts == 0)
+    }
+
+    fn look_for(&mut self, kind: Kind, now_ms: u64) -> Option<Candidate> {
+        match kind {
+            Kind::Waiting => self.due(now_ms).map(Candidate::Waiting),
+            Kind::Live => self.new_events(Source::Live, now_ms),
+            Kind::Replay => self.new_events(Source::Replay(self.running_replay()?.id), now_ms),
+        }
+    }
+
+    /// The first that is due and comes first in its lanes.
+    fn due(&mut self, now_ms: u64) -> Option<u64> {
+        while let Some((due_ms, number)) = self.waiting.first_due() {
+            if due_ms > now_ms {
+                return None;
+            }
+            if self.comes_first(number) {
+                return Some(number);
+            }
+            // An earlier one of a lane came back, or is read again. It is looked at again when that is done.
+            self.waiting.is_not_due(number);
+        }
+        None
+    }
+
+    fn new_events(&mut self, source: Source, now_ms: u64) -> Option<Candidate> {
+        let places = match source {
+            Source::Live => self.batch_of_earlier_owner().unwrap_or_else(|| self.pick(&self.live, now_ms)),
+            _ => self.pick(&self.replay, now_ms),
+        };
+        (!places.is_empty()).then_some(Candidate::New(source, places))
+    }
+
+    /// Whether new events are there that could go, whenever.
+    pub(super) fn has_new(&self) -> bool {
+        self.live.ready().iter().any(|ready| self.is_free(ready))
+    }
+
+    fn is_free(&self, ready: &Ready) -> bool {
+        let in_order = !crate::broken!("order-ignored");
+        ready.lane.is_none_or(|lane| !in_order || self.lanes.is_free(lane))
+    }
+
+    /// Places of the ready events that go into the next request. One by one where the endpoint fails: a batch can fail for
+    /// any of its events.
+    fn pick(&self, queue: &Queue, now_ms: u64) -> Vec<usize> {
+        let ready = queue.ready();
+        let max = self.plan.batch.filter(|_| !self.is_failing()).map_or(1, |batch| batch.max as usize);
+        if let (Some(batch), Some(first)) = (self.plan.batch, ready.front())
+            && ready.len() < (batch.max as usize).min(MAX_READY)
+            && first.since_ms + batch.duration_ms > now_ms
+        {
+            return Vec::new();
+        }
+        let free = || ready.iter().enumerate().filter(|(_, ready)| self.is_free(ready));
+        if self.health.doubts_all()
+            && let Some((place, _)) = free().find(|(_, ready)| self.health.trusts(ready.kind))
+        {
+            return vec![place];
+        }
+        free().take(max).map(|(place, _)| place).collect()
+    }
+
+    /// The batch that the first event was in when an earlier owner sent it, as soon as all of it was read that there is.
+    fn batch_of_earlier_owner(&mut self) -> Option<Vec<usize>> {
+        let first = self.live.ready().front()?.event.seq;
+        self.batches.retain(|batch| batch.last().is_some_and(|last| *last >= first));
+        let batch = self.batches.iter().find(|batch| batch.contains(&first))?;
+        let all_read = batch.last().is_some_and(|last| *last < self.read_next) || self.wants().is_none();
+        if !all_read {
+            // The rest is being read: its events go in no other batch meanwhile.
+            return Some(Vec::new());
+        }
+        let ready = self.live.ready().iter().enumerate();
+        let ours = ready.filter(|(_, ready)| batch.contains(&ready.event.seq) && self.is_free(ready));
+        let places: Vec<usize> = ours.map(|(place, _)| place).collect();
+        (!places.is_empty()).then_some(places)
+    }
+
+    /// When there may be something to do, given that there is nothing now.
+    fn idle_until(&self, now_ms: u64) -> Step {
+        let firsts = self.live.ready().front().into_iter().chain(self.replay.ready().front());
+        let batches = firsts.filter_map(|first| Some(first.since_ms + self.plan.batch?.duration_ms));
+        let batches = batches.filter(|until_ms| *until_ms > now_ms);
+        match self.waiting.due_after(now_ms).into_iter().chain(batches).min() {
+            Some(until) => Step::WaitUntil(until.max(self.progress.hold_until_ms)),
+            None => Step::Wait,
+        }
+    }
+
+    fn start(&mut self, candidate: Candidate) -> Option<Flight> {
+        self.turn = self.turn.wrapping_add(1);
+        let (number, flying) = match candidate {
+            Candidate::Waiting(number) => {
+                self.waiting.is_not_due(number);
+                let delivery = self.waiting.get(number)?.clone();
+                (number, self.flying(delivery, Vec::new(), false))
+            }
+            Candidate::New(source, places) => {
+                let taken = self.queue(source).take(&places);
+                if source == Source::Live {
+                    taken.iter().for_each(|ready| self.forget_ahead(ready.event.seq));
+                    let is_one_of = |batch: &std::collections::BTreeSet<u64>| {
+                        taken.iter().any(|ready| batch.contains(&ready.event.seq))
+                    };
+                    self.batches.retain(|batch| !is_one_of(batch));
+                }
+                if taken.len() > 1 {
+                    // The next owner has to know what is in it.
+                    self.note(Urgency::Soon);
+                }
+                let delivery = new_delivery(&taken, source);
+                let number = self.number();
+                self.lanes.hold(number, &delivery);
+                if self.has_lanes() {
+                    self.queue(source).park_lanes(&delivery.lanes);
+                }
+                let mut kinds: Vec<u32> = taken.iter().map(|ready| ready.kind).collect();
+                kinds.sort_unstable();
+                kinds.dedup();
+                (number, self.flying(delivery, kinds, true))
+            }
+        };
+        let gap = flying.gap_lane.and_then(|lane| self.progress.gaps.iter().find(|(gap, _)| *gap == lane));
+        let Retry { events, attempts, .. } = &flying.delivery;
+        let flight =
+            Flight { id: number, events: events.clone(), attempt: attempts + 1, gap: gap.map(|(_, event)| *event) };
+        self.flights.insert(number, flying);
+        Some(flight)
+    }
+
+    fn flying(&self, delivery: Retry, kinds: Vec<u32>, is_fresh: bool) -> Flying {
+        let gaps = &self.progress.gaps;
+        let gap_lane = delivery.lanes.iter().find(|lane| gaps.iter().any(|(gap, _)| gap == *lane)).copied();
+        Flying { gap_lane, failures_before: self.health.counted(), skip_below: 0, delivery, kinds, is_fresh }
+    }
+}
+
+fn new_delivery(events: &[Ready], source: Source) -> Retry {
+    let lanes = events.iter().filter_map(|ready| ready.lane).collect();
+    let events = events.iter().map(|ready| ready.event).collect();
+    Retry { events, attempts: 0, due_ms: 0, first_ms: 0, lanes, source }
+}

@@ -1,0 +1,85 @@
+//! Events that were read and not begun: ready, or parked behind one of their lane that is under way.
+//!
+//! Owns where each of them is. What is parked waits for a request that is under way, and so for a bounded time; what
+//! waits for longer is a record (see [`super::waiting`]).
+
+use crate::core::consumer::progress::EventRef;
+use std::collections::{BTreeMap, VecDeque};
+
+/// An event that was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ready {
+    pub(super) event: EventRef,
+    pub(super) lane: Option<u64>,
+    pub(super) kind: u32,
+    pub(super) since_ms: u64,
+}
+
+/// The events of one source.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// By seq.
+    ready: VecDeque<Ready>,
+    /// By lane and seq.
+    parked: BTreeMap<(u64, u64), Ready>,
+}
+
+impl Queue {
+    pub(super) fn ready(&self) -> &VecDeque<Ready> {
+        &self.ready
+    }
+
+    pub(super) fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.parked.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Puts an event among those that are ready, at its place.
+    pub(super) fn push(&mut self, ready: Ready) {
+        let at = match self.ready.back() {
+            Some(last) if last.event.seq > ready.event.seq => {
+                self.ready.partition_point(|other| other.event.seq < ready.event.seq)
+            }
+            _ => self.ready.len(),
+        };
+        self.ready.insert(at, ready);
+    }
+
+    /// Whether some are parked in that lane.
+    pub(super) fn has_parked(&self, lane: u64) -> bool {
+        self.parked.range((lane, 0)..=(lane, u64::MAX)).next().is_some()
+    }
+
+    pub(super) fn park(&mut self, lane: u64, ready: Ready) {
+        self.parked.insert((lane, ready.event.seq), ready);
+    }
+
+    /// Parks those that are ready in these lanes.
+    pub(super) fn park_lanes(&mut self, lanes: &[u64]) {
+        let (stay, go): (VecDeque<Ready>, VecDeque<Ready>) =
+            self.ready.drain(..).partition(|ready| ready.lane.is_none_or(|lane| !lanes.contains(&lane)));
+        self.ready = stay;
+        go.into_iter().for_each(|ready| ready.lane.into_iter().for_each(|lane| self.park(lane, ready)));
+    }
+
+    /// Takes up to `max` that are parked in the lane, in order.
+    pub(super) fn take_parked(&mut self, lane: u64, max: usize) -> Vec<Ready> {
+        let found: Vec<u64> =
+            self.parked.range((lane, 0)..=(lane, u64::MAX)).take(max).map(|((_, seq), _)| *seq).collect();
+        found.into_iter().filter_map(|seq| self.parked.remove(&(lane, seq))).collect()
+    }
+
+    /// Takes those at these places, which ascend.
+    pub(super) fn take(&mut self, places: &[usize]) -> Vec<Ready> {
+        let mut taken: Vec<Ready> = places.iter().rev().filter_map(|place| self.ready.remove(*place)).collect();
+        taken.reverse();
+        taken
+    }
+}

@@ -1,0 +1,96 @@
+//! Maps: created, changed, deleted.
+
+use super::{Directory, StateError, keys};
+use crate::core::access::{AccessChange, Map, Scopes};
+use crate::core::codec;
+use crate::core::command::{CreateMap, Refusal, Reply, UpdateMap};
+use crate::core::ids::{MapId, TokenId, TopicId};
+use crate::core::state::rights::Rights;
+use crate::core::store::WriteStore;
+use std::sync::Arc;
+
+impl Directory {
+    pub(super) fn create_map<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        create: CreateMap,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        if self.access.map(create.id).is_some() {
+            return Ok(Reply::Refused(Refusal::IdTaken));
+        }
+        if create.slug.as_deref().is_some_and(|slug| self.access.slug_holder(slug).is_some()) {
+            return Ok(Reply::Refused(Refusal::SlugTaken));
+        }
+        if self.access.maps().len() >= create.max_maps as usize {
+            return Ok(Reply::Refused(Refusal::Limit(create.max_maps)));
+        }
+        let topic = TopicId(self.next_topic);
+        self.next_topic += 1;
+        store.put(keys::COUNTERS, &codec::encode(&self.next_topic)?)?;
+        let map = Map {
+            id: create.id,
+            slug: create.slug,
+            name: create.name,
+            topic,
+            limits: create.limits,
+            retention: create.retention,
+            inserted_ms: now_ms,
+            updated_ms: now_ms,
+        };
+        self.put_map(map.clone(), store)?;
+        self.put_token(now_ms, map.id, create.token, store)?;
+        Ok(Reply::Map(map))
+    }
+
+    pub(super) fn update_map<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        update: UpdateMap,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        if let Err(refusal) = self.check(update.map, update.by, Scopes::MANAGE) {
+            return Ok(Reply::Refused(refusal));
+        }
+        let Some(mut map) = self.access.map(update.map).map(|map| Map::clone(map)) else {
+            return Ok(Reply::Refused(Refusal::UnknownMap));
+        };
+        if let Some(slug) = update.slug {
+            let holder = slug.as_deref().and_then(|slug| self.access.slug_holder(slug));
+            if holder.is_some_and(|holder| holder != map.id) {
+                return Ok(Reply::Refused(Refusal::SlugTaken));
+            }
+            map.slug = slug;
+        }
+        map.name = update.name.unwrap_or(map.name);
+        map.limits = update.limits.over(&map.limits);
+        map.retention = update.retention.over(&map.retention);
+        map.updated_ms = now_ms;
+        if map.limits.connections.is_none() {
+            self.clear_slots(map.id, store)?;
+        }
+        self.put_map(map.clone(), store)?;
+        Ok(Reply::Map(map))
+    }
+
+    pub(super) fn delete_map<S: WriteStore>(&mut self, id: MapId, store: &mut S) -> Result<Reply, StateError> {
+        if self.access.map(id).is_none() {
+            return Ok(Reply::Refused(Refusal::UnknownMap));
+        }
+        let tokens: Vec<TokenId> = self.access.tokens_of(id).map(|token| token.id).collect();
+        for token in tokens {
+            store.delete(&keys::token(token))?;
+        }
+        store.delete(&keys::map(id))?;
+        self.clear_slots(id, store)?;
+        self.remove_endpoints_of(id, store)?;
+        self.change_access(AccessChange::MapGone(id));
+        Ok(Reply::Done)
+    }
+
+    fn put_map<S: WriteStore>(&mut self, map: Map, store: &mut S) -> Result<(), StateError> {
+        store.put(&keys::map(map.id), &codec::encode(&map)?)?;
+        self.change_access(AccessChange::Map(Arc::new(map)));
+        Ok(())
+    }
+}

@@ -1,0 +1,426 @@
+//! What retention keeps for webhooks beyond what it keeps for readers: who needs which events, and who loses some.
+//!
+//! Events that an active endpoint has not passed stay in their topic, before `first_seq`, where readers do not see them.
+//! An event that only a delivery that waits or a dead letter still needs is copied under the endpoint's own key when the topic lets it
+//! go, and lives as long as they do. Both are bounded by the map's [`WebhookBacklog`]; what goes beyond it is counted as
+//! lost. Everything follows from the log: each node keeps and removes the same.
+//!
+//! [`WebhookBacklog`]: crate::core::access::WebhookBacklog
+
+use super::{Context, StateError, Streams, keys, orders, records};
+use crate::core::access::Map;
+use crate::core::codec;
+use crate::core::command::{Change, Publish};
+use crate::core::consumer::progress::{NumberedOrder, Order, Progress, Retry, Track};
+use crate::core::event::{Event, NewEvent};
+use crate::core::ids::{EndpointId, TopicId};
+use crate::core::json;
+use crate::core::state::rights::Rights;
+use crate::core::store::{ReadStore, WriteStore};
+use crate::core::time::iso_millis;
+use crate::core::webhook::Endpoint;
+use crate::core::webhook::records::Update;
+use serde::{Deserialize, Serialize};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// Each endpoint may keep so many bytes of events for its retries and dead letters: one of so many parts of the map's
+/// bound, and beside it, so that no endpoint takes another's.
+const KEPT_SHARE: u64 = 16;
+/// An endpoint that has lost nothing for so long, and has caught up, loses no more.
+const LOSING_ENDS_MS: u64 = 600_000;
+/// Announcements made in one tick; the rest waits for the next.
+const ANNOUNCED_PER_TICK: usize = 64;
+/// The event that tells a map that one of its webhooks loses events.
+const LOSING: &str = "webhook.losing";
+
+/// What retention keeps for one endpoint alone, and what it lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backlog {
+    /// Bytes of events kept for its retries and dead letters.
+    pub kept_bytes: u64,
+    /// It loses events.
+    pub losing: Option<Losing>,
+}
+
+/// Events were removed that an active endpoint still needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Losing {
+    /// When the first went, by the expiry clock (ms).
+    pub since_ms: u64,
+    /// When the last went, by the expiry clock (ms).
+    pub last_ms: u64,
+    /// How many went since, by what the endpoint's owner had reported.
+    pub events: u64,
+    /// The map was told.
+    pub announced: bool,
+}
+
+/// What one endpoint needs.
+#[derive(Debug)]
+struct Hold {
+    topic: TopicId,
+    active: bool,
+    /// Everything from here on may be needed.
+    from_seq: u64,
+    track: Track,
+}
+
+impl Hold {
+    fn new(topic: TopicId, active: bool, progress: &Progress, orders: &[NumberedOrder]) -> Self {
+        let open = progress.replays.iter().filter(|replay| replay.ended_ms.is_none() && !replay.failed_only);
+        let ordered = orders.iter().filter_map(|waits| match &waits.order {
+            Order::Seek(seq) => Some(*seq),
+            Order::Replay { from_seq, failed_only: false, .. } => Some(*from_seq),
+            _ => None,
+        });
+        let others = open.map(|replay| replay.track.next).chain(ordered).min().unwrap_or(u64::MAX);
+        let track = progress.track.clone();
+        Self { topic, active, from_seq: track.next.min(others), track }
+    }
+}
+
+/// Seqs of the events that wait for an endpoint, and in how many records each does: the live delivery's and a replay's
+/// may be two.
+#[derive(Debug, Default)]
+struct Waiting(BTreeMap<u64, u32>);
+
+impl Waiting {
+    fn add(&mut self, retry: &Retry) {
+        for event in &retry.events {
+            *self.0.entry(event.seq).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, retry: &Retry) {
+        for event in &retry.events {
+            if let Entry::Occupied(mut records) = self.0.entry(event.seq) {
+                *records.get_mut() -= 1;
+                if *records.get() == 0 {
+                    records.remove();
+                }
+            }
+        }
+    }
+}
+
+/// The mirror of what endpoints need and keep.
+#[derive(Debug, Default)]
+pub(super) struct Holds {
+    of: BTreeMap<EndpointId, Hold>,
+    /// Of those for which something waits.
+    waiting: BTreeMap<EndpointId, Waiting>,
+    /// From where on each active endpoint needs its topic.
+    floors: BTreeSet<(TopicId, u64, EndpointId)>,
+    /// Of those that keep or lose something.
+    backlogs: BTreeMap<EndpointId, Backlog>,
+    /// Backlogs that differ from the store's: written once a transaction.
+    dirty: BTreeSet<EndpointId>,
+}
+
+impl Holds {
+    /// The first seq of the topic that an active endpoint needs; `u64::MAX` where none is active.
+    pub(super) fn floor(&self, topic: TopicId) -> u64 {
+        let first = self.floors.range((topic, 0, EndpointId::from_bytes([0; 16]))..).next();
+        first.filter(|(of, ..)| *of == topic).map_or(u64::MAX, |(_, seq, _)| *seq)
+    }
+
+    fn set(&mut self, id: EndpointId, hold: Hold) {
+        let floor = (hold.topic, hold.from_seq, id);
+        if let Some(old) = self.of.insert(id, hold) {
+            self.floors.remove(&(old.topic, old.from_seq, id));
+        }
+        if self.of.get(&id).is_some_and(|hold| hold.active) {
+            self.floors.insert(floor);
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: EndpointId) {
+        if let Some(old) = self.of.remove(&id) {
+            self.floors.remove(&(old.topic, old.from_seq, id));
+        }
+        self.waiting.remove(&id);
+        self.backlogs.remove(&id);
+        self.dirty.remove(&id);
+    }
+
+    fn waits(&self, id: EndpointId, seq: u64) -> bool {
+        self.waiting.get(&id).is_some_and(|waiting| waiting.0.contains_key(&seq))
+    }
+
+    /// A record of what waits takes another's place: one of them may be none.
+    fn replace(&mut self, id: EndpointId, old: Option<&Retry>, new: Option<&Retry>) {
+        let waiting = self.waiting.entry(id).or_default();
+        new.into_iter().for_each(|retry| waiting.add(retry));
+        old.into_iter().for_each(|retry| waiting.remove(retry));
+        if waiting.0.is_empty() {
+            self.waiting.remove(&id);
+        }
+    }
+
+    fn kept_bytes(&self, id: EndpointId) -> u64 {
+        self.backlogs.get(&id).map_or(0, |backlog| backlog.kept_bytes)
+    }
+
+    /// To be changed.
+    fn backlog(&mut self, id: EndpointId) -> &mut Backlog {
+        self.dirty.insert(id);
+        self.backlogs.entry(id).or_default()
+    }
+}
+
+impl Streams {
+    pub(super) fn load_holds<S: ReadStore>(&mut self, store: &S) -> Result<(), StateError> {
+        for (key, backlog) in records::<Backlog, S>(store, keys::BACKLOGS)? {
+            self.holds.backlogs.extend(keys::endpoint_of(&key).map(|id| (id, backlog)));
+        }
+        for (key, retry) in records::<Retry, S>(store, keys::WAITING)? {
+            // What waits of a deleted endpoint is about to be removed.
+            if let Some(id) = keys::endpoint_of(&key).filter(|id| self.facts.webhooks().get(*id).is_some()) {
+                self.holds.replace(id, None, Some(&retry));
+            }
+        }
+        let ids: Vec<EndpointId> = self.facts.webhooks().all().map(|endpoint| endpoint.id).collect();
+        ids.into_iter().try_for_each(|id| self.hold(id, store))
+    }
+
+    pub(super) fn flush_backlogs<S: WriteStore>(&mut self, store: &mut S) -> Result<(), StateError> {
+        for id in std::mem::take(&mut self.holds.dirty) {
+            match self.holds.backlogs.get(&id).filter(|backlog| **backlog != Backlog::default()) {
+                Some(backlog) => store.put(&keys::backlog(id), &codec::encode(backlog)?)?,
+                None => {
+                    self.holds.backlogs.remove(&id);
+                    store.delete(&keys::backlog(id))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in what the endpoint needs now, as it is stored.
+    pub(super) fn hold<S: ReadStore>(&mut self, id: EndpointId, store: &S) -> Result<(), StateError> {
+        match orders::progress(id, store)? {
+            Some(progress) => self.hold_at(id, &progress, store),
+            None => Ok(()),
+        }
+    }
+
+    /// The same where its progress is at hand.
+    pub(super) fn hold_at<S: ReadStore>(
+        &mut self,
+        id: EndpointId,
+        progress: &Progress,
+        store: &S,
+    ) -> Result<(), StateError> {
+        let Some(endpoint) = self.facts.webhooks().get(id) else { return Ok(()) };
+        let Some(topic) = self.facts.map(endpoint.map).map(|map| map.topic) else { return Ok(()) };
+        let hold = Hold::new(topic, endpoint.active, progress, &orders::waiting(id, store)?);
+        self.holds.set(id, hold);
+        Ok(())
+    }
+
+    /// Keeps and drops records of what waits, as the owner told; answers the seqs of those that are gone or changed.
+    pub(super) fn keep_waiting<S: WriteStore>(
+        &mut self,
+        id: EndpointId,
+        update: &Update,
+        store: &mut S,
+    ) -> Result<Vec<u64>, StateError> {
+        let mut settled = Vec::new();
+        let dropped = update.dropped.iter().map(|number| (*number, None));
+        let kept = update.kept.iter().map(|(number, retry)| (*number, Some(retry)));
+        for (number, new) in dropped.chain(kept) {
+            let key = keys::waiting(id, number);
+            let old: Option<Retry> = store.get(&key)?.map(|bytes| codec::decode(&bytes)).transpose()?;
+            match new {
+                Some(retry) => store.put(&key, &codec::encode(retry)?)?,
+                None => store.delete(&key)?,
+            }
+            self.holds.replace(id, old.as_ref(), new);
+            settled.extend(old.iter().flat_map(|retry| &retry.events).map(|event| event.seq));
+        }
+        Ok(settled)
+    }
+
+    /// Before these events leave their topic: each that a retry or a dead letter needs is kept under its endpoint.
+    pub(super) fn set_aside<S: WriteStore>(
+        &mut self,
+        map: &Map,
+        seqs: &Range<u64>,
+        now_ms: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        let ids: Vec<EndpointId> = self.facts.webhooks().of_map(map.id).map(|endpoint| endpoint.id).collect();
+        for id in ids {
+            let mut needed: BTreeSet<u64> = BTreeSet::new();
+            let waiting = self.holds.waiting.get(&id);
+            needed.extend(waiting.into_iter().flat_map(|waiting| waiting.0.range(seqs.clone()).map(|(seq, _)| *seq)));
+            let (from, to) = (keys::dead_letter(id, seqs.start), keys::dead_letter(id, seqs.end));
+            store.scan(&from, &to, &mut |key, _| {
+                needed.extend(keys::number_of(key));
+                true
+            })?;
+            for seq in &needed {
+                let Some(event) = store.get(&keys::event(map.topic, *seq))? else { continue };
+                store.put(&keys::kept_event(id, *seq), &event)?;
+                self.holds.backlog(id).kept_bytes += event.len() as u64;
+            }
+            if !needed.is_empty() {
+                let most = map.retention.webhook_backlog.bytes.map_or(u64::MAX, |bytes| bytes / KEPT_SHARE);
+                self.shrink_kept(id, usize::MAX, now_ms, store, |kept_bytes, _| kept_bytes > most)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes up to `max` of the oldest events kept for retries and dead letters while `over(bytes, time of the oldest)`
+    /// holds; answers how many.
+    pub(super) fn shrink_kept<S: WriteStore>(
+        &mut self,
+        id: EndpointId,
+        max: usize,
+        now_ms: u64,
+        store: &mut S,
+        over: impl Fn(u64, u64) -> bool,
+    ) -> Result<usize, StateError> {
+        let mut kept_bytes = self.holds.kept_bytes(id);
+        let mut gone: Vec<u64> = Vec::new();
+        if kept_bytes == 0 {
+            return Ok(0);
+        }
+        store.scan(&keys::kept_event(id, 0), &keys::kept_event(id, u64::MAX), &mut |key, event| {
+            let published_ms = Event::stored_times(event).map_or(0, |times| times.expiry_ms);
+            if gone.len() == max || !over(kept_bytes, published_ms) {
+                return false;
+            }
+            kept_bytes = kept_bytes.saturating_sub(event.len() as u64);
+            gone.extend(keys::number_of(key));
+            true
+        })?;
+        gone.iter().try_for_each(|seq| store.delete(&keys::kept_event(id, *seq)))?;
+        if !gone.is_empty() {
+            self.holds.backlog(id).kept_bytes = kept_bytes;
+        }
+        let active = self.holds.of.get(&id).is_some_and(|hold| hold.active);
+        let lost = gone.iter().filter(|seq| active && self.holds.waits(id, **seq)).count() as u64;
+        self.lose(id, lost, now_ms);
+        Ok(gone.len())
+    }
+
+    /// Events of the endpoint's retries and dead letters that are none any more are kept no longer.
+    pub(super) fn forget_kept<S: WriteStore>(
+        &mut self,
+        id: EndpointId,
+        seqs: &[u64],
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        if self.holds.kept_bytes(id) == 0 {
+            return Ok(());
+        }
+        for seq in seqs {
+            if self.holds.waits(id, *seq) || store.get(&keys::dead_letter(id, *seq))?.is_some() {
+                continue;
+            }
+            let key = keys::kept_event(id, *seq);
+            if let Some(event) = store.get(&key)? {
+                store.delete(&key)?;
+                let backlog = self.holds.backlog(id);
+                backlog.kept_bytes = backlog.kept_bytes.saturating_sub(event.len() as u64);
+            }
+        }
+        Ok(())
+    }
+
+    /// These events were removed from their topic, though active endpoints had not passed them.
+    pub(super) fn lose_range(&mut self, map: &Map, seqs: &Range<u64>, now_ms: u64) {
+        let lost: Vec<(EndpointId, u64)> = self
+            .facts
+            .webhooks()
+            .of_map(map.id)
+            .filter_map(|endpoint| Some((endpoint.id, self.holds.of.get(&endpoint.id)?)))
+            .filter(|(_, hold)| hold.active)
+            .map(|(id, hold)| (id, hold.track.unsettled(seqs.start, seqs.end)))
+            .collect();
+        lost.into_iter().for_each(|(id, events)| self.lose(id, events, now_ms));
+    }
+
+    fn lose(&mut self, id: EndpointId, events: u64, now_ms: u64) {
+        if events == 0 {
+            return;
+        }
+        let none = Losing { since_ms: now_ms, last_ms: now_ms, events: 0, announced: false };
+        let losing = self.holds.backlog(id).losing.get_or_insert(none);
+        losing.events += events;
+        losing.last_ms = now_ms;
+        self.changes.push(Change::Lost(id, events));
+    }
+
+    /// Tells maps of endpoints that began to lose events, and forgets it of those that lose no more.
+    pub(super) fn tell_losing<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        let now_ms = context.expiry_ms();
+        let losing = self.holds.backlogs.iter().filter(|(_, backlog)| backlog.losing.is_some());
+        let ids: Vec<EndpointId> = losing.map(|(id, _)| *id).collect();
+        let mut announced = 0;
+        for id in ids {
+            // What is announced of one can cost another some more.
+            let Some(losing) = self.holds.backlogs.get(&id).and_then(|backlog| backlog.losing) else { continue };
+            if self.has_recovered(id, &losing, now_ms) {
+                self.holds.backlog(id).losing = None;
+            } else if !losing.announced && announced < ANNOUNCED_PER_TICK {
+                announced += 1;
+                self.holds.backlog(id).losing = Some(Losing { announced: true, ..losing });
+                self.announce(context, id, &losing, store)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// It is off, or has lost nothing for a while and needs nothing that readers have no more.
+    fn has_recovered(&self, id: EndpointId, losing: &Losing, now_ms: u64) -> bool {
+        let Some(hold) = self.holds.of.get(&id).filter(|hold| hold.active) else { return true };
+        let first_seq = self.topics.get(&hold.topic).map_or(1, |record| record.first_seq);
+        now_ms.saturating_sub(losing.last_ms) >= LOSING_ENDS_MS && hold.track.next >= first_seq
+    }
+
+    fn announce<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        id: EndpointId,
+        losing: &Losing,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        let Some(endpoint) = self.facts.webhooks().get(id).cloned() else { return Ok(()) };
+        let Some(progress) = orders::progress(id, store)? else { return Ok(()) };
+        let (time_ms, expiry_ms) = (context.time_ms(), context.expiry_ms());
+        let shown = |ms: u64| iso_millis(time_ms.saturating_sub(expiry_ms.saturating_sub(ms)));
+        let events = announcement(&endpoint, &progress, losing, shown).into_iter().collect();
+        self.publish(context, Publish { map: endpoint.map, by: None, events, key: None }, store)?;
+        Ok(())
+    }
+}
+
+/// `shown`: an instant of the expiry clock as a time.
+fn announcement(
+    endpoint: &Endpoint,
+    progress: &Progress,
+    losing: &Losing,
+    shown: impl Fn(u64) -> String,
+) -> Option<NewEvent> {
+    let payload = serde_json::json!({
+        "webhook_id": endpoint.id.to_string(),
+        "name": endpoint.name,
+        "host": endpoint.host,
+        "losing_since": shown(losing.since_ms),
+        "lost": losing.events,
+        "failing_since": progress.failing_since_ms.map(shown),
+        "consecutive_failures": progress.failures,
+        "last_error": progress.last_error,
+    });
+    let payload = json::normalise(&payload.to_string(), 8).ok()?;
+    Some(NewEvent { subject: Default::default(), kind: LOSING.to_owned(), payload: payload.into_bytes() })
+}

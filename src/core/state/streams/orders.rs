@@ -1,0 +1,148 @@
+//! Orders: what is asked of an endpoint's owner, until the owner has taken it up.
+//!
+//! Owns their bounds. What an operator needs to get an endpoint going again always finds room.
+
+use super::{Context, StateError, Streams, keys};
+use crate::core::codec;
+use crate::core::command::{Change, Refusal, Reply};
+use crate::core::consumer::progress::{KEPT_REPLAYS, NumberedOrder, Order, Progress};
+use crate::core::ids::EndpointId;
+use crate::core::state::rights::managed;
+use crate::core::store::{ReadStore, WriteStore};
+use crate::core::webhook::directory::EndpointChange;
+use crate::core::webhook::{Endpoint, OnEndpoint};
+
+/// Orders that may wait for an owner.
+const MAX_ORDERS: usize = 64;
+/// Events asked for by name that may wait, before more are asked for.
+const MAX_ASKED: u64 = 1000;
+
+impl Streams {
+    pub(super) fn order_endpoint<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        on: OnEndpoint<Order>,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let endpoint = match managed(&self.facts, self.facts.webhooks(), &on) {
+            Ok(endpoint) => endpoint,
+            Err(refusal) => return Ok(Reply::Refused(refusal)),
+        };
+        Ok(match self.add_order(context, &endpoint, on.what, store)? {
+            Ok(number) => Reply::Ordered(number),
+            Err(refusal) => Reply::Refused(refusal),
+        })
+    }
+
+    /// Has the owner begin anew, as if nothing had failed.
+    pub(super) fn resume<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        endpoint: &Endpoint,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        self.add_order(context, endpoint, Order::Resume, store).map(drop)
+    }
+
+    pub(super) fn add_order<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        endpoint: &Endpoint,
+        order: Order,
+        store: &mut S,
+    ) -> Result<Result<u64, Refusal>, StateError> {
+        let waiting = waiting(endpoint.id, store)?;
+        match self.room_for_order(endpoint, &order, &waiting, store)? {
+            Room::Free => {}
+            Room::Stands(number) => return Ok(Ok(number)),
+            Room::None(refusal) => return Ok(Err(refusal)),
+            Room::Instead(numbers) => {
+                numbers.iter().try_for_each(|number| store.delete(&keys::order(endpoint.id, *number)))?;
+            }
+        }
+        let head = self.next_seq_of(endpoint.map);
+        let order = match order {
+            Order::Seek(u64::MAX) => Order::Seek(head),
+            Order::Replay { from_seq, until_seq, failed_only } => {
+                Order::Replay { from_seq, until_seq: until_seq.min(head), failed_only }
+            }
+            other => other,
+        };
+        // Unique and rising, also for several in one entry: the place in the entry is part of it.
+        let number = context.index() << 20 | u64::from(context.take_places(1));
+        let order = NumberedOrder { number, at_ms: context.time_ms(), order };
+        store.put(&keys::order(endpoint.id, number), &codec::encode(&order)?)?;
+        self.hold(endpoint.id, store)?;
+        self.changes.push(Change::Endpoint(EndpointChange::Ordered(endpoint.id)));
+        Ok(Ok(number))
+    }
+
+    fn room_for_order<S: ReadStore>(
+        &self,
+        endpoint: &Endpoint,
+        order: &Order,
+        waiting: &[NumberedOrder],
+        store: &S,
+    ) -> Result<Room, StateError> {
+        let numbers = |wanted: &dyn Fn(&Order) -> bool| -> Vec<u64> {
+            waiting.iter().filter(|waits| wanted(&waits.order)).map(|waits| waits.number).collect()
+        };
+        let stands = |numbers: Vec<u64>| numbers.first().map_or(Room::Free, |number| Room::Stands(*number));
+        let starts = |order: &Order| matches!(order, Order::Resume | Order::Seek(_));
+        Ok(match order {
+            Order::Resume => stands(numbers(&starts)),
+            Order::Seek(_) => Room::Instead(numbers(&starts)),
+            // The owner may have taken it up and not told yet: it is asked in any case.
+            Order::Cancel(id) if waiting.iter().any(|waits| waits.number == *id) => Room::Instead(vec![*id]),
+            Order::Cancel(_) => stands(numbers(&|waits| waits == order)),
+            _ if !endpoint.active => Room::None(Refusal::Inactive),
+            _ if waiting.len() >= MAX_ORDERS => Room::None(Refusal::Busy),
+            Order::Redeliver(_) => {
+                let asked = progress(endpoint.id, store)?.map_or(0, |progress| progress.waiting.asked);
+                if asked >= MAX_ASKED { Room::None(Refusal::Busy) } else { Room::Free }
+            }
+            Order::Replay { .. } => {
+                let open =
+                    |progress: Progress| progress.replays.iter().filter(|replay| replay.ended_ms.is_none()).count();
+                let running = progress(endpoint.id, store)?.map_or(0, open);
+                let more = numbers(&|waits| matches!(waits, Order::Replay { .. })).len();
+                if running + more >= KEPT_REPLAYS {
+                    Room::None(Refusal::Limit(KEPT_REPLAYS as u32))
+                } else {
+                    Room::Free
+                }
+            }
+        })
+    }
+}
+
+/// What an order finds.
+enum Room {
+    Free,
+    /// The same waits already, under that number.
+    Stands(u64),
+    /// These go for it.
+    Instead(Vec<u64>),
+    None(Refusal),
+}
+
+/// How far the endpoint is.
+pub(super) fn progress<S: ReadStore>(id: EndpointId, store: &S) -> Result<Option<Progress>, StateError> {
+    Ok(store.get(&keys::progress(id))?.map(|bytes| codec::decode(&bytes)).transpose()?)
+}
+
+/// Somebody asked that the endpoint goes on, and its owner had not taken that up when it had done orders up to that
+/// number.
+pub(super) fn is_to_go_on<S: ReadStore>(id: EndpointId, done: u64, store: &S) -> Result<bool, StateError> {
+    let starts = |waits: &NumberedOrder| matches!(waits.order, Order::Resume | Order::Seek(_));
+    Ok(waiting(id, store)?.iter().any(|waits| waits.number > done && starts(waits)))
+}
+
+pub(super) fn waiting<S: ReadStore>(id: EndpointId, store: &S) -> Result<Vec<NumberedOrder>, StateError> {
+    let mut found = Vec::new();
+    store.scan(&keys::order(id, 0), &keys::order(id, u64::MAX), &mut |_, bytes| {
+        found.push(codec::decode(bytes));
+        true
+    })?;
+    Ok(found.into_iter().collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,142 @@
+//! Appending events: seq, id, idempotency and the publish limit.
+
+use super::{Context, StateError, Streams, keys};
+use crate::core::access::Scopes;
+use crate::core::codec;
+use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply, Touched};
+use crate::core::event::{Event, NewEvent, Times};
+use crate::core::ids::{EventId, TopicId};
+use crate::core::rate::Rate;
+use crate::core::state::rights::Rights;
+use crate::core::store::{ReadStore, WriteStore};
+use serde::{Deserialize, Serialize};
+
+/// Forgotten keys removed with each keyed publish: more than one, so that the backlog shrinks.
+const EXPIRED_PER_PUBLISH: usize = 4;
+
+/// What is remembered under an idempotency key.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    fingerprint: [u8; 16],
+    published: Published,
+    /// By the expiry clock.
+    expires_ms: u64,
+}
+
+impl Streams {
+    pub(super) fn publish<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        publish: Publish,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let map = match self.facts.check(publish.map, publish.by, Scopes::PUBLISH) {
+            Ok(map) => map.clone(),
+            Err(refusal) => return Ok(Reply::Refused(refusal)),
+        };
+        let (now, own) = (context.expiry_ms(), u64::from(crate::broken!("own-time", 50)));
+        let time_ms = context.time_ms() + own;
+        if let Some(key) = &publish.key
+            && let Some(reply) = recall(map.topic, key, now, store)?
+        {
+            return Ok(reply);
+        }
+        let record = self.topics.entry(map.topic).or_default();
+        let count = publish.events.len() as u32;
+        // The limit is on a map's own publishers; the admin has none.
+        if let (Some(permits), Some(_)) = (map.limits.publishes_per_second, publish.by) {
+            match (Rate { permits, period_ms: 1000 }).charge(record.full_at_us, count, now) {
+                Ok(full_at_us) => record.full_at_us = full_at_us,
+                Err(wait_ms) => return Ok(Reply::Refused(Refusal::Rate(wait_ms))),
+            }
+        }
+        let first_id = EventId::new(context.id_ms() + own, context.index(), context.take_places(count));
+        let published = Published { first_seq: record.next_seq, count, first_id, time_ms, replayed: false };
+        record.peak_ms = record.peak_ms.max(time_ms);
+        let times = Times { time_ms, peak_ms: record.peak_ms, expiry_ms: now };
+        for (place, event) in (0..).zip(&publish.events) {
+            let id = published.id(place);
+            let stored = Event::to_stored_at(id, times, event);
+            record.bytes += stored.len() as u64;
+            record.head_id = id;
+            store.put(&keys::event(map.topic, record.next_seq), &stored)?;
+            record.next_seq += 1;
+        }
+        record.next_seq -= u64::from(crate::broken!("seq-reused") && context.index().is_multiple_of(50));
+        self.dirty.insert(map.topic);
+        if let Some(key) = &publish.key {
+            remember(map.topic, key, now, published, store)?;
+        }
+        self.trim_to_size(&map, now, store)?;
+        self.note_events(map.topic, &publish.events);
+        Ok(Reply::Published(published))
+    }
+
+    /// Publishes to one stream that follow each other are one change.
+    fn note_events(&mut self, stream: TopicId, events: &[NewEvent]) {
+        let add = |touched: &mut Touched| events.iter().for_each(|event| touched.add(&event.subject));
+        if let Some(Change::Events(last, touched)) = self.changes.last_mut()
+            && *last == stream
+        {
+            return add(touched);
+        }
+        let mut touched = Touched::default();
+        add(&mut touched);
+        self.changes.push(Change::Events(stream, touched));
+    }
+}
+
+/// The reply to an earlier publish with the same key.
+fn recall<S: ReadStore>(
+    topic: TopicId,
+    key: &IdempotencyKey,
+    now_ms: u64,
+    store: &S,
+) -> Result<Option<Reply>, StateError> {
+    let Some(bytes) = store.get(&keys::idempotency(topic, &key.key))? else { return Ok(None) };
+    let remembered: Remembered = codec::decode(&bytes)?;
+    if remembered.expires_ms <= now_ms || crate::broken!("key-forgotten") {
+        return Ok(None);
+    }
+    Ok(Some(if remembered.fingerprint == key.fingerprint {
+        Reply::Published(Published { replayed: true, ..remembered.published })
+    } else {
+        Reply::Refused(Refusal::KeyReused)
+    }))
+}
+
+fn remember<S: WriteStore>(
+    topic: TopicId,
+    key: &IdempotencyKey,
+    now_ms: u64,
+    published: Published,
+    store: &mut S,
+) -> Result<(), StateError> {
+    forget_expired(now_ms, EXPIRED_PER_PUBLISH, store)?;
+    let expires_ms = now_ms.saturating_add(key.ttl_ms);
+    let at = keys::idempotency(topic, &key.key);
+    let remembered = Remembered { fingerprint: key.fingerprint, published, expires_ms };
+    store.put(&at, &codec::encode(&remembered)?)?;
+    store.put(&keys::expiry(expires_ms, &at), &[])?;
+    Ok(())
+}
+
+/// Removes at most `max` idempotency keys whose time is over; answers how many.
+pub(super) fn forget_expired<S: WriteStore>(now_ms: u64, max: usize, store: &mut S) -> Result<usize, StateError> {
+    let mut expired: Vec<Vec<u8>> = Vec::new();
+    let end = keys::expiry(now_ms.saturating_add(1), &[0; 25]);
+    store.scan(b"x", &end, &mut |key, _| {
+        expired.push(key.to_vec());
+        expired.len() < max
+    })?;
+    for key in &expired {
+        store.delete(key)?;
+        // The key may have been remembered anew since: then its record names a later time, and stays.
+        let record = &key[9..];
+        let later = store.get(record)?.map(|bytes| codec::decode::<Remembered>(&bytes)).transpose()?;
+        if later.is_some_and(|remembered| remembered.expires_ms <= now_ms) {
+            store.delete(record)?;
+        }
+    }
+    Ok(expired.len())
+}

@@ -1,0 +1,23 @@
+//! Webhooks: consumers whose worker is ours. Events are delivered to them by request.
+//!
+//! Owns what is special about them: settings and how people write them, what came of a request and which verdict on the
+//! delivery follows from it, the replicated records that name such things. What is sent next, and what becomes of what
+//! fails, [`consumer`](super::consumer) decides. Never: a secret in the clear; addresses, headers and keys come sealed.
+
+pub mod directory;
+pub mod form;
+pub mod mask;
+pub mod outcome;
+mod profile;
+pub mod promises;
+pub mod records;
+pub mod secret;
+mod settings;
+
+pub use super::consumer::engine::Batch;
+pub use super::consumer::schedule::RetryPolicy;
+pub use profile::Profile;
+pub use settings::{
+    Disabled, Endpoint, EventFilter, Invocation, Lambda, MAX_BATCH, MAX_KINDS, MAX_TEMPLATE, Method, OnEndpoint,
+    Ordering, Origin, Private, PutEndpoint, RateLimit, Target, TargetKind, Template, TopicKind,
+};

@@ -1,0 +1,78 @@
+//! The replicated records of a webhook's delivery that name what requests alone have: attempts, and why events were
+//! given up.
+
+use super::outcome::{Class, Sent, Stage};
+use crate::core::consumer::progress::{self, KEPT_ERROR, clipped};
+use crate::core::ids::NodeId;
+use serde::{Deserialize, Serialize};
+
+pub use progress::{DeadLetter, DeadLetterChange};
+
+/// What an owner tells the cluster of its webhooks.
+pub type ProgressReport = progress::ProgressReport<Attempt>;
+/// How far one webhook is now.
+pub type Update = progress::Update<Attempt>;
+
+/// Attempts remembered of an endpoint.
+pub const KEPT_ATTEMPTS: usize = 20;
+/// Bytes of an answer's body remembered with an attempt.
+pub const KEPT_ANSWER: usize = 512;
+/// Longest type or id that is remembered with an attempt, bytes.
+const KEPT_NAME: usize = 256;
+
+/// One attempt, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Counts the endpoint's attempts; 0 for a test.
+    pub number: u64,
+    /// The first event of it; `None` for a test.
+    pub seq: Option<u64>,
+    /// The message's id, as in `webhook-id`.
+    pub message_id: String,
+    /// Events in it.
+    pub events: u32,
+    /// The type of its first event.
+    pub kind: String,
+    /// Which attempt of this delivery, from 1.
+    pub attempt: u32,
+    /// When it began, Unix milliseconds.
+    pub at_ms: u64,
+    /// How long it took, milliseconds.
+    pub took_ms: u32,
+    /// How it ended.
+    pub class: Class,
+    /// Whether the receiver can have taken it.
+    pub sent: Sent,
+    /// Where it ended, if it has no whole answer and had begun.
+    pub stage: Option<Stage>,
+    /// The answer's status.
+    pub status: Option<u16>,
+    /// In words, where it failed.
+    pub error: Option<String>,
+    /// The beginning of the answer's body.
+    pub answer: String,
+    /// The node that made it.
+    pub node: NodeId,
+}
+
+impl Attempt {
+    /// Cuts texts that others chose: what is remembered is bounded, whatever a receiver answers.
+    pub fn clip(&mut self) {
+        let error = self.error.iter_mut().map(|error| (error, KEPT_ERROR));
+        let names = [(&mut self.message_id, KEPT_NAME), (&mut self.kind, KEPT_NAME), (&mut self.answer, KEPT_ANSWER)];
+        for (text, max) in error.chain(names) {
+            text.truncate(clipped(text, max).len());
+        }
+    }
+}
+
+/// What is kept beside the progress, and not by the owner alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shelf {
+    /// The last attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Dead letters there are.
+    pub dead: u32,
+    /// Dead letters that had to make room for newer ones.
+    pub dropped: u64,
+}
