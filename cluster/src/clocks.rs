@@ -177,7 +177,7 @@ impl Node {
     /// A member and the offset of its clock.
     async fn ask_clock(&self, id: NodeId, told: Option<StampV1>) -> Option<(NodeId, i64)> {
         let began = Instant::now();
-        let asked = self.peers.link(id, Lane::Pulse).ask(&Request::ClockV1 { told }, ASK).await;
+        let asked = self.peers.link(id, Lane::Pulse).ask(self.group, &Request::ClockV1 { told }, ASK).await;
         let Ok(Answer::ClockV1 { clock_ms }) = asked else { return None };
         let took = began.elapsed();
         // Over a pause of this process nobody knows when it was read.

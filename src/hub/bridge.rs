@@ -167,11 +167,11 @@ impl Bridge {
                 Change::Endpoint(change) => self.change_endpoints(change),
                 Change::NodeGone(node) => self.slot_news(SlotNews::NodeGone(*node)),
                 Change::Lost(endpoint, events) => self.tell_watches(|news| news.lost(*endpoint, *events)),
-                Change::Events(_) => {}
+                Change::Events(..) => {}
             }
         }
         for change in changes {
-            if let Change::Events(topic) = change {
+            if let Change::Events(topic, _) = change {
                 self.nudge(topic);
             }
         }

@@ -254,7 +254,7 @@ fn tail_breaks(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// An id of another map, of no event, or ahead of all: told, and all that there is comes.
+/// An id of another map, of no event, of another group, or ahead of all: told, and all that there is comes.
 fn unknown_positions(c: &Cluster) -> Result<()> {
     let (map, other) = (c.map("known")?, c.map("other")?);
     let first = publish_many(c, 0, &map, "x", 2)?;
@@ -264,7 +264,13 @@ fn unknown_positions(c: &Cluster) -> Result<()> {
     c.wait_same_applied()?;
     // One digit further: a place in the same entry at which there is nothing.
     let none = format!("{}9", &text(&first[0], "id")?[..25]);
-    for (what, id) in [("foreign", &*foreign[0]), ("ahead", &*ahead[0]), ("of no event", &*none)] {
+    // The twelfth digit belongs to the group's number.
+    let id = text(&first[0], "id")?;
+    let (time, rest) = id.split_at(11);
+    let grouped = format!("{time}1{}", &rest[1..]);
+    let cases =
+        [("foreign", &*foreign[0]), ("ahead", &*ahead[0]), ("of no event", &*none), ("of another group", &*grouped)];
+    for (what, id) in cases {
         for node in 0..2 {
             let mut socket = Socket::connect(c.nodes[node].http, &map.token)?;
             let reply = socket.join_ok(&map.topic(), json!({"last_event_id": id}))?;

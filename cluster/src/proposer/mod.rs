@@ -21,7 +21,7 @@ pub(crate) use self::batch::{Outcome, Ticket};
 use crate::NodeId;
 use crate::config::Config;
 use crate::late;
-use crate::net::Lane;
+use crate::net::{Lane, LinkError};
 use crate::node::Node;
 use crate::os::here;
 use crate::room::HEAD;
@@ -228,7 +228,7 @@ impl Gatherer {
     ) -> Result<(Batch, crate::net::Pending), Batch> {
         let commands = batch.commands().iter().map(|c| c.to_vec().into()).collect();
         let request = Request::ForwardV1 { commands };
-        match node.peers.link(leader, Lane::Work).start(&request, batch.deadline()).await {
+        match node.peers.link(leader, Lane::Work).start(node.group, &request, batch.deadline()).await {
             Ok(pending) => Ok((batch, pending)),
             Err(error) if error.certainly_not_sent() => {
                 tracing::debug!(leader, %error, "the leader is not reached");
@@ -264,7 +264,7 @@ impl Gatherer {
             Ok(Answer::ForwardV1(Forwarded::NotStored { overloaded: true, .. })) => {
                 batch.answer(|| Outcome::NotStored { leader: None, overloaded: true });
             }
-            Ok(Answer::ForwardV1(Forwarded::NotStored { .. })) => self.keep(batch),
+            Ok(Answer::ForwardV1(Forwarded::NotStored { .. })) | Err(LinkError::NoGroup(_)) => self.keep(batch),
             Err(_) if crate::broken!(RepeatUnknown) => self.keep(batch),
             _ => batch.answer(|| Outcome::Unknown),
         }

@@ -4,9 +4,9 @@
 use crate::core::ids::{EndpointId, MapId, NodeId, TokenId, TopicId};
 
 /// The kinds of the directory's keys.
-pub const DIRECTORY: &[u8] = b"acgkmnswy";
+pub const DIRECTORY: &[u8] = b"acfkmnswy";
 /// The kinds of the streams' keys.
-pub const STREAMS: &[u8] = b"bdehiloprtvxz";
+pub const STREAMS: &[u8] = b"bdeghijloprtuvxz";
 
 /// Prefix of map records.
 pub const MAPS: u8 = b'm';
@@ -36,7 +36,7 @@ pub const WAITING: u8 = b'r';
 /// Prefix of endpoints whose dead letters and orders wait to be removed.
 pub const DOOMED_ENDPOINTS: u8 = b'z';
 /// Prefix of the ids of deleted endpoints that are not free yet.
-pub const LEAVING: u8 = b'g';
+pub const LEAVING: u8 = b'f';
 /// Key of the nodes that deliver.
 pub const OWNERS: &[u8] = b"n";
 /// Key of the mark of the key that seals endpoints.

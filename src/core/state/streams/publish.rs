@@ -3,8 +3,8 @@
 use super::{Context, StateError, Streams, keys};
 use crate::core::access::Scopes;
 use crate::core::codec;
-use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply};
-use crate::core::event::{Event, Times};
+use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply, Touched};
+use crate::core::event::{Event, NewEvent, Times};
 use crate::core::ids::{EventId, TopicId};
 use crate::core::rate::Rate;
 use crate::core::state::rights::Rights;
@@ -68,14 +68,21 @@ impl Streams {
             remember(map.topic, key, now, published, store)?;
         }
         self.trim_to_size(&map, now, store)?;
-        self.note_events(map.topic);
+        self.note_events(map.topic, &publish.events);
         Ok(Reply::Published(published))
     }
 
-    fn note_events(&mut self, topic: TopicId) {
-        if self.changes.last() != Some(&Change::Events(topic)) {
-            self.changes.push(Change::Events(topic));
+    /// Publishes to one stream that follow each other are one change.
+    fn note_events(&mut self, stream: TopicId, events: &[NewEvent]) {
+        let add = |touched: &mut Touched| events.iter().for_each(|event| touched.add(&event.subject));
+        if let Some(Change::Events(last, touched)) = self.changes.last_mut()
+            && *last == stream
+        {
+            return add(touched);
         }
+        let mut touched = Touched::default();
+        add(&mut touched);
+        self.changes.push(Change::Events(stream, touched));
     }
 }
 
