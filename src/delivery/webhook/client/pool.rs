@@ -35,7 +35,7 @@ pub(super) enum Kept {
 }
 
 impl Kept {
-    fn wire(&self) -> &Wire {
+    pub(super) fn wire(&self) -> &Wire {
         match self {
             Self::Line(line) => line.wire(),
             Self::Wire(wire) => wire,
@@ -131,6 +131,12 @@ impl Pool {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.idle.len()
+    }
+
+    /// How many have their codec.
+    #[cfg(test)]
+    pub(super) fn codecs(&self) -> usize {
+        self.idle.values().filter(|idle| matches!(idle.kept, Kept::Line(_))).count()
     }
 
     /// As if all had waited for so long.
