@@ -14,6 +14,7 @@ use crate::delivery::webhook::source::weight;
 use crate::hub::ArchiveError;
 use actix::fut::ActorFuture;
 use actix::{AsyncContext, Context};
+use futures_util::FutureExt;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -57,7 +58,8 @@ impl EndpointActor {
             let ended = sender.send(&shard.client, &events, wanted.gap, wanted.attempt, now).await;
             Ok(End::Sent(events, ended, now.time_ms))
         };
-        self.flights.spawn_local(async move { (flight, job.await) });
+        // An async block around it would have room for the job twice.
+        self.flights.spawn_local(job.map(move |end| (flight, end)));
         if !self.landing {
             self.landing = true;
             ctx.spawn(Landing);
