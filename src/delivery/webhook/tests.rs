@@ -306,6 +306,9 @@ async fn an_actor_takes_no_settings_of_one_that_is_made_anew() {
     let of_earlier = std::mem::replace(&mut stage.received, received);
     stage.port = port;
     stage.endpoint(1).await;
+    // Other settings under another revision.
+    stage.endpoint(1).await;
+    assert!(stage.hub.endpoints().get(id).unwrap().revision != earlier.revision);
     // An actor that the shard has not retired yet hears of it first.
     let topic = stage.hub.access().map(stage.map).unwrap().topic;
     let actor = EndpointActor::load(stage.shard.clone(), earlier, topic).unwrap().unwrap().start();
