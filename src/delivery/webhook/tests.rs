@@ -306,8 +306,9 @@ async fn an_actor_takes_no_settings_of_one_that_is_made_anew() {
     let of_earlier = std::mem::replace(&mut stage.received, received);
     stage.port = port;
     stage.endpoint(1).await;
-    // Other settings under another revision.
-    stage.endpoint(1).await;
+    // Another revision than the earlier one had.
+    stage.activate(id, false).await;
+    stage.activate(id, true).await;
     assert!(stage.hub.endpoints().get(id).unwrap().revision != earlier.revision);
     // An actor that the shard has not retired yet hears of it first.
     let topic = stage.hub.access().map(stage.map).unwrap().topic;
