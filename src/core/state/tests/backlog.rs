@@ -154,6 +154,26 @@ fn beyond_its_bytes_the_oldest_go_and_the_webhook_is_losing() {
 }
 
 #[test]
+fn what_telling_of_one_costs_another_is_counted() {
+    let mut node = node(keep(5, at_most(10 * EVENT)), 3);
+    publish_some(&mut node, 2, 19);
+    node.one(3, Command::Tick);
+    let changes = node.state.take_changes();
+    let lost = |n| -> u64 {
+        let of = |change: &Change| match change {
+            Change::Lost(id, events) if *id == endpoint_id(n) => *events,
+            _ => 0,
+        };
+        changes.iter().map(of).sum()
+    };
+    for n in 1..=3 {
+        let losing = backlog(&node, n).losing.unwrap();
+        assert!(losing.announced && losing.events > 4, "{n}: {losing:?}");
+        assert_eq!(losing.events, lost(n), "{n}");
+    }
+}
+
+#[test]
 fn beyond_its_age_an_event_is_lost_and_a_settled_one_is_not() {
     let backlog_of = WebhookBacklog { age_seconds: Some(60), ..WAIT_FOR_EVER };
     let mut node = node(keep(2, backlog_of), 1);

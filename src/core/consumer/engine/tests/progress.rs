@@ -177,6 +177,30 @@ fn what_waits_is_bounded_and_its_own_events_make_room() {
 }
 
 #[test]
+fn what_waits_for_an_event_that_was_not_read_lets_it_be_read() {
+    let all = 2..MAX_WAITING as u64 + 2;
+    let waits = |seq| Retry {
+        events: vec![event(seq)],
+        attempts: 0,
+        due_ms: T,
+        first_ms: 0,
+        lanes: vec![1],
+        source: Source::Live,
+    };
+    let mut progress = Progress::new(1);
+    progress.track.above = vec![(2, all.end)];
+    let mut engine =
+        Engine::new(Plan { parked: 2000, ..patient() }, progress, all.clone().map(|seq| (seq, waits(seq))).collect());
+    assert_eq!((engine.next(T), engine.wants()), (Step::Wait, Some(1)), "as many wait as may, all of them for 1");
+    engine.offer(&of(1..2, Some(1), 1), 2, T);
+    let first = send(&mut engine, T);
+    assert_eq!(seqs(&first), [1]);
+    engine.settle(first.id, &ok(), "", T, 0);
+    engine.offer(&of(2..66, Some(1), 1), 66, T);
+    assert_eq!(seqs(&send(&mut engine, T)), [2], "the others are read past, and have their turns");
+}
+
+#[test]
 fn the_next_owner_repeats_batches_as_they_were() {
     let plan = Plan { batch: Some(Batch { max: 10, duration_ms: 100 }), ..plan() };
     let mut engine = Engine::new(plan.clone(), Progress::new(1), Vec::new());
@@ -192,6 +216,24 @@ fn the_next_owner_repeats_batches_as_they_were() {
     let again = [send(&mut next, T + 300), send(&mut next, T + 300)];
     assert_eq!((seqs(&again[0]), seqs(&again[1])), (seqs(&first), seqs(&second)));
     assert_eq!(seqs(&send(&mut next, T + 300)), (9..19).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_next_owner_reads_all_of_a_batch_before_it_repeats_it() {
+    let plan = Plan { batch: Some(Batch { max: 10, duration_ms: 0 }), ..plan() };
+    let mut engine = engine(plan.clone(), 1..5, None);
+    let first = send(&mut engine, T);
+    engine.offer(&offers(5..9, None), 9, T);
+    let second = send(&mut engine, T);
+    let mut cluster = Cluster::new(1);
+    cluster.take(engine.snapshot());
+    let mut next = cluster.engine(plan);
+    // The first page ends in the middle of the second batch.
+    next.offer(&offers(1..7, None), 7, T);
+    assert_eq!(seqs(&send(&mut next, T)), seqs(&first));
+    assert!(!matches!(next.next(T), Step::Send(_)) && next.wants() == Some(7), "the rest is read first");
+    next.offer(&offers(7..9, None), 9, T);
+    assert_eq!(seqs(&send(&mut next, T)), seqs(&second));
 }
 
 #[test]
