@@ -4,10 +4,10 @@
 use super::delivery::{endpoint, endpoint_id, letter, on, put, report, stored, update};
 use super::*;
 use crate::core::command::{Activate, RetentionPatch};
+use crate::core::consumer::progress::DeadLetterChange::{Added, Removed};
 use crate::core::consumer::progress::{Disable, EventRef, Order, Progress, Replay, Retry, Source, Track};
 use crate::core::event::Event;
 use crate::core::state::backlog::Backlog;
-use crate::core::webhook::records::DeadLetterChange::{Added, Removed};
 use crate::core::webhook::records::Update;
 use crate::core::webhook::{OnEndpoint, Origin};
 use std::collections::BTreeSet;
