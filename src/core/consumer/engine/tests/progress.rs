@@ -209,7 +209,7 @@ fn what_waits_for_an_event_that_was_not_read_lets_it_be_read() {
     engine.offer(&of(1..2, Some(1), 1), 2, T);
     let first = send(&mut engine, T);
     assert_eq!(seqs(&first), [1]);
-    engine.settle(first.id, &ok(), "", T, 0);
+    engine.settle(first.id, ok(), "", T, 0);
     engine.offer(&of(2..66, Some(1), 1), 66, T);
     assert_eq!(seqs(&send(&mut engine, T)), [2], "the others are read past, and have their turns");
 }
