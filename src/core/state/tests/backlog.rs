@@ -4,10 +4,10 @@
 use super::delivery::{endpoint, endpoint_id, letter, on, put, report, stored, update};
 use super::*;
 use crate::core::command::{Activate, RetentionPatch};
+use crate::core::consumer::progress::DeadLetterChange::{Added, Removed};
 use crate::core::consumer::progress::{Disable, EventRef, Order, Progress, Replay, Retry, Source, Track};
 use crate::core::event::Event;
 use crate::core::state::backlog::Backlog;
-use crate::core::webhook::records::DeadLetterChange::{Added, Removed};
 use crate::core::webhook::records::Update;
 use crate::core::webhook::{OnEndpoint, Origin};
 use std::collections::BTreeSet;
@@ -151,6 +151,26 @@ fn beyond_its_bytes_the_oldest_go_and_the_webhook_is_losing() {
     assert!(backlog(&node, 1).losing.is_some(), "it may begin again soon");
     node.one(700_000, Command::Tick);
     assert_eq!(backlog(&node, 1), Backlog::default());
+}
+
+#[test]
+fn what_telling_of_one_costs_another_is_counted() {
+    let mut node = node(keep(5, at_most(10 * EVENT)), 3);
+    publish_some(&mut node, 2, 19);
+    node.one(3, Command::Tick);
+    let changes = node.state.take_changes();
+    let lost = |n| -> u64 {
+        let of = |change: &Change| match change {
+            Change::Lost(id, events) if *id == endpoint_id(n) => *events,
+            _ => 0,
+        };
+        changes.iter().map(of).sum()
+    };
+    for n in 1..=3 {
+        let losing = backlog(&node, n).losing.unwrap();
+        assert!(losing.announced && losing.events > 4, "{n}: {losing:?}");
+        assert_eq!(losing.events, lost(n), "{n}");
+    }
 }
 
 #[test]
