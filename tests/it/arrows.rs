@@ -80,7 +80,7 @@ fn only_the_table_names_a_protocol() {
     let mut broken = Vec::new();
     for (file, code) in code_below("src/edge").into_iter().chain(code_below("src/server")) {
         let of_protocol = |own: &&str| file.starts_with(format!("src/edge/{own}"));
-        if file != Path::new(TABLE) && !PROTOCOLS.iter().any(|own| of_protocol(&own)) {
+        if file != Path::new(TABLE) && !PROTOCOLS.iter().any(of_protocol) {
             broken.extend(protocols_named(&code).into_iter().map(|name| format!("{}: {name}", file.display())));
         }
     }
