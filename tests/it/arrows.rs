@@ -68,6 +68,23 @@ fn no_edge_protocol_knows_another() {
     assert!(broken.is_empty(), "protocols that know each other:\n{}", broken.join("\n"));
 }
 
+/// Crates and words of one kind of worker: the rules of consumers know none.
+const WORKERS: &[&str] = &["webhook", "http", "hyper", "status", "profile", "rustls", "lambda"];
+
+#[test]
+fn consumers_know_no_worker() {
+    let (mut broken, mut files) = (Vec::new(), 0);
+    for (file, text) in texts_below("src/core/consumer") {
+        files += 1;
+        let code = code(&text).to_lowercase();
+        let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let known = words.filter(|word| WORKERS.iter().any(|worker| word.contains(worker)));
+        broken.extend(known.map(|word| format!("{}: {word}", file.display())));
+    }
+    assert!(files > 10, "the consumers' rules are elsewhere");
+    assert!(broken.is_empty(), "consumers that know a worker:\n{}", broken.join("\n"));
+}
+
 #[test]
 fn only_the_session_knows_the_deprecated_actors() {
     let files: BTreeSet<PathBuf> = paths_below("src")
@@ -91,6 +108,12 @@ fn uses_are_flattened() {
 
 /// All paths that the Rust files at or below `folder` name, with their files.
 fn paths_below(folder: &str) -> Vec<(PathBuf, String)> {
+    let texts = texts_below(folder).into_iter();
+    texts.flat_map(|(file, text)| paths(&text).into_iter().map(move |path| (file.clone(), path))).collect()
+}
+
+/// The Rust files at or below `folder`, and what is in them.
+fn texts_below(folder: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     rust_files(&root.join(folder), &mut files);
@@ -102,10 +125,9 @@ fn paths_below(folder: &str) -> Vec<(PathBuf, String)> {
         .filter(|file| {
             !file.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name))
         })
-        .flat_map(|file| {
+        .map(|file| {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
-            let short = file.strip_prefix(root).unwrap_or(&file).to_owned();
-            paths(&text).into_iter().map(move |path| (short.clone(), path)).collect::<Vec<_>>()
+            (file.strip_prefix(root).unwrap_or(&file).to_owned(), text)
         })
         .collect()
 }
@@ -119,15 +141,29 @@ fn rust_files(path: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The paths of `use` statements, flattened, and those written out within code. What tests name is
-/// theirs: the text ends at the first `#[cfg(test)]`.
+/// What is neither comment nor test. What tests name is theirs: the text ends at the first `#[cfg(test)]`, but for tests
+/// in a file of their own.
+fn code(text: &str) -> String {
+    let mut code = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        match line.trim() {
+            "#[cfg(test)]" if lines.peek().is_some_and(|next| next.starts_with("mod ") && next.ends_with(';')) => {
+                lines.next();
+            }
+            "#[cfg(test)]" => break,
+            _ => {
+                code.push_str(line.split("//").next().unwrap_or(""));
+                code.push('\n');
+            }
+        }
+    }
+    code
+}
+
+/// The paths of `use` statements, flattened, and those written out within code.
 fn paths(text: &str) -> Vec<String> {
-    let code: String = text
-        .lines()
-        .take_while(|l| l.trim() != "#[cfg(test)]")
-        .map(|l| l.split("//").next().unwrap_or(""))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let code = code(text);
     let mut found = Vec::new();
     for statement in code.split(';') {
         let start = statement.rfind("use ").filter(|at| {
