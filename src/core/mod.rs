@@ -22,4 +22,5 @@ pub mod state;
 pub mod store;
 pub mod subject;
 pub mod time;
+pub mod topic;
 pub mod webhook;

@@ -13,6 +13,7 @@ mod duty;
 mod endpoints;
 mod janitor;
 mod judges;
+mod nudges;
 mod operations;
 mod peer;
 mod propose;

@@ -12,6 +12,8 @@ use crate::core::access::Scopes;
 use crate::core::filter::Filter;
 use crate::core::frame::View;
 use crate::core::history::Start;
+use crate::core::subject::Selector;
+use crate::core::topic::TopicKey;
 use crate::core::time::{iso_millis, parse_iso};
 use crate::delivery::{Connection, EventStream, OutboundBody, Outbox, Outlet};
 use crate::edge::auth::bearer;
@@ -68,7 +70,8 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
     let condition = condition.map_err(|error| {
         ApiError::too_fast("too_many_filters", error.to_string(), RETRY_MS).with("limit", error.0.into())
     })?;
-    let position = edge.hub.locate(grant.map.topic, start).await?;
+    let topic = TopicKey::new(grant.map.topic, Selector::default());
+    let position = edge.hub.locate(&topic, start).await?;
     if !edge.hub.still_granted(&grant, Scopes::SUBSCRIBE) {
         return Err(ApiError::unauthorized());
     }
@@ -89,7 +92,7 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
         view,
         |outbox, feed, map| {
             outbox.hold(address);
-            outbox.subscribe(feed, map, position.next_seq, filter, true, Some(Rc::new(slot)));
+            outbox.subscribe(feed, map, &position, filter, true, Some(Rc::new(slot)));
         },
         greeting,
     ))
@@ -132,7 +135,7 @@ fn open(
     };
     // One event, one chunk: at least one real client can't put an event together from two.
     let outbox = Outbox::new(outlet, token, 1);
-    let feed = outlet.feed(grant.map.topic, view);
+    let feed = outlet.feed(TopicKey::new(grant.map.topic, Selector::default()), view);
     subscribe(&outbox, feed, grant.map.id);
     let words = EventStream::new(greeting.into(), Bytes::from_static(b": keepalive\n\n"), edge.config.keep_alive);
     let connection = request.conn_data::<Connection>().copied();
