@@ -28,4 +28,4 @@ pub use outlet::{Outlet, OutletConfig, Watch};
 pub use protocol::{Incoming, Link, Next, Protocol, Resume};
 pub use socket::{Connection, SocketConfig, on_connect};
 pub use stream::EventStream;
-pub use ws::{WsConfig, close_frame, push_text_frame, start as start_ws};
+pub use ws::{WsConfig, close_frame, push_binary_frame, push_text_frame, start as start_ws};

@@ -1,7 +1,6 @@
 //! The REST API's errors: `{"error": code, "message", "hint"}` with a status that tells whose fault it is.
 
 use crate::core::command::Refusal;
-use crate::core::expression::Expression;
 use crate::hub::{ArchiveError, HubError, ResumeError};
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
@@ -36,14 +35,6 @@ impl ApiError {
     /// 400 for a request that makes no sense.
     pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
-    }
-
-    /// The expression of a `filter` parameter, or 400.
-    pub fn filter(text: &str) -> Result<Expression, Self> {
-        Expression::condition(text).map_err(|error| {
-            Self::bad_request("invalid_filter", error.to_string())
-                .hint("for example filter=payload.value > 1e9, percent-encoded")
-        })
     }
 
     /// 401.

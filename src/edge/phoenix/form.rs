@@ -11,7 +11,7 @@ const POSITION: &str = "position";
 
 /// What carries the messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transport {
+pub(super) enum Transport {
     /// Text frames.
     WebSocket,
     /// JSON strings, each followed by a comma.
@@ -19,7 +19,7 @@ pub enum Transport {
 }
 
 /// See the module.
-pub struct PhoenixForm {
+pub(super) struct PhoenixForm {
     key: FormKey,
     version: Version,
     transport: Transport,
@@ -31,7 +31,7 @@ pub struct PhoenixForm {
 
 impl PhoenixForm {
     /// The form of the channel `topic`, which is echoed as it was joined.
-    pub fn new(version: Version, transport: Transport, topic: &str, map: MapId, star: bool) -> Self {
+    pub(super) fn new(version: Version, transport: Transport, topic: &str, map: MapId, star: bool) -> Self {
         let key = format!("phoenix/{version:?}/{transport:?}/{}/{topic}", if star { "*" } else { "" });
         Self { key: key.into(), version, transport, topic: topic.to_owned(), map: map.into(), star }
     }

@@ -3,14 +3,13 @@
 use crate::core::access::Scopes;
 use crate::core::event::{MapText, push_json_string};
 use crate::core::expression::Condition;
-use crate::core::filter::Filter;
-use crate::core::history::Start;
 use crate::core::ids::EventId;
-use crate::core::time::parse_iso;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Query;
+use crate::edge::start::OF_PAGE;
+use crate::edge::subscribe::Wanted;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -36,10 +35,7 @@ pub(super) async fn backfill(
     edge.charge(&grant).await?;
     let query = Query::of(&request, NAMES)?;
     let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
-    let start = start_of(&query)?;
-    let filter = Filter::from_query(query.get("events"))
-        .map_err(|error| ApiError::bad_request("invalid_events", error.to_string()))?;
-    let expression = query.get("filter").map(ApiError::filter).transpose()?;
+    let Wanted { filter, expression, start } = Wanted::read(&OF_PAGE, |name| query.given(name))?;
     let condition = expression.map(|expression| Arc::new(Condition::new(expression, grant.map.id)));
     let position = edge.hub.locate(grant.map.topic, start).await?;
     let map = MapText::from(grant.map.id);
@@ -71,21 +67,6 @@ pub(super) async fn backfill(
     }
     let has_more = page.next_seq <= position.head_seq;
     Ok(page.answer(has_more, gap))
-}
-
-fn start_of(query: &Query) -> Result<Start, ApiError> {
-    match (query.get("after"), query.get("since")) {
-        (Some(_), Some(_)) => Err(ApiError::bad_request("invalid_query", "give after or since, not both")),
-        (Some(id), None) => id
-            .parse()
-            .map(Start::After)
-            .map_err(|_| ApiError::bad_request("invalid_after", "after is an event id, 26 characters")),
-        (None, Some(since)) => parse_iso(since).map(Start::Since).ok_or_else(|| {
-            ApiError::bad_request("invalid_since", "since is an ISO-8601 time with an offset")
-                .hint("for example since=2025-06-21T12:34:56Z")
-        }),
-        (None, None) => Ok(Start::Last(u64::MAX)),
-    }
 }
 
 /// An answer in the making.

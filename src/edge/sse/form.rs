@@ -6,14 +6,14 @@ use crate::core::ids::{EventId, MapId};
 use crate::core::time::iso_millis;
 
 /// See the module.
-pub struct SseForm {
+pub(super) struct SseForm {
     key: FormKey,
     map: MapText,
 }
 
 impl SseForm {
     /// The form for a map's events.
-    pub fn new(map: MapId) -> Self {
+    pub(super) fn new(map: MapId) -> Self {
         Self { key: "sse".into(), map: map.into() }
     }
 }

@@ -1,45 +1,37 @@
-//! Places in a topic as they are named: a time, or an event's id.
+//! Positions in a topic that bodies name: read, and found.
 
 use super::error::Problem;
 use crate::core::event::Event;
 use crate::core::history::Start;
 use crate::core::ids::{EndpointId, EventId, TopicId};
-use crate::core::time::{iso_millis, parse_iso};
+use crate::core::json::Members;
+use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::given::Given;
+use crate::edge::start::{Form, Named};
 
 /// As far a caller's clock may differ from the cluster's time, milliseconds.
 const AHEAD_MS: u64 = 60_000;
 
-/// A place by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named {
-    /// Unix milliseconds.
-    Time(u64),
-    /// An event.
-    Event(EventId),
+/// Reads the position that a field names. What is wrong with it joins the problems of the body.
+pub(super) fn read(body: &mut Members<'_>, field: &str, form: Form, text: &str) -> Option<Named> {
+    form.read(Given::Text(text)).map_err(|error| body.problem(field, error)).ok()
 }
 
-impl Named {
-    /// From a time with an offset or the id of an event.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        parse_iso(text).map(Self::Time).or_else(|| text.parse().ok().map(Self::Event))
-    }
-
-    /// The first event of that time or later, or the event itself; where it is gone, what is left behind it. A time
-    /// that has yet to come is refused, and so is an id that is none of the topic's.
-    pub(super) async fn first(self, edge: &Edge, topic: TopicId) -> Result<u64, Problem> {
-        match self {
-            Self::Time(ms) if ms > edge.hub.time_ms() + AHEAD_MS => {
-                Err(Problem::Invalid(vec![format!("since: {} lies in the future", iso_millis(ms))]))
-            }
-            Self::Time(ms) => Ok(edge.hub.archive().locate(topic, Start::Since(ms)).await?.next_seq),
-            Self::Event(id) => match find(edge, topic, id).await? {
-                Found::At(seq) => Ok(seq + u64::from(event_at(edge, topic, seq).await?.is_none())),
-                Found::Gone { oldest } => Ok(oldest),
-                Found::Unknown => Err(unknown("since", id)),
-            },
+/// The first event of that time or later, or the event itself; where it is gone, what is left behind it. A time that has
+/// yet to come is refused, and so is an id that is none of the topic's.
+pub(super) async fn first(edge: &Edge, topic: TopicId, named: Named) -> Result<u64, Problem> {
+    match named {
+        Named::Time(ms) if ms > edge.hub.time_ms() + AHEAD_MS => {
+            Err(Problem::Invalid(vec![format!("since: {} lies in the future", iso_millis(ms))]))
         }
+        Named::Event(id) => match find(edge, topic, id).await? {
+            Found::At(seq) => Ok(seq + u64::from(event_at(edge, topic, seq).await?.is_none())),
+            Found::Gone { oldest } => Ok(oldest),
+            Found::Unknown => Err(unknown("since", id)),
+        },
+        Named::Time(_) | Named::Newest(_) => Ok(edge.hub.archive().locate(topic, named.start()).await?.next_seq),
     }
 }
 
