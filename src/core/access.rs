@@ -133,11 +133,11 @@ pub struct Token {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessChange {
     /// A map came or was changed.
-    Map(Map),
+    Map(Arc<Map>),
     /// A map went, with all its tokens.
     MapGone(MapId),
     /// A token came.
-    Token(Token),
+    Token(Arc<Token>),
     /// A token was revoked.
     TokenGone(TokenId),
     /// The admin token that the cluster made for itself.
@@ -214,14 +214,14 @@ impl Access {
         }
     }
 
-    fn put_map(&mut self, map: &Map) {
+    fn put_map(&mut self, map: &Arc<Map>) {
         if let Some(old) = self.maps.get(&map.id).and_then(|old| old.slug.as_ref()) {
             self.slugs.remove(old);
         }
         if let Some(slug) = &map.slug {
             self.slugs.insert(slug.clone(), map.id);
         }
-        self.maps.insert(map.id, Arc::new(map.clone()));
+        self.maps.insert(map.id, map.clone());
     }
 
     fn remove_map(&mut self, id: MapId) {
@@ -232,11 +232,11 @@ impl Access {
         tokens.into_iter().for_each(|token| self.remove_token(token));
     }
 
-    fn put_token(&mut self, token: &Token) {
+    fn put_token(&mut self, token: &Arc<Token>) {
         self.remove_token(token.id);
         self.hashes.insert(token.hash, token.id);
         *self.tokens_of.entry(token.map).or_default() += 1;
-        self.tokens.insert(token.id, Arc::new(token.clone()));
+        self.tokens.insert(token.id, token.clone());
     }
 
     fn remove_token(&mut self, id: TokenId) {
@@ -297,8 +297,8 @@ mod tests {
     #[test]
     fn a_changed_slug_frees_the_old_one() {
         let mut access = Access::default();
-        access.change(&AccessChange::Map(map(1, Some("old"))));
-        access.change(&AccessChange::Map(map(1, Some("new"))));
+        access.change(&AccessChange::Map(map(1, Some("old")).into()));
+        access.change(&AccessChange::Map(map(1, Some("new")).into()));
         assert!(access.map_named("old").is_none());
         assert_eq!(
             access.map_named("new").unwrap().id,
@@ -309,9 +309,9 @@ mod tests {
     #[test]
     fn a_map_takes_its_tokens_with_it() {
         let mut access = Access::default();
-        access.change(&AccessChange::Map(map(1, None)));
-        access.change(&AccessChange::Token(token(7, 1)));
-        access.change(&AccessChange::Token(token(8, 2)));
+        access.change(&AccessChange::Map(map(1, None).into()));
+        access.change(&AccessChange::Token(token(7, 1).into()));
+        access.change(&AccessChange::Token(token(8, 2).into()));
         access.change(&AccessChange::MapGone(MapId::from_bytes([1; 16])));
         assert!(access.token_with(&[7; 32]).is_none());
         assert!(access.token_with(&[8; 32]).is_some());

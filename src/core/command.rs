@@ -6,6 +6,7 @@ use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHa
 use super::consumer::progress::Order;
 use super::event::NewEvent;
 use super::ids::{EndpointId, EventId, MapId, NodeId, TokenId, TopicId};
+use super::subject::Subject;
 use super::webhook::directory::EndpointChange;
 use super::webhook::records::{Attempt, ProgressReport};
 use super::webhook::{Endpoint, OnEndpoint, Origin, PutEndpoint};
@@ -326,8 +327,8 @@ pub enum Refusal {
 /// What applying commands changed, for the actors of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A topic has new events.
-    Events(TopicId),
+    /// A stream has new events, of those subjects.
+    Events(TopicId, Touched),
     /// Access changed.
     Access(AccessChange),
     /// A node's sockets were struck off: if it lives, it must report them again.
@@ -336,4 +337,38 @@ pub enum Change {
     Endpoint(EndpointChange),
     /// Retention removed so many events that the endpoint needed, beyond the bound up to which it waits.
     Lost(EndpointId, u64),
+}
+
+/// More subjects than this are not told apart in one change.
+pub const MAX_TOUCHED: usize = 64;
+
+/// Subjects that a change of a stream concerns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touched {
+    /// These, each once.
+    These(Vec<Subject>),
+    /// Any of the stream may be concerned.
+    Many,
+}
+
+impl Touched {
+    /// One more.
+    pub fn add(&mut self, subject: &Subject) {
+        let Self::These(subjects) = self else { return };
+        if subjects.last() == Some(subject) || subjects.contains(subject) {
+            return;
+        }
+        if subjects.len() == MAX_TOUCHED {
+            *self = Self::Many;
+        } else {
+            subjects.push(subject.clone());
+        }
+    }
+}
+
+impl Default for Touched {
+    /// None so far.
+    fn default() -> Self {
+        Self::These(Vec::new())
+    }
 }

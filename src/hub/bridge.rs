@@ -8,11 +8,10 @@ use super::nudges::Nudges;
 use super::registry::TopicLost;
 use super::topic::Nudge;
 use crate::core::access::{Access, AccessChange, Map};
-use crate::core::command::Change;
+use crate::core::command::{Change, Touched};
 use crate::core::frame::FormKey;
 use crate::core::ids::{MapId, NodeId, TokenId, TopicId};
 use crate::core::ring::Chunk;
-use crate::core::subject::Subject;
 use crate::core::topic::TopicKey;
 use crate::core::webhook::directory::{Directory, EndpointChange};
 use actix::{Message, Recipient};
@@ -168,12 +167,12 @@ impl Bridge {
                 Change::Endpoint(change) => self.change_endpoints(change),
                 Change::NodeGone(node) => self.slot_news(SlotNews::NodeGone(*node)),
                 Change::Lost(endpoint, events) => self.tell_watches(|news| news.lost(*endpoint, *events)),
-                Change::Events(_) => {}
+                Change::Events(..) => {}
             }
         }
         for change in changes {
-            if let Change::Events(topic) = change {
-                self.nudge(topic, &[Subject::own()]);
+            if let Change::Events(stream, subjects) = change {
+                self.nudge(stream, &subjects);
             }
         }
     }
@@ -188,7 +187,7 @@ impl Bridge {
         match change {
             AccessChange::TokenGone(token) => self.broadcast(|| Deliver::TokenGone(*token)),
             AccessChange::MapGone(map) => self.broadcast(|| Deliver::MapGone(*map)),
-            AccessChange::Map(map) => self.slot_news(SlotNews::Map(Arc::new(map.clone()))),
+            AccessChange::Map(map) => self.slot_news(SlotNews::Map(map.clone())),
             AccessChange::Token(_) | AccessChange::Admin(_) => {}
         }
     }
@@ -203,7 +202,7 @@ impl Bridge {
     }
 
     /// Wakes who reads these subjects of the stream, and nobody else.
-    fn nudge(&self, stream: TopicId, subjects: &[Subject]) {
+    fn nudge(&self, stream: TopicId, subjects: &Touched) {
         self.tell_watches(|news| news.stored(stream));
         let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).wake(stream, subjects);
         self.report_lost(gone);

@@ -4,6 +4,7 @@
 //! So publishing to one subject costs nothing where others are read, however many they are.
 
 use super::topic::Nudge;
+use crate::core::command::Touched;
 use crate::core::ids::TopicId;
 use crate::core::subject::{Selector, Subject};
 use crate::core::topic::TopicKey;
@@ -30,6 +31,13 @@ impl Topics {
 
     fn len(&self) -> usize {
         self.one.len() + self.wide.len()
+    }
+
+    fn wake_all(&self, stream: TopicId, gone: &mut Vec<TopicKey>) {
+        let one = self.one.iter().filter(|(_, actor)| !nudge(actor));
+        gone.extend(one.map(|(subject, _)| TopicKey::new(stream, Selector::One(subject.clone()))));
+        let wide = self.wide.iter().filter(|(_, actor)| !nudge(actor));
+        gone.extend(wide.map(|(selector, _)| TopicKey::new(stream, selector.clone())));
     }
 }
 
@@ -64,9 +72,13 @@ impl Nudges {
     }
 
     /// Wakes the topics that these subjects of the stream belong to, each once; answers those whose actor is gone.
-    pub(super) fn wake(&self, stream: TopicId, subjects: &[Subject]) -> Vec<TopicKey> {
+    pub(super) fn wake(&self, stream: TopicId, subjects: &Touched) -> Vec<TopicKey> {
         let mut gone = Vec::new();
         let Some(topics) = self.0.get(&stream) else { return gone };
+        let Touched::These(subjects) = subjects else {
+            topics.wake_all(stream, &mut gone);
+            return gone;
+        };
         for subject in subjects {
             if let Some((subject, actor)) = topics.one.get_key_value(subject)
                 && !nudge(actor)
@@ -85,12 +97,7 @@ impl Nudges {
     /// Wakes all topics: any stream may have jumped. Answers those whose actor is gone.
     pub(super) fn wake_all(&self) -> Vec<TopicKey> {
         let mut gone = Vec::new();
-        for (stream, topics) in &self.0 {
-            let one = topics.one.iter().filter(|(_, actor)| !nudge(actor));
-            gone.extend(one.map(|(subject, _)| TopicKey::new(*stream, Selector::One(subject.clone()))));
-            let wide = topics.wide.iter().filter(|(_, actor)| !nudge(actor));
-            gone.extend(wide.map(|(selector, _)| TopicKey::new(*stream, selector.clone())));
-        }
+        self.0.iter().for_each(|(stream, topics)| topics.wake_all(*stream, &mut gone));
         gone
     }
 }
@@ -126,8 +133,8 @@ mod tests {
         TopicKey::new(TopicId(1), Selector::from_names(names.iter().map(|name| Ok(*name))).unwrap())
     }
 
-    fn subjects(names: &[&str]) -> Vec<Subject> {
-        names.iter().map(|name| Subject::parse_any(name).unwrap()).collect()
+    fn subjects(names: &[&str]) -> Touched {
+        Touched::These(names.iter().map(|name| Subject::parse_any(name).unwrap()).collect())
     }
 
     #[actix_web::test]

@@ -1,6 +1,12 @@
-//! Keys of the store: a letter for the kind, then big-endian numbers, so that they sort as they are read.
+//! Keys of the store: a letter for the kind, then big-endian numbers, so that they sort as they are read. Each kind
+//! belongs to one of the two machines, which alone writes it: [`DIRECTORY`] and [`STREAMS`].
 
 use crate::core::ids::{EndpointId, MapId, NodeId, TokenId, TopicId};
+
+/// The kinds of the directory's keys.
+pub const DIRECTORY: &[u8] = b"acfkmnswy";
+/// The kinds of the streams' keys.
+pub const STREAMS: &[u8] = b"bdeghijloprtuvxz";
 
 /// Prefix of map records.
 pub const MAPS: u8 = b'm';
@@ -29,6 +35,8 @@ pub const BACKLOGS: u8 = b'b';
 pub const WAITING: u8 = b'r';
 /// Prefix of endpoints whose dead letters and orders wait to be removed.
 pub const DOOMED_ENDPOINTS: u8 = b'z';
+/// Prefix of the ids of deleted endpoints that are not free yet.
+pub const LEAVING: u8 = b'f';
 /// Key of the nodes that deliver.
 pub const OWNERS: &[u8] = b"n";
 /// Key of the mark of the key that seals endpoints.
@@ -196,7 +204,12 @@ pub fn doomed_endpoint(id: EndpointId) -> [u8; 17] {
     join(DOOMED_ENDPOINTS, id.as_bytes())
 }
 
-/// The endpoint of an [`endpoint`], [`progress`], [`shelf`], [`backlog`], [`waiting`] or [`doomed_endpoint`] key.
+/// The id of a deleted endpoint that is not free yet.
+pub fn leaving(id: EndpointId) -> [u8; 17] {
+    join(LEAVING, id.as_bytes())
+}
+
+/// The endpoint of an [`endpoint`], [`progress`], [`shelf`], [`backlog`], [`waiting`], [`leaving`] or [`doomed_endpoint`] key.
 pub fn endpoint_of(key: &[u8]) -> Option<EndpointId> {
     Some(EndpointId::from_bytes(key.get(1..17)?.try_into().ok()?))
 }

@@ -1,81 +1,46 @@
-//! The replicated state: what applying the log makes of maps, tokens, topics and events.
+//! The replicated state: what applying the log makes of maps, tokens, streams and events.
 //!
-//! Deterministic: any two nodes that apply the same log hold the same bytes. Small records (maps, tokens, topics,
-//! sockets) are mirrored in memory; events live in the store alone. Everything written goes through the store's
-//! transaction, and [`State::load`] rebuilds the mirror from it.
+//! Deterministic: any two nodes that apply the same log hold the same bytes. Everything written goes through the
+//! store's transaction, and [`State::load`] rebuilds the mirrors in memory from it.
+//!
+//! # Two machines
+//! [`Directory`] decides who may do what and what there is: maps, tokens, webhooks, owners, settings of the cluster.
+//! [`Streams`] holds what maps publish, and how far their consumers are. One group of nodes runs both today. They are
+//! made so that each can have a log of its own, the directory one and the streams of the maps many:
+//!
+//! - **Streams decide by what they were given.** What they know of the directory is [`Facts`], and facts change in one
+//!   way: [`Streams::follow`] takes one [`Step`] of the directory. A step is an entry of the streams' own order: all that
+//!   stands before it is decided by the facts before, all that stands behind it by the facts after. Whatever the
+//!   directory has become since makes no difference, so any two nodes that apply the same streams' log agree.
+//! - **Access comes first.** A revoke is acknowledged when every group has applied its step. From that entry on nothing
+//!   that the token asks for lands in the group's streams; so nothing does once the revoke is acknowledged. With one
+//!   group the step is applied within the directory's own entry, before anything that follows it. A node's actors learn
+//!   of it in the same order: changes of the directory first, events then ([`State::take_changes`]).
+//! - **Nothing goes back but requests.** What streams want of the directory (that a webhook is disabled, that the id of a
+//!   deleted one is free again) they say as a [`Request`]. The directory decides it as of its own order, and what it
+//!   changes comes to the streams as a step.
+//! - Neither reads the other's records: each kind of key belongs to one of them ([`keys`]). Facts share their records
+//!   with the directory's mirror, and are loaded from the directory's keys; with a log of their own, streams keep them
+//!   in records of their own.
 
-pub mod backlog;
-mod delivery;
-mod endpoints;
+pub mod directory;
 pub mod keys;
-mod maps;
-mod orders;
-mod publish;
-mod retention;
-mod slots;
+mod rights;
+pub mod streams;
 pub mod subjects;
 #[cfg(test)]
 mod tests;
 
-use super::access::{Access, AccessChange, Map, Scopes, Token};
+pub use directory::{Directory, Step};
+pub use streams::backlog;
+pub use streams::{Facts, Request, Streams, TopicRecord};
+
+use super::access::Access;
 use super::codec;
-use super::command::{By, Change, Command, Refusal, Reply};
-use super::consumer::ownership::Owners;
-use super::ids::{EndpointId, EventId, MapId, NodeId, TopicId};
+use super::command::{Change, Command, Refusal, Reply};
+use super::ids::MapId;
 use super::store::{ReadStore, StoreError, WriteStore};
-use super::webhook::Endpoint;
-use super::webhook::directory::{Directory, EndpointChange};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-
-/// A topic's place: which events it has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TopicRecord {
-    /// Oldest seq that retention left to readers.
-    pub first_seq: u64,
-    /// Oldest seq stored: those before `first_seq` are kept for webhooks alone.
-    pub stored_seq: u64,
-    /// Seq of the next event.
-    pub next_seq: u64,
-    /// Id of the newest event, kept when retention removes it.
-    pub head_id: EventId,
-    /// Id of the newest event that retention took from readers.
-    pub trimmed_id: EventId,
-    /// The highest time of an event (Unix milliseconds), kept when retention removes it.
-    pub peak_ms: u64,
-    /// The highest time of an event that retention removed (Unix milliseconds).
-    pub trimmed_peak_ms: u64,
-    /// Bytes of the events from `first_seq` on.
-    pub bytes: u64,
-    /// Bytes of the events that are kept for webhooks alone.
-    pub backlog_bytes: u64,
-    /// State of the publish limit (see [`super::rate`]).
-    pub full_at_us: u64,
-}
-
-impl Default for TopicRecord {
-    fn default() -> Self {
-        Self {
-            first_seq: 1,
-            stored_seq: 1,
-            next_seq: 1,
-            head_id: EventId::ZERO,
-            trimmed_id: EventId::ZERO,
-            peak_ms: 0,
-            trimmed_peak_ms: 0,
-            bytes: 0,
-            backlog_bytes: 0,
-            full_at_us: 0,
-        }
-    }
-}
-
-/// Sockets of one run of a node, by map.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct NodeSlots {
-    run: u64,
-    slots: BTreeMap<MapId, u32>,
-}
+use super::webhook::directory::Directory as Endpoints;
 
 /// What a command's application may know besides the command.
 pub trait Context {
@@ -103,83 +68,34 @@ pub enum StateError {
     Record(#[from] codec::CodecError),
 }
 
-/// The state's mirror in memory.
+/// Both machines, where one log drives them.
 #[derive(Default)]
 pub struct State {
-    access: Access,
-    topics: BTreeMap<TopicId, TopicRecord>,
-    /// Topics whose record differs from the store's: written once a transaction, however many publishes it held.
-    dirty: BTreeSet<TopicId>,
-    nodes: BTreeMap<NodeId, NodeSlots>,
-    doomed: BTreeSet<TopicId>,
-    endpoints: Directory,
-    doomed_endpoints: BTreeSet<EndpointId>,
-    holds: backlog::Holds,
-    next_topic: u64,
-    /// What was changed since [`State::take_changes`].
-    changes: Vec<Change>,
+    directory: Directory,
+    streams: Streams,
 }
 
 impl State {
-    /// Rebuilds the mirror from a store.
+    /// Rebuilds the mirrors from a store.
     pub fn load<S: ReadStore>(store: &S) -> Result<Self, StateError> {
-        let mut state = State { next_topic: 1, ..Self::default() };
-        if let Some(bytes) = store.get(keys::COUNTERS)? {
-            state.next_topic = codec::decode(&bytes)?;
-        }
-        if let Some(bytes) = store.get(keys::ADMIN)? {
-            state.access.change(&AccessChange::Admin(codec::decode(&bytes)?));
-        }
-        for (_, map) in records::<Map, S>(store, keys::MAPS)? {
-            state.access.change(&AccessChange::Map(map));
-        }
-        for (_, token) in records::<Token, S>(store, keys::TOKENS)? {
-            state.access.change(&AccessChange::Token(token));
-        }
-        for (key, record) in records::<TopicRecord, S>(store, keys::TOPICS)? {
-            state.topics.extend(keys::topic_of(&key).map(|topic| (topic, record)));
-        }
-        for (key, slots) in records::<NodeSlots, S>(store, keys::SLOTS)? {
-            state.nodes.extend(keys::node_of(&key).map(|node| (node, slots)));
-        }
-        let (from, to) = keys::all(keys::DOOMED);
-        store.scan(&from, &to, &mut |key, _| {
-            state.doomed.extend(keys::topic_of(key));
-            true
-        })?;
-        state.load_endpoints(store)?;
-        state.load_holds(store)?;
-        Ok(state)
-    }
-
-    fn load_endpoints<S: ReadStore>(&mut self, store: &S) -> Result<(), StateError> {
-        for (_, endpoint) in records::<Endpoint, S>(store, keys::ENDPOINTS)? {
-            self.endpoints.change(&EndpointChange::Put(endpoint.into()));
-        }
-        if let Some(bytes) = store.get(keys::OWNERS)? {
-            self.endpoints.change(&EndpointChange::Owners(codec::decode::<Owners>(&bytes)?));
-        }
-        let (from, to) = keys::all(keys::DOOMED_ENDPOINTS);
-        store.scan(&from, &to, &mut |key, _| {
-            self.doomed_endpoints.extend(keys::endpoint_of(key));
-            true
-        })?;
-        Ok(())
+        let directory = Directory::load(store)?;
+        let streams = Streams::load(store, directory.facts())?;
+        Ok(Self { directory, streams })
     }
 
     /// Maps and tokens.
     pub fn access(&self) -> &Access {
-        &self.access
+        self.directory.access()
     }
 
     /// Endpoints, and who owns them.
-    pub fn endpoints(&self) -> &Directory {
-        &self.endpoints
+    pub fn endpoints(&self) -> &Endpoints {
+        self.directory.endpoints()
     }
 
     /// Sockets of a map, over all nodes.
     pub fn sockets(&self, map: MapId) -> u32 {
-        self.nodes.values().filter_map(|node| node.slots.get(&map)).sum()
+        self.directory.sockets(map)
     }
 
     /// Applies one command and gives the encoded [`Reply`]. Bytes that are no command are refused, the same everywhere.
@@ -198,67 +114,44 @@ impl State {
 
     /// Writes the records that wait for the end of the transaction.
     pub fn flush<S: WriteStore>(&mut self, store: &mut S) -> Result<(), StateError> {
-        for topic in std::mem::take(&mut self.dirty) {
-            if let Some(record) = self.topics.get(&topic) {
-                store.put(&keys::topic(topic), &codec::encode(record)?)?;
-            }
-        }
-        self.flush_backlogs(store)
+        self.streams.flush(store)
     }
 
-    /// What was changed since the last call.
+    /// What was changed since the last call: the directory's changes come first.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        std::mem::take(&mut self.changes)
+        let mut changes = self.directory.take_changes();
+        changes.extend(self.streams.take_changes());
+        changes
     }
 
+    /// Time passes for both machines; every other command belongs to one.
     fn carry_out<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
         command: Command,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        match command {
-            Command::Publish(publish) => self.publish(context, publish, store),
-            Command::CreateMap(create) => self.create_map(context.time_ms(), create, store),
-            Command::UpdateMap(update) => self.update_map(context.time_ms(), update, store),
-            Command::DeleteMap(map) => self.delete_map(map, store),
-            Command::CreateToken(create) => self.create_token(context.time_ms(), create, store),
-            Command::RevokeToken(revoke) => self.revoke_token(&revoke, store),
-            Command::SetAdmin(hash) => self.set_admin(hash, store),
-            Command::TakeSlot(slots) => self.take_slot(&slots, store),
-            Command::GiveSlots(slots) => self.give_slots(&slots, store),
-            Command::NodeUp(slots) => self.node_up(&slots, store),
-            Command::NodeGone(node) => self.node_gone(node, store),
-            Command::Tick => self.tick(context, store),
-            Command::PutEndpoint(put) => self.put_endpoint(context, *put, store),
-            Command::DeleteEndpoint(on) => self.delete_endpoint(&on, store),
-            Command::ActivateEndpoint(on) => self.activate_endpoint(context, &on, store),
-            Command::OrderEndpoint(on) => self.order_endpoint(context, on, store),
-            Command::PurgeDead(on) => self.purge_dead(&on, store),
-            Command::Progress(report) => self.progress(context, report, store),
-            Command::NoteAttempt(endpoint, attempt) => self.note_attempt(context, endpoint, *attempt, store),
-            Command::NodeDelivers(node, run) => self.node_delivers(context.expiry_ms(), node, run, store),
-            Command::NodeRests(node) => self.node_rests(node, store),
-            Command::HandOver(node, run, but) => self.hand_over(node, run, &but, store),
-            Command::SetSealMark(mark) => self.set_seal_mark(mark, store),
+        let reply = match command {
+            Command::Tick => {
+                self.directory.tick(context, store)?;
+                self.tell_streams(context, store)?;
+                self.streams.apply(context, command, store)?
+            }
+            command if Directory::decides(&command) => self.directory.apply(context, command, store)?,
+            command => self.streams.apply(context, command, store)?,
+        };
+        self.tell_streams(context, store)?;
+        for request in self.streams.take_requests() {
+            self.directory.grant(context, request, store)?;
         }
+        self.tell_streams(context, store)?;
+        Ok(reply)
     }
 
-    /// The caller's right to `scope` on `map`, as of this place in the log.
-    fn check(&self, map: MapId, by: By, scope: Scopes) -> Result<(), Refusal> {
-        if self.access.map(map).is_none() {
-            return Err(Refusal::UnknownMap);
-        }
-        let Some(by) = by else { return Ok(()) };
-        match self.access.token(by) {
-            Some(token) if token.map == map && token.scopes.contains(scope) => Ok(()),
-            _ => Err(Refusal::Forbidden),
-        }
-    }
-
-    fn change_access(&mut self, change: AccessChange) {
-        self.access.change(&change);
-        self.changes.push(Change::Access(change));
+    /// Has the streams follow the directory, before anything else of this entry.
+    fn tell_streams<S: WriteStore>(&mut self, context: &mut dyn Context, store: &mut S) -> Result<(), StateError> {
+        let steps = self.directory.take_steps();
+        steps.into_iter().try_for_each(|step| self.streams.follow(context, step, store))
     }
 }
 

@@ -3,16 +3,21 @@
 
 mod backlog;
 mod delivery;
+mod two_logs;
 
 use super::*;
+use crate::core::access::{AccessChange, Scopes};
 use crate::core::access::{Limits, Retention, WebhookBacklog};
+use crate::core::command::By;
 use crate::core::command::{
     CreateMap, CreateToken, IdempotencyKey, LimitsPatch, NewToken, Publish, Published, RevokeToken, Slots, UpdateMap,
 };
 use crate::core::event::NewEvent;
 use crate::core::history::{History, Start};
 use crate::core::ids::TokenId;
+use crate::core::ids::{EndpointId, EventId, NodeId, TopicId};
 use crate::core::store::memory::MemoryStore;
+use crate::core::webhook::Endpoint;
 use proptest::prelude::*;
 
 struct Entry {
@@ -407,7 +412,7 @@ proptest! {
                 prop_assert!(events.is_sorted_by(|a, b| a.id < b.id));
                 let stored = |event: &crate::core::event::Event| 44 + event.kind.len() as u64 + event.payload.len() as u64;
                 let bytes: u64 = events.iter().map(stored).sum();
-                prop_assert_eq!(node.state.topics[&map.topic].bytes, bytes);
+                prop_assert_eq!(node.state.streams.topics[&map.topic].bytes, bytes);
                 for event in &events {
                     let at = history.locate(Start::After(event.id)).unwrap();
                     prop_assert_eq!((at.next_seq, at.gap), (event.seq + 1, None));

@@ -300,7 +300,7 @@ impl World {
     }
 
     fn next_seq(&self) -> u64 {
-        self.node.state.next_seq_of(map_id(1))
+        self.node.state.streams.next_seq_of(map_id(1))
     }
 
     fn letters(&self, n: u8) -> BTreeSet<u64> {
@@ -390,7 +390,7 @@ impl World {
 
 /// The node keeps exactly what it says that it keeps.
 fn adds_up(world: &World) -> Result<(), TestCaseError> {
-    let record = world.node.state.topics.values().next().unwrap();
+    let record = world.node.state.streams.topics.values().next().unwrap();
     let stored = in_topic(&world.node);
     prop_assert_eq!(&stored, &(record.stored_seq..record.next_seq).collect::<Vec<_>>());
     let topic = world.node.state.access().map(map_id(1)).unwrap().topic;
@@ -428,7 +428,7 @@ proptest! {
             }
         }
         world.go(Happens::Passes(1));
-        let record = world.node.state.topics.values().next().unwrap().clone();
+        let record = world.node.state.streams.topics.values().next().unwrap().clone();
         let active = (1..4).filter(|n| world.is_active(*n));
         let floor = active.filter_map(|n| Some(world.progress(n)?.track.next)).min().unwrap_or(u64::MAX);
         prop_assert!(record.stored_seq >= floor.min(record.first_seq), "{:?}, needed from {}", record, floor);
@@ -459,7 +459,7 @@ proptest! {
                 prop_assert!(!gone || told || !world.is_active(n), "{:?} took from {} in silence", what, n);
             }
             if matches!(what, Happens::Publish(_) | Happens::Passes(_)) {
-                let record = world.node.state.topics.values().next().unwrap();
+                let record = world.node.state.streams.topics.values().next().unwrap();
                 let most = world.node.state.access().map(map_id(1)).unwrap().retention.webhook_backlog.bytes;
                 prop_assert!(record.backlog_bytes <= most.unwrap_or(u64::MAX), "{:?}", record);
             }

@@ -7,7 +7,7 @@
 //!
 //! [`WebhookBacklog`]: crate::core::access::WebhookBacklog
 
-use super::{Context, State, StateError, keys, orders, records};
+use super::{Context, StateError, Streams, keys, orders, records};
 use crate::core::access::Map;
 use crate::core::codec;
 use crate::core::command::{Change, Publish};
@@ -15,6 +15,7 @@ use crate::core::consumer::progress::{NumberedOrder, Order, Progress, Retry, Tra
 use crate::core::event::{Event, NewEvent};
 use crate::core::ids::{EndpointId, TopicId};
 use crate::core::json;
+use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::time::iso_millis;
 use crate::core::webhook::Endpoint;
@@ -169,18 +170,18 @@ impl Holds {
     }
 }
 
-impl State {
+impl Streams {
     pub(super) fn load_holds<S: ReadStore>(&mut self, store: &S) -> Result<(), StateError> {
         for (key, backlog) in records::<Backlog, S>(store, keys::BACKLOGS)? {
             self.holds.backlogs.extend(keys::endpoint_of(&key).map(|id| (id, backlog)));
         }
         for (key, retry) in records::<Retry, S>(store, keys::WAITING)? {
             // What waits of a deleted endpoint is about to be removed.
-            if let Some(id) = keys::endpoint_of(&key).filter(|id| self.endpoints.get(*id).is_some()) {
+            if let Some(id) = keys::endpoint_of(&key).filter(|id| self.facts.webhooks().get(*id).is_some()) {
                 self.holds.replace(id, None, Some(&retry));
             }
         }
-        let ids: Vec<EndpointId> = self.endpoints.all().map(|endpoint| endpoint.id).collect();
+        let ids: Vec<EndpointId> = self.facts.webhooks().all().map(|endpoint| endpoint.id).collect();
         ids.into_iter().try_for_each(|id| self.hold(id, store))
     }
 
@@ -212,8 +213,8 @@ impl State {
         progress: &Progress,
         store: &S,
     ) -> Result<(), StateError> {
-        let Some(endpoint) = self.endpoints.get(id) else { return Ok(()) };
-        let Some(topic) = self.access.map(endpoint.map).map(|map| map.topic) else { return Ok(()) };
+        let Some(endpoint) = self.facts.webhooks().get(id) else { return Ok(()) };
+        let Some(topic) = self.facts.map(endpoint.map).map(|map| map.topic) else { return Ok(()) };
         let hold = Hold::new(topic, endpoint.active, progress, &orders::waiting(id, store)?);
         self.holds.set(id, hold);
         Ok(())
@@ -250,7 +251,7 @@ impl State {
         now_ms: u64,
         store: &mut S,
     ) -> Result<(), StateError> {
-        let ids: Vec<EndpointId> = self.endpoints.of_map(map.id).map(|endpoint| endpoint.id).collect();
+        let ids: Vec<EndpointId> = self.facts.webhooks().of_map(map.id).map(|endpoint| endpoint.id).collect();
         for id in ids {
             let mut needed: BTreeSet<u64> = BTreeSet::new();
             let waiting = self.holds.waiting.get(&id);
@@ -334,7 +335,8 @@ impl State {
     /// These events were removed from their topic, though active endpoints had not passed them.
     pub(super) fn lose_range(&mut self, map: &Map, seqs: &Range<u64>, now_ms: u64) {
         let lost: Vec<(EndpointId, u64)> = self
-            .endpoints
+            .facts
+            .webhooks()
             .of_map(map.id)
             .filter_map(|endpoint| Some((endpoint.id, self.holds.of.get(&endpoint.id)?)))
             .filter(|(_, hold)| hold.active)
@@ -392,7 +394,7 @@ impl State {
         losing: &Losing,
         store: &mut S,
     ) -> Result<(), StateError> {
-        let Some(endpoint) = self.endpoints.get(id).cloned() else { return Ok(()) };
+        let Some(endpoint) = self.facts.webhooks().get(id).cloned() else { return Ok(()) };
         let Some(progress) = orders::progress(id, store)? else { return Ok(()) };
         let (time_ms, expiry_ms) = (context.time_ms(), context.expiry_ms());
         let shown = |ms: u64| iso_millis(time_ms.saturating_sub(expiry_ms.saturating_sub(ms)));

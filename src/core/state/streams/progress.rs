@@ -1,85 +1,21 @@
-//! Delivery as it is replicated: who owns what, how far each endpoint is, dead letters, attempts.
+//! Delivery as it is replicated: how far each endpoint is, dead letters, attempts.
 //!
 //! Owns the fence: only the owner of the present epoch moves an endpoint's progress.
 
-use super::{Context, State, StateError, keys};
+use super::{Context, Request, StateError, Streams, keys};
 use crate::core::codec;
 use crate::core::command::{Publish, Refusal, Reply};
-use crate::core::consumer::ownership::{Busy, Owners};
-use crate::core::ids::{EndpointId, NodeId};
+use crate::core::ids::EndpointId;
+use crate::core::state::rights::managed;
 use crate::core::store::{ReadStore, WriteStore};
-use crate::core::webhook::directory::EndpointChange;
 use crate::core::webhook::outcome::Class;
 use crate::core::webhook::records::{Attempt, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update};
-use crate::core::webhook::{Disabled, Endpoint, OnEndpoint};
-use std::collections::BTreeSet;
+use crate::core::webhook::{Endpoint, OnEndpoint};
 
 /// Dead letters kept of one endpoint; the oldest make room.
 const MAX_DEAD: u32 = 10_000;
 
-impl State {
-    /// A node delivers in that run. Whatever changes begins a new epoch.
-    pub(super) fn node_delivers<S: WriteStore>(
-        &mut self,
-        now_ms: u64,
-        node: NodeId,
-        run: u64,
-        store: &mut S,
-    ) -> Result<Reply, StateError> {
-        let mut owners = self.endpoints.owners().clone();
-        match owners.came(node, run, now_ms) {
-            Ok(changed) => self.keep_owners(changed, owners, store),
-            Err(Busy) => Ok(Reply::Refused(Refusal::Busy)),
-        }
-    }
-
-    /// A node delivers no more.
-    pub(super) fn node_rests<S: WriteStore>(&mut self, node: NodeId, store: &mut S) -> Result<Reply, StateError> {
-        let mut owners = self.endpoints.owners().clone();
-        let changed = owners.went(node);
-        self.keep_owners(changed, owners, store)
-    }
-
-    /// A node lets go of endpoints that are to leave it.
-    pub(super) fn hand_over<S: WriteStore>(
-        &mut self,
-        node: NodeId,
-        run: u64,
-        but: &BTreeSet<EndpointId>,
-        store: &mut S,
-    ) -> Result<Reply, StateError> {
-        let mut owners = self.endpoints.owners().clone();
-        let changed = owners.handed_over(node, run, but);
-        self.keep_owners(changed, owners, store)
-    }
-
-    /// Ends a handover that takes too long.
-    pub(super) fn time_passes_for_owners<S: WriteStore>(
-        &mut self,
-        now_ms: u64,
-        store: &mut S,
-    ) -> Result<(), StateError> {
-        if self.endpoints.owners().handover.is_some() {
-            let mut owners = self.endpoints.owners().clone();
-            let changed = owners.time_passes(now_ms);
-            self.keep_owners(changed, owners, store)?;
-        }
-        Ok(())
-    }
-
-    fn keep_owners<S: WriteStore>(
-        &mut self,
-        changed: bool,
-        owners: Owners,
-        store: &mut S,
-    ) -> Result<Reply, StateError> {
-        if changed {
-            store.put(keys::OWNERS, &codec::encode(&owners)?)?;
-            self.change_endpoints(EndpointChange::Owners(owners));
-        }
-        Ok(Reply::Done)
-    }
-
+impl Streams {
     /// Keeps what an owner tells, or refuses all of it under a stale epoch.
     pub(super) fn progress<S: WriteStore>(
         &mut self,
@@ -87,7 +23,7 @@ impl State {
         report: ProgressReport,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let owners = self.endpoints.owners();
+        let owners = self.facts.webhooks().owners();
         let stale = owners.epoch != report.epoch || owners.nodes.get(&report.node) != Some(&report.run);
         let fenced = !crate::broken!("stale-owner");
         if fenced
@@ -98,7 +34,7 @@ impl State {
         let mut gone = Vec::new();
         for update in report.updates {
             // One that was made anew under its id is another.
-            let endpoint = self.endpoints.get(update.endpoint).filter(|endpoint| endpoint.born == update.born);
+            let endpoint = self.facts.webhooks().get(update.endpoint).filter(|endpoint| endpoint.born == update.born);
             match endpoint.cloned() {
                 Some(endpoint) => self.keep_progress(context, &endpoint, update, store)?,
                 None => gone.push(update.endpoint),
@@ -129,12 +65,8 @@ impl State {
         // What its owner decided before somebody asked that it goes on does not stop it.
         let goes_on = super::orders::is_to_go_on(endpoint.id, update.progress.orders_done, store)?;
         if let Some(disable) = update.disable.filter(|_| endpoint.active && !goes_on) {
-            let mut endpoint = endpoint.clone();
-            let now_ms = context.time_ms();
-            (endpoint.active, endpoint.updated_ms) = (false, now_ms);
-            endpoint.revision += 1;
-            endpoint.disabled = Some(Disabled { at_ms: now_ms, why: disable.why });
-            self.keep_endpoint(endpoint, store)?;
+            let (webhook, revision) = (endpoint.id, endpoint.revision);
+            self.requests.push(Request::Disable { webhook, revision, why: disable.why });
             events.extend(disable.news);
         }
         if !events.is_empty() {
@@ -152,7 +84,7 @@ impl State {
         attempt: Attempt,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let Some(endpoint) = self.endpoints.get(id).cloned() else {
+        let Some(endpoint) = self.facts.webhooks().get(id).cloned() else {
             return Ok(Reply::Refused(Refusal::UnknownEndpoint));
         };
         let failing = super::orders::progress(id, store)?.is_some_and(|progress| progress.waiting.events > 0);
@@ -170,7 +102,7 @@ impl State {
         on: &OnEndpoint<Option<Vec<u64>>>,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        if let Err(refusal) = self.managed(on) {
+        if let Err(refusal) = managed(&self.facts, self.facts.webhooks(), on) {
             return Ok(Reply::Refused(refusal));
         }
         let mut shelf = shelf(on.endpoint, store)?;

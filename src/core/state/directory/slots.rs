@@ -2,13 +2,35 @@
 //!
 //! A node's count belongs to one run of the node: when it restarts or dies, the count goes with it.
 
-use super::{NodeSlots, State, StateError, keys};
+use super::{Directory, StateError, keys};
 use crate::core::codec;
 use crate::core::command::{Change, Refusal, Reply, Slots};
 use crate::core::ids::{MapId, NodeId};
-use crate::core::store::WriteStore;
+use crate::core::state::records;
+use crate::core::store::{ReadStore, WriteStore};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-impl State {
+/// Sockets of one run of a node, by map.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct NodeSlots {
+    run: u64,
+    slots: BTreeMap<MapId, u32>,
+}
+
+impl Directory {
+    pub(super) fn load_slots<S: ReadStore>(&mut self, store: &S) -> Result<(), StateError> {
+        for (key, slots) in records::<NodeSlots, S>(store, keys::SLOTS)? {
+            self.nodes.extend(keys::node_of(&key).map(|node| (node, slots)));
+        }
+        Ok(())
+    }
+
+    /// Sockets of a map, over all nodes.
+    pub fn sockets(&self, map: MapId) -> u32 {
+        self.nodes.values().filter_map(|node| node.slots.get(&map)).sum()
+    }
+
     /// Takes one socket for each map named, or none of them.
     pub(super) fn take_slot<S: WriteStore>(&mut self, take: &Slots, store: &mut S) -> Result<Reply, StateError> {
         for (map, wanted) in &take.slots {

@@ -1,13 +1,15 @@
-//! Maps and tokens: created, changed, deleted.
+//! Maps: created, changed, deleted.
 
-use super::{State, StateError, TopicRecord, keys};
-use crate::core::access::{AccessChange, Map, Scopes, Token, TokenHash};
+use super::{Directory, StateError, keys};
+use crate::core::access::{AccessChange, Map, Scopes};
 use crate::core::codec;
-use crate::core::command::{CreateMap, CreateToken, NewToken, Refusal, Reply, RevokeToken, UpdateMap};
+use crate::core::command::{CreateMap, Refusal, Reply, UpdateMap};
 use crate::core::ids::{MapId, TokenId, TopicId};
+use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
+use std::sync::Arc;
 
-impl State {
+impl Directory {
     pub(super) fn create_map<S: WriteStore>(
         &mut self,
         now_ms: u64,
@@ -26,8 +28,6 @@ impl State {
         let topic = TopicId(self.next_topic);
         self.next_topic += 1;
         store.put(keys::COUNTERS, &codec::encode(&self.next_topic)?)?;
-        self.topics.insert(topic, TopicRecord::default());
-        self.dirty.insert(topic);
         let map = Map {
             id: create.id,
             slug: create.slug,
@@ -74,83 +74,23 @@ impl State {
     }
 
     pub(super) fn delete_map<S: WriteStore>(&mut self, id: MapId, store: &mut S) -> Result<Reply, StateError> {
-        let Some(topic) = self.access.map(id).map(|map| map.topic) else {
+        if self.access.map(id).is_none() {
             return Ok(Reply::Refused(Refusal::UnknownMap));
-        };
+        }
         let tokens: Vec<TokenId> = self.access.tokens_of(id).map(|token| token.id).collect();
         for token in tokens {
             store.delete(&keys::token(token))?;
         }
         store.delete(&keys::map(id))?;
-        store.delete(&keys::topic(topic))?;
-        // The events go a piece at a time, with the ticks.
-        store.put(&keys::doomed(topic), &[])?;
         self.clear_slots(id, store)?;
         self.remove_endpoints_of(id, store)?;
-        self.topics.remove(&topic);
-        self.dirty.remove(&topic);
-        self.doomed.insert(topic);
         self.change_access(AccessChange::MapGone(id));
-        Ok(Reply::Done)
-    }
-
-    pub(super) fn create_token<S: WriteStore>(
-        &mut self,
-        now_ms: u64,
-        create: CreateToken,
-        store: &mut S,
-    ) -> Result<Reply, StateError> {
-        if let Err(refusal) = self.check(create.map, create.by, Scopes::MANAGE) {
-            return Ok(Reply::Refused(refusal));
-        }
-        if self.access.token_count(create.map) >= create.max_tokens as usize {
-            return Ok(Reply::Refused(Refusal::Limit(create.max_tokens)));
-        }
-        self.put_token(now_ms, create.map, create.token, store).map(Reply::Token)
-    }
-
-    pub(super) fn revoke_token<S: WriteStore>(
-        &mut self,
-        revoke: &RevokeToken,
-        store: &mut S,
-    ) -> Result<Reply, StateError> {
-        if let Err(refusal) = self.check(revoke.map, revoke.by, Scopes::MANAGE) {
-            return Ok(Reply::Refused(refusal));
-        }
-        if self.access.token(revoke.token).is_none_or(|token| token.map != revoke.map) {
-            return Ok(Reply::Refused(Refusal::UnknownToken));
-        }
-        store.delete(&keys::token(revoke.token))?;
-        self.change_access(AccessChange::TokenGone(revoke.token));
-        Ok(Reply::Done)
-    }
-
-    pub(super) fn set_admin<S: WriteStore>(&mut self, hash: TokenHash, store: &mut S) -> Result<Reply, StateError> {
-        if self.access.admin().is_some() {
-            return Ok(Reply::Refused(Refusal::IdTaken));
-        }
-        store.put(keys::ADMIN, &codec::encode(&hash)?)?;
-        self.change_access(AccessChange::Admin(hash));
         Ok(Reply::Done)
     }
 
     fn put_map<S: WriteStore>(&mut self, map: Map, store: &mut S) -> Result<(), StateError> {
         store.put(&keys::map(map.id), &codec::encode(&map)?)?;
-        self.change_access(AccessChange::Map(map));
+        self.change_access(AccessChange::Map(Arc::new(map)));
         Ok(())
-    }
-
-    fn put_token<S: WriteStore>(
-        &mut self,
-        now_ms: u64,
-        map: MapId,
-        new: NewToken,
-        store: &mut S,
-    ) -> Result<Token, StateError> {
-        let NewToken { id, name, hash, scopes } = new;
-        let token = Token { id, map, name, hash, scopes, inserted_ms: now_ms };
-        store.put(&keys::token(id), &codec::encode(&token)?)?;
-        self.change_access(AccessChange::Token(token.clone()));
-        Ok(token)
     }
 }

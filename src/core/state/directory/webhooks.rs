@@ -1,17 +1,18 @@
-//! Endpoints: made, changed, deleted, asked for something. Their progress is the owner's (see [`super::delivery`]).
+//! Webhooks: made, changed, switched on and off, deleted. How far they are is with the streams.
 
-use super::{Context, State, StateError, keys};
+use super::{Context, Directory, StateError, Step, keys};
 use crate::core::access::Scopes;
 use crate::core::codec;
-use crate::core::command::{Activate, Change, Refusal, Reply};
-use crate::core::consumer::progress::{Order, Progress};
+use crate::core::command::{Activate, Refusal, Reply};
+use crate::core::consumer::progress::Order;
 use crate::core::ids::{EndpointId, MapId};
+use crate::core::state::rights::{Rights, managed};
 use crate::core::store::WriteStore;
 use crate::core::webhook::directory::EndpointChange;
-use crate::core::webhook::{Endpoint, OnEndpoint, Origin, PutEndpoint};
+use crate::core::webhook::{Disabled, Endpoint, OnEndpoint, Origin, PutEndpoint};
 use std::sync::Arc;
 
-impl State {
+impl Directory {
     pub(super) fn put_endpoint<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -26,7 +27,7 @@ impl State {
         let refusal = match (&old, revision) {
             (None, Some(_)) => Some(Refusal::UnknownEndpoint),
             // One of that id was deleted, and not all of it is gone yet.
-            (None, None) if self.doomed_endpoints.contains(&endpoint.id) => Some(Refusal::Busy),
+            (None, None) if self.leaving.contains(&endpoint.id) => Some(Refusal::Busy),
             (Some(_), None) => Some(Refusal::IdTaken),
             (Some(old), Some(_)) if old.map != endpoint.map => Some(Refusal::UnknownEndpoint),
             (Some(old), Some(_)) if old.origin == Origin::Config && endpoint.origin == Origin::Api => {
@@ -46,18 +47,17 @@ impl State {
             endpoint.disabled = None;
         }
         // Where it is on again, or goes elsewhere, what failed before says nothing.
-        if endpoint.active && old.as_ref().is_some_and(|old| !old.active || old.mark != endpoint.mark) {
-            self.resume(context, &endpoint, store)?;
-        }
+        let begins = endpoint.active && old.as_ref().is_some_and(|old| !old.active || old.mark != endpoint.mark);
         endpoint.born = match &old {
             Some(old) => old.born,
             None => context.index() << 20 | u64::from(context.take_places(1)),
         };
-        if old.is_none() {
-            let progress = Progress::new(self.next_seq_of(endpoint.map));
-            store.put(&keys::progress(endpoint.id), &codec::encode(&progress)?)?;
+        let id = endpoint.id;
+        let reply = self.keep_endpoint(endpoint, store)?;
+        if begins {
+            self.steps.push(Step::Begin(id, Order::Resume));
         }
-        self.keep_endpoint(endpoint, store)
+        Ok(reply)
     }
 
     /// Why the map can't have that endpoint.
@@ -75,27 +75,10 @@ impl State {
         self.endpoints.of_map(endpoint.map).find(same).map(|other| Refusal::TargetTaken(other.id))
     }
 
-    pub(super) fn next_seq_of(&self, map: MapId) -> u64 {
-        let topic = self.access.map(map).and_then(|map| self.topics.get(&map.topic));
-        topic.map_or(1, |record| record.next_seq)
-    }
-
-    pub(super) fn keep_endpoint<S: WriteStore>(
-        &mut self,
-        endpoint: Endpoint,
-        store: &mut S,
-    ) -> Result<Reply, StateError> {
+    fn keep_endpoint<S: WriteStore>(&mut self, endpoint: Endpoint, store: &mut S) -> Result<Reply, StateError> {
         store.put(&keys::endpoint(endpoint.id), &codec::encode(&endpoint)?)?;
         self.change_endpoints(EndpointChange::Put(Arc::new(endpoint.clone())));
-        self.hold(endpoint.id, store)?;
         Ok(Reply::Endpoint(Box::new(endpoint)))
-    }
-
-    /// The endpoint, if the caller may manage it.
-    pub(super) fn managed<T>(&self, on: &OnEndpoint<T>) -> Result<Arc<Endpoint>, Refusal> {
-        self.check(on.map, on.by, Scopes::MANAGE)?;
-        let endpoint = self.endpoints.get(on.endpoint).filter(|endpoint| endpoint.map == on.map);
-        endpoint.cloned().ok_or(Refusal::UnknownEndpoint)
     }
 
     pub(super) fn delete_endpoint<S: WriteStore>(
@@ -103,7 +86,7 @@ impl State {
         on: &OnEndpoint<Origin>,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        match self.managed(on) {
+        match managed(self, &self.endpoints, on) {
             Ok(endpoint) if endpoint.origin == Origin::Config && on.what == Origin::Api => {
                 Ok(Reply::Refused(Refusal::Configured))
             }
@@ -117,13 +100,9 @@ impl State {
 
     fn remove_endpoint<S: WriteStore>(&mut self, id: EndpointId, store: &mut S) -> Result<(), StateError> {
         store.delete(&keys::endpoint(id))?;
-        store.delete(&keys::progress(id))?;
-        store.delete(&keys::shelf(id))?;
-        store.delete(&keys::backlog(id))?;
-        self.holds.remove(id);
-        // Dead letters, kept events, orders and what waits go a piece at a time, with the ticks.
-        store.put(&keys::doomed_endpoint(id), &[])?;
-        self.doomed_endpoints.insert(id);
+        // The id is free again once the streams have removed what they have of it.
+        store.put(&keys::leaving(id), &[])?;
+        self.leaving.insert(id);
         self.change_endpoints(EndpointChange::Gone(id));
         Ok(())
     }
@@ -133,62 +112,49 @@ impl State {
         ids.into_iter().try_for_each(|id| self.remove_endpoint(id, store))
     }
 
-    /// Removes up to `max` dead letters, kept events, orders and records of what waits of deleted endpoints.
-    pub(super) fn bury_endpoints<S: WriteStore>(&mut self, max: usize, store: &mut S) -> Result<usize, StateError> {
-        let mut gone = 0;
-        while let Some(&id) = self.doomed_endpoints.first()
-            && gone < max
-        {
-            let mut found: Vec<Vec<u8>> = Vec::new();
-            for numbered in [keys::dead_letter, keys::kept_event, keys::order, keys::waiting] {
-                store.scan(&numbered(id, 0), &numbered(id, u64::MAX), &mut |key, _| {
-                    found.push(key.to_vec());
-                    gone + found.len() < max
-                })?;
-            }
-            found.iter().try_for_each(|key| store.delete(key))?;
-            gone += found.len().max(1);
-            if gone < max {
-                self.doomed_endpoints.remove(&id);
-                store.delete(&keys::doomed_endpoint(id))?;
-            }
-        }
-        Ok(gone.min(max))
-    }
-
     pub(super) fn activate_endpoint<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
         on: &OnEndpoint<Activate>,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let mut endpoint = match self.managed(on) {
+        let mut endpoint = match managed(self, &self.endpoints, on) {
             Ok(endpoint) => Endpoint::clone(&endpoint),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
-        let order = on.what.seek.map_or(Order::Resume, Order::Seek);
-        if on.what.active
-            && let Err(refusal) = self.add_order(context, &endpoint, order, store)?
-        {
-            return Ok(Reply::Refused(refusal));
-        }
         endpoint.active = on.what.active;
         endpoint.disabled = None;
         endpoint.revision += 1;
         endpoint.updated_ms = context.time_ms();
-        self.keep_endpoint(endpoint, store)
-    }
-
-    pub(super) fn set_seal_mark<S: WriteStore>(&mut self, mark: [u8; 16], store: &mut S) -> Result<Reply, StateError> {
-        if store.get(keys::SEAL_MARK)?.is_some() {
-            return Ok(Reply::Refused(Refusal::IdTaken));
+        let reply = self.keep_endpoint(endpoint, store)?;
+        if on.what.active {
+            let order = on.what.seek.map_or(Order::Resume, Order::Seek);
+            self.steps.push(Step::Begin(on.endpoint, order));
         }
-        store.put(keys::SEAL_MARK, &mark)?;
-        Ok(Reply::Done)
+        Ok(reply)
     }
 
-    pub(super) fn change_endpoints(&mut self, change: EndpointChange) {
-        self.endpoints.change(&change);
-        self.changes.push(Change::Endpoint(change));
+    /// Disables a webhook, as its owner decided, if nobody has changed it since.
+    pub(super) fn disable<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        id: EndpointId,
+        revision: u64,
+        why: String,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        let found = self.endpoints.get(id).filter(|endpoint| endpoint.active && endpoint.revision == revision);
+        let Some(mut endpoint) = found.map(|endpoint| Endpoint::clone(endpoint)) else { return Ok(()) };
+        let now_ms = context.time_ms();
+        (endpoint.active, endpoint.updated_ms) = (false, now_ms);
+        endpoint.revision += 1;
+        endpoint.disabled = Some(Disabled { at_ms: now_ms, why });
+        self.keep_endpoint(endpoint, store).map(drop)
+    }
+
+    /// Nothing is left of a deleted webhook: its id may come again.
+    pub(super) fn free<S: WriteStore>(&mut self, id: EndpointId, store: &mut S) -> Result<(), StateError> {
+        self.leaving.remove(&id);
+        Ok(store.delete(&keys::leaving(id))?)
     }
 }

@@ -1,12 +1,13 @@
 //! Appending events: seq, id, idempotency and the publish limit.
 
-use super::{Context, State, StateError, keys};
+use super::{Context, StateError, Streams, keys};
 use crate::core::access::Scopes;
 use crate::core::codec;
-use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply};
-use crate::core::event::{Event, Times};
+use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply, Touched};
+use crate::core::event::{Event, NewEvent, Times};
 use crate::core::ids::{EventId, TopicId};
 use crate::core::rate::Rate;
+use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
 use serde::{Deserialize, Serialize};
 
@@ -22,21 +23,19 @@ struct Remembered {
     expires_ms: u64,
 }
 
-impl State {
+impl Streams {
     pub(super) fn publish<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
         publish: Publish,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        if let Err(refusal) = self.check(publish.map, publish.by, Scopes::PUBLISH) {
-            return Ok(Reply::Refused(refusal));
-        }
+        let map = match self.facts.check(publish.map, publish.by, Scopes::PUBLISH) {
+            Ok(map) => map.clone(),
+            Err(refusal) => return Ok(Reply::Refused(refusal)),
+        };
         let (now, own) = (context.expiry_ms(), u64::from(crate::broken!("own-time", 50)));
         let time_ms = context.time_ms() + own;
-        let Some(map) = self.access.map(publish.map).cloned() else {
-            return Ok(Reply::Refused(Refusal::UnknownMap));
-        };
         if let Some(key) = &publish.key
             && let Some(reply) = recall(map.topic, key, now, store)?
         {
@@ -69,14 +68,21 @@ impl State {
             remember(map.topic, key, now, published, store)?;
         }
         self.trim_to_size(&map, now, store)?;
-        self.note_events(map.topic);
+        self.note_events(map.topic, &publish.events);
         Ok(Reply::Published(published))
     }
 
-    fn note_events(&mut self, topic: TopicId) {
-        if self.changes.last() != Some(&Change::Events(topic)) {
-            self.changes.push(Change::Events(topic));
+    /// Publishes to one stream that follow each other are one change.
+    fn note_events(&mut self, stream: TopicId, events: &[NewEvent]) {
+        let add = |touched: &mut Touched| events.iter().for_each(|event| touched.add(&event.subject));
+        if let Some(Change::Events(last, touched)) = self.changes.last_mut()
+            && *last == stream
+        {
+            return add(touched);
         }
+        let mut touched = Touched::default();
+        add(&mut touched);
+        self.changes.push(Change::Events(stream, touched));
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Owns their bounds. What an operator needs to get an endpoint going again always finds room.
 
-use super::{Context, State, StateError, keys};
+use super::{Context, StateError, Streams, keys};
 use crate::core::codec;
-use crate::core::command::{Refusal, Reply};
+use crate::core::command::{Change, Refusal, Reply};
 use crate::core::consumer::progress::{KEPT_REPLAYS, NumberedOrder, Order, Progress};
 use crate::core::ids::EndpointId;
+use crate::core::state::rights::managed;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::webhook::directory::EndpointChange;
 use crate::core::webhook::{Endpoint, OnEndpoint};
@@ -16,14 +17,14 @@ const MAX_ORDERS: usize = 64;
 /// Events asked for by name that may wait, before more are asked for.
 const MAX_ASKED: u64 = 1000;
 
-impl State {
+impl Streams {
     pub(super) fn order_endpoint<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
         on: OnEndpoint<Order>,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let endpoint = match self.managed(&on) {
+        let endpoint = match managed(&self.facts, self.facts.webhooks(), &on) {
             Ok(endpoint) => endpoint,
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
@@ -72,7 +73,7 @@ impl State {
         let order = NumberedOrder { number, at_ms: context.time_ms(), order };
         store.put(&keys::order(endpoint.id, number), &codec::encode(&order)?)?;
         self.hold(endpoint.id, store)?;
-        self.change_endpoints(EndpointChange::Ordered(endpoint.id));
+        self.changes.push(Change::Endpoint(EndpointChange::Ordered(endpoint.id)));
         Ok(Ok(number))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! An event is first taken from readers; it is removed once no active webhook needs it (see [`super::backlog`]).
 
-use super::{Context, State, StateError, keys, publish};
+use super::{Context, StateError, Streams, keys, publish};
 use crate::core::access::Map;
 use crate::core::command::Reply;
 use crate::core::event::Event;
@@ -18,7 +18,7 @@ const TRIM_PER_PUBLISH: usize = 2048;
 /// Most events removed in one tick.
 const TRIM_PER_TICK: usize = 8192;
 
-impl State {
+impl Streams {
     /// Takes the oldest events from readers where the topic exceeds its count or bytes by the slack, and removes what no
     /// webhook needs, or more than may be kept for webhooks.
     pub(super) fn trim_to_size<S: WriteStore>(
@@ -151,13 +151,12 @@ impl State {
     ) -> Result<Reply, StateError> {
         // By this clock events grow old, for readers and for webhooks.
         let now_ms = context.expiry_ms();
-        self.time_passes_for_owners(now_ms, store)?;
         let mut left = TRIM_PER_TICK;
         left -= publish::forget_expired(now_ms, left, store)?;
         left -= self.bury(left, store)?;
         left -= self.bury_endpoints(left, store)?;
         let before = |age_seconds: Option<u64>| now_ms.saturating_sub(age_seconds.map_or(now_ms, millis));
-        let maps: Vec<Arc<Map>> = self.access.maps().cloned().collect();
+        let maps: Vec<Arc<Map>> = self.facts.maps().cloned().collect();
         for map in maps {
             if left == 0 {
                 break;
@@ -184,7 +183,7 @@ impl State {
         store: &mut S,
     ) -> Result<usize, StateError> {
         let mut gone = 0;
-        let ids: Vec<EndpointId> = self.endpoints.of_map(map.id).map(|endpoint| endpoint.id).collect();
+        let ids: Vec<EndpointId> = self.facts.webhooks().of_map(map.id).map(|endpoint| endpoint.id).collect();
         for id in ids {
             let aged = |published_ms| published_ms < keep_from_ms;
             gone += self.shrink_kept(id, max - gone, now_ms, store, |_, published_ms| aged(published_ms))?;

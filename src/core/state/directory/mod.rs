@@ -1,0 +1,211 @@
+//! The directory: maps with their limits, retention and rules, tokens, webhooks, who owns what, and the settings of the
+//! cluster.
+//!
+//! What it changes it says twice: as [`Step`]s, which the streams follow, and as [`Change`]s for the actors of the node.
+
+mod maps;
+mod owners;
+mod settings;
+mod slots;
+mod tokens;
+mod webhooks;
+
+use super::rights::Rights;
+use super::streams::{Facts, Request};
+use super::{Context, StateError, keys, records};
+use crate::core::access::{Access, AccessChange, Map, Token};
+use crate::core::codec;
+use crate::core::command::{Change, Command, Refusal, Reply};
+use crate::core::consumer::ownership::Owners;
+use crate::core::consumer::progress::Order;
+use crate::core::ids::{EndpointId, MapId, NodeId, TokenId};
+use crate::core::store::{ReadStore, WriteStore};
+use crate::core::webhook::Endpoint;
+use crate::core::webhook::directory::{Directory as Endpoints, EndpointChange};
+use slots::NodeSlots;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What the streams must know of a change of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Maps or tokens.
+    Access(AccessChange),
+    /// Webhooks, or who owns them.
+    Webhook(EndpointChange),
+    /// A webhook's owner is to begin anew, as that order says.
+    Begin(EndpointId, Order),
+}
+
+/// The directory's mirror in memory.
+#[derive(Default)]
+pub struct Directory {
+    access: Access,
+    endpoints: Endpoints,
+    /// Ids of deleted webhooks of which the streams still have something.
+    leaving: BTreeSet<EndpointId>,
+    nodes: BTreeMap<NodeId, NodeSlots>,
+    next_topic: u64,
+    steps: Vec<Step>,
+    changes: Vec<Change>,
+}
+
+impl Directory {
+    /// Rebuilds the mirror from a store.
+    pub fn load<S: ReadStore>(store: &S) -> Result<Self, StateError> {
+        let mut directory = Self { next_topic: 1, ..Self::default() };
+        if let Some(bytes) = store.get(keys::COUNTERS)? {
+            directory.next_topic = codec::decode(&bytes)?;
+        }
+        if let Some(bytes) = store.get(keys::ADMIN)? {
+            directory.access.change(&AccessChange::Admin(codec::decode(&bytes)?));
+        }
+        for (_, map) in records::<Map, S>(store, keys::MAPS)? {
+            directory.access.change(&AccessChange::Map(map.into()));
+        }
+        for (_, token) in records::<Token, S>(store, keys::TOKENS)? {
+            directory.access.change(&AccessChange::Token(token.into()));
+        }
+        for (_, endpoint) in records::<Endpoint, S>(store, keys::ENDPOINTS)? {
+            directory.endpoints.change(&EndpointChange::Put(endpoint.into()));
+        }
+        if let Some(bytes) = store.get(keys::OWNERS)? {
+            directory.endpoints.change(&EndpointChange::Owners(codec::decode::<Owners>(&bytes)?));
+        }
+        let (from, to) = keys::all(keys::LEAVING);
+        store.scan(&from, &to, &mut |key, _| {
+            directory.leaving.extend(keys::endpoint_of(key));
+            true
+        })?;
+        directory.load_slots(store)?;
+        Ok(directory)
+    }
+
+    /// What streams that are loaded at this place know of the directory.
+    pub fn facts(&self) -> Facts {
+        let tokens = self.access.maps().flat_map(|map| self.access.tokens_of(map.id));
+        Facts::new(self.access.maps().cloned(), tokens.cloned(), self.endpoints.clone())
+    }
+
+    /// Maps and tokens.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Webhooks, and who owns them.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Whether the command is the directory's to decide.
+    pub fn decides(command: &Command) -> bool {
+        match command {
+            Command::CreateMap(_)
+            | Command::UpdateMap(_)
+            | Command::DeleteMap(_)
+            | Command::CreateToken(_)
+            | Command::RevokeToken(_)
+            | Command::SetAdmin(_)
+            | Command::TakeSlot(_)
+            | Command::GiveSlots(_)
+            | Command::NodeUp(_)
+            | Command::NodeGone(_)
+            | Command::PutEndpoint(_)
+            | Command::DeleteEndpoint(_)
+            | Command::ActivateEndpoint(_)
+            | Command::NodeDelivers(..)
+            | Command::NodeRests(_)
+            | Command::HandOver(..)
+            | Command::SetSealMark(_) => true,
+            Command::Publish(_)
+            | Command::Tick
+            | Command::OrderEndpoint(_)
+            | Command::PurgeDead(_)
+            | Command::Progress(_)
+            | Command::NoteAttempt(..) => false,
+        }
+    }
+
+    /// Applies a command; one that is not the directory's ([`Directory::decides`]) is refused.
+    pub fn apply<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        command: Command,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        match command {
+            Command::CreateMap(create) => self.create_map(context.time_ms(), create, store),
+            Command::UpdateMap(update) => self.update_map(context.time_ms(), update, store),
+            Command::DeleteMap(map) => self.delete_map(map, store),
+            Command::CreateToken(create) => self.create_token(context.time_ms(), create, store),
+            Command::RevokeToken(revoke) => self.revoke_token(&revoke, store),
+            Command::SetAdmin(hash) => self.set_admin(hash, store),
+            Command::TakeSlot(slots) => self.take_slot(&slots, store),
+            Command::GiveSlots(slots) => self.give_slots(&slots, store),
+            Command::NodeUp(slots) => self.node_up(&slots, store),
+            Command::NodeGone(node) => self.node_gone(node, store),
+            Command::PutEndpoint(put) => self.put_endpoint(context, *put, store),
+            Command::DeleteEndpoint(on) => self.delete_endpoint(&on, store),
+            Command::ActivateEndpoint(on) => self.activate_endpoint(context, &on, store),
+            Command::NodeDelivers(node, run) => self.node_delivers(context.expiry_ms(), node, run, store),
+            Command::NodeRests(node) => self.node_rests(node, store),
+            Command::HandOver(node, run, but) => self.hand_over(node, run, &but, store),
+            Command::SetSealMark(mark) => self.set_seal_mark(mark, store),
+            Command::Publish(_)
+            | Command::Tick
+            | Command::OrderEndpoint(_)
+            | Command::PurgeDead(_)
+            | Command::Progress(_)
+            | Command::NoteAttempt(..) => Ok(Reply::Refused(Refusal::Malformed)),
+        }
+    }
+
+    /// Time passes.
+    pub fn tick<S: WriteStore>(&mut self, context: &mut dyn Context, store: &mut S) -> Result<(), StateError> {
+        self.time_passes_for_owners(context.expiry_ms(), store)
+    }
+
+    /// Does what the streams ask for, where that still holds.
+    pub fn grant<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        request: Request,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        match request {
+            Request::Disable { webhook, revision, why } => self.disable(context, webhook, revision, why, store),
+            Request::Free(webhook) => self.free(webhook, store),
+        }
+    }
+
+    /// What the streams have to follow, in order, since the last call.
+    pub fn take_steps(&mut self) -> Vec<Step> {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// What was changed since the last call.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn change_access(&mut self, change: AccessChange) {
+        self.access.change(&change);
+        self.steps.push(Step::Access(change.clone()));
+        self.changes.push(Change::Access(change));
+    }
+
+    fn change_endpoints(&mut self, change: EndpointChange) {
+        self.endpoints.change(&change);
+        self.steps.push(Step::Webhook(change.clone()));
+        self.changes.push(Change::Endpoint(change));
+    }
+}
+
+impl Rights for Directory {
+    fn map(&self, id: MapId) -> Option<&Arc<Map>> {
+        self.access.map(id)
+    }
+    fn token(&self, id: TokenId) -> Option<&Arc<Token>> {
+        self.access.token(id)
+    }
+}

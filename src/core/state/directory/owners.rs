@@ -1,0 +1,74 @@
+//! Which nodes deliver, and so which owns what. Whatever changes begins a new epoch.
+
+use super::{Directory, StateError, keys};
+use crate::core::codec;
+use crate::core::command::{Refusal, Reply};
+use crate::core::consumer::ownership::{Busy, Owners};
+use crate::core::ids::{EndpointId, NodeId};
+use crate::core::store::WriteStore;
+use crate::core::webhook::directory::EndpointChange;
+use std::collections::BTreeSet;
+
+impl Directory {
+    /// A node delivers in that run. Whatever changes begins a new epoch.
+    pub(super) fn node_delivers<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        node: NodeId,
+        run: u64,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let mut owners = self.endpoints.owners().clone();
+        match owners.came(node, run, now_ms) {
+            Ok(changed) => self.keep_owners(changed, owners, store),
+            Err(Busy) => Ok(Reply::Refused(Refusal::Busy)),
+        }
+    }
+
+    /// A node delivers no more.
+    pub(super) fn node_rests<S: WriteStore>(&mut self, node: NodeId, store: &mut S) -> Result<Reply, StateError> {
+        let mut owners = self.endpoints.owners().clone();
+        let changed = owners.went(node);
+        self.keep_owners(changed, owners, store)
+    }
+
+    /// A node lets go of endpoints that are to leave it.
+    pub(super) fn hand_over<S: WriteStore>(
+        &mut self,
+        node: NodeId,
+        run: u64,
+        but: &BTreeSet<EndpointId>,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let mut owners = self.endpoints.owners().clone();
+        let changed = owners.handed_over(node, run, but);
+        self.keep_owners(changed, owners, store)
+    }
+
+    /// Ends a handover that takes too long.
+    pub(super) fn time_passes_for_owners<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        if self.endpoints.owners().handover.is_some() {
+            let mut owners = self.endpoints.owners().clone();
+            let changed = owners.time_passes(now_ms);
+            self.keep_owners(changed, owners, store)?;
+        }
+        Ok(())
+    }
+
+    fn keep_owners<S: WriteStore>(
+        &mut self,
+        changed: bool,
+        owners: Owners,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        if changed {
+            store.put(keys::OWNERS, &codec::encode(&owners)?)?;
+            self.change_endpoints(EndpointChange::Owners(owners));
+        }
+        Ok(Reply::Done)
+    }
+}

@@ -1,0 +1,26 @@
+//! What the cluster has once: the generated admin token's hash, the fingerprint of the key that encrypts webhooks.
+
+use super::{Directory, StateError, keys};
+use crate::core::access::{AccessChange, TokenHash};
+use crate::core::codec;
+use crate::core::command::{Refusal, Reply};
+use crate::core::store::WriteStore;
+
+impl Directory {
+    pub(super) fn set_admin<S: WriteStore>(&mut self, hash: TokenHash, store: &mut S) -> Result<Reply, StateError> {
+        if self.access.admin().is_some() {
+            return Ok(Reply::Refused(Refusal::IdTaken));
+        }
+        store.put(keys::ADMIN, &codec::encode(&hash)?)?;
+        self.change_access(AccessChange::Admin(hash));
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn set_seal_mark<S: WriteStore>(&mut self, mark: [u8; 16], store: &mut S) -> Result<Reply, StateError> {
+        if store.get(keys::SEAL_MARK)?.is_some() {
+            return Ok(Reply::Refused(Refusal::IdTaken));
+        }
+        store.put(keys::SEAL_MARK, &mark)?;
+        Ok(Reply::Done)
+    }
+}

@@ -1,0 +1,35 @@
+//! The right of a caller, checked in both machines by the same rule: each by what it knows at its place in its log.
+
+use crate::core::access::{Map, Scopes, Token};
+use crate::core::command::{By, Refusal};
+use crate::core::ids::{MapId, TokenId};
+use crate::core::webhook::directory::Directory as Endpoints;
+use crate::core::webhook::{Endpoint, OnEndpoint};
+use std::sync::Arc;
+
+/// Maps and tokens, as of a place in a log.
+pub(super) trait Rights {
+    fn map(&self, id: MapId) -> Option<&Arc<Map>>;
+    fn token(&self, id: TokenId) -> Option<&Arc<Token>>;
+
+    /// The caller's right to `scope` on `map`.
+    fn check(&self, map: MapId, by: By, scope: Scopes) -> Result<&Arc<Map>, Refusal> {
+        let found = self.map(map).ok_or(Refusal::UnknownMap)?;
+        let Some(by) = by else { return Ok(found) };
+        match self.token(by) {
+            Some(token) if token.map == map && token.scopes.contains(scope) => Ok(found),
+            _ => Err(Refusal::Forbidden),
+        }
+    }
+}
+
+/// The webhook, if the caller may manage it.
+pub(super) fn managed<T>(
+    rights: &impl Rights,
+    webhooks: &Endpoints,
+    on: &OnEndpoint<T>,
+) -> Result<Arc<Endpoint>, Refusal> {
+    rights.check(on.map, on.by, Scopes::MANAGE)?;
+    let webhook = webhooks.get(on.endpoint).filter(|webhook| webhook.map == on.map);
+    webhook.cloned().ok_or(Refusal::UnknownEndpoint)
+}

@@ -1,0 +1,62 @@
+//! What the streams have of a webhook: it begins with the webhook, at the stream's end, and goes with it, a piece at a
+//! time.
+
+use super::{Request, StateError, Streams, keys};
+use crate::core::codec;
+use crate::core::consumer::progress::Progress;
+use crate::core::ids::{EndpointId, MapId};
+use crate::core::state::rights::Rights;
+use crate::core::store::WriteStore;
+use crate::core::webhook::Endpoint;
+
+impl Streams {
+    pub(super) fn begin_consumer<S: WriteStore>(
+        &mut self,
+        webhook: &Endpoint,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        let progress = Progress::new(self.next_seq_of(webhook.map));
+        store.put(&keys::progress(webhook.id), &codec::encode(&progress)?)?;
+        self.hold(webhook.id, store)
+    }
+
+    pub(in crate::core::state) fn next_seq_of(&self, map: MapId) -> u64 {
+        let topic = self.facts.map(map).and_then(|map| self.topics.get(&map.topic));
+        topic.map_or(1, |record| record.next_seq)
+    }
+
+    pub(super) fn end_consumer<S: WriteStore>(&mut self, id: EndpointId, store: &mut S) -> Result<(), StateError> {
+        store.delete(&keys::progress(id))?;
+        store.delete(&keys::shelf(id))?;
+        store.delete(&keys::backlog(id))?;
+        self.holds.remove(id);
+        // Dead letters, kept events, orders and what waits go a piece at a time, with the ticks.
+        store.put(&keys::doomed_endpoint(id), &[])?;
+        self.doomed_endpoints.insert(id);
+        Ok(())
+    }
+
+    /// Removes up to `max` dead letters, kept events, orders and records of what waits of deleted endpoints.
+    pub(super) fn bury_endpoints<S: WriteStore>(&mut self, max: usize, store: &mut S) -> Result<usize, StateError> {
+        let mut gone = 0;
+        while let Some(&id) = self.doomed_endpoints.first()
+            && gone < max
+        {
+            let mut found: Vec<Vec<u8>> = Vec::new();
+            for numbered in [keys::dead_letter, keys::kept_event, keys::order, keys::waiting] {
+                store.scan(&numbered(id, 0), &numbered(id, u64::MAX), &mut |key, _| {
+                    found.push(key.to_vec());
+                    gone + found.len() < max
+                })?;
+            }
+            found.iter().try_for_each(|key| store.delete(key))?;
+            gone += found.len().max(1);
+            if gone < max {
+                self.doomed_endpoints.remove(&id);
+                store.delete(&keys::doomed_endpoint(id))?;
+                self.requests.push(Request::Free(id));
+            }
+        }
+        Ok(gone.min(max))
+    }
+}

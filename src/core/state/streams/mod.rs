@@ -1,0 +1,218 @@
+//! The streams: the events of maps, what is remembered of keys, retention, and how far consumers are.
+//!
+//! Each map has one. Small records are mirrored in memory; events live in the store alone. What the streams know of
+//! the directory is [`Facts`], changed by [`Streams::follow`] alone.
+
+pub mod backlog;
+mod consumers;
+mod facts;
+mod orders;
+mod progress;
+mod publish;
+mod retention;
+
+pub use facts::Facts;
+
+use super::directory::Step;
+use super::rights::Rights;
+use super::{Context, StateError, keys, records};
+use crate::core::access::AccessChange;
+use crate::core::codec;
+use crate::core::command::{Change, Command, Refusal, Reply};
+use crate::core::ids::{EndpointId, EventId, MapId, TopicId};
+use crate::core::store::{ReadStore, WriteStore};
+use crate::core::webhook::directory::EndpointChange;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A topic's place: which events it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicRecord {
+    /// Oldest seq that retention left to readers.
+    pub first_seq: u64,
+    /// Oldest seq stored: those before `first_seq` are kept for webhooks alone.
+    pub stored_seq: u64,
+    /// Seq of the next event.
+    pub next_seq: u64,
+    /// Id of the newest event, kept when retention removes it.
+    pub head_id: EventId,
+    /// Id of the newest event that retention took from readers.
+    pub trimmed_id: EventId,
+    /// The highest time of an event (Unix milliseconds), kept when retention removes it.
+    pub peak_ms: u64,
+    /// The highest time of an event that retention removed (Unix milliseconds).
+    pub trimmed_peak_ms: u64,
+    /// Bytes of the events from `first_seq` on.
+    pub bytes: u64,
+    /// Bytes of the events that are kept for webhooks alone.
+    pub backlog_bytes: u64,
+    /// State of the publish limit (see [`super::rate`]).
+    pub full_at_us: u64,
+}
+
+impl Default for TopicRecord {
+    fn default() -> Self {
+        Self {
+            first_seq: 1,
+            stored_seq: 1,
+            next_seq: 1,
+            head_id: EventId::ZERO,
+            trimmed_id: EventId::ZERO,
+            peak_ms: 0,
+            trimmed_peak_ms: 0,
+            bytes: 0,
+            backlog_bytes: 0,
+            full_at_us: 0,
+        }
+    }
+}
+
+/// What the streams want of the directory, which decides it as of its own order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A webhook's owner gave it up.
+    Disable {
+        /// The webhook.
+        webhook: EndpointId,
+        /// Its revision as the streams knew it: one that was changed since is not disabled.
+        revision: u64,
+        /// In words.
+        why: String,
+    },
+    /// Nothing is left of a deleted webhook: its id is free.
+    Free(EndpointId),
+}
+
+/// The streams' mirror in memory.
+#[derive(Default)]
+pub struct Streams {
+    facts: Facts,
+    pub(super) topics: BTreeMap<TopicId, TopicRecord>,
+    /// Topics whose record differs from the store's: written once a transaction, however many publishes it held.
+    dirty: BTreeSet<TopicId>,
+    doomed: BTreeSet<TopicId>,
+    doomed_endpoints: BTreeSet<EndpointId>,
+    holds: backlog::Holds,
+    requests: Vec<Request>,
+    changes: Vec<Change>,
+}
+
+impl Streams {
+    /// Rebuilds the mirror from a store, and the facts as of the same place.
+    pub fn load<S: ReadStore>(store: &S, facts: Facts) -> Result<Self, StateError> {
+        let mut streams = Self { facts, ..Self::default() };
+        for (key, record) in records::<TopicRecord, S>(store, keys::TOPICS)? {
+            streams.topics.extend(keys::topic_of(&key).map(|topic| (topic, record)));
+        }
+        let (from, to) = keys::all(keys::DOOMED);
+        store.scan(&from, &to, &mut |key, _| {
+            streams.doomed.extend(keys::topic_of(key));
+            true
+        })?;
+        let (from, to) = keys::all(keys::DOOMED_ENDPOINTS);
+        store.scan(&from, &to, &mut |key, _| {
+            streams.doomed_endpoints.extend(keys::endpoint_of(key));
+            true
+        })?;
+        streams.load_holds(store)?;
+        Ok(streams)
+    }
+
+    /// What is known of the directory.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Applies a command; one that is the directory's is refused.
+    pub fn apply<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        command: Command,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        match command {
+            Command::Publish(publish) => self.publish(context, publish, store),
+            Command::Tick => self.tick(context, store),
+            Command::OrderEndpoint(on) => self.order_endpoint(context, on, store),
+            Command::PurgeDead(on) => self.purge_dead(&on, store),
+            Command::Progress(report) => self.progress(context, report, store),
+            Command::NoteAttempt(endpoint, attempt) => self.note_attempt(context, endpoint, *attempt, store),
+            _ => Ok(Reply::Refused(Refusal::Malformed)),
+        }
+    }
+
+    /// Takes in a step of the directory. What stands behind it in the streams' order is decided by it.
+    pub fn follow<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        step: Step,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        match step {
+            Step::Access(change) => {
+                if let AccessChange::MapGone(id) = change {
+                    self.end_stream(id, store)?;
+                }
+                self.facts.change_access(&change);
+                if let AccessChange::Map(map) = change {
+                    self.begin_stream(map.topic);
+                }
+            }
+            Step::Webhook(change) => {
+                let is_new = matches!(&change, EndpointChange::Put(put) if self.facts.webhooks().get(put.id).is_none());
+                self.facts.change_webhooks(&change);
+                match change {
+                    EndpointChange::Put(webhook) if is_new => self.begin_consumer(&webhook, store)?,
+                    EndpointChange::Put(webhook) => self.hold(webhook.id, store)?,
+                    EndpointChange::Gone(id) => self.end_consumer(id, store)?,
+                    EndpointChange::Ordered(_) | EndpointChange::Owners(_) => {}
+                }
+            }
+            Step::Begin(id, order) => {
+                if let Some(webhook) = self.facts.webhooks().get(id).cloned() {
+                    // Orders to begin anew are never refused: they take the place of those that wait.
+                    let _number = self.add_order(context, &webhook, order, store)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the records that wait for the end of the transaction.
+    pub fn flush<S: WriteStore>(&mut self, store: &mut S) -> Result<(), StateError> {
+        for topic in std::mem::take(&mut self.dirty) {
+            if let Some(record) = self.topics.get(&topic) {
+                store.put(&keys::topic(topic), &codec::encode(record)?)?;
+            }
+        }
+        self.flush_backlogs(store)
+    }
+
+    /// What is wanted of the directory since the last call.
+    pub fn take_requests(&mut self) -> Vec<Request> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// What was changed since the last call.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn begin_stream(&mut self, topic: TopicId) {
+        if !self.topics.contains_key(&topic) {
+            self.topics.insert(topic, TopicRecord::default());
+            self.dirty.insert(topic);
+        }
+    }
+
+    fn end_stream<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
+        let Some(topic) = self.facts.map(map).map(|map| map.topic) else { return Ok(()) };
+        store.delete(&keys::topic(topic))?;
+        // The events go a piece at a time, with the ticks.
+        store.put(&keys::doomed(topic), &[])?;
+        self.topics.remove(&topic);
+        self.dirty.remove(&topic);
+        self.doomed.insert(topic);
+        Ok(())
+    }
+}
