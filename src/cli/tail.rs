@@ -28,6 +28,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 pub(super) struct Args {
     /// Map: id or slug
     map: String,
+    /// Of these subjects, with commas; * stands for anything [default: the map's own]
+    #[arg(long, value_name = "SUBJECTS")]
+    subjects: Option<String>,
     /// Only these types, with commas [default: all]
     #[arg(long, value_name = "TYPES")]
     events: Option<String>,
@@ -54,6 +57,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let client = Client::new(args.connection);
     let mut tail = Tail {
         path: format!("/api/maps/{}/events", encoded(&args.map)),
+        subjects: args.subjects,
         events: args.events,
         filter: args.filter,
         since: args.since,
@@ -67,6 +71,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 
 struct Tail {
     path: String,
+    subjects: Option<String>,
     events: Option<String>,
     filter: Option<String>,
     since: Option<String>,
@@ -233,10 +238,12 @@ impl Tail {
             (None, Some(since)) => Some(("since", since)),
             (None, None) => None,
         };
+        let subjects = self.subjects.as_ref().map(|subjects| ("subjects", subjects));
         let events = self.events.as_ref().map(|events| ("events", events));
         let filter = self.filter.as_ref().map(|filter| ("filter", filter));
-        let query: Vec<String> = events
+        let query: Vec<String> = subjects
             .into_iter()
+            .chain(events)
             .chain(filter)
             .chain(start)
             .map(|(name, value)| format!("{name}={}", encoded(value)))

@@ -234,6 +234,11 @@ impl Archive {
         self.history(part, |history| history.locate(start))
     }
 
+    /// Counts the events of `from_seq..=head_seq`, where that takes no reading of them; at once, as [`Archive::read_now`].
+    pub fn count_now(&self, part: impl Into<Part>, from_seq: u64, head_seq: u64) -> Result<Option<u64>, ArchiveError> {
+        self.history(&part.into(), |history| history.count(from_seq, head_seq))
+    }
+
     /// Counts events of `from_seq..=head_seq` that are wanted; `None` where it would take too many to look through.
     pub async fn count(
         &self,
@@ -246,7 +251,7 @@ impl Archive {
         let part = part.into();
         if filter == &Filter::All && condition.is_none() {
             let of = part.clone();
-            let counted = self.blocking(move |archive| archive.history(&of, |history| history.count(from_seq, head_seq)));
+            let counted = self.blocking(move |archive| archive.count_now(of, from_seq, head_seq));
             if let Some(count) = counted.await? {
                 return Ok(Some(count));
             }

@@ -26,6 +26,7 @@ const FIELDS: [&str; 45] = [
     "key",
     "events",
     "filter.expression",
+    "filter.subjects",
     "filter.channel_type",
     "filter.channel_prefix",
     "ordering",

@@ -11,31 +11,28 @@ use crate::core::store::ReadStore;
 const MAX_LOOKED_FOR_OLDEST: u64 = 250_000;
 
 /// The newest event that a reader wants and that is gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Gone {
-    /// Its seq; 0 where none is gone.
+    /// Its id; [`EventId::ZERO`] where none is gone.
+    pub(super) id: EventId,
+    /// Its seq, or that of one behind it which nobody gets either; 0 where none is gone.
     pub(super) seq: u64,
-    /// Its id, where that is known.
-    id: Option<EventId>,
 }
 
 impl Gone {
+    const NONE: Self = Self { id: EventId::ZERO, seq: 0 };
+
     fn of(record: &SubjectRecord) -> Self {
-        Self { seq: record.trimmed_seq, id: Some(record.trimmed_id) }
+        Self { id: record.trimmed_id, seq: record.trimmed_seq }
     }
 
     fn newer(self, other: Self) -> Self {
-        if other.seq > self.seq { other } else { self }
-    }
-
-    /// Whether it lies after the position `id`, behind which a reader reads from `next_seq` on.
-    pub(super) fn is_after(&self, id: EventId, next_seq: u64) -> bool {
-        self.seq > 0 && self.id.map_or(self.seq >= next_seq, |gone| gone > id)
+        if other.id > self.id { other } else { self }
     }
 
     /// Its id as a position of who reads from `next_seq` on.
     pub(super) fn position_before(&self, next_seq: u64) -> EventId {
-        self.id.filter(|_| self.seq < next_seq).unwrap_or(EventId::ZERO)
+        if self.seq < next_seq { self.id } else { EventId::ZERO }
     }
 }
 
@@ -45,33 +42,34 @@ impl<S: ReadStore> History<'_, S> {
         match &self.wanted {
             Wanted::One(_, one) => Ok(Gone::of(one)),
             Wanted::Several(several) => {
-                let mut gone = Gone::default();
-                if self.gone_of_stream()?.seq > 0 {
+                let mut gone = Gone::NONE;
+                if self.gone_of_stream() != Gone::NONE {
                     self.visit_records(several, &mut |record| gone = gone.newer(Gone::of(record)))?;
                 }
                 Ok(gone)
             }
-            Wanted::Whole | Wanted::All => self.gone_of_stream(),
+            Wanted::Whole | Wanted::All => Ok(self.gone_of_stream()),
         }
     }
 
-    fn gone_of_stream(&self) -> Result<Gone, HistoryError> {
+    fn gone_of_stream(&self) -> Gone {
         let record = &self.record;
-        let front = Gone { seq: record.first_seq - 1, id: Some(record.trimmed_id) };
-        let (from, to) = (keys::hole(self.stream, record.first_seq), keys::hole(self.stream, u64::MAX));
-        let mut inside = Gone::default();
-        self.store.scan_back(&from, &to, &mut |key, _| {
-            inside.seq = keys::hole_end(key).unwrap_or_default();
-            false
-        })?;
-        Ok(front.newer(inside))
+        let at_the_front = Gone { id: record.trimmed_id, seq: record.first_seq - 1 };
+        let inside = Gone { id: record.removed_id, seq: record.removed_seq };
+        Gone::NONE.newer(at_the_front).newer(inside)
+    }
+
+    /// Whether the event, stored at `seq`, is one that the reader gets.
+    pub(super) fn is_wanted(&self, seq: u64, value: &[u8]) -> bool {
+        Event::stored_subject(value)
+            .is_some_and(|subject| self.wanted.matches(subject) && !self.record.is_deleted(subject, seq))
     }
 
     /// Whether an event is gone that the reader wants, and that was of the time `ms` or later: the stored ones of that
     /// time begin with `first_seq`.
     pub(super) fn is_gone_since(&self, ms: u64, first_seq: u64, gone: &Gone) -> Result<bool, HistoryError> {
-        let may_be = |gone: &Gone| gone.id.is_none_or(|id| id.id_ms() >= ms);
-        if gone.seq == 0 {
+        let may_be = |gone: &Gone| gone.id.id_ms() >= ms;
+        if *gone == Gone::NONE {
             return Ok(false);
         }
         if gone.seq < self.record.first_seq {
@@ -96,8 +94,8 @@ impl<S: ReadStore> History<'_, S> {
         Ok(next)
     }
 
-    /// The highest seq in `from_seq..next_seq` of an event that the reader wants and that is gone; `missing` of the stream
-    /// was removed inside it.
+    /// The highest seq in `from_seq..next_seq` of an event that the reader wants and that is gone; `missing` is the highest
+    /// of the stream that was removed inside it.
     pub(super) fn gone_within(
         &self,
         from_seq: u64,
@@ -140,9 +138,9 @@ impl<S: ReadStore> History<'_, S> {
         let (from, to) = (keys::event(self.stream, from_seq), keys::event(self.stream, self.record.next_seq));
         let (mut first, mut looked) = (None, 0);
         if from < to {
-            self.store.scan(&from, &to, &mut |_, value| {
-                let wanted = Event::stored_subject(value).is_some_and(|subject| self.wanted.matches(subject));
-                first = Event::stored_id(value).filter(|_| wanted);
+            self.store.scan(&from, &to, &mut |key, value| {
+                let seq = keys::event_seq(key).unwrap_or_default();
+                first = Event::stored_id(value).filter(|_| self.is_wanted(seq, value));
                 looked += 1;
                 first.is_none() && looked < MAX_LOOKED_FOR_OLDEST
             })?;

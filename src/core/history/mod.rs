@@ -47,6 +47,8 @@ pub struct Position {
     pub head_seq: u64,
     /// Id of that event, kept when it is removed.
     pub head_id: EventId,
+    /// Whether this is where the reader asked to start; not so where it named a position that is none of this stream.
+    pub is_known: bool,
     /// Part of what was asked for is gone: reading starts with this oldest event that is left, if there is any.
     pub gap: Option<Option<EventId>>,
     /// Highest seq of an event that the reader wants and that is gone; 0 where none is. What is gone up to there is no
@@ -82,6 +84,8 @@ pub struct History<'s, S> {
     stream: TopicId,
     record: TopicRecord,
     wanted: Wanted,
+    /// With what is kept for webhooks alone.
+    backlog: bool,
 }
 
 /// Which events of the stream the reader gets.
@@ -116,14 +120,14 @@ impl<'s, S: ReadStore> History<'s, S> {
             }
             None => TopicRecord::default(),
         };
-        Ok(Self { store, stream, record, wanted: Wanted::Whole })
+        Ok(Self { store, stream, record, wanted: Wanted::Whole, backlog: false })
     }
 
     /// Opens what a reader of those subjects gets of the stream.
     pub fn of(store: &'s S, stream: TopicId, selector: &Selector) -> Result<Self, HistoryError> {
         let mut history = Self::open(store, stream)?;
         history.wanted = match selector {
-            Selector::One(one) => Wanted::One(one.clone(), history.subject(one.as_str())?.unwrap_or_default()),
+            Selector::One(one) => Wanted::One(one.clone(), history.subject(one)?),
             Selector::Several(several) => Wanted::Several(several.clone()),
             Selector::All => Wanted::All,
         };
@@ -133,6 +137,7 @@ impl<'s, S: ReadStore> History<'s, S> {
     /// With the events that retention took from readers and keeps for webhooks.
     pub fn with_backlog(mut self) -> Self {
         self.record.first_seq = self.record.stored_seq;
+        self.backlog = true;
         self
     }
 
@@ -146,9 +151,14 @@ impl<'s, S: ReadStore> History<'s, S> {
         self.record.first_seq
     }
 
-    fn subject(&self, name: &str) -> Result<Option<SubjectRecord>, HistoryError> {
-        let Some(bytes) = self.store.get(&keys::subject(self.stream, name))? else { return Ok(None) };
-        self.decode_subject(&bytes).map(Some)
+    fn subject(&self, subject: &Subject) -> Result<SubjectRecord, HistoryError> {
+        if subject.is_own() {
+            return Ok(self.record.own.clone());
+        }
+        match self.store.get(&keys::subject(self.stream, subject.as_str()))? {
+            Some(bytes) => self.decode_subject(&bytes),
+            None => Ok(self.record.unknown_subject()),
+        }
     }
 
     fn decode_subject(&self, bytes: &[u8]) -> Result<SubjectRecord, HistoryError> {
@@ -165,8 +175,15 @@ impl<'s, S: ReadStore> History<'s, S> {
         several: &Several,
         visit: &mut dyn FnMut(&SubjectRecord),
     ) -> Result<(), HistoryError> {
-        for name in several.named() {
-            self.subject(name.as_str())?.iter().for_each(&mut *visit);
+        if several.matches("") {
+            visit(&self.record.own);
+        }
+        for name in several.named().iter().filter(|name| !name.is_own()) {
+            visit(&self.subject(name)?);
+        }
+        if !several.patterns().is_empty() {
+            // Of subjects whose records were forgotten nobody knows whether they fit.
+            visit(&self.record.unknown_subject());
         }
         for (place, pattern) in several.patterns().iter().enumerate() {
             let seen = |name: &str| {

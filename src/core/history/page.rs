@@ -42,6 +42,48 @@ struct Gathering {
     bytes: usize,
 }
 
+/// How far a stream was looked through, and what was found missing.
+struct Looked {
+    next_seq: u64,
+    passed_id: Option<EventId>,
+    missing: Vec<RangeInclusive<u64>>,
+    /// The newest that was deleted and is only still to be removed.
+    deleted: Option<u64>,
+    damaged: Option<u64>,
+    events: usize,
+    bytes: usize,
+    /// There may be more.
+    is_cut: bool,
+}
+
+impl Looked {
+    fn from(next_seq: u64) -> Self {
+        let missing = Vec::new();
+        let (deleted, damaged) = (None, None);
+        Self { next_seq, passed_id: None, missing, deleted, damaged, events: 0, bytes: 0, is_cut: false }
+    }
+
+    fn pass(&mut self, seq: u64, id: EventId, bytes: usize) {
+        if seq > self.next_seq {
+            self.missing.push(self.next_seq..=seq - 1);
+        }
+        (self.next_seq, self.passed_id) = (seq + 1, Some(id));
+        (self.events, self.bytes) = (self.events + 1, self.bytes + bytes);
+    }
+
+    fn is_enough(&self) -> bool {
+        self.events >= MAX_LOOKED || self.bytes >= MAX_LOOKED_BYTES
+    }
+
+    /// All was looked at up to there.
+    fn end(&mut self, next_seq: u64, head_id: Option<EventId>) {
+        if !self.is_cut && self.next_seq < next_seq {
+            self.missing.push(self.next_seq..=next_seq - 1);
+            (self.next_seq, self.passed_id) = (next_seq, head_id.or(self.passed_id));
+        }
+    }
+}
+
 impl Gathering {
     fn push(&mut self, event: Event, bytes: usize) {
         self.bytes += bytes;
@@ -113,43 +155,68 @@ impl<S: ReadStore> History<'_, S> {
     }
 
     /// Reads the stream and leaves out what the reader does not want, which is not decoded. `gone_seq` is the highest
-    /// that is missing.
+    /// that was removed.
     fn scan(&self, start: u64, bounds: Bounds) -> Result<Page, HistoryError> {
+        let (withheld, to_seq) = self.withheld(start, bounds)?;
+        let mut looked = Looked::from(start);
         let mut page = Gathering { events: Vec::new(), bounds, bytes: 0 };
-        let (mut next_seq, mut passed_id, mut damaged) = (start, None, None);
-        let (mut missing, mut looked, mut looked_bytes) = (Vec::new(), 0, 0);
-        let (from, to) = (keys::event(self.stream, start), keys::event(self.stream, self.record.next_seq));
-        let mut is_cut = false;
+        let (from, to) = (keys::event(self.stream, start), keys::event(self.stream, to_seq));
         self.store.scan(&from, &to, &mut |key, value| {
             let seq = keys::event_seq(key).unwrap_or_default();
             let (Some(id), Some(subject)) = (Event::stored_id(value), Event::stored_subject(value)) else {
-                damaged = Some(seq);
+                looked.damaged = Some(seq);
                 return false;
             };
-            if self.wanted.matches(subject) {
-                let Some(event) = stored(seq, value) else {
-                    damaged = Some(seq);
-                    return false;
-                };
-                page.push(event, value.len());
+            looked.pass(seq, id, value.len());
+            match self.wanted.matches(subject) {
+                false => {}
+                true if self.record.is_deleted(subject, seq) => looked.deleted = Some(seq),
+                true => match stored(seq, value) {
+                    Some(event) => page.push(event, value.len()),
+                    None => looked.damaged = Some(seq),
+                },
             }
-            if seq > next_seq {
-                missing.push(next_seq..=seq - 1);
-            }
-            (next_seq, passed_id) = (seq + 1, Some(id));
-            (looked, looked_bytes) = (looked + 1, looked_bytes + value.len());
-            is_cut = !page.has_room() || looked == MAX_LOOKED || looked_bytes >= MAX_LOOKED_BYTES;
-            !is_cut
+            looked.is_cut = !page.has_room() || looked.is_enough();
+            !looked.is_cut && looked.damaged.is_none()
         })?;
-        if let Some(seq) = damaged {
+        if let Some(seq) = looked.damaged {
             return Err(self.damaged(seq));
         }
-        if !is_cut && next_seq < self.record.next_seq {
-            missing.push(next_seq..=self.record.next_seq - 1);
-            (next_seq, passed_id) = (self.record.next_seq, Some(self.record.head_id));
+        looked.end(to_seq, if to_seq == self.record.next_seq { Some(self.record.head_id) } else { None });
+        self.check_missing(&looked.missing)?;
+        let Looked { next_seq, passed_id, .. } = looked;
+        let mut events = page.events;
+        if !withheld.is_empty() {
+            events.extend(withheld.into_iter().filter(|event| event.seq < next_seq));
+            events.sort_unstable_by_key(|event| event.seq);
         }
-        self.check_missing(&missing)?;
-        Ok(Page { events: page.events, next_seq, passed_id, gone_seq: missing.last().map(|range| *range.end()) })
+        let gone_seq = looked.missing.last().map(|range| *range.end()).max(looked.deleted);
+        Ok(Page { events, next_seq, passed_id, gone_seq })
+    }
+
+    /// What rules took from readers and webhooks still need, and up to where that is all.
+    fn withheld(&self, start: u64, bounds: Bounds) -> Result<(Vec<Event>, u64), HistoryError> {
+        let end = self.record.next_seq;
+        let mut page = Gathering { events: Vec::new(), bounds, bytes: 0 };
+        if !self.backlog || self.record.withheld == 0 {
+            return Ok((page.events, end));
+        }
+        let mut damaged = None;
+        self.store.scan(&keys::withheld(self.stream, start), &keys::withheld(self.stream, end), &mut |key, value| {
+            let seq = keys::event_seq(key).unwrap_or_default();
+            match stored(seq, value) {
+                Some(event) => page.push(event, value.len()),
+                None => damaged = Some(seq),
+            }
+            damaged.is_none() && page.has_room()
+        })?;
+        match damaged {
+            Some(seq) => Err(self.damaged(seq)),
+            None => {
+                let last = page.events.last().map(|last| last.seq + 1).filter(|_| !page.has_room());
+                Ok((page.events, last.unwrap_or(end)))
+            }
+        }
     }
 
     /// What is missing was removed, all of it; else it is damage. One look at the holes for all of a page.

@@ -22,6 +22,7 @@ impl<S: ReadStore> History<'_, S> {
     /// Where a reader starts.
     pub fn locate(&self, start: Start) -> Result<Position, HistoryError> {
         let (record, gone) = (&self.record, self.gone()?);
+        let mut is_known = true;
         let (next_seq, complete) = match start {
             Start::Live => (record.next_seq, true),
             Start::Last(count) => (self.last(count)?, true),
@@ -30,16 +31,19 @@ impl<S: ReadStore> History<'_, S> {
                 (first, !self.is_gone_since(ms, first, &gone)?)
             }
             Start::After(id) => match self.place_after(id)? {
-                Some(seq) => (seq, !gone.is_after(id, seq)),
-                // It is no position of this stream: the reader is told, and gets all that is left.
-                None => (record.first_seq, false),
+                Some(seq) => (seq, gone.id <= id),
+                None => {
+                    // It is no position of this stream: the reader is told, and gets all that is left.
+                    is_known = false;
+                    (record.first_seq, false)
+                }
             },
         };
         let told = !complete && !crate::broken!("gap-not-told");
         let gap = if told { Some(self.first_wanted(next_seq)?) } else { None };
         let before = self.event_before(next_seq)?.max(gone.position_before(next_seq));
         let (head_seq, head_id) = (self.head_seq(), record.head_id);
-        Ok(Position { next_seq, before, head_seq, head_id, gap, gone_seq: gone.seq })
+        Ok(Position { next_seq, before, head_seq, head_id, is_known, gap, gone_seq: gone.seq })
     }
 
     /// The seq to read from after the position `id`; `None` where it is none of this stream. Of events that were removed
@@ -156,7 +160,7 @@ impl<S: ReadStore> History<'_, S> {
             Wanted::All => !self.has_reserved()?,
             Wanted::One(..) | Wanted::Several(_) => false,
         };
-        Ok(wants_all && subjects::hole_from(self.stream, seq, self.store)?.is_none())
+        Ok(wants_all && self.record.removed_seq < seq)
     }
 
     fn look_back(&self, count: u64) -> Result<u64, HistoryError> {
@@ -168,9 +172,10 @@ impl<S: ReadStore> History<'_, S> {
         }
         self.store.scan_back(&from, &to, &mut |key, value| {
             looked += 1;
-            if Event::stored_subject(value).is_some_and(|subject| self.wanted.matches(subject)) {
+            let at = keys::event_seq(key).unwrap_or(seq);
+            if self.is_wanted(at, value) {
                 left -= 1;
-                seq = keys::event_seq(key).unwrap_or(seq);
+                seq = at;
             }
             left > 0 && looked < MAX_LOOKED_BACK
         })?;

@@ -44,6 +44,7 @@ impl Stream {
         let times = Times { time_ms, peak_ms: self.record.peak_ms, expiry_ms: 0 };
         let new = NewEvent { subject: name(subject), kind: "k".into(), payload: b"1".to_vec() };
         let stored = Event::to_stored_at(id, times, &new);
+        (self.record.count, self.record.bytes) = (self.record.count + 1, self.record.bytes + stored.len() as u64);
         let record = self.subjects.entry(subject).or_default();
         record.append((STREAM, &new.subject), (seq, id, stored.len() as u64), &mut self.store).unwrap();
         self.store.put(&keys::event(STREAM, seq), &stored).unwrap();
@@ -69,7 +70,7 @@ impl Stream {
             };
             let bytes = self.take(seq);
             let record = self.subjects.get_mut(subject).unwrap();
-            record.trim((STREAM, &name(subject)), (seq, id), (1, bytes), &mut self.store).unwrap();
+            record.trim((STREAM, &name(subject)), (seq, id), (1, bytes), 0, &mut self.store).unwrap();
             (self.record.first_seq, self.record.stored_seq) = (seq + 1, seq + 1);
             (self.record.trimmed_id, self.record.trimmed_peak_ms) = (id, peak);
         }
@@ -82,9 +83,15 @@ impl Stream {
             let id = self.known[seq as usize - 1].id;
             let bytes = self.take(seq);
             let record = self.subjects.get_mut(subject).unwrap();
-            record.trim((STREAM, &name(subject)), (seq, id), (1, bytes), &mut self.store).unwrap();
-            subjects::add_hole(STREAM, seq, &mut self.store).unwrap();
+            record.trim((STREAM, &name(subject)), (seq, id), (1, bytes), 0, &mut self.store).unwrap();
+            self.lost_inside(seq, id);
         }
+    }
+
+    fn lost_inside(&mut self, seq: u64, id: EventId) {
+        subjects::add_hole(STREAM, seq, &mut self.store).unwrap();
+        let record = &mut self.record;
+        (record.removed_seq, record.removed_id) = (record.removed_seq, record.removed_id).max((seq, id));
     }
 
     /// Somebody removes one.
@@ -95,12 +102,13 @@ impl Stream {
         let bytes = self.take(seq);
         let record = self.subjects.get_mut(subject).unwrap();
         record.remove((STREAM, &name(subject)), (seq, id, bytes), &mut self.store).unwrap();
-        subjects::add_hole(STREAM, seq, &mut self.store).unwrap();
+        self.lost_inside(seq, id);
     }
 
     fn flush(&mut self) {
+        self.record.own = self.subjects.get("").cloned().unwrap_or_default();
         self.store.put(&keys::topic(STREAM), &codec::encode(&self.record).unwrap()).unwrap();
-        for (subject, record) in &self.subjects {
+        for (subject, record) in self.subjects.iter().filter(|(subject, _)| !subject.is_empty()) {
             self.store.put(&keys::subject(STREAM, subject), &codec::encode(record).unwrap()).unwrap();
         }
     }

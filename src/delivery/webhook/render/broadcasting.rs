@@ -4,7 +4,7 @@
 //! that is, over the body up to there. The id stands behind it, where receivers that know none of it don't see it; the
 //! header `webhook-signature` covers it.
 
-use super::{RenderError, Request, push_id, sign};
+use super::{RenderError, Request, header_of_kind, push_id, sign};
 use crate::core::event::{Event, push_json_string, push_number};
 
 /// The body, with the preferred secret's signature in it and in the header.
@@ -19,7 +19,7 @@ pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>
     let signature = |secret: &str| sign::hex(secret, &[&body, b"}"]);
     let (preferred, other) = request.secrets.preferred();
     let preferred = signature(preferred);
-    request.header("x-webhook-event", &event.kind)?;
+    request.header("x-webhook-event", &header_of_kind(&event.kind))?;
     request.header("x-webhook-signature", &preferred)?;
     if let Some(other) = other {
         request.header("x-webhook-signature-previous", &signature(other))?;

@@ -2,7 +2,7 @@
 //!
 //! Wire source: the webhook guide of the Jackbox Game Picker. Its receivers verify `JSON.stringify` of the parsed body.
 
-use super::{RenderError, Request, push_id, sign};
+use super::{RenderError, Request, header_of_kind, push_id, sign};
 use crate::core::event::{Event, push_json_string};
 use crate::core::time::push_iso_millis;
 
@@ -19,7 +19,7 @@ pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>
     body.push(b'}');
     let signature = |secret: &str| format!("sha256={}", sign::hex(secret, &[&body]));
     let (preferred, other) = request.secrets.preferred();
-    request.header("x-webhook-event", &event.kind)?;
+    request.header("x-webhook-event", &header_of_kind(&event.kind))?;
     request.header("x-webhook-signature", &signature(preferred))?;
     if let Some(other) = other {
         request.header("x-webhook-signature-previous", &signature(other))?;

@@ -28,6 +28,7 @@ use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::ids::EventId;
 use crate::core::webhook::{MAX_BATCH, Profile};
 use bytes::Bytes;
+use std::borrow::Cow;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
 
 /// The id of what is delivered, the same at every attempt (Standard Webhooks).
@@ -197,6 +198,16 @@ impl Request<'_> {
         self.headers.push((HeaderName::from_static(name), text(value, name)?));
         Ok(())
     }
+}
+
+/// An event's type as a header has it: what is not visible ASCII is percent-encoded, and so is `%`.
+fn header_of_kind(kind: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
+    if kind.bytes().all(is_plain) {
+        return Cow::Borrowed(kind);
+    }
+    let encoded = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    Cow::Owned(kind.bytes().map(encoded).collect())
 }
 
 fn text(value: &str, what: &'static str) -> Result<HeaderValue, RenderError> {
