@@ -4,6 +4,7 @@
 //! the name of a protocol. Time comes in with a command, storage through the [`store`] traits.
 
 pub mod access;
+pub mod channel_rules;
 pub mod codec;
 pub mod command;
 pub mod consumer;

@@ -167,7 +167,8 @@ impl Bridge {
                 Change::Endpoint(change) => self.change_endpoints(change),
                 Change::NodeGone(node) => self.slot_news(SlotNews::NodeGone(*node)),
                 Change::Lost(endpoint, events) => self.tell_watches(|news| news.lost(*endpoint, *events)),
-                Change::Events(..) => {}
+                // Whoever reads across what was removed is told by the page.
+                Change::Events(..) | Change::Removed(..) => {}
             }
         }
         for change in changes {
