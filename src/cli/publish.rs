@@ -30,7 +30,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 /// What to publish, and where.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Without TYPE, reads lines like {\"type\":\"add_system\",\"payload\":{…}} from standard input; \"subject\" may stand there, too.")]
+#[command(
+    after_help = "Without TYPE, reads lines like {\"type\":\"add_system\",\"payload\":{…}} from standard input; \"subject\" may stand there, too."
+)]
 pub(super) struct Args {
     /// Map: id or slug
     map: String,

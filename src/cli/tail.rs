@@ -62,7 +62,6 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         filter: args.filter,
         since: args.since,
         position: args.after,
-        last_seq: None,
         left: args.count,
         people: output::for_people(args.json),
     };
@@ -77,7 +76,6 @@ struct Tail {
     since: Option<String>,
     /// Where it resumes, once it knows: the id of the last event that it printed or passed.
     position: Option<String>,
-    last_seq: Option<u64>,
     left: Option<u64>,
     people: bool,
 }
@@ -198,10 +196,6 @@ impl Tail {
     }
 
     fn print(&mut self, event: &Event<'_>, text: &str) -> anyhow::Result<()> {
-        // Only without a filter must the seqs be gapless.
-        if self.events.is_none() && self.filter.is_none() && self.last_seq.is_some_and(|last| event.seq > last + 1) {
-            self.tell_gap(None);
-        }
         if self.people {
             output::line(format_args!(
                 "{} {} {} {}",
@@ -213,7 +207,6 @@ impl Tail {
         } else {
             output::line(text)?;
         }
-        self.last_seq = Some(event.seq);
         self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(())
     }

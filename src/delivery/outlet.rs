@@ -247,7 +247,9 @@ impl Outlet {
             }
             #[cfg(feature = "broken")]
             Deliver::Early(topic, event) => {
-                for feed in self.feeds.borrow().values().filter(|feed| feed.topic().stream == topic && feed.topic().selector.matches(event.subject.as_str())) {
+                for feed in self.feeds.borrow().values().filter(|feed| {
+                    feed.topic().stream == topic && feed.topic().selector.matches(event.subject.as_str())
+                }) {
                     feed.push_early(event.clone(), self.ring_bytes(), self.config.ring_events);
                 }
             }

@@ -7,11 +7,11 @@ use super::replica::ViewStore;
 use crate::core::event::Event;
 use crate::core::expression::Condition;
 use crate::core::filter::Filter;
-use crate::core::history::{Bounds, History, HistoryError, Position, Start};
+use crate::core::history::{Bounds, History, HistoryError, Position, Start, StoredSubject};
 use crate::core::ids::{EventId, TopicId};
 use crate::core::ring::Span;
 use crate::core::store::StoreError;
-use crate::core::subject::Selector;
+use crate::core::subject::{Selector, Subject};
 use crate::core::topic::TopicKey;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -119,6 +119,8 @@ pub struct Page {
     pub verdicts: Option<Vec<bool>>,
     /// Seq after the range. A page without events may have moved on all the same.
     pub next_seq: u64,
+    /// Oldest seq that is left. What is missing behind it was removed inside the stream.
+    pub first_seq: u64,
     /// Newest seq of the stream.
     pub head_seq: u64,
     /// Id of the newest event of the stream before `next_seq`, of whatever subject; `None` where nothing was looked at.
@@ -162,9 +164,9 @@ impl Archive {
     ) -> Result<Page, ArchiveError> {
         self.history(&part.into(), |history| {
             let page = history.read(from_seq, Bounds { events: max_events, bytes: max_bytes })?;
-            let (next_seq, head_seq) = (page.next_seq, history.head_seq());
+            let (next_seq, first_seq, head_seq) = (page.next_seq, history.first_seq(), history.head_seq());
             let (passed_id, gone_seq) = (page.passed_id, page.gone_seq);
-            Ok(Page { events: page.events, verdicts: None, next_seq, head_seq, passed_id, gone_seq })
+            Ok(Page { events: page.events, verdicts: None, next_seq, first_seq, head_seq, passed_id, gone_seq })
         })
     }
 
@@ -232,6 +234,18 @@ impl Archive {
 
     fn locate_now(&self, part: &Part, start: Start) -> Result<Position, ArchiveError> {
         self.history(part, |history| history.locate(start))
+    }
+
+    /// What is stored of a stream's subjects, by name: up to `max` of those after `after`.
+    pub async fn subjects(
+        &self,
+        stream: TopicId,
+        after: Option<Subject>,
+        max: usize,
+    ) -> Result<Vec<StoredSubject>, ArchiveError> {
+        let list =
+            move |archive: Self| archive.history(&Part::Whole(stream), |history| history.subjects(after.as_ref(), max));
+        self.blocking(list).await
     }
 
     /// Counts the events of `from_seq..=head_seq`, where that takes no reading of them; at once, as [`Archive::read_now`].

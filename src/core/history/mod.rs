@@ -10,10 +10,12 @@
 mod gone;
 mod page;
 mod place;
+mod subjects;
 #[cfg(test)]
 mod tests;
 
 pub use page::{Bounds, Page};
+pub use subjects::StoredSubject;
 
 use super::ids::{EventId, TopicId};
 use super::state::subjects::{Runs, SubjectRecord};
@@ -115,9 +117,7 @@ impl<'s, S: ReadStore> History<'s, S> {
     /// Opens the whole stream; one that never had an event is empty.
     pub fn open(store: &'s S, stream: TopicId) -> Result<Self, HistoryError> {
         let record = match store.get(&keys::topic(stream))? {
-            Some(bytes) => {
-                super::codec::decode(&bytes).map_err(|_| HistoryError::Damaged { topic: stream, seq: 0 })?
-            }
+            Some(bytes) => super::codec::decode(&bytes).map_err(|_| HistoryError::Damaged { topic: stream, seq: 0 })?,
             None => TopicRecord::default(),
         };
         Ok(Self { store, stream, record, wanted: Wanted::Whole, backlog: false })
@@ -170,11 +170,7 @@ impl<'s, S: ReadStore> History<'s, S> {
     }
 
     /// Visits the records of several subjects. Costs what is named, and all subjects that begin as a pattern does.
-    fn visit_records(
-        &self,
-        several: &Several,
-        visit: &mut dyn FnMut(&SubjectRecord),
-    ) -> Result<(), HistoryError> {
+    fn visit_records(&self, several: &Several, visit: &mut dyn FnMut(&SubjectRecord)) -> Result<(), HistoryError> {
         if several.matches("") {
             visit(&self.record.own);
         }

@@ -202,14 +202,18 @@ impl<S: ReadStore> History<'_, S> {
             return Ok((page.events, end));
         }
         let mut damaged = None;
-        self.store.scan(&keys::withheld(self.stream, start), &keys::withheld(self.stream, end), &mut |key, value| {
-            let seq = keys::event_seq(key).unwrap_or_default();
-            match stored(seq, value) {
-                Some(event) => page.push(event, value.len()),
-                None => damaged = Some(seq),
-            }
-            damaged.is_none() && page.has_room()
-        })?;
+        self.store.scan(
+            &keys::withheld(self.stream, start),
+            &keys::withheld(self.stream, end),
+            &mut |key, value| {
+                let seq = keys::event_seq(key).unwrap_or_default();
+                match stored(seq, value) {
+                    Some(event) => page.push(event, value.len()),
+                    None => damaged = Some(seq),
+                }
+                damaged.is_none() && page.has_room()
+            },
+        )?;
         match damaged {
             Some(seq) => Err(self.damaged(seq)),
             None => {

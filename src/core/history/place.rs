@@ -102,11 +102,15 @@ impl<S: ReadStore> History<'_, S> {
             return Ok(None);
         }
         let mut found = None;
-        self.store.scan(&keys::event(self.stream, from_seq), &keys::event(self.stream, to_seq), &mut |key, value| {
-            let times = Event::stored_id(value).zip(Event::stored_times(value));
-            found = keys::event_seq(key).map(|seq| (seq, times.map(|(id, times)| Found { seq, id, times })));
-            false
-        })?;
+        self.store.scan(
+            &keys::event(self.stream, from_seq),
+            &keys::event(self.stream, to_seq),
+            &mut |key, value| {
+                let times = Event::stored_id(value).zip(Event::stored_times(value));
+                found = keys::event_seq(key).map(|seq| (seq, times.map(|(id, times)| Found { seq, id, times })));
+                false
+            },
+        )?;
         let next = found.as_ref().map_or(to_seq, |(seq, _)| *seq);
         if next > from_seq && !subjects::is_hole(self.stream, from_seq..=next - 1, self.store)? {
             return Err(self.damaged(from_seq));

@@ -322,7 +322,11 @@ struct Counting<'s> {
 }
 
 impl Counting<'_> {
-    fn counted(&self, scan: impl FnOnce(Visit<'_>) -> Result<(), StoreError>, visit: Visit<'_>) -> Result<(), StoreError> {
+    fn counted(
+        &self,
+        scan: impl FnOnce(Visit<'_>) -> Result<(), StoreError>,
+        visit: Visit<'_>,
+    ) -> Result<(), StoreError> {
         self.reads.set(self.reads.get() + 1);
         scan(&mut |key, value| {
             self.visited.set(self.visited.get() + 1);

@@ -170,8 +170,9 @@ fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
     if !is_object(text) {
         return Err(invalid("an object is expected".to_owned()));
     }
-    let event: OneBody<'_> = serde_json::from_str(text)
-        .map_err(|error| invalid(misspelt(text, &["type", "subject", "payload"]).unwrap_or_else(|| error.to_string())))?;
+    let event: OneBody<'_> = serde_json::from_str(text).map_err(|error| {
+        invalid(misspelt(text, &["type", "subject", "payload"]).unwrap_or_else(|| error.to_string()))
+    })?;
     if !is_kind(&event.kind) {
         return Err(ApiError::bad_request(
             "invalid_type",

@@ -85,6 +85,8 @@ pub struct Engine {
     lanes: Lanes,
     live: Queue,
     read_next: u64,
+    /// What is missing from here on was removed inside the stream, and is no loss.
+    kept_from: u64,
     ahead: Ahead,
     replay: Queue,
     replay_next: u64,
@@ -106,6 +108,7 @@ impl Engine {
         let mut engine = Self {
             health: Health::new(if progress.failures >= FAILING_FROM { 1 } else { plan.window }),
             read_next: progress.track.next,
+            kept_from: u64::MAX,
             plan,
             progress,
             mode: Mode::Delivering,

@@ -4,6 +4,7 @@ use super::queue::Ready;
 use super::{Engine, MAX_READY, MAX_UNSAVED, MAX_WAITING, Offer, Urgency};
 use crate::core::consumer::progress::{Retry, Source};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// Events that are looked at beyond the cursor, until something succeeds.
 const MAX_AHEAD: u64 = 100_000;
@@ -44,6 +45,12 @@ impl Engine {
         near && self.health.doubts_all() && self.ahead.found.is_empty() && !self.live.ready().iter().any(promises)
     }
 
+    /// The stream has its events from that seq on; what is missing behind it was removed inside, on purpose: a rule keeps
+    /// it no longer, or somebody deleted it. What is missing before was lost.
+    pub fn set_kept_from(&mut self, seq: u64) {
+        self.kept_from = seq;
+    }
+
     /// Takes events of the topic, read from [`Engine::wants`] on; the next read starts at `next_seq`. Retention may
     /// have taken events before and between them.
     pub fn offer(&mut self, offers: &[Offer], next_seq: u64, now_ms: u64) {
@@ -56,12 +63,13 @@ impl Engine {
             if seq < next {
                 continue;
             }
-            (next..seq).for_each(|gone| self.miss(gone));
+            self.pass_gone(next..seq);
             next = seq + 1;
             if !self.ahead.found.remove(&seq) && !self.is_known(seq) {
                 self.take_in(offer, now_ms);
             }
         }
+        self.pass_gone(next.max(self.kept_from)..next_seq);
         let from = std::mem::replace(&mut self.read_next, next.max(next_seq));
         self.look_at_read(from, self.read_next);
     }
@@ -101,6 +109,17 @@ impl Engine {
 
     fn is_known(&self, seq: u64) -> bool {
         self.progress.track.is_settled(seq) || self.is_flying(Source::Live, seq)
+    }
+
+    fn pass_gone(&mut self, gone: Range<u64>) {
+        for seq in gone {
+            if seq < self.kept_from {
+                self.miss(seq);
+            } else {
+                self.progress.track.settle(seq);
+                self.note(Urgency::Lazy);
+            }
+        }
     }
 
     /// An event is gone that was not delivered.

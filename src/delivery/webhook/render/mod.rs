@@ -28,8 +28,8 @@ use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::ids::EventId;
 use crate::core::webhook::{MAX_BATCH, Profile};
 use bytes::Bytes;
-use std::borrow::Cow;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use std::borrow::Cow;
 
 /// The id of what is delivered, the same at every attempt (Standard Webhooks).
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
