@@ -8,14 +8,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::NodeId;
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::StartError;
 use crate::fatal::Fatal;
 use crate::log::Log;
 use crate::machine::{Handler, StateMachine};
-use crate::net::{Listener, Me, Peers, Secure};
+use crate::net::{Limits, Listener, Me, Peers, Secure};
 use crate::node::{Node, Parts};
 use crate::open::{self, Opened};
 use crate::os::{fs, here};
@@ -26,6 +25,7 @@ use crate::room;
 use crate::store::{CheckpointAfter, Machine, Worker};
 use crate::types::{Member, Wishes};
 use crate::wire::IdentityV1;
+use crate::{FIRST_GROUP, NodeId};
 
 /// A started node with its tasks.
 pub(crate) struct Running {
@@ -66,7 +66,8 @@ pub(crate) async fn start(
     handler: Arc<dyn Handler>,
 ) -> Result<Running, StartError> {
     let secure = Arc::new(Secure::new(&config.security)?);
-    let listener = Listener::bind(config.peer_addr, config.max_connections, config.max_requests_in_flight)
+    let limits = Limits::new(&config);
+    let listener = Listener::bind(config.peer_addr, config.max_connections, limits)
         .await
         .map_err(|source| StartError::Listen { addr: config.peer_addr, source })?;
     let peer_addr = match config.advertise_peer.as_str() {
@@ -85,7 +86,7 @@ pub(crate) async fn start(
     let after = CheckpointAfter { bytes: config.checkpoint_bytes };
     let worker = Worker::start(store.clone(), log.clone(), machine, layout.snapshot(), after, fatal.clone()).await?;
     let me = Me { cluster_id: identity.cluster_id, node_id: identity.node_id, addr: member.peer_addr.clone() };
-    let peers = Peers::new(me, secure.clone(), config.max_requests_in_flight);
+    let peers = Peers::new(me, secure.clone(), limits);
     for (id, addr) in &identity.peers {
         peers.learn(*id, addr);
     }
@@ -128,6 +129,7 @@ async fn raft(
     let cluster = crate::identity::shown(&identity.cluster_id);
     let settings = settings(config, &cluster).map_err(|e| StartError::Config(e.to_string()))?;
     let network = Network {
+        group: FIRST_GROUP,
         peers: peers.clone(),
         append_timeout: Duration::from_millis(config.election_max_ms * 4).max(Duration::from_secs(2)),
         snapshot_timeout: config.snapshot_timeout,

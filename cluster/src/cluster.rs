@@ -10,7 +10,6 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::NodeId;
 use crate::backup::BackupError;
 use crate::boot::{self, Running};
 use crate::config::Config;
@@ -18,7 +17,7 @@ use crate::disk;
 use crate::error::{ProposeError, RequestError, StartError};
 use crate::late;
 use crate::machine::{Handler, StateMachine};
-use crate::net::{Lane, LinkError};
+use crate::net::{LinkError, RequestLane};
 use crate::node::Node;
 use crate::operate::{Operation, Refused};
 use crate::os::Home;
@@ -26,6 +25,7 @@ use crate::proposer::Outcome;
 use crate::status::Status;
 use crate::store::Reader;
 use crate::wire::{Answer, Request};
+use crate::{GroupId, NodeId};
 
 /// Longest that stopping may take.
 const STOP: Duration = Duration::from_secs(5);
@@ -137,6 +137,11 @@ impl Cluster {
         self.node().wait_applied(index, timeout).await
     }
 
+    /// Index of the last entry of that group applied here; `None` where this node has no such group.
+    pub fn applied_in(&self, group: GroupId) -> Option<u64> {
+        (group == self.node().group).then(|| self.applied())
+    }
+
     /// Index of the last entry applied here.
     pub fn applied(&self) -> u64 {
         *self.node().store.applied().borrow()
@@ -207,8 +212,15 @@ impl Cluster {
         self.node().status.subscribe()
     }
 
-    /// Asks the handler of node `to` (this node included). At most once: it is not repeated.
-    pub async fn request(&self, to: NodeId, body: Bytes, timeout: Duration) -> Result<Bytes, RequestError> {
+    /// Asks the handler of node `to` (this node included), on a connection that only requests of that lane use. At most
+    /// once: it is not repeated.
+    pub async fn request(
+        &self,
+        to: NodeId,
+        lane: RequestLane,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes, RequestError> {
         let node = self.node();
         let (size, limit) = (body.len(), node.config.max_request_bytes);
         if size > limit {
@@ -227,7 +239,7 @@ impl Cluster {
         let node = node.clone();
         let asked = self.spawn(async move {
             let request = Request::AppV1 { body: Vec::from(body).into() };
-            node.peers.link(to, Lane::Work).ask(&request, timeout).await
+            node.peers.link(to, lane.into()).ask_node(&request, timeout).await
         });
         match asked.await {
             Some(Ok(Answer::AppV1 { body })) => Ok(body.into_vec().into()),

@@ -117,6 +117,8 @@ pub struct Config {
     pub max_request_bytes: usize,
     /// Most requests under way to one peer on one connection.
     pub max_requests_in_flight: usize,
+    /// The same of the connection for [`crate::RequestLane::Patient`], whose requests wait for long.
+    pub max_patient_requests: usize,
     /// Most connections that peers may hold to this node.
     pub max_connections: usize,
     /// Bytes to keep free on the disk of the data directory, a tenth of the disk at most; 0 = none.
@@ -162,6 +164,7 @@ impl Default for Config {
             snapshot_timeout: Duration::from_secs(30),
             max_request_bytes: 1024 * 1024,
             max_requests_in_flight: 1024,
+            max_patient_requests: 4096,
             max_connections: 256,
             disk_reserve: 0,
             verify_store: true,
@@ -190,10 +193,11 @@ impl Config {
         if self.max_entry_commands == 0 || self.max_entries_in_flight == 0 || self.max_queued_proposals == 0 {
             return wrong("max_entry_commands, max_entries_in_flight and max_queued_proposals must be at least 1");
         }
-        if self.checkpoint_entries == 0 || self.max_connections < 8 || self.max_requests_in_flight == 0 {
-            return wrong(
-                "checkpoint_entries and max_requests_in_flight must be at least 1, max_connections at least 8",
-            );
+        if self.checkpoint_entries == 0 || self.max_connections < 8 {
+            return wrong("checkpoint_entries must be at least 1, max_connections at least 8");
+        }
+        if self.max_requests_in_flight == 0 || self.max_patient_requests == 0 {
+            return wrong("max_requests_in_flight and max_patient_requests must be at least 1");
         }
         if self.propose_timeout.is_zero() || self.snapshot_timeout < Duration::from_secs(1) {
             return wrong("propose_timeout must be positive and snapshot_timeout at least a second");

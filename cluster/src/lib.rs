@@ -95,12 +95,19 @@ pub use config::{Config, FatalHook, Security, TlsFiles};
 pub use damage::repair;
 pub use error::{ProposeError, RequestError, StartError, StoreError};
 pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
+pub use net::RequestLane;
 pub use operate::{Operation, Refused};
 #[cfg(not(feature = "sim"))]
 pub use restore::{Restored, restore};
 pub use status::{ClockStatus, MemberStatus, PeerSecurity, Role, Status, certificate_days_left};
 pub use store::{MAX_KEY, MAX_VALUE, Pair, Reader, Txn, View};
 pub use time::ClockState;
+
+/// Names a log and what is applied from it. Event ids have 12 bits for it, so the highest is 4095.
+pub type GroupId = u16;
+
+/// The one group that a node runs today.
+pub const FIRST_GROUP: GroupId = 0;
 
 /// Names a member; allocated through the log and never used twice.
 pub type NodeId = u64;

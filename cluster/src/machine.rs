@@ -5,10 +5,10 @@
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::NodeId;
 use crate::error::StoreError;
 use crate::store::{Txn, View};
 use crate::wire::StampV1;
+use crate::{FIRST_GROUP, GroupId, NodeId};
 
 /// Why [`StateMachine::load`] is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,7 @@ pub trait StateMachine: Send + 'static {
 /// Where and when a command is applied; the same on every node.
 #[derive(Debug, Clone)]
 pub struct ApplyContext {
+    group: GroupId,
     index: u64,
     time_ms: u64,
     id_ms: u64,
@@ -55,11 +56,16 @@ pub struct ApplyContext {
 impl ApplyContext {
     /// For tests of machines: the context of the first command of entry `index`, with all clocks at `time_ms`.
     pub fn new(index: u64, time_ms: u64) -> Self {
-        Self { index, time_ms, id_ms: time_ms, expiry_ms: time_ms, next_place: 0 }
+        Self { group: FIRST_GROUP, index, time_ms, id_ms: time_ms, expiry_ms: time_ms, next_place: 0 }
     }
 
     pub(crate) fn at(index: u64, stamp: StampV1, id_ms: u64) -> Self {
-        Self { index, time_ms: stamp.time_ms, id_ms, expiry_ms: stamp.expiry_ms, next_place: 0 }
+        Self { group: FIRST_GROUP, index, time_ms: stamp.time_ms, id_ms, expiry_ms: stamp.expiry_ms, next_place: 0 }
+    }
+
+    /// The group whose log has the entry.
+    pub fn group(&self) -> GroupId {
+        self.group
     }
 
     /// Index of the log entry.

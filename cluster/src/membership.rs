@@ -286,7 +286,7 @@ impl Node {
             Some(id) if id == self.id() => return vec![self.announced(announce).await],
             Some(id) => {
                 let request = Request::AnnounceV1(announce.clone());
-                let asked = self.peers.link(id, Lane::Work).ask(&request, ASK).await;
+                let asked = self.peers.link(id, Lane::Work).ask_node(&request, ASK).await;
                 // To who is no member yet nobody says that another leads by now: what it knows may be of former days.
                 let reply = asked.ok().and_then(joined).filter(|reply| !matches!(reply, JoinReply::Elsewhere { .. }));
                 if let Some(reply) = reply {

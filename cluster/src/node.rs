@@ -13,7 +13,6 @@ use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeader
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::NodeId;
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::StoreError;
@@ -31,6 +30,7 @@ use crate::store::{Store, Worker};
 use crate::time::Timekeeper;
 use crate::types::{Entry, Member, Types, Vote};
 use crate::wire::{Answer, Append, Appended, Forwarded, Hello, IdentityV1, PairV1, Request, StoredPayload};
+use crate::{FIRST_GROUP, GroupId, NodeId};
 
 /// openraft's metrics, cloned: a reference into them must never be held.
 pub(crate) type Metrics = openraft::RaftMetrics<Types>;
@@ -38,6 +38,8 @@ pub(crate) type Metrics = openraft::RaftMetrics<Types>;
 /// What the tasks of a node share.
 pub(crate) struct Node {
     pub(crate) config: Config,
+    /// Whose log and state these are.
+    pub(crate) group: GroupId,
     pub(crate) layout: Layout,
     pub(crate) identity: Mutex<IdentityV1>,
     /// This node as it wants to be known.
@@ -107,6 +109,7 @@ impl Node {
         Arc::new(Self {
             disk,
             config: parts.config,
+            group: FIRST_GROUP,
             layout: parts.layout,
             identity: Mutex::new(parts.identity),
             member: parts.member,
@@ -358,6 +361,10 @@ impl Service for Node {
             self.peers.learn(hello.from, &hello.from_addr);
         }
         Ok(Session::default())
+    }
+
+    fn has_group(&self, group: GroupId) -> bool {
+        group == self.group
     }
 
     fn answer(self: &Arc<Self>, from: NodeId, request: Request) -> BoxFuture<'static, Answer> {

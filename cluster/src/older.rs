@@ -68,7 +68,7 @@ impl Node {
     pub(crate) async fn lack(&self) -> Option<Lack> {
         let leader = self.leader().filter(|leader| *leader != self.id())?;
         // On a connection of its own: an older release would close it.
-        let answer = self.peers.link(leader, Lane::Bulk).ask(&Request::CountedV1, ASK).await;
+        let answer = self.peers.link(leader, Lane::Bulk).ask(self.group, &Request::CountedV1, ASK).await;
         let Ok(Answer::CountedV1 { term, index: acknowledged }) = answer else { return None };
         let held = self.log.last().max(self.log.purged()).map_or(0, |id| id.index);
         let metrics = self.metrics();

@@ -142,7 +142,7 @@ impl Node {
     /// A member answers, now.
     pub(crate) async fn is_there(&self, id: NodeId) -> bool {
         // What it answers says nothing here: that it does is enough.
-        id == self.id() || self.peers.link(id, Lane::Pulse).ask(&Request::ReadIndexV1, THERE).await.is_ok()
+        id == self.id() || self.peers.link(id, Lane::Pulse).ask(self.group, &Request::ReadIndexV1, THERE).await.is_ok()
     }
 
     async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refused> {

@@ -19,6 +19,7 @@ use openraft::raft::{
 };
 use tokio::time::Instant;
 
+use crate::GroupId;
 use crate::config::Config;
 use crate::net::{Lane, Link, LinkError, Peers};
 use crate::snapshot;
@@ -60,6 +61,8 @@ pub(crate) fn settings(config: &Config, cluster: &str) -> Result<openraft::Confi
 
 /// Makes the connections that openraft asks for.
 pub(crate) struct Network {
+    /// Whose log this is about.
+    pub(crate) group: GroupId,
     pub(crate) peers: Arc<Peers>,
     /// Longest that a follower may take for an append.
     pub(crate) append_timeout: Duration,
@@ -69,6 +72,7 @@ pub(crate) struct Network {
 impl Network {
     fn client(&self, target: u64, lane: Lane) -> Client {
         Client {
+            group: self.group,
             link: self.peers.link(target, lane),
             pulse: self.peers.link(target, Lane::Pulse),
             append_timeout: self.append_timeout,
@@ -95,6 +99,7 @@ impl RaftNetworkFactory<Types> for Network {
 
 /// Speaks to one peer.
 pub(crate) struct Client {
+    group: GroupId,
     link: Arc<Link>,
     pulse: Arc<Link>,
     append_timeout: Duration,
@@ -104,7 +109,9 @@ pub(crate) struct Client {
 fn unreachable(error: &LinkError) -> RPCError<Types> {
     match error {
         LinkError::Timeout | LinkError::Overloaded | LinkError::Lost => RPCError::Network(NetworkError::new(error)),
-        LinkError::Refused | LinkError::NotSent(_) => RPCError::Unreachable(Unreachable::new(error)),
+        LinkError::Refused | LinkError::NotSent(_) | LinkError::NoGroup(_) => {
+            RPCError::Unreachable(Unreachable::new(error))
+        }
     }
 }
 
@@ -162,7 +169,7 @@ type Matched = Result<(StreamAppendResult<Types>, Option<LogId>), RPCError<Types
 // because the next append goes out before this one is answered.
 #[allow(clippy::async_yields_async)]
 fn begin_append(
-    link: Arc<Link>,
+    (link, group): (Arc<Link>, GroupId),
     rpc: AppendEntriesRequest<Types>,
     limit: Duration,
 ) -> BoxFuture<'static, BoxFuture<'static, Matched>> {
@@ -171,7 +178,7 @@ fn begin_append(
         let last = rpc.entries.last().map(|e| e.log_id()).or(prev);
         let deadline = Instant::now() + limit;
         let started = match append(rpc) {
-            Ok(request) => link.start(&request, deadline).await.map_err(|e| unreachable(&e)),
+            Ok(request) => link.start(group, &request, deadline).await.map_err(|e| unreachable(&e)),
             Err(error) => Err(error),
         };
         let answered: BoxFuture<'static, Matched> = Box::pin(async move {
@@ -198,7 +205,7 @@ impl Client {
             transfer: rpc.leadership_transfer,
             pre,
         };
-        match self.pulse.ask(&request, ttl).await.map_err(|e| unreachable(&e))? {
+        match self.pulse.ask(self.group, &request, ttl).await.map_err(|e| unreachable(&e))? {
             Answer::VoteV1 { vote, granted, last } => {
                 Ok(VoteResponse::new(Vote::from(vote), last.map(Into::into), granted))
             }
@@ -217,7 +224,7 @@ impl RaftNetworkV2<Types> for Client {
         _option: RPCOption,
     ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
         let request = append(rpc)?;
-        appended(self.link.ask(&request, self.append_timeout).await.map_err(|e| unreachable(&e))?)
+        appended(self.link.ask(self.group, &request, self.append_timeout).await.map_err(|e| unreachable(&e))?)
     }
 
     // Pipelined: appends are sent in order without waiting, their answers taken in the same order.
@@ -229,9 +236,9 @@ impl RaftNetworkV2<Types> for Client {
     where
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
-        let (link, limit) = (self.link.clone(), self.append_timeout);
+        let (link, group, limit) = (self.link.clone(), self.group, self.append_timeout);
         let answers: BoxStream<'static, Matched> =
-            Box::pin(input.then(move |rpc| begin_append(link.clone(), rpc, limit)).buffered(WINDOW));
+            Box::pin(input.then(move |rpc| begin_append((link.clone(), group), rpc, limit)).buffered(WINDOW));
         // What follows an error or a partial success is void.
         let until_void = futures_util::stream::unfold(Some(answers), |answers| async move {
             let mut answers = answers?;
@@ -272,7 +279,7 @@ impl RaftNetworkV2<Types> for Client {
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
-            sent = snapshot::send(&self.link, vote, snapshot, self.snapshot_timeout) => {
+            sent = snapshot::send((&self.link, self.group), vote, snapshot, self.snapshot_timeout) => {
                 sent.map(SnapshotResponse::new)
             }
         }
@@ -289,7 +296,7 @@ impl RaftNetworkV2<Types> for Client {
             last: req.last_log_id().map(Into::into),
         };
         // Whether the other accepts shows in the election that it starts.
-        self.pulse.ask(&request, self.append_timeout).await.map_err(|e| unreachable(&e))?;
+        self.pulse.ask(self.group, &request, self.append_timeout).await.map_err(|e| unreachable(&e))?;
         Ok(Ok(()))
     }
 

@@ -56,7 +56,7 @@ async fn round(node: &Node) -> Option<u64> {
         return node.read_index().await;
     }
     let limit = Duration::from_millis(node.config.election_max_ms * 3);
-    match node.peers.link(leader, Lane::Work).ask(&Request::ReadIndexV1, limit).await {
+    match node.peers.link(leader, Lane::Work).ask(node.group, &Request::ReadIndexV1, limit).await {
         Ok(Answer::ReadIndexV1 { index }) => index,
         _ => None,
     }
@@ -112,7 +112,7 @@ impl Node {
             .into_iter()
             .map(|id| {
                 let (link, request) = (self.peers.link(id, Lane::Pulse), &request);
-                async move { (id, link.ask(request, limit).await) }
+                async move { (id, link.ask(self.group, request, limit).await) }
             })
             .collect();
         let mut follow = BTreeSet::from([own]);

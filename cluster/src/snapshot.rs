@@ -10,6 +10,7 @@ use openraft::error::{NetworkError, StreamingError, Unreachable};
 use openraft::storage::RaftStateMachine;
 use tokio::sync::mpsc;
 
+use crate::GroupId;
 use crate::error::StoreError;
 use crate::net::{Link, LinkError};
 use crate::os::{self, spawn_blocking};
@@ -22,7 +23,7 @@ type Data = <Machine as RaftStateMachine<Types>>::SnapshotData;
 
 /// Sends a snapshot; answers the highest vote that the receiver knows.
 pub(crate) async fn send(
-    link: &Link,
+    (link, group): (&Link, GroupId),
     vote: Vote,
     snapshot: Snapshot<LeaderId, u64, Member, Data>,
     limit: Duration,
@@ -34,14 +35,14 @@ pub(crate) async fn send(
     let (sender, mut chunks) = mpsc::channel::<Vec<PairV1>>(os::CHUNKS_AHEAD);
     let export = spawn_blocking(move || store::export(&view, &mut |chunk| os::send_blocking(&sender, chunk)));
     let begin = Request::SnapshotBeginV1 { vote: (&vote).into(), state };
-    if let Some(higher) = step(link, &begin, vote, limit).await? {
+    if let Some(higher) = step((link, group), &begin, vote, limit).await? {
         return Ok(higher);
     }
     let (mut place, mut pairs) = (0, 0);
     while let Some(chunk) = chunks.recv().await {
         pairs += chunk.len() as u64;
         let request = Request::SnapshotChunkV1 { place, crc: store::chunk_crc(&chunk), pairs: chunk };
-        if let Some(higher) = step(link, &request, vote, limit).await? {
+        if let Some(higher) = step((link, group), &request, vote, limit).await? {
             return Ok(higher);
         }
         place += 1;
@@ -52,24 +53,26 @@ pub(crate) async fn send(
         .map_err(|e| StreamingError::Network(NetworkError::from_string(e)))?
         .map_err(|e| StreamingError::Network(NetworkError::new(&e)))?;
     let end = Request::SnapshotEndV1 { chunks: place, pairs };
-    Ok(step(link, &end, vote, limit).await?.unwrap_or(vote))
+    Ok(step((link, group), &end, vote, limit).await?.unwrap_or(vote))
 }
 
 /// One request of a snapshot; `Some` when the receiver has finished with it.
 async fn step(
-    link: &Link,
+    (link, group): (&Link, GroupId),
     request: &Request,
     vote: Vote,
     limit: Duration,
 ) -> Result<Option<Vote>, StreamingError<Types>> {
-    match link.ask(request, limit).await {
+    match link.ask(group, request, limit).await {
         Ok(Answer::SnapshotV1 { vote: theirs, done }) => {
             let theirs = Vote::from(theirs);
             Ok((done || theirs > vote).then_some(theirs))
         }
         Ok(Answer::FailedV1 { reason }) => Err(StreamingError::Network(NetworkError::from_string(reason))),
         Ok(_) => Err(StreamingError::Network(NetworkError::from_string("an answer that does not fit"))),
-        Err(e @ (LinkError::Refused | LinkError::NotSent(_))) => Err(StreamingError::Unreachable(Unreachable::new(&e))),
+        Err(e @ (LinkError::Refused | LinkError::NotSent(_) | LinkError::NoGroup(_))) => {
+            Err(StreamingError::Unreachable(Unreachable::new(&e)))
+        }
         Err(e) => Err(StreamingError::Network(NetworkError::new(&e))),
     }
 }

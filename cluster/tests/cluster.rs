@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Nodes, Place, commands, insist, list};
-use waypost_cluster::{Role, StartError};
+use waypost_cluster::{RequestLane, Role, StartError};
 
 #[tokio::test]
 async fn a_node_alone_needs_no_configuration_and_keeps_what_it_has() {
@@ -101,10 +101,11 @@ async fn nodes_answer_each_other() {
     let nodes = Nodes::voters(3).await;
     let from = nodes.places[0].node();
     for to in nodes.up() {
-        let answer = from.request(to.node_id(), "hello".into(), Duration::from_secs(10)).await.unwrap();
+        let answer =
+            from.request(to.node_id(), RequestLane::Quick, "hello".into(), Duration::from_secs(10)).await.unwrap();
         assert_eq!(answer, format!("{}:hello", from.node_id()));
     }
-    assert!(from.request(99, "hello".into(), Duration::from_secs(1)).await.is_err());
+    assert!(from.request(99, RequestLane::Patient, "hello".into(), Duration::from_secs(1)).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

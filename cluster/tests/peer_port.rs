@@ -15,7 +15,7 @@ use waypost_cluster::ProposeError;
 async fn garbage_closes_its_connection_and_nothing_else() {
     let nodes = Nodes::voters(3).await;
     let addr = nodes.places[0].addr();
-    let long = [b"WPST\x01\x00\x00\x00".as_slice(), &[0; 8], &u32::MAX.to_le_bytes(), &[0; 4]].concat();
+    let long = [b"WPST\x02\x00\xff\xff".as_slice(), &[0; 8], &u32::MAX.to_le_bytes(), &[0; 4]].concat();
     for garbage in [b"GET / HTTP/1.1\r\n\r\n".to_vec(), vec![0; 4096], vec![0xff; 100_000], long] {
         let mut socket = TcpStream::connect(&addr).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();

@@ -1,8 +1,9 @@
 //! Identifiers: maps, topics, tokens, nodes and events.
 //!
 //! An [`EventId`] is a ULID that names its own place in the log: 48 bits of milliseconds that never go back, 12 bits of
-//! the log's group (0: there is one), 48 bits of log index, 20 bits of place in the entry. Ids therefore sort in log
-//! order on every node. They are no clock: an event's time is stored beside its id.
+//! the log's group (0: there is one), 48 bits of log index, 20 bits of place in the entry. Ids of one group therefore sort
+//! in log order on every node; what two groups did at the same time has no order. They are no clock: an event's time is
+//! stored beside its id.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -12,11 +13,17 @@ use uuid::Uuid;
 /// Number of a node in the cluster; never used twice.
 pub type NodeId = u64;
 
+/// Number of a group: a log, and what is applied from it. At most [`MAX_GROUP`].
+pub type GroupId = u16;
+/// The highest number of a group, for which an event's id has 12 bits.
+pub const MAX_GROUP: GroupId = (1 << GROUP_BITS) - 1;
+
 const PLACE_BITS: u32 = 20;
-/// The 12 bits above it are the group's: 0.
 const INDEX_BITS: u32 = 48;
+const GROUP_BITS: u32 = 12;
 const INDEX_MASK: u128 = (1 << INDEX_BITS) - 1;
 const PLACE_MASK: u128 = (1 << PLACE_BITS) - 1;
+const GROUP_SHIFT: u32 = PLACE_BITS + INDEX_BITS;
 const TIME_MASK: u64 = (1 << 48) - 1;
 
 macro_rules! uuid_id {
@@ -84,6 +91,16 @@ impl fmt::Display for TopicId {
     }
 }
 
+/// Place of an entry: its group's log, and its index there. Indexes of different groups say nothing of each other, so there
+/// is no order of positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LogPosition {
+    /// Whose log.
+    pub group: GroupId,
+    /// Index in it.
+    pub index: u64,
+}
+
 /// Id of an event: a ULID whose random part is the event's place in the log.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventId(u128);
@@ -97,9 +114,15 @@ impl EventId {
     /// The id of the event at `place` of the entry at `index` of group 0; `time_ms` are milliseconds that never go back
     /// from entry to entry.
     pub const fn new(time_ms: u64, index: u64, place: u32) -> Self {
+        Self::at(time_ms, LogPosition { group: 0, index }, place)
+    }
+
+    /// The id of the event at `place` of an entry of any group.
+    pub const fn at(time_ms: u64, entry: LogPosition, place: u32) -> Self {
         let time = (time_ms & TIME_MASK) as u128;
-        let index = index as u128 & INDEX_MASK;
-        Self(time << 80 | index << PLACE_BITS | place as u128 & PLACE_MASK)
+        let group = (entry.group & MAX_GROUP) as u128;
+        let index = entry.index as u128 & INDEX_MASK;
+        Self(time << 80 | group << GROUP_SHIFT | index << PLACE_BITS | place as u128 & PLACE_MASK)
     }
 
     /// The id `places` further on in the same entry.
@@ -112,9 +135,14 @@ impl EventId {
         (self.0 >> 80) as u64
     }
 
-    /// Index of the log entry that stored the event.
-    pub const fn log_index(self) -> u64 {
-        (self.0 >> PLACE_BITS & INDEX_MASK) as u64
+    /// The group whose log has the event.
+    pub const fn group(self) -> GroupId {
+        (self.0 >> GROUP_SHIFT) as GroupId & MAX_GROUP
+    }
+
+    /// Where the log entry lies that stored the event.
+    pub const fn log_position(self) -> LogPosition {
+        LogPosition { group: self.group(), index: (self.0 >> PLACE_BITS & INDEX_MASK) as u64 }
     }
 
     /// Big-endian bytes, which sort like the id.
@@ -180,9 +208,22 @@ mod tests {
         fn event_ids_survive_their_text_form(time in 0..TIME_MASK, index in 0..(1u64 << 48), place in 0u32..(1 << 20)) {
             let id = EventId::new(time, index, place);
             prop_assert_eq!(id.to_string().parse::<EventId>().unwrap(), id);
-            prop_assert_eq!((id.id_ms(), id.log_index()), (time, index));
+            prop_assert_eq!((id.id_ms(), id.log_position()), (time, LogPosition { group: 0, index }));
             prop_assert_eq!(u128::from_be_bytes(id.to_bytes()) >> 68 & 0xfff, 0, "the group");
             prop_assert_eq!(EventId::from_bytes(id.to_bytes()), id);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_names_its_group(
+            time in 0..TIME_MASK, group in 0..=MAX_GROUP, index in 0..(1u64 << 48), place in 0u32..(1 << 20)
+        ) {
+            let (entry, group_bits) = (LogPosition { group, index }, u128::from(group));
+            let id = EventId::at(time, entry, place);
+            prop_assert_eq!((id.id_ms(), id.group(), id.log_position()), (time, group, entry));
+            prop_assert_eq!(u128::from_be_bytes(id.to_bytes()) >> 68 & 0xfff, group_bits);
+            prop_assert_eq!(id == EventId::new(time, index, place), group == 0);
         }
     }
 

@@ -14,6 +14,7 @@ mod outlet;
 mod pace;
 mod position;
 mod protocol;
+mod reading;
 mod socket;
 mod stream;
 mod tally;

@@ -4,7 +4,7 @@
 use super::close::End;
 use super::feed::Feed;
 use super::outbox::Outbox;
-use super::pace::Pace;
+use super::reading::Reading;
 use super::socket::Connection;
 use super::tally::Tally;
 use crate::core::frame::{FormKey, View};
@@ -104,17 +104,16 @@ impl Liveness {
 /// A session as the watchdog sees it.
 struct Watched {
     outbox: Rc<Outbox>,
-    connection: Option<Connection>,
+    reading: Option<Reading>,
     liveness: Liveness,
     /// Second at which an ending session is cut off.
     cut_at: Option<u64>,
-    pace: Pace,
 }
 
 /// Seconds that an ending session has to take its last words.
 const FAREWELL_SECONDS: u64 = 3;
 /// Seconds for which something has to wait before it is asked how much the client takes.
-const LOOK_AFTER: u64 = 2;
+pub(super) const LOOK_AFTER: u64 = 2;
 /// A second that took longer was a pause of this thread.
 const PAUSE: Duration = Duration::from_millis(1500);
 
@@ -197,7 +196,15 @@ impl Outlet {
             outbox.finish(End::Drain);
         }
         self.hub.info().connections.fetch_add(1, Ordering::Relaxed);
-        self.sessions.borrow_mut().insert(Watched { outbox, connection, liveness, cut_at: None, pace: Pace::default() })
+        let reading = connection.map(Reading::new);
+        self.sessions.borrow_mut().insert(Watched { outbox, reading, liveness, cut_at: None })
+    }
+
+    /// The session has said its last words; its connection may serve other requests.
+    pub(super) fn let_go(&self, place: usize) {
+        if let Some(reading) = self.sessions.borrow_mut().get_mut(place).and_then(|session| session.reading.as_mut()) {
+            reading.rest();
+        }
     }
 
     /// Watches a session without a connection of its own, such as a long poll.
@@ -298,9 +305,9 @@ impl Watched {
         if outbox.ending().is_some() {
             let cut_at = *self.cut_at.get_or_insert(now + FAREWELL_SECONDS);
             if now >= cut_at
-                && let Some(connection) = &self.connection
+                && let Some(reading) = &self.reading
             {
-                connection.cut();
+                reading.cut();
             }
         } else if self.liveness.must_read() && self.is_too_slow(now, config) {
             self.outbox.finish(End::TooSlow);
@@ -320,22 +327,9 @@ impl Watched {
         self.liveness.must_speak() && silent && !is_held_up
     }
 
-    /// Costs a system call only where something has waited for seconds.
     fn is_too_slow(&mut self, now: u64, config: &OutletConfig) -> bool {
-        let Some(connection) = &self.connection else { return false };
-        let Some(since) = self.outbox.waiting_since() else {
-            self.pace.rest();
-            return false;
-        };
-        if now.saturating_sub(since) < LOOK_AFTER {
-            return false;
-        }
-        if !self.pace.is_looked_at() {
-            // The kernel would count no progress of a window that opens in small pieces.
-            connection.never_give_up();
-        }
-        let taken = connection.taken().unwrap_or(0);
-        self.pace.look(now, since, taken, config.least_bytes) > config.stall_seconds
+        let since = self.outbox.waiting_since();
+        self.reading.as_mut().is_some_and(|reading| reading.is_too_slow(now, since, config))
     }
 }
 

@@ -2,13 +2,29 @@
 //! endpoint is in nobody's file only once every member of the cluster has said so.
 
 use super::Hub;
-use super::peer::{Answer, Ask};
+use super::peers::{Lane, PeerRequest, Peers};
 use crate::core::ids::EndpointId;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Which of these stand in your configuration file?
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct AreConfigured(Vec<EndpointId>);
+
+impl PeerRequest for AreConfigured {
+    /// Those that do, once the node knows.
+    type Answer = Option<Vec<EndpointId>>;
+    const KIND: u16 = 5;
+    const LANE: Lane = Lane::quick(8, 8);
+}
+
+pub(super) fn serve(peers: &Peers, configured: Arc<Configured>) {
+    peers.serve(move |_, AreConfigured(endpoints)| std::future::ready(configured.among(&endpoints)));
+}
 
 /// What stands in this node's file; nothing is known before the file has been looked through.
 #[derive(Debug, Default)]
@@ -35,10 +51,7 @@ impl Hub {
             let standing = if node == self.node_id() {
                 self.0.configured.among(&endpoints)
             } else {
-                match self.ask(node, &Ask::Configured(endpoints.clone()), ASK_TIMEOUT).await {
-                    Ok(Answer::Configured(standing)) => standing,
-                    _ => None,
-                }
+                self.ask(node, &AreConfigured(endpoints.clone()), ASK_TIMEOUT).await.ok().flatten()
             };
             let Some(standing) = standing else { return Vec::new() };
             endpoints.retain(|endpoint| !standing.contains(endpoint));

@@ -5,6 +5,7 @@
 //! wire form that a subscription brings.
 
 mod access;
+mod applied;
 mod archive;
 mod bridge;
 mod conditions;
@@ -15,7 +16,7 @@ mod janitor;
 mod judges;
 mod nudges;
 mod operations;
-mod peer;
+mod peers;
 mod propose;
 mod registry;
 mod replica;
@@ -33,6 +34,7 @@ pub use conditions::TooManyConditions;
 pub use endpoints::{EndpointState, News, Watch};
 pub use judges::{Judges, Turn};
 pub use operations::Blocks;
+pub use peers::{Lane, PeerError, PeerRequest, Peers};
 pub use propose::HubError;
 pub use registry::{Subscribe, Unsubscribe};
 pub use resume::ResumeError;
@@ -76,7 +78,7 @@ struct Inner {
     conditions: conditions::Conditions,
     requests: Arc<requests::Requests>,
     info: Arc<InfoSource>,
-    handler: Arc<peer::PeerHandler>,
+    peers: Arc<Peers>,
     keys: Arc<seal::KeyRing>,
     configured: Arc<configured::Configured>,
     duty: duty::Duty,
@@ -92,11 +94,14 @@ impl Hub {
         let info = Arc::new(InfoSource::default());
         let keys = Arc::new(seal::KeyRing::new(config.seal_key, &cluster.data_dir));
         let configured = Arc::new(configured::Configured::default());
-        let handler =
-            peer::PeerHandler::new(requests.clone(), info.clone(), bridge.clone(), keys.clone(), configured.clone());
-        let handler = Arc::new(handler);
-        let cluster = Cluster::start(cluster, replica::Replica::new(bridge.clone()), handler.clone()).await?;
-        handler.attach(&cluster);
+        let peers = Arc::new(Peers::default());
+        requests::serve(&peers, requests.clone());
+        seal::serve(&peers, keys.clone());
+        configured::serve(&peers, configured.clone());
+        let cluster = Cluster::start(cluster, replica::Replica::new(bridge.clone()), peers.clone()).await?;
+        applied::serve(&peers, &cluster);
+        operations::serve(&peers, &cluster);
+        vitals::serve(&peers, &cluster, info.clone(), bridge.clone());
         let judges = Judges::start_on_own_thread();
         let archive = Archive::new(cluster.clone(), judges.clone());
         let registry = Registry::start_on_own_thread(bridge.clone(), archive.clone(), judges.clone());
@@ -113,7 +118,7 @@ impl Hub {
             conditions: conditions::Conditions::default(),
             requests,
             info,
-            handler,
+            peers,
             keys,
             configured,
             duty: duty::Duty::default(),
@@ -188,6 +193,11 @@ impl Hub {
         self.0.cluster.expiry_ms()
     }
 
+    /// Both clocks at one moment: the cluster's time, and the expiry clock.
+    pub fn clocks(&self) -> (u64, u64) {
+        self.0.cluster.clocks()
+    }
+
     /// A reading of the expiry clock as a time to show.
     pub fn shown_ms(&self, expiry_ms: u64) -> u64 {
         expiry_ms.saturating_add_signed(self.shown_shift())
@@ -195,8 +205,21 @@ impl Hub {
 
     /// The cluster's time minus the expiry clock (milliseconds).
     pub fn shown_shift(&self) -> i64 {
-        let (time_ms, expiry_ms) = self.0.cluster.clocks();
+        let (time_ms, expiry_ms) = self.clocks();
         time_ms as i64 - expiry_ms as i64
+    }
+
+    /// Requests of other nodes: who answers them.
+    pub fn peers(&self) -> &Peers {
+        &self.0.peers
+    }
+
+    /// Asks another node (or this one), once.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn ask<R: PeerRequest>(&self, node: NodeId, ask: &R, timeout: Duration) -> Result<R::Answer, PeerError> {
+        self.0.peers.ask(&self.0.cluster, node, ask, timeout).await
     }
 
     /// Settings.

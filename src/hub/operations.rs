@@ -4,12 +4,13 @@
 //! the cluster's judgement.
 
 use super::Hub;
-use super::peer::{Answer, Ask};
+use super::peers::{Lane, PeerRequest, Peers};
 use crate::core::ids::NodeId;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use waypost_cluster::{BackupError, Operation, Refused, Status, StoreError};
+use waypost_cluster::{BackupError, Cluster, Operation, Refused, Status, StoreError};
 
 /// Longest that an operation may take, a drain before it not counted.
 const OPERATION: Duration = Duration::from_secs(25);
@@ -20,6 +21,41 @@ const AGAIN: Duration = Duration::from_millis(150);
 
 /// The bytes of a backup as they come; an error is the last.
 pub type Blocks = mpsc::Receiver<Result<Bytes, StoreError>>;
+
+/// You lead: do this.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Operate(Operation);
+
+impl PeerRequest for Operate {
+    /// What became of it.
+    type Answer = Result<(), Refused>;
+    const KIND: u16 = 6;
+    const LANE: Lane = Lane::quick(8, 8);
+}
+
+/// Make what you have durable, and let go of the log.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Snapshot;
+
+impl PeerRequest for Snapshot {
+    /// Indexes up to which the store is durable and the log gone.
+    type Answer = Option<(u64, u64)>;
+    const KIND: u16 = 7;
+    const LANE: Lane = Lane::quick(1, 7);
+}
+
+pub(super) fn serve(peers: &Peers, cluster: &Cluster) {
+    let here = cluster.clone();
+    peers.serve(move |_, Operate(operation)| {
+        let here = here.clone();
+        async move { here.operate(operation).await }
+    });
+    let here = cluster.clone();
+    peers.serve(move |_, Snapshot| {
+        let here = here.clone();
+        async move { here.snapshot().await.ok() }
+    });
+}
 
 impl Hub {
     /// Carries out an operation, on whatever node it has to be.
@@ -34,8 +70,8 @@ impl Hub {
             let left = deadline.saturating_duration_since(Instant::now());
             let done = match self.status().leader {
                 Some(leader) if leader == self.node_id() => self.0.cluster.operate(operation).await,
-                Some(leader) => match self.ask(leader, &Ask::Operate(operation), left).await {
-                    Ok(Answer::Operated(done)) => done,
+                Some(leader) => match self.ask(leader, &Operate(operation), left).await {
+                    Ok(done) => done,
                     // Doing any of these twice is doing it once.
                     _ => {
                         begun = true;
@@ -103,10 +139,7 @@ impl Hub {
         if node == self.node_id() {
             return self.0.cluster.snapshot().await.ok();
         }
-        match self.ask(node, &Ask::Snapshot, OPERATION).await {
-            Ok(Answer::Snapshot(done)) => done,
-            _ => None,
-        }
+        self.ask(node, &Snapshot, OPERATION).await.ok().flatten()
     }
 
     /// Begins a backup of this node's state, with the key that seals endpoints if wanted. Also tells whether all that

@@ -1,7 +1,7 @@
 //! The way into the log: commands are proposed, their replies awaited, refusals told apart from outages.
 
 use super::Hub;
-use super::peer::Standing;
+use super::applied::Standing;
 use crate::core::codec::{self, CodecError};
 use crate::core::command::{Command, Publish, Published, Refusal, Reply};
 use std::time::{Duration, Instant};

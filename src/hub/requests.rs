@@ -4,17 +4,36 @@
 //! node counts for itself.
 
 use super::Hub;
-use super::peer::{Answer, Ask};
+use super::peers::{Lane, PeerRequest, Peers};
 use crate::core::ids::TokenId;
 use crate::core::rate::Rate;
 use rustc_hash::FxHashMap;
-use std::sync::{Mutex, PoisonError};
+use serde::{Deserialize, Serialize};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Callers remembered at most; beyond it those with a full bucket are forgotten, which changes nothing for them.
 const MAX_CALLERS: usize = 100_000;
 /// The leader answers at once or is asked in vain.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Count one request of that token.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Charge {
+    token: TokenId,
+    permits: u32,
+}
+
+impl PeerRequest for Charge {
+    /// Counted, or the wait in milliseconds.
+    type Answer = Result<(), u64>;
+    const KIND: u16 = 1;
+    const LANE: Lane = Lane::quick(256, 0);
+}
+
+pub(super) fn serve(peers: &Peers, requests: Arc<Requests>) {
+    peers.serve(move |_, Charge { token, permits }| std::future::ready(requests.charge(token, permits)));
+}
 
 /// A node's counts.
 pub(super) struct Requests {
@@ -50,7 +69,7 @@ impl Hub {
     pub async fn charge_request(&self, token: TokenId, permits: u32) -> Result<(), u64> {
         let me = self.node_id();
         if let Some(leader) = self.status().leader.filter(|leader| *leader != me)
-            && let Ok(Answer::Charged(result)) = self.ask(leader, &Ask::Charge { token, permits }, ASK_TIMEOUT).await
+            && let Ok(result) = self.ask(leader, &Charge { token, permits }, ASK_TIMEOUT).await
         {
             return result;
         }

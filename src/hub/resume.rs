@@ -5,6 +5,7 @@ use super::{ArchiveError, Hub, HubError};
 use crate::core::expression::Condition;
 use crate::core::filter::Filter;
 use crate::core::history::{Position, Start};
+use crate::core::ids::LogPosition;
 use crate::core::topic::TopicKey;
 use std::sync::Arc;
 
@@ -22,15 +23,21 @@ pub enum ResumeError {
 impl Hub {
     /// Finds where a reader starts.
     ///
-    /// An id names its place in the log. One that lies beyond what is applied here was seen on another node, so this
-    /// node catches up first; if it isn't there even then, it belongs to another topic or history.
+    /// An id names its place in the log of its group. One that lies beyond what is applied here was seen on another node,
+    /// so this node catches up first; if it isn't there even then, it belongs to another topic or history.
     pub async fn locate(&self, part: impl Into<Part>, start: Start) -> Result<Position, ResumeError> {
         let part = part.into();
         let Start::After(id) = start else { return Ok(self.archive().locate(part, start).await?) };
-        if id.log_index() > self.applied() {
+        if self.is_ahead(id.log_position()) {
             self.barrier().await?;
         }
         Ok(self.archive().locate(part, start).await?)
+    }
+
+    /// Whether a position lies beyond what is applied here. Compared with what its own group has applied; a position of
+    /// a group that is not here is none that could be waited for.
+    fn is_ahead(&self, position: LogPosition) -> bool {
+        self.0.cluster.applied_in(position.group).is_some_and(|applied| position.index > applied)
     }
 }
 

@@ -4,7 +4,7 @@
 //! user can read, and handed to the nodes that join. The cluster keeps the key's mark, so that a wrong key is noticed
 //! before it seals anything. Never logs a key.
 
-use super::peer::{Answer, Ask};
+use super::peers::{Lane, PeerRequest, Peers};
 use super::{Hub, HubError};
 use crate::core::codec;
 use crate::core::command::{Command, Refusal};
@@ -15,6 +15,7 @@ use crate::core::webhook::Private;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
+use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::fs;
 use std::io::Write;
@@ -101,6 +102,20 @@ impl Seal {
         mark.copy_from_slice(&hash.finalize().into_bytes()[..16]);
         mark
     }
+}
+
+/// The key, where you have one to hand out.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct AskKey;
+
+impl PeerRequest for AskKey {
+    type Answer = Option<Vec<u8>>;
+    const KIND: u16 = 4;
+    const LANE: Lane = Lane::quick(8, 8);
+}
+
+pub(super) fn serve(peers: &Peers, keys: Arc<KeyRing>) {
+    peers.serve(move |_, AskKey| std::future::ready(keys.for_others()));
 }
 
 /// Where a node's key comes from.
@@ -201,7 +216,7 @@ impl Hub {
             return Ok(None);
         }
         for node in self.status().members.into_iter().map(|member| member.id).filter(|id| *id != self.node_id()) {
-            let Ok(Answer::SealKey(Some(key))) = self.ask(node, &Ask::SealKey, ASK_TIMEOUT).await else { continue };
+            let Ok(Some(key)) = self.ask(node, &AskKey, ASK_TIMEOUT).await else { continue };
             let Ok(key) = <[u8; KEY_BYTES]>::try_from(key) else { continue };
             let seal = Seal::new(key);
             if seal.key_mark()[..] == mark[..] {

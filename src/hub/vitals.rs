@@ -4,13 +4,14 @@
 //! disks of a majority have room. Never decides who leads or who is a member.
 
 use super::Hub;
-use super::peer::{Answer, Ask};
+use super::bridge::Bridge;
+use super::peers::{Lane, PeerRequest, Peers};
 use crate::clock::now_ms;
 use crate::core::ids::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use waypost_cluster::{ClockState, Cluster, Operation, Status};
 
@@ -24,6 +25,25 @@ const STALE: Duration = Duration::from_secs(10);
 const ALONE: Duration = Duration::from_secs(5);
 /// How often a leader without a majority is asked whether it has one again.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// What do you carry?
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct AskInfo;
+
+impl PeerRequest for AskInfo {
+    /// [`NodeInfo`] as JSON, which other releases can read too.
+    type Answer = serde_bytes::ByteBuf;
+    const KIND: u16 = 3;
+    const LANE: Lane = Lane::quick(32, 32);
+}
+
+pub(super) fn serve(peers: &Peers, cluster: &Cluster, info: Arc<InfoSource>, bridge: Arc<Bridge>) {
+    let cluster = cluster.clone();
+    peers.serve(move |_, AskInfo| {
+        let info = info.tell(&cluster, bridge.topic_count() as u64);
+        std::future::ready(serde_json::to_vec(&info).unwrap_or_default().into())
+    });
+}
 
 /// What a node tells of itself. Fields are only ever added: what another release doesn't tell is left at its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,7 +212,7 @@ impl Hub {
             return Some(info);
         }
         let began = Instant::now();
-        let Ok(Answer::Info(told)) = self.ask(node, &Ask::Info, timeout).await else { return None };
+        let told = self.ask(node, &AskInfo, timeout).await.ok()?;
         let info: NodeInfo = serde_json::from_slice(&told).ok()?;
         self.0.vitals.note(node, info.clone(), began.elapsed());
         self.note_progress(node, &info);

@@ -75,7 +75,7 @@ fn garbage(cluster: &Cluster) -> Result<()> {
     let client_hello = [&[22, 3, 1, 1, 0, 1, 0, 0, 252, 3, 3][..], &[7; 300]].concat();
     let mut kept = Vec::new();
     for node in &cluster.nodes {
-        for bytes in [&client_hello[..], b"GET / HTTP/1.1\r\n\r\n", &[0; 5000], b"WPST\x01\x04\x00\x00", &[22; 70_000]]
+        for bytes in [&client_hello[..], b"GET / HTTP/1.1\r\n\r\n", &[0; 5000], b"WPST\x02\x04\xff\xff", &[22; 70_000]]
         {
             let mut socket = TcpStream::connect(node.peer)?;
             socket.set_read_timeout(Some(Duration::from_secs(30)))?;

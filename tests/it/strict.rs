@@ -119,6 +119,13 @@ fn refused(what: &str, (status, answer): &(u16, String), told: &[&str]) -> Resul
     Ok(())
 }
 
+/// phoenix.js reads the status of a long poll in its body: a refusal says 403 there, and nowhere else.
+fn tells_long_polls(path: &str, answer: &str) -> Result<()> {
+    let tells = answer.contains(r#""status":403"#);
+    ensure!(tells == path.starts_with("/socket/events/longpoll"), "{path}: {answer}");
+    Ok(())
+}
+
 fn unknown_names(c: &Cluster) -> Result<()> {
     let place = Place::new(c, "unknown-names")?;
     let all = operations();
@@ -127,6 +134,7 @@ fn unknown_names(c: &Cluster) -> Result<()> {
         let target = format!("{}?zzz=1", place.fill(&path));
         let answer = call(c, &method, &target, place.token(&path), "", "")?;
         refused(&format!("{method} {target}"), &answer, &["invalid_query", "zzz is not a parameter"])?;
+        tells_long_polls(&target, &answer.1)?;
     }
     // Neither is a path that there is not, nor a method that it doesn't take.
     ensure!(call(c, "GET", "/api/nothing?zzz=1", ADMIN, "", "")?.0 == 404);
@@ -251,7 +259,9 @@ fn origins(c: &Cluster) -> Result<()> {
             raw(c, &[head.as_bytes(), origin, b"\r\n"].concat(), "", wait)
         };
         for unreadable in [&b"https://good.example\xff"[..], "https://évil.example".as_bytes()] {
-            refused(path, &asked(unreadable, LIMIT)?, &["invalid_header", "origin"])?;
+            let answer = asked(unreadable, LIMIT)?;
+            refused(path, &answer, &["invalid_header", "origin"])?;
+            tells_long_polls(path, &answer.1)?;
         }
         let (status, answer) = asked(b"https://evil.example", LIMIT)?;
         ensure!(status == 403 || answer.contains(r#""status":403"#), "{path}: {answer}");

@@ -13,12 +13,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::stream::{Reader, Writer};
-use super::{HANDSHAKE, Peers, Secure};
-use crate::NodeId;
+use super::{HANDSHAKE, Lane, Peers, Secure};
 use crate::late;
 use crate::os::{TcpStream, here};
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request};
+use crate::{GroupId, NodeId};
 
 /// Longest that establishing a connection may take.
 const CONNECT: Duration = Duration::from_secs(1);
@@ -38,6 +38,9 @@ pub(crate) enum LinkError {
     /// The connection broke after the request was sent.
     #[error("connection lost")]
     Lost,
+    /// The other side has no such group. Certainly nothing was done.
+    #[error("no group {0} there")]
+    NoGroup(GroupId),
     /// No answer in time.
     #[error("no answer in time")]
     Timeout,
@@ -61,6 +64,7 @@ impl Pending {
     /// Waits for the answer.
     pub(crate) async fn answer(mut self, deadline: Instant) -> Result<Answer, LinkError> {
         match late::timeout_at(deadline, &mut self.answer).await {
+            Ok(Ok(Answer::NoGroupV1 { group })) => Err(LinkError::NoGroup(group)),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(LinkError::Lost),
             Err(_) => {
@@ -113,29 +117,40 @@ impl Conn {
 pub(crate) struct Link {
     peers: Weak<Peers>,
     to: NodeId,
+    lane: Lane,
     in_flight: usize,
     conn: tokio::sync::Mutex<Option<Arc<Conn>>>,
 }
 
 impl Link {
-    pub(super) fn new(peers: &Arc<Peers>, to: NodeId, in_flight: usize) -> Self {
-        Self { peers: Arc::downgrade(peers), to, in_flight, conn: tokio::sync::Mutex::default() }
+    pub(super) fn new(peers: &Arc<Peers>, to: NodeId, lane: Lane, in_flight: usize) -> Self {
+        Self { peers: Arc::downgrade(peers), to, lane, in_flight, conn: tokio::sync::Mutex::default() }
     }
 
-    /// Asks and waits for the answer.
-    pub(crate) async fn ask(&self, request: &Request, limit: Duration) -> Result<Answer, LinkError> {
+    /// Asks something of that group and waits for the answer.
+    pub(crate) async fn ask(&self, group: GroupId, request: &Request, limit: Duration) -> Result<Answer, LinkError> {
         let deadline = Instant::now() + limit;
-        self.start(request, deadline).await?.answer(deadline).await
+        self.start(group, request, deadline).await?.answer(deadline).await
+    }
+
+    /// Asks something of the node itself.
+    pub(crate) async fn ask_node(&self, request: &Request, limit: Duration) -> Result<Answer, LinkError> {
+        self.ask(frame::NODE, request, limit).await
     }
 
     /// Sends a request; those started one after another arrive in that order.
-    pub(crate) async fn start(&self, request: &Request, deadline: Instant) -> Result<Pending, LinkError> {
+    pub(crate) async fn start(
+        &self,
+        group: GroupId,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Pending, LinkError> {
         let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
         let conn = timeout_at(deadline, self.connected())
             .await
             .map_err(|_| LinkError::NotSent("no connection in time".to_owned()))??;
         let id = conn.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame = frame::encode(Kind::Request, id, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
+        let frame = frame::encode(Kind::Request, group, id, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
         let (sender, answer) = oneshot::channel();
         {
             let mut waiting = conn.waiting();
@@ -176,7 +191,9 @@ impl Link {
         let peers = self.peers.upgrade().ok_or_else(|| LinkError::NotSent("stopping".to_owned()))?;
         let addr = peers.addr(self.to).ok_or_else(|| LinkError::NotSent("address unknown".to_owned()))?;
         let me = peers.me();
-        let hello = Hello { cluster_id: me.cluster_id, from: me.node_id, to: self.to, from_addr: me.addr.clone() };
+        let lane = self.lane.number();
+        let hello =
+            Hello { cluster_id: me.cluster_id, from: me.node_id, to: self.to, from_addr: me.addr.clone(), lane };
         let (read, write) = open(peers.secure(), &addr, &hello).await?;
         let (frames, queue) = mpsc::channel(self.in_flight);
         let conn = Arc::new(Conn {
@@ -279,12 +296,14 @@ pub(crate) async fn ask_guest(
     request: &Request,
     limit: Duration,
 ) -> Result<Answer, LinkError> {
-    let hello = Hello { cluster_id, from: 0, to: 0, from_addr: from_addr.to_owned() };
+    let lane = Lane::Work.number();
+    let hello = Hello { cluster_id, from: 0, to: 0, from_addr: from_addr.to_owned(), lane };
     let exchange = async {
         let (mut read, mut write) = open(secure, addr, &hello).await?;
         let lost = |_| LinkError::Lost;
         let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
-        let frame = frame::encode(Kind::Request, 1, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
+        let frame =
+            frame::encode(Kind::Request, frame::NODE, 1, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
         write.frame(&frame).await.map_err(lost)?;
         write.flush().await.map_err(lost)?;
         let (head, body) = read.frame(wire::MAX_ENCODED).await.map_err(lost)?;

@@ -21,11 +21,11 @@ use tokio::time::timeout;
 
 use super::secure::{hung_up, is_time};
 use super::stream::{Reader, Writer};
-use super::{HANDSHAKE, Secure};
-use crate::NodeId;
+use super::{HANDSHAKE, Lane, Limits, Secure};
 use crate::os::{TcpListener, TcpStream, here};
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Answer, Hello, Request, Welcome};
+use crate::{GroupId, NodeId};
 
 /// A connection on which nothing comes for so long is closed; whoever still wants it connects again.
 const IDLE: Duration = Duration::from_secs(600);
@@ -39,6 +39,9 @@ pub(crate) trait Service: Send + Sync + 'static {
 
     /// Lets a caller in or says why not.
     fn admit(&self, hello: &Hello) -> Result<Self::Session, String>;
+
+    /// Whether the log of that group is kept here.
+    fn has_group(&self, group: GroupId) -> bool;
 
     /// Begins answering; what must happen in order happens before the future first waits.
     fn answer(self: &Arc<Self>, from: NodeId, request: Request) -> BoxFuture<'static, Answer>;
@@ -55,14 +58,14 @@ pub(crate) trait Service: Send + Sync + 'static {
 pub(crate) struct Listener {
     socket: TcpListener,
     max_connections: usize,
-    in_flight: usize,
+    limits: Limits,
 }
 
 impl Listener {
     /// Listens on `addr`. As many callers as may have connections may be on their way to one.
-    pub(crate) async fn bind(addr: SocketAddr, max_connections: usize, in_flight: usize) -> io::Result<Self> {
+    pub(crate) async fn bind(addr: SocketAddr, max_connections: usize, limits: Limits) -> io::Result<Self> {
         let socket = TcpListener::bind(addr).await?;
-        Ok(Self { socket, max_connections, in_flight })
+        Ok(Self { socket, max_connections, limits })
     }
 
     /// The address as bound.
@@ -84,7 +87,7 @@ impl Listener {
                     match shaken {
                         Ok(Ok(known)) => {
                             let (service, reported) = (service.clone(), reported.clone());
-                            open.spawn(here(serve(known, service, self.in_flight, reported)));
+                            open.spawn(here(serve(known, service, self.limits, reported)));
                         }
                         Ok(Err((from, error))) => report(&reported, from, &error),
                         Err(_) => {}
@@ -122,6 +125,7 @@ struct Known<T> {
     read: Reader,
     write: Writer,
     hello: Hello,
+    lane: Lane,
     session: T,
     _place: OwnedSemaphorePermit,
 }
@@ -167,15 +171,16 @@ fn report(reported: &AtomicU64, from: SocketAddr, error: &io::Error) {
     }
 }
 
-async fn serve<S: Service>(known: Known<S::Session>, service: Arc<S>, in_flight: usize, reported: Arc<AtomicU64>) {
+async fn serve<S: Service>(known: Known<S::Session>, service: Arc<S>, limits: Limits, reported: Arc<AtomicU64>) {
     let from = known.from;
-    if let Err(error) = answer_requests(known, service, in_flight).await {
+    if let Err(error) = answer_requests(known, service, limits).await {
         report(&reported, from, &error);
     }
 }
 
-async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, in_flight: usize) -> io::Result<()> {
-    let Known { mut read, write, hello, mut session, _place, .. } = known;
+async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, limits: Limits) -> io::Result<()> {
+    let Known { mut read, write, hello, lane, mut session, _place, .. } = known;
+    let in_flight = limits.of(lane);
     let (answers, queue) = mpsc::channel(in_flight);
     let mut tasks = JoinSet::new();
     tasks.spawn(here(write_answers(write, queue)));
@@ -196,9 +201,22 @@ async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, 
         if hello.to == 0 && !matches!(request, Request::NewIdV1 { .. } | Request::AnnounceV1(_)) {
             return Err(io::Error::other("a guest may only ask to join"));
         }
+        if !lane.carries(&request) {
+            return Err(io::Error::other(format!("a request on the wrong connection ({lane:?})")));
+        }
+        if request.is_of_a_group() == (head.group == frame::NODE) {
+            return Err(io::Error::other("a frame that names a group where it must not, or none where it must"));
+        }
+        let reply = Reply { group: head.group, id: head.id };
+        if request.is_of_a_group() && !service.has_group(head.group) {
+            if answers.send((reply, Answer::NoGroupV1 { group: head.group })).await.is_err() {
+                return Ok(());
+            }
+            continue;
+        }
         let request = match service.in_session(&mut session, request).await {
             Ok(answer) => {
-                if answers.send((head.id, answer)).await.is_err() {
+                if answers.send((reply, answer)).await.is_err() {
                     return Ok(());
                 }
                 continue;
@@ -209,7 +227,7 @@ async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, 
         while tasks.try_join_next().is_some() {}
         match poll_once(&mut answer).await {
             Poll::Ready(answer) => {
-                if answers.send((head.id, answer)).await.is_err() {
+                if answers.send((reply, answer)).await.is_err() {
                     return Ok(());
                 }
             }
@@ -218,12 +236,19 @@ async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, 
                 tasks.spawn(here(async move {
                     let answer = answer.await;
                     // The caller may have hung up.
-                    let _ = answers.send((head.id, answer)).await;
+                    let _ = answers.send((reply, answer)).await;
                     drop(slot);
                 }));
             }
         }
     }
+}
+
+/// What an answer repeats of its request.
+#[derive(Clone, Copy)]
+struct Reply {
+    group: GroupId,
+    id: u64,
 }
 
 /// Begins a future here and now, so that order is kept; it is awaited elsewhere.
@@ -240,9 +265,14 @@ async fn shake<S: Service>(
 ) -> io::Result<Known<S::Session>> {
     socket.set_nodelay(true)?;
     let (read, mut write, hello) = secure.answer(socket).await?;
-    let admitted = service.admit(&hello).and_then(|session| match places.try_acquire_owned() {
-        Ok(place) => Ok((session, place)),
-        Err(_) => Err("this node has as many connections of peers as it may have".to_owned()),
+    let lane = Lane::from_number(hello.lane)
+        .ok_or_else(|| format!("lane {} is none that this release knows: a newer one calls", hello.lane));
+    let admitted = lane.and_then(|lane| {
+        let session = service.admit(&hello)?;
+        match places.try_acquire_owned() {
+            Ok(place) => Ok((lane, session, place)),
+            Err(_) => Err("this node has as many connections of peers as it may have".to_owned()),
+        }
     });
     let (welcome, admitted) = match admitted {
         Ok(admitted) => (Welcome::OkV1, Ok(admitted)),
@@ -251,17 +281,18 @@ async fn shake<S: Service>(
             (Welcome::RefusedV1 { reason }, Err(refusal))
         }
     };
-    write.frame(&frame::encode(Kind::Welcome, 0, &wire::encode(&welcome)?)?).await?;
+    write.frame(&frame::encode(Kind::Welcome, frame::NODE, 0, &wire::encode(&welcome)?)?).await?;
     write.flush().await?;
-    let (session, _place) = admitted?;
-    Ok(Known { from, read, write, hello, session, _place })
+    let (lane, session, _place) = admitted?;
+    Ok(Known { from, read, write, hello, lane, session, _place })
 }
 
-async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(u64, Answer)>) {
+async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(Reply, Answer)>) {
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
-        while let Some((id, answer)) = next {
-            let Ok(frame) = wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, id, &body)) else {
+        while let Some((to, answer)) = next {
+            let Ok(frame) = wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, to.group, to.id, &body))
+            else {
                 tracing::warn!("an answer is too large to send");
                 return;
             };

@@ -2,6 +2,7 @@
 //!
 //! Owns frames on sockets, handshakes, who is let in, and the address book; never knows what a request means to Raft.
 
+mod lane;
 mod link;
 mod listener;
 mod secure;
@@ -11,6 +12,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+pub use lane::RequestLane;
+pub(crate) use lane::{Lane, Limits};
 pub(crate) use link::{Link, LinkError, Pending, ask_guest};
 pub(crate) use listener::{Listener, Service};
 pub(crate) use secure::Secure;
@@ -21,19 +24,6 @@ use crate::NodeId;
 const HANDSHAKE_BYTES: usize = 4 * 1024;
 /// Longest that a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(3);
-
-/// Connections to one peer; each kind has its own, so that none waits behind another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Lane {
-    /// Votes, heartbeats, read confirmations.
-    Pulse,
-    /// Log entries.
-    Append,
-    /// Forwarded proposals and application requests.
-    Work,
-    /// Snapshots.
-    Bulk,
-}
 
 /// What a node says of itself when it connects.
 #[derive(Debug, Clone)]
@@ -48,14 +38,14 @@ pub(crate) struct Me {
 pub(crate) struct Peers {
     me: Me,
     secure: Arc<Secure>,
-    in_flight: usize,
+    limits: Limits,
     addrs: RwLock<BTreeMap<NodeId, String>>,
     links: Mutex<HashMap<(NodeId, Lane), Arc<Link>>>,
 }
 
 impl Peers {
-    pub(crate) fn new(me: Me, secure: Arc<Secure>, in_flight: usize) -> Arc<Self> {
-        Arc::new(Self { me, secure, in_flight, addrs: RwLock::default(), links: Mutex::default() })
+    pub(crate) fn new(me: Me, secure: Arc<Secure>, limits: Limits) -> Arc<Self> {
+        Arc::new(Self { me, secure, limits, addrs: RwLock::default(), links: Mutex::default() })
     }
 
     pub(crate) fn me(&self) -> &Me {
@@ -96,7 +86,7 @@ impl Peers {
     /// The connection to `id` for `lane`; connects when it is first used, and again when it broke.
     pub(crate) fn link(self: &Arc<Self>, id: NodeId, lane: Lane) -> Arc<Link> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links.entry((id, lane)).or_insert_with(|| Arc::new(Link::new(self, id, self.in_flight))).clone()
+        links.entry((id, lane)).or_insert_with(|| Arc::new(Link::new(self, id, lane, self.limits.of(lane)))).clone()
     }
 
     /// Closes all connections.

@@ -1,12 +1,18 @@
 //! Frames of the peer port: a fixed head, then an encoded body.
 //!
-//! Head (24 bytes, little-endian): magic `WPST`, version 1, kind, two zero bytes, request id (8), body length (4),
-//! CRC-32 of the first 20 bytes of the head and the body (4).
+//! Head (24 bytes, little-endian): magic `WPST`, version 2, kind, group (2), request id (8), body length (4), CRC-32 of the
+//! first 20 bytes of the head and the body (4).
+//!
+//! The group is that of the log which a request is about ([`super::Request::is_of_a_group`]); an answer repeats it. What is
+//! for the node itself, handshakes among it, has [`NODE`] there.
 
 use super::{MAX_ENCODED, WireError};
+use crate::GroupId;
 
 const MAGIC: [u8; 4] = *b"WPST";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// In place of a group: the frame is for the node itself.
+pub(crate) const NODE: GroupId = GroupId::MAX;
 /// Size of the head in bytes.
 pub(crate) const HEAD: usize = 24;
 
@@ -35,19 +41,21 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) kind: Kind,
+    pub(crate) group: GroupId,
     pub(crate) id: u64,
     pub(crate) length: usize,
     crc: u32,
 }
 
 /// A whole frame.
-pub(crate) fn encode(kind: Kind, id: u64, body: &[u8]) -> Result<Vec<u8>, WireError> {
+pub(crate) fn encode(kind: Kind, group: GroupId, id: u64, body: &[u8]) -> Result<Vec<u8>, WireError> {
     if body.len() > MAX_ENCODED {
         return Err(WireError::Unencodable(format!("body of {} bytes", body.len())));
     }
     let mut frame = Vec::with_capacity(HEAD + body.len());
     frame.extend_from_slice(&MAGIC);
-    frame.extend_from_slice(&[VERSION, kind as u8, 0, 0]);
+    frame.extend_from_slice(&[VERSION, kind as u8]);
+    frame.extend_from_slice(&group.to_le_bytes());
     frame.extend_from_slice(&id.to_le_bytes());
     frame.extend_from_slice(&(body.len() as u32).to_le_bytes());
     let crc = checksum(&frame, body);
@@ -62,7 +70,7 @@ pub(crate) fn head(bytes: &[u8; HEAD]) -> Result<Head, WireError> {
     if bytes[..4] != MAGIC {
         return wrong("no frame of this protocol");
     }
-    if bytes[4] != VERSION || bytes[6..8] != [0, 0] {
+    if bytes[4] != VERSION {
         let found = bytes[4];
         let which = if found > VERSION { "upgrade this node" } else { "upgrade the other one" };
         return Err(WireError::Malformed(format!(
@@ -79,7 +87,8 @@ pub(crate) fn head(bytes: &[u8; HEAD]) -> Result<Head, WireError> {
         return wrong("frame is too long");
     }
     let crc = u32::from_le_bytes([bytes[20], bytes[21], bytes[22], bytes[23]]);
-    Ok(Head { kind, id: u64::from_le_bytes(id), length, crc })
+    let group = GroupId::from_le_bytes([bytes[6], bytes[7]]);
+    Ok(Head { kind, group, id: u64::from_le_bytes(id), length, crc })
 }
 
 /// Refuses a body whose checksum does not match its head.

@@ -16,6 +16,8 @@ pub(crate) struct Hello {
     pub(crate) to: u64,
     /// Where the caller itself listens.
     pub(crate) from_addr: String,
+    /// What the connection is for: the number of a lane.
+    pub(crate) lane: u8,
 }
 
 /// Answer to [`Hello`].
@@ -127,6 +129,27 @@ pub(crate) enum Request {
     },
 }
 
+impl Request {
+    /// About one group's log, which its frame names. The others are for the node: those of the application, and those of
+    /// membership, which all groups share. A leader asks for clocks to stamp its group's entries, and tells that group's
+    /// time.
+    pub(crate) fn is_of_a_group(&self) -> bool {
+        match self {
+            Self::VoteV1 { .. }
+            | Self::AppendV1(_)
+            | Self::TransferV1 { .. }
+            | Self::ForwardV1 { .. }
+            | Self::ReadIndexV1
+            | Self::SnapshotBeginV1 { .. }
+            | Self::SnapshotChunkV1 { .. }
+            | Self::SnapshotEndV1 { .. }
+            | Self::CountedV1
+            | Self::ClockV1 { .. } => true,
+            Self::AppV1 { .. } | Self::NewIdV1 { .. } | Self::AnnounceV1(_) => false,
+        }
+    }
+}
+
 /// Answer to [`Request::AppendV1`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Appended {
@@ -216,5 +239,9 @@ pub(crate) enum Answer {
     /// The wall clock (ms since 1970).
     ClockV1 {
         clock_ms: u64,
+    },
+    /// The one asked has no such group; nothing was done.
+    NoGroupV1 {
+        group: u16,
     },
 }

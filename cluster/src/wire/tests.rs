@@ -69,12 +69,13 @@ fn answers_keep_their_bytes() {
     golden(&Answer::FailedV1 { reason: "no".to_owned() }, "08026e6f");
     golden(&Answer::CountedV1 { term: 3, index: 300 }, "0903fb2c01");
     golden(&Answer::ClockV1 { clock_ms: 300 }, "0afb2c01");
+    golden(&Answer::NoGroupV1 { group: 300 }, "0bfb2c01");
     golden(
-        &Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() },
-        "07070707070707070707070707070707010203613a31",
+        &Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 },
+        "07070707070707070707070707070707010203613a3104",
     );
-    let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() };
-    let bytes = "07".repeat(16) + "010203613a31";
+    let hello = Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 };
+    let bytes = "07".repeat(16) + "010203613a3104";
     golden(&KeyHello { nonce: [9; 32], hello }, &("09".repeat(32) + &bytes));
     golden(&KeyNonce { nonce: [8; 32] }, &"08".repeat(32));
     golden(&KeyProof { proof: [6; 32] }, &"06".repeat(32));
@@ -118,11 +119,11 @@ fn the_log_keeps_its_bytes() {
 
 #[test]
 fn frames_keep_their_bytes() {
-    let bytes = frame::encode(frame::Kind::Request, 5, b"body").unwrap();
-    assert_eq!(hex(&bytes), "57505354010200000500000000000000040000003642c72d626f6479");
+    let bytes = frame::encode(frame::Kind::Request, 0x0203, 5, b"body").unwrap();
+    assert_eq!(hex(&bytes), "57505354020203020500000000000000040000005942d4bc626f6479");
     let head_bytes = *bytes.first_chunk().unwrap();
     let head = frame::head(&head_bytes).unwrap();
-    assert_eq!((head.kind, head.id, head.length), (frame::Kind::Request, 5, 4));
+    assert_eq!((head.kind, head.group, head.id, head.length), (frame::Kind::Request, 0x0203, 5, 4));
     frame::check(&head_bytes, &head, b"body").unwrap();
     frame::check(&head_bytes, &head, b"bodz").unwrap_err();
 }
@@ -148,7 +149,7 @@ proptest! {
 
     #[test]
     fn a_flipped_bit_in_a_frame_is_found(body in proptest::collection::vec(any::<u8>(), 0..100), at in any::<usize>(), bit in 0..8_u32) {
-        let mut bytes = frame::encode(frame::Kind::Answer, 77, &body).unwrap();
+        let mut bytes = frame::encode(frame::Kind::Answer, 0, 77, &body).unwrap();
         let at = at % bytes.len();
         bytes[at] ^= 1_u8 << bit;
         let head_bytes = *bytes.first_chunk().unwrap();
@@ -183,10 +184,10 @@ fn wishes_lie_in_the_old_layout_and_come_back() {
 
 #[test]
 fn newer_versions_are_refused_in_words() {
-    let mut bytes = frame::encode(frame::Kind::Hello, 1, b"x").unwrap();
-    bytes[4] = 2;
+    let mut bytes = frame::encode(frame::Kind::Hello, frame::NODE, 1, b"x").unwrap();
+    bytes[4] = 3;
     let refused = frame::head(bytes.first_chunk().unwrap()).unwrap_err().to_string();
-    assert!(refused.contains("version 2") && refused.contains("upgrade this node"), "{refused}");
+    assert!(refused.contains("version 3") && refused.contains("upgrade this node"), "{refused}");
     let refused = StoredPayload::from_parts(9, bytes::Bytes::new()).unwrap_err().to_string();
     assert!(refused.contains("kind 9") && refused.contains("newer"), "{refused}");
 }

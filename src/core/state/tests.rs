@@ -148,7 +148,7 @@ fn seq_is_gapless_and_ids_name_their_place() {
     let replies = node.entry(20, &[publish(1, None, &["a", "b"], None), publish(1, Some(token_id(1)), &["c"], None)]);
     let [first, second] = <[Reply; 2]>::try_from(replies).unwrap().map(published);
     assert_eq!((first.first_seq, second.first_seq), (1, 3));
-    assert_eq!((first.id(1).log_index(), second.id(0).id_ms()), (2, 20));
+    assert_eq!((first.id(1).log_position().index, second.id(0).id_ms()), (2, 20));
     assert!(first.id(1) < second.id(0));
     assert_eq!(seqs(&node, 1), [1, 2, 3]);
 }

@@ -8,13 +8,14 @@ pub mod directory;
 pub mod form;
 pub mod mask;
 pub mod outcome;
+mod plan;
 mod profile;
 pub mod promises;
 pub mod records;
 pub mod secret;
 mod settings;
 
-pub use super::consumer::engine::Batch;
+pub use super::consumer::plan::Batch;
 pub use super::consumer::schedule::RetryPolicy;
 pub use profile::Profile;
 pub use settings::{

@@ -1,7 +1,7 @@
 //! The settings of a webhook as they are replicated. Never a secret in the clear: addresses, headers and keys come sealed.
 
 use super::Profile;
-use crate::core::consumer::engine::Batch;
+use crate::core::consumer::plan::Batch;
 use crate::core::consumer::schedule::RetryPolicy;
 use crate::core::ids::{EndpointId, MapId, TokenId};
 use crate::core::rate::Rate;

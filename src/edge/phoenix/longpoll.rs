@@ -18,10 +18,10 @@ use super::reply;
 use super::routes::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, text_of, version_of};
 use super::session::PhoenixSession;
 use super::state::Phoenix;
-use crate::core::codec;
 use crate::core::ids::NodeId;
 use crate::delivery::{Outbox, Outlet};
 use crate::edge::context::Edge;
+use crate::hub::{Lane, PeerError, PeerRequest};
 use actix::Message;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data};
@@ -37,6 +37,10 @@ use token::SessionToken;
 
 /// Messages of one POST; phoenix.js sends a hundred at most.
 const MAX_PUSHES: usize = 1024;
+/// A poll that another node can't take now is answered with nothing after so long: the client asks again.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+/// Requests that this node answers for others at a time.
+const RELAYED: usize = 2048;
 /// Another node may take so much longer than its session's poll.
 const RELAY_MARGIN: Duration = Duration::from_secs(5);
 
@@ -72,6 +76,14 @@ enum Answer {
     Nothing,
     /// There is no such session.
     Gone,
+    /// The node that holds the session can't be asked now: as if nothing had been sent.
+    Busy,
+}
+
+impl PeerRequest for Ask {
+    type Answer = Answer;
+    const KIND: u16 = 100;
+    const LANE: Lane = Lane::patient(RELAYED, 0);
 }
 
 /// `GET`: the first opens a session, the others wait for messages.
@@ -80,6 +92,10 @@ pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>, phoenix: Data<P
         match ask_session(&edge, &phoenix, &token, Request::Poll { seen: token.seen }).await {
             Answer::Batch { number, messages } => return answer(200, Some(&token.having(number)), &messages),
             Answer::Nothing => return answer(204, Some(&token), ""),
+            Answer::Busy => {
+                tokio::time::sleep(BUSY_PAUSE).await;
+                return answer(204, Some(&token), "");
+            }
             Answer::Gone => {}
         }
     }
@@ -96,6 +112,8 @@ pub(super) async fn push(request: HttpRequest, edge: Data<Edge>, phoenix: Data<P
     };
     match ask_session(&edge, &phoenix, &token, Request::Push(pushes)).await {
         Answer::Gone => answer(410, None, ""),
+        // Clients open a new session, and resume.
+        Answer::Busy => answer(500, None, ""),
         Answer::Batch { .. } | Answer::Nothing => answer(200, Some(&token), ""),
     }
 }
@@ -159,15 +177,21 @@ async fn ask_session(edge: &Edge, phoenix: &Phoenix, token: &SessionToken, reque
     if token.node == edge.hub.node_id() {
         return ask_here(phoenix, ask).await;
     }
-    let timeout = phoenix.settings.longpoll.wait + RELAY_MARGIN;
-    relayed(edge, token.node, &ask, timeout).await.unwrap_or(Answer::Gone)
+    relayed(edge, phoenix, token.node, &ask).await
 }
 
-/// What the session on another node answers. `None` where that node can't be asked: the client, which has all
-/// that was acknowledged, resumes in a new session.
-async fn relayed(edge: &Edge, node: NodeId, ask: &Ask, timeout: Duration) -> Option<Answer> {
-    let body = edge.hub.relay(node, codec::encode(ask).ok()?, timeout).await?;
-    codec::decode(&body).ok()
+/// What the session on another node answers. It counts as gone where that node can't be asked: the client, which
+/// has all that was acknowledged, resumes in a new session.
+async fn relayed(edge: &Edge, phoenix: &Phoenix, node: NodeId, ask: &Ask) -> Answer {
+    let timeout = phoenix.settings.longpoll.wait + RELAY_MARGIN;
+    match edge.hub.ask(node, ask, timeout).await {
+        Ok(answer) => answer,
+        Err(PeerError::Busy) => Answer::Busy,
+        Err(error) => {
+            tracing::debug!(node, %error, "a long poll can't be passed on");
+            Answer::Gone
+        }
+    }
 }
 
 async fn ask_here(phoenix: &Phoenix, ask: Ask) -> Answer {
@@ -180,14 +204,13 @@ async fn ask_here(phoenix: &Phoenix, ask: Ask) -> Answer {
 /// Answers requests that came to another node.
 pub(super) fn serve_relay(edge: &Edge, phoenix: &Data<Phoenix>) {
     let weak = Arc::downgrade(phoenix);
-    edge.hub.on_relay(move |body| {
+    edge.hub.peers().serve_here(move |ask: Ask| {
         let phoenix = weak.upgrade();
-        Box::pin(async move {
-            let answer = match (phoenix, codec::decode::<Ask>(&body)) {
-                (Some(phoenix), Ok(ask)) => ask_here(&phoenix, ask).await,
-                _ => Answer::Gone,
-            };
-            codec::encode(&answer).unwrap_or_default()
-        })
+        async move {
+            match phoenix {
+                Some(phoenix) => ask_here(&phoenix, ask).await,
+                None => Answer::Gone,
+            }
+        }
     });
 }

@@ -106,9 +106,9 @@ async fn shown(edge: &Edge, grant: &Grant, endpoint: &Endpoint, letter: &DeadLet
         attempts: letter.attempts,
         first_attempt_at: (letter.first_ms > 0).then(|| iso_millis(edge.hub.shown_ms(letter.first_ms))),
         given_up_at: iso_millis(edge.hub.shown_ms(letter.buried_ms)),
-        class: letter.class.name(),
-        status: letter.status,
-        error: letter.error.clone(),
+        class: letter.class().name(),
+        status: letter.status(),
+        error: letter.error().to_owned(),
         event,
     })
 }

@@ -176,13 +176,13 @@ async fn turn_away(read: Reader, write: Writer, caller: &str, own: &str) -> io::
 
 async fn refuse(read: Reader, write: Writer, reason: &str) {
     let welcome = wire::encode(&Welcome::RefusedV1 { reason: reason.to_owned() });
-    if let Ok(frame) = welcome.and_then(|body| frame::encode(Kind::Welcome, 0, &body)) {
+    if let Ok(frame) = welcome.and_then(|body| frame::encode(Kind::Welcome, frame::NODE, 0, &body)) {
         stream::part(read, write, &frame).await;
     }
 }
 
 async fn send<T: serde::Serialize>(write: &mut Writer, kind: Kind, value: &T) -> io::Result<()> {
-    write.frame(&frame::encode(kind, 0, &wire::encode(value)?)?).await?;
+    write.frame(&frame::encode(kind, frame::NODE, 0, &wire::encode(value)?)?).await?;
     write.flush().await
 }
 

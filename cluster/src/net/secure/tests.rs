@@ -60,7 +60,7 @@ fn none() -> Secure {
 }
 
 fn hello() -> Hello {
-    Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned() }
+    Hello { cluster_id: [7; 16], from: 1, to: 2, from_addr: "a:1".to_owned(), lane: 4 }
 }
 
 /// One connection: what the caller and the called one say of it, each in words where it fails.
@@ -69,7 +69,7 @@ async fn meet(caller: &Secure, called: &Secure) -> (Result<(), String>, Result<(
     let addr = listener.local_addr().unwrap();
     let call = async {
         let (mut read, mut write) = caller.call(TcpStream::connect(addr).await?, &hello()).await?;
-        write.frame(&frame::encode(Kind::Request, 9, b"question")?).await?;
+        write.frame(&frame::encode(Kind::Request, 0, 9, b"question")?).await?;
         write.flush().await?;
         let (head, body) = read.frame(100).await?;
         assert_eq!((head.kind, &body[..]), (Kind::Answer, &b"answer"[..]));
@@ -81,7 +81,7 @@ async fn meet(caller: &Secure, called: &Secure) -> (Result<(), String>, Result<(
         send(&mut write, Kind::Welcome, &Welcome::OkV1).await?;
         let (head, body) = read.frame(100).await?;
         assert_eq!((head.kind, head.id, &body[..]), (Kind::Request, 9, &b"question"[..]));
-        write.frame(&frame::encode(Kind::Answer, 9, b"answer")?).await?;
+        write.frame(&frame::encode(Kind::Answer, 0, 9, b"answer")?).await?;
         write.flush().await?;
         // The other end closes first.
         let _ = read.frame(100).await;

@@ -14,7 +14,7 @@ type Frames = Vec<(Head, Vec<u8>)>;
 /// What a peer would send, each frame with its tag.
 fn sealed(bodies: &[Vec<u8>], seal: &mut Seal) -> Vec<Vec<u8>> {
     let one = |(id, body): (usize, &Vec<u8>)| {
-        let mut frame = frame::encode(Kind::Request, id as u64, body).unwrap();
+        let mut frame = frame::encode(Kind::Request, 0, id as u64, body).unwrap();
         let tag = seal.tag(&[&frame]);
         frame.extend_from_slice(&tag);
         frame
@@ -87,7 +87,7 @@ fn mend_checksum(frame: &mut [u8]) {
     let Some(head_bytes) = frame.first_chunk::<HEAD>() else { return };
     let Ok(head) = frame::head(head_bytes) else { return };
     let end = (HEAD + head.length).min(frame.len());
-    let mended = frame::encode(head.kind, head.id, &frame[HEAD..end]).unwrap();
+    let mended = frame::encode(head.kind, head.group, head.id, &frame[HEAD..end]).unwrap();
     frame[..HEAD].copy_from_slice(&mended[..HEAD]);
 }
 

@@ -6,6 +6,7 @@
 pub mod backlog;
 mod consumers;
 mod facts;
+mod mirror;
 mod orders;
 mod progress;
 mod publish;
@@ -13,14 +14,13 @@ mod record;
 mod removal;
 mod retention;
 mod rules;
-mod subjects;
+pub mod subjects;
 
 pub use facts::Facts;
 pub use record::{Deletion, TopicRecord};
 
 use super::directory::Step;
 use super::rights::Rights;
-use super::subjects::SubjectRecord;
 use super::{Context, StateError, keys, records};
 use crate::core::access::{AccessChange, Map};
 use crate::core::codec;
@@ -30,6 +30,7 @@ use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
 use crate::core::webhook::directory::EndpointChange;
 use std::collections::{BTreeMap, BTreeSet};
+use subjects::SubjectRecord;
 
 /// What the streams want of the directory, which decides it as of its own order.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,112 +1,382 @@
-//! Records of subjects, as the transaction has them; and how many subjects a stream remembers.
+//! Which events of a stream belong to a subject, and which are gone from inside it.
+//!
+//! A **run** is a range of seqs, all of one subject, all stored. The run that grows with each event stands in the subject's
+//! record; one that another subject's event has ended is a key of its own, by its last seq. So a reader of a subject reads
+//! its runs and its events and nothing else, and a map that has no subject but its own writes no run at all.
+//!
+//! A **hole** is a range of seqs that were removed inside the stream. Whoever reads the stream across a missing seq asks
+//! whether a hole has it: what no hole has is damage.
 
-use super::{StateError, Streams, TopicRecord, keys};
-use crate::core::codec;
-use crate::core::ids::TopicId;
-use crate::core::state::subjects::SubjectRecord;
+use super::keys;
+use crate::core::ids::{EventId, TopicId};
 use crate::core::store::{ReadStore, StoreError, WriteStore};
 use crate::core::subject::Subject;
+use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
-/// Records of subjects that have no event left, kept for what they tell of gaps; the oldest are forgotten.
-pub(in crate::core::state) const MAX_EMPTY: u64 = 4096;
+/// What a stream holds of one subject.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectRecord {
+    /// Seqs below this are gone from readers of the subject. Not always an event's seq.
+    pub first_seq: u64,
+    /// Seq of the newest event ever; 0 before the first.
+    pub last_seq: u64,
+    /// Id of that event.
+    pub last_id: EventId,
+    /// First seq of the run that ends with `last_seq`.
+    pub open_seq: u64,
+    /// Seq of the newest event that was removed; 0 where none was.
+    pub trimmed_seq: u64,
+    /// Id of that event.
+    pub trimmed_id: EventId,
+    /// Events that readers have.
+    pub count: u64,
+    /// Their bytes, as stored.
+    pub bytes: u64,
+}
 
-impl Streams {
-    /// The subject's record.
-    pub(super) fn subject<S: ReadStore>(
-        &self,
-        stream: TopicId,
-        subject: &Subject,
-        store: &S,
-    ) -> Result<Option<SubjectRecord>, StateError> {
-        if subject.is_own() {
-            return Ok(self.topics.get(&stream).map(|record| record.own.clone()));
+/// A subject of a stream, with its record, for reading its runs and changing them.
+pub struct Runs<'a, S> {
+    store: S,
+    stream: TopicId,
+    subject: &'a str,
+    record: &'a SubjectRecord,
+}
+
+impl SubjectRecord {
+    /// Takes the event at `seq`, which is higher than every seq of the stream before.
+    pub fn append<S: WriteStore>(
+        &mut self,
+        (stream, subject): (TopicId, &Subject),
+        (seq, id, bytes): (u64, EventId, u64),
+        store: &mut S,
+    ) -> Result<(), StoreError> {
+        if self.last_seq + 1 != seq || self.open_seq == 0 {
+            self.close_run(stream, subject, store)?;
+            self.open_seq = seq;
         }
-        if let Some(record) = self.touched.get(&(stream, subject.clone())) {
-            return Ok(Some(record.clone()));
+        if self.count == 0 {
+            self.first_seq = seq;
         }
-        let bytes = store.get(&keys::subject(stream, subject.as_str()))?;
-        Ok(bytes.map(|bytes| codec::decode(&bytes)).transpose()?)
+        (self.last_seq, self.last_id) = (seq, id);
+        self.count += 1;
+        self.bytes += bytes;
+        Ok(())
     }
 
-    /// Changes the subject's record, which there is from then on.
-    pub(super) fn change_subject<S: WriteStore>(
+    /// Ends the run that grows: what comes next begins another.
+    pub fn end_run<S: WriteStore>(
+        &mut self,
+        (stream, subject): (TopicId, &Subject),
+        store: &mut S,
+    ) -> Result<(), StoreError> {
+        self.close_run(stream, subject, store)?;
+        self.open_seq = 0;
+        Ok(())
+    }
+
+    fn close_run<S: WriteStore>(
         &mut self,
         stream: TopicId,
         subject: &Subject,
         store: &mut S,
-        change: impl FnOnce(&mut SubjectRecord, &mut S) -> Result<(), StoreError>,
-    ) -> Result<(), StateError> {
-        let known = if subject.is_own() { None } else { self.subject(stream, subject, store)? };
-        let Some(record) = self.topics.get_mut(&stream) else { return Ok(()) };
-        self.dirty.insert(stream);
-        if subject.is_own() {
-            return Ok(change(&mut record.own, store)?);
-        }
-        let is_new = known.is_none();
-        let mut one = known.unwrap_or_else(|| record.unknown_subject());
-        let (had, trimmed_seq) = (one.count > 0, one.trimmed_seq);
-        change(&mut one, store)?;
-        match (had, one.count > 0) {
-            (false, true) => {
-                if !is_new {
-                    store.delete(&keys::empty(stream, trimmed_seq))?;
-                    record.empty = record.empty.saturating_sub(1);
-                }
-                record.subjects += 1;
-            }
-            (true, false) => {
-                store.put(&keys::empty(stream, one.trimmed_seq), subject.as_str().as_bytes())?;
-                record.subjects = record.subjects.saturating_sub(1);
-                record.empty += 1;
-            }
-            _ => {}
-        }
-        self.touched.insert((stream, subject.clone()), one);
-        self.forget_empty(stream, store)
-    }
-
-    /// Forgets the subjects without events that are too many, of the oldest events first.
-    fn forget_empty<S: WriteStore>(&mut self, stream: TopicId, store: &mut S) -> Result<(), StateError> {
-        while let Some(record) = self.topics.get_mut(&stream).filter(|record| record.empty > MAX_EMPTY) {
-            let (from, to) = keys::of_stream(keys::EMPTIES, stream);
-            let mut oldest = None;
-            store.scan(&from, &to, &mut |key, name| {
-                oldest = std::str::from_utf8(name).ok().map(|name| (key.to_vec(), name.to_owned()));
-                false
-            })?;
-            let parsed = oldest.and_then(|(key, name)| Some((key, Subject::parse_any(&name).ok()?)));
-            record.empty -= 1;
-            let Some((key, subject)) = parsed else { return Ok(()) };
-            store.delete(&key)?;
-            let Some(gone) = self.subject(stream, &subject, store)? else { continue };
-            self.touched.remove(&(stream, subject.clone()));
-            store.delete(&keys::subject(stream, subject.as_str()))?;
-            if let Some(record) = self.topics.get_mut(&stream) {
-                forget(record, &gone);
-            }
+    ) -> Result<(), StoreError> {
+        let start = self.open_seq.max(self.first_seq);
+        if self.open_seq > 0 && start <= self.last_seq {
+            put_run(stream, subject.as_str(), start..=self.last_seq, store)?;
         }
         Ok(())
     }
 
-    /// How many of these subjects have no event yet.
-    pub(super) fn count_new<'e, S: ReadStore>(
-        &self,
-        stream: TopicId,
-        subjects: impl Iterator<Item = &'e Subject>,
-        store: &S,
-    ) -> Result<u64, StateError> {
-        let mut named: Vec<&Subject> = subjects.filter(|subject| !subject.is_own()).collect();
-        named.sort_unstable();
-        named.dedup();
-        let mut count = 0;
-        for subject in named {
-            count += u64::from(self.subject(stream, subject, store)?.is_none_or(|record| record.count == 0));
+    /// Readers of the subject begin behind the event with that seq and id from now on, the newest of `gone` events with so
+    /// many bytes. Runs that end before `runs_from` are left: they say what of a deleted history is still to be removed.
+    pub fn trim<S: WriteStore>(
+        &mut self,
+        (stream, subject): (TopicId, &Subject),
+        (newest_seq, newest_id): (u64, EventId),
+        (gone, bytes): (u64, u64),
+        runs_from: u64,
+        store: &mut S,
+    ) -> Result<(), StoreError> {
+        (self.trimmed_seq, self.trimmed_id) = (self.trimmed_seq, self.trimmed_id).max((newest_seq, newest_id));
+        self.first_seq = self.first_seq.max(newest_seq + 1);
+        self.count = self.count.saturating_sub(gone);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        let (from, to) = keys::runs(stream, subject.as_str(), runs_from, self.first_seq.max(runs_from));
+        let mut over = Vec::new();
+        store.scan(&from, &to, &mut |key, _| {
+            over.push(key.to_vec());
+            true
+        })?;
+        over.iter().try_for_each(|key| store.delete(key))
+    }
+
+    /// Removes one event from inside the subject, which readers have; its run becomes two.
+    pub fn remove<S: WriteStore>(
+        &mut self,
+        (stream, subject): (TopicId, &Subject),
+        (seq, id, bytes): (u64, EventId, u64),
+        store: &mut S,
+    ) -> Result<(), StoreError> {
+        let name = subject.as_str();
+        let mut found = None;
+        Runs::new(&*store, stream, name, self).visit(seq, &mut |run| {
+            found = Some(run);
+            false
+        })?;
+        let Some(run) = found.filter(|run| run.contains(&seq)) else { return Ok(()) };
+        (self.trimmed_seq, self.trimmed_id) = (self.trimmed_seq, self.trimmed_id).max((seq, id));
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        let is_open = *run.end() == self.last_seq && self.open_seq > 0;
+        if !is_open {
+            store.delete(&keys::run(stream, name, *run.end()))?;
         }
-        Ok(count)
+        if seq > *run.start() {
+            put_run(stream, name, *run.start()..=seq - 1, store)?;
+        }
+        match (is_open, seq < *run.end()) {
+            (true, true) => self.open_seq = seq + 1,
+            // The newest event is gone: the next one begins a run.
+            (true, false) => self.open_seq = 0,
+            (false, true) => put_run(stream, name, seq + 1..=*run.end(), store)?,
+            (false, false) => {}
+        }
+        Ok(())
     }
 }
 
-fn forget(record: &mut TopicRecord, gone: &SubjectRecord) {
-    (record.forgotten_seq, record.forgotten_id) =
-        (record.forgotten_seq, record.forgotten_id).max((gone.trimmed_seq, gone.trimmed_id));
+impl<'a, S: ReadStore> Runs<'a, &'a S> {
+    /// The subject's runs.
+    pub fn new(store: &'a S, stream: TopicId, subject: &'a str, record: &'a SubjectRecord) -> Self {
+        Self { store, stream, subject, record }
+    }
+
+    /// Visits the runs from `from_seq` on, ascending, until `visit` returns false. The first may begin before `from_seq`,
+    /// none before what readers have.
+    pub fn visit(&self, from_seq: u64, visit: &mut dyn FnMut(RangeInclusive<u64>) -> bool) -> Result<(), StoreError> {
+        let (from, to) = keys::runs(self.stream, self.subject, from_seq.max(self.record.first_seq), u64::MAX);
+        let mut goes_on = true;
+        // The runs that were ended lie before the one that grows.
+        if self.record.open_seq == 0 || from_seq < self.record.open_seq {
+            self.store.scan(&from, &to, &mut |key, value| {
+                goes_on = self.clipped(key, value).is_none_or(&mut *visit);
+                goes_on
+            })?;
+        }
+        if goes_on && let Some(open) = self.open().filter(|open| *open.end() >= from_seq) {
+            visit(open);
+        }
+        Ok(())
+    }
+
+    /// Visits the runs from the newest to the oldest, until `visit` returns false.
+    pub fn visit_back(&self, visit: &mut dyn FnMut(RangeInclusive<u64>) -> bool) -> Result<(), StoreError> {
+        if self.open().is_some_and(|open| !visit(open)) {
+            return Ok(());
+        }
+        let (from, to) = keys::runs(self.stream, self.subject, self.record.first_seq, u64::MAX);
+        self.store.scan_back(&from, &to, &mut |key, value| self.clipped(key, value).is_none_or(&mut *visit))
+    }
+
+    /// Seq of the oldest of the subject's last `count` events; one past its newest where there are none.
+    pub fn last(&self, count: u64) -> Result<u64, StoreError> {
+        let (mut left, mut seq) = (count, self.record.last_seq + 1);
+        self.visit_back(&mut |run| {
+            let length = run.end() - run.start() + 1;
+            if left > 0 {
+                seq = run.end() + 1 - left.min(length);
+            }
+            left = left.saturating_sub(length);
+            left > 0
+        })?;
+        Ok(seq)
+    }
+
+    fn open(&self) -> Option<RangeInclusive<u64>> {
+        let record = self.record;
+        let start = record.open_seq.max(record.first_seq);
+        (record.open_seq > 0 && start <= record.last_seq).then_some(start..=record.last_seq)
+    }
+
+    fn clipped(&self, key: &[u8], value: &[u8]) -> Option<RangeInclusive<u64>> {
+        let (start, end) = (keys::run_start(value)?, keys::run_end(key)?);
+        Some(start.max(self.record.first_seq)..=end)
+    }
+}
+
+fn put_run<S: WriteStore>(
+    stream: TopicId,
+    subject: &str,
+    run: RangeInclusive<u64>,
+    store: &mut S,
+) -> Result<(), StoreError> {
+    store.put(&keys::run(stream, subject, *run.end()), &run.start().to_be_bytes())
+}
+
+/// Notes that `seq` was removed inside the stream; ranges that touch become one.
+pub fn add_hole<S: WriteStore>(stream: TopicId, seq: u64, store: &mut S) -> Result<(), StoreError> {
+    let mut hole = seq..=seq;
+    if let Some(value) = store.get(&keys::hole(stream, seq - 1))? {
+        store.delete(&keys::hole(stream, seq - 1))?;
+        hole = keys::run_start(&value).unwrap_or(seq)..=seq;
+    }
+    match hole_from(stream, seq + 1, store)? {
+        Some(next) if *next.start() == seq + 1 => {
+            store.put(&keys::hole(stream, *next.end()), &hole.start().to_be_bytes())
+        }
+        _ => store.put(&keys::hole(stream, seq), &hole.start().to_be_bytes()),
+    }
+}
+
+/// The first hole that ends at `seq` or later.
+pub fn hole_from<S: ReadStore>(
+    stream: TopicId,
+    seq: u64,
+    store: &S,
+) -> Result<Option<RangeInclusive<u64>>, StoreError> {
+    let (from, to) = (keys::hole(stream, seq), keys::hole(stream, u64::MAX));
+    let mut found = None;
+    store.scan(&from, &to, &mut |key, value| {
+        found = keys::hole_end(key).zip(keys::run_start(value)).map(|(end, start)| start..=end);
+        false
+    })?;
+    Ok(found)
+}
+
+/// Whether all of `seqs` was removed inside the stream.
+pub fn is_hole<S: ReadStore>(stream: TopicId, seqs: RangeInclusive<u64>, store: &S) -> Result<bool, StoreError> {
+    let hole = hole_from(stream, *seqs.start(), store)?;
+    Ok(hole.is_some_and(|hole| hole.start() <= seqs.start() && seqs.end() <= hole.end()))
+}
+
+/// Forgets the holes that end before `seq`, `max` of them at most: the stream begins there.
+pub fn forget_holes<S: WriteStore>(stream: TopicId, seq: u64, max: usize, store: &mut S) -> Result<usize, StoreError> {
+    let mut over = Vec::new();
+    store.scan(&keys::hole(stream, 0), &keys::hole(stream, seq), &mut |key, _| {
+        over.push(key.to_vec());
+        over.len() < max
+    })?;
+    over.iter().try_for_each(|key| store.delete(key))?;
+    Ok(over.len())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::store::memory::MemoryStore;
+    use proptest::prelude::*;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    const STREAM: TopicId = TopicId(7);
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Append(usize, u8),
+        Trim(usize, u8),
+        Remove(usize, u8),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0..3usize, 1..5u8).prop_map(|(subject, count)| Step::Append(subject, count)),
+            1 => (0..3usize, 1..4u8).prop_map(|(subject, count)| Step::Trim(subject, count)),
+            1 => (0..3usize, any::<u8>()).prop_map(|(subject, nth)| Step::Remove(subject, nth)),
+        ];
+        proptest::collection::vec(step, 1..60)
+    }
+
+    fn id(seq: u64) -> EventId {
+        EventId::new(1, seq, 0)
+    }
+
+    fn seqs_of(store: &MemoryStore, subject: &Subject, record: &SubjectRecord, from: u64) -> Vec<u64> {
+        let mut seqs = Vec::new();
+        Runs::new(store, STREAM, subject.as_str(), record)
+            .visit(from, &mut |run| {
+                seqs.extend(run.filter(|seq| *seq >= from));
+                true
+            })
+            .unwrap();
+        seqs
+    }
+
+    proptest! {
+        #[test]
+        fn runs_are_the_subject_s_events(steps in steps()) {
+            // Names of which one begins like another.
+            let subjects = ["", "a", "a:b"].map(|name| Subject::parse(name).unwrap());
+            let mut model: [BTreeSet<u64>; 3] = Default::default();
+            let mut records: [SubjectRecord; 3] = Default::default();
+            let (mut store, mut next_seq) = (MemoryStore(BTreeMap::new()), 1);
+            for step in steps {
+                match step {
+                    Step::Append(of, count) => for _ in 0..count {
+                        records[of].append((STREAM, &subjects[of]), (next_seq, id(next_seq), 10), &mut store).unwrap();
+                        model[of].insert(next_seq);
+                        next_seq += 1;
+                    },
+                    Step::Trim(of, count) => {
+                        let gone: Vec<u64> = model[of].iter().copied().take(count.into()).collect();
+                        let Some(&newest) = gone.last() else { continue };
+                        model[of].retain(|seq| *seq > newest);
+                        let all = (gone.len() as u64, 10 * gone.len() as u64);
+                        records[of].trim((STREAM, &subjects[of]), (newest, id(newest)), all, 0, &mut store).unwrap();
+                    }
+                    Step::Remove(of, nth) => {
+                        let all: Vec<u64> = model[of].iter().copied().collect();
+                        let Some(&seq) = all.get(usize::from(nth) % all.len().max(1)) else { continue };
+                        model[of].remove(&seq);
+                        records[of].remove((STREAM, &subjects[of]), (seq, id(seq), 10), &mut store).unwrap();
+                    }
+                }
+                for (of, subject) in subjects.iter().enumerate() {
+                    let wanted: Vec<u64> = model[of].iter().copied().collect();
+                    prop_assert_eq!(records[of].count, wanted.len() as u64);
+                    prop_assert_eq!(records[of].bytes, 10 * wanted.len() as u64);
+                    prop_assert_eq!(&seqs_of(&store, subject, &records[of], 0), &wanted);
+                    for from in [next_seq / 2, next_seq] {
+                        let later: Vec<u64> = model[of].range(from..).copied().collect();
+                        prop_assert_eq!(&seqs_of(&store, subject, &records[of], from), &later);
+                    }
+                    for count in [1u64, 2, 5] {
+                        let runs = Runs::new(&store, STREAM, subject.as_str(), &records[of]);
+                        let last = wanted[wanted.len().saturating_sub(count as usize)..].first().copied();
+                        prop_assert_eq!(runs.last(count).unwrap(), last.unwrap_or(records[of].last_seq + 1));
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn holes_are_what_was_removed(removed in proptest::collection::vec(2..40u64, 0..40), below in 0..45u64) {
+            let (mut store, mut model) = (MemoryStore(BTreeMap::new()), BTreeSet::new());
+            for seq in removed {
+                if model.insert(seq) {
+                    add_hole(STREAM, seq, &mut store).unwrap();
+                }
+            }
+            for (from, to) in (1..45u64).flat_map(|from| (from..45).map(move |to| (from, to))) {
+                let all = (from..=to).all(|seq| model.contains(&seq));
+                prop_assert_eq!(is_hole(STREAM, from..=to, &store).unwrap(), all, "{}..={}", from, to);
+            }
+            let gaps = model.iter().filter(|seq| !model.contains(&(**seq + 1))).count();
+            prop_assert_eq!(store.0.len(), gaps);
+            forget_holes(STREAM, below, usize::MAX, &mut store).unwrap();
+            for seq in model.range(below..) {
+                prop_assert!(is_hole(STREAM, *seq..=*seq, &store).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn one_subject_alone_writes_no_runs() {
+        let (mut store, mut record) = (MemoryStore(BTreeMap::new()), SubjectRecord::default());
+        for seq in 1..1000 {
+            record.append((STREAM, &Subject::own()), (seq, id(seq), 1), &mut store).unwrap();
+        }
+        assert!(store.0.is_empty());
+        assert_eq!(seqs_of(&store, &Subject::own(), &record, 998), [998, 999]);
+    }
 }

@@ -1,0 +1,73 @@
+//! How far other nodes have applied the log.
+
+use super::Hub;
+use super::peers::{Lane, PeerError, PeerRequest, Peers};
+use crate::core::ids::NodeId;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use waypost_cluster::Cluster;
+
+/// Who doesn't answer for so long is cut off or dead.
+const OUT_OF_REACH: Duration = Duration::from_millis(400);
+/// Pause before a node is asked again whether it has applied something.
+const ASK_PAUSE: Duration = Duration::from_millis(20);
+/// Longest that a node waits before it answers (ms).
+const MOST_WAIT_MS: u64 = 5000;
+
+/// Answer when the log is applied up to there, or the time is over.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Applied {
+    index: u64,
+    within_ms: u64,
+}
+
+impl PeerRequest for Applied {
+    /// Whether it is applied.
+    type Answer = bool;
+    const KIND: u16 = 2;
+    const LANE: Lane = Lane::quick(256, 0);
+}
+
+/// How far a node is with the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has applied what was asked for.
+    Applied,
+    /// It answers, and hasn't.
+    Behind,
+    /// It doesn't answer.
+    OutOfReach,
+}
+
+pub(super) fn serve(peers: &Peers, cluster: &Cluster) {
+    let cluster = cluster.clone();
+    peers.serve(move |_, Applied { index, within_ms }| {
+        let (cluster, within) = (cluster.clone(), Duration::from_millis(within_ms.min(MOST_WAIT_MS)));
+        async move { cluster.wait_applied(index, within).await }
+    });
+}
+
+impl Hub {
+    /// Waits until that node has applied the log up to `index`, or doesn't answer for a while. A connection that breaks
+    /// says nothing of its reach: after a network was mended old ones break, and new ones are made.
+    pub(super) async fn applied_on(&self, node: NodeId, index: u64, deadline: Instant) -> Standing {
+        let mut heard = Instant::now();
+        loop {
+            let until = deadline.min(heard + OUT_OF_REACH);
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return if until < deadline { Standing::OutOfReach } else { Standing::Behind };
+            }
+            let ask = Applied { index, within_ms: left.as_millis() as u64 / 2 };
+            match self.ask(node, &ask, left).await {
+                Ok(true) => return Standing::Applied,
+                // With too many questions under way it is not the node that is out of reach.
+                Ok(false) | Err(PeerError::Busy) => heard = Instant::now(),
+                Err(error) if error.is_from_the_node() => heard = Instant::now(),
+                Err(_) => {}
+            }
+            sleep(ASK_PAUSE).await;
+        }
+    }
+}
