@@ -136,6 +136,14 @@ fn push_id(name: &str, event: &Event, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Adds the event's subject as a member of an object that has some, unless it is the map's own.
+fn push_subject(event: &Event, out: &mut Vec<u8>) {
+    if !event.subject.is_own() {
+        out.extend_from_slice(b",\"subject\":");
+        push_json_string(event.subject.as_str(), out);
+    }
+}
+
 /// Makes the request that carries `events`, in the order of the log. `gap` is the last event that was given up before
 /// them, `attempt` counts from 1, `now_ms` (Unix milliseconds) goes into what is signed.
 pub fn render(
