@@ -23,4 +23,5 @@ pub mod state;
 pub mod store;
 pub mod subject;
 pub mod time;
+pub mod topic;
 pub mod webhook;

@@ -266,7 +266,8 @@ impl Selector {
 }
 
 impl Several {
-    fn matches(&self, subject: &str) -> bool {
+    /// Whether events of that subject are wanted.
+    pub fn matches(&self, subject: &str) -> bool {
         self.named.binary_search_by(|probe| probe.as_str().cmp(subject)).is_ok()
             || self.patterns.iter().any(|pattern| pattern.fits(subject))
     }

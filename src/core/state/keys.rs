@@ -115,6 +115,14 @@ pub fn subject(stream: TopicId, subject: &str) -> Vec<u8> {
     key
 }
 
+/// The records of a stream's subjects whose names begin with `prefix`.
+pub fn subjects_from(stream: TopicId, prefix: &str) -> (Vec<u8>, Vec<u8>) {
+    let from = subject(stream, prefix);
+    // No subject has the byte 255.
+    let to = [&from[..], &[u8::MAX]].concat();
+    (from, to)
+}
+
 /// The name in a [`subject`] key.
 pub fn subject_name(key: &[u8]) -> Option<&str> {
     std::str::from_utf8(key.get(9..)?).ok()

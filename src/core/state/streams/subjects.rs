@@ -157,10 +157,13 @@ impl<'a, S: ReadStore> Runs<'a, &'a S> {
     pub fn visit(&self, from_seq: u64, visit: &mut dyn FnMut(RangeInclusive<u64>) -> bool) -> Result<(), StoreError> {
         let (from, to) = keys::runs(self.stream, self.subject, from_seq.max(self.record.first_seq), u64::MAX);
         let mut goes_on = true;
-        self.store.scan(&from, &to, &mut |key, value| {
-            goes_on = self.clipped(key, value).is_none_or(&mut *visit);
-            goes_on
-        })?;
+        // The runs that were ended lie before the one that grows.
+        if self.record.open_seq == 0 || from_seq < self.record.open_seq {
+            self.store.scan(&from, &to, &mut |key, value| {
+                goes_on = self.clipped(key, value).is_none_or(&mut *visit);
+                goes_on
+            })?;
+        }
         if goes_on && let Some(open) = self.open().filter(|open| *open.end() >= from_seq) {
             visit(open);
         }
