@@ -15,7 +15,7 @@ LATER_IT ?= access:: authentication:: backup:: client_tls:: clocks:: formats:: i
 	receivers:: resume:: webhooks_chat:: webhooks_lambda:: webhooks_replay::
 
 later:
-	$(AT_ANOTHER_DATE) --lib --test cluster --test peer_port --test repair
+	$(AT_ANOTHER_DATE) --lib
 	$(AT_ANOTHER_DATE) --test it -- $(LATER_IT)
 
 # Clients and verifiers of other people, in JavaScript and Python, that the tests drive.

@@ -80,7 +80,7 @@ fn only_the_table_names_a_protocol() {
     let mut broken = Vec::new();
     for (file, code) in code_below("src/edge").into_iter().chain(code_below("src/server")) {
         let of_protocol = |own: &&str| file.starts_with(format!("src/edge/{own}"));
-        if file != Path::new(TABLE) && !PROTOCOLS.iter().any(|own| of_protocol(&own)) {
+        if file != Path::new(TABLE) && !PROTOCOLS.iter().any(of_protocol) {
             broken.extend(protocols_named(&code).into_iter().map(|name| format!("{}: {name}", file.display())));
         }
     }
@@ -124,6 +124,23 @@ fn words(code: &str) -> BTreeSet<String> {
         before = c;
     }
     spaced.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// Crates and words of one kind of worker: the rules of consumers know none.
+const WORKERS: &[&str] = &["webhook", "http", "hyper", "status", "profile", "rustls", "lambda"];
+
+#[test]
+fn consumers_know_no_worker() {
+    let (mut broken, mut files) = (Vec::new(), 0);
+    for (file, code) in code_below("src/core/consumer") {
+        files += 1;
+        let code = code.to_lowercase();
+        let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let known = words.filter(|word| WORKERS.iter().any(|worker| word.contains(worker)));
+        broken.extend(known.map(|word| format!("{}: {word}", file.display())));
+    }
+    assert!(files > 10, "the consumers' rules are elsewhere");
+    assert!(broken.is_empty(), "consumers that know a worker:\n{}", broken.join("\n"));
 }
 
 #[test]
