@@ -11,7 +11,7 @@ use crate::core::filter::Filter;
 use crate::core::frame::FormKey;
 use crate::core::ids::{EventId, MapId, TokenId, TopicId};
 use crate::core::ring::{Chunk, Cursor, Read, Ring};
-use crate::hub::{ArchiveError, Page, Slot};
+use crate::hub::{ArchiveError, Connection, Page};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use std::any::Any;
@@ -68,7 +68,7 @@ struct Subscription {
     behind: Behind,
     unseen: Unseen,
     /// Counts for the map's limit as long as the subscription lives.
-    _slot: Option<Rc<Slot>>,
+    _connection: Option<Rc<Connection>>,
 }
 
 /// How a subscription that the ring can't serve gets its events.
@@ -128,7 +128,7 @@ impl Outbox {
         next_seq: u64,
         filter: Filter,
         positions: bool,
-        slot: Option<Rc<Slot>>,
+        connection: Option<Rc<Connection>>,
     ) -> SubscriptionId {
         let id = self.next_id.get();
         self.next_id.set(id + 1);
@@ -145,7 +145,7 @@ impl Outbox {
             filter,
             behind: Behind::No,
             unseen: Unseen::new(self.position_every(positions)),
-            _slot: slot,
+            _connection: connection,
         });
         self.outlet.count_subscription(1.0);
         self.wake();

@@ -12,7 +12,7 @@ use crate::core::frame::View;
 use crate::core::history::{Position, Start};
 use crate::core::ids::{EventId, MapId};
 use crate::delivery::{Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};
-use crate::hub::{Grant, Hub, ResumeError, Slot, Who};
+use crate::hub::{Connection, Grant, Hub, ResumeError, Who};
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde_json::{Value, json};
 use std::hash::BuildHasher;
@@ -37,7 +37,7 @@ pub struct PhoenixSession {
     max_channels: usize,
     channels: FxHashMap<String, Channel>,
     /// A socket counts once for a map, by however many names it joined it.
-    slots: FxHashMap<MapId, Weak<Slot>>,
+    connections: FxHashMap<MapId, Weak<Connection>>,
 }
 
 struct Channel {
@@ -57,7 +57,7 @@ struct Joined {
     coming: Option<u64>,
     params: JoinParams,
     condition: Option<Arc<Condition>>,
-    slot: Rc<Slot>,
+    connection: Rc<Connection>,
 }
 
 impl PhoenixSession {
@@ -79,7 +79,7 @@ impl PhoenixSession {
             transport,
             max_channels: config.max_channels,
             channels: FxHashMap::default(),
-            slots: FxHashMap::default(),
+            connections: FxHashMap::default(),
         }
     }
 
@@ -154,8 +154,12 @@ impl PhoenixSession {
                 return Next::Done;
             }
         };
-        let pending =
-            Pending { hub: self.hub.clone(), who: self.who.clone(), map: map.to_owned(), slots: self.slots.clone() };
+        let pending = Pending {
+            hub: self.hub.clone(),
+            who: self.who.clone(),
+            map: map.to_owned(),
+            connections: self.connections.clone(),
+        };
         Next::Await(Box::pin(async move {
             let result = pending.join(params).await;
             let resume: Resume<Self> = Box::new(move |session, link| session.joined(message, digest, result, link));
@@ -180,10 +184,10 @@ impl PhoenixSession {
     }
 
     fn subscribe(&mut self, message: Message, digest: Option<u64>, joined: Joined, link: &mut dyn Link) {
-        let Joined { grant, position, coming, params, condition, slot } = joined;
+        let Joined { grant, position, coming, params, condition, connection } = joined;
         let (map, has_condition) = (grant.map.id, condition.is_some());
-        self.slots.retain(|_, slot| slot.strong_count() > 0);
-        self.slots.insert(map, Rc::downgrade(&slot));
+        self.connections.retain(|_, connection| connection.strong_count() > 0);
+        self.connections.insert(map, Rc::downgrade(&connection));
         let form = PhoenixForm::new(self.version, self.transport, &message.topic, map, params.star);
         let view = View::new(Arc::new(form), condition);
         let shows = (grant.map.topic, view.key().clone());
@@ -229,7 +233,7 @@ impl PhoenixSession {
                 // The former may have been the last of its topic: it is gone before the topic is asked for again.
                 self.close_former(&message.topic, link);
                 let feed = self.outlet.feed(grant.map.topic, view);
-                self.outbox.subscribe(feed, map, position.next_seq, params.filter, params.positions, Some(slot))
+                self.outbox.subscribe(feed, map, position.next_seq, params.filter, params.positions, Some(connection))
             }
         };
         let channel = Channel { join_ref: message.join_ref, subscription, began, made_by: digest };
@@ -269,7 +273,7 @@ struct Pending {
     hub: Hub,
     who: Who,
     map: String,
-    slots: FxHashMap<MapId, Weak<Slot>>,
+    connections: FxHashMap<MapId, Weak<Connection>>,
 }
 
 impl Pending {
@@ -279,9 +283,9 @@ impl Pending {
             Ok(_) => return Err(unauthorized()),
             Err(error) => return Err(unavailable(&error.to_string())),
         };
-        let slot = match self.slots.get(&map.id).and_then(Weak::upgrade) {
-            Some(slot) => slot,
-            None => Rc::new(self.hub.take_slot(map.id).await.map_err(|limit| {
+        let connection = match self.connections.get(&map.id).and_then(Weak::upgrade) {
+            Some(connection) => connection,
+            None => Rc::new(self.hub.take_connection(map.id, self.who.by()).await.map_err(|limit| {
                 json!({"reason": "too many connections", "message": "the map has as many sockets as it may have", "limit": limit})
             })?),
         };
@@ -296,7 +300,7 @@ impl Pending {
         let coming = self.hub.count_coming(map.topic, &position, &params.filter, condition.as_ref()).await;
         let coming = coming.map_err(|error| unavailable(&error.to_string()))?;
         let grant = Grant { map, who: self.who };
-        Ok(Joined { grant, position, coming, params, condition, slot })
+        Ok(Joined { grant, position, coming, params, condition, connection })
     }
 }
 

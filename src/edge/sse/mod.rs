@@ -60,7 +60,7 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
         return Err(ApiError::unavailable("this node is going away"));
     }
     let address = edge.take_address(&request)?;
-    let slot = edge.hub.take_slot(grant.map.id).await.map_err(|limit| {
+    let connection = edge.hub.take_connection(grant.map.id, grant.who.by()).await.map_err(|limit| {
         ApiError::too_fast("too_many_connections", "the map has as many sockets as it may have", RETRY_MS)
             .with("limit", limit.into())
     })?;
@@ -89,7 +89,7 @@ async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Re
         view,
         |outbox, feed, map| {
             outbox.hold(address);
-            outbox.subscribe(feed, map, position.next_seq, filter, true, Some(Rc::new(slot)));
+            outbox.subscribe(feed, map, position.next_seq, filter, true, Some(Rc::new(connection)));
         },
         greeting,
     ))
