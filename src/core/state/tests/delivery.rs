@@ -442,7 +442,7 @@ fn a_deleted_map_takes_everything_of_its_endpoints() {
     node.one(3, Command::DeleteMap(map_id(1)));
     node.one(4, Command::Tick);
     let left: Vec<char> = node.store.0.keys().map(|key| char::from(key[0])).collect();
-    assert_eq!(left, ['c', 'n'], "but for the counters and who delivers");
+    assert_eq!(left, ['c', 'n', 's'], "but for the counters, who delivers, and that node");
     assert_eq!(node.state.endpoints().all().len(), 0);
 }
 
