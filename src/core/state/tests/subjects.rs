@@ -301,7 +301,7 @@ fn a_deleted_history_is_gone_at_once_and_removed_a_piece_at_a_time() {
 #[test]
 fn webhooks_get_what_a_rule_took_from_readers_and_not_what_was_deleted() {
     let mut node = node();
-    node.one(11, Command::NodeDelivers(1, 7));
+    node.one(11, super::leases::delivers(1, 7));
     node.one(12, put(endpoint(1, 1), None, None));
     node.one(20, set_rules(vec![keeps("a-1", Some(2), None, None)]));
     for _ in 0..6 {
@@ -343,7 +343,7 @@ fn the_oldest_subjects_without_events_are_forgotten_and_that_is_remembered() {
 #[test]
 fn a_deleted_map_takes_its_subjects_with_it() {
     let mut node = node();
-    node.one(11, Command::NodeDelivers(1, 7));
+    node.one(11, super::leases::delivers(1, 7));
     node.one(12, put(endpoint(1, 1), None, None));
     node.one(20, set_rules(vec![keeps("a-1", Some(1), None, None), keeps("b", None, Some(1), None)]));
     for n in 0..4 {
@@ -508,7 +508,7 @@ proptest! {
     #[test]
     fn what_is_said_of_subjects_is_what_is_stored(acts in prop::collection::vec((1u64..2000, act()), 1..60)) {
         let mut node = node();
-        node.one(11, Command::NodeDelivers(1, 7));
+        node.one(11, super::leases::delivers(1, 7));
         node.one(12, put(endpoint(1, 1), None, None));
         let mut restarting =
             Node { state: State::load(&node.store).unwrap(), store: node.store.clone(), index: node.index, id_ms: node.id_ms };
