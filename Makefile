@@ -7,13 +7,16 @@ PYTHON := $(or $(CARGO_TARGET_DIR),target)/python
 test: clients
 	cargo test --workspace --locked
 
-# The tests that read times which were written before, and certificates, as if it were 400 days later: what passes today
-# passes then. Needs Debian's package faketime. Waits go by the monotonic clock, which stays as it is.
+# The tests that read times, and certificates, as if it were 400 days later: what passes today passes then. Needs Debian's
+# package faketime. Waits go by the monotonic clock, which stays as it is. `make later LATER_IT=` runs all of tests/it.
 LATER := faketime -m --exclude-monotonic -f +400d
+AT_ANOTHER_DATE := NO_FAKE_STAT=1 cargo test --locked --workspace --config 'target."cfg(unix)".runner = "$(LATER)"'
+LATER_IT ?= access:: authentication:: backup:: client_tls:: clocks:: formats:: idempotency:: limits:: peer_security:: \
+	receivers:: resume:: webhooks_chat:: webhooks_lambda:: webhooks_replay::
 
 later:
-	NO_FAKE_STAT=1 cargo test --locked --workspace --lib --test it \
-	--config 'target."cfg(unix)".runner = "$(LATER)"' -- formats:: tls:: net::secure:: client_tls::
+	$(AT_ANOTHER_DATE) --lib
+	$(AT_ANOTHER_DATE) --test it -- $(LATER_IT)
 
 # Clients and verifiers of other people, in JavaScript and Python, that the tests drive.
 clients: tests/js/node_modules/.package-lock.json $(PYTHON)/installed

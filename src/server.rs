@@ -11,7 +11,7 @@ use crate::delivery::webhook::{BadWebhooks, Webhooks};
 use crate::edge::auth::Failures;
 use crate::edge::context::Edge;
 use crate::edge::ops::{drained, not_ready};
-use crate::edge::{phoenix, webhooks};
+use crate::edge::{self, webhooks};
 use crate::hub::Hub;
 use crate::metric;
 use crate::notify::{self, Manager};
@@ -84,7 +84,8 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     let mut background = Background::spawn(&config, &edge, shown.clone());
     // Who waits for the node to be ready finds the token printed; without a majority the node serves all the same.
     let _ = tokio::time::timeout(ADMIN_WAIT, &mut background.admin).await;
-    let server = http::serve(&config, (workers, shares.sockets), listener, shown.as_ref(), edge.clone())?;
+    let routes = edge::start(&config, &edge);
+    let server = http::serve(&config, (workers, shares.sockets), listener, shown.as_ref(), routes)?;
     let handle = server.handle();
     let server = actix_rt::spawn(server);
     tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node = hub.node_id(), "the node serves");
@@ -114,19 +115,16 @@ fn build(
     shown: Option<Arc<Shown>>,
     metrics: PrometheusHandle,
 ) -> Result<web::Data<Edge>, ServerError> {
-    let edge = web::Data::new(Edge {
+    Ok(web::Data::new(Edge {
         config: settings::edge(config),
         short_of_files: shares.problem(config),
         shown,
         failures: Failures::new(config.limits.auth_failures_per_minute),
         addresses: Arc::default(),
-        longpolls: phoenix::LongPolls::default(),
         webhooks: Webhooks::start(hub.clone(), settings::webhook(config, shares))?,
         metrics,
         hub,
-    });
-    phoenix::serve_relay(&edge);
-    Ok(edge)
+    }))
 }
 
 /// What a node does beside answering, until it stops.

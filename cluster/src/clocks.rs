@@ -179,15 +179,7 @@ impl Node {
         let began = Instant::now();
         let asked = self.peers.link(id, Lane::Pulse).ask(self.group, &Request::ClockV1 { told }, ASK).await;
         let Ok(Answer::ClockV1 { clock_ms }) = asked else { return None };
-        let took = began.elapsed();
-        // Over a pause of this process nobody knows when it was read.
-        if took > ASK {
-            return None;
-        }
-        // It was read somewhere within the time that asking took: half of it is as good a guess as any.
-        let halfway = u64::try_from(took.as_millis() / 2).unwrap_or(0);
-        let read_at = self.mono().saturating_sub(halfway);
-        Some((id, i64::try_from(clock_ms).unwrap_or(i64::MAX).saturating_sub(i64::try_from(read_at).unwrap_or(0))))
+        Some((id, offset_of(clock_ms, began.elapsed(), self.mono())?))
     }
 
     async fn lead_to_a_right_clock(&self, off_ms: i64, clocks: &Clocks) {
@@ -208,5 +200,28 @@ impl Node {
         // Either will do: it is looked for again.
         let _ = timeout(limit, known).await;
         self.stamp().filter(|_| !self.stopping.load(Ordering::Relaxed))
+    }
+}
+
+/// How far a clock is ahead of this process's monotonic one, which says `mono_ms` now: the answer to a question that took
+/// so long was `clock_ms`. `None` over a pause of this process: nobody knows when in it the clock was read.
+fn offset_of(clock_ms: u64, took: Duration, mono_ms: u64) -> Option<i64> {
+    // It was read somewhere within the time that asking took: half of it is as good a guess as any.
+    let halfway = u64::try_from(took.as_millis() / 2).ok().filter(|_| took <= ASK)?;
+    let read_at = i64::try_from(mono_ms.saturating_sub(halfway)).unwrap_or(0);
+    Some(i64::try_from(clock_ms).unwrap_or(i64::MAX).saturating_sub(read_at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_asked_over_a_pause_says_nothing() {
+        assert_eq!(offset_of(1_000_000, Duration::ZERO, 7_000), Some(993_000));
+        assert_eq!(offset_of(1_000_000, Duration::from_millis(300), 7_000), Some(993_150), "it was read halfway");
+        assert_eq!(offset_of(1_000_000, ASK, 7_000), Some(993_250));
+        assert_eq!(offset_of(1_000_000, ASK + Duration::from_millis(1), 7_000), None);
+        assert_eq!(offset_of(1_000_000, Duration::from_secs(3600), 7_000), None);
     }
 }

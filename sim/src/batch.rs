@@ -27,7 +27,7 @@ pub(crate) struct Batch {
     pub(crate) broken: Option<Broken>,
     /// Stop at the first that fails.
     pub(crate) stop: bool,
-    /// Begin no more seeds after this long.
+    /// Begin no more seeds after this long, but for the plans that once failed and the first fresh seed.
     pub(crate) limit: Duration,
 }
 
@@ -104,6 +104,7 @@ impl Batch {
             Some(plan) => Some(plan.clone()),
             None => Some(at - kept.len() as u64).filter(|n| *n < self.seeds).map(|n| Plan::new(self.from + n)),
         };
+        let always = kept.len() as u64;
         let (begin, next, stopped) = (Instant::now(), AtomicU64::new(0), AtomicBool::new(false));
         let (sender, verdicts) = mpsc::sync_channel(64);
         let mut total = Total::default();
@@ -111,11 +112,15 @@ impl Batch {
             for _ in 0..self.jobs.max(1) {
                 let (sender, plan, next, stopped) = (sender.clone(), &plan, &next, &stopped);
                 scope.spawn(move || {
-                    while let Some(plan) = plan(next.fetch_add(1, Ordering::Relaxed))
-                        && !stopped.load(Ordering::Relaxed)
-                        && begin.elapsed() < self.limit
-                        && sender.send((plan.clone(), run(plan, self.broken))).is_ok()
-                    {}
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let is_late = at > always && begin.elapsed() >= self.limit;
+                        let ends = is_late || stopped.load(Ordering::Relaxed);
+                        let Some(plan) = plan(at).filter(|_| !ends) else { return };
+                        if sender.send((plan.clone(), run(plan, self.broken))).is_err() {
+                            return;
+                        }
+                    }
                 });
             }
             drop(sender);

@@ -53,10 +53,15 @@ impl OutboundBody {
         }
     }
 
-    fn farewell(&mut self, end: super::End) -> Poll<Option<Result<Bytes, Infallible>>> {
-        self.outbox.finish(end);
+    fn end(&mut self) {
         self.ended = true;
         self.words = None;
+        self.outlet.let_go(self.watched);
+    }
+
+    fn farewell(&mut self, end: super::End) -> Poll<Option<Result<Bytes, Infallible>>> {
+        self.outbox.finish(end);
+        self.end();
         let last = self.outbox.last_words(end);
         Poll::Ready(if last.is_empty() { None } else { Some(Ok(last)) })
     }
@@ -81,7 +86,7 @@ impl MessageBody for OutboundBody {
         match this.doorbell.answer(cx, |cx| words.as_mut().poll_next(cx)) {
             Poll::Ready(Some(bytes)) => return Poll::Ready(Some(Ok(bytes))),
             Poll::Ready(None) => {
-                this.ended = true;
+                this.end();
                 return Poll::Ready(None);
             }
             Poll::Pending => {}

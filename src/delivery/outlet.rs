@@ -4,11 +4,11 @@
 use super::close::End;
 use super::feed::Feed;
 use super::outbox::Outbox;
-use super::pace::Pace;
+use super::reading::Reading;
 use super::socket::Connection;
 use super::tally::Tally;
 use crate::core::frame::{FormKey, View};
-use crate::core::ids::TopicId;
+use crate::core::topic::TopicKey;
 use crate::hub::{Deliver, Hub, Subscribe, Unsubscribe};
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use rustc_hash::FxHashMap;
@@ -54,7 +54,7 @@ pub struct Outlet {
     hub: Hub,
     config: OutletConfig,
     actor: OnceCell<Addr<OutletActor>>,
-    feeds: RefCell<FxHashMap<(TopicId, FormKey), Rc<Feed>>>,
+    feeds: RefCell<FxHashMap<(TopicKey, FormKey), Rc<Feed>>>,
     sessions: RefCell<Slab<Watched>>,
     /// Seconds that this thread has run: a clock that costs nothing to read, and that stands still with the process. What
     /// others did meanwhile is read before any of it counts against them.
@@ -104,17 +104,16 @@ impl Liveness {
 /// A session as the watchdog sees it.
 struct Watched {
     outbox: Rc<Outbox>,
-    connection: Option<Connection>,
+    reading: Option<Reading>,
     liveness: Liveness,
     /// Second at which an ending session is cut off.
     cut_at: Option<u64>,
-    pace: Pace,
 }
 
 /// Seconds that an ending session has to take its last words.
 const FAREWELL_SECONDS: u64 = 3;
 /// Seconds for which something has to wait before it is asked how much the client takes.
-const LOOK_AFTER: u64 = 2;
+pub(super) const LOOK_AFTER: u64 = 2;
 /// A second that took longer was a pause of this thread.
 const PAUSE: Duration = Duration::from_millis(1500);
 
@@ -160,8 +159,8 @@ impl Outlet {
     }
 
     /// The topic's feed in that view; subscribes to the topic if it is the first on this thread.
-    pub fn feed(&self, topic: TopicId, view: View) -> Rc<Feed> {
-        let key = (topic, view.key().clone());
+    pub fn feed(&self, topic: TopicKey, view: View) -> Rc<Feed> {
+        let key = (topic.clone(), view.key().clone());
         if let Some(feed) = self.feeds.borrow().get(&key) {
             return feed.clone();
         }
@@ -175,7 +174,7 @@ impl Outlet {
     fn subscribe(&self, feed: &Feed) {
         if let Some(actor) = self.actor.get() {
             let outlet = actor.clone().recipient();
-            self.hub.registry().do_send(Subscribe { topic: feed.topic(), view: feed.view().clone(), outlet });
+            self.hub.registry().do_send(Subscribe { topic: feed.topic().clone(), view: feed.view().clone(), outlet });
         }
     }
 
@@ -197,7 +196,15 @@ impl Outlet {
             outbox.finish(End::Drain);
         }
         self.hub.info().connections.fetch_add(1, Ordering::Relaxed);
-        self.sessions.borrow_mut().insert(Watched { outbox, connection, liveness, cut_at: None, pace: Pace::default() })
+        let reading = connection.map(Reading::new);
+        self.sessions.borrow_mut().insert(Watched { outbox, reading, liveness, cut_at: None })
+    }
+
+    /// The session has said its last words; its connection may serve other requests.
+    pub(super) fn let_go(&self, place: usize) {
+        if let Some(reading) = self.sessions.borrow_mut().get_mut(place).and_then(|session| session.reading.as_mut()) {
+            reading.rest();
+        }
     }
 
     /// Watches a session without a connection of its own, such as a long poll.
@@ -233,7 +240,7 @@ impl Outlet {
     }
 
     fn deliver(&self, news: Deliver) {
-        let feed = |topic, form| self.feeds.borrow().get(&(topic, form)).cloned();
+        let feed = |topic: TopicKey, form: FormKey| self.feeds.borrow().get(&(topic, form)).cloned();
         match news {
             Deliver::Start { topic, form, next_seq } => {
                 if let Some(feed) = feed(topic, form) {
@@ -247,13 +254,15 @@ impl Outlet {
             }
             #[cfg(feature = "broken")]
             Deliver::Early(topic, event) => {
-                for feed in self.feeds.borrow().values().filter(|feed| feed.topic() == topic) {
+                for feed in self.feeds.borrow().values().filter(|feed| {
+                    feed.topic().stream == topic && feed.topic().selector.matches(event.subject.as_str())
+                }) {
                     feed.push_early(event.clone(), self.ring_bytes(), self.config.ring_events);
                 }
             }
             Deliver::Lost(topic) => {
                 let feeds: Vec<_> =
-                    self.feeds.borrow().values().filter(|feed| feed.topic() == topic).cloned().collect();
+                    self.feeds.borrow().values().filter(|feed| *feed.topic() == topic).cloned().collect();
                 feeds.iter().for_each(|feed| self.subscribe(feed));
             }
             Deliver::TokenGone(token) => self.end_those(End::Revoked, |outbox| outbox.token() == Some(token)),
@@ -296,9 +305,9 @@ impl Watched {
         if outbox.ending().is_some() {
             let cut_at = *self.cut_at.get_or_insert(now + FAREWELL_SECONDS);
             if now >= cut_at
-                && let Some(connection) = &self.connection
+                && let Some(reading) = &self.reading
             {
-                connection.cut();
+                reading.cut();
             }
         } else if self.liveness.must_read() && self.is_too_slow(now, config) {
             self.outbox.finish(End::TooSlow);
@@ -318,22 +327,9 @@ impl Watched {
         self.liveness.must_speak() && silent && !is_held_up
     }
 
-    /// Costs a system call only where something has waited for seconds.
     fn is_too_slow(&mut self, now: u64, config: &OutletConfig) -> bool {
-        let Some(connection) = &self.connection else { return false };
-        let Some(since) = self.outbox.waiting_since() else {
-            self.pace.rest();
-            return false;
-        };
-        if now.saturating_sub(since) < LOOK_AFTER {
-            return false;
-        }
-        if !self.pace.is_looked_at() {
-            // The kernel would count no progress of a window that opens in small pieces.
-            connection.never_give_up();
-        }
-        let taken = connection.taken().unwrap_or(0);
-        self.pace.look(now, since, taken, config.least_bytes) > config.stall_seconds
+        let since = self.outbox.waiting_since();
+        self.reading.as_mut().is_some_and(|reading| reading.is_too_slow(now, since, config))
     }
 }
 

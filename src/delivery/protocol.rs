@@ -22,6 +22,9 @@ pub enum Incoming {
 pub trait Link {
     /// Sends a text message, before any event that is subscribed afterwards.
     fn text(&mut self, text: String);
+
+    /// Sends a binary message, in the order of the texts.
+    fn binary(&mut self, bytes: Bytes);
 }
 
 /// What happens after a message.
@@ -42,7 +45,7 @@ pub trait Protocol: Unpin + 'static {
     /// For metrics.
     const NAME: &'static str;
 
-    /// A message came.
+    /// A message came. A protocol that knows no binary messages ends the session at one, with 1003.
     fn message(&mut self, message: Incoming, link: &mut dyn Link) -> Next<Self>;
 
     /// What the session is to be sent.

@@ -20,12 +20,30 @@ pub struct SocketConfig {
 
 /// The connection that a request came by; in the connection's extensions.
 #[derive(Clone, Copy, Debug)]
-pub struct Connection(RawFd);
+pub struct Connection {
+    descriptor: RawFd,
+    /// That of [`SocketConfig`].
+    user_timeout: Duration,
+}
+
+/// What has become of the bytes that a connection was given, TLS' own among them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    /// Bytes that the client's machine has acknowledged.
+    pub(super) acknowledged: u64,
+    /// Bytes in the kernel that were not sent yet: the client's window has no room for them.
+    pub(super) unsent: u32,
+}
 
 impl Connection {
-    /// Bytes that the client's machine has acknowledged so far, of whatever the connection carries (TLS too); `None` where
-    /// the kernel does not tell.
-    pub(super) fn taken(&self) -> Option<u64> {
+    /// Zeros where the kernel does not tell.
+    pub(super) fn sent(&self) -> Sent {
+        self.tcp_info()
+            .map(|info| Sent { acknowledged: info.tcpi_bytes_acked, unsent: info.tcpi_notsent_bytes })
+            .unwrap_or_default()
+    }
+
+    fn tcp_info(&self) -> Option<libc::tcp_info> {
         let mut length = libc::socklen_t::try_from(std::mem::size_of::<libc::tcp_info>()).ok()?;
         // SAFETY: `tcp_info` is plain numbers, for which zeros are values; the kernel writes at most `length` bytes of it,
         // and `length` is its size. The descriptor is open and this connection's, as in `with_socket`; were it another's, the
@@ -34,12 +52,12 @@ impl Connection {
         let (info, status) = unsafe {
             let mut info: libc::tcp_info = std::mem::zeroed();
             let to = (&raw mut info).cast();
-            let status = libc::getsockopt(self.0, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length);
+            let status = libc::getsockopt(self.descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length);
             (info, status)
         };
-        // A kernel before 4.1 writes less.
+        // A kernel before 4.1 writes less; one before 4.6 leaves out, as zero, what was not sent.
         let told = std::mem::offset_of!(libc::tcp_info, tcpi_bytes_acked) + std::mem::size_of::<u64>();
-        (status == 0 && usize::try_from(length).is_ok_and(|length| length >= told)).then_some(info.tcpi_bytes_acked)
+        (status == 0 && usize::try_from(length).is_ok_and(|length| length >= told)).then_some(info)
     }
 
     /// Ends the connection at once, whatever waits to be written: the worker's next poll of it fails.
@@ -50,21 +68,30 @@ impl Connection {
         }
     }
 
-    /// From now on the kernel's limit no longer holds: the watchdog measures what the client takes.
-    pub(super) fn never_give_up(&self) {
-        if let Err(error) = self.with_socket(|socket| socket.set_tcp_user_timeout(None)) {
+    /// Has the kernel keep the connection however long its window is shut: the watchdog measures what the client takes.
+    pub(super) fn lift_limit(&self) {
+        self.set_limit(None);
+    }
+
+    /// Has the kernel's limit hold again.
+    pub(super) fn restore_limit(&self) {
+        self.set_limit(Some(self.user_timeout));
+    }
+
+    fn set_limit(&self, limit: Option<Duration>) {
+        if let Err(error) = self.with_socket(|socket| socket.set_tcp_user_timeout(limit)) {
             tracing::debug!(%error, "a connection was gone already");
         }
     }
 
     fn with_socket<T>(&self, act: impl FnOnce(socket2::SockRef<'_>) -> T) -> T {
         // SAFETY: a `Connection` is used only by the watchdog of the worker thread on which the session's body lives
-        // (`Outlet` is not Send), and only while the session is registered there. The body unregisters it when it is
-        // dropped. Body and socket are fields of the same connection future of that thread, which drops the body
-        // before or together with the socket within one poll; the watchdog never runs in between. So the descriptor
-        // is open and still this connection's.
+        // (`Outlet` is not Send), and by that body while it is polled, and only while the session is registered there. The
+        // body unregisters it when it is dropped. Body and socket are fields of the same connection future of that
+        // thread, which drops the body before or together with the socket within one poll; the watchdog never runs in
+        // between. So the descriptor is open and still this connection's.
         #[allow(unsafe_code)]
-        let socket = unsafe { BorrowedFd::borrow_raw(self.0) };
+        let socket = unsafe { BorrowedFd::borrow_raw(self.descriptor) };
         act(socket2::SockRef::from(&socket))
     }
 }
@@ -73,6 +100,11 @@ impl Connection {
 pub fn on_connect(config: &SocketConfig, connection: &dyn Any, extensions: &mut actix_web::dev::Extensions) {
     let encrypted = || connection.downcast_ref::<TlsStream<TcpStream>>().map(|stream| stream.get_ref().0);
     let Some(stream) = connection.downcast_ref::<TcpStream>().or_else(encrypted) else { return };
+    extensions.insert(prepare(stream, config));
+}
+
+/// Sets up a client's socket.
+pub(super) fn prepare(stream: &impl AsFd, config: &SocketConfig) -> Connection {
     let socket = socket2::SockRef::from(stream);
     let prepared = socket
         .set_send_buffer_size(config.send_buffer_bytes)
@@ -81,5 +113,5 @@ pub fn on_connect(config: &SocketConfig, connection: &dyn Any, extensions: &mut 
     if let Err(error) = prepared {
         tracing::warn!(%error, "a client's socket could not be set up");
     }
-    extensions.insert(Connection(stream.as_fd().as_raw_fd()));
+    Connection { descriptor: stream.as_fd().as_raw_fd(), user_timeout: config.user_timeout }
 }

@@ -15,7 +15,7 @@ use actix_http::ws::{Codec, Item};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use actix_web_actors::ws::{self, CloseCode, CloseReason, Message, ProtocolError, WebsocketContext};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use futures_util::StreamExt;
 use std::cell::Cell;
@@ -66,9 +66,18 @@ pub fn close_frame(code: u16, reason: &str) -> Vec<u8> {
 
 /// Appends an unfragmented, unmasked text frame whose payload `write` appends.
 pub fn push_text_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    push_frame(0x81, out, write);
+}
+
+/// Appends an unfragmented, unmasked binary frame whose payload `write` appends.
+pub fn push_binary_frame(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    push_frame(0x82, out, write);
+}
+
+fn push_frame(first: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let head = out.len();
     // Most frames need four bytes of head; the others are moved once.
-    out.extend_from_slice(&[0x81, 126, 0, 0]);
+    out.extend_from_slice(&[first, 126, 0, 0]);
     let body = out.len();
     write(out);
     let len = out.len() - body;
@@ -114,6 +123,10 @@ struct WsLink<'c, P: Protocol>(&'c mut Ctx<P>);
 impl<P: Protocol> Link for WsLink<'_, P> {
     fn text(&mut self, text: String) {
         self.0.text(text);
+    }
+
+    fn binary(&mut self, bytes: Bytes) {
+        self.0.binary(bytes);
     }
 }
 
@@ -204,30 +217,5 @@ impl<P: Protocol> StreamHandler<Result<Message, ProtocolError>> for Session<P> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_frames_have_the_shortest_head() {
-        for (len, head) in [
-            (0, vec![0x81, 0]),
-            (125, vec![0x81, 125]),
-            (126, vec![0x81, 126, 0, 126]),
-            (0xffff, vec![0x81, 126, 0xff, 0xff]),
-            (0x10000, vec![0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
-        ] {
-            let mut out = b"before".to_vec();
-            push_text_frame(&mut out, |out| out.resize(out.len() + len, b'x'));
-            let mut expected = b"before".to_vec();
-            expected.extend_from_slice(&head);
-            expected.resize(expected.len() + len, b'x');
-            assert_eq!(out, expected, "{len}");
-        }
-    }
-
-    #[test]
-    fn close_frames() {
-        assert_eq!(close_frame(1012, "bye"), b"\x88\x05\x03\xf4bye");
-        assert_eq!(close_frame(1012, &"x".repeat(200)).len(), 127);
-    }
-}
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

@@ -2,8 +2,9 @@
 
 use super::context::Edge;
 use super::error::ApiError;
+use super::refused::{Quota, Refused, Unavailable};
 use crate::core::access::Scopes;
-use crate::hub::{Grant, Who};
+use crate::hub::{Grant, Hub, Who};
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, ORIGIN};
 use rustc_hash::FxHashMap;
@@ -27,12 +28,11 @@ impl Failures {
         Self { per_minute, addresses: Mutex::default() }
     }
 
-    fn check(&self, address: IpAddr) -> Result<(), ApiError> {
+    fn check(&self, address: IpAddr) -> Result<(), Refused> {
         let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         match addresses.get(&address) {
             Some((since, count)) if *count >= self.per_minute && since.elapsed() < MINUTE => {
-                let wait = MINUTE.saturating_sub(since.elapsed()).as_millis() as u64;
-                Err(ApiError::too_fast("too_many_failures", "too many refused tokens from this address", wait))
+                Err(Refused::TooManyFailures { wait_ms: MINUTE.saturating_sub(since.elapsed()).as_millis() as u64 })
             }
             _ => Ok(()),
         }
@@ -68,15 +68,14 @@ pub struct AddressSlot {
 
 impl Addresses {
     /// Counts one more socket of `address`, unless it has `max` already; 0 is no limit, and nothing is counted.
-    pub fn take(self: &Arc<Self>, address: IpAddr, max: usize) -> Result<Option<AddressSlot>, ApiError> {
+    pub fn take(self: &Arc<Self>, address: IpAddr, max: usize) -> Result<Option<AddressSlot>, Quota> {
         if max == 0 {
             return Ok(None);
         }
         let mut addresses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = addresses.entry(address).or_default();
         if *count >= max {
-            let message = format!("this address has {max} open sockets, the most it may have");
-            return Err(ApiError::too_fast("too_many_sockets", message, 1000));
+            return Err(Quota::Sockets { limit: max });
         }
         *count += 1;
         Ok(Some(AddressSlot { addresses: self.clone(), address }))
@@ -107,17 +106,28 @@ pub fn bearer(request: &HttpRequest) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// The right of `who` to do `scope` on the map that is named. A map that is unknown and one that the token doesn't open
+/// look the same, except to the admin.
+pub async fn granted(hub: &Hub, who: Who, map: &str, scope: Scopes) -> Result<Grant, Refused> {
+    let Some(map) = hub.map(map).await? else { return Err(Refused::NotFound) };
+    match &who {
+        Who::Token(token) if token.map != map.id => Err(Refused::NotFound),
+        Who::Token(token) if !token.scopes.contains(scope) => Err(Refused::Forbidden(scope)),
+        _ => Ok(Grant { map, who }),
+    }
+}
+
 impl Edge {
-    /// Who holds `token`; `Err` is 401, or 429 for who guesses, or 503 where this node can't know who was revoked.
-    pub async fn authenticate(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, ApiError> {
+    /// Who holds `token`; an error also for who guesses, and where this node can't know who was revoked.
+    pub async fn authenticate(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, Refused> {
         if self.hub.is_removed() {
-            return Err(ApiError::unavailable("this node was removed from the cluster, which goes on without it"));
+            return Err(Unavailable::Removed.into());
         }
         self.identify(request, token).await
     }
 
-    async fn identify(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, ApiError> {
-        let Some(token) = token.filter(|token| !token.is_empty()) else { return Err(ApiError::unauthorized()) };
+    async fn identify(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, Refused> {
+        let Some(token) = token.filter(|token| !token.is_empty()) else { return Err(Refused::Unauthorized) };
         if let Some(who) = self.hub.who_here(token) {
             return Ok(who);
         }
@@ -130,7 +140,7 @@ impl Edge {
             Some(who) => Ok(who),
             None => {
                 self.failures.count(address);
-                Err(ApiError::unauthorized())
+                Err(Refused::Unauthorized)
             }
         }
     }
@@ -161,25 +171,15 @@ impl Edge {
         }
     }
 
-    /// The right to do `scope` on the map named in the path. A map that is unknown and one that the token doesn't open
-    /// look the same, except to the admin.
+    /// The right to do `scope` on the map named in the path.
     pub async fn grant(
         &self,
         request: &HttpRequest,
         token: Option<&str>,
         map: &str,
         scope: Scopes,
-    ) -> Result<Grant, ApiError> {
-        let who = self.authenticate(request, token).await?;
-        let Some(map) = self.hub.map(map).await? else { return Err(ApiError::not_found("the map")) };
-        match &who {
-            Who::Token(token) if token.map != map.id => Err(ApiError::not_found("the map")),
-            Who::Token(token) if !token.scopes.contains(scope) => {
-                let names = scope.names().join(", ");
-                Err(ApiError::forbidden(format!("the token lacks the scope {names}")))
-            }
-            _ => Ok(Grant { map, who }),
-        }
+    ) -> Result<Grant, Refused> {
+        granted(&self.hub, self.authenticate(request, token).await?, map, scope).await
     }
 
     /// Charges an API request to the caller's token. The admin has no limit.
@@ -193,16 +193,15 @@ impl Edge {
     }
 
     /// Counts a socket for the address that it comes from.
-    pub fn take_address(&self, request: &HttpRequest) -> Result<Option<AddressSlot>, ApiError> {
+    pub fn take_address(&self, request: &HttpRequest) -> Result<Option<AddressSlot>, Quota> {
         self.addresses.take(address_of(request), self.config.sockets_per_address)
     }
 
     /// Whether a browser may connect from where the request's page is.
-    pub fn origin_allowed(&self, request: &HttpRequest) -> bool {
+    pub fn check_origin(&self, request: &HttpRequest) -> Result<(), Refused> {
         let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
-        match origin {
-            Some(origin) if !self.config.origins.is_empty() => self.config.origins.iter().any(|known| known == origin),
-            _ => true,
-        }
+        let known = &self.config.origins;
+        let allowed = known.is_empty() || origin.is_none_or(|origin| known.iter().any(|known| known == origin));
+        if allowed { Ok(()) } else { Err(Refused::Origin) }
     }
 }

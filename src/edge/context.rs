@@ -1,14 +1,12 @@
-//! What every edge is given: the hub and the settings.
+//! What every edge is given: the hub, and the settings that are no protocol's own.
 
 use crate::core::access::{Limits, Retention};
 use crate::core::webhook::form::Defaults;
+use crate::delivery::OutletConfig;
 use crate::delivery::webhook::Webhooks;
-use crate::delivery::{OutletConfig, WsConfig};
 use crate::edge::auth::{Addresses, Failures};
-use crate::edge::phoenix::{LongPollConfig, PhoenixConfig};
 use crate::hub::Hub;
 use metrics_exporter_prometheus::PrometheusHandle;
-use std::time::Duration;
 
 /// Settings of the edges.
 #[derive(Clone, Debug)]
@@ -33,18 +31,10 @@ pub struct EdgeConfig {
     pub sockets_per_address: usize,
     /// Allowed origins of browsers; empty allows any.
     pub origins: Vec<String>,
-    /// Pause between keep-alives of an event stream.
-    pub keep_alive: Duration,
-    /// Long polls.
-    pub longpoll: LongPollConfig,
     /// Bytes written to a client at once, about.
     pub write_bytes: usize,
     /// Outlets.
     pub outlet: OutletConfig,
-    /// WebSockets.
-    pub ws: WsConfig,
-    /// Phoenix.
-    pub phoenix: PhoenixConfig,
     /// Webhooks.
     pub webhooks: WebhookDefaults,
 }
@@ -68,8 +58,6 @@ pub struct Edge {
     pub failures: Failures,
     /// Open sockets by address.
     pub addresses: std::sync::Arc<Addresses>,
-    /// Open long polls.
-    pub longpolls: crate::edge::phoenix::LongPolls,
     /// Who delivers to webhooks.
     pub webhooks: Webhooks,
     /// What clients of this node miss since too few files may be open.

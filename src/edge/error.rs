@@ -1,7 +1,6 @@
 //! The REST API's errors: `{"error": code, "message", "hint"}` with a status that tells whose fault it is.
 
 use crate::core::command::Refusal;
-use crate::core::expression::Expression;
 use crate::hub::{ArchiveError, HubError, ResumeError};
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
@@ -36,14 +35,6 @@ impl ApiError {
     /// 400 for a request that makes no sense.
     pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
-    }
-
-    /// The expression of a `filter` parameter, or 400.
-    pub fn filter(text: &str) -> Result<Expression, Self> {
-        Expression::condition(text).map_err(|error| {
-            Self::bad_request("invalid_filter", error.to_string())
-                .hint("for example filter=payload.value > 1e9, percent-encoded")
-        })
     }
 
     /// 401.
@@ -200,6 +191,13 @@ impl From<Refusal> for ApiError {
             }
             Refusal::Inactive => Self::new(StatusCode::CONFLICT, "webhook_inactive", "the webhook is not active")
                 .hint("enable it first; it goes on from where it stopped"),
+            Refusal::Ephemeral => Self::new(
+                StatusCode::CONFLICT,
+                "ephemeral_subject",
+                "the map's channel rules make the subject ephemeral: its events are not stored",
+            )
+            .hint("the rules were changed meanwhile; repeat the request"),
+            Refusal::UnknownEvent => Self::new(StatusCode::NOT_FOUND, "event_not_found", "the event was not found"),
             Refusal::Malformed => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the cluster refused the command")
                     .hint("all nodes must run the same release")

@@ -1,44 +1,80 @@
 //! What clients speak: a folder a protocol, the REST API, and the operator's endpoints.
 //!
-//! A protocol never imports another. To add one: a folder, a line in [`PROTOCOLS`], a folder of golden frames.
+//! A protocol never imports another, and nobody but the table here names one. To add one: a folder with its routes,
+//! settings and state, a line in [`PROTOCOLS`], a folder of golden frames. It opens subscriptions by
+//! [`subscribe::open`], and renders what is [`refused`] in its own form.
 
 pub mod auth;
 pub mod context;
 pub mod error;
+pub mod given;
 pub mod ops;
 pub mod phoenix;
 pub mod query;
+pub mod refused;
 pub mod rest;
 pub mod sse;
+pub mod start;
 pub mod strict;
+pub mod subscribe;
 pub mod webhooks;
 
-use actix_web::web::ServiceConfig;
+use crate::config::Config;
+use actix_web::web::{Data, ServiceConfig};
+use context::Edge;
 use query::Takes;
+use std::sync::Arc;
 
-/// A part of what clients speak: its routes, and what those take in a query.
-pub struct Part {
+/// A client protocol.
+pub struct Protocol {
+    /// Makes it ready on a node.
+    start: fn(&Config, &Data<Edge>) -> Routes,
+    /// What its routes take in a query.
+    takes: &'static [Takes],
+    /// Headers of its own that its handlers read; each may stand once.
+    headers: &'static [&'static str],
+}
+
+/// Adds a protocol's routes to those of a worker, and what its handlers are given: settings and state, which all workers
+/// share, as app data of types of its own.
+pub type Routes = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
+
+/// The table of client protocols.
+const PROTOCOLS: &[Protocol] = &[
+    Protocol { start: phoenix::start, takes: phoenix::TAKES, headers: phoenix::HEADERS },
+    Protocol { start: sse::start, takes: sse::TAKES, headers: sse::HEADERS },
+];
+
+/// What is no protocol of its own.
+struct Part {
     routes: fn(&mut ServiceConfig),
     takes: &'static [Takes],
 }
 
-/// The table of client protocols.
-pub const PROTOCOLS: &[Part] =
-    &[Part { routes: phoenix::routes, takes: phoenix::TAKES }, Part { routes: sse::routes, takes: sse::TAKES }];
-
-/// What is no protocol of its own.
 const OTHERS: &[Part] = &[
     Part { routes: rest::routes, takes: rest::TAKES },
     Part { routes: webhooks::routes, takes: webhooks::TAKES },
     Part { routes: ops::routes, takes: ops::TAKES },
 ];
 
-/// All routes.
-pub fn routes(config: &mut ServiceConfig) {
-    PROTOCOLS.iter().chain(OTHERS).for_each(|part| (part.routes)(config));
+/// Makes all protocols ready; their routes and all others, for each worker.
+pub fn start(config: &Config, edge: &Data<Edge>) -> Routes {
+    let protocols: Vec<Routes> = PROTOCOLS.iter().map(|protocol| (protocol.start)(config, edge)).collect();
+    let edge = edge.clone();
+    Arc::new(move |service| {
+        service.app_data(edge.clone());
+        protocols.iter().for_each(|routes| routes(service));
+        OTHERS.iter().for_each(|part| (part.routes)(service));
+    })
 }
 
 /// What all routes take in a query.
 pub fn takes() -> impl Iterator<Item = &'static Takes> {
-    PROTOCOLS.iter().chain(OTHERS).flat_map(|part| part.takes)
+    let protocols = PROTOCOLS.iter().map(|protocol| protocol.takes);
+    protocols.chain(OTHERS.iter().map(|part| part.takes)).flatten()
+}
+
+/// The headers that only protocols read.
+pub fn headers() -> impl Iterator<Item = &'static str> {
+    PROTOCOLS.iter().flat_map(|protocol| protocol.headers).copied()
 }

@@ -3,6 +3,7 @@
 
 use crate::core::nearest::meant;
 use crate::edge::error::ApiError;
+use crate::edge::given::Given;
 use actix_web::HttpRequest;
 use std::ops::RangeInclusive;
 
@@ -62,6 +63,11 @@ impl Query {
     pub fn get(&self, name: &str) -> Option<&str> {
         debug_assert!(self.names.contains(&name), "{name} is not declared");
         self.pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter, to be read by those who read JSON too.
+    pub fn given(&self, name: &str) -> Option<Given<'_>> {
+        self.get(name).map(Given::Text)
     }
 
     /// The value of a parameter that is a whole number within `range`. `Err` is 400, `invalid_{name}` being its `code`.

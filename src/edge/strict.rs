@@ -7,19 +7,19 @@ use crate::edge::error::ApiError;
 use crate::edge::query::{Query, Takes};
 use actix_web::HttpRequest;
 use actix_web::http::Method;
+use std::sync::LazyLock;
 
-/// Headers that handlers read. Each may stand once.
-pub const ONCE: [&str; 7] = [
-    "authorization",
-    "content-type",
-    "idempotency-key",
-    "last-event-id",
-    "origin",
-    "x-phoenix-authtoken",
-    "x-phoenix-longpoll-token",
-];
+/// Headers that handlers of more than one protocol read. Each may stand once.
+const COMMON: [&str; 4] = ["authorization", "content-type", "idempotency-key", "origin"];
+/// These, and those that one protocol alone reads.
+static ONCE: LazyLock<Vec<&str>> = LazyLock::new(|| COMMON.into_iter().chain(edge::headers()).collect());
 /// Headers that handlers read and that are lists, so may stand more than once.
 pub const LISTS: [&str; 2] = ["accept", "sec-websocket-protocol"];
+
+/// Headers that handlers read. Each may stand once.
+pub fn once() -> &'static [&'static str] {
+    &ONCE
+}
 
 /// Refuses what can't be understood.
 pub fn check(request: &HttpRequest) -> Result<(), ApiError> {
@@ -39,18 +39,20 @@ fn takes_of(request: &HttpRequest) -> Option<&'static Takes> {
 
 fn check_headers(request: &HttpRequest) -> Result<(), ApiError> {
     let invalid = |message: String| ApiError::bad_request("invalid_header", message);
-    let mut seen = [false; ONCE.len()];
+    // A bit for each of `ONCE`.
+    let mut seen = 0u64;
     for (name, value) in request.headers() {
-        let once = ONCE.iter().position(|known| *known == name.as_str());
-        if once.is_none() && !LISTS.contains(&name.as_str()) {
+        let bit = ONCE.iter().position(|known| *known == name.as_str()).map_or(0, |place| 1 << place);
+        if bit == 0 && !LISTS.contains(&name.as_str()) {
             continue;
         }
         if value.to_str().is_err() {
             return Err(invalid(format!("the header {name} has characters that are not visible ASCII")));
         }
-        if once.is_some_and(|place| std::mem::replace(&mut seen[place], true)) {
+        if seen & bit != 0 {
             return Err(invalid(format!("the header {name} stands there twice")).hint("send it once"));
         }
+        seen |= bit;
     }
     Ok(())
 }
@@ -80,7 +82,7 @@ mod tests {
 
     #[test]
     fn headers_that_are_read_stand_once_and_can_be_read() {
-        for name in ONCE {
+        for name in once() {
             assert!(with(&[(name, b"a")]).is_ok(), "{name}");
             assert!(with(&[(name, b"a"), (name, b"a")]).unwrap_err().to_string().contains("twice"), "{name}");
             assert!(with(&[(name, "é".as_bytes())]).unwrap_err().to_string().contains("ASCII"), "{name}");

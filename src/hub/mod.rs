@@ -14,6 +14,7 @@ mod endpoints;
 mod janitor;
 mod judges;
 mod leases;
+mod nudges;
 mod operations;
 mod peers;
 mod propose;
@@ -189,6 +190,11 @@ impl Hub {
         self.0.cluster.expiry_ms()
     }
 
+    /// Both clocks at one moment: the cluster's time, and the expiry clock.
+    pub fn clocks(&self) -> (u64, u64) {
+        self.0.cluster.clocks()
+    }
+
     /// A reading of the expiry clock as a time to show.
     pub fn shown_ms(&self, expiry_ms: u64) -> u64 {
         expiry_ms.saturating_add_signed(self.shown_shift())
@@ -196,7 +202,7 @@ impl Hub {
 
     /// The cluster's time minus the expiry clock (milliseconds).
     pub fn shown_shift(&self) -> i64 {
-        let (time_ms, expiry_ms) = self.0.cluster.clocks();
+        let (time_ms, expiry_ms) = self.clocks();
         time_ms as i64 - expiry_ms as i64
     }
 

@@ -6,9 +6,8 @@ use super::ServerError;
 use super::encrypted;
 use crate::config::Config;
 use crate::delivery::{SocketConfig, on_connect};
-use crate::edge;
-use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::{self, Routes};
 use crate::metric;
 use crate::tls::Shown;
 use actix_cors::Cors;
@@ -48,7 +47,7 @@ pub(super) fn serve(
     (workers, max_sockets): (usize, usize),
     listener: TcpListener,
     shown: Option<&Arc<Shown>>,
-    edge: web::Data<Edge>,
+    routes: Routes,
 ) -> Result<Server, ServerError> {
     let sockets =
         SocketConfig { send_buffer_bytes: config.session.send_buffer_bytes, user_timeout: user_timeout(config) };
@@ -56,7 +55,6 @@ pub(super) fn serve(
     let header_bytes = config.limits.header_bytes;
     let app = move || {
         App::new()
-            .app_data(edge.clone())
             .wrap_fn(|request, service| {
                 answered(match edge::strict::check(request.request()) {
                     Ok(()) => Ok(service.call(request)),
@@ -71,7 +69,7 @@ pub(super) fn serve(
                 });
                 async move { answer.await.inspect(count_answer) }
             })
-            .configure(edge::routes)
+            .configure(|service| routes(service))
             .default_service(web::to(|| async { ApiError::not_found("this path").error_response() }))
     };
     let settings = encrypted::Settings {

@@ -5,9 +5,8 @@ use super::http::WRITE_BUFFER_BYTES;
 use crate::config::{self, Config};
 use crate::core::access::{Limits, Retention, WebhookBacklog, hash_token};
 use crate::delivery::webhook::lambda::Credentials;
-use crate::delivery::{OutletConfig, WsConfig, webhook};
+use crate::delivery::{OutletConfig, webhook};
 use crate::edge::context::{EdgeConfig, WebhookDefaults};
-use crate::edge::phoenix;
 use crate::hub::HubConfig;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -87,6 +86,7 @@ pub(super) fn edge(config: &Config) -> EdgeConfig {
             webhooks: some(limits.map_webhooks),
             requests_per_minute: some(limits.requests_per_minute),
             publishes_per_second: some(limits.publishes_per_second),
+            subjects: some(limits.map_subjects),
         },
         new_map_retention: Retention {
             events: Some(retention.events),
@@ -101,12 +101,6 @@ pub(super) fn edge(config: &Config) -> EdgeConfig {
         max_tokens: u32::try_from(limits.tokens_per_map).unwrap_or(u32::MAX),
         sockets_per_address: limits.sockets_per_address,
         origins: limits.origins.clone(),
-        keep_alive: Duration::from_secs(session.sse_keepalive_seconds),
-        longpoll: phoenix::LongPollConfig {
-            wait: Duration::from_secs(session.longpoll_seconds),
-            // The other half is for a batch that may not have arrived.
-            reply_bytes: session.send_buffer_bytes / 2,
-        },
         write_bytes: WRITE_BUFFER_BYTES,
         outlet: OutletConfig {
             ring_bytes: session.ring_bytes,
@@ -117,8 +111,6 @@ pub(super) fn edge(config: &Config) -> EdgeConfig {
             idle_seconds: session.idle_timeout_seconds,
             position_seconds: session.position_seconds,
         },
-        ws: WsConfig { max_message_bytes: limits.frame_bytes },
-        phoenix: phoenix::PhoenixConfig { max_channels: limits.channels_per_socket },
         webhooks: WebhookDefaults {
             defaults: config.webhooks.defaults(),
             overlap_seconds: config.webhooks.rotation_overlap_seconds,

@@ -9,6 +9,8 @@ use chaos::cluster::Map;
 use chaos::http::text;
 use chaos::phoenix::Socket;
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// The promise is one second; a machine that is busy with other tests may need more to notice.
@@ -32,6 +34,7 @@ fn access_holds_on_every_node() {
             }),
             ("a new token is good on every node at once", read_your_writes),
             ("who guesses locks out nobody behind the same address", guessing),
+            ("a revocation that comes while a stream waits for its position", revoked_while_waiting),
         ],
     );
 }
@@ -173,4 +176,34 @@ fn guessing(c: &Cluster) -> Result<()> {
     ensure!(statuses.iter().all(|s| matches!(s, 401 | 429)), "{statuses:?}");
     ensure!(statuses.last() == Some(&429), "guessing goes on for ever: {statuses:?}");
     c.api(0, &map).get(&map.events())?.expect(200).map(|_| ())
+}
+
+/// A node that stood still is asked for a stream from a position that it has yet to reach, by a token that it has yet to
+/// learn is revoked. It catches up with both before it answers.
+fn revoked_while_waiting(c: &Cluster) -> Result<()> {
+    let map = c.map("while-waiting")?;
+    for _ in 0..3 {
+        let (id, its) = token(c, &map, &["subscribe"])?;
+        c.wait_same_applied()?;
+        let (behind, leader) = (c.follower()?, c.leader()?);
+        c.nodes[behind].sigstop()?;
+        let asked = || -> Result<TcpStream> {
+            let ahead = text(&publish(c, leader, &map, "x", json!({}))?, "id")?;
+            let mut stream = TcpStream::connect(c.nodes[behind].http)?;
+            let path = format!("{}/stream?last_event_id={ahead}&token={}", map.events(), its.token);
+            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())?;
+            c.admin(leader).delete(&format!("/api/maps/{}/tokens/{id}", map.id))?.expect(204)?;
+            Ok(stream)
+        };
+        let asked = asked();
+        c.nodes[behind].sigcont()?;
+        let mut stream = asked?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer)?;
+        let answer = String::from_utf8_lossy(&answer);
+        // 503: it heard no leader in time.
+        ensure!(answer.ends_with("401") || answer.ends_with("503"), "a revoked token got {answer}");
+    }
+    Ok(())
 }

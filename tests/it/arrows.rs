@@ -22,6 +22,12 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
 /// Client protocols: none names another.
 const PROTOCOLS: &[&str] = &["phoenix", "pusher", "live", "sse", "ingest"];
 
+/// Their names that are no common words: these stand in no name and no text of others' code either.
+const PROTOCOL_WORDS: &[&str] = &["phoenix", "pusher", "sse"];
+
+/// The table of client protocols: the only file outside of their folders that names one.
+const TABLE: &str = "src/edge/mod.rs";
+
 /// Clocks: core has none.
 const CLOCKS: &[&str] = &["std::time::SystemTime", "std::time::Instant", "std::fs", "std::net", "std::thread"];
 
@@ -68,6 +74,75 @@ fn no_edge_protocol_knows_another() {
     assert!(broken.is_empty(), "protocols that know each other:\n{}", broken.join("\n"));
 }
 
+/// A protocol brings its own settings and state: nobody else in the edge knows it, nor does the composition root.
+#[test]
+fn only_the_table_names_a_protocol() {
+    let mut broken = Vec::new();
+    for (file, code) in code_below("src/edge").into_iter().chain(code_below("src/server")) {
+        let of_protocol = |own: &&str| file.starts_with(format!("src/edge/{own}"));
+        if file != Path::new(TABLE) && !PROTOCOLS.iter().any(of_protocol) {
+            broken.extend(protocols_named(&code).into_iter().map(|name| format!("{}: {name}", file.display())));
+        }
+    }
+    assert!(broken.is_empty(), "protocols that are named outside of their folders:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn names_of_protocols_are_found() {
+    for (code, found) in [
+        ("use crate::edge::live;", true),
+        ("use crate::edge::{query, ingest::x};", true),
+        ("super::sse::start(config)", true),
+        ("phoenix: PhoenixConfig,", true),
+        ("session.sse_keepalive_seconds", true),
+        (r#"["origin", "x-phoenix-authtoken"]"#, true),
+        ("struct SseForm;", true),
+        ("Start::Live, live, is_live(assess, sses)", false),
+    ] {
+        assert_eq!(!protocols_named(code).is_empty(), found, "{code}: {:?}", protocols_named(code));
+    }
+}
+
+/// The client protocols that code names, by a path or within a word.
+fn protocols_named(code: &str) -> BTreeSet<String> {
+    let modules = paths(code).into_iter().filter(|path| {
+        let mut parts = path.split("::");
+        parts.any(|part| matches!(part, "edge" | "super")) && parts.any(|part| PROTOCOLS.contains(&part))
+    });
+    modules.chain(words(code).into_iter().filter(|word| PROTOCOL_WORDS.contains(&word.as_str()))).collect()
+}
+
+/// The words that names and texts are made of: `SseForm` and `sse_form` have `sse` and `form`.
+fn words(code: &str) -> BTreeSet<String> {
+    let mut spaced = String::new();
+    let mut before = ' ';
+    for c in code.chars() {
+        if c.is_uppercase() && !before.is_uppercase() {
+            spaced.push(' ');
+        }
+        spaced.extend(c.to_lowercase());
+        before = c;
+    }
+    spaced.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// Crates and words of one kind of worker: the rules of consumers know none.
+const WORKERS: &[&str] = &["webhook", "http", "hyper", "status", "profile", "rustls", "lambda"];
+
+#[test]
+fn consumers_know_no_worker() {
+    let (mut broken, mut files) = (Vec::new(), 0);
+    for (file, code) in code_below("src/core/consumer") {
+        files += 1;
+        let code = code.to_lowercase();
+        let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let known = words.filter(|word| WORKERS.iter().any(|worker| word.contains(worker)));
+        broken.extend(known.map(|word| format!("{}: {word}", file.display())));
+    }
+    assert!(files > 10, "the consumers' rules are elsewhere");
+    assert!(broken.is_empty(), "consumers that know a worker:\n{}", broken.join("\n"));
+}
+
 #[test]
 fn only_the_session_knows_the_deprecated_actors() {
     let files: BTreeSet<PathBuf> = paths_below("src")
@@ -82,7 +157,7 @@ fn only_the_session_knows_the_deprecated_actors() {
 fn uses_are_flattened() {
     let text = "use crate::{hub::{a, b as c}, core};\npub(crate) use tokio as t;\n// use actix;\nfn f() { crate::edge::x(); }\n#[cfg(test)]\nmod tests { use actix; }";
     let expected = ["crate::hub::a", "crate::hub::b", "crate::core", "tokio", "crate::edge::x"];
-    let found: Vec<String> = paths(text);
+    let found: Vec<String> = paths(&code(text));
     for path in expected {
         assert!(found.iter().any(|f| f == path), "{path} is not in {found:?}");
     }
@@ -91,6 +166,12 @@ fn uses_are_flattened() {
 
 /// All paths that the Rust files at or below `folder` name, with their files.
 fn paths_below(folder: &str) -> Vec<(PathBuf, String)> {
+    let of = |(file, code): (PathBuf, String)| paths(&code).into_iter().map(move |path| (file.clone(), path));
+    code_below(folder).into_iter().flat_map(of).collect()
+}
+
+/// The code of the Rust files at or below `folder`: without comments and tests.
+fn code_below(folder: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     rust_files(&root.join(folder), &mut files);
@@ -102,10 +183,9 @@ fn paths_below(folder: &str) -> Vec<(PathBuf, String)> {
         .filter(|file| {
             !file.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name))
         })
-        .flat_map(|file| {
+        .map(|file| {
             let text = std::fs::read_to_string(&file).unwrap_or_default();
-            let short = file.strip_prefix(root).unwrap_or(&file).to_owned();
-            paths(&text).into_iter().map(move |path| (short.clone(), path)).collect::<Vec<_>>()
+            (file.strip_prefix(root).unwrap_or(&file).to_owned(), code(&text))
         })
         .collect()
 }
@@ -119,15 +199,14 @@ fn rust_files(path: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The paths of `use` statements, flattened, and those written out within code. What tests name is
-/// theirs: the text ends at the first `#[cfg(test)]`.
-fn paths(text: &str) -> Vec<String> {
-    let code: String = text
-        .lines()
-        .take_while(|l| l.trim() != "#[cfg(test)]")
-        .map(|l| l.split("//").next().unwrap_or(""))
-        .collect::<Vec<_>>()
-        .join("\n");
+/// A file's code, without comments. What tests name is theirs: it ends at the first `#[cfg(test)]`.
+fn code(text: &str) -> String {
+    let code = text.lines().take_while(|l| l.trim() != "#[cfg(test)]").map(|l| l.split("//").next().unwrap_or(""));
+    code.collect::<Vec<_>>().join("\n")
+}
+
+/// The paths of `use` statements, flattened, and those written out within code.
+fn paths(code: &str) -> Vec<String> {
     let mut found = Vec::new();
     for statement in code.split(';') {
         let start = statement.rfind("use ").filter(|at| {

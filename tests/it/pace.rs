@@ -17,6 +17,10 @@ const BITE: usize = 4_000;
 const PAUSE: Duration = Duration::from_millis(250);
 /// Time for which a client may take nothing, in seconds: far less than the large event needs.
 pub(crate) const STALL: u64 = 6;
+/// Time for which a socket may be silent, in seconds: far less than the large event needs, too.
+const IDLE: u64 = 5;
+/// A ping without a body, masked with zeros.
+const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
 /// Bytes that the kernel holds for a client, so that the large event waits in the node.
 pub(crate) const SEND_BUFFER: usize = 8 << 10;
 /// Receive buffer of the reader.
@@ -25,6 +29,7 @@ pub(crate) const RECEIVE_BUFFER: usize = 8 << 10;
 #[test]
 fn a_steady_reader_is_kept() {
     let options = nodes(1)
+        .set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", IDLE)
         .set("WAYPOST_SESSION_STALL_SECONDS", STALL)
         .set("WAYPOST_SESSION_SEND_BUFFER_BYTES", SEND_BUFFER)
         .set("WAYPOST_WORKERS", 1);
@@ -35,7 +40,9 @@ fn a_steady_reader_is_kept() {
         let mut stream = small_stream(cluster.nodes[0].http, RECEIVE_BUFFER)?;
         follow(&mut stream, &map)?;
         std::thread::scope(|scope| {
-            let readers = [scope.spawn(|| takes_all(&mut socket)), scope.spawn(|| takes_all(&mut stream))];
+            // What the socket says lies unread in the node as long as the large event is written.
+            let speaks = scope.spawn(|| takes_all_and(&mut socket, |socket| Ok(socket.write_all(&PING)?)));
+            let readers = [speaks, scope.spawn(|| takes_all(&mut stream))];
             large_and_small().into_iter().try_for_each(|payload| publish(cluster, 0, &map, "x", payload).map(drop))?;
             readers.into_iter().try_for_each(|reader| reader.join().expect("a reader panicked"))
         })
@@ -72,16 +79,22 @@ pub(crate) fn follow(stream: &mut (impl Read + Write), map: &Map) -> Result<()> 
 
 /// Reads little by little until the end.
 pub(crate) fn takes_all(stream: &mut impl Read) -> Result<()> {
+    takes_all_and(stream, |_| Ok(()))
+}
+
+/// The same, with something to do at each bite.
+fn takes_all_and<S: Read>(stream: &mut S, at_each: impl Fn(&mut S) -> Result<()>) -> Result<()> {
     let (mut bytes, mut tail, mut taken, start) = (vec![0; BITE], Vec::new(), 0, Instant::now());
     while !String::from_utf8_lossy(&tail).contains(END) {
         let length = stream.read(&mut bytes).with_context(|| format!("after {taken} bytes"))?;
         ensure!(length > 0, "closed after {taken} bytes and {:?}", start.elapsed());
         taken += length;
+        at_each(stream)?;
         tail.extend_from_slice(&bytes[..length]);
         tail.drain(..tail.len().saturating_sub(BITE));
         std::thread::sleep(PAUSE);
     }
-    let least = Duration::from_secs(STALL * 3 / 2);
+    let least = Duration::from_secs(STALL.max(IDLE) * 3 / 2);
     ensure!(start.elapsed() > least, "all was there within {:?}: nothing was tried", start.elapsed());
     Ok(())
 }
@@ -99,7 +112,6 @@ fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
 /// nothing is closed as ever.
 #[test]
 fn a_pause_of_the_node_is_held_against_nobody() {
-    const IDLE: u64 = 5;
     let options = chaos::Options::new(&binary(), 1).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", IDLE);
     scenario(options, |cluster| {
         let map = cluster.map("pause")?;

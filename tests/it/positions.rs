@@ -35,6 +35,7 @@ fn a_position_is_never_lost() {
             ("webhooks start at no unknown event", webhook_starts),
             ("a topic joined again repeats nothing", joined_again),
             ("a topic joined again for more brings more", joined_for_more),
+            ("a topic joined again has no gap in what was shown", joined_again_over_a_gap),
         ],
     );
 }
@@ -265,8 +266,9 @@ fn unknown_positions(c: &Cluster) -> Result<()> {
     // One digit further: a place in the same entry at which there is nothing.
     let none = format!("{}9", &text(&first[0], "id")?[..25]);
     // The twelfth digit belongs to the group's number.
-    let mut grouped = text(&first[0], "id")?;
-    grouped.replace_range(11..12, "1");
+    let id = text(&first[0], "id")?;
+    let (time, rest) = id.split_at(11);
+    let grouped = format!("{time}1{}", &rest[1..]);
     let cases =
         [("foreign", &*foreign[0]), ("ahead", &*ahead[0]), ("of no event", &*none), ("of another group", &*grouped)];
     for (what, id) in cases {
@@ -371,4 +373,32 @@ fn joined_for_more(c: &Cluster) -> Result<()> {
     let got: Vec<u64> = socket.events(3)?.iter().filter_map(|event| event["seq"].as_u64()).collect();
     ensure!(got == [2, 3, 4], "{got:?}");
     socket.alive()
+}
+
+/// Retention has taken what the socket has seen: for it that is no gap, for whoever was not there it is one.
+fn joined_again_over_a_gap(c: &Cluster) -> Result<()> {
+    let map = c.map_with("joined-over-a-gap", json!({"retention": {"events": 5}}))?;
+    let before = publish(c, 0, &map, "x", json!({}))?;
+    c.wait_same_applied()?;
+    let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
+    let began = socket.join_ok(&map.topic(), json!({}))?["last_event_id"].clone();
+    let mut sent = Vec::new();
+    for _ in 0..12 {
+        // One after the other: nothing goes before it was seen.
+        sent.push(publish(c, 0, &map, "x", json!({}))?["id"].clone());
+        socket.events(1)?;
+    }
+    for position in [&began, &sent[0], &began] {
+        let reply = socket.join_ok(&map.topic(), json!({"last_event_id": position}))?;
+        ensure!(reply["gap"] == false && reply["oldest_id"] == Value::Null, "{position}: {reply}");
+        let closed = socket.frame()?;
+        ensure!(closed.event == "phx_close", "{closed:?}");
+        let mut other = Socket::connect(c.nodes[0].http, &map.token)?;
+        let reply = other.join_ok(&map.topic(), json!({"last_event_id": position}))?;
+        ensure!(reply["gap"] == true, "{position}: {reply}");
+    }
+    // Where it was not there either, it is a gap for it too.
+    let reply = socket.join_ok(&map.topic(), json!({"last_event_id": before["id"]}))?;
+    ensure!(began == before["id"] || reply["gap"] == true, "{reply}");
+    Ok(())
 }

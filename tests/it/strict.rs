@@ -14,7 +14,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
-use waypost::edge::strict::{LISTS, ONCE};
+use waypost::edge::strict::{LISTS, once};
 
 const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
 const GOOD_ORIGIN: &str = "https://good.example";
@@ -119,6 +119,13 @@ fn refused(what: &str, (status, answer): &(u16, String), told: &[&str]) -> Resul
     Ok(())
 }
 
+/// phoenix.js reads the status of a long poll in its body: a refusal says 403 there, and nowhere else.
+fn tells_long_polls(path: &str, answer: &str) -> Result<()> {
+    let tells = answer.contains(r#""status":403"#);
+    ensure!(tells == path.starts_with("/socket/events/longpoll"), "{path}: {answer}");
+    Ok(())
+}
+
 fn unknown_names(c: &Cluster) -> Result<()> {
     let place = Place::new(c, "unknown-names")?;
     let all = operations();
@@ -127,6 +134,7 @@ fn unknown_names(c: &Cluster) -> Result<()> {
         let target = format!("{}?zzz=1", place.fill(&path));
         let answer = call(c, &method, &target, place.token(&path), "", "")?;
         refused(&format!("{method} {target}"), &answer, &["invalid_query", "zzz is not a parameter"])?;
+        tells_long_polls(&target, &answer.1)?;
     }
     // Neither is a path that there is not, nor a method that it doesn't take.
     ensure!(call(c, "GET", "/api/nothing?zzz=1", ADMIN, "", "")?.0 == 404);
@@ -227,7 +235,7 @@ fn headers(c: &Cluster) -> Result<()> {
     for more in twice {
         refused(more, &call(c, "POST", &events, token, more, body)?, &["invalid_header", "twice"])?;
     }
-    for name in ONCE {
+    for name in once() {
         let mut head = format!("POST {events} HTTP/1.1\r\nHost: x\r\n{name}: ").into_bytes();
         head.extend_from_slice(b"a\xff\r\n");
         refused(name, &raw(c, &head, body, LIMIT)?, &["invalid_header", name])?;
@@ -251,7 +259,9 @@ fn origins(c: &Cluster) -> Result<()> {
             raw(c, &[head.as_bytes(), origin, b"\r\n"].concat(), "", wait)
         };
         for unreadable in [&b"https://good.example\xff"[..], "https://évil.example".as_bytes()] {
-            refused(path, &asked(unreadable, LIMIT)?, &["invalid_header", "origin"])?;
+            let answer = asked(unreadable, LIMIT)?;
+            refused(path, &answer, &["invalid_header", "origin"])?;
+            tells_long_polls(path, &answer.1)?;
         }
         let (status, answer) = asked(b"https://evil.example", LIMIT)?;
         ensure!(status == 403 || answer.contains(r#""status":403"#), "{path}: {answer}");
@@ -360,6 +370,7 @@ fn headers_that_handlers_read_are_checked() {
         }
     }
     assert!(read.contains("authorization") && read.contains("origin") && read.len() > 5, "{read:?}");
-    let unchecked: Vec<_> = read.iter().filter(|name| !ONCE.iter().chain(&LISTS).any(|known| known == name)).collect();
+    let unchecked: Vec<_> =
+        read.iter().filter(|name| !once().iter().chain(&LISTS).any(|known| known == name)).collect();
     assert!(unchecked.is_empty(), "edge::strict checks none of {unchecked:?}");
 }

@@ -86,7 +86,9 @@ fn failing_type(c: &Cluster) -> Result<()> {
         publish(c, &map, "bad_type", "bad", 1300, &json!({}))?;
         receiver.wait("/t", "failures", |requests| requests.len() >= if status == 400 { 1100 } else { 5 })?;
         publish(c, &map, "good_type", "good", 100, &json!({}))?;
-        wait::until("all events of the other type", || Ok((good(&receiver, "/t") == 100).then_some(())))?;
+        // The pauses of a receiver that fails, and a busy machine, take their time; what fails takes an hour.
+        let all = || Ok((good(&receiver, "/t") == 100).then_some(()));
+        wait::until_for(4 * wait::LIMIT, "all events of the other type", all)?;
     }
     Ok(())
 }
@@ -162,7 +164,8 @@ fn a_node_that_comes_back_doubles_nothing() {
             })
             .collect::<Result<Vec<_>>>()?;
         publish(c, &map, "x", "first", 10, &json!({}))?;
-        (0..12).try_for_each(|i| receiver.wait_events(&format!("/{i}"), 10).map(drop))?;
+        // The cluster knows of all: going doubles nothing, and what comes again is the return's fault.
+        hooks.iter().try_for_each(|hook| hook.wait(c, "ten deliveries", |hook| hook["delivered"] == 10).map(drop))?;
         let node = hooks[0].owner(c)?;
         let exit = c.nodes[node].stop(wait::LIMIT)?;
         ensure!(exit.code() == Some(0), "{exit}");
@@ -171,15 +174,15 @@ fn a_node_that_comes_back_doubles_nothing() {
         c.wait_ready()?;
         let back = c.status(node)?["node_id"].clone();
         c.wait_until("the node to have its webhook again", |c| Ok((hooks[0].show(c)?["owner"] == back).then_some(())))?;
-        let mut again = 0;
+        let mut again = Vec::new();
         for i in 0..12 {
             let path = format!("/{i}");
             receiver.wait_events(&path, 160)?;
             let requests = receiver.requests(&path);
-            again += requests.len() - distinct(&requests);
+            again.push(requests.len() - distinct(&requests));
         }
-        println!("{again} came again");
-        ensure!(again < 5, "{again} came again");
+        println!("so many came again, by webhook: {again:?}");
+        ensure!(again.iter().sum::<usize>() < 5, "so many came again, by webhook: {again:?}");
         Ok(())
     });
 }

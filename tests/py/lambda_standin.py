@@ -2,11 +2,12 @@
 
 Prints its port on one line, then serves on 127.0.0.1 until its standard input ends. Each request is signed anew from
 what arrived (method, path, query, signed headers, body) and answered with 403 if the signatures differ. Accepted ones
-are printed as a line of JSON each: function, qualifier, type, body.
+are printed as a line of JSON each: function, qualifier, type, body. With CLOCK in the environment (Unix seconds) that is
+the time at the start: under libfaketime threads of Python wait for one another at every look at the clock.
 
 The function's name chooses the answer: `throttled` 429, `broken` 200 with X-Amz-Function-Error, `missing` 404,
-`returns-N` 200 with the statusCode N in what the function returns. One that begins with `sockudo` is the handler of Sockudo's guide with the secret PUSHER_SECRET: what it answers is the
-answer, and the line tells whether it verified.
+`returns-N` 200 with the statusCode N in what the function returns. One that begins with `sockudo` is the handler of
+Sockudo's guide with the secret PUSHER_SECRET: what it answers is the answer, and the line tells whether it verified.
 
     python lambda_standin.py ACCESS_KEY SECRET_KEY REGION [SESSION_TOKEN]
     python lambda_standin.py --sign URL BODY ACCESS_KEY SECRET_KEY REGION AMZ_DATE [SESSION_TOKEN]
@@ -14,8 +15,10 @@ answer, and the line tells whether it verified.
 
 import datetime
 import json
+import os
 import sys
 import threading
+import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -28,6 +31,7 @@ import sockudo_lambda
 
 CLOCK = threading.Lock()
 LINES = threading.Lock()
+AHEAD = datetime.timedelta(seconds=float(os.environ.get("CLOCK") or time.time()) - time.time())
 # What the handler prints belongs elsewhere.
 output, sys.stdout = sys.stdout, sys.stderr
 STATUS = {"Event": 202, "RequestResponse": 200, "DryRun": 204}
@@ -101,7 +105,7 @@ class Invoke(BaseHTTPRequestHandler):
             at = datetime.datetime.strptime(amz_date, "%Y%m%dT%H%M%SZ")
         except (IndexError, ValueError):
             return "Missing Authentication Token"
-        age = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) - at
+        age = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) + AHEAD - at
         if abs(age) > datetime.timedelta(minutes=5):
             return "Signature expired"
         for needed in ("host", "x-amz-date", "x-amz-invocation-type"):

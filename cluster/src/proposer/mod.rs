@@ -6,6 +6,7 @@
 mod batch;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::OccupiedEntry;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -139,18 +140,18 @@ impl Gatherer {
         };
         drop(quiet);
         sleep(AGAIN).await;
-        let mut batches = std::mem::take(&mut *self.retries());
-        while let Some((_, batch)) = batches.pop_first() {
+        let mut sent = 0;
+        while let Some(batch) = self.next_retry(sent) {
             let (Ok(slot), Some(node)) = (self.slots.clone().acquire_owned().await, self.node.upgrade()) else {
                 return;
             };
+            sent = batch.place;
             self.send(&node, batch, slot).await;
-            // One that has to wait again goes before those behind it.
-            if self.has_retries() {
-                self.retries().append(&mut batches);
-                return;
-            }
         }
+    }
+
+    fn next_retry(&self, sent: u64) -> Option<Batch> {
+        next_after(sent, &mut self.retries())
     }
 
     /// Finds who leads and starts the batch there; returns once its place in the order is taken.
@@ -275,5 +276,33 @@ impl Gatherer {
         requeue(&batch);
         self.retries().insert(batch.place, batch);
         self.again.notify_one();
+    }
+}
+
+/// Takes the first of those that wait, where it stands behind the place up to which all were sent: one that has to wait
+/// again goes before those behind it.
+fn next_after(sent: u64, retries: &mut BTreeMap<u64, Batch>) -> Option<Batch> {
+    retries.first_entry().filter(|first| *first.key() > sent).map(OccupiedEntry::remove)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_to_wait_again_is_not_overtaken() {
+        let batch = |place| Batch { place, groups: Vec::new() };
+        let mut retries: BTreeMap<u64, Batch> = [2, 3, 5].map(|place| (place, batch(place))).into();
+        let mut next = |sent, kept: Option<u64>| {
+            kept.into_iter().for_each(|place| drop(retries.insert(place, batch(place))));
+            next_after(sent, &mut retries).map(|batch| batch.place)
+        };
+        assert_eq!(next(0, None), Some(2));
+        assert_eq!(next(2, Some(2)), None, "3 and 5 wait behind it");
+        // The next round begins with it.
+        assert_eq!(next(0, None), Some(2));
+        assert_eq!(next(2, None), Some(3));
+        assert_eq!(next(3, Some(2)), None, "it was refused while 3 was sent");
+        assert_eq!((next(0, None), next(2, None), next(5, None)), (Some(2), Some(5), None));
     }
 }

@@ -1,13 +1,13 @@
-//! How far delivery has come: what only the owner of an endpoint moves, and what is kept of attempts and failures.
+//! How far a consumer is: what only its owner moves, and what is kept of what was given up.
 //!
-//! Owns the replicated records. Never decides anything: the [`engine`](super::engine) does.
+//! Owns the replicated records that consumers of every kind have. Never decides anything: the [`engine`](super::engine)
+//! does.
 
 use crate::core::event::NewEvent;
 use crate::core::ids::{EndpointId, EventId, NodeId};
-use crate::core::webhook::outcome::Class;
 use serde::{Deserialize, Serialize};
 
-/// Replays remembered of an endpoint, running and ended.
+/// Replays remembered of a consumer, running and ended.
 pub const KEPT_REPLAYS: usize = 8;
 /// Longest error in words that is remembered, bytes.
 pub const KEPT_ERROR: usize = 300;
@@ -67,7 +67,7 @@ pub struct EventRef {
 }
 
 /// A delivery that waits: to be tried again, or behind an earlier one of its lane. The cursor has passed its events, so
-/// it is a replicated record of its own, under a number of the endpoint's.
+/// it is a replicated record of its own, under a number of the consumer's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
     /// The events, in order; several in a batch, which is repeated as it was.
@@ -84,7 +84,7 @@ pub struct Retry {
     pub source: Source,
 }
 
-/// What waits of an endpoint, in numbers.
+/// What waits of a consumer, in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitingSummary {
     /// Events that wait, whatever for.
@@ -137,7 +137,7 @@ pub struct Replay {
     pub cancelled: bool,
 }
 
-/// An endpoint's delivery state. Moved by its owner alone.
+/// A consumer's delivery state. Moved by its owner alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// The topic's own events.
@@ -203,7 +203,7 @@ impl Progress {
         self
     }
 
-    /// An endpoint that gets what comes from `next_seq` on.
+    /// A consumer that gets what comes from `next_seq` on.
     pub fn new(next_seq: u64) -> Self {
         Self {
             track: Track::new(next_seq),
@@ -254,9 +254,20 @@ pub fn clipped(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
+/// Why an event was given up. `C` is what the worker says of a failure, in terms of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason<C> {
+    /// The last attempt failed.
+    Failed(C),
+    /// Somebody asked to go on behind it.
+    Skipped,
+    /// Too many events waited: it made room.
+    Overflow,
+}
+
 /// An event that was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeadLetter {
+pub struct DeadLetter<C> {
     /// The event's place in the topic.
     pub seq: u64,
     /// The event's id.
@@ -269,24 +280,20 @@ pub struct DeadLetter {
     pub first_ms: u64,
     /// When it was given up, Unix milliseconds.
     pub buried_ms: u64,
-    /// How the last attempt ended.
-    pub class: Class,
-    /// The last answer's status.
-    pub status: Option<u16>,
-    /// In words.
-    pub error: String,
+    /// Why.
+    pub reason: Reason<C>,
 }
 
 /// A change of the dead letters; several are carried out in the order in which they came to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DeadLetterChange {
+pub enum DeadLetterChange<C> {
     /// The event was given up.
-    Added(DeadLetter),
+    Added(DeadLetter<C>),
     /// The event of that seq was delivered after all.
     Removed(u64),
 }
 
-/// An endpoint is to be disabled.
+/// A consumer is to be disabled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disable {
     /// In words.
@@ -295,7 +302,7 @@ pub struct Disable {
     pub news: Option<NewEvent>,
 }
 
-/// Something asked of an endpoint's owner.
+/// Something asked of a consumer's owner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// Go on from that seq; what failed before is given up where it lies before it. Asks for the topic's end when it
@@ -321,7 +328,7 @@ pub enum Order {
 /// An order with its number, the log index it came with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberedOrder {
-    /// Counts up over all endpoints.
+    /// Counts up over all consumers.
     pub number: u64,
     /// When it was given, Unix milliseconds.
     pub at_ms: u64,
@@ -329,26 +336,27 @@ pub struct NumberedOrder {
     pub order: Order,
 }
 
-/// What an owner tells the cluster of its endpoints. `A` is what is remembered of an attempt.
+/// What an owner tells the cluster of its consumers. `A` is what is remembered of an attempt, `C` what
+/// is kept of a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProgressReport<A> {
+pub struct ProgressReport<A, C> {
     /// The owner.
     pub node: NodeId,
     /// The epoch under which it owns them; refused under another one.
     pub epoch: u64,
     /// Its run: an earlier one owns nothing.
     pub run: u64,
-    /// An endpoint each.
-    pub updates: Vec<Update<A>>,
+    /// A consumer each.
+    pub updates: Vec<Update<A, C>>,
 }
 
-/// How far one endpoint is now. Telling it twice does no harm; updates of one owner are told in order, and none is left
+/// How far one consumer is now. Telling it twice does no harm; updates of one owner are told in order, and none is left
 /// out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Update<A> {
-    /// The endpoint.
+pub struct Update<A, C> {
+    /// The consumer.
     pub endpoint: EndpointId,
-    /// Which endpoint of that id (one made anew under the same id is another).
+    /// Which consumer of that id (one made anew under the same id is another).
     pub born: u64,
     /// All of its progress.
     pub progress: Progress,
@@ -359,7 +367,7 @@ pub struct Update<A> {
     /// Attempts made since.
     pub attempts: Vec<A>,
     /// What became of dead letters since, in order.
-    pub letters: Vec<DeadLetterChange>,
+    pub letters: Vec<DeadLetterChange<C>>,
     /// Disable it, unless somebody asked meanwhile that it goes on.
     pub disable: Option<Disable>,
     /// Events to tell the map of it.

@@ -27,12 +27,12 @@ pub mod directory;
 pub mod keys;
 mod rights;
 pub mod streams;
-pub mod subjects;
 #[cfg(test)]
 mod tests;
 
 pub use directory::{Directory, Step};
 pub use streams::backlog;
+pub use streams::subjects;
 pub use streams::{Facts, Request, Streams, TopicRecord};
 
 use super::access::Access;

@@ -8,16 +8,17 @@ pub mod directory;
 pub mod form;
 pub mod mask;
 pub mod outcome;
+mod plan;
 mod profile;
 pub mod promises;
 pub mod records;
 pub mod secret;
 mod settings;
 
-pub use super::consumer::engine::Batch;
+pub use super::consumer::plan::Batch;
 pub use super::consumer::schedule::RetryPolicy;
 pub use profile::Profile;
 pub use settings::{
     Disabled, Endpoint, EventFilter, Invocation, Lambda, MAX_BATCH, MAX_KINDS, MAX_TEMPLATE, Method, OnEndpoint,
-    Ordering, Origin, Private, PutEndpoint, RateLimit, Target, TargetKind, Template, TopicKind,
+    Ordering, Origin, Private, PutEndpoint, RateLimit, SubjectFilter, Target, TargetKind, Template, TopicKind,
 };

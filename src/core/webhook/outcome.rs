@@ -1,10 +1,14 @@
-//! What became of an attempt, and what follows from it.
+//! What became of an attempt, and which verdict on the delivery follows from it.
 //!
-//! Owns the classes of errors that people see, how far a request came, and the rules by status and profile. What may be
-//! tried again follows from how far it came and never from the error's class. Pure.
+//! Owns the classes of errors that people see, how far a request came, and the rules by status and profile: no other file
+//! makes a [`Verdict`] of them. What may be tried again follows from how far it came and never from the error's class.
+//! Pure.
 
 use super::Profile;
+use crate::core::consumer::progress::{KEPT_ERROR, clipped};
+use crate::core::consumer::verdict::{Blame, Completion, Verdict};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Longest pause that a receiver may ask for, milliseconds: one day.
 const MAX_PAUSE_MS: u64 = 86_400_000;
@@ -129,7 +133,7 @@ impl Stage {
     }
 }
 
-/// An attempt's end, as the engine needs it.
+/// An attempt's end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// How it ended.
@@ -142,21 +146,21 @@ pub struct Outcome {
     pub pause_ms: Option<u64>,
 }
 
-/// What follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Delivered.
-    Done,
-    /// Try again, one attempt used.
-    Again,
-    /// Try again later, no attempt used: the receiver is busy, not broken.
-    Later,
-    /// Try halves of the batch.
-    Halve,
-    /// Never try again.
-    GiveUp,
-    /// The receiver is gone for good.
-    Gone,
+/// What is kept of a failure with what was given up for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// How the last attempt ended.
+    pub class: Class,
+    /// The last answer's status.
+    pub status: Option<u16>,
+    /// In words.
+    pub error: String,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.error)
+    }
 }
 
 impl Outcome {
@@ -198,12 +202,24 @@ impl Outcome {
         }
     }
 
-    /// Whether the fault lies with the endpoint as a whole and not with this delivery.
-    pub fn blames_endpoint(&self) -> bool {
-        match self.class {
-            Class::Delivered | Class::Render | Class::Expired | Class::Skipped | Class::Internal => false,
-            _ => !matches!(self.status, Some(400 | 413 | 422)),
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        match (self.class, self.status) {
+            (Class::Delivered | Class::Expired, _) => Blame::Nobody,
+            (Class::Render | Class::Skipped | Class::Internal, _) | (_, Some(400 | 413 | 422)) => Blame::Delivery,
+            _ => Blame::Receiver,
         }
+    }
+
+    /// The end of a delivery of `events` events, as the engine takes it; see [`Outcome::verdict`].
+    pub fn completion(&self, profile: Profile, events: usize, ambiguous: bool) -> Completion {
+        let verdict = self.verdict(profile, events, ambiguous);
+        Completion { verdict, blame: self.blame(), pause_ms: self.pause_ms }
+    }
+
+    /// What is kept of it. `error` says in words what went wrong.
+    pub fn cause(&self, error: &str) -> Cause {
+        Cause { class: self.class, status: self.status, error: clipped(error, KEPT_ERROR).to_owned() }
     }
 }
 
@@ -252,5 +268,34 @@ mod tests {
         for status in [500, 502, 503, 504, 408] {
             assert_eq!(Outcome::answered(status, None).verdict(Profile::Slack, 1, false), Verdict::Again, "an answer");
         }
+    }
+
+    /// What the engine is told, for every class and some statuses.
+    #[test]
+    fn whose_fault_it_is() {
+        let fails = |class| Outcome::failed(class).blame();
+        for class in [Class::Dns, Class::Blocked, Class::Connect, Class::Tls, Class::Timeout, Class::Closed] {
+            assert_eq!((fails(class), Outcome::ambiguous(class).blame()), (Blame::Receiver, Blame::Receiver));
+        }
+        assert_eq!([Class::Protocol, Class::Function].map(fails), [Blame::Receiver; 2]);
+        assert_eq!([Class::Render, Class::Internal].map(fails), [Blame::Delivery; 2]);
+        assert_eq!(fails(Class::Expired), Blame::Nobody, "there was nothing to send");
+        let answered = |status| Outcome::answered(status, None).blame();
+        assert_eq!([400, 413, 422].map(answered), [Blame::Delivery; 3]);
+        assert_eq!([302, 401, 404, 410, 429, 500, 503].map(answered), [Blame::Receiver; 7]);
+        assert_eq!(answered(204), Blame::Nobody);
+    }
+
+    #[test]
+    fn a_completion_has_the_pause_that_was_asked_for() {
+        let busy = Outcome::answered(429, Some(1500)).completion(Profile::Standard, 3, false);
+        assert_eq!(busy, Completion { verdict: Verdict::Later, blame: Blame::Receiver, pause_ms: Some(1500) });
+        let taken = Outcome::answered(200, Some(100)).completion(Profile::Standard, 1, true);
+        assert_eq!(taken, Completion { pause_ms: Some(100), ..Completion::DONE }, "its allowance is used up");
+        let gone = Outcome::failed(Class::Expired);
+        assert_eq!(gone.completion(Profile::Slack, 2, false).verdict, Verdict::Halve);
+        assert_eq!(gone.completion(Profile::Slack, 1, true).verdict, Verdict::GiveUp);
+        let cause = Outcome::answered(500, None).cause(&"é".repeat(400));
+        assert_eq!((cause.class, cause.status, cause.error.len()), (Class::Status, Some(500), KEPT_ERROR));
     }
 }

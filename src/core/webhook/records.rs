@@ -1,17 +1,47 @@
 //! The replicated records of a webhook's delivery that name what requests alone have: attempts, and why events were
 //! given up.
 
-use super::outcome::{Class, Sent, Stage};
-use crate::core::consumer::progress::{self, KEPT_ERROR, clipped};
+use super::outcome::{Cause, Class, Sent, Stage};
+use crate::core::consumer::progress::{self, KEPT_ERROR, Reason, clipped};
 use crate::core::ids::NodeId;
 use serde::{Deserialize, Serialize};
 
-pub use progress::{DeadLetter, DeadLetterChange};
-
 /// What an owner tells the cluster of its webhooks.
-pub type ProgressReport = progress::ProgressReport<Attempt>;
+pub type ProgressReport = progress::ProgressReport<Attempt, Cause>;
 /// How far one webhook is now.
-pub type Update = progress::Update<Attempt>;
+pub type Update = progress::Update<Attempt, Cause>;
+/// An event that was given up.
+pub type DeadLetter = progress::DeadLetter<Cause>;
+/// A change of the dead letters.
+pub type DeadLetterChange = progress::DeadLetterChange<Cause>;
+
+impl DeadLetter {
+    /// How the last attempt ended, or why there was none.
+    pub fn class(&self) -> Class {
+        match &self.reason {
+            Reason::Failed(cause) => cause.class,
+            Reason::Skipped => Class::Skipped,
+            Reason::Overflow => Class::Overflow,
+        }
+    }
+
+    /// The last answer's status.
+    pub fn status(&self) -> Option<u16> {
+        match &self.reason {
+            Reason::Failed(cause) => cause.status,
+            Reason::Skipped | Reason::Overflow => None,
+        }
+    }
+
+    /// In words.
+    pub fn error(&self) -> &str {
+        match &self.reason {
+            Reason::Failed(cause) => &cause.error,
+            Reason::Skipped => "skipped on request",
+            Reason::Overflow => "too many events of the webhook wait to be tried again",
+        }
+    }
+}
 
 /// Attempts remembered of an endpoint.
 pub const KEPT_ATTEMPTS: usize = 20;

@@ -17,11 +17,12 @@ pub(super) use messages::{Changed, Collect, Look, Reported, Retire, TooMuch, Wak
 use telling::Untold;
 
 use super::judge::{BadFilter, Judge};
-use super::sender::{BadEndpoint, Sender, topic_name};
+use super::sender::{BadEndpoint, Sender};
 use super::shard::Shard;
-use crate::core::consumer::engine::{Engine, Flight, Plan, Step, Urgency};
+use crate::core::consumer::engine::{Engine, Flight, Step, Urgency};
 use crate::core::ids::TopicId;
 use crate::core::webhook::Endpoint;
+use crate::core::webhook::outcome::Cause;
 use crate::hub::{ArchiveError, SealError};
 use actix::{Actor, ActorContext, AsyncContext, Context, SpawnHandle};
 use std::cell::Cell;
@@ -58,7 +59,7 @@ pub(super) struct EndpointActor {
     topic: TopicId,
     sender: Rc<Sender>,
     judge: Arc<Judge>,
-    engine: Engine,
+    engine: Engine<Cause>,
     /// Events that are ready or under way for the first time.
     held: Held,
     /// Requests under way.
@@ -92,7 +93,7 @@ impl EndpointActor {
         let Some(state) = shard.hub.endpoint_state(endpoint.id)? else { return Ok(None) };
         let (sender, judge) = settings(&shard, &endpoint)?;
         let waiting = shard.hub.waiting(endpoint.id)?;
-        let engine = Engine::new(Plan::new(&endpoint, shard.config.window), state.progress, waiting);
+        let engine = Engine::new(endpoint.plan(shard.config.window), state.progress, waiting);
         let go = Rc::new(Cell::new(endpoint.active.then_some(endpoint.revision)));
         Ok(Some(Self {
             unusable: false,
@@ -132,7 +133,7 @@ impl EndpointActor {
                 self.unusable = true;
             }
         }
-        self.engine.change_plan(Plan::new(&endpoint, self.shard.config.window));
+        self.engine.change_plan(endpoint.plan(self.shard.config.window));
         let choice =
             |endpoint: &Endpoint| (endpoint.events.clone(), endpoint.filter.clone(), endpoint.ordering.clone());
         if choice(&endpoint) != choice(&self.endpoint) {
@@ -202,7 +203,7 @@ impl EndpointActor {
 
 fn settings(shard: &Shard, endpoint: &Arc<Endpoint>) -> Result<(Rc<Sender>, Arc<Judge>), LoadError> {
     let private = shard.seal.open(endpoint.id, &endpoint.sealed)?;
-    let judge = Judge::new(endpoint, &topic_name(endpoint))?;
+    let judge = Judge::new(endpoint)?;
     let sender = Sender::new(endpoint.clone(), private, shard.outside.guard(), &shard.config.aws)?;
     Ok((Rc::new(sender), Arc::new(judge)))
 }

@@ -1,6 +1,7 @@
 //! The HTTP client of webhooks: one request, one deadline, one answer.
 //!
 //! - [`pool`]: connections that wait to carry another request of the same webhook.
+//! - [`line`]: a connection with its codec.
 //! - [`exchange`]: one request and its answer over one connection, and whether that may be used again.
 //! - [`failure`]: why there is no answer. [`headers`]: what an answer says about waiting.
 //!
@@ -22,7 +23,7 @@ use crate::core::webhook::{Method, outcome::Class};
 use crate::tls::BadTls;
 
 use super::{
-    dial::{Dial, Dialer, Network, Tls, Trip, Wire},
+    dial::{Dial, Dialer, Network, Tls, Trip},
     guard::{Guard, Target},
     resolve::{Resolve, SystemResolver},
 };
@@ -30,6 +31,7 @@ use super::{
 mod exchange;
 mod failure;
 mod headers;
+mod line;
 mod pool;
 #[cfg(test)]
 mod tests;
@@ -39,8 +41,9 @@ pub use failure::Failure;
 pub use headers::{RateLimit, rate_limit, retry_after_ms};
 
 use exchange::Exchange;
-use failure::{Cause, timed_out};
-use pool::{Key, Pool};
+use failure::{Cause, no_answer, timed_out};
+use line::Line;
+use pool::{Kept, Pool};
 
 /// Most of an answer's body that is read, in bytes.
 pub const LARGEST_HEAD: usize = 20_000;
@@ -153,8 +156,7 @@ impl Client {
     /// Judges where `target` leads to now, without going there. A name that has no address yet is no fault: it is judged
     /// again whenever it is dialled.
     pub async fn check(&self, target: &Target) -> Result<(), String> {
-        let trip = Trip::new(target.clone());
-        match tokio::time::timeout(CHECK, self.dialer.judge(&trip)).await {
+        match tokio::time::timeout(CHECK, self.dialer.judge(target)).await {
             Ok(Err((Class::Blocked, why))) => Err(why),
             Ok(_) | Err(_) => Ok(()),
         }
@@ -162,7 +164,7 @@ impl Client {
 
     /// Closes connections that have lain idle for long. Sending does so by itself; this is for quiet times.
     pub fn tidy(&self) {
-        self.pool.borrow_mut().tidy();
+        self.pool.borrow_mut().tidy(Instant::now());
     }
 
     /// Sends a request and reads its answer, all of it before the deadline.
@@ -172,48 +174,52 @@ impl Client {
     pub async fn send(&self, request: Outgoing<'_>, webhook: Webhook) -> Result<Answer, Failure> {
         let start = Instant::now();
         let deadline = tokio::time::Instant::from_std(start + request.timeout);
-        let trip = Rc::new(Trip::new(request.url.clone()));
-        let begun = timeout_at(deadline, self.begin(&request, &trip, webhook)).await;
-        let result = match begun.unwrap_or_else(|_| Err(timed_out(trip.stage.get()))) {
-            Ok(exchange) => Ok(self.end(exchange, &request, webhook, deadline).await),
+        let trip = Rc::new(Trip::new());
+        let kept = self.pool.borrow_mut().take(webhook, request.url, start);
+        let begun = timeout_at(deadline, self.begin(&request, &trip, webhook, kept)).await;
+        let ended = match begun.unwrap_or_else(|_| Err(timed_out(trip.stage.get()))) {
+            Ok(exchange) => Ok(exchange.end(deadline).await),
             Err(cause) => Err(cause),
         };
-        let ms = u32::try_from(start.elapsed().as_millis()).unwrap_or(u32::MAX);
-        result.map(|answer| Answer { ms, ..answer }).map_err(|cause| Failure::of(cause, &trip, ms))
+        let now = Instant::now();
+        let ms = u32::try_from((now - start).as_millis()).unwrap_or(u32::MAX);
+        let (answer, kept) = ended.map_err(|cause| Failure::of(cause, &trip, ms))?;
+        if let Some((line, idle)) = kept {
+            self.pool.borrow_mut().put(webhook.id, line, idle, now);
+        }
+        Ok(Answer { ms, ..answer })
     }
 
     /// Sends the request and reads the head of its answer.
     ///
     /// A kept connection may have ended just now. The request goes out once more on a new one, within the same deadline,
     /// if nothing of it was sent; or if no byte came back and the webhook repeats what may have been taken.
-    async fn begin(&self, request: &Outgoing<'_>, trip: &Rc<Trip>, webhook: Webhook) -> Result<Exchange, Cause> {
-        if let Some(wire) = self.kept(request, webhook) {
-            match Exchange::begin(wire.carrying(trip.clone()), request, trip).await {
+    async fn begin(
+        &self,
+        request: &Outgoing<'_>,
+        trip: &Rc<Trip>,
+        webhook: Webhook,
+        kept: Option<Kept>,
+    ) -> Result<Exchange, Cause> {
+        // What is seldom needed is boxed: it would make every exchange larger.
+        let kept = match kept {
+            Some(Kept::Wire(wire)) => Some(Box::pin(Line::new(wire)).await.map_err(|error| no_answer(&error, trip))?),
+            Some(Kept::Line(line)) => Some(line),
+            None => None,
+        };
+        if let Some(line) = kept {
+            match Exchange::begin(line, request, trip).await {
                 Err((class, _)) if may_go_again(trip, class, webhook) => trip.heard.set(0),
                 begun => return begun,
             }
         }
-        let wire = self.dialer.open(trip).await?;
-        Exchange::begin(wire, request, trip).await
+        let line = Box::pin(self.open(request.url, trip)).await?;
+        Exchange::begin(line, request, trip).await
     }
 
-    fn kept(&self, request: &Outgoing<'_>, webhook: Webhook) -> Option<Wire> {
-        self.pool.borrow_mut().take(&Key::new(webhook.id, request.url), webhook.ambiguous)
-    }
-
-    /// Reads the answer's body, and keeps the connection if nothing of this request is left on it.
-    async fn end(
-        &self,
-        exchange: Exchange,
-        request: &Outgoing<'_>,
-        webhook: Webhook,
-        deadline: tokio::time::Instant,
-    ) -> Answer {
-        let (answer, kept) = exchange.end(deadline).await;
-        if let Some((wire, idle)) = kept {
-            self.pool.borrow_mut().put(Key::new(webhook.id, request.url), wire, idle);
-        }
-        answer
+    async fn open(&self, target: &Target, trip: &Rc<Trip>) -> Result<Line, Cause> {
+        let wire = self.dialer.open(target, trip).await?;
+        Line::new(wire).await.map_err(|error| no_answer(&error, trip))
     }
 }
 

@@ -33,7 +33,6 @@ pub(super) const LONGEST_HEAD: usize = 256 * 1024;
 
 /// How far a request has come. The connection that carries it keeps this true.
 pub(super) struct Trip {
-    pub(super) target: Target,
     pub(super) stage: Cell<Stage>,
     /// Something of it was handed to a connection: the receiver may have taken it.
     pub(super) sent: Cell<bool>,
@@ -42,8 +41,8 @@ pub(super) struct Trip {
 }
 
 impl Trip {
-    pub(super) fn new(target: Target) -> Self {
-        Self { target, stage: Cell::new(Stage::Dns), sent: Cell::new(false), heard: Cell::new(0) }
+    pub(super) fn new() -> Self {
+        Self { stage: Cell::new(Stage::Dns), sent: Cell::new(false), heard: Cell::new(0) }
     }
 
     /// All that waited to be written was handed over.
@@ -98,35 +97,35 @@ impl Dialer {
         Self { guard, resolve, dial, tls: tls.connector() }
     }
 
-    /// Looks where a trip would lead, and judges that.
-    pub(super) async fn judge(&self, trip: &Trip) -> Result<(), Failed> {
-        self.addresses(trip).await.map(|_| ())
+    /// Looks where a request would go, and judges that.
+    pub(super) async fn judge(&self, target: &Target) -> Result<(), Failed> {
+        self.addresses(target).await.map(|_| ())
     }
 
-    /// A new connection to the trip's target, to carry its request.
-    pub(super) async fn open(&self, trip: &Rc<Trip>) -> Result<Wire, Failed> {
+    /// A new connection to the target, to carry this request.
+    pub(super) async fn open(&self, target: &Target, trip: &Rc<Trip>) -> Result<Wire, Failed> {
         trip.stage.set(Stage::Dns);
-        let addresses = self.addresses(trip).await?;
+        let addresses = self.addresses(target).await?;
         trip.stage.set(Stage::Connect);
         let tcp = self.connect(&addresses).await.map_err(|error| (Class::Connect, connect_error(&error)))?;
         // Answers are small and awaited: a segment held back costs more than it saves.
         let _ = tcp.set_nodelay(true);
-        if trip.target.tls() { self.handshake(trip, tcp).await } else { Ok(Wire::plain(tcp, trip.clone())) }
+        if target.tls() { self.handshake(target, trip, tcp).await } else { Ok(Wire::plain(tcp, target, trip)) }
     }
 
     /// The addresses to try, once all that the name has were judged: one bad address among good ones refuses them all.
-    async fn addresses(&self, trip: &Trip) -> Result<Vec<SocketAddr>, Failed> {
-        let found = match trip.target.host() {
+    async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, Failed> {
+        let found = match target.host() {
             Host::Ip(ip) => vec![*ip],
             Host::Name(name) => self.resolve.resolve(name).await.map_err(|error| (Class::Dns, error.to_string()))?,
         };
         for ip in &found {
-            self.guard.check(*ip).map_err(|refused| blocked(trip.target.host(), &refused))?;
+            self.guard.check(*ip).map_err(|refused| blocked(target.host(), &refused))?;
         }
         if found.is_empty() {
             return Err((Class::Dns, "the name has no address".to_owned()));
         }
-        let address = |ip: IpAddr| SocketAddr::new(ip, trip.target.port());
+        let address = |ip: IpAddr| SocketAddr::new(ip, target.port());
         Ok(found.into_iter().take(MOST_TRIED).map(address).collect())
     }
 
@@ -153,16 +152,16 @@ impl Dialer {
         }
     }
 
-    async fn handshake(&self, trip: &Rc<Trip>, tcp: TcpStream) -> Result<Wire, Failed> {
+    async fn handshake(&self, target: &Target, trip: &Rc<Trip>, tcp: TcpStream) -> Result<Wire, Failed> {
         trip.stage.set(Stage::Tls);
-        let name = match trip.target.host() {
+        let name = match target.host() {
             Host::Ip(ip) => ServerName::from(*ip),
             Host::Name(name) => {
                 ServerName::try_from(name.to_string()).map_err(|error| (Class::Tls, error.to_string()))?
             }
         };
         let stream = self.tls.connect(name, tcp).await.map_err(|error| (Class::Tls, error.to_string()))?;
-        Ok(Wire::tls(stream, trip.clone()))
+        Ok(Wire::tls(stream, target, trip))
     }
 }
 

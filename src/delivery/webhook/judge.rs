@@ -2,17 +2,18 @@
 
 use crate::core::consumer::engine::Offer;
 use crate::core::consumer::progress::EventRef;
+use crate::core::digest;
 use crate::core::event::{Event, MapText};
 use crate::core::expression::{Expression, ExpressionError, Subject};
 use crate::core::filter::{Filter, FilterError};
-use crate::core::webhook::{Endpoint, Ordering};
+use crate::core::subject::SelectorError;
+use crate::core::webhook::{Endpoint, Ordering, SubjectFilter};
 use crate::hub::Turn;
-use std::hash::{Hash, Hasher};
 
 /// An endpoint's filters, made once from its settings.
 pub(super) struct Judge {
     map: MapText,
-    takes_topic: bool,
+    subjects: SubjectFilter,
     kinds: Filter,
     condition: Option<Expression>,
     lanes: Lanes,
@@ -28,16 +29,18 @@ enum Lanes {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadFilter {
     #[error(transparent)]
+    Subjects(#[from] SelectorError),
+    #[error(transparent)]
     Kinds(#[from] FilterError),
     #[error(transparent)]
     Expression(#[from] ExpressionError),
 }
 
 impl Judge {
-    pub(super) fn new(endpoint: &Endpoint, topic: &str) -> Result<Self, BadFilter> {
+    pub(super) fn new(endpoint: &Endpoint) -> Result<Self, BadFilter> {
         Ok(Self {
             map: MapText::from(endpoint.map),
-            takes_topic: endpoint.filter.takes_topic(topic),
+            subjects: endpoint.filter.subjects()?,
             kinds: Filter::from_query(Some(&endpoint.events.join(",")))?,
             condition: endpoint.filter.expression.as_deref().map(Expression::condition).transpose()?,
             lanes: match &endpoint.ordering {
@@ -72,8 +75,9 @@ impl Judge {
     }
 
     fn offer(&self, event: &Event, subject: &Subject<'_>) -> Offer {
-        let by_type = self.takes_topic && self.kinds.matches(&event.kind);
-        let wanted = by_type && self.condition.as_ref().is_none_or(|condition| condition.matches(subject));
+        let wanted = self.subjects.takes(event.subject.as_str())
+            && self.kinds.matches(&event.kind)
+            && self.condition.as_ref().is_none_or(|condition| condition.matches(subject));
         let lane = match &self.lanes {
             _ if !wanted => None,
             Lanes::None => None,
@@ -91,9 +95,22 @@ impl Judge {
     }
 }
 
-/// The same on every node and in every run: lanes are replicated with the retries that hold them.
+/// The same on every node and in every release: lanes are replicated with the retries that hold them. An event without
+/// a key is in another lane than one whose key is empty.
 fn hash(key: Option<&str>) -> u64 {
-    let mut hasher = rustc_hash::FxHasher::default();
-    key.hash(&mut hasher);
-    hasher.finish()
+    match key {
+        Some(key) => digest::short(&[key.as_bytes()]),
+        None => digest::short(&[]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_the_same_in_every_release() {
+        assert_eq!(hash(Some("order-7")), 1_827_048_891_083_482_135);
+        assert_eq!((hash(None), hash(Some(""))), (2_202_906_307_356_721_367, 16_738_165_381_834_614_119));
+    }
 }

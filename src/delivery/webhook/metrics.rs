@@ -47,6 +47,6 @@ fn attempts(class: Class) -> Counter {
 /// Events were given up.
 pub(super) fn buried<'a>(letters: impl Iterator<Item = &'a DeadLetter>) {
     for letter in letters {
-        metrics::counter!(metric::WEBHOOK_DEAD_LETTERS, "class" => letter.class.name()).increment(1);
+        metrics::counter!(metric::WEBHOOK_DEAD_LETTERS, "class" => letter.class().name()).increment(1);
     }
 }

@@ -48,7 +48,8 @@ pub(super) struct Now {
 
 impl Now {
     pub(super) fn of(hub: &Hub) -> Self {
-        Self { time_ms: hub.time_ms(), expiry_ms: hub.expiry_ms() }
+        let (time_ms, expiry_ms) = hub.clocks();
+        Self { time_ms, expiry_ms }
     }
 }
 

@@ -2,7 +2,7 @@
 //! A shard and its actors on a real log of one node, with a receiver on loopback.
 
 use super::WebhookConfig;
-use super::actor::EndpointActor;
+use super::actor::{Changed, EndpointActor, Wake};
 use super::client::Outside;
 use super::guard::Guard;
 use super::handover::Leaving;
@@ -21,6 +21,7 @@ use crate::core::webhook::{
     TargetKind,
 };
 use crate::hub::{Hub, HubConfig};
+use actix::Actor;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering as Memory};
@@ -56,7 +57,13 @@ impl Stage {
         let hub = Hub::start(config, cluster).await.unwrap();
         until("the seal", || hub.seal().is_ok()).await;
         let map = MapId::from_bytes([1; 16]);
-        let none = Limits { connections: None, webhooks: None, requests_per_minute: None, publishes_per_second: None };
+        let none = Limits {
+            connections: None,
+            webhooks: None,
+            requests_per_minute: None,
+            publishes_per_second: None,
+            subjects: None,
+        };
         let token = NewToken {
             id: TokenId::from_bytes([2; 16]),
             name: "t".into(),
@@ -290,5 +297,33 @@ async fn one_that_is_made_anew_under_its_id_begins_anew() {
     until("a delivery of the new one", || stage.delivered(id) == 1).await;
     assert!(stage.actor(id) != earlier, "it has an actor of its own");
     assert_eq!(stage.received.load(Memory::Relaxed), 2);
+    stage.hub.shutdown().await;
+}
+
+#[actix_web::test]
+async fn an_actor_takes_no_settings_of_one_that_is_made_anew() {
+    let mut stage = Stage::new().await;
+    let id = stage.endpoint(1).await;
+    let earlier = stage.hub.endpoints().get(id).unwrap().clone();
+    let on = OnEndpoint { by: None, map: stage.map, endpoint: id, what: Origin::Api };
+    stage.hub.propose(&Command::DeleteEndpoint(on)).await.unwrap();
+    stage.hub.propose(&Command::Tick).await.unwrap();
+    let (port, received) = receiver().await;
+    let of_earlier = std::mem::replace(&mut stage.received, received);
+    stage.port = port;
+    stage.endpoint(1).await;
+    // Another revision than the earlier one had.
+    stage.activate(id, false).await;
+    stage.activate(id, true).await;
+    assert!(stage.hub.endpoints().get(id).unwrap().revision != earlier.revision);
+    // An actor that the shard has not retired yet hears of it first.
+    let topic = stage.hub.access().map(stage.map).unwrap().topic;
+    let actor = EndpointActor::load(stage.shard.clone(), earlier, topic).unwrap().unwrap().start();
+    actor.send(Changed).await.unwrap();
+    stage.publish().await;
+    until("a delivery of the new one", || stage.received.load(Memory::Relaxed) == 1).await;
+    actor.send(Wake).await.unwrap();
+    until("the earlier one to go where it went", || of_earlier.load(Memory::Relaxed) == 1).await;
+    assert_eq!(stage.received.load(Memory::Relaxed), 1);
     stage.hub.shutdown().await;
 }

@@ -1,27 +1,19 @@
 //! What a join asks for: which map, which events, from where on.
 
-use crate::core::expression::Expression;
-use crate::core::filter::Filter;
-use crate::core::history::Start;
 use crate::core::nearest::meant;
-use crate::core::time::parse_iso;
-use serde_json::{Value, json};
-
-/// Most events that `backfill` may ask for.
-const MAX_BACKFILL: u64 = 100_000;
+use crate::edge::given::{BadParameter, Given};
+use crate::edge::start::OF_SUBSCRIPTION;
+use crate::edge::subscribe::Wanted;
+use serde_json::Value;
 
 /// The names of a join's parameters.
-const NAMES: [&str; 7] = ["events", "filter", "last_event_id", "since", "backfill", "star", "positions"];
+const NAMES: [&str; 8] = ["subjects", "events", "filter", "last_event_id", "since", "backfill", "star", "positions"];
 
 /// A join's parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JoinParams {
-    /// Which types of events.
-    pub filter: Filter,
-    /// What an event must meet.
-    pub expression: Option<Expression>,
-    /// From where on.
-    pub start: Start,
+    /// Which events, from where on.
+    pub wanted: Wanted,
     /// Also push each event under the name `*`.
     pub star: bool,
     /// Push the position now and then where the filter lets nothing through.
@@ -29,53 +21,36 @@ pub struct JoinParams {
 }
 
 impl JoinParams {
-    /// Reads the join's payload. `last_event_id` goes before `since`, `since` before `backfill`: a client may keep
-    /// asking for a backfill and add its last id once it has one. `Err` is the reply's response.
-    pub fn from_payload(payload: &Value) -> Result<Self, Value> {
+    /// Reads the join's payload, in which null stands for nothing.
+    pub fn from_payload(payload: &Value) -> Result<Self, BadParameter> {
+        let none = serde_json::Map::new();
         let params = match payload {
             Value::Object(params) => params,
-            Value::Null => {
-                let (filter, start) = (Filter::All, Start::Live);
-                return Ok(Self { filter, expression: None, start, star: false, positions: false });
-            }
-            _ => return Err(refusal("invalid params", "join parameters must be an object")),
+            Value::Null => &none,
+            _ => return Err(invalid("join parameters must be an object")),
         };
         if let Some(unknown) = params.keys().find(|name| !NAMES.contains(&name.as_str())) {
             let shown: String = unknown.chars().take(100).collect();
             let meant = meant(&shown, NAMES);
             let known = NAMES.join(", ");
-            let message = format!("{shown} is not a parameter that is known here{meant}; there are {known}");
-            return Err(refusal("invalid params", &message));
+            return Err(invalid(format!("{shown} is not a parameter that is known here{meant}; there are {known}")));
         }
         let given = |name: &str| params.get(name).filter(|value| !value.is_null());
-        let filter =
-            Filter::from_json(given("events")).map_err(|error| refusal("invalid events", &error.to_string()))?;
-        let expression = given("filter").map(expression_of).transpose()?;
-        let start = if let Some(id) = given("last_event_id") {
-            let id = id.as_str().and_then(|id| id.parse().ok());
-            Start::After(id.ok_or_else(|| refusal("invalid last_event_id", "an event id is expected, 26 characters"))?)
-        } else if let Some(since) = given("since") {
-            let since = since.as_str().and_then(parse_iso);
-            Start::Since(since.ok_or_else(|| {
-                refusal("invalid since", "an ISO-8601 time with an offset is expected, such as 2025-06-21T12:34:56Z")
-            })?)
-        } else if let Some(count) = given("backfill") {
-            let count = count.as_u64().filter(|count| *count <= MAX_BACKFILL);
-            Start::Last(count.ok_or_else(|| refusal("invalid backfill", "a number from 0 to 100000 is expected"))?)
-        } else {
-            Start::Live
-        };
-        let flag = |name: &str| match given(name).map(Value::as_bool) {
+        let flag = |name, code| match given(name).map(Value::as_bool) {
             None => Ok(false),
-            Some(flag) => flag.ok_or_else(|| refusal(&format!("invalid {name}"), "true or false is expected")),
+            Some(flag) => flag.ok_or_else(|| BadParameter::new(name, code, format!("{name} must be true or false"))),
         };
-        Ok(Self { filter, expression, start, star: flag("star")?, positions: flag("positions")? })
+        Ok(Self {
+            wanted: Wanted::read(&OF_SUBSCRIPTION, |name| given(name).map(Given::Json))?,
+            star: flag("star", "invalid_star")?,
+            positions: flag("positions", "invalid_positions")?,
+        })
     }
 }
 
-fn expression_of(filter: &Value) -> Result<Expression, Value> {
-    let text = filter.as_str().ok_or_else(|| refusal("invalid filter", "an expression in a string is expected"))?;
-    Expression::condition(text).map_err(|error| refusal("invalid filter", &error.to_string()))
+/// The parameters as a whole are wrong.
+pub(super) fn invalid(message: impl Into<String>) -> BadParameter {
+    BadParameter::new("params", "invalid_params", message)
 }
 
 /// The map that a channel topic names: `events:map:{id or slug}`.
@@ -83,16 +58,19 @@ pub(super) fn map_of(topic: &str) -> Option<&str> {
     topic.strip_prefix("events:map:").filter(|name| !name.is_empty())
 }
 
-/// A refused join's response.
-pub(super) fn refusal(reason: &str, message: &str) -> Value {
-    json!({"reason": reason, "message": message})
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::core::expression::Expression;
+    use crate::core::history::Start;
     use crate::core::ids::EventId;
+    use crate::edge::phoenix::reply;
+    use serde_json::json;
+
+    fn refused(payload: &Value) -> Value {
+        reply::refused(&JoinParams::from_payload(payload).unwrap_err().into())
+    }
 
     #[test]
     fn params() {
@@ -104,10 +82,10 @@ mod tests {
             (json!({"last_event_id": id.to_string(), "since": "x", "backfill": 5}), Start::After(id)),
             (json!({"since": "1970-01-01T00:00:01Z"}), Start::Since(1000)),
         ] {
-            assert_eq!(JoinParams::from_payload(&payload).unwrap().start, start, "{payload}");
+            assert_eq!(JoinParams::from_payload(&payload).unwrap().wanted.start, start, "{payload}");
         }
         let filtered = json!({"events": ["kill_*"], "filter": "payload.value > 1e9"});
-        let filtered = JoinParams::from_payload(&filtered).unwrap();
+        let filtered = JoinParams::from_payload(&filtered).unwrap().wanted;
         assert_eq!(filtered.expression, Some(Expression::condition("payload.value > 1e9").unwrap()));
         assert!(filtered.filter.matches("kill_x"));
         for (bad, reason) in [
@@ -128,14 +106,14 @@ mod tests {
             (json!({"evnts": ["a"]}), "invalid params"),
             (json!({"events": "*", "lastEventId": "x"}), "invalid params"),
         ] {
-            assert_eq!(JoinParams::from_payload(&bad).unwrap_err()["reason"], reason, "{bad}");
+            assert_eq!(refused(&bad)["reason"], reason, "{bad}");
         }
     }
 
     #[test]
     fn a_misspelt_name_tells_the_nearest() {
         for (wrong, right) in [("evnts", "events"), ("lastEventId", "last_event_id"), ("sinc", "since")] {
-            let refused = JoinParams::from_payload(&json!({wrong: null})).unwrap_err();
+            let refused = refused(&json!({wrong: null}));
             let message = refused["message"].as_str().unwrap();
             assert!(message.contains(&format!("is {right} meant?")), "{message}");
         }

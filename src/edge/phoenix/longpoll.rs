@@ -11,11 +11,13 @@ mod batch;
 mod session;
 mod token;
 
-pub use session::{LongPollConfig, LongPolls};
+pub(super) use session::{LongPollConfig, LongPolls};
 
 use super::form::Transport;
-use super::routes::{admit, all, text_of, token_id, version_of};
+use super::reply;
+use super::routes::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, text_of, version_of};
 use super::session::PhoenixSession;
+use super::state::Phoenix;
 use crate::core::ids::NodeId;
 use crate::delivery::{Outbox, Outlet};
 use crate::edge::context::Edge;
@@ -85,9 +87,9 @@ impl PeerRequest for Ask {
 }
 
 /// `GET`: the first opens a session, the others wait for messages.
-pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>) -> HttpResponse {
+pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>, phoenix: Data<Phoenix>) -> HttpResponse {
     if let Some(token) = session_token(&request) {
-        match ask_session(&edge, &token, Request::Poll { seen: token.seen }).await {
+        match ask_session(&edge, &phoenix, &token, Request::Poll { seen: token.seen }).await {
             Answer::Batch { number, messages } => return answer(200, Some(&token.having(number)), &messages),
             Answer::Nothing => return answer(204, Some(&token), ""),
             Answer::Busy => {
@@ -97,18 +99,18 @@ pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>) -> HttpResponse
             Answer::Gone => {}
         }
     }
-    open(&request, &edge).await
+    open(&request, &edge, &phoenix).await
 }
 
 /// `POST`: messages of the client, one a line.
-pub(super) async fn push(request: HttpRequest, edge: Data<Edge>, body: Bytes) -> HttpResponse {
+pub(super) async fn push(request: HttpRequest, edge: Data<Edge>, phoenix: Data<Phoenix>, body: Bytes) -> HttpResponse {
     let Some(token) = session_token(&request) else { return answer(410, None, "") };
     let Ok(body) = std::str::from_utf8(&body) else { return answer(400, None, "") };
     let lines = body.lines().filter(|line| !line.is_empty());
     let Some(pushes) = lines.map(read_push).collect::<Option<Vec<_>>>().filter(|all| all.len() <= MAX_PUSHES) else {
         return answer(400, None, "");
     };
-    match ask_session(&edge, &token, Request::Push(pushes)).await {
+    match ask_session(&edge, &phoenix, &token, Request::Push(pushes)).await {
         Answer::Gone => answer(410, None, ""),
         // Clients open a new session, and resume.
         Answer::Busy => answer(500, None, ""),
@@ -136,7 +138,7 @@ fn answer(status: u16, token: Option<&SessionToken>, messages: &str) -> HttpResp
 /// The session's token: in the newer header, or the last of the query's (the first is the one that opens
 /// maps).
 fn session_token(request: &HttpRequest) -> Option<SessionToken> {
-    let token = text_of(request.headers().get("x-phoenix-longpoll-token")).or_else(|| all(request, "token").last());
+    let token = text_of(request.headers().get(X_PHOENIX_LONGPOLL_TOKEN)).or_else(|| all(request, "token").last());
     token?.parse().ok()
 }
 
@@ -145,23 +147,24 @@ pub(super) fn is_session_token(text: &str) -> bool {
     text.parse::<SessionToken>().is_ok()
 }
 
-async fn open(request: &HttpRequest, edge: &Data<Edge>) -> HttpResponse {
-    let (who, version) = match (admit(request, edge).await, version_of(request)) {
-        (Ok(who), Ok(version)) => (who, version),
-        (Err(error), _) | (_, Err(error)) => {
+async fn open(request: &HttpRequest, edge: &Edge, phoenix: &Phoenix) -> HttpResponse {
+    let who = match admit(request, edge).await {
+        Ok(who) => who,
+        Err(error) => {
             tracing::debug!(%error, "a long poll was refused");
-            return answer(403, None, "");
+            return answer(reply::status(&error), None, "");
         }
     };
+    let Ok(version) = version_of(request) else { return answer(403, None, "") };
     let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
     let Some(token) = SessionToken::new(edge.hub.node_id()) else { return answer(500, None, "") };
     // Not 403, which clients take for the last word: they come back.
     let Ok(address) = edge.take_address(request) else { return answer(500, None, "") };
-    let outbox = Outbox::new(&outlet, token_id(&who), edge.config.write_bytes);
+    let outbox = Outbox::new(&outlet, who.by(), edge.config.write_bytes);
     outbox.hold(address);
-    let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::LongPoll, &edge.config.phoenix);
-    let session = Session::start_on(&outlet, session, edge.config.longpoll);
-    if edge.is_draining() || !edge.longpolls.insert(&token.secret, session.clone()) {
+    let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::LongPoll, &phoenix.settings);
+    let session = Session::start_on(&outlet, session, phoenix.settings.longpoll);
+    if edge.is_draining() || !phoenix.longpolls.insert(&token.secret, session.clone()) {
         session.do_send(Stop);
         return answer(500, None, "");
     }
@@ -169,18 +172,18 @@ async fn open(request: &HttpRequest, edge: &Data<Edge>) -> HttpResponse {
 }
 
 /// Asks the session, on the node that holds it.
-async fn ask_session(edge: &Data<Edge>, token: &SessionToken, request: Request) -> Answer {
+async fn ask_session(edge: &Edge, phoenix: &Phoenix, token: &SessionToken, request: Request) -> Answer {
     let ask = Ask { secret: token.secret.clone(), request };
     if token.node == edge.hub.node_id() {
-        return ask_here(edge, ask).await;
+        return ask_here(phoenix, ask).await;
     }
-    relayed(edge, token.node, &ask).await
+    relayed(edge, phoenix, token.node, &ask).await
 }
 
 /// What the session on another node answers. It counts as gone where that node can't be asked: the client, which
 /// has all that was acknowledged, resumes in a new session.
-async fn relayed(edge: &Data<Edge>, node: NodeId, ask: &Ask) -> Answer {
-    let timeout = edge.config.longpoll.wait + RELAY_MARGIN;
+async fn relayed(edge: &Edge, phoenix: &Phoenix, node: NodeId, ask: &Ask) -> Answer {
+    let timeout = phoenix.settings.longpoll.wait + RELAY_MARGIN;
     match edge.hub.ask(node, ask, timeout).await {
         Ok(answer) => answer,
         Err(PeerError::Busy) => Answer::Busy,
@@ -191,21 +194,21 @@ async fn relayed(edge: &Data<Edge>, node: NodeId, ask: &Ask) -> Answer {
     }
 }
 
-async fn ask_here(edge: &Edge, ask: Ask) -> Answer {
-    match edge.longpolls.get(&ask.secret) {
+async fn ask_here(phoenix: &Phoenix, ask: Ask) -> Answer {
+    match phoenix.longpolls.get(&ask.secret) {
         Some(session) => session.send(ask).await.unwrap_or(Answer::Gone),
         None => Answer::Gone,
     }
 }
 
 /// Answers requests that came to another node.
-pub fn serve_relay(edge: &Data<Edge>) {
-    let weak = Arc::downgrade(edge);
+pub(super) fn serve_relay(edge: &Edge, phoenix: &Data<Phoenix>) {
+    let weak = Arc::downgrade(phoenix);
     edge.hub.peers().serve_here(move |ask: Ask| {
-        let edge = weak.upgrade();
+        let phoenix = weak.upgrade();
         async move {
-            match edge {
-                Some(edge) => ask_here(&edge, ask).await,
+            match phoenix {
+                Some(phoenix) => ask_here(&phoenix, ask).await,
                 None => Answer::Gone,
             }
         }

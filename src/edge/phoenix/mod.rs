@@ -6,10 +6,10 @@ mod form;
 pub mod frame;
 mod join;
 mod longpoll;
+mod reply;
 mod routes;
 mod session;
+mod state;
 
-pub use form::{PhoenixForm, Transport};
-pub use longpoll::{LongPollConfig, LongPolls, serve_relay};
-pub use routes::{TAKES, routes};
-pub use session::{PhoenixConfig, PhoenixSession};
+pub use routes::{HEADERS, TAKES};
+pub use state::start;

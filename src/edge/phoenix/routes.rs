@@ -4,11 +4,13 @@ use super::form::Transport;
 use super::frame::Version;
 use super::longpoll;
 use super::session::PhoenixSession;
+use super::state::Phoenix;
 use crate::delivery::{Outbox, Outlet, start_ws};
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Takes;
+use crate::edge::refused::{Refused, Unavailable};
 use crate::hub::Who;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
@@ -27,6 +29,13 @@ const BEARER: &str = "base64url.bearer.phx.";
 const NAMES: &[&str] = &["token", "vsn", "_csrf_token"];
 const MANY: &[&str] = &["token"];
 
+const X_PHOENIX_AUTHTOKEN: &str = "x-phoenix-authtoken";
+/// Where newer versions have their session's token.
+pub(super) const X_PHOENIX_LONGPOLL_TOKEN: &str = "x-phoenix-longpoll-token";
+
+/// Headers that nobody else reads.
+pub const HEADERS: &[&str] = &[X_PHOENIX_AUTHTOKEN, X_PHOENIX_LONGPOLL_TOKEN];
+
 /// phoenix.js reads the status in the body of a long poll's answer: with this one it reports an error and tries again.
 const FORBIDDEN: Option<u16> = Some(403);
 
@@ -38,48 +47,46 @@ pub const TAKES: &[Takes] = &[
 ];
 
 /// Adds `/socket/events/websocket` and `/socket/events/longpoll`.
-pub fn routes(config: &mut ServiceConfig) {
+pub(super) fn add(config: &mut ServiceConfig) {
     let longpoll = resource("/longpoll").route(get().to(longpoll::poll)).route(post().to(longpoll::push));
     config.service(scope("/socket/events").route("/websocket", get().to(websocket)).service(longpoll));
 }
 
-async fn websocket(request: HttpRequest, payload: Payload, edge: Data<Edge>) -> Result<HttpResponse> {
+async fn websocket(
+    request: HttpRequest,
+    payload: Payload,
+    edge: Data<Edge>,
+    phoenix: Data<Phoenix>,
+) -> Result<HttpResponse> {
     if !request.headers().contains_key(UPGRADE) {
         let error = ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "a WebSocket is expected here")
             .hint("give phoenix.js the base address, it appends /websocket");
         return Err(error.into());
     }
     let version = version_of(&request)?;
-    let who = admit(&request, &edge).await?;
+    let who = admit(&request, &edge).await.map_err(at_upgrade)?;
     let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
     if edge.is_draining() {
-        return Err(ApiError::unavailable("this node is going away").into());
+        return Err(ApiError::from(Refused::from(Unavailable::Draining)).into());
     }
-    let address = edge.take_address(&request)?;
-    let outbox = Outbox::new(&outlet, token_id(&who), edge.config.write_bytes);
+    let address = edge.take_address(&request).map_err(|quota| ApiError::from(Refused::from(quota)))?;
+    let outbox = Outbox::new(&outlet, who.by(), edge.config.write_bytes);
     outbox.hold(address);
-    let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::WebSocket, &edge.config.phoenix);
-    start_ws(&request, payload, &outlet, session, &edge.config.ws, &[SUBPROTOCOL])
+    let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::WebSocket, &phoenix.settings);
+    start_ws(&request, payload, &outlet, session, &phoenix.settings.ws, &[SUBPROTOCOL])
 }
 
-/// Who connects. A refused socket is 403 at the upgrade: clients of Phoenix know no other.
-pub(super) async fn admit(request: &HttpRequest, edge: &Edge) -> Result<Who, ApiError> {
-    if !edge.origin_allowed(request) {
-        return Err(ApiError::forbidden("this origin may not connect"));
-    }
-    let token = token_of(request);
-    edge.authenticate(request, token.as_deref()).await.map_err(|error| match error {
-        error if error == ApiError::unauthorized() => {
-            ApiError::forbidden("a valid token is needed").hint("connect with params: {token: \"…\"}")
-        }
-        other => other,
-    })
+/// Who connects.
+pub(super) async fn admit(request: &HttpRequest, edge: &Edge) -> Result<Who, Refused> {
+    edge.check_origin(request)?;
+    edge.authenticate(request, token_of(request).as_deref()).await
 }
 
-pub(super) fn token_id(who: &Who) -> Option<crate::core::ids::TokenId> {
-    match who {
-        Who::Admin => None,
-        Who::Token(token) => Some(token.id),
+/// A refused socket is 403 at the upgrade: clients of Phoenix know no other.
+fn at_upgrade(refused: Refused) -> ApiError {
+    match refused {
+        Refused::Unauthorized => ApiError::forbidden(refused.to_string()).hint("connect with params: {token: \"…\"}"),
+        other => other.into(),
     }
 }
 
@@ -98,7 +105,7 @@ fn token_of(request: &HttpRequest) -> Option<String> {
     in_protocol
         .or_else(|| bearer(request).map(str::to_owned))
         // Where a long poll of phoenix.js has its `authToken`.
-        .or_else(|| text_of(request.headers().get("x-phoenix-authtoken")))
+        .or_else(|| text_of(request.headers().get(X_PHOENIX_AUTHTOKEN)))
         .or_else(|| all(request, "token").find(|token| !longpoll::is_session_token(token)))
 }
 

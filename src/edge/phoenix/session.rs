@@ -4,31 +4,25 @@
 
 use super::form::{PhoenixForm, Transport};
 use super::frame::{self, Message, Ref, Version};
-use super::join::{JoinParams, map_of, refusal};
-use crate::core::access::Scopes;
-use crate::core::expression::Condition;
+use super::join::{self, JoinParams, map_of};
+use super::reply;
+use super::state::Settings;
 use crate::core::filter::Filter;
-use crate::core::frame::View;
-use crate::core::history::{Position, Start};
-use crate::core::ids::{EventId, MapId};
+use crate::core::history::Start;
+use crate::core::ids::EventId;
+use crate::core::topic::TopicKey;
 use crate::delivery::{Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};
-use crate::hub::{Connection, Grant, Hub, ResumeError, Who};
+use crate::edge::refused::Refused;
+use crate::edge::subscribe::{self, Asked, Opened, SessionQuota};
+use crate::hub::Who;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde_json::{Value, json};
 use std::hash::BuildHasher;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
 
-/// Settings of Phoenix sockets.
-#[derive(Clone, Debug)]
-pub struct PhoenixConfig {
-    /// Topics that one socket may join.
-    pub max_channels: usize,
-}
-
 /// See the module.
-pub struct PhoenixSession {
-    hub: Hub,
+pub(super) struct PhoenixSession {
     outlet: Rc<Outlet>,
     outbox: Rc<Outbox>,
     who: Who,
@@ -36,8 +30,7 @@ pub struct PhoenixSession {
     transport: Transport,
     max_channels: usize,
     channels: FxHashMap<String, Channel>,
-    /// A socket counts once for a map, by however many names it joined it.
-    connections: FxHashMap<MapId, Weak<Connection>>,
+    quota: Rc<SessionQuota>,
 }
 
 struct Channel {
@@ -51,35 +44,31 @@ struct Channel {
 
 /// A join that went through.
 struct Joined {
-    grant: Grant,
-    position: Position,
-    /// `None` where a filter leaves it open.
-    coming: Option<u64>,
-    params: JoinParams,
-    condition: Option<Arc<Condition>>,
-    connection: Rc<Connection>,
+    opened: Opened,
+    /// From where on it was asked for.
+    start: Start,
+    positions: bool,
 }
 
 impl PhoenixSession {
     /// A session of whom `who` says it is.
-    pub fn new(
+    pub(super) fn new(
         outlet: &Rc<Outlet>,
         outbox: Rc<Outbox>,
         who: Who,
         version: Version,
         transport: Transport,
-        config: &PhoenixConfig,
+        settings: &Settings,
     ) -> Self {
         Self {
-            hub: outlet.hub().clone(),
             outlet: outlet.clone(),
             outbox,
             who,
             version,
             transport,
-            max_channels: config.max_channels,
+            max_channels: settings.max_channels,
             channels: FxHashMap::default(),
-            connections: FxHashMap::default(),
+            quota: Rc::default(),
         }
     }
 
@@ -101,7 +90,7 @@ impl PhoenixSession {
                 None => self.reply(link, &message, "error", &json!({"reason": "unmatched topic"})),
                 Some(channel) if is_stale(channel, &message) => {}
                 Some(_) => {
-                    let reason = refusal("unknown event", "clients publish by POST /api/maps/{map}/events");
+                    let reason = reply::response("unknown event", "clients publish by POST /api/maps/{map}/events");
                     self.reply(link, &message, "error", &reason);
                 }
             },
@@ -144,83 +133,70 @@ impl PhoenixSession {
         };
         let params = match &message.payload {
             Some(payload) => JoinParams::from_payload(payload),
-            None => Err(refusal("invalid params", "join parameters must be JSON")),
+            None => Err(join::invalid("join parameters must be JSON")),
         };
-        let params = match params {
+        let JoinParams { wanted, star, positions } = match params {
             Ok(params) => params,
-            Err(response) => {
-                self.reply(link, &message, "error", &response);
-                self.close_former(&message.topic, link);
+            Err(bad) => {
+                self.refuse(&message, &bad.into(), link);
                 return Next::Done;
             }
         };
-        let pending = Pending {
-            hub: self.hub.clone(),
+        let (version, transport, topic) = (self.version, self.transport, message.topic.clone());
+        let start = wanted.start;
+        let asked = Asked {
             who: self.who.clone(),
             map: map.to_owned(),
-            connections: self.connections.clone(),
+            wanted,
+            form: Box::new(move |map| Arc::new(PhoenixForm::new(version, transport, &topic, map, star))),
+            quota: self.quota.clone(),
+            count: true,
         };
+        // Its own copies, since the session may be gone before it is through.
+        let outlet = self.outlet.clone();
         Next::Await(Box::pin(async move {
-            let result = pending.join(params).await;
-            let resume: Resume<Self> = Box::new(move |session, link| session.joined(message, digest, result, link));
+            let result = subscribe::open(&outlet, asked).await;
+            let joined = result.map(|opened| Joined { opened, start, positions });
+            let resume: Resume<Self> = Box::new(move |session, link| match joined {
+                Ok(joined) => session.joined(message, digest, joined, link),
+                Err(refused) => session.refuse(&message, &refused, link),
+            });
             resume
         }))
     }
 
-    /// The reply first, then the old channel's end, then events.
-    fn joined(&mut self, message: Message, digest: Option<u64>, result: Result<Joined, Value>, link: &mut dyn Link) {
-        // What was granted when the join began may have been revoked since.
-        let result = result.and_then(|joined| {
-            let granted = self.hub.still_granted(&joined.grant, Scopes::SUBSCRIBE);
-            if granted { Ok(joined) } else { Err(unauthorized()) }
-        });
-        match result {
-            Err(response) => {
-                self.reply(link, &message, "error", &response);
-                self.close_former(&message.topic, link);
-            }
-            Ok(joined) => self.subscribe(message, digest, joined, link),
-        }
+    fn refuse(&mut self, join: &Message, refused: &Refused, link: &mut dyn Link) {
+        self.reply(link, join, "error", &reply::refused(refused));
+        self.close_former(&join.topic, link);
     }
 
-    fn subscribe(&mut self, message: Message, digest: Option<u64>, joined: Joined, link: &mut dyn Link) {
-        let Joined { grant, position, coming, params, condition, connection } = joined;
-        let (map, has_condition) = (grant.map.id, condition.is_some());
-        self.connections.retain(|_, connection| connection.strong_count() > 0);
-        self.connections.insert(map, Rc::downgrade(&connection));
-        let form = PhoenixForm::new(self.version, self.transport, &message.topic, map, params.star);
-        let view = View::new(Arc::new(form), condition);
-        let shows = (grant.map.topic, view.key().clone());
+    /// The reply first, then the old channel's end, then events.
+    fn joined(&mut self, message: Message, digest: Option<u64>, joined: Joined, link: &mut dyn Link) {
+        let Joined { opened, start, positions } = joined;
+        let Opened { topic, position, coming, filter, view, .. } = &opened;
+        let position = *position;
+        let shows = (topic.clone(), view.key().clone());
         let former = self.channels.get(&message.topic).map(|channel| (channel.subscription, channel.began));
         // Who resumes on the socket that it never left has in flight what was handed to it since: that is not repeated.
-        let resumed = former.filter(|_| matches!(params.start, Start::After(_))).and_then(|(former, began)| {
-            let at = self.outbox.go_on(former, &shows, &params.filter, position.next_seq, params.positions)?;
+        let resumed = former.filter(|_| matches!(start, Start::After(_))).and_then(|(former, began)| {
+            let at = self.outbox.go_on(former, &shows, filter, position.next_seq, positions)?;
             Some((former, at, began))
         });
         // What this socket was shown all along, or passed, is no gap, even where retention has taken it since.
-        let gap = match (&resumed, params.start) {
+        let gap = match (&resumed, start) {
             (Some((_, _, began)), Start::After(id)) if id >= *began && id <= position.before => None,
             _ => position.gap,
         };
         let began = resumed.map_or(position.before, |(_, _, began)| began);
         let (before, coming) = match resumed {
             Some((_, at, _)) if at > position.next_seq => {
-                let before = self.position_before(&grant, at).unwrap_or(position.before);
-                let all = params.filter == Filter::All && !has_condition;
-                let left = (position.head_seq + 1).saturating_sub(at);
-                (before, (all || left == 0).then_some(left))
+                let before = self.position_before(topic, at).unwrap_or(position.before);
+                let all = *filter == Filter::All && view.condition().is_none();
+                (before, self.left(topic, at, position.head_seq).filter(|left| all || *left == 0))
             }
-            _ => (position.before, coming),
+            _ => (position.before, *coming),
         };
-        let mut response = json!({
-            "last_event_id": before.to_string(),
-            "last_seq": position.head_seq,
-            "backfill": coming,
-            "gap": gap.is_some(),
-        });
-        if let Some(oldest) = gap {
-            response["oldest_id"] = oldest.map(|id| id.to_string()).into();
-        }
+        let response = reply::joined(before, position.head_seq, coming, gap);
         self.reply(link, &message, "ok", &response);
         let subscription = match resumed {
             Some((former, ..)) => {
@@ -232,18 +208,23 @@ impl PhoenixSession {
             None => {
                 // The former may have been the last of its topic: it is gone before the topic is asked for again.
                 self.close_former(&message.topic, link);
-                let feed = self.outlet.feed(grant.map.topic, view);
-                self.outbox.subscribe(feed, map, position.next_seq, params.filter, params.positions, Some(connection))
+                opened.attach(&self.outlet, &self.outbox, positions)
             }
         };
         let channel = Channel { join_ref: message.join_ref, subscription, began, made_by: digest };
         self.channels.insert(message.topic, channel);
     }
 
-    /// The position by which a reader starts at `seq`, if that event is kept.
-    fn position_before(&self, grant: &Grant, seq: u64) -> Option<EventId> {
-        let found = self.hub.archive().id_now(grant.map.topic, seq.checked_sub(1)?);
-        found.inspect_err(|error| tracing::error!(%error, "a position can't be read")).ok().flatten()
+    /// The position by which a reader starts at `seq`.
+    fn position_before(&self, topic: &TopicKey, seq: u64) -> Option<EventId> {
+        let found = self.outlet.hub().archive().position_now(topic, seq);
+        found.inspect_err(|error| tracing::error!(%error, "a position can't be read")).ok()
+    }
+
+    /// How many events are left to come from `seq` on, where that is known.
+    fn left(&self, topic: &TopicKey, seq: u64, head_seq: u64) -> Option<u64> {
+        let counted = self.outlet.hub().archive().count_now(topic, seq, head_seq);
+        counted.inspect_err(|error| tracing::error!(%error, "events can't be counted")).ok().flatten()
     }
 
     /// A topic joined again: the channel that it had is closed under its old join_ref.
@@ -257,51 +238,6 @@ impl PhoenixSession {
 
 fn is_stale(channel: &Channel, message: &Message) -> bool {
     !message.join_ref.is_null() && message.join_ref != channel.join_ref
-}
-
-/// An unknown map and one that the token doesn't open look the same.
-fn unauthorized() -> Value {
-    json!({"reason": "unauthorized", "message": "there is no such map, or the token doesn't open it"})
-}
-
-fn unavailable(message: &str) -> Value {
-    refusal("unavailable", message)
-}
-
-/// A join while it awaits: its own copies, since the session may be gone before it is through.
-struct Pending {
-    hub: Hub,
-    who: Who,
-    map: String,
-    connections: FxHashMap<MapId, Weak<Connection>>,
-}
-
-impl Pending {
-    async fn join(self, mut params: JoinParams) -> Result<Joined, Value> {
-        let map = match self.hub.map(&self.map).await {
-            Ok(Some(map)) if self.who.may(map.id, Scopes::SUBSCRIBE) => map,
-            Ok(_) => return Err(unauthorized()),
-            Err(error) => return Err(unavailable(&error.to_string())),
-        };
-        let connection = match self.connections.get(&map.id).and_then(Weak::upgrade) {
-            Some(connection) => connection,
-            None => Rc::new(self.hub.take_connection(map.id, self.who.by()).await.map_err(|limit| {
-                json!({"reason": "too many connections", "message": "the map has as many sockets as it may have", "limit": limit})
-            })?),
-        };
-        let condition = params.expression.take().map(|expression| self.hub.condition(&map, expression));
-        let condition = condition
-            .transpose()
-            .map_err(|error| json!({"reason": "too many filters", "message": error.to_string(), "limit": error.0}))?;
-        let position = self.hub.locate(map.topic, params.start).await.map_err(|error| match error {
-            ResumeError::Behind(error) => unavailable(&format!("this node is behind what you have seen: {error}")),
-            ResumeError::Archive(error) => unavailable(&error.to_string()),
-        })?;
-        let coming = self.hub.count_coming(map.topic, &position, &params.filter, condition.as_ref()).await;
-        let coming = coming.map_err(|error| unavailable(&error.to_string()))?;
-        let grant = Grant { map, who: self.who };
-        Ok(Joined { grant, position, coming, params, condition, connection })
-    }
 }
 
 impl Protocol for PhoenixSession {

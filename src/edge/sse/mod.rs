@@ -6,140 +6,113 @@
 
 mod form;
 
-pub use form::SseForm;
+use form::SseForm;
 
-use crate::core::access::Scopes;
-use crate::core::filter::Filter;
-use crate::core::frame::View;
-use crate::core::history::Start;
-use crate::core::time::{iso_millis, parse_iso};
+use crate::config::Config;
+use crate::core::history::Position;
+use crate::core::ids::MapId;
+use crate::core::time::iso_millis;
 use crate::delivery::{Connection, EventStream, OutboundBody, Outbox, Outlet};
+use crate::edge::Routes;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::given::Given;
 use crate::edge::query::{Query, Takes};
-use crate::hub::{Grant, Who};
+use crate::edge::refused::Refused;
+use crate::edge::start::OF_SUBSCRIPTION;
+use crate::edge::subscribe::{self, Asked, Wanted};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use actix_web::web::{Data, Path, ServiceConfig, get};
+use actix_web::web::{Data, Path, get};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::json;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Pause that a client is asked for when the map has as many sockets as it may have.
-const RETRY_MS: u64 = 5000;
-/// Most events that `backfill` may ask for.
-const MAX_BACKFILL: u64 = 100_000;
-
-/// Adds the stream.
-pub fn routes(config: &mut ServiceConfig) {
-    config.route("/api/maps/{map}/events/stream", get().to(stream));
-}
-
-const NAMES: &[&str] = &["token", "events", "filter", "last_event_id", LAST_EVENT_ID_OF_POLYFILLS, "since", "backfill"];
-/// What polyfills of EventSource, which can't set headers everywhere, send in place of `Last-Event-ID`.
+const PATH: &str = "/api/maps/{map}/events/stream";
+const NAMES: &[&str] =
+    &["token", "subjects", "events", "filter", "last_event_id", LAST_EVENT_ID_OF_POLYFILLS, "since", "backfill"];
+/// What browsers send when they reconnect.
+const LAST_EVENT_ID: &str = "last-event-id";
+/// What polyfills of EventSource, which can't set headers everywhere, send in place of it.
 const LAST_EVENT_ID_OF_POLYFILLS: &str = "lastEventId";
 
 /// What the stream takes in its query.
-pub const TAKES: &[Takes] = &[Takes::of("GET", "/api/maps/{map}/events/stream", NAMES)];
+pub const TAKES: &[Takes] = &[Takes::of("GET", PATH, NAMES)];
+/// Headers that nobody else reads.
+pub const HEADERS: &[&str] = &[LAST_EVENT_ID];
 
-async fn stream(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
+/// Settings of event streams.
+struct Settings {
+    /// Pause between keep-alives.
+    keep_alive: Duration,
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings { keep_alive: Duration::from_secs(config.session.sse_keepalive_seconds) }
+}
+
+/// Makes event streams ready on a node.
+pub fn start(config: &Config, _: &Data<Edge>) -> Routes {
+    let settings = Data::new(settings(config));
+    Arc::new(move |service| {
+        service.app_data(settings.clone()).route(PATH, get().to(stream));
+    })
+}
+
+async fn stream(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    settings: Data<Settings>,
+    map: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     let query = Query::of(&request, NAMES)?;
-    if !edge.origin_allowed(&request) {
-        return Err(ApiError::forbidden("this origin may not connect"));
-    }
-    let token = bearer(&request).or(query.get("token"));
-    let grant = edge.grant(&request, token, &map, Scopes::SUBSCRIBE).await?;
-    let filter = Filter::from_query(query.get("events"))
-        .map_err(|error| ApiError::bad_request("invalid_events", error.to_string()))?;
-    let expression = query.get("filter").map(ApiError::filter).transpose()?;
-    let start = start_of(&request, &query)?;
+    edge.check_origin(&request)?;
+    let who = edge.authenticate(&request, bearer(&request).or(query.get("token"))).await?;
+    let token = who.by();
+    let wanted = Wanted::read(&OF_SUBSCRIPTION, |name| given(&request, &query, name))?;
     let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
-    if edge.is_draining() {
-        return Err(ApiError::unavailable("this node is going away"));
+    let address = edge.take_address(&request).map_err(Refused::from)?;
+    let form = Box::new(|map| Arc::new(SseForm::new(map)) as _);
+    let map = map.into_inner();
+    let asked = Asked { who, map, wanted, form, quota: Rc::default(), count: false };
+    let opened = subscribe::open(&outlet, asked).await?;
+    let greeting = greeting(&edge, opened.grant.map.id, opened.position);
+    // One event, one chunk: at least one real client can't put an event together from two.
+    let outbox = Outbox::new(&outlet, token, 1);
+    outbox.hold(address);
+    opened.attach(&outlet, &outbox, true);
+    let words = EventStream::new(greeting.into(), Bytes::from_static(b": keepalive\n\n"), settings.keep_alive);
+    let connection = request.conn_data::<Connection>().copied();
+    let body = OutboundBody::new(&outlet, outbox, connection, Box::pin(words), "sse", false);
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header(("x-accel-buffering", "no"))
+        .body(body))
+}
+
+/// A parameter. The last event id stands in the standard header first, which is newer than what a page wrote into the
+/// address. An empty one says nothing: what the query says counts then.
+fn given<'r>(request: &'r HttpRequest, query: &'r Query, name: &str) -> Option<Given<'r>> {
+    if name != "last_event_id" {
+        return query.given(name);
     }
-    let address = edge.take_address(&request)?;
-    let connection = edge.hub.take_connection(grant.map.id, grant.who.by()).await.map_err(|limit| {
-        ApiError::too_fast("too_many_connections", "the map has as many sockets as it may have", RETRY_MS)
-            .with("limit", limit.into())
-    })?;
-    let condition = expression.map(|expression| edge.hub.condition(&grant.map, expression)).transpose();
-    let condition = condition.map_err(|error| {
-        ApiError::too_fast("too_many_filters", error.to_string(), RETRY_MS).with("limit", error.0.into())
-    })?;
-    let position = edge.hub.locate(grant.map.topic, start).await?;
-    if !edge.hub.still_granted(&grant, Scopes::SUBSCRIBE) {
-        return Err(ApiError::unauthorized());
-    }
+    let header = request.headers().get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
+    let reconnected = header.filter(|id| !id.is_empty()).or(query.get(LAST_EVENT_ID_OF_POLYFILLS));
+    reconnected.map(Given::Text).or(query.given(name))
+}
+
+/// The first frame: the position before the first event that comes, and whether history is gone.
+fn greeting(edge: &Edge, map: MapId, position: Position) -> String {
     let before = position.before.to_string();
     let server_time = iso_millis(edge.hub.time_ms());
-    let mut greeting = json!({"map_id": grant.map.id.to_string(), "server_time": server_time, "last_event_id": before});
+    let mut greeting = json!({"map_id": map.to_string(), "server_time": server_time, "last_event_id": before});
     if let Some(oldest) = position.gap {
         greeting["gap"] = true.into();
         greeting["oldest_id"] = oldest.map(|id| id.to_string()).into();
     }
-    let greeting = format!("event: connected\nid: {before}\ndata: {greeting}\n\n");
-    let view = View::new(Arc::new(SseForm::new(grant.map.id)), condition);
-    Ok(open(
-        &request,
-        &edge,
-        &outlet,
-        grant,
-        view,
-        |outbox, feed, map| {
-            outbox.hold(address);
-            outbox.subscribe(feed, map, position.next_seq, filter, true, Some(Rc::new(connection)));
-        },
-        greeting,
-    ))
-}
-
-/// Where the stream starts: the standard header first, which browsers send when they reconnect. An empty one says
-/// nothing: what the query says counts then.
-fn start_of(request: &HttpRequest, query: &Query) -> Result<Start, ApiError> {
-    let header = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
-    let reconnected = header.filter(|id| !id.is_empty()).or(query.get(LAST_EVENT_ID_OF_POLYFILLS));
-    if let Some(id) = reconnected.or(query.get("last_event_id")) {
-        let invalid = || {
-            ApiError::bad_request("invalid_last_event_id", "an event id is expected, 26 characters")
-                .hint("leave it out to begin with what comes")
-        };
-        return id.parse().map(Start::After).map_err(|_| invalid());
-    }
-    if let Some(since) = query.get("since") {
-        return parse_iso(since).map(Start::Since).ok_or_else(|| {
-            ApiError::bad_request("invalid_since", "an ISO-8601 time with an offset is expected")
-                .hint("for example since=2025-06-21T12:34:56Z")
-        });
-    }
-    let backfill = query.number("backfill", "invalid_backfill", 0..=MAX_BACKFILL)?;
-    Ok(backfill.map_or(Start::Live, Start::Last))
-}
-
-fn open(
-    request: &HttpRequest,
-    edge: &Edge,
-    outlet: &Rc<Outlet>,
-    grant: Grant,
-    view: View,
-    subscribe: impl FnOnce(&Rc<Outbox>, Rc<crate::delivery::Feed>, crate::core::ids::MapId),
-    greeting: String,
-) -> HttpResponse {
-    let token = match &grant.who {
-        Who::Admin => None,
-        Who::Token(token) => Some(token.id),
-    };
-    // One event, one chunk: at least one real client can't put an event together from two.
-    let outbox = Outbox::new(outlet, token, 1);
-    let feed = outlet.feed(grant.map.topic, view);
-    subscribe(&outbox, feed, grant.map.id);
-    let words = EventStream::new(greeting.into(), Bytes::from_static(b": keepalive\n\n"), edge.config.keep_alive);
-    let connection = request.conn_data::<Connection>().copied();
-    let body = OutboundBody::new(outlet, outbox, connection, Box::pin(words), "sse", false);
-    HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "text/event-stream"))
-        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
-        .insert_header(("x-accel-buffering", "no"))
-        .body(body)
+    format!("event: connected\nid: {before}\ndata: {greeting}\n\n")
 }

@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::managed::Managed;
-use super::place::{self, Named};
+use super::place;
 use super::replay::{self, Wanted};
 use super::{object, on, order, state_of};
 use crate::core::command::{Command, Reply};
@@ -17,6 +17,7 @@ use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Query;
 use crate::edge::rest::body;
+use crate::edge::start::Form;
 use crate::hub::Grant;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -105,9 +106,9 @@ async fn shown(edge: &Edge, grant: &Grant, endpoint: &Endpoint, letter: &DeadLet
         attempts: letter.attempts,
         first_attempt_at: (letter.first_ms > 0).then(|| iso_millis(edge.hub.shown_ms(letter.first_ms))),
         given_up_at: iso_millis(edge.hub.shown_ms(letter.buried_ms)),
-        class: letter.class.name(),
-        status: letter.status,
-        error: letter.error.clone(),
+        class: letter.class().name(),
+        status: letter.status(),
+        error: letter.error().to_owned(),
         event,
     })
 }
@@ -156,16 +157,13 @@ pub(super) async fn retry_all(
     let text = object(&edge, &mut payload).await?;
     let mut body = Members::of(&text, "");
     let since: Option<String> = body.take(&["since"], "a time or the id of an event");
-    let place = since.as_deref().and_then(Named::parse);
-    if since.is_some() && place.is_none() {
-        body.problem("since", "must be a time with an offset, or the id of an event");
-    }
+    let place = since.and_then(|since| place::read(&mut body, "since", Form::IdOrTime, &since));
     let problems = body.finish();
     if !problems.is_empty() {
         return Err(Problem::Invalid(problems));
     }
     let from_seq = match place {
-        Some(place) => place.first(&edge, grant.map.topic).await?,
+        Some(place) => place::first(&edge, grant.map.topic, place).await?,
         None => edge.hub.dead_letters(endpoint.id, 0, 1)?.first().map_or(1, |letter| letter.seq),
     };
     let wanted = Wanted { from_seq, until_seq: u64::MAX, failed_only: true };

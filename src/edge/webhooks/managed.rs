@@ -78,7 +78,7 @@ impl FromRequest for Managed {
 
 /// The map of the token; the admin names one.
 async fn own_map(edge: &Edge, request: &HttpRequest) -> Result<String, Problem> {
-    match edge.authenticate(request, bearer(request)).await? {
+    match edge.authenticate(request, bearer(request)).await.map_err(ApiError::from)? {
         Who::Token(token) => Ok(token.map.to_string()),
         Who::Admin => {
             let named = Query::of(request, NAMES)?.get("map").map(str::to_owned);

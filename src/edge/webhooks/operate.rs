@@ -3,8 +3,7 @@
 use super::crud::activate;
 use super::error::Problem;
 use super::managed::Managed;
-use super::place::Named;
-use super::{answer, object, settings};
+use super::{answer, object, place, settings};
 use crate::core::command::Refusal;
 use crate::core::event::is_kind;
 use crate::core::json;
@@ -12,6 +11,7 @@ use crate::core::webhook::Origin;
 use crate::core::webhook::form::Members;
 use crate::core::webhook::secret;
 use crate::edge::context::Edge;
+use crate::edge::start::{Form, Named};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
 use serde_json::json;
@@ -36,7 +36,7 @@ pub(super) async fn enable(
     let seek = match read_from(&object(&edge, &mut payload).await?)? {
         From::Resume => None,
         From::Skip => Some(u64::MAX),
-        From::Since(place) => Some(place.first(&edge, grant.map.topic).await?),
+        From::Since(place) => Some(place::first(&edge, grant.map.topic, place).await?),
     };
     let endpoint = activate(&edge, &grant, &endpoint, true, seek).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
@@ -46,10 +46,7 @@ fn read_from(text: &str) -> Result<From, Problem> {
     let mut body = Members::of(text, "");
     let from: Option<String> = body.take(&["from"], "resume, skip or since");
     let since: Option<String> = body.take(&["since"], "a time or the id of an event");
-    let place = since.as_deref().and_then(Named::parse);
-    if since.is_some() && place.is_none() {
-        body.problem("since", "must be a time with an offset, as in 2025-06-21T12:34:56Z, or the id of an event");
-    }
+    let place = since.and_then(|since| place::read(&mut body, "since", Form::IdOrTime, &since));
     let from = match (from.as_deref(), place) {
         (Some("since") | None, Some(place)) => From::Since(place),
         (Some("since"), None) => {

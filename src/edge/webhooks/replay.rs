@@ -2,16 +2,17 @@
 
 use super::error::Problem;
 use super::managed::Managed;
-use super::place::{self, Named};
+use super::place;
 use super::{object, order, state_of};
 use crate::core::consumer::progress::{NumberedOrder, Order, Replay};
 use crate::core::history::Start;
 use crate::core::ids::EventId;
-use crate::core::time::{iso_millis, parse_iso};
+use crate::core::time::iso_millis;
 use crate::core::webhook::Endpoint;
 use crate::core::webhook::form::Members;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
+use crate::edge::start::{Form, Named};
 use crate::hub::{EndpointState, Grant};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Payload};
@@ -20,7 +21,6 @@ use serde_json::{Value, json};
 
 /// Events asked for by their ids.
 const MAX_EVENTS: usize = 100;
-const TIME: &str = "must be a time with an offset, as in 2025-06-21T12:34:56Z";
 
 /// A stretch of the topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) async fn start(
     let topic = grant.map.topic;
     let from_seq = match asked.from {
         Some(From::Events(ids)) => return redeliver(&edge, &grant, &endpoint, &ids).await,
-        Some(From::Since(place)) => place.first(&edge, topic).await?,
+        Some(From::Since(place)) => place::first(&edge, topic, place).await?,
         Some(From::After(id)) => place::after(&edge, topic, "after", id).await?,
         None => 1,
     };
@@ -78,23 +78,14 @@ fn read(text: &str) -> Result<Asked, Problem> {
     let ids: Option<Vec<String>> = body.take(&["event_ids"], "a list of ids of events");
     let until: Option<String> = body.take(&["until"], "a time");
     let failed_only = body.take(&["failed_only"], "true or false").unwrap_or(false);
-    let until_ms = until.as_deref().and_then(parse_iso);
-    if until.is_some() && until_ms.is_none() {
-        body.problem("until", TIME);
-    }
-    let since_ms = since.as_deref().and_then(parse_iso);
-    if since_ms.zip(until_ms).is_some_and(|(since, until)| until < since) {
-        body.problem("until", "must not be before since");
-    }
+    let has_until = until.is_some();
+    let until_ms = until.and_then(|until| place::read(&mut body, "until", Form::Time, &until)?.time_ms());
     let from = match (&since, &after, &ids) {
-        (Some(text), None, None) => Named::parse(text).map(From::Since).or_else(|| {
-            body.problem("since", TIME);
-            None
-        }),
-        (None, Some(text), None) => text.parse().ok().map(From::After).or_else(|| {
-            body.problem("after", "must be the id of an event");
-            None
-        }),
+        (Some(text), None, None) => place::read(&mut body, "since", Form::IdOrTime, text).map(From::Since),
+        (None, Some(text), None) => {
+            let named = place::read(&mut body, "after", Form::Id, text);
+            named.and_then(Named::event).map(From::After)
+        }
         (None, None, Some(ids)) => events(ids, &mut body),
         (None, None, None) => {
             if !failed_only {
@@ -107,7 +98,12 @@ fn read(text: &str) -> Result<Asked, Problem> {
             None
         }
     };
-    if ids.is_some() && (until.is_some() || failed_only) {
+    if let (Some(From::Since(Named::Time(since))), Some(until)) = (&from, until_ms)
+        && until < *since
+    {
+        body.problem("until", "must not be before since");
+    }
+    if ids.is_some() && (has_until || failed_only) {
         body.problem("event_ids", "can't be narrowed by until or failed_only");
     }
     let problems = body.finish();

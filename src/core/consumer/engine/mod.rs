@@ -1,149 +1,115 @@
-//! The rules of delivery to one endpoint: what is sent next, and what follows from how it ended.
+//! The engine: what is sent next to one consumer, and what follows from how it ended.
 //!
 //! A pure machine: events are offered, [`Engine::next`] says what to send or until when to wait, [`Engine::settle`]
-//! takes the outcome, [`Engine::snapshot`] gives what the cluster must know. Time and random numbers come from the
-//! caller. Never sends, reads or waits itself.
+//! takes the verdict, [`Engine::snapshot`] gives what the cluster must know. Time and random numbers come from the
+//! caller. Never sends, reads or waits itself, and never looks into a cause.
 //!
-//! What can't go on holds nothing that can: an event that has to wait becomes a record ([`waiting`]), and the cursor
-//! passes it. An endpoint that fails costs little: its window shrinks to one request, and pauses between its requests
-//! grow ([`health`]). Waiting for the window, a pause or a rate uses up no attempt.
+//! What can't go on holds nothing that can: an event that has to wait becomes a record (see [`super::retry`]), and the
+//! cursor passes it. A receiver that fails costs little: its window shrinks to one request, and pauses between its
+//! requests grow (see [`super::health`]). Waiting for the window, a pause or a rate uses up no attempt.
 
-mod health;
-mod lanes;
 mod orders;
 mod pick;
-mod queue;
 mod read;
-mod replay;
-mod report;
+mod replays;
+mod room;
 mod settle;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod types;
-mod waiting;
 
-pub use types::{Batch, Flight, Offer, Plan, ReplayRead, Snapshot, Step, Urgency};
+pub use super::health::FAILING_FROM;
+pub use super::plan::{Batch, Plan};
+pub use super::replay::ReplayRead;
+pub use super::report::Urgency;
+pub use types::{Flight, Offer, Snapshot, Step};
 
+use super::flights::{Flights, Flying};
+use super::health::{Condition, Health};
+use super::lanes::Lanes;
+use super::live::Live;
 use super::progress::{EventRef, Progress, Retry, Source, Track};
+use super::queue::Queue;
+use super::replay::Replays;
+use super::report::Reports;
+use super::retry::Retries;
+use super::totals::Totals;
 use crate::core::rate::Window;
-use health::Health;
-use lanes::Lanes;
-use queue::Queue;
-use read::Ahead;
-use report::Unreported;
-use std::collections::{BTreeMap, BTreeSet};
-use waiting::Waiting;
-
-/// Events read and not yet sent, at most.
-const MAX_READY: usize = 256;
-/// Events that may wait. Beyond it the one that has longest to wait is given up for each new one; where that was not tried
-/// yet, nothing more is read.
-const MAX_WAITING: usize = 100_000;
-/// Deliveries of one lane that are given up at once where more events wait than may.
-const MADE_ROOM: usize = 1_000;
-/// Events of changed records that the cluster may not know of: over it nothing new is begun or read until they are told.
-const MAX_UNSAVED: usize = 8_000;
-/// Requests that have ended and the cluster may not know of, at most; over it none is begun. So a new owner sends again
-/// what these had and a window of others, however slow the cluster is.
-const MAX_UNREPORTED: u32 = 512;
-/// Reports that one engine may make before the next one's begin.
-const GENERATION: u64 = 1 << 32;
-/// Failures in a row from which on an endpoint counts as failing.
-pub const FAILING_FROM: u32 = 5;
-
-/// A request under way.
-#[derive(Debug)]
-struct Flying {
-    delivery: Retry,
-    /// Types of its events, where it is new.
-    kinds: Vec<u32>,
-    /// It is new: it was not tried before, and waited for nothing.
-    is_fresh: bool,
-    gap_lane: Option<u64>,
-    /// Counted failures when it began: several that were under way at once fail for one and the same cause.
-    failures_before: u64,
-    /// Somebody asked meanwhile to go on from that seq: what is before it is not tried again.
-    skip_below: u64,
-}
 
 /// Whether requests may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Delivering,
-    /// The endpoint is to be disabled: nothing more is begun.
+    /// The consumer is to be disabled: nothing more is begun.
     Halted,
 }
 
-/// See the module.
+/// The delivery state of one consumer, on the node that owns it. `C` is what the worker says of a failure: it is kept
+/// with what was given up.
+///
+/// Each part owns its fields and holds its own invariants. Those between parts are the engine's: a delivery holds its
+/// lanes while it waits or is under way; every event that was taken in is in a queue, under way, waiting, or settled.
 #[derive(Debug)]
-pub struct Engine {
+pub struct Engine<C> {
     plan: Plan,
-    progress: Progress,
     mode: Mode,
-    health: Health,
-    waiting: Waiting,
+    live: Live,
+    replays: Replays,
+    retries: Retries,
     lanes: Lanes,
-    live: Queue,
-    read_next: u64,
-    ahead: Ahead,
-    replay: Queue,
-    replay_next: u64,
-    flights: BTreeMap<u64, Flying>,
-    /// Batches that an earlier owner had begun, to be repeated as they were.
-    batches: Vec<BTreeSet<u64>>,
+    flights: Flights,
+    health: Health,
     passed: Window,
     /// Counts what was begun: who goes first takes turns.
     turn: u32,
-    unreported: Unreported,
+    totals: Totals,
+    /// Orders up to this number are taken up.
+    orders_done: u64,
+    reports: Reports<C>,
 }
 
-impl Engine {
+impl<C> Engine<C> {
     /// Goes on from `progress`, with the records of what waits.
-    pub fn new(plan: Plan, mut progress: Progress, waiting: Vec<(u64, Retry)>) -> Self {
-        // Whatever an earlier engine told of the same state comes before what this one tells.
-        progress.reports += GENERATION;
-        let batches = std::mem::take(&mut progress.batches);
+    pub fn new(plan: Plan, progress: Progress, waiting: Vec<(u64, Retry)>) -> Self {
+        let condition = Condition::from(&progress);
         let mut engine = Self {
-            health: Health::new(if progress.failures >= FAILING_FROM { 1 } else { plan.window }),
-            read_next: progress.track.next,
-            plan,
-            progress,
             mode: Mode::Delivering,
-            waiting: Waiting::default(),
-            lanes: Lanes::default(),
-            live: Queue::default(),
-            ahead: Ahead::default(),
-            replay: Queue::default(),
-            replay_next: 0,
-            flights: BTreeMap::new(),
-            batches: batches.into_iter().map(|ranges| ranges.into_iter().flat_map(|(a, b)| a..b).collect()).collect(),
+            live: Live::new(progress.track, progress.batches),
+            replays: Replays::new(progress.replays),
+            retries: Retries::new(progress.last_number, progress.live_from),
+            lanes: Lanes::new(progress.gaps),
+            flights: Flights::default(),
+            health: Health::new(plan.window, condition, progress.last_error),
             passed: Window::default(),
             turn: 1,
-            unreported: Unreported::default(),
+            totals: Totals {
+                next_attempt: progress.next_attempt,
+                delivered: progress.delivered,
+                failed_attempts: progress.failed_attempts,
+                buried: progress.buried,
+                missed: progress.missed,
+            },
+            orders_done: progress.orders_done,
+            reports: Reports::new(progress.reports),
+            plan,
         };
         let numbers: Vec<u64> = waiting.iter().map(|(number, _)| *number).collect();
         for (number, retry) in waiting {
             engine.load(number, retry);
         }
-        engine.start_replay();
         numbers.into_iter().for_each(|number| engine.look_at(number));
-        engine.end_replay_if_done(engine.progress.last_failure_ms.unwrap_or(0));
+        engine.end_replay_if_done(condition.last_failure_ms.unwrap_or(0));
         engine
     }
 
     fn load(&mut self, number: u64, retry: Retry) {
-        self.progress.last_number = self.progress.last_number.max(number);
-        let counts = match retry.source {
-            Source::Live => number >= self.progress.live_from,
-            Source::Asked => true,
-            Source::Replay(_) => !self.is_cancelled(retry.source),
-        };
-        if counts {
-            self.lanes.hold(number, &retry);
-            self.waiting.load(number, retry);
+        if self.retries.is_outdated(number, retry.source) || self.replays.is_over(retry.source) {
+            self.retries.forget(number);
+            self.reports.note(Urgency::Lazy);
         } else {
-            self.waiting.forget(number);
-            self.note(Urgency::Lazy);
+            self.lanes.hold(number, &retry);
+            self.retries.load(number, retry);
         }
     }
 
@@ -156,11 +122,6 @@ impl Engine {
         self.plan = plan;
     }
 
-    /// How far it is.
-    pub fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
     /// Requests under way.
     pub fn in_flight(&self) -> usize {
         self.flights.len()
@@ -168,80 +129,86 @@ impl Engine {
 
     /// Events that wait, to be tried again or behind others of their lane.
     pub fn waiting_events(&self) -> u64 {
-        self.waiting.events() as u64
+        self.retries.events() as u64
     }
 
     /// Seq of the oldest event that waits.
     pub fn oldest(&self) -> Option<u64> {
-        self.waiting.summary().oldest_seq
+        self.retries.summary().oldest_seq
+    }
+
+    /// It failed so often in a row ([`FAILING_FROM`]) that it gets one request at a time.
+    pub fn is_failing(&self) -> bool {
+        self.health.is_failing()
+    }
+
+    /// Orders up to this number are taken up.
+    pub fn orders_done(&self) -> u64 {
+        self.orders_done
     }
 
     /// Nothing waits, nothing is under way: only what comes new can give it something to do.
     pub fn is_idle(&self) -> bool {
         self.flights.is_empty()
-            && self.waiting.events() == 0
-            && self.live.is_empty()
-            && self.running_replay().is_none()
+            && self.retries.events() == 0
+            && self.live.queue().is_empty()
+            && self.replays.running().is_none()
             && self.urgency() <= Urgency::Lazy
     }
 
     /// Gives the next attempt its number.
     pub fn number_attempt(&mut self) -> u64 {
-        let number = self.progress.next_attempt;
-        self.progress.next_attempt += 1;
-        number
-    }
-
-    fn number(&mut self) -> u64 {
-        self.progress.last_number += 1;
-        self.progress.last_number
+        self.totals.number_attempt()
     }
 
     /// Has a delivery wait under its number. Other events of its lanes that were read wait behind it, and the cursor
     /// passes them: nothing else waits for them.
-    fn keep(&mut self, number: u64, retry: Retry) {
+    fn keep(&mut self, number: u64, retry: Retry)
+    where
+        C: Clone,
+    {
         let lanes = retry.lanes.clone();
         self.lanes.hold(number, &retry);
-        self.waiting.put(number, retry);
+        self.retries.put(number, retry);
         self.look_at(number);
         for lane in lanes {
             self.defer_parked(lane);
         }
         self.make_room();
-        self.note(Urgency::Soon);
+        self.reports.note(Urgency::Soon);
     }
 
     /// A delivery that waits may come first in its lanes now.
     fn look_at(&mut self, number: u64) {
-        if !self.flights.contains_key(&number) && self.comes_first(number) {
-            self.waiting.is_due(number);
+        if !self.flights.contains(number) && self.comes_first(number) {
+            self.retries.is_due(number);
         }
     }
 
     /// The delivery comes first in all its lanes, and all that was published before it was read.
     fn comes_first(&self, number: u64) -> bool {
-        let Some(retry) = self.waiting.get(number) else { return false };
-        let read_next = match retry.source {
-            Source::Live => self.read_next,
+        let Some(retry) = self.retries.get(number) else { return false };
+        let next = match retry.source {
+            Source::Live => self.live.next(),
             Source::Asked => u64::MAX,
-            Source::Replay(_) => self.replay_next,
+            Source::Replay(_) => self.replays.next(),
         };
-        let all_read = retry.events.first().is_none_or(|event| event.seq < read_next);
+        let all_read = retry.events.first().is_none_or(|event| event.seq < next);
         (retry.lanes.is_empty() || all_read) && self.lanes.may_start(number, &retry.lanes)
     }
 
     /// Events were read from `from` on, up to `to`: what waits between may be the first of its lanes.
     fn look_at_read(&mut self, from: u64, to: u64) {
-        for number in self.waiting.between(from, to) {
+        for number in self.retries.between(from, to) {
             self.look_at(number);
         }
     }
 
     /// A delivery that waits is needed no more.
     fn drop_waiting(&mut self, number: u64) -> Option<Retry> {
-        let retry = self.waiting.remove(number)?;
+        let retry = self.retries.remove(number)?;
         self.release(number, &retry);
-        self.note(Urgency::Soon);
+        self.reports.note(Urgency::Soon);
         Some(retry)
     }
 
@@ -256,22 +223,25 @@ impl Engine {
         }
     }
 
-    fn queue(&mut self, source: Source) -> &mut Queue {
-        if source == Source::Live { &mut self.live } else { &mut self.replay }
+    /// The events of a source that were read: the stream's own, or the running replay's.
+    fn queue(&self, source: Source) -> &Queue {
+        if source == Source::Live { self.live.queue() } else { self.replays.queue() }
     }
 
-    fn track_of(&mut self, source: Source) -> Option<&mut Track> {
+    fn queue_mut(&mut self, source: Source) -> &mut Queue {
+        if source == Source::Live { self.live.queue_mut() } else { self.replays.queue_mut() }
+    }
+
+    fn track_mut(&mut self, source: Source) -> Option<&mut Track> {
         match source {
-            Source::Live => Some(&mut self.progress.track),
+            Source::Live => Some(self.live.track_mut()),
             Source::Asked => None,
-            Source::Replay(id) => {
-                self.progress.replays.iter_mut().find(|replay| replay.id == id).map(|replay| &mut replay.track)
-            }
+            Source::Replay(id) => self.replays.track_mut(id),
         }
     }
 
     fn settle_events(&mut self, source: Source, events: &[EventRef]) {
-        if let Some(track) = self.track_of(source) {
+        if let Some(track) = self.track_mut(source) {
             events.iter().for_each(|event| track.settle(event.seq));
         }
     }

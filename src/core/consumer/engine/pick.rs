@@ -1,8 +1,8 @@
 //! What is sent next: new events, one or a batch of them, or what waits and is due.
 
-use super::queue::{Queue, Ready};
-use super::{Engine, FAILING_FROM, Flight, Flying, MAX_READY, Step, Urgency};
+use super::{Engine, Flight, Flying, Mode, Step, Urgency};
 use crate::core::consumer::progress::{Retry, Source};
+use crate::core::consumer::queue::{MAX_READY, Queue, Ready};
 
 /// What may be begun.
 #[derive(Debug)]
@@ -29,10 +29,10 @@ const TURNS: [[Kind; 3]; 4] = [
     [Kind::Live, Kind::Waiting, Kind::Replay],
 ];
 
-impl Engine {
+impl<C> Engine<C> {
     /// What to do now.
     pub fn next(&mut self, now_ms: u64) -> Step {
-        if self.mode == super::Mode::Halted || self.is_far_ahead() || self.flights.len() > self.health.cap() {
+        if self.mode == Mode::Halted || self.is_far_ahead() || self.flights.len() > self.health.cap() {
             return Step::Wait;
         }
         let only_new = self.flights.len() == self.health.cap();
@@ -40,8 +40,9 @@ impl Engine {
             return Step::Wait;
         }
         let Some(candidate) = self.candidate(now_ms, only_new) else { return self.idle_until(now_ms) };
-        if now_ms < self.progress.hold_until_ms {
-            return Step::WaitUntil(self.progress.hold_until_ms);
+        let hold_until_ms = self.health.hold_until_ms();
+        if now_ms < hold_until_ms {
+            return Step::WaitUntil(hold_until_ms);
         }
         let gate_until_ms = self.health.gate_until_ms();
         let early = now_ms < gate_until_ms;
@@ -59,19 +60,16 @@ impl Engine {
         self.start(candidate).map_or(Step::Wait, Step::Send)
     }
 
-    /// To an endpoint that fails goes one request at a time. Where that is one that was tried before, a new event need
+    /// To a receiver that fails goes one request at a time. Where that is one that was tried before, a new event need
     /// not wait for it: it may hang for as long as a request may.
     fn has_spare_place(&self) -> bool {
-        self.is_failing() && !self.health.is_refused() && self.flights.values().all(|flying| !flying.is_fresh)
-    }
-
-    fn is_failing(&self) -> bool {
-        self.progress.failures >= FAILING_FROM
+        self.is_failing() && !self.health.is_refused() && self.flights.are_tried_before()
     }
 
     fn may_go_early(&self, candidate: &Candidate) -> bool {
         let Candidate::New(Source::Live, places) = candidate else { return false };
-        let trusted = |place: &usize| self.live.ready().get(*place).is_some_and(|ready| self.health.trusts(ready.kind));
+        let trusted =
+            |place: &usize| self.live.queue().ready().get(*place).is_some_and(|ready| self.health.trusts(ready.kind));
         self.health.may_go_early() && places.iter().all(trusted)
     }
 
@@ -90,7 +88,7 @@ impl Engine {
 
     /// What waits first was not tried yet, or was refused by a busy receiver: it is as good as new, and older.
     fn first_is_untried(&self) -> bool {
-        let first = self.waiting.first_due().and_then(|(_, number)| self.waiting.get(number));
+        let first = self.retries.first_due().and_then(|(_, number)| self.retries.get(number));
         first.is_some_and(|retry| retry.attempts == 0)
     }
 
@@ -98,13 +96,13 @@ impl Engine {
         match kind {
             Kind::Waiting => self.due(now_ms).map(Candidate::Waiting),
             Kind::Live => self.new_events(Source::Live, now_ms),
-            Kind::Replay => self.new_events(Source::Replay(self.running_replay()?.id), now_ms),
+            Kind::Replay => self.new_events(self.replays.source()?, now_ms),
         }
     }
 
     /// The first that is due and comes first in its lanes.
     fn due(&mut self, now_ms: u64) -> Option<u64> {
-        while let Some((due_ms, number)) = self.waiting.first_due() {
+        while let Some((due_ms, number)) = self.retries.first_due() {
             if due_ms > now_ms {
                 return None;
             }
@@ -112,22 +110,22 @@ impl Engine {
                 return Some(number);
             }
             // An earlier one of a lane came back, or is read again. It is looked at again when that is done.
-            self.waiting.is_not_due(number);
+            self.retries.is_not_due(number);
         }
         None
     }
 
     fn new_events(&mut self, source: Source, now_ms: u64) -> Option<Candidate> {
         let places = match source {
-            Source::Live => self.batch_of_earlier_owner().unwrap_or_else(|| self.pick(&self.live, now_ms)),
-            _ => self.pick(&self.replay, now_ms),
+            Source::Live => self.batch_of_earlier_owner().unwrap_or_else(|| self.pick(self.live.queue(), now_ms)),
+            _ => self.pick(self.replays.queue(), now_ms),
         };
         (!places.is_empty()).then_some(Candidate::New(source, places))
     }
 
     /// Whether new events are there that could go, whenever.
     pub(super) fn has_new(&self) -> bool {
-        self.live.ready().iter().any(|ready| self.is_free(ready))
+        self.live.queue().ready().iter().any(|ready| self.is_free(ready))
     }
 
     fn is_free(&self, ready: &Ready) -> bool {
@@ -135,11 +133,11 @@ impl Engine {
         ready.lane.is_none_or(|lane| !in_order || self.lanes.is_free(lane))
     }
 
-    /// Places of the ready events that go into the next request. One by one where the endpoint fails: a batch can fail for
+    /// Places of the ready events that go into the next request. One by one where the receiver fails: a batch can fail for
     /// any of its events.
     fn pick(&self, queue: &Queue, now_ms: u64) -> Vec<usize> {
         let ready = queue.ready();
-        let max = self.plan.batch.filter(|_| !self.is_failing()).map_or(1, |batch| batch.max as usize);
+        let max = if self.is_failing() { 1 } else { self.plan.batch_max() };
         if let (Some(batch), Some(first)) = (self.plan.batch, ready.front())
             && ready.len() < (batch.max as usize).min(MAX_READY)
             && first.since_ms + batch.duration_ms > now_ms
@@ -157,15 +155,14 @@ impl Engine {
 
     /// The batch that the first event was in when an earlier owner sent it, as soon as all of it was read that there is.
     fn batch_of_earlier_owner(&mut self) -> Option<Vec<usize>> {
-        let first = self.live.ready().front()?.event.seq;
-        self.batches.retain(|batch| batch.last().is_some_and(|last| *last >= first));
-        let batch = self.batches.iter().find(|batch| batch.contains(&first))?;
-        let all_read = batch.last().is_some_and(|last| *last < self.read_next) || self.wants().is_none();
+        self.live.forget_batches_behind();
+        let batch = self.live.batch_to_repeat()?;
+        let all_read = batch.last().is_some_and(|last| *last < self.live.next()) || self.wants().is_none();
         if !all_read {
             // The rest is being read: its events go in no other batch meanwhile.
             return Some(Vec::new());
         }
-        let ready = self.live.ready().iter().enumerate();
+        let ready = self.live.queue().ready().iter().enumerate();
         let ours = ready.filter(|(_, ready)| batch.contains(&ready.event.seq) && self.is_free(ready));
         let places: Vec<usize> = ours.map(|(place, _)| place).collect();
         (!places.is_empty()).then_some(places)
@@ -173,60 +170,52 @@ impl Engine {
 
     /// When there may be something to do, given that there is nothing now.
     fn idle_until(&self, now_ms: u64) -> Step {
-        let firsts = self.live.ready().front().into_iter().chain(self.replay.ready().front());
+        let firsts = self.live.queue().ready().front().into_iter().chain(self.replays.queue().ready().front());
         let batches = firsts.filter_map(|first| Some(first.since_ms + self.plan.batch?.duration_ms));
         let batches = batches.filter(|until_ms| *until_ms > now_ms);
-        match self.waiting.due_after(now_ms).into_iter().chain(batches).min() {
-            Some(until) => Step::WaitUntil(until.max(self.progress.hold_until_ms)),
+        match self.retries.due_after(now_ms).into_iter().chain(batches).min() {
+            Some(until) => Step::WaitUntil(until.max(self.health.hold_until_ms())),
             None => Step::Wait,
         }
     }
 
     fn start(&mut self, candidate: Candidate) -> Option<Flight> {
         self.turn = self.turn.wrapping_add(1);
-        let (number, flying) = match candidate {
+        let (number, mut flying) = match candidate {
             Candidate::Waiting(number) => {
-                self.waiting.is_not_due(number);
-                let delivery = self.waiting.get(number)?.clone();
-                (number, self.flying(delivery, Vec::new(), false))
+                self.retries.is_not_due(number);
+                (number, Flying::new(self.retries.get(number)?.clone(), Vec::new(), false))
             }
-            Candidate::New(source, places) => {
-                let taken = self.queue(source).take(&places);
-                if source == Source::Live {
-                    taken.iter().for_each(|ready| self.forget_ahead(ready.event.seq));
-                    let is_one_of = |batch: &std::collections::BTreeSet<u64>| {
-                        taken.iter().any(|ready| batch.contains(&ready.event.seq))
-                    };
-                    self.batches.retain(|batch| !is_one_of(batch));
-                }
-                if taken.len() > 1 {
-                    // The next owner has to know what is in it.
-                    self.note(Urgency::Soon);
-                }
-                let delivery = new_delivery(&taken, source);
-                let number = self.number();
-                self.lanes.hold(number, &delivery);
-                if self.has_lanes() {
-                    self.queue(source).park_lanes(&delivery.lanes);
-                }
-                let mut kinds: Vec<u32> = taken.iter().map(|ready| ready.kind).collect();
-                kinds.sort_unstable();
-                kinds.dedup();
-                (number, self.flying(delivery, kinds, true))
-            }
+            Candidate::New(source, places) => self.start_new(source, &places),
         };
-        let gap = flying.gap_lane.and_then(|lane| self.progress.gaps.iter().find(|(gap, _)| *gap == lane));
+        flying.gap_lane = self.lanes.with_gap(&flying.delivery.lanes);
+        flying.failures_before = self.health.counted();
+        let gap = flying.gap_lane.and_then(|lane| self.lanes.gap(lane));
         let Retry { events, attempts, .. } = &flying.delivery;
-        let flight =
-            Flight { id: number, events: events.clone(), attempt: attempts + 1, gap: gap.map(|(_, event)| *event) };
-        self.flights.insert(number, flying);
+        let flight = Flight { id: number, events: events.clone(), attempt: attempts + 1, gap };
+        self.flights.begin(number, flying);
         Some(flight)
     }
 
-    fn flying(&self, delivery: Retry, kinds: Vec<u32>, is_fresh: bool) -> Flying {
-        let gaps = &self.progress.gaps;
-        let gap_lane = delivery.lanes.iter().find(|lane| gaps.iter().any(|(gap, _)| gap == *lane)).copied();
-        Flying { gap_lane, failures_before: self.health.counted(), skip_below: 0, delivery, kinds, is_fresh }
+    fn start_new(&mut self, source: Source, places: &[usize]) -> (u64, Flying) {
+        let taken = self.queue_mut(source).take(places);
+        if source == Source::Live {
+            self.live.began(&taken);
+        }
+        if taken.len() > 1 {
+            // The next owner has to know what is in it.
+            self.reports.note(Urgency::Soon);
+        }
+        let delivery = new_delivery(&taken, source);
+        let number = self.retries.next_number();
+        self.lanes.hold(number, &delivery);
+        if self.plan.has_lanes() {
+            self.queue_mut(source).park_lanes(&delivery.lanes);
+        }
+        let mut kinds: Vec<u32> = taken.iter().map(|ready| ready.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        (number, Flying::new(delivery, kinds, true))
     }
 }
 

@@ -1,16 +1,23 @@
 //! Each rule beside the others, and a random world against all of them at once.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use super::room::MAX_WAITING;
 use super::*;
-use crate::core::consumer::progress::{DeadLetterChange, NumberedOrder, Order};
+use crate::core::consumer::progress::{DeadLetter, DeadLetterChange, NumberedOrder, Order, Reason};
+use crate::core::consumer::queue::MAX_READY;
+use crate::core::consumer::report::MAX_UNREPORTED;
+use crate::core::consumer::schedule::RetryPolicy;
+use crate::core::consumer::verdict::{Blame, Completion, Verdict};
 use crate::core::ids::EventId;
 use crate::core::rate::Rate;
-use crate::core::webhook::outcome::{Class, Outcome};
-use crate::core::webhook::{Batch, Profile, RetryPolicy};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 const T: u64 = 1_000_000;
+
+/// A worker whose causes are words.
+type Engine = super::Engine<&'static str>;
+type Snapshot = super::Snapshot<&'static str>;
 
 mod bounds;
 mod orders;
@@ -58,15 +65,7 @@ fn plan() -> Plan {
         jitter_percent: 0,
         ambiguous: true,
     };
-    Plan {
-        profile: Profile::Standard,
-        rate: None,
-        batch: None,
-        retry,
-        window: 4,
-        auto_disable_ms: None,
-        parked: usize::MAX,
-    }
+    Plan { rate: None, batch: None, retry, window: 4, auto_disable_ms: None, parked: usize::MAX }
 }
 
 fn event(seq: u64) -> EventRef {
@@ -100,12 +99,39 @@ fn seqs(flight: &Flight) -> Vec<u64> {
     flight.events.iter().map(|event| event.seq).collect()
 }
 
-fn ok() -> Outcome {
-    Outcome::answered(200, None)
+fn ok() -> Completion {
+    Completion::DONE
 }
 
-fn status(status: u16) -> Outcome {
-    Outcome::answered(status, None)
+/// The receiver fails.
+fn fails() -> Completion {
+    Completion::failed(Verdict::Again, Blame::Receiver)
+}
+
+/// The receiver refuses so many events, and would take others.
+fn refused(events: usize) -> Completion {
+    Completion::failed(if events > 1 { Verdict::Halve } else { Verdict::Again }, Blame::Delivery)
+}
+
+/// The receiver asks for a pause.
+fn busy(pause_ms: Option<u64>) -> Completion {
+    Completion { pause_ms, ..Completion::failed(Verdict::Later, Blame::Receiver) }
+}
+
+fn gone() -> Completion {
+    Completion::failed(Verdict::Gone, Blame::Receiver)
+}
+
+/// Nothing can be made of the event that could be sent.
+fn unsendable() -> Completion {
+    Completion::failed(Verdict::GiveUp, Blame::Delivery)
+}
+
+fn cause(letter: &DeadLetter<&'static str>) -> &'static str {
+    match letter.reason {
+        Reason::Failed(cause) => cause,
+        Reason::Skipped | Reason::Overflow => panic!("{letter:?}"),
+    }
 }
 
 fn order(engine: &mut Engine, number: u64, order: Order) {
@@ -118,7 +144,7 @@ fn a_window_of_requests_and_no_more() {
     let flights: Vec<Flight> = (0..4).map(|_| send(&mut engine, T)).collect();
     assert_eq!(flights.iter().flat_map(seqs).collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(engine.next(T), Step::Wait);
-    engine.settle(flights[2].id, &ok(), "", T, 0);
+    engine.settle(flights[2].id, ok(), "", T, 0);
     assert_eq!(engine.progress().track, Track { next: 1, above: vec![(3, 4)] });
     assert_eq!(seqs(&send(&mut engine, T)), [5]);
 }
@@ -129,7 +155,7 @@ fn the_cluster_is_never_far_behind() {
     let deliver = |engine: &mut Engine, seq| {
         engine.offer(&offers(seq..seq + 1, None), seq + 1, T);
         let Step::Send(flight) = engine.next(T) else { return false };
-        engine.settle(flight.id, &ok(), "", T, 0);
+        engine.settle(flight.id, ok(), "", T, 0);
         true
     };
     assert_eq!((2..2000).take_while(|seq| deliver(&mut engine, *seq)).count(), MAX_UNREPORTED as usize);
@@ -143,16 +169,16 @@ fn the_cluster_is_never_far_behind() {
 fn a_failure_leaves_the_window_and_comes_back_in_time_until_it_is_given_up() {
     let mut engine = engine(plan(), 1..2, None);
     let first = send(&mut engine, T);
-    engine.settle(first.id, &status(500), "500", T, 0);
+    engine.settle(first.id, fails(), "500", T, 0);
     assert_eq!(engine.progress().track.next, 2);
     assert_eq!(engine.next(T), Step::WaitUntil(T + 1000));
     let second = send(&mut engine, T + 1000);
     assert_eq!((second.attempt, engine.snapshot().kept.len()), (2, 1));
-    engine.settle(second.id, &status(500), "500", T + 1000, 0);
+    engine.settle(second.id, fails(), "500", T + 1000, 0);
     let third = send(&mut engine, T + 3000);
-    engine.settle(third.id, &status(500), "no more", T + 3000, 0);
+    engine.settle(third.id, fails(), "no more", T + 3000, 0);
     let told = engine.snapshot();
-    let buried: Vec<_> = told.buried().map(|letter| (letter.attempts, letter.error.as_str())).collect();
+    let buried: Vec<_> = told.buried().map(|letter| (letter.attempts, cause(letter))).collect();
     assert_eq!(buried, [(3, "no more")]);
     assert!(told.progress.waiting.events == 0 && told.dropped.len() == 1 && engine.is_idle());
 }
@@ -162,19 +188,19 @@ fn strict_waits_and_tells_the_gap() {
     let mut engine = engine(plan(), 1..4, Some(0));
     let first = send(&mut engine, T);
     assert_eq!(engine.next(T), Step::Wait);
-    engine.settle(first.id, &status(500), "", T, 0);
+    engine.settle(first.id, fails(), "", T, 0);
     assert_eq!(engine.next(T), Step::WaitUntil(T + 1000));
     for at in [T + 1000, T + 3000] {
         let again = send(&mut engine, at);
         assert_eq!(seqs(&again), [1]);
-        engine.settle(again.id, &status(500), "", at, 0);
+        engine.settle(again.id, fails(), "", at, 0);
     }
     assert_eq!(engine.next(T + 3000), Step::Wait, "until the cluster knows");
     assert_eq!(engine.snapshot().buried().count(), 1);
     engine.reported();
     let after = send(&mut engine, T + 3000);
     assert_eq!((seqs(&after), after.gap), (vec![2], Some(event(1).id)));
-    engine.settle(after.id, &ok(), "", T + 3000, 0);
+    engine.settle(after.id, ok(), "", T + 3000, 0);
     assert_eq!(send(&mut engine, T + 3000).gap, None);
 }
 
@@ -186,8 +212,8 @@ fn other_lanes_go_on() {
     engine.offer(&offers, 5, T);
     let (one, two) = (send(&mut engine, T), send(&mut engine, T));
     assert_eq!((seqs(&one), seqs(&two), engine.next(T)), (vec![1], vec![2], Step::Wait));
-    engine.settle(one.id, &status(500), "", T, 0);
-    engine.settle(two.id, &ok(), "", T, 0);
+    engine.settle(one.id, fails(), "", T, 0);
+    engine.settle(two.id, ok(), "", T, 0);
     assert_eq!(seqs(&send(&mut engine, T)), [4]);
     assert_eq!(engine.next(T), Step::WaitUntil(T + 1000));
 }
@@ -202,7 +228,7 @@ fn a_failing_endpoint_gets_one_request_at_a_time_with_growing_pauses_and_a_slow_
             Step::Send(flight) => {
                 requests += 1;
                 assert!(requests <= 5 || engine.in_flight() == 1);
-                engine.settle(flight.id, &Outcome::failed(Class::Connect), "refused", now, u32::MAX / 2);
+                engine.settle(flight.id, fails(), "refused", now, u32::MAX / 2);
             }
             Step::WaitUntil(until) => now = until,
             Step::Wait => panic!("nothing to wait for"),
@@ -216,10 +242,10 @@ fn a_failing_endpoint_gets_one_request_at_a_time_with_growing_pauses_and_a_slow_
             Step::Wait => panic!("nothing to wait for"),
         }
     };
-    engine.settle(probe.id, &ok(), "", now, 0);
+    engine.settle(probe.id, ok(), "", now, 0);
     let flights: Vec<Flight> = (0..2).map(|_| send(&mut engine, now)).collect();
     assert_eq!(engine.next(now), Step::Wait, "two at a time after the first success");
-    flights.into_iter().for_each(|flight| engine.settle(flight.id, &ok(), "", now, 0));
+    flights.into_iter().for_each(|flight| engine.settle(flight.id, ok(), "", now, 0));
     (0..4).for_each(|_| drop(send(&mut engine, now)));
     assert_eq!(engine.next(now), Step::Wait);
 }
@@ -228,30 +254,30 @@ fn a_failing_endpoint_gets_one_request_at_a_time_with_growing_pauses_and_a_slow_
 fn a_pause_that_was_asked_for_holds_everything_and_uses_up_no_attempt() {
     let mut engine = engine(plan(), 1..3, None);
     let first = send(&mut engine, T);
-    engine.settle(first.id, &Outcome::answered(429, Some(5000)), "429", T, 0);
+    engine.settle(first.id, busy(Some(5000)), "429", T, 0);
     assert_eq!(engine.next(T + 4999), Step::WaitUntil(T + 5000));
     let again = send(&mut engine, T + 5000);
     assert_eq!((seqs(&again), again.attempt), (vec![1], 1));
-    engine.settle(again.id, &Outcome::answered(200, Some(700)), "", T + 5000, 0);
+    engine.settle(again.id, Completion { pause_ms: Some(700), ..ok() }, "", T + 5000, 0);
     assert_eq!(engine.next(T + 5000), Step::WaitUntil(T + 5700), "the allowance is used up");
 }
 
 #[test]
 fn who_asked_for_a_pause_is_asked_by_one_request_after_it() {
     let mut engine = engine(plan(), 1..40, None);
-    let later = Outcome { pause_ms: Some(1000), ..status(429) };
+    let later = busy(Some(1000));
     let first: Vec<Flight> = (0..4).map(|_| send(&mut engine, 0)).collect();
-    first.iter().for_each(|flight| engine.settle(flight.id, &later, "later", 10, 0));
+    first.iter().for_each(|flight| engine.settle(flight.id, later, "later", 10, 0));
     let mut now_ms = 10;
     for _ in 1..5 {
         let Step::WaitUntil(until_ms) = engine.next(now_ms) else { panic!("no pause") };
         now_ms = until_ms;
         let flight = send(&mut engine, now_ms);
         assert_eq!(engine.next(now_ms), Step::Wait, "one at a time");
-        engine.settle(flight.id, &later, "later", now_ms, 0);
+        engine.settle(flight.id, later, "later", now_ms, 0);
     }
     let flight = send(&mut engine, 60_000);
-    engine.settle(flight.id, &ok(), "", 60_000, 0);
+    engine.settle(flight.id, ok(), "", 60_000, 0);
     (0..2).for_each(|_| drop(send(&mut engine, 60_000)));
     assert_eq!(engine.next(60_000), Step::Wait, "a slow start");
 }
@@ -262,7 +288,7 @@ fn a_rate_is_kept() {
     let mut engine = engine(Plan { rate, ..plan() }, 1..9, None);
     for _ in 0..2 {
         let flight = send(&mut engine, T);
-        engine.settle(flight.id, &ok(), "", T, 0);
+        engine.settle(flight.id, ok(), "", T, 0);
     }
     let Step::WaitUntil(until_ms) = engine.next(T) else { panic!("no pause") };
     assert!((T + 1000..T + 1050).contains(&until_ms), "{until_ms}");
@@ -285,11 +311,11 @@ fn the_poison_of_a_batch_is_found() {
     loop {
         match engine.next(now) {
             Step::Send(flight) if seqs(&flight).contains(&6) => {
-                engine.settle(flight.id, &status(400), "no", now, 0);
+                engine.settle(flight.id, refused(flight.events.len()), "no", now, 0);
             }
             Step::Send(flight) => {
                 delivered.extend(seqs(&flight));
-                engine.settle(flight.id, &ok(), "", now, 0);
+                engine.settle(flight.id, ok(), "", now, 0);
             }
             Step::WaitUntil(until) => now = until,
             Step::Wait => break,
@@ -303,7 +329,7 @@ fn the_poison_of_a_batch_is_found() {
 fn gone_disables_and_loses_nothing() {
     let mut engine = engine(plan(), 1..2, None);
     let flight = send(&mut engine, T);
-    engine.settle(flight.id, &status(410), "410", T, 0);
+    engine.settle(flight.id, gone(), "410", T, 0);
     let told = engine.snapshot();
     assert!(told.disable.as_ref().unwrap().contains("gone for good"));
     assert_eq!(told.kept[0].1.events, [event(1)]);
@@ -316,7 +342,7 @@ fn gone_disables_and_loses_nothing() {
 fn what_fails_together_counts_once() {
     let mut engine = engine(Plan { window: 16, ..plan() }, 1..40, None);
     let flights: Vec<Flight> = (0..16).map(|_| send(&mut engine, T)).collect();
-    flights.into_iter().for_each(|flight| engine.settle(flight.id, &status(503), "503", T, 0));
+    flights.into_iter().for_each(|flight| engine.settle(flight.id, fails(), "503", T, 0));
     assert_eq!(engine.progress().failures, 1);
     assert!(matches!(engine.next(T), Step::Send(_)), "a moment's outage makes nobody wait long");
 }
@@ -332,10 +358,10 @@ fn one_event_that_fails_for_ever_keeps_no_other_from_being_tried() {
     let (mut now, mut delivered) = (T, 0);
     while delivered < 58 && now < T + 600_000 {
         match engine.next(now) {
-            Step::Send(flight) if seqs(&flight) == [1] => engine.settle(flight.id, &status(500), "500", now, 0),
+            Step::Send(flight) if seqs(&flight) == [1] => engine.settle(flight.id, fails(), "500", now, 0),
             Step::Send(flight) => {
                 delivered += 1;
-                engine.settle(flight.id, &ok(), "", now, 0);
+                engine.settle(flight.id, ok(), "", now, 0);
             }
             Step::WaitUntil(until) => now = until,
             Step::Wait => panic!("nothing to wait for"),
@@ -351,7 +377,7 @@ fn failing_is_announced_before_it_disables_and_a_success_forgives() {
     let mut now = T;
     let disabled = loop {
         match engine.next(now) {
-            Step::Send(flight) => engine.settle(flight.id, &status(500), "500", now, 0),
+            Step::Send(flight) => engine.settle(flight.id, fails(), "500", now, 0),
             Step::WaitUntil(until) => now = until,
             Step::Wait => panic!("nothing to wait for"),
         }
@@ -365,7 +391,7 @@ fn failing_is_announced_before_it_disables_and_a_success_forgives() {
     assert_eq!(told, [50, 90]);
     order(&mut engine, 9, Order::Resume);
     let flight = send(&mut engine, now);
-    engine.settle(flight.id, &status(500), "500", now, 0);
+    engine.settle(flight.id, fails(), "500", now, 0);
     assert_eq!(engine.snapshot().disable, None, "the time begins anew");
 }
 
@@ -373,10 +399,10 @@ fn failing_is_announced_before_it_disables_and_a_success_forgives() {
 fn skipping_gives_up_what_failed_and_since_reads_again() {
     let mut engine = engine(plan(), 1..4, None);
     let flight = send(&mut engine, T);
-    engine.settle(flight.id, &status(500), "500", T, 0);
+    engine.settle(flight.id, fails(), "500", T, 0);
     order(&mut engine, 1, Order::Seek(10));
     let told = engine.snapshot();
-    assert_eq!(told.buried().map(|letter| (letter.seq, letter.class)).collect::<Vec<_>>(), [(1, Class::Skipped)]);
+    assert_eq!(told.buried().map(|letter| (letter.seq, &letter.reason)).collect::<Vec<_>>(), [(1, &Reason::Skipped)]);
     assert_eq!((told.progress.track.next, engine.wants()), (10, Some(10)));
     order(&mut engine, 1, Order::Seek(99));
     assert_eq!(engine.wants(), Some(10), "an order is carried out once");
@@ -401,14 +427,14 @@ fn a_replay_goes_on_where_it_was() {
     first.offer_replay(&offers(10..20, None), 20, T);
     for _ in 0..6 {
         let flight = send(&mut first, T);
-        first.settle(flight.id, &ok(), "", T, 0);
+        first.settle(flight.id, ok(), "", T, 0);
     }
     let mut second = Engine::new(plan(), first.snapshot().progress, Vec::new());
     assert_eq!(second.wants_replay().unwrap().from_seq, 16);
     second.offer_replay(&offers(16..20, None), 20, T);
     for _ in 0..4 {
         let flight = send(&mut second, T);
-        second.settle(flight.id, &ok(), "", T, 0);
+        second.settle(flight.id, ok(), "", T, 0);
     }
     let progress = second.snapshot().progress;
     assert_eq!((progress.replays[0].delivered, progress.replays[0].ended_ms), (10, Some(T)));
@@ -422,7 +448,7 @@ fn a_replay_of_what_failed_revives_what_it_delivers() {
     engine.offer_replay(&[offers(12..13, None), offers(15..16, None)].concat(), 20, T);
     for _ in 0..2 {
         let flight = send(&mut engine, T);
-        engine.settle(flight.id, &ok(), "", T, 0);
+        engine.settle(flight.id, ok(), "", T, 0);
     }
     let told = engine.snapshot();
     assert_eq!((told.revived().collect(), told.progress.replays[0].ended_ms), (vec![12, 15], Some(T)));
@@ -434,7 +460,7 @@ fn a_replay_tells_what_retention_took_from_it() {
     order(&mut engine, 7, Order::Replay { from_seq: 10, until_seq: 20, failed_only: false });
     engine.offer_replay(&[offers(14..16, None), offers(17..18, None)].concat(), 20, T);
     while let Step::Send(flight) = engine.next(T) {
-        engine.settle(flight.id, &ok(), "", T, 0);
+        engine.settle(flight.id, ok(), "", T, 0);
     }
     let replay = &engine.progress().replays[0];
     assert_eq!((replay.delivered, replay.missed, replay.ended_ms), (3, 7, Some(T)));
@@ -468,16 +494,13 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn answer(kind: u8) -> Outcome {
+fn answer(kind: u8, events: usize) -> Completion {
     match kind % 16 {
         0..9 => ok(),
-        9 => status(500),
-        10 => status(400),
-        11 => Outcome::failed(Class::Timeout),
-        12 => Outcome::answered(429, Some(1500)),
-        13 => status(413),
-        14 => Outcome::answered(200, Some(100)),
-        _ => Outcome::failed(Class::Connect),
+        9 | 11 | 15 => fails(),
+        10 | 13 => refused(events),
+        12 => busy(Some(1500)),
+        _ => Completion { pause_ms: Some(100), ..ok() },
     }
 }
 
@@ -521,11 +544,11 @@ proptest! {
                         if engine.is_idle() && cluster.progress.is_idle(head - 1) && delivered.len() >= head as usize { break; }
                     } else {
                         let flight = flying.remove(usize::from(kind / 16) % flying.len());
-                        let outcome = answer(kind);
-                        if outcome.class == Class::Delivered {
+                        let completion = answer(kind, flight.events.len());
+                        if completion.verdict == Verdict::Done {
                             delivered.extend(seqs(&flight));
                         }
-                        engine.settle(flight.id, &outcome, "x", now, 7);
+                        engine.settle(flight.id, completion, "x", now, 7);
                     }
                 }
                 Act::Publish(count) => head += u64::from(count),

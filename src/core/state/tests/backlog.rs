@@ -4,10 +4,11 @@
 use super::delivery::{endpoint, endpoint_id, letter, on, put, report, stored, update};
 use super::*;
 use crate::core::command::{Activate, RetentionPatch};
+use crate::core::consumer::progress::DeadLetterChange::{Added, Removed};
 use crate::core::consumer::progress::{Disable, EventRef, Order, Progress, Replay, Retry, Source, Track};
 use crate::core::event::Event;
+use crate::core::history::Bounds;
 use crate::core::state::backlog::Backlog;
-use crate::core::webhook::records::DeadLetterChange::{Added, Removed};
 use crate::core::webhook::records::Update;
 use crate::core::webhook::{OnEndpoint, Origin};
 use std::collections::BTreeSet;
@@ -80,7 +81,12 @@ fn what_a_webhook_has_not_passed_stays_and_readers_do_not_see_it() {
     let history = History::open(&node.store, topic).unwrap();
     let first = history.locate(Start::Last(100)).unwrap();
     assert_eq!(first.next_seq, 16, "readers get what retention keeps");
-    let all = History::open(&node.store, topic).unwrap().with_backlog().read(0, 100, 1 << 20).unwrap();
+    let all = History::open(&node.store, topic)
+        .unwrap()
+        .with_backlog()
+        .read(0, Bounds { events: 100, bytes: 1 << 20 })
+        .unwrap()
+        .events;
     assert_eq!(all.iter().map(|event| event.seq).collect::<Vec<_>>(), seqs_of(1..=20));
     told(&mut node, update(1, 18));
     told(&mut node, update(2, 9));
@@ -140,7 +146,8 @@ fn beyond_its_bytes_the_oldest_go_and_the_webhook_is_losing() {
     assert_eq!(backlog(&node, 2).losing, None);
     node.one(4, Command::Tick);
     let topic = node.state.access().map(map_id(1)).unwrap().topic;
-    let events = History::open(&node.store, topic).unwrap().read(20, 10, 1 << 20).unwrap();
+    let events =
+        History::open(&node.store, topic).unwrap().read(20, Bounds { events: 10, bytes: 1 << 20 }).unwrap().events;
     let payload = String::from_utf8(events[0].payload.to_vec()).unwrap();
     assert_eq!(&*events[0].kind, "webhook.losing");
     assert!(payload.contains(r#""lost":4"#) && payload.contains(&endpoint_id(1).to_string()), "{payload}");
@@ -151,6 +158,26 @@ fn beyond_its_bytes_the_oldest_go_and_the_webhook_is_losing() {
     assert!(backlog(&node, 1).losing.is_some(), "it may begin again soon");
     node.one(700_000, Command::Tick);
     assert_eq!(backlog(&node, 1), Backlog::default());
+}
+
+#[test]
+fn what_telling_of_one_costs_another_is_counted() {
+    let mut node = node(keep(5, at_most(10 * EVENT)), 3);
+    publish_some(&mut node, 2, 19);
+    node.one(3, Command::Tick);
+    let changes = node.state.take_changes();
+    let lost = |n| -> u64 {
+        let of = |change: &Change| match change {
+            Change::Lost(id, events) if *id == endpoint_id(n) => *events,
+            _ => 0,
+        };
+        changes.iter().map(of).sum()
+    };
+    for n in 1..=3 {
+        let losing = backlog(&node, n).losing.unwrap();
+        assert!(losing.announced && losing.events > 4, "{n}: {losing:?}");
+        assert_eq!(losing.events, lost(n), "{n}");
+    }
 }
 
 #[test]

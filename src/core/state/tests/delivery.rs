@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::core::command::Activate;
-use crate::core::consumer::progress::{Disable, EventRef, KEPT_REPLAYS, NumberedOrder, Order, Progress, Retry, Source};
-use crate::core::webhook::outcome::{Class, Sent};
-use crate::core::webhook::records::DeadLetterChange::Removed;
+use crate::core::consumer::progress::DeadLetterChange::Removed;
+use crate::core::consumer::progress::{
+    Disable, EventRef, KEPT_REPLAYS, NumberedOrder, Order, Progress, Reason, Retry, Source,
+};
+use crate::core::webhook::outcome::{Class, Outcome, Sent};
 use crate::core::webhook::records::{
     Attempt, DeadLetter, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update,
 };
@@ -103,9 +105,7 @@ pub(super) fn letter(seq: u64) -> DeadLetter {
         attempts: 3,
         first_ms: 1,
         buried_ms: 2,
-        class: Class::Status,
-        status: Some(500),
-        error: String::new(),
+        reason: Reason::Failed(Outcome::answered(500, None).cause("")),
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::core::consumer::engine::Engine;
 use crate::core::consumer::progress::EventRef;
 use crate::core::event::Event;
+use crate::core::webhook::outcome::Cause;
 use crate::delivery::webhook::source::weight;
 use rustc_hash::FxHashMap;
 
@@ -41,7 +42,7 @@ impl Held {
     }
 
     /// Releases what the engine has forgotten.
-    pub(super) fn sweep(&mut self, engine: &Engine) {
+    pub(super) fn sweep(&mut self, engine: &Engine<Cause>) {
         self.events.retain(|seq, _| engine.holds(*seq));
         self.bytes = self.events.values().map(weight).sum();
     }

@@ -1,7 +1,7 @@
 //! An actor's requests: how they begin, and where they end.
 
 use super::{EndpointActor, RETRY_PAUSE};
-use crate::core::consumer::engine::{FAILING_FROM, Flight};
+use crate::core::consumer::engine::Flight;
 use crate::core::consumer::progress::EventRef;
 use crate::core::event::Event;
 use crate::core::ids::{EndpointId, TopicId};
@@ -14,6 +14,7 @@ use crate::delivery::webhook::source::weight;
 use crate::hub::ArchiveError;
 use actix::fut::ActorFuture;
 use actix::{AsyncContext, Context};
+use futures_util::FutureExt;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -37,7 +38,7 @@ impl EndpointActor {
         let known = self.held.all(&flight.events);
         let (shard, sender, topic) = (self.shard.clone(), self.sender.clone(), self.topic);
         let (go, revision, endpoint) = (self.go.clone(), self.endpoint.revision, self.endpoint.id);
-        let failing = self.engine.progress().failures >= FAILING_FROM;
+        let failing = self.engine.is_failing();
         let wanted = flight.clone();
         let job = async move {
             let Some(_permit) = shard.permits.take(failing).await else { return Ok(End::NotBegun) };
@@ -57,7 +58,8 @@ impl EndpointActor {
             let ended = sender.send(&shard.client, &events, wanted.gap, wanted.attempt, now).await;
             Ok(End::Sent(events, ended, now.time_ms))
         };
-        self.flights.spawn_local(async move { (flight, job.await) });
+        // An async block around it would have room for the job twice.
+        self.flights.spawn_local(job.map(move |end| (flight, end)));
         if !self.landing {
             self.landing = true;
             ctx.spawn(Landing);
@@ -66,20 +68,14 @@ impl EndpointActor {
 
     fn end(&mut self, flight: &Flight, end: Result<End, ArchiveError>) {
         self.held.release(&flight.events);
-        let gone = Outcome::failed(Class::Expired);
         match end {
             Ok(End::Sent(events, ended, at_ms)) => self.landed(flight, &events, &ended, at_ms),
             Ok(End::Gone) => {
-                self.engine.settle(
-                    flight.id,
-                    &gone,
-                    "removed by retention before it was delivered",
-                    self.shard.hub.expiry_ms(),
-                    0,
-                );
+                let gone = Outcome::failed(Class::Expired);
+                self.settle(flight, &gone, "removed by retention before it was delivered", 0);
             }
             // Of several events this makes halves, and is nobody's failure.
-            Ok(End::TooLarge) => self.engine.settle(flight.id, &gone, "", self.shard.hub.expiry_ms(), 0),
+            Ok(End::TooLarge) => self.settle(flight, &Outcome::failed(Class::Expired), "", 0),
             Ok(End::NotBegun) => self.engine.unsend(flight.id, self.shard.hub.expiry_ms()),
             Err(error) => {
                 tracing::error!(webhook = %self.endpoint.id, %error, "an event can't be read; trying again");
@@ -96,8 +92,15 @@ impl EndpointActor {
         // Only a failure is followed by a pause of random length.
         let random = if ended.outcome.class == Class::Delivered { 0 } else { random() };
         let error = ended.error.as_deref().unwrap_or_default();
-        self.engine.settle(flight.id, &ended.outcome, error, self.shard.hub.expiry_ms(), random);
+        self.settle(flight, &ended.outcome, error, random);
         self.shard.unreported.completed();
+    }
+
+    /// Tells the engine what follows from how a request ended.
+    fn settle(&mut self, flight: &Flight, outcome: &Outcome, error: &str, random: u32) {
+        let (profile, ambiguous) = (self.endpoint.profile, self.endpoint.retry.ambiguous);
+        let completion = outcome.completion(profile, flight.events.len(), ambiguous);
+        self.engine.settle(flight.id, completion, outcome.cause(error), self.shard.hub.expiry_ms(), random);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an endpoint's actor is told and asked.
 
 use super::EndpointActor;
-use crate::core::consumer::engine::{FAILING_FROM, Urgency};
+use crate::core::consumer::engine::Urgency;
 use crate::core::webhook::records::Update;
 use crate::delivery::webhook::gauges::Queue;
 use actix::{ActorContext, Handler, Message, MessageResult};
@@ -112,7 +112,7 @@ impl Handler<Look> for EndpointActor {
             endpoint: self.endpoint.id,
             events: progress.behind(head_seq) + self.engine.waiting_events(),
             oldest_ms: oldest.and_then(|seq| self.event_at(seq).ok().flatten()).map(|event| event.time_ms),
-            failing: progress.failures >= FAILING_FROM,
+            failing: self.engine.is_failing(),
             delivered: progress.delivered,
             given_up: progress.buried,
         })

@@ -34,7 +34,7 @@ impl EndpointActor {
             return;
         }
         for (order, found) in orders {
-            let is_new = order.number > self.engine.progress().orders_done;
+            let is_new = order.number > self.engine.orders_done();
             if is_new && matches!(order.order, Order::Resume | Order::Seek(_)) {
                 self.untold.withdraw();
             }

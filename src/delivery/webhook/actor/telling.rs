@@ -166,25 +166,15 @@ impl EndpointActor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::consumer::progress::Source;
+    use crate::core::consumer::progress::{Reason, Source};
     use crate::core::ids::EventId;
-    use crate::core::webhook::outcome::Class;
+    use crate::core::webhook::outcome::{Class, Outcome};
     use crate::core::webhook::records::DeadLetter;
 
     fn letter(seq: u64) -> DeadLetterChange {
-        let (event_id, kind, error) = (EventId::new(1, seq, 0), String::new(), String::new());
-        let (first_ms, buried_ms, class) = (1, 1, Class::Status);
-        DeadLetterChange::Added(DeadLetter {
-            seq,
-            event_id,
-            kind,
-            attempts: 1,
-            first_ms,
-            buried_ms,
-            class,
-            status: None,
-            error,
-        })
+        let (event_id, kind) = (EventId::new(1, seq, 0), String::new());
+        let reason = Reason::Failed(Outcome::failed(Class::Status).cause(""));
+        DeadLetterChange::Added(DeadLetter { seq, event_id, kind, attempts: 1, first_ms: 1, buried_ms: 1, reason })
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! One request and its answer over one connection.
 //!
-//! Framing is hyper's: it skips interim answers, and knows where an answer ends. Each exchange has a codec of its own,
-//! so nothing of one is ever left in another's. Owns the decision whether the connection may be used again: only after
-//! a whole answer, a wholly written request, and nothing behind it.
+//! Framing is hyper's: it skips interim answers, and knows where an answer ends. Owns the decision whether the connection
+//! may be used again: only after a whole answer, a wholly written request, and nothing behind it.
 
 use std::{
-    future::{Future, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
     time::Duration,
@@ -17,11 +15,7 @@ use http::{
     header::{self, HeaderMap, HeaderValue},
 };
 use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::{Body, Incoming},
-    client::conn::http1::{Builder, Connection, SendRequest},
-};
-use hyper_util::rt::TokioIo;
+use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -29,13 +23,14 @@ use crate::{
         Method,
         outcome::{Class, Stage},
     },
-    delivery::webhook::dial::{LONGEST_HEAD, Trip, Wire},
+    delivery::webhook::dial::Trip,
 };
 
 use super::{
     Answer, LARGEST_HEAD, Outgoing, RESERVED,
     failure::{Cause, no_answer, timed_out},
     headers::{idle_limit, rate_limit, retry_after_ms},
+    line::Line,
     pool::IDLE,
 };
 
@@ -63,29 +58,25 @@ pub enum Rest {
 /// A request whose answer has begun.
 pub(super) struct Exchange {
     line: Line,
-    sender: SendRequest<Full<Bytes>>,
     response: Response<Incoming>,
     trip: Rc<Trip>,
 }
 
 impl Exchange {
     /// Sends the request and reads the head of its answer.
-    pub(super) async fn begin(wire: Wire, request: &Outgoing<'_>, trip: &Rc<Trip>) -> Result<Self, Cause> {
+    pub(super) async fn begin(mut line: Line, request: &Outgoing<'_>, trip: &Rc<Trip>) -> Result<Self, Cause> {
         trip.stage.set(Stage::Write);
-        let handshake = Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(wire));
-        let (mut sender, connection) = handshake.await.map_err(|error| no_answer(&error, trip))?;
-        let mut line = Line { connection: Box::new(connection), over: false };
-        let answered = line.meanwhile(sender.send_request(build(request))).await;
-        let response = answered.map_err(|error| no_answer(&error, trip))?;
+        let answered = pin!(line.send(build(request), trip));
+        let response = line.meanwhile(answered).await.map_err(|error| no_answer(&error, trip))?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err((Class::Protocol, "the receiver changes to a protocol that nobody asked for (101)".to_owned()));
         }
-        Ok(Self { line, sender, response, trip: trip.clone() })
+        Ok(Self { line, response, trip: trip.clone() })
     }
 
     /// Reads the answer's body. Of a long one only the beginning: the connection is closed with the rest. Gives the
     /// connection back, with how long it may be idle, if it can carry another request.
-    pub(super) async fn end(mut self, deadline: Instant) -> (Answer, Option<(Wire, Duration)>) {
+    pub(super) async fn end(mut self, deadline: Instant) -> (Answer, Option<(Line, Duration)>) {
         self.trip.stage.set(Stage::Body);
         let (head, rest) = self.body(deadline).await;
         let headers = self.response.headers();
@@ -102,7 +93,7 @@ impl Exchange {
             rest,
             ms: 0,
         };
-        let kept = if answer.rest == Rest::None { self.reusable().await } else { None };
+        let kept = if answer.rest == Rest::None { self.reusable() } else { None };
         (answer, kept)
     }
 
@@ -115,7 +106,7 @@ impl Exchange {
         }
         let delimited = body.size_hint().exact().is_some() || is_chunked;
         let limit = if delimited { deadline } else { deadline.min(Instant::now() + UNTIL_CLOSED) };
-        let reading = timeout_at(limit, self.line.meanwhile(beginning(body, &mut head))).await;
+        let reading = timeout_at(limit, self.line.meanwhile(pin!(beginning(body, &mut head)))).await;
         let rest = match reading {
             Ok(Ok(true)) => Rest::None,
             Ok(Ok(false)) => Rest::Unread,
@@ -127,46 +118,12 @@ impl Exchange {
     }
 
     /// The connection, if request and answer are both at their end and nothing came behind.
-    async fn reusable(mut self) -> Option<(Wire, Duration)> {
-        self.line.turn().await;
-        let Self { line, sender, response, .. } = self;
-        if line.over || !sender.is_ready() || !is_framed_once(&response) {
+    fn reusable(mut self) -> Option<(Line, Duration)> {
+        if !self.line.is_free() || !is_framed_once(&self.response) {
             return None;
         }
-        let parts = (*line.connection).into_parts();
-        let wire = parts.io.into_inner();
-        let idle = idle_limit(response.headers()).map_or(IDLE, |told| told.min(IDLE));
-        (parts.read_buf.is_empty() && wire.takes()).then_some((wire, idle))
-    }
-}
-
-/// A connection with its codec. It moves only while it is polled: dropped, it is closed.
-struct Line {
-    /// Boxed: it is large, and moves with the exchange.
-    connection: Box<Connection<TokioIo<Wire>, Full<Bytes>>>,
-    /// Nothing more comes of it.
-    over: bool,
-}
-
-impl Line {
-    /// Moves bytes until the work is done.
-    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        poll_fn(|cx| {
-            self.poll(cx);
-            work.as_mut().poll(cx)
-        })
-        .await
-    }
-
-    /// Moves what can be moved now.
-    async fn turn(&mut self) {
-        self.meanwhile(std::future::ready(())).await;
-    }
-
-    fn poll(&mut self, cx: &mut std::task::Context<'_>) {
-        // Why it ended is told to whoever waits for an answer or a body.
-        self.over = self.over || self.connection.poll_without_shutdown(cx).is_ready();
+        let idle = idle_limit(self.response.headers()).map_or(IDLE, |told| told.min(IDLE));
+        Some((self.line, idle))
     }
 }
 

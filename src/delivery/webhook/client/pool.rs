@@ -13,36 +13,39 @@ use std::{
 use rustc_hash::FxHashMap;
 
 use crate::core::ids::EndpointId;
-use crate::delivery::webhook::{
-    dial::Wire,
-    guard::{Host, Target},
-};
+use crate::delivery::webhook::{dial::Wire, guard::Target};
+
+use super::{Webhook, line::Line};
 
 /// Longest that a connection waits.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 /// Longest that one waits for a request that can't be repeated: the receiver's own limit must not end it under way.
 const IDLE_ONCE: Duration = Duration::from_secs(1);
+/// Longest that one that waits keeps its codec, whose buffers are a hundred times its size.
+const CODEC: Duration = Duration::from_secs(1);
 /// Longest life of a connection: its receiver's addresses may change, and it is judged again only when dialled.
 const LIFE: Duration = Duration::from_secs(300);
 
-/// Whose connection it is, and where it leads.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    webhook: EndpointId,
-    tls: bool,
-    host: Host,
-    port: u16,
+/// A connection that waits.
+pub(super) enum Kept {
+    /// With its codec.
+    Line(Line),
+    /// Without: it has waited for a while.
+    Wire(Wire),
 }
 
-impl Key {
-    pub(super) fn new(webhook: EndpointId, target: &Target) -> Self {
-        Self { webhook, tls: target.tls(), host: target.host().clone(), port: target.port() }
+impl Kept {
+    pub(super) fn wire(&self) -> &Wire {
+        match self {
+            Self::Line(line) => line.wire(),
+            Self::Wire(wire) => wire,
+        }
     }
 }
 
 struct Idle {
-    key: Key,
-    wire: Wire,
+    webhook: EndpointId,
+    kept: Kept,
     since: Instant,
     /// How long it may wait.
     limit: Duration,
@@ -52,32 +55,40 @@ struct Idle {
 pub(super) struct Pool {
     /// By a number that counts up: the first is the one that waits longest.
     idle: BTreeMap<u64, Idle>,
+    /// Those below have no codec.
+    with_codec: u64,
     /// The numbers of a webhook's connections, the last one's at the end.
-    of: FxHashMap<Key, Vec<u64>>,
+    of: FxHashMap<EndpointId, Vec<u64>>,
     next: u64,
     most: usize,
 }
 
 impl Pool {
     pub(super) fn new(most: usize) -> Self {
-        Self { idle: BTreeMap::new(), of: FxHashMap::default(), next: 0, most }
+        Self { idle: BTreeMap::new(), with_codec: 0, of: FxHashMap::default(), next: 0, most }
     }
 
-    /// A connection that is open and silent, for a request that may or may not be repeated.
-    pub(super) fn take(&mut self, key: &Key, repeatable: bool) -> Option<Wire> {
+    /// A connection that is open and silent, for a request of the webhook to this target.
+    pub(super) fn take(&mut self, webhook: Webhook, to: &Target, now: Instant) -> Option<Kept> {
         loop {
-            let number = *self.of.get(key)?.last()?;
+            let number = self.newest(webhook.id, to)?;
             let idle = self.remove(number)?;
-            let limit = if repeatable { idle.limit } else { idle.limit.min(IDLE_ONCE) };
-            if idle.since.elapsed() < limit && idle.wire.age() < LIFE && idle.wire.is_quiet() {
-                return Some(idle.wire);
+            let limit = if webhook.ambiguous { idle.limit } else { idle.limit.min(IDLE_ONCE) };
+            let wire = idle.kept.wire();
+            if idle.waited(now) < limit && wire.age(now) < LIFE && wire.is_quiet() {
+                return Some(idle.kept);
             }
         }
     }
 
+    fn newest(&self, webhook: EndpointId, to: &Target) -> Option<u64> {
+        let leads = |number: &u64| self.idle.get(number).is_some_and(|idle| idle.kept.wire().leads_to(to));
+        self.of.get(&webhook)?.iter().rev().copied().find(leads)
+    }
+
     /// Keeps a connection for so long at most; the one that has waited longest makes room.
-    pub(super) fn put(&mut self, key: Key, wire: Wire, limit: Duration) {
-        self.tidy();
+    pub(super) fn put(&mut self, webhook: EndpointId, line: Line, limit: Duration, now: Instant) {
+        self.tidy(now);
         if self.idle.len() >= self.most
             && let Some(oldest) = self.idle.keys().next().copied()
         {
@@ -85,26 +96,33 @@ impl Pool {
         }
         let number = self.next;
         self.next += 1;
-        self.of.entry(key.clone()).or_default().push(number);
-        self.idle.insert(number, Idle { key, wire, since: Instant::now(), limit });
+        self.of.entry(webhook).or_default().push(number);
+        self.idle.insert(number, Idle { webhook, kept: Kept::Line(line), since: now, limit });
     }
 
-    /// Closes those that have waited as long as any may.
-    pub(super) fn tidy(&mut self) {
+    /// Closes those that have waited as long as any may, and frees the codecs of those that have waited for a while.
+    pub(super) fn tidy(&mut self, now: Instant) {
         while let Some((oldest, idle)) = self.idle.first_key_value()
-            && idle.since.elapsed() >= IDLE
+            && idle.waited(now) >= IDLE
         {
             let oldest = *oldest;
             self.remove(oldest);
+        }
+        for (number, idle) in self.idle.range_mut(self.with_codec..) {
+            if idle.waited(now) < CODEC {
+                break;
+            }
+            idle.kept = Kept::Wire(idle.kept.wire().clone());
+            self.with_codec = number + 1;
         }
     }
 
     fn remove(&mut self, number: u64) -> Option<Idle> {
         let idle = self.idle.remove(&number)?;
-        if let Some(numbers) = self.of.get_mut(&idle.key) {
+        if let Some(numbers) = self.of.get_mut(&idle.webhook) {
             numbers.retain(|other| *other != number);
             if numbers.is_empty() {
-                self.of.remove(&idle.key);
+                self.of.remove(&idle.webhook);
             }
         }
         Some(idle)
@@ -115,10 +133,22 @@ impl Pool {
         self.idle.len()
     }
 
+    /// How many have their codec.
+    #[cfg(test)]
+    pub(super) fn codecs(&self) -> usize {
+        self.idle.values().filter(|idle| matches!(idle.kept, Kept::Line(_))).count()
+    }
+
     /// As if all had waited for so long.
     #[cfg(test)]
     pub(super) fn age(&mut self, waited: Duration) {
         let now = Instant::now();
         self.idle.values_mut().for_each(|idle| idle.since = now.checked_sub(waited).unwrap_or(now));
+    }
+}
+
+impl Idle {
+    fn waited(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.since)
     }
 }

@@ -4,6 +4,7 @@
 //! It notes that with the [`Trip`] of the request that it carries. Never knows what the bytes mean.
 
 use std::{
+    cell::{Cell, RefCell},
     io::{self, IoSlice},
     mem::MaybeUninit,
     pin::Pin,
@@ -19,16 +20,28 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
+use crate::delivery::webhook::guard::{Host, Target};
+
 use super::Trip;
 
-/// A connection.
-pub(in crate::delivery::webhook) struct Wire {
-    io: Io,
+/// Up to so many bytes in pieces are written as one: copying them costs less than what the kernel does for each piece.
+const JOINED: usize = 2048;
+
+/// A connection. Its clones are the same one: the codec writes and reads, and its owner looks at it. It is closed with
+/// the last of them.
+#[derive(Clone)]
+pub(in crate::delivery::webhook) struct Wire(Rc<Inner>);
+
+struct Inner {
+    io: RefCell<Io>,
+    /// Where it leads.
+    host: Host,
+    port: u16,
     /// The request that it carries, or carried last.
-    trip: Rc<Trip>,
+    trip: RefCell<Rc<Trip>>,
     /// Writing has failed. Perhaps the receiver has answered all the same, as with 413: what is written is thrown away,
     /// so that reading goes on.
-    deaf: bool,
+    deaf: Cell<bool>,
     born: Instant,
 }
 
@@ -38,58 +51,75 @@ enum Io {
 }
 
 impl Wire {
-    pub(super) fn plain(tcp: TcpStream, trip: Rc<Trip>) -> Self {
-        Self { io: Io::Plain(tcp), trip, deaf: false, born: Instant::now() }
+    pub(super) fn plain(tcp: TcpStream, to: &Target, trip: &Rc<Trip>) -> Self {
+        Self::new(Io::Plain(tcp), to, trip)
     }
 
-    pub(super) fn tls(stream: TlsStream<TcpStream>, trip: Rc<Trip>) -> Self {
-        Self { io: Io::Tls(Box::new(stream)), trip, deaf: false, born: Instant::now() }
+    pub(super) fn tls(stream: TlsStream<TcpStream>, to: &Target, trip: &Rc<Trip>) -> Self {
+        Self::new(Io::Tls(Box::new(stream)), to, trip)
     }
 
-    /// The same connection, to carry another request.
-    pub(in crate::delivery::webhook) fn carrying(self, trip: Rc<Trip>) -> Self {
-        Self { trip, ..self }
+    fn new(io: Io, to: &Target, trip: &Rc<Trip>) -> Self {
+        Self(Rc::new(Inner {
+            io: RefCell::new(io),
+            host: to.host().clone(),
+            port: to.port(),
+            trip: RefCell::new(trip.clone()),
+            deaf: Cell::new(false),
+            born: Instant::now(),
+        }))
     }
 
-    pub(in crate::delivery::webhook) fn age(&self) -> Duration {
-        self.born.elapsed()
+    /// It carries another request from now on.
+    pub(in crate::delivery::webhook) fn carry(&self, trip: &Rc<Trip>) {
+        *self.0.trip.borrow_mut() = trip.clone();
+    }
+
+    /// Whether requests to this target may go over it.
+    pub(in crate::delivery::webhook) fn leads_to(&self, to: &Target) -> bool {
+        let is_tls = matches!(*self.0.io.borrow(), Io::Tls(_));
+        is_tls == to.tls() && self.0.port == to.port() && self.0.host == *to.host()
+    }
+
+    pub(in crate::delivery::webhook) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.0.born)
     }
 
     /// Whether all that was written was taken.
     pub(in crate::delivery::webhook) fn takes(&self) -> bool {
-        !self.deaf
+        !self.0.deaf.get()
     }
 
     /// Whether the connection is open and nothing waits on it to be read, as the kernel knows now. What waits on an idle
     /// connection is its end, or an answer to no request.
     pub(in crate::delivery::webhook) fn is_quiet(&self) -> bool {
-        let peeked = SockRef::from(self.tcp()).peek(&mut [MaybeUninit::uninit()]);
-        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-    }
-
-    fn tcp(&self) -> &TcpStream {
-        match &self.io {
+        let io = self.0.io.borrow();
+        let tcp = match &*io {
             Io::Plain(tcp) => tcp,
             Io::Tls(stream) => stream.get_ref().0,
-        }
+        };
+        let peeked = SockRef::from(tcp).peek(&mut [MaybeUninit::uninit()]);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
+}
 
+impl Inner {
     /// Takes in the outcome of writing. An error is no error: see `deaf`.
-    fn wrote(&mut self, outcome: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
+    fn wrote(&self, outcome: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
         match outcome {
             Poll::Ready(Ok(taken)) if taken > 0 || all == 0 => {
                 if taken > 0 {
-                    self.trip.sent.set(true);
+                    self.trip.borrow().sent.set(true);
                 }
                 outcome
             }
             Poll::Pending => Poll::Pending,
             Poll::Ready(_) => {
                 // TLS may have sent a part of what it failed with.
-                if matches!(self.io, Io::Tls(_)) {
-                    self.trip.sent.set(true);
+                if matches!(*self.io.borrow(), Io::Tls(_)) {
+                    self.trip.borrow().sent.set(true);
                 }
-                self.deaf = true;
+                self.deaf.set(true);
                 Poll::Ready(Ok(all))
             }
         }
@@ -98,15 +128,15 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+        let inner = &*self.0;
         let before = buf.filled().len();
-        let read = match &mut this.io {
+        let read = match &mut *inner.io.borrow_mut() {
             Io::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Io::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         };
         let came = buf.filled().len() - before;
         if came > 0 {
-            this.trip.hear(came)?;
+            inner.trip.borrow().hear(came)?;
         }
         read
     }
@@ -114,13 +144,15 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = match &mut this.io {
-            _ if this.deaf => return Poll::Ready(Ok(bytes.len())),
+        let inner = &*self.0;
+        if inner.deaf.get() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let written = match &mut *inner.io.borrow_mut() {
             Io::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Io::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         };
-        this.wrote(written, bytes.len())
+        inner.wrote(written, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -128,42 +160,55 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
+        let inner = &*self.0;
         let all = slices.iter().map(|slice| slice.len()).sum();
-        let written = match &mut this.io {
-            _ if this.deaf => return Poll::Ready(Ok(all)),
+        if inner.deaf.get() {
+            return Poll::Ready(Ok(all));
+        }
+        let written = match &mut *inner.io.borrow_mut() {
+            Io::Plain(tcp) if all <= JOINED => Pin::new(tcp).poll_write(cx, joined(slices, &mut [0; JOINED])),
             Io::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
             Io::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         };
-        this.wrote(written, all)
+        inner.wrote(written, all)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.io {
+        match &*self.0.io.borrow() {
             Io::Plain(tcp) => tcp.is_write_vectored(),
             Io::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let flushed = match &mut this.io {
-            _ if this.deaf => Poll::Ready(Ok(())),
+        let inner = &*self.0;
+        let flushed = match &mut *inner.io.borrow_mut() {
+            _ if inner.deaf.get() => Poll::Ready(Ok(())),
             Io::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
         };
         match flushed {
-            Poll::Ready(Ok(())) => this.trip.flushed(),
-            Poll::Ready(Err(_)) => this.deaf = true,
+            Poll::Ready(Ok(())) => inner.trip.borrow().flushed(),
+            Poll::Ready(Err(_)) => inner.deaf.set(true),
             Poll::Pending => return Poll::Pending,
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().io {
+        match &mut *self.0.io.borrow_mut() {
             Io::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Io::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
+}
+
+/// The slices one behind the other; `into` has room for them.
+fn joined<'a>(slices: &[IoSlice<'_>], into: &'a mut [u8]) -> &'a [u8] {
+    let mut end = 0;
+    for slice in slices {
+        into[end..end + slice.len()].copy_from_slice(slice);
+        end += slice.len();
+    }
+    &into[..end]
 }

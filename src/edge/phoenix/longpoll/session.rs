@@ -9,6 +9,9 @@ use super::{Answer, Ask, Push, Request};
 use crate::delivery::{End, Incoming, Link, Next, Outbox, Outlet, Protocol, Watch};
 use actix::prelude::{ActorFutureExt, WrapFuture};
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
@@ -24,17 +27,17 @@ const MAX_SESSIONS: usize = 20_000;
 
 /// Settings of long polls.
 #[derive(Clone, Copy, Debug)]
-pub struct LongPollConfig {
+pub(in crate::edge::phoenix) struct LongPollConfig {
     /// How long a poll waits for something to come.
-    pub wait: Duration,
+    pub(in crate::edge::phoenix) wait: Duration,
     /// Bytes of replies that wait for a poll; beyond it the session ends. A batch adds one write's worth of
     /// events, or a single larger event.
-    pub reply_bytes: usize,
+    pub(in crate::edge::phoenix) reply_bytes: usize,
 }
 
 /// The sessions of a node, by their secret.
 #[derive(Default)]
-pub struct LongPolls(Mutex<FxHashMap<String, Addr<Session>>>);
+pub(in crate::edge::phoenix) struct LongPolls(Mutex<FxHashMap<String, Addr<Session>>>);
 
 impl LongPolls {
     pub(super) fn get(&self, secret: &str) -> Option<Addr<Session>> {
@@ -84,6 +87,11 @@ impl Link for Rc<Replies> {
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
+    }
+
+    /// As a client pushes it.
+    fn binary(&mut self, bytes: Bytes) {
+        self.text(STANDARD.encode(bytes));
     }
 }
 

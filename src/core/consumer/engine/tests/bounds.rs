@@ -21,14 +21,15 @@ fn run_replays(engine: &mut Engine) -> Vec<u64> {
         }
         match engine.next(T) {
             Step::Send(flight) => {
-                engine.settle(flight.id, &ok(), "", T, 0);
+                engine.settle(flight.id, ok(), "", T, 0);
                 tell(engine);
             }
             _ if engine.wants_replay().is_none() => break,
             _ => {}
         }
     }
-    let open = engine.progress().replays.iter().filter(|replay| replay.ended_ms.is_none());
+    let replays = engine.progress().replays;
+    let open = replays.iter().filter(|replay| replay.ended_ms.is_none());
     open.map(|replay| replay.id).collect()
 }
 
@@ -65,7 +66,7 @@ fn what_was_under_way_of_a_cancelled_replay_is_not_tried_again() {
     engine.offer_replay(&offers(1..5, Some(0)), 5, T);
     let flight = send(&mut engine, T);
     order(&mut engine, 2, Order::Cancel(1));
-    engine.settle(flight.id, &status(500), "", T, 0);
+    engine.settle(flight.id, fails(), "", T, 0);
     assert_eq!((engine.waiting_events(), engine.in_flight()), (0, 0));
 }
 
@@ -73,13 +74,13 @@ fn what_was_under_way_of_a_cancelled_replay_is_not_tried_again() {
 fn going_back_while_a_retry_is_under_way_leaves_no_hole() {
     let mut engine = engine(plan(), 1..2, None);
     let first = send(&mut engine, T);
-    engine.settle(first.id, &status(500), "", T, 0);
+    engine.settle(first.id, fails(), "", T, 0);
     let second = send(&mut engine, T + 1000);
     order(&mut engine, 1, Order::Seek(1));
     engine.offer(&offers(1..2, None), 2, T + 1000);
-    engine.settle(second.id, &status(500), "", T + 1000, 0);
+    engine.settle(second.id, fails(), "", T + 1000, 0);
     let third = send(&mut engine, T + 9000);
-    engine.settle(third.id, &status(500), "", T + 9000, 0);
+    engine.settle(third.id, fails(), "", T + 9000, 0);
     let told = engine.snapshot();
     assert_eq!((told.buried().count(), engine.is_idle(), told.progress.track.next), (1, true, 2));
 }
@@ -90,7 +91,7 @@ fn what_retention_took_is_counted_once_and_wherever_it_lay() {
     let page: Vec<Offer> = offers(95..100, None).into_iter().chain(offers(900..910, None)).collect();
     engine.offer(&page, 910, T);
     while let Step::Send(flight) = engine.next(T) {
-        engine.settle(flight.id, &ok(), "", T, 0);
+        engine.settle(flight.id, ok(), "", T, 0);
     }
     assert_eq!((engine.progress().missed, engine.progress().track.next), (800, 910));
     let mut progress = Progress::new(10);
@@ -109,7 +110,7 @@ fn who_is_busy_for_no_time_is_asked_less_and_less() {
             Step::Send(flight) => {
                 requests += 1;
                 let pause_ms = [None, Some(0), Some(1)][requests % 3];
-                engine.settle(flight.id, &Outcome::answered(429, pause_ms), "busy", now_ms, 0);
+                engine.settle(flight.id, busy(pause_ms), "busy", now_ms, 0);
             }
             Step::WaitUntil(until_ms) => now_ms = until_ms,
             Step::Wait => panic!("it waits for nothing"),
@@ -128,7 +129,7 @@ const MAX_PAUSE_MS: u64 = 40_000;
 fn a_body_that_cannot_be_made_is_not_made_again() {
     let mut engine = engine(plan(), 1..2, None);
     let flight = send(&mut engine, T);
-    engine.settle(flight.id, &Outcome::failed(Class::Render), "line 1", T, 0);
+    engine.settle(flight.id, unsendable(), "line 1", T, 0);
     assert_eq!(engine.snapshot().buried().count(), 1);
     assert_eq!(engine.progress().failing_since_ms, None, "the receiver is not to blame");
 }
@@ -140,7 +141,7 @@ fn two_failures_with_days_of_quiet_between_are_no_failing_endpoint() {
     let mut engine = engine(Plan { auto_disable_ms: Some(5 * day_ms), retry, ..plan() }, 1..10, None);
     for day in [0, 6, 12] {
         let flight = send(&mut engine, T + day * day_ms);
-        engine.settle(flight.id, &status(500), "", T + day * day_ms, 0);
+        engine.settle(flight.id, fails(), "", T + day * day_ms, 0);
         let told = engine.snapshot();
         assert_eq!((told.disable, told.announce), (None, None), "day {day}");
     }
@@ -155,7 +156,7 @@ fn report_bytes(engine: &mut Engine) -> usize {
         kept: told.kept,
         dropped: told.dropped,
         attempts: Vec::<()>::new(),
-        letters: Vec::new(),
+        letters: Vec::<DeadLetterChange<()>>::new(),
         disable: None,
         news: Vec::new(),
     };
@@ -175,7 +176,7 @@ fn an_outage_of_a_batching_endpoint_fits_a_report() {
             }
             match engine.next(now_ms) {
                 Step::Send(flight) => {
-                    engine.settle(flight.id, &Outcome::failed(Class::Connect), "refused", now_ms, u32::MAX / 2);
+                    engine.settle(flight.id, fails(), "refused", now_ms, u32::MAX / 2);
                     tell(&mut engine);
                 }
                 Step::WaitUntil(until_ms) => now_ms = until_ms,
@@ -202,13 +203,13 @@ fn a_blocked_lane_stops_no_other_and_loses_nothing() {
     let mut engine = Engine::new(plan, Progress::new(1), Vec::new());
     engine.offer(&offers(1..2, Some(1)), 2, T);
     let first = send(&mut engine, T);
-    engine.settle(first.id, &status(500), "", T, 0);
+    engine.settle(first.id, fails(), "", T, 0);
     engine.offer(&offers(2..400, Some(1)), 400, T);
     assert_eq!(engine.wants(), Some(400));
     engine.offer(&offers(400..402, Some(2)), 402, T);
     let other = send(&mut engine, T);
     assert_eq!(seqs(&other), [400]);
-    engine.settle(other.id, &ok(), "", T, 0);
+    engine.settle(other.id, ok(), "", T, 0);
     engine.offer(&offers(402..1100, Some(1)), 1100, T);
     assert_eq!(engine.wants(), Some(1100), "the cursor passes what waits");
     assert!(engine.progress().track.above.len() < 3 && engine.waiting_events() == 1097);
@@ -217,7 +218,7 @@ fn a_blocked_lane_stops_no_other_and_loses_nothing() {
     while got.len() < 1098 {
         let flight = send(&mut engine, now_ms);
         got.extend(seqs(&flight));
-        engine.settle(flight.id, &ok(), "", now_ms, 0);
+        engine.settle(flight.id, ok(), "", now_ms, 0);
         tell(&mut engine);
         now_ms += 1;
     }
@@ -232,7 +233,7 @@ fn a_batch_of_a_replay_is_waited_for_though_a_lane_is_blocked() {
     let mut engine = Engine::new(Plan { batch, retry, ..plan() }, Progress::new(100), Vec::new());
     engine.offer(&offers(100..110, Some(1)), 110, T);
     let first = send(&mut engine, T);
-    engine.settle(first.id, &status(500), "", T, 0);
+    engine.settle(first.id, fails(), "", T, 0);
     engine.offer(&offers(110..112, Some(1)), 112, T);
     order(&mut engine, 1, replay(1, 4));
     engine.offer_replay(&offers(1..4, Some(2)), 4, T + 5000);
@@ -245,13 +246,13 @@ fn a_replayed_event_that_fails_keeps_no_new_one_waiting() {
     order(&mut engine, 1, replay(1, 4));
     engine.offer_replay(&offers(1..4, Some(0)), 4, T);
     let again = send(&mut engine, T);
-    engine.settle(again.id, &status(500), "", T, 0);
+    engine.settle(again.id, fails(), "", T, 0);
     engine.offer(&offers(100..103, Some(0)), 103, T);
     for seq in 100..103 {
         let flight = send(&mut engine, T);
         assert_eq!(seqs(&flight), [seq]);
         assert_eq!(engine.next(T), Step::WaitUntil(T + 1000), "one at a time");
-        engine.settle(flight.id, &ok(), "", T, 0);
+        engine.settle(flight.id, ok(), "", T, 0);
     }
     assert!(matches!(engine.next(T), Step::WaitUntil(_)), "the replay goes in its own order");
 }

@@ -8,9 +8,12 @@ fn what_is_skipped_while_it_is_under_way_is_not_tried_again() {
         let mut engine = engine(plan(), 1..2, lane);
         let flight = send(&mut engine, T);
         order(&mut engine, 1, Order::Seek(2));
-        engine.settle(flight.id, &status(500), "", T, 0);
+        engine.settle(flight.id, fails(), "", T, 0);
         let told = engine.snapshot();
-        assert_eq!(told.buried().map(|letter| (letter.seq, letter.class)).collect::<Vec<_>>(), [(1, Class::Skipped)]);
+        assert_eq!(
+            told.buried().map(|letter| (letter.seq, &letter.reason)).collect::<Vec<_>>(),
+            [(1, &Reason::Skipped)]
+        );
         assert_eq!(told.progress.waiting.events, 0);
         engine.reported();
         engine.offer(&offers(2..3, lane), 3, T);
@@ -34,7 +37,7 @@ fn a_batch_is_skipped_as_far_as_was_asked() {
     let mut engine = engine(Plan { batch: Some(Batch { max: 4, duration_ms: 0 }), ..plan() }, 1..5, None);
     let flight = send(&mut engine, T);
     order(&mut engine, 1, Order::Seek(3));
-    engine.settle(flight.id, &status(500), "", T, 0);
+    engine.settle(flight.id, fails(), "", T, 0);
     engine.offer(&offers(3..5, None), 5, T);
     assert_eq!(seqs(&send(&mut engine, T + 1000)), [3, 4]);
     assert_eq!(engine.next(T + 1000), Step::Wait);
@@ -45,7 +48,7 @@ fn what_is_left_of_a_batch_is_not_halved() {
     let mut engine = engine(Plan { batch: Some(Batch { max: 2, duration_ms: 0 }), ..plan() }, 1..3, None);
     let flight = send(&mut engine, T);
     order(&mut engine, 1, Order::Seek(2));
-    engine.settle(flight.id, &status(400), "", T, 0);
+    engine.settle(flight.id, refused(2), "", T, 0);
     assert_eq!((engine.waiting_events(), engine.snapshot().kept.len()), (1, 1));
     assert_eq!(seqs(&send(&mut engine, T)), [2]);
 }
@@ -71,7 +74,7 @@ fn other_settings_double_nothing_of_a_replay() {
             _ if flying.is_empty() => break,
             _ => {
                 let flight = flying.remove(0);
-                engine.settle(flight.id, &ok(), "", T, 0);
+                engine.settle(flight.id, ok(), "", T, 0);
                 tell(&mut engine);
             }
         }
@@ -84,7 +87,7 @@ fn other_settings_double_nothing_of_a_replay() {
 fn who_is_asked_to_go_on_is_not_disabled_any_more() {
     let mut engine = engine(plan(), 1..2, None);
     let flight = send(&mut engine, T);
-    engine.settle(flight.id, &status(410), "", T, 0);
+    engine.settle(flight.id, gone(), "", T, 0);
     order(&mut engine, 1, Order::Resume);
     assert_eq!(engine.snapshot().disable, None);
     engine.reported();
@@ -98,7 +101,7 @@ fn what_a_skip_leaves_behind_does_not_come_back_with_the_next_owner() {
     let mut engine = cluster.engine(plan.clone());
     engine.offer(&offers(1..2, Some(1)), 2, T);
     let flight = send(&mut engine, T);
-    engine.settle(flight.id, &status(500), "", T, 0);
+    engine.settle(flight.id, fails(), "", T, 0);
     let mut from = 2;
     while from < 15_000 {
         engine.offer(&offers(from..from + 128, Some(1)), from + 128, T);
@@ -265,14 +268,14 @@ impl World {
             return;
         }
         let flight = self.flying.remove(at % self.flying.len());
-        let outcome = answer(kind);
-        if outcome.class == Class::Delivered {
+        let completion = answer(kind, flight.events.len());
+        if completion.verdict == Verdict::Done {
             for seq in seqs(&flight) {
                 self.model.done.insert(seq);
                 *self.model.delivered.entry(seq).or_default() += 1;
             }
         }
-        self.engine.settle(flight.id, &outcome, "x", self.now_ms, 7);
+        self.engine.settle(flight.id, completion, "x", self.now_ms, 7);
     }
 
     fn collect(&mut self) {

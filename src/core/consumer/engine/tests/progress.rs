@@ -11,7 +11,7 @@ fn run(
     engine: &mut Engine,
     stream: &[Offer],
     until_ms: u64,
-    mut answer: impl FnMut(&Flight) -> Outcome,
+    mut answer: impl FnMut(&Flight) -> Completion,
     done: impl Fn() -> bool,
 ) -> u64 {
     let mut now_ms = T;
@@ -19,8 +19,8 @@ fn run(
         read(engine, stream, now_ms);
         match engine.next(now_ms) {
             Step::Send(flight) => {
-                let outcome = answer(&flight);
-                engine.settle(flight.id, &outcome, "x", now_ms, u32::MAX / 2);
+                let completion = answer(&flight);
+                engine.settle(flight.id, completion, "x", now_ms, u32::MAX / 2);
             }
             Step::WaitUntil(until_ms) => now_ms = until_ms.max(now_ms + 1),
             Step::Wait if engine.is_idle() => break,
@@ -37,7 +37,10 @@ fn read(engine: &mut Engine, stream: &[Offer], now_ms: u64) {
         let page = &stream[from as usize - 1..stream.len().min(from as usize + 127)];
         engine.offer(page, from + page.len() as u64, now_ms);
     }
-    assert!(engine.live.ready().len() <= MAX_READY + 128 + 1 && engine.live.parked() <= engine.plan.parked.max(2128));
+    assert!(
+        engine.live.queue().ready().len() <= MAX_READY + 128 + 1
+            && engine.live.queue().parked() <= engine.plan.parked.max(2128)
+    );
 }
 
 fn patient() -> Plan {
@@ -47,7 +50,7 @@ fn patient() -> Plan {
 
 #[test]
 fn a_key_that_fails_costs_its_own_events_alone() {
-    for (queued, status_of_bad) in [(100, 500), (400, 500), (400, 400), (3000, 500)] {
+    for (queued, refuses) in [(100, false), (400, false), (400, true), (3000, false)] {
         let stream = [of(1..queued + 1, Some(7), 1), of(queued + 1..queued + 21, Some(8), 1)].concat();
         let mut engine = Engine::new(Plan { parked: 2000, ..patient() }, Progress::new(1), Vec::new());
         let good = std::cell::RefCell::new(BTreeSet::new());
@@ -57,7 +60,7 @@ fn a_key_that_fails_costs_its_own_events_alone() {
             T + 3_600_000,
             |flight| {
                 if flight.events[0].seq <= queued {
-                    return status(status_of_bad);
+                    return if refuses { refused(flight.events.len()) } else { fails() };
                 }
                 good.borrow_mut().extend(seqs(flight));
                 ok()
@@ -72,7 +75,7 @@ fn a_key_that_fails_costs_its_own_events_alone() {
 
 #[test]
 fn what_waits_to_be_tried_again_stops_nothing() {
-    for failing in [400, 422, 500] {
+    for refuses in [true, false] {
         let stream = [of(1..1501, None, 1), of(1501..1601, None, 2)].concat();
         let mut engine = Engine::new(patient(), Progress::new(1), Vec::new());
         let good = std::cell::RefCell::new(BTreeSet::new());
@@ -82,7 +85,7 @@ fn what_waits_to_be_tried_again_stops_nothing() {
             T + 3_600_000,
             |flight| {
                 if flight.events[0].seq < 1501 {
-                    return status(failing);
+                    return if refuses { refused(flight.events.len()) } else { fails() };
                 }
                 good.borrow_mut().extend(seqs(flight));
                 ok()
@@ -90,7 +93,7 @@ fn what_waits_to_be_tried_again_stops_nothing() {
             || good.borrow().len() == 100,
         );
         assert_eq!(good.borrow().len(), 100);
-        assert!(ended < T + 60_000, "{} ms beside a type that is answered {failing}", ended - T);
+        assert!(ended < T + 60_000, "{} ms beside a type that fails (refused: {refuses})", ended - T);
     }
 }
 
@@ -102,7 +105,7 @@ fn one_that_hangs_leaves_a_place_for_new_events() {
     for _ in 0..6 {
         let Step::Send(flight) = engine.next(now_ms) else { panic!("nothing to send") };
         now_ms += 30_000;
-        engine.settle(flight.id, &Outcome::failed(Class::Timeout), "", now_ms, 0);
+        engine.settle(flight.id, fails(), "", now_ms, 0);
         now_ms += 3_600_000;
     }
     let hangs = send(&mut engine, now_ms);
@@ -114,28 +117,39 @@ fn one_that_hangs_leaves_a_place_for_new_events() {
 #[test]
 fn who_has_not_tried_everything_does_not_disable() {
     let limit_ms = 3_600_000;
-    let mut engine =
-        Engine::new(Plan { parked: 2000, auto_disable_ms: Some(limit_ms), ..patient() }, Progress::new(1), Vec::new());
+    // It is tried often enough that all warnings are out before the time is over.
+    let retry = RetryPolicy { max_delay_ms: 60_000, ..patient().retry };
+    let plan = Plan { parked: 2000, auto_disable_ms: Some(limit_ms), retry, ..patient() };
+    let mut engine = Engine::new(plan, Progress::new(1), Vec::new());
     engine.offer(&of(1..400, Some(1), 1), 400, T);
     let mut now_ms = T;
-    // Only the first key's events are there, and fail; shortly before the limit others come.
-    while now_ms < T + limit_ms - 700_000 {
+    let mut told = Vec::new();
+    // Only the first key's events are there, and fail.
+    let last = loop {
         match engine.next(now_ms) {
-            Step::Send(flight) => engine.settle(flight.id, &status(500), "", now_ms, 0),
+            Step::Send(flight) if now_ms >= T + limit_ms - 60_000 => break flight,
+            Step::Send(flight) => engine.settle(flight.id, fails(), "", now_ms, 0),
             Step::WaitUntil(until_ms) => now_ms = until_ms,
             Step::Wait => panic!("nothing to wait for"),
         }
-        tell(&mut engine);
-    }
+        told.extend(engine.snapshot().announce);
+        engine.reported();
+    };
+    assert_eq!((told, last.attempt > 10), (vec![50, 90], true));
+    // While the request that would end it is under way, others come.
     engine.offer(&of(400..420, Some(2), 1), 420, now_ms);
+    now_ms = T + limit_ms + 1000;
+    engine.settle(last.id, fails(), "", now_ms, 0);
+    assert_eq!(engine.snapshot().disable, None, "other keys could have succeeded");
+    engine.reported();
     let mut good = 0;
     while now_ms < T + 3 * limit_ms {
         match engine.next(now_ms) {
             Step::Send(flight) if flight.events[0].seq >= 400 => {
                 good += 1;
-                engine.settle(flight.id, &ok(), "", now_ms, 0);
+                engine.settle(flight.id, ok(), "", now_ms, 0);
             }
-            Step::Send(flight) => engine.settle(flight.id, &status(500), "", now_ms, 0),
+            Step::Send(flight) => engine.settle(flight.id, fails(), "", now_ms, 0),
             Step::WaitUntil(until_ms) => now_ms = until_ms,
             Step::Wait => break,
         }
@@ -152,28 +166,52 @@ fn what_waits_is_bounded_and_its_own_events_make_room() {
     let mut offered = 1;
     engine.offer(&of(1..2, Some(1), 1), 2, T);
     let first = send(&mut engine, T);
-    engine.settle(first.id, &status(500), "", T, 0);
+    engine.settle(first.id, fails(), "", T, 0);
     while offered < MAX_WAITING as u64 + 600 {
         let from = engine.wants().unwrap();
         engine.offer(&of(from..from + 128, Some(1), 1), from + 128, T);
         offered = from + 127;
-        lost += engine.snapshot().buried().filter(|letter| letter.class == Class::Overflow).count();
+        lost += engine.snapshot().buried().filter(|letter| letter.reason == Reason::Overflow).count();
         engine.reported();
         // The next of the key comes first now, fails, and is the next to make room.
         while let Step::Send(flight) = engine.next(T + 60_000) {
-            engine.settle(flight.id, &status(500), "", T + 60_000, 0);
+            engine.settle(flight.id, fails(), "", T + 60_000, 0);
         }
         while engine.wants().is_none() {
             lost += engine.snapshot().buried().count();
             engine.reported();
             if let Step::Send(flight) = engine.next(T + 120_000) {
-                engine.settle(flight.id, &status(500), "", T + 120_000, 0);
+                engine.settle(flight.id, fails(), "", T + 120_000, 0);
             }
         }
     }
     assert!(engine.waiting_events() <= MAX_WAITING as u64 + 128 && lost > 0, "{} and {lost}", engine.waiting_events());
     engine.offer(&of(offered + 1..offered + 2, Some(2), 1), offered + 2, T);
     assert_eq!(seqs(&send(&mut engine, T + 60_000)), [offered + 1], "other keys go on");
+}
+
+#[test]
+fn what_waits_for_an_event_that_was_not_read_lets_it_be_read() {
+    let all = 2..MAX_WAITING as u64 + 2;
+    let waits = |seq| Retry {
+        events: vec![event(seq)],
+        attempts: 0,
+        due_ms: T,
+        first_ms: 0,
+        lanes: vec![1],
+        source: Source::Live,
+    };
+    let mut progress = Progress::new(1);
+    progress.track.above = vec![(2, all.end)];
+    let mut engine =
+        Engine::new(Plan { parked: 2000, ..patient() }, progress, all.clone().map(|seq| (seq, waits(seq))).collect());
+    assert_eq!((engine.next(T), engine.wants()), (Step::Wait, Some(1)), "as many wait as may, all of them for 1");
+    engine.offer(&of(1..2, Some(1), 1), 2, T);
+    let first = send(&mut engine, T);
+    assert_eq!(seqs(&first), [1]);
+    engine.settle(first.id, ok(), "", T, 0);
+    engine.offer(&of(2..66, Some(1), 1), 66, T);
+    assert_eq!(seqs(&send(&mut engine, T)), [2], "the others are read past, and have their turns");
 }
 
 #[test]
@@ -195,18 +233,36 @@ fn the_next_owner_repeats_batches_as_they_were() {
 }
 
 #[test]
+fn the_next_owner_reads_all_of_a_batch_before_it_repeats_it() {
+    let plan = Plan { batch: Some(Batch { max: 10, duration_ms: 0 }), ..plan() };
+    let mut engine = engine(plan.clone(), 1..5, None);
+    let first = send(&mut engine, T);
+    engine.offer(&offers(5..9, None), 9, T);
+    let second = send(&mut engine, T);
+    let mut cluster = Cluster::new(1);
+    cluster.take(engine.snapshot());
+    let mut next = cluster.engine(plan);
+    // The first page ends in the middle of the second batch.
+    next.offer(&offers(1..7, None), 7, T);
+    assert_eq!(seqs(&send(&mut next, T)), seqs(&first));
+    assert!(!matches!(next.next(T), Step::Send(_)) && next.wants() == Some(7), "the rest is read first");
+    next.offer(&offers(7..9, None), 9, T);
+    assert_eq!(seqs(&send(&mut next, T)), seqs(&second));
+}
+
+#[test]
 fn a_batch_is_repeated_as_it_was_and_split_when_others_succeed() {
     let plan = Plan { batch: Some(Batch { max: 4, duration_ms: 0 }), window: 1, ..patient() };
     let mut engine = Engine::new(plan, Progress::new(1), Vec::new());
     engine.offer(&offers(1..5, None), 5, T);
     let first = send(&mut engine, T);
-    engine.settle(first.id, &status(500), "", T, 0);
+    engine.settle(first.id, fails(), "", T, 0);
     engine.offer(&offers(5..6, None), 6, T);
     let other = send(&mut engine, T + 1);
-    engine.settle(other.id, &ok(), "", T + 1, 0);
+    engine.settle(other.id, ok(), "", T + 1, 0);
     let second = send(&mut engine, T + 10_000);
     assert_eq!(seqs(&second), seqs(&first));
-    engine.settle(second.id, &status(500), "", T + 10_000, 0);
+    engine.settle(second.id, fails(), "", T + 10_000, 0);
     assert_eq!(seqs(&send(&mut engine, T + 40_000)), [1, 2]);
 }
 
@@ -260,7 +316,7 @@ proptest! {
         let (mut now_ms, mut flying, mut steps) = (T, Vec::<Flight>::new(), 0);
         while delivered.len() < good.len() {
             steps += 1;
-            prop_assert!(steps < 200_000 && now_ms < T + 50 * 86_400_000, "{} of {} after {} ms; {:?} {:?} {:?} {} {:?} {} {:?}", delivered.len(), good.len(), now_ms - T, engine.live.ready().len(), engine.live.parked(), engine.waiting.summary(), engine.read_next, engine.wants(), engine.flights.len(), engine.waiting.first_due());
+            prop_assert!(steps < 200_000 && now_ms < T + 50 * 86_400_000, "{} of {} after {} ms; {:?} {:?} {:?} {} {:?} {} {:?}", delivered.len(), good.len(), now_ms - T, engine.live.queue().ready().len(), engine.live.queue().parked(), engine.retries.summary(), engine.live.next(), engine.wants(), engine.flights.len(), engine.retries.first_due());
             read(&mut engine, &stream, now_ms);
             if let Some(read) = engine.wants_replay() {
                 let until = (read.from_seq + 128).min(read.until_seq);
@@ -280,21 +336,20 @@ proptest! {
             if !flying.is_empty() {
                 let flight = flying.remove(picks[steps % picks.len()].index(flying.len()));
                 now_ms += 1;
-                let fails = seqs(&flight).into_iter().any(|seq| bad.contains(&key_of(seq)));
-                let outcome = match failure {
-                    _ if !fails => ok(),
-                    0 => status(500),
-                    1 => status(400),
-                    2 => Outcome::failed(Class::Timeout),
-                    _ => Outcome::answered(429, None),
+                let is_bad = seqs(&flight).into_iter().any(|seq| bad.contains(&key_of(seq)));
+                let completion = match failure {
+                    _ if !is_bad => ok(),
+                    0 | 2 => fails(),
+                    1 => refused(flight.events.len()),
+                    _ => busy(None),
                 };
-                if !fails {
+                if !is_bad {
                     delivered.extend(seqs(&flight));
                 }
                 // A busy receiver refuses for ever what it refuses: a batch with one of these can't be told from others.
-                let outcome = if outcome.class == Class::Throttled && batch.is_some() { status(500) } else { outcome };
-                let outcome = if outcome.class == Class::Throttled && ordering == Ordered::Strict { status(500) } else { outcome };
-                engine.settle(flight.id, &outcome, "x", now_ms, u32::MAX / 2);
+                let is_busy = completion.verdict == Verdict::Later;
+                let completion = if is_busy && (batch.is_some() || ordering == Ordered::Strict) { fails() } else { completion };
+                engine.settle(flight.id, completion, "x", now_ms, u32::MAX / 2);
                 tell(&mut engine);
             }
             prop_assert!(engine.waiting_events() <= MAX_WAITING as u64);

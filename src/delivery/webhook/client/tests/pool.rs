@@ -2,10 +2,11 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{super::Rest, support::*};
 use crate::core::webhook::outcome::Class;
+use crate::delivery::webhook::dial::Trip;
 
 #[actix_web::test]
 async fn a_connection_is_used_again() {
@@ -156,5 +157,64 @@ async fn a_body_without_a_length_is_not_taken_for_the_next_answer() {
         assert_eq!((got.status, got.rest), (200, Rest::Unread));
         assert!(u128::from(got.ms) < LONG.as_millis(), "nobody waits for a body that may never end");
         assert_eq!(recorder.count(), dials);
+    }
+}
+
+#[actix_web::test]
+async fn a_connection_that_waited_is_used_again_with_another_codec() {
+    let port = serve(|_, mut stream| async move {
+        loop {
+            request(&mut stream).await?;
+            answer(&mut stream, OK).await?;
+        }
+    })
+    .await;
+    let (recorder, target) = (Recorder::routed(), receiver(port));
+    let client = client(&recorder);
+    for _ in 0..3 {
+        assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
+        assert_eq!((client.pool.borrow().len(), client.pool.borrow().codecs()), (1, 1));
+        client.pool.borrow_mut().age(Duration::from_secs(2));
+        client.tidy();
+        assert_eq!((client.pool.borrow().len(), client.pool.borrow().codecs()), (1, 0));
+    }
+    assert_eq!(recorder.count(), 1);
+}
+
+/// Its end, or an answer to no request, comes between the look at a kept connection and the request.
+#[actix_web::test]
+async fn what_comes_after_the_look_is_no_answer() {
+    for late in ["", "HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n"] {
+        let go = Rc::new(Cell::new(false));
+        let told = go.clone();
+        let port = serve(move |number, mut stream| {
+            let told = told.clone();
+            async move {
+                request(&mut stream).await?;
+                answer(&mut stream, OK).await?;
+                while number == 0 && !told.get() {
+                    tokio::task::yield_now().await;
+                }
+                answer(&mut stream, late).await
+            }
+        })
+        .await;
+        let (recorder, target) = (Recorder::routed(), receiver(port));
+        let client = client(&recorder);
+        assert_eq!(send(&client, &target, LONG).await.unwrap().status, 200);
+        let kept = client.pool.borrow_mut().take(WEBHOOK, &target, Instant::now()).unwrap();
+        go.set(true);
+        while kept.wire().is_quiet() {
+            tokio::task::yield_now().await;
+        }
+        // This thread's runtime hears of it.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let (trip, outgoing) = (Rc::new(Trip::new()), outgoing(&target, LONG));
+        let begun = client.begin(&outgoing, &trip, CHAT, Some(kept));
+        // A request that nobody gives back would wait for ever.
+        let exchange = tokio::time::timeout(LONG, begun).await.unwrap();
+        let exchange = exchange.unwrap_or_else(|(class, why)| panic!("{late:?}: {class:?}: {why}"));
+        let (answer, _) = exchange.end(tokio::time::Instant::now() + LONG).await;
+        assert_eq!((answer.status, recorder.count()), (200, 2), "{late:?}");
     }
 }

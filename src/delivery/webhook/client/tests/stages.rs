@@ -10,9 +10,10 @@ use tokio::{
 };
 
 use super::{super::*, support::*};
+use crate::core::consumer::verdict::Verdict;
 use crate::core::webhook::{
     Profile,
-    outcome::{Outcome, Sent, Stage, Verdict},
+    outcome::{Outcome, Sent, Stage},
 };
 use crate::delivery::webhook::resolve::NoAddress;
 

@@ -1,17 +1,18 @@
-//! What waits: deliveries that are tried again later, and those behind an earlier one of their lane.
+//! Retries: what waits, to be tried again later or behind an earlier one of its lane.
 //!
 //! Owns the records, which the cluster has one by one: what is told of them is what has changed. The cursor has passed
 //! their events, so that nothing that waits keeps anything else from being read.
 
-use crate::core::consumer::progress::{Retry, Source, WaitingSummary};
+use super::progress::{Retry, Source, WaitingSummary};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Records told as needed no more with one report.
 const MAX_DROPPED: usize = 10_000;
 
-/// Records by number.
+/// Records by number, which is given once and rises. A record is due only while it comes first in its lanes and is not
+/// under way; whoever keeps it says so.
 #[derive(Debug, Default)]
-pub(super) struct Waiting {
+pub(super) struct Retries {
     records: BTreeMap<u64, Record>,
     /// Those that come first in their lanes and are not under way, by time.
     due: BTreeSet<(u64, u64)>,
@@ -25,6 +26,10 @@ pub(super) struct Waiting {
     unsaved: BTreeSet<u64>,
     unsaved_events: usize,
     dropped: Vec<u64>,
+    /// Number of the last record, and of the last delivery.
+    last_number: u64,
+    /// Records of the stream's own events with a smaller number count no more: the cursor was moved since.
+    live_from: u64,
 }
 
 #[derive(Debug)]
@@ -34,25 +39,64 @@ struct Record {
     saved: bool,
 }
 
-impl Waiting {
+impl Retries {
+    pub(super) fn new(last_number: u64, live_from: u64) -> Self {
+        Self { last_number, live_from, ..Self::default() }
+    }
+
+    pub(super) fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
+    /// The number of a new delivery.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    pub(super) fn live_from(&self) -> u64 {
+        self.live_from
+    }
+
+    /// The cursor was moved: records of the stream's own events that there are count no more.
+    pub(super) fn outdate_live(&mut self) {
+        self.live_from = self.last_number + 1;
+    }
+
+    /// The delivery's record counts no more, since the cursor was moved after it got its number.
+    pub(super) fn is_outdated(&self, number: u64, source: Source) -> bool {
+        source == Source::Live && number < self.live_from
+    }
+
     /// Takes a record that the cluster has.
     pub(super) fn load(&mut self, number: u64, retry: Retry) {
+        self.last_number = self.last_number.max(number);
         self.count(&retry, number);
         self.records.insert(number, Record { retry, saved: true });
     }
 
     /// The cluster has a record that counts no more.
     pub(super) fn forget(&mut self, number: u64) {
+        self.last_number = self.last_number.max(number);
         self.dropped.push(number);
     }
 
-    /// Keeps a delivery under that number, also where it is there already. It is not due before [`Waiting::is_due`].
+    /// Keeps a delivery under that number, also where it is there already. It is not due before [`Retries::is_due`].
     pub(super) fn put(&mut self, number: u64, retry: Retry) {
         let saved = self.take(number).is_some_and(|record| record.saved);
         self.count(&retry, number);
         self.unsaved.insert(number);
         self.unsaved_events += retry.events.len();
         self.records.insert(number, Record { retry, saved });
+        self.check();
+    }
+
+    /// The cheap half of what the tests hold: every record is counted, and nothing else is.
+    fn check(&self) {
+        debug_assert!(self.seqs.len() == self.records.len());
+        debug_assert!(self.due.len() <= self.records.len() && self.unsaved.len() <= self.records.len());
+        debug_assert!(self.retrying <= self.events() && self.unsaved_events <= self.events());
+        debug_assert!(self.records.is_empty() == self.events.is_empty());
     }
 
     pub(super) fn remove(&mut self, number: u64) -> Option<Retry> {
@@ -60,6 +104,7 @@ impl Waiting {
         if record.saved {
             self.dropped.push(number);
         }
+        self.check();
         Some(record.retry)
     }
 
@@ -214,9 +259,9 @@ mod tests {
         /// Whatever comes and goes: the records of the cluster are those at hand, and the numbers are those of the records.
         #[test]
         fn the_cluster_has_what_waits(acts in prop::collection::vec((0u8..8, 1u64..12, 1u64..4, 0u32..3, 0u64..9), 0..120)) {
-            let (mut waiting, mut cluster, mut gone) = (Waiting::default(), BTreeMap::new(), BTreeSet::new());
-            let tell = |waiting: &mut Waiting, cluster: &mut BTreeMap<u64, Retry>| {
-                let (kept, dropped, _) = waiting.changes();
+            let (mut retries, mut cluster, mut gone) = (Retries::default(), BTreeMap::new(), BTreeSet::new());
+            let tell = |retries: &mut Retries, cluster: &mut BTreeMap<u64, Retry>| {
+                let (kept, dropped, _) = retries.changes();
                 cluster.extend(kept);
                 dropped.iter().for_each(|number| drop(cluster.remove(number)));
             };
@@ -225,31 +270,31 @@ mod tests {
                     // A number is given once.
                     0..4 if gone.contains(&number) => {}
                     0..4 => {
-                        waiting.put(number, retry(number, events, attempts, due_ms));
-                        waiting.is_due(number);
+                        retries.put(number, retry(number, events, attempts, due_ms));
+                        retries.is_due(number);
                     }
                     4 | 5 => {
-                        if waiting.remove(number).is_some() {
+                        if retries.remove(number).is_some() {
                             gone.insert(number);
                         }
                     }
-                    6 => waiting.is_not_due(number),
-                    _ => tell(&mut waiting, &mut cluster),
+                    6 => retries.is_not_due(number),
+                    _ => tell(&mut retries, &mut cluster),
                 }
-                let all: Vec<&Retry> = waiting.records.values().map(|record| &record.retry).collect();
+                let all: Vec<&Retry> = retries.records.values().map(|record| &record.retry).collect();
                 let events = |retry: &&Retry| retry.events.len();
-                prop_assert_eq!(waiting.events(), all.iter().map(events).sum::<usize>());
-                let summary = waiting.summary();
+                prop_assert_eq!(retries.events(), all.iter().map(events).sum::<usize>());
+                let summary = retries.summary();
                 prop_assert_eq!(summary.oldest_seq, all.iter().map(|retry| retry.events[0].seq).min());
                 let tried: usize = all.iter().filter(|retry| retry.attempts > 0).map(events).sum();
                 prop_assert_eq!(summary.retrying, tried as u64);
-                let unsaved: usize = waiting.unsaved.iter().map(|number| waiting.get(*number).unwrap().events.len()).sum();
-                prop_assert_eq!(waiting.unsaved_events(), unsaved);
-                prop_assert!(waiting.due.iter().all(|(due_ms, number)| waiting.get(*number).unwrap().due_ms == *due_ms));
+                let unsaved: usize = retries.unsaved.iter().map(|number| retries.get(*number).unwrap().events.len()).sum();
+                prop_assert_eq!(retries.unsaved_events(), unsaved);
+                prop_assert!(retries.due.iter().all(|(due_ms, number)| retries.get(*number).unwrap().due_ms == *due_ms));
             }
-            tell(&mut waiting, &mut cluster);
+            tell(&mut retries, &mut cluster);
             let all: BTreeMap<u64, Retry> =
-                waiting.records.iter().map(|(number, record)| (*number, record.retry.clone())).collect();
+                retries.records.iter().map(|(number, record)| (*number, record.retry.clone())).collect();
             prop_assert_eq!(all, cluster);
         }
     }

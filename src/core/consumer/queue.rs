@@ -1,10 +1,13 @@
 //! Events that were read and not begun: ready, or parked behind one of their lane that is under way.
 //!
 //! Owns where each of them is. What is parked waits for a request that is under way, and so for a bounded time; what
-//! waits for longer is a record (see [`super::waiting`]).
+//! waits for longer is a record (see [`super::retry`]).
 
-use crate::core::consumer::progress::EventRef;
+use super::progress::EventRef;
 use std::collections::{BTreeMap, VecDeque};
+
+/// Events read and not yet sent, at most.
+pub(super) const MAX_READY: usize = 256;
 
 /// An event that was read.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +18,7 @@ pub(super) struct Ready {
     pub(super) since_ms: u64,
 }
 
-/// The events of one source.
+/// The events of one source. An event is in it once: ready or parked.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// By seq.
@@ -39,6 +42,11 @@ impl Queue {
 
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Whether the event is ready.
+    pub(super) fn is_ready(&self, seq: u64) -> bool {
+        self.ready.iter().any(|ready| ready.event.seq == seq)
     }
 
     /// Puts an event among those that are ready, at its place.
@@ -81,5 +89,35 @@ impl Queue {
         let mut taken: Vec<Ready> = places.iter().rev().filter_map(|place| self.ready.remove(*place)).collect();
         taken.reverse();
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ids::EventId;
+
+    fn ready(seq: u64, lane: Option<u64>) -> Ready {
+        Ready { event: EventRef { seq, id: EventId::ZERO }, lane, kind: 0, since_ms: 0 }
+    }
+
+    fn seqs(queue: &Queue) -> Vec<u64> {
+        queue.ready().iter().map(|ready| ready.event.seq).collect()
+    }
+
+    #[test]
+    fn what_is_ready_stands_in_order_wherever_it_comes_from() {
+        let mut queue = Queue::default();
+        [(1, None), (2, Some(7)), (3, Some(8)), (5, Some(7))]
+            .into_iter()
+            .for_each(|(seq, lane)| queue.push(ready(seq, lane)));
+        queue.park_lanes(&[7]);
+        queue.park(7, ready(9, Some(7)));
+        assert_eq!((seqs(&queue), queue.parked(), queue.has_parked(7)), (vec![1, 3], 3, true));
+        queue.take_parked(7, 2).into_iter().for_each(|ready| queue.push(ready));
+        assert_eq!((seqs(&queue), queue.has_parked(7)), (vec![1, 2, 3, 5], true));
+        let taken: Vec<u64> = queue.take(&[1, 3]).iter().map(|ready| ready.event.seq).collect();
+        assert_eq!((taken, seqs(&queue)), (vec![2, 5], vec![1, 3]));
+        assert!(queue.is_ready(3) && !queue.is_ready(9) && !queue.is_empty());
     }
 }

@@ -1,0 +1,84 @@
+//! What the cluster must know: all of the progress, put together from the parts.
+
+use super::{Condition, Engine, Snapshot, Totals, Urgency};
+use crate::core::consumer::flights::ranges;
+use crate::core::consumer::progress::Progress;
+use crate::core::consumer::report::{MAX_UNREPORTED, Untold};
+
+/// Events of changed records that the cluster may not know of: over it nothing new is begun or read until they are told.
+pub(super) const MAX_UNSAVED: usize = 8_000;
+
+impl<C> Engine<C> {
+    /// How soon the cluster must be told something.
+    pub fn urgency(&self) -> Urgency {
+        self.reports.urgency()
+    }
+
+    /// How far it is, as the cluster keeps it.
+    pub fn progress(&self) -> Progress {
+        let Condition {
+            failures,
+            failing_since_ms,
+            last_failure_ms,
+            announced_percent,
+            hold_until_ms,
+            last_delivery_ms,
+        } = self.health.condition();
+        let Totals { next_attempt, delivered, failed_attempts, buried, missed } = self.totals;
+        Progress {
+            track: self.live.track().clone(),
+            waiting: self.retries.summary(),
+            last_number: self.retries.last_number(),
+            live_from: self.retries.live_from(),
+            batches: self.batches_under_way(),
+            gaps: self.lanes.gaps().to_vec(),
+            replays: self.replays.records().to_vec(),
+            orders_done: self.orders_done,
+            failing_since_ms,
+            last_failure_ms,
+            failures,
+            announced_percent,
+            hold_until_ms,
+            next_attempt,
+            delivered,
+            failed_attempts,
+            buried,
+            missed,
+            last_delivery_ms,
+            last_error: self.health.last_error().map(str::to_owned),
+            reports: self.reports.count(),
+        }
+    }
+
+    /// Batches that are under way for the first time, by ranges of seqs; and those of an earlier owner that are still to
+    /// be repeated.
+    fn batches_under_way(&self) -> Vec<Vec<(u64, u64)>> {
+        let earlier = self.live.batches().map(|batch| ranges(batch.iter().copied()));
+        self.flights.batches().chain(earlier).collect()
+    }
+
+    /// What the cluster must know. The caller keeps it until the cluster has it, and says so with
+    /// [`Engine::reported`]; only then asks again.
+    pub fn snapshot(&mut self) -> Snapshot<C> {
+        let (kept, dropped, is_all) = self.retries.changes();
+        let Untold { letters, disable, announce } = self.reports.take(is_all);
+        Snapshot { progress: self.progress(), kept, dropped, letters, disable, announce }
+    }
+
+    /// The number of one more report of the same snapshot.
+    pub fn count_report(&mut self) -> u64 {
+        self.reports.next_number()
+    }
+
+    /// The cluster has the last snapshot.
+    pub fn reported(&mut self) {
+        for (number, delivery) in self.reports.heard() {
+            self.release(number, &delivery);
+        }
+    }
+
+    /// The cluster may not know of so much that nothing more is begun.
+    pub(super) fn is_far_ahead(&self) -> bool {
+        self.reports.unreported() >= MAX_UNREPORTED || self.retries.unsaved_events() >= MAX_UNSAVED
+    }
+}

@@ -1,0 +1,147 @@
+//! Flights: the requests that are under way.
+
+use super::progress::{EventRef, Retry, Source};
+use std::collections::BTreeMap;
+
+/// A request under way.
+#[derive(Debug)]
+pub(super) struct Flying {
+    pub(super) delivery: Retry,
+    /// Types of its events, where it is new.
+    pub(super) kinds: Vec<u32>,
+    /// It is new: it was not tried before, and waited for nothing.
+    pub(super) is_fresh: bool,
+    /// The lane whose gap it tells.
+    pub(super) gap_lane: Option<u64>,
+    /// Counted failures when it began: several that were under way at once fail for one and the same cause.
+    pub(super) failures_before: u64,
+    /// Somebody asked meanwhile to go on from that seq: what is before it is not tried again.
+    skip_below: u64,
+}
+
+impl Flying {
+    pub(super) fn new(delivery: Retry, kinds: Vec<u32>, is_fresh: bool) -> Self {
+        Self { delivery, kinds, is_fresh, gap_lane: None, failures_before: 0, skip_below: 0 }
+    }
+
+    /// The event is not to be tried again.
+    pub(super) fn skips(&self, event: &EventRef) -> bool {
+        self.delivery.source == Source::Live && event.seq < self.skip_below
+    }
+
+    fn carries(&self, seq: u64) -> bool {
+        self.delivery.events.iter().any(|event| event.seq == seq)
+    }
+}
+
+/// By number of the delivery. A number is under way once at a time.
+#[derive(Debug, Default)]
+pub(super) struct Flights(BTreeMap<u64, Flying>);
+
+impl Flights {
+    pub(super) fn begin(&mut self, number: u64, flying: Flying) {
+        debug_assert!(!flying.delivery.events.is_empty());
+        let before = self.0.insert(number, flying);
+        debug_assert!(before.is_none(), "{number} is under way already");
+    }
+
+    pub(super) fn end(&mut self, number: u64) -> Option<Flying> {
+        self.0.remove(&number)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn contains(&self, number: u64) -> bool {
+        self.0.contains_key(&number)
+    }
+
+    /// None of them is new.
+    pub(super) fn are_tried_before(&self) -> bool {
+        self.0.values().all(|flying| !flying.is_fresh)
+    }
+
+    /// Whether a request from that source is under way.
+    pub(super) fn has(&self, source: Source) -> bool {
+        self.0.values().any(|flying| flying.delivery.source == source)
+    }
+
+    /// Whether a request from that source carries the event.
+    pub(super) fn carry_of(&self, source: Source, seq: u64) -> bool {
+        self.0.values().any(|flying| flying.delivery.source == source && flying.carries(seq))
+    }
+
+    /// Whether any request carries the event.
+    pub(super) fn carry(&self, seq: u64) -> bool {
+        self.0.values().any(|flying| flying.carries(seq))
+    }
+
+    /// The stream's own events before `seq` are not tried again, should they fail.
+    pub(super) fn skip_below(&mut self, seq: u64) {
+        self.0.values_mut().for_each(|flying| flying.skip_below = seq);
+    }
+
+    /// Batches of the stream's own events that are under way for the first time, by ranges of seqs.
+    pub(super) fn batches(&self) -> impl Iterator<Item = Vec<(u64, u64)>> {
+        let first = |flying: &&Flying| flying.is_fresh && flying.delivery.source == Source::Live;
+        let batches = self.0.values().filter(first).map(|flying| &flying.delivery.events);
+        batches.filter(|events| events.len() > 1).map(|events| ranges(events.iter().map(|event| event.seq)))
+    }
+}
+
+/// Rising seqs as ranges: the first, and one past the last.
+pub(super) fn ranges(seqs: impl Iterator<Item = u64>) -> Vec<(u64, u64)> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for seq in seqs {
+        match ranges.last_mut() {
+            Some((_, end)) if *end == seq => *end += 1,
+            _ => ranges.push((seq, seq + 1)),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ids::EventId;
+
+    fn flying(seqs: &[u64], source: Source, is_fresh: bool) -> Flying {
+        let events = seqs.iter().map(|seq| EventRef { seq: *seq, id: EventId::ZERO }).collect();
+        let delivery = Retry { events, attempts: 0, due_ms: 0, first_ms: 0, lanes: Vec::new(), source };
+        Flying::new(delivery, Vec::new(), is_fresh)
+    }
+
+    #[test]
+    fn only_new_batches_of_the_stream_are_to_be_repeated_as_they_are() {
+        let mut flights = Flights::default();
+        flights.begin(1, flying(&[1, 2, 4], Source::Live, true));
+        flights.begin(2, flying(&[5], Source::Live, true));
+        flights.begin(3, flying(&[6, 7], Source::Live, false));
+        flights.begin(4, flying(&[1, 2], Source::Replay(9), true));
+        assert_eq!(flights.batches().collect::<Vec<_>>(), [vec![(1, 3), (4, 5)]]);
+        assert!(flights.carry(7) && flights.carry_of(Source::Replay(9), 2) && !flights.carry_of(Source::Replay(9), 4));
+        assert!(!flights.are_tried_before());
+        [1, 2, 4].into_iter().for_each(|number| drop(flights.end(number)));
+        assert!(flights.are_tried_before() && !flights.has(Source::Replay(9)));
+    }
+
+    #[test]
+    fn only_the_streams_own_events_are_skipped() {
+        let mut flights = Flights::default();
+        flights.begin(1, flying(&[3, 5], Source::Live, true));
+        flights.begin(2, flying(&[3], Source::Asked, true));
+        flights.skip_below(5);
+        for (number, expected) in [(1, vec![true, false]), (2, vec![false])] {
+            let ended = flights.end(number);
+            let skipped: Option<Vec<bool>> =
+                ended.map(|ended| ended.delivery.events.iter().map(|event| ended.skips(event)).collect());
+            assert_eq!(skipped, Some(expected));
+        }
+    }
+}

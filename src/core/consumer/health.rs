@@ -1,0 +1,356 @@
+//! How well the receiver is: how many requests may be under way, when the next may go, what is worth trying, and when
+//! the consumer is to be disabled.
+//!
+//! Owns the evidence. Retries that fail say little of the rest: what has not been tried waits for no pause that they
+//! cause. Where new events fail too, one of a type that has not failed yet is tried before the pause is over.
+
+use super::progress::{KEPT_ERROR, Progress, clipped};
+use super::schedule::jittered;
+
+/// Failures in a row from which on a receiver counts as failing.
+pub const FAILING_FROM: u32 = 5;
+/// The pause after the failure that makes a receiver failing; it doubles with each one more, milliseconds.
+const FIRST_GATE_MS: u64 = 500;
+/// The longest pause between requests to a failing receiver, milliseconds.
+const MAX_GATE_MS: u64 = 30_000;
+const GATE_JITTER_PERCENT: u32 = 25;
+/// The first pause of a receiver that is busy and doesn't say for how long, or says for no time; it doubles with each
+/// one more, milliseconds.
+const FIRST_LATER_MS: u64 = 500;
+/// Requests that may go before a pause is over, until one succeeds.
+const MAX_EARLY: u32 = 8;
+/// Types that are remembered to have failed since the last success.
+const MAX_KINDS: usize = 64;
+/// A quiet time of so many hundredths of the time until it is disabled begins that time anew.
+const QUIET_PERCENT: u64 = 10;
+/// Parts of the time until it is disabled at which failing is announced, percent.
+const ANNOUNCED: [u8; 2] = [90, 50];
+
+/// What the cluster keeps of a receiver's health: the next owner begins with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// Failures in a row that were the receiver's.
+    pub(super) failures: u32,
+    /// Since when every attempt has failed, milliseconds.
+    pub(super) failing_since_ms: Option<u64>,
+    /// The last failure that was the receiver's, milliseconds.
+    pub(super) last_failure_ms: Option<u64>,
+    /// How much of the time until it is disabled was announced, percent.
+    pub(super) announced_percent: u8,
+    /// Nothing is sent before this, as the receiver asked; milliseconds.
+    pub(super) hold_until_ms: u64,
+    /// The last success, milliseconds.
+    pub(super) last_delivery_ms: Option<u64>,
+}
+
+impl From<&Progress> for Condition {
+    fn from(progress: &Progress) -> Self {
+        Self {
+            failures: progress.failures,
+            failing_since_ms: progress.failing_since_ms,
+            last_failure_ms: progress.last_failure_ms,
+            announced_percent: progress.announced_percent,
+            hold_until_ms: progress.hold_until_ms,
+            last_delivery_ms: progress.last_delivery_ms,
+        }
+    }
+}
+
+/// What a failure of the receiver means for the consumer as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It goes on.
+    Stands,
+    /// It has been failing for so much of the time until it is disabled, percent, and somebody should know.
+    Warned(u8),
+    /// It has been failing for so long, milliseconds: it is to be disabled.
+    Over(u64),
+}
+
+/// A failure, as it counts for whether the consumer is disabled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failure {
+    /// Milliseconds of failing after which it is disabled; `None` is never.
+    pub(super) limit_ms: Option<u64>,
+    /// There was nothing to try since the last one: between them the receiver may have been well.
+    pub(super) was_quiet: bool,
+    /// Something that has not been tried could succeed: it is tried before the consumer is disabled.
+    pub(super) is_untried: bool,
+    pub(super) now_ms: u64,
+}
+
+/// From 1 to the plan's window of requests may be under way.
+#[derive(Debug)]
+pub(super) struct Health {
+    /// Requests that may be under way now.
+    cap: usize,
+    gate_until_ms: u64,
+    /// Failures counted since the engine began: several that were under way at once fail for one and the same cause.
+    counted: u64,
+    /// Refusals in a row of a receiver that is busy.
+    refusals: u32,
+    /// Failures of events that had not been tried, since the last success.
+    fresh_failures: u32,
+    failed_kinds: Vec<u32>,
+    early: u32,
+    condition: Condition,
+    /// The last error, in words, until something is delivered.
+    last_error: Option<String>,
+}
+
+impl Health {
+    pub(super) fn new(window: usize, condition: Condition, last_error: Option<String>) -> Self {
+        Self {
+            cap: if condition.failures >= FAILING_FROM { 1 } else { window.max(1) },
+            gate_until_ms: 0,
+            counted: 0,
+            refusals: 0,
+            fresh_failures: 0,
+            failed_kinds: Vec::new(),
+            early: 0,
+            condition,
+            last_error,
+        }
+    }
+
+    /// What the cluster keeps of it.
+    pub(super) fn condition(&self) -> Condition {
+        self.condition
+    }
+
+    pub(super) fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+
+    pub(super) fn cap(&self) -> usize {
+        debug_assert!(self.cap > 0, "somebody must find out when it is well again");
+        self.cap
+    }
+
+    pub(super) fn limit(&mut self, window: usize) {
+        self.cap = self.cap.clamp(1, window.max(1));
+    }
+
+    /// It failed so often in a row that it gets one request at a time.
+    pub(super) fn is_failing(&self) -> bool {
+        self.condition.failures >= FAILING_FROM
+    }
+
+    pub(super) fn counted(&self) -> u64 {
+        self.counted
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.refusals > 0
+    }
+
+    pub(super) fn gate_until_ms(&self) -> u64 {
+        self.gate_until_ms
+    }
+
+    /// Until when the receiver asked for a pause, milliseconds.
+    pub(super) fn hold_until_ms(&self) -> u64 {
+        self.condition.hold_until_ms
+    }
+
+    /// The receiver asked for a pause.
+    pub(super) fn hold_until(&mut self, until_ms: u64) {
+        self.condition.hold_until_ms = self.condition.hold_until_ms.max(until_ms);
+    }
+
+    /// New events fail as well: one after the other is tried, of types that have not failed first.
+    pub(super) fn doubts_all(&self) -> bool {
+        self.fresh_failures >= FAILING_FROM
+    }
+
+    /// Nothing speaks against a new event of that type.
+    pub(super) fn trusts(&self, kind: u32) -> bool {
+        !self.doubts_all() || (self.failed_kinds.len() < MAX_KINDS && !self.failed_kinds.contains(&kind))
+    }
+
+    /// A new event that is trusted may go before the pause is over.
+    pub(super) fn may_go_early(&self) -> bool {
+        !self.doubts_all() || self.early < MAX_EARLY
+    }
+
+    pub(super) fn went_early(&mut self) {
+        self.early += 1;
+    }
+
+    /// Something failed, whoever is to blame.
+    pub(super) fn erred(&mut self, error: &str) {
+        self.last_error = Some(clipped(error, KEPT_ERROR).to_owned());
+    }
+
+    /// A new delivery failed, with events of these types.
+    pub(super) fn fresh_failed(&mut self, kinds: &[u32]) {
+        self.fresh_failures = self.fresh_failures.saturating_add(1);
+        for kind in kinds {
+            if self.failed_kinds.len() < MAX_KINDS && !self.failed_kinds.contains(kind) {
+                self.failed_kinds.push(*kind);
+            }
+        }
+    }
+
+    /// The receiver failed, for a new cause.
+    pub(super) fn failed(&mut self, now_ms: u64, random: u32) {
+        self.counted += 1;
+        self.cap = (self.cap / 2).max(1);
+        self.condition.failures = self.condition.failures.saturating_add(1);
+        if let Some(more) = self.condition.failures.checked_sub(FAILING_FROM) {
+            self.cap = 1;
+            let pause_ms = (FIRST_GATE_MS << more.min(16)).min(MAX_GATE_MS);
+            self.gate_until_ms = now_ms + jittered(pause_ms, GATE_JITTER_PERCENT, random);
+        }
+    }
+
+    /// What the receiver's failure means for the consumer, and notes that it failed.
+    pub(super) fn stands(&mut self, failure: &Failure) -> Standing {
+        let now_ms = failure.now_ms;
+        let condition = &mut self.condition;
+        let limit_ms = failure.limit_ms.unwrap_or(u64::MAX);
+        let last_ms = condition.last_failure_ms.replace(now_ms).unwrap_or(now_ms);
+        if failure.was_quiet && now_ms.saturating_sub(last_ms) > limit_ms / 100 * QUIET_PERCENT {
+            condition.failing_since_ms = None;
+            condition.announced_percent = 0;
+        }
+        let failing_ms = now_ms.saturating_sub(*condition.failing_since_ms.get_or_insert(now_ms));
+        let announced = condition.announced_percent;
+        if failing_ms >= limit_ms && announced >= ANNOUNCED[0] {
+            return if failure.is_untried { Standing::Stands } else { Standing::Over(failing_ms) };
+        }
+        let reached = |percent: &&u8| failing_ms >= limit_ms / 100 * u64::from(**percent);
+        match ANNOUNCED.iter().find(reached).filter(|percent| announced < **percent) {
+            Some(percent) => {
+                condition.announced_percent = *percent;
+                Standing::Warned(*percent)
+            }
+            None => Standing::Stands,
+        }
+    }
+
+    /// The receiver is busy. Answers until when nothing begins: the pause doubles with each refusal in a row. After it
+    /// one request asks; each success lets twice as many follow.
+    pub(super) fn refused(&mut self, is_news: bool, now_ms: u64, random: u32) -> u64 {
+        if is_news {
+            self.counted += 1;
+            self.refusals = self.refusals.saturating_add(1);
+        }
+        self.cap = 1;
+        let pause_ms = (FIRST_LATER_MS << self.refusals.saturating_sub(1).min(16)).min(MAX_GATE_MS);
+        self.hold_until(now_ms + jittered(pause_ms, GATE_JITTER_PERCENT, random));
+        self.hold_until_ms()
+    }
+
+    /// Slow start: twice as many with each success, up to the window.
+    pub(super) fn succeeded(&mut self, window: usize, now_ms: u64) {
+        self.cap = (self.cap * 2).min(window.max(1));
+        self.refusals = 0;
+        self.last_error = None;
+        self.condition.last_delivery_ms = Some(now_ms);
+        self.begin_anew();
+    }
+
+    /// Somebody asked that it goes on: as if nothing had failed, but for the requests that may be under way.
+    pub(super) fn resume(&mut self) {
+        self.condition.hold_until_ms = 0;
+        self.begin_anew();
+    }
+
+    fn begin_anew(&mut self) {
+        let condition = &mut self.condition;
+        (condition.failures, condition.failing_since_ms, condition.announced_percent) = (0, None, 0);
+        self.gate_until_ms = 0;
+        self.fresh_failures = 0;
+        self.failed_kinds.clear();
+        self.early = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT_MS: u64 = 1000;
+
+    fn health() -> Health {
+        Health::new(8, Condition::default(), None)
+    }
+
+    fn fail(health: &mut Health, now_ms: u64, was_quiet: bool, is_untried: bool) -> Standing {
+        health.stands(&Failure { limit_ms: Some(LIMIT_MS), was_quiet, is_untried, now_ms })
+    }
+
+    #[test]
+    fn a_receiver_that_fails_gets_one_request_and_growing_pauses() {
+        let mut health = health();
+        let mut pauses = Vec::new();
+        for _ in 0..FAILING_FROM + 7 {
+            health.failed(0, u32::MAX / 2);
+            pauses.push(health.gate_until_ms());
+        }
+        assert!(pauses[..FAILING_FROM as usize - 1].iter().all(|pause_ms| *pause_ms == 0), "{pauses:?}");
+        assert!(pauses[FAILING_FROM as usize - 1..].is_sorted() && pauses.last() <= Some(&MAX_GATE_MS), "{pauses:?}");
+        assert_eq!((health.cap(), health.is_failing()), (1, true));
+        let caps: Vec<usize> = (0..4)
+            .map(|_| {
+                health.succeeded(8, 0);
+                health.cap()
+            })
+            .collect();
+        assert_eq!((caps, health.gate_until_ms()), (vec![2, 4, 8, 8], 0));
+    }
+
+    #[test]
+    fn it_is_warned_of_twice_before_it_is_over() {
+        let mut health = health();
+        let standings: Vec<Standing> =
+            [1, 400, 501, 600, 901, 1000, 1001].map(|now_ms| fail(&mut health, now_ms, false, false)).into();
+        use Standing::{Over, Stands, Warned};
+        assert_eq!(standings, [Stands, Stands, Warned(50), Stands, Warned(90), Stands, Over(1000)]);
+    }
+
+    #[test]
+    fn nobody_is_disabled_unwarned() {
+        let mut health = health();
+        fail(&mut health, 1, false, false);
+        assert_eq!(fail(&mut health, 5000, false, false), Standing::Warned(90));
+        assert_eq!(fail(&mut health, 5001, false, false), Standing::Over(5000));
+    }
+
+    #[test]
+    fn what_has_not_been_tried_is_tried_first() {
+        let mut health = health();
+        fail(&mut health, 1, false, false);
+        fail(&mut health, 5000, false, false);
+        assert_eq!(fail(&mut health, 5001, false, true), Standing::Stands);
+        assert_eq!(fail(&mut health, 5002, false, false), Standing::Over(5001));
+    }
+
+    #[test]
+    fn a_quiet_time_or_a_success_begins_the_time_anew() {
+        for quiet in [true, false] {
+            let mut health = health();
+            fail(&mut health, 1, false, false);
+            fail(&mut health, 950, false, false);
+            if !quiet {
+                health.succeeded(8, 960);
+            }
+            assert_eq!(fail(&mut health, 2000, quiet, false), Standing::Stands);
+            assert_eq!(health.condition().failing_since_ms, Some(2000));
+        }
+    }
+
+    #[test]
+    fn types_that_failed_are_not_trusted_where_new_events_fail() {
+        let mut health = health();
+        (0..FAILING_FROM).for_each(|_| health.fresh_failed(&[1]));
+        assert!(health.doubts_all() && !health.trusts(1) && health.trusts(2) && health.may_go_early());
+        (0..MAX_EARLY).for_each(|_| health.went_early());
+        assert!(!health.may_go_early());
+        (0..MAX_KINDS as u32 + 5).for_each(|kind| health.fresh_failed(&[kind]));
+        assert!(!health.trusts(1_000_000), "so many types that none is trusted");
+        health.succeeded(8, 0);
+        assert!(health.trusts(1) && health.may_go_early());
+    }
+}

@@ -1,0 +1,19 @@
+//! What the engine takes of a webhook's settings.
+
+use super::{Endpoint, Ordering};
+use crate::core::consumer::plan::{MAX_PARKED, Plan};
+use crate::core::rate::Rate;
+
+impl Endpoint {
+    /// The plan of its deliveries, with at most so many requests under way.
+    pub fn plan(&self, window: usize) -> Plan {
+        Plan {
+            rate: self.rate.map(Rate::from),
+            batch: self.batch,
+            retry: self.retry,
+            window: window.max(1),
+            auto_disable_ms: self.auto_disable_seconds.map(|seconds| seconds.saturating_mul(1000)),
+            parked: if matches!(self.ordering, Ordering::Key(_)) { MAX_PARKED } else { usize::MAX },
+        }
+    }
+}

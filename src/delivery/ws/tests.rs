@@ -1,0 +1,139 @@
+//! Whole sessions over real sockets, with a protocol that echoes.
+
+use super::*;
+use crate::delivery::{Outbox, OutletConfig};
+use crate::hub::{Hub, HubConfig};
+use actix_web::web::{Data, get};
+use actix_web::{App, HttpServer};
+use chaos::ws::{Message, Ws, opcode};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Bytes of a message at most; more than a frame's head of four bytes can tell.
+const MAX_BYTES: usize = 70_000;
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Says each message again, with a text before and behind what is binary.
+struct Echo(Rc<Outbox>);
+
+impl Protocol for Echo {
+    const NAME: &'static str = "echo";
+
+    fn message(&mut self, message: Incoming, link: &mut dyn Link) -> Next<Self> {
+        match message {
+            Incoming::Text(text) => link.text(text.to_string()),
+            Incoming::Binary(bytes) => {
+                link.text("before".to_owned());
+                link.binary(bytes);
+                link.text("behind".to_owned());
+            }
+        }
+        Next::Done
+    }
+
+    fn outbox(&self) -> &Rc<Outbox> {
+        &self.0
+    }
+}
+
+async fn echo(request: HttpRequest, payload: Payload, hub: Data<Hub>) -> Result<HttpResponse, actix_web::Error> {
+    let config = OutletConfig {
+        ring_bytes: 1 << 20,
+        ring_events: 1024,
+        rings_bytes: 1 << 20,
+        stall_seconds: 60,
+        least_bytes: 1,
+        idle_seconds: 600,
+        position_seconds: 60,
+    };
+    let outlet = Outlet::of_this_thread(&hub, &config);
+    let outbox = Outbox::new(&outlet, None, 8 * 1024);
+    start(&request, payload, &outlet, Echo(outbox), &WsConfig { max_message_bytes: MAX_BYTES }, &[])
+}
+
+/// Puts sessions to a server that runs for as long.
+fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
+    let folder = tempfile::tempdir().unwrap();
+    let cluster = waypost_cluster::Config {
+        data_dir: folder.path().to_owned(),
+        peer_addr: ([127, 0, 0, 1], 0).into(),
+        ..waypost_cluster::Config::default()
+    };
+    let config = HubConfig { admin: None, idempotency: LIMIT, seal_key: None, expressions_per_topic: 1 };
+    actix_rt::System::new().block_on(async move {
+        let hub = Hub::start(config, cluster).await.unwrap();
+        let data = Data::new(hub.clone());
+        let server = HttpServer::new(move || App::new().app_data(data.clone()).route("/", get().to(echo)))
+            .workers(1)
+            .disable_signals()
+            .bind(("127.0.0.1", 0))
+            .unwrap();
+        let addr = server.addrs()[0];
+        let server = server.run();
+        let handle = server.handle();
+        let server = actix_rt::spawn(server);
+        actix_rt::task::spawn_blocking(move || client(addr)).await.unwrap();
+        handle.stop(false).await;
+        server.await.unwrap().unwrap();
+        hub.shutdown().await;
+    });
+}
+
+fn next(ws: &mut Ws) -> Message {
+    ws.read(LIMIT).unwrap().expect("an answer")
+}
+
+fn echoed(ws: &mut Ws, bytes: &[u8]) {
+    assert!(matches!(next(ws), Message::Text(text) if text == "before"));
+    assert!(matches!(next(ws), Message::Binary(back) if back == bytes), "{} bytes", bytes.len());
+    assert!(matches!(next(ws), Message::Text(text) if text == "behind"));
+}
+
+#[test]
+fn binary_messages_go_both_ways_in_order_and_bounded() {
+    with_server(|addr| {
+        let mut ws = Ws::connect(addr, "/").unwrap();
+        for len in [0, 2, 125, 126, 0xffff, MAX_BYTES] {
+            let bytes: Vec<u8> = (0..len).map(|place| (place % 251) as u8 ^ 0xff).collect();
+            ws.binary(&bytes).unwrap();
+            echoed(&mut ws, &bytes);
+        }
+        ws.frame(false, opcode::BINARY, b"\xff\xfe").unwrap();
+        ws.frame(true, opcode::CONTINUATION, b"\x00").unwrap();
+        echoed(&mut ws, b"\xff\xfe\x00");
+        ws.text("and a text").unwrap();
+        assert!(matches!(next(&mut ws), Message::Text(text) if text == "and a text"));
+        ws.binary(&vec![0; MAX_BYTES + 1]).unwrap();
+        assert!(matches!(next(&mut ws), Message::Close(Some(1009), _)));
+
+        let mut ws = Ws::connect(addr, "/").unwrap();
+        ws.frame(false, opcode::BINARY, &vec![0; MAX_BYTES]).unwrap();
+        ws.frame(true, opcode::CONTINUATION, b"x").unwrap();
+        assert!(matches!(next(&mut ws), Message::Close(Some(1009), _)), "fragments together");
+    });
+}
+
+#[test]
+fn frames_have_the_shortest_head() {
+    for (len, head) in [
+        (0, vec![0]),
+        (125, vec![125]),
+        (126, vec![126, 0, 126]),
+        (0xffff, vec![126, 0xff, 0xff]),
+        (0x10000, vec![127, 0, 0, 0, 0, 0, 1, 0, 0]),
+    ] {
+        let (mut text, mut binary) = (b"before".to_vec(), b"before".to_vec());
+        push_text_frame(&mut text, |out| out.resize(out.len() + len, b'x'));
+        push_binary_frame(&mut binary, |out| out.resize(out.len() + len, b'x'));
+        for (first, frame) in [(0x81, text), (0x82, binary)] {
+            let expected = [&b"before"[..], &[first], &head, &vec![b'x'; len]].concat();
+            assert_eq!(frame, expected, "{len}");
+        }
+    }
+}
+
+#[test]
+fn close_frames() {
+    assert_eq!(close_frame(1012, "bye"), b"\x88\x05\x03\xf4bye");
+    assert_eq!(close_frame(1012, &"x".repeat(200)).len(), 127);
+}

@@ -1,0 +1,104 @@
+//! What becomes of a join, and why clients are refused, as Phoenix tells it: a reply's response, a long poll's status.
+
+use crate::core::ids::EventId;
+use crate::edge::refused::Refused;
+use serde_json::{Value, json};
+
+/// The response of a join: where to resume, where the map is, how many stored events come, and whether history is gone,
+/// with the oldest event that is left.
+pub(super) fn joined(before: EventId, head_seq: u64, coming: Option<u64>, gap: Option<Option<EventId>>) -> Value {
+    let mut response = json!({
+        "last_event_id": before.to_string(),
+        "last_seq": head_seq,
+        "backfill": coming,
+        "gap": gap.is_some(),
+    });
+    if let Some(oldest) = gap {
+        response["oldest_id"] = oldest.map(|id| id.to_string()).into();
+    }
+    response
+}
+
+/// The response of a refused join.
+pub(super) fn refused(refused: &Refused) -> Value {
+    match refused {
+        // An unknown map and one that the token doesn't open look the same.
+        Refused::Unauthorized | Refused::Forbidden(_) | Refused::NotFound | Refused::Origin => {
+            response("unauthorized", "there is no such map, or the token doesn't open it")
+        }
+        Refused::Parameter(bad) => response(&format!("invalid {}", bad.field), &bad.message),
+        Refused::Quota(quota) => {
+            let mut response = response(&quota.code().replace('_', " "), &quota.to_string());
+            response["limit"] = quota.limit().into();
+            response
+        }
+        Refused::TooManyFailures { .. } => response("too many failures", &refused.to_string()),
+        Refused::Unavailable(why) => response("unavailable", &why.to_string()),
+    }
+}
+
+/// A response that says why.
+pub(super) fn response(reason: &str, message: &str) -> Value {
+    json!({"reason": reason, "message": message})
+}
+
+/// The status in a long poll's answer. Clients take 403 for the last word, and come back after 500.
+pub(super) fn status(refused: &Refused) -> u16 {
+    if refused.retry_ms().is_some() { 500 } else { 403 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::access::Scopes;
+    use crate::edge::given::BadParameter;
+    use crate::edge::refused::{Quota, Unavailable};
+    use crate::hub::{HubError, TooManyConditions};
+
+    #[test]
+    fn golden_refusals() {
+        let parameter = BadParameter::new("since", "invalid_since", "since must be a time").hint("for people");
+        let lost = HubError::Unavailable("no leader with a majority");
+        for (refusal, told, polled) in [
+            (Refused::Parameter(parameter), json!({"reason": "invalid since", "message": "since must be a time"}), 403),
+            (
+                Quota::Connections { limit: 10 }.into(),
+                json!({
+                    "reason": "too many connections",
+                    "message": "the map has as many sockets as it may have",
+                    "limit": 10,
+                }),
+                500,
+            ),
+            (
+                Quota::Filters(TooManyConditions(2)).into(),
+                json!({
+                    "reason": "too many filters",
+                    "message": "the map's subscribers have 2 different filters on this node, the most there may be",
+                    "limit": 2,
+                }),
+                500,
+            ),
+            (
+                lost.into(),
+                json!({
+                    "reason": "unavailable",
+                    "message": "the cluster can't take this now: no leader with a majority",
+                }),
+                500,
+            ),
+            (Unavailable::Draining.into(), json!({"reason": "unavailable", "message": "this node is going away"}), 500),
+        ] {
+            assert_eq!((refused(&refusal), status(&refusal)), (told, polled));
+        }
+    }
+
+    #[test]
+    fn what_is_foreign_looks_unknown() {
+        let unknown = refused(&Refused::NotFound);
+        assert_eq!(unknown["reason"], "unauthorized");
+        for refusal in [Refused::Forbidden(Scopes::SUBSCRIBE), Refused::Unauthorized] {
+            assert_eq!((refused(&refusal), status(&refusal)), (unknown.clone(), 403));
+        }
+    }
+}

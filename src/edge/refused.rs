@@ -1,0 +1,205 @@
+//! Why a client is not let in, or gets no subscription: the facts. Each protocol tells them in its own form.
+
+use super::error::ApiError;
+use super::given::BadParameter;
+use crate::core::access::Scopes;
+use crate::hub::{ArchiveError, HubError, ResumeError, TooManyConditions};
+
+/// Why a client is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It has no token, an unknown one, or one that was revoked.
+    #[error("a valid token is needed")]
+    Unauthorized,
+    /// Its page's origin is none of those that may connect.
+    #[error("this origin may not connect")]
+    Origin,
+    /// The token opens the map, but not for this.
+    #[error("the token lacks the scope {}", .0.names().join(", "))]
+    Forbidden(Scopes),
+    /// There is no such map, or the token is another map's: which of them is not told.
+    #[error("the map was not found")]
+    NotFound,
+    /// What was asked for makes no sense.
+    #[error(transparent)]
+    Parameter(#[from] BadParameter),
+    /// There are as many as there may be.
+    #[error("{0}")]
+    Quota(Quota),
+    /// Too many tokens from the client's address were refused.
+    #[error("too many refused tokens from this address")]
+    TooManyFailures {
+        /// Milliseconds until the next is looked at.
+        wait_ms: u64,
+    },
+    /// The client did nothing wrong, and nothing was changed: another node can serve it, or this one a little later.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// What there may be no more of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Quota {
+    /// Connections to a map, in the cluster.
+    #[error("the map has as many sockets as it may have")]
+    Connections {
+        /// The most.
+        limit: u32,
+    },
+    /// Different expressions of a map's subscribers, on this node.
+    #[error(transparent)]
+    Filters(TooManyConditions),
+    /// Sockets of one address, on this node.
+    #[error("this address has {limit} open sockets, the most it may have")]
+    Sockets {
+        /// The most.
+        limit: usize,
+    },
+}
+
+/// Why this node can't serve a client now.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    /// It drains.
+    #[error("this node is going away")]
+    Draining,
+    /// It is no member any more, and can't know who was revoked.
+    #[error("this node was removed from the cluster, which goes on without it")]
+    Removed,
+    /// The cluster did not answer.
+    #[error(transparent)]
+    Cluster(HubError),
+    /// It has not caught up with what the client has seen, or can't read its store.
+    #[error(transparent)]
+    Behind(ResumeError),
+}
+
+impl Refused {
+    /// Milliseconds after which the client may try again; `None` where that would end in the same way.
+    pub fn retry_ms(&self) -> Option<u64> {
+        match self {
+            Self::Quota(quota) => Some(quota.retry_ms()),
+            Self::TooManyFailures { wait_ms } => Some(*wait_ms),
+            Self::Unavailable(_) => Some(1000),
+            Self::Unauthorized | Self::Origin | Self::Forbidden(_) | Self::NotFound | Self::Parameter(_) => None,
+        }
+    }
+}
+
+impl Quota {
+    /// A stable name.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Connections { .. } => "too_many_connections",
+            Self::Filters(_) => "too_many_filters",
+            Self::Sockets { .. } => "too_many_sockets",
+        }
+    }
+
+    /// The most there may be.
+    pub fn limit(&self) -> u64 {
+        match self {
+            Self::Connections { limit } => (*limit).into(),
+            Self::Filters(TooManyConditions(limit)) | Self::Sockets { limit } => *limit as u64,
+        }
+    }
+
+    fn retry_ms(&self) -> u64 {
+        match self {
+            Self::Connections { .. } | Self::Filters(_) => 5000,
+            Self::Sockets { .. } => 1000,
+        }
+    }
+}
+
+impl From<Quota> for Refused {
+    fn from(quota: Quota) -> Self {
+        Self::Quota(quota)
+    }
+}
+
+impl From<HubError> for Refused {
+    fn from(error: HubError) -> Self {
+        Unavailable::Cluster(error).into()
+    }
+}
+
+impl From<ResumeError> for Refused {
+    fn from(error: ResumeError) -> Self {
+        Unavailable::Behind(error).into()
+    }
+}
+
+impl From<ArchiveError> for Refused {
+    fn from(error: ArchiveError) -> Self {
+        ResumeError::from(error).into()
+    }
+}
+
+/// The form of HTTP.
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        let message = refused.to_string();
+        match refused {
+            Refused::Unauthorized => Self::unauthorized(),
+            Refused::Origin | Refused::Forbidden(_) => Self::forbidden(message),
+            Refused::NotFound => Self::not_found("the map"),
+            Refused::Parameter(bad) => bad.into(),
+            Refused::Quota(quota) => {
+                Self::too_fast(quota.code(), message, quota.retry_ms()).with("limit", quota.limit().into())
+            }
+            Refused::TooManyFailures { wait_ms } => Self::too_fast("too_many_failures", message, wait_ms),
+            Refused::Unavailable(Unavailable::Draining | Unavailable::Removed) => Self::unavailable(message),
+            Refused::Unavailable(Unavailable::Cluster(error)) => error.into(),
+            Refused::Unavailable(Unavailable::Behind(error)) => error.into(),
+        }
+    }
+}
+
+impl From<BadParameter> for ApiError {
+    fn from(bad: BadParameter) -> Self {
+        let error = Self::bad_request(bad.code, bad.message);
+        match bad.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::ResponseError;
+    use actix_web::http::header::RETRY_AFTER;
+
+    #[test]
+    fn over_http_each_has_its_status_and_tells_when_to_come_back() {
+        let parameter = BadParameter::new("since", "invalid_since", "since must be a time");
+        let lost = || HubError::Unavailable("no leader with a majority");
+        for (refused, status, code) in [
+            (Refused::Unauthorized, 401, "unauthorized"),
+            (Refused::Origin, 403, "forbidden"),
+            (Refused::Forbidden(Scopes::SUBSCRIBE), 403, "forbidden"),
+            (Refused::NotFound, 404, "not_found"),
+            (parameter.into(), 400, "invalid_since"),
+            (Quota::Connections { limit: 3 }.into(), 429, "too_many_connections"),
+            (Quota::Filters(TooManyConditions(3)).into(), 429, "too_many_filters"),
+            (Quota::Sockets { limit: 3 }.into(), 429, "too_many_sockets"),
+            (Refused::TooManyFailures { wait_ms: 2000 }, 429, "too_many_failures"),
+            (Unavailable::Draining.into(), 503, "unavailable"),
+            (Unavailable::Removed.into(), 503, "unavailable"),
+            (lost().into(), 503, "unavailable"),
+            (ResumeError::Behind(lost()).into(), 503, "unavailable"),
+            (ArchiveError::Stopping.into(), 503, "unavailable"),
+        ] {
+            let (message, retry_ms) = (refused.to_string(), refused.retry_ms());
+            let error = ApiError::from(refused);
+            assert!(error.to_string().starts_with(&format!("{code}: ")), "{error} is not {code}");
+            let answer = error.error_response();
+            assert_eq!(answer.status().as_u16(), status, "{message}");
+            let headers = answer.headers();
+            let after = headers.get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
+            assert_eq!(after, retry_ms.map(|ms| ms / 1000), "{message}");
+        }
+    }
+}

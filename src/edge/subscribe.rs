@@ -1,0 +1,213 @@
+//! The one way to open a subscription, whatever the protocol.
+//!
+//! A protocol says who asks for what ([`Asked`]) and gets a subscription that is ready to attach ([`Opened`]), or the
+//! facts of a refusal. In this order: the right to the map, the map's connection quota, the expression, the start position
+//! (where the client has seen more than this node, the node catches up first), and the right once more, which may have
+//! been taken away meanwhile.
+
+use super::auth::granted;
+use super::given::{BadParameter, Given};
+use super::refused::{Quota, Refused, Unavailable};
+use super::start::Starts;
+use crate::core::access::Scopes;
+use crate::core::expression::Expression;
+use crate::core::filter::Filter;
+use crate::core::frame::{View, WireForm};
+use crate::core::history::{Position, Start};
+use crate::core::ids::MapId;
+use crate::core::subject::Selector;
+use crate::core::topic::TopicKey;
+use crate::delivery::{Outbox, Outlet, SubscriptionId};
+use crate::hub::{Connection, Grant, Hub, Who};
+use rustc_hash::FxHashMap;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Which events a reader wants, and from where on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Of which subjects.
+    pub subjects: Selector,
+    /// Which types of events.
+    pub filter: Filter,
+    /// What an event must meet.
+    pub expression: Option<Expression>,
+    /// From where on.
+    pub start: Start,
+}
+
+impl Wanted {
+    /// Reads what was given: `subjects`, `events`, `filter`, and a start position by the parameters that the place takes.
+    pub fn read<'v>(starts: &Starts, given: impl Fn(&str) -> Option<Given<'v>>) -> Result<Self, BadParameter> {
+        let subjects = match given("subjects") {
+            Some(Given::Text(list)) => Selector::from_query(Some(list)),
+            Some(Given::Json(list)) => Selector::from_json(Some(list)),
+            None => Ok(Selector::default()),
+        };
+        let subjects = subjects.map_err(|error| {
+            BadParameter::new("subjects", "invalid_subjects", error.to_string())
+                .hint("subjects and patterns with *, such as orders-7 or orders-*; leave it out for the map's own")
+        })?;
+        let filter = match given("events") {
+            Some(Given::Text(list)) => Filter::from_query(Some(list)),
+            Some(Given::Json(list)) => Filter::from_json(Some(list)),
+            None => Ok(Filter::All),
+        };
+        let filter = filter.map_err(|error| BadParameter::new("events", "invalid_events", error.to_string()))?;
+        let expression = given("filter").map(expression).transpose()?;
+        Ok(Self { subjects, filter, expression, start: starts.read(given)? })
+    }
+}
+
+fn expression(given: Given<'_>) -> Result<Expression, BadParameter> {
+    let text = given.text().ok_or("filter must be an expression in a string".to_owned());
+    text.and_then(|text| Expression::condition(text).map_err(|error| error.to_string())).map_err(|message| {
+        BadParameter::new("filter", "invalid_filter", message)
+            .hint("for example filter=payload.value > 1e9, percent-encoded")
+    })
+}
+
+/// Writes the events of a map.
+pub type FormOf = Box<dyn FnOnce(MapId) -> Arc<dyn WireForm>>;
+
+/// What a client asks for.
+pub struct Asked {
+    /// Who asks.
+    pub who: Who,
+    /// The map, by its id or slug, as the client names it.
+    pub map: String,
+    /// Which events, from where on.
+    pub wanted: Wanted,
+    /// How they are written.
+    pub form: FormOf,
+    /// What the client's session counts for already.
+    pub quota: Rc<SessionQuota>,
+    /// Whether the client is told how many stored events come.
+    pub count: bool,
+}
+
+/// A subscription that is ready to attach. The right to it was checked last: attach it before anything else is awaited,
+/// and a revocation that comes later ends it.
+pub struct Opened {
+    /// The map, and on whose behalf.
+    pub grant: Grant,
+    /// Of which subjects of the map.
+    pub topic: TopicKey,
+    /// Where it starts, and what is gone of what was asked for.
+    pub position: Position,
+    /// How many stored events come, if that was asked for; `None` where a filter leaves it open.
+    pub coming: Option<u64>,
+    /// Which types of events.
+    pub filter: Filter,
+    /// What is shown: the form, and the expression.
+    pub view: View,
+    /// Counts for the map's quota as long as the subscription lives.
+    connection: Rc<Connection>,
+}
+
+/// Opens a subscription for a session of this thread. The dispatcher comes first: it hears of what is revoked meanwhile.
+pub async fn open(outlet: &Outlet, asked: Asked) -> Result<Opened, Refused> {
+    let hub = outlet.hub();
+    let Asked { who, map, wanted, form, quota, count } = asked;
+    let Wanted { subjects, filter, expression, start } = wanted;
+    let grant = granted(hub, who, &map, Scopes::SUBSCRIBE).await?;
+    if hub.info().draining.load(Ordering::Relaxed) {
+        return Err(Unavailable::Draining.into());
+    }
+    let connection = quota.take(hub, &grant).await?;
+    let condition = expression.map(|expression| hub.condition(&grant.map, expression)).transpose();
+    let condition = condition.map_err(Quota::Filters)?;
+    let topic = TopicKey::new(grant.map.topic, subjects);
+    let position = hub.locate(&topic, start).await?;
+    let coming = match count {
+        true => hub.count_coming(&topic, &position, &filter, condition.as_ref()).await?,
+        false => None,
+    };
+    let view = View::new(form(grant.map.id), condition);
+    if !hub.still_granted(&grant, Scopes::SUBSCRIBE) {
+        return Err(Refused::Unauthorized);
+    }
+    Ok(Opened { grant, topic, position, coming, filter, view, connection })
+}
+
+impl Opened {
+    /// Sends the events to the session from now on; with `positions` also how far it is, where the filter lets nothing
+    /// through.
+    pub fn attach(self, outlet: &Outlet, outbox: &Rc<Outbox>, positions: bool) -> SubscriptionId {
+        let feed = outlet.feed(self.topic, self.view);
+        outbox.subscribe(feed, self.grant.map.id, &self.position, self.filter, positions, Some(self.connection))
+    }
+}
+
+/// What one session counts for in the connection quotas of maps: once for each, however many subscriptions it has there.
+#[derive(Default)]
+pub struct SessionQuota(RefCell<FxHashMap<MapId, Weak<Connection>>>);
+
+impl SessionQuota {
+    async fn take(&self, hub: &Hub, grant: &Grant) -> Result<Rc<Connection>, Quota> {
+        let map = grant.map.id;
+        if let Some(known) = self.known(map) {
+            return Ok(known);
+        }
+        let taken = hub.take_connection(map, grant.who.by()).await;
+        let taken = Rc::new(taken.map_err(|limit| Quota::Connections { limit })?);
+        // Another subscription of the session may have been faster.
+        if let Some(known) = self.known(map) {
+            return Ok(known);
+        }
+        let mut all = self.0.borrow_mut();
+        all.retain(|_, connection| connection.strong_count() > 0);
+        all.insert(map, Rc::downgrade(&taken));
+        Ok(taken)
+    }
+
+    fn known(&self, map: MapId) -> Option<Rc<Connection>> {
+        self.0.borrow().get(&map).and_then(Weak::upgrade)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::edge::start::OF_SUBSCRIPTION;
+    use serde_json::{Value, json};
+
+    fn of_query(given: &[(&str, &str)]) -> Result<Wanted, BadParameter> {
+        let given: FxHashMap<_, _> = given.iter().copied().collect();
+        Wanted::read(&OF_SUBSCRIPTION, |name| given.get(name).map(|text| Given::Text(text)))
+    }
+
+    fn of_json(given: &Value) -> Result<Wanted, BadParameter> {
+        Wanted::read(&OF_SUBSCRIPTION, |name| given.get(name).map(Given::Json))
+    }
+
+    #[test]
+    fn a_query_and_json_say_the_same() {
+        let subjects = ("subjects", "orders-*,");
+        let query = of_query(&[("events", "kill_*,a"), ("filter", "seq > 7"), ("backfill", "3"), subjects]).unwrap();
+        let body = json!({"events": ["a", "kill_*"], "filter": "seq > 7", "backfill": 3, "subjects": ["", "orders-*"]});
+        let body = of_json(&body).unwrap();
+        assert_eq!(query, body);
+        assert_eq!(query.start, Start::Last(3));
+        let all = Wanted { subjects: Selector::default(), filter: Filter::All, expression: None, start: Start::Live };
+        assert_eq!((of_query(&[]).unwrap(), of_json(&json!({})).unwrap()), (all.clone(), all));
+    }
+
+    #[test]
+    fn what_is_wrong_names_its_parameter() {
+        for (query, body, field) in [
+            (("events", ""), json!({"events": []}), "events"),
+            (("filter", "seq >"), json!({"filter": "seq >"}), "filter"),
+            (("filter", ""), json!({"filter": 7}), "filter"),
+            (("since", "x"), json!({"since": 7}), "since"),
+            (("subjects", "a b"), json!({"subjects": []}), "subjects"),
+        ] {
+            for bad in [of_query(&[query]).unwrap_err(), of_json(&body).unwrap_err()] {
+                assert_eq!((bad.field, bad.code.strip_prefix("invalid_")), (field, Some(field)), "{bad:?}");
+            }
+        }
+    }
+}
