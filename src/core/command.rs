@@ -8,7 +8,7 @@ use super::consumer::progress::Order;
 use super::event::NewEvent;
 use super::ids::{EndpointId, EventId, MapId, NodeId, TokenId, TopicId};
 use super::lease::{Denied, Incarnation, LeaseBatch};
-use super::subject::Subject;
+use super::subject::{Selector, Subject};
 use super::webhook::directory::EndpointChange;
 use super::webhook::records::{Attempt, ProgressReport};
 use super::webhook::{Endpoint, OnEndpoint, Origin, PutEndpoint};
@@ -386,6 +386,14 @@ pub enum Touched {
 }
 
 impl Touched {
+    /// Whether a reader of these subjects may be concerned.
+    pub fn concerns(&self, selector: &Selector) -> bool {
+        match self {
+            Self::These(subjects) => subjects.iter().any(|subject| selector.matches(subject.as_str())),
+            Self::Many => true,
+        }
+    }
+
     /// One more.
     pub fn add(&mut self, subject: &Subject) {
         let Self::These(subjects) = self else { return };

@@ -14,7 +14,7 @@ use crate::core::expression::Expression;
 use crate::core::filter::Filter;
 use crate::core::frame::{View, WireForm};
 use crate::core::history::{Position, Start};
-use crate::core::ids::MapId;
+use crate::core::ids::{MapId, TokenId};
 use crate::core::subject::Selector;
 use crate::core::topic::TopicKey;
 use crate::delivery::{Outbox, Outlet, SubscriptionId};
@@ -116,7 +116,7 @@ pub async fn open(outlet: &Outlet, asked: Asked) -> Result<Opened, Refused> {
     if hub.info().draining.load(Ordering::Relaxed) {
         return Err(Unavailable::Draining.into());
     }
-    let connection = quota.take(hub, &grant).await?;
+    let connection = quota.take(hub, grant.map.id, grant.who.by()).await?;
     let condition = expression.map(|expression| hub.condition(&grant.map, expression)).transpose();
     let condition = condition.map_err(Quota::Filters)?;
     let topic = TopicKey::new(grant.map.topic, subjects);
@@ -146,13 +146,11 @@ impl Opened {
 pub struct SessionQuota(RefCell<FxHashMap<MapId, Weak<Connection>>>);
 
 impl SessionQuota {
-    async fn take(&self, hub: &Hub, grant: &Grant) -> Result<Rc<Connection>, Quota> {
-        let map = grant.map.id;
+    async fn take(&self, hub: &Hub, map: MapId, by: Option<TokenId>) -> Result<Rc<Connection>, Quota> {
         if let Some(known) = self.known(map) {
             return Ok(known);
         }
-        let taken = hub.take_connection(map, grant.who.by()).await;
-        let taken = Rc::new(taken.map_err(|limit| Quota::Connections { limit })?);
+        let taken = Rc::new(hub.take_connection(map, by).await.map_err(|limit| Quota::Connections { limit })?);
         // Another subscription of the session may have been faster.
         if let Some(known) = self.known(map) {
             return Ok(known);

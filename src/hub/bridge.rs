@@ -43,6 +43,8 @@ pub enum Deliver {
     /// An event that is not stored yet.
     #[cfg(feature = "broken")]
     Early(TopicId, crate::core::event::Event),
+    /// Somebody removed stored events of these subjects: readers get none of them any more.
+    Removed(TopicId, Touched),
     /// The topic's actor was lost or its history replaced: subscribe anew.
     Lost(TopicKey),
     /// A token was revoked: what it opened must close.
@@ -169,13 +171,15 @@ impl Bridge {
                 Change::Endpoint(change) => self.change_endpoints(change),
                 Change::NodeGone(node) => self.lease_news(LeaseNews::NodeGone(*node)),
                 Change::Lost(endpoint, events) => self.tell_watches(|news| news.lost(*endpoint, *events)),
-                // Whoever reads across what was removed is told by the page.
-                Change::Events(..) | Change::Removed(..) => {}
+                Change::Removed(stream, _) => self.tell_watches(|news| news.removed(*stream)),
+                Change::Events(..) => {}
             }
         }
         for change in changes {
-            if let Change::Events(stream, subjects) = change {
-                self.nudge(stream, &subjects);
+            match change {
+                Change::Events(stream, subjects) => self.nudge(stream, &subjects),
+                Change::Removed(stream, subjects) => self.broadcast(|| Deliver::Removed(stream, subjects.clone())),
+                _ => {}
             }
         }
     }

@@ -48,8 +48,26 @@ impl<S: ReadStore> History<'_, S> {
                 }
                 Ok(gone)
             }
-            Wanted::Whole | Wanted::All => Ok(self.gone_of_stream()),
+            Wanted::Whole => Ok(self.gone_of_stream()),
+            Wanted::All => self.gone_of_all(),
         }
+    }
+
+    /// All but the server's own: where the newest that is gone was one of those, the records of the others say.
+    fn gone_of_all(&self) -> Result<Gone, HistoryError> {
+        let newest = self.gone_of_stream();
+        let mut is_reserved = false;
+        self.visit_named("$", &mut |_, record| is_reserved |= record.trimmed_id == newest.id)?;
+        if newest == Gone::NONE || !is_reserved {
+            return Ok(newest);
+        }
+        let mut gone = Gone::of(&self.record.own).newer(Gone::of(&self.record.unknown_subject()));
+        self.visit_named("", &mut |name, record| {
+            if !name.starts_with('$') {
+                gone = gone.newer(Gone::of(record));
+            }
+        })?;
+        Ok(gone)
     }
 
     fn gone_of_stream(&self) -> Gone {

@@ -364,7 +364,7 @@ proptest! {
 
     /// Two nodes apply the same log; one of them restarts before every entry.
     #[test]
-    fn the_same_log_gives_the_same_bytes(log in prop::collection::vec((1u64..900, prop::collection::vec(command(), 1..4)), 1..40)) {
+    fn the_same_log_gives_the_same_bytes(log in prop::collection::vec((1u64..900, prop::collection::vec(prop_oneof![3 => command(), 1 => subjects::command()], 1..4)), 1..40)) {
         let (mut steady, mut restarting) = (Node::new(), Node::new());
         let mut now = 1_000;
         for (wait, commands) in log {

@@ -135,6 +135,7 @@ impl Shard {
             // One that was to leave may be gone.
             self.tell_leaving();
         }
+        news.removed.iter().for_each(|stream| self.source.forget(*stream));
         for topic in news.topics {
             self.wake_topic(topic).await;
         }

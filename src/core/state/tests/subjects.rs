@@ -260,7 +260,7 @@ fn a_deleted_history_is_gone_at_once_and_removed_a_piece_at_a_time() {
 #[test]
 fn webhooks_get_what_a_rule_took_from_readers_and_not_what_was_deleted() {
     let mut node = node();
-    node.one(11, leases::delivers(1, 7));
+    node.one(11, super::leases::delivers(1, 7));
     node.one(12, put(endpoint(1, 1), None, None));
     node.one(20, set_rules(vec![keeps("a-1", Some(2), None, None)]));
     for _ in 0..6 {
@@ -297,6 +297,54 @@ fn the_oldest_subjects_without_events_are_forgotten_and_that_is_remembered() {
     node.one(61_000, publish_to(None, &["s3"]));
     let seen = Seen::of(&node).unwrap();
     assert_eq!(record_of(&node, &seen, "s3").unwrap().trimmed_seq, 904);
+}
+
+#[test]
+fn a_deleted_map_takes_its_subjects_with_it() {
+    let mut node = node();
+    node.one(11, super::leases::delivers(1, 7));
+    node.one(12, put(endpoint(1, 1), None, None));
+    node.one(20, set_rules(vec![keeps("a-1", Some(1), None, None), keeps("b", None, Some(1), None)]));
+    for n in 0..4 {
+        node.one(30 + n, publish_to(None, &["a-1", "", "b", "a-2"]));
+    }
+    node.one(5000, Command::Tick);
+    node.one(5001, delete_subject("a-2"));
+    let kinds: BTreeSet<u8> = node.store.0.keys().map(|key| key[0]).collect();
+    for kind in [keys::SUBJECTS, keys::RUNS, keys::HOLES, keys::WITHHELD, keys::EMPTIES] {
+        assert!(kinds.contains(&kind), "{}", kind as char);
+    }
+    node.one(5002, Command::DeleteMap(map_id(1)));
+    node.one(5003, Command::Tick);
+    let left: BTreeSet<u8> = node.store.0.keys().map(|key| key[0]).collect();
+    assert!(left.iter().all(|kind| keys::DIRECTORY.contains(kind)), "{left:?}");
+}
+
+/// Commands that concern subjects, for the properties of the whole state.
+pub(super) fn command() -> impl Strategy<Value = Command> {
+    let by = prop_oneof![Just(None), (1u8..5).prop_map(|n| Some(token_id(n)))];
+    let ephemeral = rule("b*", Durability::Ephemeral, SubjectHistory::default());
+    let rules = prop_oneof![
+        Just(vec![]),
+        Just(vec![keeps("a-1", Some(2), None, None)]),
+        Just(vec![keeps("a*", None, Some(1), None), ephemeral]),
+        Just(vec![keeps("*", Some(3), Some(2), Some(200))]),
+    ];
+    prop_oneof![
+        6 => (1u8..5, by.clone(), prop::collection::vec(0..NAMES.len(), 1..5)).prop_map(|(map, by, to)| {
+            let Command::Publish(publish) = publish_to(by, &to.iter().map(|n| NAMES[*n]).collect::<Vec<_>>()) else {
+                unreachable!()
+            };
+            Command::Publish(Publish { map: map_id(map), ..publish })
+        }),
+        1 => (1u8..5, by.clone(), rules).prop_map(|(map, by, rules)| {
+            let rules = ChannelRules::new(rules).unwrap();
+            Command::SetChannelRules(SetChannelRules { map: map_id(map), by, rules })
+        }),
+        1 => (1u8..5, by, 0..NAMES.len()).prop_map(|(map, by, n)| {
+            Command::DeleteSubject(DeleteSubject { map: map_id(map), by, subject: subject(NAMES[n]) })
+        }),
+    ]
 }
 
 /// A store that counts.
@@ -413,10 +461,13 @@ fn command_of(act: &Act, ids: &[EventId], passed: u64) -> Command {
 }
 
 proptest! {
+    // A case is a long history, of which each step is checked and reloaded.
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn what_is_said_of_subjects_is_what_is_stored(acts in prop::collection::vec((1u64..2000, act()), 1..60)) {
         let mut node = node();
-        node.one(11, leases::delivers(1, 7));
+        node.one(11, super::leases::delivers(1, 7));
         node.one(12, put(endpoint(1, 1), None, None));
         let mut restarting =
             Node { state: State::load(&node.store).unwrap(), store: node.store.clone(), index: node.index, id_ms: node.id_ms };
