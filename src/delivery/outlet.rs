@@ -260,6 +260,12 @@ impl Outlet {
                     feed.push_early(event.clone(), self.ring_bytes(), self.config.ring_events);
                 }
             }
+            Deliver::Removed(stream, subjects) => {
+                let concerns =
+                    |feed: &&Rc<Feed>| feed.topic().stream == stream && subjects.concerns(&feed.topic().selector);
+                let feeds: Vec<_> = self.feeds.borrow().values().filter(concerns).cloned().collect();
+                feeds.iter().for_each(|feed| feed.forget(self.ring_bytes(), self.config.ring_events));
+            }
             Deliver::Lost(topic) => {
                 let feeds: Vec<_> =
                     self.feeds.borrow().values().filter(|feed| *feed.topic() == topic).cloned().collect();

@@ -113,7 +113,7 @@ fn readers(c: &Cluster) -> Result<()> {
     }
     let sent = publish_all(c, &map, &SUBJECTS, 8)?;
     for (socket, wanted) in &mut sockets {
-        let expected = seqs_of(&sent, wanted);
+        let expected = seqs_of(&sent, *wanted);
         let events = socket.events(expected.len())?;
         ensure!(seqs(&events) == expected, "{:?} instead of {expected:?}", seqs(&events));
         for event in events {

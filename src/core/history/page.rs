@@ -208,6 +208,8 @@ impl<S: ReadStore> History<'_, S> {
             &mut |key, value| {
                 let seq = keys::event_seq(key).unwrap_or_default();
                 match stored(seq, value) {
+                    // What was deleted since is only still to be removed.
+                    Some(event) if self.record.is_deleted(event.subject.as_str(), seq) => {}
                     Some(event) => page.push(event, value.len()),
                     None => damaged = Some(seq),
                 }
