@@ -141,7 +141,7 @@ fn bad_batches(c: &Cluster) -> Result<()> {
     let api = c.api(0, &map);
     let good = json!({"type": "x", "payload": 1});
     let mut events = vec![good.clone(); 10];
-    for bad in [json!({"type": 5, "payload": 1}), json!(7), json!({"type": "no no", "payload": 1})] {
+    for bad in [json!({"type": 5, "payload": 1}), json!(7), json!({"type": "no,no", "payload": 1})] {
         events[6] = bad;
         let answer = api.post(&map.events(), &json!({"events": events}))?;
         clear("a bad event", &answer, &[400])?;
@@ -214,7 +214,8 @@ fn wrong_queries(c: &Cluster) -> Result<()> {
         "after=00000000000000000000000000",
         "after=01ARZ3NDEKTSV4RRFFQ69G5FA!",
         "events=",
-        "events=a%20b",
+        "events=a%0Ab",
+        "subjects=a%20b",
         "events=,",
     ];
     // An id that was never given out may as well be older than all history: no error then.
