@@ -13,7 +13,7 @@ use crate::core::history::Position;
 use crate::core::ids::{EventId, MapId, TokenId};
 use crate::core::ring::{Chunk, Cursor, Read, Ring};
 use crate::core::topic::TopicKey;
-use crate::hub::{ArchiveError, Page, Slot};
+use crate::hub::{ArchiveError, Connection, Page};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use std::any::Any;
@@ -72,7 +72,7 @@ struct Subscription {
     behind: Behind,
     unseen: Unseen,
     /// Counts for the map's limit as long as the subscription lives.
-    _slot: Option<Rc<Slot>>,
+    _connection: Option<Rc<Connection>>,
 }
 
 /// How a subscription that the ring can't serve gets its events.
@@ -132,7 +132,7 @@ impl Outbox {
         position: &Position,
         filter: Filter,
         positions: bool,
-        slot: Option<Rc<Slot>>,
+        connection: Option<Rc<Connection>>,
     ) -> SubscriptionId {
         let id = self.next_id.get();
         self.next_id.set(id + 1);
@@ -150,7 +150,7 @@ impl Outbox {
             filter,
             behind: Behind::No,
             unseen: Unseen::new(self.position_every(positions)),
-            _slot: slot,
+            _connection: connection,
         });
         self.outlet.count_subscription(1.0);
         self.wake();

@@ -14,11 +14,11 @@ use crate::core::expression::Expression;
 use crate::core::filter::Filter;
 use crate::core::frame::{View, WireForm};
 use crate::core::history::{Position, Start};
-use crate::core::ids::MapId;
+use crate::core::ids::{MapId, TokenId};
 use crate::core::subject::Selector;
 use crate::core::topic::TopicKey;
 use crate::delivery::{Outbox, Outlet, SubscriptionId};
-use crate::hub::{Grant, Hub, Slot, Who};
+use crate::hub::{Connection, Grant, Hub, Who};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -104,7 +104,7 @@ pub struct Opened {
     /// What is shown: the form, and the expression.
     pub view: View,
     /// Counts for the map's quota as long as the subscription lives.
-    slot: Rc<Slot>,
+    connection: Rc<Connection>,
 }
 
 /// Opens a subscription for a session of this thread. The dispatcher comes first: it hears of what is revoked meanwhile.
@@ -116,7 +116,7 @@ pub async fn open(outlet: &Outlet, asked: Asked) -> Result<Opened, Refused> {
     if hub.info().draining.load(Ordering::Relaxed) {
         return Err(Unavailable::Draining.into());
     }
-    let slot = quota.take(hub, grant.map.id).await?;
+    let connection = quota.take(hub, grant.map.id, grant.who.by()).await?;
     let condition = expression.map(|expression| hub.condition(&grant.map, expression)).transpose();
     let condition = condition.map_err(Quota::Filters)?;
     let topic = TopicKey::new(grant.map.topic, subjects);
@@ -129,7 +129,7 @@ pub async fn open(outlet: &Outlet, asked: Asked) -> Result<Opened, Refused> {
     if !hub.still_granted(&grant, Scopes::SUBSCRIBE) {
         return Err(Refused::Unauthorized);
     }
-    Ok(Opened { grant, topic, position, coming, filter, view, slot })
+    Ok(Opened { grant, topic, position, coming, filter, view, connection })
 }
 
 impl Opened {
@@ -137,31 +137,31 @@ impl Opened {
     /// through.
     pub fn attach(self, outlet: &Outlet, outbox: &Rc<Outbox>, positions: bool) -> SubscriptionId {
         let feed = outlet.feed(self.topic, self.view);
-        outbox.subscribe(feed, self.grant.map.id, &self.position, self.filter, positions, Some(self.slot))
+        outbox.subscribe(feed, self.grant.map.id, &self.position, self.filter, positions, Some(self.connection))
     }
 }
 
 /// What one session counts for in the connection quotas of maps: once for each, however many subscriptions it has there.
 #[derive(Default)]
-pub struct SessionQuota(RefCell<FxHashMap<MapId, Weak<Slot>>>);
+pub struct SessionQuota(RefCell<FxHashMap<MapId, Weak<Connection>>>);
 
 impl SessionQuota {
-    async fn take(&self, hub: &Hub, map: MapId) -> Result<Rc<Slot>, Quota> {
+    async fn take(&self, hub: &Hub, map: MapId, by: Option<TokenId>) -> Result<Rc<Connection>, Quota> {
         if let Some(known) = self.known(map) {
             return Ok(known);
         }
-        let taken = Rc::new(hub.take_slot(map).await.map_err(|limit| Quota::Connections { limit })?);
+        let taken = Rc::new(hub.take_connection(map, by).await.map_err(|limit| Quota::Connections { limit })?);
         // Another subscription of the session may have been faster.
         if let Some(known) = self.known(map) {
             return Ok(known);
         }
         let mut all = self.0.borrow_mut();
-        all.retain(|_, slot| slot.strong_count() > 0);
+        all.retain(|_, connection| connection.strong_count() > 0);
         all.insert(map, Rc::downgrade(&taken));
         Ok(taken)
     }
 
-    fn known(&self, map: MapId) -> Option<Rc<Slot>> {
+    fn known(&self, map: MapId) -> Option<Rc<Connection>> {
         self.0.borrow().get(&map).and_then(Weak::upgrade)
     }
 }

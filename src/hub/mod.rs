@@ -10,10 +10,10 @@ mod archive;
 mod bridge;
 mod conditions;
 mod configured;
-mod duty;
 mod endpoints;
 mod janitor;
 mod judges;
+mod leases;
 mod nudges;
 mod operations;
 mod peers;
@@ -23,7 +23,6 @@ mod replica;
 mod requests;
 mod resume;
 mod seal;
-mod slots;
 mod topic;
 mod vitals;
 
@@ -33,13 +32,13 @@ pub use bridge::Deliver;
 pub use conditions::TooManyConditions;
 pub use endpoints::{EndpointState, News, Watch};
 pub use judges::{Judges, Turn};
+pub use leases::Connection;
 pub use operations::Blocks;
 pub use peers::{Lane, PeerError, PeerRequest, Peers};
 pub use propose::HubError;
 pub use registry::{Subscribe, Unsubscribe};
 pub use resume::ResumeError;
 pub use seal::{Seal, SealError};
-pub use slots::Slot;
 pub use vitals::{InfoSource, NodeInfo, Seen};
 
 use crate::core::access::{Access, TokenHash};
@@ -74,14 +73,13 @@ struct Inner {
     registry: Addr<Registry>,
     archive: Archive,
     judges: Judges,
-    slots: slots::Slots,
+    leases: leases::Leases,
     conditions: conditions::Conditions,
     requests: Arc<requests::Requests>,
     info: Arc<InfoSource>,
     peers: Arc<Peers>,
     keys: Arc<seal::KeyRing>,
     configured: Arc<configured::Configured>,
-    duty: duty::Duty,
     vitals: vitals::Vitals,
     config: HubConfig,
 }
@@ -106,7 +104,7 @@ impl Hub {
         let archive = Archive::new(cluster.clone(), judges.clone());
         let registry = Registry::start_on_own_thread(bridge.clone(), archive.clone(), judges.clone());
         bridge.attach_registry(registry.clone().recipient());
-        let slots = slots::Slots::start(cluster.clone(), bridge.clone());
+        let leases = leases::Leases::start(cluster.clone(), bridge.clone());
         janitor::spawn(cluster.clone(), bridge.clone());
         let inner = Inner {
             cluster,
@@ -114,14 +112,13 @@ impl Hub {
             registry,
             archive,
             judges,
-            slots,
+            leases,
             conditions: conditions::Conditions::default(),
             requests,
             info,
             peers,
             keys,
             configured,
-            duty: duty::Duty::default(),
             vitals: vitals::Vitals::default(),
             config,
         };

@@ -70,7 +70,7 @@ impl<S: ReadStore> History<'_, S> {
         Ok(gone)
     }
 
-    fn gone_of_stream(&self) -> Gone {
+    pub(super) fn gone_of_stream(&self) -> Gone {
         let record = &self.record;
         let at_the_front = Gone { id: record.trimmed_id, seq: record.first_seq - 1 };
         let inside = Gone { id: record.removed_id, seq: record.removed_seq };

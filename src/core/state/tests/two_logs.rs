@@ -14,6 +14,7 @@ enum StreamsEntry {
 
 /// An entry of the directory's own log.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)]
 enum DirectoryEntry {
     Command(Command),
     Request(Request),
