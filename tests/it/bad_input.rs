@@ -72,7 +72,7 @@ fn bad_bodies(c: &Cluster) -> Result<()> {
                 .iter()
                 .map(|b| *b as char)
                 .collect::<String>()
-                .replace("\"x\"", &format!("\"{}\"", "x".repeat(101)))
+                .replace("\"x\"", &format!("\"{}\"", "x".repeat(201)))
                 .into_bytes(),
             &[400, 422],
         ),
