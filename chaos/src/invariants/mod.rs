@@ -15,6 +15,8 @@ mod removal;
 mod streams;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_subjects;
 
 pub use index::Index;
 

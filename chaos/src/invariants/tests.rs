@@ -66,6 +66,7 @@ fn sound() -> Vec<Record> {
         Record::Client { client: "s".into(), topic: SHORT.into(), subjects: vec![], kinds: vec![] },
         Record::Hook { hook: "h".into(), strict: true, dead: false, topic: MAIN.into(), subjects: vec![] },
         Record::Joined { client: "c".into(), node: 0, after: None },
+        Record::Keeps { topic: SHORT.into(), subjects: "*".into(), events: 3 },
     ];
     for seq in 1..=6 {
         all.extend([asked(MAIN, seq), asked(MAIN, seq), acked(MAIN, seq), seen("c", seq), got("h", seq)]);
@@ -100,7 +101,7 @@ fn sound() -> Vec<Record> {
 }
 
 /// Which invariants fail.
-fn failed(records: Vec<Record>) -> Vec<u8> {
+pub(super) fn failed(records: Vec<Record>) -> Vec<u8> {
     let verdicts = judge(&history(records));
     verdicts.iter().filter(|v| v.outcome() == Outcome::Fail).map(|v| v.number).collect()
 }

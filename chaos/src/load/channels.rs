@@ -1,6 +1,6 @@
 //! The map with many subjects: who publishes to which, who reads which, what its rules keep, and what is deleted of it.
 //!
-//! Half of all goes to one subject of which a rule keeps few events; the others must stay whole beside it.
+//! More than half of all goes to one subject of which a rule keeps few events; the others must stay whole beside it.
 
 use super::{Load, Site, Wish, longpoll, phoenix, publish, sse};
 use crate::history::{CHANNELS, Record};
@@ -11,8 +11,8 @@ use serde_json::json;
 use std::time::Duration;
 
 /// The subjects, each as often as it comes up: `""` is the map's own, and one begins as others do.
-const SUBJECTS: [&str; 10] =
-    ["", "orders", "orders-1", "orders-2", "chat", "noisy", "noisy", "noisy", "noisy", "noisy"];
+const SUBJECTS: [&str; 12] =
+    ["", "orders", "orders-1", "orders-2", "chat", "noisy", "noisy", "noisy", "noisy", "noisy", "noisy", "noisy"];
 /// Those of which events may be deleted.
 const DELETED: [&str; 2] = ["orders-2", "chat"];
 /// The one of which a rule keeps few.
@@ -20,7 +20,7 @@ const NOISY: &str = "noisy";
 /// Events of it that are kept.
 pub const KEPT: u64 = 10;
 /// Who publish to them.
-const PUBLISHERS: usize = 2;
+const PUBLISHERS: usize = 3;
 /// What the webhook of this map gets: all of a subject that readers keep little of, and of a quiet one.
 pub const HOOKED: [&str; 2] = [NOISY, "orders-1"];
 

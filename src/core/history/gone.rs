@@ -140,25 +140,26 @@ impl<S: ReadStore> History<'_, S> {
         }
     }
 
-    /// The id of the first event from `seq` on that the reader wants.
-    pub(super) fn first_wanted(&self, seq: u64) -> Result<Option<EventId>, HistoryError> {
+    /// Seq and id of the first event from `seq` on that the reader wants.
+    pub(super) fn first_wanted(&self, seq: u64) -> Result<Option<(u64, EventId)>, HistoryError> {
         let Wanted::One(subject, one) = &self.wanted else { return self.first_looked_for(seq) };
         let mut first = None;
         self.runs(subject, one).visit(seq.max(self.record.first_seq), &mut |run| {
             first = Some(seq.max(self.record.first_seq).max(*run.start()));
             false
         })?;
-        first.map_or(Ok(None), |first| self.id_at(first))
+        let Some(first) = first else { return Ok(None) };
+        Ok(self.id_at(first)?.map(|id| (first, id)))
     }
 
-    fn first_looked_for(&self, seq: u64) -> Result<Option<EventId>, HistoryError> {
+    fn first_looked_for(&self, seq: u64) -> Result<Option<(u64, EventId)>, HistoryError> {
         let from_seq = seq.max(self.record.first_seq);
         let (from, to) = (keys::event(self.stream, from_seq), keys::event(self.stream, self.record.next_seq));
         let (mut first, mut looked) = (None, 0);
         if from < to {
             self.store.scan(&from, &to, &mut |key, value| {
                 let seq = keys::event_seq(key).unwrap_or_default();
-                first = Event::stored_id(value).filter(|_| self.is_wanted(seq, value));
+                first = Event::stored_id(value).filter(|_| self.is_wanted(seq, value)).map(|id| (seq, id));
                 looked += 1;
                 first.is_none() && looked < MAX_LOOKED_FOR_OLDEST
             })?;

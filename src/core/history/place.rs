@@ -40,8 +40,16 @@ impl<S: ReadStore> History<'_, S> {
             },
         };
         let told = !complete && !crate::broken!("gap-not-told") && !self.hides_gap_of_subject();
-        let gap = if told { Some(self.first_wanted(next_seq)?) } else { None };
-        let before = self.event_before(next_seq)?.max(gone.position_before(next_seq));
+        // Who is told a gap begins with the oldest that is left: rings may still have what is gone before it.
+        let oldest = if told { Some(self.first_wanted(next_seq)?) } else { None };
+        let next_seq = oldest.flatten().map_or(next_seq, |(seq, _)| seq);
+        let gap = oldest.map(|oldest| oldest.map(|(_, id)| id));
+        // The event of a position may be gone, and what is left before it lies further back: nobody is sent back there.
+        let asked = match start {
+            Start::After(id) if is_known => id,
+            _ => EventId::ZERO,
+        };
+        let before = self.event_before(next_seq)?.max(gone.position_before(next_seq)).max(asked);
         let (head_seq, head_id) = (self.head_seq(), record.head_id);
         Ok(Position { next_seq, before, head_seq, head_id, is_known, gap, gone_seq: gone.seq })
     }

@@ -221,7 +221,9 @@ proptest! {
                 prop_assert_eq!(located.gap.is_some(), missed, "{} after {}", selector, at);
                 if let Some(oldest) = located.gap {
                     prop_assert_eq!(oldest, wanted.first().map(|seq| stream.known[*seq as usize - 1].id));
+                    prop_assert!(wanted.first().is_none_or(|seq| *seq == located.next_seq), "{} after {}", selector, at);
                 }
+                prop_assert!(located.before >= position, "{} after {}: nobody is sent back", selector, at);
                 // What is told to resume by leads to the same place, and tells no gap that was not there.
                 let again = history.locate(Start::After(located.before)).unwrap();
                 prop_assert_eq!(all_from(&history, again.next_seq, EVERYTHING), wanted);
