@@ -2,6 +2,8 @@
 
 /// Topic actors of this node.
 pub const TOPICS: &str = "waypost_topics";
+/// Wake-ups of topic actors: publishing to a subject wakes those who read it.
+pub const TOPICS_WOKEN: &str = "waypost_topic_wakeups_total";
 /// Open client connections, by `protocol`.
 pub const CONNECTIONS: &str = "waypost_connections";
 /// Subscriptions of clients to topics.
@@ -85,6 +87,7 @@ pub const WEBHOOK_SUCCESS: &str = "waypost_webhook_success_ratio";
 pub fn describe() {
     use metrics::{Unit, describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
     gauge!(TOPICS, "Topic actors of this node");
+    counter!(TOPICS_WOKEN, "Wake-ups of topic actors by new events");
     gauge!(CONNECTIONS, "Open client connections");
     gauge!(SUBSCRIPTIONS, "Subscriptions of clients to topics");
     counter!(ACTORS_LOST, "Actors rebuilt after a panic");

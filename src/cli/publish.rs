@@ -30,7 +30,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 /// What to publish, and where.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Without TYPE, reads lines like {\"type\":\"add_system\",\"payload\":{…}} from standard input.")]
+#[command(
+    after_help = "Without TYPE, reads lines like {\"type\":\"add_system\",\"payload\":{…}} from standard input; \"subject\" may stand there, too."
+)]
 pub(super) struct Args {
     /// Map: id or slug
     map: String,
@@ -39,6 +41,9 @@ pub(super) struct Args {
     kind: Option<String>,
     /// Payload: JSON
     payload: Option<String>,
+    /// Subject of the event, as in orders-7 [default: the map's own]; lines name their own
+    #[arg(long, value_name = "SUBJECT", requires = "kind")]
+    subject: Option<String>,
     /// Events a request, when reading lines
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=1000))]
     batch: u16,
@@ -59,7 +64,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         client: Client::new(args.connection),
     };
     match (args.kind, args.payload) {
-        (Some(kind), Some(payload)) => publisher.one(&kind, &payload, args.json).await,
+        (Some(kind), Some(payload)) => publisher.one(&kind, args.subject.as_deref(), &payload, args.json).await,
         _ if io::stdin().is_terminal() => {
             Err(Usage("give TYPE and JSON, or lines of JSON on standard input".into()).into())
         }
@@ -82,11 +87,12 @@ struct Tally {
 }
 
 impl Publisher {
-    async fn one(&self, kind: &str, payload: &str, json: bool) -> anyhow::Result<()> {
+    async fn one(&self, kind: &str, subject: Option<&str>, payload: &str, json: bool) -> anyhow::Result<()> {
         // Sent as it was written: the server decides about numbers and depth, and has the better words.
         let raw: Box<serde_json::value::RawValue> =
             serde_json::from_str(payload).map_err(|error| Usage(format!("the payload is not JSON: {error}")))?;
-        let text = format!("{{\"type\":{},\"payload\":{raw}}}", Value::from(kind));
+        let subject = subject.map(|subject| format!("\"subject\":{},", Value::from(subject))).unwrap_or_default();
+        let text = format!("{{\"type\":{},{subject}\"payload\":{raw}}}", Value::from(kind));
         let body = Body { mime: "application/json", bytes: text.into(), key: Some(fresh_key()) };
         let event = self.send(body).await?;
         if output::for_people(json) {

@@ -28,6 +28,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 pub(super) struct Args {
     /// Map: id or slug
     map: String,
+    /// Of these subjects, with commas; * stands for anything [default: the map's own]
+    #[arg(long, value_name = "SUBJECTS")]
+    subjects: Option<String>,
     /// Only these types, with commas [default: all]
     #[arg(long, value_name = "TYPES")]
     events: Option<String>,
@@ -54,11 +57,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let client = Client::new(args.connection);
     let mut tail = Tail {
         path: format!("/api/maps/{}/events", encoded(&args.map)),
+        subjects: args.subjects,
         events: args.events,
         filter: args.filter,
         since: args.since,
         position: args.after,
-        last_seq: None,
         left: args.count,
         people: output::for_people(args.json),
     };
@@ -67,12 +70,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
 
 struct Tail {
     path: String,
+    subjects: Option<String>,
     events: Option<String>,
     filter: Option<String>,
     since: Option<String>,
     /// Where it resumes, once it knows: the id of the last event that it printed or passed.
     position: Option<String>,
-    last_seq: Option<u64>,
     left: Option<u64>,
     people: bool,
 }
@@ -193,10 +196,6 @@ impl Tail {
     }
 
     fn print(&mut self, event: &Event<'_>, text: &str) -> anyhow::Result<()> {
-        // Only without a filter must the seqs be gapless.
-        if self.events.is_none() && self.filter.is_none() && self.last_seq.is_some_and(|last| event.seq > last + 1) {
-            self.tell_gap(None);
-        }
         if self.people {
             output::line(format_args!(
                 "{} {} {} {}",
@@ -208,7 +207,6 @@ impl Tail {
         } else {
             output::line(text)?;
         }
-        self.last_seq = Some(event.seq);
         self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(())
     }
@@ -233,10 +231,12 @@ impl Tail {
             (None, Some(since)) => Some(("since", since)),
             (None, None) => None,
         };
+        let subjects = self.subjects.as_ref().map(|subjects| ("subjects", subjects));
         let events = self.events.as_ref().map(|events| ("events", events));
         let filter = self.filter.as_ref().map(|filter| ("filter", filter));
-        let query: Vec<String> = events
+        let query: Vec<String> = subjects
             .into_iter()
+            .chain(events)
             .chain(filter)
             .chain(start)
             .map(|(name, value)| format!("{name}={}", encoded(value)))

@@ -130,6 +130,8 @@ pub struct Limits {
     pub requests_per_minute: u32,
     /// New maps: events a second; 0 = no limit.
     pub publishes_per_second: u32,
+    /// New maps: subjects that have events at once; 0 = no limit.
+    pub map_subjects: u32,
     /// Most maps in the cluster.
     pub maps: usize,
     /// Most tokens a map.
@@ -277,6 +279,7 @@ impl Default for Limits {
             map_webhooks: 5,
             requests_per_minute: 100,
             publishes_per_second: 0,
+            map_subjects: 1_000_000,
             maps: 10_000,
             tokens_per_map: 100,
             sockets: 50_000,

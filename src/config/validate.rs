@@ -32,6 +32,7 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("limits.map_webhooks", 0, 1000),
     ("limits.requests_per_minute", 0, 1_000_000),
     ("limits.publishes_per_second", 0, 1_000_000),
+    ("limits.map_subjects", 0, 100_000_000),
     ("limits.maps", 1, 50_000),
     ("limits.tokens_per_map", 1, 10_000),
     ("limits.sockets", 1, 1_000_000),

@@ -3,6 +3,7 @@
 //! [`Access`] is changed only by [`AccessChange`]s, so that a node's read copy and the replicated state stay the same
 //! by construction. Tokens are known here by their hash alone.
 
+use super::channel_rules::ChannelRules;
 use super::ids::{MapId, TokenId, TopicId};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,8 @@ pub struct Limits {
     pub requests_per_minute: Option<u32>,
     /// Events a second into the map; also the burst.
     pub publishes_per_second: Option<u32>,
+    /// Subjects that have events at once, the map's own not counted.
+    pub subjects: Option<u32>,
 }
 
 /// How long a map's events are kept for readers: until the first bound is exceeded. `None` is no bound.
@@ -106,6 +109,8 @@ pub struct Map {
     pub limits: Limits,
     /// Retention.
     pub retention: Retention,
+    /// What is kept of its subjects.
+    pub rules: ChannelRules,
     /// Unix milliseconds.
     pub inserted_ms: u64,
     /// Unix milliseconds.
@@ -266,8 +271,13 @@ mod tests {
     use super::*;
 
     fn map(n: u8, slug: Option<&str>) -> Map {
-        let limits =
-            Limits { connections: None, webhooks: None, requests_per_minute: None, publishes_per_second: None };
+        let limits = Limits {
+            connections: None,
+            webhooks: None,
+            requests_per_minute: None,
+            publishes_per_second: None,
+            subjects: None,
+        };
         let retention =
             Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: WebhookBacklog::default() };
         let slug = slug.map(str::to_owned);
@@ -278,6 +288,7 @@ mod tests {
             topic: TopicId(n.into()),
             limits,
             retention,
+            rules: ChannelRules::default(),
             inserted_ms: 0,
             updated_ms: 0,
         }

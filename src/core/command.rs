@@ -3,6 +3,7 @@
 //! The enums are part of the log's format: variants are only ever added at the end.
 
 use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash, WebhookBacklog};
+use super::channel_rules::ChannelRules;
 use super::consumer::progress::Order;
 use super::event::NewEvent;
 use super::ids::{EndpointId, EventId, MapId, NodeId, TokenId, TopicId};
@@ -65,6 +66,45 @@ pub enum Command {
     HandOver(NodeId, u64, BTreeSet<EndpointId>),
     /// Keep the mark of the key that seals endpoints, if there is none yet.
     SetSealMark([u8; 16]),
+    /// Give a map these channel rules in the place of those it has.
+    SetChannelRules(SetChannelRules),
+    /// Remove one event of a map from its stream.
+    DeleteEvent(DeleteEvent),
+    /// Remove all events of a subject from the map's stream.
+    DeleteSubject(DeleteSubject),
+}
+
+/// See [`Command::SetChannelRules`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetChannelRules {
+    /// The map.
+    pub map: MapId,
+    /// Who asks.
+    pub by: By,
+    /// All of them.
+    pub rules: ChannelRules,
+}
+
+/// See [`Command::DeleteEvent`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteEvent {
+    /// The map.
+    pub map: MapId,
+    /// Who asks.
+    pub by: By,
+    /// The event.
+    pub id: EventId,
+}
+
+/// See [`Command::DeleteSubject`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteSubject {
+    /// The map.
+    pub map: MapId,
+    /// Who asks.
+    pub by: By,
+    /// The subject; the map's own is one.
+    pub subject: Subject,
 }
 
 /// See [`Command::ActivateEndpoint`].
@@ -161,6 +201,8 @@ pub struct LimitsPatch {
     pub requests_per_minute: Option<Option<u32>>,
     /// See [`Limits::publishes_per_second`].
     pub publishes_per_second: Option<Option<u32>>,
+    /// See [`Limits::subjects`].
+    pub subjects: Option<Option<u32>>,
 }
 
 impl LimitsPatch {
@@ -171,6 +213,7 @@ impl LimitsPatch {
             webhooks: self.webhooks.unwrap_or(base.webhooks),
             requests_per_minute: self.requests_per_minute.unwrap_or(base.requests_per_minute),
             publishes_per_second: self.publishes_per_second.unwrap_or(base.publishes_per_second),
+            subjects: self.subjects.unwrap_or(base.subjects),
         }
     }
 }
@@ -322,6 +365,10 @@ pub enum Refusal {
     Busy,
     /// The endpoint is not active.
     Inactive,
+    /// The map's channel rules make a subject ephemeral: its events are not stored.
+    Ephemeral,
+    /// The map has no such event, or no longer.
+    UnknownEvent,
 }
 
 /// What applying commands changed, for the actors of this node.
@@ -335,6 +382,8 @@ pub enum Change {
     NodeGone(NodeId),
     /// Endpoints, or who owns them, changed.
     Endpoint(EndpointChange),
+    /// Somebody removed events of those subjects from inside a stream.
+    Removed(TopicId, Touched),
     /// Retention removed so many events that the endpoint needed, beyond the bound up to which it waits.
     Lost(EndpointId, u64),
 }

@@ -4,6 +4,7 @@
 //! the name of a protocol. Time comes in with a command, storage through the [`store`] traits.
 
 pub mod access;
+pub mod channel_rules;
 pub mod codec;
 pub mod command;
 pub mod consumer;
@@ -22,4 +23,5 @@ pub mod state;
 pub mod store;
 pub mod subject;
 pub mod time;
+pub mod topic;
 pub mod webhook;

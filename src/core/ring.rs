@@ -1,5 +1,8 @@
 //! A bounded window of encoded frames in seq order, from which subscribers read by cursor.
 //!
+//! A reader of some subjects sees holes in seq. What says that nothing was missed is the chain: a chunk has all that the
+//! topic has in a range of seqs, and begins where the one before it ended.
+//!
 //! Frames that arrived together lie in one contiguous chunk, so that a reader who is behind takes many with one slice.
 
 use super::event::Event;
@@ -14,53 +17,62 @@ use std::sync::Arc;
 /// Chunks up to this size are copied for each thread; what is larger costs more to copy than to share.
 const MAX_UNSHARED: usize = 8 * 1024;
 
-/// Frames of consecutive events.
+/// A range of seqs, of which a chunk has all events of its topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The first seq.
+    pub first_seq: u64,
+    /// The seq after the last.
+    pub next_seq: u64,
+    /// Id of the newest event of the stream before `next_seq`, of whatever subject.
+    pub last_id: EventId,
+}
+
+/// Frames of all events that a topic has in a range of seqs.
 #[derive(Debug)]
 pub struct Chunk {
-    first_seq: u64,
+    span: Span,
     frames: Vec<FrameHead>,
     bytes: Bytes,
-    /// Id of the last event.
-    last_id: EventId,
 }
 
 #[derive(Debug)]
 struct FrameHead {
+    seq: u64,
     kind: ByteString,
     /// One past the frame's last byte.
     end: usize,
 }
 
 impl Chunk {
-    /// Encodes `events`, whose seqs must be consecutive; `None` for no events. Those that `verdicts`, if there are any,
-    /// says no to get an empty frame: readers go on over them.
-    pub fn encode(events: &[Event], form: &dyn WireForm, verdicts: Option<&[bool]>) -> Option<Self> {
-        let (first_seq, last_id) = (events.first()?.seq, events.last()?.id);
+    /// Encodes `events`, all that the topic has of the span. Those that `verdicts`, if there are any, says no to get an
+    /// empty frame: readers go on over them.
+    pub fn encode(span: Span, events: &[Event], form: &dyn WireForm, verdicts: Option<&[bool]>) -> Self {
         let shown = |place: usize| verdicts.is_none_or(|verdicts| verdicts.get(place).copied().unwrap_or(false));
         let sizes = events.iter().enumerate().filter(|(place, _)| shown(*place));
         let mut bytes = Vec::with_capacity(sizes.map(|(_, event)| event.payload.len() + 256).sum());
         let mut frames = Vec::with_capacity(events.len());
         for (place, event) in events.iter().enumerate() {
-            debug_assert_eq!(event.seq, first_seq + place as u64);
+            debug_assert!((span.first_seq..span.next_seq).contains(&event.seq), "{} of {span:?}", event.seq);
             let mut kind = ByteString::new();
             if shown(place) {
                 form.encode(event, &mut bytes);
                 // A copy: a slice would keep the whole stored event alive beside its frame.
                 kind = ByteString::from(&*event.kind);
             }
-            frames.push(FrameHead { kind, end: bytes.len() });
+            frames.push(FrameHead { seq: event.seq, kind, end: bytes.len() });
         }
-        Some(Self { first_seq, frames, bytes: bytes.into(), last_id })
+        Self { span, frames, bytes: bytes.into() }
     }
 
-    /// Seq of the first frame.
+    /// First seq of its range.
     pub fn first_seq(&self) -> u64 {
-        self.first_seq
+        self.span.first_seq
     }
 
-    /// Seq after the last frame.
+    /// Seq after its range.
     pub fn next_seq(&self) -> u64 {
-        self.first_seq + self.frames.len() as u64
+        self.span.next_seq
     }
 
     /// Bytes of all frames.
@@ -74,9 +86,22 @@ impl Chunk {
         if self.bytes.len() > MAX_UNSHARED {
             return self;
         }
-        let frames = self.frames.iter().map(|frame| FrameHead { kind: frame.kind.clone(), end: frame.end }).collect();
-        let bytes = Bytes::copy_from_slice(&self.bytes);
-        Arc::new(Self { first_seq: self.first_seq, frames, bytes, last_id: self.last_id })
+        let copy = |frame: &FrameHead| FrameHead { seq: frame.seq, kind: frame.kind.clone(), end: frame.end };
+        let frames = self.frames.iter().map(copy).collect();
+        Arc::new(Self { span: self.span, frames, bytes: Bytes::copy_from_slice(&self.bytes) })
+    }
+
+    /// The first frame of that seq or a higher one.
+    fn place_of(&self, seq: u64) -> usize {
+        if seq <= self.first_seq() { 0 } else { self.frames.partition_point(|frame| frame.seq < seq) }
+    }
+
+    /// The seq to read from for the frames from that place on. Behind the last the topic has nothing more in the range.
+    fn seq_at(&self, place: usize) -> u64 {
+        if place == self.frames.len() {
+            return self.next_seq();
+        }
+        place.checked_sub(1).map_or(self.first_seq(), |before| self.frames[before].seq + 1)
     }
 
     fn start_of(&self, place: usize) -> usize {
@@ -87,7 +112,7 @@ impl Chunk {
 /// Where a reader is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The next seq to read.
+    /// The seq to read from.
     pub next_seq: u64,
     /// One past the last event that the reader was shown; where it began before it was shown any.
     pub shown_seq: u64,
@@ -131,14 +156,14 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// An empty ring whose first event will be `next_seq`. It keeps at least the newest chunk, whatever its size.
+    /// An empty ring whose first chunk will begin with `next_seq`. It keeps at least the newest chunk, whatever its size.
     pub fn new(next_seq: u64, max_bytes: usize, max_events: usize) -> Self {
         Self { chunks: VecDeque::new(), next_seq, head_id: None, bytes: 0, events: 0, max_bytes, max_events }
     }
 
     /// The oldest seq held, or the next to come when the ring is empty.
     pub fn first_seq(&self) -> u64 {
-        self.chunks.front().map_or(self.next_seq, |chunk| chunk.first_seq)
+        self.chunks.front().map_or(self.next_seq, |chunk| chunk.first_seq())
     }
 
     /// The seq that the next chunk must start with.
@@ -146,7 +171,7 @@ impl Ring {
         self.next_seq
     }
 
-    /// Id of the event right before `seq`, if that is the newest of the ring.
+    /// Id of the stream's event right before `seq`, if that is where the ring ends.
     pub fn id_before(&self, seq: u64) -> Option<EventId> {
         self.head_id.filter(|_| seq == self.next_seq)
     }
@@ -163,11 +188,11 @@ impl Ring {
 
     /// Appends a chunk. One that doesn't continue the ring is refused with `false`: the ring never has a hole.
     pub fn push(&mut self, chunk: Arc<Chunk>) -> bool {
-        if chunk.first_seq != self.next_seq {
+        if chunk.first_seq() != self.next_seq {
             return false;
         }
         self.next_seq = chunk.next_seq();
-        self.head_id = Some(chunk.last_id);
+        self.head_id = Some(chunk.span.last_id);
         self.bytes += chunk.len_bytes();
         self.events += chunk.frames.len();
         self.chunks.push_back(chunk);
@@ -177,7 +202,6 @@ impl Ring {
                 self.events -= old.frames.len();
             }
         }
-        debug_assert_eq!(self.events as u64, self.next_seq - self.first_seq());
         true
     }
 
@@ -231,7 +255,7 @@ impl Gathered {
 
 /// Takes runs of matching frames of one chunk.
 fn gather(chunk: &Chunk, cursor: &mut Cursor, filter: &Filter, max_bytes: usize, gathered: &mut Gathered) {
-    let mut place = (cursor.next_seq - chunk.first_seq) as usize;
+    let mut place = chunk.place_of(cursor.next_seq);
     while place < chunk.frames.len() && gathered.len < max_bytes {
         let run_from = place;
         let start = chunk.start_of(place);
@@ -248,13 +272,13 @@ fn gather(chunk: &Chunk, cursor: &mut Cursor, filter: &Filter, max_bytes: usize,
             // What a condition hides has an empty frame.
             let hidden = |place: &usize| chunk.start_of(*place) == chunk.start_of(*place + 1);
             if let Some(shown) = (run_from..place).rev().find(|place| !hidden(place)) {
-                cursor.shown_seq = chunk.first_seq + shown as u64 + 1;
+                cursor.shown_seq = chunk.seq_at(shown + 1);
             }
         } else {
             place += 1;
         }
     }
-    cursor.next_seq = chunk.first_seq + place as u64;
+    cursor.next_seq = cursor.next_seq.max(chunk.seq_at(place));
 }
 
 #[cfg(test)]
@@ -289,7 +313,9 @@ mod tests {
         // Events of types in capitals are shown to nobody.
         let verdicts: Vec<bool> = kinds.chars().map(char::is_lowercase).collect();
         let verdicts = kinds.contains(char::is_uppercase).then_some(&*verdicts);
-        Arc::new(Chunk::encode(&events, &Plain("plain".into()), verdicts).unwrap())
+        let next_seq = from + events.len() as u64;
+        let span = Span { first_seq: from, next_seq, last_id: EventId::new(1, next_seq - 1, 0) };
+        Arc::new(Chunk::encode(span, &events, &Plain("plain".into()), verdicts))
     }
 
     fn read_all(ring: &Ring, cursor: &mut Cursor, filter: &Filter, max: usize) -> String {

@@ -117,6 +117,19 @@ pub struct Several {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectPattern(Box<str>);
 
+impl Serialize for SubjectPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SubjectPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Self::new(&text).ok_or_else(|| serde::de::Error::custom("not a pattern of subjects"))
+    }
+}
+
 /// Why a selector is refused. A malformed selector never opens up to more subjects.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectorError {
@@ -253,7 +266,8 @@ impl Selector {
 }
 
 impl Several {
-    fn matches(&self, subject: &str) -> bool {
+    /// Whether events of that subject are wanted.
+    pub fn matches(&self, subject: &str) -> bool {
         self.named.binary_search_by(|probe| probe.as_str().cmp(subject)).is_ok()
             || self.patterns.iter().any(|pattern| pattern.fits(subject))
     }

@@ -4,8 +4,8 @@
 
 use super::outbox::Outbox;
 use crate::core::frame::{FormKey, View};
-use crate::core::ids::TopicId;
 use crate::core::ring::{Chunk, Ring};
+use crate::core::topic::TopicKey;
 use slab::Slab;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// See the module.
 pub struct Feed {
-    topic: TopicId,
+    topic: TopicKey,
     view: View,
     /// `None` until the topic said where it starts.
     ring: RefCell<Option<Ring>>,
@@ -21,13 +21,13 @@ pub struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(topic: TopicId, view: View) -> Self {
+    pub(super) fn new(topic: TopicKey, view: View) -> Self {
         Self { topic, view, ring: RefCell::new(None), listeners: RefCell::default() }
     }
 
     /// The topic.
-    pub fn topic(&self) -> TopicId {
-        self.topic
+    pub fn topic(&self) -> &TopicKey {
+        &self.topic
     }
 
     /// Which of its events, and how they are written.
@@ -35,8 +35,8 @@ impl Feed {
         &self.view
     }
 
-    pub(super) fn key(&self) -> (TopicId, FormKey) {
-        (self.topic, self.view.key().clone())
+    pub(super) fn key(&self) -> (TopicKey, FormKey) {
+        (self.topic.clone(), self.view.key().clone())
     }
 
     /// Reads with `read` if the topic has said where it starts.
@@ -75,9 +75,8 @@ impl Feed {
     pub(super) fn push_early(&self, event: crate::core::event::Event, max_bytes: usize, max_events: usize) {
         let Some(seq) = self.with_ring(Ring::next_seq) else { return };
         let early = crate::core::event::Event { seq, ..event };
-        if let Some(chunk) = Chunk::encode(&[early], self.view.form(), None) {
-            self.push(Arc::new(chunk), max_bytes, max_events);
-        }
+        let span = crate::core::ring::Span { first_seq: seq, next_seq: seq + 1, last_id: early.id };
+        self.push(Arc::new(Chunk::encode(span, &[early], self.view.form(), None)), max_bytes, max_events);
     }
 
     pub(super) fn listen(&self, outbox: Rc<Outbox>) -> usize {

@@ -9,8 +9,10 @@ use super::outlet::Outlet;
 use super::position::Unseen;
 use crate::core::filter::Filter;
 use crate::core::frame::FormKey;
-use crate::core::ids::{EventId, MapId, TokenId, TopicId};
+use crate::core::history::Position;
+use crate::core::ids::{EventId, MapId, TokenId};
 use crate::core::ring::{Chunk, Cursor, Read, Ring};
+use crate::core::topic::TopicKey;
 use crate::hub::{ArchiveError, Page, Slot};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -63,6 +65,8 @@ struct Subscription {
     listener: usize,
     /// Where it began.
     first_seq: u64,
+    /// What is gone up to here was told the client, or lies before what it asked for.
+    gone_seq: u64,
     cursor: Cursor,
     filter: Filter,
     behind: Behind,
@@ -119,13 +123,13 @@ impl Outbox {
         *self.farewell.borrow_mut() = Some(Box::new(farewell));
     }
 
-    /// Sends the feed's matching events from `next_seq` on; with `positions` also how far it is, where the filter lets
+    /// Sends the feed's matching events from the position on; with `positions` also how far it is, where the filter lets
     /// nothing through.
     pub fn subscribe(
         self: &Rc<Self>,
         feed: Rc<Feed>,
         map: MapId,
-        next_seq: u64,
+        position: &Position,
         filter: Filter,
         positions: bool,
         slot: Option<Rc<Slot>>,
@@ -133,7 +137,7 @@ impl Outbox {
         let id = self.next_id.get();
         self.next_id.set(id + 1);
         let listener = feed.listen(self.clone());
-        let next_seq = next_seq + u64::from(crate::broken!("event-dropped", 5));
+        let next_seq = position.next_seq + u64::from(crate::broken!("event-dropped", 5));
         let next_seq = next_seq - u64::from(next_seq > 1 && crate::broken!("event-doubled", 5));
         self.subscriptions.borrow_mut().push(Subscription {
             id,
@@ -141,6 +145,7 @@ impl Outbox {
             feed,
             listener,
             first_seq: next_seq,
+            gone_seq: position.gone_seq,
             cursor: Cursor::at(next_seq),
             filter,
             behind: Behind::No,
@@ -161,7 +166,7 @@ impl Outbox {
     pub fn go_on(
         &self,
         id: SubscriptionId,
-        shows: &(TopicId, FormKey),
+        shows: &(TopicKey, FormKey),
         filter: &Filter,
         next_seq: u64,
         positions: bool,
@@ -315,7 +320,7 @@ impl Subscription {
                         tracing::error!(topic = %self.feed.topic(), %error, "a page for a client can't be read");
                         return Take::End(End::Failed);
                     }
-                    Poll::Ready(Ok(page)) => match self.page_ring(&page) {
+                    Poll::Ready(Ok(page)) => match self.turn_over(&page, outlet) {
                         Ok(behind) => self.behind = behind,
                         Err(end) => return Take::End(end),
                     },
@@ -343,20 +348,28 @@ impl Subscription {
     }
 
     fn next_page(&self, outlet: &Outlet) -> LocalBoxFuture<'static, Result<Page, ArchiveError>> {
-        let (archive, topic, from) = (outlet.hub().archive().clone(), self.feed.topic(), self.cursor.next_seq);
+        let (archive, topic, from) = (outlet.hub().archive().clone(), self.feed.topic().clone(), self.cursor.next_seq);
         let condition = self.feed.view().condition().cloned();
         Box::pin(async move { archive.read(topic, from, PAGE_EVENTS, PAGE_BYTES, condition).await })
     }
 
-    fn page_ring(&self, page: &Page) -> Result<Behind, End> {
-        let Some(chunk) = Chunk::encode(&page.events, self.feed.view().form(), page.verdicts.as_deref()) else {
-            // The ring starts behind what the store has shown: only a store that went back could do that.
-            return Err(End::Failed);
-        };
-        if chunk.first_seq() != self.cursor.next_seq {
+    /// What comes of a page: its events are sent, or the next one is read where none of it is wanted.
+    fn turn_over(&mut self, page: &Page, outlet: &Outlet) -> Result<Behind, End> {
+        if page.gone_seq.is_some_and(|gone_seq| gone_seq > self.gone_seq) {
             return Err(End::Gap);
         }
-        let mut ring = Ring::new(chunk.first_seq(), usize::MAX, usize::MAX);
+        let first_seq = self.cursor.next_seq;
+        if page.next_seq <= first_seq {
+            // The ring starts behind what the store has shown: only a store that went back could do that.
+            return Err(End::Failed);
+        }
+        let Some(span) = page.span(first_seq) else {
+            self.cursor.next_seq = page.next_seq;
+            let in_ring = self.feed.with_ring(|ring| self.cursor.next_seq >= ring.first_seq());
+            return Ok(if in_ring == Some(true) { Behind::No } else { Behind::Reading(self.next_page(outlet)) });
+        };
+        let chunk = Chunk::encode(span, &page.events, self.feed.view().form(), page.verdicts.as_deref());
+        let mut ring = Ring::new(first_seq, usize::MAX, usize::MAX);
         ring.push(Arc::new(chunk));
         Ok(Behind::Sending(ring))
     }

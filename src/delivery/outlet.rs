@@ -8,7 +8,7 @@ use super::reading::Reading;
 use super::socket::Connection;
 use super::tally::Tally;
 use crate::core::frame::{FormKey, View};
-use crate::core::ids::TopicId;
+use crate::core::topic::TopicKey;
 use crate::hub::{Deliver, Hub, Subscribe, Unsubscribe};
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use rustc_hash::FxHashMap;
@@ -54,7 +54,7 @@ pub struct Outlet {
     hub: Hub,
     config: OutletConfig,
     actor: OnceCell<Addr<OutletActor>>,
-    feeds: RefCell<FxHashMap<(TopicId, FormKey), Rc<Feed>>>,
+    feeds: RefCell<FxHashMap<(TopicKey, FormKey), Rc<Feed>>>,
     sessions: RefCell<Slab<Watched>>,
     /// Seconds that this thread has run: a clock that costs nothing to read, and that stands still with the process. What
     /// others did meanwhile is read before any of it counts against them.
@@ -159,8 +159,8 @@ impl Outlet {
     }
 
     /// The topic's feed in that view; subscribes to the topic if it is the first on this thread.
-    pub fn feed(&self, topic: TopicId, view: View) -> Rc<Feed> {
-        let key = (topic, view.key().clone());
+    pub fn feed(&self, topic: TopicKey, view: View) -> Rc<Feed> {
+        let key = (topic.clone(), view.key().clone());
         if let Some(feed) = self.feeds.borrow().get(&key) {
             return feed.clone();
         }
@@ -174,7 +174,7 @@ impl Outlet {
     fn subscribe(&self, feed: &Feed) {
         if let Some(actor) = self.actor.get() {
             let outlet = actor.clone().recipient();
-            self.hub.registry().do_send(Subscribe { topic: feed.topic(), view: feed.view().clone(), outlet });
+            self.hub.registry().do_send(Subscribe { topic: feed.topic().clone(), view: feed.view().clone(), outlet });
         }
     }
 
@@ -240,7 +240,7 @@ impl Outlet {
     }
 
     fn deliver(&self, news: Deliver) {
-        let feed = |topic, form| self.feeds.borrow().get(&(topic, form)).cloned();
+        let feed = |topic: TopicKey, form: FormKey| self.feeds.borrow().get(&(topic, form)).cloned();
         match news {
             Deliver::Start { topic, form, next_seq } => {
                 if let Some(feed) = feed(topic, form) {
@@ -254,13 +254,15 @@ impl Outlet {
             }
             #[cfg(feature = "broken")]
             Deliver::Early(topic, event) => {
-                for feed in self.feeds.borrow().values().filter(|feed| feed.topic() == topic) {
+                for feed in self.feeds.borrow().values().filter(|feed| {
+                    feed.topic().stream == topic && feed.topic().selector.matches(event.subject.as_str())
+                }) {
                     feed.push_early(event.clone(), self.ring_bytes(), self.config.ring_events);
                 }
             }
             Deliver::Lost(topic) => {
                 let feeds: Vec<_> =
-                    self.feeds.borrow().values().filter(|feed| feed.topic() == topic).cloned().collect();
+                    self.feeds.borrow().values().filter(|feed| *feed.topic() == topic).cloned().collect();
                 feeds.iter().for_each(|feed| self.subscribe(feed));
             }
             Deliver::TokenGone(token) => self.end_those(End::Revoked, |outbox| outbox.token() == Some(token)),

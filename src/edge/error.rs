@@ -191,6 +191,13 @@ impl From<Refusal> for ApiError {
             }
             Refusal::Inactive => Self::new(StatusCode::CONFLICT, "webhook_inactive", "the webhook is not active")
                 .hint("enable it first; it goes on from where it stopped"),
+            Refusal::Ephemeral => Self::new(
+                StatusCode::CONFLICT,
+                "ephemeral_subject",
+                "the map's channel rules make the subject ephemeral: its events are not stored",
+            )
+            .hint("the rules were changed meanwhile; repeat the request"),
+            Refusal::UnknownEvent => Self::new(StatusCode::NOT_FOUND, "event_not_found", "the event was not found"),
             Refusal::Malformed => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the cluster refused the command")
                     .hint("all nodes must run the same release")

@@ -15,6 +15,8 @@ use crate::core::filter::Filter;
 use crate::core::frame::{View, WireForm};
 use crate::core::history::{Position, Start};
 use crate::core::ids::MapId;
+use crate::core::subject::Selector;
+use crate::core::topic::TopicKey;
 use crate::delivery::{Outbox, Outlet, SubscriptionId};
 use crate::hub::{Grant, Hub, Slot, Who};
 use rustc_hash::FxHashMap;
@@ -26,6 +28,8 @@ use std::sync::atomic::Ordering;
 /// Which events a reader wants, and from where on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
+    /// Of which subjects.
+    pub subjects: Selector,
     /// Which types of events.
     pub filter: Filter,
     /// What an event must meet.
@@ -35,8 +39,17 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Reads what was given: `events`, `filter`, and a start position by the parameters that the place takes.
+    /// Reads what was given: `subjects`, `events`, `filter`, and a start position by the parameters that the place takes.
     pub fn read<'v>(starts: &Starts, given: impl Fn(&str) -> Option<Given<'v>>) -> Result<Self, BadParameter> {
+        let subjects = match given("subjects") {
+            Some(Given::Text(list)) => Selector::from_query(Some(list)),
+            Some(Given::Json(list)) => Selector::from_json(Some(list)),
+            None => Ok(Selector::default()),
+        };
+        let subjects = subjects.map_err(|error| {
+            BadParameter::new("subjects", "invalid_subjects", error.to_string())
+                .hint("subjects and patterns with *, such as orders-7 or orders-*; leave it out for the map's own")
+        })?;
         let filter = match given("events") {
             Some(Given::Text(list)) => Filter::from_query(Some(list)),
             Some(Given::Json(list)) => Filter::from_json(Some(list)),
@@ -44,7 +57,7 @@ impl Wanted {
         };
         let filter = filter.map_err(|error| BadParameter::new("events", "invalid_events", error.to_string()))?;
         let expression = given("filter").map(expression).transpose()?;
-        Ok(Self { filter, expression, start: starts.read(given)? })
+        Ok(Self { subjects, filter, expression, start: starts.read(given)? })
     }
 }
 
@@ -80,6 +93,8 @@ pub struct Asked {
 pub struct Opened {
     /// The map, and on whose behalf.
     pub grant: Grant,
+    /// Of which subjects of the map.
+    pub topic: TopicKey,
     /// Where it starts, and what is gone of what was asked for.
     pub position: Position,
     /// How many stored events come, if that was asked for; `None` where a filter leaves it open.
@@ -96,7 +111,7 @@ pub struct Opened {
 pub async fn open(outlet: &Outlet, asked: Asked) -> Result<Opened, Refused> {
     let hub = outlet.hub();
     let Asked { who, map, wanted, form, quota, count } = asked;
-    let Wanted { filter, expression, start } = wanted;
+    let Wanted { subjects, filter, expression, start } = wanted;
     let grant = granted(hub, who, &map, Scopes::SUBSCRIBE).await?;
     if hub.info().draining.load(Ordering::Relaxed) {
         return Err(Unavailable::Draining.into());
@@ -104,25 +119,25 @@ pub async fn open(outlet: &Outlet, asked: Asked) -> Result<Opened, Refused> {
     let slot = quota.take(hub, grant.map.id).await?;
     let condition = expression.map(|expression| hub.condition(&grant.map, expression)).transpose();
     let condition = condition.map_err(Quota::Filters)?;
-    let position = hub.locate(grant.map.topic, start).await?;
+    let topic = TopicKey::new(grant.map.topic, subjects);
+    let position = hub.locate(&topic, start).await?;
     let coming = match count {
-        true => hub.count_coming(grant.map.topic, &position, &filter, condition.as_ref()).await?,
+        true => hub.count_coming(&topic, &position, &filter, condition.as_ref()).await?,
         false => None,
     };
     let view = View::new(form(grant.map.id), condition);
     if !hub.still_granted(&grant, Scopes::SUBSCRIBE) {
         return Err(Refused::Unauthorized);
     }
-    Ok(Opened { grant, position, coming, filter, view, slot })
+    Ok(Opened { grant, topic, position, coming, filter, view, slot })
 }
 
 impl Opened {
     /// Sends the events to the session from now on; with `positions` also how far it is, where the filter lets nothing
     /// through.
     pub fn attach(self, outlet: &Outlet, outbox: &Rc<Outbox>, positions: bool) -> SubscriptionId {
-        let Grant { map, .. } = &self.grant;
-        let feed = outlet.feed(map.topic, self.view);
-        outbox.subscribe(feed, map.id, self.position.next_seq, self.filter, positions, Some(self.slot))
+        let feed = outlet.feed(self.topic, self.view);
+        outbox.subscribe(feed, self.grant.map.id, &self.position, self.filter, positions, Some(self.slot))
     }
 }
 
@@ -169,11 +184,13 @@ mod tests {
 
     #[test]
     fn a_query_and_json_say_the_same() {
-        let query = of_query(&[("events", "kill_*,a"), ("filter", "seq > 7"), ("backfill", "3")]).unwrap();
-        let body = of_json(&json!({"events": ["a", "kill_*"], "filter": "seq > 7", "backfill": 3})).unwrap();
+        let subjects = ("subjects", "orders-*,");
+        let query = of_query(&[("events", "kill_*,a"), ("filter", "seq > 7"), ("backfill", "3"), subjects]).unwrap();
+        let body = json!({"events": ["a", "kill_*"], "filter": "seq > 7", "backfill": 3, "subjects": ["", "orders-*"]});
+        let body = of_json(&body).unwrap();
         assert_eq!(query, body);
         assert_eq!(query.start, Start::Last(3));
-        let all = Wanted { filter: Filter::All, expression: None, start: Start::Live };
+        let all = Wanted { subjects: Selector::default(), filter: Filter::All, expression: None, start: Start::Live };
         assert_eq!((of_query(&[]).unwrap(), of_json(&json!({})).unwrap()), (all.clone(), all));
     }
 
@@ -184,6 +201,7 @@ mod tests {
             (("filter", "seq >"), json!({"filter": "seq >"}), "filter"),
             (("filter", ""), json!({"filter": 7}), "filter"),
             (("since", "x"), json!({"since": 7}), "since"),
+            (("subjects", "a b"), json!({"subjects": []}), "subjects"),
         ] {
             for bad in [of_query(&[query]).unwrap_err(), of_json(&body).unwrap_err()] {
                 assert_eq!((bad.field, bad.code.strip_prefix("invalid_")), (field, Some(field)), "{bad:?}");

@@ -7,9 +7,12 @@ use super::replica::ViewStore;
 use crate::core::event::Event;
 use crate::core::expression::Condition;
 use crate::core::filter::Filter;
-use crate::core::history::{History, HistoryError, Position, Start};
+use crate::core::history::{Bounds, History, HistoryError, Position, Start, StoredSubject};
 use crate::core::ids::{EventId, TopicId};
+use crate::core::ring::Span;
 use crate::core::store::StoreError;
+use crate::core::subject::{Selector, Subject};
+use crate::core::topic::TopicKey;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use waypost_cluster::{Cluster, Reader};
@@ -40,7 +43,7 @@ pub enum ArchiveError {
 impl From<HistoryError> for ArchiveError {
     fn from(error: HistoryError) -> Self {
         match &error {
-            HistoryError::Damaged { .. } => Self::Damaged(error.to_string()),
+            HistoryError::Damaged { .. } | HistoryError::Subject { .. } => Self::Damaged(error.to_string()),
             HistoryError::Store(inner) if inner.is_damage() => Self::Damaged(error.to_string()),
             HistoryError::Store(_) => Self::Store(error.to_string()),
         }
@@ -73,20 +76,66 @@ pub struct Archive {
     backlog: bool,
 }
 
-/// Events from the store, and where their topic stood at the time.
+/// What is read of a stream.
+#[derive(Clone, Debug)]
+pub enum Part {
+    /// Every event, of whatever subject: for webhooks.
+    Whole(TopicId),
+    /// What a topic has of it.
+    Topic(TopicKey),
+}
+
+impl From<TopicId> for Part {
+    fn from(stream: TopicId) -> Self {
+        Self::Whole(stream)
+    }
+}
+
+impl From<TopicKey> for Part {
+    fn from(topic: TopicKey) -> Self {
+        Self::Topic(topic)
+    }
+}
+
+impl Part {
+    /// Whether a place in it is found by looking at many subjects.
+    fn is_several(&self) -> bool {
+        matches!(self, Self::Topic(TopicKey { selector: Selector::Several(_), .. }))
+    }
+}
+
+impl From<&TopicKey> for Part {
+    fn from(topic: &TopicKey) -> Self {
+        Self::Topic(topic.clone())
+    }
+}
+
+/// Events from the store, and where their stream stood at the time.
 #[derive(Debug)]
 pub struct Page {
-    /// The events, in order; the first may lie behind the seq asked for when older ones are gone.
+    /// The events, in order; all that are left of the range of seqs that was read.
     pub events: Vec<Event>,
     /// Where a condition was given: which of the events meet it.
     pub verdicts: Option<Vec<bool>>,
-    /// Seq after the last event of the page.
+    /// Seq after the range. A page without events may have moved on all the same.
     pub next_seq: u64,
-    /// Newest seq of the topic.
+    /// Oldest seq that is left. What is missing behind it was removed inside the stream.
+    pub first_seq: u64,
+    /// Newest seq of the stream.
     pub head_seq: u64,
+    /// Id of the newest event of the stream before `next_seq`, of whatever subject; `None` where nothing was looked at.
+    pub passed_id: Option<EventId>,
+    /// Highest seq of the range of an event that belongs there and is gone.
+    pub gone_seq: Option<u64>,
 }
 
 impl Page {
+    /// The range from `first_seq` on, where the page has events.
+    pub fn span(&self, first_seq: u64) -> Option<Span> {
+        let last_id = self.passed_id.filter(|_| !self.events.is_empty())?;
+        Some(Span { first_seq, next_seq: self.next_seq, last_id })
+    }
+
     /// The events, and whether each meets the condition, if there was one, and the filter.
     pub fn wanted<'p>(&'p self, filter: &'p Filter) -> impl Iterator<Item = (&'p Event, bool)> {
         let met = |place: usize| self.verdicts.as_ref().is_none_or(|verdicts| verdicts[place]);
@@ -108,32 +157,36 @@ impl Archive {
     /// Reads a page at once, on the caller's thread: for the newest events, which the store holds in memory.
     pub fn read_now(
         &self,
-        topic: TopicId,
+        part: impl Into<Part>,
         from_seq: u64,
         max_events: usize,
         max_bytes: usize,
     ) -> Result<Page, ArchiveError> {
-        self.history(topic, |history| {
-            let events = history.read(from_seq, max_events, max_bytes)?;
-            let next_seq = events.last().map_or(from_seq, |event| event.seq + 1);
-            Ok(Page { events, verdicts: None, next_seq, head_seq: history.head_seq() })
+        self.history(&part.into(), |history| {
+            let page = history.read(from_seq, Bounds { events: max_events, bytes: max_bytes })?;
+            let (next_seq, first_seq, head_seq) = (page.next_seq, history.first_seq(), history.head_seq());
+            let (passed_id, gone_seq) = (page.passed_id, page.gone_seq);
+            Ok(Page { events: page.events, verdicts: None, next_seq, first_seq, head_seq, passed_id, gone_seq })
         })
     }
 
-    /// The id of a stored event, if it is kept; at once, as [`Archive::read_now`].
-    pub fn id_now(&self, topic: TopicId, seq: u64) -> Result<Option<EventId>, ArchiveError> {
-        self.history(topic, |history| history.id_at(seq))
+    /// The position by which a reader starts at `seq`; at once, as [`Archive::read_now`].
+    pub fn position_now(&self, part: impl Into<Part>, seq: u64) -> Result<EventId, ArchiveError> {
+        self.history(&part.into(), |history| history.position_at(seq))
     }
 
-    /// Looks into a topic's past. Damage is never served, nor passed over: the node ends, and at its next start it
+    /// Looks into a stream's past. Damage is never served, nor passed over: the node ends, and at its next start it
     /// rebuilds itself from the others.
     fn history<T>(
         &self,
-        topic: TopicId,
+        part: &Part,
         look: impl FnOnce(&History<'_, ViewStore<'_>>) -> Result<T, HistoryError>,
     ) -> Result<T, ArchiveError> {
         self.look(|store| {
-            let history = History::open(store, topic)?;
+            let history = match part {
+                Part::Whole(stream) => History::open(store, *stream)?,
+                Part::Topic(TopicKey { stream, selector }) => History::of(store, *stream, selector)?,
+            };
             Ok(look(&if self.backlog { history.with_backlog() } else { history })?)
         })
     }
@@ -153,13 +206,14 @@ impl Archive {
     /// Reads a page, and has its events judged if there is a condition: off the caller's thread, since both take time.
     pub async fn read(
         &self,
-        topic: TopicId,
+        part: impl Into<Part>,
         from_seq: u64,
         max_events: usize,
         max_bytes: usize,
         condition: Option<Arc<Condition>>,
     ) -> Result<Page, ArchiveError> {
-        let mut page = self.blocking(move |archive| archive.read_now(topic, from_seq, max_events, max_bytes)).await?;
+        let part = part.into();
+        let mut page = self.blocking(move |archive| archive.read_now(part, from_seq, max_events, max_bytes)).await?;
         if let Some(condition) = condition {
             // Not while it has a permit: other maps' readers wait for those.
             let judged = self.judges.verdicts(condition, page.events.clone()).await;
@@ -169,36 +223,59 @@ impl Archive {
     }
 
     /// Finds where a reader starts.
-    pub async fn locate(&self, topic: TopicId, start: Start) -> Result<Position, ArchiveError> {
-        if start == Start::Live {
-            // One small record that is always at hand: not worth a thread of its own.
-            return self.locate_now(topic, start);
+    pub async fn locate(&self, part: impl Into<Part>, start: Start) -> Result<Position, ArchiveError> {
+        let part = part.into();
+        if start == Start::Live && !part.is_several() {
+            // Small records that are always at hand: not worth a thread of its own.
+            return self.locate_now(&part, start);
         }
-        self.blocking(move |archive| archive.locate_now(topic, start)).await
+        self.blocking(move |archive| archive.locate_now(&part, start)).await
     }
 
-    fn locate_now(&self, topic: TopicId, start: Start) -> Result<Position, ArchiveError> {
-        self.history(topic, |history| history.locate(start))
+    fn locate_now(&self, part: &Part, start: Start) -> Result<Position, ArchiveError> {
+        self.history(part, |history| history.locate(start))
+    }
+
+    /// What is stored of a stream's subjects, by name: up to `max` of those after `after`.
+    pub async fn subjects(
+        &self,
+        stream: TopicId,
+        after: Option<Subject>,
+        max: usize,
+    ) -> Result<Vec<StoredSubject>, ArchiveError> {
+        let list =
+            move |archive: Self| archive.history(&Part::Whole(stream), |history| history.subjects(after.as_ref(), max));
+        self.blocking(list).await
+    }
+
+    /// Counts the events of `from_seq..=head_seq`, where that takes no reading of them; at once, as [`Archive::read_now`].
+    pub fn count_now(&self, part: impl Into<Part>, from_seq: u64, head_seq: u64) -> Result<Option<u64>, ArchiveError> {
+        self.history(&part.into(), |history| history.count(from_seq, head_seq))
     }
 
     /// Counts events of `from_seq..=head_seq` that are wanted; `None` where it would take too many to look through.
     pub async fn count(
         &self,
-        topic: TopicId,
+        part: impl Into<Part>,
         from_seq: u64,
         head_seq: u64,
         filter: &Filter,
         condition: Option<&Arc<Condition>>,
     ) -> Result<Option<u64>, ArchiveError> {
+        let part = part.into();
+        if filter == &Filter::All && condition.is_none() {
+            let of = part.clone();
+            let counted = self.blocking(move |archive| archive.count_now(of, from_seq, head_seq));
+            if let Some(count) = counted.await? {
+                return Ok(Some(count));
+            }
+        }
         if head_seq.saturating_sub(from_seq) >= MAX_COUNTED {
             return Ok(None);
         }
         let (mut from_seq, mut count) = (from_seq, 0);
         while from_seq <= head_seq {
-            let page = self.read(topic, from_seq, 1024, 1 << 20, condition.cloned()).await?;
-            if page.events.is_empty() {
-                break;
-            }
+            let page = self.read(part.clone(), from_seq, 1024, 1 << 20, condition.cloned()).await?;
             let in_range = page.wanted(filter).take_while(|(event, _)| event.seq <= head_seq);
             count += in_range.filter(|(_, wanted)| *wanted).count() as u64;
             from_seq = page.next_seq;

@@ -4,17 +4,17 @@
 //! log, so nothing here blocks: topics are nudged (a full mailbox is a nudge already), outlets are told.
 
 use super::endpoints::{News, Watch};
+use super::nudges::Nudges;
 use super::registry::TopicLost;
 use super::topic::Nudge;
 use crate::core::access::{Access, AccessChange, Map};
-use crate::core::command::Change;
+use crate::core::command::{Change, Touched};
 use crate::core::frame::FormKey;
 use crate::core::ids::{MapId, NodeId, TokenId, TopicId};
 use crate::core::ring::Chunk;
+use crate::core::topic::TopicKey;
 use crate::core::webhook::directory::{Directory, EndpointChange};
-use actix::prelude::SendError;
 use actix::{Message, Recipient};
-use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::mpsc;
 
@@ -25,16 +25,16 @@ pub enum Deliver {
     /// A subscription begins: chunks of that form follow from `next_seq` on.
     Start {
         /// The topic.
-        topic: TopicId,
+        topic: TopicKey,
         /// The form.
         form: FormKey,
-        /// Seq of the first event to come.
+        /// Events to come have this seq or a higher one.
         next_seq: u64,
     },
     /// New events, encoded.
     Chunk {
         /// The topic.
-        topic: TopicId,
+        topic: TopicKey,
         /// The form.
         form: FormKey,
         /// The frames.
@@ -44,7 +44,7 @@ pub enum Deliver {
     #[cfg(feature = "broken")]
     Early(TopicId, crate::core::event::Event),
     /// The topic's actor was lost or its history replaced: subscribe anew.
-    Lost(TopicId),
+    Lost(TopicKey),
     /// A token was revoked: what it opened must close.
     TokenGone(TokenId),
     /// A map was deleted.
@@ -72,7 +72,7 @@ pub(super) struct Bridge {
     access: RwLock<Access>,
     endpoints: RwLock<Directory>,
     watches: Mutex<Vec<Watch>>,
-    topics: RwLock<FxHashMap<TopicId, Recipient<Nudge>>>,
+    topics: RwLock<Nudges>,
     outlets: Mutex<Vec<Recipient<Deliver>>>,
     registry: Mutex<Option<Recipient<TopicLost>>>,
     slot_news: Mutex<Option<mpsc::UnboundedSender<SlotNews>>>,
@@ -107,8 +107,8 @@ impl Bridge {
         lock(&self.outlets).push(outlet);
     }
 
-    pub(super) fn watch_topic(&self, topic: TopicId, actor: Recipient<Nudge>) {
-        self.topics.write().unwrap_or_else(PoisonError::into_inner).insert(topic, actor);
+    pub(super) fn watch_topic(&self, topic: TopicKey, actor: Recipient<Nudge>) {
+        self.topics.write().unwrap_or_else(PoisonError::into_inner).watch(topic, actor);
     }
 
     /// Topics with an actor.
@@ -116,8 +116,8 @@ impl Bridge {
         self.topics.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    pub(super) fn unwatch_topic(&self, topic: TopicId) {
-        self.topics.write().unwrap_or_else(PoisonError::into_inner).remove(&topic);
+    pub(super) fn unwatch_topic(&self, topic: &TopicKey) {
+        self.topics.write().unwrap_or_else(PoisonError::into_inner).unwatch(topic);
     }
 
     /// Tells every outlet. Outlets are few and what is told here is rare, so it may always be queued.
@@ -140,8 +140,8 @@ impl Bridge {
             return;
         }
         self.end_what_is_gone(&old);
-        let topics: Vec<TopicId> = self.topics.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
-        topics.into_iter().for_each(|topic| self.nudge(topic));
+        let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).wake_all();
+        self.report_lost(gone);
         self.slot_news(SlotNews::Reset);
     }
 
@@ -167,12 +167,13 @@ impl Bridge {
                 Change::Endpoint(change) => self.change_endpoints(change),
                 Change::NodeGone(node) => self.slot_news(SlotNews::NodeGone(*node)),
                 Change::Lost(endpoint, events) => self.tell_watches(|news| news.lost(*endpoint, *events)),
-                Change::Events(..) => {}
+                // Whoever reads across what was removed is told by the page.
+                Change::Events(..) | Change::Removed(..) => {}
             }
         }
         for change in changes {
-            if let Change::Events(topic, _) = change {
-                self.nudge(topic);
+            if let Change::Events(stream, subjects) = change {
+                self.nudge(stream, &subjects);
             }
         }
     }
@@ -201,15 +202,19 @@ impl Bridge {
         });
     }
 
-    fn nudge(&self, topic: TopicId) {
-        self.tell_watches(|news| news.stored(topic));
-        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(actor) = topics.get(&topic) else { return };
-        // A full mailbox holds a nudge already, and the topic then reads all there is.
-        if let Err(SendError::Closed(_)) = actor.try_send(Nudge)
-            && let Some(registry) = &*lock(&self.registry)
-        {
-            registry.do_send(TopicLost(topic));
+    /// Wakes who reads these subjects of the stream, and nobody else.
+    fn nudge(&self, stream: TopicId, subjects: &Touched) {
+        self.tell_watches(|news| news.stored(stream));
+        let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).wake(stream, subjects);
+        self.report_lost(gone);
+    }
+
+    fn report_lost(&self, topics: Vec<TopicKey>) {
+        if topics.is_empty() {
+            return;
+        }
+        if let Some(registry) = &*lock(&self.registry) {
+            topics.into_iter().for_each(|topic| registry.do_send(TopicLost(topic)));
         }
     }
 

@@ -14,6 +14,7 @@ mod duty;
 mod endpoints;
 mod janitor;
 mod judges;
+mod nudges;
 mod operations;
 mod peers;
 mod propose;

@@ -5,7 +5,7 @@ use super::bridge::{Bridge, Deliver};
 use super::judges::Judges;
 use super::topic::{Attach, Detach, Topic};
 use crate::core::frame::{FormKey, View};
-use crate::core::ids::TopicId;
+use crate::core::topic::TopicKey;
 use actix::prelude::{ActorFutureExt, WrapFuture};
 use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, Recipient};
 use rustc_hash::FxHashMap;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[rtype(result = "()")]
 pub struct Subscribe {
     /// The topic.
-    pub topic: TopicId,
+    pub topic: TopicKey,
     /// Which events, and how they are written.
     pub view: View,
     /// Who gets them.
@@ -28,7 +28,7 @@ pub struct Subscribe {
 #[rtype(result = "()")]
 pub struct Unsubscribe {
     /// The topic.
-    pub topic: TopicId,
+    pub topic: TopicKey,
     /// The view.
     pub form: FormKey,
     /// Who got them.
@@ -43,49 +43,52 @@ pub(super) struct Ping;
 /// A topic's actor is gone.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct TopicLost(pub(super) TopicId);
+pub(super) struct TopicLost(pub(super) TopicKey);
 
 /// The actor that knows all topic actors of this node.
 pub struct Registry {
     bridge: Arc<Bridge>,
     archive: Archive,
     judges: Judges,
-    topics: FxHashMap<TopicId, Addr<Topic>>,
+    topics: FxHashMap<TopicKey, Addr<Topic>>,
+    /// Wake-ups of all topics.
+    woken: metrics::Counter,
 }
 
 impl Registry {
     /// Topics and registry share one thread: encoding runs beside the workers that write. Expressions have a thread of
     /// their own.
     pub(super) fn start_on_own_thread(bridge: Arc<Bridge>, archive: Archive, judges: Judges) -> Addr<Self> {
-        let registry = Self { bridge, archive, judges, topics: FxHashMap::default() };
+        let woken = metrics::counter!(crate::metric::TOPICS_WOKEN);
+        let registry = Self { bridge, archive, judges, topics: FxHashMap::default(), woken };
         Self::start_in_arbiter(&Arbiter::new().handle(), move |_| registry)
     }
 
-    fn topic(&mut self, id: TopicId) -> Addr<Topic> {
-        match self.topics.get(&id) {
+    fn topic(&mut self, topic: TopicKey) -> Addr<Topic> {
+        match self.topics.get(&topic) {
             Some(known) if known.connected() => return known.clone(),
-            Some(_) => self.lost(id),
+            Some(_) => self.lost(&topic),
             None => {}
         }
-        let actor = Topic::new(id, self.archive.clone(), self.judges.clone()).start();
+        let actor = Topic::new(topic.clone(), self.archive.clone(), self.judges.clone(), self.woken.clone()).start();
         // Watched before it has read its place, so that no nudge falls in between.
-        self.bridge.watch_topic(id, actor.clone().recipient());
-        self.topics.insert(id, actor.clone());
+        self.bridge.watch_topic(topic.clone(), actor.clone().recipient());
+        self.topics.insert(topic, actor.clone());
         metrics::gauge!(crate::metric::TOPICS).set(self.topics.len() as f64);
         actor
     }
 
     /// A topic's actor is gone: those who had subscribed must do so again, and thereby start another.
-    fn lost(&mut self, id: TopicId) {
-        tracing::error!(topic = %id, "the topic's actor was lost; it is started anew");
+    fn lost(&mut self, topic: &TopicKey) {
+        tracing::error!(%topic, "the topic's actor was lost; it is started anew");
         metrics::counter!(crate::metric::ACTORS_LOST, "actor" => "topic").increment(1);
-        self.forget(id);
-        self.bridge.broadcast(|| Deliver::Lost(id));
+        self.forget(topic);
+        self.bridge.broadcast(|| Deliver::Lost(topic.clone()));
     }
 
-    fn forget(&mut self, id: TopicId) {
-        self.bridge.unwatch_topic(id);
-        self.topics.remove(&id);
+    fn forget(&mut self, topic: &TopicKey) {
+        self.bridge.unwatch_topic(topic);
+        self.topics.remove(topic);
         metrics::gauge!(crate::metric::TOPICS).set(self.topics.len() as f64);
     }
 }
@@ -115,9 +118,9 @@ impl Handler<Unsubscribe> for Registry {
         let left = actor.send(Detach { form, outlet }).into_actor(self);
         // In the registry's order: a Subscribe that comes meanwhile waits for this, and finds no topic half gone.
         ctx.wait(left.map(move |left, registry, _| match left {
-            Ok(0) => registry.forget(topic),
+            Ok(0) => registry.forget(&topic),
             Ok(_) => {}
-            Err(_) => registry.lost(topic),
+            Err(_) => registry.lost(&topic),
         }));
     }
 }
@@ -135,6 +138,6 @@ impl Handler<TopicLost> for Registry {
         if self.topics.get(&topic).is_none_or(Addr::connected) {
             return;
         }
-        self.lost(topic);
+        self.lost(&topic);
     }
 }

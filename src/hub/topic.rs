@@ -1,9 +1,9 @@
-//! The actor of one topic: it reads the log from its own cursor, encodes each event once for every view in use, and
+//! The actor of one topic, some subjects of a stream: it reads their events from its own cursor, encodes each event once for every view in use, and
 //! offers the frames to its subscribers. Views with conditions have a cursor of their own: the judges evaluate each
 //! condition once an event, however many views have it, and meanwhile the other views go on.
 //!
-//! Owns its cursors and subscribers. Never blocks on a subscriber: who has no room for a chunk notices the hole by the
-//! next seq that it is told, and reads the rest from the archive.
+//! Owns its cursors and subscribers. Never blocks on a subscriber: who has no room for a chunk notices that the next does
+//! not begin where its last ended, and reads the rest from the archive.
 
 use super::archive::{Archive, Page};
 use super::bridge::Deliver;
@@ -11,8 +11,9 @@ use super::judges::{self, Judges, Turn};
 use crate::core::event::Event;
 use crate::core::expression::Condition;
 use crate::core::frame::{FormKey, View};
-use crate::core::ids::{MapId, TopicId};
-use crate::core::ring::Chunk;
+use crate::core::ids::MapId;
+use crate::core::ring::{Chunk, Span};
+use crate::core::topic::TopicKey;
 use actix::prelude::{ActorFutureExt, SendError, WrapFuture};
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use rustc_hash::FxHashMap;
@@ -51,9 +52,10 @@ pub(super) struct Detach {
 
 /// The actor.
 pub(super) struct Topic {
-    id: TopicId,
+    key: TopicKey,
     archive: Archive,
     judges: Judges,
+    woken: metrics::Counter,
     /// Views of all events, encoded here.
     open: Lane,
     /// Views with a condition, encoded by the judges: they never delay the others.
@@ -64,7 +66,10 @@ pub(super) struct Topic {
 /// Views that are offered the same events at the same time.
 #[derive(Default)]
 struct Lane {
+    /// What was read lies before it.
     next_seq: u64,
+    /// What was offered lies before it: the next chunk begins there.
+    told_seq: u64,
     views: Vec<Viewed>,
 }
 
@@ -87,26 +92,26 @@ type Chunks = Vec<(FormKey, Arc<Chunk>)>;
 
 impl Topic {
     /// A topic that starts behind what is stored when the first subscriber comes.
-    pub(super) fn new(id: TopicId, archive: Archive, judges: Judges) -> Self {
-        Self { id, archive, judges, open: Lane::default(), judged: Lane::default(), judging: false }
+    pub(super) fn new(key: TopicKey, archive: Archive, judges: Judges, woken: metrics::Counter) -> Self {
+        Self { key, archive, judges, woken, open: Lane::default(), judged: Lane::default(), judging: false }
     }
 
     fn head_seq(&self) -> Option<u64> {
-        match self.archive.read_now(self.id, u64::MAX, 0, 0) {
+        match self.archive.read_now(&self.key, u64::MAX, 0, 0) {
             Ok(page) => Some(page.head_seq),
             Err(error) => {
-                tracing::error!(topic = %self.id, %error, "the topic's place is unknown");
+                tracing::error!(topic = %self.key, %error, "the topic's place is unknown");
                 None
             }
         }
     }
 
     fn read(&self, from_seq: u64, ctx: &mut Context<Self>) -> Option<Page> {
-        match self.archive.read_now(self.id, from_seq, CHUNK_EVENTS, CHUNK_BYTES) {
-            Ok(page) if page.events.is_empty() => None,
+        match self.archive.read_now(&self.key, from_seq, CHUNK_EVENTS, CHUNK_BYTES) {
+            Ok(page) if page.next_seq <= from_seq => None,
             Ok(page) => Some(page),
             Err(error) => {
-                tracing::error!(topic = %self.id, %error, "new events can't be read; trying again");
+                tracing::error!(topic = %self.key, %error, "new events can't be read; trying again");
                 ctx.notify_later(Nudge, RETRY_PAUSE);
                 None
             }
@@ -118,11 +123,12 @@ impl Topic {
         if self.open.views.is_empty() {
             return;
         }
-        let Some(page) = self.read(self.open.next_seq, ctx) else { return };
-        self.open.next_seq = page.next_seq;
-        let encode = |view: &View| Chunk::encode(&page.events, view.form(), None).map(Arc::new);
-        if self.open.offer(self.id, encode) {
-            ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
+        let Some(mut page) = self.read(self.open.next_seq, ctx) else { return };
+        if let Some(span) = self.open.advance(&mut page) {
+            let encode = |view: &View| Some(Arc::new(Chunk::encode(span, &page.events, view.form(), None)));
+            if self.open.offer(&self.key, encode) {
+                ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
+            }
         }
         if self.open.next_seq <= page.head_seq {
             // More is waiting: others get their turn in between.
@@ -133,16 +139,21 @@ impl Topic {
     /// Has a page judged for the views with conditions; the next when that is done.
     fn judge_new(&mut self, ctx: &mut Context<Self>) {
         let Some(map) = self.judged.map().filter(|_| !self.judging) else { return };
-        let Some(Page { events, next_seq, .. }) = self.read(self.judged.next_seq, ctx) else { return };
+        let Some(mut page) = self.read(self.judged.next_seq, ctx) else { return };
         // Who comes meanwhile begins behind this page.
-        self.judged.next_seq = next_seq;
+        let Some(span) = self.judged.advance(&mut page) else {
+            if self.judged.next_seq <= page.head_seq {
+                ctx.notify(Nudge);
+            }
+            return;
+        };
         self.judging = true;
         let views: Vec<View> = self.judged.views.iter().map(|known| known.view.clone()).collect();
         let judges = self.judges.clone();
-        let judged = async move { judges.work(map, |turn| encode_judged(events, views, turn)).await };
+        let judged = async move { judges.work(map, move |turn| encode_judged(span, page.events, views, turn)).await };
         ctx.spawn(judged.into_actor(self).map(|chunks, topic, ctx| {
             topic.judging = false;
-            if topic.judged.conclude(topic.id, chunks) {
+            if topic.judged.conclude(&topic.key, chunks) {
                 ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
             }
             topic.judge_new(ctx);
@@ -151,7 +162,7 @@ impl Topic {
 
     /// Tells who missed chunks where the topic is now, until they have room for it: they fetch the rest themselves.
     fn catch_up(&mut self, ctx: &mut Context<Self>) {
-        if self.open.catch_up(self.id) | self.judged.catch_up(self.id) {
+        if self.open.catch_up(&self.key) | self.judged.catch_up(&self.key) {
             ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
         }
     }
@@ -167,8 +178,22 @@ impl Lane {
         self.views.first().and_then(|known| Some(known.view.condition()?.map()))
     }
 
+    /// Takes in what a page says, and answers which range the next chunk is of, if there is to be one. Where events were
+    /// removed before anyone read them the chain breaks: readers look for what lies before the break in the archive, which
+    /// tells them.
+    fn advance(&mut self, page: &mut Page) -> Option<Span> {
+        self.next_seq = page.next_seq;
+        if let Some(gone_seq) = page.gone_seq.filter(|gone_seq| *gone_seq >= self.told_seq) {
+            self.told_seq = gone_seq + 1;
+            page.events.retain(|event| event.seq > gone_seq);
+        }
+        let span = page.span(self.told_seq)?;
+        self.told_seq = span.next_seq;
+        Some(span)
+    }
+
     /// Offers each view its chunk to those who want it; says whether one had no room.
-    fn offer(&mut self, topic: TopicId, chunk_of: impl Fn(&View) -> Option<Arc<Chunk>>) -> bool {
+    fn offer(&mut self, topic: &TopicKey, chunk_of: impl Fn(&View) -> Option<Arc<Chunk>>) -> bool {
         let mut left_behind = false;
         for Viewed { view, subscribers } in &mut self.views {
             let Some(chunk) = chunk_of(view) else { continue };
@@ -177,7 +202,7 @@ impl Lane {
                 if chunk.first_seq() < subscriber.from_seq {
                     return true;
                 }
-                let news = Deliver::Chunk { topic, form: key.clone(), chunk: chunk.clone() };
+                let news = Deliver::Chunk { topic: topic.clone(), form: key.clone(), chunk: chunk.clone() };
                 match subscriber.outlet.try_send(news) {
                     Ok(()) => true,
                     Err(SendError::Full(_)) => {
@@ -195,7 +220,7 @@ impl Lane {
 
     /// Offers what an evaluation gave. Where it failed there is a hole: all are told at once, and read what lies in it
     /// from the archive, which has it evaluated again. Says whether one had no room.
-    fn conclude(&mut self, topic: TopicId, chunks: Option<Chunks>) -> bool {
+    fn conclude(&mut self, topic: &TopicKey, chunks: Option<Chunks>) -> bool {
         let Some(chunks) = chunks else {
             let subscribers = self.views.iter_mut().flat_map(|known| &mut known.subscribers);
             subscribers.for_each(|subscriber| subscriber.behind = true);
@@ -206,12 +231,12 @@ impl Lane {
     }
 
     /// Tells those who are behind where the lane is; says whether one still has no room.
-    fn catch_up(&mut self, topic: TopicId) -> bool {
+    fn catch_up(&mut self, topic: &TopicKey) -> bool {
         let mut still_behind = false;
         for known in &mut self.views {
             for subscriber in known.subscribers.iter_mut().filter(|subscriber| subscriber.behind) {
-                let (form, next_seq) = (known.view.key().clone(), self.next_seq);
-                let told = subscriber.outlet.try_send(Deliver::Start { topic, form, next_seq });
+                let (form, next_seq) = (known.view.key().clone(), self.told_seq);
+                let told = subscriber.outlet.try_send(Deliver::Start { topic: topic.clone(), form, next_seq });
                 subscriber.behind = matches!(told, Err(SendError::Full(_)));
                 subscriber.from_seq = next_seq;
                 still_behind |= subscriber.behind;
@@ -220,8 +245,8 @@ impl Lane {
         still_behind
     }
 
-    fn attach(&mut self, topic: TopicId, view: View, outlet: Recipient<Deliver>) {
-        let from_seq = self.next_seq;
+    fn attach(&mut self, topic: TopicKey, view: View, outlet: Recipient<Deliver>) {
+        let from_seq = self.told_seq;
         outlet.do_send(Deliver::Start { topic, form: view.key().clone(), next_seq: from_seq });
         let place = self.views.iter().position(|known| known.view.key() == view.key()).unwrap_or_else(|| {
             self.views.push(Viewed { view, subscribers: Vec::new() });
@@ -245,7 +270,7 @@ impl Lane {
 }
 
 /// Judges the events once for each condition, and writes them for each view.
-async fn encode_judged(events: Vec<Event>, views: Vec<View>, mut turn: Turn) -> Chunks {
+async fn encode_judged(span: Span, events: Vec<Event>, views: Vec<View>, mut turn: Turn) -> Chunks {
     let mut conditions: Vec<Arc<Condition>> = Vec::new();
     let mut places = Vec::with_capacity(views.len());
     for condition in views.iter().filter_map(View::condition) {
@@ -258,8 +283,8 @@ async fn encode_judged(events: Vec<Event>, views: Vec<View>, mut turn: Turn) -> 
     let verdicts = judges::verdicts(&conditions, &events, &mut turn).await;
     let mut chunks = Vec::with_capacity(views.len());
     for (view, place) in views.iter().zip(places) {
-        let chunk = Chunk::encode(&events, view.form(), Some(&verdicts[place]));
-        chunks.extend(chunk.map(|chunk| (view.key().clone(), Arc::new(chunk))));
+        let chunk = Chunk::encode(span, &events, view.form(), Some(&verdicts[place]));
+        chunks.push((view.key().clone(), Arc::new(chunk)));
         turn.pass().await;
     }
     chunks
@@ -277,6 +302,7 @@ impl Handler<Nudge> for Topic {
     type Result = ();
 
     fn handle(&mut self, _: Nudge, ctx: &mut Self::Context) {
+        self.woken.increment(1);
         self.offer_new(ctx);
         self.judge_new(ctx);
     }
@@ -286,12 +312,13 @@ impl Handler<Attach> for Topic {
     type Result = ();
 
     fn handle(&mut self, Attach { view, outlet }: Attach, _: &mut Self::Context) {
-        let topic = self.id;
+        let topic = self.key.clone();
         // A lane that nobody followed stood still.
         if self.lane(&view).views.is_empty()
             && let Some(head_seq) = self.head_seq()
         {
-            self.lane(&view).next_seq = head_seq + 1;
+            let lane = self.lane(&view);
+            (lane.next_seq, lane.told_seq) = (head_seq + 1, head_seq + 1);
         }
         self.lane(&view).attach(topic, view, outlet);
     }
@@ -311,7 +338,8 @@ mod tests {
     use super::*;
     use crate::core::expression::Expression;
     use crate::core::frame::WireForm;
-    use crate::core::ids::EventId;
+    use crate::core::ids::{EventId, TopicId};
+    use crate::core::subject::Selector;
     use std::sync::Mutex;
 
     struct NoForm(FormKey);
@@ -348,11 +376,12 @@ mod tests {
         let outlet = told.clone().start().recipient();
         let condition = Condition::new(Expression::condition("payload.n > 1").unwrap(), MapId::from_bytes([1; 16]));
         let view = View::new(Arc::new(NoForm("form".into())), Some(Arc::new(condition)));
-        let mut lane = Lane { next_seq: 5, ..Lane::default() };
-        lane.attach(TopicId(1), view, outlet);
+        let topic = TopicKey::new(TopicId(1), Selector::All);
+        let mut lane = Lane { next_seq: 5, told_seq: 5, ..Lane::default() };
+        lane.attach(topic.clone(), view, outlet);
         // A page of three was taken out to be evaluated.
-        lane.next_seq = 8;
-        assert!(!lane.conclude(TopicId(1), None), "there was room");
+        (lane.next_seq, lane.told_seq) = (8, 8);
+        assert!(!lane.conclude(&topic, None), "there was room");
         while told.0.lock().unwrap().len() < 2 {
             tokio::task::yield_now().await;
         }

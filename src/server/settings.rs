@@ -86,6 +86,7 @@ pub(super) fn edge(config: &Config) -> EdgeConfig {
             webhooks: some(limits.map_webhooks),
             requests_per_minute: some(limits.requests_per_minute),
             publishes_per_second: some(limits.publishes_per_second),
+            subjects: some(limits.map_subjects),
         },
         new_map_retention: Retention {
             events: Some(retention.events),

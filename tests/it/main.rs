@@ -44,6 +44,7 @@ mod receivers;
 mod resume;
 mod rounds;
 mod strict;
+mod subjects;
 mod support;
 mod way;
 mod webhook_api;

@@ -12,7 +12,7 @@ const MOST_ERROR: usize = 160;
 const MOST_ANSWER: usize = 100;
 
 /// What `webhook show` tells: settings, then how it is doing.
-const FIELDS: [&str; 45] = [
+const FIELDS: [&str; 46] = [
     "id",
     "map_id",
     "name",
@@ -26,6 +26,7 @@ const FIELDS: [&str; 45] = [
     "key",
     "events",
     "filter.expression",
+    "filter.subjects",
     "filter.channel_type",
     "filter.channel_prefix",
     "ordering",

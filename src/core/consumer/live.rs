@@ -16,6 +16,8 @@ pub(super) struct Live {
     queue: Queue,
     /// The next seq to read.
     next: u64,
+    /// What is missing from here on was removed inside the stream, and is no loss.
+    kept_from: u64,
     ahead: Ahead,
     /// Batches that an earlier owner had begun, to be repeated as they were.
     batches: Vec<BTreeSet<u64>>,
@@ -34,7 +36,8 @@ impl Live {
     /// Reads from the cursor on. `batches` are ranges of seqs: the first, and one past the last.
     pub(super) fn new(track: Track, batches: Vec<Vec<(u64, u64)>>) -> Self {
         let batches = batches.into_iter().map(|ranges| ranges.into_iter().flat_map(|(a, b)| a..b).collect()).collect();
-        Self { next: track.next, track, queue: Queue::default(), ahead: Ahead::default(), batches }
+        let (queue, ahead) = (Queue::default(), Ahead::default());
+        Self { next: track.next, kept_from: u64::MAX, track, queue, ahead, batches }
     }
 
     pub(super) fn track(&self) -> &Track {
@@ -56,6 +59,15 @@ impl Live {
     /// The next seq to read: all before it was.
     pub(super) fn next(&self) -> u64 {
         self.next
+    }
+
+    /// The stream has its events from there on, but for those that were removed inside it.
+    pub(super) fn kept_from(&self) -> u64 {
+        self.kept_from
+    }
+
+    pub(super) fn set_kept_from(&mut self, seq: u64) {
+        self.kept_from = seq;
     }
 
     /// More is read in order.

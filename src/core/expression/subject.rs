@@ -1,4 +1,4 @@
-//! An event as expressions see it: `type`, `id`, `seq`, `ts`, `map_id` and `payload`.
+//! An event as expressions see it: `type`, `subject`, `id`, `seq`, `ts`, `map_id` and `payload`.
 
 use super::operate;
 use crate::core::event::{Event, MapText};
@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 /// The names that an expression may use.
-pub(super) const NAMES: [&str; 6] = ["type", "id", "seq", "ts", "map_id", PAYLOAD];
+pub(super) const NAMES: [&str; 7] = ["type", "subject", "id", "seq", "ts", "map_id", PAYLOAD];
 /// The name of what may be large.
 pub(super) const PAYLOAD: &str = "payload";
 
@@ -57,10 +57,11 @@ impl<'e> Subject<'e> {
         let count = Cell::new(0);
         let mut deserializer = serde_json::Deserializer::from_slice(&self.event.payload);
         let payload = ValueSeed(&count).deserialize(&mut deserializer).ok()?;
-        let kind: &'e str = &self.event.kind;
+        let (kind, subject): (&'e str, &'e str) = (&self.event.kind, self.event.subject.as_str());
         let mut context = Context::with_env(ENVIRONMENT.clone());
         let mut set = |name: &str, value| context.add_variable_as_val(name, value);
         set("type", Box::new(CelString::from(kind)));
+        set("subject", Box::new(CelString::from(subject)));
         set("id", Box::new(CelString::from(self.event.id.to_string())));
         set("seq", Box::new(CelInt::from(i64::try_from(self.event.seq).ok()?)));
         set("ts", Box::new(CelString::from(iso_millis(self.event.time_ms))));

@@ -6,7 +6,7 @@ use crate::core::ids::{EndpointId, MapId, NodeId, TokenId, TopicId};
 /// The kinds of the directory's keys.
 pub const DIRECTORY: &[u8] = b"acfkmnswy";
 /// The kinds of the streams' keys.
-pub const STREAMS: &[u8] = b"bdeghijloprtuvxz";
+pub const STREAMS: &[u8] = b"Ebdeghijlopqrtuvxz";
 
 /// Prefix of map records.
 pub const MAPS: u8 = b'm';
@@ -99,6 +99,10 @@ pub fn event_seq(key: &[u8]) -> Option<u64> {
 pub const SUBJECTS: u8 = b'j';
 /// Prefix of runs.
 pub const RUNS: u8 = b'u';
+/// Prefix of events that rules took from readers and webhooks still need.
+pub const WITHHELD: u8 = b'q';
+/// Prefix of subjects that have no event left.
+pub const EMPTIES: u8 = b'E';
 /// Prefix of holes.
 pub const HOLES: u8 = b'g';
 
@@ -109,6 +113,14 @@ pub fn subject(stream: TopicId, subject: &str) -> Vec<u8> {
     key.extend_from_slice(&stream.0.to_be_bytes());
     key.extend_from_slice(subject.as_bytes());
     key
+}
+
+/// The records of a stream's subjects whose names begin with `prefix`.
+pub fn subjects_from(stream: TopicId, prefix: &str) -> (Vec<u8>, Vec<u8>) {
+    let from = subject(stream, prefix);
+    // No subject has the byte 255.
+    let to = [&from[..], &[u8::MAX]].concat();
+    (from, to)
 }
 
 /// The name in a [`subject`] key.
@@ -140,6 +152,25 @@ pub fn run_end(key: &[u8]) -> Option<u64> {
 /// The first seq of a run or a hole: its value.
 pub fn run_start(value: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(value.try_into().ok()?))
+}
+
+/// All keys of a stream under a prefix, as a range.
+pub fn of_stream(prefix: u8, stream: TopicId) -> ([u8; 9], [u8; 9]) {
+    (join(prefix, &stream.0.to_be_bytes()), join(prefix, &stream.0.saturating_add(1).to_be_bytes()))
+}
+
+/// An event that a rule took from readers and webhooks still need.
+pub fn withheld(stream: TopicId, seq: u64) -> [u8; 17] {
+    let mut key = event(stream, seq);
+    key[0] = WITHHELD;
+    key
+}
+
+/// A subject that has no event left, by the newest that it had.
+pub fn empty(stream: TopicId, trimmed_seq: u64) -> [u8; 17] {
+    let mut key = event(stream, trimmed_seq);
+    key[0] = EMPTIES;
+    key
 }
 
 /// A hole of a stream, by its last seq.

@@ -32,6 +32,7 @@ mod tests;
 
 pub use directory::{Directory, Step};
 pub use streams::backlog;
+pub use streams::subjects;
 pub use streams::{Facts, Request, Streams, TopicRecord};
 
 use super::access::Access;

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod delivery;
+mod subjects;
 mod two_logs;
 
 use super::*;
@@ -13,7 +14,7 @@ use crate::core::command::{
     CreateMap, CreateToken, IdempotencyKey, LimitsPatch, NewToken, Publish, Published, RevokeToken, Slots, UpdateMap,
 };
 use crate::core::event::NewEvent;
-use crate::core::history::{History, Start};
+use crate::core::history::{Bounds, History, Start};
 use crate::core::ids::TokenId;
 use crate::core::ids::{EndpointId, EventId, NodeId, TopicId};
 use crate::core::store::memory::MemoryStore;
@@ -113,7 +114,7 @@ fn create(n: u8, slug: Option<&str>, limits: Limits, retention: Retention) -> Co
 }
 
 const NO_LIMITS: Limits =
-    Limits { connections: None, webhooks: None, requests_per_minute: None, publishes_per_second: None };
+    Limits { connections: None, webhooks: None, requests_per_minute: None, publishes_per_second: None, subjects: None };
 const WAIT_FOR_EVER: WebhookBacklog = WebhookBacklog { bytes: None, age_seconds: None };
 const KEEP_ALL: Retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: WAIT_FOR_EVER };
 
@@ -136,7 +137,8 @@ fn published(reply: Reply) -> Published {
 fn seqs(node: &Node, map: u8) -> Vec<u64> {
     let topic = node.state.access().map(map_id(map)).unwrap().topic;
     let history = History::open(&node.store, topic).unwrap();
-    history.read(0, 10_000, 1 << 30).unwrap().iter().map(|event| event.seq).collect()
+    let page = history.read(0, Bounds { events: 10_000, bytes: 1 << 30 }).unwrap();
+    page.events.iter().map(|event| event.seq).collect()
 }
 
 #[test]
@@ -407,7 +409,7 @@ proptest! {
             node.entry(now, &commands);
             for map in node.state.access().maps() {
                 let history = History::open(&node.store, map.topic).unwrap();
-                let events = history.read(0, 10_000, 1 << 30).unwrap();
+                let events = history.read(0, Bounds { events: 10_000, bytes: 1 << 30 }).unwrap().events;
                 prop_assert!(events.iter().map(|event| event.seq).eq(history.first_seq()..=history.head_seq()));
                 prop_assert!(events.is_sorted_by(|a, b| a.id < b.id));
                 let stored = |event: &crate::core::event::Event| 44 + event.kind.len() as u64 + event.payload.len() as u64;

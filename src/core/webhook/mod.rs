@@ -20,5 +20,5 @@ pub use super::consumer::schedule::RetryPolicy;
 pub use profile::Profile;
 pub use settings::{
     Disabled, Endpoint, EventFilter, Invocation, Lambda, MAX_BATCH, MAX_KINDS, MAX_TEMPLATE, Method, OnEndpoint,
-    Ordering, Origin, Private, PutEndpoint, RateLimit, Target, TargetKind, Template, TopicKind,
+    Ordering, Origin, Private, PutEndpoint, RateLimit, SubjectFilter, Target, TargetKind, Template, TopicKind,
 };

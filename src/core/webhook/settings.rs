@@ -5,6 +5,7 @@ use crate::core::consumer::plan::Batch;
 use crate::core::consumer::schedule::RetryPolicy;
 use crate::core::ids::{EndpointId, MapId, TokenId};
 use crate::core::rate::Rate;
+use crate::core::subject::{Selector, SelectorError};
 use serde::{Deserialize, Serialize};
 
 /// Longest list of event types of one endpoint.
@@ -148,18 +149,21 @@ pub enum Method {
 /// Which events of the wanted types.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventFilter {
-    /// Only topics of that kind.
+    /// Only of these subjects, exact or with `*`. Where neither this nor another choice of subjects is given, only of the
+    /// map's own.
+    pub subjects: Option<Vec<String>>,
+    /// Only of subjects that are channels of that kind.
     pub topic_kind: Option<TopicKind>,
-    /// Only topics whose name starts so.
+    /// Only of subjects whose name starts so.
     pub topic_prefix: Option<String>,
     /// Only events for which this holds (see [`crate::core::expression`]).
     pub expression: Option<String>,
 }
 
-/// Kinds of topics, by the first part of their names.
+/// Kinds of channels, by the first part of their subjects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TopicKind {
-    /// The topic of a map's own events.
+    /// The map's own subject.
     Map,
     /// A Pusher channel for everybody.
     Public,
@@ -174,22 +178,44 @@ impl TopicKind {
     pub const NAMES: [(&'static str, TopicKind); 4] =
         [("map", Self::Map), ("public", Self::Public), ("private", Self::Private), ("presence", Self::Presence)];
 
-    /// The kind of a topic.
-    pub fn of(topic: &str) -> Self {
-        match topic {
-            topic if topic.starts_with("events:map:") => Self::Map,
-            topic if topic.starts_with("private-") => Self::Private,
-            topic if topic.starts_with("presence-") => Self::Presence,
+    /// The kind of the channel that has that subject.
+    pub fn of(subject: &str) -> Self {
+        match subject {
+            "" => Self::Map,
+            subject if subject.starts_with("private-") => Self::Private,
+            subject if subject.starts_with("presence-") => Self::Presence,
             _ => Self::Public,
         }
     }
 }
 
 impl EventFilter {
-    /// Whether events of that topic are wanted at all.
-    pub fn takes_topic(&self, topic: &str) -> bool {
-        self.topic_kind.is_none_or(|kind| kind == TopicKind::of(topic))
-            && self.topic_prefix.as_deref().is_none_or(|prefix| topic.starts_with(prefix))
+    /// Which subjects it lets through.
+    pub fn subjects(&self) -> Result<SubjectFilter, SelectorError> {
+        let selector = match &self.subjects {
+            Some(names) => Selector::from_names(names.iter().map(|name| Ok(name.as_str())))?,
+            // They choose among all.
+            None if self.topic_kind.is_some() || self.topic_prefix.is_some() => Selector::All,
+            None => Selector::default(),
+        };
+        Ok(SubjectFilter { selector, kind: self.topic_kind, prefix: self.topic_prefix.clone() })
+    }
+}
+
+/// Which subjects a webhook wants, made once from its settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectFilter {
+    selector: Selector,
+    kind: Option<TopicKind>,
+    prefix: Option<String>,
+}
+
+impl SubjectFilter {
+    /// Whether events of that subject are wanted.
+    pub fn takes(&self, subject: &str) -> bool {
+        self.selector.matches(subject)
+            && self.kind.is_none_or(|kind| kind == TopicKind::of(subject))
+            && self.prefix.as_deref().is_none_or(|prefix| subject.starts_with(prefix))
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) use messages::{Changed, Collect, Look, Reported, Retire, TooMuch, Wak
 use telling::Untold;
 
 use super::judge::{BadFilter, Judge};
-use super::sender::{BadEndpoint, Sender, topic_name};
+use super::sender::{BadEndpoint, Sender};
 use super::shard::Shard;
 use crate::core::consumer::engine::{Engine, Flight, Step, Urgency};
 use crate::core::ids::TopicId;
@@ -203,7 +203,7 @@ impl EndpointActor {
 
 fn settings(shard: &Shard, endpoint: &Arc<Endpoint>) -> Result<(Rc<Sender>, Arc<Judge>), LoadError> {
     let private = shard.seal.open(endpoint.id, &endpoint.sealed)?;
-    let judge = Judge::new(endpoint, &topic_name(endpoint))?;
+    let judge = Judge::new(endpoint)?;
     let sender = Sender::new(endpoint.clone(), private, shard.outside.guard(), &shard.config.aws)?;
     Ok((Rc::new(sender), Arc::new(judge)))
 }

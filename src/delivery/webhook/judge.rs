@@ -5,14 +5,15 @@ use crate::core::consumer::progress::EventRef;
 use crate::core::event::{Event, MapText};
 use crate::core::expression::{Expression, ExpressionError, Subject};
 use crate::core::filter::{Filter, FilterError};
-use crate::core::webhook::{Endpoint, Ordering};
+use crate::core::subject::SelectorError;
+use crate::core::webhook::{Endpoint, Ordering, SubjectFilter};
 use crate::hub::Turn;
 use std::hash::{Hash, Hasher};
 
 /// An endpoint's filters, made once from its settings.
 pub(super) struct Judge {
     map: MapText,
-    takes_topic: bool,
+    subjects: SubjectFilter,
     kinds: Filter,
     condition: Option<Expression>,
     lanes: Lanes,
@@ -28,16 +29,18 @@ enum Lanes {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadFilter {
     #[error(transparent)]
+    Subjects(#[from] SelectorError),
+    #[error(transparent)]
     Kinds(#[from] FilterError),
     #[error(transparent)]
     Expression(#[from] ExpressionError),
 }
 
 impl Judge {
-    pub(super) fn new(endpoint: &Endpoint, topic: &str) -> Result<Self, BadFilter> {
+    pub(super) fn new(endpoint: &Endpoint) -> Result<Self, BadFilter> {
         Ok(Self {
             map: MapText::from(endpoint.map),
-            takes_topic: endpoint.filter.takes_topic(topic),
+            subjects: endpoint.filter.subjects()?,
             kinds: Filter::from_query(Some(&endpoint.events.join(",")))?,
             condition: endpoint.filter.expression.as_deref().map(Expression::condition).transpose()?,
             lanes: match &endpoint.ordering {
@@ -72,8 +75,9 @@ impl Judge {
     }
 
     fn offer(&self, event: &Event, subject: &Subject<'_>) -> Offer {
-        let by_type = self.takes_topic && self.kinds.matches(&event.kind);
-        let wanted = by_type && self.condition.as_ref().is_none_or(|condition| condition.matches(subject));
+        let wanted = self.subjects.takes(event.subject.as_str())
+            && self.kinds.matches(&event.kind)
+            && self.condition.as_ref().is_none_or(|condition| condition.matches(subject));
         let lane = match &self.lanes {
             _ if !wanted => None,
             Lanes::None => None,

@@ -5,7 +5,7 @@
 
 use crate::core::event::Event;
 use crate::core::ids::TopicId;
-use crate::hub::{Archive, ArchiveError};
+use crate::hub::{Archive, ArchiveError, Page};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,10 +19,25 @@ const TAIL_EVENTS: usize = 512;
 /// Bytes of payloads kept, over all topics.
 const TAILS_BYTES: usize = 32 << 20;
 
+/// What of a stream was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// What is missing from here on was removed inside the stream.
+    pub(super) kept_from: u64,
+    /// The seq to go on from.
+    pub(super) next_seq: u64,
+}
+
+impl Reach {
+    pub(super) fn of(page: &Page) -> Self {
+        Self { kept_from: page.first_seq, next_seq: page.next_seq }
+    }
+}
+
 /// What a read gave.
 pub(super) enum Read {
-    /// These, and the seq after the last; none when there is nothing new.
-    Events(Vec<Event>, u64),
+    /// All that is left so far; the same seq as before when there is nothing new.
+    Events(Vec<Event>, Reach),
     /// They lie further back: read them from the archive.
     Cold,
 }
@@ -42,6 +57,8 @@ struct Tails {
 #[derive(Default)]
 struct Tail {
     events: VecDeque<Event>,
+    /// All that is left from here on is in it.
+    from_seq: u64,
     next_seq: u64,
 }
 
@@ -62,15 +79,16 @@ impl Source {
         }
         let head_seq = self.archive.read_now(topic, u64::MAX, 0, 0)?.head_seq;
         if from_seq > head_seq {
-            return Ok(Read::Events(Vec::new(), from_seq));
+            return Ok(Read::Events(Vec::new(), Reach { kept_from: from_seq, next_seq: from_seq }));
         }
         // A longer way than a tail is read in pages of one's own, between which others have their turn on the thread.
         if head_seq - from_seq >= TAIL_EVENTS as u64 {
             return Ok(Read::Cold);
         }
         let page = self.archive.read_now(topic, from_seq, PAGE_EVENTS, PAGE_BYTES)?;
-        tails.append(topic, from_seq, &page.events);
-        Ok(Read::Events(page.events, page.next_seq))
+        tails.append(topic, from_seq, &page);
+        let reach = Reach::of(&page);
+        Ok(Read::Events(page.events, reach))
     }
 
     /// Forgets a topic that no endpoint reads any more.
@@ -85,35 +103,42 @@ impl Tail {
         if from_seq >= self.next_seq {
             return None;
         }
-        if self.events.front().is_none_or(|event| from_seq < event.seq) {
+        if from_seq < self.from_seq {
             return Some(Read::Cold);
         }
         let skipped = self.events.partition_point(|event| event.seq < from_seq);
         let events: Vec<Event> = self.events.iter().skip(skipped).take(PAGE_EVENTS).cloned().collect();
-        let next_seq = events.last().map_or(from_seq, |event| event.seq + 1);
-        Some(Read::Events(events, next_seq))
+        let is_all = skipped + events.len() == self.events.len();
+        let next_seq = events.last().filter(|_| !is_all).map_or(self.next_seq, |event| event.seq + 1);
+        Some(Read::Events(events, Reach { kept_from: self.from_seq, next_seq }))
     }
 }
 
 impl Tails {
-    /// Keeps events that were read from `from_seq` on. What does not follow on what is kept replaces it: a tail has no
-    /// holes, since who reads it would take what is in them for nothing.
-    fn append(&mut self, topic: TopicId, from_seq: u64, events: &[Event]) {
-        let (Some(first), Some(last)) = (events.first(), events.last()) else { return };
-        if first.seq != from_seq || self.topics.get(&topic).is_none_or(|tail| tail.next_seq != from_seq) {
+    /// Keeps a page that was read from `from_seq` on. What does not follow on what is kept replaces it: a tail lacks only
+    /// what was removed inside the stream, since who reads it takes what is not there for that.
+    fn append(&mut self, topic: TopicId, from_seq: u64, page: &Page) {
+        let kept_from = from_seq.max(page.first_seq);
+        if page.next_seq <= kept_from {
+            return;
+        }
+        if kept_from != from_seq || self.topics.get(&topic).is_none_or(|tail| tail.next_seq != from_seq) {
             self.forget(topic);
         }
+        let events = &page.events;
         let added: usize = events.iter().map(weight).sum();
         if self.bytes + added > TAILS_BYTES {
             self.topics.retain(|kept, _| *kept == topic);
             self.bytes = self.topics.values().flat_map(|tail| &tail.events).map(weight).sum();
         }
-        let tail = self.topics.entry(topic).or_default();
+        let tail = self.topics.entry(topic).or_insert(Tail { from_seq: kept_from, ..Tail::default() });
         tail.events.extend(events.iter().cloned());
-        tail.next_seq = last.seq + 1;
+        tail.next_seq = page.next_seq;
         self.bytes += added;
         while tail.events.len() > TAIL_EVENTS || (self.bytes > TAILS_BYTES && tail.events.len() > PAGE_EVENTS) {
-            self.bytes -= tail.events.pop_front().map_or(0, |event| weight(&event));
+            let Some(oldest) = tail.events.pop_front() else { break };
+            self.bytes -= weight(&oldest);
+            tail.from_seq = oldest.seq + 1;
         }
     }
 
@@ -130,7 +155,7 @@ pub(super) fn weight(event: &Event) -> usize {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
     use crate::core::ids::EventId;
@@ -157,11 +182,28 @@ mod tests {
         })
     }
 
+    fn page(seqs: Range<u64>) -> Page {
+        let (first_seq, next_seq) = (seqs.start, seqs.end);
+        let (events, head_seq) = (events(seqs), next_seq - 1);
+        Page { events, verdicts: None, next_seq, first_seq, head_seq, passed_id: None, gone_seq: None }
+    }
+
+    #[test]
+    fn what_was_removed_inside_the_stream_is_no_hole_of_a_tail() {
+        let mut tails = Tails::default();
+        let mut page = page(95..105);
+        page.events.retain(|event| ![95, 98, 104].contains(&event.seq));
+        tails.append(TOPIC, 95, &page);
+        assert_eq!(read(&tails, 95), Some(Ok(vec![96, 97, 99, 100, 101, 102, 103])));
+        let Some(Read::Events(rest, reach)) = tails.topics[&TOPIC].read(104) else { panic!() };
+        assert_eq!((rest.len(), reach), (0, Reach { kept_from: 95, next_seq: 105 }));
+    }
+
     #[test]
     fn what_follows_is_kept_and_shared() {
         let mut tails = Tails::default();
-        tails.append(TOPIC, 95, &events(95..98));
-        tails.append(TOPIC, 98, &events(98..100));
+        tails.append(TOPIC, 95, &page(95..98));
+        tails.append(TOPIC, 98, &page(98..100));
         assert_eq!(read(&tails, 96), Some(Ok((96..100).collect())));
         assert_eq!((read(&tails, 94), read(&tails, 100)), (Some(Err(())), None));
     }
@@ -169,12 +211,12 @@ mod tests {
     #[test]
     fn a_tail_has_no_holes() {
         let mut tails = Tails::default();
-        tails.append(TOPIC, 95, &events(95..100));
+        tails.append(TOPIC, 95, &page(95..100));
         // Retention took what lies between.
-        tails.append(TOPIC, 100, &events(900..903));
+        tails.append(TOPIC, 100, &page(900..903));
         assert_eq!(read(&tails, 95), Some(Err(())), "who is behind reads the archive, and sees what is gone");
         assert_eq!(read(&tails, 901), Some(Ok(vec![901, 902])));
-        tails.append(TOPIC, 950, &events(950..951));
+        tails.append(TOPIC, 950, &page(950..951));
         assert_eq!(read(&tails, 902), Some(Err(())));
         assert_eq!(tails.bytes, weight(&events(1..2)[0]));
     }

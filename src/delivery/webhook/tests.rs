@@ -57,7 +57,13 @@ impl Stage {
         let hub = Hub::start(config, cluster).await.unwrap();
         until("the seal", || hub.seal().is_ok()).await;
         let map = MapId::from_bytes([1; 16]);
-        let none = Limits { connections: None, webhooks: None, requests_per_minute: None, publishes_per_second: None };
+        let none = Limits {
+            connections: None,
+            webhooks: None,
+            requests_per_minute: None,
+            publishes_per_second: None,
+            subjects: None,
+        };
         let token = NewToken {
             id: TokenId::from_bytes([2; 16]),
             name: "t".into(),

@@ -79,9 +79,13 @@ mod tests {
     use crate::core::event::NewEvent;
 
     fn encoded(version: Version, transport: Transport, star: bool) -> Vec<u8> {
+        encoded_as("", "add_system", (version, transport, star))
+    }
+
+    fn encoded_as(subject: &str, kind: &str, (version, transport, star): (Version, Transport, bool)) -> Vec<u8> {
         let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
-        let new =
-            NewEvent { subject: Default::default(), kind: "add_system".into(), payload: br#"{"name":"J1"}"#.to_vec() };
+        let subject = crate::core::subject::Subject::parse(subject).unwrap();
+        let new = NewEvent { subject, kind: kind.into(), payload: br#"{"name":"J1"}"#.to_vec() };
         let id = EventId::new(1_750_509_296_789, 7, 3);
         let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
         let mut out = Vec::new();
@@ -102,6 +106,17 @@ mod tests {
         );
         assert_eq!(std::str::from_utf8(&encoded(Version::V1, Transport::WebSocket, false)[4..]).unwrap(), v1);
         let polled = encoded(Version::V2, Transport::LongPoll, false);
+        assert_eq!(std::str::from_utf8(&polled).unwrap(), format!("{},", serde_json::to_string(&v2).unwrap()));
+    }
+
+    #[test]
+    fn golden_push_of_a_subject() {
+        let kind = "App\\Events\\X \"é\"";
+        let frame = encoded_as("orders-7", kind, (Version::V2, Transport::WebSocket, false));
+        let envelope = ENVELOPE.replace(r#""add_system""#, r#""App\\Events\\X \"é\"","subject":"orders-7""#);
+        let v2 = format!(r#"[null,null,"events:map:home","App\\Events\\X \"é\"",{envelope}]"#);
+        assert_eq!(std::str::from_utf8(&frame[4..]).unwrap(), v2);
+        let polled = encoded_as("orders-7", kind, (Version::V2, Transport::LongPoll, false));
         assert_eq!(std::str::from_utf8(&polled).unwrap(), format!("{},", serde_json::to_string(&v2).unwrap()));
     }
 

@@ -7,7 +7,7 @@ use crate::edge::subscribe::Wanted;
 use serde_json::Value;
 
 /// The names of a join's parameters.
-const NAMES: [&str; 7] = ["events", "filter", "last_event_id", "since", "backfill", "star", "positions"];
+const NAMES: [&str; 8] = ["subjects", "events", "filter", "last_event_id", "since", "backfill", "star", "positions"];
 
 /// A join's parameters.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,10 +10,11 @@ use super::state::Settings;
 use crate::core::filter::Filter;
 use crate::core::history::Start;
 use crate::core::ids::EventId;
+use crate::core::topic::TopicKey;
 use crate::delivery::{Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};
 use crate::edge::refused::Refused;
 use crate::edge::subscribe::{self, Asked, Opened, SessionQuota};
-use crate::hub::{Grant, Who};
+use crate::hub::Who;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde_json::{Value, json};
 use std::hash::BuildHasher;
@@ -172,9 +173,9 @@ impl PhoenixSession {
     /// The reply first, then the old channel's end, then events.
     fn joined(&mut self, message: Message, digest: Option<u64>, joined: Joined, link: &mut dyn Link) {
         let Joined { opened, start, positions } = joined;
-        let Opened { grant, position, coming, filter, view, .. } = &opened;
+        let Opened { topic, position, coming, filter, view, .. } = &opened;
         let position = *position;
-        let shows = (grant.map.topic, view.key().clone());
+        let shows = (topic.clone(), view.key().clone());
         let former = self.channels.get(&message.topic).map(|channel| (channel.subscription, channel.began));
         // Who resumes on the socket that it never left has in flight what was handed to it since: that is not repeated.
         let resumed = former.filter(|_| matches!(start, Start::After(_))).and_then(|(former, began)| {
@@ -189,10 +190,9 @@ impl PhoenixSession {
         let began = resumed.map_or(position.before, |(_, _, began)| began);
         let (before, coming) = match resumed {
             Some((_, at, _)) if at > position.next_seq => {
-                let before = self.position_before(grant, at).unwrap_or(position.before);
+                let before = self.position_before(topic, at).unwrap_or(position.before);
                 let all = *filter == Filter::All && view.condition().is_none();
-                let left = (position.head_seq + 1).saturating_sub(at);
-                (before, (all || left == 0).then_some(left))
+                (before, self.left(topic, at, position.head_seq).filter(|left| all || *left == 0))
             }
             _ => (position.before, *coming),
         };
@@ -215,10 +215,16 @@ impl PhoenixSession {
         self.channels.insert(message.topic, channel);
     }
 
-    /// The position by which a reader starts at `seq`, if that event is kept.
-    fn position_before(&self, grant: &Grant, seq: u64) -> Option<EventId> {
-        let found = self.outlet.hub().archive().id_now(grant.map.topic, seq.checked_sub(1)?);
-        found.inspect_err(|error| tracing::error!(%error, "a position can't be read")).ok().flatten()
+    /// The position by which a reader starts at `seq`.
+    fn position_before(&self, topic: &TopicKey, seq: u64) -> Option<EventId> {
+        let found = self.outlet.hub().archive().position_now(topic, seq);
+        found.inspect_err(|error| tracing::error!(%error, "a position can't be read")).ok()
+    }
+
+    /// How many events are left to come from `seq` on, where that is known.
+    fn left(&self, topic: &TopicKey, seq: u64, head_seq: u64) -> Option<u64> {
+        let counted = self.outlet.hub().archive().count_now(topic, seq, head_seq);
+        counted.inspect_err(|error| tracing::error!(%error, "events can't be counted")).ok().flatten()
     }
 
     /// A topic joined again: the channel that it had is closed under its old join_ref.

@@ -30,6 +30,7 @@ fn limits(limits: &Limits) -> Value {
         "webhooks": limits.webhooks,
         "requests_per_minute": limits.requests_per_minute,
         "publishes_per_second": limits.publishes_per_second,
+        "subjects": limits.subjects,
     })
 }
 

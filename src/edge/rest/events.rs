@@ -4,6 +4,7 @@ use crate::core::access::Scopes;
 use crate::core::event::{MapText, push_json_string};
 use crate::core::expression::Condition;
 use crate::core::ids::EventId;
+use crate::core::topic::TopicKey;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -19,12 +20,12 @@ const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1000;
 /// An answer stops growing here, whatever the limit says.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
-/// Events looked through for one page of a narrow filter; the cursor goes on from there.
-const MAX_SCANNED: usize = 20_000;
+/// Pages of the archive looked through for one answer to a narrow filter; the cursor goes on from there.
+const MAX_READS: usize = 20;
 const PAGE_EVENTS: usize = 1000;
 const PAGE_BYTES: usize = 1 << 20;
 
-pub(super) const NAMES: &[&str] = &["since", "after", "limit", "events", "filter"];
+pub(super) const NAMES: &[&str] = &["since", "after", "limit", "subjects", "events", "filter"];
 
 pub(super) async fn backfill(
     request: HttpRequest,
@@ -35,27 +36,28 @@ pub(super) async fn backfill(
     edge.charge(&grant).await?;
     let query = Query::of(&request, NAMES)?;
     let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT);
-    let Wanted { filter, expression, start } = Wanted::read(&OF_PAGE, |name| query.given(name))?;
+    let Wanted { subjects, filter, expression, start } = Wanted::read(&OF_PAGE, |name| query.given(name))?;
     let condition = expression.map(|expression| Arc::new(Condition::new(expression, grant.map.id)));
-    let position = edge.hub.locate(grant.map.topic, start).await?;
+    let topic = TopicKey::new(grant.map.topic, subjects);
+    let position = edge.hub.locate(&topic, start).await?;
     let map = MapText::from(grant.map.id);
     let mut page = Page { limit, next_seq: position.next_seq, cursor: None, count: 0, data: Vec::new() };
-    let mut gap = position.gap;
-    let mut scanned = 0;
-    while page.has_room() && page.next_seq <= position.head_seq && scanned < MAX_SCANNED {
+    let (mut gap, mut reads) = (position.gap, 0);
+    while page.has_room() && page.next_seq <= position.head_seq && reads < MAX_READS {
         let archive = edge.hub.archive();
-        let read = archive.read(grant.map.topic, page.next_seq, PAGE_EVENTS, PAGE_BYTES, condition.clone()).await?;
-        let Some(first) = read.events.first() else { break };
-        if first.seq > page.next_seq {
+        let read = archive.read(&topic, page.next_seq, PAGE_EVENTS, PAGE_BYTES, condition.clone()).await?;
+        if read.gone_seq.is_some_and(|gone_seq| gone_seq > position.gone_seq) {
             if page.count > 0 {
-                // Retention took what comes next: the next page begins there, and tells the gap.
+                // What comes next was removed meanwhile: the next page begins there, and tells the gap.
                 break;
             }
-            gap = Some(Some(first.id));
+            gap = Some(read.events.first().map(|first| first.id));
         }
-        scanned += read.events.len();
+        reads += 1;
+        let mut is_full = false;
         for (event, wanted) in read.wanted(&filter) {
-            if !page.has_room() {
+            is_full = !page.has_room();
+            if is_full {
                 break;
             }
             page.next_seq = event.seq + 1;
@@ -63,6 +65,10 @@ pub(super) async fn backfill(
             if wanted {
                 page.push(|out| event.write_envelope(&map, false, out));
             }
+        }
+        if !is_full {
+            page.next_seq = read.next_seq;
+            page.cursor = read.passed_id.or(page.cursor);
         }
     }
     let has_more = page.next_seq <= position.head_seq;

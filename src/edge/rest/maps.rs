@@ -27,6 +27,7 @@ struct LimitsBody {
     webhooks: Option<Option<u32>>,
     requests_per_minute: Option<Option<u32>>,
     publishes_per_second: Option<Option<u32>>,
+    subjects: Option<Option<u32>>,
 }
 
 const COUNT: &str = "a whole number";
@@ -38,16 +39,17 @@ impl LimitsBody {
             webhooks: m.nullable("webhooks", COUNT),
             requests_per_minute: m.nullable("requests_per_minute", COUNT),
             publishes_per_second: m.nullable("publishes_per_second", COUNT),
+            subjects: m.nullable("subjects", COUNT),
         })
     }
 
     fn checked(self) -> Result<LimitsPatch, ApiError> {
-        let Self { connections, webhooks, requests_per_minute, publishes_per_second } = self;
+        let Self { connections, webhooks, requests_per_minute, publishes_per_second, subjects } = self;
         if requests_per_minute == Some(Some(0)) || publishes_per_second == Some(Some(0)) {
             return Err(ApiError::bad_request("invalid_limits", "a rate must be at least 1")
                 .hint("null is no limit; to stop somebody, revoke the token"));
         }
-        Ok(LimitsPatch { connections, webhooks, requests_per_minute, publishes_per_second })
+        Ok(LimitsPatch { connections, webhooks, requests_per_minute, publishes_per_second, subjects })
     }
 }
 

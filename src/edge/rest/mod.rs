@@ -5,16 +5,26 @@ pub(super) mod body;
 mod events;
 mod maps;
 mod publish;
+mod rules;
+mod subjects;
 mod tokens;
 
 use crate::edge::error::ApiError;
 use crate::edge::query::Takes;
 use actix_web::http::StatusCode;
-use actix_web::web::{ServiceConfig, delete, get, patch, post, resource, to};
+use actix_web::web::{ServiceConfig, delete, get, patch, post, put, resource, to};
 use actix_web::{HttpResponse, Resource, ResponseError};
 
 /// What the routes take in a query.
-pub const TAKES: &[Takes] = &[Takes::of("GET", "/api/maps/{map}/events", events::NAMES)];
+pub const TAKES: &[Takes] = &[
+    Takes::of("GET", "/api/maps/{map}/events", events::NAMES),
+    Takes::of("GET", "/api/maps/{map}/subjects", subjects::NAMES),
+];
+
+/// One event. Other paths below the events are streams.
+const EVENT: &str = "/api/maps/{map}/events/{event:[0-9A-Za-z]{26}}";
+/// One subject. Its name may have slashes; the map's own is empty.
+const SUBJECT: &str = "/api/maps/{map}/subjects/{subject:.*}";
 
 /// Adds `/api/maps` and what is below it.
 pub fn routes(config: &mut ServiceConfig) {
@@ -28,7 +38,11 @@ pub fn routes(config: &mut ServiceConfig) {
         )
         .service(at("/api/maps/{map}/tokens").route(post().to(tokens::create)).route(get().to(tokens::list)))
         .service(at("/api/maps/{map}/tokens/{token}").route(delete().to(tokens::revoke)))
-        .service(at("/api/maps/{map}/events").route(post().to(publish::publish)).route(get().to(events::backfill)));
+        .service(at("/api/maps/{map}/events").route(post().to(publish::publish)).route(get().to(events::backfill)))
+        .service(at(EVENT).route(delete().to(subjects::remove_event)))
+        .service(at("/api/maps/{map}/subjects").route(get().to(subjects::list)))
+        .service(at(SUBJECT).route(delete().to(subjects::remove)))
+        .service(at("/api/maps/{map}/channel-rules").route(get().to(rules::show)).route(put().to(rules::set)));
 }
 
 /// A path whose other methods are refused like everything else, as JSON.

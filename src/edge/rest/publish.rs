@@ -9,6 +9,7 @@ use crate::core::digest::Parts;
 use crate::core::event::{Event, MapText, NewEvent, is_kind};
 use crate::core::ids::EventId;
 use crate::core::json::{self, JsonError, Members};
+use crate::core::subject::Subject;
 use crate::edge::auth::bearer;
 use crate::edge::context::{Edge, EdgeConfig};
 use crate::edge::error::ApiError;
@@ -32,6 +33,8 @@ const FIRST_BATCH: u64 = 0;
 struct OneBody<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    subject: Cow<'a, str>,
     #[serde(borrow)]
     payload: &'a RawValue,
 }
@@ -107,7 +110,9 @@ fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
 /// The identity of a request, or of a stream's batch by its number, under the caller's key: the same events are the same
 /// request, in whatever form they were sent, as long as they fit into one batch of a stream.
 fn identity(edge: &Edge, key: &str, batch: u64, events: &[NewEvent]) -> IdempotencyKey {
-    let parts = events.iter().flat_map(|event| [event.kind.as_bytes(), event.payload.as_slice()]);
+    let parts = events
+        .iter()
+        .flat_map(|event| [event.subject.as_str().as_bytes(), event.kind.as_bytes(), event.payload.as_slice()]);
     IdempotencyKey {
         key: Parts::default().with(key.as_bytes()).with(&batch.to_be_bytes()).half(),
         fingerprint: parts.collect::<Parts>().half(),
@@ -165,20 +170,25 @@ fn read_event(text: &str, config: &EdgeConfig) -> Result<NewEvent, ApiError> {
     if !is_object(text) {
         return Err(invalid("an object is expected".to_owned()));
     }
-    let event: OneBody<'_> = serde_json::from_str(text)
-        .map_err(|error| invalid(misspelt(text, &["type", "payload"]).unwrap_or_else(|| error.to_string())))?;
+    let event: OneBody<'_> = serde_json::from_str(text).map_err(|error| {
+        invalid(misspelt(text, &["type", "subject", "payload"]).unwrap_or_else(|| error.to_string()))
+    })?;
     if !is_kind(&event.kind) {
         return Err(ApiError::bad_request(
             "invalid_type",
             "a type has 1 to 200 characters, none of them a control character, a comma or *, and doesn't begin with phx_ or chan_reply_",
         ));
     }
+    let subject = Subject::parse(&event.subject).map_err(|error| {
+        ApiError::bad_request("invalid_subject", error.to_string())
+            .hint("leave it out for the map's own subject, or name a channel such as orders-7")
+    })?;
     let payload = json::normalise(event.payload.get(), config.json_depth).map_err(|error| match error {
         JsonError::UnsafeInteger(_) => ApiError::bad_request("unsafe_integer", error.to_string()),
         JsonError::TooDeep(_) => ApiError::bad_request("too_deep", error.to_string()),
         JsonError::Syntax(_) => ApiError::bad_request("invalid_json", error.to_string()),
     })?;
-    Ok(NewEvent { subject: Default::default(), kind: event.kind.into_owned(), payload: payload.into_bytes() })
+    Ok(NewEvent { subject, kind: event.kind.into_owned(), payload: payload.into_bytes() })
 }
 
 /// A stream of lines, stored in batches as they come. What was stored before an error stays, and the error tells.
@@ -255,7 +265,7 @@ impl<'e> Stream<'e> {
         }
         let event = read_event(text, &self.edge.config).map_err(|error| error.at(index))?;
         // In normal form: a stream that is repeated with other white space is cut in the same places.
-        self.batch_bytes += event.kind.len() + event.payload.len();
+        self.batch_bytes += event.subject.as_str().len() + event.kind.len() + event.payload.len();
         self.batch.push(event);
         if self.batch.len() >= self.edge.config.batch_events || self.batch_bytes >= STREAM_BATCH_BYTES {
             self.store().await?;

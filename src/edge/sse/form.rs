@@ -61,6 +61,21 @@ mod tests {
     }
 
     #[test]
+    fn golden_event_of_a_subject() {
+        let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
+        let subject = crate::core::subject::Subject::parse("orders-7").unwrap();
+        let new = NewEvent { subject, kind: "App\\Events\\X \"é\"".into(), payload: b"1".to_vec() };
+        let event =
+            Event::from_stored(9, Event::to_stored(EventId::new(1_750_509_296_789, 7, 3), &new).into()).unwrap();
+        let mut out = Vec::new();
+        SseForm::new(map).encode(&event, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "event: App\\Events\\X \"é\"\nid: 01JY97R74N0000000000070003\ndata: {\"id\":\"01JY97R74N0000000000070003\",\"seq\":9,\"type\":\"App\\\\Events\\\\X \\\"é\\\"\",\"subject\":\"orders-7\",\"map_id\":\"550e8400-e29b-41d4-a716-446655440000\",\"ts\":\"2025-06-21T12:34:56.789Z\",\"timestamp\":\"2025-06-21T12:34:56.789Z\",\"payload\":1}\n\n"
+        );
+    }
+
+    #[test]
     fn golden_event() {
         let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
         let new =

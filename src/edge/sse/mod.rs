@@ -32,7 +32,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const PATH: &str = "/api/maps/{map}/events/stream";
-const NAMES: &[&str] = &["token", "events", "filter", "last_event_id", LAST_EVENT_ID_OF_POLYFILLS, "since", "backfill"];
+const NAMES: &[&str] =
+    &["token", "subjects", "events", "filter", "last_event_id", LAST_EVENT_ID_OF_POLYFILLS, "since", "backfill"];
 /// What browsers send when they reconnect.
 const LAST_EVENT_ID: &str = "last-event-id";
 /// What polyfills of EventSource, which can't set headers everywhere, send in place of it.

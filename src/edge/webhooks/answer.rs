@@ -133,6 +133,7 @@ fn filter(filter: &EventFilter) -> Value {
     }
     let named = |kind: TopicKind| TopicKind::NAMES.iter().find(|(_, known)| *known == kind).map(|(name, _)| *name);
     json!({
+        "subjects": filter.subjects,
         "channel_type": filter.topic_kind.and_then(named),
         "channel_prefix": filter.topic_prefix,
         "expression": filter.expression,

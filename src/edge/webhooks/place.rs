@@ -26,32 +26,18 @@ pub(super) async fn first(edge: &Edge, topic: TopicId, named: Named) -> Result<u
         Named::Time(ms) if ms > edge.hub.time_ms() + AHEAD_MS => {
             Err(Problem::Invalid(vec![format!("since: {} lies in the future", iso_millis(ms))]))
         }
-        Named::Event(id) => match find(edge, topic, id).await? {
-            Found::At(seq) => Ok(seq + u64::from(event_at(edge, topic, seq).await?.is_none())),
-            Found::Gone { oldest } => Ok(oldest),
-            Found::Unknown => Err(unknown("since", id)),
+        Named::Event(id) => match next_seq(edge, topic, id).await? {
+            Some(next_seq) => Ok(next_seq - u64::from(event_before(edge, topic, next_seq, id).await?.is_some())),
+            None => Err(unknown("since", id)),
         },
         Named::Time(_) | Named::Newest(_) => Ok(edge.hub.archive().locate(topic, named.start()).await?.next_seq),
     }
 }
 
-/// Where an event's id lies in a topic.
-enum Found {
-    /// At that seq; the newest event that was removed counts, too.
-    At(u64),
-    /// Before the oldest event that is kept, whose seq is given.
-    Gone { oldest: u64 },
-    /// Nowhere: it is no event of the topic.
-    Unknown,
-}
-
-async fn find(edge: &Edge, topic: TopicId, id: EventId) -> Result<Found, Problem> {
+/// The seq of what is left behind an event, be it kept or removed; `None` where the id is none of the stream's.
+async fn next_seq(edge: &Edge, topic: TopicId, id: EventId) -> Result<Option<u64>, Problem> {
     let position = edge.hub.locate(topic, Start::After(id)).await.map_err(ApiError::from)?;
-    Ok(match position.gap {
-        None => Found::At(position.next_seq - 1),
-        Some(Some(oldest)) if id < oldest => Found::Gone { oldest: position.next_seq },
-        Some(_) => Found::Unknown,
-    })
+    Ok(position.is_known.then_some(position.next_seq))
 }
 
 fn unknown(field: &str, id: EventId) -> Problem {
@@ -60,24 +46,21 @@ fn unknown(field: &str, id: EventId) -> Problem {
 
 /// The seq behind the event that `field` names; where it is gone, what is left behind it.
 pub(super) async fn after(edge: &Edge, topic: TopicId, field: &str, id: EventId) -> Result<u64, Problem> {
-    match find(edge, topic, id).await? {
-        Found::At(seq) => Ok(seq + 1),
-        Found::Gone { oldest } => Ok(oldest),
-        Found::Unknown => Err(unknown(field, id)),
-    }
+    next_seq(edge, topic, id).await?.ok_or_else(|| unknown(field, id))
 }
 
 /// The seq of an event, if it is kept.
 pub(super) async fn seq_of(edge: &Edge, topic: TopicId, id: EventId) -> Result<Option<u64>, Problem> {
-    let Found::At(seq) = find(edge, topic, id).await? else { return Ok(None) };
-    let found = event_at(edge, topic, seq).await?;
-    Ok(found.filter(|event| event.id == id).map(|event| event.seq))
+    match next_seq(edge, topic, id).await? {
+        Some(next_seq) => Ok(event_before(edge, topic, next_seq, id).await?.map(|event| event.seq)),
+        None => Ok(None),
+    }
 }
 
-/// The event at a place, if readers may have it.
-async fn event_at(edge: &Edge, topic: TopicId, seq: u64) -> Result<Option<Event>, Problem> {
-    let page = edge.hub.archive().read(topic, seq, 1, 1, None).await?;
-    Ok(page.events.into_iter().next().filter(|event| event.seq == seq))
+/// The event right before a seq, if it is that one and readers may have it.
+async fn event_before(edge: &Edge, topic: TopicId, seq: u64, id: EventId) -> Result<Option<Event>, Problem> {
+    let page = edge.hub.archive().read(topic, seq - 1, 1, 1, None).await?;
+    Ok(page.events.into_iter().next().filter(|event| event.id == id))
 }
 
 /// The event at a place, if it is kept for readers or for that webhook.

@@ -5,6 +5,7 @@ use super::tell::MAX_UNSAVED;
 use super::{Engine, Offer, Urgency};
 use crate::core::consumer::progress::{Retry, Source};
 use crate::core::consumer::queue::{MAX_READY, Ready};
+use std::ops::Range;
 
 impl<C> Engine<C> {
     /// The next seq of the stream to read, where there is room for more.
@@ -22,6 +23,23 @@ impl<C> Engine<C> {
 
     fn is_known(&self, seq: u64) -> bool {
         self.live.track().is_settled(seq) || self.flights.carry_of(Source::Live, seq)
+    }
+
+    /// The stream has its events from that seq on; what is missing behind it was removed inside, on purpose: a rule keeps
+    /// it no longer, or somebody deleted it. What is missing before was lost.
+    pub fn set_kept_from(&mut self, seq: u64) {
+        self.live.set_kept_from(seq);
+    }
+
+    fn pass_gone(&mut self, gone: Range<u64>) {
+        for seq in gone {
+            if seq < self.live.kept_from() {
+                self.miss(seq);
+            } else {
+                self.live.track_mut().settle(seq);
+                self.reports.note(Urgency::Lazy);
+            }
+        }
     }
 
     /// An event is gone that was not delivered.
@@ -93,12 +111,13 @@ impl<C: Clone> Engine<C> {
             if seq < next {
                 continue;
             }
-            (next..seq).for_each(|gone| self.miss(gone));
+            self.pass_gone(next..seq);
             next = seq + 1;
             if !self.live.forget_ahead(seq) && !self.is_known(seq) {
                 self.take_in(offer, now_ms);
             }
         }
+        self.pass_gone(next.max(self.live.kept_from())..next_seq);
         let from = self.live.read_up_to(next.max(next_seq));
         self.look_at_read(from, self.live.next());
     }

@@ -25,8 +25,8 @@ impl<C: Clone> Engine<C> {
                     self.make_ready(source, Ready { event, lane, kind, since_ms: now_ms });
                 }
                 other => {
-                    // Where all is read again, what isn't there was removed.
-                    missed += u64::from(all && other.is_none());
+                    // Where all is read again, what isn't there and was not removed on purpose was lost.
+                    missed += u64::from(all && other.is_none() && seq < self.live.kept_from());
                     self.track_mut(source).into_iter().for_each(|track| track.settle(seq));
                 }
             }

@@ -2,8 +2,9 @@
 
 use super::{Directory, StateError, keys};
 use crate::core::access::{AccessChange, Map, Scopes};
+use crate::core::channel_rules::ChannelRules;
 use crate::core::codec;
-use crate::core::command::{CreateMap, Refusal, Reply, UpdateMap};
+use crate::core::command::{CreateMap, Refusal, Reply, SetChannelRules, UpdateMap};
 use crate::core::ids::{MapId, TokenId, TopicId};
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
@@ -35,6 +36,7 @@ impl Directory {
             topic,
             limits: create.limits,
             retention: create.retention,
+            rules: ChannelRules::default(),
             inserted_ms: now_ms,
             updated_ms: now_ms,
         };
@@ -69,6 +71,24 @@ impl Directory {
         if map.limits.connections.is_none() {
             self.clear_slots(map.id, store)?;
         }
+        self.put_map(map.clone(), store)?;
+        Ok(Reply::Map(map))
+    }
+
+    pub(super) fn set_channel_rules<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        set: SetChannelRules,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let mut map = match self.check(set.map, set.by, Scopes::MANAGE) {
+            Ok(map) => Map::clone(map),
+            Err(refusal) => return Ok(Reply::Refused(refusal)),
+        };
+        if set.rules.check().is_err() {
+            return Ok(Reply::Refused(Refusal::Malformed));
+        }
+        (map.rules, map.updated_ms) = (set.rules, now_ms);
         self.put_map(map.clone(), store)?;
         Ok(Reply::Map(map))
     }

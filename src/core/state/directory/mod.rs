@@ -116,13 +116,16 @@ impl Directory {
             | Command::NodeDelivers(..)
             | Command::NodeRests(_)
             | Command::HandOver(..)
-            | Command::SetSealMark(_) => true,
+            | Command::SetSealMark(_)
+            | Command::SetChannelRules(_) => true,
             Command::Publish(_)
             | Command::Tick
             | Command::OrderEndpoint(_)
             | Command::PurgeDead(_)
             | Command::Progress(_)
-            | Command::NoteAttempt(..) => false,
+            | Command::NoteAttempt(..)
+            | Command::DeleteEvent(_)
+            | Command::DeleteSubject(_) => false,
         }
     }
 
@@ -151,12 +154,15 @@ impl Directory {
             Command::NodeRests(node) => self.node_rests(node, store),
             Command::HandOver(node, run, but) => self.hand_over(node, run, &but, store),
             Command::SetSealMark(mark) => self.set_seal_mark(mark, store),
+            Command::SetChannelRules(set) => self.set_channel_rules(context.time_ms(), set, store),
             Command::Publish(_)
             | Command::Tick
             | Command::OrderEndpoint(_)
             | Command::PurgeDead(_)
             | Command::Progress(_)
-            | Command::NoteAttempt(..) => Ok(Reply::Refused(Refusal::Malformed)),
+            | Command::NoteAttempt(..)
+            | Command::DeleteEvent(_)
+            | Command::DeleteSubject(_) => Ok(Reply::Refused(Refusal::Malformed)),
         }
     }
 

@@ -23,7 +23,6 @@ use crate::core::webhook::records::Update;
 use serde::{Deserialize, Serialize};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 /// Each endpoint may keep so many bytes of events for its retries and dead letters: one of so many parts of the map's
 /// bound, and beside it, so that no endpoint takes another's.
@@ -243,26 +242,33 @@ impl Streams {
         Ok(settled)
     }
 
-    /// Before these events leave their topic: each that a retry or a dead letter needs is kept under its endpoint.
+    /// Before these events, ascending, leave their stream: each that a retry or a dead letter needs is kept under its endpoint.
     pub(super) fn set_aside<S: WriteStore>(
         &mut self,
         map: &Map,
-        seqs: &Range<u64>,
+        seqs: &[u64],
         now_ms: u64,
         store: &mut S,
     ) -> Result<(), StateError> {
+        let (Some(&first), Some(&last)) = (seqs.first(), seqs.last()) else { return Ok(()) };
+        let goes = |seq: &u64| seqs.binary_search(seq).is_ok();
         let ids: Vec<EndpointId> = self.facts.webhooks().of_map(map.id).map(|endpoint| endpoint.id).collect();
         for id in ids {
             let mut needed: BTreeSet<u64> = BTreeSet::new();
             let waiting = self.holds.waiting.get(&id);
-            needed.extend(waiting.into_iter().flat_map(|waiting| waiting.0.range(seqs.clone()).map(|(seq, _)| *seq)));
-            let (from, to) = (keys::dead_letter(id, seqs.start), keys::dead_letter(id, seqs.end));
+            let waiting = waiting.into_iter().flat_map(|waiting| waiting.0.range(first..=last));
+            needed.extend(waiting.map(|(seq, _)| *seq).filter(goes));
+            let (from, to) = (keys::dead_letter(id, first), keys::dead_letter(id, last + 1));
             store.scan(&from, &to, &mut |key, _| {
-                needed.extend(keys::number_of(key));
+                needed.extend(keys::number_of(key).filter(goes));
                 true
             })?;
             for seq in &needed {
-                let Some(event) = store.get(&keys::event(map.topic, *seq))? else { continue };
+                let stored = match store.get(&keys::event(map.topic, *seq))? {
+                    Some(event) => Some(event),
+                    None => store.get(&keys::withheld(map.topic, *seq))?,
+                };
+                let Some(event) = stored else { continue };
                 store.put(&keys::kept_event(id, *seq), &event)?;
                 self.holds.backlog(id).kept_bytes += event.len() as u64;
             }
@@ -333,14 +339,17 @@ impl Streams {
     }
 
     /// These events were removed from their topic, though active endpoints had not passed them.
-    pub(super) fn lose_range(&mut self, map: &Map, seqs: &Range<u64>, now_ms: u64) {
+    pub(super) fn lose_events(&mut self, map: &Map, seqs: &[u64], now_ms: u64) {
+        if seqs.is_empty() {
+            return;
+        }
         let lost: Vec<(EndpointId, u64)> = self
             .facts
             .webhooks()
             .of_map(map.id)
             .filter_map(|endpoint| Some((endpoint.id, self.holds.of.get(&endpoint.id)?)))
             .filter(|(_, hold)| hold.active)
-            .map(|(id, hold)| (id, hold.track.unsettled(seqs.start, seqs.end)))
+            .map(|(id, hold)| (id, seqs.iter().filter(|seq| !hold.track.is_settled(**seq)).count() as u64))
             .collect();
         lost.into_iter().for_each(|(id, events)| self.lose(id, events, now_ms));
     }

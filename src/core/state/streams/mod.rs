@@ -6,67 +6,31 @@
 pub mod backlog;
 mod consumers;
 mod facts;
+mod mirror;
 mod orders;
 mod progress;
 mod publish;
+mod record;
+mod removal;
 mod retention;
+mod rules;
 pub mod subjects;
 
 pub use facts::Facts;
+pub use record::{Deletion, TopicRecord};
 
 use super::directory::Step;
 use super::rights::Rights;
 use super::{Context, StateError, keys, records};
-use crate::core::access::AccessChange;
+use crate::core::access::{AccessChange, Map};
 use crate::core::codec;
 use crate::core::command::{Change, Command, Refusal, Reply};
-use crate::core::ids::{EndpointId, EventId, MapId, TopicId};
+use crate::core::ids::{EndpointId, MapId, TopicId};
 use crate::core::store::{ReadStore, WriteStore};
+use crate::core::subject::Subject;
 use crate::core::webhook::directory::EndpointChange;
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A topic's place: which events it has.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TopicRecord {
-    /// Oldest seq that retention left to readers.
-    pub first_seq: u64,
-    /// Oldest seq stored: those before `first_seq` are kept for webhooks alone.
-    pub stored_seq: u64,
-    /// Seq of the next event.
-    pub next_seq: u64,
-    /// Id of the newest event, kept when retention removes it.
-    pub head_id: EventId,
-    /// Id of the newest event that retention took from readers.
-    pub trimmed_id: EventId,
-    /// The highest time of an event (Unix milliseconds), kept when retention removes it.
-    pub peak_ms: u64,
-    /// The highest time of an event that retention removed (Unix milliseconds).
-    pub trimmed_peak_ms: u64,
-    /// Bytes of the events from `first_seq` on.
-    pub bytes: u64,
-    /// Bytes of the events that are kept for webhooks alone.
-    pub backlog_bytes: u64,
-    /// State of the publish limit (see [`super::rate`]).
-    pub full_at_us: u64,
-}
-
-impl Default for TopicRecord {
-    fn default() -> Self {
-        Self {
-            first_seq: 1,
-            stored_seq: 1,
-            next_seq: 1,
-            head_id: EventId::ZERO,
-            trimmed_id: EventId::ZERO,
-            peak_ms: 0,
-            trimmed_peak_ms: 0,
-            bytes: 0,
-            backlog_bytes: 0,
-            full_at_us: 0,
-        }
-    }
-}
+use subjects::SubjectRecord;
 
 /// What the streams want of the directory, which decides it as of its own order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,6 +55,8 @@ pub struct Streams {
     pub(super) topics: BTreeMap<TopicId, TopicRecord>,
     /// Topics whose record differs from the store's: written once a transaction, however many publishes it held.
     dirty: BTreeSet<TopicId>,
+    /// Records of subjects that differ from the store's, the maps' own subjects aside: those stand in [`TopicRecord`].
+    touched: BTreeMap<(TopicId, Subject), SubjectRecord>,
     doomed: BTreeSet<TopicId>,
     doomed_endpoints: BTreeSet<EndpointId>,
     holds: backlog::Holds,
@@ -138,6 +104,8 @@ impl Streams {
             Command::PurgeDead(on) => self.purge_dead(&on, store),
             Command::Progress(report) => self.progress(context, report, store),
             Command::NoteAttempt(endpoint, attempt) => self.note_attempt(context, endpoint, *attempt, store),
+            Command::DeleteEvent(delete) => self.delete_event(delete, store),
+            Command::DeleteSubject(delete) => self.delete_subject(delete, store),
             _ => Ok(Reply::Refused(Refusal::Malformed)),
         }
     }
@@ -154,10 +122,10 @@ impl Streams {
                 if let AccessChange::MapGone(id) = change {
                     self.end_stream(id, store)?;
                 }
-                self.facts.change_access(&change);
-                if let AccessChange::Map(map) = change {
-                    self.begin_stream(map.topic);
+                if let AccessChange::Map(map) = &change {
+                    self.begin_stream(map);
                 }
+                self.facts.change_access(&change);
             }
             Step::Webhook(change) => {
                 let is_new = matches!(&change, EndpointChange::Put(put) if self.facts.webhooks().get(put.id).is_none());
@@ -186,6 +154,9 @@ impl Streams {
                 store.put(&keys::topic(topic), &codec::encode(record)?)?;
             }
         }
+        for ((stream, subject), record) in std::mem::take(&mut self.touched) {
+            store.put(&keys::subject(stream, subject.as_str()), &codec::encode(&record)?)?;
+        }
         self.flush_backlogs(store)
     }
 
@@ -199,11 +170,17 @@ impl Streams {
         std::mem::take(&mut self.changes)
     }
 
-    fn begin_stream(&mut self, topic: TopicId) {
-        if !self.topics.contains_key(&topic) {
-            self.topics.insert(topic, TopicRecord::default());
-            self.dirty.insert(topic);
+    /// The map's stream, new or under other rules from now on.
+    fn begin_stream(&mut self, map: &Map) {
+        let is_new = !self.topics.contains_key(&map.topic);
+        let record = self.topics.entry(map.topic).or_default();
+        let had = self.facts.map(map.id).map(|known| &known.rules);
+        if had.is_some_and(|had| *had != map.rules) {
+            record.begin_rules(&map.rules);
+        } else if !is_new {
+            return;
         }
+        self.dirty.insert(map.topic);
     }
 
     fn end_stream<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
@@ -213,6 +190,7 @@ impl Streams {
         store.put(&keys::doomed(topic), &[])?;
         self.topics.remove(&topic);
         self.dirty.remove(&topic);
+        self.touched.retain(|(stream, _), _| *stream != topic);
         self.doomed.insert(topic);
         Ok(())
     }

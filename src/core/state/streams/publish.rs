@@ -1,7 +1,8 @@
 //! Appending events: seq, id, idempotency and the publish limit.
 
 use super::{Context, StateError, Streams, keys};
-use crate::core::access::Scopes;
+use crate::core::access::{Map, Scopes};
+use crate::core::channel_rules::Durability;
 use crate::core::codec;
 use crate::core::command::{Change, IdempotencyKey, Publish, Published, Refusal, Reply, Touched};
 use crate::core::event::{Event, NewEvent, Times};
@@ -9,6 +10,7 @@ use crate::core::ids::{EventId, TopicId};
 use crate::core::rate::Rate;
 use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
+use crate::core::subject::Subject;
 use serde::{Deserialize, Serialize};
 
 /// Forgotten keys removed with each keyed publish: more than one, so that the backlog shrinks.
@@ -41,6 +43,9 @@ impl Streams {
         {
             return Ok(reply);
         }
+        if let Some(refusal) = self.refuses(&map, &publish, store)? {
+            return Ok(Reply::Refused(refusal));
+        }
         let record = self.topics.entry(map.topic).or_default();
         let count = publish.events.len() as u32;
         // The limit is on a map's own publishers; the admin has none.
@@ -57,19 +62,63 @@ impl Streams {
         for (place, event) in (0..).zip(&publish.events) {
             let id = published.id(place);
             let stored = Event::to_stored_at(id, times, event);
-            record.bytes += stored.len() as u64;
-            record.head_id = id;
-            store.put(&keys::event(map.topic, record.next_seq), &stored)?;
-            record.next_seq += 1;
+            store.put(&keys::event(map.topic, published.first_seq + u64::from(place)), &stored)?;
+            self.append(map.topic, &event.subject, id, stored.len() as u64, store)?;
         }
-        record.next_seq -= u64::from(crate::broken!("seq-reused") && context.index().is_multiple_of(50));
+        if let Some(record) = self.topics.get_mut(&map.topic) {
+            record.next_seq -= u64::from(crate::broken!("seq-reused") && context.index().is_multiple_of(50));
+        }
         self.dirty.insert(map.topic);
         if let Some(key) = &publish.key {
             remember(map.topic, key, now, published, store)?;
         }
+        self.thin_published(&map, publish.events.iter().map(|event| &event.subject), now, store)?;
         self.trim_to_size(&map, now, store)?;
         self.note_events(map.topic, &publish.events);
         Ok(Reply::Published(published))
+    }
+
+    /// Why none of the events may be stored.
+    fn refuses<S: ReadStore>(&self, map: &Map, publish: &Publish, store: &S) -> Result<Option<Refusal>, StateError> {
+        let subjects = || publish.events.iter().map(|event| &event.subject).filter(|subject| !subject.is_own());
+        if subjects().next().is_none() {
+            return Ok(None);
+        }
+        // Only the server publishes to its own subjects.
+        if publish.by.is_some() && subjects().any(Subject::is_reserved) {
+            return Ok(Some(Refusal::Malformed));
+        }
+        if subjects().any(|subject| map.rules.durability_of(subject.as_str()) == Durability::Ephemeral) {
+            return Ok(Some(Refusal::Ephemeral));
+        }
+        let (Some(limit), Some(record)) = (map.limits.subjects, self.topics.get(&map.topic)) else { return Ok(None) };
+        // Most publishes are far from the limit, and need not look which subjects are new.
+        let most = record.subjects + publish.events.len() as u64;
+        let is_over = most > u64::from(limit) && {
+            let new = self.count_new(map.topic, subjects(), store)?;
+            new > 0 && record.subjects + new > u64::from(limit)
+        };
+        Ok(is_over.then_some(Refusal::Limit(limit)))
+    }
+
+    /// Notes a stored event as the stream's newest.
+    fn append<S: WriteStore>(
+        &mut self,
+        stream: TopicId,
+        subject: &Subject,
+        id: EventId,
+        bytes: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        let Some(record) = self.topics.get_mut(&stream) else { return Ok(()) };
+        let seq = record.next_seq;
+        (record.next_seq, record.head_id) = (seq + 1, id);
+        record.count += 1;
+        record.bytes += bytes;
+        if subject.is_own() {
+            return Ok(record.own.append((stream, subject), (seq, id, bytes), store)?);
+        }
+        self.change_subject(stream, subject, store, |one, store| one.append((stream, subject), (seq, id, bytes), store))
     }
 
     /// Publishes to one stream that follow each other are one change.

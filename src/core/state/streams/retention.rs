@@ -2,13 +2,16 @@
 //!
 //! An event is first taken from readers; it is removed once no active webhook needs it (see [`super::backlog`]).
 
-use super::{Context, StateError, Streams, keys, publish};
+use super::removal::{Kept, backlog};
+use super::{Context, StateError, Streams, TopicRecord, keys, publish};
 use crate::core::access::Map;
 use crate::core::command::Reply;
 use crate::core::event::Event;
-use crate::core::ids::EndpointId;
+use crate::core::ids::{EndpointId, EventId, TopicId};
+use crate::core::state::subjects;
 use crate::core::store::WriteStore;
-use std::ops::Range;
+use crate::core::subject::Subject;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Events beyond the bound that may pile up before they are removed together: one scan for many.
@@ -17,9 +20,11 @@ const SLACK_EVENTS: u64 = 256;
 const TRIM_PER_PUBLISH: usize = 2048;
 /// Most events removed in one tick.
 const TRIM_PER_TICK: usize = 8192;
+/// A map's part of a tick is no smaller while there is something left (events).
+const SMALLEST_PART: usize = 64;
 
 impl Streams {
-    /// Takes the oldest events from readers where the topic exceeds its count or bytes by the slack, and removes what no
+    /// Takes the oldest events from readers where the stream exceeds its count or bytes by the slack, and removes what no
     /// webhook needs, or more than may be kept for webhooks.
     pub(super) fn trim_to_size<S: WriteStore>(
         &mut self,
@@ -28,12 +33,11 @@ impl Streams {
         store: &mut S,
     ) -> Result<(), StateError> {
         let Some(record) = self.topics.get(&map.topic) else { return Ok(()) };
-        let count = record.next_seq - record.first_seq;
         let retention = &map.retention;
         let (max_count, max_bytes) = (retention.events.unwrap_or(u64::MAX), retention.bytes.unwrap_or(u64::MAX));
-        let average = record.bytes / count.max(1);
+        let average = record.bytes / record.count.max(1);
         let slack_bytes = average.saturating_mul(SLACK_EVENTS).min(max_bytes / 16);
-        let over_count = count > max_count.saturating_add(SLACK_EVENTS.min(max_count / 16));
+        let over_count = record.count > max_count.saturating_add(SLACK_EVENTS.min(max_count / 16));
         let mut left = TRIM_PER_PUBLISH;
         if over_count || record.bytes > max_bytes.saturating_add(slack_bytes) {
             let over = |count, bytes, _| count > max_count || bytes > max_bytes;
@@ -43,7 +47,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Takes up to `max` events of the topic's old end from readers while `over(count, bytes, when the oldest was stored)`
+    /// Takes up to `max` events of the stream's old end from readers while `over(count, bytes, when the oldest was stored)`
     /// holds, the last by the expiry clock; the newest event always stays. Removes them at once where no webhook needs
     /// them. Answers how many were taken.
     fn retire<S: WriteStore>(
@@ -56,34 +60,70 @@ impl Streams {
     ) -> Result<usize, StateError> {
         let (topic, floor) = (map.topic, self.holds.floor(map.topic));
         let Some(record) = self.topics.get_mut(&topic) else { return Ok(0) };
-        let (from, to) = (keys::event(topic, record.first_seq), keys::event(topic, record.next_seq - 1));
-        if from >= to {
-            return Ok(0);
-        }
-        let (first, stored) = (record.first_seq, record.stored_seq);
-        store.scan(&from, &to, &mut |_, value| {
-            let Some((id, times)) = Event::stored_id(value).zip(Event::stored_times(value)) else { return false };
-            let taken = (record.first_seq - first) as usize;
-            if !over(record.next_seq - record.first_seq, record.bytes, times.expiry_ms) || taken == max {
+        let (from, to) = (keys::event(topic, record.first_seq), keys::event(topic, record.next_seq));
+        let (mut taken, mut free, mut deleted) = (Taken::default(), Vec::new(), Vec::new());
+        store.scan(&from, &to, &mut |key, value| {
+            let times = Event::stored_id(value).zip(Event::stored_times(value));
+            let Some((seq, (id, times))) = keys::event_seq(key).zip(times) else { return false };
+            let subject = Event::stored_subject(value).unwrap_or_default();
+            let is_deleted = record.is_deleted(subject, seq);
+            let goes = record.count > 1 && over(record.count, record.bytes, times.expiry_ms);
+            if taken.events + deleted.len() == max || !is_deleted && !goes {
                 return false;
             }
+            // While nothing is kept for webhooks, what they need no more goes at once.
             let bytes = value.len() as u64;
-            if record.stored_seq == record.first_seq && record.first_seq < floor {
-                record.stored_seq += 1;
+            let is_free = record.stored_seq == record.first_seq && (is_deleted || seq < floor);
+            record.first_seq = seq + 1;
+            if is_free {
+                record.stored_seq = seq + 1;
+            }
+            if is_deleted {
+                deleted.push(seq);
+                return true;
+            }
+            if is_free {
+                free.push(seq);
             } else {
                 record.backlog_bytes += bytes;
             }
-            record.first_seq += 1;
             (record.trimmed_id, record.trimmed_peak_ms) = (id, times.peak_ms);
-            record.bytes = record.bytes.saturating_sub(bytes);
+            record.take(1, bytes);
+            taken.add(subject, seq, id, bytes);
             true
         })?;
-        let (taken, free) = ((record.first_seq - first) as usize, stored..record.stored_seq);
-        if taken > 0 {
-            self.dirty.insert(topic);
+        let events = taken.events + deleted.len();
+        if events == 0 {
+            return Ok(0);
         }
-        self.remove(map, &free, now_ms, store)?;
-        Ok(taken)
+        self.dirty.insert(topic);
+        for seq in deleted {
+            store.delete(&keys::event(topic, seq))?;
+            subjects::add_hole(topic, seq, store)?;
+        }
+        self.set_aside(map, &free, now_ms, store)?;
+        free.iter().try_for_each(|seq| store.delete(&keys::event(topic, *seq)))?;
+        self.trim_subjects(topic, taken, store)?;
+        self.forget_holes(topic, store)?;
+        Ok(events)
+    }
+
+    fn trim_subjects<S: WriteStore>(&mut self, stream: TopicId, taken: Taken, store: &mut S) -> Result<(), StateError> {
+        for (name, part) in taken.of {
+            let Ok(subject) = Subject::parse_any(&name) else { continue };
+            let runs_from = self.topics.get(&stream).map_or(0, |record| record.deleted_below(&name));
+            self.change_subject(stream, &subject, store, |one, store| {
+                one.trim((stream, &subject), part.newest, (part.count, part.bytes), runs_from, store)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Where the stream begins later, holes before that say nothing.
+    fn forget_holes<S: WriteStore>(&mut self, stream: TopicId, store: &mut S) -> Result<(), StateError> {
+        let Some(record) = self.topics.get(&stream).filter(|record| record.removed_seq > 0) else { return Ok(()) };
+        subjects::forget_holes(stream, record.stored_seq, TRIM_PER_TICK, store)?;
+        Ok(())
     }
 
     /// Removes up to `max` of the events that readers get no more: those that every active webhook has passed, and the
@@ -101,46 +141,45 @@ impl Streams {
         let max_bytes = map.retention.webhook_backlog.bytes.unwrap_or(u64::MAX);
         let Some(record) = self.topics.get_mut(&topic) else { return Ok(0) };
         let (stored, first) = (record.stored_seq, record.first_seq);
+        let nothing_kept = stored == first && record.withheld == 0;
         let nothing_passed = floor <= stored && record.backlog_bytes <= max_bytes && keep_from_ms == 0;
-        if stored == first || nothing_passed || max == 0 {
+        if nothing_kept || nothing_passed || max == 0 {
             return Ok(0);
         }
-        store.scan(&keys::event(topic, stored), &keys::event(topic, first), &mut |_, value| {
-            let Some(times) = Event::stored_times(value) else { return false };
-            let beyond = record.backlog_bytes > max_bytes || times.expiry_ms < keep_from_ms;
-            let gone = (record.stored_seq - stored) as usize;
-            if record.stored_seq >= floor && !beyond || gone == max {
-                return false;
+        // The first alone says whether any go: most often none does.
+        let beyond =
+            |record: &TopicRecord, one: &Kept| record.backlog_bytes > max_bytes || one.stored_ms < keep_from_ms;
+        let goes = |record: &TopicRecord, one: &Kept| one.seq < floor || beyond(record, one);
+        let oldest = backlog(topic, 0, first, 1, store)?;
+        if oldest.first().is_some_and(|one| !goes(record, one)) {
+            return Ok(0);
+        }
+        let mut gone: Vec<Kept> = Vec::new();
+        let kept = backlog(topic, 0, first, max, store)?;
+        let all = kept.len() < max;
+        for one in kept {
+            if !goes(record, &one) {
+                break;
             }
-            record.stored_seq += 1;
-            record.backlog_bytes = record.backlog_bytes.saturating_sub(value.len() as u64);
-            true
-        })?;
-        let gone = stored..record.stored_seq;
-        if !gone.is_empty() {
+            record.backlog_bytes = record.backlog_bytes.saturating_sub(one.bytes);
+            record.withheld = record.withheld.saturating_sub(u64::from(one.is_withheld()));
+            record.stored_seq = record.stored_seq.max(one.seq + 1).min(first);
+            gone.push(one);
+        }
+        // What holes are left before `first_seq` has no event behind it.
+        if all && record.backlog_bytes == 0 {
+            record.stored_seq = first;
+        }
+        if record.stored_seq != stored || !gone.is_empty() {
             self.dirty.insert(topic);
-            self.remove(map, &gone, now_ms, store)?;
-            self.lose_range(map, &(gone.start.max(floor)..gone.end), now_ms);
         }
-        Ok((gone.end - gone.start) as usize)
-    }
-
-    /// Removes events from their topic; what retries and dead letters need of them is set aside first.
-    fn remove<S: WriteStore>(
-        &mut self,
-        map: &Map,
-        seqs: &Range<u64>,
-        now_ms: u64,
-        store: &mut S,
-    ) -> Result<(), StateError> {
-        if seqs.is_empty() {
-            return Ok(());
-        }
-        self.set_aside(map, seqs, now_ms, store)?;
-        for seq in seqs.clone() {
-            store.delete(&keys::event(map.topic, seq))?;
-        }
-        Ok(())
+        let seqs: Vec<u64> = gone.iter().map(|one| one.seq).collect();
+        self.set_aside(map, &seqs, now_ms, store)?;
+        gone.iter().try_for_each(|one| store.delete(&one.key))?;
+        self.forget_holes(topic, store)?;
+        let lost: Vec<u64> = seqs.iter().copied().filter(|seq| *seq >= floor).collect();
+        self.lose_events(map, &lost, now_ms);
+        Ok(gone.len())
     }
 
     /// A piece of the clean-up that the passing of time asks for; says whether more is waiting.
@@ -152,25 +191,45 @@ impl Streams {
         // By this clock events grow old, for readers and for webhooks.
         let now_ms = context.expiry_ms();
         let mut left = TRIM_PER_TICK;
-        left -= publish::forget_expired(now_ms, left, store)?;
-        left -= self.bury(left, store)?;
-        left -= self.bury_endpoints(left, store)?;
-        let before = |age_seconds: Option<u64>| now_ms.saturating_sub(age_seconds.map_or(now_ms, millis));
-        let maps: Vec<Arc<Map>> = self.facts.maps().cloned().collect();
-        for map in maps {
-            if left == 0 {
-                break;
-            }
-            let keep_from_ms = before(map.retention.age_seconds);
-            if keep_from_ms > 0 {
-                left -= self.retire(&map, left, now_ms, store, |_, _, stored_ms| stored_ms < keep_from_ms)?;
-            }
-            let keep_from_ms = before(map.retention.webhook_backlog.age_seconds);
-            left -= self.release(&map, left, keep_from_ms, now_ms, store)?;
-            left -= self.forget_aged(&map, left, keep_from_ms, now_ms, store)?;
+        left -= publish::forget_expired(now_ms, left / 2, store)?;
+        left -= self.bury(left / 2, store)?;
+        left -= self.bury_endpoints(left / 2, store)?;
+        // Each map in turn gets its part of what is left; who comes first changes from tick to tick.
+        let mut maps: Vec<Arc<Map>> = self.facts.maps().cloned().collect();
+        let count = maps.len();
+        maps.rotate_left((context.index() % count.max(1) as u64) as usize);
+        let mut more = !self.doomed.is_empty() || !self.doomed_endpoints.is_empty() || left < TRIM_PER_TICK / 8;
+        for (place, map) in maps.iter().enumerate() {
+            let part = (left / (count - place)).max(SMALLEST_PART).min(left);
+            let done = self.tick_map(map, part, now_ms, store)?;
+            more |= done == part;
+            left -= done;
         }
         self.tell_losing(context, store)?;
-        Ok(Reply::Ticked(left == 0))
+        Ok(Reply::Ticked(more))
+    }
+
+    /// What the passing of time asks of one map, `max` events of it; answers how many were looked at.
+    fn tick_map<S: WriteStore>(
+        &mut self,
+        map: &Map,
+        max: usize,
+        now_ms: u64,
+        store: &mut S,
+    ) -> Result<usize, StateError> {
+        let mut left = max;
+        let before = |age_seconds: Option<u64>| now_ms.saturating_sub(age_seconds.map_or(now_ms, millis));
+        let keep_from_ms = before(map.retention.age_seconds);
+        if keep_from_ms > 0 {
+            left -= self.retire(map, left, now_ms, store, |_, _, stored_ms| stored_ms < keep_from_ms)?;
+        }
+        left -= self.remove_deleted(map.topic, left, store)?;
+        left -= self.age_by_rules(map, left, now_ms, store)?;
+        left -= self.sweep(map, left, now_ms, store)?;
+        let keep_from_ms = before(map.retention.webhook_backlog.age_seconds);
+        left -= self.release(map, left, keep_from_ms, now_ms, store)?;
+        left -= self.forget_aged(map, left, keep_from_ms, now_ms, store)?;
+        Ok(max - left)
     }
 
     /// Removes events that are kept for retries and dead letters and were published too long ago.
@@ -197,14 +256,17 @@ impl Streams {
         while let Some(&topic) = self.doomed.first()
             && gone < max
         {
-            let mut keys: Vec<Vec<u8>> = Vec::new();
-            store.scan(&keys::event(topic, 0), &keys::event(topic, u64::MAX), &mut |key, _| {
-                keys.push(key.to_vec());
-                gone + keys.len() < max
-            })?;
-            gone += keys.len();
-            for key in &keys {
-                store.delete(key)?;
+            for prefix in [b'e', keys::WITHHELD, keys::HOLES, keys::RUNS, keys::EMPTIES, keys::SUBJECTS] {
+                let mut keys: Vec<Vec<u8>> = Vec::new();
+                let (from, to) = keys::of_stream(prefix, topic);
+                store.scan(&from, &to, &mut |key, _| {
+                    if gone + keys.len() < max {
+                        keys.push(key.to_vec());
+                    }
+                    gone + keys.len() < max
+                })?;
+                gone += keys.len();
+                keys.iter().try_for_each(|key| store.delete(key))?;
             }
             if gone < max {
                 self.doomed.remove(&topic);
@@ -212,6 +274,31 @@ impl Streams {
             }
         }
         Ok(gone)
+    }
+}
+
+/// Events that leave their readers, by subject.
+#[derive(Default)]
+struct Taken {
+    events: usize,
+    of: BTreeMap<String, Part>,
+}
+
+/// Those of one subject.
+struct Part {
+    newest: (u64, EventId),
+    count: u64,
+    bytes: u64,
+}
+
+impl Taken {
+    fn add(&mut self, subject: &str, seq: u64, id: EventId, bytes: u64) {
+        self.events += 1;
+        let newest = (seq, id);
+        match self.of.get_mut(subject) {
+            Some(part) => *part = Part { newest, count: part.count + 1, bytes: part.bytes + bytes },
+            None => drop(self.of.insert(subject.to_owned(), Part { newest, count: 1, bytes })),
+        }
     }
 }
 

@@ -51,7 +51,6 @@ impl SubjectRecord {
         (seq, id, bytes): (u64, EventId, u64),
         store: &mut S,
     ) -> Result<(), StoreError> {
-        debug_assert!(seq > self.last_seq, "{seq} after {}", self.last_seq);
         if self.last_seq + 1 != seq || self.open_seq == 0 {
             self.close_run(stream, subject, store)?;
             self.open_seq = seq;
@@ -65,32 +64,45 @@ impl SubjectRecord {
         Ok(())
     }
 
+    /// Ends the run that grows: what comes next begins another.
+    pub fn end_run<S: WriteStore>(
+        &mut self,
+        (stream, subject): (TopicId, &Subject),
+        store: &mut S,
+    ) -> Result<(), StoreError> {
+        self.close_run(stream, subject, store)?;
+        self.open_seq = 0;
+        Ok(())
+    }
+
     fn close_run<S: WriteStore>(
         &mut self,
         stream: TopicId,
         subject: &Subject,
         store: &mut S,
     ) -> Result<(), StoreError> {
-        if self.open_seq > 0 && self.last_seq >= self.first_seq && self.open_seq <= self.last_seq {
-            put_run(stream, subject.as_str(), self.open_seq..=self.last_seq, store)?;
+        let start = self.open_seq.max(self.first_seq);
+        if self.open_seq > 0 && start <= self.last_seq {
+            put_run(stream, subject.as_str(), start..=self.last_seq, store)?;
         }
         Ok(())
     }
 
-    /// Readers of the subject begin at `first_seq` from now on: `gone` events with so many bytes were before it, the
-    /// newest of them with that seq and id.
+    /// Readers of the subject begin behind the event with that seq and id from now on, the newest of `gone` events with so
+    /// many bytes. Runs that end before `runs_from` are left: they say what of a deleted history is still to be removed.
     pub fn trim<S: WriteStore>(
         &mut self,
         (stream, subject): (TopicId, &Subject),
         (newest_seq, newest_id): (u64, EventId),
         (gone, bytes): (u64, u64),
+        runs_from: u64,
         store: &mut S,
     ) -> Result<(), StoreError> {
         (self.trimmed_seq, self.trimmed_id) = (self.trimmed_seq, self.trimmed_id).max((newest_seq, newest_id));
         self.first_seq = self.first_seq.max(newest_seq + 1);
         self.count = self.count.saturating_sub(gone);
         self.bytes = self.bytes.saturating_sub(bytes);
-        let (from, to) = keys::runs(stream, subject.as_str(), 0, self.first_seq);
+        let (from, to) = keys::runs(stream, subject.as_str(), runs_from, self.first_seq.max(runs_from));
         let mut over = Vec::new();
         store.scan(&from, &to, &mut |key, _| {
             over.push(key.to_vec());
@@ -145,10 +157,13 @@ impl<'a, S: ReadStore> Runs<'a, &'a S> {
     pub fn visit(&self, from_seq: u64, visit: &mut dyn FnMut(RangeInclusive<u64>) -> bool) -> Result<(), StoreError> {
         let (from, to) = keys::runs(self.stream, self.subject, from_seq.max(self.record.first_seq), u64::MAX);
         let mut goes_on = true;
-        self.store.scan(&from, &to, &mut |key, value| {
-            goes_on = self.clipped(key, value).is_none_or(&mut *visit);
-            goes_on
-        })?;
+        // The runs that were ended lie before the one that grows.
+        if self.record.open_seq == 0 || from_seq < self.record.open_seq {
+            self.store.scan(&from, &to, &mut |key, value| {
+                goes_on = self.clipped(key, value).is_none_or(&mut *visit);
+                goes_on
+            })?;
+        }
         if goes_on && let Some(open) = self.open().filter(|open| *open.end() >= from_seq) {
             visit(open);
         }
@@ -307,7 +322,7 @@ mod tests {
                         let Some(&newest) = gone.last() else { continue };
                         model[of].retain(|seq| *seq > newest);
                         let all = (gone.len() as u64, 10 * gone.len() as u64);
-                        records[of].trim((STREAM, &subjects[of]), (newest, id(newest)), all, &mut store).unwrap();
+                        records[of].trim((STREAM, &subjects[of]), (newest, id(newest)), all, 0, &mut store).unwrap();
                     }
                     Step::Remove(of, nth) => {
                         let all: Vec<u64> = model[of].iter().copied().collect();

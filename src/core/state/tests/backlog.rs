@@ -7,6 +7,7 @@ use crate::core::command::{Activate, RetentionPatch};
 use crate::core::consumer::progress::DeadLetterChange::{Added, Removed};
 use crate::core::consumer::progress::{Disable, EventRef, Order, Progress, Replay, Retry, Source, Track};
 use crate::core::event::Event;
+use crate::core::history::Bounds;
 use crate::core::state::backlog::Backlog;
 use crate::core::webhook::records::Update;
 use crate::core::webhook::{OnEndpoint, Origin};
@@ -80,7 +81,12 @@ fn what_a_webhook_has_not_passed_stays_and_readers_do_not_see_it() {
     let history = History::open(&node.store, topic).unwrap();
     let first = history.locate(Start::Last(100)).unwrap();
     assert_eq!(first.next_seq, 16, "readers get what retention keeps");
-    let all = History::open(&node.store, topic).unwrap().with_backlog().read(0, 100, 1 << 20).unwrap();
+    let all = History::open(&node.store, topic)
+        .unwrap()
+        .with_backlog()
+        .read(0, Bounds { events: 100, bytes: 1 << 20 })
+        .unwrap()
+        .events;
     assert_eq!(all.iter().map(|event| event.seq).collect::<Vec<_>>(), seqs_of(1..=20));
     told(&mut node, update(1, 18));
     told(&mut node, update(2, 9));
@@ -140,7 +146,8 @@ fn beyond_its_bytes_the_oldest_go_and_the_webhook_is_losing() {
     assert_eq!(backlog(&node, 2).losing, None);
     node.one(4, Command::Tick);
     let topic = node.state.access().map(map_id(1)).unwrap().topic;
-    let events = History::open(&node.store, topic).unwrap().read(20, 10, 1 << 20).unwrap();
+    let events =
+        History::open(&node.store, topic).unwrap().read(20, Bounds { events: 10, bytes: 1 << 20 }).unwrap().events;
     let payload = String::from_utf8(events[0].payload.to_vec()).unwrap();
     assert_eq!(&*events[0].kind, "webhook.losing");
     assert!(payload.contains(r#""lost":4"#) && payload.contains(&endpoint_id(1).to_string()), "{payload}");

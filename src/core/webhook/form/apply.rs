@@ -172,6 +172,9 @@ impl Form {
         }
         let Some(filter) = &self.filter else { return };
         let filter = filter.clone().unwrap_or_default();
+        if let Err(error) = filter.subjects() {
+            problems.add("filter.subjects", format_args!("{error}"));
+        }
         if filter.topic_prefix.as_ref().is_some_and(|prefix| prefix.is_empty() || prefix.len() > MAX_NAME) {
             problems.add("filter.channel_prefix", format_args!("must have 1 to {MAX_NAME} bytes"));
         }

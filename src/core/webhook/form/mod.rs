@@ -207,6 +207,31 @@ mod tests {
             Some(TopicKind::Presence)
         );
         assert_eq!(applied(r#"{"filter":{"channel_type":"no","channel_prefix":1}}"#).1.len(), 2);
+        for bad in ["[]", r#"["a b"]"#, "7", r#""a""#] {
+            assert_eq!(applied(&format!(r#"{{"filter":{{"subjects":{bad}}}}}"#)).1.len(), 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_filter_chooses_among_subjects() {
+        let takes = |filter: &str| {
+            let filter = applied(&format!(r#"{{"filter":{filter}}}"#)).0.endpoint.filter.subjects().unwrap();
+            ["", "orders-1", "private-a", "presence-b", "$sys"].map(|subject| filter.takes(subject))
+        };
+        for (filter, taken) in [
+            ("null", [true, false, false, false, false]),
+            (r#""payload.a > 1""#, [true, false, false, false, false]),
+            (r#"{"channel_type":"map"}"#, [true, false, false, false, false]),
+            (r#"{"channel_type":"public"}"#, [false, true, false, false, false]),
+            (r#"{"channel_type":"presence"}"#, [false, false, false, true, false]),
+            (r#"{"channel_prefix":"p"}"#, [false, false, true, true, false]),
+            (r#"{"channel_type":"private","channel_prefix":"private-b"}"#, [false; 5]),
+            (r#"{"subjects":["*"]}"#, [true, true, true, true, false]),
+            (r#"{"subjects":["orders-*","$sys"]}"#, [false, true, false, false, true]),
+            (r#"{"subjects":["p*"],"channel_type":"private"}"#, [false, false, true, false, false]),
+        ] {
+            assert_eq!(takes(filter), taken, "{filter}");
+        }
     }
 
     #[test]

@@ -152,12 +152,13 @@ pub(super) fn filter(raw: &RawValue, problems: &mut Vec<String>) -> Option<Event
         return Some(EventFilter { expression: Some(expression), ..EventFilter::default() });
     }
     if !raw.get().starts_with('{') {
-        let expected = "an expression, {\"channel_type\", \"channel_prefix\", \"expression\"} or null";
+        let expected = "an expression, {\"subjects\", \"channel_type\", \"channel_prefix\", \"expression\"} or null";
         problems.push(format!("filter: must be {expected}"));
         return None;
     }
     let mut m = Members::of(raw.get(), "filter.");
     let filter = EventFilter {
+        subjects: m.nullable("subjects", "a list of subjects").flatten(),
         topic_kind: topic_kind(&mut m),
         topic_prefix: m.nullable("channel_prefix", "a string").flatten(),
         expression: m.nullable("expression", "an expression").flatten(),

@@ -9,7 +9,7 @@ use crate::core::ids::MapId;
 use crate::core::webhook::records::DeadLetter;
 use crate::delivery::webhook::judge::Judge;
 use crate::delivery::webhook::shard::Shard;
-use crate::delivery::webhook::source::{PAGE_BYTES, PAGE_EVENTS, Read};
+use crate::delivery::webhook::source::{PAGE_BYTES, PAGE_EVENTS, Reach, Read};
 use crate::hub::ArchiveError;
 use actix::fut::WrapFuture;
 use actix::{ActorFutureExt, AsyncContext, Context};
@@ -20,12 +20,12 @@ impl EndpointActor {
     pub(super) fn read(&mut self, ctx: &mut Context<Self>) {
         while let Some(from_seq) = self.engine.wants().filter(|_| !self.reading) {
             match self.shard.source.read(self.topic, from_seq) {
-                Ok(Read::Events(events, _)) if events.is_empty() => break,
-                Ok(Read::Events(events, next_seq)) if self.judge.is_quick() => {
+                Ok(Read::Events(_, reach)) if reach.next_seq <= from_seq => break,
+                Ok(Read::Events(events, reach)) if self.judge.is_quick() => {
                     let offers = self.judge.offers(&events);
-                    self.offer(events, &offers, next_seq);
+                    self.offer(events, &offers, reach);
                 }
-                Ok(Read::Events(events, next_seq)) => self.read_later(from_seq, Later::Judge(events, next_seq), ctx),
+                Ok(Read::Events(events, reach)) => self.read_later(from_seq, Later::Judge(events, reach), ctx),
                 Ok(Read::Cold) => self.read_later(from_seq, Later::Read, ctx),
                 Err(error) => {
                     self.reading = true;
@@ -36,8 +36,9 @@ impl EndpointActor {
         self.read_replay(ctx);
     }
 
-    fn offer(&mut self, events: Vec<Event>, offers: &[Offer], next_seq: u64) {
-        self.engine.offer(offers, next_seq, self.shard.hub.expiry_ms());
+    fn offer(&mut self, events: Vec<Event>, offers: &[Offer], reach: Reach) {
+        self.engine.set_kept_from(reach.kept_from);
+        self.engine.offer(offers, reach.next_seq, self.shard.hub.expiry_ms());
         self.keep(events);
     }
 
@@ -55,22 +56,23 @@ impl EndpointActor {
         let (shard, judge, topic, map) = (self.shard.clone(), self.judge.clone(), self.topic, self.endpoint.map);
         let by = judge.clone();
         let read = async move {
-            let (events, next_seq) = match later {
-                Later::Judge(events, next_seq) => (events, next_seq),
+            let (events, reach) = match later {
+                Later::Judge(events, reach) => (events, reach),
                 Later::Read => {
                     let page = shard.source.archive().read(topic, from_seq, PAGE_EVENTS, PAGE_BYTES, None).await?;
-                    (page.events, page.next_seq)
+                    let reach = Reach::of(&page);
+                    (page.events, reach)
                 }
             };
             let offers = judged(&shard, map, by, events.clone()).await?;
-            Ok((events, offers, next_seq))
+            Ok((events, offers, reach))
         };
         ctx.spawn(read.into_actor(self).map(move |read: Result<_, ArchiveError>, actor, ctx| match read {
-            Ok((events, offers, next_seq)) => {
+            Ok((events, offers, reach)) => {
                 actor.reading = false;
                 // The endpoint may have been changed, or sent elsewhere, while this was read.
                 if Arc::ptr_eq(&judge, &actor.judge) && actor.engine.wants() == Some(from_seq) {
-                    actor.offer(events, &offers, next_seq);
+                    actor.offer(events, &offers, reach);
                 }
                 actor.pump(ctx);
             }
@@ -95,9 +97,10 @@ impl EndpointActor {
         let page = async move {
             if !read.failed_only {
                 let page = shard.source.archive().read(topic, read.from_seq, PAGE_EVENTS, PAGE_BYTES, None).await?;
-                let next_seq = if page.events.is_empty() { read.until_seq } else { page.next_seq };
+                let reach = Reach::of(&page);
+                let next_seq = if reach.next_seq <= read.from_seq { read.until_seq } else { reach.next_seq };
                 let offers = judged(&shard, map, by, page.events.clone()).await?;
-                return Ok((Again::Events(page.events, offers), next_seq));
+                return Ok((Again::Events(page.events, offers, reach), next_seq));
             }
             let letters = shard.hub.dead_letters(endpoint, read.from_seq, PAGE_EVENTS)?;
             let full = letters.len() == PAGE_EVENTS;
@@ -131,7 +134,10 @@ impl EndpointActor {
             self.judge.offer_again(EventRef { seq: letter.seq, id: letter.event_id }, &letter.kind)
         };
         let (events, mut offers) = match again {
-            Again::Events(events, offers) => (Some(events), offers),
+            Again::Events(events, offers, reach) => {
+                self.engine.set_kept_from(reach.kept_from);
+                (Some(events), offers)
+            }
             Again::Letters(letters) => (None, letters.into_iter().map(again_of).collect()),
         };
         offers.retain(|offer| offer.event.seq < read.until_seq);
@@ -142,7 +148,7 @@ impl EndpointActor {
 
 /// What a replay read.
 enum Again {
-    Events(Vec<Event>, Vec<Offer>),
+    Events(Vec<Event>, Vec<Offer>, Reach),
     Letters(Vec<DeadLetter>),
 }
 
@@ -150,7 +156,7 @@ enum Again {
 enum Later {
     Read,
     /// These, up to that seq, are to be judged.
-    Judge(Vec<Event>, u64),
+    Judge(Vec<Event>, Reach),
 }
 
 /// Judges events: here where that is quick, else where expressions take turns.

@@ -1,10 +1,10 @@
 //! The `broadcasting` profile: `{event, timestamp, data, signature, id}`, the time in Unix milliseconds.
 //!
 //! Wire source: the webhook guide of ts-broadcasting. The signature is over `{event, timestamp, data}` in that order,
-//! that is, over the body up to there. The id stands behind it, where receivers that know none of it don't see it; the
+//! that is, over the body up to there. The id and the subject stand behind it, where receivers that know none of it don't see it; the
 //! header `webhook-signature` covers it.
 
-use super::{RenderError, Request, push_id, sign};
+use super::{RenderError, Request, header_of_kind, push_id, push_subject, sign};
 use crate::core::event::{Event, push_json_string, push_number};
 
 /// The body, with the preferred secret's signature in it and in the header.
@@ -19,7 +19,7 @@ pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>
     let signature = |secret: &str| sign::hex(secret, &[&body, b"}"]);
     let (preferred, other) = request.secrets.preferred();
     let preferred = signature(preferred);
-    request.header("x-webhook-event", &event.kind)?;
+    request.header("x-webhook-event", &header_of_kind(&event.kind))?;
     request.header("x-webhook-signature", &preferred)?;
     if let Some(other) = other {
         request.header("x-webhook-signature-previous", &signature(other))?;
@@ -28,6 +28,7 @@ pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>
     body.extend_from_slice(preferred.as_bytes());
     body.push(b'"');
     push_id("id", event, &mut body);
+    push_subject(event, &mut body);
     body.push(b'}');
     Ok(body)
 }

@@ -1,8 +1,8 @@
-//! The `envelope` profile: `{event, timestamp, data, id}`, the time in ISO-8601.
+//! The `envelope` profile: `{event, timestamp, data, id}` and a `subject` where there is one, the time in ISO-8601.
 //!
 //! Wire source: the webhook guide of the Jackbox Game Picker. Its receivers verify `JSON.stringify` of the parsed body.
 
-use super::{RenderError, Request, push_id, sign};
+use super::{RenderError, Request, header_of_kind, push_id, push_subject, sign};
 use crate::core::event::{Event, push_json_string};
 use crate::core::time::push_iso_millis;
 
@@ -16,10 +16,11 @@ pub(super) fn render(event: &Event, request: &mut Request<'_>) -> Result<Vec<u8>
     body.extend_from_slice(b"\",\"data\":");
     body.extend_from_slice(&event.payload);
     push_id("id", event, &mut body);
+    push_subject(event, &mut body);
     body.push(b'}');
     let signature = |secret: &str| format!("sha256={}", sign::hex(secret, &[&body]));
     let (preferred, other) = request.secrets.preferred();
-    request.header("x-webhook-event", &event.kind)?;
+    request.header("x-webhook-event", &header_of_kind(&event.kind))?;
     request.header("x-webhook-signature", &signature(preferred))?;
     if let Some(other) = other {
         request.header("x-webhook-signature-previous", &signature(other))?;

@@ -29,6 +29,7 @@ use crate::core::ids::EventId;
 use crate::core::webhook::{MAX_BATCH, Profile};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use std::borrow::Cow;
 
 /// The id of what is delivered, the same at every attempt (Standard Webhooks).
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -135,6 +136,14 @@ fn push_id(name: &str, event: &Event, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
+/// Adds the event's subject as a member of an object that has some, unless it is the map's own.
+fn push_subject(event: &Event, out: &mut Vec<u8>) {
+    if !event.subject.is_own() {
+        out.extend_from_slice(b",\"subject\":");
+        push_json_string(event.subject.as_str(), out);
+    }
+}
+
 /// Makes the request that carries `events`, in the order of the log. `gap` is the last event that was given up before
 /// them, `attempt` counts from 1, `now_ms` (Unix milliseconds) goes into what is signed.
 pub fn render(
@@ -197,6 +206,16 @@ impl Request<'_> {
         self.headers.push((HeaderName::from_static(name), text(value, name)?));
         Ok(())
     }
+}
+
+/// An event's type as a header has it: what is not visible ASCII is percent-encoded, and so is `%`.
+fn header_of_kind(kind: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
+    if kind.bytes().all(is_plain) {
+        return Cow::Borrowed(kind);
+    }
+    let encoded = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    Cow::Owned(kind.bytes().map(encoded).collect())
 }
 
 fn text(value: &str, what: &'static str) -> Result<HeaderValue, RenderError> {

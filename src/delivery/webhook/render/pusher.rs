@@ -30,7 +30,8 @@ const ID: &str = "event_id";
 /// Deeper than any payload of the log with what is put around it.
 const MAX_DEPTH: usize = 128;
 
-/// The body; `time_ms` is the newest event's.
+/// The body; `time_ms` is the newest event's. An event's channel is its subject; `topic` is what clients know the map's
+/// own by.
 pub(super) fn render(
     topic: &str,
     key: &str,
@@ -66,7 +67,7 @@ fn push_event(topic: &str, event: &Event, out: &mut Vec<u8>) -> Result<(), Rende
     out.extend_from_slice(b"{\"name\":");
     push_json_string(&event.kind, out);
     out.extend_from_slice(b",\"channel\":");
-    push_json_string(topic, out);
+    push_json_string(if event.subject.is_own() { topic } else { event.subject.as_str() }, out);
     out.extend_from_slice(b",\"data\":");
     push_json_string(payload, out);
     push_id(ID, event, out);

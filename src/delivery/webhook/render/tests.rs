@@ -94,6 +94,35 @@ fn golden_envelope_and_broadcasting() {
 }
 
 #[test]
+fn golden_bodies_of_a_subject() {
+    let kind = "App\\Events\\X \"é\"%";
+    let of = |subject: &str| Event {
+        subject: crate::core::subject::Subject::parse(subject).unwrap(),
+        ..event(kind, r#"{"a":1}"#)
+    };
+    let quoted = r#""App\\Events\\X \"é\"%""#;
+    assert_eq!(
+        body(Profile::Envelope, &[of("orders-7")]),
+        format!(
+            r#"{{"event":{quoted},"timestamp":"2025-06-21T12:34:56.789Z","data":{{"a":1}},"id":"{ID}","subject":"orders-7"}}"#
+        )
+    );
+    for profile in [Profile::Envelope, Profile::Broadcasting] {
+        let rendered = made(profile, &[of("orders-7")]).unwrap();
+        let expected = r"App\Events\X%20%22%C3%A9%22%25".replace("%22", "\"");
+        assert_eq!(header(&rendered, "x-webhook-event"), Some(expected));
+    }
+    assert!(body(Profile::Broadcasting, &[of("a")]).ends_with(&format!(r#","id":"{ID}","subject":"a"}}"#)));
+    let pusher = body(Profile::Pusher, &[of("private-chat"), of("")]);
+    assert!(pusher.contains(&format!(r#"{{"name":{quoted},"channel":"private-chat","data""#)), "{pusher}");
+    assert!(pusher.contains(&format!(r#"{{"name":{quoted},"channel":"{TOPIC}","data""#)), "{pusher}");
+    assert!(
+        body(Profile::Wanderer, &[of("orders-7")])
+            .contains(&format!(r#""type":{quoted},"subject":"orders-7","map_id""#))
+    );
+}
+
+#[test]
 fn golden_pusher() {
     let events = [
         event(

@@ -1,0 +1,150 @@
+//! What a reader can't get any more: events that it wants, and that retention or somebody removed.
+
+use super::{History, HistoryError, Wanted};
+use crate::core::event::Event;
+use crate::core::ids::EventId;
+use crate::core::state::keys;
+use crate::core::state::subjects::SubjectRecord;
+use crate::core::store::ReadStore;
+
+/// Events looked through for the oldest that is left.
+const MAX_LOOKED_FOR_OLDEST: u64 = 250_000;
+
+/// The newest event that a reader wants and that is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gone {
+    /// Its id; [`EventId::ZERO`] where none is gone.
+    pub(super) id: EventId,
+    /// Its seq, or that of one behind it which nobody gets either; 0 where none is gone.
+    pub(super) seq: u64,
+}
+
+impl Gone {
+    const NONE: Self = Self { id: EventId::ZERO, seq: 0 };
+
+    fn of(record: &SubjectRecord) -> Self {
+        Self { id: record.trimmed_id, seq: record.trimmed_seq }
+    }
+
+    fn newer(self, other: Self) -> Self {
+        if other.id > self.id { other } else { self }
+    }
+
+    /// Its id as a position of who reads from `next_seq` on.
+    pub(super) fn position_before(&self, next_seq: u64) -> EventId {
+        if self.seq < next_seq { self.id } else { EventId::ZERO }
+    }
+}
+
+impl<S: ReadStore> History<'_, S> {
+    /// The newest event that the reader wants and that is gone.
+    pub(super) fn gone(&self) -> Result<Gone, HistoryError> {
+        match &self.wanted {
+            Wanted::One(_, one) => Ok(Gone::of(one)),
+            Wanted::Several(several) => {
+                let mut gone = Gone::NONE;
+                if self.gone_of_stream() != Gone::NONE {
+                    self.visit_records(several, &mut |record| gone = gone.newer(Gone::of(record)))?;
+                }
+                Ok(gone)
+            }
+            Wanted::Whole | Wanted::All => Ok(self.gone_of_stream()),
+        }
+    }
+
+    fn gone_of_stream(&self) -> Gone {
+        let record = &self.record;
+        let at_the_front = Gone { id: record.trimmed_id, seq: record.first_seq - 1 };
+        let inside = Gone { id: record.removed_id, seq: record.removed_seq };
+        Gone::NONE.newer(at_the_front).newer(inside)
+    }
+
+    /// Whether the event, stored at `seq`, is one that the reader gets.
+    pub(super) fn is_wanted(&self, seq: u64, value: &[u8]) -> bool {
+        Event::stored_subject(value)
+            .is_some_and(|subject| self.wanted.matches(subject) && !self.record.is_deleted(subject, seq))
+    }
+
+    /// Whether an event is gone that the reader wants, and that was of the time `ms` or later: the stored ones of that
+    /// time begin with `first_seq`.
+    pub(super) fn is_gone_since(&self, ms: u64, first_seq: u64, gone: &Gone) -> Result<bool, HistoryError> {
+        let may_be = |gone: &Gone| gone.id.id_ms() >= ms;
+        if *gone == Gone::NONE {
+            return Ok(false);
+        }
+        if gone.seq < self.record.first_seq {
+            let of_all = matches!(self.wanted, Wanted::Whole | Wanted::All);
+            return Ok(self.record.trimmed_peak_ms >= ms && (of_all || may_be(gone)));
+        }
+        // What lies before `first_seq` lies before one that is stored, and was older. Up to the next that is stored
+        // nobody knows.
+        let is_behind = |next: Option<u64>| next.is_some_and(|next| gone.seq > next);
+        Ok(gone.seq >= first_seq && (is_behind(self.next_stored(first_seq)?) || may_be(gone)))
+    }
+
+    fn next_stored(&self, seq: u64) -> Result<Option<u64>, HistoryError> {
+        let (from, to) = (keys::event(self.stream, seq), keys::event(self.stream, self.record.next_seq));
+        let mut next = None;
+        if from < to {
+            self.store.scan(&from, &to, &mut |key, _| {
+                next = keys::event_seq(key);
+                false
+            })?;
+        }
+        Ok(next)
+    }
+
+    /// The highest seq in `from_seq..next_seq` of an event that the reader wants and that is gone; `missing` is the highest
+    /// of the stream that was removed inside it.
+    pub(super) fn gone_within(
+        &self,
+        from_seq: u64,
+        next_seq: u64,
+        missing: Option<u64>,
+    ) -> Result<Option<u64>, HistoryError> {
+        let within = |seq: u64| (from_seq..next_seq).contains(&seq);
+        match &self.wanted {
+            Wanted::One(_, one) => Ok(Some(one.trimmed_seq).filter(|seq| within(*seq))),
+            Wanted::Whole | Wanted::All => {
+                let front = self.record.first_seq.saturating_sub(1);
+                Ok(missing.max(Some(front).filter(|front| from_seq <= *front)))
+            }
+            Wanted::Several(several) => {
+                if missing.is_none() && from_seq >= self.record.first_seq {
+                    return Ok(None);
+                }
+                let mut gone = None;
+                self.visit_records(several, &mut |record| {
+                    gone = gone.max(Some(record.trimmed_seq).filter(|seq| within(*seq)));
+                })?;
+                Ok(gone)
+            }
+        }
+    }
+
+    /// The id of the first event from `seq` on that the reader wants.
+    pub(super) fn first_wanted(&self, seq: u64) -> Result<Option<EventId>, HistoryError> {
+        let Wanted::One(subject, one) = &self.wanted else { return self.first_looked_for(seq) };
+        let mut first = None;
+        self.runs(subject, one).visit(seq.max(self.record.first_seq), &mut |run| {
+            first = Some(seq.max(self.record.first_seq).max(*run.start()));
+            false
+        })?;
+        first.map_or(Ok(None), |first| self.id_at(first))
+    }
+
+    fn first_looked_for(&self, seq: u64) -> Result<Option<EventId>, HistoryError> {
+        let from_seq = seq.max(self.record.first_seq);
+        let (from, to) = (keys::event(self.stream, from_seq), keys::event(self.stream, self.record.next_seq));
+        let (mut first, mut looked) = (None, 0);
+        if from < to {
+            self.store.scan(&from, &to, &mut |key, value| {
+                let seq = keys::event_seq(key).unwrap_or_default();
+                first = Event::stored_id(value).filter(|_| self.is_wanted(seq, value));
+                looked += 1;
+                first.is_none() && looked < MAX_LOOKED_FOR_OLDEST
+            })?;
+        }
+        Ok(first)
+    }
+}

@@ -1,0 +1,243 @@
+//! Reading a stream from a seq on, a page at a time.
+
+use super::{History, HistoryError, Wanted};
+use crate::core::event::Event;
+use crate::core::ids::EventId;
+use crate::core::state::keys;
+use crate::core::store::ReadStore;
+use bytes::Bytes;
+use std::ops::RangeInclusive;
+
+/// Events looked at for one page, whether the reader wants them or not: a reader of a rare subject yields, too.
+const MAX_LOOKED: usize = 4096;
+/// Bytes of stored events looked at for one page, about.
+const MAX_LOOKED_BYTES: usize = 4 << 20;
+
+/// How much a page may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Events.
+    pub events: usize,
+    /// Bytes of stored events: the page ends with the event that reaches them.
+    pub bytes: usize,
+}
+
+/// Events that a reader wants, all that are left of a range of seqs.
+#[derive(Debug)]
+pub struct Page {
+    /// The events, in order.
+    pub events: Vec<Event>,
+    /// The seq after the range. A page without events may have moved on all the same.
+    pub next_seq: u64,
+    /// Id of the newest event of the stream before `next_seq` that was looked at, where that is known.
+    pub passed_id: Option<EventId>,
+    /// Highest seq of the range of an event that the reader wants and that is gone.
+    pub gone_seq: Option<u64>,
+}
+
+/// A page in the making.
+struct Gathering {
+    events: Vec<Event>,
+    bounds: Bounds,
+    bytes: usize,
+}
+
+/// How far a stream was looked through, and what was found missing.
+struct Looked {
+    next_seq: u64,
+    passed_id: Option<EventId>,
+    missing: Vec<RangeInclusive<u64>>,
+    /// The newest that was deleted and is only still to be removed.
+    deleted: Option<u64>,
+    damaged: Option<u64>,
+    events: usize,
+    bytes: usize,
+    /// There may be more.
+    is_cut: bool,
+}
+
+impl Looked {
+    fn from(next_seq: u64) -> Self {
+        let missing = Vec::new();
+        let (deleted, damaged) = (None, None);
+        Self { next_seq, passed_id: None, missing, deleted, damaged, events: 0, bytes: 0, is_cut: false }
+    }
+
+    fn pass(&mut self, seq: u64, id: EventId, bytes: usize) {
+        if seq > self.next_seq {
+            self.missing.push(self.next_seq..=seq - 1);
+        }
+        (self.next_seq, self.passed_id) = (seq + 1, Some(id));
+        (self.events, self.bytes) = (self.events + 1, self.bytes + bytes);
+    }
+
+    fn is_enough(&self) -> bool {
+        self.events >= MAX_LOOKED || self.bytes >= MAX_LOOKED_BYTES
+    }
+
+    /// All was looked at up to there.
+    fn end(&mut self, next_seq: u64, head_id: Option<EventId>) {
+        if !self.is_cut && self.next_seq < next_seq {
+            self.missing.push(self.next_seq..=next_seq - 1);
+            (self.next_seq, self.passed_id) = (next_seq, head_id.or(self.passed_id));
+        }
+    }
+}
+
+impl Gathering {
+    fn push(&mut self, event: Event, bytes: usize) {
+        self.bytes += bytes;
+        self.events.push(event);
+    }
+
+    fn has_room(&self) -> bool {
+        self.events.len() < self.bounds.events && self.bytes < self.bounds.bytes
+    }
+}
+
+impl<S: ReadStore> History<'_, S> {
+    /// Reads events from `from_seq` on. Starts at the oldest event that is left where that is gone.
+    pub fn read(&self, from_seq: u64, bounds: Bounds) -> Result<Page, HistoryError> {
+        let start = from_seq.max(self.record.first_seq);
+        if start >= self.record.next_seq || bounds.events == 0 {
+            let gone_seq = self.gone_within(from_seq, start, None)?;
+            return Ok(Page { events: Vec::new(), next_seq: start, passed_id: None, gone_seq });
+        }
+        let mut page = match &self.wanted {
+            Wanted::One(..) => self.read_runs(start, bounds)?,
+            _ => self.scan(start, bounds)?,
+        };
+        page.gone_seq = self.gone_within(from_seq, page.next_seq, page.gone_seq)?;
+        Ok(page)
+    }
+
+    /// Reads one subject, by its runs.
+    fn read_runs(&self, start: u64, bounds: Bounds) -> Result<Page, HistoryError> {
+        let Wanted::One(subject, record) = &self.wanted else { return self.scan(start, bounds) };
+        let (mut runs, mut count) = (Vec::new(), 0);
+        self.runs(subject, record).visit(start, &mut |run| {
+            let run = start.max(*run.start())..=*run.end();
+            count += run.end() - run.start() + 1;
+            runs.push(run);
+            count < bounds.events as u64
+        })?;
+        let mut page = Gathering { events: Vec::new(), bounds, bytes: 0 };
+        for run in runs {
+            if !page.has_room() {
+                break;
+            }
+            self.read_run(&run, &mut page)?;
+        }
+        // What has room left has read all runs.
+        let has_room = page.has_room();
+        let (next_seq, passed_id) = match page.events.last() {
+            Some(last) if !has_room && last.seq < record.last_seq => (last.seq + 1, last.id),
+            _ => (self.record.next_seq, self.record.head_id),
+        };
+        let passed_id = Some(passed_id);
+        Ok(Page { events: page.events, next_seq, passed_id, gone_seq: None })
+    }
+
+    fn read_run(&self, run: &RangeInclusive<u64>, page: &mut Gathering) -> Result<(), HistoryError> {
+        let (from, to) = (keys::event(self.stream, *run.start()), keys::event(self.stream, run.end() + 1));
+        let (mut expected, mut damaged) = (*run.start(), false);
+        self.store.scan(&from, &to, &mut |key, value| {
+            let event = keys::event_seq(key).filter(|seq| *seq == expected).and_then(|seq| stored(seq, value));
+            let Some(event) = event else {
+                damaged = true;
+                return false;
+            };
+            expected += 1;
+            page.push(event, value.len());
+            page.has_room()
+        })?;
+        if damaged || page.has_room() && expected <= *run.end() { Err(self.damaged(expected)) } else { Ok(()) }
+    }
+
+    /// Reads the stream and leaves out what the reader does not want, which is not decoded. `gone_seq` is the highest
+    /// that was removed.
+    fn scan(&self, start: u64, bounds: Bounds) -> Result<Page, HistoryError> {
+        let (withheld, to_seq) = self.withheld(start, bounds)?;
+        let mut looked = Looked::from(start);
+        let mut page = Gathering { events: Vec::new(), bounds, bytes: 0 };
+        let (from, to) = (keys::event(self.stream, start), keys::event(self.stream, to_seq));
+        self.store.scan(&from, &to, &mut |key, value| {
+            let seq = keys::event_seq(key).unwrap_or_default();
+            let (Some(id), Some(subject)) = (Event::stored_id(value), Event::stored_subject(value)) else {
+                looked.damaged = Some(seq);
+                return false;
+            };
+            looked.pass(seq, id, value.len());
+            match self.wanted.matches(subject) {
+                false => {}
+                true if self.record.is_deleted(subject, seq) => looked.deleted = Some(seq),
+                true => match stored(seq, value) {
+                    Some(event) => page.push(event, value.len()),
+                    None => looked.damaged = Some(seq),
+                },
+            }
+            looked.is_cut = !page.has_room() || looked.is_enough();
+            !looked.is_cut && looked.damaged.is_none()
+        })?;
+        if let Some(seq) = looked.damaged {
+            return Err(self.damaged(seq));
+        }
+        looked.end(to_seq, if to_seq == self.record.next_seq { Some(self.record.head_id) } else { None });
+        self.check_missing(&looked.missing)?;
+        let Looked { next_seq, passed_id, .. } = looked;
+        let mut events = page.events;
+        if !withheld.is_empty() {
+            events.extend(withheld.into_iter().filter(|event| event.seq < next_seq));
+            events.sort_unstable_by_key(|event| event.seq);
+        }
+        let gone_seq = looked.missing.last().map(|range| *range.end()).max(looked.deleted);
+        Ok(Page { events, next_seq, passed_id, gone_seq })
+    }
+
+    /// What rules took from readers and webhooks still need, and up to where that is all.
+    fn withheld(&self, start: u64, bounds: Bounds) -> Result<(Vec<Event>, u64), HistoryError> {
+        let end = self.record.next_seq;
+        let mut page = Gathering { events: Vec::new(), bounds, bytes: 0 };
+        if !self.backlog || self.record.withheld == 0 {
+            return Ok((page.events, end));
+        }
+        let mut damaged = None;
+        self.store.scan(
+            &keys::withheld(self.stream, start),
+            &keys::withheld(self.stream, end),
+            &mut |key, value| {
+                let seq = keys::event_seq(key).unwrap_or_default();
+                match stored(seq, value) {
+                    Some(event) => page.push(event, value.len()),
+                    None => damaged = Some(seq),
+                }
+                damaged.is_none() && page.has_room()
+            },
+        )?;
+        match damaged {
+            Some(seq) => Err(self.damaged(seq)),
+            None => {
+                let last = page.events.last().map(|last| last.seq + 1).filter(|_| !page.has_room());
+                Ok((page.events, last.unwrap_or(end)))
+            }
+        }
+    }
+
+    /// What is missing was removed, all of it; else it is damage. One look at the holes for all of a page.
+    fn check_missing(&self, missing: &[RangeInclusive<u64>]) -> Result<(), HistoryError> {
+        let Some(first) = missing.first() else { return Ok(()) };
+        let mut left = missing.iter().peekable();
+        let (from, to) = (keys::hole(self.stream, *first.start()), keys::hole(self.stream, u64::MAX));
+        self.store.scan(&from, &to, &mut |key, value| {
+            let Some((end, start)) = keys::hole_end(key).zip(keys::run_start(value)) else { return false };
+            // A hole ends before an event that is stored, so none has more than one of the ranges.
+            left.next_if(|range| start <= *range.start() && *range.end() <= end);
+            left.peek().is_some_and(|range| *range.start() > end)
+        })?;
+        left.next().map_or(Ok(()), |range| Err(self.damaged(*range.start())))
+    }
+}
+
+fn stored(seq: u64, value: &[u8]) -> Option<Event> {
+    Event::from_stored(seq, Bytes::copy_from_slice(value))
+}

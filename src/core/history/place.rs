@@ -1,0 +1,209 @@
+//! Where a reader starts.
+
+use super::{History, HistoryError, Position, Start, Wanted};
+use crate::core::event::{Event, Times};
+use crate::core::ids::EventId;
+use crate::core::state::{keys, subjects};
+use crate::core::store::ReadStore;
+
+/// Events looked through, from the newest back, for the last so many of several subjects.
+const MAX_LOOKED_BACK: u64 = 250_000;
+/// Runs looked through for one count.
+const MAX_COUNTED_RUNS: usize = 10_000;
+
+/// A stored event, without its payload.
+struct Found {
+    seq: u64,
+    id: EventId,
+    times: Times,
+}
+
+impl<S: ReadStore> History<'_, S> {
+    /// Where a reader starts.
+    pub fn locate(&self, start: Start) -> Result<Position, HistoryError> {
+        let (record, gone) = (&self.record, self.gone()?);
+        let mut is_known = true;
+        let (next_seq, complete) = match start {
+            Start::Live => (record.next_seq, true),
+            Start::Last(count) => (self.last(count)?, true),
+            Start::Since(ms) => {
+                let first = self.first_where(|found| found.times.peak_ms >= ms)?;
+                (first, !self.is_gone_since(ms, first, &gone)?)
+            }
+            Start::After(id) => match self.place_after(id)? {
+                Some(seq) => (seq, gone.id <= id),
+                None => {
+                    // It is no position of this stream: the reader is told, and gets all that is left.
+                    is_known = false;
+                    (record.first_seq, false)
+                }
+            },
+        };
+        let told = !complete && !crate::broken!("gap-not-told");
+        let gap = if told { Some(self.first_wanted(next_seq)?) } else { None };
+        let before = self.event_before(next_seq)?.max(gone.position_before(next_seq));
+        let (head_seq, head_id) = (self.head_seq(), record.head_id);
+        Ok(Position { next_seq, before, head_seq, head_id, is_known, gap, gone_seq: gone.seq })
+    }
+
+    /// The seq to read from after the position `id`; `None` where it is none of this stream. Of events that were removed
+    /// nothing but their neighbours tells: an id that lies where some were removed is taken for one of theirs.
+    fn place_after(&self, id: EventId) -> Result<Option<u64>, HistoryError> {
+        let record = &self.record;
+        if id == record.head_id {
+            return Ok(Some(record.next_seq));
+        }
+        if id <= record.trimmed_id {
+            return Ok(Some(record.first_seq));
+        }
+        let seq = self.first_where(|found| found.id >= id)?;
+        match self.stored_from(seq, record.next_seq)? {
+            Some(found) if found.id == id => Ok(Some(found.seq + 1)),
+            Some(found) if found.seq > seq => Ok(Some(found.seq)),
+            // The newest were removed.
+            None if seq < record.next_seq && id < record.head_id => Ok(Some(record.next_seq)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The id of the event before `seq`, or of what retention took there.
+    fn event_before(&self, seq: u64) -> Result<EventId, HistoryError> {
+        let record = &self.record;
+        if seq >= record.next_seq {
+            return Ok(record.head_id);
+        }
+        let (from, to) = (keys::event(self.stream, record.first_seq), keys::event(self.stream, seq));
+        let mut before = None;
+        if from < to {
+            self.store.scan_back(&from, &to, &mut |_, value| {
+                before = Event::stored_id(value);
+                false
+            })?;
+        }
+        Ok(before.unwrap_or(record.trimmed_id))
+    }
+
+    /// The lowest seq from which on all stored events meet `is_there`, which holds for all behind the first that meets it.
+    fn first_where(&self, is_there: impl Fn(&Found) -> bool) -> Result<u64, HistoryError> {
+        let (mut low, mut high) = (self.record.first_seq, self.record.next_seq);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.stored_from(middle, high)? {
+                Some(found) if !is_there(&found) => low = found.seq + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    /// The first event stored in `from_seq..to_seq`.
+    fn stored_from(&self, from_seq: u64, to_seq: u64) -> Result<Option<Found>, HistoryError> {
+        if from_seq >= to_seq {
+            return Ok(None);
+        }
+        let mut found = None;
+        self.store.scan(
+            &keys::event(self.stream, from_seq),
+            &keys::event(self.stream, to_seq),
+            &mut |key, value| {
+                let times = Event::stored_id(value).zip(Event::stored_times(value));
+                found = keys::event_seq(key).map(|seq| (seq, times.map(|(id, times)| Found { seq, id, times })));
+                false
+            },
+        )?;
+        let next = found.as_ref().map_or(to_seq, |(seq, _)| *seq);
+        if next > from_seq && !subjects::is_hole(self.stream, from_seq..=next - 1, self.store)? {
+            return Err(self.damaged(from_seq));
+        }
+        match found {
+            Some((seq, None)) => Err(self.damaged(seq)),
+            found => Ok(found.and_then(|(_, found)| found)),
+        }
+    }
+
+    /// The position by which a reader starts at `seq`.
+    pub fn position_at(&self, seq: u64) -> Result<EventId, HistoryError> {
+        Ok(self.event_before(seq)?.max(self.gone()?.position_before(seq)))
+    }
+
+    /// The id of the event at `seq`, if it is kept.
+    pub fn id_at(&self, seq: u64) -> Result<Option<EventId>, HistoryError> {
+        if seq < self.record.first_seq || seq >= self.record.next_seq {
+            return Ok(None);
+        }
+        Ok(self.stored_from(seq, seq + 1)?.map(|found| found.id))
+    }
+
+    /// Where the last `count` events begin that the reader wants.
+    fn last(&self, count: u64) -> Result<u64, HistoryError> {
+        let record = &self.record;
+        match &self.wanted {
+            Wanted::One(_, one) if count >= one.count => Ok(one.first_seq.max(record.first_seq)),
+            Wanted::One(subject, one) => Ok(self.runs(subject, one).last(count)?.max(record.first_seq)),
+            Wanted::Several(several) => {
+                let (mut first, mut all) = (record.next_seq, 0u64);
+                self.visit_records(several, &mut |one| {
+                    if one.count > 0 {
+                        first = first.min(one.first_seq);
+                        all += one.count;
+                    }
+                })?;
+                if count >= all { Ok(first.max(record.first_seq)) } else { self.look_back(count) }
+            }
+            Wanted::Whole | Wanted::All => {
+                let seq = record.next_seq.saturating_sub(count).max(record.first_seq);
+                if seq == record.first_seq || self.has_all_from(seq)? { Ok(seq) } else { self.look_back(count) }
+            }
+        }
+    }
+
+    /// Whether the reader wants each seq from `seq` on, and none is gone.
+    fn has_all_from(&self, seq: u64) -> Result<bool, HistoryError> {
+        let wants_all = match self.wanted {
+            Wanted::Whole => true,
+            Wanted::All => !self.has_reserved()?,
+            Wanted::One(..) | Wanted::Several(_) => false,
+        };
+        Ok(wants_all && self.record.removed_seq < seq)
+    }
+
+    fn look_back(&self, count: u64) -> Result<u64, HistoryError> {
+        let record = &self.record;
+        let (from, to) = (keys::event(self.stream, record.first_seq), keys::event(self.stream, record.next_seq));
+        let (mut left, mut looked, mut seq) = (count, 0, record.next_seq);
+        if from >= to || count == 0 {
+            return Ok(seq);
+        }
+        self.store.scan_back(&from, &to, &mut |key, value| {
+            looked += 1;
+            let at = keys::event_seq(key).unwrap_or(seq);
+            if self.is_wanted(at, value) {
+                left -= 1;
+                seq = at;
+            }
+            left > 0 && looked < MAX_LOOKED_BACK
+        })?;
+        Ok(seq)
+    }
+
+    /// How many events the reader gets of `from_seq..=last_seq`, where that is known without reading them.
+    pub fn count(&self, from_seq: u64, last_seq: u64) -> Result<Option<u64>, HistoryError> {
+        let (from_seq, last_seq) = (from_seq.max(self.record.first_seq), last_seq.min(self.head_seq()));
+        match &self.wanted {
+            _ if from_seq > last_seq => Ok(Some(0)),
+            Wanted::One(_, one) if from_seq > one.last_seq => Ok(Some(0)),
+            Wanted::One(_, one) if from_seq <= one.first_seq && one.last_seq <= last_seq => Ok(Some(one.count)),
+            Wanted::One(subject, one) => {
+                let (mut count, mut runs) = (0, 0);
+                self.runs(subject, one).visit(from_seq, &mut |run| {
+                    count += (run.end().min(&last_seq) + 1).saturating_sub(from_seq.max(*run.start()));
+                    runs += 1;
+                    runs < MAX_COUNTED_RUNS && *run.end() < last_seq
+                })?;
+                Ok((runs < MAX_COUNTED_RUNS).then_some(count))
+            }
+            Wanted::Several(_) => Ok(None),
+            Wanted::Whole | Wanted::All => Ok(self.has_all_from(from_seq)?.then(|| last_seq + 1 - from_seq)),
+        }
+    }
+}

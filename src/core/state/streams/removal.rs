@@ -1,0 +1,318 @@
+//! Events that go from inside a stream: those that a rule keeps no longer, and those that somebody deletes.
+//!
+//! Where an event was removed the stream has a hole ([`crate::core::state::subjects`]). What a rule takes from readers is
+//! withheld for the webhooks that still need it; what somebody deletes nobody gets.
+
+use super::{Deletion, StateError, Streams, keys};
+use crate::core::access::{Map, Scopes};
+use crate::core::command::{Change, DeleteEvent, DeleteSubject, Refusal, Reply, Touched};
+use crate::core::event::Event;
+use crate::core::ids::{EventId, TopicId};
+use crate::core::state::rights::Rights;
+use crate::core::state::subjects::{self, Runs};
+use crate::core::store::{ReadStore, WriteStore};
+use crate::core::subject::Subject;
+
+/// Deleted histories of one map that may wait for their removal.
+const MAX_DELETIONS: usize = 64;
+
+impl Streams {
+    /// Takes the oldest events of a subject from readers: these seqs, ascending. Webhooks that have not passed one still
+    /// get it.
+    pub(super) fn take_inside<S: WriteStore>(
+        &mut self,
+        map: &Map,
+        subject: &Subject,
+        seqs: &[u64],
+        now_ms: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        let (stream, floor) = (map.topic, self.holds.floor(map.topic));
+        let free: Vec<u64> = seqs.iter().copied().filter(|seq| *seq < floor).collect();
+        self.set_aside(map, &free, now_ms, store)?;
+        let (mut gone, mut bytes, mut newest) = (0, 0, None);
+        for &seq in seqs {
+            let key = keys::event(stream, seq);
+            let Some(event) = store.get(&key)? else { continue };
+            let Some(id) = Event::stored_id(&event) else { continue };
+            (gone, bytes, newest) = (gone + 1, bytes + event.len() as u64, Some((seq, id)));
+            store.delete(&key)?;
+            subjects::add_hole(stream, seq, store)?;
+            if seq >= floor {
+                store.put(&keys::withheld(stream, seq), &event)?;
+                if let Some(record) = self.topics.get_mut(&stream) {
+                    record.withheld += 1;
+                    record.backlog_bytes += event.len() as u64;
+                }
+            }
+        }
+        let (Some(newest), Some(record)) = (newest, self.topics.get_mut(&stream)) else { return Ok(()) };
+        record.take(gone, bytes);
+        record.lost_inside(newest.0, newest.1);
+        let runs_from = record.deleted_below(subject.as_str());
+        self.change_subject(stream, subject, store, |one, store| {
+            one.trim((stream, subject), newest, (gone, bytes), runs_from, store)
+        })
+    }
+
+    pub(super) fn delete_event<S: WriteStore>(
+        &mut self,
+        delete: DeleteEvent,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let stream = match self.facts.check(delete.map, delete.by, Scopes::MANAGE) {
+            Ok(map) => map.topic,
+            Err(refusal) => return Ok(Reply::Refused(refusal)),
+        };
+        for (prefix, is_withheld) in [(keys::event as fn(TopicId, u64) -> [u8; 17], false), (keys::withheld, true)] {
+            let Some(seq) = self.seq_of(stream, delete.id, prefix, store)? else { continue };
+            let key = prefix(stream, seq);
+            let Some(event) = store.get(&key)? else { continue };
+            let Some(subject) = Event::stored_subject(&event).and_then(|name| Subject::parse_any(name).ok()) else {
+                continue;
+            };
+            let Some(record) = self.topics.get_mut(&stream).filter(|record| !record.is_deleted(subject.as_str(), seq))
+            else {
+                break;
+            };
+            let bytes = event.len() as u64;
+            store.delete(&key)?;
+            self.dirty.insert(stream);
+            if is_withheld {
+                record.withheld = record.withheld.saturating_sub(1);
+                record.backlog_bytes = record.backlog_bytes.saturating_sub(bytes);
+                return Ok(Reply::Removed(1));
+            }
+            subjects::add_hole(stream, seq, store)?;
+            if seq < record.first_seq {
+                record.backlog_bytes = record.backlog_bytes.saturating_sub(bytes);
+                return Ok(Reply::Removed(1));
+            }
+            record.take(1, bytes);
+            record.lost_inside(seq, delete.id);
+            self.change_subject(stream, &subject, store, |one, store| {
+                one.remove((stream, &subject), (seq, delete.id, bytes), store)
+            })?;
+            self.changes.push(Change::Removed(stream, Touched::These(vec![subject])));
+            return Ok(Reply::Removed(1));
+        }
+        Ok(Reply::Refused(Refusal::UnknownEvent))
+    }
+
+    /// The seq of the stored event with that id, by bisection: ids ascend with seqs.
+    fn seq_of<S: ReadStore>(
+        &self,
+        stream: TopicId,
+        id: EventId,
+        key: fn(TopicId, u64) -> [u8; 17],
+        store: &S,
+    ) -> Result<Option<u64>, StateError> {
+        let Some(record) = self.topics.get(&stream) else { return Ok(None) };
+        let (mut low, mut high) = (1, record.next_seq);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let mut found = None;
+            store.scan(&key(stream, middle), &key(stream, high), &mut |key, value| {
+                found = keys::event_seq(key).zip(Event::stored_id(value));
+                false
+            })?;
+            match found {
+                Some((seq, there)) if there == id => return Ok(Some(seq)),
+                Some((seq, there)) if there < id => low = seq + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Readers lose the subject's history at once. It is removed a piece at a time, with the ticks.
+    pub(super) fn delete_subject<S: WriteStore>(
+        &mut self,
+        delete: DeleteSubject,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let stream = match self.facts.check(delete.map, delete.by, Scopes::MANAGE) {
+            Ok(map) => map.topic,
+            Err(refusal) => return Ok(Reply::Refused(refusal)),
+        };
+        let subject = &delete.subject;
+        let one = self.subject(stream, subject, store)?.unwrap_or_default();
+        let Some(record) = self.topics.get_mut(&stream) else { return Ok(Reply::Refused(Refusal::UnknownMap)) };
+        let known = record.deletions.iter().position(|deletion| deletion.subject == *subject);
+        if one.count == 0 && record.backlog_bytes == 0 {
+            return Ok(Reply::Removed(0));
+        }
+        let deletion = Deletion { subject: subject.clone(), below_seq: record.next_seq, backlog_seq: 0 };
+        match known {
+            Some(place) => record.deletions[place] = deletion,
+            None if record.deletions.len() == MAX_DELETIONS => return Ok(Reply::Refused(Refusal::Busy)),
+            None => record.deletions.push(deletion),
+        }
+        self.dirty.insert(stream);
+        if one.count == 0 {
+            return Ok(Reply::Removed(0));
+        }
+        let mut newest = (one.last_seq, one.last_id);
+        Runs::new(&*store, stream, subject.as_str(), &one).visit_back(&mut |run| {
+            newest.0 = *run.end();
+            false
+        })?;
+        if newest.0 != one.last_seq {
+            let event = store.get(&keys::event(stream, newest.0))?;
+            newest.1 = event.and_then(|event| Event::stored_id(&event)).unwrap_or(one.last_id);
+        }
+        record.take(one.count, one.bytes);
+        record.lost_inside(newest.0, newest.1);
+        self.change_subject(stream, subject, store, |one, store| {
+            one.end_run((stream, subject), store)?;
+            one.first_seq = one.last_seq + 1;
+            (one.trimmed_seq, one.trimmed_id) = (one.trimmed_seq, one.trimmed_id).max(newest);
+            (one.count, one.bytes) = (0, 0);
+            Ok(())
+        })?;
+        self.changes.push(Change::Removed(stream, Touched::These(vec![subject.clone()])));
+        Ok(Reply::Removed(u32::try_from(one.count).unwrap_or(u32::MAX)))
+    }
+
+    /// Removes up to `max` events of deleted histories; answers how many it looked at.
+    pub(super) fn remove_deleted<S: WriteStore>(
+        &mut self,
+        stream: TopicId,
+        max: usize,
+        store: &mut S,
+    ) -> Result<usize, StateError> {
+        let mut done = 0;
+        while done < max
+            && let Some(deletion) = self.topics.get(&stream).and_then(|record| record.deletions.first()).cloned()
+        {
+            done += 1 + self.remove_run(stream, &deletion, max - done, store)?;
+            let (from, to) = keys::runs(stream, deletion.subject.as_str(), 0, deletion.below_seq);
+            let mut has_runs = false;
+            store.scan(&from, &to, &mut |_, _| {
+                has_runs = true;
+                false
+            })?;
+            if has_runs || done >= max {
+                continue;
+            }
+            let (looked, is_over) = self.remove_kept(stream, &deletion, max - done, store)?;
+            done += looked;
+            if is_over && let Some(record) = self.topics.get_mut(&stream) {
+                record.deletions.remove(0);
+            }
+            self.dirty.insert(stream);
+        }
+        Ok(done.min(max))
+    }
+
+    /// Removes up to `max` events of the deleted history's first run.
+    fn remove_run<S: WriteStore>(
+        &mut self,
+        stream: TopicId,
+        deletion: &Deletion,
+        max: usize,
+        store: &mut S,
+    ) -> Result<usize, StateError> {
+        let (from, to) = keys::runs(stream, deletion.subject.as_str(), 0, deletion.below_seq);
+        let mut first = None;
+        store.scan(&from, &to, &mut |key, value| {
+            first = keys::run_end(key).zip(keys::run_start(value)).map(|(end, start)| (key.to_vec(), start, end));
+            false
+        })?;
+        let Some((run, start, end)) = first else { return Ok(0) };
+        let until = end.min(start.saturating_add(max as u64));
+        for seq in start..=until {
+            let key = keys::event(stream, seq);
+            // One that retention met before is gone.
+            if store.get(&key)?.is_some() {
+                store.delete(&key)?;
+                subjects::add_hole(stream, seq, store)?;
+            }
+        }
+        match until == end {
+            true => store.delete(&run)?,
+            false => store.put(&run, &(until + 1).to_be_bytes())?,
+        }
+        Ok((until + 1 - start) as usize)
+    }
+
+    /// Removes what webhooks would still get of the deleted history. Answers how many events were looked at, and whether
+    /// those were all.
+    fn remove_kept<S: WriteStore>(
+        &mut self,
+        stream: TopicId,
+        deletion: &Deletion,
+        max: usize,
+        store: &mut S,
+    ) -> Result<(usize, bool), StateError> {
+        let Some(record) = self.topics.get_mut(&stream) else { return Ok((0, true)) };
+        let kept = backlog(stream, deletion.backlog_seq, record.first_seq, max, store)?;
+        let is_over = kept.len() < max;
+        for one in &kept {
+            if one.seq >= deletion.below_seq || one.subject != deletion.subject.as_str() {
+                continue;
+            }
+            store.delete(&one.key)?;
+            record.backlog_bytes = record.backlog_bytes.saturating_sub(one.bytes);
+            if one.is_withheld() {
+                record.withheld = record.withheld.saturating_sub(1);
+            } else {
+                subjects::add_hole(stream, one.seq, store)?;
+            }
+        }
+        if let (Some(last), Some(first)) = (kept.last(), record.deletions.first_mut()) {
+            first.backlog_seq = last.seq + 1;
+        }
+        Ok((kept.len(), is_over))
+    }
+}
+
+/// An event that is stored for webhooks alone.
+pub(super) struct Kept {
+    pub(super) seq: u64,
+    pub(super) key: Vec<u8>,
+    pub(super) bytes: u64,
+    /// When it was stored, by the expiry clock.
+    pub(super) stored_ms: u64,
+    subject: String,
+}
+
+impl Kept {
+    pub(super) fn is_withheld(&self) -> bool {
+        self.key.first() == Some(&keys::WITHHELD)
+    }
+}
+
+/// The first `max` events from `from_seq` on that are stored for webhooks alone: those before `first_seq`, and the
+/// withheld.
+pub(super) fn backlog<S: ReadStore>(
+    stream: TopicId,
+    from_seq: u64,
+    first_seq: u64,
+    max: usize,
+    store: &S,
+) -> Result<Vec<Kept>, StateError> {
+    let mut kept: Vec<Kept> = Vec::new();
+    let ranges = [
+        (keys::event(stream, from_seq), keys::event(stream, first_seq.max(from_seq))),
+        (keys::withheld(stream, from_seq), keys::withheld(stream, u64::MAX)),
+    ];
+    for (from, to) in ranges {
+        let mut left = max;
+        store.scan(&from, &to, &mut |key, value| {
+            let Some(seq) = keys::event_seq(key).filter(|_| left > 0) else { return false };
+            left -= 1;
+            kept.push(Kept {
+                seq,
+                key: key.to_vec(),
+                bytes: value.len() as u64,
+                stored_ms: Event::stored_times(value).map_or(0, |times| times.expiry_ms),
+                subject: Event::stored_subject(value).unwrap_or_default().to_owned(),
+            });
+            left > 0
+        })?;
+    }
+    kept.sort_unstable_by_key(|one| one.seq);
+    kept.truncate(max);
+    Ok(kept)
+}

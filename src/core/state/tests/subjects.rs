@@ -1,0 +1,495 @@
+//! Subjects in the replicated state: records and runs say what the stream has, rules keep less of one and leave the others
+//! alone, what is gone can be told, and webhooks get what readers lost.
+
+use super::delivery::{endpoint, endpoint_id, on, put, report, update};
+use super::*;
+use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability, SubjectHistory};
+use crate::core::command::{Activate, DeleteEvent, DeleteSubject, RetentionPatch, SetChannelRules, Touched};
+use crate::core::event::Event;
+use crate::core::state::streams::TopicRecord;
+use crate::core::state::subjects::{Runs, SubjectRecord, is_hole};
+use crate::core::store::Visit;
+use crate::core::subject::{Subject, SubjectPattern};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+const NAMES: [&str; 5] = ["", "a-1", "a-2", "b", "$s"];
+
+fn subject(name: &str) -> Subject {
+    Subject::parse_any(name).unwrap()
+}
+
+fn publish_to(by: By, names: &[&str]) -> Command {
+    let event = |name: &&str| NewEvent { subject: subject(name), kind: "a".into(), payload: b"{}".to_vec() };
+    Command::Publish(Publish { map: map_id(1), by, events: names.iter().map(event).collect(), key: None })
+}
+
+fn rule(pattern: &str, durability: Durability, history: SubjectHistory) -> ChannelRule {
+    ChannelRule { matches: SubjectPattern::new(pattern).unwrap(), durability, history }
+}
+
+fn keeps(pattern: &str, events: Option<u64>, seconds: Option<u64>, bytes: Option<u64>) -> ChannelRule {
+    rule(pattern, Durability::Durable, SubjectHistory { events, seconds, bytes })
+}
+
+fn set_rules(rules: Vec<ChannelRule>) -> Command {
+    let rules = ChannelRules::new(rules).unwrap();
+    Command::SetChannelRules(SetChannelRules { map: map_id(1), by: None, rules })
+}
+
+fn delete_subject(name: &str) -> Command {
+    Command::DeleteSubject(DeleteSubject { map: map_id(1), by: None, subject: subject(name) })
+}
+
+fn node() -> Node {
+    let mut node = Node::new();
+    node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
+    node
+}
+
+/// What a node's store has of map 1.
+struct Seen {
+    record: TopicRecord,
+    /// Stored events, by seq: subject, bytes.
+    events: BTreeMap<u64, (String, u64)>,
+    /// The same of those that are withheld.
+    withheld: BTreeMap<u64, (String, u64)>,
+}
+
+impl Seen {
+    fn of(node: &Node) -> Option<Self> {
+        let stream = node.state.access().map(map_id(1))?.topic;
+        let record = codec::decode(node.store.0.get(&keys::topic(stream)[..])?).unwrap();
+        let read = |key: fn(TopicId, u64) -> [u8; 17]| {
+            let range = node.store.0.range(key(stream, 0).to_vec()..key(stream, u64::MAX).to_vec());
+            let event = |(key, value): (&Vec<u8>, &Vec<u8>)| {
+                let subject = Event::stored_subject(value).unwrap().to_owned();
+                (keys::event_seq(key).unwrap(), (subject, value.len() as u64))
+            };
+            range.map(event).collect()
+        };
+        Some(Self { record, events: read(keys::event), withheld: read(keys::withheld) })
+    }
+
+    /// Seqs that a reader of the subject gets.
+    fn seqs(&self, name: &str) -> BTreeSet<u64> {
+        let readers = |(seq, (subject, _)): (&u64, &(String, u64))| {
+            let has = subject == name && *seq >= self.record.first_seq && !self.record.is_deleted(subject, *seq);
+            has.then_some(*seq)
+        };
+        self.events.iter().filter_map(readers).collect()
+    }
+
+    fn all(&self) -> BTreeSet<u64> {
+        NAMES.iter().flat_map(|name| self.seqs(name)).collect()
+    }
+}
+
+fn record_of(node: &Node, seen: &Seen, name: &str) -> Option<SubjectRecord> {
+    let stream = node.state.access().map(map_id(1)).unwrap().topic;
+    if name.is_empty() {
+        return Some(seen.record.own.clone());
+    }
+    node.store.0.get(&keys::subject(stream, name)).map(|bytes| codec::decode(bytes).unwrap())
+}
+
+/// Everything that is said of map 1's stream, against what is stored of it.
+fn check(node: &Node, published: &BTreeMap<u64, String>) {
+    let Some(seen) = Seen::of(node) else { return };
+    let stream = node.state.access().map(map_id(1)).unwrap().topic;
+    let record = &seen.record;
+    assert_eq!(record.next_seq - 1, published.len() as u64, "seqs are assigned gapless");
+    let (mut with_events, mut without) = (0, 0);
+    for name in NAMES {
+        let had: BTreeSet<u64> = published.iter().filter(|(_, of)| *of == name).map(|(seq, _)| *seq).collect();
+        let has = seen.seqs(name);
+        let Some(one) = record_of(node, &seen, name) else {
+            assert!(had.is_empty(), "{name:?} has no record");
+            continue;
+        };
+        assert_eq!(one.count, has.len() as u64, "count of {name:?}");
+        assert_eq!(one.bytes, has.iter().map(|seq| seen.events[seq].1).sum::<u64>(), "bytes of {name:?}");
+        let mut runs = Vec::new();
+        let visit = &mut |run: std::ops::RangeInclusive<u64>| {
+            runs.extend(run);
+            true
+        };
+        Runs::new(&node.store, stream, name, &one).visit(0, visit).unwrap();
+        assert_eq!(runs, has.iter().copied().collect::<Vec<_>>(), "runs of {name:?}");
+        // A gap is told to a reader behind whose position an event is gone: the newest that is gone says to whom.
+        let gone = had.difference(&has).max().copied().unwrap_or(0);
+        assert_eq!(one.trimmed_seq, gone, "what is gone of {name:?}");
+        assert_eq!(one.last_seq, had.last().copied().unwrap_or(0));
+        assert!(has.first().is_none_or(|first| one.first_seq <= *first));
+        if !name.is_empty() {
+            with_events += u64::from(!has.is_empty());
+            without += u64::from(has.is_empty());
+        }
+    }
+    assert_eq!((record.subjects, record.empty), (with_events, without));
+    let all = seen.all();
+    let gone = published.keys().copied().filter(|seq| !all.contains(seq)).max().unwrap_or(0);
+    assert_eq!(record.removed_seq.max(record.first_seq - 1), gone, "what is gone of the stream");
+    assert_eq!(record.count, all.len() as u64);
+    assert_eq!(record.bytes, all.iter().map(|seq| seen.events[seq].1).sum::<u64>());
+    // What is missing inside was removed, and what was removed is missing: else it is damage.
+    for seq in record.stored_seq..record.next_seq {
+        let hole = is_hole(stream, seq..=seq, &node.store).unwrap();
+        assert_eq!(hole, !seen.events.contains_key(&seq), "{seq}");
+    }
+    let before = seen.events.range(..record.first_seq).chain(&seen.withheld);
+    let deleted = |(seq, (subject, _)): &(&u64, &(String, u64))| !record.is_deleted(subject, **seq);
+    let backlog: u64 = before.clone().map(|(_, (_, bytes))| bytes).sum();
+    assert_eq!((record.backlog_bytes, record.withheld), (backlog, seen.withheld.len() as u64));
+    assert!(before.filter(deleted).all(|(seq, _)| !all.contains(seq)), "kept for webhooks alone");
+    assert!(seen.events.keys().all(|seq| *seq >= record.stored_seq));
+}
+
+#[test]
+fn a_rule_keeps_less_of_a_noisy_subject_and_leaves_the_others_whole() {
+    let mut node = node();
+    node.one(20, set_rules(vec![keeps("noisy*", Some(10), None, None)]));
+    let mut published = BTreeMap::new();
+    for n in 0..300 {
+        let name = if n % 10 == 0 { "b" } else { "noisy-1" };
+        node.one(30 + n, publish_to(None, &[name]));
+        published.insert(n + 1, name);
+    }
+    let seen = Seen::of(&node).unwrap();
+    assert_eq!(
+        seen.seqs("noisy-1").into_iter().collect::<Vec<_>>(),
+        [290, 292, 293, 294, 295, 296, 297, 298, 299, 300]
+    );
+    assert_eq!(seen.seqs("b").len(), 30);
+    let (noisy, quiet) = (record_of(&node, &seen, "noisy-1").unwrap(), record_of(&node, &seen, "b").unwrap());
+    assert_eq!((noisy.trimmed_seq, quiet.trimmed_seq), (289, 0), "a gap is told of the one and not of the other");
+    assert_eq!((seen.record.removed_seq, seen.record.first_seq), (289, 1));
+}
+
+#[test]
+fn rules_hold_for_the_map_s_own_subject_too_and_for_what_was_there_before() {
+    let mut node = node();
+    for n in 0..50 {
+        node.one(20 + n, publish_to(None, &["", "a-1"]));
+    }
+    node.one(100, set_rules(vec![keeps("a-*", None, None, Some(99)), keeps("*", Some(7), None, None)]));
+    assert_eq!(node.one(110, Command::Tick), Reply::Ticked(false));
+    let seen = Seen::of(&node).unwrap();
+    assert_eq!((seen.seqs("").len(), seen.seqs("a-1").len()), (7, 1));
+    assert_eq!(seen.record.sweep, None);
+}
+
+#[test]
+fn rules_by_age_take_each_subject_in_its_time() {
+    let mut node = node();
+    node.one(20, set_rules(vec![keeps("a-1", None, Some(10), None), keeps("a-*", None, Some(30), None)]));
+    for second in 0..20 {
+        node.one(1000 * second + 30, publish_to(None, &["a-1", "a-2", "b"]));
+    }
+    node.one(20_000, Command::Tick);
+    let seen = Seen::of(&node).unwrap();
+    assert_eq!((seen.seqs("a-1").len(), seen.seqs("a-2").len(), seen.seqs("b").len()), (10, 20, 20));
+    node.one(45_000, Command::Tick);
+    let seen = Seen::of(&node).unwrap();
+    assert_eq!((seen.seqs("a-1").len(), seen.seqs("a-2").len(), seen.seqs("b").len()), (0, 5, 20));
+}
+
+#[test]
+fn what_may_not_be_stored_is_refused_whole() {
+    let mut node = Node::new();
+    node.one(10, create(1, None, Limits { subjects: Some(2), ..NO_LIMITS }, KEEP_ALL));
+    node.one(20, set_rules(vec![rule("live-*", Durability::Ephemeral, SubjectHistory::default())]));
+    let refused = |node: &mut Node, by, names: &[&str]| node.one(30, publish_to(by, names));
+    assert_eq!(refused(&mut node, None, &["", "live-1"]), Reply::Refused(Refusal::Ephemeral));
+    assert_eq!(refused(&mut node, Some(token_id(1)), &["", "$s"]), Reply::Refused(Refusal::Malformed));
+    assert_eq!(refused(&mut node, None, &["a", "b", "c"]), Reply::Refused(Refusal::Limit(2)));
+    assert_eq!(Seen::of(&node).unwrap().record.next_seq, 1, "nothing was stored");
+    published(node.one(40, publish_to(None, &["a", "b", "a", ""])));
+    published(node.one(40, publish_to(None, &["a", "b", ""])));
+    assert_eq!(refused(&mut node, None, &["c"]), Reply::Refused(Refusal::Limit(2)));
+    // One whose events are gone makes room.
+    assert_eq!(node.one(50, delete_subject("a")), Reply::Removed(3));
+    published(node.one(60, publish_to(None, &["c"])));
+    assert_eq!(refused(&mut node, None, &["a"]), Reply::Refused(Refusal::Limit(2)));
+}
+
+#[test]
+fn only_who_manages_the_map_deletes_and_sets_rules() {
+    let mut node = node();
+    let token = NewToken { scopes: Scopes::from_names(&["publish", "subscribe"]).unwrap(), ..new_token(2) };
+    node.one(20, Command::CreateToken(CreateToken { map: map_id(1), by: None, token, max_tokens: 9 }));
+    let id = published(node.one(30, publish_to(None, &["a-1"]))).first_id;
+    let by = Some(token_id(2));
+    for command in [
+        Command::SetChannelRules(SetChannelRules { map: map_id(1), by, rules: ChannelRules::default() }),
+        Command::DeleteEvent(DeleteEvent { map: map_id(1), by, id }),
+        Command::DeleteSubject(DeleteSubject { map: map_id(1), by, subject: subject("a-1") }),
+    ] {
+        assert_eq!(node.one(40, command), Reply::Refused(Refusal::Forbidden));
+    }
+    let delete = |id| Command::DeleteEvent(DeleteEvent { map: map_id(1), by: Some(token_id(1)), id });
+    node.state.take_changes();
+    assert_eq!(node.one(50, delete(id)), Reply::Removed(1));
+    let stream = node.state.access().map(map_id(1)).unwrap().topic;
+    let told = Change::Removed(stream, Touched::These(vec![subject("a-1")]));
+    assert_eq!(node.state.take_changes(), [told]);
+    assert_eq!(node.one(60, delete(id)), Reply::Refused(Refusal::UnknownEvent));
+}
+
+#[test]
+fn a_deleted_history_is_gone_at_once_and_removed_a_piece_at_a_time() {
+    let mut node = node();
+    for _ in 0..20 {
+        node.one(20, publish_to(None, &["a-1", "b"].repeat(500)));
+    }
+    assert_eq!(node.one(30, delete_subject("a-1")), Reply::Removed(10_000));
+    let seen = Seen::of(&node).unwrap();
+    assert_eq!((seen.seqs("a-1").len(), seen.seqs("b").len(), seen.events.len()), (0, 10_000, 20_000));
+    assert_eq!(published(node.one(40, publish_to(None, &["a-1"; 2]))).first_seq, 20_001);
+    let mut ticks = 0;
+    while node.one(50, Command::Tick) != Reply::Ticked(false) {
+        ticks += 1;
+        assert!(ticks < 10);
+    }
+    assert!(ticks >= 1, "not all in one entry");
+    let seen = Seen::of(&node).unwrap();
+    assert_eq!((seen.seqs("a-1").len(), seen.events.len()), (2, 10_002));
+    assert_eq!(seen.record.deletions, []);
+}
+
+#[test]
+fn webhooks_get_what_a_rule_took_from_readers_and_not_what_was_deleted() {
+    let mut node = node();
+    node.one(11, Command::NodeDelivers(1, 7));
+    node.one(12, put(endpoint(1, 1), None, None));
+    node.one(20, set_rules(vec![keeps("a-1", Some(2), None, None)]));
+    for _ in 0..6 {
+        node.one(30, publish_to(None, &["a-1", "b"]));
+    }
+    let seen = Seen::of(&node).unwrap();
+    assert_eq!(seen.seqs("a-1").into_iter().collect::<Vec<_>>(), [9, 11]);
+    assert_eq!(seen.withheld.keys().copied().collect::<Vec<_>>(), [1, 3, 5, 7]);
+    assert_eq!(node.one(40, report(1, 7, 1, vec![update(1, 4)])), Reply::Progressed(vec![]));
+    node.one(50, Command::Tick);
+    assert_eq!(Seen::of(&node).unwrap().withheld.keys().copied().collect::<Vec<_>>(), [5, 7], "what it has not passed");
+    node.one(60, delete_subject("a-1"));
+    node.one(70, Command::Tick);
+    let seen = Seen::of(&node).unwrap();
+    assert!(seen.withheld.is_empty() && seen.events.values().all(|(subject, _)| subject == "b"));
+}
+
+#[test]
+fn the_oldest_subjects_without_events_are_forgotten_and_that_is_remembered() {
+    let mut node = node();
+    node.one(20, set_rules(vec![keeps("s*", None, Some(1), None)]));
+    let names: Vec<String> = (0..5000).map(|n| format!("s{n}")).collect();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    for (n, part) in (0u64..).zip(all.chunks(500)) {
+        node.one(100 + n, publish_to(None, part));
+    }
+    while node.one(60_000, Command::Tick) != Reply::Ticked(false) {}
+    let seen = Seen::of(&node).unwrap();
+    assert_eq!((seen.record.subjects, seen.record.empty, seen.events.len()), (0, 4096, 0));
+    assert_eq!(seen.record.forgotten_seq, 904);
+    assert_eq!(record_of(&node, &seen, "s903"), None);
+    assert_eq!(record_of(&node, &seen, "s904").unwrap().trimmed_seq, 905);
+    // A subject that comes again may have had events up to there.
+    node.one(61_000, publish_to(None, &["s3"]));
+    let seen = Seen::of(&node).unwrap();
+    assert_eq!(record_of(&node, &seen, "s3").unwrap().trimmed_seq, 904);
+}
+
+/// A store that counts.
+#[derive(Default)]
+struct Counting {
+    store: MemoryStore,
+    puts: u64,
+    reads: Cell<u64>,
+}
+
+impl ReadStore for Counting {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.reads.set(self.reads.get() + 1);
+        self.store.get(key)
+    }
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.reads.set(self.reads.get() + 1);
+        self.store.scan(from, to, visit)
+    }
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.reads.set(self.reads.get() + 1);
+        self.store.scan_back(from, to, visit)
+    }
+}
+
+impl WriteStore for Counting {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.puts += 1;
+        self.store.put(key, value)
+    }
+    fn delete(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.store.delete(key)
+    }
+}
+
+#[test]
+fn a_map_with_its_own_subject_alone_pays_nothing_for_subjects() {
+    let mut store = Counting::default();
+    let mut state = State::load(&store).unwrap();
+    let mut index = 0;
+    let mut entry = |state: &mut State, store: &mut Counting, command: &Command| {
+        index += 1;
+        let mut entry = Entry { index, time_ms: 10, id_ms: 10, expiry_ms: 10, places: 0 };
+        state.apply(&mut entry, &codec::encode(command).unwrap(), store).unwrap();
+        state.flush(store).unwrap();
+        (std::mem::take(&mut store.puts), store.reads.take())
+    };
+    entry(&mut state, &mut store, &create(1, None, NO_LIMITS, KEEP_ALL));
+    for _ in 0..3 {
+        // The event, and the stream's record once a transaction.
+        assert_eq!(entry(&mut state, &mut store, &publish_to(None, &["", ""])), (3, 0));
+    }
+    // Of another subject: its record too, which is read once; and a run where one ends.
+    assert_eq!(entry(&mut state, &mut store, &publish_to(None, &["b"])), (3, 1));
+    assert_eq!(entry(&mut state, &mut store, &publish_to(None, &["b"])), (3, 1));
+    assert_eq!(entry(&mut state, &mut store, &publish_to(None, &[""])), (3, 0));
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Publish(Vec<usize>),
+    Rules(Vec<(usize, Option<u64>, Option<u64>)>),
+    DeleteEvent(usize),
+    DeleteSubject(usize),
+    Tick,
+    Passed(u64),
+    Active(bool),
+    Keep(Option<u64>, Option<u64>),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let few = || prop::option::of(1u64..6);
+    prop_oneof![
+        8 => prop::collection::vec(0..NAMES.len(), 1..6).prop_map(Act::Publish),
+        1 => prop::collection::vec((0usize..4, few(), few()), 0..3).prop_map(Act::Rules),
+        2 => any::<usize>().prop_map(Act::DeleteEvent),
+        1 => (0..NAMES.len()).prop_map(Act::DeleteSubject),
+        3 => Just(Act::Tick),
+        2 => (1u64..9).prop_map(Act::Passed),
+        1 => any::<bool>().prop_map(Act::Active),
+        1 => (prop::option::of(1u64..20), prop::option::of(1u64..20)).prop_map(|(events, age)| Act::Keep(events, age)),
+    ]
+}
+
+/// What is done, with what has been published so far: seq and id.
+fn command_of(act: &Act, ids: &[EventId], passed: u64) -> Command {
+    match act {
+        Act::Publish(to) => publish_to(None, &to.iter().map(|n| NAMES[*n]).collect::<Vec<_>>()),
+        Act::Rules(rules) => {
+            let patterns = ["a-1", "a-*", "*", "$*"];
+            set_rules(rules.iter().map(|(n, events, seconds)| keeps(patterns[*n], *events, *seconds, None)).collect())
+        }
+        Act::DeleteEvent(nth) => {
+            let id = ids.get(nth % ids.len().max(1)).copied().unwrap_or(EventId::ZERO);
+            Command::DeleteEvent(DeleteEvent { map: map_id(1), by: None, id })
+        }
+        Act::DeleteSubject(n) => delete_subject(NAMES[*n]),
+        Act::Tick => Command::Tick,
+        Act::Passed(_) => report(1, 7, 1, vec![update(1, passed)]),
+        Act::Active(active) => Command::ActivateEndpoint(on(1, 1, Activate { active: *active, seek: None })),
+        Act::Keep(events, age_seconds) => Command::UpdateMap(UpdateMap {
+            map: map_id(1),
+            by: None,
+            slug: None,
+            name: None,
+            limits: LimitsPatch::default(),
+            retention: RetentionPatch {
+                events: Some(*events),
+                age_seconds: Some(*age_seconds),
+                ..RetentionPatch::default()
+            },
+        }),
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_said_of_subjects_is_what_is_stored(acts in prop::collection::vec((1u64..2000, act()), 1..60)) {
+        let mut node = node();
+        node.one(11, Command::NodeDelivers(1, 7));
+        node.one(12, put(endpoint(1, 1), None, None));
+        let mut restarting =
+            Node { state: State::load(&node.store).unwrap(), store: node.store.clone(), index: node.index, id_ms: node.id_ms };
+        let (mut now, mut ids, mut names) = (1_000, Vec::new(), BTreeMap::new());
+        let (mut passed, mut was_off, mut deleted) = (1, false, BTreeSet::new());
+        for (wait, act) in acts {
+            now += wait;
+            if let Act::Passed(more) = act {
+                passed = (passed + more).min(names.len() as u64 + 1);
+            }
+            // What a webhook had not passed when it was off may be gone.
+            was_off |= matches!(act, Act::Active(false));
+            let before = Seen::of(&node).unwrap();
+            let command = command_of(&act, &ids, passed);
+            restarting.state = State::load(&restarting.store).unwrap();
+            let reply = node.one(now, command.clone());
+            prop_assert_eq!(&reply, &restarting.one(now, command));
+            prop_assert_eq!(&node.store, &restarting.store);
+            if let (Act::Publish(to), Reply::Published(published)) = (&act, &reply) {
+                for (place, n) in (0..).zip(to) {
+                    ids.push(published.id(place));
+                    names.insert(published.first_seq + u64::from(place), NAMES[*n].to_owned());
+                }
+            }
+            check(&node, &names);
+            let seen = Seen::of(&node).unwrap();
+            let map = node.state.access().map(map_id(1)).unwrap().clone();
+            let floor = if node.state.endpoints().get(endpoint_id(1)).unwrap().active { passed } else { u64::MAX };
+            for name in NAMES {
+                let (had, has) = (before.seqs(name), seen.seqs(name));
+                let gone: Vec<u64> = had.difference(&has).copied().collect();
+                match &act {
+                    Act::DeleteEvent(_) => prop_assert!(gone.len() <= 1),
+                    Act::DeleteSubject(n) => prop_assert_eq!(NAMES[*n] == name || gone.is_empty(), NAMES[*n] != name || has.is_empty()),
+                    Act::Publish(_) | Act::Tick => {
+                        // Only the oldest of a subject go, and only what a bound is over.
+                        prop_assert!(gone.iter().max() < has.iter().min() || has.is_empty() || gone.is_empty());
+                        let history = map.rules.history_of(name);
+                        let by_count = history.events.is_some_and(|events| has.len() as u64 >= events);
+                        let by_map = map.retention.events.is_some_and(|events| seen.all().len() as u64 >= events);
+                        let by_age = matches!(act, Act::Tick) && history.seconds.or(map.retention.age_seconds).is_some();
+                        prop_assert!(gone.is_empty() || by_count || by_map || by_age, "{:?} of {:?}", gone, name);
+                    }
+                    _ => prop_assert!(gone.is_empty()),
+                }
+                if let (Act::Publish(to), Some(events)) = (&act, map.rules.history_of(name).events)
+                    && to.iter().any(|n| NAMES[*n] == name)
+                {
+                    prop_assert!(has.len() as u64 <= events, "{} of {:?}", has.len(), name);
+                }
+            }
+            if let Act::DeleteEvent(_) | Act::DeleteSubject(_) = act {
+                deleted.extend(before.all().difference(&seen.all()).copied());
+                if let Act::DeleteSubject(n) = act {
+                    deleted.extend(names.iter().filter(|(_, name)| *name == NAMES[n]).map(|(seq, _)| *seq));
+                } else if let (Act::DeleteEvent(nth), Reply::Removed(_)) = (&act, &reply) {
+                    deleted.insert((nth % ids.len()) as u64 + 1);
+                }
+            }
+            // What the webhook has not passed is stored, but for what somebody deleted.
+            for seq in names.keys().filter(|seq| **seq >= floor && !deleted.contains(*seq)) {
+                let stored = seen.events.contains_key(seq) || seen.withheld.contains_key(seq);
+                prop_assert!(stored || was_off, "{} is missing for the webhook", seq);
+            }
+        }
+        // In the end nothing of a deleted history is left.
+        for _ in 0..20 {
+            node.one(now, Command::Tick);
+        }
+        check(&node, &names);
+        let seen = Seen::of(&node).unwrap();
+        prop_assert_eq!(&seen.record.deletions, &[]);
+        let left = seen.events.keys().chain(seen.withheld.keys());
+        prop_assert!(left.clone().all(|seq| !deleted.contains(seq)), "{:?} of {:?}", deleted, left);
+    }
+}
