@@ -349,7 +349,7 @@ fn a_day_at_the_command_line() {
     wait_until("the killed node is reported", || dev.notes().contains("node 3 ended (signal 9); starting it again"));
 
     // A bad line is named, and nothing of its request is stored.
-    let bad = "{\"type\":\"n\",\"payload\":1}\n\n{\"type\":\"not a type\",\"payload\":1}\n";
+    let bad = "{\"type\":\"n\",\"payload\":1}\n\n{\"type\":\"not,a type\",\"payload\":1}\n";
     let refused = run_with_input(with(&token, &["publish", "demo"]), bad);
     assert_eq!(refused.status.code(), Some(1));
     assert!(err(&refused).contains("line 3:"), "{}", err(&refused));

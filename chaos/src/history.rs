@@ -20,6 +20,8 @@ const RECORDS: usize = 4_000_000;
 pub const MAIN: &str = "main";
 /// The topic with short retention.
 pub const SHORT: &str = "short";
+/// The topic with many subjects: rules keep less of some, and some of it is deleted.
+pub const CHANNELS: &str = "channels";
 
 /// An event as it was seen or is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,9 @@ pub struct Event {
     pub seq: u64,
     /// Its type.
     pub kind: String,
+    /// Its subject; empty for the map's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
     /// The `key` of its payload; empty when it has none.
     pub key: String,
     /// Digest of its time and of the bytes of its payload.
@@ -42,6 +47,8 @@ struct Envelope<'a> {
     seq: u64,
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
+    subject: String,
     ts: String,
     #[serde(borrow)]
     payload: &'a RawValue,
@@ -56,11 +63,27 @@ struct Keyed {
 impl Event {
     /// From an envelope's text.
     pub fn read(envelope: &str) -> Result<Self> {
-        let Envelope { id, seq, kind, ts, payload } =
+        let Envelope { id, seq, kind, subject, ts, payload } =
             serde_json::from_str(envelope).with_context(|| format!("not an envelope: {envelope}"))?;
         let key = serde_json::from_str::<Keyed>(payload.get()).map_or_else(|_| String::new(), |k| k.key);
         let hash = digest(&[ts.as_bytes(), payload.get().as_bytes()]);
-        Ok(Self { id, seq, kind, key, hash })
+        Ok(Self { id, seq, kind, subject, key, hash })
+    }
+}
+
+/// Whether who wants these subjects and patterns, the map's own when none is named, wants an event of that subject.
+pub fn selects(subjects: &[String], subject: &str) -> bool {
+    subjects.is_empty() && subject.is_empty()
+        || subjects.iter().any(|pattern| fits(pattern.as_bytes(), subject.as_bytes()))
+}
+
+/// `*` stands for any bytes, or none.
+fn fits(pattern: &[u8], subject: &[u8]) -> bool {
+    match (pattern.split_first(), subject.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), more) => fits(rest, subject) || more.is_some_and(|(_, more)| fits(pattern, more)),
+        (Some((one, rest)), Some((other, more))) => one == other && fits(rest, more),
+        _ => false,
     }
 }
 
@@ -76,22 +99,49 @@ pub fn digest(parts: &[&[u8]]) -> String {
 #[serde(tag = "what", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "each field is named after what it holds; the variants say the rest")]
 pub enum Record {
-    /// A publish was sent, for the first time or again.
-    Asked { topic: String, key: String, node: usize },
+    /// A publish to a subject was sent, for the first time or again.
+    Asked {
+        topic: String,
+        key: String,
+        #[serde(default)]
+        subject: String,
+        node: usize,
+    },
     /// It was acknowledged.
     Acked { topic: String, key: String, id: String, seq: u64, node: usize },
     /// It was refused, or its answer was lost: whether it landed is not known.
     Unknown { topic: String, key: String, node: usize, why: String },
-    /// A client is there and wants those types, or all when none is named.
-    Client { client: String, topic: String, kinds: Vec<String> },
+    /// A client is there and wants those subjects and patterns, or the map's own when none is named; and of those the
+    /// types, or all when none is named.
+    Client {
+        client: String,
+        topic: String,
+        #[serde(default)]
+        subjects: Vec<String>,
+        kinds: Vec<String>,
+    },
+    /// A topic's readers were to lose all but the newest so many events of the subjects that fit the pattern, from now on
+    /// and maybe sooner.
+    Keeps { topic: String, subjects: String, events: u64 },
+    /// An event was to be deleted, asked then; `done` when that was acknowledged.
+    Deleted { topic: String, id: String, asked_ms: u64, done: bool },
+    /// All events of a subject were to be.
+    Emptied { topic: String, subject: String, asked_ms: u64, done: bool },
     /// It joined at a node, from behind that id, or from the start.
     Joined { client: String, node: usize, after: Option<String> },
     /// It was told that history is missing, and what the oldest event is that there is.
     Gap { client: String, oldest: Option<String> },
     /// It was given an event.
     Seen { client: String, event: Event },
-    /// A webhook of a topic is there. A dead one's receiver takes nothing.
-    Hook { hook: String, strict: bool, dead: bool, topic: String },
+    /// A webhook of a topic is there, for subjects as a client wants them. A dead one's receiver takes nothing.
+    Hook {
+        hook: String,
+        strict: bool,
+        dead: bool,
+        topic: String,
+        #[serde(default)]
+        subjects: Vec<String>,
+    },
     /// Its receiver got a request with an event, at that time of the run; `digest` is the body's.
     Got { hook: String, request: String, digest: String, id: String, seq: u64, key: String, accepted: bool },
     /// A node told how far a webhook is, in an answer to a question of that time.
@@ -259,6 +309,26 @@ fn write(file: &mut BufWriter<File>, entry: &Entry) -> Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subjects_and_patterns() {
+        let selects = |names: &[&str], subject| {
+            super::selects(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), subject)
+        };
+        for (names, subject, wanted) in [
+            (&[][..], "", true),
+            (&[], "a", false),
+            (&["a"], "", false),
+            (&["*"], "", true),
+            (&["*"], "a", true),
+            (&["a-*"], "a-1", true),
+            (&["a-*"], "a", false),
+            (&["b", "a*c"], "abbc", true),
+            (&["b", "a*c"], "abcd", false),
+        ] {
+            assert_eq!(selects(names, subject), wanted, "{names:?} {subject}");
+        }
+    }
 
     #[test]
     fn what_is_noted_is_read_again() {

@@ -1,7 +1,9 @@
 //! The scenarios: what is broken in each, what its nodes stand on, and what it needs.
 
 use crate::clients::Js;
-use crate::fire::{Action, Ground, backlog, clock as clocks, damage, disk, network, operations, process, traffic};
+use crate::fire::{
+    Action, Ground, backlog, channels, clock as clocks, damage, disk, network, operations, process, traffic,
+};
 use crate::ground::{clock, tool};
 
 /// What a machine must have.
@@ -155,6 +157,17 @@ pub const SCENARIOS: &[Scenario] = &[
     plain("backlog-outage", "The same, receivers that are down alone", &[backlog::outage]),
     plain("backlog-refusals", "The same, keys and types that are refused alone", &[backlog::refusals]),
     plain("backlog-beyond", "The same, beyond the bound alone", &[backlog::beyond]),
+    on(
+        NET,
+        "subjects",
+        "Nodes are killed and cut off: what readers of some subjects get",
+        &[process::kill_one, network::partition, network::one_way],
+    ),
+    plain(
+        "rules",
+        "A noisy subject's rule changes, events and subjects are deleted, nodes are killed",
+        &[channels::rules],
+    ),
     on(RELAY, "mix", "Processes, networks, disks and receivers, by chance", MIX),
 ];
 

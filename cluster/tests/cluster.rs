@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Nodes, Place, commands, insist, list};
+use common::{NEVER, Nodes, Place, commands, insist, list};
 use waypost_cluster::{RequestLane, Role, StartError};
 
 #[tokio::test]
@@ -106,6 +106,43 @@ async fn nodes_answer_each_other() {
         assert_eq!(answer, format!("{}:hello", from.node_id()));
     }
     assert!(from.request(99, RequestLane::Patient, "hello".into(), Duration::from_secs(1)).await.is_err());
+}
+
+/// As many as there may be wait for ever, and more are refused at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_that_wait_hold_up_neither_proposals_nor_reads_nor_quick_ones() {
+    let few = |config: &mut waypost_cluster::Config| {
+        (config.max_patient_requests, config.max_requests_in_flight) = (8, 16);
+    };
+    let nodes = Nodes::voters_with(3, few).await;
+    let leader = nodes.leader().await;
+    let (from, to) = (nodes.places[(leader + 1) % 3].node(), nodes.places[leader].node().node_id());
+    let waiting: Vec<_> = (0..40)
+        .map(|_| {
+            let from = from.clone();
+            tokio::spawn(
+                async move { from.request(to, RequestLane::Patient, NEVER.into(), Duration::from_secs(600)).await },
+            )
+        })
+        .collect();
+    while waiting.iter().filter(|asked| asked.is_finished()).count() < 32 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for i in 0..20 {
+        let proposed = insist(from, &format!("x{i}")).await;
+        assert!(from.barrier().await.unwrap() >= proposed.index);
+        from.request(to, RequestLane::Quick, "hello".into(), Duration::from_secs(60)).await.unwrap();
+    }
+    let mut refused = 0;
+    for asked in waiting {
+        if asked.is_finished() {
+            assert_eq!(asked.await.unwrap(), Err(waypost_cluster::RequestError::Overloaded(to)));
+            refused += 1;
+        } else {
+            asked.abort();
+        }
+    }
+    assert_eq!(refused, 32, "the others wait");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@
 pub mod log;
 pub mod verdict;
 
-pub use log::{Item, Log, Told};
+pub use log::{Item, Kept, Log, Told};
 pub use verdict::{Judge, Outcome, Table, Verdict, Verdicts, cells};
 
 /// The invariants' names; the first is number 1.

@@ -34,6 +34,27 @@ pub trait Item: Copy + PartialEq + Debug {
     fn follows(self, before: Self) -> bool;
 }
 
+/// What a node is to hold of a log in the end.
+#[derive(Clone, Copy)]
+pub enum Kept<'k> {
+    /// All of it.
+    Whole,
+    /// From some place on, the same on every node: retention takes the front.
+    Newest,
+    /// All but places that may have been removed, of which this says which they are; the same on every node.
+    But(&'k dyn Fn(u64) -> bool),
+}
+
+impl Kept<'_> {
+    fn may_be_gone(self, place: u64, first: u64) -> bool {
+        match self {
+            Self::Whole => false,
+            Self::Newest => place < first,
+            Self::But(may_be_gone) => may_be_gone(place),
+        }
+    }
+}
+
 type ToldOf<I> = Told<<I as Item>::Key, <I as Item>::Id>;
 
 /// What is known of what was asked for.
@@ -53,8 +74,8 @@ pub struct Log<I: Item> {
     items: HashMap<u64, I>,
     places: HashMap<I::Key, u64>,
     given: HashMap<u64, ToldOf<I>>,
-    /// Where the first node's list begins and ends.
-    ends: Option<(u64, u64)>,
+    /// Where the first node's list begins and ends, and how many it holds.
+    ends: Option<(u64, u64, usize)>,
 }
 
 impl<I: Item> Default for Log<I> {
@@ -126,23 +147,35 @@ impl<I: Item> Log<I> {
         }
     }
 
-    /// All that a node holds in the end. `whole`: from the first place on; else retention may have taken the front.
-    pub fn ends(&mut self, who: impl Display, list: &[I], whole: bool, judge: &mut impl Judge) {
-        let first = if whole { 1 } else { list.first().map_or(u64::MAX, |item| item.told().place) };
-        for (item, expected) in list.iter().zip(first..) {
-            if item.told().place != expected {
-                judge.check(3, false, || format!("{who} holds {item:?} at {expected}"));
+    /// All that a node holds in the end.
+    pub fn ends(&mut self, who: impl Display, list: &[I], kept: Kept<'_>, judge: &mut impl Judge) {
+        let first = match kept {
+            Kept::Newest => list.first().map_or(u64::MAX, |item| item.told().place),
+            Kept::Whole | Kept::But(_) => 1,
+        };
+        let mut expected = first;
+        for item in list {
+            let place = item.told().place;
+            let missing = (expected..place).find(|place| !kept.may_be_gone(*place, first));
+            if place < expected || missing.is_some() {
+                judge.check(3, false, || format!("{who} holds {item:?} at {}", missing.unwrap_or(expected)));
             }
+            expected = place + 1;
             self.agrees(&who, *item, judge);
         }
         for pair in list.windows(2).filter(|pair| !pair[1].follows(pair[0])) {
             judge.check(3, false, || format!("{who} holds {:?} before {:?}", pair[0], pair[1]));
         }
         let last = list.last().map_or(0, |item| item.told().place);
-        let ends = *self.ends.get_or_insert((first, last));
-        judge.check(3, ends == (first, last), || format!("{who} holds {first} to {last}, another {ends:?}"));
+        let ends = *self.ends.get_or_insert((first, last, list.len()));
+        judge.check(3, ends == (first, last, list.len()), || {
+            format!("{who} holds {first} to {last}, {} in all, another {ends:?}", list.len())
+        });
         let held: HashMap<u64, I> = list.iter().map(|item| (item.told().place, *item)).collect();
-        let same = |told: &ToldOf<I>| held.get(&told.place).is_some_and(|item| item.told() == *told);
+        let same = |told: &ToldOf<I>| match held.get(&told.place) {
+            Some(item) => item.told() == *told,
+            None => kept.may_be_gone(told.place, first),
+        };
         for told in self.acked.iter().filter(|told| told.place >= first) {
             judge
                 .check(1, same(told), || format!("{told:?} was acknowledged, {who} holds {:?}", held.get(&told.place)));
@@ -218,6 +251,10 @@ mod tests {
 
     /// Asked for, acknowledged and given; then what each node holds.
     fn failed(lists: &[&[Letter]], more: impl FnOnce(&mut Log<Letter>, &mut Verdicts)) -> Vec<u8> {
+        failed_of(Kept::Whole, lists, more)
+    }
+
+    fn failed_of(kept: Kept<'_>, lists: &[&[Letter]], more: impl FnOnce(&mut Log<Letter>, &mut Verdicts)) -> Vec<u8> {
         let (mut log, mut verdicts) = (Log::default(), Verdicts::default());
         for item in ABC {
             log.asked(item.1);
@@ -226,7 +263,7 @@ mod tests {
         }
         more(&mut log, &mut verdicts);
         for (node, list) in lists.iter().enumerate() {
-            log.ends(node, list, true, &mut verdicts);
+            log.ends(node, list, kept, &mut verdicts);
         }
         log.finish(&mut verdicts);
         let failed = verdicts.into_vec().into_iter().filter(|v| v.outcome() == Outcome::Fail);
@@ -236,6 +273,20 @@ mod tests {
     #[test]
     fn a_sound_log_breaks_none() {
         assert_eq!(failed(&[&ABC, &ABC], |log, _| log.asked('a')), [0; 0]);
+    }
+
+    #[test]
+    fn what_may_be_gone_is_no_loss() {
+        let removed = |place| place == 2;
+        let without: &[Letter] = &[(1, 'a'), (3, 'c')];
+        let sound = |lists: &[&[Letter]]| failed_of(Kept::But(&removed), lists, |_, _| ());
+        assert_eq!(sound(&[without, without]), [0; 0]);
+        assert_eq!(sound(&[&ABC, &ABC]), [0; 0], "it need not be gone");
+        assert_eq!(sound(&[&ABC, without]), [3], "but on all");
+        assert_eq!(sound(&[&ABC[..2]]), [1, 4], "the last may not");
+        assert_eq!(sound(&[&ABC[1..]]), [1, 3, 4], "nor the first");
+        assert_eq!(failed_of(Kept::Newest, &[&ABC[1..]], |_, _| ()), [0; 0]);
+        assert_eq!(failed_of(Kept::Newest, &[without], |_, _| ()), [1, 3, 4], "inside");
     }
 
     #[test]

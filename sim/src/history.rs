@@ -11,7 +11,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use judge::{Item, Judge, Log, NAMES, Told};
+use judge::{Item, Judge, Kept, Log, NAMES, Told};
 use simulated::Proposed;
 use simulated::sim::World;
 
@@ -189,7 +189,7 @@ impl History {
     /// The whole list of a node after healing.
     pub(crate) fn judge_list(&self, host: usize, list: &[Applied]) {
         let Seen { log, bench, .. } = &mut *self.seen();
-        log.ends(format_args!("host {host}"), list, true, bench);
+        log.ends(format_args!("host {host}"), list, Kept::Whole, bench);
     }
 
     /// Commands proposed, acknowledged, and reads.

@@ -99,6 +99,9 @@ struct Fields {
     /// Most events a second, or none
     #[arg(long, value_name = "N|none", value_parser = limit)]
     publishes_per_second: Option<Limit>,
+    /// Most subjects that have events at once, or none
+    #[arg(long, value_name = "N|none", value_parser = limit)]
+    subjects: Option<Limit>,
     /// Keep at most so many events
     #[arg(long, value_name = "N")]
     retain_events: Option<u64>,
@@ -139,6 +142,7 @@ impl Fields {
             ("webhooks", self.webhooks.map(|l| l.0)),
             ("requests_per_minute", self.requests_per_minute.map(|l| l.0)),
             ("publishes_per_second", self.publishes_per_second.map(|l| l.0)),
+            ("subjects", self.subjects.map(|l| l.0)),
         ]);
         let backlog = present(vec![
             ("bytes", self.backlog_bytes.map(Value::from)),
@@ -213,6 +217,7 @@ fn show(map: &Value, json: bool) -> anyhow::Result<()> {
         "limits.webhooks",
         "limits.requests_per_minute",
         "limits.publishes_per_second",
+        "limits.subjects",
         "retention.events",
         "retention.age_seconds",
         "retention.bytes",

@@ -7,7 +7,8 @@ use super::channel_rules::ChannelRules;
 use super::consumer::progress::Order;
 use super::event::NewEvent;
 use super::ids::{EndpointId, EventId, MapId, NodeId, TokenId, TopicId};
-use super::subject::Subject;
+use super::lease::{Denied, Incarnation, LeaseBatch};
+use super::subject::{Selector, Subject};
 use super::webhook::directory::EndpointChange;
 use super::webhook::records::{Attempt, ProgressReport};
 use super::webhook::{Endpoint, OnEndpoint, Origin, PutEndpoint};
@@ -34,13 +35,9 @@ pub enum Command {
     RevokeToken(RevokeToken),
     /// Keep the hash of the generated admin token, if there is none yet.
     SetAdmin(TokenHash),
-    /// Count one more socket for a map with a limit.
-    TakeSlot(Slots),
-    /// Count sockets no more.
-    GiveSlots(Slots),
-    /// A node came up: these are all sockets that it has.
-    NodeUp(Slots),
-    /// A node is gone with all its sockets.
+    /// A node changes what it holds.
+    Lease(LeaseBatch),
+    /// A node is gone: what its incarnation holds is taken back.
     NodeGone(NodeId),
     /// Time passes: drop what is too old, a bounded piece at a time.
     Tick,
@@ -58,12 +55,8 @@ pub enum Command {
     Progress(ProgressReport),
     /// An attempt that was no delivery of an event: a test.
     NoteAttempt(EndpointId, Box<Attempt>),
-    /// A node delivers from now on, in this run.
-    NodeDelivers(NodeId, u64),
-    /// A node delivers no more.
-    NodeRests(NodeId),
-    /// A node in that run has ended its requests to all endpoints that are to leave it, but for these.
-    HandOver(NodeId, u64, BTreeSet<EndpointId>),
+    /// A node in that incarnation has ended its requests to all endpoints that are to leave it, but for these.
+    HandOver(NodeId, Incarnation, BTreeSet<EndpointId>),
     /// Keep the mark of the key that seals endpoints, if there is none yet.
     SetSealMark([u8; 16]),
     /// Give a map these channel rules in the place of those it has.
@@ -272,17 +265,6 @@ pub struct RevokeToken {
     pub token: TokenId,
 }
 
-/// Sockets of a node, by map.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Slots {
-    /// The node.
-    pub node: NodeId,
-    /// Random number of the node's present run: what an earlier run had is gone.
-    pub run: u64,
-    /// Map and number of sockets.
-    pub slots: Vec<(MapId, u32)>,
-}
-
 /// The answer to a command; the same on every node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
@@ -306,6 +288,8 @@ pub enum Reply {
     Removed(u32),
     /// Progress is kept, but of these endpoints: they are gone.
     Progressed(Vec<EndpointId>),
+    /// The leases are changed as asked, but for these.
+    Leased(Vec<Denied>),
 }
 
 /// Where events were stored.
@@ -357,7 +341,8 @@ pub enum Refusal {
     TargetTaken(EndpointId),
     /// The endpoint was changed since it was read: read it again.
     Changed,
-    /// The node does not own what it tells of, or no longer: the present epoch.
+    /// The node does not own what it tells of, or no longer: the present epoch. Or the incarnation whose leases it
+    /// changes is not its present one: 0.
     Stale(u64),
     /// The endpoint stands in the configuration file, and is changed there.
     Configured,
@@ -378,7 +363,7 @@ pub enum Change {
     Events(TopicId, Touched),
     /// Access changed.
     Access(AccessChange),
-    /// A node's sockets were struck off: if it lives, it must report them again.
+    /// A node's leases were taken back: if it lives, it comes back as another incarnation.
     NodeGone(NodeId),
     /// Endpoints, or who owns them, changed.
     Endpoint(EndpointChange),
@@ -401,6 +386,14 @@ pub enum Touched {
 }
 
 impl Touched {
+    /// Whether a reader of these subjects may be concerned.
+    pub fn concerns(&self, selector: &Selector) -> bool {
+        match self {
+            Self::These(subjects) => subjects.iter().any(|subject| selector.matches(subject.as_str())),
+            Self::Many => true,
+        }
+    }
+
     /// One more.
     pub fn add(&mut self, subject: &Subject) {
         let Self::These(subjects) = self else { return };

@@ -16,6 +16,7 @@ pub mod frame;
 pub mod history;
 pub mod ids;
 pub mod json;
+pub mod lease;
 pub mod nearest;
 pub mod rate;
 pub mod ring;

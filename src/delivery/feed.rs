@@ -68,6 +68,14 @@ impl Feed {
         self.wake();
     }
 
+    /// Events were removed that the ring may hold: who has yet to read what is in it reads from the archive.
+    pub(super) fn forget(&self, max_bytes: usize, max_events: usize) {
+        if let Some(ring) = &mut *self.ring.borrow_mut() {
+            *ring = Ring::new(ring.next_seq(), max_bytes, max_events);
+        }
+        self.wake();
+    }
+
     /// New frames: appended, and every reader woken.
     pub(super) fn push(&self, chunk: Arc<Chunk>, max_bytes: usize, max_events: usize) {
         let chunk = chunk.unshared();

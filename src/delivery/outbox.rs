@@ -15,7 +15,7 @@ use crate::core::history::Position;
 use crate::core::ids::{EventId, MapId, TokenId};
 use crate::core::ring::{Chunk, Cursor, Read, Ring};
 use crate::core::topic::TopicKey;
-use crate::hub::{ArchiveError, Page, Slot};
+use crate::hub::{ArchiveError, Connection, Page};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use std::any::Any;
@@ -69,7 +69,7 @@ pub struct Of {
     /// Which types of events.
     pub filter: Filter,
     /// Counts for the map's limit as long as the subscription lives.
-    pub slot: Option<Rc<Slot>>,
+    pub connection: Option<Rc<Connection>>,
 }
 
 /// A subscription, or the half of one whose subjects have both stored and ephemeral events: both have its id.
@@ -88,7 +88,7 @@ struct Subscription {
     behind: Behind,
     unseen: Unseen,
     /// Counts for the map's limit as long as the subscription lives.
-    _slot: Option<Rc<Slot>>,
+    _connection: Option<Rc<Connection>>,
 }
 
 /// How a subscription that the ring can't serve gets its events.
@@ -174,7 +174,7 @@ impl Outbox {
         (next_seq, gone_seq): (u64, u64),
         position_every: Option<u64>,
     ) {
-        let Of { map, coverage, filter, slot } = of;
+        let Of { map, coverage, filter, connection } = of;
         let listener = feed.listen(self.clone());
         self.subscriptions.borrow_mut().push(Subscription {
             id,
@@ -188,7 +188,7 @@ impl Outbox {
             filter,
             behind: Behind::No,
             unseen: Unseen::new(position_every),
-            _slot: slot,
+            _connection: connection,
         });
         self.outlet.count_subscription(1.0);
         self.wake();

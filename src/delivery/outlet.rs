@@ -7,6 +7,7 @@ use super::outbox::Outbox;
 use super::reading::Reading;
 use super::socket::Connection;
 use super::tally::Tally;
+use crate::core::channel_rules::Durability;
 use crate::core::frame::{FormKey, View};
 use crate::core::topic::TopicKey;
 use crate::hub::{Deliver, Hub, Subscribe, Unsubscribe};
@@ -292,6 +293,14 @@ impl Outlet {
                 }) {
                     feed.push_early(event.clone(), self.ring_bytes(), self.config.ring_events);
                 }
+            }
+            Deliver::Removed(stream, subjects) => {
+                let concerns = |feed: &&Rc<Feed>| {
+                    let TopicKey { stream: of, selector, durability } = feed.topic();
+                    *of == stream && *durability == Durability::Durable && subjects.concerns(selector)
+                };
+                let feeds: Vec<_> = self.feeds.borrow().values().filter(concerns).cloned().collect();
+                feeds.iter().for_each(|feed| feed.forget(self.ring_bytes(), self.config.ring_events));
             }
             Deliver::Lost(topic) => {
                 let feeds: Vec<_> =

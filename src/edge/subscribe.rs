@@ -16,11 +16,11 @@ use crate::core::expression::Expression;
 use crate::core::filter::Filter;
 use crate::core::frame::{View, WireForm};
 use crate::core::history::{Position, Start};
-use crate::core::ids::MapId;
+use crate::core::ids::{MapId, TokenId};
 use crate::core::subject::Selector;
 use crate::core::topic::TopicKey;
 use crate::delivery::{Held, Of, Outbox, Outlet, SubscriptionId};
-use crate::hub::{Grant, Hub, Slot, Who};
+use crate::hub::{Connection, Grant, Hub, Who};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -110,7 +110,7 @@ pub struct Opened {
     /// What is shown: the form, and the expression.
     pub view: View,
     /// Counts for the map's quota as long as the subscription lives.
-    slot: Rc<Slot>,
+    connection: Rc<Connection>,
 }
 
 /// Opens a subscription for a session of this thread. The dispatcher comes first: it hears of what is revoked meanwhile.
@@ -122,7 +122,7 @@ pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> 
     if hub.info().draining.load(Ordering::Relaxed) {
         return Err(Unavailable::Draining.into());
     }
-    let slot = quota.take(hub, grant.map.id).await?;
+    let connection = quota.take(hub, grant.map.id, grant.who.by()).await?;
     let condition = expression.map(|expression| hub.condition(&grant.map, expression)).transpose();
     let condition = condition.map_err(Quota::Filters)?;
     let coverage = grant.map.rules.coverage_of(&subjects);
@@ -149,7 +149,7 @@ pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> 
     if !hub.still_granted(&grant, Scopes::SUBSCRIBE) {
         return Err(Refused::Unauthorized);
     }
-    Ok(Opened { grant, topic, coverage, ephemeral, position, coming, filter, view, slot })
+    Ok(Opened { grant, topic, coverage, ephemeral, position, coming, filter, view, connection })
 }
 
 /// The ephemeral topic of the same subjects, from which nothing comes that was published before.
@@ -164,9 +164,9 @@ impl Opened {
     /// Sends the events to the session from now on; with `positions` also how far it is, where the filter lets nothing
     /// through.
     pub fn attach(self, outlet: &Outlet, outbox: &Rc<Outbox>, positions: bool) -> SubscriptionId {
-        let Self { grant, topic, coverage, ephemeral, position, filter, view, slot, .. } = self;
+        let Self { grant, topic, coverage, ephemeral, position, filter, view, connection, .. } = self;
         let (id, map) = (outbox.new_subscription(), grant.map.id);
-        let of = || Of { map, coverage, filter: filter.clone(), slot: Some(slot.clone()) };
+        let of = || Of { map, coverage, filter: filter.clone(), connection: Some(connection.clone()) };
         if coverage.has_durable() {
             outbox.subscribe(id, outlet.feed(topic, view), of(), &position, positions);
         }
@@ -179,25 +179,25 @@ impl Opened {
 
 /// What one session counts for in the connection quotas of maps: once for each, however many subscriptions it has there.
 #[derive(Default)]
-pub struct SessionQuota(RefCell<FxHashMap<MapId, Weak<Slot>>>);
+pub struct SessionQuota(RefCell<FxHashMap<MapId, Weak<Connection>>>);
 
 impl SessionQuota {
-    async fn take(&self, hub: &Hub, map: MapId) -> Result<Rc<Slot>, Quota> {
+    async fn take(&self, hub: &Hub, map: MapId, by: Option<TokenId>) -> Result<Rc<Connection>, Quota> {
         if let Some(known) = self.known(map) {
             return Ok(known);
         }
-        let taken = Rc::new(hub.take_slot(map).await.map_err(|limit| Quota::Connections { limit })?);
+        let taken = Rc::new(hub.take_connection(map, by).await.map_err(|limit| Quota::Connections { limit })?);
         // Another subscription of the session may have been faster.
         if let Some(known) = self.known(map) {
             return Ok(known);
         }
         let mut all = self.0.borrow_mut();
-        all.retain(|_, slot| slot.strong_count() > 0);
+        all.retain(|_, connection| connection.strong_count() > 0);
         all.insert(map, Rc::downgrade(&taken));
         Ok(taken)
     }
 
-    fn known(&self, map: MapId) -> Option<Rc<Slot>> {
+    fn known(&self, map: MapId) -> Option<Rc<Connection>> {
         self.0.borrow().get(&map).and_then(Weak::upgrade)
     }
 }

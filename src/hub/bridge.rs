@@ -43,6 +43,8 @@ pub enum Deliver {
     /// An event that is not stored yet.
     #[cfg(feature = "broken")]
     Early(TopicId, crate::core::event::Event),
+    /// Somebody removed stored events of these subjects: readers get none of them any more.
+    Removed(TopicId, Touched),
     /// The topic's actor was lost or its history replaced: subscribe anew.
     Lost(TopicKey),
     /// A token was revoked: what it opened must close.
@@ -57,13 +59,15 @@ pub enum Deliver {
     Stay,
 }
 
-/// What the counting of sockets must react to.
+/// What the keeper of this node's leases must react to.
 #[derive(Debug)]
-pub(super) enum SlotNews {
-    /// The cluster struck off that node's sockets.
+pub(super) enum LeaseNews {
+    /// The cluster took back what that node held.
     NodeGone(NodeId),
     /// A map was changed: it may have a limit now.
     Map(Arc<Map>),
+    /// Other nodes deliver, or the same otherwise.
+    Owners,
     /// Everything may have changed.
     Reset,
 }
@@ -77,7 +81,7 @@ pub(super) struct Bridge {
     topics: RwLock<Nudges>,
     outlets: Mutex<Vec<Recipient<Deliver>>>,
     registry: Mutex<Option<Recipient<TopicLost>>>,
-    slot_news: Mutex<Option<mpsc::UnboundedSender<SlotNews>>>,
+    lease_news: Mutex<Option<mpsc::UnboundedSender<LeaseNews>>>,
 }
 
 impl Bridge {
@@ -101,8 +105,8 @@ impl Bridge {
         *lock(&self.registry) = Some(registry);
     }
 
-    pub(super) fn attach_slots(&self, news: mpsc::UnboundedSender<SlotNews>) {
-        *lock(&self.slot_news) = Some(news);
+    pub(super) fn attach_leases(&self, news: mpsc::UnboundedSender<LeaseNews>) {
+        *lock(&self.lease_news) = Some(news);
     }
 
     pub(super) fn register_outlet(&self, outlet: Recipient<Deliver>) {
@@ -144,7 +148,7 @@ impl Bridge {
         self.end_what_is_gone(&old);
         let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).wake_all();
         self.report_lost(gone);
-        self.slot_news(SlotNews::Reset);
+        self.lease_news(LeaseNews::Reset);
     }
 
     fn end_what_is_gone(&self, old: &Access) {
@@ -173,15 +177,17 @@ impl Bridge {
             match change {
                 Change::Access(change) => self.change_access(change),
                 Change::Endpoint(change) => self.change_endpoints(change),
-                Change::NodeGone(node) => self.slot_news(SlotNews::NodeGone(*node)),
+                Change::NodeGone(node) => self.lease_news(LeaseNews::NodeGone(*node)),
                 Change::Lost(endpoint, events) => self.tell_watches(|news| news.lost(*endpoint, *events)),
-                // Whoever reads across what was removed is told by the page.
-                Change::Events(..) | Change::Removed(..) => {}
+                Change::Removed(stream, _) => self.tell_watches(|news| news.removed(*stream)),
+                Change::Events(..) => {}
             }
         }
         for change in changes {
-            if let Change::Events(stream, subjects) = change {
-                self.nudge(stream, &subjects);
+            match change {
+                Change::Events(stream, subjects) => self.nudge(stream, &subjects),
+                Change::Removed(stream, subjects) => self.broadcast(|| Deliver::Removed(stream, subjects.clone())),
+                _ => {}
             }
         }
     }
@@ -198,17 +204,20 @@ impl Bridge {
         match change {
             AccessChange::Map(map) if of_rules => {
                 self.broadcast(|| Deliver::Rules(map.clone()));
-                self.slot_news(SlotNews::Map(map.clone()));
+                self.lease_news(LeaseNews::Map(map.clone()));
             }
             AccessChange::TokenGone(token) => self.broadcast(|| Deliver::TokenGone(*token)),
             AccessChange::MapGone(map) => self.broadcast(|| Deliver::MapGone(*map)),
-            AccessChange::Map(map) => self.slot_news(SlotNews::Map(map.clone())),
+            AccessChange::Map(map) => self.lease_news(LeaseNews::Map(map.clone())),
             AccessChange::Token(_) | AccessChange::Admin(_) => {}
         }
     }
 
     fn change_endpoints(&self, change: &EndpointChange) {
         self.endpoints.write().unwrap_or_else(PoisonError::into_inner).change(change);
+        if let EndpointChange::Owners(_) = change {
+            self.lease_news(LeaseNews::Owners);
+        }
         self.tell_watches(|news| match change {
             EndpointChange::Put(endpoint) => news.changed(endpoint.id),
             EndpointChange::Gone(id) | EndpointChange::Ordered(id) => news.changed(*id),
@@ -232,10 +241,10 @@ impl Bridge {
         }
     }
 
-    pub(super) fn slot_news(&self, news: SlotNews) {
-        if let Some(slots) = &*lock(&self.slot_news) {
+    pub(super) fn lease_news(&self, news: LeaseNews) {
+        if let Some(leases) = &*lock(&self.lease_news) {
             // The receiver lives as long as the node.
-            let _ = slots.send(news);
+            let _ = leases.send(news);
         }
     }
 }

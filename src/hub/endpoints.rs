@@ -27,6 +27,8 @@ use tokio::sync::Notify;
 pub struct News {
     /// Topics with new events.
     pub topics: FxHashSet<TopicId>,
+    /// Streams from which somebody removed stored events.
+    pub removed: FxHashSet<TopicId>,
     /// Endpoints that came, went, were changed or asked for something.
     pub endpoints: FxHashSet<EndpointId>,
     /// Events that retention removed though the endpoint needed them.
@@ -43,6 +45,10 @@ const MAX_OWNERS: usize = 64;
 impl News {
     pub(super) fn stored(&mut self, topic: TopicId) {
         self.topics.insert(topic);
+    }
+
+    pub(super) fn removed(&mut self, stream: TopicId) {
+        self.removed.insert(stream);
     }
 
     pub(super) fn owned(&mut self, owners: &Owners) {

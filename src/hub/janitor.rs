@@ -1,5 +1,5 @@
-//! What only the leader does: lets time pass for retention, and strikes off nodes that are gone, with their sockets and
-//! the endpoints that they own.
+//! What only the leader does: lets time pass for retention, and tells the cluster of nodes that are gone, whose leases are
+//! taken back then.
 
 use super::bridge::Bridge;
 use super::replica::ViewStore;
@@ -19,7 +19,7 @@ const ROUND: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_secs(2);
 /// Retention by age is looked at every so many rounds.
 const ROUNDS_PER_TICK: u32 = 10;
-/// A node that was silent for so long has lost its sockets.
+/// A node that was silent for so long has lost its leases.
 const GONE_AFTER_MS: u64 = 5_000;
 /// Pieces of retention in one tick; the rest waits for the next.
 const TICK_PIECES: u32 = 16;
@@ -65,14 +65,14 @@ async fn strike_off(cluster: &Cluster, status: &Status, gone: &mut BTreeSet<Node
 async fn strike_off_former(cluster: &Cluster, bridge: &Bridge, status: &Status) {
     let mut counted: BTreeSet<NodeId> = bridge.endpoints().owners().nodes.keys().copied().collect();
     let Ok(view) = cluster.reader().view() else { return };
-    let (from, to) = keys::all(keys::SLOTS);
+    let (from, to) = keys::all(keys::HOLDERS);
     let scanned = ViewStore(&view).scan(&from, &to, &mut |key, _| {
         counted.extend(keys::node_of(key));
         true
     });
     drop(view);
     if let Err(error) = scanned {
-        tracing::error!(%error, "the sockets of the nodes can't be read");
+        tracing::error!(%error, "the leases of the nodes can't be read");
     }
     for node in counted.into_iter().filter(|node| status.member(*node).is_none()) {
         propose(cluster, &Command::NodeGone(node)).await;

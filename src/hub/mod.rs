@@ -10,11 +10,11 @@ mod archive;
 mod bridge;
 mod conditions;
 mod configured;
-mod duty;
 mod endpoints;
 mod ephemeral;
 mod janitor;
 mod judges;
+mod leases;
 mod nudges;
 mod operations;
 mod peers;
@@ -24,7 +24,6 @@ mod replica;
 mod requests;
 mod resume;
 mod seal;
-mod slots;
 mod topic;
 mod vitals;
 
@@ -34,13 +33,13 @@ pub use bridge::Deliver;
 pub use conditions::TooManyConditions;
 pub use endpoints::{EndpointState, News, Watch};
 pub use judges::{Judges, Turn};
+pub use leases::Connection;
 pub use operations::Blocks;
 pub use peers::{Lane, PeerError, PeerRequest, Peers};
 pub use propose::HubError;
 pub use registry::{Subscribe, Unsubscribe};
 pub use resume::ResumeError;
 pub use seal::{Seal, SealError};
-pub use slots::Slot;
 pub use vitals::{InfoSource, NodeInfo, Seen};
 
 use crate::core::access::{Access, TokenHash};
@@ -78,14 +77,13 @@ struct Inner {
     registry: Addr<Registry>,
     archive: Archive,
     judges: Judges,
-    slots: slots::Slots,
+    leases: leases::Leases,
     conditions: conditions::Conditions,
     requests: Arc<requests::Requests>,
     info: Arc<InfoSource>,
     peers: Arc<Peers>,
     keys: Arc<seal::KeyRing>,
     configured: Arc<configured::Configured>,
-    duty: duty::Duty,
     vitals: vitals::Vitals,
     config: HubConfig,
 }
@@ -115,7 +113,7 @@ impl Hub {
         bridge.attach_registry(registry.clone().recipient());
         ephemeral.attach_registry(registry.clone().recipient());
         ephemeral.start(&exchange, &peers, &cluster);
-        let slots = slots::Slots::start(cluster.clone(), bridge.clone());
+        let leases = leases::Leases::start(cluster.clone(), bridge.clone());
         janitor::spawn(cluster.clone(), bridge.clone());
         let inner = Inner {
             cluster,
@@ -124,14 +122,13 @@ impl Hub {
             registry,
             archive,
             judges,
-            slots,
+            leases,
             conditions: conditions::Conditions::default(),
             requests,
             info,
             peers,
             keys,
             configured,
-            duty: duty::Duty::default(),
             vitals: vitals::Vitals::default(),
             config,
         };

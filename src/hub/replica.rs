@@ -3,6 +3,7 @@
 //! Owns the adapters between the two; never decides anything itself.
 
 use super::bridge::Bridge;
+use crate::core::ids::GroupId;
 use crate::core::state::{Context, State, StateError};
 use crate::core::store::{ReadStore, StoreError, Visit, WriteStore};
 use std::sync::Arc;
@@ -62,6 +63,9 @@ fn in_core_s_words(error: DiskError) -> StoreError {
 struct Place<'a>(&'a mut ApplyContext);
 
 impl Context for Place<'_> {
+    fn group(&self) -> GroupId {
+        self.0.group()
+    }
     fn index(&self) -> u64 {
         self.0.index()
     }

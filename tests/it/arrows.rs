@@ -126,6 +126,23 @@ fn words(code: &str) -> BTreeSet<String> {
     spaced.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
+/// Crates and words of one kind of worker: the rules of consumers know none.
+const WORKERS: &[&str] = &["webhook", "http", "hyper", "status", "profile", "rustls", "lambda"];
+
+#[test]
+fn consumers_know_no_worker() {
+    let (mut broken, mut files) = (Vec::new(), 0);
+    for (file, code) in code_below("src/core/consumer") {
+        files += 1;
+        let code = code.to_lowercase();
+        let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let known = words.filter(|word| WORKERS.iter().any(|worker| word.contains(worker)));
+        broken.extend(known.map(|word| format!("{}: {word}", file.display())));
+    }
+    assert!(files > 10, "the consumers' rules are elsewhere");
+    assert!(broken.is_empty(), "consumers that know a worker:\n{}", broken.join("\n"));
+}
+
 #[test]
 fn only_the_session_knows_the_deprecated_actors() {
     let files: BTreeSet<PathBuf> = paths_below("src")

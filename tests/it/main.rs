@@ -32,6 +32,7 @@ mod idempotency;
 mod limits;
 mod longpoll;
 mod lost_polls;
+mod many_subjects;
 mod open_files;
 mod operations;
 mod pace;

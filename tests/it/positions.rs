@@ -266,9 +266,8 @@ fn unknown_positions(c: &Cluster) -> Result<()> {
     // One digit further: a place in the same entry at which there is nothing.
     let none = format!("{}9", &text(&first[0], "id")?[..25]);
     // The twelfth digit belongs to the group's number.
-    let id = text(&first[0], "id")?;
-    let (time, rest) = id.split_at(11);
-    let grouped = format!("{time}1{}", &rest[1..]);
+    let mut grouped = text(&first[0], "id")?;
+    grouped.replace_range(11..12, "1");
     let cases =
         [("foreign", &*foreign[0]), ("ahead", &*ahead[0]), ("of no event", &*none), ("of another group", &*grouped)];
     for (what, id) in cases {

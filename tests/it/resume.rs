@@ -83,7 +83,7 @@ fn wrong_wishes(c: &Cluster) -> Result<()> {
         json!({"events": "x y"}),
         json!({"events": [1]}),
         json!({"events": {"a": 1}}),
-        json!({"events": ["no spaces"]}),
+        json!({"events": ["no,comma"]}),
         json!({"backfill": -1}),
         json!({"backfill": "many"}),
         json!({"backfill": 1.5}),

@@ -191,6 +191,7 @@ impl<'f> Bench<'f> {
             strict: body["ordering"] == "strict",
             dead: false,
             topic: self.name.clone(),
+            subjects: Vec::new(),
         });
         Ok(Hook { name, path, id: text(&data, "id")? })
     }

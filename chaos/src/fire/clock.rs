@@ -60,7 +60,7 @@ fn publish(fire: &mut Fire, key: &str) -> Result<()> {
         let site = fire.load.site.clone();
         node = (node + 1) % site.nodes.len();
         let (topic, key) = (MAIN.to_owned(), key.to_owned());
-        site.journal.note(Record::Asked { topic: topic.clone(), key: key.clone(), node });
+        site.journal.note(Record::Asked { topic: topic.clone(), key: key.clone(), subject: String::new(), node });
         let answer = site.api(node, &site.main.token).post_once(&site.main.events(), &key, &body);
         let answered = answer.and_then(|answer| {
             let replayed = answer.header("idempotency-replayed").is_some();

@@ -3,6 +3,7 @@
 //! Never: judges. What is broken here is mended here, and noted with its beginning and its end.
 
 pub mod backlog;
+pub mod channels;
 pub mod clock;
 pub mod damage;
 pub mod disk;

@@ -1,6 +1,5 @@
 //! 10 (everything catches up, memory is bounded) and 11 (damage is found, never served).
 
-use super::index::Told;
 use super::{Index, Verdict};
 use crate::history::{MAIN, Record};
 
@@ -84,11 +83,9 @@ pub(super) fn damage_is_found(index: &Index<'_>) -> Verdict {
     }
     let reference = index.by_seq(MAIN);
     for (client, of) in &index.clients(MAIN) {
-        for told in &of.told {
-            if let Told::Event(event) = told {
-                let same = reference.get(&event.seq) == Some(event);
-                verdict.check(same, || format!("{client} was given {event:?}"));
-            }
+        for event in of.events() {
+            let same = reference.get(&event.seq) == Some(&event);
+            verdict.check(same, || format!("{client} was given {event:?}"));
         }
     }
     verdict

@@ -1,7 +1,8 @@
 //! Webhooks: 6 (at least once, stable id, in order; a dead one delays nobody), 9 (only the present owner moves them).
 
+use super::removal::Removals;
 use super::{Index, Verdict};
-use crate::history::{MAIN, Record};
+use crate::history::{CHANNELS, MAIN, Record, selects};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A request with an event.
@@ -19,6 +20,7 @@ struct Hook<'a> {
     strict: bool,
     dead: bool,
     topic: &'a str,
+    subjects: &'a [String],
     got: Vec<Got<'a>>,
 }
 
@@ -26,8 +28,8 @@ fn hooks<'a>(index: &Index<'a>) -> BTreeMap<&'a str, Hook<'a>> {
     let mut hooks: BTreeMap<&str, Hook<'_>> = BTreeMap::new();
     for record in index.history.records() {
         match record {
-            Record::Hook { hook, strict, dead, topic } => {
-                hooks.insert(hook, Hook { strict: *strict, dead: *dead, topic, got: Vec::new() });
+            Record::Hook { hook, strict, dead, topic, subjects } => {
+                hooks.insert(hook, Hook { strict: *strict, dead: *dead, topic, subjects, got: Vec::new() });
             }
             Record::Got { hook, request, digest, id, seq, accepted, .. } => {
                 let got = Got { request, digest, id, seq: *seq, accepted: *accepted };
@@ -68,6 +70,7 @@ pub(super) fn delivered(index: &Index<'_>) -> Verdict {
             verdict.check(accepted.contains(&event.seq), || format!("{name} never accepted {event:?}"));
         }
     }
+    of_their_subjects(index, &mut verdict);
     for record in index.history.records() {
         if let Record::Behind { whom, why } = record
             && whom.starts_with("webhook")
@@ -79,6 +82,25 @@ pub(super) fn delivered(index: &Index<'_>) -> Verdict {
     losses_are_told(index, &mut verdict);
     verdict.figure = format!("{again} delivered again; {tried_dead} tries at the dead one");
     verdict
+}
+
+/// Of the topic with many subjects, webhooks accepted all that they chose and nobody deleted, also what a rule took from
+/// readers; and they were sent nothing else.
+fn of_their_subjects(index: &Index<'_>, verdict: &mut Verdict) {
+    let removals = Removals::of(index, CHANNELS);
+    let accepted = accepted(index);
+    for (name, hook) in hooks(index).iter().filter(|(_, hook)| hook.topic == CHANNELS) {
+        let sent: HashSet<&str> = hook.got.iter().map(|got| got.id).collect();
+        for event in removals.known() {
+            if !selects(hook.subjects, event.subject) {
+                verdict
+                    .check(!sent.contains(event.id), || format!("{name} was sent {event:?}, which it did not choose"));
+            } else if !removals.may_be_deleted(event, u64::MAX) {
+                let got = accepted.get(name).is_some_and(|ids| ids.contains(event.id));
+                verdict.check(got, || format!("{name} never accepted {event:?}"));
+            }
+        }
+    }
 }
 
 /// Ids that each webhook accepted.

@@ -1,6 +1,6 @@
 //! A history, looked up by what the judges ask.
 
-use crate::history::{Event, History, Record};
+use crate::history::{Entry, Event, History, Record, selects};
 use std::collections::{BTreeMap, HashMap};
 
 /// After a fault that may cut a node off is over, it may still be out of touch for so long, in milliseconds.
@@ -17,6 +17,8 @@ pub struct Ack<'a> {
     pub seq: u64,
     /// Who answered.
     pub node: usize,
+    /// When.
+    pub at_ms: u64,
 }
 
 /// A time during which nodes may be out of reach.
@@ -35,6 +37,8 @@ pub struct Index<'a> {
     pub history: &'a History,
     /// Acknowledgements of a topic.
     pub acks: HashMap<&'a str, Vec<Ack<'a>>>,
+    /// When what has a key was first asked for, and for which subject.
+    pub asked: HashMap<&'a str, (u64, &'a str)>,
     /// What nodes hold of a topic in the end, by node.
     pub stored: HashMap<&'a str, BTreeMap<usize, Vec<&'a Event>>>,
     /// How many faults were injected.
@@ -45,11 +49,16 @@ pub struct Index<'a> {
 impl<'a> Index<'a> {
     /// Of a history.
     pub fn of(history: &'a History) -> Self {
-        let mut index = Self { history, acks: HashMap::new(), stored: HashMap::new(), faults: 0, cuts: Vec::new() };
+        let (acks, asked, stored) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let mut index = Self { history, acks, asked, stored, faults: 0, cuts: Vec::new() };
         for entry in &history.0 {
             match &entry.record {
                 Record::Acked { topic, key, id, seq, node } => {
-                    index.acks.entry(topic).or_default().push(Ack { key, id, seq: *seq, node: *node });
+                    let ack = Ack { key, id, seq: *seq, node: *node, at_ms: entry.at_ms };
+                    index.acks.entry(topic).or_default().push(ack);
+                }
+                Record::Asked { key, subject, .. } => {
+                    index.asked.entry(key).or_insert((entry.at_ms, subject));
                 }
                 Record::Stored { node, topic, event } => {
                     index.stored.entry(topic).or_default().entry(*node).or_default().push(event);
@@ -91,24 +100,40 @@ impl<'a> Index<'a> {
         self.reference(topic).iter().map(|event| (event.seq, *event)).collect()
     }
 
-    /// Of each client of a topic: the types it wants, and what it was given and told, in order.
+    /// When each event of a topic was first acknowledged, by its id.
+    pub fn acked_ms(&self, topic: &str) -> HashMap<&'a str, u64> {
+        let mut first = HashMap::new();
+        for ack in self.acks.get(topic).into_iter().flatten() {
+            first.entry(ack.id).or_insert(ack.at_ms);
+        }
+        first
+    }
+
+    /// Of each client of a topic: what it wants, and what it was given and told, in order.
     pub fn clients(&self, topic: &str) -> BTreeMap<&'a str, Client<'a>> {
-        let mut clients = BTreeMap::new();
-        for record in self.history.records() {
-            if let Record::Client { client, topic: of, kinds } = record
-                && of == topic
-            {
-                clients.insert(client.as_str(), Client { kinds, told: Vec::new() });
-            }
-            let told = match record {
-                Record::Seen { client, event } => Some((client, Told::Event(event))),
-                Record::Gap { client, oldest } => Some((client, Told::Gap(oldest.as_deref()))),
-                _ => None,
-            };
-            if let Some((client, told)) = told
-                && let Some(client) = clients.get_mut(client.as_str())
-            {
-                client.told.push(told);
+        let mut clients: BTreeMap<&str, Client<'a>> = BTreeMap::new();
+        for Entry { at_ms, record } in &self.history.0 {
+            match record {
+                Record::Client { client, topic: of, subjects, kinds } if of == topic => {
+                    clients.insert(client, Client { subjects, kinds, after: None, told: Vec::new() });
+                }
+                Record::Joined { client, after, .. } => {
+                    if let Some(client) = clients.get_mut(client.as_str()) {
+                        client.after = after.as_deref();
+                    }
+                }
+                Record::Seen { client, event } => {
+                    if let Some(client) = clients.get_mut(client.as_str()) {
+                        client.told.push(Told::Event(event));
+                    }
+                }
+                Record::Gap { client, oldest } => {
+                    if let Some(client) = clients.get_mut(client.as_str()) {
+                        let (after, oldest) = (client.after, oldest.as_deref());
+                        client.told.push(Told::Gap(Gap { after, oldest, at_ms: *at_ms }));
+                    }
+                }
+                _ => {}
             }
         }
         clients
@@ -118,8 +143,12 @@ impl<'a> Index<'a> {
 /// A client.
 #[derive(Debug)]
 pub struct Client<'a> {
+    /// The subjects and patterns that it wants; the map's own when empty.
+    pub subjects: &'a [String],
     /// The types it wants; all when empty.
     pub kinds: &'a [String],
+    /// Behind what it joined last.
+    after: Option<&'a str>,
     /// What it was told, in order.
     pub told: Vec<Told<'a>>,
 }
@@ -129,13 +158,37 @@ pub struct Client<'a> {
 pub enum Told<'a> {
     /// An event.
     Event(&'a Event),
-    /// That history is missing, and the oldest that is there.
-    Gap(Option<&'a str>),
+    /// That history is missing.
+    Gap(Gap<'a>),
 }
 
-impl Client<'_> {
+/// A client was told that history is missing.
+#[derive(Debug, Clone, Copy)]
+pub struct Gap<'a> {
+    /// Behind what it had asked to begin; at the very start without one.
+    pub after: Option<&'a str>,
+    /// The oldest that was said to be there.
+    pub oldest: Option<&'a str>,
+    /// When it was told.
+    pub at_ms: u64,
+}
+
+impl<'a> Client<'a> {
     /// Whether it wants such an event.
     pub fn wants(&self, event: &Event) -> bool {
-        self.kinds.is_empty() || self.kinds.contains(&event.kind)
+        self.selects(&event.subject) && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
+    }
+
+    /// Whether it wants events of that subject, whatever their types.
+    pub fn selects(&self, subject: &str) -> bool {
+        selects(self.subjects, subject)
+    }
+
+    /// What it was given.
+    pub fn events(&self) -> impl Iterator<Item = &'a Event> {
+        self.told.iter().filter_map(|told| match told {
+            Told::Event(event) => Some(*event),
+            Told::Gap(_) => None,
+        })
     }
 }

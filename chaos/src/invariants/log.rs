@@ -3,8 +3,9 @@
 //! A history is told to [`judge::log`], which judges the simulator's lists by the same code.
 
 use super::Index;
-use crate::history::{Event, MAIN, Record, SHORT};
-use judge::{Item, Judge, Log, Told, Verdicts};
+use super::removal::Removals;
+use crate::history::{CHANNELS, Event, MAIN, Record, SHORT};
+use judge::{Item, Judge, Kept, Log, Told, Verdicts};
 use std::collections::HashMap;
 
 /// The time of an event may be so far from the true one (ms), whatever clocks say.
@@ -27,10 +28,10 @@ fn told<'a>(key: &'a str, id: &'a str, place: u64) -> Told<&'a str, &'a str> {
     Told { place, key: Some(key).filter(|key| !key.is_empty()), id }
 }
 
-/// 1, 3, 4 and 8, of both topics.
+/// 1, 3, 4 and 8, of all topics.
 pub(super) fn judged(index: &Index<'_>) -> Verdicts {
     let mut verdicts = Verdicts::default();
-    let (main, short) = (one(index, MAIN, &mut verdicts), one(index, SHORT, &mut verdicts));
+    let logs = [MAIN, SHORT, CHANNELS].map(|topic| one(index, topic, &mut verdicts));
     for record in index.history.records() {
         if let Record::Stamped { node, off_ms } = record {
             let right = off_ms.abs() <= STAMP_OFF_MS;
@@ -38,12 +39,13 @@ pub(super) fn judged(index: &Index<'_>) -> Verdicts {
         }
     }
     let nodes = index.stored.get(MAIN).map_or(0, |nodes| nodes.len());
-    let acknowledged = main.acknowledged().len() + short.acknowledged().len();
+    let acknowledged: usize = logs.iter().map(|log| log.acknowledged().len()).sum();
+    let repeated: usize = logs.iter().map(Log::repeated).sum();
     let figures = [
         (1, format!("{acknowledged} acknowledged")),
         (3, format!("{} events on {nodes} nodes", index.reference(MAIN).len())),
         (4, "deliveries looked up in the log".to_owned()),
-        (8, format!("{} publishes were repeated", main.repeated() + short.repeated())),
+        (8, format!("{repeated} publishes were repeated")),
     ];
     for (number, figure) in figures {
         if let Some(verdict) = verdicts.of(number) {
@@ -74,6 +76,7 @@ fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Even
             Record::Acked { topic, key, id, seq, .. } if topic == of => log.acked(told(key, id, *seq), verdicts),
             Record::Seen { client, event } if topics.get(client.as_str()) == Some(&of) => {
                 log.seen(client, event, verdicts);
+                of_its_subject(index, client, event, verdicts);
             }
             Record::BackupBegun { backup } => {
                 backups.insert(backup, Backup { acked: log.acknowledged().len(), held: Vec::new() });
@@ -91,10 +94,27 @@ fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Even
             _ => {}
         }
     }
+    let removals = Removals::of(index, of);
+    let explains = |seq| removals.explains(seq);
     for (node, events) in index.stored.get(of).into_iter().flatten() {
-        // Retention takes from the front, and only of the one topic.
-        log.ends(format_args!("node {node} of {of}"), events, of == MAIN, verdicts);
+        let kept = match of {
+            MAIN => Kept::Whole,
+            // Retention takes from the front.
+            SHORT => Kept::Newest,
+            _ => Kept::But(&explains),
+        };
+        log.ends(format_args!("node {node} of {of}"), events, kept, verdicts);
+        events.iter().for_each(|event| of_its_subject(index, "a node", event, verdicts));
     }
+    removals.carried_out(index, of, verdicts);
     log.finish(verdicts);
     log
+}
+
+/// An event has the subject to which it was published.
+fn of_its_subject(index: &Index<'_>, who: &str, event: &Event, verdicts: &mut Verdicts) {
+    let asked = index.asked.get(event.key.as_str()).map(|(_, subject)| *subject);
+    if asked.is_some_and(|asked| asked != event.subject) {
+        verdicts.check(3, false, || format!("{who} has {event:?}, which was published to {asked:?}"));
+    }
 }

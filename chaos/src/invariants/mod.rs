@@ -1,6 +1,7 @@
 //! What must always hold, judged from a run's history alone: eleven invariants by their number, each with a figure.
 //!
-//! - [`log`] has 1, 3, 4 and 8: what was stored; [`streams`] 2 and 5: what clients were given;
+//! - [`log`] has 1, 3, 4 and 8: what was stored; [`streams`] 2 and 5: what clients were given; [`removal`] knows what may
+//!   be gone when;
 //! - [`hooks`] 6 and 9: webhooks; [`access`] 7; [`health`] 10 and 11.
 //!
 //! Pure: knows no process, no socket and no clock. Never: excuses what it can't judge; it says "not exercised".
@@ -10,6 +11,7 @@ mod health;
 mod hooks;
 mod index;
 mod log;
+mod removal;
 mod streams;
 #[cfg(test)]
 mod tests;

@@ -1,38 +1,38 @@
-//! What clients were given: 2 (every event exactly once, in order), 5 (a gap is told).
+//! What clients were given: 2 (every event exactly once, in order), 5 (a gap is told, where there is one).
 
-use super::index::{Client, Told};
+use super::index::{Client, Gap, Told};
+use super::removal::{Known, Removals};
 use super::{Index, Verdict};
-use crate::history::{Event, MAIN, Record, SHORT};
+use crate::history::{CHANNELS, Event, MAIN, Record, SHORT};
+use std::collections::HashSet;
 
-pub(super) fn event<'a>(told: &Told<'a>) -> Option<&'a Event> {
-    match told {
-        Told::Event(event) => Some(event),
-        Told::Gap(_) => None,
-    }
-}
-
-/// 2: over all its connections, a client got every event that it wants exactly once and in order.
+/// 2: over all its connections, a client got every event that it wants exactly once and in order, and no other. Of what
+/// is gone in the end 5 judges whether it was told.
 pub(super) fn exactly_once(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(2);
+    for topic in [MAIN, CHANNELS] {
+        for (name, client) in &index.clients(topic) {
+            let seen: Vec<&Event> = client.events().collect();
+            in_order(&mut verdict, name, &seen);
+            let wanted = index.reference(topic).iter().filter(|event| client.wants(event));
+            let mut rest = seen.iter().peekable();
+            for event in wanted {
+                while rest.next_if(|seen| seen.seq < event.seq).is_some() {}
+                let found = rest.peek().is_some_and(|seen| seen.seq == event.seq);
+                verdict.check(found, || format!("{name} never saw {event:?}"));
+            }
+            for unwanted in seen.iter().filter(|event| !client.wants(event)) {
+                verdict.check(false, || format!("{name} saw {unwanted:?}, which it did not want"));
+            }
+        }
+    }
     for (name, client) in &index.clients(MAIN) {
-        let seen: Vec<&Event> = client.told.iter().filter_map(event).collect();
-        in_order(&mut verdict, name, &seen);
         if let Some(gap) = client.told.iter().find(|told| matches!(told, Told::Gap(_))) {
             verdict.check(false, || format!("{name} was told {gap:?} of a topic that keeps all"));
         }
-        let wanted = index.reference(MAIN).iter().filter(|event| client.wants(event));
-        let mut rest = seen.iter().peekable();
-        for event in wanted {
-            while rest.next_if(|seen| seen.seq < event.seq).is_some() {}
-            let found = rest.peek().is_some_and(|seen| seen.seq == event.seq);
-            verdict.check(found, || format!("{name} never saw {event:?}"));
-        }
-        for unwanted in seen.iter().filter(|event| !client.wants(event)) {
-            verdict.check(false, || format!("{name} saw {unwanted:?}, which it did not want"));
-        }
     }
     for (name, client) in &index.clients(SHORT) {
-        let seen: Vec<&Event> = client.told.iter().filter_map(event).collect();
+        let seen: Vec<&Event> = client.events().collect();
         in_order(&mut verdict, name, &seen);
     }
     let joins = index.history.records().filter(|r| matches!(r, Record::Joined { after: Some(_), .. })).count();
@@ -48,40 +48,109 @@ fn in_order(verdict: &mut Verdict, name: &str, seen: &[&Event]) {
     }
 }
 
-/// 5: where history is missing, the client was told, with the oldest that there is; and it got that.
+/// 5: where history that a client wants is missing, it was told, with the oldest that there is; it got that; and it was
+/// told nothing where nothing was missing.
 pub(super) fn gaps_are_told(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(5);
-    let mut gaps = 0;
-    for (name, client) in &index.clients(SHORT) {
-        gaps += client.told.iter().filter(|told| matches!(told, Told::Gap(_))).count();
-        jumps(&mut verdict, name, client);
+    let (mut gaps, mut without) = (0, 0);
+    for topic in [SHORT, CHANNELS] {
+        let removals = Removals::of(index, topic);
+        let stored: HashSet<u64> = index.reference(topic).iter().map(|event| event.seq).collect();
+        for (name, client) in &index.clients(topic) {
+            let told = client.told.iter().filter(|told| matches!(told, Told::Gap(_))).count();
+            gaps += told;
+            without += usize::from(topic == CHANNELS && told == 0);
+            if topic == SHORT {
+                jumps(&mut verdict, name, client);
+            }
+            nothing_older(&mut verdict, name, client);
+            told_for_a_reason(&mut verdict, name, client, &removals);
+            losses(&mut verdict, name, client, &removals, &stored);
+        }
     }
     if gaps == 0 && verdict.violations == 0 {
         verdict.checked = 0;
     }
-    verdict.figure = format!("{gaps} gaps were told");
+    verdict.figure = format!("{gaps} gaps were told; {without} readers of quiet subjects, and none to them");
     verdict
 }
 
+/// Of a topic of which everybody wants all: a place that was left out was told.
 fn jumps(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
     let mut last: Option<&Event> = None;
-    let mut gap: Option<Option<&str>> = None;
+    let mut told_gap = false;
     for told in &client.told {
         match *told {
-            Told::Gap(oldest) => {
-                verdict.check(oldest.is_some(), || format!("{name}: a gap without the oldest id, after {last:?}"));
-                gap = Some(oldest);
-            }
+            Told::Gap(_) => told_gap = true,
             Told::Event(event) => {
                 let jumped = last.is_some_and(|last| event.seq != last.seq + 1);
-                verdict
-                    .check(!jumped || gap.is_some(), || format!("{name}: {event:?} after {last:?}, and no word of it"));
-                if let Some(Some(oldest)) = gap.take() {
-                    verdict
-                        .check(*event.id >= *oldest, || format!("{name}: {event:?}, older than the oldest {oldest}"));
-                }
-                last = Some(event);
+                verdict.check(!jumped || told_gap, || format!("{name}: {event:?} after {last:?}, and no word of it"));
+                (last, told_gap) = (Some(event), false);
             }
         }
+    }
+}
+
+/// After a gap nothing comes that is older than what was told to be the oldest.
+fn nothing_older(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
+    let mut pending: Option<&str> = None;
+    for told in &client.told {
+        match told {
+            Told::Gap(gap) => pending = gap.oldest,
+            Told::Event(event) => {
+                if let Some(oldest) = pending.take() {
+                    verdict
+                        .check(&*event.id >= oldest, || format!("{name}: {event:?}, older than the oldest {oldest}"));
+                }
+            }
+        }
+    }
+}
+
+/// Who is told a gap wanted something behind its position that may have been gone; and the oldest is named where there
+/// is one.
+fn told_for_a_reason(verdict: &mut Verdict, name: &str, client: &Client<'_>, removals: &Removals<'_>) {
+    let selected: Vec<&Known<'_>> = removals.known().filter(|event| client.selects(event.subject)).collect();
+    for told in &client.told {
+        let Told::Gap(gap) = told else { continue };
+        let mut behind = selected.iter().filter(|event| gap.after.is_none_or(|after| event.id > after));
+        let reason = behind.any(|event| removals.may_be_gone(event, gap.at_ms));
+        verdict.check(reason, || format!("{name} was told {gap:?}, and nothing that it wants was gone"));
+        // Rules and retention leave the newest, deletions may leave nothing.
+        let emptied = || selected.iter().any(|event| removals.may_be_deleted(event, gap.at_ms));
+        let named = gap.oldest.is_some() || emptied();
+        verdict.check(named, || format!("{name} was told {gap:?}, without the oldest"));
+    }
+}
+
+/// What a client wants, never saw, and what is gone in the end, was covered by a gap that it was told before it went on.
+fn losses(verdict: &mut Verdict, name: &str, client: &Client<'_>, removals: &Removals<'_>, stored: &HashSet<u64>) {
+    let wanted = |event: &&Known<'_>| {
+        let kind = client.kinds.is_empty() || event.kind.is_some_and(|kind| client.kinds.iter().any(|one| one == kind));
+        kind && client.selects(event.subject)
+    };
+    let mut rest = removals.known().filter(wanted).peekable();
+    let mut gaps: Vec<&Gap<'_>> = Vec::new();
+    let mut last: Option<&Event> = None;
+    for told in &client.told {
+        let event = match told {
+            Told::Gap(gap) => {
+                gaps.push(gap);
+                continue;
+            }
+            Told::Event(event) => event,
+        };
+        while let Some(missed) = rest.next_if(|known| known.seq < event.seq) {
+            if stored.contains(&missed.seq) {
+                continue;
+            }
+            let covers = |gap: &&&Gap<'_>| {
+                gap.after.is_none_or(|after| missed.id > after) && removals.may_be_gone(missed, gap.at_ms)
+            };
+            let told = gaps.iter().rev().find(covers).is_some();
+            verdict.check(told, || format!("{name}: {event:?} after {last:?}, and no word of {missed:?}"));
+        }
+        rest.next_if(|known| known.seq == event.seq);
+        last = Some(event);
     }
 }

@@ -8,7 +8,14 @@ use crate::history::{Entry, Event, History, MAIN, Record, SHORT};
 const NODES: usize = 3;
 
 fn event(seq: u64) -> Event {
-    Event { id: format!("{seq:026}"), seq, kind: "a".into(), key: format!("k{seq}"), hash: format!("h{seq}") }
+    Event {
+        id: format!("{seq:026}"),
+        seq,
+        kind: "a".into(),
+        subject: String::new(),
+        key: format!("k{seq}"),
+        hash: format!("h{seq}"),
+    }
 }
 
 fn seen(client: &str, seq: u64) -> Record {
@@ -30,7 +37,7 @@ fn acked(topic: &str, seq: u64) -> Record {
 }
 
 fn asked(topic: &str, seq: u64) -> Record {
-    Record::Asked { topic: topic.into(), key: format!("k{seq}"), node: 0 }
+    Record::Asked { topic: topic.into(), key: format!("k{seq}"), subject: String::new(), node: 0 }
 }
 
 fn used(token: &str, node: usize, asked_ms: u64, status: u16) -> Record {
@@ -55,9 +62,9 @@ fn history(records: Vec<Record>) -> History {
 /// Everything happens, and all of it is right.
 fn sound() -> Vec<Record> {
     let mut all = vec![
-        Record::Client { client: "c".into(), topic: MAIN.into(), kinds: vec![] },
-        Record::Client { client: "s".into(), topic: SHORT.into(), kinds: vec![] },
-        Record::Hook { hook: "h".into(), strict: true, dead: false, topic: MAIN.into() },
+        Record::Client { client: "c".into(), topic: MAIN.into(), subjects: vec![], kinds: vec![] },
+        Record::Client { client: "s".into(), topic: SHORT.into(), subjects: vec![], kinds: vec![] },
+        Record::Hook { hook: "h".into(), strict: true, dead: false, topic: MAIN.into(), subjects: vec![] },
         Record::Joined { client: "c".into(), node: 0, after: None },
     ];
     for seq in 1..=6 {
@@ -174,7 +181,7 @@ fn clients_that_miss_or_repeat() {
     assert_eq!(failed(with(is(3), |r| vec![r, seen("c", 2)])), [2], "back in time");
     let filtered = with(
         |r| matches!(r, Record::Client { client, .. } if client == "c"),
-        |_| vec![Record::Client { client: "c".into(), topic: MAIN.into(), kinds: vec!["b".into()] }],
+        |_| vec![Record::Client { client: "c".into(), topic: MAIN.into(), subjects: vec![], kinds: vec!["b".into()] }],
     );
     assert_eq!(failed(filtered), [2], "not wanted");
 }
@@ -318,7 +325,7 @@ fn damage_that_is_served_or_not_found() {
 /// A webhook of a map with short retention: two events that it has to get, and how it says that it is doing.
 fn pressed(got: impl IntoIterator<Item = u64>, more: impl IntoIterator<Item = Record>) -> Vec<u8> {
     let owed = |seq| Record::Owed { hook: "p".into(), id: event(seq).id, key: event(seq).key };
-    let hook = Record::Hook { hook: "p".into(), strict: false, dead: false, topic: "pressed".into() };
+    let hook = Record::Hook { hook: "p".into(), strict: false, dead: false, topic: "pressed".into(), subjects: vec![] };
     failed(and([hook, owed(1), owed(2)].into_iter().chain(got.into_iter().map(|seq| self::got("p", seq))).chain(more)))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Load, Site, hooks};
 use crate::cluster::{Cluster, Map};
-use crate::history::{Event, MAIN, Record, SHORT};
+use crate::history::{CHANNELS, Event, MAIN, Record, SHORT};
 use crate::http::Api;
 use crate::wait;
 use anyhow::{Context, Result, ensure};
@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(60);
 /// Whoever comes after one that took all of that has so long.
 const LEAST: Duration = Duration::from_secs(1);
+
+/// What nodes are asked for in the end.
+const TOPICS: [&str; 3] = [MAIN, SHORT, CHANNELS];
 
 /// Sees the load to its end; who can't catch up is noted. An error is one of the run itself.
 pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
@@ -32,14 +35,12 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     note("the cluster", cluster.wait_ready());
     load.end_writing()?;
     note("the nodes", cluster.wait_same_applied().map(drop));
-    let main = told(&site.admin(0), &site.main);
-    let heads = [(MAIN, &main), (SHORT, &told(&site.admin(0), &site.short))]
-        .map(|(topic, events)| (topic, events.as_ref().map(|events| events.as_slice()).unwrap_or_default().to_vec()));
+    // A node that can't tell is noted below.
+    let heads = TOPICS.map(|topic| (topic, told(&site.admin(0), site.map(topic)).unwrap_or_default()));
     let until = Instant::now() + LIMIT;
     for reader in &load.readers {
         let events = heads.iter().find(|(topic, _)| *topic == reader.topic).map_or(&[][..], |(_, events)| events);
-        let wants = |event: &&Event| reader.kinds.is_empty() || reader.kinds.contains(&event.kind);
-        let head = events.iter().rfind(wants).map_or(0, |event| event.seq);
+        let head = events.iter().rfind(|event| reader.wants(event)).map_or(0, |event| event.seq);
         let done = wait::until_for(left(until), "its last event", || {
             let seq = reader.seq.load(Ordering::Relaxed);
             ensure!(seq >= head, "at {seq} of {head}");
@@ -47,11 +48,11 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
         });
         note(&reader.name, done);
     }
-    webhooks(load, main.as_ref().map_or(0, Vec::len), note)?;
+    webhooks(load, &heads, note)?;
     load.end_reading()?;
     load.hooks.note(&site);
     for node in 0..site.nodes.len() {
-        for topic in [MAIN, SHORT] {
+        for topic in TOPICS {
             match told(&site.admin(node), site.map(topic)) {
                 Ok(events) => list(&site, node, topic, events),
                 Err(error) => note(&format!("node {node}"), Err(error.context(format!("telling {topic}")))),
@@ -65,9 +66,14 @@ fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now()).max(LEAST)
 }
 
-fn webhooks(load: &Load, stored: usize, note: impl Fn(&str, Result<()>)) -> Result<()> {
+/// The events of each topic.
+type Heads = [(&'static str, Vec<Event>); TOPICS.len()];
+
+fn webhooks(load: &Load, heads: &Heads, note: impl Fn(&str, Result<()>)) -> Result<()> {
     let until = Instant::now() + LIMIT;
     for hook in load.hooks.ids().iter().filter(|hook| !hook.dead) {
+        let events = heads.iter().find(|(topic, _)| *topic == hook.topic).map_or(&[][..], |(_, events)| events);
+        let stored = hook.wanted(events);
         let done = wait::until_for(left(until), "all events and the same word of all nodes", || {
             let accepted = load.hooks.accepted();
             let own = accepted.iter().find(|(name, _)| *name == hook.name).context("no such webhook")?.1;
@@ -98,13 +104,13 @@ struct Page<'a> {
     cursor: Option<String>,
 }
 
-/// All that a node holds of a map's topic.
+/// All that a node holds of a map's topic, of whatever subject.
 pub fn told(api: &Api, map: &Map) -> Result<Vec<Event>> {
     let api = api.clone().timeout(Duration::from_secs(20));
     let mut events = Vec::new();
     let mut query = "since=2000-01-01T00:00:00Z".to_owned();
     loop {
-        let path = format!("{}?{query}&limit=1000", map.events());
+        let path = format!("{}?{query}&subjects=*&limit=1000", map.events());
         let body = api.get(&path)?.expect(200)?.body;
         let page: Page<'_> = serde_json::from_slice(&body)?;
         for envelope in &page.data {

@@ -1,8 +1,9 @@
-//! The webhooks of a run and their receiver: an ordered one, a plain one, and one whose receiver is dead.
+//! The webhooks of a run and their receiver: an ordered one, a plain one, one whose receiver is dead, and one of the map
+//! with many subjects that chooses among them.
 
-use super::Site;
+use super::{Site, channels};
 use crate::cluster::Cluster;
-use crate::history::{MAIN, Record, digest};
+use crate::history::{CHANNELS, Event, MAIN, Record, digest, selects};
 use crate::http::text;
 use crate::receiver::{Receiver, Request, behaviour, now_ms};
 use anyhow::{Context, Result};
@@ -22,9 +23,18 @@ pub struct Hook {
     pub id: String,
     /// Whether nobody takes anything there.
     pub dead: bool,
+    /// Whose events it gets.
+    pub topic: &'static str,
+    /// Of which subjects; the map's own when empty.
+    pub subjects: Vec<String>,
 }
 
 impl Hook {
+    /// How many of these it has to get.
+    pub fn wanted(&self, events: &[Event]) -> usize {
+        events.iter().filter(|event| selects(&self.subjects, &event.subject)).count()
+    }
+
     fn path(&self) -> String {
         format!("/{}", self.name)
     }
@@ -41,22 +51,33 @@ impl Hooks {
     /// Makes them; `hub` is where the receiver listens.
     pub fn make(cluster: &Cluster, site: &Site, hub: IpAddr) -> Result<Self> {
         let mut made = Self { receiver: Receiver::start_at(hub)?, hooks: Vec::new() };
-        for (name, ordering, dead) in [("ordered", "strict", false), ("plain", "none", false), ("dead", "none", true)] {
+        let all = [
+            ("ordered", "strict", false, MAIN, &[][..]),
+            ("plain", "none", false, MAIN, &[]),
+            ("dead", "none", true, MAIN, &[]),
+            ("chosen", "strict", false, CHANNELS, &channels::HOOKED),
+        ];
+        for (name, ordering, dead, topic, subjects) in all {
             let url =
                 made.receiver.on(&format!("/{name}"), if dead { behaviour::silent() } else { behaviour::healthy() });
             let attempts = if dead { 2 } else { 20 };
             let retry =
                 json!({"max_attempts": attempts, "delay_ms": 200, "factor": 1.5, "max_delay_ms": 3000, "jitter": 0});
-            let body = json!({"url": url, "name": name, "ordering": ordering, "retry": retry, "timeout_ms": 1500});
-            let path = format!("/api/maps/{}/webhooks", site.main.id);
-            let data = cluster.api(0, &site.main).post(&path, &body)?.data(201)?;
-            made.hooks.push(Hook { name: name.to_owned(), id: text(&data, "id")?, dead });
+            let mut body = json!({"url": url, "name": name, "ordering": ordering, "retry": retry, "timeout_ms": 1500});
+            if !subjects.is_empty() {
+                body["filter"] = json!({"subjects": subjects});
+            }
+            let map = site.map(topic);
+            let data = cluster.api(0, map).post(&format!("/api/maps/{}/webhooks", map.id), &body)?.data(201)?;
+            let subjects: Vec<String> = subjects.iter().map(|subject| (*subject).to_owned()).collect();
             site.journal.note(Record::Hook {
                 hook: name.to_owned(),
                 strict: ordering == "strict",
                 dead,
-                topic: MAIN.to_owned(),
+                topic: topic.to_owned(),
+                subjects: subjects.clone(),
             });
+            made.hooks.push(Hook { name: name.to_owned(), id: text(&data, "id")?, dead, topic, subjects });
         }
         Ok(made)
     }
@@ -129,8 +150,9 @@ pub fn watch(site: &Site, hooks: &[Hook]) {
 /// Asks a node how far a webhook is: what is delivered and what waits.
 pub fn ask(site: &Site, node: usize, hook: &Hook) -> Result<(u64, u64)> {
     let asked_ms = site.journal.now_ms();
-    let path = format!("/api/maps/{}/webhooks/{}", site.map(MAIN).id, hook.id);
-    let api = site.api(node, &site.main.token).timeout(Duration::from_secs(2));
+    let map = site.map(hook.topic);
+    let path = format!("/api/maps/{}/webhooks/{}", map.id, hook.id);
+    let api = site.api(node, &map.token).timeout(Duration::from_secs(2));
     let told = api.get(&path)?.data(200)?;
     let number = |name: &str| told[name].as_u64().with_context(|| format!("no {name} in {told}"));
     let (delivered, queued) = (number("delivered")?, number("queue_depth")?);

@@ -2,7 +2,7 @@
 //! knows no sessions. A poll whose answer is lost is repeated at another node, as such balancers do; it
 //! brings the same again.
 
-use super::{Reader, Site, beginning, phoenix};
+use super::{Reader, Site, phoenix};
 use crate::history::Record;
 use crate::http::Api;
 use anyhow::{Context, Result, ensure};
@@ -45,10 +45,7 @@ fn stay(
     let opened = ask(site, opened_at, &map.token, "", None)?;
     ensure!(opened.status == 410 && !opened.session.is_empty(), "no session was opened: {}", opened.status);
     let mut session = opened.session;
-    let mut params = beginning(last.as_deref());
-    if !reader.kinds.is_empty() {
-        params["events"] = json!(reader.kinds);
-    }
+    let params = reader.join(last.as_deref());
     let join = json!(["1", "1", map.topic(), "phx_join", params]).to_string();
     ensure!(ask(site, node(), &map.token, &session, Some(&join))?.status == 200, "the join was not taken");
     site.journal.note(Record::Joined { client: reader.name.clone(), node: opened_at, after: last.clone() });

@@ -3,11 +3,13 @@
 //!
 //! - [`publish`] never gives up on an event; [`phoenix`], [`longpoll`] and [`sse`] come and go; [`polls`] go through a
 //!   proxy; [`hooks`] receive;
+//! - [`channels`] says which subjects the map with many has, who reads which, and what is removed of it;
 //! - [`settings`] makes, uses and revokes tokens, and counts a setting up; [`finish`] waits for all and asks the nodes
 //!   what they hold.
 //!
 //! Never: judges, breaks anything, or waits without a limit.
 
+pub mod channels;
 pub mod finish;
 pub mod hooks;
 pub mod longpoll;
@@ -19,7 +21,7 @@ pub mod sse;
 
 use crate::cluster::{ADMIN, Cluster, Map};
 use crate::dice::Dice;
-use crate::history::{Journal, MAIN, Record, SHORT};
+use crate::history::{CHANNELS, Event, Journal, MAIN, Record, SHORT, selects};
 use crate::http::Api;
 use anyhow::{Result, anyhow};
 use hooks::Hooks;
@@ -44,6 +46,8 @@ pub struct Site {
     pub main: Map,
     /// The map with short retention.
     pub short: Map,
+    /// The map with many subjects.
+    pub channels: Map,
     /// The map whose tokens are made and revoked.
     pub desk: Map,
     /// Where everything is noted.
@@ -60,7 +64,11 @@ pub struct Site {
 impl Site {
     /// A topic's map.
     pub fn map(&self, topic: &str) -> &Map {
-        if topic == SHORT { &self.short } else { &self.main }
+        match topic {
+            SHORT => &self.short,
+            CHANNELS => &self.channels,
+            _ => &self.main,
+        }
     }
 
     /// A node's API with that token.
@@ -114,10 +122,41 @@ pub struct Reader {
     pub name: String,
     /// What it reads.
     pub topic: &'static str,
+    /// The subjects and patterns that it wants; the map's own when empty.
+    pub subjects: Vec<String>,
     /// The types it wants; all when empty.
     pub kinds: Vec<String>,
     /// The last place that it saw.
     pub seq: AtomicU64,
+}
+
+impl Reader {
+    /// The parameters of a join: from the last position on, or from the very start; positions are wanted.
+    fn join(&self, last: Option<&str>) -> Value {
+        let mut params = match last {
+            Some(id) => json!({"last_event_id": id, "positions": true}),
+            None => json!({"since": "2000-01-01T00:00:00Z", "positions": true}),
+        };
+        if !self.subjects.is_empty() {
+            params["subjects"] = json!(self.subjects);
+        }
+        if !self.kinds.is_empty() {
+            params["events"] = json!(self.kinds);
+        }
+        params
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        let kinds = &self.kinds;
+        selects(&self.subjects, &event.subject) && (kinds.is_empty() || kinds.contains(&event.kind))
+    }
+}
+
+/// What a client reads: see [`Reader`].
+struct Wish {
+    topic: &'static str,
+    subjects: Vec<&'static str>,
+    kinds: Vec<&'static str>,
 }
 
 /// All who take part.
@@ -158,6 +197,7 @@ impl Load {
             proxy,
             main: map("main", 10_000_000)?,
             short: map("short", SHORT_EVENTS)?,
+            channels: map("channels", 10_000_000)?,
             desk: map("desk", 1000)?,
             journal: journal.clone(),
             quiet: AtomicBool::new(false),
@@ -165,13 +205,15 @@ impl Load {
             over: AtomicBool::new(false),
             seed,
         });
+        journal.note(Record::Keeps { topic: SHORT.to_owned(), subjects: "*".to_owned(), events: SHORT_EVENTS });
         let hooks = Hooks::make(cluster, &site, hub)?;
         let mut load = Self { site, readers: Vec::new(), hooks, writing: Vec::new(), reading: Vec::new() };
         load.start_readers(size.readers)?;
         for n in 0..size.publishers {
-            load.write(format!("pub{n}"), move |site, name| publish::run(site, name, MAIN, size.pace))?;
+            load.write(format!("pub{n}"), move |site, name| publish::run(site, name, MAIN, &[""], size.pace))?;
         }
-        load.write("brief".to_owned(), move |site, name| publish::run(site, name, SHORT, size.pace / 2))?;
+        load.write("brief".to_owned(), move |site, name| publish::run(site, name, SHORT, &[""], size.pace / 2))?;
+        channels::start(&mut load, size.pace)?;
         load.write("tokens".to_owned(), settings::tokens)?;
         settings::registers(&mut load)?;
         let watched = load.hooks.ids();
@@ -180,22 +222,30 @@ impl Load {
     }
 
     fn start_readers(&mut self, each: usize) -> Result<()> {
+        let own = |topic, kinds: &[&'static str]| Wish { topic, subjects: vec![], kinds: kinds.to_vec() };
         for n in 0..each {
-            let kinds = if n == 0 { vec![] } else { vec!["b".to_owned()] };
-            self.read(format!("phoenix{n}"), MAIN, kinds.clone(), phoenix::run)?;
-            self.read(format!("longpoll{n}"), MAIN, kinds.clone(), longpoll::run)?;
+            let kinds: &[&'static str] = if n == 0 { &[] } else { &["b"] };
+            self.read(format!("phoenix{n}"), own(MAIN, kinds), phoenix::run)?;
+            self.read(format!("longpoll{n}"), own(MAIN, kinds), longpoll::run)?;
             if self.site.proxy.is_some() {
-                self.read(format!("polls{n}"), MAIN, kinds.clone(), polls::run)?;
+                self.read(format!("polls{n}"), own(MAIN, kinds), polls::run)?;
             }
-            self.read(format!("sse{n}"), MAIN, kinds, sse::run)?;
+            self.read(format!("sse{n}"), own(MAIN, kinds), sse::run)?;
         }
-        self.read("brief-phoenix".to_owned(), SHORT, vec![], phoenix::run)?;
-        self.read("brief-sse".to_owned(), SHORT, vec![], sse::run)
+        self.read("brief-phoenix".to_owned(), own(SHORT, &[]), phoenix::run)?;
+        self.read("brief-sse".to_owned(), own(SHORT, &[]), sse::run)
     }
 
-    fn read(&mut self, name: String, topic: &'static str, kinds: Vec<String>, run: fn(&Site, &Reader)) -> Result<()> {
-        self.site.journal.note(Record::Client { client: name.clone(), topic: topic.to_owned(), kinds: kinds.clone() });
-        let reader = Arc::new(Reader { name: name.clone(), topic, kinds, seq: AtomicU64::new(0) });
+    fn read(&mut self, name: String, wish: Wish, run: fn(&Site, &Reader)) -> Result<()> {
+        let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let (topic, subjects, kinds) = (wish.topic, owned(wish.subjects), owned(wish.kinds));
+        self.site.journal.note(Record::Client {
+            client: name.clone(),
+            topic: topic.to_owned(),
+            subjects: subjects.clone(),
+            kinds: kinds.clone(),
+        });
+        let reader = Arc::new(Reader { name: name.clone(), topic, subjects, kinds, seq: AtomicU64::new(0) });
         self.readers.push(reader.clone());
         let site = self.site.clone();
         self.reading.push(std::thread::Builder::new().name(name).spawn(move || run(&site, &reader))?);
@@ -231,12 +281,4 @@ impl Drop for Load {
 
 fn join(threads: &mut Vec<JoinHandle<()>>) -> Result<()> {
     threads.drain(..).try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread of the load panicked")))
-}
-
-/// The parameters of a join: from the last position on, or from the very start; positions are wanted.
-fn beginning(last: Option<&str>) -> Value {
-    match last {
-        Some(id) => json!({"last_event_id": id, "positions": true}),
-        None => json!({"since": "2000-01-01T00:00:00Z", "positions": true}),
-    }
 }

@@ -1,6 +1,6 @@
 //! A Phoenix client that comes and goes: each time at another node, from behind the last event that it saw.
 
-use super::{Reader, Site, beginning};
+use super::{Reader, Site};
 use crate::history::{Event, Record};
 use crate::phoenix::{Frame, path};
 use crate::ws::{Message, Ws};
@@ -36,10 +36,7 @@ pub fn run(site: &Site, reader: &Reader) {
 fn stay(site: &Site, reader: &Reader, node: usize, until: Instant, last: &mut Option<String>) -> Result<()> {
     let map = site.map(reader.topic);
     let mut ws = Ws::connect(site.nodes[node], &path(&map.token))?;
-    let mut params = beginning(last.as_deref());
-    if !reader.kinds.is_empty() {
-        params["events"] = json!(reader.kinds);
-    }
+    let params = reader.join(last.as_deref());
     ws.text(&json!(["1", "1", map.topic(), "phx_join", params]).to_string())?;
     site.journal.note(Record::Joined { client: reader.name.clone(), node, after: last.clone() });
     while Instant::now() < until && !site.is_over() {

@@ -15,8 +15,8 @@ const LAST_ATTEMPTS: usize = 6;
 /// The types, in turns.
 const KINDS: [&str; 2] = ["a", "b"];
 
-/// Publishes to a topic until it shall be quiet; the last event is still tried for a while.
-pub fn run(site: &Site, name: &str, topic: &str, pace: Duration) {
+/// Publishes to a topic until it shall be quiet, to these subjects by chance; the last event is still tried for a while.
+pub fn run(site: &Site, name: &str, topic: &str, subjects: &[&str], pace: Duration) {
     let mut dice = site.dice(name);
     let mut n = 0;
     while !site.is_quiet() {
@@ -26,10 +26,15 @@ pub fn run(site: &Site, name: &str, topic: &str, pace: Duration) {
         }
         let key = format!("{name}-{n}");
         let pad = "é…x".repeat(dice.below(60));
-        let body = json!({"type": KINDS[n % KINDS.len()], "payload": {"key": key, "n": n, "pad": pad}});
+        let subject = subjects[dice.below(subjects.len())];
+        let mut body = json!({"type": KINDS[n % KINDS.len()], "payload": {"key": key, "n": n, "pad": pad}});
+        if !subject.is_empty() {
+            body["subject"] = json!(subject);
+        }
+        let place = Place { topic, subject, key: &key };
         let mut node = dice.below(site.nodes.len());
         let mut left = LAST_ATTEMPTS;
-        while left > 0 && !publish(site, topic, &key, &body, node) {
+        while left > 0 && !publish(site, place, &body, node) {
             left -= usize::from(site.is_quiet());
             node = (node + 1) % site.nodes.len();
             std::thread::sleep(AGAIN);
@@ -39,10 +44,19 @@ pub fn run(site: &Site, name: &str, topic: &str, pace: Duration) {
     }
 }
 
+/// Where an event belongs, and the key under which it is asked for.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    topic: &'a str,
+    subject: &'a str,
+    key: &'a str,
+}
+
 /// One attempt; whether it is settled.
-fn publish(site: &Site, topic: &str, key: &str, body: &Value, node: usize) -> bool {
-    let (topic, key, map) = (topic.to_owned(), key.to_owned(), site.map(topic));
-    site.journal.note(Record::Asked { topic: topic.clone(), key: key.clone(), node });
+fn publish(site: &Site, place: Place<'_>, body: &Value, node: usize) -> bool {
+    let map = site.map(place.topic);
+    let (topic, subject, key) = (place.topic.to_owned(), place.subject.to_owned(), place.key.to_owned());
+    site.journal.note(Record::Asked { topic: topic.clone(), key: key.clone(), subject, node });
     match attempt(site, &map.events(), &map.token, &key, body, node) {
         Ok((id, seq)) => {
             site.journal.note(Record::Acked { topic, key, id, seq, node });

@@ -34,6 +34,9 @@ fn stay(site: &Site, reader: &Reader, node: usize, stays: Duration, last: &mut O
     if !reader.kinds.is_empty() {
         url += &format!("events={}&", reader.kinds.join(","));
     }
+    if !reader.subjects.is_empty() {
+        url += &format!("subjects={}&", reader.subjects.join(","));
+    }
     let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(stays)).build().into();
     let mut request = agent.get(&url).header("authorization", format!("Bearer {}", map.token));
     request = match &last {

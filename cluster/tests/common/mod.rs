@@ -66,11 +66,16 @@ pub fn commands(cluster: &Cluster) -> Vec<String> {
     list(cluster).into_iter().map(|v| String::from_utf8(v[20..].to_vec()).unwrap()).collect()
 }
 
-/// Answers what it is asked with the asker's id in front.
+/// Answers what it is asked with the asker's id in front; [`NEVER`] it doesn't answer.
 pub struct Echo;
+
+pub const NEVER: &str = "never";
 
 impl Handler for Echo {
     fn handle(&self, from: u64, body: Bytes) -> BoxFuture<'static, Bytes> {
+        if body == NEVER {
+            return Box::pin(std::future::pending());
+        }
         Box::pin(async move { [from.to_string().as_bytes(), b":", &body].concat().into() })
     }
 }

@@ -188,7 +188,9 @@ mod tests {
         assert_eq!(live.wants(&health), Some(next + 500));
         live.looked_ahead(next + 600, Some(next + 599));
         live.queue_mut().push(ready(next + 599, 2));
-        assert_eq!((live.wants(&health), live.has_room()), (None, false), "one at a time");
+        assert_eq!((live.wants(&health), live.has_room()), (None, false), "it is worth trying");
+        health.fresh_failed(&[2]);
+        assert!(!live.looks_ahead(&health), "one at a time");
         assert!(live.forget_ahead(next + 599) && !live.forget_ahead(next + 599));
         live.looked_ahead(next + MAX_AHEAD, None);
         assert!(!live.looks_ahead(&health), "it is far enough");

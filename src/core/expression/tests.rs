@@ -123,7 +123,7 @@ fn refusals_say_what_and_where() {
         ("payload.value = 1", Some((1, 15)), ""),
         ("type ==\n 'é' # 1", Some((2, 6)), ""),
         ("payload.a == 'x", Some((1, 14)), "unterminated"),
-        ("valu > 1", Some((1, 1)), "there are type, id, seq, ts, map_id, payload"),
+        ("valu > 1", Some((1, 1)), "there are type, subject, id, seq, ts, map_id, payload"),
         ("payload.x > 1 && valu > 1", Some((1, 18)), "\"valu\""),
         ("payload.name.matches('a+')", Some((1, 14)), "matches()"),
         ("payload.list.map(x, x)", None, "map()"),

@@ -48,11 +48,29 @@ impl<S: ReadStore> History<'_, S> {
                 }
                 Ok(gone)
             }
-            Wanted::Whole | Wanted::All => Ok(self.gone_of_stream()),
+            Wanted::Whole => Ok(self.gone_of_stream()),
+            Wanted::All => self.gone_of_all(),
         }
     }
 
-    fn gone_of_stream(&self) -> Gone {
+    /// All but the server's own: where the newest that is gone was one of those, the records of the others say.
+    fn gone_of_all(&self) -> Result<Gone, HistoryError> {
+        let newest = self.gone_of_stream();
+        let mut is_reserved = false;
+        self.visit_named("$", &mut |_, record| is_reserved |= record.trimmed_id == newest.id)?;
+        if newest == Gone::NONE || !is_reserved {
+            return Ok(newest);
+        }
+        let mut gone = Gone::of(&self.record.own).newer(Gone::of(&self.record.unknown_subject()));
+        self.visit_named("", &mut |name, record| {
+            if !name.starts_with('$') {
+                gone = gone.newer(Gone::of(record));
+            }
+        })?;
+        Ok(gone)
+    }
+
+    pub(super) fn gone_of_stream(&self) -> Gone {
         let record = &self.record;
         let at_the_front = Gone { id: record.trimmed_id, seq: record.first_seq - 1 };
         let inside = Gone { id: record.removed_id, seq: record.removed_seq };

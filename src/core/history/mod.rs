@@ -186,24 +186,28 @@ impl<'s, S: ReadStore> History<'s, S> {
                 let named = several.named().binary_search_by(|probe| probe.as_str().cmp(name)).is_ok();
                 named || several.patterns()[..place].iter().any(|earlier| earlier.fits(name))
             };
-            let (from, to) = keys::subjects_from(self.stream, pattern.prefix());
-            let mut damaged = None;
-            self.store.scan(&from, &to, &mut |key, value| {
-                let Some(name) = keys::subject_name(key).filter(|name| pattern.fits(name) && !seen(name)) else {
-                    return true;
-                };
-                debug_assert!(name.starts_with(pattern.prefix()));
-                match self.decode_subject(value) {
-                    Ok(record) => visit(&record),
-                    Err(error) => damaged = Some(error),
+            self.visit_named(pattern.prefix(), &mut |name, record| {
+                if pattern.fits(name) && !seen(name) {
+                    visit(record);
                 }
-                damaged.is_none()
             })?;
-            if let Some(error) = damaged {
-                return Err(error);
-            }
         }
         Ok(())
+    }
+
+    /// Visits the subjects whose names begin so, but the map's own.
+    fn visit_named(&self, prefix: &str, visit: &mut dyn FnMut(&str, &SubjectRecord)) -> Result<(), HistoryError> {
+        let (from, to) = keys::subjects_from(self.stream, prefix);
+        let mut damaged = None;
+        self.store.scan(&from, &to, &mut |key, value| {
+            match (keys::subject_name(key), self.decode_subject(value)) {
+                (Some(name), Ok(record)) => visit(name, &record),
+                (None, _) => {}
+                (_, Err(error)) => damaged = Some(error),
+            }
+            damaged.is_none()
+        })?;
+        damaged.map_or(Ok(()), Err)
     }
 
     /// Whether the stream has, or had, events of the server's own subjects.

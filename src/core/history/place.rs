@@ -31,7 +31,7 @@ impl<S: ReadStore> History<'_, S> {
                 (first, !self.is_gone_since(ms, first, &gone)?)
             }
             Start::After(id) => match self.place_after(id)? {
-                Some(seq) => (seq, gone.id <= id),
+                Some(seq) => (seq, gone.id <= id && !self.tells_gap_of_another(id)),
                 None => {
                     // It is no position of this stream: the reader is told, and gets all that is left.
                     is_known = false;
@@ -39,11 +39,19 @@ impl<S: ReadStore> History<'_, S> {
                 }
             },
         };
-        let told = !complete && !crate::broken!("gap-not-told");
+        let told = !complete && !crate::broken!("gap-not-told") && !self.hides_gap_of_subject();
         let gap = if told { Some(self.first_wanted(next_seq)?) } else { None };
         let before = self.event_before(next_seq)?.max(gone.position_before(next_seq));
         let (head_seq, head_id) = (self.head_seq(), record.head_id);
         Ok(Position { next_seq, before, head_seq, head_id, is_known, gap, gone_seq: gone.seq })
+    }
+
+    fn tells_gap_of_another(&self, id: EventId) -> bool {
+        crate::broken!("gap-of-another-subject") && self.gone_of_stream().id > id
+    }
+
+    fn hides_gap_of_subject(&self) -> bool {
+        crate::broken!("gap-of-subject-untold") && self.record.removed_seq > 0
     }
 
     /// The seq to read from after the position `id`; `None` where it is none of this stream. Of events that were removed

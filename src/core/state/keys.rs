@@ -2,9 +2,11 @@
 //! belongs to one of the two machines, which alone writes it: [`DIRECTORY`] and [`STREAMS`].
 
 use crate::core::ids::{EndpointId, MapId, NodeId, TokenId, TopicId};
+use crate::core::lease::Member;
+use crate::core::subject::Subject;
 
 /// The kinds of the directory's keys.
-pub const DIRECTORY: &[u8] = b"acfkmnswy";
+pub const DIRECTORY: &[u8] = b"CMPacfkmnswy";
 /// The kinds of the streams' keys.
 pub const STREAMS: &[u8] = b"Ebdeghijlopqrtuvxz";
 
@@ -14,8 +16,14 @@ pub const MAPS: u8 = b'm';
 pub const TOKENS: u8 = b'k';
 /// Prefix of topic records.
 pub const TOPICS: u8 = b't';
-/// Prefix of nodes' sockets.
-pub const SLOTS: u8 = b's';
+/// Prefix of the nodes that hold leases.
+pub const HOLDERS: u8 = b's';
+/// Prefix of the connections that nodes hold.
+pub const CONNECTIONS: u8 = b'C';
+/// Prefix of the members that nodes hold.
+pub const MEMBERS: u8 = b'M';
+/// Prefix of members whose node has ended and who stay for a while.
+pub const PARTING: u8 = b'P';
 /// Prefix of topics whose events wait to be removed.
 pub const DOOMED: u8 = b'd';
 /// Key of the counters.
@@ -72,12 +80,51 @@ pub fn topic_of(key: &[u8]) -> Option<TopicId> {
     Some(TopicId(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
 }
 
-/// A node's sockets.
-pub fn slots(node: NodeId) -> [u8; 9] {
-    join(SLOTS, &node.to_be_bytes())
+/// A node's present incarnation.
+pub fn holder(node: NodeId) -> [u8; 9] {
+    join(HOLDERS, &node.to_be_bytes())
 }
 
-/// The node of a [`slots`] key.
+/// Connections of a map that a node holds by a token; the admin's have zeros in place of one.
+pub fn connections(node: NodeId, map: MapId, token: Option<TokenId>) -> [u8; 41] {
+    let mut key = [CONNECTIONS; 41];
+    key[1..9].copy_from_slice(&node.to_be_bytes());
+    key[9..25].copy_from_slice(map.as_bytes());
+    key[25..].copy_from_slice(token.as_ref().map_or(&[0; 16], |token| token.as_bytes()));
+    key
+}
+
+/// Back from [`connections`].
+pub fn connections_of(key: &[u8]) -> Option<(NodeId, MapId, Option<TokenId>)> {
+    let map = MapId::from_bytes(key.get(9..25)?.try_into().ok()?);
+    let token: [u8; 16] = key.get(25..41)?.try_into().ok()?;
+    Some((node_of(key)?, map, (token != [0; 16]).then(|| TokenId::from_bytes(token))))
+}
+
+/// A member that a node holds by one connection.
+pub fn member(node: NodeId, member: &Member) -> Vec<u8> {
+    let mut key = [&[MEMBERS][..], &node.to_be_bytes()].concat();
+    push_member(&mut key, member.map, &member.subject, &member.name);
+    key.extend_from_slice(&member.connection.to_be_bytes());
+    key
+}
+
+/// A member that stays for a while.
+pub fn parting(map: MapId, subject: &Subject, name: &str) -> Vec<u8> {
+    let mut key = vec![PARTING];
+    push_member(&mut key, map, subject, name);
+    key
+}
+
+fn push_member(key: &mut Vec<u8>, map: MapId, subject: &Subject, name: &str) {
+    key.extend_from_slice(map.as_bytes());
+    // A subject has 200 bytes at most.
+    key.push(subject.as_str().len() as u8);
+    key.extend_from_slice(subject.as_str().as_bytes());
+    key.extend_from_slice(name.as_bytes());
+}
+
+/// The node of a [`holder`], [`connections`] or [`member`] key.
 pub fn node_of(key: &[u8]) -> Option<NodeId> {
     Some(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?))
 }

@@ -38,14 +38,20 @@ pub use streams::{Facts, Request, Streams, TopicRecord};
 use super::access::Access;
 use super::codec;
 use super::command::{Change, Command, Refusal, Reply};
-use super::ids::MapId;
+use super::ids::{GroupId, LogPosition};
 use super::store::{ReadStore, StoreError, WriteStore};
 use super::webhook::directory::Directory as Endpoints;
 
 /// What a command's application may know besides the command.
 pub trait Context {
+    /// The group whose log has the entry.
+    fn group(&self) -> GroupId;
     /// Index of the log entry.
     fn index(&self) -> u64;
+    /// Where the entry lies.
+    fn position(&self) -> LogPosition {
+        LogPosition { group: self.group(), index: self.index() }
+    }
     /// The entry's time, Unix milliseconds: for what is shown, never for what expires. It may go back.
     fn time_ms(&self) -> u64;
     /// The highest time of an entry up to this one, Unix milliseconds: for ids, which never go back.
@@ -91,11 +97,6 @@ impl State {
     /// Endpoints, and who owns them.
     pub fn endpoints(&self) -> &Endpoints {
         self.directory.endpoints()
-    }
-
-    /// Sockets of a map, over all nodes.
-    pub fn sockets(&self, map: MapId) -> u32 {
-        self.directory.sockets(map)
     }
 
     /// Applies one command and gives the encoded [`Reply`]. Bytes that are no command are refused, the same everywhere.

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod delivery;
+mod leases;
 mod subjects;
 mod two_logs;
 
@@ -11,12 +12,12 @@ use crate::core::access::{AccessChange, Scopes};
 use crate::core::access::{Limits, Retention, WebhookBacklog};
 use crate::core::command::By;
 use crate::core::command::{
-    CreateMap, CreateToken, IdempotencyKey, LimitsPatch, NewToken, Publish, Published, RevokeToken, Slots, UpdateMap,
+    CreateMap, CreateToken, IdempotencyKey, LimitsPatch, NewToken, Publish, Published, RevokeToken, UpdateMap,
 };
 use crate::core::event::NewEvent;
 use crate::core::history::{Bounds, History, Start};
 use crate::core::ids::TokenId;
-use crate::core::ids::{EndpointId, EventId, NodeId, TopicId};
+use crate::core::ids::{EndpointId, EventId, MapId, NodeId, TopicId};
 use crate::core::store::memory::MemoryStore;
 use crate::core::webhook::Endpoint;
 use proptest::prelude::*;
@@ -30,6 +31,9 @@ struct Entry {
 }
 
 impl Context for Entry {
+    fn group(&self) -> crate::core::ids::GroupId {
+        0
+    }
     fn index(&self) -> u64 {
         self.index
     }
@@ -288,27 +292,6 @@ fn tokens_are_made_by_who_may_manage_up_to_a_limit() {
 }
 
 #[test]
-fn sockets_are_counted_over_nodes_and_go_with_them() {
-    let mut node = Node::new();
-    node.one(10, create(1, None, Limits { connections: Some(3), ..NO_LIMITS }, KEEP_ALL));
-    let slots = |node, run, count| Slots { node, run, slots: vec![(map_id(1), count)] };
-    for from in [1, 2, 2] {
-        assert_eq!(node.one(20, Command::TakeSlot(slots(from, from, 1))), Reply::Done);
-    }
-    assert_eq!(node.one(20, Command::TakeSlot(slots(3, 3, 1))), Reply::Refused(Refusal::Limit(3)));
-    // A late report of an earlier run changes nothing.
-    node.one(20, Command::GiveSlots(slots(2, 77, 1)));
-    assert_eq!(node.state.sockets(map_id(1)), 3);
-    node.one(20, Command::GiveSlots(slots(2, 2, 1)));
-    assert_eq!(node.state.sockets(map_id(1)), 2);
-    node.state.take_changes();
-    node.one(20, Command::NodeGone(2));
-    assert_eq!((node.state.sockets(map_id(1)), node.state.take_changes()), (1, vec![Change::NodeGone(2)]));
-    node.one(20, Command::NodeUp(slots(2, 2, 2)));
-    assert_eq!(node.state.sockets(map_id(1)), 3);
-}
-
-#[test]
 fn bytes_that_are_no_command_are_refused() {
     let mut node = Node::new();
     let mut entry = Entry { index: 1, time_ms: 1, id_ms: 1, expiry_ms: 1, places: 0 };
@@ -333,11 +316,6 @@ fn command() -> impl Strategy<Value = Command> {
         bytes,
         webhook_backlog,
     });
-    let slots = (1u64..3, 1u64..3, 1u8..5, 1u32..3).prop_map(|(node, run, map, count)| Slots {
-        node,
-        run,
-        slots: vec![(map_id(map), count)],
-    });
     prop_oneof![
         6 => (n.clone(), by.clone(), prop::collection::vec(prop_oneof![Just("a"), Just("b")], 1..5), prop::option::of((0u8..4, 0u8..2)))
             .prop_map(|(map, by, kinds, key)| publish(map, by, &kinds, key)),
@@ -354,9 +332,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (n, by, 1u8..9).prop_map(|(map, by, token)| Command::RevokeToken(RevokeToken {
             map: map_id(map), by, token: token_id(token),
         })),
-        1 => slots.clone().prop_map(Command::TakeSlot),
-        1 => slots.clone().prop_map(Command::GiveSlots),
-        1 => slots.prop_map(Command::NodeUp),
+        4 => leases::command(),
         1 => (1u64..3).prop_map(Command::NodeGone),
         2 => Just(Command::Tick),
         9 => delivery::command(),
@@ -388,7 +364,7 @@ proptest! {
 
     /// Two nodes apply the same log; one of them restarts before every entry.
     #[test]
-    fn the_same_log_gives_the_same_bytes(log in prop::collection::vec((1u64..900, prop::collection::vec(command(), 1..4)), 1..40)) {
+    fn the_same_log_gives_the_same_bytes(log in prop::collection::vec((1u64..900, prop::collection::vec(prop_oneof![3 => command(), 1 => subjects::command()], 1..4)), 1..40)) {
         let (mut steady, mut restarting) = (Node::new(), Node::new());
         let mut now = 1_000;
         for (wait, commands) in log {

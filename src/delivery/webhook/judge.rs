@@ -2,13 +2,13 @@
 
 use crate::core::consumer::engine::Offer;
 use crate::core::consumer::progress::EventRef;
+use crate::core::digest;
 use crate::core::event::{Event, MapText};
 use crate::core::expression::{Expression, ExpressionError, Subject};
 use crate::core::filter::{Filter, FilterError};
 use crate::core::subject::SelectorError;
 use crate::core::webhook::{Endpoint, Ordering, SubjectFilter};
 use crate::hub::Turn;
-use std::hash::{Hash, Hasher};
 
 /// An endpoint's filters, made once from its settings.
 pub(super) struct Judge {
@@ -95,9 +95,22 @@ impl Judge {
     }
 }
 
-/// The same on every node and in every run: lanes are replicated with the retries that hold them.
+/// The same on every node and in every release: lanes are replicated with the retries that hold them. An event without
+/// a key is in another lane than one whose key is empty.
 fn hash(key: Option<&str>) -> u64 {
-    let mut hasher = rustc_hash::FxHasher::default();
-    key.hash(&mut hasher);
-    hasher.finish()
+    match key {
+        Some(key) => digest::short(&[key.as_bytes()]),
+        None => digest::short(&[]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_are_the_same_in_every_release() {
+        assert_eq!(hash(Some("order-7")), 1_827_048_891_083_482_135);
+        assert_eq!((hash(None), hash(Some(""))), (2_202_906_307_356_721_367, 16_738_165_381_834_614_119));
+    }
 }

@@ -135,6 +135,7 @@ impl Shard {
             // One that was to leave may be gone.
             self.tell_leaving();
         }
+        news.removed.iter().for_each(|stream| self.source.forget(*stream));
         for topic in news.topics {
             self.wake_topic(topic).await;
         }
@@ -143,7 +144,8 @@ impl Shard {
     /// Takes in one change of owners. Who lost an endpoint for a moment lost what it knew of it.
     fn change_owners(&self, owners: &Owners) {
         *self.owners.borrow_mut() = owners.clone();
-        let run = owners.nodes.get(&self.hub.node_id()).copied().filter(|run| *run == self.hub.run()).unwrap_or(0);
+        let run =
+            owners.nodes.get(&self.hub.node_id()).copied().filter(|run| *run == self.hub.incarnation()).unwrap_or(0);
         if self.run.replace(run) != run && !crate::broken!("stale-owner") {
             self.retire_all();
         }

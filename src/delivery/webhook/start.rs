@@ -316,11 +316,7 @@ async fn seal(hub: &Hub) -> Arc<Seal> {
 /// earlier run.
 async fn announce(hub: Hub) {
     while tokio::time::timeout(SEAL_PATIENCE, seal(&hub)).await.is_err() {
-        let me = hub.node_id();
-        let owns = hub.endpoints().owners().nodes.contains_key(&me);
-        if owns && let Err(error) = hub.propose(&Command::NodeRests(me)).await {
-            tracing::debug!(%error, "the cluster can't be told yet that this node doesn't deliver");
-        }
+        hub.cannot_deliver_yet();
     }
     hub.deliver_here();
 }

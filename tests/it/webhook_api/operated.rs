@@ -122,7 +122,7 @@ pub(super) fn tests_are_sent(c: &Cluster) -> Result<()> {
     ensure!(failed["class"] == "connect" && failed["type"] == "webhook.test", "{failed}");
     ensure!(failed["error"].is_string() && failed["status"].is_null(), "{failed}");
     for (body, field) in [
-        (r#"{"type":"a b"}"#.to_owned(), "type"),
+        (r#"{"type":"a,b"}"#.to_owned(), "type"),
         (r#"{"payload":9007199254740993}"#.to_owned(), "payload"),
         (format!("{{\"payload\":{}{}}}", "[".repeat(100), "]".repeat(100)), "payload"),
         (format!("{{\"payload\":\"{}\"}}", "x".repeat(300_000)), "payload"),

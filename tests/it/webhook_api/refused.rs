@@ -58,7 +58,7 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         (json!({"lambda": {"function_name": "f", "region": "r"}}), "lambda.region"),
         (json!({"lambda": {"function_name": "f", "region": "us-east-1", "endpoint": url("x")}}), "lambda.endpoint"),
         (json!({"url": url("x"), "secret": "whsec_!!!!notbase64"}), "secret"),
-        (json!({"url": url("x"), "events": ["a b"]}), "events"),
+        (json!({"url": url("x"), "events": ["a\nb"]}), "events"),
         (json!({"url": url("x"), "events": vec!["a"; 101]}), "events"),
         (json!({"url": url("x"), "ordering": "key"}), "ordering_key"),
         (json!({"url": url("x"), "ordering_key": "payload.id"}), "ordering_key"),

@@ -69,7 +69,7 @@ impl Directory {
         map.retention = update.retention.over(&map.retention);
         map.updated_ms = now_ms;
         if map.limits.connections.is_none() {
-            self.clear_slots(map.id, store)?;
+            self.forget_connections(map.id, store)?;
         }
         self.put_map(map.clone(), store)?;
         Ok(Reply::Map(map))
@@ -102,7 +102,7 @@ impl Directory {
             store.delete(&keys::token(token))?;
         }
         store.delete(&keys::map(id))?;
-        self.clear_slots(id, store)?;
+        self.forget_leases(id, store)?;
         self.remove_endpoints_of(id, store)?;
         self.change_access(AccessChange::MapGone(id));
         Ok(Reply::Done)

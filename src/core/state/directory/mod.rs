@@ -3,10 +3,10 @@
 //!
 //! What it changes it says twice: as [`Step`]s, which the streams follow, and as [`Change`]s for the actors of the node.
 
+mod leases;
 mod maps;
 mod owners;
 mod settings;
-mod slots;
 mod tokens;
 mod webhooks;
 
@@ -18,12 +18,13 @@ use crate::core::codec;
 use crate::core::command::{Change, Command, Refusal, Reply};
 use crate::core::consumer::ownership::Owners;
 use crate::core::consumer::progress::Order;
-use crate::core::ids::{EndpointId, MapId, NodeId, TokenId};
+use crate::core::ids::{EndpointId, MapId, TokenId};
 use crate::core::store::{ReadStore, WriteStore};
+use crate::core::subject::Subject;
 use crate::core::webhook::Endpoint;
 use crate::core::webhook::directory::{Directory as Endpoints, EndpointChange};
-use slots::NodeSlots;
-use std::collections::{BTreeMap, BTreeSet};
+use leases::Leases;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What the streams must know of a change of the directory.
@@ -44,7 +45,7 @@ pub struct Directory {
     endpoints: Endpoints,
     /// Ids of deleted webhooks of which the streams still have something.
     leaving: BTreeSet<EndpointId>,
-    nodes: BTreeMap<NodeId, NodeSlots>,
+    leases: Leases,
     next_topic: u64,
     steps: Vec<Step>,
     changes: Vec<Change>,
@@ -77,7 +78,7 @@ impl Directory {
             directory.leaving.extend(keys::endpoint_of(key));
             true
         })?;
-        directory.load_slots(store)?;
+        directory.leases = Leases::load(store)?;
         Ok(directory)
     }
 
@@ -97,6 +98,21 @@ impl Directory {
         &self.endpoints
     }
 
+    /// Connections of a map that nodes hold, over all nodes.
+    pub fn connections(&self, map: MapId) -> u32 {
+        self.leases.connections(map)
+    }
+
+    /// Connections that a token opened to maps with a limit, over all nodes.
+    pub fn connections_by(&self, token: TokenId) -> u32 {
+        self.leases.connections_by(token)
+    }
+
+    /// The members of a subject, by name, and by how many connections each is there.
+    pub fn members<'d>(&'d self, map: MapId, subject: &'d Subject) -> impl Iterator<Item = (&'d str, u32)> {
+        self.leases.members(map, subject)
+    }
+
     /// Whether the command is the directory's to decide.
     pub fn decides(command: &Command) -> bool {
         match command {
@@ -106,15 +122,11 @@ impl Directory {
             | Command::CreateToken(_)
             | Command::RevokeToken(_)
             | Command::SetAdmin(_)
-            | Command::TakeSlot(_)
-            | Command::GiveSlots(_)
-            | Command::NodeUp(_)
+            | Command::Lease(_)
             | Command::NodeGone(_)
             | Command::PutEndpoint(_)
             | Command::DeleteEndpoint(_)
             | Command::ActivateEndpoint(_)
-            | Command::NodeDelivers(..)
-            | Command::NodeRests(_)
             | Command::HandOver(..)
             | Command::SetSealMark(_)
             | Command::SetChannelRules(_) => true,
@@ -143,15 +155,11 @@ impl Directory {
             Command::CreateToken(create) => self.create_token(context.time_ms(), create, store),
             Command::RevokeToken(revoke) => self.revoke_token(&revoke, store),
             Command::SetAdmin(hash) => self.set_admin(hash, store),
-            Command::TakeSlot(slots) => self.take_slot(&slots, store),
-            Command::GiveSlots(slots) => self.give_slots(&slots, store),
-            Command::NodeUp(slots) => self.node_up(&slots, store),
-            Command::NodeGone(node) => self.node_gone(node, store),
+            Command::Lease(batch) => self.lease(context.expiry_ms(), &batch, store),
+            Command::NodeGone(node) => self.node_gone(context.expiry_ms(), node, store),
             Command::PutEndpoint(put) => self.put_endpoint(context, *put, store),
             Command::DeleteEndpoint(on) => self.delete_endpoint(&on, store),
             Command::ActivateEndpoint(on) => self.activate_endpoint(context, &on, store),
-            Command::NodeDelivers(node, run) => self.node_delivers(context.expiry_ms(), node, run, store),
-            Command::NodeRests(node) => self.node_rests(node, store),
             Command::HandOver(node, run, but) => self.hand_over(node, run, &but, store),
             Command::SetSealMark(mark) => self.set_seal_mark(mark, store),
             Command::SetChannelRules(set) => self.set_channel_rules(context.time_ms(), set, store),
@@ -168,6 +176,7 @@ impl Directory {
 
     /// Time passes.
     pub fn tick<S: WriteStore>(&mut self, context: &mut dyn Context, store: &mut S) -> Result<(), StateError> {
+        self.time_passes_for_leases(context.expiry_ms(), store)?;
         self.time_passes_for_owners(context.expiry_ms(), store)
     }
 

@@ -5,21 +5,22 @@ use crate::core::codec;
 use crate::core::command::{Refusal, Reply};
 use crate::core::consumer::ownership::{Busy, Owners};
 use crate::core::ids::{EndpointId, NodeId};
+use crate::core::lease::Incarnation;
 use crate::core::store::WriteStore;
 use crate::core::webhook::directory::EndpointChange;
 use std::collections::BTreeSet;
 
 impl Directory {
-    /// A node delivers in that run. Whatever changes begins a new epoch.
+    /// A node delivers, in that incarnation. Whatever changes begins a new epoch.
     pub(super) fn node_delivers<S: WriteStore>(
         &mut self,
         now_ms: u64,
         node: NodeId,
-        run: u64,
+        incarnation: Incarnation,
         store: &mut S,
     ) -> Result<Reply, StateError> {
         let mut owners = self.endpoints.owners().clone();
-        match owners.came(node, run, now_ms) {
+        match owners.came(node, incarnation, now_ms) {
             Ok(changed) => self.keep_owners(changed, owners, store),
             Err(Busy) => Ok(Reply::Refused(Refusal::Busy)),
         }
@@ -36,12 +37,12 @@ impl Directory {
     pub(super) fn hand_over<S: WriteStore>(
         &mut self,
         node: NodeId,
-        run: u64,
+        incarnation: Incarnation,
         but: &BTreeSet<EndpointId>,
         store: &mut S,
     ) -> Result<Reply, StateError> {
         let mut owners = self.endpoints.owners().clone();
-        let changed = owners.handed_over(node, run, but);
+        let changed = owners.handed_over(node, incarnation, but);
         self.keep_owners(changed, owners, store)
     }
 

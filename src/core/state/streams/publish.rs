@@ -55,7 +55,7 @@ impl Streams {
                 Err(wait_ms) => return Ok(Reply::Refused(Refusal::Rate(wait_ms))),
             }
         }
-        let first_id = EventId::new(context.id_ms() + own, context.index(), context.take_places(count));
+        let first_id = EventId::at(context.id_ms() + own, context.position(), context.take_places(count));
         let published = Published { first_seq: record.next_seq, count, first_id, time_ms, replayed: false };
         record.peak_ms = record.peak_ms.max(time_ms);
         let times = Times { time_ms, peak_ms: record.peak_ms, expiry_ms: now };

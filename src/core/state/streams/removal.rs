@@ -224,9 +224,13 @@ impl Streams {
         for seq in start..=until {
             let key = keys::event(stream, seq);
             // One that retention met before is gone.
-            if store.get(&key)?.is_some() {
-                store.delete(&key)?;
-                subjects::add_hole(stream, seq, store)?;
+            let Some(event) = store.get(&key)? else { continue };
+            store.delete(&key)?;
+            subjects::add_hole(stream, seq, store)?;
+            // A run may begin with events that readers had lost before, and webhooks had not.
+            if let Some(record) = self.topics.get_mut(&stream).filter(|record| seq < record.first_seq) {
+                record.backlog_bytes = record.backlog_bytes.saturating_sub(event.len() as u64);
+                self.dirty.insert(stream);
             }
         }
         match until == end {

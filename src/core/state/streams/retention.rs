@@ -78,6 +78,7 @@ impl Streams {
             if is_free {
                 record.stored_seq = seq + 1;
             }
+            (record.trimmed_id, record.trimmed_peak_ms) = (id, times.peak_ms);
             if is_deleted {
                 deleted.push(seq);
                 return true;
@@ -87,7 +88,6 @@ impl Streams {
             } else {
                 record.backlog_bytes += bytes;
             }
-            (record.trimmed_id, record.trimmed_peak_ms) = (id, times.peak_ms);
             record.take(1, bytes);
             taken.add(subject, seq, id, bytes);
             true

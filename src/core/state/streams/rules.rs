@@ -143,7 +143,7 @@ impl Streams {
         {
             let taken = self.thin(map, &subject, 0, max - done, now_ms, store)?;
             done += taken + 1;
-            // What took all there was room for may have more.
+            // What took all that there was room for may have more.
             if done <= max {
                 let next = self.subject_after(map.topic, &subject, store)?;
                 if let Some(record) = self.topics.get_mut(&map.topic) {

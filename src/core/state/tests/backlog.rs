@@ -28,7 +28,7 @@ fn at_most(bytes: u64) -> WebhookBacklog {
 fn node(retention: Retention, webhooks: u8) -> Node {
     let mut node = Node::new();
     node.one(1, create(1, None, NO_LIMITS, retention));
-    node.one(1, Command::NodeDelivers(1, 7));
+    node.one(1, leases::delivers(1, 7));
     for n in 1..=webhooks {
         assert!(matches!(node.one(1, put(endpoint(n, 1), None, None)), Reply::Endpoint(_)));
     }

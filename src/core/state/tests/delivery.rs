@@ -150,7 +150,7 @@ fn next(node: &Node, n: u8) -> u64 {
 fn node() -> Node {
     let mut node = Node::new();
     node.one(1, create(1, None, NO_LIMITS, KEEP_ALL));
-    node.one(1, Command::NodeDelivers(1, 7));
+    node.one(1, leases::delivers(1, 7));
     assert!(matches!(node.one(1, put(endpoint(1, 1), None, None)), Reply::Endpoint(_)));
     node
 }
@@ -165,7 +165,7 @@ fn only_the_owner_of_the_present_epoch_and_run_moves_progress() {
     }
     node.one(3, Command::NodeGone(1));
     assert_eq!(node.one(4, report(1, 7, 1, vec![update(1, 9)])), stale(2));
-    node.one(5, Command::NodeDelivers(1, 8));
+    node.one(5, leases::delivers(1, 8));
     assert_eq!(node.one(6, report(1, 7, 3, vec![update(1, 9)])), stale(3), "what an earlier run knew counts no more");
     assert_eq!(node.one(6, report(1, 8, 3, vec![update(1, 6)])), Reply::Progressed(vec![]));
     assert_eq!(next(&node, 1), 6);
@@ -175,7 +175,7 @@ fn only_the_owner_of_the_present_epoch_and_run_moves_progress() {
 #[test]
 fn another_node_takes_over_what_is_its_own_alone() {
     let mut node = node();
-    node.one(2, Command::NodeDelivers(2, 1));
+    node.one(2, leases::delivers(2, 1));
     let owner = node.state.endpoints().owners().owner_of(endpoint_id(1)).unwrap();
     let run = if owner == 1 { 7 } else { 1 };
     let other = 3 - owner;
@@ -442,7 +442,7 @@ fn a_deleted_map_takes_everything_of_its_endpoints() {
     node.one(3, Command::DeleteMap(map_id(1)));
     node.one(4, Command::Tick);
     let left: Vec<char> = node.store.0.keys().map(|key| char::from(key[0])).collect();
-    assert_eq!(left, ['c', 'n'], "but for the counters and who delivers");
+    assert_eq!(left, ['c', 'n', 's'], "but for the counters, who delivers, and that node");
     assert_eq!(node.state.endpoints().all().len(), 0);
 }
 
@@ -480,8 +480,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         4 => (1u64..3, 1u64..3, 1u64..5, prop::collection::vec(some_update, 0..3))
             .prop_map(|(node, run, epoch, updates)| report(node, run, epoch, updates)),
         1 => n.prop_map(|n| Command::NoteAttempt(endpoint_id(n), Box::new(attempt(0)))),
-        2 => (1u64..3, 1u64..3).prop_map(|(node, run)| Command::NodeDelivers(node, run)),
-        1 => (1u64..3).prop_map(Command::NodeRests),
+        2 => (1u64..3, 1u64..3).prop_map(|(node, incarnation)| leases::delivers(node, incarnation)),
         1 => (1u64..3, 1u64..3, prop::collection::btree_set((1u8..4).prop_map(endpoint_id), 0..3))
             .prop_map(|(node, run, but)| Command::HandOver(node, run, but)),
         1 => Just(Command::SetSealMark([1; 16])),

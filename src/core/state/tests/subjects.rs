@@ -6,10 +6,11 @@ use super::*;
 use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability, SubjectHistory};
 use crate::core::command::{Activate, DeleteEvent, DeleteSubject, RetentionPatch, SetChannelRules, Touched};
 use crate::core::event::Event;
+use crate::core::history::Bounds;
 use crate::core::state::streams::TopicRecord;
 use crate::core::state::subjects::{Runs, SubjectRecord, is_hole};
 use crate::core::store::Visit;
-use crate::core::subject::{Subject, SubjectPattern};
+use crate::core::subject::{Selector, Subject, SubjectPattern};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -145,6 +146,46 @@ fn check(node: &Node, published: &BTreeMap<u64, String>) {
     assert!(seen.events.keys().all(|seq| *seq >= record.stored_seq));
 }
 
+/// Readers get what is left, and are told a gap exactly where an event that they want, after their position, is gone.
+fn check_readers(node: &Node, ids: &[EventId], published: &BTreeMap<u64, String>) {
+    let seen = Seen::of(node).unwrap();
+    let stream = node.state.access().map(map_id(1)).unwrap().topic;
+    let all_of = |history: &History<'_, MemoryStore>| -> BTreeSet<u64> {
+        let (mut seqs, mut next_seq) = (BTreeSet::new(), 0);
+        loop {
+            let page = history.read(next_seq, Bounds { events: 7, bytes: 1 << 20 }).unwrap();
+            seqs.extend(page.events.iter().map(|event| event.seq));
+            if page.next_seq > history.head_seq() || page.next_seq == next_seq {
+                return seqs;
+            }
+            next_seq = page.next_seq;
+        }
+    };
+    for name in NAMES {
+        let history = History::of(&node.store, stream, &Selector::One(subject(name))).unwrap();
+        let has = seen.seqs(name);
+        assert_eq!(all_of(&history), has, "{name:?}");
+        let gone = published.iter().filter(|(seq, of)| *of == name && !has.contains(seq)).map(|(seq, _)| *seq).max();
+        for (seq, id) in (1..).zip(ids) {
+            let at = history.locate(Start::After(*id)).unwrap();
+            assert_eq!(at.gap.is_some(), gone.is_some_and(|gone| gone > seq), "after {seq}, of {name:?}");
+        }
+    }
+    let history = History::of(&node.store, stream, &Selector::All).unwrap();
+    let open: BTreeSet<u64> = NAMES[..4].iter().flat_map(|name| seen.seqs(name)).collect();
+    assert_eq!(all_of(&history), open);
+    let gone = published.iter().filter(|(seq, of)| *of != "$s" && !open.contains(seq)).map(|(seq, _)| *seq).max();
+    for (seq, id) in (1..).zip(ids).filter(|(seq, _)| gone.is_some_and(|gone| gone > *seq)) {
+        assert!(history.locate(Start::After(*id)).unwrap().gap.is_some(), "after {seq}");
+    }
+    // A webhook reads what was taken from readers, too.
+    let deleted = |(seq, (subject, _)): &(&u64, &(String, u64))| seen.record.is_deleted(subject, **seq);
+    let wanted = seen.events.iter().chain(&seen.withheld).filter(|one| !deleted(one)).map(|(seq, _)| *seq);
+    let wanted: BTreeSet<u64> = wanted.filter(|seq| *seq >= seen.record.stored_seq).collect();
+    let backlog: BTreeSet<u64> = all_of(&History::open(&node.store, stream).unwrap().with_backlog());
+    assert_eq!(backlog, wanted, "for webhooks");
+}
+
 #[test]
 fn a_rule_keeps_less_of_a_noisy_subject_and_leaves_the_others_whole() {
     let mut node = node();
@@ -260,7 +301,7 @@ fn a_deleted_history_is_gone_at_once_and_removed_a_piece_at_a_time() {
 #[test]
 fn webhooks_get_what_a_rule_took_from_readers_and_not_what_was_deleted() {
     let mut node = node();
-    node.one(11, Command::NodeDelivers(1, 7));
+    node.one(11, super::leases::delivers(1, 7));
     node.one(12, put(endpoint(1, 1), None, None));
     node.one(20, set_rules(vec![keeps("a-1", Some(2), None, None)]));
     for _ in 0..6 {
@@ -297,6 +338,54 @@ fn the_oldest_subjects_without_events_are_forgotten_and_that_is_remembered() {
     node.one(61_000, publish_to(None, &["s3"]));
     let seen = Seen::of(&node).unwrap();
     assert_eq!(record_of(&node, &seen, "s3").unwrap().trimmed_seq, 904);
+}
+
+#[test]
+fn a_deleted_map_takes_its_subjects_with_it() {
+    let mut node = node();
+    node.one(11, super::leases::delivers(1, 7));
+    node.one(12, put(endpoint(1, 1), None, None));
+    node.one(20, set_rules(vec![keeps("a-1", Some(1), None, None), keeps("b", None, Some(1), None)]));
+    for n in 0..4 {
+        node.one(30 + n, publish_to(None, &["a-1", "", "b", "a-2"]));
+    }
+    node.one(5000, Command::Tick);
+    node.one(5001, delete_subject("a-2"));
+    let kinds: BTreeSet<u8> = node.store.0.keys().map(|key| key[0]).collect();
+    for kind in [keys::SUBJECTS, keys::RUNS, keys::HOLES, keys::WITHHELD, keys::EMPTIES] {
+        assert!(kinds.contains(&kind), "{}", kind as char);
+    }
+    node.one(5002, Command::DeleteMap(map_id(1)));
+    node.one(5003, Command::Tick);
+    let left: BTreeSet<u8> = node.store.0.keys().map(|key| key[0]).collect();
+    assert!(left.iter().all(|kind| keys::DIRECTORY.contains(kind)), "{left:?}");
+}
+
+/// Commands that concern subjects, for the properties of the whole state.
+pub(super) fn command() -> impl Strategy<Value = Command> {
+    let by = prop_oneof![Just(None), (1u8..5).prop_map(|n| Some(token_id(n)))];
+    let ephemeral = rule("b*", Durability::Ephemeral, SubjectHistory::default());
+    let rules = prop_oneof![
+        Just(vec![]),
+        Just(vec![keeps("a-1", Some(2), None, None)]),
+        Just(vec![keeps("a*", None, Some(1), None), ephemeral]),
+        Just(vec![keeps("*", Some(3), Some(2), Some(200))]),
+    ];
+    prop_oneof![
+        6 => (1u8..5, by.clone(), prop::collection::vec(0..NAMES.len(), 1..5)).prop_map(|(map, by, to)| {
+            let Command::Publish(publish) = publish_to(by, &to.iter().map(|n| NAMES[*n]).collect::<Vec<_>>()) else {
+                unreachable!()
+            };
+            Command::Publish(Publish { map: map_id(map), ..publish })
+        }),
+        1 => (1u8..5, by.clone(), rules).prop_map(|(map, by, rules)| {
+            let rules = ChannelRules::new(rules).unwrap();
+            Command::SetChannelRules(SetChannelRules { map: map_id(map), by, rules })
+        }),
+        1 => (1u8..5, by, 0..NAMES.len()).prop_map(|(map, by, n)| {
+            Command::DeleteSubject(DeleteSubject { map: map_id(map), by, subject: subject(NAMES[n]) })
+        }),
+    ]
 }
 
 /// A store that counts.
@@ -413,10 +502,13 @@ fn command_of(act: &Act, ids: &[EventId], passed: u64) -> Command {
 }
 
 proptest! {
+    // A case is a long history, of which each step is checked and reloaded.
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
     #[test]
     fn what_is_said_of_subjects_is_what_is_stored(acts in prop::collection::vec((1u64..2000, act()), 1..60)) {
         let mut node = node();
-        node.one(11, Command::NodeDelivers(1, 7));
+        node.one(11, super::leases::delivers(1, 7));
         node.one(12, put(endpoint(1, 1), None, None));
         let mut restarting =
             Node { state: State::load(&node.store).unwrap(), store: node.store.clone(), index: node.index, id_ms: node.id_ms };
@@ -482,12 +574,14 @@ proptest! {
                 prop_assert!(stored || was_off, "{} is missing for the webhook", seq);
             }
         }
+        check_readers(&node, &ids, &names);
         // In the end nothing of a deleted history is left.
         for _ in 0..20 {
             node.one(now, Command::Tick);
         }
         check(&node, &names);
         let seen = Seen::of(&node).unwrap();
+        check_readers(&node, &ids, &names);
         prop_assert_eq!(&seen.record.deletions, &[]);
         let left = seen.events.keys().chain(seen.withheld.keys());
         prop_assert!(left.clone().all(|seq| !deleted.contains(seq)), "{:?} of {:?}", deleted, left);

@@ -148,6 +148,7 @@ fn shortened(name: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::core::ids::{EndpointId, MapId};

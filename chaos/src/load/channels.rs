@@ -1,0 +1,111 @@
+//! The map with many subjects: who publishes to which, who reads which, what its rules keep, and what is deleted of it.
+//!
+//! Half of all goes to one subject of which a rule keeps few events; the others must stay whole beside it.
+
+use super::{Load, Site, Wish, longpoll, phoenix, publish, sse};
+use crate::history::{CHANNELS, Record};
+use crate::http::{Answer, text};
+use crate::wait;
+use anyhow::{Result, ensure};
+use serde_json::json;
+use std::time::Duration;
+
+/// The subjects, each as often as it comes up: `""` is the map's own, and one begins as others do.
+const SUBJECTS: [&str; 10] =
+    ["", "orders", "orders-1", "orders-2", "chat", "noisy", "noisy", "noisy", "noisy", "noisy"];
+/// Those of which events may be deleted.
+const DELETED: [&str; 2] = ["orders-2", "chat"];
+/// The one of which a rule keeps few.
+const NOISY: &str = "noisy";
+/// Events of it that are kept.
+pub const KEPT: u64 = 10;
+/// Who publish to them.
+const PUBLISHERS: usize = 2;
+/// What the webhook of this map gets: all of a subject that readers keep little of, and of a quiet one.
+pub const HOOKED: [&str; 2] = [NOISY, "orders-1"];
+
+/// Sets the rule, and starts who publish and who read.
+pub fn start(load: &mut Load, pace: Duration) -> Result<()> {
+    keep(&load.site, KEPT)?;
+    let wish = |subjects: &[&'static str], kinds: &[&'static str]| Wish {
+        topic: CHANNELS,
+        subjects: subjects.to_vec(),
+        kinds: kinds.to_vec(),
+    };
+    load.read("channels-own".to_owned(), wish(&[], &[]), phoenix::run)?;
+    load.read("channels-one".to_owned(), wish(&["orders-1"], &[]), sse::run)?;
+    load.read("channels-two".to_owned(), wish(&["", "orders"], &[]), phoenix::run)?;
+    load.read("channels-pattern".to_owned(), wish(&["orders-*"], &[]), longpoll::run)?;
+    load.read("channels-deleted".to_owned(), wish(&["chat", "orders-2"], &["b"]), sse::run)?;
+    load.read("channels-noisy".to_owned(), wish(&[NOISY], &[]), phoenix::run)?;
+    load.read("channels-noisy-b".to_owned(), wish(&["n*"], &["b"]), longpoll::run)?;
+    load.read("channels-all".to_owned(), wish(&["*"], &[]), sse::run)?;
+    for n in 0..PUBLISHERS {
+        let run = move |site: &Site, name: &str| publish::run(site, name, CHANNELS, &SUBJECTS, pace * 2);
+        load.write(format!("channels{n}"), run)?;
+    }
+    Ok(())
+}
+
+/// From now on readers keep so many events of the noisy subject.
+pub fn keep(site: &Site, events: u64) -> Result<()> {
+    site.journal.note(Record::Keeps { topic: CHANNELS.to_owned(), subjects: NOISY.to_owned(), events });
+    let rules = json!([{"match": NOISY, "history": {"events": events}}]).to_string();
+    let path = format!("/api/maps/{}/channel-rules", site.channels.id);
+    settled(site, "the rule to be set", |node| {
+        let headers = [("content-type", "application/json")];
+        site.api(node, &site.channels.token).call("PUT", &path, &headers, Some(rules.as_bytes()))
+    })
+}
+
+/// Deletes one event, any that is there of the subjects whose events may be; by any node.
+pub fn delete_one(site: &Site, node: usize, chance: usize) -> Result<()> {
+    let events = wait::until("events to choose from", || {
+        let query = format!("since=2000-01-01T00:00:00Z&limit=1000&subjects={}", DELETED.join(","));
+        let path = format!("{}?{query}", site.channels.events());
+        let data = site.api(node, &site.channels.token).get(&path)?.data(200)?;
+        Ok(Some(data.as_array().cloned().unwrap_or_default()))
+    })?;
+    let Some(chosen) = events.get(chance % events.len().max(1)) else { return Ok(()) };
+    let (topic, id) = (CHANNELS.to_owned(), text(chosen, "id")?);
+    let path = format!("{}/{id}", site.channels.events());
+    let note = |asked_ms, done| {
+        site.journal.note(Record::Deleted { topic: topic.clone(), id: id.clone(), asked_ms, done });
+    };
+    removed(site, node, &path, note)
+}
+
+/// Deletes all that one of the subjects has whose events may be deleted.
+pub fn empty_one(site: &Site, node: usize, chance: usize) -> Result<()> {
+    let subject = DELETED[chance % DELETED.len()];
+    let path = format!("/api/maps/{}/subjects/{subject}", site.channels.id);
+    let note = |asked_ms, done| {
+        let (topic, subject) = (CHANNELS.to_owned(), subject.to_owned());
+        site.journal.note(Record::Emptied { topic, subject, asked_ms, done });
+    };
+    removed(site, node, &path, note)
+}
+
+/// Asks for it until it is acknowledged, and notes each attempt and the answer.
+fn removed(site: &Site, first: usize, path: &str, note: impl Fn(u64, bool)) -> Result<()> {
+    let mut turn = first;
+    wait::until("a deletion", || {
+        turn += 1;
+        let asked_ms = site.journal.now_ms();
+        note(asked_ms, false);
+        let answer = site.api(turn % site.nodes.len(), &site.channels.token).delete(path)?;
+        // An attempt whose answer was lost may have been carried out.
+        ensure!(matches!(answer.status, 200 | 204 | 404), "{}: {}", answer.status, answer.text());
+        note(asked_ms, true);
+        Ok(Some(()))
+    })
+}
+
+/// Asks one node after the other until one says that it is done.
+fn settled(site: &Site, what: &str, ask: impl Fn(usize) -> Result<Answer>) -> Result<()> {
+    let mut turn = 0;
+    wait::until(what, || {
+        turn += 1;
+        ask(turn % site.nodes.len())?.expect(200).map(|_| Some(()))
+    })
+}

@@ -1,0 +1,203 @@
+//! What nodes hold while they live: connections and members. (Candidacies for webhooks are part of the owners.)
+//!
+//! Each holder is one incarnation of a node, and batches of its changes are applied once. Sums over all nodes are kept in
+//! memory, exactly what the living incarnations hold, and rebuilt by [`Leases::load`].
+
+mod connections;
+mod members;
+
+use super::{Directory, StateError, keys};
+use crate::core::codec;
+use crate::core::command::{Change, Refusal, Reply};
+use crate::core::ids::{MapId, NodeId, TokenId};
+use crate::core::lease::{Denied, Incarnation, LeaseBatch, LeaseChange};
+use crate::core::state::records;
+use crate::core::store::{ReadStore, WriteStore};
+use crate::core::subject::Subject;
+use connections::Counts;
+use members::Presence;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The holders, and what they hold.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    holders: BTreeMap<NodeId, Holder>,
+    counts: Counts,
+    presence: Presence,
+}
+
+/// The present incarnation of a node, as stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Holder {
+    incarnation: Incarnation,
+    /// Number of its last batch …
+    last: u64,
+    /// … and what of that was not done, for whoever repeats it.
+    denied: Vec<Denied>,
+}
+
+/// What is to be done with a batch.
+enum Standing {
+    New,
+    Repeated(Vec<Denied>),
+    /// Of an incarnation that is not the node's present one.
+    Stale,
+}
+
+impl Leases {
+    pub(super) fn load<S: ReadStore>(store: &S) -> Result<Self, StateError> {
+        let holders = records::<Holder, S>(store, keys::HOLDERS)?;
+        let holders = holders.into_iter().filter_map(|(key, holder)| Some((keys::node_of(&key)?, holder))).collect();
+        Ok(Self { holders, counts: Counts::load(store)?, presence: Presence::load(store)? })
+    }
+
+    pub(super) fn connections(&self, map: MapId) -> u32 {
+        self.counts.of_map(map)
+    }
+
+    pub(super) fn connections_by(&self, token: TokenId) -> u32 {
+        self.counts.of_token(token)
+    }
+
+    pub(super) fn members<'l>(&'l self, map: MapId, subject: &'l Subject) -> impl Iterator<Item = (&'l str, u32)> {
+        self.presence.of(map, subject)
+    }
+
+    fn standing(&self, batch: &LeaseBatch) -> Standing {
+        match self.holders.get(&batch.node) {
+            Some(holder) if holder.incarnation == batch.incarnation => match holder.last {
+                last if batch.number > last => Standing::New,
+                last if batch.number == last => Standing::Repeated(holder.denied.clone()),
+                _ => Standing::Repeated(Vec::new()),
+            },
+            _ if batch.whole => Standing::New,
+            _ => Standing::Stale,
+        }
+    }
+
+    fn take_back<S: WriteStore>(&mut self, node: NodeId, now_ms: u64, store: &mut S) -> Result<(), StateError> {
+        self.counts.take_back(node, store)?;
+        self.presence.take_back(node, now_ms, store)
+    }
+
+    fn note<S: WriteStore>(
+        &mut self,
+        batch: &LeaseBatch,
+        denied: Vec<Denied>,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let holder = Holder { incarnation: batch.incarnation, last: batch.number, denied: denied.clone() };
+        store.put(&keys::holder(batch.node), &codec::encode(&holder)?)?;
+        self.holders.insert(batch.node, holder);
+        Ok(Reply::Leased(denied))
+    }
+
+    /// Ends the node's incarnation.
+    fn end<S: WriteStore>(&mut self, node: NodeId, now_ms: u64, store: &mut S) -> Result<(), StateError> {
+        self.take_back(node, now_ms, store)?;
+        self.holders.remove(&node);
+        Ok(store.delete(&keys::holder(node))?)
+    }
+}
+
+impl Directory {
+    /// Applies a batch once; a repetition is answered as it was the first time.
+    pub(super) fn lease<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        batch: &LeaseBatch,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        match self.leases.standing(batch) {
+            Standing::New => {}
+            Standing::Repeated(denied) => return Ok(Reply::Leased(denied)),
+            Standing::Stale => return Ok(Reply::Refused(Refusal::Stale(0))),
+        }
+        if batch.whole {
+            self.leases.take_back(batch.node, now_ms, store)?;
+        }
+        let mut denied = Vec::new();
+        for (place, change) in (0..).zip(&batch.changes) {
+            if let Some((granted, why)) = self.change_lease(now_ms, batch, change, store)? {
+                denied.push(Denied { place, granted, why });
+            }
+        }
+        self.leases.note(batch, denied, store)
+    }
+
+    /// One change; what of it was not done.
+    fn change_lease<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        batch: &LeaseBatch,
+        change: &LeaseChange,
+        store: &mut S,
+    ) -> Result<Option<(u32, Refusal)>, StateError> {
+        let node = batch.node;
+        match change {
+            LeaseChange::Take(more) => {
+                let Some(map) = self.access.map(more.map) else { return Ok(Some((0, Refusal::UnknownMap))) };
+                let Some(limit) = map.limits.connections else { return Ok(None) };
+                let granted = more.count.min(limit.saturating_sub(self.leases.counts.of_map(more.map)));
+                self.leases.counts.add(node, more, granted, store)?;
+                return Ok((granted < more.count).then_some((granted, Refusal::Limit(limit))));
+            }
+            LeaseChange::Hold(held) => {
+                let Some(map) = self.access.map(held.map) else { return Ok(Some((0, Refusal::UnknownMap))) };
+                if map.limits.connections.is_some() {
+                    self.leases.counts.add(node, held, held.count, store)?;
+                }
+            }
+            LeaseChange::Give(less) => self.leases.counts.give(node, less, store)?,
+            LeaseChange::Deliver => {
+                if let Reply::Refused(why) = self.node_delivers(now_ms, node, batch.incarnation, store)? {
+                    return Ok(Some((0, why)));
+                }
+            }
+            LeaseChange::Rest => drop(self.node_rests(node, store)?),
+            LeaseChange::Join { member, .. } if self.access.map(member.map).is_none() => {
+                return Ok(Some((0, Refusal::UnknownMap)));
+            }
+            LeaseChange::Join { member, grace_ms } => {
+                if !self.leases.presence.join(node, member, *grace_ms, store)? {
+                    return Ok(Some((0, Refusal::Malformed)));
+                }
+            }
+            LeaseChange::Leave(member) => self.leases.presence.leave(node, member, store)?,
+        }
+        Ok(None)
+    }
+
+    /// Takes back all that the node's incarnation holds.
+    pub(super) fn node_gone<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        node: NodeId,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        self.leases.end(node, now_ms, store)?;
+        self.changes.push(Change::NodeGone(node));
+        self.node_rests(node, store)
+    }
+
+    /// Members whose grace is over go.
+    pub(super) fn time_passes_for_leases<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        self.leases.presence.time_passes(now_ms, store)
+    }
+
+    /// Forgets a map's connections: it has no limit any more. Nodes state them anew when it has one again.
+    pub(super) fn forget_connections<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
+        self.leases.counts.forget(map, store)
+    }
+
+    /// Forgets all that is held of a map: it went.
+    pub(super) fn forget_leases<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
+        self.leases.counts.forget(map, store)?;
+        self.leases.presence.forget(map, store)
+    }
+}

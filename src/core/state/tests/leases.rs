@@ -1,0 +1,308 @@
+//! Leases: batches land once, and sums are what the living incarnations hold.
+
+use super::*;
+use crate::core::lease::{Connections, Denied, Incarnation, LeaseBatch, LeaseChange, MAX_MEMBER_LEN, Member};
+use crate::core::subject::Subject;
+use std::collections::BTreeMap;
+
+pub(super) fn batch(
+    node: NodeId,
+    incarnation: Incarnation,
+    number: u64,
+    whole: bool,
+    changes: Vec<LeaseChange>,
+) -> Command {
+    Command::Lease(LeaseBatch { node, incarnation, number, whole, changes })
+}
+
+/// The node begins an incarnation as one that delivers.
+pub(super) fn delivers(node: NodeId, incarnation: Incarnation) -> Command {
+    batch(node, incarnation, 1, true, vec![LeaseChange::Deliver])
+}
+
+fn of(map: u8, token: u8, count: u32) -> Connections {
+    Connections { map: map_id(map), token: (token > 0).then(|| token_id(token)), count }
+}
+
+fn take(map: u8, token: u8, count: u32) -> LeaseChange {
+    LeaseChange::Take(of(map, token, count))
+}
+
+fn give(map: u8, token: u8, count: u32) -> LeaseChange {
+    LeaseChange::Give(of(map, token, count))
+}
+
+fn hold(map: u8, token: u8, count: u32) -> LeaseChange {
+    LeaseChange::Hold(of(map, token, count))
+}
+
+const DONE: Reply = Reply::Leased(Vec::new());
+
+fn limited(n: u8, connections: u32) -> Command {
+    create(n, None, Limits { connections: Some(connections), ..NO_LIMITS }, KEEP_ALL)
+}
+
+fn count(node: &Node, map: u8) -> u32 {
+    node.state.directory.connections(map_id(map))
+}
+
+fn count_by(node: &Node, token: u8) -> u32 {
+    node.state.directory.connections_by(token_id(token))
+}
+
+#[test]
+fn connections_are_counted_over_nodes_and_go_with_them() {
+    let mut node = Node::new();
+    node.one(10, limited(1, 3));
+    assert_eq!(node.one(20, batch(1, 11, 1, true, vec![take(1, 1, 1)])), DONE);
+    assert_eq!(node.one(20, batch(2, 12, 1, true, vec![take(1, 1, 1), take(1, 0, 1)])), DONE);
+    assert_eq!((count(&node, 1), count_by(&node, 1)), (3, 2));
+    let denied = |place, granted, why| Reply::Leased(vec![Denied { place, granted, why }]);
+    let full = node.one(20, batch(3, 13, 1, true, vec![take(1, 1, 1)]));
+    assert_eq!(full, denied(0, 0, Refusal::Limit(3)));
+    // As many as there is room for.
+    assert_eq!(node.one(20, batch(2, 12, 2, false, vec![give(1, 1, 1)])), DONE);
+    assert_eq!(node.one(20, batch(3, 13, 2, false, vec![take(1, 1, 5)])), denied(0, 1, Refusal::Limit(3)));
+    assert_eq!(node.one(20, batch(3, 13, 3, false, vec![take(9, 1, 1)])), denied(0, 0, Refusal::UnknownMap));
+    // Nobody gives back what another holds.
+    assert_eq!(node.one(20, batch(3, 13, 4, false, vec![give(1, 1, 9)])), DONE);
+    assert_eq!((count(&node, 1), count_by(&node, 1)), (2, 1));
+    // An incarnation that is not the present one changes nothing.
+    assert_eq!(node.one(20, batch(2, 77, 9, false, vec![give(1, 0, 1)])), Reply::Refused(Refusal::Stale(0)));
+    node.state.take_changes();
+    node.one(20, Command::NodeGone(2));
+    assert_eq!((count(&node, 1), node.state.take_changes()), (1, vec![Change::NodeGone(2)]));
+    assert_eq!(node.one(20, batch(2, 12, 3, false, vec![give(1, 0, 1)])), Reply::Refused(Refusal::Stale(0)));
+    // Those that are there already are counted whatever the limit says.
+    assert_eq!(node.one(20, batch(2, 99, 1, true, vec![hold(1, 0, 7)])), DONE);
+    assert_eq!(count(&node, 1), 8);
+    // A map that has no limit any more has no count.
+    let connections = Some(None);
+    let limits = LimitsPatch { connections, ..Default::default() };
+    let (map, retention) = (map_id(1), Default::default());
+    node.one(20, Command::UpdateMap(UpdateMap { map, by: None, slug: None, name: None, limits, retention }));
+    assert_eq!((count(&node, 1), count_by(&node, 1)), (0, 0));
+    assert_eq!(node.one(20, batch(2, 99, 2, false, vec![take(1, 1, 1), hold(1, 1, 1)])), DONE);
+    assert_eq!((count(&node, 1), count_by(&node, 1)), (0, 0));
+}
+
+#[test]
+fn a_repeated_batch_lands_once_and_is_answered_as_the_first_time() {
+    let mut node = Node::new();
+    node.one(10, limited(1, 2));
+    let first = batch(1, 11, 1, true, vec![take(1, 1, 3)]);
+    let answer = node.one(20, first.clone());
+    assert_eq!(answer, Reply::Leased(vec![Denied { place: 0, granted: 2, why: Refusal::Limit(2) }]));
+    assert_eq!((node.one(21, first.clone()), count(&node, 1)), (answer, 2));
+    assert_eq!(node.one(22, batch(1, 11, 3, false, vec![give(1, 1, 1)])), DONE);
+    // What was overtaken comes too late.
+    assert_eq!((node.one(23, batch(1, 11, 2, false, vec![take(1, 1, 1)])), count(&node, 1)), (DONE, 1));
+    assert_eq!((node.one(23, first), count(&node, 1)), (DONE, 1));
+}
+
+#[test]
+fn a_restart_keeps_the_candidacy_until_it_says_otherwise_and_nothing_else() {
+    let mut node = Node::new();
+    node.one(10, limited(1, 9));
+    node.one(11, batch(1, 11, 1, true, vec![LeaseChange::Deliver, take(1, 1, 2)]));
+    let owner = |node: &Node| node.state.endpoints().owners().nodes.get(&1).copied();
+    assert_eq!((owner(&node), count(&node, 1)), (Some(11), 2));
+    node.one(12, batch(1, 22, 1, true, vec![]));
+    assert_eq!((owner(&node), count(&node, 1)), (Some(11), 0), "its webhooks wait for it");
+    node.one(13, batch(1, 22, 2, false, vec![LeaseChange::Deliver]));
+    assert_eq!(owner(&node), Some(22));
+    node.one(14, batch(1, 22, 3, false, vec![LeaseChange::Rest]));
+    assert_eq!(owner(&node), None);
+    node.one(15, batch(1, 33, 1, true, vec![LeaseChange::Deliver]));
+    node.one(16, Command::NodeGone(1));
+    assert_eq!(owner(&node), None);
+}
+
+fn member(subject: &str, name: &str, connection: u64) -> Member {
+    Member { map: map_id(1), subject: Subject::parse(subject).unwrap(), name: name.into(), connection }
+}
+
+fn join(subject: &str, name: &str, connection: u64, grace_ms: u32) -> LeaseChange {
+    LeaseChange::Join { member: member(subject, name, connection), grace_ms }
+}
+
+fn there(node: &Node, subject: &str) -> Vec<(String, u32)> {
+    let subject = Subject::parse(subject).unwrap();
+    node.state.directory.members(map_id(1), &subject).map(|(name, by)| (name.to_owned(), by)).collect()
+}
+
+fn are(members: &[(&str, u32)]) -> Vec<(String, u32)> {
+    members.iter().map(|(name, by)| ((*name).to_owned(), *by)).collect()
+}
+
+#[test]
+fn members_are_there_by_their_connections_and_go_with_the_incarnation_or_its_grace() {
+    let mut node = Node::new();
+    node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
+    let joins = vec![join("a", "ann", 1, 0), join("a", "ann", 2, 0), join("a", "bob", 3, 5_000), join("b", "cy", 4, 0)];
+    node.one(100, batch(1, 11, 1, true, joins));
+    node.one(100, batch(2, 12, 1, true, vec![join("a", "ann", 1, 0), join("a", "bob", 1, 9_000)]));
+    assert_eq!(there(&node, "a"), are(&[("ann", 3), ("bob", 2)]));
+    assert_eq!(there(&node, "b"), are(&[("cy", 1)]));
+    let leave = |name, connection| LeaseChange::Leave(member("a", name, connection));
+    node.one(
+        100,
+        batch(1, 11, 2, false, vec![leave("ann", 1), leave("ann", 1), leave("bob", 1), join("a", "ann", 2, 0)]),
+    );
+    assert_eq!(there(&node, "a"), are(&[("ann", 2), ("bob", 2)]), "each connection counts once");
+    node.one(1_000, Command::NodeGone(1));
+    assert_eq!(there(&node, "a"), are(&[("ann", 1), ("bob", 2)]), "one of bob's stays for five seconds");
+    assert_eq!(there(&node, "b"), are(&[]));
+    node.one(2_000, Command::NodeGone(2));
+    assert_eq!(there(&node, "a"), are(&[("bob", 1)]));
+    node.one(6_000, Command::Tick);
+    assert_eq!(there(&node, "a"), are(&[("bob", 1)]), "the longer grace counts");
+    node.one(7_000, batch(2, 22, 1, true, vec![join("a", "bob", 5, 9_000)]));
+    assert_eq!(there(&node, "a"), are(&[("bob", 1)]), "he is back before it was over");
+    node.one(20_000, Command::Tick);
+    assert_eq!(there(&node, "a"), are(&[("bob", 1)]));
+    node.one(20_000, Command::NodeGone(2));
+    node.one(28_999, Command::Tick);
+    assert_eq!(there(&node, "a"), are(&[("bob", 1)]));
+    node.one(29_000, Command::Tick);
+    assert_eq!(there(&node, "a"), are(&[]));
+    let long = "x".repeat(MAX_MEMBER_LEN + 1);
+    let refused = node.one(30_000, batch(2, 23, 1, true, vec![join("a", &long, 1, 0), join("a", "", 1, 0)]));
+    assert!(matches!(refused, Reply::Leased(denied) if denied.len() == 2));
+    node.one(31_000, batch(2, 23, 2, false, vec![join("a", "dan", 1, 60_000), join("b", "eve", 1, 60_000)]));
+    node.one(32_000, Command::NodeGone(2));
+    node.one(33_000, Command::DeleteMap(map_id(1)));
+    assert_eq!((there(&node, "a"), there(&node, "b")), (vec![], vec![]));
+    assert!(!node.store.0.keys().any(|key| [keys::MEMBERS, keys::PARTING].contains(&key[0])), "nothing is left");
+}
+
+/// What a process of a node knows.
+#[derive(Clone, Default)]
+struct Process {
+    incarnation: Incarnation,
+    number: u64,
+    held: BTreeMap<(u8, u8), u32>,
+    sent: Vec<Command>,
+}
+
+impl Process {
+    /// Proposes, and takes in what was answered, as a node would.
+    fn send(&mut self, cluster: &mut Node, id: NodeId, whole: bool, changes: Vec<LeaseChange>) -> Vec<Denied> {
+        self.number += 1;
+        let command = batch(id, self.incarnation, self.number, whole, changes);
+        self.sent.push(command.clone());
+        match cluster.one(20, command) {
+            Reply::Leased(denied) => denied,
+            Reply::Refused(Refusal::Stale(_)) => {
+                self.begin(cluster, id);
+                vec![Denied { place: 0, granted: 0, why: Refusal::Stale(0) }]
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A new incarnation states what it holds.
+    fn begin(&mut self, cluster: &mut Node, id: NodeId) {
+        (self.incarnation, self.number) = (self.incarnation + 10, 0);
+        let held = self.held.iter().map(|((map, token), count)| hold(*map, *token, *count)).collect();
+        assert_eq!(self.send(cluster, id, true, held), []);
+    }
+}
+
+proptest! {
+    #[test]
+    fn sums_are_what_living_incarnations_hold(
+        acts in prop::collection::vec((0u8..9, 1u64..4, 1u8..3, 0u8..3, 1u32..4, any::<prop::sample::Index>()), 1..60)
+    ) {
+        let mut cluster = Node::new();
+        cluster.one(1, limited(1, 5));
+        cluster.one(1, limited(2, 1000));
+        let mut processes: BTreeMap<NodeId, Process> = BTreeMap::new();
+        // What the cluster is to know of each.
+        let mut known: BTreeMap<NodeId, BTreeMap<(u8, u8), u32>> = BTreeMap::new();
+        for (act, id, map, token, n, which) in acts {
+            let process = processes.entry(id).or_insert_with(|| Process { incarnation: id, ..Process::default() });
+            if process.number == 0 {
+                process.begin(&mut cluster, id);
+                known.insert(id, process.held.clone());
+            }
+            match act {
+                0..=2 => {
+                    let before = count(&cluster, map);
+                    let denied = process.send(&mut cluster, id, false, vec![take(map, token, n)]);
+                    let granted = denied.first().map_or(n, |denied| denied.granted);
+                    prop_assert!(denied.iter().all(|denied| denied.why != Refusal::Limit(5) || before + granted >= 5));
+                    if granted > 0 {
+                        *process.held.entry((map, token)).or_default() += granted;
+                    }
+                    known.insert(id, process.held.clone());
+                }
+                3 => {
+                    let held = process.held.get(&(map, token)).copied().unwrap_or(0).min(n);
+                    if held > 0 {
+                        *process.held.get_mut(&(map, token)).unwrap() -= held;
+                        process.held.retain(|_, count| *count > 0);
+                        process.send(&mut cluster, id, false, vec![give(map, token, held)]);
+                        known.insert(id, process.held.clone());
+                    }
+                }
+                // It states anew what it holds.
+                4 => {
+                    let held = process.held.iter().map(|((map, token), count)| hold(*map, *token, *count)).collect();
+                    process.send(&mut cluster, id, true, held);
+                    known.insert(id, process.held.clone());
+                }
+                // It is another process, which holds nothing.
+                5 => {
+                    process.held.clear();
+                    process.begin(&mut cluster, id);
+                    known.insert(id, process.held.clone());
+                }
+                6 => {
+                    cluster.one(20, Command::NodeGone(id));
+                    known.remove(&id);
+                }
+                // A batch comes once more, however old: what begins an incarnation anew apart, it changes nothing.
+                _ => {
+                    let again = which.get(&process.sent).clone();
+                    let Command::Lease(sent) = &again else { panic!() };
+                    let present = known.contains_key(&id) && sent.incarnation == process.incarnation;
+                    if present || !sent.whole {
+                        cluster.one(20, again);
+                    }
+                }
+            }
+            for map in [1, 2] {
+                let sum: u32 = known.values().flatten().filter(|((of, _), _)| *of == map).map(|(_, count)| count).sum();
+                prop_assert_eq!(count(&cluster, map), sum);
+            }
+            for token in [1, 2] {
+                let sum: u32 = known.values().flatten().filter(|((_, of), _)| *of == token).map(|(_, count)| count).sum();
+                prop_assert_eq!(count_by(&cluster, token), sum);
+            }
+            let stored = cluster.store.0.keys().filter(|key| key[0] == keys::CONNECTIONS).count();
+            prop_assert_eq!(stored, known.values().map(BTreeMap::len).sum::<usize>(), "none leaks");
+            let (steady, store) = (count(&cluster, 1), cluster.store.clone());
+            cluster.state = State::load(&store).unwrap();
+            prop_assert_eq!(count(&cluster, 1), steady, "and a restart changes nothing");
+        }
+    }
+}
+
+/// Random batches, for the properties of the whole state.
+pub(super) fn command() -> impl Strategy<Value = Command> {
+    let subject = prop_oneof![Just("a"), Just("b")];
+    let one = (1u8..5, subject, prop_oneof![Just("ann"), Just("bob")], 1u64..4)
+        .prop_map(|(map, subject, name, connection)| Member { map: map_id(map), ..member(subject, name, connection) });
+    let change = prop_oneof![
+        4 => (1u8..5, 0u8..3, 1u32..3).prop_map(|(map, token, count)| take(map, token, count)),
+        2 => (1u8..5, 0u8..3, 1u32..3).prop_map(|(map, token, count)| hold(map, token, count)),
+        3 => (1u8..5, 0u8..3, 1u32..3).prop_map(|(map, token, count)| give(map, token, count)),
+        2 => Just(LeaseChange::Deliver),
+        1 => Just(LeaseChange::Rest),
+        3 => (one.clone(), prop_oneof![Just(0u32), 1u32..2000]).prop_map(|(member, grace_ms)| LeaseChange::Join { member, grace_ms }),
+        2 => one.prop_map(LeaseChange::Leave),
+    ];
+    (1u64..3, 1u64..3, 1u64..9, any::<bool>(), prop::collection::vec(change, 0..4))
+        .prop_map(|(node, incarnation, number, whole, changes)| batch(node, incarnation, number, whole, changes))
+}

@@ -1,0 +1,340 @@
+//! The task that proposes changes of this node's leases, one batch after another.
+//!
+//! A batch whose fate is not known is never repeated in parts: what the node holds is stated anew, whole, under a higher
+//! number, and the other lands no more. Until that has worked clients are served on, bounded by this node's own count.
+
+use super::book::{Book, Connection};
+use super::{Candidacy, Of, Standing, limit_of};
+use crate::core::codec::{self, CodecError};
+use crate::core::command::{Command, Refusal, Reply};
+use crate::core::lease::{Connections, Denied, LeaseBatch, LeaseChange};
+use crate::hub::bridge::{Bridge, LeaseNews};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Interval, interval, sleep_until};
+use waypost_cluster::{Cluster, ProposeError};
+
+/// Pause before the cluster is told again what it couldn't take.
+const RETRY_PAUSE: Duration = Duration::from_millis(300);
+/// All that is held is stated so often: counts that went astray, by whatever way, are right again after it.
+const STATE_EVERY: Duration = Duration::from_secs(30);
+/// Longest wait until what was told is known here too.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Changes of one batch at most; some 40 bytes each.
+const MOST_CHANGES: usize = 8192;
+
+/// What the keeper is asked for.
+#[derive(Debug)]
+pub(super) enum Wish {
+    Take(Of, Taker),
+    Give(Of),
+    /// It may be otherwise than wanted; who waits is answered once it is not.
+    Candidacy(Option<oneshot::Sender<()>>),
+    StateAll,
+}
+
+type Taker = oneshot::Sender<Result<Connection, u32>>;
+
+/// Why a batch did not land.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    /// The incarnation is not the node's present one: the cluster took the node for gone.
+    #[error("the incarnation has ended")]
+    Ended,
+    /// Whether it landed is not known.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+/// What waits for the next batch.
+#[derive(Default)]
+struct Waiting {
+    takers: BTreeMap<Of, Vec<Taker>>,
+    given: BTreeMap<Of, u32>,
+    candidacy: Vec<oneshot::Sender<()>>,
+}
+
+/// See the module.
+pub(super) struct Keeper {
+    cluster: Cluster,
+    bridge: Arc<Bridge>,
+    book: Arc<Book>,
+    standing: Arc<Standing>,
+    waiting: Waiting,
+    /// Number of the incarnation's last batch.
+    number: u64,
+    /// The cluster does not know what this node holds: it is to be stated whole.
+    doubt: bool,
+    /// The node was a candidate in this incarnation.
+    was_candidate: bool,
+    /// When the candidacy is tried again.
+    again: Instant,
+    /// The last batch failed: when the next is tried.
+    failed_until: Option<Instant>,
+}
+
+impl Keeper {
+    pub(super) fn new(cluster: Cluster, bridge: Arc<Bridge>, book: Arc<Book>, standing: Arc<Standing>) -> Self {
+        let (waiting, again) = (Waiting::default(), Instant::now());
+        let (number, doubt, was_candidate, failed_until) = (0, true, false, None);
+        let mut keeper =
+            Self { cluster, bridge, book, standing, waiting, number, doubt, was_candidate, again, failed_until };
+        keeper.renew();
+        keeper
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut wishes: mpsc::UnboundedReceiver<Wish>,
+        mut news: mpsc::UnboundedReceiver<LeaseNews>,
+    ) {
+        let mut routine = interval(STATE_EVERY);
+        loop {
+            while let Ok(wish) = wishes.try_recv() {
+                self.note(wish);
+            }
+            while let Ok(news) = news.try_recv() {
+                self.hear(&news);
+            }
+            self.answer_candidacy();
+            if !self.has_work() {
+                self.wait(&mut wishes, &mut news, &mut routine).await;
+                continue;
+            }
+            if let Some(until) = self.failed_until {
+                // Clients do not wait for this.
+                tokio::select! {
+                    () = sleep_until(until) => self.failed_until = None,
+                    Some(wish) = wishes.recv() => {
+                        self.note(wish);
+                        self.serve_on();
+                        continue;
+                    }
+                }
+            }
+            match self.round(&mut wishes).await {
+                Ok(()) => {}
+                Err(Failed::Propose(ProposeError::Stopping)) => return,
+                Err(Failed::Ended) => self.renew(),
+                Err(error) => {
+                    tracing::debug!(%error, "the cluster can't be told yet what this node holds");
+                    self.doubt = true;
+                    self.failed_until = Some(Instant::now() + RETRY_PAUSE);
+                    while let Ok(wish) = wishes.try_recv() {
+                        self.note(wish);
+                    }
+                    self.serve_on();
+                }
+            }
+        }
+    }
+
+    async fn wait(
+        &mut self,
+        wishes: &mut mpsc::UnboundedReceiver<Wish>,
+        news: &mut mpsc::UnboundedReceiver<LeaseNews>,
+        routine: &mut Interval,
+    ) {
+        let candidacy = self.candidacy_change().is_some();
+        tokio::select! {
+            Some(wish) = wishes.recv() => self.note(wish),
+            Some(news) = news.recv() => self.hear(&news),
+            _ = routine.tick() => self.doubt |= !self.limited(self.book.all(|| {})).is_empty(),
+            () = sleep_until(self.again), if candidacy => {}
+        }
+    }
+
+    fn note(&mut self, wish: Wish) {
+        match wish {
+            Wish::Take(of, taker) => self.waiting.takers.entry(of).or_default().push(taker),
+            Wish::Give(of) => *self.waiting.given.entry(of).or_default() += 1,
+            Wish::Candidacy(settled) => self.waiting.candidacy.extend(settled),
+            Wish::StateAll => self.doubt = true,
+        }
+    }
+
+    fn hear(&mut self, news: &LeaseNews) {
+        match news {
+            LeaseNews::NodeGone(node) if *node == self.cluster.node_id() => self.renew(),
+            // The connections that a map had before it got a limit are counted from now on.
+            LeaseNews::Map(map) if map.limits.connections.is_some() && self.book.of_map(map.id) > 0 => {
+                self.doubt = true;
+            }
+            LeaseNews::Reset => self.doubt = true,
+            // Whoever waits for the candidacy looks at it.
+            LeaseNews::Owners | LeaseNews::NodeGone(_) | LeaseNews::Map(_) => {}
+        }
+    }
+
+    /// Another incarnation begins, which has to state what it holds.
+    fn renew(&mut self) {
+        let incarnation = getrandom::u64().unwrap_or_else(|_| crate::clock::now_ms()).max(1);
+        self.standing.incarnation.store(incarnation, Ordering::Release);
+        (self.number, self.doubt, self.was_candidate) = (0, true, false);
+    }
+
+    fn has_work(&self) -> bool {
+        let candidacy = self.candidacy_change().is_some() && self.again <= Instant::now();
+        self.doubt || candidacy || !self.waiting.takers.is_empty() || !self.waiting.given.is_empty()
+    }
+
+    /// The change that makes the candidacy what it should be, as far as this node knows.
+    fn candidacy_change(&self) -> Option<LeaseChange> {
+        let endpoints = self.bridge.endpoints();
+        let known = endpoints.owners().nodes.get(&self.cluster.node_id());
+        match self.standing.candidacy() {
+            Candidacy::Wanted if known != Some(&self.incarnation()) => Some(LeaseChange::Deliver),
+            Candidacy::Unwanted if known.is_some() => Some(LeaseChange::Rest),
+            Candidacy::Undecided | Candidacy::Wanted | Candidacy::Unwanted => None,
+        }
+    }
+
+    fn answer_candidacy(&mut self) {
+        if self.candidacy_change().is_none() {
+            for settled in self.waiting.candidacy.drain(..) {
+                let _ = settled.send(());
+            }
+        }
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.standing.incarnation.load(Ordering::Acquire)
+    }
+
+    async fn round(&mut self, wishes: &mut mpsc::UnboundedReceiver<Wish>) -> Result<(), Failed> {
+        // A candidate that is none any more may have lost its webhooks to others for a while: what it knew of them counts
+        // no more, which the number tells everybody.
+        if self.was_candidate && self.candidacy_change() == Some(LeaseChange::Deliver) {
+            self.renew();
+        }
+        if self.doubt { self.state_all(wishes).await } else { self.state_changes().await }
+    }
+
+    /// States all that this node holds.
+    async fn state_all(&mut self, wishes: &mut mpsc::UnboundedReceiver<Wish>) -> Result<(), Failed> {
+        let mut queued = Vec::new();
+        let held = self.book.all(|| queued.extend(std::iter::from_fn(|| wishes.try_recv().ok())));
+        queued.into_iter().for_each(|wish| self.note(wish));
+        // These are missing from what is held already.
+        self.waiting.given.clear();
+        let held = self
+            .limited(held)
+            .into_iter()
+            .map(|((map, token), count)| LeaseChange::Hold(Connections { map, token, count }));
+        let changes: Vec<LeaseChange> = self.candidacy_change().into_iter().chain(held).collect();
+        self.doubt = false;
+        let first = changes.len().min(MOST_CHANGES);
+        self.propose(true, changes[..first].to_vec()).await?;
+        for more in changes[first..].chunks(MOST_CHANGES) {
+            self.propose(false, more.to_vec()).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells what has changed, and answers those who take connections.
+    async fn state_changes(&mut self) -> Result<(), Failed> {
+        let mut changes: Vec<LeaseChange> = Vec::new();
+        if self.again <= Instant::now() {
+            changes.extend(self.candidacy_change());
+        }
+        while changes.len() < MOST_CHANGES
+            && let Some(((map, token), count)) = self.waiting.given.pop_first()
+        {
+            if limit_of(&self.bridge, map).is_some() {
+                changes.push(LeaseChange::Give(Connections { map, token, count }));
+            }
+        }
+        let first = changes.len() as u32;
+        let mut takers = Vec::new();
+        while changes.len() < MOST_CHANGES
+            && let Some(((map, token), mut those)) = self.waiting.takers.pop_first()
+        {
+            // Nothing is counted for those who hung up.
+            those.retain(|taker| !taker.is_closed());
+            if !those.is_empty() {
+                changes.push(LeaseChange::Take(Connections { map, token, count: those.len() as u32 }));
+                takers.push(((map, token), those));
+            }
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        match self.propose(false, changes).await {
+            Ok(denied) => {
+                self.answer(first, takers, &denied);
+                Ok(())
+            }
+            Err(error) => {
+                self.waiting.takers.extend(takers);
+                Err(error)
+            }
+        }
+    }
+
+    /// Who was let in has its connection, in the order in which they asked.
+    fn answer(&self, first: u32, takers: Vec<(Of, Vec<Taker>)>, denied: &[Denied]) {
+        for (place, (of, takers)) in (first..).zip(takers) {
+            let granted = match denied.iter().find(|denied| denied.place == place) {
+                Some(Denied { granted, why: Refusal::Limit(limit), .. }) => Some((*granted as usize, *limit)),
+                // A map that is gone closes its connections itself.
+                Some(_) | None => None,
+            };
+            for (nth, taker) in takers.into_iter().enumerate() {
+                let answer = match granted {
+                    Some((granted, limit)) if nth >= granted => Err(limit),
+                    _ => Ok(self.book.grant(of)),
+                };
+                // Who hung up meanwhile gives back by this.
+                drop(taker.send(answer));
+            }
+        }
+    }
+
+    /// The cluster can't be asked: this node's own count bounds its clients, until it can be told.
+    fn serve_on(&mut self) {
+        for (of, takers) in std::mem::take(&mut self.waiting.takers) {
+            let limit = limit_of(&self.bridge, of.0);
+            for taker in takers {
+                let own = self.book.of_map(of.0);
+                let answer = match limit.filter(|limit| own >= *limit) {
+                    Some(limit) => Err(limit),
+                    None => Ok(self.book.grant(of)),
+                };
+                drop(taker.send(answer));
+            }
+        }
+    }
+
+    fn limited(&self, held: Vec<(Of, u32)>) -> Vec<(Of, u32)> {
+        held.into_iter().filter(|((map, _), _)| limit_of(&self.bridge, *map).is_some()).collect()
+    }
+
+    /// One batch; what of it was not done.
+    async fn propose(&mut self, whole: bool, changes: Vec<LeaseChange>) -> Result<Vec<Denied>, Failed> {
+        self.number += 1;
+        let candidacy = matches!(changes.first(), Some(LeaseChange::Deliver | LeaseChange::Rest));
+        let (node, incarnation, number) = (self.cluster.node_id(), self.incarnation(), self.number);
+        let command = Command::Lease(LeaseBatch { node, incarnation, number, whole, changes });
+        let proposed = self.cluster.propose(codec::encode(&command)?).await?;
+        let denied = match codec::decode(&proposed.reply)? {
+            Reply::Leased(denied) => denied,
+            Reply::Refused(Refusal::Stale(_)) => return Err(Failed::Ended),
+            other => {
+                tracing::error!(?other, "a batch of leases was answered with something else");
+                return Err(Failed::Propose(ProposeError::Unknown));
+            }
+        };
+        if candidacy {
+            // Another node's coming is not over: it is tried again.
+            self.again = Instant::now() + RETRY_PAUSE;
+            let applied = self.cluster.wait_applied(proposed.index, APPLY_TIMEOUT).await;
+            self.was_candidate |= applied && self.candidacy_change().is_none();
+        }
+        Ok(denied)
+    }
+}
