@@ -24,6 +24,24 @@ pub const EVENTS_PUBLISHED: &str = "waypost_events_published_total";
 pub const PUBLISH_REFUSED: &str = "waypost_publish_refused_total";
 /// Seconds from a publish's arrival to its commit.
 pub const PUBLISH_SECONDS: &str = "waypost_publish_seconds";
+/// Ephemeral events published on this node.
+pub const EPHEMERAL_PUBLISHED: &str = "waypost_ephemeral_published_total";
+/// Ephemeral events that arrived at another node, by `peer`.
+pub const EPHEMERAL_SENT: &str = "waypost_ephemeral_sent_events_total";
+/// Batches of ephemeral events sent to another node, repeats counted, by `peer`.
+pub const EPHEMERAL_BATCHES: &str = "waypost_ephemeral_sent_batches_total";
+/// Ephemeral events that did not reach another node, by `reason`: overflow, stale, gone.
+pub const EPHEMERAL_DROPPED: &str = "waypost_ephemeral_dropped_events_total";
+/// Ephemeral events of other nodes.
+pub const EPHEMERAL_RECEIVED: &str = "waypost_ephemeral_received_events_total";
+/// Batches of ephemeral events that came again.
+pub const EPHEMERAL_REPEATED: &str = "waypost_ephemeral_repeated_batches_total";
+/// Bytes of ephemeral events that wait for another node, by `peer`.
+pub const EPHEMERAL_WAITING: &str = "waypost_ephemeral_waiting_bytes";
+/// Subjects and patterns of ephemeral events that this node wants of the others.
+pub const EPHEMERAL_INTEREST: &str = "waypost_ephemeral_interest";
+/// Those that another node wants of this one, by `peer`.
+pub const EPHEMERAL_PEER_INTEREST: &str = "waypost_ephemeral_peer_interest";
 /// HTTP answers, by `status` class.
 pub const HTTP_ANSWERS: &str = "waypost_http_answers_total";
 /// Index of the last applied log entry.
@@ -98,6 +116,15 @@ pub fn describe() {
     counter!(EVENTS_PUBLISHED, "Events that publishers were told are stored");
     counter!(PUBLISH_REFUSED, "Publishes refused");
     histogram!(PUBLISH_SECONDS, Unit::Seconds, "From a publish's arrival to its commit");
+    counter!(EPHEMERAL_PUBLISHED, "Ephemeral events published on this node");
+    counter!(EPHEMERAL_SENT, "Ephemeral events that arrived at another node");
+    counter!(EPHEMERAL_BATCHES, "Batches of ephemeral events sent to another node");
+    counter!(EPHEMERAL_DROPPED, "Ephemeral events that did not reach another node");
+    counter!(EPHEMERAL_RECEIVED, "Ephemeral events of other nodes");
+    counter!(EPHEMERAL_REPEATED, "Batches of ephemeral events that came again");
+    gauge!(EPHEMERAL_WAITING, Unit::Bytes, "Ephemeral events that wait for another node");
+    gauge!(EPHEMERAL_INTEREST, "Subjects and patterns of ephemeral events wanted of other nodes");
+    gauge!(EPHEMERAL_PEER_INTEREST, "Subjects and patterns of ephemeral events that another node wants");
     counter!(HTTP_ANSWERS, "HTTP answers");
     gauge!(APPLIED_INDEX, "Index of the last applied log entry");
     gauge!(TERM, "The present term");

@@ -68,6 +68,8 @@ pub struct Config {
     pub session: Session,
     /// Publishing.
     pub publish: Publish,
+    /// Events that are not stored.
+    pub ephemeral: Ephemeral,
     /// Replication and storage.
     pub raft: Raft,
     /// The disk of the data directory.
@@ -221,6 +223,14 @@ pub struct Publish {
     pub queue: usize,
 }
 
+/// Events that are not stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ephemeral {
+    /// Bytes that wait for one other node; beyond it the oldest are dropped.
+    pub link_bytes: usize,
+}
+
 /// Replication and storage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -261,6 +271,7 @@ impl Default for Config {
             retention: Retention::default(),
             session: Session::default(),
             publish: Publish::default(),
+            ephemeral: Ephemeral::default(),
             raft: Raft::default(),
             disk: Disk::default(),
             webhooks: Webhooks::default(),
@@ -328,6 +339,12 @@ impl Default for Session {
 impl Default for Publish {
     fn default() -> Self {
         Self { timeout_ms: 5000, idempotency_seconds: 86_400, queue: 8192 }
+    }
+}
+
+impl Default for Ephemeral {
+    fn default() -> Self {
+        Self { link_bytes: 4_194_304 }
     }
 }
 

@@ -62,6 +62,7 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("publish.timeout_ms", 100, 60_000),
     ("publish.idempotency_seconds", 60, 36_500 * 86_400),
     ("publish.queue", 1, 1_000_000),
+    ("ephemeral.link_bytes", MIB, 1024 * MIB),
     ("raft.heartbeat_ms", 10, 10_000),
     ("raft.election_min_ms", 20, 60_000),
     ("raft.election_max_ms", 30, 120_000),

@@ -3,14 +3,14 @@
 //! The first rule whose pattern fits a subject counts. Without one a subject is durable and kept as long as the map keeps
 //! its events. The map's own subject is always durable.
 
-use super::subject::SubjectPattern;
+use super::subject::{Selector, Subject, SubjectPattern};
 use serde::{Deserialize, Serialize};
 
 /// Rules of one map at most.
 pub const MAX_RULES: usize = 64;
 
 /// Whether events of a subject are in the stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// In the replicated stream, with a seq.
@@ -18,6 +18,29 @@ pub enum Durability {
     Durable,
     /// Passed on from node to node, at most once; never stored.
     Ephemeral,
+}
+
+/// What a reader of some subjects follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// The stream alone.
+    Durable,
+    /// Ephemeral events alone.
+    Ephemeral,
+    /// Both.
+    Both,
+}
+
+impl Coverage {
+    /// Whether there are ephemeral events.
+    pub fn has_ephemeral(self) -> bool {
+        self != Self::Durable
+    }
+
+    /// Whether there are stored events.
+    pub fn has_durable(self) -> bool {
+        self != Self::Ephemeral
+    }
 }
 
 /// How much of one subject readers can get, where that is less than the map keeps. `None` is no bound.
@@ -94,6 +117,30 @@ impl ChannelRules {
             .map_or_else(Default::default, |rule| rule.history)
     }
 
+    /// Whether there may be ephemeral subjects.
+    pub fn have_ephemeral(&self) -> bool {
+        self.0.iter().any(|rule| rule.durability == Durability::Ephemeral)
+    }
+
+    /// What events there may be of the subjects that a reader wants.
+    pub fn coverage_of(&self, selector: &Selector) -> Coverage {
+        let of = |subject: &Subject| self.durability_of(subject.as_str());
+        match selector {
+            _ if !self.have_ephemeral() => Coverage::Durable,
+            Selector::One(subject) if of(subject) == Durability::Ephemeral => Coverage::Ephemeral,
+            Selector::One(_) => Coverage::Durable,
+            Selector::Several(several) if several.patterns().is_empty() => {
+                let ephemeral = several.named().iter().filter(|subject| of(subject) == Durability::Ephemeral).count();
+                match ephemeral {
+                    0 => Coverage::Durable,
+                    all if all == several.named().len() => Coverage::Ephemeral,
+                    _ => Coverage::Both,
+                }
+            }
+            Selector::Several(_) | Selector::All => Coverage::Both,
+        }
+    }
+
     /// Whether events of the subject are stored.
     pub fn durability_of(&self, subject: &str) -> Durability {
         if subject.is_empty() {
@@ -128,6 +175,26 @@ mod tests {
         );
         assert_eq!((rules.durability_of(""), rules.history_of("").events), (Durability::Durable, Some(9)));
         assert_eq!((rules.place_of("$sys"), rules.durability_of("$sys")), (None, Durability::Durable));
+    }
+
+    #[test]
+    fn a_reader_follows_what_its_subjects_may_be() {
+        let of = |rules: &ChannelRules, names: &[&str]| {
+            rules.coverage_of(&Selector::from_names(names.iter().map(|name| Ok(*name))).unwrap())
+        };
+        let rules = ChannelRules::new(vec![rule("live-*", Durability::Ephemeral, None)]).unwrap();
+        for (names, expected) in [
+            (&[""][..], Coverage::Durable),
+            (&["live-1"], Coverage::Ephemeral),
+            (&["live-1", "live-2"], Coverage::Ephemeral),
+            (&["live-1", "a"], Coverage::Both),
+            (&["a", "b"], Coverage::Durable),
+            (&["a*"], Coverage::Both),
+            (&["*"], Coverage::Both),
+        ] {
+            assert_eq!(of(&rules, names), expected, "{names:?}");
+            assert_eq!(of(&ChannelRules::default(), names), Coverage::Durable, "{names:?} without rules");
+        }
     }
 
     #[test]

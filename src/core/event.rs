@@ -44,12 +44,13 @@ impl Times {
     }
 }
 
-/// A stored event.
+/// A stored event, or an ephemeral one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Id, unique over all topics.
     pub id: EventId,
-    /// Position in the stream, assigned gapless from 1: a reader of one subject sees the numbers of its events.
+    /// Position in the stream, assigned gapless from 1: a reader of one subject sees the numbers of its events. Of an
+    /// ephemeral event: its position on this node, which is never shown.
     pub seq: u64,
     /// The channel inside the map.
     pub subject: Subject,
@@ -142,14 +143,18 @@ impl Event {
     }
 
     /// Writes the envelope `{"id","seq","type","subject","map_id","ts","payload"}`, without `subject` where it is the map's
-    /// own; with `timestamp` also under that name, as
+    /// own, and without `seq` where the event is ephemeral; with `timestamp` also under that name, as
     /// SSE clients of Wanderer expect.
     pub fn write_envelope(&self, map: &MapText, timestamp: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(self.id.encode(&mut [0; EventId::TEXT_LEN]).as_bytes());
-        out.extend_from_slice(b"\",\"seq\":");
-        push_number(self.seq, out);
-        out.extend_from_slice(b",\"type\":");
+        if self.id.is_ephemeral() {
+            out.extend_from_slice(b"\",\"type\":");
+        } else {
+            out.extend_from_slice(b"\",\"seq\":");
+            push_number(self.seq, out);
+            out.extend_from_slice(b",\"type\":");
+        }
         push_json_string(&self.kind, out);
         if !self.subject.is_own() {
             out.extend_from_slice(b",\"subject\":\"");
@@ -277,6 +282,25 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             r#"{"id":"01JY97R74N0000000000070003","seq":9,"type":"App\\Events\\X \"é\"","subject":"orders-7","map_id":"550e8400-e29b-41d4-a716-446655440000","ts":"2025-06-21T12:34:56.789Z","payload":1}"#
+        );
+    }
+
+    #[test]
+    fn golden_envelope_of_an_ephemeral_event() {
+        let event = Event {
+            id: EventId::ephemeral(1_750_509_296_789, 7, 3),
+            seq: 12,
+            subject: Subject::parse("live-7").unwrap(),
+            time_ms: 1_750_509_296_789,
+            kind: "moved".into(),
+            payload: Bytes::from_static(b"1"),
+        };
+        let map = MapText::from("550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap());
+        let mut out = Vec::new();
+        event.write_envelope(&map, false, &mut out);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"id":"01JY97R74NZZR00000E0000003","type":"moved","subject":"live-7","map_id":"550e8400-e29b-41d4-a716-446655440000","ts":"2025-06-21T12:34:56.789Z","payload":1}"#
         );
     }
 

@@ -3,7 +3,8 @@
 //! An [`EventId`] is a ULID that names its own place in the log: 48 bits of milliseconds that never go back, 12 bits of
 //! the log's group (0: there is one), 48 bits of log index, 20 bits of place in the entry. Ids of one group therefore sort
 //! in log order on every node; what two groups did at the same time has no order. They are no clock: an event's time is
-//! stored beside its id.
+//! stored beside its id. The id of an ephemeral event names no place: its group is [`EPHEMERAL_GROUP`], and 32 bits of the
+//! publishing node's incarnation and 36 bits of a counter follow.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -17,12 +18,16 @@ pub type NodeId = u64;
 pub type GroupId = u16;
 /// The highest number of a group, for which an event's id has 12 bits.
 pub const MAX_GROUP: GroupId = (1 << GROUP_BITS) - 1;
+/// What stands for the group in the ids of ephemeral events: no log has it.
+pub const EPHEMERAL_GROUP: GroupId = MAX_GROUP;
 
 const PLACE_BITS: u32 = 20;
 const INDEX_BITS: u32 = 48;
 const GROUP_BITS: u32 = 12;
 const INDEX_MASK: u128 = (1 << INDEX_BITS) - 1;
 const PLACE_MASK: u128 = (1 << PLACE_BITS) - 1;
+/// Bits of an ephemeral event's number, behind 32 of the incarnation.
+const COUNTER_BITS: u32 = 36;
 const GROUP_SHIFT: u32 = PLACE_BITS + INDEX_BITS;
 const TIME_MASK: u64 = (1 << 48) - 1;
 
@@ -125,6 +130,19 @@ impl EventId {
         Self(time << 80 | group << GROUP_SHIFT | index << PLACE_BITS | place as u128 & PLACE_MASK)
     }
 
+    /// The id of an ephemeral event: the `counter`th of a node's incarnation.
+    pub const fn ephemeral(time_ms: u64, incarnation: u32, counter: u64) -> Self {
+        let time = (time_ms & TIME_MASK) as u128;
+        let counter = counter as u128 & ((1 << COUNTER_BITS) - 1);
+        let group = EPHEMERAL_GROUP as u128;
+        Self(time << 80 | group << GROUP_SHIFT | (incarnation as u128) << COUNTER_BITS | counter)
+    }
+
+    /// Whether the event is in no stream: it has no seq, and nobody can resume by its id.
+    pub const fn is_ephemeral(self) -> bool {
+        self.group() == EPHEMERAL_GROUP
+    }
+
     /// The id `places` further on in the same entry.
     pub const fn plus_place(self, places: u32) -> Self {
         Self(self.0 + places as u128)
@@ -225,6 +243,15 @@ mod tests {
             prop_assert_eq!(u128::from_be_bytes(id.to_bytes()) >> 68 & 0xfff, group_bits);
             prop_assert_eq!(id == EventId::new(time, index, place), group == 0);
         }
+    }
+
+    #[test]
+    fn ids_of_ephemeral_events_differ_from_all_others() {
+        let id = EventId::ephemeral(1_750_509_296_789, u32::MAX, 5);
+        assert!(id.is_ephemeral() && id.id_ms() == 1_750_509_296_789);
+        assert_eq!(u128::from_be_bytes(id.to_bytes()) & ((1 << 36) - 1), 5);
+        assert!(id < EventId::ephemeral(1_750_509_296_789, u32::MAX, 6));
+        assert!(!EventId::new(1_750_509_296_789, (1 << 48) - 1, 5).is_ephemeral());
     }
 
     #[test]

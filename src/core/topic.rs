@@ -1,5 +1,6 @@
 //! The name of a topic: some subjects of a stream, as readers want them.
 
+use super::channel_rules::Durability;
 use super::ids::TopicId;
 use super::subject::Selector;
 use std::fmt;
@@ -12,17 +13,30 @@ pub struct TopicKey {
     pub stream: TopicId,
     /// Which of its subjects.
     pub selector: Selector,
+    /// The stored events of these subjects, or the ephemeral ones.
+    pub durability: Durability,
 }
 
 impl TopicKey {
-    /// The topic of those subjects of the stream.
+    /// The topic of the stored events of those subjects of the stream.
     pub fn new(stream: TopicId, selector: Selector) -> Self {
-        Self { stream, selector }
+        Self { stream, selector, durability: Durability::Durable }
+    }
+
+    /// The topic of the ephemeral events of those subjects.
+    pub fn ephemeral(stream: TopicId, selector: Selector) -> Self {
+        Self { stream, selector, durability: Durability::Ephemeral }
+    }
+
+    /// Whether its events are in no stream.
+    pub fn is_ephemeral(&self) -> bool {
+        self.durability == Durability::Ephemeral
     }
 }
 
 impl fmt::Display for TopicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}", self.stream, self.selector.to_string())
+        let ephemeral = if self.is_ephemeral() { " ephemeral" } else { "" };
+        write!(f, "{} {:?}{ephemeral}", self.stream, self.selector.to_string())
     }
 }

@@ -13,6 +13,10 @@ pub enum End {
     Idle,
     /// The client fell behind what is kept: it must resume, to be told of the gap.
     Gap,
+    /// The client missed ephemeral events, of which there is no history.
+    FellOut,
+    /// The map's channel rules changed, so that the client has to subscribe in another way.
+    Rules,
     /// Its events can't be read on this node.
     Failed,
 }
@@ -21,7 +25,7 @@ impl End {
     /// WebSocket close code. Never 1000: clients take that for "don't come back".
     pub fn code(self) -> u16 {
         match self {
-            End::Drain | End::TooSlow | End::Gap => 1012,
+            End::Drain | End::TooSlow | End::Gap | End::FellOut | End::Rules => 1012,
             End::Revoked => 1008,
             End::Idle => 1001,
             End::Failed => 1011,
@@ -36,6 +40,8 @@ impl End {
             End::TooSlow => "too slow; resume with your last event id",
             End::Idle => "nothing was heard for too long",
             End::Gap => "fell behind what is kept; resume with your last event id",
+            End::FellOut => "too slow: ephemeral events were missed; subscribe again",
+            End::Rules => "the map's channel rules changed; resume with your last event id",
             End::Failed => "stored events can't be read here; resume elsewhere",
         }
     }
@@ -48,6 +54,8 @@ impl End {
             End::TooSlow => "too_slow",
             End::Idle => "idle",
             End::Gap => "gap",
+            End::FellOut => "fell_out",
+            End::Rules => "rules",
             End::Failed => "failed",
         }
     }

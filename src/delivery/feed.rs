@@ -7,9 +7,11 @@ use crate::core::frame::{FormKey, View};
 use crate::core::ring::{Chunk, Ring};
 use crate::core::topic::TopicKey;
 use slab::Slab;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 
 /// See the module.
 pub struct Feed {
@@ -18,11 +20,22 @@ pub struct Feed {
     /// `None` until the topic said where it starts.
     ring: RefCell<Option<Ring>>,
     listeners: RefCell<Slab<Rc<Outbox>>>,
+    /// Those who keep it in use before they listen.
+    holders: Cell<usize>,
+    /// Who waits for the topic to say where it starts.
+    waiting: RefCell<Vec<Waker>>,
 }
 
 impl Feed {
     pub(super) fn new(topic: TopicKey, view: View) -> Self {
-        Self { topic, view, ring: RefCell::new(None), listeners: RefCell::default() }
+        Self {
+            topic,
+            view,
+            ring: RefCell::new(None),
+            listeners: RefCell::default(),
+            holders: Cell::new(0),
+            waiting: RefCell::default(),
+        }
     }
 
     /// The topic.
@@ -96,10 +109,31 @@ impl Feed {
     }
 
     pub(super) fn is_unused(&self) -> bool {
-        self.listeners.borrow().is_empty()
+        self.listeners.borrow().is_empty() && self.holders.get() == 0
+    }
+
+    pub(super) fn hold(&self) {
+        self.holders.set(self.holders.get() + 1);
+    }
+
+    pub(super) fn let_go(&self) {
+        self.holders.set(self.holders.get() - 1);
+    }
+
+    /// Waits until the topic has said where it starts.
+    pub(super) async fn started(&self) {
+        poll_fn(|cx| {
+            if self.ring.borrow().is_some() {
+                return Poll::Ready(());
+            }
+            self.waiting.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     fn wake(&self) {
+        self.waiting.take().into_iter().for_each(Waker::wake);
         for (_, outbox) in self.listeners.borrow().iter() {
             outbox.wake();
         }

@@ -7,6 +7,8 @@ use super::close::End;
 use super::feed::Feed;
 use super::outlet::Outlet;
 use super::position::Unseen;
+use crate::core::access::Map;
+use crate::core::channel_rules::Coverage;
 use crate::core::filter::Filter;
 use crate::core::frame::FormKey;
 use crate::core::history::Position;
@@ -58,9 +60,23 @@ pub struct Outbox {
 /// Makes the protocol's last words.
 type Farewell = Box<dyn Fn(End) -> Bytes>;
 
+/// What a subscription is of.
+pub struct Of {
+    /// The map.
+    pub map: MapId,
+    /// What the map's channel rules said when it was opened.
+    pub coverage: Coverage,
+    /// Which types of events.
+    pub filter: Filter,
+    /// Counts for the map's limit as long as the subscription lives.
+    pub connection: Option<Rc<Connection>>,
+}
+
+/// A subscription, or the half of one whose subjects have both stored and ephemeral events: both have its id.
 struct Subscription {
     id: SubscriptionId,
     map: MapId,
+    coverage: Coverage,
     feed: Rc<Feed>,
     listener: usize,
     /// Where it began.
@@ -123,38 +139,59 @@ impl Outbox {
         *self.farewell.borrow_mut() = Some(Box::new(farewell));
     }
 
+    /// A number for a subscription to come.
+    pub fn new_subscription(&self) -> SubscriptionId {
+        let id = self.next_id.get();
+        self.next_id.set(id + 1);
+        id
+    }
+
     /// Sends the feed's matching events from the position on; with `positions` also how far it is, where the filter lets
     /// nothing through.
     pub fn subscribe(
         self: &Rc<Self>,
+        id: SubscriptionId,
         feed: Rc<Feed>,
-        map: MapId,
+        of: Of,
         position: &Position,
-        filter: Filter,
         positions: bool,
-        connection: Option<Rc<Connection>>,
-    ) -> SubscriptionId {
-        let id = self.next_id.get();
-        self.next_id.set(id + 1);
-        let listener = feed.listen(self.clone());
+    ) {
         let next_seq = position.next_seq + u64::from(crate::broken!("event-dropped", 5));
         let next_seq = next_seq - u64::from(next_seq > 1 && crate::broken!("event-doubled", 5));
+        self.add(id, feed, of, (next_seq, position.gone_seq), self.position_every(positions));
+    }
+
+    /// Sends the feed's matching ephemeral events from that position of this node on.
+    pub fn follow(self: &Rc<Self>, id: SubscriptionId, feed: Rc<Feed>, of: Of, next_seq: u64) {
+        self.add(id, feed, of, (next_seq, 0), None);
+    }
+
+    fn add(
+        self: &Rc<Self>,
+        id: SubscriptionId,
+        feed: Rc<Feed>,
+        of: Of,
+        (next_seq, gone_seq): (u64, u64),
+        position_every: Option<u64>,
+    ) {
+        let Of { map, coverage, filter, connection } = of;
+        let listener = feed.listen(self.clone());
         self.subscriptions.borrow_mut().push(Subscription {
             id,
             map,
+            coverage,
             feed,
             listener,
             first_seq: next_seq,
-            gone_seq: position.gone_seq,
+            gone_seq,
             cursor: Cursor::at(next_seq),
             filter,
             behind: Behind::No,
-            unseen: Unseen::new(self.position_every(positions)),
+            unseen: Unseen::new(position_every),
             _connection: connection,
         });
         self.outlet.count_subscription(1.0);
         self.wake();
-        id
     }
 
     fn position_every(&self, positions: bool) -> Option<u64> {
@@ -185,11 +222,8 @@ impl Outbox {
 
     /// Ends a subscription.
     pub fn unsubscribe(&self, id: SubscriptionId) {
-        let mut subscriptions = self.subscriptions.borrow_mut();
-        let Some(place) = subscriptions.iter().position(|subscription| subscription.id == id) else { return };
-        let gone = subscriptions.remove(place);
-        drop(subscriptions);
-        self.release(&gone);
+        let gone: Vec<_> = self.subscriptions.borrow_mut().extract_if(.., |known| known.id == id).collect();
+        gone.iter().for_each(|gone| self.release(gone));
     }
 
     /// Ends all subscriptions. The session is over.
@@ -236,6 +270,13 @@ impl Outbox {
 
     pub(super) fn is_on(&self, map: MapId) -> bool {
         self.subscriptions.borrow().iter().any(|subscription| subscription.map == map)
+    }
+
+    /// Whether one of its subscriptions has to be opened in another way by the map's channel rules.
+    pub(super) fn is_moved_by(&self, map: &Map) -> bool {
+        let subscriptions = self.subscriptions.borrow();
+        let mut of_map = subscriptions.iter().filter(|subscription| subscription.map == map.id);
+        of_map.any(|known| map.rules.coverage_of(&known.feed.topic().selector) != known.coverage)
     }
 
     pub(super) fn waiting_since(&self) -> Option<u64> {
@@ -309,6 +350,8 @@ impl Subscription {
                     });
                     match read {
                         Some((Read::Frames(bytes), _)) => return Take::Frames(bytes),
+                        // There is no history that could be read.
+                        Some((Read::FellOut, _)) if self.feed.topic().is_ephemeral() => return Take::End(End::FellOut),
                         Some((Read::FellOut, _)) => self.behind = Behind::Reading(self.next_page(outlet)),
                         Some((Read::UpToDate, id)) => return self.position(id, outlet).unwrap_or(Take::Nothing),
                         None => return Take::Nothing,

@@ -7,6 +7,7 @@ use super::outbox::Outbox;
 use super::reading::Reading;
 use super::socket::Connection;
 use super::tally::Tally;
+use crate::core::channel_rules::Durability;
 use crate::core::frame::{FormKey, View};
 use crate::core::topic::TopicKey;
 use crate::hub::{Deliver, Hub, Subscribe, Unsubscribe};
@@ -17,6 +18,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// Chunks waiting on a worker thread. One that doesn't fit leaves a hole that its readers fill from the archive.
 const MAILBOX: usize = 4096;
@@ -68,6 +70,26 @@ pub struct Outlet {
     tallies: RefCell<Vec<Rc<Tally>>>,
 }
 
+/// Keeps a feed in use until somebody listens to it.
+pub struct Held {
+    outlet: Rc<Outlet>,
+    feed: Rc<Feed>,
+}
+
+impl Held {
+    /// The feed.
+    pub fn feed(&self) -> &Rc<Feed> {
+        &self.feed
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.feed.let_go();
+        self.outlet.release(&self.feed);
+    }
+}
+
 /// The watch over a session; ends when dropped.
 pub struct Watch {
     outlet: Rc<Outlet>,
@@ -114,6 +136,8 @@ struct Watched {
 const FAREWELL_SECONDS: u64 = 3;
 /// Seconds for which something has to wait before it is asked how much the client takes.
 pub(super) const LOOK_AFTER: u64 = 2;
+/// Longest wait for a topic to say where it starts.
+const START_WITHIN: Duration = Duration::from_secs(5);
 /// A second that took longer was a pause of this thread.
 const PAUSE: Duration = Duration::from_millis(1500);
 
@@ -176,6 +200,16 @@ impl Outlet {
             let outlet = actor.clone().recipient();
             self.hub.registry().do_send(Subscribe { topic: feed.topic().clone(), view: feed.view().clone(), outlet });
         }
+    }
+
+    /// As [`Outlet::feed`], kept while it is held, and with a topic that has said where it starts. `None` where it does not
+    /// in time.
+    pub async fn hold(self: &Rc<Self>, topic: TopicKey, view: View) -> Option<Held> {
+        let feed = self.feed(topic, view);
+        feed.hold();
+        let held = Held { outlet: self.clone(), feed };
+        timeout(START_WITHIN, held.feed.started()).await.ok()?;
+        Some(held)
     }
 
     /// A subscription ended: the feed goes with its last.
@@ -261,8 +295,10 @@ impl Outlet {
                 }
             }
             Deliver::Removed(stream, subjects) => {
-                let concerns =
-                    |feed: &&Rc<Feed>| feed.topic().stream == stream && subjects.concerns(&feed.topic().selector);
+                let concerns = |feed: &&Rc<Feed>| {
+                    let TopicKey { stream: of, selector, durability } = feed.topic();
+                    *of == stream && *durability == Durability::Durable && subjects.concerns(selector)
+                };
                 let feeds: Vec<_> = self.feeds.borrow().values().filter(concerns).cloned().collect();
                 feeds.iter().for_each(|feed| feed.forget(self.ring_bytes(), self.config.ring_events));
             }
@@ -273,6 +309,7 @@ impl Outlet {
             }
             Deliver::TokenGone(token) => self.end_those(End::Revoked, |outbox| outbox.token() == Some(token)),
             Deliver::MapGone(map) => self.end_those(End::Revoked, |outbox| outbox.is_on(map)),
+            Deliver::Rules(map) => self.end_those(End::Rules, |outbox| outbox.is_moved_by(&map)),
             Deliver::Drain => {
                 self.draining.set(true);
                 self.end_those(End::Drain, |_| true);

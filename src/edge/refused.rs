@@ -66,6 +66,12 @@ pub enum Unavailable {
     /// It is no member any more, and can't know who was revoked.
     #[error("this node was removed from the cluster, which goes on without it")]
     Removed,
+    /// A topic did not start in time.
+    #[error("this node is busy; try again")]
+    Slow,
+    /// The map's channel rules changed while the subscription was opened.
+    #[error("the map's channel rules changed meanwhile; try again")]
+    RulesChanged,
     /// The cluster did not answer.
     #[error(transparent)]
     Cluster(HubError),
@@ -149,7 +155,9 @@ impl From<Refused> for ApiError {
                 Self::too_fast(quota.code(), message, quota.retry_ms()).with("limit", quota.limit().into())
             }
             Refused::TooManyFailures { wait_ms } => Self::too_fast("too_many_failures", message, wait_ms),
-            Refused::Unavailable(Unavailable::Draining | Unavailable::Removed) => Self::unavailable(message),
+            Refused::Unavailable(
+                Unavailable::Draining | Unavailable::Removed | Unavailable::Slow | Unavailable::RulesChanged,
+            ) => Self::unavailable(message),
             Refused::Unavailable(Unavailable::Cluster(error)) => error.into(),
             Refused::Unavailable(Unavailable::Behind(error)) => error.into(),
         }

@@ -2,14 +2,16 @@
 //!
 //! A protocol says who asks for what ([`Asked`]) and gets a subscription that is ready to attach ([`Opened`]), or the
 //! facts of a refusal. In this order: the right to the map, the map's connection quota, the expression, the start position
-//! (where the client has seen more than this node, the node catches up first), and the right once more, which may have
-//! been taken away meanwhile.
+//! (where the client has seen more than this node, the node catches up first), for ephemeral events the other nodes'
+//! confirmation, and the right once more, which may have been taken away meanwhile. The map's channel rules say whether the
+//! subjects have stored events, ephemeral ones, or both; a client sees one subscription.
 
 use super::auth::granted;
 use super::given::{BadParameter, Given};
 use super::refused::{Quota, Refused, Unavailable};
 use super::start::Starts;
 use crate::core::access::Scopes;
+use crate::core::channel_rules::{ChannelRules, Coverage};
 use crate::core::expression::Expression;
 use crate::core::filter::Filter;
 use crate::core::frame::{View, WireForm};
@@ -17,7 +19,7 @@ use crate::core::history::{Position, Start};
 use crate::core::ids::{MapId, TokenId};
 use crate::core::subject::Selector;
 use crate::core::topic::TopicKey;
-use crate::delivery::{Outbox, Outlet, SubscriptionId};
+use crate::delivery::{Held, Of, Outbox, Outlet, SubscriptionId};
 use crate::hub::{Connection, Grant, Hub, Who};
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
@@ -93,8 +95,12 @@ pub struct Asked {
 pub struct Opened {
     /// The map, and on whose behalf.
     pub grant: Grant,
-    /// Of which subjects of the map.
+    /// Of which subjects of the map: the topic of their stored events.
     pub topic: TopicKey,
+    /// Which events these subjects have.
+    coverage: Coverage,
+    /// Of their ephemeral events, where there may be some.
+    ephemeral: Option<Held>,
     /// Where it starts, and what is gone of what was asked for.
     pub position: Position,
     /// How many stored events come, if that was asked for; `None` where a filter leaves it open.
@@ -108,7 +114,7 @@ pub struct Opened {
 }
 
 /// Opens a subscription for a session of this thread. The dispatcher comes first: it hears of what is revoked meanwhile.
-pub async fn open(outlet: &Outlet, asked: Asked) -> Result<Opened, Refused> {
+pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> {
     let hub = outlet.hub();
     let Asked { who, map, wanted, form, quota, count } = asked;
     let Wanted { subjects, filter, expression, start } = wanted;
@@ -119,25 +125,55 @@ pub async fn open(outlet: &Outlet, asked: Asked) -> Result<Opened, Refused> {
     let connection = quota.take(hub, grant.map.id, grant.who.by()).await?;
     let condition = expression.map(|expression| hub.condition(&grant.map, expression)).transpose();
     let condition = condition.map_err(Quota::Filters)?;
+    let coverage = grant.map.rules.coverage_of(&subjects);
     let topic = TopicKey::new(grant.map.topic, subjects);
-    let position = hub.locate(&topic, start).await?;
+    let mut position = hub.locate(&topic, start).await?;
+    if !coverage.has_durable() && matches!(start, Start::After(_)) {
+        // What came since that position was not kept.
+        position.gap = Some(None);
+    }
     let coming = match count {
+        true if !coverage.has_durable() => Some(0),
         true => hub.count_coming(&topic, &position, &filter, condition.as_ref()).await?,
         false => None,
     };
     let view = View::new(form(grant.map.id), condition);
+    let ephemeral = match coverage.has_ephemeral() {
+        true => Some(begin_ephemeral(outlet, &topic, &view).await?),
+        false => None,
+    };
+    let moved = |rules: &ChannelRules| rules.coverage_of(&topic.selector) != coverage;
+    if hub.access().map(grant.map.id).is_some_and(|map| moved(&map.rules)) {
+        return Err(Unavailable::RulesChanged.into());
+    }
     if !hub.still_granted(&grant, Scopes::SUBSCRIBE) {
         return Err(Refused::Unauthorized);
     }
-    Ok(Opened { grant, topic, position, coming, filter, view, connection })
+    Ok(Opened { grant, topic, coverage, ephemeral, position, coming, filter, view, connection })
+}
+
+/// The ephemeral topic of the same subjects, from which nothing comes that was published before.
+async fn begin_ephemeral(outlet: &Rc<Outlet>, topic: &TopicKey, view: &View) -> Result<Held, Refused> {
+    let topic = TopicKey::ephemeral(topic.stream, topic.selector.clone());
+    let held = outlet.hold(topic, view.clone()).await.ok_or(Unavailable::Slow)?;
+    outlet.hub().begin_ephemeral().await;
+    Ok(held)
 }
 
 impl Opened {
     /// Sends the events to the session from now on; with `positions` also how far it is, where the filter lets nothing
     /// through.
     pub fn attach(self, outlet: &Outlet, outbox: &Rc<Outbox>, positions: bool) -> SubscriptionId {
-        let feed = outlet.feed(self.topic, self.view);
-        outbox.subscribe(feed, self.grant.map.id, &self.position, self.filter, positions, Some(self.connection))
+        let Self { grant, topic, coverage, ephemeral, position, filter, view, connection, .. } = self;
+        let (id, map) = (outbox.new_subscription(), grant.map.id);
+        let of = || Of { map, coverage, filter: filter.clone(), connection: Some(connection.clone()) };
+        if coverage.has_durable() {
+            outbox.subscribe(id, outlet.feed(topic, view), of(), &position, positions);
+        }
+        if let Some(held) = ephemeral {
+            outbox.follow(id, held.feed().clone(), of(), outlet.hub().ephemeral_position());
+        }
+        id
     }
 }
 

@@ -185,7 +185,7 @@ impl Archive {
         self.look(|store| {
             let history = match part {
                 Part::Whole(stream) => History::open(store, *stream)?,
-                Part::Topic(TopicKey { stream, selector }) => History::of(store, *stream, selector)?,
+                Part::Topic(TopicKey { stream, selector, .. }) => History::of(store, *stream, selector)?,
             };
             Ok(look(&if self.backlog { history.with_backlog() } else { history })?)
         })

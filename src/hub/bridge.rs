@@ -51,6 +51,8 @@ pub enum Deliver {
     TokenGone(TokenId),
     /// A map was deleted.
     MapGone(MapId),
+    /// A map's channel rules changed.
+    Rules(Arc<Map>),
     /// The node goes away.
     Drain,
     /// The node serves again.
@@ -160,6 +162,12 @@ impl Bridge {
             )
         };
         maps.into_iter().for_each(|map| self.broadcast(|| Deliver::MapGone(map)));
+        let changed: Vec<Arc<Map>> = {
+            let new = self.access();
+            let maps = old.maps().filter_map(|map| new.map(map.id).filter(|new| new.rules != map.rules));
+            maps.cloned().collect()
+        };
+        changed.iter().for_each(|map| self.broadcast(|| Deliver::Rules(map.clone())));
         tokens.into_iter().for_each(|token| self.broadcast(|| Deliver::TokenGone(token)));
     }
 
@@ -190,8 +198,14 @@ impl Bridge {
         if served || known && crate::broken!("settings-stale", 3) {
             return;
         }
+        let of_rules = matches!(change, AccessChange::Map(map)
+            if self.access().map(map.id).is_some_and(|old| old.rules != map.rules));
         self.access.write().unwrap_or_else(PoisonError::into_inner).change(change);
         match change {
+            AccessChange::Map(map) if of_rules => {
+                self.broadcast(|| Deliver::Rules(map.clone()));
+                self.lease_news(LeaseNews::Map(map.clone()));
+            }
             AccessChange::TokenGone(token) => self.broadcast(|| Deliver::TokenGone(*token)),
             AccessChange::MapGone(map) => self.broadcast(|| Deliver::MapGone(*map)),
             AccessChange::Map(map) => self.lease_news(LeaseNews::Map(map.clone())),

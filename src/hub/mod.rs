@@ -11,6 +11,7 @@ mod bridge;
 mod conditions;
 mod configured;
 mod endpoints;
+mod ephemeral;
 mod janitor;
 mod judges;
 mod leases;
@@ -61,6 +62,8 @@ pub struct HubConfig {
     pub seal_key: Option<[u8; 32]>,
     /// Different expressions that subscriptions to one topic may have on this node.
     pub expressions_per_topic: usize,
+    /// Bytes of ephemeral events that wait for one other node.
+    pub ephemeral_link_bytes: usize,
 }
 
 /// The node's hub; cheap to clone.
@@ -70,6 +73,7 @@ pub struct Hub(Arc<Inner>);
 struct Inner {
     cluster: Cluster,
     bridge: Arc<Bridge>,
+    ephemeral: ephemeral::Ephemeral,
     registry: Addr<Registry>,
     archive: Archive,
     judges: Judges,
@@ -93,7 +97,9 @@ impl Hub {
         let keys = Arc::new(seal::KeyRing::new(config.seal_key, &cluster.data_dir));
         let configured = Arc::new(configured::Configured::default());
         let peers = Arc::new(Peers::default());
+        let ephemeral = ephemeral::Ephemeral::new(config.ephemeral_link_bytes);
         requests::serve(&peers, requests.clone());
+        let exchange = ephemeral.serve(&peers);
         seal::serve(&peers, keys.clone());
         configured::serve(&peers, configured.clone());
         let cluster = Cluster::start(cluster, replica::Replica::new(bridge.clone()), peers.clone()).await?;
@@ -102,13 +108,17 @@ impl Hub {
         vitals::serve(&peers, &cluster, info.clone(), bridge.clone());
         let judges = Judges::start_on_own_thread();
         let archive = Archive::new(cluster.clone(), judges.clone());
-        let registry = Registry::start_on_own_thread(bridge.clone(), archive.clone(), judges.clone());
+        let registry =
+            Registry::start_on_own_thread(bridge.clone(), ephemeral.clone(), archive.clone(), judges.clone());
         bridge.attach_registry(registry.clone().recipient());
+        ephemeral.attach_registry(registry.clone().recipient());
+        ephemeral.start(&exchange, &peers, &cluster);
         let leases = leases::Leases::start(cluster.clone(), bridge.clone());
         janitor::spawn(cluster.clone(), bridge.clone());
         let inner = Inner {
             cluster,
             bridge,
+            ephemeral,
             registry,
             archive,
             judges,

@@ -2,12 +2,13 @@
 
 use super::archive::Archive;
 use super::bridge::{Bridge, Deliver};
+use super::ephemeral::{Ephemeral, EphemeralTopic};
 use super::judges::Judges;
 use super::topic::{Attach, Detach, Topic};
 use crate::core::frame::{FormKey, View};
 use crate::core::topic::TopicKey;
 use actix::prelude::{ActorFutureExt, WrapFuture};
-use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, Recipient};
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, MailboxError, Message, Recipient};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -45,12 +46,43 @@ pub(super) struct Ping;
 #[rtype(result = "()")]
 pub(super) struct TopicLost(pub(super) TopicKey);
 
+/// The actor of a topic, of stored events or of ephemeral ones.
+#[derive(Clone)]
+enum TopicActor {
+    Durable(Addr<Topic>),
+    Ephemeral(Addr<EphemeralTopic>),
+}
+
+impl TopicActor {
+    fn connected(&self) -> bool {
+        match self {
+            Self::Durable(actor) => actor.connected(),
+            Self::Ephemeral(actor) => actor.connected(),
+        }
+    }
+
+    fn attach(&self, attach: Attach) {
+        match self {
+            Self::Durable(actor) => actor.do_send(attach),
+            Self::Ephemeral(actor) => actor.do_send(attach),
+        }
+    }
+
+    async fn detach(self, detach: Detach) -> Result<usize, MailboxError> {
+        match self {
+            Self::Durable(actor) => actor.send(detach).await,
+            Self::Ephemeral(actor) => actor.send(detach).await,
+        }
+    }
+}
+
 /// The actor that knows all topic actors of this node.
 pub struct Registry {
     bridge: Arc<Bridge>,
+    ephemeral: Ephemeral,
     archive: Archive,
     judges: Judges,
-    topics: FxHashMap<TopicKey, Addr<Topic>>,
+    topics: FxHashMap<TopicKey, TopicActor>,
     /// Wake-ups of all topics.
     woken: metrics::Counter,
 }
@@ -58,21 +90,32 @@ pub struct Registry {
 impl Registry {
     /// Topics and registry share one thread: encoding runs beside the workers that write. Expressions have a thread of
     /// their own.
-    pub(super) fn start_on_own_thread(bridge: Arc<Bridge>, archive: Archive, judges: Judges) -> Addr<Self> {
+    pub(super) fn start_on_own_thread(
+        bridge: Arc<Bridge>,
+        ephemeral: Ephemeral,
+        archive: Archive,
+        judges: Judges,
+    ) -> Addr<Self> {
         let woken = metrics::counter!(crate::metric::TOPICS_WOKEN);
-        let registry = Self { bridge, archive, judges, topics: FxHashMap::default(), woken };
+        let registry = Self { bridge, ephemeral, archive, judges, topics: FxHashMap::default(), woken };
         Self::start_in_arbiter(&Arbiter::new().handle(), move |_| registry)
     }
 
-    fn topic(&mut self, topic: TopicKey) -> Addr<Topic> {
+    fn topic(&mut self, topic: TopicKey) -> TopicActor {
         match self.topics.get(&topic) {
             Some(known) if known.connected() => return known.clone(),
             Some(_) => self.lost(&topic),
             None => {}
         }
-        let actor = Topic::new(topic.clone(), self.archive.clone(), self.judges.clone(), self.woken.clone()).start();
-        // Watched before it has read its place, so that no nudge falls in between.
-        self.bridge.watch_topic(topic.clone(), actor.clone().recipient());
+        let (judges, woken) = (self.judges.clone(), self.woken.clone());
+        let actor = if topic.is_ephemeral() {
+            TopicActor::Ephemeral(EphemeralTopic::start_on(&self.ephemeral, topic.clone(), judges, woken))
+        } else {
+            let actor = Topic::new(topic.clone(), self.archive.clone(), judges, woken).start();
+            // Watched before it has read its place, so that no nudge falls in between.
+            self.bridge.watch_topic(topic.clone(), actor.clone().recipient());
+            TopicActor::Durable(actor)
+        };
         self.topics.insert(topic, actor.clone());
         metrics::gauge!(crate::metric::TOPICS).set(self.topics.len() as f64);
         actor
@@ -87,7 +130,10 @@ impl Registry {
     }
 
     fn forget(&mut self, topic: &TopicKey) {
-        self.bridge.unwatch_topic(topic);
+        match topic.is_ephemeral() {
+            true => self.ephemeral.unwatch(topic),
+            false => self.bridge.unwatch_topic(topic),
+        }
         self.topics.remove(topic);
         metrics::gauge!(crate::metric::TOPICS).set(self.topics.len() as f64);
     }
@@ -106,7 +152,7 @@ impl Handler<Subscribe> for Registry {
     type Result = ();
 
     fn handle(&mut self, Subscribe { topic, view, outlet }: Subscribe, _: &mut Self::Context) {
-        self.topic(topic).do_send(Attach { view, outlet });
+        self.topic(topic).attach(Attach { view, outlet });
     }
 }
 
@@ -115,7 +161,7 @@ impl Handler<Unsubscribe> for Registry {
 
     fn handle(&mut self, Unsubscribe { topic, form, outlet }: Unsubscribe, ctx: &mut Self::Context) {
         let Some(actor) = self.topics.get(&topic).cloned() else { return };
-        let left = actor.send(Detach { form, outlet }).into_actor(self);
+        let left = actor.detach(Detach { form, outlet }).into_actor(self);
         // In the registry's order: a Subscribe that comes meanwhile waits for this, and finds no topic half gone.
         ctx.wait(left.map(move |left, registry, _| match left {
             Ok(0) => registry.forget(&topic),
@@ -135,7 +181,7 @@ impl Handler<TopicLost> for Registry {
     type Result = ();
 
     fn handle(&mut self, TopicLost(topic): TopicLost, _: &mut Self::Context) {
-        if self.topics.get(&topic).is_none_or(Addr::connected) {
+        if self.topics.get(&topic).is_none_or(TopicActor::connected) {
             return;
         }
         self.lost(&topic);

@@ -1,14 +1,16 @@
-//! API requests a minute, counted for the whole cluster where the leader is.
+//! API requests a minute, and events a second that go past the log, counted for the whole cluster where the leader is.
 //!
 //! Counts live in memory alone: when the lead changes a caller may start afresh, and while no leader can be asked a
 //! node counts for itself.
 
-use super::Hub;
 use super::peers::{Lane, PeerRequest, Peers};
-use crate::core::ids::TokenId;
+use super::{Hub, HubError};
+use crate::core::command::Refusal;
+use crate::core::ids::{MapId, TokenId};
 use crate::core::rate::Rate;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,7 +33,26 @@ impl PeerRequest for Charge {
     const LANE: Lane = Lane::quick(256, 0);
 }
 
+/// Count events that are published to that map past the log.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ChargePublish {
+    map: MapId,
+    permits: u32,
+    events: u32,
+}
+
+impl PeerRequest for ChargePublish {
+    /// Counted, or the wait in milliseconds.
+    type Answer = Result<(), u64>;
+    const KIND: u16 = 19;
+    const LANE: Lane = Lane::quick(256, 0);
+}
+
 pub(super) fn serve(peers: &Peers, requests: Arc<Requests>) {
+    let publishes = requests.clone();
+    peers.serve(move |_, ChargePublish { map, permits, events }| {
+        std::future::ready(publishes.charge_publish(map, permits, events))
+    });
     peers.serve(move |_, Charge { token, permits }| std::future::ready(requests.charge(token, permits)));
 }
 
@@ -39,26 +60,43 @@ pub(super) fn serve(peers: &Peers, requests: Arc<Requests>) {
 pub(super) struct Requests {
     began: Instant,
     full_at_us: Mutex<FxHashMap<TokenId, u64>>,
+    /// The same for the events of maps.
+    publishes: Mutex<FxHashMap<MapId, u64>>,
 }
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { began: Instant::now(), full_at_us: Mutex::default() }
+        Self { began: Instant::now(), full_at_us: Mutex::default(), publishes: Mutex::default() }
     }
 }
 
 impl Requests {
     /// Charges one request; `Err` is the wait in milliseconds. Measured by this process's monotonic clock.
     pub(super) fn charge(&self, token: TokenId, permits: u32) -> Result<(), u64> {
+        self.charge_for(&self.full_at_us, token, Rate { permits, period_ms: 60_000 }, 1)
+    }
+
+    /// Charges so many events of a map that takes `permits` a second.
+    fn charge_publish(&self, map: MapId, permits: u32, events: u32) -> Result<(), u64> {
+        self.charge_for(&self.publishes, map, Rate { permits, period_ms: 1000 }, events)
+    }
+
+    fn charge_for<K: Eq + Hash>(
+        &self,
+        kept: &Mutex<FxHashMap<K, u64>>,
+        caller: K,
+        rate: Rate,
+        cost: u32,
+    ) -> Result<(), u64> {
         let now_ms = self.began.elapsed().as_millis() as u64;
-        let mut callers = self.full_at_us.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut callers = kept.lock().unwrap_or_else(PoisonError::into_inner);
         if callers.len() >= MAX_CALLERS {
             callers.retain(|_, full_at| *full_at > now_ms * 1000);
         }
-        let kept = callers.get(&token).copied().unwrap_or(0);
-        let next = Rate { permits, period_ms: 60_000 }.charge(kept, 1, now_ms)?;
+        let kept = callers.get(&caller).copied().unwrap_or(0);
+        let next = rate.charge(kept, cost, now_ms)?;
         if callers.len() < MAX_CALLERS {
-            callers.insert(token, next);
+            callers.insert(caller, next);
         }
         Ok(())
     }
@@ -74,5 +112,17 @@ impl Hub {
             return result;
         }
         self.0.requests.charge(token, permits)
+    }
+
+    /// Charges events that are published past the log to a map that takes `permits` a second.
+    pub(super) async fn charge_publish(&self, map: MapId, permits: u32, events: u32) -> Result<(), HubError> {
+        let refused = |wait_ms| HubError::Refused(Refusal::Rate(wait_ms));
+        let me = self.node_id();
+        if let Some(leader) = self.status().leader.filter(|leader| *leader != me)
+            && let Ok(result) = self.ask(leader, &ChargePublish { map, permits, events }, ASK_TIMEOUT).await
+        {
+            return result.map_err(refused);
+        }
+        self.0.requests.charge_publish(map, permits, events).map_err(refused)
     }
 }

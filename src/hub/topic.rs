@@ -25,9 +25,9 @@ const CHUNK_EVENTS: usize = 256;
 /// Bytes of stored events in one chunk, about.
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Pause before something is tried again.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// A nudge waiting is as good as many.
-const MAILBOX: usize = 16;
+pub(super) const MAILBOX: usize = 16;
 
 /// The topic may have new events.
 #[derive(Message)]
@@ -65,7 +65,7 @@ pub(super) struct Topic {
 
 /// Views that are offered the same events at the same time.
 #[derive(Default)]
-struct Lane {
+pub(super) struct Lane {
     /// What was read lies before it.
     next_seq: u64,
     /// What was offered lies before it: the next chunk begins there.
@@ -148,7 +148,7 @@ impl Topic {
             return;
         };
         self.judging = true;
-        let views: Vec<View> = self.judged.views.iter().map(|known| known.view.clone()).collect();
+        let views = self.judged.views();
         let judges = self.judges.clone();
         let judged = async move { judges.work(map, move |turn| encode_judged(span, page.events, views, turn)).await };
         ctx.spawn(judged.into_actor(self).map(|chunks, topic, ctx| {
@@ -173,8 +173,28 @@ impl Topic {
 }
 
 impl Lane {
+    /// Whether nobody follows it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.views.is_empty()
+    }
+
+    /// The views in use.
+    pub(super) fn views(&self) -> Vec<View> {
+        self.views.iter().map(|known| known.view.clone()).collect()
+    }
+
+    /// What was offered lies before it.
+    pub(super) fn told(&self) -> u64 {
+        self.told_seq
+    }
+
+    /// The next chunk begins there.
+    pub(super) fn stand_at(&mut self, seq: u64) {
+        (self.next_seq, self.told_seq) = (seq, seq);
+    }
+
     /// Whose events the conditions are about; `None` without any.
-    fn map(&self) -> Option<MapId> {
+    pub(super) fn map(&self) -> Option<MapId> {
         self.views.first().and_then(|known| Some(known.view.condition()?.map()))
     }
 
@@ -193,7 +213,7 @@ impl Lane {
     }
 
     /// Offers each view its chunk to those who want it; says whether one had no room.
-    fn offer(&mut self, topic: &TopicKey, chunk_of: impl Fn(&View) -> Option<Arc<Chunk>>) -> bool {
+    pub(super) fn offer(&mut self, topic: &TopicKey, chunk_of: impl Fn(&View) -> Option<Arc<Chunk>>) -> bool {
         let mut left_behind = false;
         for Viewed { view, subscribers } in &mut self.views {
             let Some(chunk) = chunk_of(view) else { continue };
@@ -220,7 +240,7 @@ impl Lane {
 
     /// Offers what an evaluation gave. Where it failed there is a hole: all are told at once, and read what lies in it
     /// from the archive, which has it evaluated again. Says whether one had no room.
-    fn conclude(&mut self, topic: &TopicKey, chunks: Option<Chunks>) -> bool {
+    pub(super) fn conclude(&mut self, topic: &TopicKey, chunks: Option<Chunks>) -> bool {
         let Some(chunks) = chunks else {
             let subscribers = self.views.iter_mut().flat_map(|known| &mut known.subscribers);
             subscribers.for_each(|subscriber| subscriber.behind = true);
@@ -231,7 +251,7 @@ impl Lane {
     }
 
     /// Tells those who are behind where the lane is; says whether one still has no room.
-    fn catch_up(&mut self, topic: &TopicKey) -> bool {
+    pub(super) fn catch_up(&mut self, topic: &TopicKey) -> bool {
         let mut still_behind = false;
         for known in &mut self.views {
             for subscriber in known.subscribers.iter_mut().filter(|subscriber| subscriber.behind) {
@@ -245,7 +265,7 @@ impl Lane {
         still_behind
     }
 
-    fn attach(&mut self, topic: TopicKey, view: View, outlet: Recipient<Deliver>) {
+    pub(super) fn attach(&mut self, topic: TopicKey, view: View, outlet: Recipient<Deliver>) {
         let from_seq = self.told_seq;
         outlet.do_send(Deliver::Start { topic, form: view.key().clone(), next_seq: from_seq });
         let place = self.views.iter().position(|known| known.view.key() == view.key()).unwrap_or_else(|| {
@@ -260,7 +280,7 @@ impl Lane {
     }
 
     /// Says how many views are left.
-    fn detach(&mut self, form: &FormKey, outlet: &Recipient<Deliver>) -> usize {
+    pub(super) fn detach(&mut self, form: &FormKey, outlet: &Recipient<Deliver>) -> usize {
         for known in self.views.iter_mut().filter(|known| known.view.key() == form) {
             known.subscribers.retain(|subscriber| subscriber.outlet != *outlet);
         }
@@ -270,7 +290,7 @@ impl Lane {
 }
 
 /// Judges the events once for each condition, and writes them for each view.
-async fn encode_judged(span: Span, events: Vec<Event>, views: Vec<View>, mut turn: Turn) -> Chunks {
+pub(super) async fn encode_judged(span: Span, events: Vec<Event>, views: Vec<View>, mut turn: Turn) -> Chunks {
     let mut conditions: Vec<Arc<Condition>> = Vec::new();
     let mut places = Vec::with_capacity(views.len());
     for condition in views.iter().filter_map(View::condition) {
@@ -317,8 +337,7 @@ impl Handler<Attach> for Topic {
         if self.lane(&view).views.is_empty()
             && let Some(head_seq) = self.head_seq()
         {
-            let lane = self.lane(&view);
-            (lane.next_seq, lane.told_seq) = (head_seq + 1, head_seq + 1);
+            self.lane(&view).stand_at(head_seq + 1);
         }
         self.lane(&view).attach(topic, view, outlet);
     }

@@ -18,6 +18,7 @@ pub(super) fn hub(config: &Config) -> HubConfig {
         idempotency: Duration::from_secs(config.publish.idempotency_seconds),
         seal_key: config.webhooks.seal_key(),
         expressions_per_topic: config.limits.expressions_per_topic,
+        ephemeral_link_bytes: config.ephemeral.link_bytes,
     }
 }
 

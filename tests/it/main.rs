@@ -22,6 +22,7 @@ mod crowd;
 mod damage;
 mod disk;
 mod drain;
+mod ephemeral;
 mod expect;
 mod expressions;
 mod first_steps;

@@ -63,7 +63,11 @@ impl<'e> Subject<'e> {
         set("type", Box::new(CelString::from(kind)));
         set("subject", Box::new(CelString::from(subject)));
         set("id", Box::new(CelString::from(self.event.id.to_string())));
-        set("seq", Box::new(CelInt::from(i64::try_from(self.event.seq).ok()?)));
+        let seq: Box<dyn Val> = match self.event.id.is_ephemeral() {
+            true => Box::new(CelNull),
+            false => Box::new(CelInt::from(i64::try_from(self.event.seq).ok()?)),
+        };
+        set("seq", seq);
         set("ts", Box::new(CelString::from(iso_millis(self.event.time_ms))));
         set("map_id", Box::new(CelString::from(self.map.as_str())));
         set(PAYLOAD, payload);

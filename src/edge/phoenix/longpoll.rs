@@ -204,7 +204,7 @@ async fn ask_here(phoenix: &Phoenix, ask: Ask) -> Answer {
 /// Answers requests that came to another node.
 pub(super) fn serve_relay(edge: &Edge, phoenix: &Data<Phoenix>) {
     let weak = Arc::downgrade(phoenix);
-    edge.hub.peers().serve_here(move |ask: Ask| {
+    edge.hub.peers().serve_here(move |_, ask: Ask| {
         let phoenix = weak.upgrade();
         async move {
             match phoenix {

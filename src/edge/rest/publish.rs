@@ -1,9 +1,11 @@
 //! Publishing: one event, a batch that lands whole or not at all, or a stream of lines.
 //!
-//! The payload is parsed once, here, and brought into normal form; from then on it is bytes.
+//! The payload is parsed once, here, and brought into normal form; from then on it is bytes. The map's channel rules say which
+//! subjects are ephemeral: their events are passed on and not stored, and the answer is 202.
 
 use super::body;
-use crate::core::access::Scopes;
+use crate::core::access::{Map, Scopes};
+use crate::core::channel_rules::Durability;
 use crate::core::command::{IdempotencyKey, Publish, Published};
 use crate::core::digest::Parts;
 use crate::core::event::{Event, MapText, NewEvent, is_kind};
@@ -60,11 +62,62 @@ pub(super) async fn publish(
     }
     let text = body::text(&mut payload, edge.config.body_bytes).await?;
     let (events, is_batch) = read_body(&text, &edge.config)?;
+    if durability_of(&grant.map, &events)? == Durability::Ephemeral {
+        refuse_key(key.as_ref())?;
+        let events = edge.hub.publish_ephemeral(&grant.map, events).await?;
+        return Ok(answer_ephemeral(&grant, &events, is_batch));
+    }
     let key = key.map(|key| identity(&edge, &key, FIRST_BATCH, &events));
     // The answer shows the events with their new ids: their bytes are needed once more.
     let command = Publish { map: grant.map.id, by: grant.who.by(), events: events.clone(), key };
     let published = edge.hub.publish(command).await?;
     Ok(answer(&grant, &events, published, is_batch))
+}
+
+/// What the map's rules make of these events, all of which must be of the same kind.
+fn durability_of(map: &Map, events: &[NewEvent]) -> Result<Durability, ApiError> {
+    if map.rules.all().is_empty() {
+        return Ok(Durability::Durable);
+    }
+    let mut all = events.iter().map(|event| map.rules.durability_of(event.subject.as_str()));
+    let first = all.next().unwrap_or_default();
+    match all.position(|other| other != first) {
+        Some(place) => Err(mixed(place + 1)),
+        None => Ok(first),
+    }
+}
+
+fn mixed(index: usize) -> ApiError {
+    ApiError::bad_request(
+        "mixed_durability",
+        "some of the events are stored and others ephemeral, by the map's channel rules",
+    )
+    .hint("send them in requests of their own")
+    .at(index)
+}
+
+fn refuse_key(key: Option<&String>) -> Result<(), ApiError> {
+    match key {
+        None => Ok(()),
+        Some(_) => Err(ApiError::bad_request(
+            "idempotency_of_ephemeral",
+            "an ephemeral event takes no Idempotency-Key: nothing of it is remembered",
+        )),
+    }
+}
+
+fn answer_ephemeral(grant: &Grant, events: &[Event], is_batch: bool) -> HttpResponse {
+    let map = MapText::from(grant.map.id);
+    let mut out = Vec::with_capacity(events.iter().map(|event| event.payload.len() + 200).sum());
+    out.extend_from_slice(if is_batch { b"{\"data\":[" } else { b"{\"data\":" });
+    for (place, event) in events.iter().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        event.write_envelope(&map, false, &mut out);
+    }
+    out.extend_from_slice(if is_batch { b"]}" } else { b"}" });
+    HttpResponse::Accepted().insert_header((CONTENT_TYPE, "application/json")).body(out)
 }
 
 fn answer(grant: &Grant, events: &[NewEvent], published: Published, is_batch: bool) -> HttpResponse {
@@ -196,6 +249,8 @@ struct Stream<'e> {
     edge: &'e Edge,
     grant: &'e Grant,
     key: Option<String>,
+    /// What the first event is, and all others must be.
+    durability: Option<Durability>,
     /// Lines read so far: the index of the next.
     lines: usize,
     batch: Vec<NewEvent>,
@@ -213,6 +268,7 @@ impl<'e> Stream<'e> {
             edge,
             grant,
             key,
+            durability: None,
             lines: 0,
             batch,
             batch_bytes: 0,
@@ -264,6 +320,13 @@ impl<'e> Stream<'e> {
             return Ok(());
         }
         let event = read_event(text, &self.edge.config).map_err(|error| error.at(index))?;
+        let durability = self.grant.map.rules.durability_of(event.subject.as_str());
+        if *self.durability.get_or_insert(durability) != durability {
+            return Err(mixed(index));
+        }
+        if durability == Durability::Ephemeral {
+            refuse_key(self.key.as_ref()).map_err(|error| error.at(index))?;
+        }
         // In normal form: a stream that is repeated with other white space is cut in the same places.
         self.batch_bytes += event.subject.as_str().len() + event.kind.len() + event.payload.len();
         self.batch.push(event);
@@ -279,9 +342,17 @@ impl<'e> Stream<'e> {
         }
         let events = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
+        let count = events.len() as u64;
+        if self.durability == Some(Durability::Ephemeral) {
+            let events = self.edge.hub.publish_ephemeral(&self.grant.map, events).await?;
+            self.stored += count;
+            let end = |event: Option<&Event>| event.map(|event| (event.id, 0));
+            self.first = self.first.or(end(events.first()));
+            self.last = end(events.last());
+            return Ok(());
+        }
         let key = self.key.as_ref().map(|key| identity(self.edge, key, self.batches, &events));
         self.batches += 1;
-        let count = events.len() as u64;
         let command = Publish { map: self.grant.map.id, by: self.grant.who.by(), events, key };
         let published = self.edge.hub.publish(command).await?;
         self.stored += count;
@@ -293,6 +364,13 @@ impl<'e> Stream<'e> {
 
     fn answer(&self) -> HttpResponse {
         let id = |end: Option<(EventId, u64)>| end.map(|(id, _)| id.to_string());
+        if self.durability == Some(Durability::Ephemeral) {
+            return HttpResponse::Accepted().json(serde_json::json!({"data": {
+                "count": self.stored,
+                "first_id": id(self.first),
+                "last_id": id(self.last),
+            }}));
+        }
         let seq = |end: Option<(EventId, u64)>| end.map(|(_, seq)| seq);
         HttpResponse::Created().json(serde_json::json!({"data": {
             "count": self.stored,

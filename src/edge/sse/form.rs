@@ -26,8 +26,11 @@ impl WireForm for SseForm {
     fn encode(&self, event: &Event, out: &mut Vec<u8>) {
         out.extend_from_slice(b"event: ");
         out.extend_from_slice(event.kind.as_bytes());
-        out.extend_from_slice(b"\nid: ");
-        out.extend_from_slice(event.id.encode(&mut [0; EventId::TEXT_LEN]).as_bytes());
+        // Nobody can resume by the id of an ephemeral event: the client keeps the one that it has.
+        if !event.id.is_ephemeral() {
+            out.extend_from_slice(b"\nid: ");
+            out.extend_from_slice(event.id.encode(&mut [0; EventId::TEXT_LEN]).as_bytes());
+        }
         // JSON in normal form has no line breaks.
         out.extend_from_slice(b"\ndata: ");
         event.write_envelope(&self.map, true, out);

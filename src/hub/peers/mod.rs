@@ -12,6 +12,9 @@
 //! | 5 | what stands in the configuration file | `hub/configured` |
 //! | 6 | carry out an operation | `hub/operations` |
 //! | 7 | make the state durable | `hub/operations` |
+//! | 19 | count events published past the log | `hub/requests` |
+//! | 20 | ephemeral events | `hub/ephemeral` |
+//! | 21 | what a node wants of them | `hub/ephemeral` |
 //! | from 100 | what the edges ask each other | `edge/*` |
 //!
 //! A [`Lane`] bounds a kind at both ends: so many requests are worked on, so many more wait, and one beyond that is refused

@@ -113,8 +113,8 @@ fn handlers_on_the_actix_system_answer_and_stop_when_nobody_waits() {
                 self.0.fetch_add(1, Ordering::Relaxed);
             }
         }
-        peers.serve_here(|Fast(number)| ready(number + 1));
-        peers.serve_here(move |Slow| {
+        peers.serve_here(|_, Fast(number)| ready(number + 1));
+        peers.serve_here(move |_, Slow| {
             let counted = Counted(counts.clone());
             async move {
                 let _counted = counted;
@@ -146,12 +146,15 @@ fn a_silent_node_takes_no_place_from_the_others() {
 fn all_kinds_of_a_connection_fit_on_it_together() {
     let lanes = [
         requests::Charge::LANE,
+        requests::ChargePublish::LANE,
         applied::Applied::LANE,
         vitals::AskInfo::LANE,
         seal::AskKey::LANE,
         configured::AreConfigured::LANE,
         operations::Operate::LANE,
         operations::Snapshot::LANE,
+        ephemeral::SendEvents::LANE,
+        ephemeral::TellInterest::LANE,
         Lane::patient(2048, 0),
     ];
     let most = |on: RequestLane| lanes.iter().filter(|lane| lane.connection == on).map(Lane::most).sum::<usize>();
@@ -175,6 +178,9 @@ fn requests_and_answers_keep_their_bytes() {
         configured::AreConfigured::KIND,
         operations::Operate::KIND,
         operations::Snapshot::KIND,
+        requests::ChargePublish::KIND,
+        ephemeral::SendEvents::KIND,
+        ephemeral::TellInterest::KIND,
     ];
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 19, 20, 21]);
 }

@@ -1,0 +1,293 @@
+//! Ephemeral events: from the node that a publisher asked straight to the nodes that have subscribers, past the log.
+//!
+//! The pure parts are [`interest`] (who wants what), [`link`] (what waits for another node), [`ledger`] (what was taken of
+//! another node) and [`exchange`], which puts them together. This module gives them a lock, a clock and the network: for each
+//! other node a task that sends it events and one that tells it what is wanted here, on a thread of their own. The rules
+//! are in ADR 0023.
+
+mod exchange;
+mod interest;
+mod ledger;
+mod link;
+mod tasks;
+mod topic;
+mod wire;
+
+pub(super) use topic::EphemeralTopic;
+pub(super) use wire::{SendEvents, TellInterest};
+
+use super::registry::TopicLost;
+use super::{Hub, HubError};
+use crate::core::access::Map;
+use crate::core::event::{Event, NewEvent};
+use crate::core::ids::{EventId, NodeId, TopicId};
+use crate::core::topic::TopicKey;
+use crate::metric;
+use actix::Recipient;
+use bytes::Bytes;
+use exchange::{Confirmation, Dropped, Exchange, Receipt};
+use link::LinkLimits;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use topic::Inbox;
+
+/// Events that wait for one other node.
+const LINK_EVENTS: usize = 65_536;
+/// How long a subscription waits for the other nodes to confirm.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(1);
+/// How long a confirmation waits for what was pushed before.
+const FLUSH_WITHIN: Duration = Duration::from_millis(700);
+
+/// The node's part in the exchange of ephemeral events; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Ephemeral(Arc<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+    /// The tasks of each other node.
+    wakes: Mutex<BTreeMap<NodeId, Arc<Wake>>>,
+    /// A node has confirmed, or did not answer.
+    confirmed: Notify,
+    /// Something has arrived at a node, or is lost.
+    flushed: Notify,
+    registry: OnceLock<Recipient<TopicLost>>,
+}
+
+/// What wakes the tasks of one other node.
+#[derive(Debug, Default)]
+struct Wake {
+    /// There is something to send.
+    send: Notify,
+    /// There is something to tell.
+    tell: Notify,
+}
+
+/// All under one lock: see [`exchange`].
+struct State {
+    exchange: Exchange<Arc<Inbox>>,
+    ids: Ids,
+}
+
+/// Gives events their ids.
+struct Ids {
+    incarnation: u32,
+    counter: u64,
+    last_ms: u64,
+}
+
+impl Ids {
+    fn next(&mut self, time_ms: u64) -> EventId {
+        self.counter += 1;
+        self.last_ms = self.last_ms.max(time_ms);
+        EventId::ephemeral(self.last_ms, self.incarnation, self.counter)
+    }
+}
+
+impl Ephemeral {
+    /// Of one run of a node.
+    pub(super) fn new(link_bytes: usize) -> Self {
+        // An incarnation needs no more than to differ from the node's earlier ones.
+        let incarnation = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
+        let exchange = Exchange::new(incarnation, LinkLimits { bytes: link_bytes, events: LINK_EVENTS });
+        let ids = Ids { incarnation: incarnation as u32, counter: 0, last_ms: 0 };
+        Self(Arc::new(Inner {
+            state: Mutex::new(State { exchange, ids }),
+            wakes: Mutex::default(),
+            confirmed: Notify::new(),
+            flushed: Notify::new(),
+            registry: OnceLock::new(),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wakes(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<Wake>>> {
+        self.0.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says whom to tell when a topic's actor is gone.
+    pub(super) fn attach_registry(&self, registry: Recipient<TopicLost>) {
+        // Attached once, when the node starts.
+        let _ = self.0.registry.set(registry);
+    }
+
+    /// Events of the topic go to that inbox from now on; answers the position of the first.
+    fn watch(&self, topic: &TopicKey, inbox: Arc<Inbox>) -> u64 {
+        self.lock().exchange.watch(topic.stream, &topic.selector, inbox)
+    }
+
+    /// The topic is gone. The others are told with what they are told next.
+    pub(super) fn unwatch(&self, topic: &TopicKey) {
+        self.lock().exchange.unwatch(topic.stream, &topic.selector);
+    }
+
+    /// A subscription begins, whose topic is there: answers when what comes from now on was published after this call, on
+    /// whatever node, and everything that is published after the answer comes, as far as the other nodes are in reach.
+    pub(super) async fn begin(&self) {
+        let version = self.lock().exchange.begin();
+        self.wakes().values().for_each(|wake| wake.tell.notify_one());
+        let confirmed = async {
+            loop {
+                let news = self.0.confirmed.notified();
+                if self.lock().exchange.is_confirmed(version) {
+                    return;
+                }
+                news.await;
+            }
+        };
+        if timeout(CONFIRM_WITHIN, confirmed).await.is_err() {
+            tracing::debug!(version, "a subscription to ephemeral events goes live unconfirmed");
+        }
+        self.lock().exchange.live(version);
+    }
+
+    /// The position of the next event on this node.
+    pub(super) fn position(&self) -> u64 {
+        self.lock().exchange.next_position()
+    }
+
+    /// Gives the events of a stream to this node's topics and the links of the others that want them. Answers the events,
+    /// without positions.
+    fn publish(&self, stream: TopicId, events: Vec<NewEvent>, time_ms: u64) -> Vec<Event> {
+        let (mut pushed, mut dropped, mut gone) = (Vec::new(), 0, Vec::new());
+        let mut state = self.lock();
+        let State { exchange, ids } = &mut *state;
+        let published: Vec<Event> = events
+            .into_iter()
+            .map(|NewEvent { subject, kind, payload }| {
+                let (id, kind, payload) = (ids.next(time_ms), kind.into(), Bytes::from(payload));
+                let event = Event { id, seq: 0, subject, time_ms, kind, payload };
+                let topic = |inbox: &Arc<Inbox>, position| offer(inbox, &event, position, &mut gone);
+                let encode = || encoded(stream, &event);
+                let push = |to| {
+                    if !pushed.contains(&to) {
+                        pushed.push(to);
+                    }
+                };
+                dropped += exchange.publish(stream, &event.subject, topic, encode, push);
+                event
+            })
+            .collect();
+        drop(state);
+        if !pushed.is_empty() {
+            let wakes = self.wakes();
+            pushed.iter().filter_map(|to| wakes.get(to)).for_each(|wake| wake.send.notify_one());
+        }
+        count_dropped(Dropped::Overflow, dropped);
+        self.report_lost(gone);
+        published
+    }
+
+    fn report_lost(&self, gone: Vec<Arc<Inbox>>) {
+        if let Some(registry) = self.0.registry.get() {
+            gone.iter().for_each(|inbox| registry.do_send(TopicLost(inbox.topic().clone())));
+        }
+    }
+
+    // What other nodes ask.
+
+    /// Events of another node.
+    fn receive(&self, from: NodeId, SendEvents { sender, to, batch }: SendEvents) -> Receipt {
+        let decoded = batch.events.iter().filter_map(|carried| match wire::decode(&carried.event) {
+            Ok((stream, event)) => Some((carried.version, stream, event)),
+            Err(error) => {
+                tracing::error!(from, %error, "an ephemeral event of another node can't be read");
+                None
+            }
+        });
+        // Read before the lock is taken, which publishers wait for.
+        let events: Vec<_> = decoded.collect();
+        let (mut received, mut gone) = (0, Vec::new());
+        let mut state = self.lock();
+        let from_version = match state.exchange.receive(from, sender, to, batch.number) {
+            Ok(version) => version,
+            Err(receipt) => {
+                drop(state);
+                metrics::counter!(metric::EPHEMERAL_REPEATED).increment(u64::from(receipt == Receipt::Repeated));
+                return receipt;
+            }
+        };
+        for (_, stream, event) in events.iter().filter(|(version, ..)| *version >= from_version) {
+            received += 1;
+            let topic = |inbox: &Arc<Inbox>, position| offer(inbox, event, position, &mut gone);
+            state.exchange.place(*stream, &event.subject, topic);
+        }
+        drop(state);
+        metrics::counter!(metric::EPHEMERAL_RECEIVED).increment(received);
+        self.report_lost(gone);
+        Receipt::Taken(batch.events.len() as u64 - received)
+    }
+
+    /// Another node's interest.
+    async fn learn(&self, from: NodeId, TellInterest { incarnation, tell }: TellInterest) -> Option<Confirmation> {
+        let (answer, mark, dropped) = self.lock().exchange.learn(from, incarnation, &tell)?;
+        count_dropped(Dropped::Gone, dropped);
+        if let Some(wake) = self.wakes().get(&from) {
+            wake.send.notify_one();
+        }
+        let flushed = async {
+            loop {
+                let news = self.0.flushed.notified();
+                if self.lock().exchange.is_flushed(from, mark) {
+                    return;
+                }
+                news.await;
+            }
+        };
+        let flushed = timeout(FLUSH_WITHIN, flushed).await.is_ok();
+        Some(Confirmation { flushed, ..answer })
+    }
+}
+
+/// Gives a topic an event under a position; notes where the actor is gone.
+fn offer(inbox: &Arc<Inbox>, event: &Event, position: u64, gone: &mut Vec<Arc<Inbox>>) {
+    if !inbox.offer(Event { seq: position, ..event.clone() }) {
+        gone.push(inbox.clone());
+    }
+}
+
+fn encoded(stream: TopicId, event: &Event) -> Bytes {
+    // Only what is too large fails, and the edge takes nothing that is.
+    let encoded = wire::encode(stream, event);
+    encoded.inspect_err(|error| tracing::error!(%error, "an ephemeral event can't be encoded")).unwrap_or_default()
+}
+
+fn count_dropped(why: Dropped, count: usize) {
+    if count > 0 {
+        metrics::counter!(metric::EPHEMERAL_DROPPED, "reason" => why.label()).increment(count as u64);
+    }
+}
+
+impl Hub {
+    /// Passes events of a map on to whoever follows them now, on whatever node in reach. Nothing is stored, and nothing is
+    /// waited for but the map's publish limit.
+    ///
+    /// # Errors
+    /// The limit, or that this node is no member any more.
+    pub async fn publish_ephemeral(&self, map: &Map, events: Vec<NewEvent>) -> Result<Vec<Event>, HubError> {
+        if self.0.cluster.is_removed() {
+            return Err(HubError::Unavailable("this node was removed from the cluster"));
+        }
+        if let Some(limit) = map.limits.publishes_per_second {
+            self.charge_publish(map.id, limit, events.len() as u32).await?;
+        }
+        metrics::counter!(metric::EPHEMERAL_PUBLISHED).increment(events.len() as u64);
+        Ok(self.0.ephemeral.publish(map.topic, events, self.time_ms()))
+    }
+
+    /// Waits until a subscription to ephemeral events whose topic is there may begin, and answers from which position on
+    /// it gets them. See [`Ephemeral::begin`].
+    pub async fn begin_ephemeral(&self) {
+        self.0.ephemeral.begin().await;
+    }
+
+    /// The position of the next ephemeral event on this node.
+    pub fn ephemeral_position(&self) -> u64 {
+        self.0.ephemeral.position()
+    }
+}

@@ -1,0 +1,177 @@
+//! What sends events to other nodes, tells them what is wanted here, and answers what they ask: on a thread of its own, so
+//! that a flood of ephemeral events delays neither the log nor the topics.
+
+use super::exchange::{Confirmation, Dropped, Receipt};
+use super::{Ephemeral, SendEvents, TellInterest, Wake, count_dropped};
+use crate::core::ids::NodeId;
+use crate::hub::peers::Peers;
+use crate::metric;
+use actix::Arbiter;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+use waypost_cluster::Cluster;
+
+/// A node is told that this one is there so often, and looked for in the list of members.
+const TICK: Duration = Duration::from_secs(1);
+/// Longest wait for the answer to what a node is told.
+const TELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest wait for a receipt. Then nothing is sent until the node has told its interest.
+const SEND_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Dropped {
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Overflow => "overflow",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+/// The tasks' way to the other nodes.
+#[derive(Clone)]
+struct Tasks {
+    ephemeral: Ephemeral,
+    peers: Arc<Peers>,
+    cluster: Cluster,
+}
+
+impl Ephemeral {
+    /// Answers the other nodes, on a thread that is answered. What sends and tells runs there too, once the cluster is
+    /// there ([`Ephemeral::start`]).
+    pub(in crate::hub) fn serve(&self, peers: &Arc<Peers>) -> Arbiter {
+        let arbiter = Arbiter::new();
+        let (ephemeral, peers) = (self.clone(), peers.clone());
+        arbiter.spawn_fn(move || {
+            let receiving = ephemeral.clone();
+            peers.serve_here(move |from, request: SendEvents| {
+                let receiving = receiving.clone();
+                async move { receiving.receive(from, request) }
+            });
+            peers.serve_here(move |from, request: TellInterest| {
+                let learning = ephemeral.clone();
+                async move { learning.learn(from, request).await }
+            });
+        });
+        arbiter
+    }
+
+    /// Sends and tells from now on.
+    pub(in crate::hub) fn start(&self, arbiter: &Arbiter, peers: &Arc<Peers>, cluster: &Cluster) {
+        let tasks = Tasks { ephemeral: self.clone(), peers: peers.clone(), cluster: cluster.clone() };
+        arbiter.spawn(tasks.run());
+    }
+
+    fn is_member(&self, node: NodeId) -> bool {
+        self.lock().exchange.is_member(node)
+    }
+}
+
+impl Tasks {
+    /// Keeps the list of the other nodes, each with its two tasks.
+    async fn run(self) {
+        let mut status = self.cluster.watch();
+        loop {
+            self.look_at_members();
+            // At once where members change; else a second has passed.
+            if timeout(TICK, status.changed()).await.is_err() {
+                self.tick();
+            }
+        }
+    }
+
+    fn look_at_members(&self) {
+        let status = self.cluster.status();
+        let others = status.members.iter().map(|member| member.id).filter(|id| *id != status.node_id);
+        let others: Vec<NodeId> = others.collect();
+        if others.is_empty() && status.members.is_empty() {
+            return;
+        }
+        let (new, dropped) = self.ephemeral.lock().exchange.set_members(&others);
+        count_dropped(Dropped::Gone, dropped);
+        let mut wakes = self.ephemeral.wakes();
+        wakes.retain(|id, wake| {
+            let stays = others.contains(id);
+            if !stays {
+                wake.send.notify_one();
+                wake.tell.notify_one();
+            }
+            stays
+        });
+        for id in new {
+            let wake = wakes.entry(id).or_default();
+            actix_rt::spawn(self.clone().send_to(id, wake.clone()));
+            actix_rt::spawn(self.clone().tell_to(id, wake.clone()));
+        }
+    }
+
+    fn tick(&self) {
+        let mut state = self.ephemeral.lock();
+        let exchange = &mut state.exchange;
+        count_dropped(Dropped::Gone, exchange.tick());
+        metrics::gauge!(metric::EPHEMERAL_INTEREST).set(exchange.wanted() as f64);
+        for (peer, interest, bytes) in exchange.peers() {
+            let peer = peer.to_string();
+            metrics::gauge!(metric::EPHEMERAL_PEER_INTEREST, "peer" => peer.clone()).set(interest as f64);
+            metrics::gauge!(metric::EPHEMERAL_WAITING, "peer" => peer).set(bytes as f64);
+        }
+    }
+
+    /// Sends one batch after the other; what comes meanwhile goes with the next.
+    async fn send_to(self, to: NodeId, wake: Arc<Wake>) {
+        let events = metrics::counter!(metric::EPHEMERAL_SENT, "peer" => to.to_string());
+        let batches = metrics::counter!(metric::EPHEMERAL_BATCHES, "peer" => to.to_string());
+        while self.ephemeral.is_member(to) {
+            let next = {
+                let mut state = self.ephemeral.lock();
+                let sender = state.exchange.incarnation();
+                state.exchange.batch(to).map(|(to, batch)| SendEvents { sender, to, batch })
+            };
+            let Some(request) = next else {
+                wake.send.notified().await;
+                continue;
+            };
+            let number = request.batch.number;
+            batches.increment(1);
+            let receipt = self.peers.ask(&self.cluster, to, &request, SEND_TIMEOUT).await;
+            let receipt =
+                receipt.inspect_err(|error| tracing::debug!(to, %error, "ephemeral events have no receipt")).ok();
+            if let Some(Receipt::Taken(stale)) = receipt
+                && stale > 0
+            {
+                metrics::counter!(metric::EPHEMERAL_DROPPED, "reason" => "stale").increment(stale);
+            }
+            let (arrived, dropped) = self.ephemeral.lock().exchange.sent(to, number, receipt);
+            events.increment(arrived as u64);
+            count_dropped(Dropped::Gone, dropped);
+            self.ephemeral.0.flushed.notify_waiters();
+        }
+    }
+
+    /// Tells what is wanted here, whenever that changes or a subscription begins, and once a second anyway.
+    async fn tell_to(self, to: NodeId, wake: Arc<Wake>) {
+        let mut anyway = true;
+        while self.ephemeral.is_member(to) {
+            let next = {
+                let state = self.ephemeral.lock();
+                let incarnation = state.exchange.incarnation();
+                state.exchange.tell(to, anyway).map(|tell| TellInterest { incarnation, tell })
+            };
+            anyway = false;
+            if let Some(request) = next {
+                let told = request.tell.version;
+                let answer = self.peers.ask(&self.cluster, to, &request, TELL_TIMEOUT).await;
+                self.note(to, told, answer.ok().flatten());
+            } else {
+                anyway = timeout(TICK, wake.tell.notified()).await.is_err();
+            }
+        }
+        self.ephemeral.0.confirmed.notify_waiters();
+    }
+
+    fn note(&self, to: NodeId, told: u64, answer: Option<Confirmation>) {
+        let dropped = self.ephemeral.lock().exchange.confirmed(to, told, answer);
+        count_dropped(Dropped::Gone, dropped);
+        self.ephemeral.0.confirmed.notify_waiters();
+    }
+}

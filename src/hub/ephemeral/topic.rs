@@ -1,0 +1,239 @@
+//! The actor of one ephemeral topic: it takes events from its inbox, encodes each once for every view in use, and offers the
+//! frames to its subscribers, like the durable topics do. There is no history: whoever misses a chunk is told where the topic
+//! goes on, and its readers find that they fell out.
+
+use super::Ephemeral;
+use crate::core::event::Event;
+use crate::core::frame::View;
+use crate::core::ring::{Chunk, Span};
+use crate::core::topic::TopicKey;
+use crate::hub::judges::Judges;
+use crate::hub::topic::{Attach, Detach, Lane, MAILBOX, Nudge, RETRY_PAUSE, encode_judged};
+use actix::prelude::{ActorFutureExt, SendError, WrapFuture};
+use actix::{Actor, AsyncContext, Context, Handler, Recipient};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bytes of events that wait for a topic, about; with more all of them are lost, and its readers are told.
+const MAX_WAITING_BYTES: usize = 4 << 20;
+/// Events that wait for a topic.
+const MAX_WAITING: usize = 16 * 1024;
+/// What an event counts for beside its payload.
+const EVENT_OVERHEAD: usize = 200;
+/// Events of one chunk at most.
+const CHUNK_EVENTS: usize = 1024;
+
+/// Events that wait for something, bounded.
+#[derive(Debug, Default)]
+struct Waiting {
+    events: Vec<Event>,
+    bytes: usize,
+    /// There were too many: all up to this position are lost.
+    lost: Option<u64>,
+}
+
+impl Waiting {
+    /// Says whether it was empty.
+    fn push(&mut self, event: Event) -> bool {
+        let was_empty = self.events.is_empty() && self.lost.is_none();
+        self.bytes += event.payload.len() + EVENT_OVERHEAD;
+        if self.bytes > MAX_WAITING_BYTES || self.events.len() >= MAX_WAITING {
+            *self = Self { lost: Some(event.seq), ..Self::default() };
+        } else {
+            self.events.push(event);
+        }
+        was_empty
+    }
+}
+
+/// Where an ephemeral topic's events wait for its actor.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    topic: TopicKey,
+    waiting: Mutex<Waiting>,
+    actor: Recipient<Nudge>,
+}
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn topic(&self) -> &TopicKey {
+        &self.topic
+    }
+
+    /// Takes an event, and wakes the actor where nothing waited. `false` where the actor is gone.
+    pub(super) fn offer(&self, event: Event) -> bool {
+        if !self.lock().push(event) {
+            return true;
+        }
+        match self.actor.try_send(Nudge) {
+            Ok(()) => true,
+            // Full of something else. One nudge at most is on its way, so it may always be queued.
+            Err(SendError::Full(nudge)) => {
+                self.actor.do_send(nudge);
+                true
+            }
+            Err(SendError::Closed(_)) => false,
+        }
+    }
+}
+
+/// The actor.
+pub(in crate::hub) struct EphemeralTopic {
+    key: TopicKey,
+    judges: Judges,
+    woken: metrics::Counter,
+    inbox: Arc<Inbox>,
+    /// The position of the next event.
+    next: u64,
+    /// Views of all events, encoded here.
+    open: Lane,
+    /// Views with a condition, encoded by the judges.
+    judged: Lane,
+    /// What the judges get next.
+    unjudged: Waiting,
+    judging: bool,
+}
+
+impl EphemeralTopic {
+    /// Starts the actor, which gets events from now on.
+    pub(in crate::hub) fn start_on(
+        ephemeral: &Ephemeral,
+        key: TopicKey,
+        judges: Judges,
+        woken: metrics::Counter,
+    ) -> actix::Addr<Self> {
+        Self::create(|ctx| {
+            let inbox =
+                Arc::new(Inbox { topic: key.clone(), waiting: Mutex::default(), actor: ctx.address().recipient() });
+            let next = ephemeral.watch(&key, inbox.clone());
+            let (open, judged) = (Lane::default(), Lane::default());
+            Self { key, judges, woken, inbox, next, open, judged, unjudged: Waiting::default(), judging: false }
+        })
+    }
+
+    fn lane(&mut self, view: &View) -> &mut Lane {
+        if view.condition().is_some() { &mut self.judged } else { &mut self.open }
+    }
+
+    fn try_later(ctx: &mut Context<Self>) {
+        ctx.run_later(RETRY_PAUSE, |topic, ctx| {
+            if topic.open.catch_up(&topic.key) | topic.judged.catch_up(&topic.key) {
+                Self::try_later(ctx);
+            }
+        });
+    }
+
+    fn take(&mut self, Waiting { events, lost, .. }: Waiting, ctx: &mut Context<Self>) {
+        if let Some(lost) = lost {
+            self.next = lost + 1;
+            self.unjudged = Waiting { lost: Some(lost), ..Waiting::default() };
+            if self.open.lose(&self.key, self.next) {
+                Self::try_later(ctx);
+            }
+        }
+        for chunk in events.chunks(CHUNK_EVENTS) {
+            self.offer(chunk, ctx);
+        }
+        if self.judged.is_empty() {
+            self.unjudged = Waiting::default();
+        } else {
+            for event in events {
+                self.unjudged.push(event);
+            }
+            self.judge(ctx);
+        }
+    }
+
+    /// Offers events to the views of all events.
+    fn offer(&mut self, events: &[Event], ctx: &mut Context<Self>) {
+        let Some(last) = events.last() else { return };
+        self.next = last.seq + 1;
+        if self.open.is_empty() {
+            return;
+        }
+        let span = self.open.go_on(last);
+        let encode = |view: &View| Some(Arc::new(Chunk::encode(span, events, view.form(), None)));
+        if self.open.offer(&self.key, encode) {
+            Self::try_later(ctx);
+        }
+    }
+
+    /// Has events judged for the views with conditions; the next when that is done.
+    fn judge(&mut self, ctx: &mut Context<Self>) {
+        let Some(map) = self.judged.map().filter(|_| !self.judging) else { return };
+        let Waiting { events, lost, .. } = std::mem::take(&mut self.unjudged);
+        if let Some(lost) = lost
+            && self.judged.lose(&self.key, lost + 1)
+        {
+            Self::try_later(ctx);
+        }
+        let Some(last) = events.last() else { return };
+        let (span, views) = (self.judged.go_on(last), self.judged.views());
+        self.judging = true;
+        let judges = self.judges.clone();
+        let judged = async move { judges.work(map, move |turn| encode_judged(span, events, views, turn)).await };
+        ctx.spawn(judged.into_actor(self).map(|chunks, topic, ctx| {
+            topic.judging = false;
+            if topic.judged.conclude(&topic.key, chunks) {
+                Self::try_later(ctx);
+            }
+            topic.judge(ctx);
+        }));
+    }
+}
+
+impl Lane {
+    /// The lane goes on behind that event: the range of the chunk up to it.
+    fn go_on(&mut self, last: &Event) -> Span {
+        let span = Span { first_seq: self.told(), next_seq: last.seq + 1, last_id: last.id };
+        self.stand_at(span.next_seq);
+        span
+    }
+
+    /// What lies before that position is lost: all are told. Says whether one had no room.
+    fn lose(&mut self, topic: &TopicKey, next: u64) -> bool {
+        self.stand_at(next);
+        self.conclude(topic, None)
+    }
+}
+
+impl Actor for EphemeralTopic {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Nudge> for EphemeralTopic {
+    type Result = ();
+
+    fn handle(&mut self, _: Nudge, ctx: &mut Self::Context) {
+        self.woken.increment(1);
+        let waiting = std::mem::take(&mut *self.inbox.lock());
+        self.take(waiting, ctx);
+    }
+}
+
+impl Handler<Attach> for EphemeralTopic {
+    type Result = ();
+
+    fn handle(&mut self, Attach { view, outlet }: Attach, _: &mut Self::Context) {
+        let (topic, next) = (self.key.clone(), self.next);
+        let lane = self.lane(&view);
+        if lane.is_empty() {
+            lane.stand_at(next);
+        }
+        lane.attach(topic, view, outlet);
+    }
+}
+
+impl Handler<Detach> for EphemeralTopic {
+    type Result = usize;
+
+    fn handle(&mut self, Detach { form, outlet }: Detach, _: &mut Self::Context) -> usize {
+        self.open.detach(&form, &outlet) + self.judged.detach(&form, &outlet)
+    }
+}
