@@ -71,7 +71,7 @@ pub(super) fn gaps_are_told(index: &Index<'_>) -> Verdict {
     if gaps == 0 && verdict.violations == 0 {
         verdict.checked = 0;
     }
-    verdict.figure = format!("{gaps} gaps were told; {without} readers of quiet subjects, and none to them");
+    verdict.figure = format!("{gaps} gaps were told; {without} readers of subjects were told none");
     verdict
 }
 
