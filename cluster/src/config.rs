@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::StartError;
+use crate::net::Lane;
 
 /// Called once, with the reason, when the node can't go on (damaged or failing disk, panic while applying).
 pub type FatalHook = Arc<dyn Fn(&str) + Send + Sync>;
@@ -175,6 +176,10 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What [`Config::max_connections`] must be at least: the two peers of a cluster of three have a connection for each
+    /// lane.
+    pub const MIN_CONNECTIONS: usize = 2 * Lane::ALL.len();
+
     /// Refuses what could not work.
     pub(crate) fn validate(&self) -> Result<(), StartError> {
         let wrong = |what: &str| Err(StartError::Config(what.to_owned()));
@@ -193,8 +198,11 @@ impl Config {
         if self.max_entry_commands == 0 || self.max_entries_in_flight == 0 || self.max_queued_proposals == 0 {
             return wrong("max_entry_commands, max_entries_in_flight and max_queued_proposals must be at least 1");
         }
-        if self.checkpoint_entries == 0 || self.max_connections < 8 {
-            return wrong("checkpoint_entries must be at least 1, max_connections at least 8");
+        if self.checkpoint_entries == 0 {
+            return wrong("checkpoint_entries must be at least 1");
+        }
+        if self.max_connections < Self::MIN_CONNECTIONS {
+            return wrong(&format!("max_connections must be at least {}", Self::MIN_CONNECTIONS));
         }
         if self.max_requests_in_flight == 0 || self.max_patient_requests == 0 {
             return wrong("max_requests_in_flight and max_patient_requests must be at least 1");

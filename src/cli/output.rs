@@ -11,6 +11,8 @@ use anstyle::{AnsiColor, Style};
 use console::Term;
 use serde_json::Value;
 
+use crate::core::text::is_hidden;
+
 /// Something is wrong.
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Something is as it should be.
@@ -64,9 +66,33 @@ fn styled(style: Style, text: impl Display, terminal: bool) -> String {
 /// JSON as programs like it: a list gives an object a line.
 pub(super) fn json(data: &Value) -> io::Result<()> {
     match data {
-        Value::Array(items) => items.iter().try_for_each(line),
-        other => line(other),
+        Value::Array(items) => items.iter().try_for_each(|item| json_line(&item.to_string())),
+        other => json_line(&other.to_string()),
     }
+}
+
+/// One line of JSON; a terminal gets the same JSON without characters that steer it or hide something.
+pub(super) fn json_line(text: &str) -> io::Result<()> {
+    if io::stdout().is_terminal() { line(escaped(text)) } else { line(text) }
+}
+
+/// Only strings can have such characters, so each may stand as its escape.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_shown(character) {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
+}
+
+fn is_shown(character: char) -> bool {
+    !character.is_control() && !is_hidden(character)
 }
 
 /// Columns under headings.
@@ -99,9 +125,9 @@ pub(super) fn cell(object: &Value, field: &str) -> String {
     }
 }
 
-/// Text from elsewhere, without characters that steer a terminal.
+/// Text from elsewhere, without characters that steer a terminal, hide something or turn the direction of writing.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if is_shown(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
 }
 
 #[cfg(test)]
@@ -116,5 +142,15 @@ mod tests {
         assert_eq!(cell(&object, "a"), "-");
         assert_eq!(cell(&object, "b"), "x,1");
         assert_eq!(cell(&object, "c.d"), "e\u{fffd}[2J");
+    }
+
+    #[test]
+    fn nothing_steers_a_terminal_or_hides_on_it() {
+        let text = "a\u{9b}2J\u{202e}b\u{2066}c\u{200b}d\u{e0041}é😀";
+        assert_eq!(printable(text), "a\u{fffd}2J\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}é😀");
+        let json = serde_json::json!({"type": text, "line": "x\ny"});
+        let shown = escaped(&json.to_string());
+        assert!(shown.chars().all(is_shown), "{shown}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).ok(), Some(json), "{shown}");
     }
 }

@@ -86,10 +86,28 @@ struct Event<'a> {
     seq: u64,
     #[serde(borrow)]
     ts: Cow<'a, str>,
+    /// Empty for the map's own.
+    #[serde(default, borrow)]
+    subject: Cow<'a, str>,
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
     #[serde(borrow)]
     payload: &'a RawValue,
+}
+
+impl Event<'_> {
+    /// Time, seq, subject where it is not the map's own, type and payload.
+    fn words(&self) -> String {
+        let time = output::printable(self.ts.get(11..23).unwrap_or(&self.ts));
+        let mut words =
+            vec![output::paint(output::FAINT, time), output::paint(output::FAINT, format_args!("#{}", self.seq))];
+        if !self.subject.is_empty() {
+            words.push(output::paint(output::STRONG, output::printable(&self.subject)));
+        }
+        words.push(output::paint(output::NAME, output::printable(&self.kind)));
+        words.push(output::printable(self.payload.get()));
+        words.join(" ")
+    }
 }
 
 /// Names of the frames that say something about the stream. Events may have them too, but only events have a payload.
@@ -197,15 +215,9 @@ impl Tail {
 
     fn print(&mut self, event: &Event<'_>, text: &str) -> anyhow::Result<()> {
         if self.people {
-            output::line(format_args!(
-                "{} {} {} {}",
-                output::paint(output::FAINT, output::printable(event.ts.get(11..23).unwrap_or(&event.ts))),
-                output::paint(output::FAINT, format_args!("#{}", event.seq)),
-                output::paint(output::NAME, output::printable(&event.kind)),
-                output::printable(event.payload.get()),
-            ))?;
+            output::line(event.words())?
         } else {
-            output::line(text)?;
+            output::json_line(text)?
         }
         self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(())
@@ -242,5 +254,22 @@ impl Tail {
             .map(|(name, value)| format!("{name}={}", encoded(value)))
             .collect();
         format!("{}/stream?{}", self.path, query.join("&"))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_see_whose_event_it_is() {
+        let words = |json: &str| {
+            console::strip_ansi_codes(&serde_json::from_str::<Event<'_>>(json).unwrap().words()).into_owned()
+        };
+        let own = r#"{"seq":7,"ts":"2026-01-31T12:00:00.123Z","type":"x","payload":{"a":1}}"#;
+        assert_eq!(words(own), r#"12:00:00.123 #7 x {"a":1}"#);
+        let other = r#"{"seq":8,"subject":"room:1","ts":"2026-01-31T12:00:00.123Z","type":"x\u202e","payload":1}"#;
+        assert_eq!(words(other), "12:00:00.123 #8 room:1 x\u{fffd} 1");
     }
 }

@@ -117,6 +117,18 @@ pub struct Map {
     pub updated_ms: u64,
 }
 
+impl Map {
+    /// Whether it is called so: by its id or its slug.
+    pub fn has_name(&self, name: &str) -> bool {
+        self.slug.as_deref() == Some(name) || is_spelled(self.id, name)
+    }
+}
+
+/// One spelling of an id: each name under which a map is joined is encoded for on its own.
+fn is_spelled(id: MapId, name: &str) -> bool {
+    id.to_string() == name
+}
+
 /// A token of a map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
@@ -163,8 +175,7 @@ pub struct Access {
 impl Access {
     /// The map with that id or slug.
     pub fn map_named(&self, name: &str) -> Option<&Arc<Map>> {
-        // One spelling of an id: each name under which a map is joined is encoded for on its own.
-        let by_id = || name.parse().ok().filter(|id: &MapId| id.to_string() == name);
+        let by_id = || name.parse().ok().filter(|id| is_spelled(*id, name));
         self.slugs.get(name).copied().or_else(by_id).and_then(|id| self.maps.get(&id))
     }
 

@@ -90,6 +90,11 @@ impl Filter {
         }
     }
 
+    /// From types and patterns as they stand; a type may begin or end with blanks.
+    pub fn from_list(events: &[String]) -> Result<Self, FilterError> {
+        Self::from_kinds(events.iter().map(|kind| Ok(kind.as_str())))
+    }
+
     fn from_kinds<'a>(kinds: impl Iterator<Item = Result<&'a str, FilterError>>) -> Result<Self, FilterError> {
         let (mut named, mut patterns, mut all) = (Vec::<Box<str>>::new(), Vec::new(), false);
         for kind in kinds {
@@ -154,6 +159,15 @@ mod tests {
         assert_eq!(Filter::from_query(Some("")), Err(FilterError::Empty));
         let named = Kinds { named: ["a".into(), "b".into()].into(), patterns: [].into() };
         assert_eq!(Filter::from_query(Some("b, a,b")), Ok(Filter::Kinds(named)));
+    }
+
+    #[test]
+    fn a_list_takes_types_as_they_stand() {
+        let kinds = [" ", "a ", " b*"];
+        let filter = Filter::from_list(&kinds.map(str::to_owned)).unwrap();
+        assert_eq!(Filter::from_json(Some(&json!(kinds))), Ok(filter.clone()));
+        assert!(filter.matches(" ") && filter.matches("a ") && filter.matches(" bc"));
+        assert!(!filter.matches("") && !filter.matches("a") && !filter.matches("bc"));
     }
 
     #[test]

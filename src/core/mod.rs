@@ -23,6 +23,7 @@ pub mod ring;
 pub mod state;
 pub mod store;
 pub mod subject;
+pub mod text;
 pub mod time;
 pub mod topic;
 pub mod webhook;

@@ -109,9 +109,8 @@ pub fn bearer(request: &HttpRequest) -> Option<&str> {
 /// The right of `who` to do `scope` on the map that is named. A map that is unknown and one that the token doesn't open
 /// look the same, except to the admin.
 pub async fn granted(hub: &Hub, who: Who, map: &str, scope: Scopes) -> Result<Grant, Refused> {
-    let Some(map) = hub.map(map).await? else { return Err(Refused::NotFound) };
+    let Some(map) = hub.map_of(&who, map).await? else { return Err(Refused::NotFound) };
     match &who {
-        Who::Token(token) if token.map != map.id => Err(Refused::NotFound),
         Who::Token(token) if !token.scopes.contains(scope) => Err(Refused::Forbidden(scope)),
         _ => Ok(Grant { map, who }),
     }

@@ -78,6 +78,18 @@ impl Hub {
         Ok(self.map_here(name))
     }
 
+    /// The map with that id or slug, as far as `who` may know of it: to a token there is no map but its own. A foreign map
+    /// takes the way of one that is not there, through the leader, so neither time nor an error tells them apart.
+    pub async fn map_of(&self, who: &Who, name: &str) -> Result<Option<Arc<Map>>, HubError> {
+        let Who::Token(token) = who else { return self.map(name).await };
+        let own = || self.access().map(token.map).filter(|map| map.has_name(name)).cloned();
+        if let Some(map) = own() {
+            return Ok(Some(map));
+        }
+        self.barrier().await?;
+        Ok(own())
+    }
+
     /// The map with that id or slug, as this node knows it.
     pub fn map_here(&self, name: &str) -> Option<Arc<Map>> {
         self.access().map_named(name).cloned()
@@ -101,5 +113,71 @@ impl Hub {
             Err(HubError::Refused(Refusal::IdTaken)) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::access::{Limits, Retention};
+    use crate::core::command::{Command, CreateMap, NewToken};
+    use crate::core::ids::TokenId;
+    use crate::hub::HubConfig;
+    use std::time::Duration;
+
+    async fn hub(folder: &std::path::Path) -> Hub {
+        let config =
+            HubConfig { admin: None, idempotency: Duration::from_secs(60), seal_key: None, expressions_per_topic: 8 };
+        let cluster = waypost_cluster::Config {
+            data_dir: folder.join("data"),
+            peer_addr: ([127, 0, 0, 1], 0).into(),
+            abort_on_fatal: false,
+            ..waypost_cluster::Config::default()
+        };
+        Hub::start(config, cluster).await.unwrap()
+    }
+
+    async fn create(hub: &Hub, n: u8, slug: &str) -> MapId {
+        let id = MapId::from_bytes([n; 16]);
+        let limits = Limits {
+            connections: None,
+            webhooks: None,
+            requests_per_minute: None,
+            publishes_per_second: None,
+            subjects: None,
+        };
+        let retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() };
+        let token = NewToken {
+            id: TokenId::from_bytes([n; 16]),
+            name: "t".into(),
+            hash: hash_token(slug),
+            scopes: Scopes::PUBLISH,
+        };
+        let (slug, name) = (Some(slug.to_owned()), "m".into());
+        let make = CreateMap { id, slug, name, limits, retention, token, max_maps: 9 };
+        hub.propose(&Command::CreateMap(make)).await.unwrap();
+        id
+    }
+
+    #[actix_web::test]
+    async fn a_token_can_tell_a_foreign_map_from_none_by_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let hub = hub(folder.path()).await;
+        let (mine, foreign) = (create(&hub, 1, "mine").await, create(&hub, 2, "foreign").await);
+        let who = hub.who("mine").await.unwrap().unwrap();
+        let ids = [mine, foreign].map(|id| id.to_string());
+        for name in ["mine", &ids[0]] {
+            assert_eq!(hub.map_of(&who, name).await.unwrap().map(|map| map.id), Some(mine));
+        }
+        for name in ["foreign", &ids[1], "none"] {
+            assert!(hub.map_of(&who, name).await.unwrap().is_none(), "{name}");
+        }
+        hub.shutdown().await;
+        // Where the leader can't be asked neither is answered.
+        for name in ["foreign", &ids[1], "none"] {
+            assert!(hub.map_of(&who, name).await.is_err(), "{name}");
+        }
+        assert!(hub.map_of(&who, "mine").await.unwrap().is_some() && hub.map_here("foreign").is_some());
     }
 }

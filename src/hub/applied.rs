@@ -49,25 +49,60 @@ pub(super) fn serve(peers: &Peers, cluster: &Cluster) {
 }
 
 impl Hub {
-    /// Waits until that node has applied the log up to `index`, or doesn't answer for a while. A connection that breaks
-    /// says nothing of its reach: after a network was mended old ones break, and new ones are made.
+    /// Waits until that node has applied the log up to `index`, or doesn't answer for a while.
     pub(super) async fn applied_on(&self, node: NodeId, index: u64, deadline: Instant) -> Standing {
-        let mut heard = Instant::now();
-        loop {
-            let until = deadline.min(heard + OUT_OF_REACH);
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return if until < deadline { Standing::OutOfReach } else { Standing::Behind };
-            }
+        let ask = async |left: Duration| {
             let ask = Applied { index, within_ms: left.as_millis() as u64 / 2 };
-            match self.ask(node, &ask, left).await {
-                Ok(true) => return Standing::Applied,
-                // With too many questions under way it is not the node that is out of reach.
-                Ok(false) | Err(PeerError::Busy) => heard = Instant::now(),
-                Err(error) if error.is_from_the_node() => heard = Instant::now(),
-                Err(_) => {}
-            }
-            sleep(ASK_PAUSE).await;
+            self.ask(node, &ask, left).await
+        };
+        follow(ask, deadline).await
+    }
+}
+
+/// Asks a node again and again. A connection that breaks says nothing of its reach: after a network was mended old ones
+/// break, and new ones are made. Nor does it that there was no place for the question: such time doesn't count.
+async fn follow(ask: impl AsyncFn(Duration) -> Result<bool, PeerError>, deadline: Instant) -> Standing {
+    let mut heard = Instant::now();
+    loop {
+        let (began, until) = (Instant::now(), deadline.min(heard + OUT_OF_REACH));
+        let left = until.saturating_duration_since(began);
+        if left.is_zero() {
+            return if until < deadline { Standing::OutOfReach } else { Standing::Behind };
         }
+        match ask(left).await {
+            Ok(true) => return Standing::Applied,
+            Ok(false) => heard = Instant::now(),
+            Err(PeerError::NotAsked) => heard += began.elapsed() + ASK_PAUSE,
+            Err(error) if error.is_from_the_node() => heard = Instant::now(),
+            Err(_) => {}
+        }
+        sleep(ASK_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+    use waypost_cluster::RequestError;
+
+    async fn ends(answer: impl Fn(u32) -> Result<bool, PeerError>, within: Duration) -> Standing {
+        let asked = Cell::new(0);
+        let ask = async |_: Duration| {
+            asked.set(asked.get() + 1);
+            answer(asked.get())
+        };
+        follow(ask, Instant::now() + within).await
+    }
+
+    #[tokio::test]
+    async fn who_could_not_ask_has_not_heard_of_the_node() {
+        let unreachable = || Err(PeerError::Request(RequestError::Unreachable(2)));
+        let dead = |nth| if nth % 2 == 0 { Err(PeerError::NotAsked) } else { unreachable() };
+        assert_eq!(ends(dead, Duration::from_secs(60)).await, Standing::OutOfReach);
+        let within = 2 * OUT_OF_REACH;
+        assert_eq!(ends(|_| Err(PeerError::NotAsked), within).await, Standing::Behind, "it was never asked");
+        assert_eq!(ends(|_| Err(PeerError::Busy), within).await, Standing::Behind, "it answers");
+        assert_eq!(ends(|nth| Ok(nth == 3), Duration::from_secs(60)).await, Standing::Applied);
     }
 }

@@ -64,8 +64,8 @@ pub enum Deliver {
 pub(super) enum LeaseNews {
     /// The cluster took back what that node held.
     NodeGone(NodeId),
-    /// A map was changed: it may have a limit now.
-    Map(Arc<Map>),
+    /// A map has another limit of connections, or none any more.
+    Limit(Arc<Map>),
     /// Other nodes deliver, or the same otherwise.
     Owners,
     /// Everything may have changed.
@@ -198,19 +198,28 @@ impl Bridge {
         if served || known && crate::broken!("settings-stale", 3) {
             return;
         }
-        let of_rules = matches!(change, AccessChange::Map(map)
+        let rules_change = matches!(change, AccessChange::Map(map)
             if self.access().map(map.id).is_some_and(|old| old.rules != map.rules));
+        let limit_changes = matches!(change, AccessChange::Map(map) if self.has_other_limit(map));
         self.access.write().unwrap_or_else(PoisonError::into_inner).change(change);
         match change {
-            AccessChange::Map(map) if of_rules => {
-                self.broadcast(|| Deliver::Rules(map.clone()));
-                self.lease_news(LeaseNews::Map(map.clone()));
-            }
             AccessChange::TokenGone(token) => self.broadcast(|| Deliver::TokenGone(*token)),
             AccessChange::MapGone(map) => self.broadcast(|| Deliver::MapGone(*map)),
-            AccessChange::Map(map) => self.lease_news(LeaseNews::Map(map.clone())),
+            AccessChange::Map(map) => {
+                if rules_change {
+                    self.broadcast(|| Deliver::Rules(map.clone()));
+                }
+                if limit_changes {
+                    self.lease_news(LeaseNews::Limit(map.clone()));
+                }
+            }
             AccessChange::Token(_) | AccessChange::Admin(_) => {}
         }
+    }
+
+    /// The map may have another number of connections than it might so far.
+    fn has_other_limit(&self, map: &Map) -> bool {
+        self.access().map(map.id).is_none_or(|old| old.limits.connections != map.limits.connections)
     }
 
     fn change_endpoints(&self, change: &EndpointChange) {
@@ -251,4 +260,50 @@ impl Bridge {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::access::{Limits, Retention};
+
+    #[test]
+    fn the_leases_hear_of_a_map_only_where_its_limit_changes() {
+        let bridge = Bridge::default();
+        let (news, mut heard) = mpsc::unbounded_channel();
+        bridge.attach_leases(news);
+        let limits = Limits {
+            connections: None,
+            webhooks: None,
+            requests_per_minute: None,
+            publishes_per_second: None,
+            subjects: None,
+        };
+        let map = Map {
+            id: MapId::from_bytes([1; 16]),
+            slug: None,
+            name: "a".into(),
+            topic: TopicId(1),
+            limits,
+            retention: Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() },
+            rules: Default::default(),
+            inserted_ms: 1,
+            updated_ms: 1,
+        };
+        let limited = Map { limits: Limits { connections: Some(5), ..map.limits.clone() }, ..map.clone() };
+        let renamed = |map: &Map| Map { name: "b".into(), ..map.clone() };
+        let changes = [
+            (map.clone(), true),
+            (renamed(&map), false),
+            (limited.clone(), true),
+            (renamed(&limited), false),
+            (map, true),
+        ];
+        for (place, (map, is_told)) in changes.into_iter().enumerate() {
+            bridge.publish(vec![Change::Access(AccessChange::Map(Arc::new(map)))]);
+            let told = matches!(heard.try_recv(), Ok(LeaseNews::Limit(_)));
+            assert_eq!(told, is_told, "change {place}");
+        }
+    }
 }

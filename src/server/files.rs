@@ -44,7 +44,7 @@ impl Shares {
         let left = limit.saturating_sub(OWN + OWN_OF_WORKER * workers + peers);
         let webhooks = wanted.1.min(left / 6).max(1);
         let sockets = wanted.0.min(left.saturating_sub(2 * webhooks)).max(1);
-        Self { limit, sockets, webhooks, peers: (peers / 2).max(8) }
+        Self { limit, sockets, webhooks, peers: (peers / 2).max(waypost_cluster::Config::MIN_CONNECTIONS) }
     }
 
     /// What clients miss of what was configured.

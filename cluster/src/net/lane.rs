@@ -41,7 +41,7 @@ impl From<RequestLane> for Lane {
 }
 
 impl Lane {
-    const ALL: [Self; 6] = [Self::Pulse, Self::Append, Self::Work, Self::Bulk, Self::Quick, Self::Patient];
+    pub(crate) const ALL: [Self; 6] = [Self::Pulse, Self::Append, Self::Work, Self::Bulk, Self::Quick, Self::Patient];
 
     /// Its number on the wire.
     pub(crate) fn number(self) -> u8 {

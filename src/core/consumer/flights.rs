@@ -2,6 +2,7 @@
 
 use super::progress::{EventRef, Retry, Source};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A request under way.
 #[derive(Debug)]
@@ -74,6 +75,15 @@ impl Flights {
     /// Whether a request from that source carries the event.
     pub(super) fn carry_of(&self, source: Source, seq: u64) -> bool {
         self.0.values().any(|flying| flying.delivery.source == source && flying.carries(seq))
+    }
+
+    /// The events of that range which requests from that source carry, in order.
+    pub(super) fn carried_of(&self, source: Source, seqs: &Range<u64>) -> Vec<u64> {
+        let of_source = self.0.values().filter(|flying| flying.delivery.source == source);
+        let carried = of_source.flat_map(|flying| &flying.delivery.events).map(|event| event.seq);
+        let mut found: Vec<u64> = carried.filter(|seq| seqs.contains(seq)).collect();
+        found.sort_unstable();
+        found
     }
 
     /// Whether any request carries the event.

@@ -6,6 +6,7 @@
 use crate::core::event::NewEvent;
 use crate::core::ids::{EndpointId, EventId, NodeId};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Replays remembered of a consumer, running and ended.
 pub const KEPT_REPLAYS: usize = 8;
@@ -40,19 +41,28 @@ impl Track {
 
     /// Settles `seq`.
     pub fn settle(&mut self, seq: u64) {
-        if self.is_settled(seq) {
+        self.settle_range(seq..seq + 1);
+    }
+
+    /// Settles all of these, at the cost of the ranges that they touch.
+    pub fn settle_range(&mut self, seqs: Range<u64>) {
+        let (from, to) = (seqs.start.max(self.next), seqs.end);
+        if from >= to {
             return;
         }
-        let at = self.above.partition_point(|(from, _)| *from < seq);
-        self.above.insert(at, (seq, seq + 1));
-        if self.above.get(at + 1).is_some_and(|(from, _)| *from == seq + 1) {
-            self.above[at].1 = self.above.remove(at + 1).1;
-        }
-        if at > 0 && self.above[at - 1].1 == seq {
-            self.above[at - 1].1 = self.above.remove(at).1;
-        }
-        while self.above.first().is_some_and(|(from, _)| *from <= self.next) {
-            self.next = self.next.max(self.above.remove(0).1);
+        let touched =
+            self.above.partition_point(|(_, end)| *end < from)..self.above.partition_point(|(start, _)| *start <= to);
+        let (first, last) = match &self.above[touched.clone()] {
+            [(first, last)] => (*first, *last),
+            [(first, _), .., (_, last)] => (*first, *last),
+            [] => (from, to),
+        };
+        let (from, to) = (from.min(first), to.max(last));
+        if from == self.next {
+            self.above.drain(touched);
+            self.next = to;
+        } else {
+            self.above.splice(touched, [(from, to)]);
         }
     }
 }
@@ -396,6 +406,16 @@ mod tests {
                 prop_assert!(!settled.contains(&track.next));
                 prop_assert!(track.above.first().is_none_or(|(from, _)| *from > track.next));
                 prop_assert!(track.above.windows(2).all(|pair| pair[0].1 < pair[1].0));
+            }
+        }
+
+        #[test]
+        fn a_range_is_settled_as_its_seqs_one_by_one(ranges in prop::collection::vec((1u64..60, 0u64..12), 0..30)) {
+            let (mut by_range, mut one_by_one) = (Track::new(3), Track::new(3));
+            for (from, count) in ranges {
+                by_range.settle_range(from..from + count);
+                (from..from + count).for_each(|seq| one_by_one.settle(seq));
+                prop_assert_eq!(&by_range, &one_by_one);
             }
         }
     }

@@ -5,7 +5,7 @@
 //! engine has room, and holds the events of that room alone.
 
 mod held;
-mod landing;
+pub(super) mod landing;
 mod messages;
 mod orders;
 mod reading;
@@ -13,7 +13,7 @@ mod telling;
 
 use held::Held;
 use landing::End;
-pub(super) use messages::{Changed, Collect, Look, Reported, Retire, TooMuch, Wake};
+pub(super) use messages::{Changed, Collect, Look, Removed, Reported, Retire, TooMuch, Wake};
 use telling::Untold;
 
 use super::judge::{BadFilter, Judge};
@@ -62,6 +62,8 @@ pub(super) struct EndpointActor {
     engine: Engine<Cause>,
     /// Events that are ready or under way for the first time.
     held: Held,
+    /// Counts when stored events were removed: what was read before may be deleted.
+    pub(super) removals: Rc<Cell<u64>>,
     /// Requests under way.
     flights: JoinSet<(Flight, Result<End, ArchiveError>)>,
     /// Somebody looks after them.
@@ -104,6 +106,7 @@ impl EndpointActor {
             judge,
             engine,
             held: Held::default(),
+            removals: Rc::default(),
             flights: JoinSet::new(),
             landing: false,
             go,

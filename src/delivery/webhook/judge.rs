@@ -41,7 +41,7 @@ impl Judge {
         Ok(Self {
             map: MapText::from(endpoint.map),
             subjects: endpoint.filter.subjects()?,
-            kinds: Filter::from_query(Some(&endpoint.events.join(",")))?,
+            kinds: Filter::from_list(&endpoint.events)?,
             condition: endpoint.filter.expression.as_deref().map(Expression::condition).transpose()?,
             lanes: match &endpoint.ordering {
                 Ordering::None => Lanes::None,

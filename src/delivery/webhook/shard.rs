@@ -7,7 +7,7 @@ mod broken;
 mod watch;
 
 use super::WebhookConfig;
-use super::actor::{Changed, EndpointActor, Retire, Wake};
+use super::actor::{Changed, EndpointActor, Removed, Retire, Wake};
 use super::announce;
 use super::client::{Client, Outside};
 use super::handover::Leaving;
@@ -135,7 +135,10 @@ impl Shard {
             // One that was to leave may be gone.
             self.tell_leaving();
         }
-        news.removed.iter().for_each(|stream| self.source.forget(*stream));
+        for stream in news.removed {
+            self.source.forget(stream);
+            self.read_anew(stream);
+        }
         for topic in news.topics {
             self.wake_topic(topic).await;
         }
@@ -228,6 +231,14 @@ impl Shard {
                 }
             }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Events of the stream were deleted: no actor sends what it read of it before.
+    fn read_anew(&self, stream: TopicId) {
+        let (owned, actors) = (self.owned.borrow(), self.actors.borrow());
+        for (_, running) in actors.iter().filter(|(id, _)| owned.get(*id) == Some(&stream)) {
+            running.actor.do_send(Removed);
         }
     }
 

@@ -29,6 +29,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+mod removed;
+
 struct Stage {
     hub: Hub,
     map: MapId,

@@ -19,10 +19,10 @@ use waypost_cluster::{Cluster, ProposeError};
 
 /// Pause before the cluster is told again what it couldn't take.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
+/// Pause before it is looked again whether what the cluster was told is applied here.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// All that is held is stated so often: counts that went astray, by whatever way, are right again after it.
 const STATE_EVERY: Duration = Duration::from_secs(30);
-/// Longest wait until what was told is known here too.
-const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Changes of one batch at most; some 40 bytes each.
 const MOST_CHANGES: usize = 8192;
 
@@ -72,7 +72,9 @@ pub(super) struct Keeper {
     doubt: bool,
     /// The node was a candidate in this incarnation.
     was_candidate: bool,
-    /// When the candidacy is tried again.
+    /// What the cluster was told last of the candidacy, until that is applied here: the change, and its index in the log.
+    told: Option<(LeaseChange, u64)>,
+    /// When the candidacy is looked at again.
     again: Instant,
     /// The last batch failed: when the next is tried.
     failed_until: Option<Instant>,
@@ -81,9 +83,9 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(cluster: Cluster, bridge: Arc<Bridge>, book: Arc<Book>, standing: Arc<Standing>) -> Self {
         let (waiting, again) = (Waiting::default(), Instant::now());
-        let (number, doubt, was_candidate, failed_until) = (0, true, false, None);
+        let (number, doubt, was_candidate, told, failed_until) = (0, true, false, None, None);
         let mut keeper =
-            Self { cluster, bridge, book, standing, waiting, number, doubt, was_candidate, again, failed_until };
+            Self { cluster, bridge, book, standing, waiting, number, doubt, was_candidate, told, again, failed_until };
         keeper.renew();
         keeper
     }
@@ -101,6 +103,7 @@ impl Keeper {
             while let Ok(news) = news.try_recv() {
                 self.hear(&news);
             }
+            self.look_at_candidacy();
             self.answer_candidacy();
             if !self.has_work() {
                 self.wait(&mut wishes, &mut news, &mut routine).await;
@@ -140,7 +143,7 @@ impl Keeper {
         news: &mut mpsc::UnboundedReceiver<LeaseNews>,
         routine: &mut Interval,
     ) {
-        let candidacy = self.candidacy_change().is_some();
+        let candidacy = self.told.is_some() || self.candidacy_change().is_some();
         tokio::select! {
             Some(wish) = wishes.recv() => self.note(wish),
             Some(news) = news.recv() => self.hear(&news),
@@ -162,12 +165,12 @@ impl Keeper {
         match news {
             LeaseNews::NodeGone(node) if *node == self.cluster.node_id() => self.renew(),
             // The connections that a map had before it got a limit are counted from now on.
-            LeaseNews::Map(map) if map.limits.connections.is_some() && self.book.of_map(map.id) > 0 => {
+            LeaseNews::Limit(map) if map.limits.connections.is_some() && self.book.of_map(map.id) > 0 => {
                 self.doubt = true;
             }
             LeaseNews::Reset => self.doubt = true,
-            // Whoever waits for the candidacy looks at it.
-            LeaseNews::Owners | LeaseNews::NodeGone(_) | LeaseNews::Map(_) => {}
+            // The loop looks at the candidacy.
+            LeaseNews::Owners | LeaseNews::NodeGone(_) | LeaseNews::Limit(_) => {}
         }
     }
 
@@ -175,7 +178,7 @@ impl Keeper {
     fn renew(&mut self) {
         let incarnation = getrandom::u64().unwrap_or_else(|_| crate::clock::now_ms()).max(1);
         self.standing.incarnation.store(incarnation, Ordering::Release);
-        (self.number, self.doubt, self.was_candidate) = (0, true, false);
+        (self.number, self.doubt, self.was_candidate, self.told) = (0, true, false, None);
     }
 
     fn has_work(&self) -> bool {
@@ -183,19 +186,44 @@ impl Keeper {
         self.doubt || candidacy || !self.waiting.takers.is_empty() || !self.waiting.given.is_empty()
     }
 
+    /// The incarnation under which this node is a candidate, as far as it has applied the log.
+    fn known_as(&self) -> Option<u64> {
+        self.bridge.endpoints().owners().nodes.get(&self.cluster.node_id()).copied()
+    }
+
+    /// What the cluster was told is on its way until it is applied here, with or without effect. A node that catches up
+    /// takes its time over that, and nobody waits for it.
+    fn look_at_candidacy(&mut self) {
+        let known = self.known_as();
+        // However the cluster heard of it, the answer may be lost.
+        self.was_candidate |= known == Some(self.incarnation());
+        let Some((change, index)) = &self.told else { return };
+        let is_effective = match change {
+            LeaseChange::Deliver => known == Some(self.incarnation()),
+            _ => known.is_none(),
+        };
+        if is_effective || *index <= self.cluster.applied() {
+            self.told = None;
+        } else {
+            self.again = self.again.max(Instant::now() + LOOK_PAUSE);
+        }
+    }
+
     /// The change that makes the candidacy what it should be, as far as this node knows.
     fn candidacy_change(&self) -> Option<LeaseChange> {
-        let endpoints = self.bridge.endpoints();
-        let known = endpoints.owners().nodes.get(&self.cluster.node_id());
+        let told = self.told.as_ref().map(|(change, _)| change);
+        let (known, delivers) = (self.known_as(), told == Some(&LeaseChange::Deliver));
         match self.standing.candidacy() {
-            Candidacy::Wanted if known != Some(&self.incarnation()) => Some(LeaseChange::Deliver),
-            Candidacy::Unwanted if known.is_some() => Some(LeaseChange::Rest),
-            Candidacy::Undecided | Candidacy::Wanted | Candidacy::Unwanted => None,
+            Candidacy::Wanted if told.is_none() && known == Some(self.incarnation()) => None,
+            Candidacy::Wanted if delivers => None,
+            Candidacy::Wanted => Some(LeaseChange::Deliver),
+            Candidacy::Unwanted if delivers || (told.is_none() && known.is_some()) => Some(LeaseChange::Rest),
+            Candidacy::Undecided | Candidacy::Unwanted => None,
         }
     }
 
     fn answer_candidacy(&mut self) {
-        if self.candidacy_change().is_none() {
+        if self.told.is_none() && self.candidacy_change().is_none() {
             for settled in self.waiting.candidacy.drain(..) {
                 let _ = settled.send(());
             }
@@ -317,7 +345,7 @@ impl Keeper {
     /// One batch; what of it was not done.
     async fn propose(&mut self, whole: bool, changes: Vec<LeaseChange>) -> Result<Vec<Denied>, Failed> {
         self.number += 1;
-        let candidacy = matches!(changes.first(), Some(LeaseChange::Deliver | LeaseChange::Rest));
+        let told = changes.first().filter(|first| matches!(first, LeaseChange::Deliver | LeaseChange::Rest)).cloned();
         let (node, incarnation, number) = (self.cluster.node_id(), self.incarnation(), self.number);
         let command = Command::Lease(LeaseBatch { node, incarnation, number, whole, changes });
         let proposed = self.cluster.propose(codec::encode(&command)?).await?;
@@ -329,11 +357,12 @@ impl Keeper {
                 return Err(Failed::Propose(ProposeError::Unknown));
             }
         };
-        if candidacy {
-            // Another node's coming is not over: it is tried again.
+        if let Some(change) = told {
+            // Where it had no effect, since another node's coming is not over, it is tried again.
             self.again = Instant::now() + RETRY_PAUSE;
-            let applied = self.cluster.wait_applied(proposed.index, APPLY_TIMEOUT).await;
-            self.was_candidate |= applied && self.candidacy_change().is_none();
+            // It may be a candidate for a moment before it rests.
+            self.was_candidate |= change == LeaseChange::Rest;
+            self.told = Some((change, proposed.index));
         }
         Ok(denied)
     }

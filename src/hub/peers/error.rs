@@ -9,9 +9,12 @@ pub enum PeerError {
     /// The other node does not know this kind of request (another release), or does not answer it yet. Not acted on.
     #[error("the node does not know this kind of request")]
     Unknown,
-    /// As many requests of this kind are under way as may be, here or there. Not acted on.
-    #[error("too many requests of this kind are under way")]
+    /// The other node has as many requests of this kind as it takes. Not acted on.
+    #[error("the node has too many requests of this kind")]
     Busy,
+    /// As many requests as may be are under way from here to that node, which was not asked and may be gone.
+    #[error("too many requests to that node are under way")]
+    NotAsked,
     /// The other node can't read the request. Not acted on.
     #[error("the node can't read the request")]
     Malformed,
@@ -29,7 +32,7 @@ pub enum PeerError {
 impl From<RequestError> for PeerError {
     fn from(error: RequestError) -> Self {
         match error {
-            RequestError::Overloaded(_) => Self::Busy,
+            RequestError::Overloaded(_) => Self::NotAsked,
             other => Self::Request(other),
         }
     }
@@ -38,6 +41,6 @@ impl From<RequestError> for PeerError {
 impl PeerError {
     /// The other node was there and answered, though not with what was asked for.
     pub fn is_from_the_node(&self) -> bool {
-        matches!(self, Self::Unknown | Self::Malformed | Self::Failed)
+        matches!(self, Self::Unknown | Self::Busy | Self::Malformed | Self::Failed)
     }
 }

@@ -18,7 +18,7 @@
 //! | from 100 | what the edges ask each other | `edge/*` |
 //!
 //! A [`Lane`] bounds a kind at both ends: so many requests are worked on, so many more wait, and one beyond that is refused
-//! at once with [`PeerError::Busy`]. So a flood of one kind holds up no other kind; and none holds up proposals or read
+//! at once with [`PeerError::NotAsked`] here, [`PeerError::Busy`] there. So a flood of one kind holds up no other kind; and none holds up proposals or read
 //! barriers, which travel on connections of their own.
 
 mod error;
@@ -130,7 +130,7 @@ impl Peers {
         request: &R,
         timeout: Duration,
     ) -> Result<R::Answer, PeerError> {
-        let _place = self.asked.enter(R::KIND, to, R::LANE).ok_or(PeerError::Busy)?;
+        let _place = self.asked.enter(R::KIND, to, R::LANE).ok_or(PeerError::NotAsked)?;
         let body = wire::request(R::KIND, request)?;
         let answer = cluster.request(to, R::LANE.connection, body.into(), timeout).await?;
         wire::read_answer(&answer)

@@ -31,24 +31,32 @@ impl<C> Engine<C> {
         self.live.set_kept_from(seq);
     }
 
+    /// The stream has none of these any more.
     fn pass_gone(&mut self, gone: Range<u64>) {
-        for seq in gone {
-            if seq < self.live.kept_from() {
-                self.miss(seq);
-            } else {
-                self.live.track_mut().settle(seq);
-                self.reports.note(Urgency::Lazy);
-            }
+        let missed = self.settle_gone(Source::Live, gone.clone());
+        if missed > 0 {
+            self.totals.missed += missed;
+            self.reports.note(Urgency::Soon);
+        } else if !gone.is_empty() {
+            self.reports.note(Urgency::Lazy);
         }
     }
 
-    /// An event is gone that was not delivered.
-    fn miss(&mut self, seq: u64) {
-        if !self.is_known(seq) {
-            self.totals.missed += 1;
-            self.live.track_mut().settle(seq);
-            self.reports.note(Urgency::Soon);
+    /// Settles what of a source is gone and not under way, a range at a time: it may be millions. Answers how many of
+    /// these were lost, and not removed on purpose.
+    pub(super) fn settle_gone(&mut self, source: Source, gone: Range<u64>) -> u64 {
+        if gone.is_empty() {
+            return 0;
         }
+        let (kept_from, under_way) = (self.live.kept_from(), self.flights.carried_of(source, &gone));
+        let Some(track) = self.track_mut(source) else { return 0 };
+        let (mut from, mut lost) = (gone.start, 0);
+        for to in under_way.into_iter().chain([gone.end]) {
+            lost += track.unsettled(from, to.min(kept_from));
+            track.settle_range(from..to);
+            from = to + 1;
+        }
+        lost
     }
 
     /// Whether the event is to be sent soon, or is under way for the first time.
@@ -117,7 +125,10 @@ impl<C: Clone> Engine<C> {
                 self.take_in(offer, now_ms);
             }
         }
-        self.pass_gone(next.max(self.live.kept_from())..next_seq);
+        // Where it was never told what the stream has, what comes may still be there.
+        if self.live.kept_from() <= next_seq {
+            self.pass_gone(next..next_seq);
+        }
         let from = self.live.read_up_to(next.max(next_seq));
         self.look_at_read(from, self.live.next());
     }

@@ -12,29 +12,33 @@ impl<C: Clone> Engine<C> {
         let (id, until_seq, all) = (replay.id, replay.until_seq, !replay.failed_only);
         let source = Source::Replay(id);
         let from = self.replays.read_up_to(next_seq);
-        let mut offers = offers.iter().peekable();
-        let mut missed = 0;
-        for seq in from..next_seq.min(until_seq) {
-            let offer = offers.next_if(|offer| offer.event.seq == seq);
-            let is_settled = self.track_mut(source).is_none_or(|track| track.is_settled(seq));
-            match offer {
-                _ if is_settled || self.flights.carry_of(source, seq) => {}
-                Some(offer) if offer.wanted => {
-                    let Offer { event, kind, .. } = *offer;
-                    let lane = offer.lane.map(|lane| !lane);
-                    self.make_ready(source, Ready { event, lane, kind, since_ms: now_ms });
-                }
-                other => {
-                    // Where all is read again, what isn't there and was not removed on purpose was lost.
-                    missed += u64::from(all && other.is_none() && seq < self.live.kept_from());
-                    self.track_mut(source).into_iter().for_each(|track| track.settle(seq));
-                }
-            }
+        let read = from..next_seq.min(until_seq);
+        let (mut next, mut lost) = (from, 0);
+        for offer in offers.iter().filter(|offer| read.contains(&offer.event.seq)) {
+            let seq = offer.event.seq;
+            lost += self.settle_gone(source, next..seq);
+            next = seq + 1;
+            self.take_again(source, offer, now_ms);
         }
-        self.replays.missed(id, missed);
+        lost += self.settle_gone(source, next..read.end);
+        // Where only what had failed is read, most is not there.
+        self.replays.missed(id, if all { lost } else { 0 });
         self.look_at_read(from, next_seq);
         self.reports.note(Urgency::Lazy);
         self.end_replay_if_done(now_ms);
+    }
+
+    fn take_again(&mut self, source: Source, offer: &Offer, now_ms: u64) {
+        let Offer { event, wanted, lane, kind } = *offer;
+        let is_settled = self.track_mut(source).is_none_or(|track| track.is_settled(event.seq));
+        if is_settled || self.flights.carry_of(source, event.seq) {
+            return;
+        }
+        if wanted {
+            self.make_ready(source, Ready { event, lane: lane.map(|lane| !lane), kind, since_ms: now_ms });
+        } else {
+            self.track_mut(source).into_iter().for_each(|track| track.settle(event.seq));
+        }
     }
 }
 

@@ -150,6 +150,16 @@ impl<C: Clone> Engine<C> {
         self.end_replay_if_done(now_ms);
     }
 
+    /// The event of a request was deleted before it could be sent: nothing more becomes of it, and nothing is lost.
+    pub fn withdraw(&mut self, flight: u64, now_ms: u64) {
+        let Some(flying) = self.flights.end(flight) else { return };
+        self.settle_events(flying.delivery.source, &flying.delivery.events);
+        self.retries.remove(flight);
+        self.release(flight, &flying.delivery);
+        self.reports.note(Urgency::Soon);
+        self.end_replay_if_done(now_ms);
+    }
+
     /// The delivery of a request that has ended without success, and its number; `None` where what was asked meanwhile
     /// leaves nothing of it.
     fn take_back(&mut self, number: u64, flying: &Flying, now_ms: u64) -> Option<(u64, Retry)> {

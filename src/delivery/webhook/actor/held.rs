@@ -41,6 +41,11 @@ impl Held {
         }
     }
 
+    /// Releases all of them.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// Releases what the engine has forgotten.
     pub(super) fn sweep(&mut self, engine: &Engine<Cause>) {
         self.events.retain(|seq, _| engine.holds(*seq));

@@ -22,11 +22,13 @@ use std::task::Poll;
 const BATCH_BYTES: usize = 1 << 20;
 
 /// How a request ended.
-pub(super) enum End {
+pub(in crate::delivery::webhook) enum End {
     /// It was sent: its events, what came of it, and when it began (Unix milliseconds).
     Sent(Vec<Event>, Ended, u64),
     /// Retention took an event of it.
     Gone,
+    /// Somebody deleted an event of it.
+    Deleted,
     /// Its events have too many bytes together.
     TooLarge,
     /// While it waited for its turn, it became another's or was no longer wanted.
@@ -36,13 +38,15 @@ pub(super) enum End {
 impl EndpointActor {
     pub(super) fn launch(&mut self, flight: Flight, ctx: &mut Context<Self>) {
         let known = self.held.all(&flight.events);
+        let (removals, removals_before) = (self.removals.clone(), self.removals.get());
         let (shard, sender, topic) = (self.shard.clone(), self.sender.clone(), self.topic);
         let (go, revision, endpoint) = (self.go.clone(), self.endpoint.revision, self.endpoint.id);
         let failing = self.engine.is_failing();
         let wanted = flight.clone();
         let job = async move {
             let Some(_permit) = shard.permits.take(failing).await else { return Ok(End::NotBegun) };
-            let events = match known {
+            // While it waited for its turn, what it has may have been deleted.
+            let events = match known.filter(|_| removals.get() == removals_before) {
                 Some(events) if is_too_large(&events) => return Ok(End::TooLarge),
                 Some(events) => events,
                 None => match fetch(&shard, endpoint, topic, &wanted.events).await? {
@@ -74,8 +78,11 @@ impl EndpointActor {
                 let gone = Outcome::failed(Class::Expired);
                 self.settle(flight, &gone, "removed by retention before it was delivered", 0);
             }
+            Ok(End::Deleted) if flight.events.len() == 1 => {
+                self.engine.withdraw(flight.id, self.shard.hub.expiry_ms());
+            }
             // Of several events this makes halves, and is nobody's failure.
-            Ok(End::TooLarge) => self.settle(flight, &Outcome::failed(Class::Expired), "", 0),
+            Ok(End::TooLarge | End::Deleted) => self.settle(flight, &Outcome::failed(Class::Expired), "", 0),
             Ok(End::NotBegun) => self.engine.unsend(flight.id, self.shard.hub.expiry_ms()),
             Err(error) => {
                 tracing::error!(webhook = %self.endpoint.id, %error, "an event can't be read; trying again");
@@ -141,24 +148,31 @@ impl ActorFuture<EndpointActor> for Landing {
     }
 }
 
-/// Reads the events of a delivery that are not at hand, those in a row at once. One that its topic has no more may be
+/// Reads the events of a delivery that are not at hand, those in a row at once. One that its stream has no more may be
 /// kept for the endpoint.
-async fn fetch(
+pub(in crate::delivery::webhook) async fn fetch(
     shard: &Shard,
     endpoint: EndpointId,
     topic: TopicId,
     wanted: &[EventRef],
 ) -> Result<Result<Vec<Event>, End>, ArchiveError> {
     let mut found: Vec<Event> = Vec::with_capacity(wanted.len());
-    while let Some(next) = wanted.get(found.len()) {
-        let row = wanted[found.len()..].iter().zip(next.seq..).take_while(|(event, seq)| event.seq == *seq).count();
+    while let rest @ [next, ..] = &wanted[found.len()..] {
+        let row = rest.iter().zip(next.seq..).take_while(|(event, seq)| event.seq == *seq).count();
         let page = shard.source.archive().read(topic, next.seq, row, BATCH_BYTES, None).await?;
-        if page.events.first().is_some_and(|event| event.seq == next.seq) {
-            found.extend(page.events);
+        // The stream may have holes: behind one the page goes on with other events than those wanted, and what is
+        // withheld comes beside what was asked for.
+        let found_before = found.len();
+        let read = page.events.into_iter().zip(rest).take_while(|(event, wanted)| event.seq == wanted.seq);
+        found.extend(read.map(|(event, _)| event));
+        if found.len() > found_before {
+            // What is missing behind these is looked for on its own.
         } else if let Some(event) = shard.hub.kept_event(endpoint, next.seq)? {
             found.push(event);
         } else {
-            return Ok(Err(End::Gone));
+            // Of what a retry needs a copy is kept wherever a rule or retention takes it.
+            let is_inside = next.seq >= page.first_seq;
+            return Ok(Err(if is_inside { End::Deleted } else { End::Gone }));
         }
         if is_too_large(&found) {
             return Ok(Err(End::TooLarge));

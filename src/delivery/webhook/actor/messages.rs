@@ -16,6 +16,11 @@ pub(in crate::delivery::webhook) struct Wake;
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Changed;
 
+/// Somebody deleted stored events of the stream: what was read of it is read anew before it is sent.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::delivery::webhook) struct Removed;
+
 /// The endpoint is another's from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -64,6 +69,15 @@ impl Handler<Changed> for EndpointActor {
         self.open_or_close();
         self.take_orders(ctx);
         self.pump(ctx);
+    }
+}
+
+impl Handler<Removed> for EndpointActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Removed, _: &mut Self::Context) {
+        self.removals.set(self.removals.get() + 1);
+        self.held.clear();
     }
 }
 

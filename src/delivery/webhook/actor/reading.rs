@@ -54,7 +54,7 @@ impl EndpointActor {
     fn read_later(&mut self, from_seq: u64, later: Later, ctx: &mut Context<Self>) {
         self.reading = true;
         let (shard, judge, topic, map) = (self.shard.clone(), self.judge.clone(), self.topic, self.endpoint.map);
-        let by = judge.clone();
+        let (by, removals) = (judge.clone(), self.removals.get());
         let read = async move {
             let (events, reach) = match later {
                 Later::Judge(events, reach) => (events, reach),
@@ -72,6 +72,8 @@ impl EndpointActor {
                 actor.reading = false;
                 // The endpoint may have been changed, or sent elsewhere, while this was read.
                 if Arc::ptr_eq(&judge, &actor.judge) && actor.engine.wants() == Some(from_seq) {
+                    // What was deleted meanwhile is found to be so when it is sent.
+                    let events = if actor.removals.get() == removals { events } else { Vec::new() };
                     actor.offer(events, &offers, reach);
                 }
                 actor.pump(ctx);
@@ -92,7 +94,7 @@ impl EndpointActor {
         let Some(read) = self.engine.wants_replay().filter(|_| !self.reading_replay) else { return };
         self.reading_replay = true;
         let (shard, topic, endpoint, map) = (self.shard.clone(), self.topic, self.endpoint.id, self.endpoint.map);
-        let judge = self.judge.clone();
+        let (judge, removals) = (self.judge.clone(), self.removals.get());
         let by = judge.clone();
         let page = async move {
             if !read.failed_only {
@@ -108,8 +110,11 @@ impl EndpointActor {
             Ok((Again::Letters(letters), next_seq))
         };
         ctx.spawn(page.into_actor(self).map(move |page: Result<(Again, u64), ArchiveError>, actor, ctx| match page {
-            Ok((again, next_seq)) => {
+            Ok((mut again, next_seq)) => {
                 actor.reading_replay = false;
+                if actor.removals.get() != removals {
+                    again.forget_events();
+                }
                 if Arc::ptr_eq(&judge, &actor.judge) {
                     actor.offer_replay(read, again, next_seq.min(read.until_seq));
                 }
@@ -150,6 +155,15 @@ impl EndpointActor {
 enum Again {
     Events(Vec<Event>, Vec<Offer>, Reach),
     Letters(Vec<DeadLetter>),
+}
+
+impl Again {
+    /// Events of it may have been deleted meanwhile: they are read anew when they are sent.
+    fn forget_events(&mut self) {
+        if let Self::Events(events, ..) = self {
+            events.clear();
+        }
+    }
 }
 
 /// What is left to do off the thread.

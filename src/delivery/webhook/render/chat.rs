@@ -3,6 +3,7 @@
 //! Never knows a chat's own escapes.
 
 use crate::core::event::push_json_string;
+use crate::core::text::is_hidden;
 
 /// Stands where a text was cut.
 const CUT: char = '…';
@@ -45,16 +46,14 @@ fn plain(character: char) -> Option<char> {
     match character {
         '\n' => Some('\n'),
         c if c.is_control() => Some(' '),
-        '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' => None,
-        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}' => None,
-        c => Some(c),
+        c => Some(c).filter(|c| !is_hidden(*c)),
     }
 }
 
 /// Characters without a shape of their own.
 fn is_blank(character: char) -> bool {
     matches!(character,
-        '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{200c}' | '\u{200d}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}')
 }
 

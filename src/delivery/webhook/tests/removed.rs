@@ -1,0 +1,144 @@
+//! What becomes of deliveries whose events are removed before they are sent.
+
+use super::*;
+use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability, SubjectHistory};
+use crate::core::command::{DeleteEvent, SetChannelRules};
+use crate::core::consumer::progress::{DeadLetter, DeadLetterChange, EventRef, Progress, Reason};
+use crate::core::ids::{EventId, TopicId};
+use crate::core::subject::{Subject, SubjectPattern};
+use crate::core::webhook::outcome::{Class, Outcome};
+use crate::delivery::webhook::actor::landing::{End, fetch};
+
+impl Stage {
+    fn stream(&self) -> TopicId {
+        self.hub.access().map(self.map).unwrap().topic
+    }
+
+    async fn publish_to(&self, subject: &str) {
+        let subject = Subject::parse(subject).unwrap();
+        let events = vec![NewEvent { subject, kind: "x".into(), payload: b"{}".to_vec() }];
+        self.hub.publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
+    }
+
+    /// Eight events, the sixth of another subject.
+    async fn publish_eight(&self) {
+        for seq in 1..=8 {
+            if seq == 6 { self.publish_to("s").await } else { self.publish().await }
+        }
+    }
+
+    /// A rule takes the sixth event from readers.
+    async fn trim_the_sixth(&self) {
+        let history = SubjectHistory { events: Some(1), ..SubjectHistory::default() };
+        let matches = SubjectPattern::new("s").unwrap();
+        let rules = ChannelRules::new(vec![ChannelRule { matches, durability: Durability::Durable, history }]).unwrap();
+        let set = SetChannelRules { map: self.map, by: None, rules };
+        self.hub.propose(&Command::SetChannelRules(set)).await.unwrap();
+        self.publish_to("s").await;
+        let is_gone = || self.hub.archive().read_now(self.stream(), 6, 1, 1).unwrap().events[0].seq != 6;
+        until("the rule to take its event", is_gone).await;
+    }
+
+    async fn delete(&self, seq: u64) {
+        let page = self.hub.archive().with_backlog().read_now(self.stream(), seq, 1, 1).unwrap();
+        let delete = DeleteEvent { map: self.map, by: None, id: page.events[0].id };
+        self.hub.propose(&Command::DeleteEvent(delete)).await.unwrap();
+    }
+
+    async fn fetched(&self, endpoint: EndpointId, seqs: &[u64]) -> Result<Vec<u64>, &'static str> {
+        let wanted: Vec<EventRef> = seqs.iter().map(|seq| EventRef { seq: *seq, id: EventId::ZERO }).collect();
+        let found = fetch(&self.shard, endpoint, self.stream(), &wanted).await.unwrap();
+        match found {
+            Ok(events) => Ok(events.iter().map(|event| event.seq).collect()),
+            Err(End::Deleted) => Err("deleted"),
+            Err(_) => Err("gone, or too large"),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_batch_with_an_event_that_was_set_aside_or_deleted_gets_no_other_in_its_place() {
+    let stage = Stage::new().await;
+    let id = stage.endpoint(1).await;
+    stage.publish_eight().await;
+    // The webhook wants the map's own alone.
+    until("deliveries", || stage.delivered(id) == 7).await;
+    let letter = DeadLetter {
+        seq: 6,
+        event_id: EventId::ZERO,
+        kind: String::new(),
+        attempts: 1,
+        first_ms: 1,
+        buried_ms: 1,
+        reason: Reason::Failed(Outcome::failed(Class::Status).cause("")),
+    };
+    let update = Update { letters: vec![DeadLetterChange::Added(letter)], ..stage.update(id, 100) };
+    tell_all(&stage.shard, [Piece::new(stage.actor(id), update, true)].into()).await;
+    stage.trim_the_sixth().await;
+    until("the copy of the event", || stage.hub.kept_event(id, 6).unwrap().is_some()).await;
+    assert_eq!(stage.fetched(id, &[5, 6, 7]).await, Ok(vec![5, 6, 7]));
+    stage.delete(7).await;
+    assert_eq!(stage.fetched(id, &[5, 6, 8]).await, Ok(vec![5, 6, 8]));
+    assert_eq!(stage.fetched(id, &[5, 6, 7, 8]).await, Err("deleted"));
+    stage.hub.shutdown().await;
+}
+
+#[actix_web::test]
+async fn a_batch_with_an_event_that_is_withheld_from_readers_is_whole() {
+    let stage = Stage::new().await;
+    let id = stage.endpoint(1).await;
+    let mut taken = Vec::new();
+    for failing in [false, false, false, true] {
+        taken.push(stage.permits.take(failing).await);
+    }
+    stage.publish_eight().await;
+    stage.trim_the_sixth().await;
+    assert_eq!(stage.hub.kept_event(id, 6).unwrap(), None);
+    assert_eq!(stage.fetched(id, &[5, 6, 7]).await, Ok(vec![5, 6, 7]));
+    drop(taken);
+    until("all deliveries", || stage.delivered(id) == 7).await;
+    stage.hub.shutdown().await;
+}
+
+#[derive(actix::Message)]
+#[rtype(result = "u64")]
+struct Removals;
+
+impl actix::Handler<Removals> for EndpointActor {
+    type Result = u64;
+
+    fn handle(&mut self, _: Removals, _: &mut Self::Context) -> u64 {
+        self.removals.get()
+    }
+}
+
+#[actix_web::test]
+async fn what_is_deleted_while_it_waits_is_not_sent_and_is_no_dead_letter() {
+    let stage = Stage::new().await;
+    let id = stage.endpoint(1).await;
+    stage.publish().await;
+    until("a delivery", || stage.delivered(id) == 1).await;
+    let mut taken = Vec::new();
+    for failing in [false, false, false, true] {
+        taken.push(stage.permits.take(failing).await);
+    }
+    for _ in 2..=8 {
+        stage.publish().await;
+    }
+    // Four of them wait for their turn, others are ready.
+    let actor = stage.actor(id);
+    actor.send(Wake).await.unwrap();
+    let before = actor.send(Removals).await.unwrap();
+    stage.delete(3).await;
+    stage.delete(7).await;
+    while actor.send(Removals).await.unwrap() < before + 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(taken);
+    let progress = || stage.hub.endpoint_state(id).unwrap().unwrap().progress;
+    until("all to be settled", || progress().track.next == 9 && progress().waiting.events == 0).await;
+    let Progress { delivered, buried, missed, .. } = progress();
+    assert_eq!((delivered, buried, missed), (6, 0, 0));
+    assert_eq!(stage.received.load(Memory::Relaxed), 6);
+    stage.hub.shutdown().await;
+}
