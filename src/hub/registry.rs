@@ -3,6 +3,7 @@
 use super::archive::Archive;
 use super::bridge::{Bridge, Deliver};
 use super::judges::Judges;
+use super::nudges::{Bell, Pending};
 use super::topic::{Attach, Detach, Topic};
 use crate::core::frame::{FormKey, View};
 use crate::core::topic::TopicKey;
@@ -70,9 +71,11 @@ impl Registry {
             Some(_) => self.lost(&topic),
             None => {}
         }
-        let actor = Topic::new(topic.clone(), self.archive.clone(), self.judges.clone(), self.woken.clone()).start();
+        let (archive, judges, woken) = (self.archive.clone(), self.judges.clone(), self.woken.clone());
+        let (key, pending) = (topic.clone(), Pending::default());
+        let actor = Topic::new(key, archive, judges, woken, pending.clone()).start();
         // Watched before it has read its place, so that no nudge falls in between.
-        self.bridge.watch_topic(topic.clone(), actor.clone().recipient());
+        self.bridge.watch_topic(topic.clone(), Bell::new(actor.clone().recipient(), pending));
         self.topics.insert(topic, actor.clone());
         metrics::gauge!(crate::metric::TOPICS).set(self.topics.len() as f64);
         actor
