@@ -359,8 +359,8 @@ pub enum Refusal {
 /// What applying commands changed, for the actors of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A stream has new events, of those subjects.
-    Events(TopicId, Touched),
+    /// A stream has new events from that seq on, of those subjects.
+    Events(TopicId, u64, Touched),
     /// Access changed.
     Access(AccessChange),
     /// A node's leases were taken back: if it lives, it comes back as another incarnation.

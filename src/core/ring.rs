@@ -34,6 +34,8 @@ pub struct Chunk {
     span: Span,
     frames: Vec<FrameHead>,
     bytes: Bytes,
+    /// Bytes of memory, about.
+    memory: usize,
 }
 
 #[derive(Debug)]
@@ -62,7 +64,9 @@ impl Chunk {
             }
             frames.push(FrameHead { seq: event.seq, kind, end: bytes.len() });
         }
-        Self { span, frames, bytes: bytes.into() }
+        let kinds: usize = frames.iter().map(|frame| frame.kind.len()).sum();
+        let memory = size_of::<Self>() + frames.len() * size_of::<FrameHead>() + kinds + bytes.len();
+        Self { span, frames, bytes: bytes.into(), memory }
     }
 
     /// First seq of its range.
@@ -88,7 +92,8 @@ impl Chunk {
         }
         let copy = |frame: &FrameHead| FrameHead { seq: frame.seq, kind: frame.kind.clone(), end: frame.end };
         let frames = self.frames.iter().map(copy).collect();
-        Arc::new(Self { span: self.span, frames, bytes: Bytes::copy_from_slice(&self.bytes) })
+        let bytes = Bytes::copy_from_slice(&self.bytes);
+        Arc::new(Self { span: self.span, frames, bytes, memory: self.memory })
     }
 
     /// The first frame of that seq or a higher one.
@@ -150,6 +155,7 @@ pub struct Ring {
     /// Id of the newest event, once there was one.
     head_id: Option<EventId>,
     bytes: usize,
+    memory: usize,
     events: usize,
     max_bytes: usize,
     max_events: usize,
@@ -158,7 +164,8 @@ pub struct Ring {
 impl Ring {
     /// An empty ring whose first chunk will begin with `next_seq`. It keeps at least the newest chunk, whatever its size.
     pub fn new(next_seq: u64, max_bytes: usize, max_events: usize) -> Self {
-        Self { chunks: VecDeque::new(), next_seq, head_id: None, bytes: 0, events: 0, max_bytes, max_events }
+        let (chunks, head_id) = (VecDeque::new(), None);
+        Self { chunks, next_seq, head_id, bytes: 0, memory: 0, events: 0, max_bytes, max_events }
     }
 
     /// The oldest seq held, or the next to come when the ring is empty.
@@ -181,9 +188,15 @@ impl Ring {
         self.bytes
     }
 
-    /// Changes the bound on bytes; the excess goes with the next push.
-    pub fn set_max_bytes(&mut self, max_bytes: usize) {
-        self.max_bytes = max_bytes;
+    /// Bytes of memory that the chunks take, about: frames, and what is noted of each.
+    pub fn memory(&self) -> usize {
+        self.memory
+    }
+
+    /// Drops all chunks. The next one still has to continue what was there.
+    pub fn clear(&mut self) {
+        self.chunks = VecDeque::new();
+        (self.bytes, self.memory, self.events) = (0, 0, 0);
     }
 
     /// Appends a chunk. One that doesn't continue the ring is refused with `false`: the ring never has a hole.
@@ -194,11 +207,13 @@ impl Ring {
         self.next_seq = chunk.next_seq();
         self.head_id = Some(chunk.span.last_id);
         self.bytes += chunk.len_bytes();
+        self.memory += chunk.memory;
         self.events += chunk.frames.len();
         self.chunks.push_back(chunk);
         while self.chunks.len() > 1 && (self.bytes > self.max_bytes || self.events > self.max_events) {
             if let Some(old) = self.chunks.pop_front() {
                 self.bytes -= old.len_bytes();
+                self.memory -= old.memory;
                 self.events -= old.frames.len();
             }
         }

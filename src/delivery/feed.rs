@@ -24,6 +24,15 @@ pub struct Feed {
     holders: Cell<usize>,
     /// Who waits for the topic to say where it starts.
     waiting: RefCell<Vec<Waker>>,
+    /// Its place in the order in which the thread's rings were filled, and the bytes that count for it.
+    counted: Cell<Counted>,
+}
+
+/// What [`Rings`](super::rings::Rings) notes of a feed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counted {
+    pub(super) place: u64,
+    pub(super) bytes: usize,
 }
 
 impl Feed {
@@ -35,6 +44,7 @@ impl Feed {
             listeners: RefCell::default(),
             holders: Cell::new(0),
             waiting: RefCell::default(),
+            counted: Cell::default(),
         }
     }
 
@@ -69,11 +79,33 @@ impl Feed {
     }
 
     /// Events were removed that the ring may hold: who has yet to read what is in it reads from the archive.
-    pub(super) fn forget(&self, max_bytes: usize, max_events: usize) {
-        if let Some(ring) = &mut *self.ring.borrow_mut() {
-            *ring = Ring::new(ring.next_seq(), max_bytes, max_events);
+    /// So does who is being sent a page that was read before.
+    pub(super) fn forget_removed(&self) {
+        self.empty();
+        for (_, outbox) in self.listeners.borrow().iter() {
+            outbox.forget_pages_of(self);
+            outbox.wake();
         }
-        self.wake();
+    }
+
+    /// Drops what the ring holds: who has yet to read it reads from the archive.
+    pub(super) fn empty(&self) {
+        if let Some(ring) = &mut *self.ring.borrow_mut() {
+            ring.clear();
+        }
+    }
+
+    /// Bytes of memory of the ring.
+    pub(super) fn memory(&self) -> usize {
+        self.with_ring(Ring::memory).unwrap_or_default()
+    }
+
+    pub(super) fn counted(&self) -> Counted {
+        self.counted.get()
+    }
+
+    pub(super) fn set_counted(&self, counted: Counted) {
+        self.counted.set(counted);
     }
 
     /// New frames: appended, and every reader woken.
@@ -81,7 +113,6 @@ impl Feed {
         let chunk = chunk.unshared();
         let mut ring = self.ring.borrow_mut();
         let ring_now = ring.get_or_insert_with(|| Ring::new(chunk.first_seq(), max_bytes, max_events));
-        ring_now.set_max_bytes(max_bytes);
         if !ring_now.push(chunk.clone()) {
             let mut fresh = Ring::new(chunk.first_seq(), max_bytes, max_events);
             fresh.push(chunk);

@@ -15,6 +15,7 @@ mod pace;
 mod position;
 mod protocol;
 mod reading;
+mod rings;
 mod socket;
 mod stream;
 mod tally;

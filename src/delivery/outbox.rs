@@ -291,6 +291,14 @@ impl Outbox {
         self.heard_at.get()
     }
 
+    /// Events of the feed were removed: pages of it that were read before are dropped, and read anew.
+    pub(super) fn forget_pages_of(&self, feed: &Feed) {
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        for subscription in subscriptions.iter_mut().filter(|known| std::ptr::eq(&*known.feed, feed)) {
+            subscription.behind = Behind::No;
+        }
+    }
+
     /// Something may be there to send.
     pub(super) fn wake(&self) {
         if self.waiting_since.get().is_none() {

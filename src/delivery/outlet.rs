@@ -5,25 +5,23 @@ use super::close::End;
 use super::feed::Feed;
 use super::outbox::Outbox;
 use super::reading::Reading;
+use super::rings::Rings;
 use super::socket::Connection;
 use super::tally::Tally;
-use crate::core::channel_rules::Durability;
 use crate::core::frame::{FormKey, View};
 use crate::core::topic::TopicKey;
 use crate::hub::{Deliver, Hub, Subscribe, Unsubscribe};
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
-use rustc_hash::FxHashMap;
 use slab::Slab;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
 use std::rc::{Rc, Weak};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// Chunks waiting on a worker thread. One that doesn't fit leaves a hole that its readers fill from the archive.
 const MAILBOX: usize = 4096;
-/// Smallest ring, however many topics share the memory.
-const MIN_RING_BYTES: usize = 64 * 1024;
 
 /// Settings of all outlets.
 #[derive(Clone, Debug)]
@@ -44,9 +42,6 @@ pub struct OutletConfig {
     pub position_seconds: u64,
 }
 
-/// Feeds in use on all threads, which share `rings_bytes`.
-static FEEDS: AtomicUsize = AtomicUsize::new(0);
-
 thread_local! {
     static OF_THIS_THREAD: OnceCell<Rc<Outlet>> = const { OnceCell::new() };
 }
@@ -56,7 +51,8 @@ pub struct Outlet {
     hub: Hub,
     config: OutletConfig,
     actor: OnceCell<Addr<OutletActor>>,
-    feeds: RefCell<FxHashMap<(TopicKey, FormKey), Rc<Feed>>>,
+    feeds: RefCell<HashMap<(TopicKey, FormKey), Rc<Feed>>>,
+    rings: Rings,
     sessions: RefCell<Slab<Watched>>,
     /// Seconds that this thread has run: a clock that costs nothing to read, and that stands still with the process. What
     /// others did meanwhile is read before any of it counts against them.
@@ -150,6 +146,7 @@ impl Outlet {
     fn start(hub: Hub, config: OutletConfig) -> Rc<Self> {
         let outlet = Rc::new(Self {
             hub,
+            rings: Rings::new(config.rings_bytes),
             config,
             actor: OnceCell::new(),
             feeds: RefCell::default(),
@@ -190,7 +187,6 @@ impl Outlet {
         }
         let feed = Rc::new(Feed::new(topic, view));
         self.feeds.borrow_mut().insert(key, feed.clone());
-        FEEDS.fetch_add(1, Ordering::Relaxed);
         self.subscribe(&feed);
         feed
     }
@@ -217,7 +213,7 @@ impl Outlet {
         if !feed.is_unused() || self.feeds.borrow_mut().remove(&feed.key()).is_none() {
             return;
         }
-        FEEDS.fetch_sub(1, Ordering::Relaxed);
+        self.rings.drop_feed(feed);
         if let Some(actor) = self.actor.get() {
             let (topic, form) = feed.key();
             self.hub.registry().do_send(Unsubscribe { topic, form, outlet: actor.clone().recipient() });
@@ -268,44 +264,42 @@ impl Outlet {
         tally
     }
 
-    fn ring_bytes(&self) -> usize {
-        let share = self.config.rings_bytes / FEEDS.load(Ordering::Relaxed).max(1);
-        self.config.ring_bytes.min(share).max(MIN_RING_BYTES.min(self.config.ring_bytes))
+    /// Changes what the ring of a feed in use holds.
+    fn change(&self, topic: TopicKey, form: FormKey, change: impl FnOnce(&Feed)) {
+        let feed = self.feeds.borrow().get(&(topic, form)).cloned();
+        if let Some(feed) = feed {
+            change(&feed);
+            self.rings.changed(&feed);
+        }
     }
 
     fn deliver(&self, news: Deliver) {
-        let feed = |topic: TopicKey, form: FormKey| self.feeds.borrow().get(&(topic, form)).cloned();
+        let (ring_bytes, ring_events) = (self.config.ring_bytes, self.config.ring_events);
         match news {
             Deliver::Start { topic, form, next_seq } => {
-                if let Some(feed) = feed(topic, form) {
-                    feed.start(next_seq, self.ring_bytes(), self.config.ring_events);
-                }
+                self.change(topic, form, |feed| feed.start(next_seq, ring_bytes, ring_events));
             }
             Deliver::Chunk { topic, form, chunk } => {
-                if let Some(feed) = feed(topic, form) {
-                    feed.push(chunk, self.ring_bytes(), self.config.ring_events);
-                }
+                self.change(topic, form, |feed| feed.push(chunk, ring_bytes, ring_events));
             }
             #[cfg(feature = "broken")]
             Deliver::Early(topic, event) => {
                 for feed in self.feeds.borrow().values().filter(|feed| {
                     feed.topic().stream == topic && feed.topic().selector.matches(event.subject.as_str())
                 }) {
-                    feed.push_early(event.clone(), self.ring_bytes(), self.config.ring_events);
+                    feed.push_early(event.clone(), ring_bytes, ring_events);
                 }
             }
-            Deliver::Removed(stream, subjects) => {
-                let concerns = |feed: &&Rc<Feed>| {
-                    let TopicKey { stream: of, selector, durability } = feed.topic();
-                    *of == stream && *durability == Durability::Durable && subjects.concerns(selector)
-                };
-                let feeds: Vec<_> = self.feeds.borrow().values().filter(concerns).cloned().collect();
-                feeds.iter().for_each(|feed| feed.forget(self.ring_bytes(), self.config.ring_events));
-            }
+            Deliver::Removed { topic, form } => self.change(topic, form, Feed::forget_removed),
             Deliver::Lost(topic) => {
                 let feeds: Vec<_> =
                     self.feeds.borrow().values().filter(|feed| *feed.topic() == topic).cloned().collect();
-                feeds.iter().for_each(|feed| self.subscribe(feed));
+                for feed in &feeds {
+                    // What the lost one had still to tell was perhaps that events were removed.
+                    feed.forget_removed();
+                    self.rings.changed(feed);
+                    self.subscribe(feed);
+                }
             }
             Deliver::TokenGone(token) => self.end_those(End::Revoked, |outbox| outbox.token() == Some(token)),
             Deliver::MapGone(map) => self.end_those(End::Revoked, |outbox| outbox.is_on(map)),
@@ -330,6 +324,7 @@ impl Outlet {
         let now = self.now.get() + 1;
         self.now.set(now);
         self.tallies.borrow().iter().for_each(|tally| tally.flush());
+        self.rings.keep_to_share();
         let paused = self.ticked.replace(Instant::now()).elapsed() > PAUSE;
         // On a machine where each second is late somebody has to be judged all the same.
         if paused && !self.paused.replace(paused) {

@@ -1,12 +1,11 @@
 //! From the log to this node's actors: what applying changed, made known without ever waiting for an actor.
 //!
 //! Owns the node's read copy of access and the list of who must hear of what. Runs on the thread that applies the
-//! log, so nothing here blocks: topics are nudged (a full mailbox is a nudge already), outlets are told.
+//! log, so nothing here blocks: topics are nudged (one nudge waits for all that happens meanwhile), outlets are told.
 
 use super::endpoints::{News, Watch};
-use super::nudges::Nudges;
+use super::nudges::{Bell, Nudges};
 use super::registry::TopicLost;
-use super::topic::Nudge;
 use crate::core::access::{Access, AccessChange, Map};
 use crate::core::command::{Change, Touched};
 use crate::core::frame::FormKey;
@@ -43,8 +42,13 @@ pub enum Deliver {
     /// An event that is not stored yet.
     #[cfg(feature = "broken")]
     Early(TopicId, crate::core::event::Event),
-    /// Somebody removed stored events of these subjects: readers get none of them any more.
-    Removed(TopicId, Touched),
+    /// Somebody removed events of the topic: readers get none of them any more. Chunks that come later have none.
+    Removed {
+        /// The topic.
+        topic: TopicKey,
+        /// The form.
+        form: FormKey,
+    },
     /// The topic's actor was lost or its history replaced: subscribe anew.
     Lost(TopicKey),
     /// A token was revoked: what it opened must close.
@@ -113,8 +117,8 @@ impl Bridge {
         lock(&self.outlets).push(outlet);
     }
 
-    pub(super) fn watch_topic(&self, topic: TopicKey, actor: Recipient<Nudge>) {
-        self.topics.write().unwrap_or_else(PoisonError::into_inner).watch(topic, actor);
+    pub(super) fn watch_topic(&self, topic: TopicKey, bell: Bell) {
+        self.topics.write().unwrap_or_else(PoisonError::into_inner).watch(topic, bell);
     }
 
     /// Topics with an actor.
@@ -134,7 +138,7 @@ impl Bridge {
         });
     }
 
-    /// The state was loaded anew; after a snapshot every topic may have jumped.
+    /// The state was loaded anew; after a snapshot every topic may have jumped, and lost events that readers have in memory.
     pub(super) fn reset(&self, access: Access, endpoints: Directory, from_snapshot: bool) {
         let old = {
             let mut current = self.access.write().unwrap_or_else(PoisonError::into_inner);
@@ -185,8 +189,11 @@ impl Bridge {
         }
         for change in changes {
             match change {
-                Change::Events(stream, subjects) => self.nudge(stream, &subjects),
-                Change::Removed(stream, subjects) => self.broadcast(|| Deliver::Removed(stream, subjects.clone())),
+                Change::Events(stream, first_seq, subjects) => self.nudge(stream, first_seq, &subjects),
+                Change::Removed(stream, subjects) => {
+                    let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).removed(stream, &subjects);
+                    self.report_lost(gone);
+                }
                 _ => {}
             }
         }
@@ -235,9 +242,9 @@ impl Bridge {
     }
 
     /// Wakes who reads these subjects of the stream, and nobody else.
-    fn nudge(&self, stream: TopicId, subjects: &Touched) {
+    fn nudge(&self, stream: TopicId, first_seq: u64, subjects: &Touched) {
         self.tell_watches(|news| news.stored(stream));
-        let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).wake(stream, subjects);
+        let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).wake(stream, first_seq, subjects);
         self.report_lost(gone);
     }
 

@@ -1,110 +1,222 @@
-//! Which topics the new events of a stream wake.
+//! Which topics are woken by what happens to a stream.
 //!
-//! A topic of one subject is found by a hash of the subject; those of several are asked one by one, of that stream alone.
-//! So publishing to one subject costs nothing where others are read, however many they are.
+//! A topic that names its subjects is found by a hash of the subject, however many it names; a pattern is looked at once
+//! for each subject, however many topics have it. So publishing to one subject costs nothing where others are read,
+//! however many they are.
+//!
+//! A topic's actor has one nudge waiting at most. What happens meanwhile is added to it: nothing is announced in vain.
 
 use super::topic::Nudge;
 use crate::core::command::Touched;
 use crate::core::ids::TopicId;
-use crate::core::subject::{Selector, Subject};
+use crate::core::subject::{Selector, Subject, SubjectPattern};
 use crate::core::topic::TopicKey;
 use actix::Recipient;
-use actix::prelude::SendError;
 use rustc_hash::FxHashMap;
+use slab::Slab;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// What happened to a topic since its actor looked last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pending(Arc<Happened>);
+
+#[derive(Debug)]
+struct Happened {
+    /// A nudge waits that nobody has looked at.
+    is_announced: AtomicBool,
+    /// No new event of the topic has a lower seq; `u64::MAX` where there is none.
+    first_seq: AtomicU64,
+    removed: AtomicBool,
+}
+
+impl Default for Happened {
+    fn default() -> Self {
+        let (is_announced, removed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { is_announced, first_seq: AtomicU64::new(u64::MAX), removed }
+    }
+}
+
+/// What [`Pending::take`] gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Happenings {
+    /// There are new events, none of them before this seq.
+    pub(super) first_seq: Option<u64>,
+    /// Stored events were removed.
+    pub(super) removed: bool,
+}
+
+impl Pending {
+    /// What happened, once. What happens from now on is announced again.
+    pub(super) fn take(&self) -> Happenings {
+        self.0.is_announced.store(false, Ordering::SeqCst);
+        let first_seq = Some(self.0.first_seq.swap(u64::MAX, Ordering::SeqCst)).filter(|seq| *seq < u64::MAX);
+        Happenings { first_seq, removed: self.0.removed.swap(false, Ordering::SeqCst) }
+    }
+}
+
+/// Wakes a topic's actor.
+pub(super) struct Bell {
+    actor: Recipient<Nudge>,
+    pending: Pending,
+}
+
+impl Bell {
+    /// A bell of the actor that takes what is pending.
+    pub(super) fn new(actor: Recipient<Nudge>, pending: Pending) -> Self {
+        Self { actor, pending }
+    }
+
+    /// Says whether the actor is there.
+    fn ring(&self, what: Happenings) -> bool {
+        let Happened { is_announced, first_seq, removed } = &*self.pending.0;
+        if let Some(seq) = what.first_seq {
+            first_seq.fetch_min(seq, Ordering::SeqCst);
+        }
+        removed.fetch_or(what.removed, Ordering::SeqCst);
+        if !is_announced.swap(true, Ordering::SeqCst) {
+            self.actor.do_send(Nudge);
+        }
+        self.actor.connected()
+    }
+}
 
 /// The topics in use, by stream.
 #[derive(Default)]
 pub(super) struct Nudges(FxHashMap<TopicId, Topics>);
 
-/// The topics in use of one stream.
+/// The topics in use of one stream. Clients choose subjects, so the hashes of them have a random key.
 #[derive(Default)]
 struct Topics {
-    one: FxHashMap<Subject, Recipient<Nudge>>,
-    /// Topics of several subjects, or of all.
-    wide: Vec<(Selector, Recipient<Nudge>)>,
+    topics: Slab<(Selector, Bell)>,
+    places: HashMap<Selector, usize>,
+    /// Places of topics that name the subject.
+    named: HashMap<Subject, Vec<usize>>,
+    /// Places of topics that have the pattern.
+    patterns: HashMap<SubjectPattern, Vec<usize>>,
+    all: Option<usize>,
 }
 
 impl Topics {
-    fn is_empty(&self) -> bool {
-        self.one.is_empty() && self.wide.is_empty()
+    fn watch(&mut self, selector: Selector, bell: Bell) {
+        self.unwatch(&selector);
+        let place = self.topics.insert((selector.clone(), bell));
+        match &selector {
+            Selector::One(subject) => self.named.entry(subject.clone()).or_default().push(place),
+            Selector::All => self.all = Some(place),
+            Selector::Several(several) => {
+                for subject in several.named() {
+                    self.named.entry(subject.clone()).or_default().push(place);
+                }
+                for pattern in several.patterns() {
+                    self.patterns.entry(pattern.clone()).or_default().push(place);
+                }
+            }
+        }
+        self.places.insert(selector, place);
     }
 
-    fn len(&self) -> usize {
-        self.one.len() + self.wide.len()
+    fn unwatch(&mut self, selector: &Selector) {
+        let Some(place) = self.places.remove(selector) else { return };
+        self.topics.remove(place);
+        match selector {
+            Selector::One(subject) => leave(&mut self.named, subject, place),
+            Selector::All => self.all = None,
+            Selector::Several(several) => {
+                several.named().iter().for_each(|subject| leave(&mut self.named, subject, place));
+                several.patterns().iter().for_each(|pattern| leave(&mut self.patterns, pattern, place));
+            }
+        }
     }
 
-    fn wake_all(&self, stream: TopicId, gone: &mut Vec<TopicKey>) {
-        let one = self.one.iter().filter(|(_, actor)| !nudge(actor));
-        gone.extend(one.map(|(subject, _)| TopicKey::new(stream, Selector::One(subject.clone()))));
-        let wide = self.wide.iter().filter(|(_, actor)| !nudge(actor));
-        gone.extend(wide.map(|(selector, _)| TopicKey::new(stream, selector.clone())));
+    /// The places of the topics that have one of the subjects, each once.
+    fn concerned(&self, subjects: &[Subject]) -> Vec<usize> {
+        let mut places = Vec::new();
+        for subject in subjects {
+            places.extend(self.named.get(subject).into_iter().flatten());
+            places.extend(self.all.filter(|_| !subject.is_reserved()));
+            let fitting = self.patterns.iter().filter(|(pattern, _)| pattern.fits(subject.as_str()));
+            places.extend(fitting.flat_map(|(_, places)| places));
+        }
+        places.sort_unstable();
+        places.dedup();
+        places
+    }
+
+    fn ring(&self, place: usize, what: Happenings, stream: TopicId, gone: &mut Vec<TopicKey>) {
+        if let Some((selector, bell)) = self.topics.get(place)
+            && !bell.ring(what)
+        {
+            gone.push(TopicKey::new(stream, selector.clone()));
+        }
+    }
+
+    fn ring_all(&self, what: Happenings, stream: TopicId, gone: &mut Vec<TopicKey>) {
+        self.topics.iter().for_each(|(place, _)| self.ring(place, what, stream, gone));
+    }
+}
+
+/// One that has the name leaves.
+fn leave<K: std::hash::Hash + Eq>(all: &mut HashMap<K, Vec<usize>>, name: &K, place: usize) {
+    if let Some(places) = all.get_mut(name) {
+        places.retain(|known| *known != place);
+        if places.is_empty() {
+            all.remove(name);
+        }
     }
 }
 
 impl Nudges {
     /// The topic is to be woken from now on.
-    pub(super) fn watch(&mut self, topic: TopicKey, actor: Recipient<Nudge>) {
-        let topics = self.0.entry(topic.stream).or_default();
-        match topic.selector {
-            Selector::One(subject) => drop(topics.one.insert(subject, actor)),
-            wide => {
-                topics.wide.retain(|(known, _)| *known != wide);
-                topics.wide.push((wide, actor));
-            }
-        }
+    pub(super) fn watch(&mut self, topic: TopicKey, bell: Bell) {
+        self.0.entry(topic.stream).or_default().watch(topic.selector, bell);
     }
 
     /// The topic is gone.
     pub(super) fn unwatch(&mut self, topic: &TopicKey) {
         let Some(topics) = self.0.get_mut(&topic.stream) else { return };
-        match &topic.selector {
-            Selector::One(subject) => drop(topics.one.remove(subject)),
-            wide => topics.wide.retain(|(known, _)| known != wide),
-        }
-        if topics.is_empty() {
+        topics.unwatch(&topic.selector);
+        if topics.topics.is_empty() {
             self.0.remove(&topic.stream);
         }
     }
 
     /// How many topics are in use.
     pub(super) fn len(&self) -> usize {
-        self.0.values().map(Topics::len).sum()
+        self.0.values().map(|topics| topics.topics.len()).sum()
     }
 
-    /// Wakes the topics that these subjects of the stream belong to, each once; answers those whose actor is gone.
-    pub(super) fn wake(&self, stream: TopicId, subjects: &Touched) -> Vec<TopicKey> {
+    /// The stream has new events of these subjects, from `first_seq` on: wakes the topics that they belong to, each once;
+    /// answers those whose actor is gone.
+    pub(super) fn wake(&self, stream: TopicId, first_seq: u64, subjects: &Touched) -> Vec<TopicKey> {
+        self.ring(stream, subjects, Happenings { first_seq: Some(first_seq), removed: false })
+    }
+
+    /// Events of these subjects were removed: wakes the topics that they belonged to; answers those whose actor is gone.
+    pub(super) fn removed(&self, stream: TopicId, subjects: &Touched) -> Vec<TopicKey> {
+        self.ring(stream, subjects, Happenings { first_seq: None, removed: true })
+    }
+
+    fn ring(&self, stream: TopicId, subjects: &Touched, what: Happenings) -> Vec<TopicKey> {
         let mut gone = Vec::new();
         let Some(topics) = self.0.get(&stream) else { return gone };
-        let Touched::These(subjects) = subjects else {
-            topics.wake_all(stream, &mut gone);
-            return gone;
-        };
-        for subject in subjects {
-            if let Some((subject, actor)) = topics.one.get_key_value(subject)
-                && !nudge(actor)
-            {
-                gone.push(TopicKey::new(stream, Selector::One(subject.clone())));
-            }
-        }
-        for (selector, actor) in &topics.wide {
-            if subjects.iter().any(|subject| selector.matches(subject.as_str())) && !nudge(actor) {
-                gone.push(TopicKey::new(stream, selector.clone()));
+        match subjects {
+            Touched::Many => topics.ring_all(what, stream, &mut gone),
+            Touched::These(subjects) => {
+                let concerned = topics.concerned(subjects);
+                concerned.into_iter().for_each(|place| topics.ring(place, what, stream, &mut gone));
             }
         }
         gone
     }
 
-    /// Wakes all topics: any stream may have jumped. Answers those whose actor is gone.
+    /// Wakes all topics: any stream may have jumped, and lost events. Answers those whose actor is gone.
     pub(super) fn wake_all(&self) -> Vec<TopicKey> {
-        let mut gone = Vec::new();
-        self.0.iter().for_each(|(stream, topics)| topics.wake_all(*stream, &mut gone));
+        let (mut gone, what) = (Vec::new(), Happenings { first_seq: Some(0), removed: true });
+        self.0.iter().for_each(|(stream, topics)| topics.ring_all(what, *stream, &mut gone));
         gone
     }
-}
-
-/// Whether the actor is there. A full mailbox holds a nudge already, and the topic then reads all there is.
-fn nudge(actor: &Recipient<Nudge>) -> bool {
-    !matches!(actor.try_send(Nudge), Err(SendError::Closed(_)))
 }
 
 #[cfg(test)]
@@ -112,11 +224,16 @@ fn nudge(actor: &Recipient<Nudge>) -> bool {
 mod tests {
     use super::*;
     use actix::{Actor, Context, Handler};
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     #[derive(Clone, Default)]
-    struct Woken(Arc<AtomicUsize>);
+    struct Woken(Arc<AtomicUsize>, Pending);
+
+    impl Woken {
+        fn bell(&self) -> Bell {
+            Bell::new(self.clone().start().recipient(), self.1.clone())
+        }
+    }
 
     impl Actor for Woken {
         type Context = Context<Self>;
@@ -126,6 +243,7 @@ mod tests {
         type Result = ();
         fn handle(&mut self, _: Nudge, _: &mut Self::Context) {
             self.0.fetch_add(1, Ordering::Relaxed);
+            self.1.take();
         }
     }
 
@@ -143,7 +261,7 @@ mod tests {
         let readers = [&["a"][..], &["b"], &[""], &["a*"], &["a", "b"], &["*"], &["*", "$*"]];
         let woken: Vec<Woken> = readers.iter().map(|_| Woken::default()).collect();
         for (names, woken) in readers.iter().zip(&woken) {
-            nudges.watch(topic(names), woken.clone().start().recipient());
+            nudges.watch(topic(names), woken.bell());
         }
         let told = || woken.iter().map(|woken| woken.0.swap(0, Ordering::Relaxed)).collect::<Vec<_>>();
         for (published, expected) in [
@@ -153,8 +271,8 @@ mod tests {
             (&["a", "b", "c"], [1, 1, 0, 1, 1, 1, 1]),
             (&["$s"], [0, 0, 0, 0, 0, 0, 1]),
         ] {
-            assert!(nudges.wake(TopicId(1), &subjects(published)).is_empty());
-            assert!(nudges.wake(TopicId(2), &subjects(published)).is_empty(), "another stream");
+            assert!(nudges.wake(TopicId(1), 1, &subjects(published)).is_empty());
+            assert!(nudges.wake(TopicId(2), 1, &subjects(published)).is_empty(), "another stream");
             for _ in 0..10 {
                 tokio::task::yield_now().await;
             }
@@ -168,5 +286,31 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(told(), [0, 1, 1, 1, 1, 0, 1]);
+    }
+
+    #[actix_web::test]
+    async fn one_nudge_waits_for_all_that_happens_meanwhile() {
+        let (mut nudges, woken) = (Nudges::default(), Woken::default());
+        nudges.watch(topic(&["a", "b*"]), woken.bell());
+        for seq in 7..100 {
+            nudges.wake(TopicId(1), seq, &subjects(&["a", "bc"]));
+        }
+        nudges.removed(TopicId(1), &subjects(&["b"]));
+        nudges.removed(TopicId(1), &subjects(&["c"]));
+        let first = Happenings { first_seq: Some(7), removed: true };
+        assert_eq!(woken.1.take(), first);
+        assert_eq!(woken.1.take(), Happenings { first_seq: None, removed: false });
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        nudges.wake(TopicId(1), 200, &subjects(&["c"]));
+        assert_eq!(woken.1.take().first_seq, None, "another subject");
+        nudges.wake_all();
+        assert_eq!(
+            woken.1.take(),
+            Happenings { first_seq: Some(0), removed: true },
+            "a snapshot may lack what was deleted"
+        );
     }
 }

@@ -4,6 +4,7 @@ use super::archive::Archive;
 use super::bridge::{Bridge, Deliver};
 use super::ephemeral::{Ephemeral, EphemeralTopic};
 use super::judges::Judges;
+use super::nudges::{Bell, Pending};
 use super::topic::{Attach, Detach, Topic};
 use crate::core::frame::{FormKey, View};
 use crate::core::topic::TopicKey;
@@ -111,9 +112,10 @@ impl Registry {
         let actor = if topic.is_ephemeral() {
             TopicActor::Ephemeral(EphemeralTopic::start_on(&self.ephemeral, topic.clone(), judges, woken))
         } else {
-            let actor = Topic::new(topic.clone(), self.archive.clone(), judges, woken).start();
+            let (key, pending) = (topic.clone(), Pending::default());
+            let actor = Topic::new(key, self.archive.clone(), judges, woken, pending.clone()).start();
             // Watched before it has read its place, so that no nudge falls in between.
-            self.bridge.watch_topic(topic.clone(), actor.clone().recipient());
+            self.bridge.watch_topic(topic.clone(), Bell::new(actor.clone().recipient(), pending));
             TopicActor::Durable(actor)
         };
         self.topics.insert(topic, actor.clone());

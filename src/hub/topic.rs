@@ -8,6 +8,7 @@
 use super::archive::{Archive, Page};
 use super::bridge::Deliver;
 use super::judges::{self, Judges, Turn};
+use super::nudges::Pending;
 use crate::core::event::Event;
 use crate::core::expression::Condition;
 use crate::core::frame::{FormKey, View};
@@ -29,7 +30,7 @@ pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// A nudge waiting is as good as many.
 pub(super) const MAILBOX: usize = 16;
 
-/// The topic may have new events.
+/// The topic may have new events, or have lost some: [`Pending`] says which. One that waits is as good as many.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Nudge;
@@ -56,11 +57,14 @@ pub(super) struct Topic {
     archive: Archive,
     judges: Judges,
     woken: metrics::Counter,
+    pending: Pending,
     /// Views of all events, encoded here.
     open: Lane,
     /// Views with a condition, encoded by the judges: they never delay the others.
     judged: Lane,
     judging: bool,
+    /// Events were removed since the page was read that the judges have.
+    judged_is_stale: bool,
 }
 
 /// Views that are offered the same events at the same time.
@@ -70,6 +74,8 @@ pub(super) struct Lane {
     next_seq: u64,
     /// What was offered lies before it: the next chunk begins there.
     told_seq: u64,
+    /// The last read came to the stream's end, and nothing was announced since: all that comes is announced.
+    is_at_rest: bool,
     views: Vec<Viewed>,
 }
 
@@ -92,8 +98,15 @@ type Chunks = Vec<(FormKey, Arc<Chunk>)>;
 
 impl Topic {
     /// A topic that starts behind what is stored when the first subscriber comes.
-    pub(super) fn new(key: TopicKey, archive: Archive, judges: Judges, woken: metrics::Counter) -> Self {
-        Self { key, archive, judges, woken, open: Lane::default(), judged: Lane::default(), judging: false }
+    pub(super) fn new(
+        key: TopicKey,
+        archive: Archive,
+        judges: Judges,
+        woken: metrics::Counter,
+        pending: Pending,
+    ) -> Self {
+        let (open, judged) = (Lane::default(), Lane::default());
+        Self { key, archive, judges, woken, pending, open, judged, judging: false, judged_is_stale: false }
     }
 
     fn head_seq(&self) -> Option<u64> {
@@ -108,7 +121,6 @@ impl Topic {
 
     fn read(&self, from_seq: u64, ctx: &mut Context<Self>) -> Option<Page> {
         match self.archive.read_now(&self.key, from_seq, CHUNK_EVENTS, CHUNK_BYTES) {
-            Ok(page) if page.next_seq <= from_seq => None,
             Ok(page) => Some(page),
             Err(error) => {
                 tracing::error!(topic = %self.key, %error, "new events can't be read; trying again");
@@ -124,6 +136,9 @@ impl Topic {
             return;
         }
         let Some(mut page) = self.read(self.open.next_seq, ctx) else { return };
+        if !self.open.takes(&page) {
+            return;
+        }
         if let Some(span) = self.open.advance(&mut page) {
             let encode = |view: &View| Some(Arc::new(Chunk::encode(span, &page.events, view.form(), None)));
             if self.open.offer(&self.key, encode) {
@@ -140,6 +155,9 @@ impl Topic {
     fn judge_new(&mut self, ctx: &mut Context<Self>) {
         let Some(map) = self.judged.map().filter(|_| !self.judging) else { return };
         let Some(mut page) = self.read(self.judged.next_seq, ctx) else { return };
+        if !self.judged.takes(&page) {
+            return;
+        }
         // Who comes meanwhile begins behind this page.
         let Some(span) = self.judged.advance(&mut page) else {
             if self.judged.next_seq <= page.head_seq {
@@ -153,6 +171,8 @@ impl Topic {
         let judged = async move { judges.work(map, move |turn| encode_judged(span, page.events, views, turn)).await };
         ctx.spawn(judged.into_actor(self).map(|chunks, topic, ctx| {
             topic.judging = false;
+            let is_stale = std::mem::take(&mut topic.judged_is_stale);
+            let chunks = chunks.filter(|_| !is_stale);
             if topic.judged.conclude(&topic.key, chunks) {
                 ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
             }
@@ -165,6 +185,14 @@ impl Topic {
         if self.open.catch_up(&self.key) | self.judged.catch_up(&self.key) {
             ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
         }
+    }
+
+    /// Events were removed. What was offered may have some of them, and so may the page that the judges have: of that
+    /// nothing is offered, and readers look for what is left of it in the archive.
+    fn forget_removed(&mut self) {
+        self.judged_is_stale |= self.judging;
+        self.open.forget_removed(&self.key);
+        self.judged.forget_removed(&self.key);
     }
 
     fn lane(&mut self, view: &View) -> &mut Lane {
@@ -190,12 +218,27 @@ impl Lane {
 
     /// The next chunk begins there.
     pub(super) fn stand_at(&mut self, seq: u64) {
-        (self.next_seq, self.told_seq) = (seq, seq);
+        (self.next_seq, self.told_seq, self.is_at_rest) = (seq, seq, true);
     }
 
     /// Whose events the conditions are about; `None` without any.
     pub(super) fn map(&self) -> Option<MapId> {
         self.views.first().and_then(|known| Some(known.view.condition()?.map()))
+    }
+
+    /// Something was announced: new events of the topic, none of them before `first_seq`, where that is known. What lies
+    /// between all that was read and there is passed over, so that it costs nothing.
+    fn announce(&mut self, first_seq: Option<u64>) {
+        if self.is_at_rest {
+            self.next_seq = self.next_seq.max(first_seq.unwrap_or_default());
+        }
+        self.is_at_rest = false;
+    }
+
+    /// Whether a page that was read leads on. Notes whether it came to the stream's end.
+    fn takes(&mut self, page: &Page) -> bool {
+        self.is_at_rest = page.next_seq > page.head_seq;
+        page.next_seq > self.next_seq
     }
 
     /// Takes in what a page says, and answers which range the next chunk is of, if there is to be one. Where events were
@@ -265,6 +308,15 @@ impl Lane {
         still_behind
     }
 
+    /// Tells all subscribers, behind what they were offered before.
+    fn forget_removed(&self, topic: &TopicKey) {
+        for Viewed { view, subscribers } in &self.views {
+            for subscriber in subscribers {
+                subscriber.outlet.do_send(Deliver::Removed { topic: topic.clone(), form: view.key().clone() });
+            }
+        }
+    }
+
     pub(super) fn attach(&mut self, topic: TopicKey, view: View, outlet: Recipient<Deliver>) {
         let from_seq = self.told_seq;
         outlet.do_send(Deliver::Start { topic, form: view.key().clone(), next_seq: from_seq });
@@ -312,10 +364,6 @@ pub(super) async fn encode_judged(span: Span, events: Vec<Event>, views: Vec<Vie
 
 impl Actor for Topic {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
-    }
 }
 
 impl Handler<Nudge> for Topic {
@@ -323,6 +371,12 @@ impl Handler<Nudge> for Topic {
 
     fn handle(&mut self, _: Nudge, ctx: &mut Self::Context) {
         self.woken.increment(1);
+        let news = self.pending.take();
+        if news.removed {
+            self.forget_removed();
+        }
+        self.open.announce(news.first_seq);
+        self.judged.announce(news.first_seq);
         self.offer_new(ctx);
         self.judge_new(ctx);
     }
@@ -405,5 +459,73 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(*told.0.lock().unwrap(), [5, 8]);
+    }
+
+    fn page(next_seq: u64, head_seq: u64) -> Page {
+        let (events, passed_id) = (Vec::new(), None);
+        Page { events, verdicts: None, next_seq, first_seq: 1, head_seq, passed_id, gone_seq: None }
+    }
+
+    /// An announcement may only be skipped to where all that came before it was read.
+    #[test]
+    fn a_cursor_passes_over_what_nobody_announced() {
+        let mut lane = Lane { next_seq: 5, told_seq: 5, is_at_rest: true, ..Lane::default() };
+        lane.announce(Some(1000));
+        assert_eq!((lane.next_seq, lane.told_seq), (1000, 5), "nothing of the topic lies between, and the chain holds");
+        // A page that did not come to the end: what is announced meanwhile is no news of the rest.
+        assert!(lane.takes(&page(1256, 1300)));
+        lane.next_seq = 1256;
+        lane.announce(Some(2000));
+        assert_eq!(lane.next_seq, 1256);
+        assert!(lane.takes(&page(2001, 2000)));
+        lane.next_seq = 2001;
+        lane.announce(Some(1990));
+        assert_eq!(lane.next_seq, 2001, "never back");
+        lane.announce(Some(3000));
+        assert_eq!(lane.next_seq, 2001, "what was announced before was not read yet");
+        assert!(!lane.takes(&page(2001, 2000)));
+        lane.announce(None);
+        lane.announce(Some(4000));
+        assert_eq!(lane.next_seq, 2001, "somebody looks, and has not read");
+    }
+
+    /// What the lane tells, in the order in which it arrives.
+    #[derive(Clone, Default)]
+    struct Order(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Actor for Order {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Deliver> for Order {
+        type Result = ();
+        fn handle(&mut self, news: Deliver, _: &mut Self::Context) {
+            let what = match news {
+                Deliver::Start { .. } => "start",
+                Deliver::Chunk { .. } => "chunk",
+                Deliver::Removed { .. } => "removed",
+                _ => "else",
+            };
+            self.0.lock().unwrap().push(what);
+        }
+    }
+
+    #[actix_web::test]
+    async fn readers_hear_of_a_removal_behind_the_chunks_before_it() {
+        let order = Order::default();
+        let topic = TopicKey::new(TopicId(1), Selector::All);
+        let mut lane = Lane { next_seq: 5, told_seq: 5, ..Lane::default() };
+        lane.attach(topic.clone(), View::new(Arc::new(NoForm("form".into())), None), order.clone().start().recipient());
+        let chunk = |first_seq| {
+            let span = Span { first_seq, next_seq: first_seq + 1, last_id: EventId::ZERO };
+            move |view: &View| Some(Arc::new(Chunk::encode(span, &[], view.form(), None)))
+        };
+        lane.offer(&topic, chunk(5));
+        lane.forget_removed(&topic);
+        lane.offer(&topic, chunk(6));
+        while order.0.lock().unwrap().len() < 4 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(*order.0.lock().unwrap(), ["start", "chunk", "removed", "chunk"]);
     }
 }

@@ -4,14 +4,23 @@ use super::{History, HistoryError, Wanted};
 use crate::core::event::Event;
 use crate::core::ids::EventId;
 use crate::core::state::keys;
+use crate::core::state::subjects::SubjectRecord;
 use crate::core::store::ReadStore;
+use crate::core::subject::Subject;
 use bytes::Bytes;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::ops::RangeInclusive;
 
 /// Events looked at for one page, whether the reader wants them or not: a reader of a rare subject yields, too.
 const MAX_LOOKED: usize = 4096;
 /// Bytes of stored events looked at for one page, about.
 const MAX_LOOKED_BYTES: usize = 4 << 20;
+
+/// So few events are looked at one by one, also where all wanted subjects are named.
+const FEW: u64 = if cfg!(test) { 4 } else { 256 };
+/// Runs of a subject that are read at once where several are merged.
+const RUNS_AT_ONCE: usize = 16;
 
 /// How much a page may hold.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +49,16 @@ struct Gathering {
     events: Vec<Event>,
     bounds: Bounds,
     bytes: usize,
+}
+
+/// A subject among several whose runs are merged.
+struct Named<'n> {
+    name: &'n Subject,
+    record: SubjectRecord,
+    /// The next of its runs.
+    runs: VecDeque<RangeInclusive<u64>>,
+    /// Where those begin that were not fetched.
+    next_seq: u64,
 }
 
 /// How far a stream was looked through, and what was found missing.
@@ -103,8 +122,12 @@ impl<S: ReadStore> History<'_, S> {
             let gone_seq = self.gone_within(from_seq, start, None)?;
             return Ok(Page { events: Vec::new(), next_seq: start, passed_id: None, gone_seq });
         }
+        let few = self.record.next_seq - start <= FEW;
         let mut page = match &self.wanted {
             Wanted::One(..) => self.read_runs(start, bounds)?,
+            Wanted::Several(several) if !few && several.patterns().is_empty() && !self.backlog => {
+                self.read_named(several.named(), start, bounds)?
+            }
             _ => self.scan(start, bounds)?,
         };
         page.gone_seq = self.gone_within(from_seq, page.next_seq, page.gone_seq)?;
@@ -136,6 +159,52 @@ impl<S: ReadStore> History<'_, S> {
         };
         let passed_id = Some(passed_id);
         Ok(Page { events: page.events, next_seq, passed_id, gone_seq: None })
+    }
+
+    /// Reads several subjects that are all named, by merging their runs: it costs what they hold, and a look at each.
+    fn read_named(&self, named: &[Subject], start: u64, bounds: Bounds) -> Result<Page, HistoryError> {
+        let mut subjects = Vec::with_capacity(named.len());
+        for name in named {
+            let mut one = Named { name, record: self.subject(name)?, runs: VecDeque::new(), next_seq: start };
+            self.fetch_runs(&mut one)?;
+            subjects.push(one);
+        }
+        let first_of = |one: &Named<'_>| one.runs.front().map(|run| *run.start());
+        let mut order: BinaryHeap<_> = (0..subjects.len())
+            .filter_map(|place| first_of(&subjects[place]).map(|first| Reverse((first, place))))
+            .collect();
+        let mut page = Gathering { events: Vec::new(), bounds, bytes: 0 };
+        while page.has_room()
+            && let Some(Reverse((_, place))) = order.pop()
+        {
+            let one = &mut subjects[place];
+            if let Some(run) = one.runs.pop_front() {
+                self.read_run(&run, &mut page)?;
+            }
+            if one.runs.is_empty() {
+                self.fetch_runs(one)?;
+            }
+            order.extend(first_of(one).map(|first| Reverse((first, place))));
+        }
+        let newest = subjects.iter().map(|one| one.record.last_seq).max().unwrap_or_default();
+        let (next_seq, passed_id) = match page.events.last() {
+            Some(last) if !page.has_room() && last.seq < newest => (last.seq + 1, last.id),
+            _ => (self.record.next_seq, self.record.head_id),
+        };
+        let trimmed = subjects.iter().map(|one| one.record.trimmed_seq);
+        let gone_seq = trimmed.filter(|seq| (start..next_seq).contains(seq)).max();
+        Ok(Page { events: page.events, next_seq, passed_id: Some(passed_id), gone_seq })
+    }
+
+    /// The next runs of a subject, if it has any.
+    fn fetch_runs(&self, one: &mut Named<'_>) -> Result<(), HistoryError> {
+        let (from_seq, runs) = (one.next_seq, &mut one.runs);
+        self.runs(one.name, &one.record).visit(from_seq, &mut |run| {
+            runs.push_back(from_seq.max(*run.start())..=*run.end());
+            runs.len() < RUNS_AT_ONCE
+        })?;
+        one.next_seq = one.runs.back().map_or(u64::MAX, |last| *last.end() + 1);
+        Ok(())
     }
 
     fn read_run(&self, run: &RangeInclusive<u64>, page: &mut Gathering) -> Result<(), HistoryError> {

@@ -309,7 +309,7 @@ fn a_reader_of_a_rare_subject_yields() {
     (0..10_000).for_each(|_| stream.publish("a", 0));
     stream.publish("b", 0);
     stream.flush();
-    let rare = History::of(&stream.store, STREAM, &selector(&["b", "c"])).unwrap();
+    let rare = History::of(&stream.store, STREAM, &selector(&["b*", "c"])).unwrap();
     let page = rare.read(1, EVERYTHING).unwrap();
     assert_eq!((page.events.len(), page.next_seq), (0, 4097));
     assert_eq!(page.passed_id, Some(stream.known[4095].id));
@@ -379,6 +379,20 @@ fn reading_one_subject_costs_what_it_holds() {
     }
     let (events, reads, visited) = cost_of_joining(100, 200);
     assert!(events == 200 && reads <= 2 * events && visited <= 3 * events + 10, "{events} {reads} {visited}");
+}
+
+#[test]
+fn several_named_subjects_cost_what_they_hold() {
+    let mut stream = Stream::new();
+    for n in 0..50_000 {
+        stream.publish(["a", "b", "ab"][if n % 500 == 0 { 0 } else { 1 + usize::from(n % 500 == 7) }], 0);
+    }
+    stream.flush();
+    let store = Counting { store: &stream.store, reads: Cell::new(0), visited: Cell::new(0) };
+    let several = History::of(&store, STREAM, &selector(&["a", "ab", "none"])).unwrap();
+    assert_eq!(all_from(&several, 1, Bounds { events: 64, bytes: 16 * 1024 }).len(), 200);
+    let (reads, visited) = (store.reads.get(), store.visited.get());
+    assert!(reads <= 300 && visited <= 700, "{reads} reads of {visited} keys");
 }
 
 #[test]

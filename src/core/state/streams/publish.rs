@@ -74,7 +74,7 @@ impl Streams {
         }
         self.thin_published(&map, publish.events.iter().map(|event| &event.subject), now, store)?;
         self.trim_to_size(&map, now, store)?;
-        self.note_events(map.topic, &publish.events);
+        self.note_events(map.topic, published.first_seq, &publish.events);
         Ok(Reply::Published(published))
     }
 
@@ -122,16 +122,16 @@ impl Streams {
     }
 
     /// Publishes to one stream that follow each other are one change.
-    fn note_events(&mut self, stream: TopicId, events: &[NewEvent]) {
+    fn note_events(&mut self, stream: TopicId, first_seq: u64, events: &[NewEvent]) {
         let add = |touched: &mut Touched| events.iter().for_each(|event| touched.add(&event.subject));
-        if let Some(Change::Events(last, touched)) = self.changes.last_mut()
+        if let Some(Change::Events(last, _, touched)) = self.changes.last_mut()
             && *last == stream
         {
             return add(touched);
         }
         let mut touched = Touched::default();
         add(&mut touched);
-        self.changes.push(Change::Events(stream, touched));
+        self.changes.push(Change::Events(stream, first_seq, touched));
     }
 }
 
