@@ -97,7 +97,7 @@ impl Hub {
         let keys = Arc::new(seal::KeyRing::new(config.seal_key, &cluster.data_dir));
         let configured = Arc::new(configured::Configured::default());
         let peers = Arc::new(Peers::default());
-        let ephemeral = ephemeral::Ephemeral::new(config.ephemeral_link_bytes);
+        let ephemeral = ephemeral::Ephemeral::new(config.ephemeral_link_bytes, info.clone());
         requests::serve(&peers, requests.clone());
         let exchange = ephemeral.serve(&peers);
         seal::serve(&peers, keys.clone());

@@ -59,6 +59,10 @@ pub struct NodeInfo {
     pub topics: u64,
     /// It takes no new clients.
     pub draining: bool,
+    /// Subjects and patterns of ephemeral events that it wants of the others.
+    pub ephemeral_interest: u64,
+    /// Ephemeral events that did not reach another node from there.
+    pub ephemeral_dropped: u64,
     /// The release that runs there.
     pub version: String,
     /// Its clock (Unix milliseconds).
@@ -111,6 +115,10 @@ pub struct InfoSource {
     pub connections: AtomicU64,
     /// It takes no new clients.
     pub draining: AtomicBool,
+    /// Subjects and patterns of ephemeral events that this node wants of the others.
+    pub(super) ephemeral_interest: AtomicU64,
+    /// Ephemeral events that did not reach another node.
+    pub(super) ephemeral_dropped: AtomicU64,
     disk_used: AtomicU64,
     damaged: AtomicU64,
     started: Instant,
@@ -121,6 +129,8 @@ impl Default for InfoSource {
         Self {
             connections: AtomicU64::default(),
             draining: AtomicBool::default(),
+            ephemeral_interest: AtomicU64::default(),
+            ephemeral_dropped: AtomicU64::default(),
             disk_used: AtomicU64::default(),
             damaged: AtomicU64::default(),
             started: Instant::now(),
@@ -138,6 +148,8 @@ impl InfoSource {
             connections: self.connections.load(Ordering::Relaxed),
             topics,
             draining: self.draining.load(Ordering::Relaxed),
+            ephemeral_interest: self.ephemeral_interest.load(Ordering::Relaxed),
+            ephemeral_dropped: self.ephemeral_dropped.load(Ordering::Relaxed),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             time_ms: now_ms(),
             uptime_ms: self.started.elapsed().as_millis() as u64,

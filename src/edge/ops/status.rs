@@ -117,6 +117,8 @@ fn member_json(status: &Status, known: &Known<'_>, owned: &BTreeMap<u64, u64>) -
         "lag": info.map(|info| committed.saturating_sub(info.applied_index)),
         "connections": told(|info| info.connections),
         "topics": told(|info| info.topics),
+        "ephemeral_interest": told(|info| info.ephemeral_interest),
+        "ephemeral_dropped": told(|info| info.ephemeral_dropped),
         "webhooks": owned.get(&member.id).copied().unwrap_or(0),
         "log_bytes": told(|info| info.log_bytes),
         "snapshot_age_ms": told(|info| info.snapshot_age_ms),

@@ -92,4 +92,22 @@ mod tests {
             "event: map_kill\nid: 01JY97R74N0000000000070003\ndata: {\"id\":\"01JY97R74N0000000000070003\",\"seq\":9,\"type\":\"map_kill\",\"map_id\":\"550e8400-e29b-41d4-a716-446655440000\",\"ts\":\"2025-06-21T12:34:56.789Z\",\"timestamp\":\"2025-06-21T12:34:56.789Z\",\"payload\":{\"value\":1}}\n\n"
         );
     }
+
+    #[test]
+    fn an_ephemeral_event_has_no_id_to_resume_by() {
+        let event = Event {
+            id: EventId::ephemeral(1_750_509_296_789, 7, 3),
+            seq: 12,
+            subject: crate::core::subject::Subject::parse("live-7").unwrap(),
+            time_ms: 1_750_509_296_789,
+            kind: "moved".into(),
+            payload: "1".into(),
+        };
+        let mut out = Vec::new();
+        SseForm::new(MapId::from_bytes([1; 16])).encode(&event, &mut out);
+        let expected = "event: moved\ndata: {\"id\":\"01JY97R74NZZR00000E0000003\",\"type\":\"moved\",\
+                        \"subject\":\"live-7\",\"map_id\":\"01010101-0101-0101-0101-010101010101\",\
+                        \"ts\":\"2025-06-21T12:34:56.789Z\",\"timestamp\":\"2025-06-21T12:34:56.789Z\",\"payload\":1}\n\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
 }

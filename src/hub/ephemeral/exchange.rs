@@ -30,6 +30,8 @@ const SILENT_TICKS: u32 = 10;
 pub(super) enum Dropped {
     /// Too much waited for the node.
     Overflow,
+    /// The node had a subscription begin since they were published, and refused them.
+    Stale,
     /// The node is gone, or was silent for too long.
     Gone,
 }

@@ -17,7 +17,7 @@ pub(super) use topic::EphemeralTopic;
 pub(super) use wire::{SendEvents, TellInterest};
 
 use super::registry::TopicLost;
-use super::{Hub, HubError};
+use super::{Hub, HubError, InfoSource};
 use crate::core::access::Map;
 use crate::core::event::{Event, NewEvent};
 use crate::core::ids::{EventId, NodeId, TopicId};
@@ -28,6 +28,7 @@ use bytes::Bytes;
 use exchange::{Confirmation, Dropped, Exchange, Receipt};
 use link::LinkLimits;
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -54,6 +55,7 @@ struct Inner {
     /// Something has arrived at a node, or is lost.
     flushed: Notify,
     registry: OnceLock<Recipient<TopicLost>>,
+    info: Arc<InfoSource>,
 }
 
 /// What wakes the tasks of one other node.
@@ -88,7 +90,7 @@ impl Ids {
 
 impl Ephemeral {
     /// Of one run of a node.
-    pub(super) fn new(link_bytes: usize) -> Self {
+    pub(super) fn new(link_bytes: usize, info: Arc<InfoSource>) -> Self {
         // An incarnation needs no more than to differ from the node's earlier ones.
         let incarnation = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
         let exchange = Exchange::new(incarnation, LinkLimits { bytes: link_bytes, events: LINK_EVENTS });
@@ -99,6 +101,7 @@ impl Ephemeral {
             confirmed: Notify::new(),
             flushed: Notify::new(),
             registry: OnceLock::new(),
+            info,
         }))
     }
 
@@ -178,9 +181,16 @@ impl Ephemeral {
             let wakes = self.wakes();
             pushed.iter().filter_map(|to| wakes.get(to)).for_each(|wake| wake.send.notify_one());
         }
-        count_dropped(Dropped::Overflow, dropped);
+        self.count_dropped(Dropped::Overflow, dropped);
         self.report_lost(gone);
         published
+    }
+
+    fn count_dropped(&self, why: Dropped, count: usize) {
+        if count > 0 {
+            metrics::counter!(metric::EPHEMERAL_DROPPED, "reason" => why.label()).increment(count as u64);
+            self.0.info.ephemeral_dropped.fetch_add(count as u64, Ordering::Relaxed);
+        }
     }
 
     fn report_lost(&self, gone: Vec<Arc<Inbox>>) {
@@ -226,7 +236,7 @@ impl Ephemeral {
     /// Another node's interest.
     async fn learn(&self, from: NodeId, TellInterest { incarnation, tell }: TellInterest) -> Option<Confirmation> {
         let (answer, mark, dropped) = self.lock().exchange.learn(from, incarnation, &tell)?;
-        count_dropped(Dropped::Gone, dropped);
+        self.count_dropped(Dropped::Gone, dropped);
         if let Some(wake) = self.wakes().get(&from) {
             wake.send.notify_one();
         }
@@ -255,12 +265,6 @@ fn encoded(stream: TopicId, event: &Event) -> Bytes {
     // Only what is too large fails, and the edge takes nothing that is.
     let encoded = wire::encode(stream, event);
     encoded.inspect_err(|error| tracing::error!(%error, "an ephemeral event can't be encoded")).unwrap_or_default()
-}
-
-fn count_dropped(why: Dropped, count: usize) {
-    if count > 0 {
-        metrics::counter!(metric::EPHEMERAL_DROPPED, "reason" => why.label()).increment(count as u64);
-    }
 }
 
 impl Hub {

@@ -2,14 +2,15 @@
 //! that a flood of ephemeral events delays neither the log nor the topics.
 
 use super::exchange::{Confirmation, Dropped, Receipt};
-use super::{Ephemeral, SendEvents, TellInterest, Wake, count_dropped};
+use super::{Ephemeral, SendEvents, TellInterest, Wake};
 use crate::core::ids::NodeId;
 use crate::hub::peers::Peers;
 use crate::metric;
 use actix::Arbiter;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use waypost_cluster::Cluster;
 
 /// A node is told that this one is there so often, and looked for in the list of members.
@@ -23,6 +24,7 @@ impl Dropped {
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Overflow => "overflow",
+            Self::Stale => "stale",
             Self::Gone => "gone",
         }
     }
@@ -71,11 +73,19 @@ impl Tasks {
     /// Keeps the list of the other nodes, each with its two tasks.
     async fn run(self) {
         let mut status = self.cluster.watch();
+        let mut ticks = interval(TICK);
+        // Who stood still itself judges nobody by that time.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.look_at_members();
-            // At once where members change; else a second has passed.
-            if timeout(TICK, status.changed()).await.is_err() {
-                self.tick();
+            tokio::select! {
+                _ = ticks.tick() => self.tick(),
+                // At once where members change.
+                changed = status.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -88,7 +98,7 @@ impl Tasks {
             return;
         }
         let (new, dropped) = self.ephemeral.lock().exchange.set_members(&others);
-        count_dropped(Dropped::Gone, dropped);
+        self.ephemeral.count_dropped(Dropped::Gone, dropped);
         let mut wakes = self.ephemeral.wakes();
         wakes.retain(|id, wake| {
             let stays = others.contains(id);
@@ -108,8 +118,9 @@ impl Tasks {
     fn tick(&self) {
         let mut state = self.ephemeral.lock();
         let exchange = &mut state.exchange;
-        count_dropped(Dropped::Gone, exchange.tick());
+        self.ephemeral.count_dropped(Dropped::Gone, exchange.tick());
         metrics::gauge!(metric::EPHEMERAL_INTEREST).set(exchange.wanted() as f64);
+        self.ephemeral.0.info.ephemeral_interest.store(exchange.wanted() as u64, Ordering::Relaxed);
         for (peer, interest, bytes) in exchange.peers() {
             let peer = peer.to_string();
             metrics::gauge!(metric::EPHEMERAL_PEER_INTEREST, "peer" => peer.clone()).set(interest as f64);
@@ -139,11 +150,11 @@ impl Tasks {
             if let Some(Receipt::Taken(stale)) = receipt
                 && stale > 0
             {
-                metrics::counter!(metric::EPHEMERAL_DROPPED, "reason" => "stale").increment(stale);
+                self.ephemeral.count_dropped(Dropped::Stale, stale as usize);
             }
             let (arrived, dropped) = self.ephemeral.lock().exchange.sent(to, number, receipt);
             events.increment(arrived as u64);
-            count_dropped(Dropped::Gone, dropped);
+            self.ephemeral.count_dropped(Dropped::Gone, dropped);
             self.ephemeral.0.flushed.notify_waiters();
         }
     }
@@ -171,7 +182,7 @@ impl Tasks {
 
     fn note(&self, to: NodeId, told: u64, answer: Option<Confirmation>) {
         let dropped = self.ephemeral.lock().exchange.confirmed(to, told, answer);
-        count_dropped(Dropped::Gone, dropped);
+        self.ephemeral.count_dropped(Dropped::Gone, dropped);
         self.ephemeral.0.confirmed.notify_waiters();
     }
 }
