@@ -278,7 +278,7 @@ pub(super) struct Kept {
     pub(super) bytes: u64,
     /// When it was stored, by the expiry clock.
     pub(super) stored_ms: u64,
-    subject: String,
+    pub(super) subject: String,
 }
 
 impl Kept {
