@@ -227,8 +227,9 @@ impl Streams {
         if keep_from_ms > 0 {
             left -= self.retire(map, left, now_ms, store, |_, _, stored_ms| stored_ms < keep_from_ms)?;
         }
-        left -= self.remove_deleted(map.topic, left, store)?;
+        left -= self.remove_deleted(map, left, store)?;
         left -= self.age_by_rules(map, left, now_ms, store)?;
+        left -= self.thin_waiting(map, left, now_ms, store)?;
         left -= self.sweep(map, left, now_ms, store)?;
         let keep_from_ms = before(map.retention.webhook_backlog.age_seconds);
         left -= self.release(map, left, keep_from_ms, now_ms, store)?;
@@ -260,7 +261,8 @@ impl Streams {
         while let Some(&topic) = self.doomed.first()
             && gone < max
         {
-            for prefix in [b'e', keys::WITHHELD, keys::HOLES, keys::RUNS, keys::EMPTIES, keys::SUBJECTS] {
+            for prefix in [b'e', keys::WITHHELD, keys::HOLES, keys::RUNS, keys::EMPTIES, keys::THINNING, keys::SUBJECTS]
+            {
                 let mut keys: Vec<Vec<u8>> = Vec::new();
                 let (from, to) = keys::of_stream(prefix, topic);
                 store.scan(&from, &to, &mut |key, _| {
