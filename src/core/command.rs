@@ -373,7 +373,7 @@ pub enum Change {
     Lost(EndpointId, u64),
 }
 
-/// More subjects than this are not told apart in one change.
+/// Most subjects in one change. What concerns more is several changes.
 pub const MAX_TOUCHED: usize = 64;
 
 /// Subjects that a change of a stream concerns.
@@ -394,17 +394,18 @@ impl Touched {
         }
     }
 
-    /// One more.
-    pub fn add(&mut self, subject: &Subject) {
-        let Self::These(subjects) = self else { return };
+    /// One more, unless that are too many: the answer says whether it is among them.
+    pub fn add(&mut self, subject: &Subject) -> bool {
+        let Self::These(subjects) = self else { return true };
+        // Often it is the one before.
         if subjects.last() == Some(subject) || subjects.contains(subject) {
-            return;
+            return true;
         }
-        if subjects.len() == MAX_TOUCHED {
-            *self = Self::Many;
-        } else {
+        let has_room = subjects.len() < MAX_TOUCHED;
+        if has_room {
             subjects.push(subject.clone());
         }
+        has_room
     }
 }
 

@@ -5,7 +5,9 @@
 //! time or later.
 //!
 //! Any event of the stream is a position for every reader, whatever subjects it wants, and also when the event itself
-//! was removed. A reader is told a gap exactly when an event that it wants, after its position, is gone.
+//! was removed. A reader is told a gap when an event that it wants, after its position, is gone. Where the stream knows
+//! too little it is told one too many, never one too few: of subjects whose records were forgotten, and of more subjects
+//! than are looked through ([`MAX_VISITED`]).
 
 mod gone;
 mod page;

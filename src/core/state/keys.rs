@@ -8,7 +8,7 @@ use crate::core::subject::Subject;
 /// The kinds of the directory's keys.
 pub const DIRECTORY: &[u8] = b"CMPacfkmnswy";
 /// The kinds of the streams' keys.
-pub const STREAMS: &[u8] = b"Ebdeghijlopqrtuvxz";
+pub const STREAMS: &[u8] = b"EObdeghijlopqrtuvxz";
 
 /// Prefix of map records.
 pub const MAPS: u8 = b'm';
@@ -150,6 +150,8 @@ pub const RUNS: u8 = b'u';
 pub const WITHHELD: u8 = b'q';
 /// Prefix of subjects that have no event left.
 pub const EMPTIES: u8 = b'E';
+/// Prefix of subjects that have more than their rule keeps.
+pub const THINNING: u8 = b'O';
 /// Prefix of holes.
 pub const HOLES: u8 = b'g';
 
@@ -218,6 +220,19 @@ pub fn empty(stream: TopicId, trimmed_seq: u64) -> [u8; 17] {
     let mut key = event(stream, trimmed_seq);
     key[0] = EMPTIES;
     key
+}
+
+/// A subject that has more than its rule keeps, by when a tick takes it (ms of the expiry clock).
+pub fn thinning(stream: TopicId, due_ms: u64, subject: &str) -> Vec<u8> {
+    let mut key = event(stream, due_ms).to_vec();
+    key[0] = THINNING;
+    key.extend_from_slice(subject.as_bytes());
+    key
+}
+
+/// The subject's name in a [`thinning`] key.
+pub fn thinning_name(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.get(17..)?).ok()
 }
 
 /// A hole of a stream, by its last seq.

@@ -158,12 +158,12 @@ impl Holds {
         }
     }
 
-    fn kept_bytes(&self, id: EndpointId) -> u64 {
+    pub(super) fn kept_bytes(&self, id: EndpointId) -> u64 {
         self.backlogs.get(&id).map_or(0, |backlog| backlog.kept_bytes)
     }
 
     /// To be changed.
-    fn backlog(&mut self, id: EndpointId) -> &mut Backlog {
+    pub(super) fn backlog(&mut self, id: EndpointId) -> &mut Backlog {
         self.dirty.insert(id);
         self.backlogs.entry(id).or_default()
     }

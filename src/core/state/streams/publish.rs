@@ -121,17 +121,18 @@ impl Streams {
         self.change_subject(stream, subject, store, |one, store| one.append((stream, subject), (seq, id, bytes), store))
     }
 
-    /// Publishes to one stream that follow each other are one change.
+    /// Publishes to one stream that follow each other are one change, or a few: each names the subjects that it concerns,
+    /// so that it wakes nobody else, and the first seq that they can be at.
     fn note_events(&mut self, stream: TopicId, first_seq: u64, events: &[NewEvent]) {
-        let add = |touched: &mut Touched| events.iter().for_each(|event| touched.add(&event.subject));
-        if let Some(Change::Events(last, _, touched)) = self.changes.last_mut()
-            && *last == stream
-        {
-            return add(touched);
+        for (seq, event) in (first_seq..).zip(events) {
+            let is_noted = match self.changes.last_mut() {
+                Some(Change::Events(last, _, touched)) if *last == stream => touched.add(&event.subject),
+                _ => false,
+            };
+            if !is_noted {
+                self.changes.push(Change::Events(stream, seq, Touched::These(vec![event.subject.clone()])));
+            }
         }
-        let mut touched = Touched::default();
-        add(&mut touched);
-        self.changes.push(Change::Events(stream, first_seq, touched));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a stream has, in one small record.
 
 use crate::core::channel_rules::ChannelRules;
-use crate::core::ids::EventId;
+use crate::core::ids::{EndpointId, EventId};
 use crate::core::state::subjects::SubjectRecord;
 use crate::core::subject::Subject;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,8 @@ pub struct TopicRecord {
     pub next_seq: u64,
     /// Id of the newest event, kept when it is removed.
     pub head_id: EventId,
-    /// Id of the newest event that retention took from readers at the old end.
+    /// Id of the newest event that left the old end, taken by retention or deleted and met there by it; one that a rule or
+    /// somebody removed inside the stream is not counted (see `removed_id`).
     pub trimmed_id: EventId,
     /// The highest time of an event (Unix milliseconds), kept when retention removes it.
     pub peak_ms: u64,
@@ -65,6 +66,16 @@ pub struct Deletion {
     pub below_seq: u64,
     /// What is kept for webhooks was looked through below this seq.
     pub backlog_seq: u64,
+    /// What is kept for retries and dead letters was looked through up to there: this webhook's below this seq, and that
+    /// of all webhooks with lower ids.
+    pub copies_from: (EndpointId, u64),
+}
+
+impl Deletion {
+    /// Of all before `below_seq`; nothing is removed yet.
+    pub(super) fn new(subject: Subject, below_seq: u64) -> Self {
+        Self { subject, below_seq, backlog_seq: 0, copies_from: (EndpointId::from_bytes([0; 16]), 0) }
+    }
 }
 
 impl TopicRecord {

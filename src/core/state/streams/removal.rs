@@ -3,33 +3,47 @@
 //! Where an event was removed the stream has a hole ([`crate::core::state::subjects`]). What a rule takes from readers is
 //! withheld for the webhooks that still need it; what somebody deletes nobody gets.
 
+use super::rules::ByRule;
 use super::{Deletion, StateError, Streams, keys};
 use crate::core::access::{Map, Scopes};
 use crate::core::command::{Change, DeleteEvent, DeleteSubject, Refusal, Reply, Touched};
 use crate::core::event::Event;
-use crate::core::ids::{EventId, TopicId};
+use crate::core::ids::{EndpointId, EventId, TopicId};
 use crate::core::state::rights::Rights;
 use crate::core::state::subjects::{self, Runs};
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
+use std::collections::BTreeSet;
 
 /// Deleted histories of one map that may wait for their removal.
 const MAX_DELETIONS: usize = 64;
+/// Events looked through to say how many of a subject are kept for webhooks alone.
+const MAX_COUNTED: usize = 10_000;
 
 impl Streams {
-    /// Takes the oldest events of a subject from readers: these seqs, ascending. Webhooks that have not passed one still
-    /// get it.
+    /// Takes events from readers, of each subject its oldest. Webhooks that have not passed one still get it.
     pub(super) fn take_inside<S: WriteStore>(
         &mut self,
         map: &Map,
-        subject: &Subject,
-        seqs: &[u64],
+        taken: &ByRule,
         now_ms: u64,
         store: &mut S,
     ) -> Result<(), StateError> {
-        let (stream, floor) = (map.topic, self.holds.floor(map.topic));
-        let free: Vec<u64> = seqs.iter().copied().filter(|seq| *seq < floor).collect();
+        let floor = self.holds.floor(map.topic);
+        let mut free: Vec<u64> = taken.values().flatten().copied().filter(|seq| *seq < floor).collect();
+        free.sort_unstable();
         self.set_aside(map, &free, now_ms, store)?;
+        taken.iter().try_for_each(|(subject, seqs)| self.take_from_subject(map.topic, subject, seqs, floor, store))
+    }
+
+    fn take_from_subject<S: WriteStore>(
+        &mut self,
+        stream: TopicId,
+        subject: &Subject,
+        seqs: &[u64],
+        floor: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
         let (mut gone, mut bytes, mut newest) = (0, 0, None);
         for &seq in seqs {
             let key = keys::event(stream, seq);
@@ -55,17 +69,33 @@ impl Streams {
         })
     }
 
+    /// Removes an event, and the copies of it that are kept for retries and dead letters.
     pub(super) fn delete_event<S: WriteStore>(
         &mut self,
         delete: DeleteEvent,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let stream = match self.facts.check(delete.map, delete.by, Scopes::MANAGE) {
-            Ok(map) => map.topic,
+        let map = match self.facts.check(delete.map, delete.by, Scopes::MANAGE) {
+            Ok(map) => map.clone(),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
+        let stored = self.remove_stored(map.topic, delete.id, store)?;
+        let copied = self.remove_copies_of(&map, delete.id, store)?;
+        let Some(subject) = stored.or(copied) else { return Ok(Reply::Refused(Refusal::UnknownEvent)) };
+        self.changes.push(Change::Removed(map.topic, Touched::These(vec![subject])));
+        Ok(Reply::Removed(1))
+    }
+
+    /// Removes an event from the stream, or from what is withheld; answers its subject.
+    fn remove_stored<S: WriteStore>(
+        &mut self,
+        stream: TopicId,
+        id: EventId,
+        store: &mut S,
+    ) -> Result<Option<Subject>, StateError> {
         for (prefix, is_withheld) in [(keys::event as fn(TopicId, u64) -> [u8; 17], false), (keys::withheld, true)] {
-            let Some(seq) = self.seq_of(stream, delete.id, prefix, store)? else { continue };
+            let next_seq = self.topics.get(&stream).map_or(1, |record| record.next_seq);
+            let Some(seq) = seq_of(id, next_seq, |seq| prefix(stream, seq), store)? else { continue };
             let key = prefix(stream, seq);
             let Some(event) = store.get(&key)? else { continue };
             let Some(subject) = Event::stored_subject(&event).and_then(|name| Subject::parse_any(name).ok()) else {
@@ -80,49 +110,58 @@ impl Streams {
             self.dirty.insert(stream);
             if is_withheld {
                 record.withheld = record.withheld.saturating_sub(1);
-                record.backlog_bytes = record.backlog_bytes.saturating_sub(bytes);
-                return Ok(Reply::Removed(1));
+            } else {
+                subjects::add_hole(stream, seq, store)?;
             }
-            subjects::add_hole(stream, seq, store)?;
-            if seq < record.first_seq {
+            if is_withheld || seq < record.first_seq {
                 record.backlog_bytes = record.backlog_bytes.saturating_sub(bytes);
-                return Ok(Reply::Removed(1));
+                return Ok(Some(subject));
             }
             record.take(1, bytes);
-            record.lost_inside(seq, delete.id);
+            record.lost_inside(seq, id);
             self.change_subject(stream, &subject, store, |one, store| {
-                one.remove((stream, &subject), (seq, delete.id, bytes), store)
+                one.remove((stream, &subject), (seq, id, bytes), store)
             })?;
-            self.changes.push(Change::Removed(stream, Touched::These(vec![subject])));
-            return Ok(Reply::Removed(1));
-        }
-        Ok(Reply::Refused(Refusal::UnknownEvent))
-    }
-
-    /// The seq of the stored event with that id, by bisection: ids ascend with seqs.
-    fn seq_of<S: ReadStore>(
-        &self,
-        stream: TopicId,
-        id: EventId,
-        key: fn(TopicId, u64) -> [u8; 17],
-        store: &S,
-    ) -> Result<Option<u64>, StateError> {
-        let Some(record) = self.topics.get(&stream) else { return Ok(None) };
-        let (mut low, mut high) = (1, record.next_seq);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let mut found = None;
-            store.scan(&key(stream, middle), &key(stream, high), &mut |key, value| {
-                found = keys::event_seq(key).zip(Event::stored_id(value));
-                false
-            })?;
-            match found {
-                Some((seq, there)) if there == id => return Ok(Some(seq)),
-                Some((seq, there)) if there < id => low = seq + 1,
-                _ => high = middle,
-            }
+            return Ok(Some(subject));
         }
         Ok(None)
+    }
+
+    /// Removes what is kept of that event for retries and dead letters; answers its subject.
+    fn remove_copies_of<S: WriteStore>(
+        &mut self,
+        map: &Map,
+        id: EventId,
+        store: &mut S,
+    ) -> Result<Option<Subject>, StateError> {
+        let next_seq = self.topics.get(&map.topic).map_or(1, |record| record.next_seq);
+        let webhooks: Vec<EndpointId> = self.facts.webhooks().of_map(map.id).map(|webhook| webhook.id).collect();
+        let mut found = None;
+        for webhook in webhooks {
+            let Some(seq) = seq_of(id, next_seq, |seq| keys::kept_event(webhook, seq), store)? else { continue };
+            let Some(event) = store.get(&keys::kept_event(webhook, seq))? else { continue };
+            let subject = Event::stored_subject(&event).unwrap_or_default();
+            let record = self.topics.get(&map.topic);
+            // One that was deleted with its subject is only still to be removed.
+            if record.is_some_and(|record| !record.is_deleted(subject, seq)) {
+                found = Subject::parse_any(subject).ok();
+                self.remove_copy(webhook, seq, event.len() as u64, store)?;
+            }
+        }
+        Ok(found)
+    }
+
+    fn remove_copy<S: WriteStore>(
+        &mut self,
+        webhook: EndpointId,
+        seq: u64,
+        bytes: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        store.delete(&keys::kept_event(webhook, seq))?;
+        let backlog = self.holds.backlog(webhook);
+        backlog.kept_bytes = backlog.kept_bytes.saturating_sub(bytes);
+        Ok(())
     }
 
     /// Readers lose the subject's history at once. It is removed a piece at a time, with the ticks.
@@ -131,26 +170,28 @@ impl Streams {
         delete: DeleteSubject,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let stream = match self.facts.check(delete.map, delete.by, Scopes::MANAGE) {
-            Ok(map) => map.topic,
+        let map = match self.facts.check(delete.map, delete.by, Scopes::MANAGE) {
+            Ok(map) => map.clone(),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
-        let subject = &delete.subject;
+        let (stream, subject) = (map.topic, &delete.subject);
         let one = self.subject(stream, subject, store)?.unwrap_or_default();
-        let Some(record) = self.topics.get_mut(&stream) else { return Ok(Reply::Refused(Refusal::UnknownMap)) };
-        let known = record.deletions.iter().position(|deletion| deletion.subject == *subject);
-        if one.count == 0 && record.backlog_bytes == 0 {
+        let kept = if one.count == 0 { self.count_kept(&map, subject, store)? } else { 0 };
+        if one.count == 0 && kept == 0 {
             return Ok(Reply::Removed(0));
         }
-        let deletion = Deletion { subject: subject.clone(), below_seq: record.next_seq, backlog_seq: 0 };
+        let Some(record) = self.topics.get_mut(&stream) else { return Ok(Reply::Refused(Refusal::UnknownMap)) };
+        let known = record.deletions.iter().position(|deletion| deletion.subject == *subject);
+        let deletion = Deletion::new(subject.clone(), record.next_seq);
         match known {
             Some(place) => record.deletions[place] = deletion,
             None if record.deletions.len() == MAX_DELETIONS => return Ok(Reply::Refused(Refusal::Busy)),
             None => record.deletions.push(deletion),
         }
         self.dirty.insert(stream);
+        self.changes.push(Change::Removed(stream, Touched::These(vec![subject.clone()])));
         if one.count == 0 {
-            return Ok(Reply::Removed(0));
+            return Ok(Reply::Removed(kept));
         }
         let mut newest = (one.last_seq, one.last_id);
         Runs::new(&*store, stream, subject.as_str(), &one).visit_back(&mut |run| {
@@ -170,18 +211,17 @@ impl Streams {
             (one.count, one.bytes) = (0, 0);
             Ok(())
         })?;
-        self.changes.push(Change::Removed(stream, Touched::These(vec![subject.clone()])));
         Ok(Reply::Removed(u32::try_from(one.count).unwrap_or(u32::MAX)))
     }
 
     /// Removes up to `max` events of deleted histories; answers how many it looked at.
     pub(super) fn remove_deleted<S: WriteStore>(
         &mut self,
-        stream: TopicId,
+        map: &Map,
         max: usize,
         store: &mut S,
     ) -> Result<usize, StateError> {
-        let mut done = 0;
+        let (stream, mut done) = (map.topic, 0);
         while done < max
             && let Some(deletion) = self.topics.get(&stream).and_then(|record| record.deletions.first()).cloned()
         {
@@ -195,8 +235,12 @@ impl Streams {
             if has_runs || done >= max {
                 continue;
             }
-            let (looked, is_over) = self.remove_kept(stream, &deletion, max - done, store)?;
+            let (looked, mut is_over) = self.remove_kept(stream, &deletion, max - done, store)?;
             done += looked;
+            if is_over {
+                let (looked, is_last) = self.remove_copies(map, &deletion, max - done, store)?;
+                (done, is_over) = (done + looked, is_last);
+            }
             if is_over && let Some(record) = self.topics.get_mut(&stream) {
                 record.deletions.remove(0);
             }
@@ -269,6 +313,97 @@ impl Streams {
         }
         Ok((kept.len(), is_over))
     }
+
+    /// Removes what is kept of the deleted history for retries and dead letters. Answers how many events were looked at,
+    /// and whether those were all.
+    fn remove_copies<S: WriteStore>(
+        &mut self,
+        map: &Map,
+        deletion: &Deletion,
+        max: usize,
+        store: &mut S,
+    ) -> Result<(usize, bool), StateError> {
+        let (first, from_seq) = deletion.copies_from;
+        let mut webhooks: Vec<EndpointId> = self.facts.webhooks().of_map(map.id).map(|webhook| webhook.id).collect();
+        webhooks.retain(|webhook| *webhook >= first && self.holds.kept_bytes(*webhook) > 0);
+        webhooks.sort_unstable();
+        let mut looked = 0;
+        for webhook in webhooks {
+            let mut next_seq = if webhook == first { from_seq } else { 0 };
+            let (from, to) = (keys::kept_event(webhook, next_seq), keys::kept_event(webhook, deletion.below_seq));
+            let mut copies = Vec::new();
+            store.scan(&from, &to, &mut |key, event| {
+                let Some(seq) = keys::number_of(key).filter(|_| looked < max) else { return false };
+                (looked, next_seq) = (looked + 1, seq + 1);
+                if Event::stored_subject(event) == Some(deletion.subject.as_str()) {
+                    copies.push((seq, event.len() as u64));
+                }
+                true
+            })?;
+            for (seq, bytes) in copies {
+                self.remove_copy(webhook, seq, bytes, store)?;
+            }
+            if looked == max {
+                let of_stream = self.topics.get_mut(&map.topic);
+                let deletion = of_stream.and_then(|record| record.deletions.first_mut());
+                deletion.into_iter().for_each(|deletion| deletion.copies_from = (webhook, next_seq));
+                return Ok((looked, false));
+            }
+        }
+        Ok((looked, true))
+    }
+
+    /// How many events of a subject are kept for webhooks alone. Where very much is kept it is not all looked through, and
+    /// at least one is said to be there.
+    fn count_kept<S: ReadStore>(&self, map: &Map, subject: &Subject, store: &S) -> Result<u32, StateError> {
+        let Some(record) = self.topics.get(&map.topic) else { return Ok(0) };
+        let is_left = |name: &str, seq| name == subject.as_str() && !record.is_deleted(name, seq);
+        let kept = backlog(map.topic, 0, record.first_seq, MAX_COUNTED, store)?;
+        let mut looked = kept.len();
+        let mut seqs: BTreeSet<u64> =
+            kept.iter().filter(|one| is_left(&one.subject, one.seq)).map(|one| one.seq).collect();
+        for webhook in self.facts.webhooks().of_map(map.id).filter(|webhook| self.holds.kept_bytes(webhook.id) > 0) {
+            let (from, to) = (keys::kept_event(webhook.id, 0), keys::kept_event(webhook.id, u64::MAX));
+            store.scan(&from, &to, &mut |key, event| {
+                looked += 1;
+                let name = Event::stored_subject(event).unwrap_or_default();
+                seqs.extend(keys::number_of(key).filter(|seq| is_left(name, *seq)));
+                looked < MAX_COUNTED
+            })?;
+        }
+        let least = u32::from(looked >= MAX_COUNTED && self.has_existed(map.topic, subject, store)?);
+        Ok(u32::try_from(seqs.len()).unwrap_or(u32::MAX).max(least))
+    }
+
+    /// Whether the stream may have had events of the subject: of one whose record was forgotten nobody knows.
+    fn has_existed<S: ReadStore>(&self, stream: TopicId, subject: &Subject, store: &S) -> Result<bool, StateError> {
+        let is_forgotten = self.topics.get(&stream).is_some_and(|record| record.forgotten_seq > 0);
+        Ok(self.subject(stream, subject, store)?.map_or(is_forgotten, |one| one.last_seq > 0))
+    }
+}
+
+/// The seq of the stored event with that id, by bisection: ids ascend with seqs, and keys end with them.
+fn seq_of<S: ReadStore, const N: usize>(
+    id: EventId,
+    next_seq: u64,
+    key: impl Fn(u64) -> [u8; N],
+    store: &S,
+) -> Result<Option<u64>, StateError> {
+    let (mut low, mut high) = (1, next_seq);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let mut found = None;
+        store.scan(&key(middle), &key(high), &mut |key, value| {
+            found = key.last_chunk().copied().map(u64::from_be_bytes).zip(Event::stored_id(value));
+            false
+        })?;
+        match found {
+            Some((seq, there)) if there == id => return Ok(Some(seq)),
+            Some((seq, there)) if there < id => low = seq + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(None)
 }
 
 /// An event that is stored for webhooks alone.
@@ -278,7 +413,7 @@ pub(super) struct Kept {
     pub(super) bytes: u64,
     /// When it was stored, by the expiry clock.
     pub(super) stored_ms: u64,
-    subject: String,
+    pub(super) subject: String,
 }
 
 impl Kept {

@@ -71,9 +71,10 @@ impl Streams {
             if taken.events + deleted.len() == max || !is_deleted && !goes {
                 return false;
             }
-            // While nothing is kept for webhooks, what they need no more goes at once.
+            // While nothing is kept for webhooks, what they need no more goes at once. A deleted event goes in any case,
+            // and leaves a hole: before it there may be some that webhooks need.
             let bytes = value.len() as u64;
-            let is_free = record.stored_seq == record.first_seq && (is_deleted || seq < floor);
+            let is_free = record.stored_seq == record.first_seq && seq < floor;
             record.first_seq = seq + 1;
             if is_free {
                 record.stored_seq = seq + 1;
@@ -166,14 +167,17 @@ impl Streams {
             record.stored_seq = record.stored_seq.max(one.seq + 1).min(first);
             gone.push(one);
         }
-        // What holes are left before `first_seq` has no event behind it.
+        // What holes are left before `first_seq` has no event behind it. A webhook that has not passed them misses nothing.
         if all && record.backlog_bytes == 0 {
-            record.stored_seq = first;
+            record.stored_seq = record.stored_seq.max(floor).min(first);
         }
         if record.stored_seq != stored || !gone.is_empty() {
             self.dirty.insert(topic);
         }
-        let seqs: Vec<u64> = gone.iter().map(|one| one.seq).collect();
+        // What was deleted nobody gets, and nobody loses.
+        let record = &*record;
+        let left = gone.iter().filter(|one| !record.is_deleted(&one.subject, one.seq));
+        let seqs: Vec<u64> = left.map(|one| one.seq).collect();
         self.set_aside(map, &seqs, now_ms, store)?;
         gone.iter().try_for_each(|one| store.delete(&one.key))?;
         self.forget_holes(topic, store)?;
@@ -223,8 +227,9 @@ impl Streams {
         if keep_from_ms > 0 {
             left -= self.retire(map, left, now_ms, store, |_, _, stored_ms| stored_ms < keep_from_ms)?;
         }
-        left -= self.remove_deleted(map.topic, left, store)?;
+        left -= self.remove_deleted(map, left, store)?;
         left -= self.age_by_rules(map, left, now_ms, store)?;
+        left -= self.thin_waiting(map, left, now_ms, store)?;
         left -= self.sweep(map, left, now_ms, store)?;
         let keep_from_ms = before(map.retention.webhook_backlog.age_seconds);
         left -= self.release(map, left, keep_from_ms, now_ms, store)?;
@@ -256,7 +261,8 @@ impl Streams {
         while let Some(&topic) = self.doomed.first()
             && gone < max
         {
-            for prefix in [b'e', keys::WITHHELD, keys::HOLES, keys::RUNS, keys::EMPTIES, keys::SUBJECTS] {
+            for prefix in [b'e', keys::WITHHELD, keys::HOLES, keys::RUNS, keys::EMPTIES, keys::THINNING, keys::SUBJECTS]
+            {
                 let mut keys: Vec<Vec<u8>> = Vec::new();
                 let (from, to) = keys::of_stream(prefix, topic);
                 store.scan(&from, &to, &mut |key, _| {

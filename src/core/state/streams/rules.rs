@@ -1,5 +1,9 @@
-//! What rules keep less of a subject than the map keeps: by count and bytes as events come, by age with the ticks, and all
-//! there is once a map has other rules.
+//! What rules keep less of a subject than the map keeps: by count, bytes and age with the ticks, and all there is once a map
+//! has other rules.
+//!
+//! A live reader is told of an event, and reads it a little later. What a rule took in between it would miss, so an event
+//! beyond the rule's count or bytes stays for [`YOUNG_MS`]. Its subject waits for a tick to take it
+//! ([`super::keys::thinning`]). A publish itself takes events only beyond [`SLACK_EVENTS`], so that a subject stays bounded.
 
 use super::{StateError, Streams, keys};
 use crate::core::access::Map;
@@ -11,13 +15,46 @@ use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
 use std::collections::BTreeMap;
 
-/// Events beyond the bound of a rule that may pile up before they are taken together.
+/// Events beyond the bound of a rule that may pile up before a publish takes some, half of them at once.
 const SLACK_EVENTS: u64 = 256;
-/// Most events taken from one subject after one publish.
+/// What is younger stays beyond the bound of a rule (milliseconds of the expiry clock).
+const YOUNG_MS: u64 = 5_000;
+/// A subject that has young events beyond its bound is looked at again after so long (milliseconds).
+const AGAIN_MS: u64 = 1_000;
+/// Most events taken after one publish, from all of its subjects.
 const THIN_PER_PUBLISH: usize = 2048;
 
+/// Events that rules take from readers: seqs, ascending, by subject.
+pub(super) type ByRule = BTreeMap<Subject, Vec<u64>>;
+
+/// How much a rule keeps of a subject.
+struct Bound {
+    events: u64,
+    bytes: u64,
+}
+
+impl Bound {
+    /// `None` where only age bounds it.
+    fn of(map: &Map, subject: &Subject) -> Option<Self> {
+        let SubjectHistory { events, bytes, .. } = map.rules.history_of(subject.as_str());
+        events.or(bytes)?;
+        Some(Self { events: events.unwrap_or(u64::MAX), bytes: bytes.unwrap_or(u64::MAX) })
+    }
+
+    /// The newest event always stays.
+    fn is_exceeded_by(&self, count: u64, bytes: u64) -> bool {
+        count > 1 && (count > self.events || bytes > self.bytes)
+    }
+
+    /// So many events more, as large as the subject's are.
+    fn with_slack(&self, one: &SubjectRecord, events: u64) -> Self {
+        let bytes = (one.bytes / one.count.max(1)).saturating_mul(events);
+        Self { events: self.events.saturating_add(events), bytes: self.bytes.saturating_add(bytes) }
+    }
+}
+
 impl Streams {
-    /// Takes the oldest events of these subjects from readers where their rules keep less.
+    /// These subjects have new events. Where a rule keeps less, they wait for a tick; what is far too much goes at once.
     pub(super) fn thin_published<'e, S: WriteStore>(
         &mut self,
         map: &Map,
@@ -31,39 +68,88 @@ impl Streams {
         let mut named: Vec<&Subject> = subjects.collect();
         named.sort_unstable();
         named.dedup();
+        let (mut left, mut taken) = (THIN_PER_PUBLISH, ByRule::new());
         for subject in named {
-            self.thin(map, subject, SLACK_EVENTS, THIN_PER_PUBLISH, now_ms, store)?;
+            let Some(bound) = Bound::of(map, subject) else { continue };
+            let Some(one) = self.subject(map.topic, subject, store)? else { continue };
+            if !bound.is_exceeded_by(one.count, one.bytes) {
+                continue;
+            }
+            self.wait_for_thinning(map.topic, subject, now_ms.saturating_add(YOUNG_MS), store)?;
+            if left > 0 && bound.with_slack(&one, SLACK_EVENTS).is_exceeded_by(one.count, one.bytes) {
+                let bound = bound.with_slack(&one, SLACK_EVENTS / 2);
+                let over = |count, bytes, _| bound.is_exceeded_by(count, bytes);
+                let oldest = oldest(map.topic, subject, &one, left, over, store)?;
+                left -= oldest.seqs.len();
+                taken.insert(subject.clone(), oldest.seqs);
+            }
         }
-        Ok(())
+        self.take_inside(map, &taken, now_ms, store)
     }
 
-    /// Takes up to `max` of the subject's oldest events from readers where it exceeds its rule's count or bytes, by more
-    /// than the slack; the newest always stays. Answers how many.
-    fn thin<S: WriteStore>(
+    /// The subject has more than its rule keeps: a tick looks at it at `due_ms` or later. One that waits already goes on.
+    fn wait_for_thinning<S: WriteStore>(
+        &mut self,
+        stream: TopicId,
+        subject: &Subject,
+        due_ms: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        if self.subject(stream, subject, store)?.is_none_or(|one| one.waits_for_thinning) {
+            return Ok(());
+        }
+        store.put(&keys::thinning(stream, due_ms, subject.as_str()), &[])?;
+        self.change_subject(stream, subject, store, |one, _| {
+            one.waits_for_thinning = true;
+            Ok(())
+        })
+    }
+
+    /// Takes what rules keep no longer from the subjects that wait for it, `max` events and subjects at most. Answers how
+    /// many.
+    pub(super) fn thin_waiting<S: WriteStore>(
         &mut self,
         map: &Map,
-        subject: &Subject,
-        slack: u64,
         max: usize,
         now_ms: u64,
         store: &mut S,
     ) -> Result<usize, StateError> {
-        let SubjectHistory { events, bytes, .. } = map.rules.history_of(subject.as_str());
-        if events.or(bytes).is_none() {
-            return Ok(0);
+        let (from, to) = (keys::thinning(map.topic, 0, ""), keys::thinning(map.topic, now_ms.saturating_add(1), ""));
+        let mut due = Vec::new();
+        store.scan(&from, &to, &mut |key, _| {
+            if due.len() < max {
+                due.push(key.to_vec());
+            }
+            due.len() < max
+        })?;
+        let (mut done, mut taken) = (0, ByRule::new());
+        for key in due {
+            if done >= max {
+                break;
+            }
+            store.delete(&key)?;
+            done += 1;
+            let Some(subject) = keys::thinning_name(&key).and_then(|name| Subject::parse_any(name).ok()) else {
+                continue;
+            };
+            let Some(one) = self.subject(map.topic, &subject, store)? else { continue };
+            self.change_subject(map.topic, &subject, store, |one, _| {
+                one.waits_for_thinning = false;
+                Ok(())
+            })?;
+            let Some(bound) = Bound::of(map, &subject) else { continue };
+            let is_old = |stored_ms: u64| stored_ms.saturating_add(YOUNG_MS) <= now_ms;
+            let over = |count, bytes, stored_ms| bound.is_exceeded_by(count, bytes) && is_old(stored_ms);
+            let oldest = oldest(map.topic, &subject, &one, max - done, over, store)?;
+            done += oldest.seqs.len();
+            if bound.is_exceeded_by(oldest.count, oldest.bytes) {
+                let wait_ms = if done < max { AGAIN_MS } else { 0 };
+                self.wait_for_thinning(map.topic, &subject, now_ms.saturating_add(wait_ms), store)?;
+            }
+            taken.insert(subject, oldest.seqs);
         }
-        let (max_count, max_bytes) = (events.unwrap_or(u64::MAX), bytes.unwrap_or(u64::MAX));
-        let Some(one) = self.subject(map.topic, subject, store)? else { return Ok(0) };
-        let slack_bytes = (one.bytes / one.count.max(1)).saturating_mul(slack).min(max_bytes / 16);
-        if one.count <= max_count.saturating_add(slack.min(max_count / 16))
-            && one.bytes <= max_bytes.saturating_add(slack_bytes)
-        {
-            return Ok(0);
-        }
-        let over = |count: u64, bytes: u64| count > 1 && (count > max_count || bytes > max_bytes);
-        let seqs = oldest(map.topic, subject, &one, max, over, store)?;
-        self.take_inside(map, subject, &seqs, now_ms, store)?;
-        Ok(seqs.len())
+        self.take_inside(map, &taken, now_ms, store)?;
+        Ok(done)
     }
 
     /// Takes events from readers that rules keep no longer at their age. Events grow old in the order of the stream, so
@@ -75,14 +161,15 @@ impl Streams {
         now_ms: u64,
         store: &mut S,
     ) -> Result<usize, StateError> {
-        let mut looked = 0;
+        let (mut looked, mut aged) = (0, ByRule::new());
         for (place, rule) in map.rules.all().iter().enumerate() {
             let Some(seconds) = rule.history.seconds else { continue };
             let keep_from_ms = now_ms.saturating_sub(seconds.saturating_mul(1000));
             if looked < max && keep_from_ms > 0 {
-                looked += self.age_by_rule(map, place, keep_from_ms, max - looked, now_ms, store)?;
+                looked += self.age_by_rule(map, place, keep_from_ms, max - looked, &mut aged, store)?;
             }
         }
+        self.take_inside(map, &aged, now_ms, store)?;
         Ok(looked)
     }
 
@@ -92,38 +179,35 @@ impl Streams {
         place: usize,
         keep_from_ms: u64,
         max: usize,
-        now_ms: u64,
-        store: &mut S,
+        aged: &mut ByRule,
+        store: &S,
     ) -> Result<usize, StateError> {
         let Some(record) = self.topics.get(&map.topic) else { return Ok(0) };
         let from_seq = record.aged.get(place).map_or(1, |seq| *seq).max(record.first_seq);
         if record.subjects == 0 && map.rules.place_of("") != Some(place) {
             return Ok(0);
         }
-        let (mut next_seq, mut looked, mut aged) = (from_seq, 0, BTreeMap::<String, Vec<u64>>::new());
+        let (mut next_seq, mut looked) = (from_seq, 0);
         let (from, to) = (keys::event(map.topic, from_seq), keys::event(map.topic, record.next_seq));
         store.scan(&from, &to, &mut |key, value| {
             let is_old = Event::stored_times(value).is_some_and(|times| times.expiry_ms < keep_from_ms);
             let Some(seq) = keys::event_seq(key).filter(|_| is_old && looked < max) else { return false };
             (next_seq, looked) = (seq + 1, looked + 1);
-            let subject = Event::stored_subject(value).unwrap_or_default();
-            if map.rules.place_of(subject) == Some(place) && !record.is_deleted(subject, seq) {
-                aged.entry(subject.to_owned()).or_default().push(seq);
+            let name = Event::stored_subject(value).unwrap_or_default();
+            if map.rules.place_of(name) == Some(place)
+                && !record.is_deleted(name, seq)
+                && let Ok(subject) = Subject::parse_any(name)
+            {
+                aged.entry(subject).or_default().push(seq);
             }
             true
         })?;
-        if looked == 0 {
-            return Ok(0);
-        }
-        if let Some(record) = self.topics.get_mut(&map.topic) {
+        if looked > 0
+            && let Some(record) = self.topics.get_mut(&map.topic)
+        {
             record.aged.resize(map.rules.all().len(), 1);
             record.aged[place] = next_seq;
             self.dirty.insert(map.topic);
-        }
-        for (name, seqs) in aged {
-            if let Ok(subject) = Subject::parse_any(&name) {
-                self.take_inside(map, &subject, &seqs, now_ms, store)?;
-            }
         }
         Ok(looked)
     }
@@ -137,12 +221,17 @@ impl Streams {
         now_ms: u64,
         store: &mut S,
     ) -> Result<usize, StateError> {
-        let mut done = 0;
+        let (mut done, mut taken) = (0, ByRule::new());
         while done < max
             && let Some(subject) = self.topics.get(&map.topic).and_then(|record| record.sweep.clone())
         {
-            let taken = self.thin(map, &subject, 0, max - done, now_ms, store)?;
-            done += taken + 1;
+            if let (Some(bound), Some(one)) = (Bound::of(map, &subject), self.subject(map.topic, &subject, store)?) {
+                let over = |count, bytes, _| bound.is_exceeded_by(count, bytes);
+                let oldest = oldest(map.topic, &subject, &one, max - done, over, store)?;
+                done += oldest.seqs.len();
+                taken.insert(subject.clone(), oldest.seqs);
+            }
+            done += 1;
             // What took all that there was room for may have more.
             if done <= max {
                 let next = self.subject_after(map.topic, &subject, store)?;
@@ -152,6 +241,7 @@ impl Streams {
                 }
             }
         }
+        self.take_inside(map, &taken, now_ms, store)?;
         Ok(done.min(max))
     }
 
@@ -177,30 +267,39 @@ impl Streams {
     }
 }
 
-/// The oldest events of a subject that readers have, up to `max` of them, while `over(count, bytes)` of what is left
-/// holds.
+/// The oldest events of a subject, and what is left of it without them.
+struct Oldest {
+    seqs: Vec<u64>,
+    count: u64,
+    bytes: u64,
+}
+
+/// The oldest events of a subject that readers have, up to `max` of them, while `over(count, bytes, when the oldest was
+/// stored)` of what is left holds.
 fn oldest<S: ReadStore>(
     stream: TopicId,
     subject: &Subject,
     one: &SubjectRecord,
     max: usize,
-    over: impl Fn(u64, u64) -> bool,
+    over: impl Fn(u64, u64, u64) -> bool,
     store: &S,
-) -> Result<Vec<u64>, StateError> {
+) -> Result<Oldest, StateError> {
     let (mut runs, mut found) = (Vec::new(), 0);
     Runs::new(store, stream, subject.as_str(), one).visit(0, &mut |run| {
         found += run.end() + 1 - run.start();
         runs.push(run);
         found < max as u64
     })?;
-    let (mut seqs, mut count, mut bytes) = (Vec::new(), one.count, one.bytes);
+    let mut oldest = Oldest { seqs: Vec::new(), count: one.count, bytes: one.bytes };
     for seq in runs.into_iter().flatten().take(max) {
-        if !over(count, bytes) {
+        let event = store.get(&keys::event(stream, seq))?.unwrap_or_default();
+        let stored_ms = Event::stored_times(&event).map_or(0, |times| times.expiry_ms);
+        if !over(oldest.count, oldest.bytes, stored_ms) {
             break;
         }
-        let stored = store.get(&keys::event(stream, seq))?.map_or(0, |event| event.len() as u64);
-        (count, bytes) = (count.saturating_sub(1), bytes.saturating_sub(stored));
-        seqs.push(seq);
+        oldest.count = oldest.count.saturating_sub(1);
+        oldest.bytes = oldest.bytes.saturating_sub(event.len() as u64);
+        oldest.seqs.push(seq);
     }
-    Ok(seqs)
+    Ok(oldest)
 }

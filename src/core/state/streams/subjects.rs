@@ -33,6 +33,8 @@ pub struct SubjectRecord {
     pub count: u64,
     /// Their bytes, as stored.
     pub bytes: u64,
+    /// A rule keeps less than there is: a tick takes it (see [`super::keys::thinning`]).
+    pub waits_for_thinning: bool,
 }
 
 /// A subject of a stream, with its record, for reading its runs and changing them.
