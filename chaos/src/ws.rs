@@ -166,6 +166,11 @@ impl Ws {
         Ok(self.stream.set_nonblocking(true)?)
     }
 
+    /// From here on [`Ws::read`] waits again.
+    pub fn blocking(&mut self) -> Result<()> {
+        Ok(self.stream.set_nonblocking(false)?)
+    }
+
     /// Whatever has arrived.
     pub fn poll(&mut self) -> Result<Vec<Message>> {
         let mut messages = Vec::new();

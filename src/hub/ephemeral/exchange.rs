@@ -43,6 +43,8 @@ pub(in crate::hub) enum Receipt {
     Taken(u64),
     /// It had been taken before.
     Repeated,
+    /// The sender's incarnation is not the one that is known: it has to be told of first.
+    Unknown,
     /// It was meant for an incarnation of the node that is over.
     Stranger,
 }
@@ -67,7 +69,6 @@ pub(super) struct Mark(u64);
 struct Peer {
     /// What it wants, since it told; `None` before that, and when it was silent for too long.
     interest: Option<KnownInterest>,
-    incarnation: Option<u64>,
     queue: LinkQueue,
     /// A batch had no answer: nothing is sent until the node has told its interest again.
     held: bool,
@@ -85,7 +86,6 @@ impl Peer {
     fn new(limits: LinkLimits) -> Self {
         Self {
             interest: None,
-            incarnation: None,
             queue: LinkQueue::new(limits),
             held: false,
             silent_ticks: 0,
@@ -96,18 +96,15 @@ impl Peer {
         }
     }
 
-    /// The node has that incarnation; one that is new knows nothing, and its predecessor's clients are gone. `None` where
-    /// the incarnation is over; else how many events that waited for the predecessor were dropped.
-    fn meet(&mut self, incarnation: u64) -> Option<usize> {
-        if !self.ledger.meet(incarnation) {
-            return None;
+    /// The node has that incarnation; one that is new knows nothing, and its predecessor's clients are gone. Answers how many
+    /// events that waited for the predecessor were dropped.
+    fn meet(&mut self, incarnation: u64) -> usize {
+        if self.ledger.incarnation() == Some(incarnation) {
+            return 0;
         }
-        if self.incarnation == Some(incarnation) {
-            return Some(0);
-        }
-        self.incarnation = Some(incarnation);
+        self.ledger.meet(incarnation);
         (self.interest, self.knows, self.confirmed, self.held) = (None, None, 0, false);
-        Some(self.queue.clear())
+        self.queue.clear()
     }
 }
 
@@ -201,14 +198,18 @@ impl<T> Exchange<T> {
         (anyway || lacks && !peer.mute).then(|| self.own.tell(peer.knows))
     }
 
-    /// The node answered what it was told at that version; `None` where it did not.
+    /// The node answered what it was told at that version; `None` where it did not. Answers how many events were dropped
+    /// with another incarnation of it.
+    ///
+    /// This is how a node's incarnation becomes known: a node is asked one thing after another, so the newest answer is of
+    /// the newest incarnation. What a node says by itself may come late, from one that is over.
     pub(super) fn confirmed(&mut self, from: NodeId, told: u64, answer: Option<Confirmation>) -> usize {
         let Some(peer) = self.peers.get_mut(&from) else { return 0 };
         let Some(Confirmation { incarnation, known, flushed }) = answer else {
             peer.mute = true;
             return 0;
         };
-        let Some(dropped) = peer.meet(incarnation) else { return 0 };
+        let dropped = peer.meet(incarnation);
         peer.mute = false;
         peer.knows = known;
         if flushed && known.is_some_and(|known| known >= told) {
@@ -219,12 +220,15 @@ impl<T> Exchange<T> {
 
     // What others want.
 
-    /// A node tells its interest. Answers what it is to hear, when everything before the mark has arrived, and how many
-    /// events were dropped since a new incarnation of it speaks.
-    pub(super) fn learn(&mut self, from: NodeId, incarnation: u64, tell: &Tell) -> Option<(Confirmation, Mark, usize)> {
+    /// A node tells its interest. Answers what it is to hear when everything before the mark has arrived. What another
+    /// incarnation tells than the one that is known is not taken.
+    pub(super) fn learn(&mut self, from: NodeId, incarnation: u64, tell: &Tell) -> Option<(Confirmation, Mark)> {
         let own_incarnation = self.incarnation;
         let peer = self.peers.get_mut(&from)?;
-        let dropped = peer.meet(incarnation)?;
+        let mark = Mark(peer.queue.mark());
+        if peer.ledger.incarnation() != Some(incarnation) {
+            return Some((Confirmation { incarnation: own_incarnation, known: None, flushed: false }, mark));
+        }
         let understood = match &mut peer.interest {
             Some(interest) => interest.learn(tell),
             None => {
@@ -236,13 +240,17 @@ impl<T> Exchange<T> {
             (peer.silent_ticks, peer.held) = (0, false);
         }
         let known = peer.interest.as_ref().map(KnownInterest::version);
-        let answer = Confirmation { incarnation: own_incarnation, known, flushed: false };
-        Some((answer, Mark(peer.queue.mark()), dropped))
+        Some((Confirmation { incarnation: own_incarnation, known, flushed: false }, mark))
     }
 
     /// Whether everything that was pushed to a node before the mark has arrived or is lost.
     pub(super) fn is_flushed(&self, to: NodeId, mark: Mark) -> bool {
         self.peers.get(&to).is_none_or(|peer| peer.queue.is_past(mark.0))
+    }
+
+    /// Whether nothing can be gained by waiting for [`Exchange::is_flushed`]: it is, or nothing is sent to the node now.
+    pub(super) fn is_settled(&self, to: NodeId, mark: Mark) -> bool {
+        self.is_flushed(to, mark) || self.peers.get(&to).is_some_and(|peer| peer.held)
     }
 
     /// A second has passed: nodes that are silent for too long want nothing any more. Answers how many events were dropped.
@@ -294,7 +302,7 @@ impl<T> Exchange<T> {
     /// What to send a node now, and for which incarnation of it.
     pub(super) fn batch(&mut self, to: NodeId) -> Option<(u64, Batch)> {
         let peer = self.peers.get_mut(&to)?;
-        let incarnation = peer.incarnation.filter(|_| !peer.held)?;
+        let incarnation = peer.ledger.incarnation().filter(|_| !peer.held)?;
         let batches = &mut self.batches;
         let number = || {
             *batches += 1;
@@ -315,7 +323,7 @@ impl<T> Exchange<T> {
                 (0, peer.queue.clear())
             }
             Some(Receipt::Stranger) => (0, 0),
-            None => {
+            Some(Receipt::Unknown) | None => {
                 peer.held |= peer.queue.is_under_way(number);
                 (0, 0)
             }
@@ -332,6 +340,7 @@ impl<T> Exchange<T> {
         match peer.ledger.take(sender, number) {
             Verdict::Take { from_version } => Ok(from_version),
             Verdict::Repeated => Err(Receipt::Repeated),
+            Verdict::Unknown => Err(Receipt::Unknown),
         }
     }
 

@@ -235,21 +235,28 @@ impl Ephemeral {
 
     /// Another node's interest.
     async fn learn(&self, from: NodeId, TellInterest { incarnation, tell }: TellInterest) -> Option<Confirmation> {
-        let (answer, mark, dropped) = self.lock().exchange.learn(from, incarnation, &tell)?;
-        self.count_dropped(Dropped::Gone, dropped);
+        let (answer, mark) = self.lock().exchange.learn(from, incarnation, &tell)?;
         if let Some(wake) = self.wakes().get(&from) {
             wake.send.notify_one();
+            if answer.known.is_none() {
+                // Its incarnation is not known here, or its interest: what it answers says the first.
+                wake.tell.notify_one();
+            }
         }
-        let flushed = async {
+        if answer.known.is_none() {
+            return Some(answer);
+        }
+        let settled = async {
             loop {
                 let news = self.0.flushed.notified();
-                if self.lock().exchange.is_flushed(from, mark) {
+                if self.lock().exchange.is_settled(from, mark) {
                     return;
                 }
                 news.await;
             }
         };
-        let flushed = timeout(FLUSH_WITHIN, flushed).await.is_ok();
+        let _ = timeout(FLUSH_WITHIN, settled).await;
+        let flushed = self.lock().exchange.is_flushed(from, mark);
         Some(Confirmation { flushed, ..answer })
     }
 }

@@ -17,8 +17,8 @@ type Topic = Option<usize>;
 
 #[derive(Clone, Debug)]
 enum Message {
-    Tell { incarnation: u64, tell: Tell },
-    Confirmation { told: u64, answer: Confirmation },
+    Tell { number: u64, incarnation: u64, tell: Tell },
+    Confirmation { number: u64, told: u64, answer: Confirmation },
     Batch { sender: u64, to: u64, batch: Batch },
     Receipt { number: u64, receipt: Receipt },
 }
@@ -37,7 +37,9 @@ struct Node {
     /// Clients of each topic.
     users: BTreeMap<Topic, usize>,
     /// What is confirmed when the link is flushed.
-    unconfirmed: Vec<(NodeId, u64, Confirmation, Mark)>,
+    unconfirmed: Vec<(NodeId, (u64, u64), Confirmation, Mark)>,
+    /// What each node was told and has not answered yet, by a number.
+    telling: BTreeMap<NodeId, u64>,
     /// The batch under way to each node.
     under_way: BTreeMap<NodeId, u64>,
 }
@@ -61,6 +63,7 @@ struct Model {
     clients: Vec<Client>,
     network: Vec<Packet>,
     incarnations: u64,
+    tells: u64,
     /// Topics that a node has ever wanted.
     wanted: BTreeSet<(NodeId, Topic)>,
 }
@@ -160,7 +163,7 @@ impl Model {
     fn new() -> Self {
         let clients = (0..3).map(|_| Client { place: Place::Away, seen: Vec::new() }).collect();
         let (nodes, network, wanted) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
-        let mut model = Self { nodes, clients, network, incarnations: 0, wanted };
+        let mut model = Self { nodes, clients, network, incarnations: 0, tells: 0, wanted };
         (1..=NODES).for_each(|node| model.start(node));
         model
     }
@@ -170,8 +173,8 @@ impl Model {
         let mut exchange = Exchange::new(self.incarnations, LIMITS);
         let others: Vec<NodeId> = (1..=NODES).filter(|other| *other != id).collect();
         exchange.set_members(&others);
-        let (users, under_way) = (BTreeMap::new(), BTreeMap::new());
-        self.nodes.insert(id, Node { exchange, published: 0, users, unconfirmed: Vec::new(), under_way });
+        let (users, under_way, telling) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        self.nodes.insert(id, Node { exchange, published: 0, users, unconfirmed: Vec::new(), telling, under_way });
         for client in &mut self.clients {
             if matches!(client.place, Place::Beginning { node, .. } | Place::Live { node, .. } if node == id) {
                 client.place = Place::Away;
@@ -253,21 +256,26 @@ impl Model {
     }
 
     fn tell(&mut self, from: NodeId, to: NodeId, anyway: bool) {
-        let exchange = &self.node(from).exchange;
-        let incarnation = exchange.incarnation();
-        if let Some(tell) = exchange.tell(to, anyway) {
-            self.send(from, to, Message::Tell { incarnation, tell });
+        self.tells += 1;
+        let number = self.tells;
+        let node = self.node(from);
+        let incarnation = node.exchange.incarnation();
+        // One thing after another: the next when this was answered, or not in time.
+        if let Some(tell) = node.exchange.tell(to, anyway).filter(|_| !node.telling.contains_key(&to)) {
+            node.telling.insert(to, number);
+            self.send(from, to, Message::Tell { number, incarnation, tell });
         }
     }
 
     fn flush(&mut self, id: NodeId, late: bool) {
         let node = self.node(id);
         let exchange = &node.exchange;
-        let done = |(to, _, _, mark): &mut (NodeId, u64, Confirmation, Mark)| late || exchange.is_flushed(*to, *mark);
+        let done =
+            |(to, _, _, mark): &mut (NodeId, (u64, u64), Confirmation, Mark)| late || exchange.is_settled(*to, *mark);
         let done: Vec<_> = node.unconfirmed.extract_if(.., done).collect();
-        for (to, told, answer, mark) in done {
-            let flushed = self.node(id).exchange.is_flushed(to, mark);
-            self.send(id, to, Message::Confirmation { told, answer: Confirmation { flushed, ..answer } });
+        for (to, (number, told), answer, mark) in done {
+            let flushed = answer.known.is_some() && self.node(id).exchange.is_flushed(to, mark);
+            self.send(id, to, Message::Confirmation { number, told, answer: Confirmation { flushed, ..answer } });
         }
     }
 
@@ -284,13 +292,20 @@ impl Model {
 
     fn deliver(&mut self, Packet { from, to, message }: Packet) {
         match message {
-            Message::Tell { incarnation, tell } => {
+            Message::Tell { number, incarnation, tell } => {
                 let node = self.node(to);
-                if let Some((answer, mark, _)) = node.exchange.learn(from, incarnation, &tell) {
-                    node.unconfirmed.push((from, tell.version, answer, mark));
+                if let Some((answer, mark)) = node.exchange.learn(from, incarnation, &tell) {
+                    node.unconfirmed.push((from, (number, tell.version), answer, mark));
                 }
             }
-            Message::Confirmation { told, answer } => drop(self.node(to).exchange.confirmed(from, told, Some(answer))),
+            Message::Confirmation { number, told, answer } => {
+                let node = self.node(to);
+                // An answer counts while its request is waited for.
+                if node.telling.get(&from) == Some(&number) {
+                    node.telling.remove(&from);
+                    node.exchange.confirmed(from, told, Some(answer));
+                }
+            }
             Message::Batch { sender, to: incarnation, batch } => {
                 let taken = self.node(to).exchange.receive(from, sender, incarnation, batch.number);
                 let receipt = taken.err().unwrap_or(Receipt::Taken(0));
@@ -322,7 +337,12 @@ impl Model {
             Step::Leave { client } => self.leave(client),
             Step::GiveUpWaiting { client } => self.go_live(Some(client)),
             Step::Tell { node, to, anyway } => self.tell(node, to, anyway),
-            Step::NoAnswer { node, to } => drop(self.node(node).exchange.confirmed(to, 0, None)),
+            Step::NoAnswer { node: from, to } => {
+                let node = self.node(from);
+                if node.telling.remove(&to).is_some() {
+                    node.exchange.confirmed(to, 0, None);
+                }
+            }
             Step::Flush { node, late } => self.flush(node, late),
             Step::Send { node, to } => self.send_batch(node, to),
             Step::NoReceipt { node: from, to } => {
@@ -353,6 +373,7 @@ impl Model {
             for from in 1..=NODES {
                 for to in 1..=NODES {
                     self.step(Step::NoReceipt { node: from, to });
+                    self.step(Step::NoAnswer { node: from, to });
                     self.tell(from, to, true);
                 }
             }

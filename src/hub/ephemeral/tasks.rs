@@ -10,13 +10,15 @@ use actix::Arbiter;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use waypost_cluster::Cluster;
 
 /// A node is told that this one is there so often, and looked for in the list of members.
 const TICK: Duration = Duration::from_secs(1);
 /// Longest wait for the answer to what a node is told.
 const TELL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Pause before a node is told again that does not know this one yet.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Longest wait for a receipt. Then nothing is sent until the node has told its interest.
 const SEND_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -171,10 +173,16 @@ impl Tasks {
             anyway = false;
             if let Some(request) = next {
                 let told = request.tell.version;
-                let answer = self.peers.ask(&self.cluster, to, &request, TELL_TIMEOUT).await;
-                self.note(to, told, answer.ok().flatten());
+                let answer = self.peers.ask(&self.cluster, to, &request, TELL_TIMEOUT).await.ok().flatten();
+                let is_known = answer.is_some_and(|answer| answer.known.is_some());
+                self.note(to, told, answer);
+                if !is_known {
+                    // Both have to hear of each other first.
+                    sleep(AGAIN).await;
+                }
             } else {
-                anyway = timeout(TICK, wake.tell.notified()).await.is_err();
+                let _ = timeout(TICK, wake.tell.notified()).await;
+                anyway = true;
             }
         }
         self.ephemeral.0.confirmed.notify_waiters();

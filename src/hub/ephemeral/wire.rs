@@ -36,7 +36,7 @@ pub(in crate::hub) struct TellInterest {
 }
 
 impl PeerRequest for TellInterest {
-    /// `None` where the node that tells is unknown, or its incarnation is over.
+    /// `None` where the node that tells is no member.
     type Answer = Option<Confirmation>;
     const KIND: u16 = 21;
     const LANE: Lane = Lane::patient(16, 48);
