@@ -24,6 +24,8 @@ mod replica;
 mod requests;
 mod resume;
 mod seal;
+#[cfg(test)]
+mod stage;
 mod topic;
 mod vitals;
 

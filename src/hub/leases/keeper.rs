@@ -3,6 +3,9 @@
 //! A batch whose fate is not known is never repeated in parts: what the node holds is stated anew, whole, under a higher
 //! number, and the other lands no more. Until that has worked clients are served on, bounded by this node's own count.
 
+#[cfg(test)]
+mod tests;
+
 use super::book::{Book, Connection};
 use super::{Candidacy, Of, Standing, limit_of};
 use crate::core::codec::{self, CodecError};

@@ -1,0 +1,58 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::hub::{Hub, stage};
+
+/// One that proposes nothing: the hub's own does.
+fn keeper(hub: &Hub) -> Keeper {
+    let (wishes, _) = mpsc::unbounded_channel();
+    let (cluster, bridge) = (hub.0.cluster.clone(), hub.0.bridge.clone());
+    Keeper::new(cluster, bridge, Arc::new(Book::new(wishes)), Arc::default())
+}
+
+#[actix_web::test]
+async fn what_the_cluster_has_heard_counts_whoever_got_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = stage::hub(folder.path()).await;
+    let mut keeper = keeper(&hub);
+    keeper.look_at_candidacy();
+    assert!(!keeper.was_candidate);
+    hub.deliver_here();
+    while keeper.known_as().is_none() || keeper.known_as() != Some(hub.incarnation()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // It is this one's incarnation: the proposal landed, and the answer was lost.
+    keeper.standing.incarnation.store(hub.incarnation(), Ordering::Release);
+    keeper.look_at_candidacy();
+    assert!(keeper.was_candidate);
+    hub.shutdown().await;
+}
+
+#[actix_web::test]
+async fn a_candidacy_on_its_way_is_no_work_and_is_not_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = stage::hub(folder.path()).await;
+    let mut keeper = keeper(&hub);
+    keeper.doubt = false;
+    keeper.standing.able.store(true, Ordering::Release);
+    assert_eq!(keeper.candidacy_change(), Some(LeaseChange::Deliver));
+    // The cluster was told, and this node is far from having applied it.
+    keeper.told = Some((LeaseChange::Deliver, u64::MAX));
+    let (settled, mut is_settled) = oneshot::channel();
+    keeper.note(Wish::Candidacy(Some(settled)));
+    keeper.look_at_candidacy();
+    keeper.answer_candidacy();
+    assert!(!keeper.has_work() && is_settled.try_recv().is_err());
+    keeper.standing.resting.store(true, Ordering::Release);
+    assert_eq!(keeper.candidacy_change(), Some(LeaseChange::Rest), "it is a candidate for the others");
+    keeper.told = Some((LeaseChange::Rest, u64::MAX));
+    keeper.look_at_candidacy();
+    keeper.answer_candidacy();
+    assert_eq!((&keeper.told, is_settled.try_recv()), (&None, Ok(())), "it is none here either");
+    // Applied without effect, it is tried again.
+    keeper.standing.resting.store(false, Ordering::Release);
+    keeper.told = Some((LeaseChange::Deliver, 0));
+    keeper.look_at_candidacy();
+    assert_eq!(keeper.candidacy_change(), Some(LeaseChange::Deliver));
+    hub.shutdown().await;
+}

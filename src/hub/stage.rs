@@ -1,0 +1,44 @@
+#![allow(clippy::unwrap_used)]
+//! What tests of the hub begin with.
+
+use super::{Hub, HubConfig};
+use crate::core::access::{Limits, Retention, Scopes, hash_token};
+use crate::core::command::{Command, CreateMap, NewToken};
+use crate::core::ids::{MapId, TokenId};
+use std::time::Duration;
+
+/// A cluster of one.
+pub(super) async fn hub(folder: &std::path::Path) -> Hub {
+    let config =
+        HubConfig { admin: None, idempotency: Duration::from_secs(60), seal_key: None, expressions_per_topic: 8 };
+    let cluster = waypost_cluster::Config {
+        data_dir: folder.join("data"),
+        peer_addr: ([127, 0, 0, 1], 0).into(),
+        abort_on_fatal: false,
+        ..waypost_cluster::Config::default()
+    };
+    Hub::start(config, cluster).await.unwrap()
+}
+
+/// A map with that slug, and a token that is its slug.
+pub(super) async fn create(hub: &Hub, n: u8, slug: &str) -> MapId {
+    let id = MapId::from_bytes([n; 16]);
+    let limits = Limits {
+        connections: None,
+        webhooks: None,
+        requests_per_minute: None,
+        publishes_per_second: None,
+        subjects: None,
+    };
+    let retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() };
+    let token = NewToken {
+        id: TokenId::from_bytes([n; 16]),
+        name: "t".into(),
+        hash: hash_token(slug),
+        scopes: Scopes::PUBLISH,
+    };
+    let (slug, name) = (Some(slug.to_owned()), "m".into());
+    let make = CreateMap { id, slug, name, limits, retention, token, max_maps: 9 };
+    hub.propose(&Command::CreateMap(make)).await.unwrap();
+    id
+}
