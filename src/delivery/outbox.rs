@@ -15,7 +15,7 @@ use crate::core::history::Position;
 use crate::core::ids::{EventId, MapId, TokenId};
 use crate::core::ring::{Chunk, Cursor, Read, Ring};
 use crate::core::topic::TopicKey;
-use crate::hub::{ArchiveError, Connection, Page};
+use crate::hub::{ArchiveError, Page};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use std::any::Any;
@@ -68,8 +68,8 @@ pub struct Of {
     pub coverage: Coverage,
     /// Which types of events.
     pub filter: Filter,
-    /// Counts for the map's limit as long as the subscription lives.
-    pub connection: Option<Rc<Connection>>,
+    /// What counts for the map's limits as long as the subscription lives.
+    pub held: Option<Rc<dyn Any>>,
 }
 
 /// A subscription, or the half of one whose subjects have both stored and ephemeral events: both have its id.
@@ -87,8 +87,10 @@ struct Subscription {
     filter: Filter,
     behind: Behind,
     unseen: Unseen,
-    /// Counts for the map's limit as long as the subscription lives.
-    _connection: Option<Rc<Connection>>,
+    /// It is sent nothing for now.
+    is_held: bool,
+    /// What counts for the map's limits as long as the subscription lives.
+    _held: Option<Rc<dyn Any>>,
 }
 
 /// How a subscription that the ring can't serve gets its events.
@@ -174,7 +176,7 @@ impl Outbox {
         (next_seq, gone_seq): (u64, u64),
         position_every: Option<u64>,
     ) {
-        let Of { map, coverage, filter, connection } = of;
+        let Of { map, coverage, filter, held } = of;
         let listener = feed.listen(self.clone());
         self.subscriptions.borrow_mut().push(Subscription {
             id,
@@ -188,7 +190,8 @@ impl Outbox {
             filter,
             behind: Behind::No,
             unseen: Unseen::new(position_every),
-            _connection: connection,
+            is_held: false,
+            _held: held,
         });
         self.outlet.count_subscription(1.0);
         self.wake();
@@ -199,8 +202,9 @@ impl Outbox {
     }
 
     /// Takes a subscription for one that is to begin at `next_seq`, where it shows the same and was begun no later: all
-    /// from there on was handed to the client already, up to the seq that is answered, and it goes on from that.
-    pub fn go_on(
+    /// from there on was handed to the client already, up to the seq that is answered, and it goes on from that. Until
+    /// [`Outbox::let_go_on`] nothing more is handed over.
+    pub fn hold_at(
         &self,
         id: SubscriptionId,
         shows: &(TopicKey, FormKey),
@@ -217,7 +221,16 @@ impl Outbox {
             return None;
         }
         known.unseen.set_every(every);
+        known.is_held = true;
         Some(known.cursor.next_seq)
+    }
+
+    /// A subscription that was held goes on.
+    pub fn let_go_on(&self, id: SubscriptionId) {
+        for known in self.subscriptions.borrow_mut().iter_mut().filter(|known| known.id == id) {
+            known.is_held = false;
+        }
+        self.wake();
     }
 
     /// Ends a subscription.
@@ -349,6 +362,9 @@ impl Outbox {
 
 impl Subscription {
     fn take(&mut self, outlet: &Outlet, max_bytes: usize, cx: &mut Context<'_>) -> Take {
+        if self.is_held {
+            return Take::Nothing;
+        }
         loop {
             match &mut self.behind {
                 Behind::No => {

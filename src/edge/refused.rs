@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::given::BadParameter;
 use crate::core::access::Scopes;
-use crate::hub::{ArchiveError, HubError, ResumeError, TooManyConditions};
+use crate::hub::{ArchiveError, HubError, ResumeError, TooManyConditions, TooManyPatterns};
 
 /// Why a client is refused.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,9 @@ pub enum Quota {
     /// Different expressions of a map's subscribers, on this node.
     #[error(transparent)]
     Filters(TooManyConditions),
+    /// Different patterns of subjects of a map's subscribers, on this node.
+    #[error(transparent)]
+    Patterns(TooManyPatterns),
     /// Sockets of one address, on this node.
     #[error("this address has {limit} open sockets, the most it may have")]
     Sockets {
@@ -98,6 +101,7 @@ impl Quota {
         match self {
             Self::Connections { .. } => "too_many_connections",
             Self::Filters(_) => "too_many_filters",
+            Self::Patterns(_) => "too_many_patterns",
             Self::Sockets { .. } => "too_many_sockets",
         }
     }
@@ -106,13 +110,15 @@ impl Quota {
     pub fn limit(&self) -> u64 {
         match self {
             Self::Connections { limit } => (*limit).into(),
-            Self::Filters(TooManyConditions(limit)) | Self::Sockets { limit } => *limit as u64,
+            Self::Filters(TooManyConditions(limit))
+            | Self::Patterns(TooManyPatterns(limit))
+            | Self::Sockets { limit } => *limit as u64,
         }
     }
 
     fn retry_ms(&self) -> u64 {
         match self {
-            Self::Connections { .. } | Self::Filters(_) => 5000,
+            Self::Connections { .. } | Self::Filters(_) | Self::Patterns(_) => 5000,
             Self::Sockets { .. } => 1000,
         }
     }

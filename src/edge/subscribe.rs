@@ -16,12 +16,13 @@ use crate::core::expression::Expression;
 use crate::core::filter::Filter;
 use crate::core::frame::{View, WireForm};
 use crate::core::history::{Position, Start};
-use crate::core::ids::{MapId, TokenId};
+use crate::core::ids::{EventId, MapId, TokenId};
 use crate::core::subject::Selector;
 use crate::core::topic::TopicKey;
 use crate::delivery::{Held, Of, Outbox, Outlet, SubscriptionId};
-use crate::hub::{Connection, Grant, Hub, Who};
+use crate::hub::{Connection, Grant, Hub, PatternsInUse, Who};
 use rustc_hash::FxHashMap;
+use std::any::Any;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -88,10 +89,33 @@ pub struct Asked {
     pub quota: Rc<SessionQuota>,
     /// Whether the client is told how many stored events come.
     pub count: bool,
+    /// A subscription of the session that goes on, where it shows the same and was begun no later.
+    pub former: Option<Former>,
 }
 
-/// A subscription that is ready to attach. The right to it was checked last: attach it before anything else is awaited,
-/// and a revocation that comes later ends it.
+/// A subscription that a client asks for again on the session that has it.
+pub struct Former {
+    /// What the session is sent.
+    pub outbox: Rc<Outbox>,
+    /// The subscription.
+    pub id: SubscriptionId,
+    /// Whether positions are wanted from now on.
+    pub positions: bool,
+}
+
+/// Where a subscription that was there goes on. It is held until [`Outbox::let_go_on`].
+#[derive(Clone, Copy, Debug)]
+pub struct GoesOn {
+    /// The subscription.
+    pub id: SubscriptionId,
+    /// The position right before what comes next: what lies before it was handed to the client.
+    pub before: EventId,
+    /// How many stored events come, as in [`Opened`].
+    pub coming: Option<u64>,
+}
+
+/// A subscription that is ready to attach. The right to it was checked last: attach it, or let the former go on, before
+/// anything else is awaited, and a revocation that comes later ends it.
 pub struct Opened {
     /// The map, and on whose behalf.
     pub grant: Grant,
@@ -109,20 +133,24 @@ pub struct Opened {
     pub filter: Filter,
     /// What is shown: the form, and the expression.
     pub view: View,
-    /// Counts for the map's quota as long as the subscription lives.
+    /// Set where the former subscription goes on; this one is then not to be attached.
+    pub goes_on: Option<GoesOn>,
+    /// These count for the map's limits as long as the subscription lives.
     connection: Rc<Connection>,
+    patterns: Option<PatternsInUse>,
 }
 
 /// Opens a subscription for a session of this thread. The dispatcher comes first: it hears of what is revoked meanwhile.
 pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> {
     let hub = outlet.hub();
-    let Asked { who, map, wanted, form, quota, count } = asked;
+    let Asked { who, map, wanted, form, quota, count, former } = asked;
     let Wanted { subjects, filter, expression, start } = wanted;
     let grant = granted(hub, who, &map, Scopes::SUBSCRIBE).await?;
     if hub.info().draining.load(Ordering::Relaxed) {
         return Err(Unavailable::Draining.into());
     }
     let connection = quota.take(hub, grant.map.id, grant.who.by()).await?;
+    let patterns = hub.take_patterns(&grant.map, &subjects).map_err(Quota::Patterns)?;
     let condition = expression.map(|expression| hub.condition(&grant.map, expression)).transpose();
     let condition = condition.map_err(Quota::Filters)?;
     let coverage = grant.map.rules.coverage_of(&subjects);
@@ -138,7 +166,11 @@ pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> 
         false => None,
     };
     let view = View::new(form(grant.map.id), condition);
-    let ephemeral = match coverage.has_ephemeral() {
+    let goes_on = match former {
+        Some(former) => former.go_on(hub, (&topic, &view, &filter), &position, coming).await?,
+        None => None,
+    };
+    let ephemeral = match coverage.has_ephemeral() && goes_on.is_none() {
         true => Some(begin_ephemeral(outlet, &topic, &view).await?),
         false => None,
     };
@@ -149,7 +181,7 @@ pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> 
     if !hub.still_granted(&grant, Scopes::SUBSCRIBE) {
         return Err(Refused::Unauthorized);
     }
-    Ok(Opened { grant, topic, coverage, ephemeral, position, coming, filter, view, connection })
+    Ok(Opened { grant, topic, coverage, ephemeral, position, coming, filter, view, goes_on, connection, patterns })
 }
 
 /// The ephemeral topic of the same subjects, from which nothing comes that was published before.
@@ -160,13 +192,37 @@ async fn begin_ephemeral(outlet: &Rc<Outlet>, topic: &TopicKey, view: &View) -> 
     Ok(held)
 }
 
+impl Former {
+    /// Holds the subscription and finds the position at which it goes on, if it is one that shows the same.
+    async fn go_on(
+        self,
+        hub: &Hub,
+        (topic, view, filter): (&TopicKey, &View, &Filter),
+        position: &Position,
+        coming: Option<u64>,
+    ) -> Result<Option<GoesOn>, Refused> {
+        let shows = (topic.clone(), view.key().clone());
+        let Some(at) = self.outbox.hold_at(self.id, &shows, filter, position.next_seq, self.positions) else {
+            return Ok(None);
+        };
+        let id = self.id;
+        if at <= position.next_seq {
+            return Ok(Some(GoesOn { id, before: position.before, coming }));
+        }
+        let before = hub.archive().position(topic, at).await?;
+        let coming = hub.archive().count(topic, at, position.head_seq, filter, view.condition()).await?;
+        Ok(Some(GoesOn { id, before, coming }))
+    }
+}
+
 impl Opened {
     /// Sends the events to the session from now on; with `positions` also how far it is, where the filter lets nothing
     /// through.
     pub fn attach(self, outlet: &Outlet, outbox: &Rc<Outbox>, positions: bool) -> SubscriptionId {
-        let Self { grant, topic, coverage, ephemeral, position, filter, view, connection, .. } = self;
+        let Self { grant, topic, coverage, ephemeral, position, filter, view, connection, patterns, .. } = self;
         let (id, map) = (outbox.new_subscription(), grant.map.id);
-        let of = || Of { map, coverage, filter: filter.clone(), connection: Some(connection.clone()) };
+        let held: Rc<dyn Any> = Rc::new((connection, patterns));
+        let of = || Of { map, coverage, filter: filter.clone(), held: Some(held.clone()) };
         if coverage.has_durable() {
             outbox.subscribe(id, outlet.feed(topic, view), of(), &position, positions);
         }

@@ -170,9 +170,10 @@ impl Archive {
         })
     }
 
-    /// The position by which a reader starts at `seq`; at once, as [`Archive::read_now`].
-    pub fn position_now(&self, part: impl Into<Part>, seq: u64) -> Result<EventId, ArchiveError> {
-        self.history(&part.into(), |history| history.position_at(seq))
+    /// The position by which a reader starts at `seq`.
+    pub async fn position(&self, part: impl Into<Part>, seq: u64) -> Result<EventId, ArchiveError> {
+        let part = part.into();
+        self.blocking(move |archive| archive.history(&part, |history| history.position_at(seq))).await
     }
 
     /// Looks into a stream's past. Damage is never served, nor passed over: the node ends, and at its next start it

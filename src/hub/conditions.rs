@@ -1,6 +1,6 @@
-//! Conditions that subscriptions of this node have: each once, and only so many a topic.
+//! Conditions that subscriptions of this node have: each once, and only so many a map.
 //!
-//! A condition is evaluated for every event of its topic, so their number bounds what one event costs. Asked when a
+//! A condition is evaluated for every event that its topics have of the map's stream, so their number bounds what one event costs. Asked when a
 //! subscription begins, never while events go out.
 
 use super::Hub;
@@ -10,7 +10,7 @@ use crate::core::ids::{MapId, TopicId};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// A topic has as many different conditions as it may have.
+/// A map has as many different conditions as it may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the map's subscribers have {0} different filters on this node, the most there may be")]
 pub struct TooManyConditions(pub usize);
@@ -55,7 +55,7 @@ impl Conditions {
 }
 
 impl Hub {
-    /// The condition for a subscription to the map's topic. It counts for the topic's limit until all who have it
+    /// The condition for a subscription to the map, whatever its subjects. It counts for the map's limit until all who have it
     /// let it go.
     pub fn condition(&self, map: &Map, expression: Expression) -> Result<Arc<Condition>, TooManyConditions> {
         self.0.conditions.take((map.topic, map.id), expression, self.config().expressions_per_topic)

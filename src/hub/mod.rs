@@ -17,6 +17,7 @@ mod judges;
 mod leases;
 mod nudges;
 mod operations;
+mod patterns;
 mod peers;
 mod propose;
 mod registry;
@@ -37,6 +38,7 @@ pub use endpoints::{EndpointState, News, Watch};
 pub use judges::{Judges, Turn};
 pub use leases::Connection;
 pub use operations::Blocks;
+pub use patterns::{PatternsInUse, TooManyPatterns};
 pub use peers::{Lane, PeerError, PeerRequest, Peers};
 pub use propose::HubError;
 pub use registry::{Subscribe, Unsubscribe};
@@ -62,7 +64,7 @@ pub struct HubConfig {
     pub idempotency: Duration,
     /// The key that seals endpoints, if the configuration has one.
     pub seal_key: Option<[u8; 32]>,
-    /// Different expressions that subscriptions to one topic may have on this node.
+    /// Different expressions that subscriptions to one map may have on this node, and different patterns of subjects.
     pub expressions_per_topic: usize,
     /// Bytes of ephemeral events that wait for one other node.
     pub ephemeral_link_bytes: usize,
@@ -81,6 +83,7 @@ struct Inner {
     judges: Judges,
     leases: leases::Leases,
     conditions: conditions::Conditions,
+    patterns: patterns::Patterns,
     requests: Arc<requests::Requests>,
     info: Arc<InfoSource>,
     peers: Arc<Peers>,
@@ -126,6 +129,7 @@ impl Hub {
             judges,
             leases,
             conditions: conditions::Conditions::default(),
+            patterns: patterns::Patterns::default(),
             requests,
             info,
             peers,

@@ -9,8 +9,13 @@ use std::time::Duration;
 
 /// A cluster of one.
 pub(super) async fn hub(folder: &std::path::Path) -> Hub {
-    let config =
-        HubConfig { admin: None, idempotency: Duration::from_secs(60), seal_key: None, expressions_per_topic: 8 };
+    let config = HubConfig {
+        admin: None,
+        idempotency: Duration::from_secs(60),
+        seal_key: None,
+        expressions_per_topic: 8,
+        ephemeral_link_bytes: 1 << 20,
+    };
     let cluster = waypost_cluster::Config {
         data_dir: folder.join("data"),
         peer_addr: ([127, 0, 0, 1], 0).into(),

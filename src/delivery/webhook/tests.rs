@@ -49,6 +49,7 @@ impl Stage {
             idempotency: Duration::from_secs(60),
             seal_key: Some([7; 32]),
             expressions_per_topic: 8,
+            ephemeral_link_bytes: 1 << 20,
         };
         let cluster = waypost_cluster::Config {
             data_dir: folder.path().join("data"),

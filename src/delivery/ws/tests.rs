@@ -59,7 +59,13 @@ fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
         peer_addr: ([127, 0, 0, 1], 0).into(),
         ..waypost_cluster::Config::default()
     };
-    let config = HubConfig { admin: None, idempotency: LIMIT, seal_key: None, expressions_per_topic: 1 };
+    let config = HubConfig {
+        admin: None,
+        idempotency: LIMIT,
+        seal_key: None,
+        expressions_per_topic: 1,
+        ephemeral_link_bytes: 1 << 20,
+    };
     actix_rt::System::new().block_on(async move {
         let hub = Hub::start(config, cluster).await.unwrap();
         let data = Data::new(hub.clone());

@@ -7,13 +7,11 @@ use super::frame::{self, Message, Ref, Version};
 use super::join::{self, JoinParams, map_of};
 use super::reply;
 use super::state::Settings;
-use crate::core::filter::Filter;
 use crate::core::history::Start;
 use crate::core::ids::EventId;
-use crate::core::topic::TopicKey;
 use crate::delivery::{Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};
 use crate::edge::refused::Refused;
-use crate::edge::subscribe::{self, Asked, Opened, SessionQuota};
+use crate::edge::subscribe::{self, Asked, Former, GoesOn, Opened, SessionQuota};
 use crate::hub::Who;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use serde_json::{Value, json};
@@ -144,6 +142,8 @@ impl PhoenixSession {
         };
         let (version, transport, topic) = (self.version, self.transport, message.topic.clone());
         let start = wanted.start;
+        let former = self.channels.get(&message.topic).filter(|_| matches!(start, Start::After(_)));
+        let former = former.map(|channel| Former { outbox: self.outbox.clone(), id: channel.subscription, positions });
         let asked = Asked {
             who: self.who.clone(),
             map: map.to_owned(),
@@ -151,6 +151,7 @@ impl PhoenixSession {
             form: Box::new(move |map| Arc::new(PhoenixForm::new(version, transport, &topic, map, star))),
             quota: self.quota.clone(),
             count: true,
+            former,
         };
         // Its own copies, since the session may be gone before it is through.
         let outlet = self.outlet.clone();
@@ -173,37 +174,29 @@ impl PhoenixSession {
     /// The reply first, then the old channel's end, then events.
     fn joined(&mut self, message: Message, digest: Option<u64>, joined: Joined, link: &mut dyn Link) {
         let Joined { opened, start, positions } = joined;
-        let Opened { topic, position, coming, filter, view, .. } = &opened;
-        let position = *position;
-        let shows = (topic.clone(), view.key().clone());
-        let former = self.channels.get(&message.topic).map(|channel| (channel.subscription, channel.began));
+        let position = opened.position;
         // Who resumes on the socket that it never left has in flight what was handed to it since: that is not repeated.
-        let resumed = former.filter(|_| matches!(start, Start::After(_))).and_then(|(former, began)| {
-            let at = self.outbox.go_on(former, &shows, filter, position.next_seq, positions)?;
-            Some((former, at, began))
+        let resumed = opened.goes_on.and_then(|goes_on| {
+            let former = self.channels.get(&message.topic)?;
+            (former.subscription == goes_on.id).then_some((goes_on, former.began))
         });
         // What this socket was shown all along, or passed, is no gap, even where retention has taken it since.
-        let gap = match (&resumed, start) {
-            (Some((_, _, began)), Start::After(id)) if id >= *began && id <= position.before => None,
+        let gap = match (resumed, start) {
+            (Some((_, began)), Start::After(id)) if id >= began && id <= position.before => None,
             _ => position.gap,
         };
-        let began = resumed.map_or(position.before, |(_, _, began)| began);
-        let (before, coming) = match resumed {
-            Some((_, at, _)) if at > position.next_seq => {
-                let before = self.position_before(topic, at).unwrap_or(position.before);
-                let all = *filter == Filter::All && view.condition().is_none();
-                (before, self.left(topic, at, position.head_seq).filter(|left| all || *left == 0))
-            }
-            _ => (position.before, *coming),
-        };
+        let began = resumed.map_or(position.before, |(_, began)| began);
+        let (before, coming) =
+            resumed.map_or((position.before, opened.coming), |(goes_on, _)| (goes_on.before, goes_on.coming));
         let response = reply::joined(before, position.head_seq, coming, gap);
         self.reply(link, &message, "ok", &response);
         let subscription = match resumed {
-            Some((former, ..)) => {
+            Some((GoesOn { id, .. }, _)) => {
                 if let Some(channel) = self.channels.remove(&message.topic) {
                     self.closed(link, &message.topic, &channel.join_ref);
                 }
-                former
+                self.outbox.let_go_on(id);
+                id
             }
             None => {
                 // The former may have been the last of its topic: it is gone before the topic is asked for again.
@@ -213,18 +206,6 @@ impl PhoenixSession {
         };
         let channel = Channel { join_ref: message.join_ref, subscription, began, made_by: digest };
         self.channels.insert(message.topic, channel);
-    }
-
-    /// The position by which a reader starts at `seq`.
-    fn position_before(&self, topic: &TopicKey, seq: u64) -> Option<EventId> {
-        let found = self.outlet.hub().archive().position_now(topic, seq);
-        found.inspect_err(|error| tracing::error!(%error, "a position can't be read")).ok()
-    }
-
-    /// How many events are left to come from `seq` on, where that is known.
-    fn left(&self, topic: &TopicKey, seq: u64, head_seq: u64) -> Option<u64> {
-        let counted = self.outlet.hub().archive().count_now(topic, seq, head_seq);
-        counted.inspect_err(|error| tracing::error!(%error, "events can't be counted")).ok().flatten()
     }
 
     /// A topic joined again: the channel that it had is closed under its old join_ref.

@@ -77,7 +77,7 @@ async fn stream(
     let address = edge.take_address(&request).map_err(Refused::from)?;
     let form = Box::new(|map| Arc::new(SseForm::new(map)) as _);
     let map = map.into_inner();
-    let asked = Asked { who, map, wanted, form, quota: Rc::default(), count: false };
+    let asked = Asked { who, map, wanted, form, quota: Rc::default(), count: false, former: None };
     let opened = subscribe::open(&outlet, asked).await?;
     let greeting = greeting(&edge, opened.grant.map.id, opened.position);
     // One event, one chunk: at least one real client can't put an event together from two.

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::hub::{applied, configured, operations, requests, seal, vitals};
+use crate::hub::{applied, configured, ephemeral, operations, requests, seal, vitals};
 use serde::Deserialize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
