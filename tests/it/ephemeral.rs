@@ -476,7 +476,7 @@ fn an_ephemeral_publish_costs_less_than_a_durable_one() {
             socket.ws.blocking()?;
         }
         let cpu = || c.nodes.iter().map(chaos::node::Node::cpu_seconds).sum::<Result<f64>>();
-        let count = scale("WAYPOST_EPHEMERAL_PUBLISHES", 600) as usize;
+        let count = scale("WAYPOST_EPHEMERAL_PUBLISHES", 150) as usize;
         let mut cost = |subject: &str, status: u16| -> Result<f64> {
             let before = cpu()?;
             for n in 0..count {
