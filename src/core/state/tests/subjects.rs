@@ -220,7 +220,9 @@ fn rules_hold_for_the_map_s_own_subject_too_and_for_what_was_there_before() {
         node.one(20 + n, publish_to(None, &["", "a-1"]));
     }
     node.one(100, set_rules(vec![keeps("a-*", None, None, Some(99)), keeps("*", Some(7), None, None)]));
-    assert_eq!(node.one(110, Command::Tick), Reply::Ticked(false));
+    node.one(110, Command::Tick);
+    assert_eq!(Seen::of(&node).unwrap().seqs("").len(), 50, "what has just come stays for a while");
+    assert_eq!(node.one(6_000, Command::Tick), Reply::Ticked(false));
     let seen = Seen::of(&node).unwrap();
     assert_eq!((seen.seqs("").len(), seen.seqs("a-1").len()), (7, 1));
     assert_eq!(seen.record.sweep, None);
