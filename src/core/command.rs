@@ -329,6 +329,8 @@ pub enum Refusal {
     IdTaken,
     /// The limit on maps, tokens or sockets is reached.
     Limit(u32),
+    /// The limit on subjects of a map that have events is reached.
+    TooManySubjects(u32),
     /// Too fast: come back in so many milliseconds.
     Rate(u64),
     /// The idempotency key was used for another body.

@@ -165,6 +165,12 @@ impl From<Refusal> for ApiError {
                 format!("there are {limit}, the most there may be"),
             )
             .hint("delete what is not needed, or have the limit raised"),
+            Refusal::TooManySubjects(limit) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "limit_reached",
+                format!("{limit} subjects of the map have events, the most there may be"),
+            )
+            .hint("delete the history of subjects that are not needed, or have the map's limit on subjects raised"),
             Refusal::Rate(wait_ms) => Self::too_fast("publish_rate", "the map takes no more events a second", wait_ms),
             Refusal::KeyReused => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -1,6 +1,6 @@
 //! What a reader can't get any more: events that it wants, and that retention or somebody removed.
 
-use super::{History, HistoryError, Wanted};
+use super::{History, HistoryError, MAX_VISITED, Wanted};
 use crate::core::event::Event;
 use crate::core::ids::EventId;
 use crate::core::state::keys;
@@ -42,11 +42,13 @@ impl<S: ReadStore> History<'_, S> {
         match &self.wanted {
             Wanted::One(_, one) => Ok(Gone::of(one)),
             Wanted::Several(several) => {
-                let mut gone = Gone::NONE;
-                if self.gone_of_stream() != Gone::NONE {
-                    self.visit_records(several, &mut |record| gone = gone.newer(Gone::of(record)))?;
+                let of_stream = self.gone_of_stream();
+                if of_stream == Gone::NONE {
+                    return Ok(of_stream);
                 }
-                Ok(gone)
+                let mut gone = Gone::NONE;
+                let is_whole = self.visit_records(several, &mut |record| gone = gone.newer(Gone::of(record)))?;
+                Ok(if is_whole { gone } else { of_stream })
             }
             Wanted::Whole => Ok(self.gone_of_stream()),
             Wanted::All => self.gone_of_all(),
@@ -56,18 +58,17 @@ impl<S: ReadStore> History<'_, S> {
     /// All but the server's own: where the newest that is gone was one of those, the records of the others say.
     fn gone_of_all(&self) -> Result<Gone, HistoryError> {
         let newest = self.gone_of_stream();
-        let mut is_reserved = false;
-        self.visit_named("$", &mut |_, record| is_reserved |= record.trimmed_id == newest.id)?;
-        if newest == Gone::NONE || !is_reserved {
+        if newest == Gone::NONE {
             return Ok(newest);
         }
-        let mut gone = Gone::of(&self.record.own).newer(Gone::of(&self.record.unknown_subject()));
-        self.visit_named("", &mut |name, record| {
-            if !name.starts_with('$') {
-                gone = gone.newer(Gone::of(record));
-            }
-        })?;
-        Ok(gone)
+        let (mut is_reserved, mut left) = (false, MAX_VISITED);
+        self.visit_named("$", &mut left, &mut |_, record| is_reserved |= record.trimmed_id == newest.id)?;
+        if !is_reserved {
+            return Ok(newest);
+        }
+        let mut gone = Gone::NONE;
+        let is_whole = self.visit_open(&mut |record| gone = gone.newer(Gone::of(record)))?;
+        Ok(if is_whole { gone } else { newest })
     }
 
     pub(super) fn gone_of_stream(&self) -> Gone {
@@ -121,23 +122,22 @@ impl<S: ReadStore> History<'_, S> {
         missing: Option<u64>,
     ) -> Result<Option<u64>, HistoryError> {
         let within = |seq: u64| (from_seq..next_seq).contains(&seq);
-        match &self.wanted {
-            Wanted::One(_, one) => Ok(Some(one.trimmed_seq).filter(|seq| within(*seq))),
-            Wanted::Whole | Wanted::All => {
-                let front = self.record.first_seq.saturating_sub(1);
-                Ok(missing.max(Some(front).filter(|front| from_seq <= *front)))
-            }
-            Wanted::Several(several) => {
-                if missing.is_none() && from_seq >= self.record.first_seq {
-                    return Ok(None);
-                }
-                let mut gone = None;
-                self.visit_records(several, &mut |record| {
-                    gone = gone.max(Some(record.trimmed_seq).filter(|seq| within(*seq)));
-                })?;
-                Ok(gone)
-            }
+        if let Wanted::One(_, one) = &self.wanted {
+            return Ok(Some(one.trimmed_seq).filter(|seq| within(*seq)));
         }
+        let front = self.record.first_seq.saturating_sub(1);
+        let of_stream = missing.max(Some(front).filter(|front| from_seq <= *front));
+        if of_stream.is_none() {
+            return Ok(None);
+        }
+        let mut gone = None;
+        let mut add = |record: &SubjectRecord| gone = gone.max(Some(record.trimmed_seq).filter(|seq| within(*seq)));
+        let is_told_apart = match &self.wanted {
+            Wanted::Several(several) => self.visit_records(several, &mut add)?,
+            Wanted::All => self.has_reserved()? && self.visit_open(&mut add)?,
+            Wanted::One(..) | Wanted::Whole => false,
+        };
+        Ok(if is_told_apart { gone } else { of_stream })
     }
 
     /// Seq and id of the first event from `seq` on that the reader wants.

@@ -7,7 +7,7 @@
 //! Any event of the stream is a position for every reader, whatever subjects it wants, and also when the event itself
 //! was removed. A reader is told a gap when an event that it wants, after its position, is gone. Where the stream knows
 //! too little it is told one too many, never one too few: of subjects whose records were forgotten, and of more subjects
-//! than are looked through ([`MAX_VISITED`]).
+//! than are looked through.
 
 mod gone;
 mod page;
@@ -25,6 +25,9 @@ use super::state::{TopicRecord, keys};
 use super::store::{ReadStore, StoreError};
 use super::subject::{Selector, Several, Subject};
 use std::sync::Arc;
+
+/// Subjects looked at for one answer.
+const MAX_VISITED: usize = 10_000;
 
 /// Where a reader wants to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,8 +174,9 @@ impl<'s, S: ReadStore> History<'s, S> {
         Runs::new(self.store, self.stream, subject.as_str(), record)
     }
 
-    /// Visits the records of several subjects. Costs what is named, and all subjects that begin as a pattern does.
-    fn visit_records(&self, several: &Several, visit: &mut dyn FnMut(&SubjectRecord)) -> Result<(), HistoryError> {
+    /// Visits the records of several subjects: what is named, and all that begin as a pattern does. Answers whether that
+    /// were all: at most [`MAX_VISITED`] are looked at.
+    fn visit_records(&self, several: &Several, visit: &mut dyn FnMut(&SubjectRecord)) -> Result<bool, HistoryError> {
         if several.matches("") {
             visit(&self.record.own);
         }
@@ -183,25 +187,51 @@ impl<'s, S: ReadStore> History<'s, S> {
             // Of subjects whose records were forgotten nobody knows whether they fit.
             visit(&self.record.unknown_subject());
         }
-        for (place, pattern) in several.patterns().iter().enumerate() {
-            let seen = |name: &str| {
-                let named = several.named().binary_search_by(|probe| probe.as_str().cmp(name)).is_ok();
-                named || several.patterns()[..place].iter().any(|earlier| earlier.fits(name))
-            };
-            self.visit_named(pattern.prefix(), &mut |name, record| {
-                if pattern.fits(name) && !seen(name) {
+        let mut prefixes: Vec<&str> = several.patterns().iter().map(|pattern| pattern.prefix()).collect();
+        prefixes.sort_unstable();
+        // Sorted, what begins like another comes right behind it, and is visited with it.
+        prefixes.dedup_by(|longer, shorter| longer.starts_with(*shorter));
+        let mut left = MAX_VISITED;
+        for prefix in prefixes {
+            let is_whole = self.visit_named(prefix, &mut left, &mut |name, record| {
+                let is_named = several.named().binary_search_by(|probe| probe.as_str().cmp(name)).is_ok();
+                if !is_named && several.matches(name) {
                     visit(record);
                 }
             })?;
+            if !is_whole {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Visits the subjects whose names begin so, but the map's own.
-    fn visit_named(&self, prefix: &str, visit: &mut dyn FnMut(&str, &SubjectRecord)) -> Result<(), HistoryError> {
+    /// Visits the records of all subjects but the server's own. Answers whether that were all.
+    fn visit_open(&self, visit: &mut dyn FnMut(&SubjectRecord)) -> Result<bool, HistoryError> {
+        visit(&self.record.own);
+        visit(&self.record.unknown_subject());
+        self.visit_named("", &mut MAX_VISITED.clone(), &mut |name, record| {
+            if !name.starts_with('$') {
+                visit(record);
+            }
+        })
+    }
+
+    /// Visits the subjects whose names begin so, but the map's own, `left` of them at most. Answers whether that were all.
+    fn visit_named(
+        &self,
+        prefix: &str,
+        left: &mut usize,
+        visit: &mut dyn FnMut(&str, &SubjectRecord),
+    ) -> Result<bool, HistoryError> {
         let (from, to) = keys::subjects_from(self.stream, prefix);
-        let mut damaged = None;
+        let (mut damaged, mut is_whole) = (None, true);
         self.store.scan(&from, &to, &mut |key, value| {
+            is_whole = *left > 0;
+            if !is_whole {
+                return false;
+            }
+            *left -= 1;
             match (keys::subject_name(key), self.decode_subject(value)) {
                 (Some(name), Ok(record)) => visit(name, &record),
                 (None, _) => {}
@@ -209,7 +239,7 @@ impl<'s, S: ReadStore> History<'s, S> {
             }
             damaged.is_none()
         })?;
-        damaged.map_or(Ok(()), Err)
+        damaged.map_or(Ok(is_whole), Err)
     }
 
     /// Whether the stream has, or had, events of the server's own subjects.

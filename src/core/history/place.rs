@@ -158,13 +158,13 @@ impl<S: ReadStore> History<'_, S> {
             Wanted::One(subject, one) => Ok(self.runs(subject, one).last(count)?.max(record.first_seq)),
             Wanted::Several(several) => {
                 let (mut first, mut all) = (record.next_seq, 0u64);
-                self.visit_records(several, &mut |one| {
+                let is_whole = self.visit_records(several, &mut |one| {
                     if one.count > 0 {
                         first = first.min(one.first_seq);
                         all += one.count;
                     }
                 })?;
-                if count >= all { Ok(first.max(record.first_seq)) } else { self.look_back(count) }
+                if is_whole && count >= all { Ok(first.max(record.first_seq)) } else { self.look_back(count) }
             }
             Wanted::Whole | Wanted::All => {
                 let seq = record.next_seq.saturating_sub(count).max(record.first_seq);

@@ -98,7 +98,7 @@ impl Streams {
             let new = self.count_new(map.topic, subjects(), store)?;
             new > 0 && record.subjects + new > u64::from(limit)
         };
-        Ok(is_over.then_some(Refusal::Limit(limit)))
+        Ok(is_over.then_some(Refusal::TooManySubjects(limit)))
     }
 
     /// Notes a stored event as the stream's newest.

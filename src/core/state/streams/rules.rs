@@ -132,24 +132,42 @@ impl Streams {
             let Some(subject) = keys::thinning_name(&key).and_then(|name| Subject::parse_any(name).ok()) else {
                 continue;
             };
-            let Some(one) = self.subject(map.topic, &subject, store)? else { continue };
+            if self.subject(map.topic, &subject, store)?.is_none() {
+                continue;
+            }
             self.change_subject(map.topic, &subject, store, |one, _| {
                 one.waits_for_thinning = false;
                 Ok(())
             })?;
-            let Some(bound) = Bound::of(map, &subject) else { continue };
-            let is_old = |stored_ms: u64| stored_ms.saturating_add(YOUNG_MS) <= now_ms;
-            let over = |count, bytes, stored_ms| bound.is_exceeded_by(count, bytes) && is_old(stored_ms);
-            let oldest = oldest(map.topic, &subject, &one, max - done, over, store)?;
-            done += oldest.seqs.len();
-            if bound.is_exceeded_by(oldest.count, oldest.bytes) {
-                let wait_ms = if done < max { AGAIN_MS } else { 0 };
-                self.wait_for_thinning(map.topic, &subject, now_ms.saturating_add(wait_ms), store)?;
-            }
-            taken.insert(subject, oldest.seqs);
+            done += self.thin(map, &subject, max - done, now_ms, &mut taken, store)?;
         }
         self.take_inside(map, &taken, now_ms, store)?;
         Ok(done)
+    }
+
+    /// Finds up to `max` events that the subject's rule keeps no longer, and that are not young. While there are more the
+    /// subject waits. Answers how many.
+    fn thin<S: WriteStore>(
+        &mut self,
+        map: &Map,
+        subject: &Subject,
+        max: usize,
+        now_ms: u64,
+        taken: &mut ByRule,
+        store: &mut S,
+    ) -> Result<usize, StateError> {
+        let Some(bound) = Bound::of(map, subject) else { return Ok(0) };
+        let Some(one) = self.subject(map.topic, subject, store)? else { return Ok(0) };
+        let is_old = |stored_ms: u64| stored_ms.saturating_add(YOUNG_MS) <= now_ms;
+        let over = |count, bytes, stored_ms| bound.is_exceeded_by(count, bytes) && is_old(stored_ms);
+        let oldest = oldest(map.topic, subject, &one, max, over, store)?;
+        if bound.is_exceeded_by(oldest.count, oldest.bytes) {
+            let wait_ms = if oldest.seqs.len() < max { AGAIN_MS } else { 0 };
+            self.wait_for_thinning(map.topic, subject, now_ms.saturating_add(wait_ms), store)?;
+        }
+        let count = oldest.seqs.len();
+        taken.insert(subject.clone(), oldest.seqs);
+        Ok(count)
     }
 
     /// Takes events from readers that rules keep no longer at their age. Events grow old in the order of the stream, so
@@ -225,12 +243,7 @@ impl Streams {
         while done < max
             && let Some(subject) = self.topics.get(&map.topic).and_then(|record| record.sweep.clone())
         {
-            if let (Some(bound), Some(one)) = (Bound::of(map, &subject), self.subject(map.topic, &subject, store)?) {
-                let over = |count, bytes, _| bound.is_exceeded_by(count, bytes);
-                let oldest = oldest(map.topic, &subject, &one, max - done, over, store)?;
-                done += oldest.seqs.len();
-                taken.insert(subject.clone(), oldest.seqs);
-            }
+            done += self.thin(map, &subject, max - done, now_ms, &mut taken, store)?;
             done += 1;
             // What took all that there was room for may have more.
             if done <= max {

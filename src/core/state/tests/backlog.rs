@@ -99,6 +99,29 @@ fn what_a_webhook_has_not_passed_stays_and_readers_do_not_see_it() {
 }
 
 #[test]
+fn what_is_kept_for_retries_goes_when_it_is_deleted() {
+    use crate::core::command::{DeleteEvent, DeleteSubject};
+    let mut node = node(keep(2, WAIT_FOR_EVER), 2);
+    let first = published(node.one(2, publish(1, None, &["a"; 4], None)));
+    for n in 1..=2 {
+        told(&mut node, Update { kept: vec![(1, retry(&[1, 2]))], ..update(n, 5) });
+    }
+    publish_some(&mut node, 3, 2);
+    node.one(4, Command::Tick);
+    assert_eq!((kept(&node, 1), kept(&node, 2)), (vec![1, 2], vec![1, 2]));
+    let delete = Command::DeleteEvent(DeleteEvent { map: map_id(1), by: None, id: first.id(0) });
+    assert_eq!(node.one(5, delete.clone()), Reply::Removed(1));
+    assert_eq!((kept(&node, 1), kept(&node, 2)), (vec![2], vec![2]));
+    assert_eq!(node.one(5, delete), Reply::Refused(Refusal::UnknownEvent));
+    let subject = crate::core::subject::Subject::own();
+    let delete = Command::DeleteSubject(DeleteSubject { map: map_id(1), by: None, subject });
+    assert!(matches!(node.one(6, delete), Reply::Removed(1..)));
+    node.one(7, Command::Tick);
+    assert_eq!((kept(&node, 1), kept(&node, 2)), (vec![], vec![]));
+    assert_eq!((backlog(&node, 1).kept_bytes, backlog(&node, 2).kept_bytes), (0, 0));
+}
+
+#[test]
 fn one_that_is_disabled_or_deleted_holds_nothing() {
     let off = Command::ActivateEndpoint(on(1, 1, Activate { active: false, seek: None }));
     let gone = Command::DeleteEndpoint(on(1, 1, Origin::Api));
