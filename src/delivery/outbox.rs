@@ -398,3 +398,6 @@ impl Subscription {
         Ok(Behind::Sending(ring))
     }
 }
+
+#[cfg(test)]
+mod tests;
