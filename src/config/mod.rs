@@ -144,7 +144,7 @@ pub struct Limits {
     pub sockets_per_address: usize,
     /// Most topics joined on one socket.
     pub channels_per_socket: usize,
-    /// Most different filter expressions in use on one topic of this node.
+    /// Most different filter expressions in use on one map of this node, and most different patterns of subjects.
     pub expressions_per_topic: usize,
     /// Largest frame from a client, in bytes.
     pub frame_bytes: usize,

@@ -441,3 +441,6 @@ impl Subscription {
         Ok(Behind::Sending(ring))
     }
 }
+
+#[cfg(test)]
+mod tests;

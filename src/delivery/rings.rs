@@ -79,3 +79,82 @@ impl Drop for Rings {
         SHARERS.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::event::{Event, NewEvent};
+    use crate::core::frame::{FormKey, View, WireForm};
+    use crate::core::ids::{EventId, TopicId};
+    use crate::core::ring::{Chunk, Span};
+    use crate::core::subject::{Selector, Subject};
+    use crate::core::topic::TopicKey;
+    use std::sync::Arc;
+
+    struct Plain(FormKey);
+
+    impl WireForm for Plain {
+        fn key(&self) -> &FormKey {
+            &self.0
+        }
+        fn encode(&self, event: &Event, out: &mut Vec<u8>) {
+            out.extend_from_slice(&event.payload);
+        }
+        fn encode_position(&self, _: EventId, _: u64, _: &mut Vec<u8>) {}
+    }
+
+    fn feed(n: usize) -> Rc<Feed> {
+        let topic = TopicKey::new(TopicId(1), Selector::One(Subject::parse(&n.to_string()).unwrap()));
+        Rc::new(Feed::new(topic, View::new(Arc::new(Plain("plain".into())), None)))
+    }
+
+    fn push(feed: &Rc<Feed>, seq: u64, payload: usize) {
+        let new = NewEvent { subject: Subject::own(), kind: "k".into(), payload: vec![b'1'; payload] };
+        let event = Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap();
+        let span = Span { first_seq: seq, next_seq: seq + 1, last_id: event.id };
+        let chunk = Chunk::encode(span, &[event], feed.view().form(), None);
+        feed.push(Arc::new(chunk), 1 << 20, 4096);
+    }
+
+    /// Many topics with little in each: what is noted of each frame counts, too.
+    #[test]
+    fn the_rings_of_many_topics_stay_within_the_bound() {
+        let most = 1 << 20;
+        let rings = Rings::new(most);
+        let feeds: Vec<_> = (0..2000).map(feed).collect();
+        for seq in 1..6 {
+            for feed in &feeds {
+                push(feed, seq, 200);
+                rings.changed(feed);
+                assert!(rings.held() <= most);
+            }
+        }
+        let held: usize = feeds.iter().map(|feed| feed.memory()).sum();
+        assert!(held == rings.held() && held > 0);
+        feeds.iter().for_each(|feed| rings.drop_feed(feed));
+        assert!(rings.held() == 0 && rings.filled.borrow().is_empty());
+    }
+
+    #[test]
+    fn the_ring_filled_longest_ago_is_emptied_first() {
+        let (rings, feeds) = (Rings::new(usize::MAX), [feed(1), feed(2), feed(3)]);
+        for place in [0, 1, 2, 0] {
+            push(&feeds[place], 7 + u64::from(rings.last.get() == 3), 100);
+            rings.changed(&feeds[place]);
+        }
+        let all = rings.held();
+        rings.keep_to(all - 1);
+        let holds = || feeds.each_ref().map(|feed| feed.memory() > 0);
+        assert_eq!(holds(), [true, false, true]);
+        rings.keep_to(all - feeds[2].memory() - 1);
+        rings.keep_to(feeds[0].memory());
+        assert_eq!(holds(), [true, false, false]);
+        // What comes next still continues the ring.
+        push(&feeds[1], 8, 100);
+        rings.changed(&feeds[1]);
+        assert_eq!(feeds[1].with_ring(|ring| ring.first_seq()), Some(8));
+        rings.keep_to(0);
+        assert_eq!((holds(), rings.held()), ([false; 3], 0));
+    }
+}

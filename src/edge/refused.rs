@@ -198,6 +198,7 @@ mod tests {
             (parameter.into(), 400, "invalid_since"),
             (Quota::Connections { limit: 3 }.into(), 429, "too_many_connections"),
             (Quota::Filters(TooManyConditions(3)).into(), 429, "too_many_filters"),
+            (Quota::Patterns(TooManyPatterns(3)).into(), 429, "too_many_patterns"),
             (Quota::Sockets { limit: 3 }.into(), 429, "too_many_sockets"),
             (Refused::TooManyFailures { wait_ms: 2000 }, 429, "too_many_failures"),
             (Unavailable::Draining.into(), 503, "unavailable"),
