@@ -365,7 +365,7 @@ fn changes_name_their_subjects_however_many() {
     all.chunks(9).for_each(|part| drop(node.one(30, publish_to(None, part))));
     let mut told = Vec::new();
     for change in node.state.take_changes() {
-        let Change::Events(_, Touched::These(subjects)) = change else { panic!("{change:?}") };
+        let Change::Events(_, _, Touched::These(subjects)) = change else { panic!("{change:?}") };
         told.extend(subjects.iter().map(|subject| subject.as_str().to_owned()));
     }
     assert_eq!(told, [names.clone(), names].concat());
