@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::core::channel_rules::Coverage;
 use crate::core::event::{Event, NewEvent};
 use crate::core::frame::{View, WireForm};
 use crate::core::ids::TopicId;
@@ -43,7 +44,8 @@ fn with_subscription(test: impl FnOnce(&Rc<Feed>, &Rc<Outbox>, SubscriptionId)) 
         ..waypost_cluster::Config::default()
     };
     let idempotency = Duration::from_secs(60);
-    let config = HubConfig { admin: None, idempotency, seal_key: None, expressions_per_topic: 1 };
+    let config =
+        HubConfig { admin: None, idempotency, seal_key: None, expressions_per_topic: 1, ephemeral_link_bytes: 1 << 20 };
     let of_outlets = OutletConfig {
         ring_bytes: 1 << 20,
         ring_events: 1024,
@@ -62,7 +64,10 @@ fn with_subscription(test: impl FnOnce(&Rc<Feed>, &Rc<Outbox>, SubscriptionId)) 
         feed.start(1, 1 << 20, 1024);
         let (before, head_id) = (EventId::ZERO, EventId::ZERO);
         let position = Position { next_seq: 1, before, head_seq: 0, head_id, is_known: true, gap: None, gone_seq: 0 };
-        let id = outbox.subscribe(feed.clone(), MapId::from_bytes([1; 16]), &position, Filter::All, false, None);
+        let id = outbox.new_subscription();
+        let (map, filter) = (MapId::from_bytes([1; 16]), Filter::All);
+        let of = Of { map, coverage: Coverage::Durable, filter, held: None };
+        outbox.subscribe(id, feed.clone(), of, &position, false);
         test(&feed, &outbox, id);
         outbox.clear();
         hub.shutdown().await;

@@ -192,7 +192,7 @@ mod tests {
                     }
                     Step::Clear => dropped += queue.clear(),
                 }
-                prop_assert!(queue.waiting.len() <= events && queue.bytes <= bytes.max(0));
+                prop_assert!(queue.waiting.len() <= events && queue.bytes <= bytes);
                 prop_assert_eq!(queue.bytes, queue.waiting.iter().map(weight).sum::<usize>());
                 let under_way = queue.under_way.iter().flat_map(|under_way| &under_way.batch.events);
                 let here: Vec<u64> = under_way.chain(&queue.waiting).map(|event| event.version).collect();

@@ -1,5 +1,7 @@
 //! Three nodes, publishers on each, clients that move between them, and a network that loses, repeats and reorders.
 
+#![allow(clippy::unwrap_used)]
+
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
