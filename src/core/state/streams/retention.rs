@@ -143,7 +143,9 @@ impl Streams {
         let Some(record) = self.topics.get_mut(&topic) else { return Ok(0) };
         let (stored, first) = (record.stored_seq, record.first_seq);
         let nothing_kept = stored == first && record.withheld == 0;
-        let nothing_passed = floor <= stored && record.backlog_bytes <= max_bytes && keep_from_ms == 0;
+        // What is withheld may lie before `stored`, where retention has passed it since.
+        let nothing_passed =
+            record.withheld == 0 && floor <= stored && record.backlog_bytes <= max_bytes && keep_from_ms == 0;
         if nothing_kept || nothing_passed || max == 0 {
             return Ok(0);
         }
