@@ -202,7 +202,7 @@ fn a_repeated_publish_is_the_same_request_at_the_next_node() {
         let answers: [(&TcpListener, &str); 3] = [
             (&busy, "HTTP/1.1 503 x\r\nretry-after: 0\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"),
             (&lost, ""),
-            (&busy, "HTTP/1.1 201 x\r\nconnection: close\r\ncontent-length: 23\r\n\r\n{\"data\":{\"count\":   2}}"),
+            (&busy, "HTTP/1.1 201 x\r\nconnection: close\r\ncontent-length: 23\r\n\r\n{\"data\":{\"count\":   1}}"),
         ];
         for (node, answer) in answers {
             let (mut stream, _) = node.accept().unwrap();
@@ -213,13 +213,14 @@ fn a_repeated_publish_is_the_same_request_at_the_next_node() {
     });
     let urls = [&urls[1], &urls[0]].map(String::as_str).join(",");
     let command = waypost(&["publish", "demo", "--url", &urls, "--token", "t"]);
-    let output = run_with_input(command, "{\"type\":\"a\",\"payload\":1}\n{\"type\":\"b\",\"payload\":2}");
+    // One line: a second one may come too late for the same request.
+    let output = run_with_input(command, "{\"type\":\"a\",\"payload\":1}");
     assert!(output.status.success(), "{}", err(&output));
     let requests = server.join().unwrap();
     let key = |head: &str| head.split("idempotency-key: ").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
     assert!(requests.iter().all(|(head, _)| key(head) == key(&requests[0].0)));
     assert!(requests.iter().all(|(_, body)| *body == requests[0].1));
-    assert_eq!(requests[0].1.iter().filter(|byte| **byte == b'\n').count(), 2);
+    assert_eq!(requests[0].1.iter().filter(|byte| **byte == b'\n').count(), 1);
 }
 
 /// `waypost dev`, ended with the test.
