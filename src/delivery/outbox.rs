@@ -87,7 +87,7 @@ struct Subscription {
     filter: Filter,
     behind: Behind,
     unseen: Unseen,
-    /// It is sent nothing for now.
+    /// It sends nothing until [`Outbox::let_go_on`].
     is_held: bool,
     /// What counts for the map's limits as long as the subscription lives.
     _held: Option<Rc<dyn Any>>,
