@@ -1,11 +1,13 @@
-# `make test` installs what the tests need and runs them all.
+# `make test` installs what the tests need and runs them all; with cargo-nextest, where that is installed.
 .PHONY: test later clients fmt lint deny fuzz sim
 
 # Where the Python packages that tests need are installed.
 PYTHON := $(or $(CARGO_TARGET_DIR),target)/python
 
 test: clients
-	cargo test --workspace --locked
+	@if cargo nextest --version >/dev/null 2>&1; then set -x; cargo nextest run --workspace --locked; \
+	else set -x; cargo test --workspace --locked --lib --bins --tests; fi
+	cargo test --workspace --locked --doc
 
 # The tests that read times, and certificates, as if it were 400 days later: what passes today passes then. Needs Debian's
 # package faketime. Waits go by the monotonic clock, which stays as it is. `make later LATER_IT=` runs all of tests/it.

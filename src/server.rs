@@ -26,8 +26,8 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use waypost_cluster::StartError;
 
-/// Longest wait for the admin token before the node serves.
-const ADMIN_WAIT: Duration = Duration::from_secs(3);
+/// Longest wait for a leader before the node serves all the same.
+const LEADER_WAIT: Duration = Duration::from_secs(3);
 
 /// Why a node ended.
 #[derive(Debug, thiserror::Error)]
@@ -82,8 +82,10 @@ pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), S
     drained::begin(&hub);
     let edge = build(&config, &shares, hub.clone(), shown.clone(), metrics)?;
     let mut background = Background::spawn(&config, &edge, shown.clone());
-    // Who waits for the node to be ready finds the token printed; without a majority the node serves all the same.
-    let _ = tokio::time::timeout(ADMIN_WAIT, &mut background.admin).await;
+    // Who waits for the node to be ready finds the token printed, and nobody is served by what the node knew before it
+    // was stopped; without a majority it serves all the same.
+    let begun = async { tokio::join!(&mut background.admin, hub.barrier()) };
+    let _ = tokio::time::timeout(LEADER_WAIT, begun).await;
     let routes = edge::start(&config, &edge);
     let server = http::serve(&config, (workers, shares.sockets), listener, shown.as_ref(), routes)?;
     let handle = server.handle();

@@ -18,7 +18,7 @@ use crate::error::{ProposeError, RequestError, StartError};
 use crate::late;
 use crate::machine::{Handler, StateMachine};
 use crate::net::{LinkError, RequestLane};
-use crate::node::Node;
+use crate::node::{Contact, Node};
 use crate::operate::{Operation, Refused};
 use crate::os::Home;
 use crate::proposer::Outcome;
@@ -130,6 +130,11 @@ impl Cluster {
             .map_err(|_| ProposeError::Stopping)?;
         let left = deadline.saturating_duration_since(Instant::now());
         if node.wait_applied(index, left).await { Ok(index) } else { Err(ProposeError::Unavailable) }
+    }
+
+    /// The contact that this node has with the cluster, `None` where it has none. Cheap, for every request.
+    pub fn contact(&self) -> Option<Contact> {
+        self.node().contact()
     }
 
     /// Waits until `index` is applied here; false after `timeout`.

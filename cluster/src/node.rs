@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
 use tokio::sync::watch;
@@ -78,6 +79,16 @@ pub(crate) struct Node {
     gone: Mutex<Option<(NodeId, u64, Instant)>>,
 }
 
+/// A stretch of time in which a node heard from the cluster all along: as a follower from its leader, as the leader from a
+/// majority, with never more than three heartbeats between. What is committed meanwhile reaches it at once. What was
+/// committed before may still be unknown to it, until a read barrier has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contact {
+    term: u64,
+    leads: bool,
+    silences: u64,
+}
+
 /// The leader's last word.
 #[derive(Clone, Copy)]
 struct Heard {
@@ -85,6 +96,8 @@ struct Heard {
     at: Instant,
     /// The longest time between two of its words.
     silence: Duration,
+    /// How often this node has heard nothing for a while since it started.
+    silences: u64,
 }
 
 /// What a node is made of, besides what it makes itself.
@@ -179,13 +192,37 @@ impl Node {
     /// The leader of `term` said something that came in at `at`.
     fn heard_leader(&self, term: u64, at: Instant) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = heard.map_or(Duration::ZERO, |last| at.saturating_duration_since(last.at));
+        let silences = heard.map_or(0, |last| last.silences) + u64::from(pause > self.longest_pause());
         *heard = Some(match *heard {
             Some(last) if last.term == term => {
-                let silence = last.silence.max(at.saturating_duration_since(last.at));
-                Heard { term, at: at.max(last.at), silence }
+                Heard { term, at: at.max(last.at), silence: last.silence.max(pause), silences }
             }
-            _ => Heard { term, at, silence: Duration::ZERO },
+            _ => Heard { term, at, silence: Duration::ZERO, silences },
         });
+    }
+
+    /// Who hears nothing for longer has lost contact.
+    fn longest_pause(&self) -> Duration {
+        Duration::from_millis(self.config.heartbeat_ms * 3)
+    }
+
+    /// The contact that this node has with the cluster.
+    pub(crate) fn contact(&self) -> Option<Contact> {
+        let longest = self.longest_pause();
+        let (leads, term, followed) = {
+            let metrics = self.raft.metrics();
+            let now = metrics.borrow_watched();
+            let alone = now.membership_config.voter_ids().count() == 1;
+            let followed = alone
+                || now.last_quorum_acked.is_some_and(|at| openraft::Instant::elapsed(&at.into_inner()) <= longest);
+            (now.state == ServerState::Leader, now.current_term, followed)
+        };
+        let heard = self.heard();
+        let silences = heard.map_or(0, |heard| heard.silences);
+        let in_contact =
+            if leads { followed } else { heard.is_some_and(|h| h.term == term && h.at.elapsed() <= longest) };
+        in_contact.then_some(Contact { term, leads, silences })
     }
 
     fn heard(&self) -> Option<Heard> {

@@ -127,6 +127,7 @@ impl Edge {
 
     async fn identify(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, Refused> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Err(Refused::Unauthorized) };
+        self.hub.know_revokes().await;
         if let Some(who) = self.hub.who_here(token) {
             return Ok(who);
         }

@@ -10,6 +10,7 @@ mod archive;
 mod bridge;
 mod conditions;
 mod configured;
+mod contact;
 mod endpoints;
 mod ephemeral;
 mod janitor;
@@ -82,6 +83,7 @@ struct Inner {
     archive: Archive,
     judges: Judges,
     leases: leases::Leases,
+    caught_up: contact::CaughtUp,
     conditions: conditions::Conditions,
     patterns: patterns::Patterns,
     requests: Arc<requests::Requests>,
@@ -128,6 +130,7 @@ impl Hub {
             archive,
             judges,
             leases,
+            caught_up: contact::CaughtUp::default(),
             conditions: conditions::Conditions::default(),
             patterns: patterns::Patterns::default(),
             requests,

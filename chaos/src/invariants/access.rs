@@ -1,7 +1,8 @@
 //! 7: configuration and access are linearizable.
 //!
 //! What a node does that a fault keeps out of reach of the others, and shortly after, is counted and not judged: no
-//! node can know of a revocation that can't reach it. The revoke is answered once every node in reach has it.
+//! node can know of a revocation that can't reach it. The revoke is answered once every node in reach has it. A token
+//! that is used at a node which was dead or stood still is judged: such a node asks the leader before it lets anybody in.
 
 use super::{Index, Verdict};
 use crate::history::Record;
@@ -26,7 +27,7 @@ pub(super) fn linearizable(index: &Index<'_>) -> Verdict {
                 let good = life.made_ms.is_some_and(|made| made <= *asked_ms)
                     && life.revoke_asked_ms.is_none_or(|revoke| entry.at_ms < revoke);
                 let gone = life.revoked_ms.is_some_and(|revoked| revoked <= *asked_ms);
-                if index.out_of_reach(*node, *asked_ms, entry.at_ms) {
+                if index.cut_off(*node, *asked_ms, entry.at_ms) {
                     away += 1;
                     continue;
                 }

@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 /// After a fault that may cut a node off is over, it may still be out of touch for so long, in milliseconds.
 const GRACE_MS: u64 = 3_000;
 
+/// Faults that stop a process and leave its network alone.
+const STOPPED: [&str; 3] = ["kill -9", "SIGSTOP", "SIGTERM"];
+
 /// An acknowledgement.
 #[derive(Debug)]
 pub struct Ack<'a> {
@@ -87,6 +90,13 @@ impl<'a> Index<'a> {
     /// Whether a node may have been out of reach at some time of these.
     pub fn out_of_reach(&self, node: usize, from_ms: u64, to_ms: u64) -> bool {
         self.cuts.iter().any(|cut| cut.nodes.contains(&node) && cut.from_ms <= to_ms && from_ms <= cut.to_ms)
+    }
+
+    /// Whether the network may have kept a node out of reach at some time of these, so that it can't know what happened
+    /// elsewhere. A process that was dead or stood still is not cut off: it asks before it answers.
+    pub fn cut_off(&self, node: usize, from_ms: u64, to_ms: u64) -> bool {
+        let mut cuts = self.cuts.iter().filter(|cut| !STOPPED.contains(&cut.fault));
+        cuts.any(|cut| cut.nodes.contains(&node) && cut.from_ms <= to_ms && from_ms <= cut.to_ms)
     }
 
     /// What the first node that told holds of a topic; empty where none told.

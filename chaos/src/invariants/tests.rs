@@ -268,6 +268,8 @@ fn nodes_out_of_reach_are_not_judged_for_what_they_can_not_know() {
     let late = sound().len() as u64 + 1;
     assert_eq!(failed(and([cut.clone(), used("t", 2, late, 200)])), [0; 0]);
     assert_eq!(failed(and([cut.clone(), used("t", 1, late, 200)])), [7], "only those");
+    let dead = Record::Fault { fault: "kill -9".into(), nodes: vec![2], cut: true, note: String::new() };
+    assert_eq!(failed(and([dead, used("t", 2, late, 200)])), [7], "it asks before it answers");
     let over = Record::Over { fault: "p".into(), nodes: vec![2] };
     let mut records = history(and([cut, over, used("t", 2, late + 60_000, 200)]));
     records.0.last_mut().unwrap().at_ms = late + 60_000;
