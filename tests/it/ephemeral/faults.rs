@@ -20,7 +20,9 @@ const FLOOD_MEMORY: u64 = 24 << 20;
 /// With `WAYPOST_EPHEMERAL_SUBSCRIBERS=1000` as many as one likes.
 #[test]
 fn subscribers_see_each_event_once_in_order_whatever_becomes_of_nodes() {
-    let mut c = Cluster::prepare(&cluster()).unwrap();
+    // Its clients say nothing after they joined, and on a busy machine this takes long.
+    let options = cluster().set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 3600);
+    let mut c = Cluster::prepare(&options).unwrap();
     let done = Between::of(&mut c).and_then(|between| {
         c.launch()?;
         whatever_becomes_of_nodes(&mut c, &between)
@@ -85,9 +87,14 @@ fn only_to_whom_it_concerns(
     Ok(())
 }
 
+/// One client of so many is moved: a quarter, and no more than some hundred.
+fn every(clients: usize) -> usize {
+    (clients / 75).max(4)
+}
+
 /// Clients go from node to node while publishers go on.
 fn moving(c: &Cluster, map: &Map, clients: &mut [Client]) -> Result<()> {
-    let over = AtomicBool::new(false);
+    let (over, every) = (AtomicBool::new(false), every(clients.len()));
     std::thread::scope(|scope| {
         let publishing: Vec<_> = (0..3)
             .map(|node| {
@@ -103,7 +110,7 @@ fn moving(c: &Cluster, map: &Map, clients: &mut [Client]) -> Result<()> {
             })
             .collect();
         let moved = (0..2).try_for_each(|round| {
-            for client in clients.iter_mut().step_by(4) {
+            for client in clients.iter_mut().step_by(every) {
                 client.go_to(c, map, (client.node + 1 + round) % 3)?;
             }
             clients.iter_mut().try_for_each(Client::read)
@@ -196,7 +203,8 @@ fn while_given_up(
     let label = peer(c, away)?;
     // It goes on taking events for its own clients.
     wait_flowing_at(c, map, clients, &mut publishers[..=away], |node| node == away)?;
-    let there: Vec<usize> = (0..clients.len()).filter(|n| clients[*n].node == away).step_by(4).collect();
+    let there: Vec<usize> =
+        (0..clients.len()).filter(|n| clients[*n].node == away).step_by(every(clients.len())).collect();
     for (place, client) in there.iter().enumerate() {
         clients[*client].go_to(c, map, others[place % 2])?;
     }
@@ -222,6 +230,7 @@ fn while_given_up(
 
 /// A node that is killed: its clients go elsewhere, and come back.
 fn killed(c: &mut Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publisher]) -> Result<()> {
+    let count = clients.len();
     c.nodes[1].kill9()?;
     publishers[0].publish(c, map, 0..SUBJECTS, 0)?;
     let mut there: Vec<&mut Client> = clients.iter_mut().filter(|client| client.node == 1).collect();
@@ -233,7 +242,7 @@ fn killed(c: &mut Cluster, map: &Map, clients: &mut [Client], publishers: &mut [
     wait_flowing(c, map, clients, &mut rest[1..])?;
     c.nodes[1].start()?;
     c.wait_ready()?;
-    for client in clients.iter_mut().step_by(5) {
+    for client in clients.iter_mut().step_by(every(count)) {
         client.go_to(c, map, 1)?;
     }
     wait_flowing(c, map, clients, publishers)
