@@ -46,6 +46,11 @@ impl Maker {
         format!(r#"{{"type":"{KIND}","payload":{}}}"#, self.payload(now_micros()))
     }
 
+    /// The same, of a subject.
+    pub(crate) fn one_of(&self, subject: &str) -> String {
+        format!(r#"{{"type":"{KIND}","subject":"{subject}","payload":{}}}"#, self.payload(now_micros()))
+    }
+
     /// A batch of `count` events as a request body.
     pub(crate) fn batch(&self, count: usize) -> String {
         let one = self.one();

@@ -4,6 +4,7 @@ mod burden;
 mod compare;
 mod disk;
 mod endpoints;
+mod ephemeral;
 mod event;
 mod exodus;
 mod failover;
@@ -72,6 +73,8 @@ enum Command {
     Compare(Compare),
     /// Publishing through three nodes, alone and in crowds
     Publish(Publish),
+    /// CPU of an ephemeral publish, against a durable one
+    Ephemeral(Ephemeral),
     /// The loss of leaders under load: kill -9, and hand-over by SIGTERM
     Failover(Failover),
     /// The loss of a node with thousands of sockets: all resume elsewhere
@@ -182,6 +185,22 @@ struct Publish {
 }
 
 #[derive(Args)]
+struct Ephemeral {
+    /// Of each measurement
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// Bytes of an event's payload
+    #[arg(long, default_value_t = 200)]
+    payload: usize,
+    /// Publishers at once, after one alone
+    #[arg(long, default_value_t = 48)]
+    connections: usize,
+    /// Of each kind, in turns
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+#[derive(Args)]
 struct Failover {
     /// How often the leader is killed
     #[arg(long, default_value_t = 40)]
@@ -286,6 +305,7 @@ async fn run(cli: Cli) -> Result<bool> {
         Command::Publish(args) => {
             publish::run(waypost, dir, args.size(cli.frame), &mut report).await?;
         }
+        Command::Ephemeral(args) => ephemeral::run(waypost, dir, args.size(), &mut report).await?,
         Command::Failover(args) => failover::run(waypost, dir, args.size(), &mut report).await?,
         Command::Exodus(args) => exodus::run(waypost, dir, args.size(), &mut report).await?,
         Command::Fairness(args) => fairness::run(waypost, dir, args.size(), &mut report).await?,
@@ -326,6 +346,10 @@ async fn all(waypost: &Path, dir: &Path, frame: usize, report: &mut Report) {
     if let Err(error) = publish::run(waypost, dir, publish, report).await {
         report.broken("publish", &error);
     }
+    let ephemeral = ephemeral::Size { seconds: 3.0, payload: 200, connections: 48, rounds: 3 };
+    if let Err(error) = ephemeral::run(waypost, dir, ephemeral, report).await {
+        report.broken("ephemeral", &error);
+    }
     let failover =
         failover::Size { kills: 10, handovers: 10, publishers: 12, pause: Duration::from_millis(4), pad: 200 };
     if let Err(error) = failover::run(waypost, dir, failover, report).await {
@@ -348,7 +372,13 @@ impl Load {
             duration: Duration::from_secs_f64(self.seconds),
             frame,
             pids: self.pid,
-            target: Target { addr: self.addr, map: self.map, token: self.token, connections: self.connections },
+            target: Target {
+                addr: self.addr,
+                map: self.map,
+                subject: None,
+                token: self.token,
+                connections: self.connections,
+            },
         }
     }
 }
@@ -364,6 +394,13 @@ impl Publish {
     fn size(&self, frame: usize) -> publish::Size {
         let &Self { seconds, batch, batch_connections, single_connections } = self;
         publish::Size { seconds, frame, batch, batch_connections, single_connections }
+    }
+}
+
+impl Ephemeral {
+    fn size(&self) -> ephemeral::Size {
+        let &Self { seconds, payload, connections, rounds } = self;
+        ephemeral::Size { seconds, payload, connections, rounds }
     }
 }
 

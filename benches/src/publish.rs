@@ -92,8 +92,8 @@ async fn next_seq(node: SocketAddr, single: &[u8]) -> Result<u64> {
 }
 
 /// What a crowd of publishers got acknowledged.
-struct Tally {
-    requests: u64,
+pub(crate) struct Tally {
+    pub(crate) requests: u64,
     seconds: f64,
     /// Microseconds of each answer.
     latency: Histogram<u64>,
@@ -112,7 +112,15 @@ impl Tally {
 }
 
 /// The same request over `connections`, spread over the nodes, each sending its next when answered.
-async fn publish(nodes: &[SocketAddr], connections: usize, request: &[u8], duration: Duration) -> Result<Tally> {
+///
+/// # Errors
+/// A publish is refused, or a connection breaks.
+pub(crate) async fn publish(
+    nodes: &[SocketAddr],
+    connections: usize,
+    request: &[u8],
+    duration: Duration,
+) -> Result<Tally> {
     let mut clients = Vec::with_capacity(connections);
     for node in nodes.iter().cycle().take(connections) {
         clients.push(http::Client::connect(*node).await?);
@@ -140,7 +148,7 @@ async fn repeat(mut client: http::Client, request: Vec<u8>, end: Instant) -> Res
     let mut now = Instant::now();
     while now < end {
         let status = client.exchange(&request).await?;
-        if status != 201 {
+        if !matches!(status, 201 | 202) {
             let body = String::from_utf8_lossy(client.body()).into_owned();
             bail!("a publish was answered with {status}: {body}");
         }

@@ -40,6 +40,8 @@ const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 pub(crate) struct Target {
     pub(crate) addr: SocketAddr,
     pub(crate) map: String,
+    /// Of the map's events; without it those of the map's own subject.
+    pub(crate) subject: Option<&'static str>,
     pub(crate) token: String,
     pub(crate) connections: usize,
 }
@@ -140,7 +142,7 @@ impl Crowd {
             in_flight: 0,
             buffer: vec![0; READ_BUFFER],
             upgrade: ws::upgrade(&target.addr.to_string(), &target.token),
-            join: ws::join(&target.map),
+            join: ws::join(&target.map, target.subject),
             beat: Instant::now(),
             target,
             counters,

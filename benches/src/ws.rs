@@ -27,9 +27,10 @@ pub(crate) fn upgrade(host: &str, token: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The join of a map's topic, masked and framed.
-pub(crate) fn join(map: &str) -> Vec<u8> {
-    let text = format!(r#"["1","1","events:map:{map}","phx_join",{{"events":"*"}}]"#);
+/// The join of a map's topic, masked and framed: of a subject, or of the map's own events.
+pub(crate) fn join(map: &str, subject: Option<&str>) -> Vec<u8> {
+    let subjects = subject.map(|subject| format!(r#","subjects":"{subject}""#)).unwrap_or_default();
+    let text = format!(r#"["1","1","events:map:{map}","phx_join",{{"events":"*"{subjects}}}]"#);
     client_frame(TEXT, text.as_bytes())
 }
 

@@ -1,6 +1,10 @@
 //! Ephemeral events on three nodes: each subscriber gets them once at most and in every publishing node's order, whatever
 //! becomes of the nodes; nothing goes to a node that does not want it, and what waits for a node that does not read is
-//! bounded.
+//! bounded. Who reads too slowly is told.
+
+mod clients;
+mod faults;
+mod slow;
 
 use crate::poller::Poller;
 use crate::support::{fresh_key, nodes, scale, scenario};
@@ -8,12 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use chaos::Cluster;
 use chaos::cluster::Map;
 use chaos::phoenix::{Frame, Socket};
-use chaos::wait;
 use chaos::ws::Message;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 const SUBJECTS: usize = 200;
 /// Bytes that may wait for a node here.
@@ -45,7 +45,7 @@ fn set_rules(c: &Cluster, map: &Map, rules: Value) -> Result<()> {
 
 /// Sums the values of a metric over its labels but those that don't have `label` in them.
 fn metric(c: &Cluster, node: usize, name: &str, label: &str) -> Result<u64> {
-    let text = c.admin(node).get("/metrics")?.expect(200)?.text();
+    let text = String::from_utf8(c.admin(node).get("/metrics")?.expect(200)?.body)?;
     let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
     let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
     Ok(values.sum::<f64>() as u64)
@@ -54,282 +54,6 @@ fn metric(c: &Cluster, node: usize, name: &str, label: &str) -> Result<u64> {
 /// The label of a node.
 fn peer(c: &Cluster, node: usize) -> Result<String> {
     Ok(format!("peer=\"{}\"", c.status(node)?["node_id"]))
-}
-
-/// One who publishes at one node: numbers its events of each subject.
-struct Publisher {
-    name: String,
-    node: usize,
-    sent: BTreeMap<String, u64>,
-}
-
-impl Publisher {
-    fn new(name: &str, node: usize) -> Self {
-        Self { name: name.to_owned(), node, sent: BTreeMap::new() }
-    }
-
-    fn event(&mut self, subject: String, padding: usize) -> Value {
-        let number = self.sent.entry(subject.clone()).or_default();
-        *number += 1;
-        let payload = json!({"p": self.name, "n": *number, "x": "x".repeat(padding)});
-        json!({"type": "moved", "subject": subject, "payload": payload})
-    }
-
-    /// Publishes one event to each of the subjects; the answer's events.
-    fn publish(
-        &mut self,
-        c: &Cluster,
-        map: &Map,
-        subjects: impl Iterator<Item = usize>,
-        padding: usize,
-    ) -> Result<Value> {
-        let events: Vec<Value> = subjects.map(|n| self.event(subject(n), padding)).collect();
-        let body = json!({"events": events});
-        c.api(self.node, map).post(&map.events(), &body)?.data(202)
-    }
-}
-
-/// A subscriber: what it saw, wherever it was.
-struct Client {
-    socket: Option<Socket>,
-    node: usize,
-    subject: usize,
-    /// Number of the newest event that it saw, by publisher and subject.
-    last: BTreeMap<(String, String), u64>,
-    seen: usize,
-    closed: Option<u16>,
-    /// What it should not have seen. It stays: who waits for something tries again.
-    fault: Option<String>,
-}
-
-impl Client {
-    fn join(c: &Cluster, map: &Map, node: usize, subject: usize) -> Result<Self> {
-        let mut client =
-            Self { socket: None, node, subject, last: BTreeMap::new(), seen: 0, closed: None, fault: None };
-        client.go_to(c, map, node)?;
-        Ok(client)
-    }
-
-    /// Leaves where it is, having read what had arrived, and subscribes at that node.
-    fn go_to(&mut self, c: &Cluster, map: &Map, node: usize) -> Result<()> {
-        self.read()?;
-        self.socket = None;
-        let mut socket = Socket::connect(c.nodes[node].http, &map.token)?;
-        socket.join_ok(&map.topic(), json!({"subjects": subject(self.subject)}))?;
-        socket.ws.nonblocking()?;
-        (self.socket, self.node, self.closed) = (Some(socket), node, None);
-        Ok(())
-    }
-
-    /// Takes what has arrived: nothing twice, nothing out of a publisher's order, nothing of another subject.
-    fn read(&mut self) -> Result<()> {
-        if self.fault.is_none() {
-            self.fault = self.take().err().map(|error| format!("{error:#}"));
-        }
-        match &self.fault {
-            Some(fault) => bail!("{fault}"),
-            None => Ok(()),
-        }
-    }
-
-    fn take(&mut self) -> Result<()> {
-        let Some(socket) = &mut self.socket else { return Ok(()) };
-        for message in socket.ws.poll()? {
-            match message {
-                Message::Text(text) => {
-                    let envelope = Frame::parse(&text)?.payload;
-                    let of = envelope["subject"].as_str().unwrap_or_default().to_owned();
-                    ensure!(of == subject(self.subject) && envelope.get("seq").is_none(), "{envelope}");
-                    let publisher = envelope["payload"]["p"].as_str().context("a publisher")?.to_owned();
-                    let number = envelope["payload"]["n"].as_u64().context("a number")?;
-                    let before = self.last.insert((publisher.clone(), of), number).unwrap_or(0);
-                    ensure!(before < number, "{number} after {before} of {publisher}, at node {}", self.node);
-                    self.seen += 1;
-                }
-                Message::Close(code, _) => self.closed = code,
-                Message::End => self.socket = None,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn newest(&self, publisher: &Publisher) -> u64 {
-        let key = (publisher.name.clone(), subject(self.subject));
-        self.last.get(&key).copied().unwrap_or(0)
-    }
-}
-
-/// Waits until all clients saw the last event of each of the publishers.
-fn wait_seen(clients: &mut [Client], publishers: &[&Publisher]) -> Result<()> {
-    wait::until("all clients to see the last events", || {
-        let mut missing = 0;
-        for client in clients.iter_mut() {
-            client.read()?;
-            let sent = |publisher: &&&Publisher| publisher.sent.get(&subject(client.subject)).copied().unwrap_or(0);
-            missing += publishers.iter().filter(|publisher| client.newest(publisher) < sent(publisher)).count();
-        }
-        Ok((missing == 0).then_some(()))
-    })
-}
-
-/// Publishes until all clients have seen an event of each publisher that was published from now on: nodes that were out
-/// of touch find each other again, and what goes out meanwhile may be lost.
-fn wait_flowing(c: &Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publisher]) -> Result<()> {
-    let before: Vec<BTreeMap<String, u64>> = publishers.iter().map(|publisher| publisher.sent.clone()).collect();
-    wait::until("events of all nodes to come to all clients", || {
-        for publisher in publishers.iter_mut() {
-            publisher.publish(c, map, 0..SUBJECTS, 0)?;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-        let mut missing = 0;
-        for client in clients.iter_mut() {
-            client.read()?;
-            ensure!(client.socket.is_some(), "the client of {} at node {} is closed", client.subject, client.node);
-            let sent = |n: usize| before[n].get(&subject(client.subject)).copied().unwrap_or(0);
-            missing += (0..publishers.len()).filter(|n| client.newest(&publishers[*n]) <= sent(*n)).count();
-        }
-        Ok((missing == 0).then_some(()))
-    })
-}
-
-/// With `WAYPOST_EPHEMERAL_SUBSCRIBERS=1000` as many as one likes.
-#[test]
-fn subscribers_see_each_event_once_in_order_whatever_becomes_of_nodes() {
-    scenario(cluster(), |c| {
-        let map = map(c, "ephemeral")?;
-        let count = scale("WAYPOST_EPHEMERAL_SUBSCRIBERS", 300) as usize;
-        let mut clients = Vec::new();
-        for n in 0..count {
-            clients.push(Client::join(c, &map, n % 3, n % SUBJECTS)?);
-        }
-        let mut publishers: Vec<Publisher> = (0..3).map(|node| Publisher::new(&format!("p{node}"), node)).collect();
-        // Nodes that were too busy to confirm in time know of all subscribers then, and nothing is lost any more.
-        wait_flowing(c, &map, &mut clients, &mut publishers)?;
-        wait_seen(&mut clients, &publishers.iter().collect::<Vec<_>>())?;
-        let before: Vec<usize> = clients.iter().map(|client| client.seen).collect();
-        for _ in 0..3 {
-            for publisher in &mut publishers {
-                publisher.publish(c, &map, 0..SUBJECTS, 0)?;
-            }
-        }
-        wait_seen(&mut clients, &publishers.iter().collect::<Vec<_>>())?;
-        let seen = clients.iter().zip(before).map(|(client, before)| client.seen - before);
-        ensure!(seen.min() == Some(9), "an event was lost");
-        only_to_whom_it_concerns(c, &map, &mut publishers, &clients)?;
-        moving(c, &map, &mut clients)?;
-        wait_flowing(c, &map, &mut clients, &mut publishers)?;
-        paused(c, &map, &mut clients, &mut publishers)?;
-        killed(c, &map, &mut clients, &mut publishers)
-    });
-}
-
-/// Frames go to nodes with subscribers of the subject, and to no other.
-fn only_to_whom_it_concerns(c: &Cluster, map: &Map, publishers: &mut [Publisher], clients: &[Client]) -> Result<()> {
-    let sent = |to: usize| metric(c, 0, "waypost_ephemeral_sent_events_total{", &peer(c, to)?);
-    for subject in [100, 101, 150] {
-        let wanting: BTreeSet<usize> =
-            clients.iter().filter(|client| client.subject == subject).map(|client| client.node).collect();
-        let before = [sent(1)?, sent(2)?];
-        for _ in 0..20 {
-            publishers[0].publish(c, map, std::iter::once(subject), 0)?;
-        }
-        // Also of what nobody wants.
-        c.api(0, map)
-            .post(&map.events(), &json!({"type": "x", "subject": "live-unread", "payload": 1}))?
-            .expect(202)?;
-        let expected = [1, 2].map(|node| if wanting.contains(&node) { 20 } else { 0 });
-        c.wait_until("the events to be sent", |_| {
-            let now = [sent(1)? - before[0], sent(2)? - before[1]];
-            ensure!(now[0] <= expected[0] && now[1] <= expected[1], "{now:?} instead of {expected:?}");
-            Ok((now == expected).then_some(()))
-        })?;
-    }
-    Ok(())
-}
-
-/// Clients go from node to node while publishers go on.
-fn moving(c: &Cluster, map: &Map, clients: &mut [Client]) -> Result<()> {
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let publishing: Vec<_> = (0..3)
-            .map(|node| {
-                let over = &over;
-                scope.spawn(move || -> Result<()> {
-                    let mut publisher = Publisher::new(&format!("moving{node}"), node);
-                    while !over.load(Ordering::Relaxed) {
-                        publisher.publish(c, map, 0..SUBJECTS, 0)?;
-                        std::thread::sleep(Duration::from_millis(20));
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        let moved = (0..2).try_for_each(|round| {
-            for client in clients.iter_mut().step_by(4) {
-                client.go_to(c, map, (client.node + 1 + round) % 3)?;
-            }
-            clients.iter_mut().try_for_each(Client::read)
-        });
-        over.store(true, Ordering::Relaxed);
-        for publisher in publishing {
-            publisher.join().map_err(|_| anyhow::anyhow!("a publisher panicked"))??;
-        }
-        moved
-    })
-}
-
-/// A node that stands still: what waits for it is bounded, and it goes on without anything twice.
-fn paused(c: &Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publisher]) -> Result<()> {
-    let (stopped, stopped_peer) = (2, peer(c, 2)?);
-    // One that others have no subscribers of.
-    let of_it = clients.iter().map(|client| client.subject).find(|subject| {
-        clients.iter().filter(|client| client.subject == *subject).all(|client| client.node == stopped)
-    });
-    let of_it = of_it.context("a subject with subscribers there alone")?;
-    let dropped = || metric(c, 0, "waypost_ephemeral_dropped_events_total", "overflow");
-    let before = dropped()?;
-    c.nodes[stopped].sigstop()?;
-    let mut most = 0;
-    let overflown = c.wait_until("what waits for the node to be dropped", |c| {
-        // More than may wait, at once: a node that is silent for long is not sent anything any more.
-        publishers[0].publish(c, map, std::iter::repeat_n(of_it, 75), 20_000)?;
-        most = most.max(metric(c, 0, "waypost_ephemeral_waiting_bytes", &stopped_peer)?);
-        clients.iter_mut().filter(|client| client.node != stopped).try_for_each(Client::read)?;
-        Ok((dropped()? > before).then_some(()))
-    });
-    for _ in 0..20 {
-        std::thread::sleep(Duration::from_millis(100));
-        most = most.max(metric(c, 0, "waypost_ephemeral_waiting_bytes", &stopped_peer)?);
-    }
-    c.nodes[stopped].sigcont()?;
-    overflown?;
-    println!("  {most} bytes waited at most");
-    ensure!(most <= LINK_BYTES + BATCH_BYTES, "{most} bytes waited");
-    c.wait_until("the node to be ready", |c| {
-        c.admin(stopped).get("/readyz")?.expect(200)?;
-        Ok(Some(()))
-    })?;
-    wait_flowing(c, map, clients, publishers)
-}
-
-/// A node that is killed: its clients go elsewhere, and come back.
-fn killed(c: &mut Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publisher]) -> Result<()> {
-    c.nodes[1].kill9()?;
-    publishers[0].publish(c, map, 0..SUBJECTS, 0)?;
-    let mut there: Vec<&mut Client> = clients.iter_mut().filter(|client| client.node == 1).collect();
-    for (n, client) in there.iter_mut().enumerate() {
-        client.go_to(c, map, if n % 2 == 0 { 0 } else { 2 })?;
-    }
-    let (first, rest) = publishers.split_at_mut(1);
-    wait_flowing(c, map, clients, first)?;
-    wait_flowing(c, map, clients, &mut rest[1..])?;
-    c.nodes[1].start()?;
-    c.wait_ready()?;
-    for client in clients.iter_mut().step_by(5) {
-        client.go_to(c, map, 1)?;
-    }
-    wait_flowing(c, map, clients, publishers)
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //!
 //! The JavaScript clients are installed by `npm ci` in `tests/js`. To try more by hand:
 //! - `WAYPOST_TEST_ROUNDS`: rounds of killing and restarting (3, with webhooks 2);
+//! - `WAYPOST_TEST_SUBJECTS`: subjects with a reader each (1000);
+//! - `WAYPOST_EPHEMERAL_SUBSCRIBERS`: subscribers of ephemeral events (300), spread over 200 subjects;
 //! - `WAYPOST_TEST_CROWD`, `WAYPOST_TEST_SECONDS`: stalled and healthy readers each (100), for how long (15);
 //! - `WAYPOST_TEST_CHECK`: only the checks of a table whose name holds this;
 //! - `WAYPOST_TEST_BINARY`: another executable than the one built with the tests.
@@ -14,6 +16,7 @@ mod authentication;
 mod backup;
 mod bad_input;
 mod bad_socket;
+mod between;
 mod certificates;
 mod client_tls;
 mod clocks;

@@ -1,5 +1,5 @@
-//! Many subjects on one node, each with one reader: joining is quick, a topic that has no events yet is small, and an event
-//! of one of them reaches its reader and wakes nobody else. `WAYPOST_TEST_SUBJECTS` makes it larger.
+//! Many subjects on one node, each with one reader: joining costs the same however many there are, a topic that has no events
+//! yet is small, and an event of one of them reaches its reader and wakes nobody else. `WAYPOST_TEST_SUBJECTS` makes it larger.
 
 use crate::support::{fresh_key, nodes, scale, scenario};
 use crate::webhooks_support::map;
@@ -9,11 +9,19 @@ use chaos::cluster::Map;
 use serde_json::json;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Most bytes of the node's memory that a reader of its own subject may cost, its connection included.
 const EACH: u64 = 96 * 1024;
 const LIMIT: Duration = Duration::from_secs(60);
+/// Readers that are between asking and being answered.
+const JOINING: usize = 64;
+/// The second half of the readers may take so many times the CPU of the first; joins whose cost grows with the number of
+/// readers take three times as much.
+const SECOND_HALF: f64 = 2.0;
+/// What the kernel's count of CPU seconds and the node's other work may add.
+const CPU_SLACK: f64 = 0.25;
 
 /// A stream of one subject.
 struct Reader {
@@ -72,6 +80,21 @@ fn publish(c: &Cluster, map: &Map, subject: &str) -> Result<()> {
     Ok(())
 }
 
+/// Readers of so many subjects, some at once, and the node's CPU seconds for them.
+fn join(c: &Cluster, map: &Map, subjects: Range<usize>) -> Result<(Vec<Reader>, f64)> {
+    let (before, mut readers) = (c.nodes[0].cpu_seconds()?, Vec::<Reader>::with_capacity(subjects.len()));
+    let mut joined = 0;
+    for subject in subjects {
+        readers.push(Reader::open(c, map, &format!("s-{subject}"))?);
+        if readers.len() - joined == JOINING {
+            readers[joined].until("event: connected")?;
+            joined += 1;
+        }
+    }
+    readers[joined..].iter_mut().try_for_each(|reader| reader.until("event: connected"))?;
+    Ok((readers, c.nodes[0].cpu_seconds()? - before))
+}
+
 #[test]
 fn each_subject_has_a_reader_of_its_own() {
     let count = scale("WAYPOST_TEST_SUBJECTS", 1000) as usize;
@@ -80,12 +103,14 @@ fn each_subject_has_a_reader_of_its_own() {
         publish(c, &map, "warm")?;
         let before = c.nodes[0].rss()?;
         let start = Instant::now();
-        let opened = (0..count).map(|n| Reader::open(c, &map, &format!("s-{n}")));
-        let mut readers = opened.collect::<Result<Vec<_>>>()?;
-        readers.iter_mut().try_for_each(|reader| reader.until("event: connected"))?;
+        let (mut readers, first) = join(c, &map, 0..count / 2)?;
+        let (more, second) = join(c, &map, count / 2..count)?;
+        readers.extend(more);
         c.wait_until("a topic for each", |c| Ok((metric(c, "waypost_topics")? == count as u64).then_some(())))?;
         let each = c.nodes[0].rss()?.saturating_sub(before) / count as u64;
-        println!("{count} readers in {:?}, {each} bytes each", start.elapsed());
+        let took = start.elapsed();
+        println!("{count} readers in {took:?}, CPU {first:.2} and {second:.2} s for each half, {each} bytes each");
+        ensure!(second < first * SECOND_HALF + CPU_SLACK, "joins get dearer: {first} s, then {second} s");
         ensure!(each < EACH, "{each} bytes for each of {count} subjects");
         let woken = metric(c, "waypost_topic_wakeups_total")?;
         publish(c, &map, "s-7")?;

@@ -41,6 +41,9 @@ const COLUMNS: [(&str, &str); 15] = [
     ("DISK FREE", "disk_free_bytes"),
 ];
 
+/// Shown where a member has something to tell: not every cluster has ephemeral events, and the table is wide.
+const EPHEMERAL_COLUMNS: [(&str, &str); 2] = [("EPHEMERAL", "ephemeral_interest"), ("DROPPED", "ephemeral_dropped")];
+
 /// Between two looks.
 const ROUND: Duration = Duration::from_secs(1);
 /// Clears a terminal and goes to its corner.
@@ -82,9 +85,7 @@ fn shown(client: &Client, status: &Value) -> String {
         cell(status, "node_id"),
         client.url(),
     );
-    let members = status.get("members").and_then(Value::as_array).into_iter().flatten();
-    let rows: Vec<Vec<String>> = members.map(|member| row(status, member)).collect();
-    let table = output::table(&COLUMNS.map(|(heading, _)| heading), &rows);
+    let table = table(status);
     let problems = status.get("problems").and_then(Value::as_array).into_iter().flatten();
     let problems: String = problems.map(problem).collect();
     format!("{head}\n\n{table}{problems}")
@@ -100,18 +101,57 @@ fn problem(problem: &Value) -> String {
     format!("\n\n{}: {what}\n  → {}", cell(problem, "severity"), cell(problem, "do"))
 }
 
-fn row(status: &Value, member: &Value) -> Vec<String> {
-    let mut cells: Vec<String> = COLUMNS.iter().map(|(_, field)| cell(member, field)).collect();
+/// The members, a line each.
+fn table(status: &Value) -> String {
+    let members: Vec<&Value> = status.get("members").and_then(Value::as_array).into_iter().flatten().collect();
+    let told = |field: &str| members.iter().any(|member| member.get(field).and_then(Value::as_u64) > Some(0));
+    let ephemeral = EPHEMERAL_COLUMNS.into_iter().filter(|(_, field)| told(field));
+    let columns: Vec<(&str, &str)> = COLUMNS.into_iter().chain(ephemeral).collect();
+    let headings: Vec<&str> = columns.iter().map(|(heading, _)| *heading).collect();
+    let rows: Vec<Vec<String>> = members.into_iter().map(|member| row(status, &columns, member)).collect();
+    output::table(&headings, &rows)
+}
+
+fn row(status: &Value, columns: &[(&str, &str)], member: &Value) -> Vec<String> {
+    let mut cells: Vec<String> = columns.iter().map(|(_, field)| cell(member, field)).collect();
     if member.get("id") == status.get("leader_id") {
         cells[0].push('*');
     }
-    for (cell, (_, field)) in cells.iter_mut().zip(COLUMNS) {
-        let number = member.get(field).and_then(Value::as_u64);
-        match (field, number) {
+    for (cell, (_, field)) in cells.iter_mut().zip(columns) {
+        let number = member.get(*field).and_then(Value::as_u64);
+        match (*field, number) {
             ("disk_free_bytes" | "disk_used_bytes", Some(bytes)) => *cell = format!("{} MiB", bytes >> 20),
             ("snapshot_age_ms", Some(ms)) => *cell = format!("{} s", ms / 1000),
             _ => {}
         }
     }
     cells
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The last columns of each line.
+    fn ends(table: &str) -> Vec<Vec<&str>> {
+        let ends = table.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()));
+        ends.map(|cells| cells.skip(COLUMNS.len()).collect()).collect()
+    }
+
+    #[test]
+    fn ephemeral_figures_are_shown_where_there_are_some() {
+        let member = |id: u64, interest: Option<u64>, dropped: Option<u64>| {
+            json!({"id": id, "role": "follower", "disk_free_bytes": 7 << 20,
+            "ephemeral_interest": interest, "ephemeral_dropped": dropped})
+        };
+        let status = |first, second| json!({"leader_id": 1, "members": [first, second]});
+        let quiet = table(&status(member(1, Some(0), Some(0)), member(2, None, None)));
+        assert!(ends(&quiet).iter().all(Vec::is_empty), "{quiet}");
+        assert!(quiet.contains("1* ") && quiet.contains("7 MiB"), "{quiet}");
+        let interested = table(&status(member(1, Some(0), Some(0)), member(2, Some(12), Some(0))));
+        assert_eq!(ends(&interested), [["EPHEMERAL"], ["0"], ["12"]], "{interested}");
+        let both = table(&status(member(1, Some(3), Some(7000)), member(2, None, None)));
+        assert_eq!(ends(&both), [["EPHEMERAL", "DROPPED"], ["3", "7000"], ["-", "-"]], "{both}");
+    }
 }

@@ -184,22 +184,21 @@ impl OwnInterest {
         self.bytes <= self.max_bytes
     }
 
+    /// The changes since a version. Found by halving: each subscription that begins has the others told.
+    fn newer(&self, known: u64) -> impl Iterator<Item = &Change> {
+        let first = self.changes.partition_point(|(version, _)| *version <= known);
+        self.changes.range(first..).map(|(_, change)| change)
+    }
+
     /// What to tell somebody who knows that version, or nothing yet.
     pub(super) fn tell(&self, known: Option<u64>) -> Tell {
         let everything = !self.is_listed();
-        let newer = |known: &u64| {
-            let changes = self.changes.iter().filter(|(version, _)| version > known);
-            changes.map(|(_, change)| change.bytes()).sum::<usize>()
-        };
         let known = known.filter(|known| (self.since..=self.version).contains(known));
         // Never more than what fits into one request.
-        let known = known.filter(|known| newer(known) <= self.max_bytes);
+        let known = known.filter(|known| self.newer(*known).map(Change::bytes).sum::<usize>() <= self.max_bytes);
         let changes = match known {
             _ if everything => Vec::new(),
-            Some(known) => {
-                let newer = self.changes.iter().filter(|(version, _)| *version > known);
-                newer.map(|(_, change)| change.clone()).collect()
-            }
+            Some(known) => self.newer(known).cloned().collect(),
             None => {
                 let all = self.wanted.iter();
                 all.map(|(stream, selector)| Change { wanted: true, stream: *stream, subjects: selector.to_string() })

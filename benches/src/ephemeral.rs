@@ -1,0 +1,177 @@
+//! Owns the cost of an ephemeral publish as a ratio to that of a durable one: three nodes with fsync, on each a subscriber
+//! of either subject, and the CPU of all nodes for the same events. Never harms a node.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    event::Maker,
+    http, load,
+    node::{ADMIN, Cluster, Node},
+    proc, publish,
+    report::Report,
+    subscribers::{Subscribers, Target},
+};
+
+/// An ephemeral publish costs at most this part of a durable one.
+const RATIO: f64 = 1.0;
+/// All that was published arrives within this, or counts as lost.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(15);
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// Sizes of the measurement.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    /// Of each measurement.
+    pub(crate) seconds: f64,
+    /// Bytes of an event's payload.
+    pub(crate) payload: usize,
+    /// Publishers of the crowd.
+    pub(crate) connections: usize,
+    pub(crate) rounds: usize,
+}
+
+/// A kind of events, and who follows them.
+struct Kind {
+    name: &'static str,
+    request: Vec<u8>,
+    /// One on each node.
+    subscribers: Vec<Subscribers>,
+}
+
+/// The cluster under test.
+struct Bench {
+    cluster: Cluster,
+    map: String,
+    token: String,
+}
+
+/// Boots three nodes, measures both kinds in turns and adds the lines.
+///
+/// # Errors
+/// A node does not start, a publish is refused, or an event is lost.
+pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
+    let cluster = Cluster::start(binary, dir, 3).await?;
+    let (map, token) = cluster.map().await?;
+    let bench = Bench { cluster, map, token };
+    let body = |subject| Maker::of_payload(size.payload).one_of(subject);
+    let unread = bench.request(&body("live-unread"));
+    bench.make_ephemeral("live-*", &unread).await?;
+    let kinds = [
+        bench.kind("ephemeral", "live-1", &body("live-1")).await?,
+        bench.kind("durable", "stored-1", &body("stored-1")).await?,
+    ];
+    let duration = Duration::from_secs_f64(size.seconds);
+    for (publishers, who) in [(1, "one publisher"), (size.connections, "crowd")] {
+        let mut costs = [Vec::new(), Vec::new()];
+        for round in 1..=size.rounds {
+            for (kind, costs) in kinds.iter().zip(&mut costs) {
+                let cost = bench.cost(kind, publishers, duration).await.context(kind.name)?;
+                println!("{who}, round {round}: {:9} {cost:.1} CPU-µs a publish", kind.name);
+                costs.push(cost);
+            }
+        }
+        let [ephemeral, durable] = costs.map(median);
+        let of = format!("ephemeral: {who} ({publishers})");
+        report.note(&format!("{of}, ephemeral"), ephemeral, "CPU-µs");
+        report.note(&format!("{of}, durable"), durable, "CPU-µs");
+        report.at_most(&format!("{of}, ephemeral / durable"), ephemeral / durable, RATIO, "x");
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn nodes(&self) -> Vec<SocketAddr> {
+        self.cluster.nodes.iter().map(|node| node.http).collect()
+    }
+
+    fn cpu_seconds(&self) -> Result<f64> {
+        let pids = self.cluster.nodes.iter().map(Node::pid).collect::<Result<Vec<_>>>()?;
+        proc::cpu_seconds(&pids)
+    }
+
+    fn request(&self, body: &str) -> Vec<u8> {
+        http::request("POST", &format!("/api/maps/{}/events", self.map), ADMIN, body)
+    }
+
+    /// Makes subjects ephemeral, and waits until all nodes know: then they answer `publish` with 202.
+    async fn make_ephemeral(&self, subjects: &str, publish: &[u8]) -> Result<()> {
+        let path = format!("/api/maps/{}/channel-rules", self.map);
+        let rules = json!([{"match": subjects, "durability": "ephemeral"}]);
+        let (status, answer) = http::call(self.nodes()[0], "PUT", &path, ADMIN, &rules.to_string()).await?;
+        ensure!(status == 200, "channel rules: {status} {answer}");
+        let known = async {
+            for node in self.nodes() {
+                let mut client = http::Client::connect(node).await?;
+                while client.exchange(publish).await? != 202 {
+                    sleep(GLANCE).await;
+                }
+            }
+            anyhow::Ok(())
+        };
+        timeout(ARRIVAL_PATIENCE, known).await.context("the channel rules are not known everywhere")?
+    }
+
+    /// Has a subscriber join on each node, and waits until events of every node come to all of them.
+    async fn kind(&self, name: &'static str, subject: &'static str, body: &str) -> Result<Kind> {
+        let (request, mut subscribers) = (self.request(body), Vec::new());
+        for addr in self.nodes() {
+            let (map, token) = (self.map.clone(), self.token.clone());
+            let target = Target { addr, map, subject: Some(subject), token, connections: 1 };
+            let joined = Subscribers::start(target)?;
+            load::all_joined(&joined, 1).await?;
+            subscribers.push(joined);
+        }
+        let kind = Kind { name, request, subscribers };
+        for node in self.nodes() {
+            let before = kind.delivered();
+            let status = http::Client::connect(node).await?.exchange(&kind.request).await?;
+            ensure!(matches!(status, 201 | 202), "a publish was answered with {status}");
+            kind.wait_delivered(before + kind.subscribers.len() as u64).await?;
+        }
+        Ok(kind)
+    }
+
+    /// CPU of all nodes for one publish, in microseconds.
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    async fn cost(&self, kind: &Kind, publishers: usize, duration: Duration) -> Result<f64> {
+        let (before, delivered) = (self.cpu_seconds()?, kind.delivered());
+        let published = publish::publish(&self.nodes(), publishers, &kind.request, duration).await?.requests;
+        kind.wait_delivered(delivered + published * kind.subscribers.len() as u64).await?;
+        Ok((self.cpu_seconds()? - before) * 1e6 / published as f64)
+    }
+}
+
+impl Kind {
+    /// Events that came, over all subscribers.
+    fn delivered(&self) -> u64 {
+        self.subscribers.iter().map(|subscribers| subscribers.counters.delivered.load(Relaxed)).sum()
+    }
+
+    /// Waits until so many have come, and not one more.
+    async fn wait_delivered(&self, expected: u64) -> Result<()> {
+        let start = Instant::now();
+        while self.delivered() < expected {
+            let lost = self.subscribers.iter().map(|subscribers| subscribers.counters.lost.load(Relaxed)).sum::<u64>();
+            if lost > 0 || start.elapsed() > ARRIVAL_PATIENCE {
+                bail!("{} of {expected} deliveries arrived, {lost} subscribers were lost", self.delivered());
+            }
+            sleep(GLANCE).await;
+        }
+        ensure!(self.delivered() == expected, "{} instead of {expected} deliveries", self.delivered());
+        Ok(())
+    }
+}
+
+fn median(mut costs: Vec<f64>) -> f64 {
+    costs.sort_unstable_by(f64::total_cmp);
+    costs.get(costs.len() / 2).copied().unwrap_or(f64::NAN)
+}

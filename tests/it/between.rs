@@ -1,0 +1,140 @@
+//! What lies between the nodes of a cluster: their peers reach each of them through a relay, and a node can be cut off from
+//! all others, while clients still reach it. A relay knows who calls by the process that holds the caller's socket.
+
+use anyhow::{Context, Result};
+use chaos::Cluster;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The relays of a cluster. Their threads end with the connections.
+pub(crate) struct Between(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// The nodes that are cut off.
+    cut: Mutex<BTreeSet<usize>>,
+    healed: Condvar,
+    /// Where the nodes listen for peers.
+    nodes: Vec<SocketAddr>,
+}
+
+impl Between {
+    /// Stands between nodes that were prepared and not started yet.
+    pub(crate) fn of(cluster: &mut Cluster) -> Result<Self> {
+        let nodes = cluster.nodes.iter().map(|node| node.peer).collect();
+        let shared = Arc::new(Shared { nodes, ..Shared::default() });
+        for (place, node) in cluster.nodes.iter_mut().enumerate() {
+            let listener = TcpListener::bind("127.0.0.1:0")?;
+            node.peer = listener.local_addr()?;
+            node.env.insert("WAYPOST_ADVERTISE_PEER_ADDR".to_owned(), node.peer.to_string());
+            let shared = shared.clone();
+            std::thread::spawn(move || shared.relay_to(place, &listener));
+        }
+        Ok(Self(shared))
+    }
+
+    /// From now on nothing gets from that node to another one or back. What is on its way is held, as TCP does where
+    /// packets are lost; who calls is hung up on.
+    pub(crate) fn cut(&self, node: usize) {
+        self.0.lock().insert(node);
+    }
+
+    /// Everything gets everywhere, and first what was held.
+    pub(crate) fn heal(&self) {
+        self.0.lock().clear();
+        self.0.healed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn relay_to(self: &Arc<Self>, to: usize, listener: &TcpListener) {
+        for peer in listener.incoming().map_while(Result::ok) {
+            let shared = self.clone();
+            // Nobody waits for the thread: what fails here is a connection that breaks.
+            std::thread::spawn(move || shared.carry(peer, to));
+        }
+    }
+
+    fn carry(self: &Arc<Self>, peer: TcpStream, to: usize) -> Result<()> {
+        let from = self.caller(&peer)?;
+        if self.is_cut(from, to) {
+            return Ok(());
+        }
+        let node = TcpStream::connect(self.nodes[to])?;
+        for stream in [&peer, &node] {
+            stream.set_nodelay(true)?;
+        }
+        let (peer_too, node_too, shared) = (peer.try_clone()?, node.try_clone()?, self.clone());
+        std::thread::spawn(move || shared.pass(node_too, peer_too, (from, to)));
+        self.pass(peer, node, (from, to));
+        Ok(())
+    }
+
+    fn is_cut(&self, from: usize, to: usize) -> bool {
+        let cut = self.lock();
+        cut.contains(&from) || cut.contains(&to)
+    }
+
+    fn pass(&self, mut from: TcpStream, mut to: TcpStream, (one, other): (usize, usize)) {
+        let mut bytes = [0; 64 << 10];
+        while let Ok(length @ 1..) = from.read(&mut bytes) {
+            let cut = self.lock();
+            let is_cut = |cut: &mut BTreeSet<usize>| cut.contains(&one) || cut.contains(&other);
+            drop(self.healed.wait_while(cut, is_cut));
+            if to.write_all(&bytes[..length]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(Shutdown::Both);
+        let _ = from.shutdown(Shutdown::Both);
+    }
+
+    /// The node that has called.
+    fn caller(&self, peer: &TcpStream) -> Result<usize> {
+        let (far, near) = (peer.peer_addr()?, peer.local_addr()?);
+        let socket = format!("socket:[{}]", inode(far, near).with_context(|| format!("no socket of {far}"))?);
+        for process in fs::read_dir("/proc")?.filter_map(Result::ok).map(|entry| entry.path()) {
+            if let Some(node) = self.node_of(&process)
+                && holds(&process, &socket)
+            {
+                return Ok(node);
+            }
+        }
+        anyhow::bail!("{far} is of none of the nodes")
+    }
+
+    /// Which of the nodes a process is, if it is one.
+    fn node_of(&self, process: &Path) -> Option<usize> {
+        let environment = fs::read(process.join("environ")).ok()?;
+        let mut settings = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
+        let address = settings.find_map(|entry| entry.strip_prefix("WAYPOST_PEER_ADDR="))?;
+        self.nodes.iter().position(|node| node.to_string() == address)
+    }
+}
+
+/// The inode of the socket that has these addresses, by the kernel's table.
+fn inode(local: SocketAddr, remote: SocketAddr) -> Option<String> {
+    let addresses = [in_table(local)?, in_table(remote)?];
+    let table = fs::read_to_string("/proc/net/tcp").ok()?;
+    let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row.get(1..3).is_some_and(|of| of == addresses))?;
+    row.get(9).map(|inode| (*inode).to_owned())
+}
+
+fn in_table(address: SocketAddr) -> Option<String> {
+    let SocketAddr::V4(address) = address else { return None };
+    Some(format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port()))
+}
+
+fn holds(process: &Path, socket: &str) -> bool {
+    let files = fs::read_dir(process.join("fd")).into_iter().flatten().filter_map(Result::ok);
+    files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file.as_os_str() == socket)
+}

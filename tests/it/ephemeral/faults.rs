@@ -1,0 +1,249 @@
+//! What becomes of nodes: clients move, a node stands still, is cut off, is killed.
+
+use super::clients::{Client, Publisher, wait_flowing, wait_flowing_at, wait_seen};
+use super::{BATCH_BYTES, LINK_BYTES, SUBJECTS, cluster, map, metric, peer};
+use crate::between::Between;
+use crate::support::scale;
+use anyhow::{Context, Result, anyhow, ensure};
+use chaos::Cluster;
+use chaos::cluster::Map;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Published while a node stands still, far more than may wait for it.
+const FLOOD_BYTES: usize = 48 << 20;
+/// What a node's memory may grow by meanwhile.
+const FLOOD_MEMORY: u64 = 24 << 20;
+
+/// With `WAYPOST_EPHEMERAL_SUBSCRIBERS=1000` as many as one likes.
+#[test]
+fn subscribers_see_each_event_once_in_order_whatever_becomes_of_nodes() {
+    // Its clients say nothing after they joined, and on a busy machine this takes long.
+    let options = cluster().set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 3600);
+    let mut c = Cluster::prepare(&options).unwrap();
+    let done = Between::of(&mut c).and_then(|between| {
+        c.launch()?;
+        whatever_becomes_of_nodes(&mut c, &between)
+    });
+    done.unwrap_or_else(|error| panic!("{error:#}\n{}", c.dump()));
+}
+
+fn whatever_becomes_of_nodes(c: &mut Cluster, between: &Between) -> Result<()> {
+    let map = map(c, "ephemeral")?;
+    let count = scale("WAYPOST_EPHEMERAL_SUBSCRIBERS", 300) as usize;
+    let clients = (0..count).map(|n| Client::join(c, &map, n % 3, n % SUBJECTS));
+    let mut clients = clients.collect::<Result<Vec<_>>>()?;
+    let mut publishers: Vec<Publisher> = (0..3).map(|node| Publisher::new(&format!("p{node}"), node)).collect();
+    // Nodes that were too busy to confirm in time know of all subscribers then, and nothing is lost any more.
+    wait_flowing(c, &map, &mut clients, &mut publishers)?;
+    wait_seen(&mut clients, &publishers.iter().collect::<Vec<_>>())?;
+    let before: Vec<usize> = clients.iter().map(|client| client.seen).collect();
+    for _ in 0..3 {
+        for publisher in &mut publishers {
+            publisher.publish(c, &map, 0..SUBJECTS, 0)?;
+        }
+    }
+    wait_seen(&mut clients, &publishers.iter().collect::<Vec<_>>())?;
+    let seen = clients.iter().zip(before).map(|(client, before)| client.seen - before);
+    ensure!(seen.min() == Some(9), "an event was lost");
+    only_to_whom_it_concerns(c, &map, &mut publishers, &mut clients)?;
+    moving(c, &map, &mut clients)?;
+    wait_flowing(c, &map, &mut clients, &mut publishers)?;
+    paused(c, &map, &mut clients, &mut publishers)?;
+    cut_off(c, between, &map, &mut clients, &mut publishers)?;
+    killed(c, &map, &mut clients, &mut publishers)?;
+    only_to_whom_it_concerns(c, &map, &mut publishers, &mut clients)?;
+    clients.iter_mut().try_for_each(Client::read)
+}
+
+/// Frames go to nodes with subscribers of the subject, and to no other.
+fn only_to_whom_it_concerns(
+    c: &Cluster,
+    map: &Map,
+    publishers: &mut [Publisher],
+    clients: &mut [Client],
+) -> Result<()> {
+    wait_seen(clients, &publishers.iter().collect::<Vec<_>>())?;
+    let sent = |to: usize| metric(c, 0, "waypost_ephemeral_sent_events_total{", &peer(c, to)?);
+    for subject in [100, 101, 150] {
+        let wanting: BTreeSet<usize> =
+            clients.iter().filter(|client| client.subject == subject).map(|client| client.node).collect();
+        let before = [sent(1)?, sent(2)?];
+        for _ in 0..20 {
+            publishers[0].publish(c, map, std::iter::once(subject), 0)?;
+        }
+        // Also of what nobody wants.
+        let unread = json!({"type": "x", "subject": "live-unread", "payload": 1});
+        c.api(0, map).post(&map.events(), &unread)?.expect(202)?;
+        let expected = [1, 2].map(|node| if wanting.contains(&node) { 20 } else { 0 });
+        c.wait_until("the events to be sent", |_| {
+            let now = [sent(1)? - before[0], sent(2)? - before[1]];
+            ensure!(now[0] <= expected[0] && now[1] <= expected[1], "{now:?} instead of {expected:?}");
+            Ok((now == expected).then_some(()))
+        })?;
+    }
+    Ok(())
+}
+
+/// One client of so many is moved: a quarter, and no more than some hundred.
+fn every(clients: usize) -> usize {
+    (clients / 75).max(4)
+}
+
+/// Clients go from node to node while publishers go on.
+fn moving(c: &Cluster, map: &Map, clients: &mut [Client]) -> Result<()> {
+    let (over, every) = (AtomicBool::new(false), every(clients.len()));
+    std::thread::scope(|scope| {
+        let publishing: Vec<_> = (0..3)
+            .map(|node| {
+                let over = &over;
+                scope.spawn(move || -> Result<()> {
+                    let mut publisher = Publisher::new(&format!("moving{node}"), node);
+                    while !over.load(Ordering::Relaxed) {
+                        publisher.publish(c, map, 0..SUBJECTS, 0)?;
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        let moved = (0..2).try_for_each(|round| {
+            for client in clients.iter_mut().step_by(every) {
+                client.go_to(c, map, (client.node + 1 + round) % 3)?;
+            }
+            clients.iter_mut().try_for_each(Client::read)
+        });
+        over.store(true, Ordering::Relaxed);
+        for publisher in publishing {
+            publisher.join().map_err(|_| anyhow!("a publisher panicked"))??;
+        }
+        moved
+    })
+}
+
+/// A node that stands still: what waits for it is bounded, and it goes on without anything twice.
+fn paused(c: &Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publisher]) -> Result<()> {
+    let (stopped, stopped_peer) = (2, peer(c, 2)?);
+    // One that others have no subscribers of.
+    let of_it = clients.iter().map(|client| client.subject).find(|subject| {
+        clients.iter().filter(|client| client.subject == *subject).all(|client| client.node == stopped)
+    });
+    let of_it = of_it.context("a subject with subscribers there alone")?;
+    let dropped = || metric(c, 0, "waypost_ephemeral_dropped_events_total", "overflow");
+    let (before, memory) = (dropped()?, c.nodes[0].rss()?);
+    c.nodes[stopped].sigstop()?;
+    let mut most = 0;
+    let flooded = (0..FLOOD_BYTES / (75 * 20_000)).try_for_each(|_| {
+        // More than may wait, at once: a node that is silent for long is not sent anything any more.
+        publishers[0].publish(c, map, std::iter::repeat_n(of_it, 75), 20_000)?;
+        most = most.max(metric(c, 0, "waypost_ephemeral_waiting_bytes", &stopped_peer)?);
+        clients.iter_mut().filter(|client| client.node != stopped).try_for_each(Client::read)
+    });
+    for _ in 0..20 {
+        std::thread::sleep(Duration::from_millis(100));
+        most = most.max(metric(c, 0, "waypost_ephemeral_waiting_bytes", &stopped_peer)?);
+    }
+    let grown = c.nodes[0].rss()?.saturating_sub(memory);
+    c.nodes[stopped].sigcont()?;
+    flooded?;
+    println!("  {most} bytes waited at most for a node that stood still, and memory grew by {grown}");
+    ensure!(dropped()? > before, "nothing was dropped: nothing was tried");
+    ensure!(most <= LINK_BYTES + BATCH_BYTES, "{most} bytes waited");
+    ensure!(grown < FLOOD_MEMORY, "memory grew by {grown} bytes");
+    wait_node_ready(c, stopped)?;
+    wait_flowing(c, map, clients, publishers)
+}
+
+fn wait_node_ready(c: &Cluster, node: usize) -> Result<()> {
+    c.wait_until("the node to be ready", |c| {
+        c.admin(node).get("/readyz")?.expect(200)?;
+        Ok(Some(()))
+    })
+}
+
+/// A node that is cut off from the others for a moment, so that what was on its way comes late, and then until they have
+/// given it up. Meanwhile the others go on, and some of its clients go to them; then they come back.
+fn cut_off(
+    c: &Cluster,
+    between: &Between,
+    map: &Map,
+    clients: &mut [Client],
+    publishers: &mut [Publisher],
+) -> Result<()> {
+    let (away, others) = (0, [1, 2]);
+    let elsewhere = |node| node != away;
+    between.cut(away);
+    let flowed = wait_flowing_at(c, map, clients, &mut publishers[1..], elsewhere);
+    let own = publishers[away].publish(c, map, 0..SUBJECTS, 0);
+    between.heal();
+    flowed.and(own)?;
+    wait_flowing(c, map, clients, publishers)?;
+
+    between.cut(away);
+    let moved = while_given_up(c, map, clients, publishers, (away, others));
+    between.heal();
+    let moved = moved?;
+    wait_node_ready(c, away)?;
+    for client in moved {
+        clients[client].go_to(c, map, away)?;
+    }
+    wait_flowing(c, map, clients, publishers)
+}
+
+/// Until the others send nothing any more to the node that is away. Answers which of its clients went to them.
+fn while_given_up(
+    c: &Cluster,
+    map: &Map,
+    clients: &mut [Client],
+    publishers: &mut [Publisher],
+    (away, others): (usize, [usize; 2]),
+) -> Result<Vec<usize>> {
+    let label = peer(c, away)?;
+    // It goes on taking events for its own clients.
+    wait_flowing_at(c, map, clients, &mut publishers[..=away], |node| node == away)?;
+    let there: Vec<usize> =
+        (0..clients.len()).filter(|n| clients[*n].node == away).step_by(every(clients.len())).collect();
+    for (place, client) in there.iter().enumerate() {
+        clients[*client].go_to(c, map, others[place % 2])?;
+    }
+    let mut most = 0;
+    c.wait_until("the node that is cut off to be given up", |c| {
+        for node in others {
+            publishers[node].publish(c, map, 0..SUBJECTS, 100)?;
+        }
+        clients.iter_mut().try_for_each(Client::read)?;
+        let mut wanted = 0;
+        for node in others {
+            let waiting = metric(c, node, "waypost_ephemeral_waiting_bytes", &label)?;
+            most = most.max(waiting);
+            wanted += waiting + metric(c, node, "waypost_ephemeral_peer_interest", &label)?;
+        }
+        Ok((wanted == 0).then_some(()))
+    })?;
+    println!("  {most} bytes waited at most for a node that was cut off");
+    ensure!(most <= LINK_BYTES + BATCH_BYTES, "{most} bytes waited");
+    wait_flowing_at(c, map, clients, &mut publishers[1..], |node| node != away)?;
+    Ok(there)
+}
+
+/// A node that is killed: its clients go elsewhere, and come back.
+fn killed(c: &mut Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publisher]) -> Result<()> {
+    let count = clients.len();
+    c.nodes[1].kill9()?;
+    publishers[0].publish(c, map, 0..SUBJECTS, 0)?;
+    let mut there: Vec<&mut Client> = clients.iter_mut().filter(|client| client.node == 1).collect();
+    for (n, client) in there.iter_mut().enumerate() {
+        client.go_to(c, map, if n % 2 == 0 { 0 } else { 2 })?;
+    }
+    let (first, rest) = publishers.split_at_mut(1);
+    wait_flowing(c, map, clients, first)?;
+    wait_flowing(c, map, clients, &mut rest[1..])?;
+    c.nodes[1].start()?;
+    c.wait_ready()?;
+    for client in clients.iter_mut().step_by(every(count)) {
+        client.go_to(c, map, 1)?;
+    }
+    wait_flowing(c, map, clients, publishers)
+}

@@ -1,0 +1,148 @@
+//! Who falls out of the ring of an ephemeral topic is told, never skipped silently: a socket is closed with 1012, a stream
+//! ends, a long poll is gone. Until then nothing is missing.
+
+use super::map;
+use crate::poller::Poller;
+use crate::support::{Check, checked, nodes};
+use anyhow::{Context, Result, bail, ensure};
+use chaos::Cluster;
+use chaos::cluster::Map;
+use chaos::phoenix::{Frame, Socket, path};
+use chaos::ws::{Message, Upgrade, Ws, small_stream};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// The smallest ring that there may be.
+const RING_BYTES: usize = 64 << 10;
+/// What the kernel holds for a reader, on either side.
+const SOCKET_BYTES: usize = 8 << 10;
+/// Events of 4 KB: many times what ring, node and kernel hold for one reader.
+const EVENTS: u64 = 800;
+const EVENT_BYTES: usize = 4000;
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn who_falls_out_of_the_ring_is_told() {
+    let options = nodes(1)
+        .set("WAYPOST_SESSION_RING_BYTES", RING_BYTES)
+        .set("WAYPOST_SESSION_SEND_BUFFER_BYTES", SOCKET_BYTES)
+        .set("WAYPOST_SESSION_STALL_SECONDS", 600);
+    let checks: &[Check] = &[
+        ("a socket is closed with 1012", |c| socket(c, "one", json!({"subjects": "live-1"}))),
+        ("so is one of all subjects", |c| socket(c, "all", json!({"subjects": "*"}))),
+        ("so is one with a filter", |c| socket(c, "filter", json!({"subjects": "live-1", "filter": "payload.n > 0"}))),
+        ("a stream ends", stream),
+        ("a long poll is gone", poll),
+    ];
+    checked(options, checks);
+}
+
+/// Publishes more than a reader that takes nothing can be kept.
+fn flood(c: &Cluster, map: &Map) -> Result<()> {
+    let filler = "x".repeat(EVENT_BYTES);
+    let numbers: Vec<u64> = (1..=EVENTS).collect();
+    for numbers in numbers.chunks(20) {
+        let event = |n: &u64| json!({"type": "moved", "subject": "live-1", "payload": {"n": n, "x": filler}});
+        let body = json!({"events": numbers.iter().map(event).collect::<Vec<_>>()});
+        c.api(0, map).post(&map.events(), &body)?.expect(202)?;
+    }
+    Ok(())
+}
+
+fn number(envelope: &Value) -> Result<u64> {
+    envelope["payload"]["n"].as_u64().with_context(|| envelope.to_string())
+}
+
+/// All came that there was up to some event, and then the end.
+fn ensure_told_in_time(seen: &[u64]) -> Result<()> {
+    ensure!(seen.iter().copied().eq(1..=seen.len() as u64), "skipped silently: {seen:?}");
+    ensure!((seen.len() as u64) < EVENTS, "nothing was missed: nothing was tried");
+    Ok(())
+}
+
+/// Sessions that the server closed for that reason.
+fn fallen_out(c: &Cluster) -> Result<u64> {
+    super::metric(c, 0, "waypost_closed_total{", "fell_out")
+}
+
+fn socket(c: &Cluster, slug: &str, params: Value) -> Result<()> {
+    let (map, before) = (map(c, slug)?, fallen_out(c)?);
+    let Upgrade::Open(mut ws, _) = Ws::upgrade_small(c.nodes[0].http, &path(&map.token), SOCKET_BYTES)? else {
+        bail!("no socket");
+    };
+    ws.text(&json!(["1", "1", map.topic(), "phx_join", params]).to_string())?;
+    let Some(Message::Text(reply)) = ws.read(LIMIT)? else { bail!("no reply") };
+    ensure!(Frame::parse(&reply)?.status() == "ok", "{reply}");
+    flood(c, &map)?;
+    let mut seen = Vec::new();
+    let code = loop {
+        match ws.read(LIMIT)?.context("neither an event nor an end")? {
+            Message::Text(text) => seen.push(number(&Frame::parse(&text)?.payload)?),
+            Message::Close(code, _) => break code,
+            other => bail!("{other:?} after {} events", seen.len()),
+        }
+    };
+    ensure!(code == Some(1012), "{code:?}");
+    ensure_told_in_time(&seen)?;
+    ensure!(fallen_out(c)? == before + 1, "closed for another reason");
+    // Who comes back gets what is published from then on.
+    let mut back = Socket::connect(c.nodes[0].http, &map.token)?;
+    back.join_ok(&map.topic(), params)?;
+    let again = json!({"type": "moved", "subject": "live-1", "payload": {"n": EVENTS + 1}});
+    c.api(0, &map).post(&map.events(), &again)?.expect(202)?;
+    ensure!(number(&back.events(1)?[0])? == EVENTS + 1, "an old event came");
+    Ok(())
+}
+
+fn stream(c: &Cluster) -> Result<()> {
+    let (map, before) = (map(c, "stream")?, fallen_out(c)?);
+    let mut stream = small_stream(c.nodes[0].http, SOCKET_BYTES)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    let head = format!("GET {}/stream?subjects=live-1 HTTP/1.1\r\nhost: x\r\n", map.events());
+    write!(stream, "{head}authorization: Bearer {}\r\n\r\n", map.token)?;
+    let mut text = String::new();
+    while !text.contains("event: connected") {
+        ensure!(more(&mut stream, &mut text)?, "no stream: {text}");
+    }
+    flood(c, &map)?;
+    while more(&mut stream, &mut text)? && !text.ends_with("\r\n0\r\n\r\n") {}
+    ensure!(text.ends_with("\r\n0\r\n\r\n"), "the stream did not end as it should");
+    let frames = text.split("\n\n").filter(|frame| frame.contains("event: moved"));
+    let envelopes = frames.map(|frame| {
+        let data = frame.lines().find_map(|line| line.strip_prefix("data: ")).context("no data")?;
+        number(&serde_json::from_str(data)?)
+    });
+    ensure_told_in_time(&envelopes.collect::<Result<Vec<_>>>()?)?;
+    ensure!(fallen_out(c)? == before + 1, "closed for another reason");
+    Ok(())
+}
+
+/// Reads what there is. `false` at the end.
+fn more(stream: &mut TcpStream, text: &mut String) -> Result<bool> {
+    let mut bytes = [0; 16 << 10];
+    let length = stream.read(&mut bytes)?;
+    text.push_str(&String::from_utf8_lossy(&bytes[..length]));
+    Ok(length > 0)
+}
+
+fn poll(c: &Cluster) -> Result<()> {
+    let (map, before) = (map(c, "poll")?, fallen_out(c)?);
+    let mut poller = Poller::join(c, &map, 0)?;
+    let join = json!(["2", "2", map.topic(), "phx_join", {"subjects": "live-1"}]).to_string();
+    ensure!(poller.push(&join)? == 200);
+    poller.until("the join's reply", |poller| poller.frames.iter().any(|frame| frame.reply_ref == "2"))?;
+    flood(c, &map)?;
+    let status = loop {
+        match poller.poll()? {
+            200 => {}
+            status => break status,
+        }
+    };
+    ensure!(status == 410, "{status}");
+    let events = poller.frames.iter().filter(|frame| frame.event == "moved");
+    ensure_told_in_time(&events.map(|frame| number(&frame.payload)).collect::<Result<Vec<_>>>()?)?;
+    ensure!(fallen_out(c)? == before + 1, "closed for another reason");
+    Ok(())
+}
