@@ -66,6 +66,16 @@ fn only_to_whom_it_concerns(
     clients: &mut [Client],
 ) -> Result<()> {
     wait_seen(clients, &publishers.iter().collect::<Vec<_>>())?;
+    // A subscription that ended is told to the others a moment later.
+    for node in [1, 2] {
+        let at = clients.iter().filter(|client| client.node == node).map(|client| client.subject);
+        let (wanted, label) = (at.collect::<BTreeSet<_>>().len() as u64, peer(c, node)?);
+        c.wait_until("the subjects that a node wants to be those of its clients", |_| {
+            let known = metric(c, 0, "waypost_ephemeral_peer_interest", &label)?;
+            ensure!(known == wanted, "{known} instead of {wanted}");
+            Ok(Some(()))
+        })?;
+    }
     let sent = |to: usize| metric(c, 0, "waypost_ephemeral_sent_events_total{", &peer(c, to)?);
     for subject in [100, 101, 150] {
         let wanting: BTreeSet<usize> =
