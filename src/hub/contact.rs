@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use waypost_cluster::Contact;
 
-/// Longest wait for a leader. Without one nothing can be revoked, and what is known here must do.
+/// Longest wait for a leader. A node that finds none is cut off, and goes by what it knows.
 const LEADER_WITHIN: Duration = Duration::from_secs(1);
 /// Pause between two such waits, so that a node that is cut off goes on serving.
 const PAUSE: Duration = Duration::from_secs(1);
