@@ -40,7 +40,7 @@ pub const DEFECTS: &[Defect] = &[
     defect(2, "subject-leaks", "calm", 12, "an event reaches readers of other subjects"),
     defect(3, "own-time", "calm", 8, "a node stamps the time of an event itself"),
     defect(4, "delivered-early", "calm", 8, "a node sends an event to its sockets before it is stored"),
-    defect(5, "gap-not-told", "kill-one", 20, "who resumes behind what retention took is not told"),
+    defect(5, "gap-not-told", "rules", 25, "who resumes behind what retention took is not told"),
     defect(5, "gap-of-another-subject", "rules", 25, "who resumes is told the gap of another subject"),
     defect(5, "gap-of-subject-untold", "rules", 25, "who resumes behind what a rule took is not told"),
     defect(6, "order-ignored", "calm", 8, "an ordered webhook gets several events at once"),
