@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Published while a node stands still, far more than may wait for it.
 const FLOOD_BYTES: usize = 48 << 20;
+/// Subjects that a publisher publishes to at once while clients move.
+const MOVING_SUBJECTS: usize = 10;
 /// What a node's memory may grow by meanwhile.
 const FLOOD_MEMORY: u64 = 24 << 20;
 
@@ -35,6 +37,7 @@ fn whatever_becomes_of_nodes(c: &mut Cluster, between: &Between) -> Result<()> {
     let count = scale("WAYPOST_EPHEMERAL_SUBSCRIBERS", 300) as usize;
     let clients = (0..count).map(|n| Client::join(c, &map, node_of(n), n % SUBJECTS));
     let mut clients = clients.collect::<Result<Vec<_>>>()?;
+    println!("  {count} clients joined");
     let mut publishers: Vec<Publisher> = (0..3).map(|node| Publisher::new(&format!("p{node}"), node)).collect();
     // Nodes that were too busy to confirm in time know of all subscribers then, and nothing is lost any more.
     wait_flowing(c, &map, &mut clients, &mut publishers)?;
@@ -50,10 +53,14 @@ fn whatever_becomes_of_nodes(c: &mut Cluster, between: &Between) -> Result<()> {
     ensure!(seen.min() == Some(9), "an event was lost");
     only_to_whom_it_concerns(c, &map, &mut publishers, &mut clients)?;
     moving(c, &map, &mut clients)?;
+    println!("  clients moved");
     wait_flowing(c, &map, &mut clients, &mut publishers)?;
     paused(c, &map, &mut clients, &mut publishers)?;
+    println!("  a node stood still");
     cut_off(c, between, &map, &mut clients, &mut publishers)?;
+    println!("  a node was cut off");
     killed(c, &map, &mut clients, &mut publishers)?;
+    println!("  a node was killed");
     only_to_whom_it_concerns(c, &map, &mut publishers, &mut clients)?;
     clients.iter_mut().try_for_each(Client::read)
 }
@@ -117,8 +124,11 @@ fn moving(c: &Cluster, map: &Map, clients: &mut [Client]) -> Result<()> {
                 let over = &over;
                 scope.spawn(move || -> Result<()> {
                     let mut publisher = Publisher::new(&format!("moving{node}"), node);
-                    while !over.load(Ordering::Relaxed) {
-                        publisher.publish(c, map, 0..SUBJECTS, 0)?;
+                    for first in (0..SUBJECTS).step_by(MOVING_SUBJECTS).cycle() {
+                        if over.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        publisher.publish(c, map, first..first + MOVING_SUBJECTS, 0)?;
                         std::thread::sleep(Duration::from_millis(20));
                     }
                     Ok(())
