@@ -1,17 +1,16 @@
 //! What happened in a run, as those outside saw it: one record an observation, in the order in which it was made.
 //!
 //! A [`Journal`] takes records from many threads and writes each as a line of JSON; a [`History`] is all of them, for
-//! the judges. Never: judges, and never waits for a node.
+//! the checks. Never: checks, and never waits for a node.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+pub use testkit::event::{Event, digest};
 
 /// The most records of a run: what comes after them ends the run as failed, instead of the machine's memory.
 const RECORDS: usize = 4_000_000;
@@ -22,54 +21,6 @@ pub const MAIN: &str = "main";
 pub const SHORT: &str = "short";
 /// The topic with many subjects: rules keep less of some, and some of it is deleted.
 pub const CHANNELS: &str = "channels";
-
-/// An event as it was seen or is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Event {
-    /// Its id.
-    pub id: String,
-    /// Its place in the topic.
-    pub seq: u64,
-    /// Its type.
-    pub kind: String,
-    /// Its subject; empty for the map's own.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub subject: String,
-    /// The `key` of its payload; empty when it has none.
-    pub key: String,
-    /// Digest of its time and of the bytes of its payload.
-    pub hash: String,
-}
-
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    id: String,
-    seq: u64,
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    subject: String,
-    ts: String,
-    #[serde(borrow)]
-    payload: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Keyed {
-    #[serde(default)]
-    key: String,
-}
-
-impl Event {
-    /// From an envelope's text.
-    pub fn read(envelope: &str) -> Result<Self> {
-        let Envelope { id, seq, kind, subject, ts, payload } =
-            serde_json::from_str(envelope).with_context(|| format!("not an envelope: {envelope}"))?;
-        let key = serde_json::from_str::<Keyed>(payload.get()).map_or_else(|_| String::new(), |k| k.key);
-        let hash = digest(&[ts.as_bytes(), payload.get().as_bytes()]);
-        Ok(Self { id, seq, kind, subject, key, hash })
-    }
-}
 
 /// Whether who wants these subjects and patterns, the map's own when none is named, wants an event of that subject.
 pub fn selects(subjects: &[String], subject: &str) -> bool {
@@ -85,13 +36,6 @@ fn fits(pattern: &[u8], subject: &[u8]) -> bool {
         (Some((one, rest)), Some((other, more))) => one == other && fits(rest, more),
         _ => false,
     }
-}
-
-/// Eight bytes of SHA-256 over the parts, each behind its length, in hexadecimal.
-pub fn digest(parts: &[&[u8]]) -> String {
-    let with = |hash: Sha256, part: &&[u8]| hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part);
-    let hash = parts.iter().fold(Sha256::new(), with).finalize();
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// One observation.

@@ -1,12 +1,12 @@
-//! The chaos suite: runs real nodes, breaks them by a scenario, and judges what clients saw. `docs/CHAOS.md` says how
+//! The chaos suite: runs real nodes, breaks them by a scenario, and checks what clients saw. `docs/CHAOS.md` says how
 //! to read it.
 
 use anyhow::{Context, Result, bail};
-use chaos::fire::{Fire, Plan};
-use chaos::ground::leftovers::{Names, clean_dead_runs};
+use chaos::environment::leftovers::{Names, clean_dead_runs};
 use chaos::history::{History, Journal, Record};
 use chaos::invariants::{self, Outcome, Table};
 use chaos::prove::{self, Proof};
+use chaos::run::Plan;
 use chaos::scenario::{Need, SCENARIOS, Scenario};
 use chaos::series::{self, Ran, Rows, Series};
 use clap::{Args, Parser, Subcommand};
@@ -24,7 +24,7 @@ const BESIDE: Duration = Duration::from_secs(600);
 const LEAVES: Duration = Duration::from_secs(5);
 
 #[derive(Parser)]
-#[command(about = "Breaks a real Waypost cluster and judges what its clients saw")]
+#[command(about = "Breaks a real Waypost cluster and checks what its clients saw")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -40,8 +40,8 @@ enum Command {
     All(All),
     /// Show that the oracle can fail, with a server that was built with `--features broken`
     Prove(Prove),
-    /// Judge the history of an earlier run again
-    Judge {
+    /// Checker the history of an earlier run again
+    Checker {
         /// Its `history.jsonl`
         history: PathBuf,
     },
@@ -110,7 +110,7 @@ fn main() -> ExitCode {
         Command::Run(run) => run.run(),
         Command::All(all) => all.run(),
         Command::Prove(prove) => prove.run(),
-        Command::Judge { history } => History::read(&history).map(|mut history| {
+        Command::Checker { history } => History::read(&history).map(|mut history| {
             history.0.sort_by_key(|entry| entry.at_ms);
             tell(&history)
         }),
@@ -163,18 +163,18 @@ impl Run {
         let interrupted = watch(&names, Duration::from_secs(self.seconds) + BESIDE)?;
         let time = Duration::from_secs(self.seconds);
         let (preload, broken) = (self.preload.clone(), self.broken.clone());
-        let plan = Plan { binary, time, seed: self.seed, ground: scenario.ground, preload, broken };
+        let plan = Plan { binary, time, seed: self.seed, environment: scenario.environment, preload, broken };
         let journal = Journal::create(&names.dir().join("history.jsonl"))?;
         println!("{}: {} s, seed {}", scenario.name, self.seconds, self.seed);
-        let burned = burn(scenario, &plan, &names, &journal, interrupted);
+        let carried_out = carry_out(scenario, &plan, &names, &journal, interrupted);
         let kept = |failed: bool| self.keep(&names, &journal, failed);
-        let judged = burned.and_then(|()| Ok(tell_as(scenario.name, &journal.history()?)));
-        let kept = kept(!matches!(judged, Ok(true)));
+        let checked = carried_out.and_then(|()| Ok(tell_as(scenario.name, &journal.history()?)));
+        let kept = kept(!matches!(checked, Ok(true)));
         names.clean();
         if let Some(at) = kept? {
             println!("history and logs: {}", at.display());
         }
-        judged
+        checked
     }
 
     /// Copies history and logs to where they stay.
@@ -281,16 +281,16 @@ fn logs(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(logs)
 }
 
-fn burn(
+fn carry_out(
     scenario: &Scenario,
     plan: &Plan,
     names: &Names,
     journal: &Journal,
     interrupted: Arc<AtomicBool>,
 ) -> Result<()> {
-    let mut fire = Fire::light(plan, names, journal, interrupted)?;
-    fire.burn(scenario.actions)?;
-    fire.put_out()
+    let mut run = chaos::run::Run::begin(plan, names, journal, interrupted)?;
+    run.inject(scenario.actions)?;
+    run.heal()
 }
 
 /// Prints the verdicts; whether all hold.
@@ -300,7 +300,7 @@ fn tell(history: &History) -> bool {
 
 /// The same, and a row for the documents' table under that name.
 fn tell_as(name: &str, history: &History) -> bool {
-    let verdicts = invariants::judge(history);
+    let verdicts = invariants::check(history);
     print!("{}", Table(&verdicts));
     let count = |is: &dyn Fn(&Record) -> bool| history.records().filter(|record| is(record)).count();
     let operations = count(&|r| {

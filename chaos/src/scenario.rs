@@ -1,10 +1,11 @@
 //! The scenarios: what is broken in each, what its nodes stand on, and what it needs.
 
-use crate::clients::Js;
-use crate::fire::{
-    Action, Ground, backlog, channels, clock as clocks, damage, disk, network, operations, process, traffic,
+use crate::environment::tool;
+use crate::run::{
+    Action, Environment, backlog, channels, clock as clocks, damage, disk, network, operations, process, traffic,
 };
-use crate::ground::{clock, tool};
+use testkit::clients::Js;
+use testkit::clock;
 
 /// What a machine must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub struct Scenario {
     /// What happens, in a line.
     pub about: &'static str,
     /// What its nodes stand on.
-    pub ground: Ground,
+    pub environment: Environment,
     /// Rounds of breaking and mending; each round is one of these, by chance.
     pub actions: &'static [Action],
     needs: &'static [Need],
@@ -57,11 +58,11 @@ impl Scenario {
         let net = [Need::Root, Need::Program("ip"), Need::Program("nft")];
         let disk = [Need::Root, Need::Program("mkfs.ext4"), Need::Program("mount"), Need::Program("xfs_io")];
         let mut needs = self.needs.to_vec();
-        needs.extend(net.iter().filter(|_| self.ground.net));
-        needs.extend(disk.iter().filter(|_| self.ground.disk));
-        needs.extend(self.ground.clock.then_some(Need::Faketime));
+        needs.extend(net.iter().filter(|_| self.environment.net));
+        needs.extend(disk.iter().filter(|_| self.environment.disk));
+        needs.extend(self.environment.clock.then_some(Need::Faketime));
         let proxy = [Need::Program("nginx"), Need::Clients];
-        needs.extend(proxy.iter().filter(|_| self.ground.proxy));
+        needs.extend(proxy.iter().filter(|_| self.environment.proxy));
         needs
     }
 
@@ -72,26 +73,27 @@ impl Scenario {
     }
 }
 
-const LOOPBACK: Ground = Ground { net: false, relay: false, disk: false, clock: false, proxy: false, spare: 0 };
-const NET: Ground = Ground { net: true, ..LOOPBACK };
-const RELAY: Ground = Ground { net: true, relay: true, ..LOOPBACK };
-const DISK: Ground = Ground { disk: true, ..LOOPBACK };
-const CLOCK: Ground = Ground { clock: true, ..LOOPBACK };
-const PROXY: Ground = Ground { proxy: true, ..LOOPBACK };
+const LOOPBACK: Environment =
+    Environment { net: false, relay: false, disk: false, clock: false, proxy: false, spare: 0 };
+const NET: Environment = Environment { net: true, ..LOOPBACK };
+const RELAY: Environment = Environment { net: true, relay: true, ..LOOPBACK };
+const DISK: Environment = Environment { disk: true, ..LOOPBACK };
+const CLOCK: Environment = Environment { clock: true, ..LOOPBACK };
+const PROXY: Environment = Environment { proxy: true, ..LOOPBACK };
 
 const fn plain(name: &'static str, about: &'static str, actions: &'static [Action]) -> Scenario {
     on(LOOPBACK, name, about, actions)
 }
 
-const fn on(ground: Ground, name: &'static str, about: &'static str, actions: &'static [Action]) -> Scenario {
-    Scenario { name, about, ground, actions, needs: &[] }
+const fn on(environment: Environment, name: &'static str, about: &'static str, actions: &'static [Action]) -> Scenario {
+    Scenario { name, about, environment, actions, needs: &[] }
 }
 
 const fn traced(name: &'static str, about: &'static str, actions: &'static [Action]) -> Scenario {
-    Scenario { name, about, ground: LOOPBACK, actions, needs: &[Need::Root, Need::Program("strace")] }
+    Scenario { name, about, environment: LOOPBACK, actions, needs: &[Need::Root, Need::Program("strace")] }
 }
 
-/// Everything that can be mixed on one ground.
+/// Everything that can be mixed in one environment.
 const MIX: &[Action] = &[
     process::kill_one,
     process::kill_leader,
@@ -125,7 +127,7 @@ pub const SCENARIOS: &[Scenario] = &[
     plain("throttle", "A node has 3 to 20 % of a processor", &[process::throttle]),
     plain("rolling-restart", "Each node in turn leaves (SIGTERM) and comes back", &[process::rolling_restart]),
     Scenario {
-        ground: Ground { spare: 1, ..LOOPBACK },
+        environment: Environment { spare: 1, ..LOOPBACK },
         ..plain("membership", "A fourth member comes, then members are replaced by new ones", &[process::membership])
     },
     plain("operations", "Every two seconds something that operators do, backups too", &[operations::any]),
@@ -180,7 +182,7 @@ mod tests {
         for (n, scenario) in SCENARIOS.iter().enumerate() {
             assert!(SCENARIOS.iter().skip(n + 1).all(|other| other.name != scenario.name), "{}", scenario.name);
             let root = scenario.needs().contains(&Need::Root);
-            assert!(root || !(scenario.ground.net || scenario.ground.disk), "{}", scenario.name);
+            assert!(root || !(scenario.environment.net || scenario.environment.disk), "{}", scenario.name);
         }
         assert!(Scenario::named("calm").is_some_and(|calm| calm.refusal().is_none()));
     }

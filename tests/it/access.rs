@@ -3,15 +3,15 @@
 
 use crate::support::{checked, nodes, publish, scenario};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::clients::Js;
-use chaos::cluster::Map;
-use chaos::http::text;
-use chaos::phoenix::Socket;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+use testkit::Cluster;
+use testkit::clients::Js;
+use testkit::cluster::Map;
+use testkit::http::text;
+use testkit::phoenix::Socket;
 
 /// The promise is one second; a machine that is busy with other tests may need more to notice.
 const REVOKED_WITHIN: Duration = Duration::from_secs(20);
@@ -132,7 +132,7 @@ fn looks_absent(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-type End = fn(&Cluster, &Map, &str) -> Result<chaos::http::Answer>;
+type End = fn(&Cluster, &Map, &str) -> Result<testkit::http::Answer>;
 
 /// A socket and a stream on each node, and a long poll, end soon after `end` was answered.
 fn closes(c: &Cluster, slug: &str, end: End) -> Result<()> {
@@ -195,7 +195,7 @@ fn read_your_writes(c: &Cluster) -> Result<()> {
 /// Behind a load balancer all clients have one address: refused tokens slow down who presents them.
 fn guessing(c: &Cluster) -> Result<()> {
     let map = c.map("guessing")?;
-    let guess = chaos::http::Api::new(&c.nodes[0].url(), Some("wp_guess")).patient();
+    let guess = testkit::http::Api::new(&c.nodes[0].url(), Some("wp_guess")).patient();
     let statuses: Vec<u16> = (0..130).map(|_| guess.get(&map.events()).map(|a| a.status)).collect::<Result<_>>()?;
     ensure!(statuses.iter().all(|s| matches!(s, 401 | 429)), "{statuses:?}");
     ensure!(statuses.last() == Some(&429), "guessing goes on for ever: {statuses:?}");

@@ -16,7 +16,9 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     ("src/edge", &["server", "cli"], &[]),
     ("cluster/src", &[], &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "hyper", "waypost"]),
     ("chaos/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
-    ("sim/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
+    ("chaos/sim/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
+    ("chaos/testkit/src", &[], &["chaos", "waypost", "waypost_cluster", "actix", "actix_web"]),
+    ("chaos/checker/src", &[], &["chaos", "testkit", "waypost", "waypost_cluster"]),
 ];
 
 /// Client protocols: none names another.

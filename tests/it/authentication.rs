@@ -5,12 +5,12 @@ use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chaos::Cluster;
-use chaos::clients::Js;
-use chaos::cluster::Map;
-use chaos::http::Api;
-use chaos::ws::{Upgrade, Ws};
 use serde_json::json;
+use testkit::Cluster;
+use testkit::clients::Js;
+use testkit::cluster::Map;
+use testkit::http::Api;
+use testkit::ws::{Upgrade, Ws};
 
 #[test]
 fn every_way_to_present_a_token_works_on_every_transport() {

@@ -2,14 +2,14 @@
 
 use crate::support::{binary, nodes, publish, publish_many, scenario};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::http::Api;
-use chaos::oracle::{judge, same_backfill};
-use chaos::publisher::Publisher;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::checks::{check_stream, same_backfill};
+use testkit::http::Api;
+use testkit::publisher::Publisher;
 
 /// Runs the program; whether it succeeded, its output and its errors.
 fn waypost(arguments: &[&str]) -> Result<(bool, String, String)> {
@@ -18,7 +18,7 @@ fn waypost(arguments: &[&str]) -> Result<(bool, String, String)> {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
         command.env_remove(name);
     }
-    let out = command.args(arguments).env("WAYPOST_TOKEN", chaos::cluster::ADMIN).output()?;
+    let out = command.args(arguments).env("WAYPOST_TOKEN", testkit::cluster::ADMIN).output()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok((out.status.success(), text(&out.stdout), text(&out.stderr)))
 }
@@ -103,7 +103,7 @@ fn what_was_acknowledged_before_a_backup_is_in_the_cluster_made_of_it() {
         ensure!(new_ids.iter().min() > old_ids.iter().max(), "ids of the old cluster: {new_ids:?}, {old_ids:?}");
         let kept = same_backfill(cluster, &map)?;
         ensure!(kept.len() < all.len() && all.starts_with(&kept), "{} of {} events", kept.len(), all.len());
-        judge("the restored", 0, &kept, &acked)?;
+        check_stream("the restored", 0, &kept, &acked)?;
         // Tokens, keys of idempotency, webhooks with what is sealed of them; and ids go on behind the last.
         let again = cluster.api(2, &other).post_once(&other.events(), "the-key", &once)?;
         ensure!(again.data(201)?["id"] == first["id"], "an idempotency key was forgotten");
@@ -132,7 +132,7 @@ fn what_was_acknowledged_before_a_backup_is_in_the_cluster_made_of_it() {
 }
 
 fn text(value: &Value, member: &str) -> Result<String> {
-    chaos::http::text(value, member)
+    testkit::http::text(value, member)
 }
 
 #[test]

@@ -3,13 +3,13 @@
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Result, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::http::{Answer, Api};
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+use testkit::Cluster;
+use testkit::cluster::Map;
+use testkit::http::{Answer, Api};
 
 #[test]
 fn bad_input_is_answered_clearly_and_harms_nothing() {
@@ -312,7 +312,7 @@ fn not_http(c: &Cluster) -> Result<()> {
 /// An upgrade that comes one byte now and then is given up by the server, not by us.
 fn slow_loris(c: &Cluster) -> Result<()> {
     let map = c.map("loris")?;
-    let path = chaos::phoenix::path(&map.token);
+    let path = testkit::phoenix::path(&map.token);
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nX-Slow: ");
     let mut slow = Vec::new();
     for _ in 0..50 {

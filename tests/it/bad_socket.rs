@@ -3,13 +3,13 @@
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Result, bail, ensure};
-use chaos::Cluster;
-use chaos::clients::Js;
-use chaos::http::Api;
-use chaos::phoenix::{Frame, Socket};
-use chaos::ws::{Message, opcode};
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::clients::Js;
+use testkit::http::Api;
+use testkit::phoenix::{Frame, Socket};
+use testkit::ws::{Message, opcode};
 
 #[test]
 fn bad_frames_are_answered_clearly_and_harm_nothing() {

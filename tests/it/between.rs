@@ -2,13 +2,13 @@
 //! all others, while clients still reach it. A relay knows who calls by the process that holds the caller's socket.
 
 use anyhow::{Context, Result};
-use chaos::Cluster;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use testkit::Cluster;
 
 /// The relays of a cluster. Their threads end with the connections.
 pub(crate) struct Between(Arc<Shared>);

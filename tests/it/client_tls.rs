@@ -5,10 +5,6 @@ use crate::certificates::{Authority, FAR, Files};
 use crate::pace;
 use crate::support::binary;
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::{ADMIN, Map, own_ports};
-use chaos::node::Node;
-use chaos::wait;
-use chaos::ws::small_stream;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,6 +12,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
+use testkit::cluster::{ADMIN, Map, own_ports};
+use testkit::node::Node;
+use testkit::wait;
+use testkit::ws::small_stream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto};
 
@@ -88,7 +88,7 @@ fn start(mut node: Node, files: &Files) -> Result<Node> {
 /// A socket joins nothing but answers heartbeats.
 fn speaks_websocket(node: &Node, ca: &Path, token: &str) -> Result<()> {
     let mut stream = connect(node, ca)?;
-    let path = chaos::phoenix::path(token);
+    let path = testkit::phoenix::path(token);
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n{upgrade}{key}\r\n")?;

@@ -5,12 +5,12 @@
 
 use crate::support::{binary, nodes, publish};
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::{ADMIN, Map};
-use chaos::ground::clock::{Clock, library};
-use chaos::{Cluster, Options};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use testkit::clock::{Clock, library};
+use testkit::cluster::{ADMIN, Map};
+use testkit::{Cluster, Options};
 
 const DAY: i64 = 86_400;
 /// What goes by age is looked at every ten seconds.
@@ -74,7 +74,7 @@ fn wait_no_problem(cluster: &Cluster, node: usize, code: &str) -> Result<()> {
 }
 
 fn restart(cluster: &mut Cluster, node: usize) -> Result<()> {
-    cluster.nodes[node].stop(chaos::wait::LIMIT)?;
+    cluster.nodes[node].stop(testkit::wait::LIMIT)?;
     cluster.nodes[node].start()?;
     cluster.wait_node(node)
 }

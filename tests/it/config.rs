@@ -2,10 +2,10 @@
 
 use crate::support::{binary, nodes, scenario};
 use anyhow::{Context, Result, ensure};
-use chaos::wait::LIMIT;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use testkit::wait::LIMIT;
 
 /// Runs the program until it ends by itself; whether it succeeded, and all that it printed.
 fn run(arguments: &[&str], env: &[(&str, &str)]) -> Result<(bool, String)> {
@@ -94,13 +94,13 @@ fn a_data_directory_in_use_is_named() {
 
 #[test]
 fn the_admin_token_is_made_once_and_kept() {
-    let mut cluster = chaos::Cluster::prepare(&nodes(1)).unwrap();
+    let mut cluster = testkit::Cluster::prepare(&nodes(1)).unwrap();
     cluster.nodes[0].env.remove("WAYPOST_ADMIN_TOKEN");
     cluster.nodes[0].start().unwrap();
     cluster.wait_node(0).unwrap();
     let token = cluster.wait_until("the admin token to be printed", |c| Ok(printed_token(&c.nodes[0].log_tail(1000))));
     let token = token.unwrap();
-    let api = chaos::http::Api::new(&cluster.nodes[0].url(), Some(&token));
+    let api = testkit::http::Api::new(&cluster.nodes[0].url(), Some(&token));
     api.get("/api/maps").unwrap().expect(200).unwrap();
     assert_eq!(cluster.nodes[0].stop(LIMIT).unwrap().code(), Some(0));
     cluster.nodes[0].start().unwrap();

@@ -3,11 +3,11 @@
 
 use crate::support::{nodes, publish, scale, scenario};
 use anyhow::{Result, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::crowd::{Healthy, Stalled, StalledStreams};
 use serde_json::json;
 use std::time::{Duration, Instant};
+use testkit::Cluster;
+use testkit::cluster::Map;
+use testkit::fleet::{Healthy, Stalled, StalledStreams};
 
 const GROWTH: u64 = 64 << 20;
 

@@ -3,10 +3,10 @@
 
 use crate::support::{nodes, publish_many, scenario};
 use anyhow::{Result, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::oracle::same_backfill;
 use serde_json::json;
+use testkit::Cluster;
+use testkit::checks::same_backfill;
+use testkit::cluster::Map;
 
 #[test]
 fn wiped_and_damaged_nodes_rejoin_with_the_same_state() {

@@ -3,10 +3,10 @@
 
 use crate::support::{fresh_key, nodes, publish, scenario};
 use anyhow::{Context, Result, ensure};
-use chaos::phoenix::Socket;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use testkit::phoenix::Socket;
 
 /// What is left when somebody has taken the room, MiB: less than must be free, and enough for votes and small writes.
 const LEFT_MIB: u64 = 3;
@@ -31,7 +31,7 @@ impl Drop for Small {
 }
 
 /// Publishes until it is refused; the acknowledged seqs.
-fn fill(cluster: &chaos::Cluster, map: &chaos::cluster::Map, at_most: usize) -> Result<(Vec<u64>, bool)> {
+fn fill(cluster: &testkit::Cluster, map: &testkit::cluster::Map, at_most: usize) -> Result<(Vec<u64>, bool)> {
     let body = json!({"type": "x", "payload": "x".repeat(100 << 10)});
     let mut acked = Vec::new();
     for _ in 0..at_most {
@@ -58,7 +58,7 @@ fn take_room(dir: &Path) -> Result<PathBuf> {
 
 #[test]
 fn a_full_disk_refuses_events_and_loses_none() {
-    let mut cluster = chaos::Cluster::prepare(&nodes(1)).unwrap();
+    let mut cluster = testkit::Cluster::prepare(&nodes(1)).unwrap();
     let Some(_small) = Small::mount(&cluster.nodes[0].data, 160).unwrap() else {
         return println!("skipped: mounting a file system of its own needs root");
     };
@@ -69,7 +69,7 @@ fn a_full_disk_refuses_events_and_loses_none() {
     cluster.nodes.clear();
 }
 
-fn full(cluster: &mut chaos::Cluster) -> Result<()> {
+fn full(cluster: &mut testkit::Cluster) -> Result<()> {
     cluster.nodes[0].start()?;
     cluster.wait_node(0)?;
     let map = cluster.map("full")?;
@@ -105,9 +105,9 @@ fn full(cluster: &mut chaos::Cluster) -> Result<()> {
     let retention = json!({"retention": {"events": 10}});
     cluster.admin(0).patch(&format!("/api/maps/{}", map.id), &retention)?;
     // The store reuses what retention frees; the log gives its part back by itself.
-    let taken = |cluster: &chaos::Cluster| {
+    let taken = |cluster: &testkit::Cluster| {
         let again =
-            |c: &chaos::Cluster| publish(c, 0, &map, "x", json!("z"))?["seq"].as_u64().context("no seq").map(Some);
+            |c: &testkit::Cluster| publish(c, 0, &map, "x", json!("z"))?["seq"].as_u64().context("no seq").map(Some);
         cluster.wait_until("publishing to be taken again", again)
     };
     let next = taken(cluster).or_else(|_| {
@@ -123,7 +123,7 @@ fn full(cluster: &mut chaos::Cluster) -> Result<()> {
     cluster.nodes[0].kill9()?;
     cluster.nodes[0].start()?;
     cluster.wait_node(0)?;
-    let kept: Vec<u64> = chaos::oracle::same_backfill(cluster, &map)?.iter().map(|event| event.seq).collect();
+    let kept: Vec<u64> = testkit::checks::same_backfill(cluster, &map)?.iter().map(|event| event.seq).collect();
     ensure!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]), "a gap: {kept:?}");
     ensure!(kept.last() == acked.last(), "the newest is {:?}, acknowledged was {:?}", kept.last(), acked.last());
     Ok(())
@@ -155,20 +155,20 @@ fn one_full_follower_stops_nobody() {
         ensure!(cluster.nodes[node].ended()?.is_none(), "the full node ended");
         std::fs::remove_file(&filler)?;
         cluster.wait_ready()?;
-        ensure!(chaos::oracle::same_backfill(cluster, &map)?.len() == 20);
+        ensure!(testkit::checks::same_backfill(cluster, &map)?.len() == 20);
         cluster.nodes[node].kill9()
     });
 }
 
 /// Publishes 900 KiB at a time, from several connections at once, until each was refused a few times.
-fn flood(cluster: &chaos::Cluster, map: &chaos::cluster::Map) -> Result<()> {
+fn flood(cluster: &testkit::Cluster, map: &testkit::cluster::Map) -> Result<()> {
     let urls = cluster.urls_from(0);
     let event = json!({"type": "x", "payload": "x".repeat(100 << 10)});
     let body = json!({"events": vec![event; 9]});
     let one = |url: &str| -> Result<()> {
         let mut refused = 0;
         for _ in 0..300 {
-            let answer = chaos::http::Api::new(url, Some(&map.token)).post(&map.events(), &body)?;
+            let answer = testkit::http::Api::new(url, Some(&map.token)).post(&map.events(), &body)?;
             match answer.status {
                 201 => {}
                 503 => refused += 1,
@@ -188,7 +188,7 @@ fn flood(cluster: &chaos::Cluster, map: &chaos::cluster::Map) -> Result<()> {
 
 #[test]
 fn a_disk_that_fills_at_once_ends_no_node() {
-    let mut cluster = chaos::Cluster::prepare(&nodes(1)).unwrap();
+    let mut cluster = testkit::Cluster::prepare(&nodes(1)).unwrap();
     let Some(_small) = Small::mount(&cluster.nodes[0].data, 120).unwrap() else {
         return println!("skipped: mounting a file system of its own needs root");
     };
@@ -198,20 +198,20 @@ fn a_disk_that_fills_at_once_ends_no_node() {
     cluster.nodes.clear();
 }
 
-fn at_once(cluster: &mut chaos::Cluster) -> Result<()> {
+fn at_once(cluster: &mut testkit::Cluster) -> Result<()> {
     cluster.nodes[0].start()?;
     cluster.wait_node(0)?;
     let map = cluster.map("flood")?;
     flood(cluster, &map)?;
     ensure!(cluster.nodes[0].ended()?.is_none(), "the node ended");
-    let before = chaos::oracle::same_backfill(cluster, &map)?.len();
+    let before = testkit::checks::same_backfill(cluster, &map)?.len();
 
     // A node that finds no room at its start runs, or says why it doesn't; it takes nothing for damaged.
     cluster.nodes[0].kill9()?;
     let filler = cluster.nodes[0].data.join("filler");
     Command::new("dd").args(["if=/dev/zero", "bs=4k"]).arg(format!("of={}", filler.display())).output()?;
     cluster.nodes[0].start()?;
-    let runs = chaos::wait::until("the node to run, or to end", || match cluster.nodes[0].ended()? {
+    let runs = testkit::wait::until("the node to run, or to end", || match cluster.nodes[0].ended()? {
         Some(_) => Ok(Some(false)),
         None => cluster.status(0).map(|_| Some(true)),
     })?;
@@ -221,14 +221,14 @@ fn at_once(cluster: &mut chaos::Cluster) -> Result<()> {
         ensure!(told.contains("make room") || told.contains("No space left"), "{told}");
         println!("without room: {}", told.lines().last().unwrap_or_default());
     } else {
-        ensure!(chaos::oracle::same_backfill(cluster, &map)?.len() >= before);
+        ensure!(testkit::checks::same_backfill(cluster, &map)?.len() >= before);
         cluster.nodes[0].kill9()?;
     }
     std::fs::remove_file(&filler)?;
     cluster.nodes[0].start()?;
     cluster.wait_node(0)?;
     // A refusal may have been of a publish that landed after all.
-    let after = chaos::oracle::same_backfill(cluster, &map)?.len();
+    let after = testkit::checks::same_backfill(cluster, &map)?.len();
     ensure!(after >= before, "{before} events, and {after} after the restart");
     Ok(())
 }
@@ -260,14 +260,14 @@ fn a_follower_whose_disk_is_too_small_lives_and_catches_up_on_a_larger_one() {
         let grown = Command::new("mount").args(["-o", "remount,size=600m"]).arg(&cluster.nodes[node].data).status()?;
         ensure!(grown.success());
         cluster.wait_ready()?;
-        ensure!(chaos::oracle::same_backfill(cluster, &map)?.len() == 720);
+        ensure!(testkit::checks::same_backfill(cluster, &map)?.len() == 720);
         cluster.nodes[node].kill9()
     });
 }
 
 #[test]
 fn three_disks_that_fill_at_once_end_no_node() {
-    let mut cluster = chaos::Cluster::prepare(&nodes(3)).unwrap();
+    let mut cluster = testkit::Cluster::prepare(&nodes(3)).unwrap();
     let mut small = Vec::new();
     for node in &cluster.nodes {
         let Some(disk) = Small::mount(&node.data, 120).unwrap() else {
@@ -284,7 +284,7 @@ fn three_disks_that_fill_at_once_end_no_node() {
             ensure!(grown.success());
         }
         cluster.wait_ready()?;
-        ensure!(!chaos::oracle::same_backfill(&cluster, &map)?.is_empty());
+        ensure!(!testkit::checks::same_backfill(&cluster, &map)?.is_empty());
         for node in &mut cluster.nodes {
             ensure!(node.ended()?.is_none() && !node.log_tail(2000).contains("panicked"), "a node ended");
         }

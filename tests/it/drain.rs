@@ -3,16 +3,16 @@
 
 use crate::support::{nodes, scenario};
 use anyhow::{Result, ensure};
-use chaos::clients::Js;
-use chaos::http::Api;
-use chaos::oracle::{judge, same_backfill};
-use chaos::phoenix::Socket;
-use chaos::publisher::Publisher;
-use chaos::wait::LIMIT;
-use chaos::ws::Message;
 use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use testkit::checks::{check_stream, same_backfill};
+use testkit::clients::Js;
+use testkit::http::Api;
+use testkit::phoenix::Socket;
+use testkit::publisher::Publisher;
+use testkit::wait::LIMIT;
+use testkit::ws::Message;
 
 #[test]
 fn a_node_drains_before_it_ends() {
@@ -50,7 +50,7 @@ fn a_node_drains_before_it_ends() {
         publisher.wait_more(10)?;
         let acks = publisher.stop()?;
         let all = same_backfill(cluster, &map)?;
-        judge("backfill", 0, &all, &acks)?;
+        check_stream("backfill", 0, &all, &acks)?;
         for client in &clients {
             client.wait_seq(all.last().map_or(0, |e| e.seq))?;
             ensure!(client.events()? == all, "a client saw something else than the backfill has");
@@ -90,7 +90,7 @@ fn a_draining_node_says_that_it_is_not_ready() {
         let map = cluster.map("not-ready")?;
         // Readers that don't read make the drain last until its limit.
         let addr = cluster.nodes[0].http;
-        let stalled = chaos::crowd::Stalled::join(5, addr, &map.token, &map.topic())?;
+        let stalled = testkit::fleet::Stalled::join(5, addr, &map.token, &map.topic())?;
         let filler = "x".repeat(200 << 10);
         for _ in 0..40 {
             crate::support::publish(cluster, 0, &map, "x", json!(filler))?;

@@ -9,11 +9,11 @@ mod slow;
 use crate::poller::Poller;
 use crate::support::{fresh_key, nodes, scale, scenario};
 use anyhow::{Context, Result, bail, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::phoenix::{Frame, Socket};
-use chaos::ws::Message;
 use serde_json::{Value, json};
+use testkit::Cluster;
+use testkit::cluster::Map;
+use testkit::phoenix::{Frame, Socket};
+use testkit::ws::Message;
 
 const SUBJECTS: usize = 200;
 /// Bytes that may wait for a node here.
@@ -21,7 +21,7 @@ const LINK_BYTES: u64 = 1 << 20;
 /// What is under way comes on top of that.
 const BATCH_BYTES: u64 = 256 * 1024;
 
-fn cluster() -> chaos::Options {
+fn cluster() -> testkit::Options {
     nodes(3).set("WAYPOST_EPHEMERAL_LINK_BYTES", LINK_BYTES)
 }
 
@@ -199,7 +199,7 @@ fn an_ephemeral_publish_costs_less_than_a_durable_one() {
             })?;
             socket.ws.blocking()?;
         }
-        let cpu = || c.nodes.iter().map(chaos::node::Node::cpu_seconds).sum::<Result<f64>>();
+        let cpu = || c.nodes.iter().map(testkit::node::Node::cpu_seconds).sum::<Result<f64>>();
         let count = scale("WAYPOST_EPHEMERAL_PUBLISHES", 150) as usize;
         let mut cost = |subject: &str, status: u16| -> Result<f64> {
             let before = cpu()?;

@@ -2,12 +2,12 @@
 
 use crate::support::{Check, binary, checked, fresh_key, nodes, publish, publish_many};
 use anyhow::{Result, anyhow, bail, ensure};
-use chaos::Cluster;
-use chaos::clients::Js;
-use chaos::cluster::Map;
-use chaos::phoenix::Socket;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use testkit::Cluster;
+use testkit::clients::Js;
+use testkit::cluster::Map;
+use testkit::phoenix::Socket;
 
 #[test]
 fn filters_by_pattern_and_expression() {

@@ -3,11 +3,11 @@
 
 use crate::support::{Check, checked, nodes, publish, publish_many};
 use anyhow::{Result, ensure};
-use chaos::Cluster;
-use chaos::clients::Js;
-use chaos::cluster::Map;
-use chaos::http::Api;
 use serde_json::{Value, json};
+use testkit::Cluster;
+use testkit::clients::Js;
+use testkit::cluster::Map;
+use testkit::http::Api;
 
 #[test]
 fn a_node_alone_serves() {
@@ -212,7 +212,7 @@ fn sse_bytes(c: &Cluster) -> Result<()> {
 fn slug(c: &Cluster) -> Result<()> {
     let map = c.map("by-its-slug")?;
     let topic = format!("events:map:{}", map.slug);
-    let mut socket = chaos::phoenix::Socket::connect(c.nodes[1].http, &map.token)?;
+    let mut socket = testkit::phoenix::Socket::connect(c.nodes[1].http, &map.token)?;
     socket.join_ok(&topic, json!({}))?;
     let by_slug = Map { id: map.slug.clone(), ..map.clone() };
     publish(c, 2, &by_slug, "x", json!({}))?;

@@ -6,11 +6,11 @@
 
 use crate::support::{binary, nodes, publish_many};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::cluster::{ADMIN, Map};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use testkit::Cluster;
+use testkit::cluster::{ADMIN, Map};
 
 fn formats() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/formats")
@@ -64,7 +64,7 @@ fn make(folder: &Path) -> Result<()> {
 }
 
 /// Nothing in a fixture runs out: whatever day it is read on, it is the same.
-fn options() -> chaos::Options {
+fn options() -> testkit::Options {
     nodes(1)
         .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
         .set("WAYPOST_DISK_RESERVE_MB", "0")
@@ -140,7 +140,7 @@ fn what_a_newer_release_wrote_is_refused_and_not_touched() {
     let check = crc32fast::hash(words.as_bytes());
     std::fs::write(&file, format!("{words}, check {check:08x}\n")).unwrap();
     cluster.nodes[0].start().unwrap();
-    let ended = chaos::wait::until("the node to end by itself", || cluster.nodes[0].ended()).unwrap();
+    let ended = testkit::wait::until("the node to end by itself", || cluster.nodes[0].ended()).unwrap();
     let told = cluster.nodes[0].log_tail(5);
     assert!(!ended.success() && told.contains("format 2") && told.contains("newer release"), "{told}");
     assert!(!cluster.nodes[0].data.join("damaged-1").exists(), "set aside as damaged");

@@ -3,12 +3,12 @@
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Result, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::phoenix::{Frame, Socket, path};
-use chaos::ws::{Message, Upgrade, Ws, opcode};
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::cluster::Map;
+use testkit::phoenix::{Frame, Socket, path};
+use testkit::ws::{Message, Upgrade, Ws, opcode};
 
 #[test]
 fn phoenix_frames_are_as_phoenix_has_them() {
@@ -178,7 +178,7 @@ fn binary_push(c: &Cluster) -> Result<()> {
 
 fn too_many(c: &Cluster, limit: usize) -> Result<()> {
     let map = c.map("many")?;
-    let mut socket = Socket::connect(c.nodes[0].http, chaos::cluster::ADMIN)?;
+    let mut socket = Socket::connect(c.nodes[0].http, testkit::cluster::ADMIN)?;
     for i in 0..limit {
         let map = c.map(&format!("many-{i}"))?;
         socket.join_ok(&map.topic(), json!({}))?;

@@ -2,10 +2,10 @@
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Result, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::http::Answer;
 use serde_json::{Value, json};
+use testkit::Cluster;
+use testkit::cluster::Map;
+use testkit::http::Answer;
 
 #[test]
 fn a_repeated_publish_lands_once() {

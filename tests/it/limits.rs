@@ -2,10 +2,10 @@
 
 use crate::support::{checked, fresh_key, nodes, publish};
 use anyhow::{Result, ensure};
-use chaos::Cluster;
-use chaos::http::Answer;
-use chaos::phoenix::Socket;
 use serde_json::json;
+use testkit::Cluster;
+use testkit::http::Answer;
+use testkit::phoenix::Socket;
 
 #[test]
 fn limits_hold_over_the_cluster() {
@@ -50,7 +50,7 @@ fn sockets(c: &Cluster) -> Result<()> {
 }
 
 /// The map takes a full set of sockets; they leave again.
-fn takes(c: &Cluster, map: &chaos::cluster::Map, count: usize) -> Result<()> {
+fn takes(c: &Cluster, map: &testkit::cluster::Map, count: usize) -> Result<()> {
     c.wait_until("room for all sockets", |c| {
         let mut open = Vec::new();
         for i in 0..count {

@@ -4,11 +4,11 @@
 use crate::poller::{LIMIT, Poller, message};
 use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::http::text;
 use serde_json::json;
 use std::time::{Duration, Instant};
+use testkit::Cluster;
+use testkit::cluster::Map;
+use testkit::http::text;
 
 /// Events that are published one by one.
 const EVENTS: u64 = 60;

@@ -4,11 +4,11 @@
 use crate::poller::{Answered, LIMIT, Poller, message};
 use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::Map;
-use chaos::{Cluster, wait};
 use serde_json::json;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+use testkit::cluster::Map;
+use testkit::{Cluster, wait};
 
 /// How long a poll waits here: longer than a test takes on a busy machine, if nothing ends it.
 const WAIT: u64 = 30;

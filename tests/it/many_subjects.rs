@@ -4,13 +4,13 @@
 use crate::support::{fresh_key, nodes, scale, scenario};
 use crate::webhooks_support::map;
 use anyhow::{Context, Result, bail, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
 use serde_json::json;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
 use std::time::{Duration, Instant};
+use testkit::Cluster;
+use testkit::cluster::Map;
 
 /// Most bytes of the node's memory that a reader of its own subject may cost, its connection included.
 const EACH: u64 = 96 * 1024;

@@ -3,10 +3,10 @@
 
 use crate::support::{nodes, publish, scenario};
 use anyhow::{Result, ensure};
-use chaos::Cluster;
 use rustix::process::{Resource, getrlimit};
 use serde_json::json;
 use std::net::{SocketAddr, TcpStream};
+use testkit::Cluster;
 
 /// More than the node may have files.
 const SILENT: usize = 1300;

@@ -2,16 +2,16 @@
 
 use crate::support::{nodes, publish, publish_many, scenario};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::clients::Js;
-use chaos::http::Answer;
-use chaos::oracle::{judge, same_backfill};
-use chaos::phoenix::Socket;
-use chaos::publisher::Publisher;
-use chaos::wait::{self, LIMIT};
-use chaos::ws::Message;
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::checks::{check_stream, same_backfill};
+use testkit::clients::Js;
+use testkit::http::Answer;
+use testkit::phoenix::Socket;
+use testkit::publisher::Publisher;
+use testkit::wait::{self, LIMIT};
+use testkit::ws::Message;
 
 /// Asks for an operation, again where it is unknown whether it was done: twice is once.
 fn operate(cluster: &Cluster, at: usize, name: &str, body: Value) -> Result<Answer> {
@@ -241,7 +241,7 @@ fn members_are_removed_but_never_the_majority() {
         let page = cluster.api(third, &map).get(&map.events())?.expect(200)?.json()?;
         ensure!(page["data"].as_array().is_some_and(|events| events.len() >= 30), "{page}");
         client.wait_seq(acks.last().map_or(0, |ack| ack.seq))?;
-        judge("a client that resumes", 0, &client.events()?, &acks)
+        check_stream("a client that resumes", 0, &client.events()?, &acks)
     });
 }
 
@@ -253,7 +253,7 @@ fn a_node_moves_to_another_address_with_its_data() {
         let node = cluster.follower()?;
         let before = id(cluster, node)?;
         cluster.nodes[node].stop(LIMIT)?;
-        let peer = chaos::cluster::free(cluster.nodes[node].peer.ip())?;
+        let peer = testkit::cluster::free(cluster.nodes[node].peer.ip())?;
         cluster.nodes[node].peer = peer;
         cluster.nodes[node].env.insert("WAYPOST_PEER_ADDR".to_owned(), peer.to_string());
         cluster.nodes[node].start()?;
@@ -286,7 +286,7 @@ fn all_nodes_are_restarted_in_turn_and_nobody_misses_anything() {
         }
         let acks = publisher.stop()?;
         let all = same_backfill(cluster, &map)?;
-        judge("backfill", 0, &all, &acks)?;
+        check_stream("backfill", 0, &all, &acks)?;
         for client in &clients {
             client.wait_seq(all.last().map_or(0, |e| e.seq))?;
             ensure!(client.events()? == all, "a client saw something else than the backfill has");
@@ -378,7 +378,7 @@ fn the_command_line_operates_and_watches() {
         let run = |seconds: &str, arguments: &[&str]| {
             let mut command = std::process::Command::new("timeout");
             command.args([seconds, &crate::support::binary(), "cluster"]).args(arguments).args(["--url", &url]);
-            command.env("WAYPOST_TOKEN", chaos::cluster::ADMIN).output()
+            command.env("WAYPOST_TOKEN", testkit::cluster::ADMIN).output()
         };
         let lines = cluster.wait_until("two looks in five seconds", |_| {
             let watched = run("5", &["status", "--watch"])?.stdout;

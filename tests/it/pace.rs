@@ -3,12 +3,12 @@
 
 use crate::support::{binary, nodes, publish, scenario};
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::Map;
-use chaos::phoenix::{Socket, path};
-use chaos::ws::small_stream;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
+use testkit::cluster::Map;
+use testkit::phoenix::{Socket, path};
+use testkit::ws::small_stream;
 
 /// Bytes of the large event, nearly the most that there may be.
 const LARGE: usize = 250_000;
@@ -112,7 +112,7 @@ fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
 /// nothing is closed as ever.
 #[test]
 fn a_pause_of_the_node_is_held_against_nobody() {
-    let options = chaos::Options::new(&binary(), 1).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", IDLE);
+    let options = testkit::Options::new(&binary(), 1).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", IDLE);
     scenario(options, |cluster| {
         let map = cluster.map("pause")?;
         let mut socket = Socket::connect(cluster.nodes[0].http, &map.token)?;

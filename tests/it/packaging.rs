@@ -2,15 +2,15 @@
 
 use crate::support::{binary, nodes};
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::{ADMIN, own_ports};
-use chaos::node::Node;
-use chaos::wait::LIMIT;
-use chaos::{Cluster, wait};
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
+use testkit::cluster::{ADMIN, own_ports};
+use testkit::node::Node;
+use testkit::wait::LIMIT;
+use testkit::{Cluster, wait};
 
 /// A service manager's end of the socket, and all that it heard.
 struct Manager {

@@ -4,17 +4,17 @@
 use crate::certificates::{Authority, FAR};
 use crate::support::{binary, nodes, publish, scenario, unharmed};
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::own_ports;
-use chaos::node::Node;
-use chaos::oracle::{judge, judge_acks, same_backfill};
-use chaos::publisher::Publisher;
-use chaos::{Cluster, Options, wait};
 use rcgen::date_time_ymd;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
+use testkit::checks::{check_acks, check_stream, same_backfill};
+use testkit::cluster::own_ports;
+use testkit::node::Node;
+use testkit::publisher::Publisher;
+use testkit::{Cluster, Options, wait};
 
 const KEY: &str = "the key that all nodes of a test share";
 const PACE: Duration = Duration::from_millis(10);
@@ -43,8 +43,8 @@ fn fails_over(cluster: &mut Cluster) -> Result<()> {
     cluster.wait_ready()?;
     publisher.wait_more(20)?;
     let acks = publisher.stop()?;
-    judge_acks(std::slice::from_ref(&acks))?;
-    judge("backfill", 0, &same_backfill(cluster, &map)?, &acks)
+    check_acks(std::slice::from_ref(&acks))?;
+    check_stream("backfill", 0, &same_backfill(cluster, &map)?, &acks)
 }
 
 /// A node with other settings asks to join; its log says `told`, the log of the node that it asked says `said`.

@@ -2,14 +2,14 @@
 //! and whether anybody reads the answer.
 
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::http::Api;
-use chaos::phoenix::Frame;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+use testkit::Cluster;
+use testkit::cluster::Map;
+use testkit::http::Api;
+use testkit::phoenix::Frame;
 
 /// How long something expected may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);

@@ -4,16 +4,17 @@
 use crate::support::{binary, checked, nodes, publish, publish_many};
 use crate::way::Way;
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::clients::Js;
-use chaos::cluster::Map;
-use chaos::http::text;
-use chaos::oracle::{Seen, judge};
-use chaos::phoenix::Socket;
-use chaos::publisher::Publisher;
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::checks::check_stream;
+use testkit::clients::Js;
+use testkit::cluster::Map;
+use testkit::event::Event;
+use testkit::http::text;
+use testkit::phoenix::Socket;
+use testkit::publisher::Publisher;
 
 #[test]
 fn a_position_is_never_lost() {
@@ -150,7 +151,7 @@ fn event_source_breaks(c: &Cluster) -> Result<()> {
     client.wait_for("connected", 2)?;
     publish(c, 0, &map, "x", json!({}))?;
     client.wait_seq(8)?;
-    judge("EventSource", 3, &client.events()?, &[])
+    check_stream("EventSource", 3, &client.events()?, &[])
 }
 
 /// Nothing matches for long, and what the client saw last is removed meanwhile: it misses nothing, and is told no gap.
@@ -320,12 +321,12 @@ fn joined_again(c: &Cluster) -> Result<()> {
     publisher.wait_more(5)?;
     let mut socket = Socket::connect(c.nodes[1].http, &map.token)?;
     socket.join_ok(&map.topic(), json!({"since": "2000-01-01T00:00:00Z"}))?;
-    let mut seen: Vec<Seen> = Vec::new();
+    let mut seen: Vec<Event> = Vec::new();
     for turn in 0..40 {
         let mut last = Value::Null;
         for envelope in socket.events(3)? {
             last = envelope["id"].clone();
-            seen.push(Seen::from_envelope(&envelope)?);
+            seen.push(Event::from_envelope(&envelope)?);
         }
         // More is on the way by now.
         std::thread::sleep(Duration::from_millis(20));
@@ -341,7 +342,7 @@ fn joined_again(c: &Cluster) -> Result<()> {
                     break;
                 }
                 "phx_close" => {}
-                _ => seen.push(Seen::from_envelope(&frame.payload)?),
+                _ => seen.push(Event::from_envelope(&frame.payload)?),
             }
         }
         let closed = socket.frame()?;
@@ -350,9 +351,9 @@ fn joined_again(c: &Cluster) -> Result<()> {
     let acks = publisher.stop()?;
     let upto = acks.iter().map(|ack| ack.seq).max().unwrap_or(0);
     while seen.last().is_none_or(|event| event.seq < upto) {
-        seen.push(Seen::from_envelope(&socket.frame()?.payload)?);
+        seen.push(Event::from_envelope(&socket.frame()?.payload)?);
     }
-    judge("the one that joins again", 0, &seen, &acks)
+    check_stream("the one that joins again", 0, &seen, &acks)
 }
 
 /// With another filter it is another subscription: all that it asks for comes.

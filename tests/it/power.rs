@@ -2,11 +2,11 @@
 
 use crate::support::{nodes, scenario};
 use anyhow::{Result, ensure};
-use chaos::clients::Js;
-use chaos::oracle::{judge, judge_acks, same_backfill};
-use chaos::publisher::Publisher;
 use serde_json::json;
 use std::time::Duration;
+use testkit::checks::{check_acks, check_stream, same_backfill};
+use testkit::clients::Js;
+use testkit::publisher::Publisher;
 
 #[test]
 fn nothing_acknowledged_is_missing_after_all_died_at_once() {
@@ -33,10 +33,10 @@ fn nothing_acknowledged_is_missing_after_all_died_at_once() {
         }
         publishers.iter().try_for_each(|p| p.wait_more(10))?;
         let acks = publishers.into_iter().map(Publisher::stop).collect::<Result<Vec<_>>>()?;
-        judge_acks(&acks)?;
+        check_acks(&acks)?;
         let acks: Vec<_> = acks.into_iter().flatten().collect();
         let all = same_backfill(cluster, &map)?;
-        judge("backfill", 0, &all, &acks)?;
+        check_stream("backfill", 0, &all, &acks)?;
         client.wait_seq(all.last().map_or(0, |e| e.seq))?;
         ensure!(client.events()? == all, "the client saw something else than the backfill has");
         println!("{} events, {} acknowledged", all.len(), acks.len());
@@ -66,6 +66,6 @@ fn a_node_that_never_made_its_store_durable_keeps_the_log_that_it_needs() {
             }
             cluster.wait_ready()?;
         }
-        judge("backfill", 0, &same_backfill(cluster, &map)?, &acks)
+        check_stream("backfill", 0, &same_backfill(cluster, &map)?, &acks)
     });
 }

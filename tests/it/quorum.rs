@@ -3,12 +3,12 @@
 
 use crate::support::{nodes, publish, publish_many, scenario};
 use anyhow::ensure;
-use chaos::clients::Js;
-use chaos::http::Api;
-use chaos::oracle::same_backfill;
-use chaos::phoenix::Socket;
 use serde_json::json;
 use std::time::Instant;
+use testkit::checks::same_backfill;
+use testkit::clients::Js;
+use testkit::http::Api;
+use testkit::phoenix::Socket;
 
 #[test]
 fn reading_goes_on_without_a_majority() {

@@ -8,11 +8,11 @@ pub(crate) mod process;
 
 use crate::support::{nodes, scenario};
 use anyhow::{Context, Result, ensure};
-use chaos::wait;
 use fleet::{Fleet, Hook, KEY, Published, SECRET, VERIFIERS, Verifier, delivering};
 use payloads::{Payload, payloads};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use testkit::wait;
 use waypost::core::event::{Event, MapText, NewEvent};
 use waypost::core::ids::{EventId, MapId};
 use waypost::core::webhook::Profile;

@@ -3,14 +3,14 @@
 
 use crate::support::{checked, fresh_key, nodes, publish, publish_many};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::clients::Js;
-use chaos::http::text;
-use chaos::oracle::judge;
-use chaos::phoenix::Socket;
-use chaos::publisher::Publisher;
 use serde_json::{Value, json};
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::checks::check_stream;
+use testkit::clients::Js;
+use testkit::http::text;
+use testkit::phoenix::Socket;
+use testkit::publisher::Publisher;
 
 #[test]
 fn history_comes_in_order_before_what_is_live() {
@@ -120,13 +120,13 @@ fn seam(c: &Cluster) -> Result<()> {
         let backfill = reply["backfill"].as_u64().unwrap_or(0);
         for envelope in socket.events(backfill as usize + 3)? {
             last = envelope["id"].clone();
-            seen.push(chaos::oracle::Seen::from_envelope(&envelope)?);
+            seen.push(testkit::event::Event::from_envelope(&envelope)?);
         }
     }
     let acks = publisher.stop()?;
     let upto = seen.last().map_or(0, |e| e.seq);
     let acks: Vec<_> = acks.into_iter().filter(|a| a.seq <= upto).collect();
-    judge("the one that rejoins", 0, &seen, &acks)
+    check_stream("the one that rejoins", 0, &seen, &acks)
 }
 
 fn gap(c: &Cluster) -> Result<()> {
@@ -181,5 +181,5 @@ fn sse_resumes(c: &Cluster) -> Result<()> {
         client.wait_for("connected", turn + 1)?;
         client.wait_seq(3 * (turn as u64 + 1))?;
     }
-    judge("EventSource", 0, &client.events()?, &[])
+    check_stream("EventSource", 0, &client.events()?, &[])
 }

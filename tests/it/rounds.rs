@@ -3,12 +3,13 @@
 
 use crate::support::{nodes, scale, scenario};
 use anyhow::{Result, ensure};
-use chaos::Cluster;
-use chaos::clients::Js;
-use chaos::oracle::{Seen, judge, judge_acks, judge_filtered, same_backfill};
-use chaos::publisher::Publisher;
 use serde_json::json;
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::checks::{check_acks, check_filtered, check_stream, same_backfill};
+use testkit::clients::Js;
+use testkit::event::Event;
+use testkit::publisher::Publisher;
 
 const TYPES: &[&str] = &["add_system", "map_kill", "connection_added"];
 
@@ -40,21 +41,21 @@ fn every_acknowledged_event_reaches_every_client_once_in_order() {
             one_round(cluster, &publishers)?;
         }
         let acks = publishers.into_iter().map(Publisher::stop).collect::<Result<Vec<_>>>()?;
-        judge_acks(&acks)?;
+        check_acks(&acks)?;
         let acks: Vec<_> = acks.into_iter().flatten().collect();
 
         let all = same_backfill(cluster, &map)?;
-        judge("backfill", 0, &all, &acks)?;
+        check_stream("backfill", 0, &all, &acks)?;
         let last = all.last().map_or(0, |e| e.seq);
         for (i, client) in clients.iter().enumerate() {
             client.wait_seq(last)?;
             let seen = client.events()?;
-            judge(&format!("client {i}"), 0, &seen, &acks)?;
+            check_stream(&format!("client {i}"), 0, &seen, &acks)?;
             ensure!(seen == all, "client {i} saw something else than the backfill has");
         }
-        let kills: Vec<&Seen> = all.iter().filter(|e| e.kind == "map_kill").collect();
+        let kills: Vec<&Event> = all.iter().filter(|e| e.kind == "map_kill").collect();
         some.wait_seq(kills.last().map_or(0, |e| e.seq))?;
-        judge_filtered("filtered client", &["map_kill"], &all, &some.events()?)?;
+        check_filtered("filtered client", &["map_kill"], &all, &some.events()?)?;
         println!("{} events, {} acknowledged", all.len(), acks.len());
         Ok(())
     });

@@ -4,16 +4,16 @@
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::cluster::{ADMIN, Map};
-use chaos::http::text;
-use chaos::phoenix::Socket;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::cluster::{ADMIN, Map};
+use testkit::http::text;
+use testkit::phoenix::Socket;
 use waypost::edge::strict::{LISTS, once};
 
 const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
@@ -252,7 +252,7 @@ fn origins(c: &Cluster) -> Result<()> {
     let (stream, token) = (format!("{}/stream", place.map.events()), &place.map.token);
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let websocket = format!("{}&_csrf_token=x", chaos::phoenix::path(token));
+    let websocket = format!("{}&_csrf_token=x", testkit::phoenix::path(token));
     let longpoll = format!("/socket/events/longpoll?vsn=2.0.0&token={token}");
     for (path, more) in [(&stream, ""), (&websocket, upgrade), (&longpoll, "")] {
         let asked = |origin: &[u8], wait| {

@@ -5,14 +5,14 @@ use crate::poller::{Poller, message};
 use crate::support::{checked, fresh_key};
 use crate::webhooks_support::{Hook, delivering, map};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::clients::Js;
-use chaos::cluster::Map;
-use chaos::http::{Answer, Api, text};
-use chaos::phoenix::Socket;
-use chaos::receiver::{Receiver, behaviour};
-use chaos::wait;
 use serde_json::{Value, json};
+use testkit::Cluster;
+use testkit::clients::Js;
+use testkit::cluster::Map;
+use testkit::http::{Answer, Api, text};
+use testkit::phoenix::Socket;
+use testkit::receiver::{Receiver, behaviour};
+use testkit::wait;
 
 /// Two clients' channels, the map's own, and another.
 const SUBJECTS: [&str; 5] = ["", "orders-1", "orders-2", "private-chat", "presence-lobby"];

@@ -2,13 +2,13 @@
 //! and short ways to publish.
 
 use anyhow::{Result, ensure};
-use chaos::cluster::Map;
-use chaos::{Cluster, Options};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
+use testkit::cluster::Map;
+use testkit::{Cluster, Options};
 
 /// A named check.
 pub(crate) type Check = (&'static str, fn(&Cluster) -> Result<()>);

@@ -9,16 +9,16 @@ mod refused;
 
 use crate::support::{Check, checked, nodes, publish, publish_many, scenario};
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::Map;
-use chaos::http::{Answer, Api, text};
-use chaos::wait::LIMIT;
-use chaos::{Cluster, Options};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use testkit::cluster::Map;
+use testkit::http::{Answer, Api, text};
+use testkit::wait::LIMIT;
+use testkit::{Cluster, Options};
 
 const SECRET: &str = "a-secret-that-nobody-guesses";
 

@@ -4,13 +4,13 @@
 use crate::support::scenario;
 use crate::webhooks_support::{Hook, delivering, map, publish_keys, quick};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::receiver::dead::FullBacklog;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use testkit::Cluster;
+use testkit::receiver::dead::FullBacklog;
 
 /// What a receiver does with one request for a path; whether it goes on with the connection.
 type Script = dyn Fn(&mut TcpStream, &str) -> std::io::Result<bool> + Send + Sync;

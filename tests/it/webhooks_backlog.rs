@@ -2,11 +2,11 @@
 
 use crate::support::publish_many;
 use crate::webhooks_support::{Hook, delivering, quick};
-use chaos::cluster::Map;
-use chaos::http::Api;
-use chaos::receiver::{Receiver, behaviour, tally};
-use chaos::{Cluster, wait};
 use serde_json::{Value, json};
+use testkit::cluster::Map;
+use testkit::http::Api;
+use testkit::receiver::{Receiver, behaviour, tally};
+use testkit::{Cluster, wait};
 
 /// A map that keeps so many events for clients.
 fn keeping(c: &Cluster, slug: &str, events: u64, backlog: Value) -> Map {

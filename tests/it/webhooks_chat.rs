@@ -3,12 +3,12 @@
 use crate::support::scenario;
 use crate::webhooks_support::{Hook, any, delivering, map};
 use anyhow::{Result, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::receiver::Receiver;
-use chaos::receiver::discord::Discord;
-use chaos::receiver::slack::Slack;
 use serde_json::{Value, json};
+use testkit::Cluster;
+use testkit::cluster::Map;
+use testkit::receiver::Receiver;
+use testkit::receiver::discord::Discord;
+use testkit::receiver::slack::Slack;
 
 /// Events of a burst.
 const BURST: usize = 200;

@@ -7,15 +7,15 @@
 use crate::support::{scale, scenario};
 use crate::webhooks_support::{Hook, delivering, map, quick};
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::Map;
-use chaos::oracle::judge_acks;
-use chaos::publisher::{Ack, Publisher};
-use chaos::receiver::behaviour::{self, RetryAfter};
-use chaos::receiver::dead::{ClosedPort, FullBacklog};
-use chaos::receiver::tally::{Tally, judge_delivered, judge_ids, judge_order};
-use chaos::receiver::{Behaviour, Receiver};
-use chaos::{Cluster, wait};
 use serde_json::{Value, json};
+use testkit::checks::check_acks;
+use testkit::cluster::Map;
+use testkit::publisher::{Ack, Publisher};
+use testkit::receiver::behaviour::{self, RetryAfter};
+use testkit::receiver::dead::{ClosedPort, FullBacklog};
+use testkit::receiver::tally::{Tally, check_delivered, check_ids, check_order};
+use testkit::receiver::{Behaviour, Receiver};
+use testkit::{Cluster, wait};
 
 use std::time::Duration;
 
@@ -108,11 +108,11 @@ fn caught_up(receiver: &Receiver, endpoints: &[Endpoint], acks: &[Ack]) -> Resul
     let mut tallies = Vec::new();
     for Endpoint { path, strict, .. } in endpoints {
         let requests = receiver
-            .wait(path, &format!("all events at {path}"), |requests| judge_delivered(path, requests, acks).is_ok());
+            .wait(path, &format!("all events at {path}"), |requests| check_delivered(path, requests, acks).is_ok());
         let requests = requests.or_else(|_| Ok::<_, anyhow::Error>(receiver.requests(path)))?;
-        let tally = judge_delivered(path, &requests, acks)?;
+        let tally = check_delivered(path, &requests, acks)?;
         if *strict {
-            judge_order(path, &requests)?;
+            check_order(path, &requests)?;
         }
         println!("  {path}: {tally}");
         tallies.push(tally);
@@ -142,7 +142,7 @@ fn start(c: &Cluster, map: &Map, name: &str) -> Vec<Publisher> {
 
 fn stop(publishers: Vec<Publisher>) -> Result<Vec<Ack>> {
     let acks = publishers.into_iter().map(Publisher::stop).collect::<Result<Vec<_>>>()?;
-    judge_acks(&acks)?;
+    check_acks(&acks)?;
     Ok(acks.into_iter().flatten().collect())
 }
 
@@ -209,7 +209,7 @@ fn bad(
 
 fn judge_bad(c: &Cluster, receiver: &Receiver, endpoint: &Endpoint, end: &str) -> Result<()> {
     let Endpoint { path, hook, .. } = endpoint;
-    judge_ids(path, &receiver.requests(path))?;
+    check_ids(path, &receiver.requests(path))?;
     ensure!(receiver.accepted(path).is_empty(), "{path} took something");
     let shown = hook.show(c)?;
     println!("  {path}: {} requests, {} dead letters", receiver.count(path), shown["dead_letters"]);

@@ -3,15 +3,15 @@
 use crate::support::checked;
 use crate::webhooks_support::{Hook, delivering, holds, map, publish_as, publish_keys, quick};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::receiver::behaviour::RetryAfter;
-use chaos::receiver::tally::{distinct, judge_delivered, judge_order};
-use chaos::receiver::{Behaviour, Receiver, Reply, Request, behaviour, now_ms};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::receiver::behaviour::RetryAfter;
+use testkit::receiver::tally::{check_delivered, check_order, distinct};
+use testkit::receiver::{Behaviour, Receiver, Reply, Request, behaviour, now_ms};
 
 #[test]
 fn deliveries_flow_as_endpoints_ask() {
@@ -74,7 +74,7 @@ fn poison(c: &Cluster) -> Result<()> {
     let letters = hook.wait_letters(c, 1)?;
     ensure!(letters[0]["id"] == poison.id && letters[0]["status"] == 400, "{letters:?}");
     let requests = receiver.requests("/p");
-    judge_delivered("around the poison", &requests, &acks)?;
+    check_delivered("around the poison", &requests, &acks)?;
     ensure!(requests.iter().any(|r| r.events.len() > 4), "nothing came in batches");
     ensure!(hook.show(c)?["state"] == "healthy", "one bad event made the endpoint bad");
     Ok(())
@@ -87,7 +87,7 @@ fn too_large(c: &Cluster) -> Result<()> {
     let hook = Hook::create(c, &map, &url, json!({"batch": {"max": 16, "duration_ms": 300}, "retry": quick(1)}))?;
     let acks = publish_keys(c, &map, "l", 16)?;
     let requests = receiver.wait_events("/l", acks.len())?;
-    judge_delivered("split", &requests, &acks)?;
+    check_delivered("split", &requests, &acks)?;
     ensure!(requests.iter().any(|r| r.status == 413), "there was nothing to split");
     hook.wait_settled(c)?;
     ensure!(hook.show(c)?["dead_letters"] == 0, "splitting used up attempts");
@@ -131,7 +131,7 @@ fn retry_after(c: &Cluster) -> Result<()> {
             let paused = pair[1].at_ms - pair[0].at_ms;
             ensure!(paused >= pause_ms, "{path}: again after {paused} ms");
         }
-        judge_delivered(path, &requests, &acks)?;
+        check_delivered(path, &requests, &acks)?;
         ensure!(hook.show(c)?["dead_letters"] == 0, "{path}: waiting used up attempts");
     }
     // The pause is the whole endpoint's: what is under way may still arrive, nothing else does.
@@ -202,14 +202,14 @@ fn key_order(c: &Cluster) -> Result<()> {
     ensure!(!waiting.is_empty() && waiting.iter().all(|k| *k == "a0"), "out of turn: {waiting:?}");
     sick.store(false, Ordering::Relaxed);
     let requests = receiver.wait_events("/k", acks.len())?;
-    judge_delivered("keys", &requests, &acks)?;
+    check_delivered("keys", &requests, &acks)?;
     let mut lanes: BTreeMap<char, Vec<Request>> = BTreeMap::new();
     for request in requests {
         let lane = request.events[0].key.chars().next().context("no key")?;
         lanes.entry(lane).or_default().push(request);
     }
     ensure!(lanes.len() == 3, "{:?}", lanes.keys());
-    lanes.iter().try_for_each(|(lane, requests)| judge_order(&format!("lane {lane}"), requests))
+    lanes.iter().try_for_each(|(lane, requests)| check_order(&format!("lane {lane}"), requests))
 }
 
 fn strict_order(c: &Cluster) -> Result<()> {
@@ -224,14 +224,14 @@ fn strict_order(c: &Cluster) -> Result<()> {
     ensure!(requests.iter().all(|r| r.events[0].key == "s0"), "one overtook: {}", receiver.dump("/s"));
     sick.store(false, Ordering::Relaxed);
     let requests = receiver.wait_events("/s", acks.len())?;
-    judge_order("strict", &requests)?;
+    check_order("strict", &requests)?;
     ensure!(receiver.peak("/s") == 1, "{} requests at once", receiver.peak("/s"));
 
     let url = receiver.on("/gap", behaviour::poisoned_by("g2"));
     let hook = Hook::create(c, &map, &url, json!({"ordering": "strict", "retry": quick(2)}))?;
     let acks = publish_keys(c, &map, "g", 5)?;
     let requests = receiver.wait_events("/gap", 4)?;
-    judge_order("with a gap", &requests)?;
+    check_order("with a gap", &requests)?;
     hook.wait_letters(c, 1)?;
     let mut known = BTreeSet::new();
     let first = |r: &&Request| r.is_accepted() && known.insert(r.id().to_owned());

@@ -4,16 +4,16 @@
 use crate::support::scenario;
 use crate::webhooks_support::{Hook, delivering, map, publish_keys, quick};
 use anyhow::{Context, Result, ensure};
-use chaos::cluster::Map;
-use chaos::receiver::Request;
-use chaos::receiver::tally::{distinct, judge_delivered};
-use chaos::{Cluster, Options, wait};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
+use testkit::cluster::Map;
+use testkit::receiver::Request;
+use testkit::receiver::tally::{check_delivered, distinct};
+use testkit::{Cluster, Options, wait};
 
 const ID: &str = "AKIDEXAMPLE";
 const KEY: &str = "a/secret+key";
@@ -119,7 +119,7 @@ fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
             ensure!(calls.iter().all(|c| c["type"] == kind && c["qualifier"] == qualifier), "{calls:?}");
             let requests: Vec<Request> = calls.iter().filter_map(carried).collect();
             ensure!(requests.iter().all(|r| r.wanderer(&hook.secret) && r.standard(&hook.secret)), "{calls:?}");
-            judge_delivered(function, &requests, &acks)?;
+            check_delivered(function, &requests, &acks)?;
         }
         buried(cluster, &broken, "function", 200)?;
         buried(cluster, &missing, "status", 404)?;

@@ -3,15 +3,15 @@
 use crate::support::checked;
 use crate::webhooks_support::{Hook, delivering, holds, map, publish_keys, quick, wait_news};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::publisher::Ack;
-use chaos::receiver::tally::{judge_delivered, judge_ids};
-use chaos::receiver::{Receiver, Reply, behaviour};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::publisher::Ack;
+use testkit::receiver::tally::{check_delivered, check_ids};
+use testkit::receiver::{Receiver, Reply, behaviour};
 
 /// How long is looked for what shall not come.
 const QUIET: Duration = Duration::from_millis(700);
@@ -88,7 +88,7 @@ fn enable(c: &Cluster) -> Result<()> {
     disabled("time", &mut all)?;
     hook.post(c, "/enable", &json!({"from": "since", "since": "2000-01-01T00:00:00Z"}))?;
     receiver.wait_events("/e", all.len())?;
-    judge_delivered("since a time", &receiver.requests("/e"), &all)?;
+    check_delivered("since a time", &receiver.requests("/e"), &all)?;
 
     disabled("plain", &mut all)?;
     let patched = c.api(1, &map).patch(&hook.path(""), &json!({"active": true}))?.data(200)?;
@@ -127,7 +127,7 @@ fn dead_letters(c: &Cluster) -> Result<()> {
     ensure!(replay["failed_only"] == true, "{replay}");
     receiver.wait_events("/d", 4)?;
     hook.wait_letters(c, 0)?;
-    judge_delivered("after retries", &receiver.requests("/d"), &acks)?;
+    check_delivered("after retries", &receiver.requests("/d"), &acks)?;
 
     receiver.on("/d", behaviour::status(500));
     let acks = publish_keys(c, &map, "purged", 3)?;
@@ -207,7 +207,7 @@ fn rotation(c: &Cluster) -> Result<()> {
     for (hook, path) in hooks.iter().zip(["/any", "/knows-old", "/knows-new"]) {
         receiver.wait_events(path, acks.len())?;
         let requests = receiver.requests(path);
-        judge_delivered(path, &requests, &acks)?;
+        check_delivered(path, &requests, &acks)?;
         ensure!(requests.iter().all(|r| r.standard(old)), "{path}: the old secret stopped to sign");
         let both = requests.iter().filter(|r| r.standard(&new(hook))).count();
         ensure!(both >= 50, "{path}: only {both} requests are signed with the new secret");
@@ -253,7 +253,7 @@ fn tests_and_attempts(c: &Cluster) -> Result<()> {
     broken.store(false, Ordering::Relaxed);
     receiver.wait_events("/t", 1)?;
     hook.wait(c, "health again", |hook| hook["state"] == "healthy" && hook["delivered"] == 1)?;
-    judge_ids("attempts", &receiver.requests("/t"))?;
+    check_ids("attempts", &receiver.requests("/t"))?;
     let attempts = hook.get(c, "/attempts")?;
     let attempts = attempts.as_array().context("no attempts")?;
     let first = attempts.first().context("no attempt")?;

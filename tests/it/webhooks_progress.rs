@@ -3,14 +3,14 @@
 use crate::support::{checked, fresh_key, scenario};
 use crate::webhooks_support::{Hook, any, delivering, map};
 use anyhow::{Result, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::receiver::tally::distinct;
-use chaos::receiver::{Behaviour, Receiver, Reply, Request, behaviour};
-use chaos::wait;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::cluster::Map;
+use testkit::receiver::tally::distinct;
+use testkit::receiver::{Behaviour, Receiver, Reply, Request, behaviour};
+use testkit::wait;
 
 #[test]
 fn webhooks_go_on_with_what_can() {

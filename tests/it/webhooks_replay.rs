@@ -5,12 +5,12 @@
 use crate::support::{scale, scenario};
 use crate::webhooks_support::{Hook, delivering, map, publish_keys};
 use anyhow::{Context, Result, ensure};
-use chaos::Cluster;
-use chaos::receiver::tally::{distinct, judge_delivered};
-use chaos::receiver::{Receiver, behaviour};
-use chaos::wait;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use testkit::Cluster;
+use testkit::receiver::tally::{check_delivered, distinct};
+use testkit::receiver::{Receiver, behaviour};
+use testkit::wait;
 
 /// Events that may come again beside those that the cluster was not told of when the owner died, since the node comes
 /// back: a batch of reports (256) and a window (16), twice for a late one.
@@ -52,7 +52,7 @@ fn a_replay_outlives_its_owner() {
         })?;
         ensure!(done["progress"].as_f64() == Some(1.0) && done["failed"] == 0, "{done}");
         ensure!(done["delivered"].as_u64() >= Some(events as u64), "{done}");
-        let tally = judge_delivered("replay", &receiver.requests("/r"), &acks)?;
+        let tally = check_delivered("replay", &receiver.requests("/r"), &acks)?;
         println!("{tally}");
         let told = before["delivered"].as_u64().context("no count of what was delivered")? as usize;
         let most = at_death.saturating_sub(told) + AGAIN;
@@ -62,18 +62,18 @@ fn a_replay_outlives_its_owner() {
 }
 
 /// Further ways to ask: named events, after an id, and one that is stopped.
-fn others(c: &Cluster, hook: &Hook, receiver: &Receiver, acks: &[chaos::publisher::Ack]) -> Result<()> {
+fn others(c: &Cluster, hook: &Hook, receiver: &Receiver, acks: &[testkit::publisher::Ack]) -> Result<()> {
     receiver.forget("/r");
     let named = [acks[5].clone(), acks[9].clone()];
     hook.post(c, "/replay", &json!({"event_ids": [named[0].id, named[1].id]}))?;
     let requests = receiver.wait_events("/r", 2)?;
-    judge_delivered("by name", &requests, &named)?;
+    check_delivered("by name", &requests, &named)?;
 
     receiver.forget("/r");
     let from = acks.len() - 4;
     hook.post(c, "/replay", &json!({"after": acks[from].id}))?;
     let after = &acks[from + 1..];
-    receiver.wait("/r", "what is after an id", |requests| judge_delivered("after an id", requests, after).is_ok())?;
+    receiver.wait("/r", "what is after an id", |requests| check_delivered("after an id", requests, after).is_ok())?;
     std::thread::sleep(Duration::from_millis(300));
     // Those that were named may come again.
     let asked = |id: &str| named.iter().chain(after).any(|ack| ack.id == id);

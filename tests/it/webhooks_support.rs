@@ -2,12 +2,12 @@
 
 use crate::support::{fresh_key, nodes};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use chaos::cluster::Map;
-use chaos::http::{Api, text};
-use chaos::publisher::Ack;
-use chaos::{Cluster, Options, wait};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use testkit::cluster::Map;
+use testkit::http::{Api, text};
+use testkit::publisher::Ack;
+use testkit::{Cluster, Options, wait};
 
 /// The nets of all receivers here.
 const LOOPBACK: &str = "127.0.0.0/8";
@@ -119,7 +119,7 @@ impl Hook {
 
 /// A running node's API with the map's token.
 pub(crate) fn any(c: &Cluster, map: &Map) -> Result<Api> {
-    let up = c.nodes.iter().position(chaos::node::Node::is_up).context("no node is up")?;
+    let up = c.nodes.iter().position(testkit::node::Node::is_up).context("no node is up")?;
     Ok(c.api(up, map))
 }
 

@@ -1,8 +1,8 @@
 //! 7: configuration and access are linearizable.
 //!
-//! What a node does that a fault keeps out of reach of the others, and shortly after, is counted and not judged: no
+//! What a node does that a fault keeps out of reach of the others, and shortly after, is counted and not checked: no
 //! node can know of a revocation that can't reach it. The revoke is answered once every node in reach has it. A token
-//! that is used at a node which was dead or stood still is judged: such a node asks the leader before it lets anybody in.
+//! that is used at a node which was dead or stood still is checked: such a node asks the leader before it lets anybody in.
 
 use super::{Index, Verdict};
 use crate::history::Record;
@@ -48,7 +48,7 @@ pub(super) fn linearizable(index: &Index<'_>) -> Verdict {
         }
     }
     away += registers(index, &mut verdict);
-    verdict.figure = format!("{} tokens; {away} answers of nodes out of reach not judged", tokens.len());
+    verdict.figure = format!("{} tokens; {away} answers of nodes out of reach not checked", tokens.len());
     verdict
 }
 
@@ -79,7 +79,7 @@ struct Register {
 
 /// One writer counts a setting up, and leaves it for a new one where an answer was lost. A read that begins after a
 /// write was acknowledged, or after another read ended, shows at least that; and nothing that was not asked for yet.
-/// Returns how many were not judged.
+/// Returns how many were not checked.
 fn registers(index: &Index<'_>, verdict: &mut Verdict) -> u64 {
     let mut registers: HashMap<&str, Register> = HashMap::new();
     let mut away = 0;

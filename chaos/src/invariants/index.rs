@@ -1,4 +1,4 @@
-//! A history, looked up by what the judges ask.
+//! A history, looked up by what the checks ask.
 
 use crate::history::{Entry, Event, History, Record, selects};
 use std::collections::{BTreeMap, HashMap};

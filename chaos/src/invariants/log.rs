@@ -1,35 +1,19 @@
 //! What was stored: 1 (acknowledged is kept), 3 (one log), 4 (nothing but what is committed), 8 (a repeat lands once).
 //!
-//! A history is told to [`judge::log`], which judges the simulator's lists by the same code.
+//! A history is told to [`checker::log`], which checks the simulator's lists by the same code.
 
 use super::Index;
 use super::removal::Removals;
 use crate::history::{CHANNELS, Event, MAIN, Record, SHORT};
-use judge::{Item, Judge, Kept, Log, Told, Verdicts};
+use checker::{Checker, Kept, Log, Verdicts};
 use std::collections::HashMap;
+use testkit::checks::told;
 
 /// The time of an event may be so far from the true one (ms), whatever clocks say.
 const STAMP_OFF_MS: i64 = 10_000;
 
-impl<'a> Item for &'a Event {
-    type Key = &'a str;
-    type Id = &'a str;
-
-    fn told(self) -> Told<&'a str, &'a str> {
-        told(&self.key, &self.id, self.seq)
-    }
-
-    fn follows(self, before: Self) -> bool {
-        self.id > before.id
-    }
-}
-
-fn told<'a>(key: &'a str, id: &'a str, place: u64) -> Told<&'a str, &'a str> {
-    Told { place, key: Some(key).filter(|key| !key.is_empty()), id }
-}
-
 /// 1, 3, 4 and 8, of all topics.
-pub(super) fn judged(index: &Index<'_>) -> Verdicts {
+pub(super) fn checked(index: &Index<'_>) -> Verdicts {
     let mut verdicts = Verdicts::default();
     let logs = [MAIN, SHORT, CHANNELS].map(|topic| one(index, topic, &mut verdicts));
     for record in index.history.records() {

@@ -6,7 +6,7 @@
 
 use super::Index;
 use crate::history::{Record, selects};
-use judge::{Judge, Verdicts};
+use checker::{Checker, Verdicts};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A rule may let so much of its bound pile up before it takes the excess: one in so many.
@@ -165,7 +165,7 @@ impl<'a> Removals<'a> {
     }
 }
 
-/// What was acknowledged, seen or is stored, by place. Where two were told of one place, others judge that.
+/// What was acknowledged, seen or is stored, by place. Where two were told of one place, others check that.
 fn known<'a>(index: &Index<'a>, of: &str) -> BTreeMap<u64, Known<'a>> {
     let asked = |key: &str| index.asked.get(key).copied().unwrap_or_default();
     let mut known = BTreeMap::new();

@@ -7,7 +7,7 @@ use crate::history::{CHANNELS, Event, MAIN, Record, SHORT};
 use std::collections::HashSet;
 
 /// 2: over all its connections, a client got every event that it wants exactly once and in order, and no other. Of what
-/// is gone in the end 5 judges whether it was told.
+/// is gone in the end 5 checks whether it was told.
 pub(super) fn exactly_once(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(2);
     for topic in [MAIN, CHANNELS] {

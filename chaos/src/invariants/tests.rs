@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::{Outcome, judge};
+use super::{Outcome, check};
 use crate::history::{Entry, Event, History, MAIN, Record, SHORT};
 
 const NODES: usize = 3;
@@ -102,7 +102,7 @@ fn sound() -> Vec<Record> {
 
 /// Which invariants fail.
 pub(super) fn failed(records: Vec<Record>) -> Vec<u8> {
-    let verdicts = judge(&history(records));
+    let verdicts = check(&history(records));
     verdicts.iter().filter(|v| v.outcome() == Outcome::Fail).map(|v| v.number).collect()
 }
 
@@ -134,11 +134,11 @@ fn and(more: impl IntoIterator<Item = Record>) -> Vec<Record> {
 
 #[test]
 fn a_sound_history_exercises_and_passes_all() {
-    let verdicts = judge(&history(sound()));
+    let verdicts = check(&history(sound()));
     for (number, verdict) in (1..).zip(&verdicts) {
         assert_eq!((verdict.number, verdict.outcome()), (number, Outcome::Pass), "{verdict:?}");
     }
-    let nothing = judge(&History::default());
+    let nothing = check(&History::default());
     assert!(nothing.iter().all(|v| v.outcome() == Outcome::NotExercised), "{nothing:?}");
 }
 
@@ -273,7 +273,7 @@ fn nodes_out_of_reach_are_not_judged_for_what_they_can_not_know() {
     let over = Record::Over { fault: "p".into(), nodes: vec![2] };
     let mut records = history(and([cut, over, used("t", 2, late + 60_000, 200)]));
     records.0.last_mut().unwrap().at_ms = late + 60_000;
-    assert!(judge(&records).iter().any(|v| v.number == 7 && v.outcome() == Outcome::Fail), "long after");
+    assert!(check(&records).iter().any(|v| v.number == 7 && v.outcome() == Outcome::Fail), "long after");
 }
 
 #[test]

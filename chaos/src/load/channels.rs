@@ -4,11 +4,11 @@
 
 use super::{Load, Site, Wish, longpoll, phoenix, publish, sse};
 use crate::history::{CHANNELS, Record};
-use crate::http::{Answer, text};
-use crate::wait;
 use anyhow::{Result, ensure};
 use serde_json::json;
 use std::time::Duration;
+use testkit::http::{Answer, text};
+use testkit::wait;
 
 /// The subjects, each as often as it comes up: `""` is the map's own, and one begins as others do.
 const SUBJECTS: [&str; 12] =

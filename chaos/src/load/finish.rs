@@ -1,15 +1,15 @@
 //! The end of a run: publishers end, everybody catches up or is noted as behind, and each node tells what it holds.
 
 use super::{Load, Site, hooks};
-use crate::cluster::{Cluster, Map};
 use crate::history::{CHANNELS, Event, MAIN, Record, SHORT};
-use crate::http::Api;
-use crate::wait;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use testkit::cluster::{Cluster, Map};
+use testkit::http::Api;
+use testkit::wait;
 
 /// How long all readers together may take to catch up, and then all webhooks.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -2,14 +2,14 @@
 //! with many subjects that chooses among them.
 
 use super::{Site, channels};
-use crate::cluster::Cluster;
 use crate::history::{CHANNELS, Event, MAIN, Record, digest, selects};
-use crate::http::text;
-use crate::receiver::{Receiver, Request, behaviour, now_ms};
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::net::IpAddr;
 use std::time::Duration;
+use testkit::cluster::Cluster;
+use testkit::http::text;
+use testkit::receiver::{Receiver, Request, behaviour, now_ms};
 
 /// Between two questions how far they are.
 const WATCH: Duration = Duration::from_millis(700);
@@ -97,7 +97,7 @@ impl Hooks {
     /// Of the good ones, who has accepted how many different events.
     pub fn accepted(&self) -> Vec<(String, usize)> {
         let good = self.hooks.iter().filter(|hook| !hook.dead);
-        let count = |hook: &Hook| crate::receiver::tally::distinct(&self.receiver.requests(&hook.path()));
+        let count = |hook: &Hook| testkit::receiver::tally::distinct(&self.receiver.requests(&hook.path()));
         good.map(|hook| (hook.name.clone(), count(hook))).collect()
     }
 

@@ -4,10 +4,10 @@
 
 use super::{Reader, Site, phoenix};
 use crate::history::Record;
-use crate::http::Api;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::time::{Duration, Instant};
+use testkit::http::Api;
 
 /// How long a session is, at least and at most.
 const STAYS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(9));

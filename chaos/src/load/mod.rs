@@ -7,7 +7,7 @@
 //! - [`settings`] makes, uses and revokes tokens, and counts a setting up; [`finish`] waits for all and asks the nodes
 //!   what they hold.
 //!
-//! Never: judges, breaks anything, or waits without a limit.
+//! Never: checks, breaks anything, or waits without a limit.
 
 pub mod channels;
 pub mod finish;
@@ -19,10 +19,7 @@ pub mod publish;
 pub mod settings;
 pub mod sse;
 
-use crate::cluster::{ADMIN, Cluster, Map};
-use crate::dice::Dice;
 use crate::history::{CHANNELS, Event, Journal, MAIN, Record, SHORT, selects};
-use crate::http::Api;
 use anyhow::{Result, anyhow};
 use hooks::Hooks;
 use serde_json::{Value, json};
@@ -31,6 +28,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use testkit::cluster::{ADMIN, Cluster, Map};
+use testkit::dice::Dice;
+use testkit::http::Api;
 
 /// Events that the short topic keeps.
 const SHORT_EVENTS: u64 = 40;

@@ -2,13 +2,13 @@
 
 use super::{Reader, Site};
 use crate::history::{Event, Record};
-use crate::phoenix::{Frame, path};
-use crate::ws::{Message, Ws};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use serde_json::value::RawValue;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use testkit::phoenix::{Frame, path};
+use testkit::ws::{Message, Ws};
 
 /// How long it stays, at least and at most.
 const STAYS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(9));

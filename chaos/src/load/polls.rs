@@ -2,12 +2,12 @@
 //! given up and sent again (`tests/js/lost_polls_client.mjs`). It resumes as the README tells people to.
 
 use super::{Reader, Site};
-use crate::clients::Js;
 use crate::history::{Event, Record};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use testkit::clients::Js;
 
 /// Between two looks at what it printed.
 const LOOK: Duration = Duration::from_millis(20);

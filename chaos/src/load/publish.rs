@@ -2,11 +2,11 @@
 
 use super::Site;
 use crate::history::Record;
-use crate::http::text;
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use testkit::http::text;
 
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(50);

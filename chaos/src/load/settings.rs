@@ -2,13 +2,13 @@
 
 use super::{Load, Site};
 use crate::history::Record;
-use crate::http::text;
-use crate::phoenix::Socket;
-use crate::ws::Message;
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use testkit::http::text;
+use testkit::phoenix::Socket;
+use testkit::ws::Message;
 
 /// How long a socket may stay open after its token was revoked: a second is promised, the rest is the machine's.
 const CLOSED_WITHIN: Duration = Duration::from_millis(2500);
@@ -27,7 +27,7 @@ pub fn tokens(site: &Site, name: &str) {
     let mut n = 0;
     while !site.is_quiet() {
         n += 1;
-        // What fails on the way ends this token: what was noted of it is judged all the same.
+        // What fails on the way ends this token: what was noted of it is checked all the same.
         let _ = life(site, &format!("token{n}"), &mut || dice.below(site.nodes.len()));
         std::thread::sleep(PACE);
     }

@@ -5,9 +5,9 @@ use crate::delivery::{Outbox, OutletConfig};
 use crate::hub::{Hub, HubConfig};
 use actix_web::web::{Data, get};
 use actix_web::{App, HttpServer};
-use chaos::ws::{Message, Ws, opcode};
 use std::net::SocketAddr;
 use std::time::Duration;
+use testkit::ws::{Message, Ws, opcode};
 
 /// Bytes of a message at most; more than a frame's head of four bytes can tell.
 const MAX_BYTES: usize = 70_000;

@@ -3,14 +3,14 @@
 
 use super::{SUBJECTS, subject};
 use anyhow::{Context, Result, bail, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::phoenix::{Frame, Socket};
-use chaos::wait;
-use chaos::ws::Message;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::cluster::Map;
+use testkit::phoenix::{Frame, Socket};
+use testkit::wait;
+use testkit::ws::Message;
 
 /// One who publishes at one node: numbers its events of each subject.
 pub(super) struct Publisher {

@@ -5,12 +5,12 @@ use super::{BATCH_BYTES, LINK_BYTES, SUBJECTS, cluster, map, metric, peer};
 use crate::between::Between;
 use crate::support::scale;
 use anyhow::{Context, Result, anyhow, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::cluster::Map;
 
 /// Published while a node stands still, far more than may wait for it.
 const FLOOD_BYTES: usize = 48 << 20;

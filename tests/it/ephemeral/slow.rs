@@ -5,14 +5,14 @@ use super::map;
 use crate::poller::Poller;
 use crate::support::{Check, checked, nodes};
 use anyhow::{Context, Result, bail, ensure};
-use chaos::Cluster;
-use chaos::cluster::Map;
-use chaos::phoenix::{Frame, Socket, path};
-use chaos::ws::{Message, Upgrade, Ws, small_stream};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
+use testkit::Cluster;
+use testkit::cluster::Map;
+use testkit::phoenix::{Frame, Socket, path};
+use testkit::ws::{Message, Upgrade, Ws, small_stream};
 
 /// The smallest ring that there may be.
 const RING_BYTES: usize = 64 << 10;

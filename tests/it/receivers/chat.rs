@@ -1,11 +1,11 @@
 //! A stand-in for Discord: takes everything and remembers it.
 
 use anyhow::{Context, Result};
-use chaos::wait;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use testkit::wait;
 
 /// The stand-in.
 pub(super) struct Discord {

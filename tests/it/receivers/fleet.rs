@@ -4,12 +4,12 @@ use super::chat::Discord;
 use super::payloads::Payload;
 use super::process::{Receiver, Seen};
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use chaos::cluster::Map;
-use chaos::http::text;
-use chaos::{Cluster, Options, wait};
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use testkit::cluster::Map;
+use testkit::http::text;
+use testkit::{Cluster, Options, wait};
 use waypost::core::webhook::Profile;
 
 /// What every receiver knows. Of the kind that every library takes.

@@ -1,13 +1,13 @@
 //! Receivers' processes, and what they tell of the requests that they answered.
 
 use anyhow::{Context, Result, ensure};
-use chaos::http::Api;
-use chaos::wait;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use testkit::http::Api;
+use testkit::wait;
 
 /// A request that a receiver answered.
 #[derive(Clone, Debug)]

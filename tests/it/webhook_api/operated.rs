@@ -1,7 +1,7 @@
 //! Webhooks operated over the API: rotated, stopped, tested, replayed; dead letters.
 
 use super::*;
-use chaos::receiver::dead::ClosedPort;
+use testkit::receiver::dead::ClosedPort;
 
 pub(super) fn rotation(c: &Cluster) -> Result<()> {
     let map = c.map("rotation")?;

@@ -1,0 +1,138 @@
+//! Many seeds on several threads.
+//!
+//! Owns which seeds are run, the count of what came of them, and keeping the plans of those that failed.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use checker::NAMES;
+use simulated::sim::Broken;
+
+use crate::history::Checks;
+use crate::plan::Plan;
+use crate::run::{Verdict, run};
+
+/// Seeds to run.
+pub(crate) struct Batch {
+    /// First fresh seed.
+    pub(crate) from: u64,
+    /// Fresh seeds.
+    pub(crate) seeds: u64,
+    /// Threads.
+    pub(crate) jobs: usize,
+    /// A defect that is switched on.
+    pub(crate) broken: Option<Broken>,
+    /// Stop at the first that fails.
+    pub(crate) stop: bool,
+    /// Begin no more seeds after this long, but for the plans that once failed and the first fresh seed.
+    pub(crate) limit: Duration,
+}
+
+/// What came of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Total {
+    pub(crate) seeds: u64,
+    pub(crate) failed: u64,
+    counts: [u64; 3],
+    checks: Checks,
+    faults: u64,
+    simulated_ms: u64,
+    took: Duration,
+}
+
+impl Total {
+    fn add(&mut self, verdict: &Verdict) {
+        self.seeds += 1;
+        self.failed += u64::from(!verdict.violations.is_empty());
+        self.faults += verdict.faults;
+        self.simulated_ms += verdict.took_ms;
+        let counts = self.counts.iter_mut().chain(&mut self.checks);
+        for (sum, count) in counts.zip(verdict.counts.into_iter().chain(verdict.checks)) {
+            *sum += count;
+        }
+    }
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.took.as_secs_f64();
+        let [proposed, acknowledged, reads] = self.counts;
+        writeln!(f, "{} seeds in {seconds:.0} s, {:.0} a minute", self.seeds, self.seeds as f64 * 60.0 / seconds)?;
+        writeln!(f, "{} hours of simulated time, {} faults", self.simulated_ms / 3_600_000, self.faults)?;
+        writeln!(f, "{proposed} commands proposed, {acknowledged} acknowledged, {reads} reads")?;
+        for ((number, name), checks) in (1..).zip(NAMES).zip(self.checks).filter(|(_, checks)| *checks > 0) {
+            writeln!(f, "{number:>2}  {name:<34}  {checks:>10} checked")?;
+        }
+        write!(f, "{} seeds failed", self.failed)
+    }
+}
+
+/// Plans that once failed; they run first. Each is named after what it found.
+const ONCE_FAILED: [&str; 9] = [
+    include_str!("../plans/restart-without-checkpoint.json"),
+    include_str!("../plans/member-with-an-empty-log.json"),
+    include_str!("../plans/store-ahead-of-log.json"),
+    include_str!("../plans/answer-to-an-older-append.json"),
+    include_str!("../plans/newcomer-asks-a-former-leader.json"),
+    include_str!("../plans/write-that-lands-late.json"),
+    include_str!("../plans/vote-never-written.json"),
+    include_str!("../plans/clock-that-answers-now-and-then.json"),
+    include_str!("../plans/leader-that-hears-no-clocks.json"),
+];
+
+/// The plans that once failed.
+pub(crate) fn once_failed() -> anyhow::Result<Vec<Plan>> {
+    ONCE_FAILED.iter().map(|json| Ok(Plan::read(json)?)).collect()
+}
+
+/// Keeps a plan and what came of it.
+pub(crate) fn keep(dir: &Path, plan: &Plan, verdict: &Verdict) -> anyhow::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    std::fs::write(dir.join(format!("{}.json", plan.seed)), plan.write()?)?;
+    std::fs::write(dir.join(format!("{}.txt", plan.seed)), format!("{verdict:#?}\n"))?;
+    Ok(())
+}
+
+impl Batch {
+    /// Runs all of it; tells of each seed that fails.
+    pub(crate) fn run(&self, failed: &mut dyn FnMut(&Plan, &Verdict)) -> anyhow::Result<Total> {
+        let kept = once_failed()?;
+        let plan = |at: u64| match kept.get(at as usize) {
+            Some(plan) => Some(plan.clone()),
+            None => Some(at - kept.len() as u64).filter(|n| *n < self.seeds).map(|n| Plan::new(self.from + n)),
+        };
+        let always = kept.len() as u64;
+        let (begin, next, stopped) = (Instant::now(), AtomicU64::new(0), AtomicBool::new(false));
+        let (sender, verdicts) = mpsc::sync_channel(64);
+        let mut total = Total::default();
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.max(1) {
+                let (sender, plan, next, stopped) = (sender.clone(), &plan, &next, &stopped);
+                scope.spawn(move || {
+                    loop {
+                        let at = next.fetch_add(1, Ordering::Relaxed);
+                        let is_late = at > always && begin.elapsed() >= self.limit;
+                        let ends = is_late || stopped.load(Ordering::Relaxed);
+                        let Some(plan) = plan(at).filter(|_| !ends) else { return };
+                        if sender.send((plan.clone(), run(plan, self.broken))).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            for (plan, verdict) in verdicts {
+                total.add(&verdict);
+                if !verdict.violations.is_empty() {
+                    failed(&plan, &verdict);
+                    stopped.store(self.stop, Ordering::Relaxed);
+                }
+            }
+        });
+        total.took = begin.elapsed();
+        Ok(total)
+    }
+}

@@ -1,0 +1,108 @@
+//! Thousands of simulated clusters a minute, each from a seed, checked.
+//!
+//! A guided map:
+//! - `plan`: what a seed means; `faults`: carrying it out; `clients`: who writes and reads meanwhile;
+//! - `hosts`: the simulated machines and the nodes on them; `ledger`: what the nodes replicate;
+//! - `history`: the invariants, checked as things happen; `run`: one seed from beginning to verdict;
+//! - `batch`: many seeds on several threads.
+//!
+//! What is simulated, and how, is in `cluster/src/sim`.
+
+mod batch;
+mod clients;
+mod faults;
+mod history;
+mod hosts;
+mod ledger;
+mod plan;
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+use simulated::sim::Broken;
+use tracing_subscriber::EnvFilter;
+
+use crate::batch::Batch;
+use crate::plan::Plan;
+
+/// Runs simulated clusters under faults and checks them.
+#[derive(Debug, Parser)]
+#[command(name = "sim")]
+struct Args {
+    /// Fresh seeds to run.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// First of them; by default it comes from the clock.
+    #[arg(long)]
+    from: Option<u64>,
+    /// Begin no more seeds after so many minutes.
+    #[arg(long)]
+    minutes: Option<u64>,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Replay this one seed, with a trace (RUST_LOG chooses what of it).
+    #[arg(long, conflicts_with_all = ["seeds", "from"])]
+    seed: Option<u64>,
+    /// Replay a plan that was kept.
+    #[arg(long, conflicts_with_all = ["seeds", "from", "seed"])]
+    plan: Option<PathBuf>,
+    /// Switch a defect on, to see it found.
+    #[arg(long, value_parser = defect)]
+    broken: Option<Broken>,
+    /// Stop at the first seed that fails.
+    #[arg(long)]
+    stop: bool,
+    /// Folder for the plans of seeds that failed.
+    #[arg(long, default_value = "sim-failed")]
+    out: PathBuf,
+}
+
+fn defect(name: &str) -> Result<Broken, String> {
+    let names = || Broken::ALL.map(Broken::name).join(", ");
+    Broken::ALL.into_iter().find(|b| b.name() == name).ok_or_else(|| format!("one of: {}", names()))
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let args = Args::parse();
+    if let Some(seed) = args.seed {
+        return replay(Plan::new(seed), args.broken);
+    }
+    if let Some(file) = args.plan {
+        return replay(Plan::read(&std::fs::read_to_string(file)?)?, args.broken);
+    }
+    let from = args.from.unwrap_or_else(fresh);
+    let limit = args.minutes.map_or(Duration::MAX, |m| Duration::from_secs(m * 60));
+    let batch = Batch { from, seeds: args.seeds, jobs: args.jobs, broken: args.broken, stop: args.stop, limit };
+    println!("seeds {from} to {}, after {} plans that once failed", from + args.seeds - 1, batch::once_failed()?.len());
+    let total = batch.run(&mut |plan, verdict| {
+        println!("seed {0} FAILED; replay it with --seed {0}", plan.seed);
+        for (at, what) in &verdict.violations {
+            println!("  {at:>6} ms  {what}");
+        }
+        if let Err(error) = batch::keep(&args.out, plan, verdict) {
+            println!("  its plan was not kept: {error}");
+        }
+    })?;
+    println!("{total}");
+    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A seed that was not run before, most likely.
+fn fresh() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_secs() * 1000)
+}
+
+fn replay(plan: Plan, broken: Option<Broken>) -> anyhow::Result<ExitCode> {
+    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("sim=debug,simulated=info"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+    println!("{plan:#?}");
+    let verdict = run::run(plan, broken);
+    println!("{verdict:#?}");
+    Ok(if verdict.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

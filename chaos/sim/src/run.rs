@@ -1,0 +1,151 @@
+//! One seed, from an empty cluster to the verdict.
+//!
+//! Owns the order: begin, clients and faults at once, heal, check.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use simulated::sim::{Broken, World};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::clients;
+use crate::faults;
+use crate::history::{Checks, History};
+use crate::hosts::Hosts;
+use crate::ledger::Ledger;
+use crate::plan::Plan;
+
+/// Longest (virtual) time for an empty cluster to be complete.
+const BEGIN: Duration = Duration::from_secs(60);
+/// Longest (virtual) time for everybody to have everything, after healing.
+const CATCH_UP: Duration = Duration::from_secs(60);
+
+/// What came of a seed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// What must never happen, with the time (ms).
+    pub(crate) violations: Vec<(u64, String)>,
+    /// Commands proposed, acknowledged, and reads.
+    pub(crate) counts: [u64; 3],
+    /// How often the history put each invariant to the test.
+    pub(crate) checks: Checks,
+    /// Faults that were carried out.
+    pub(crate) faults: u64,
+    /// Virtual time of the whole run (ms).
+    pub(crate) took_ms: u64,
+}
+
+/// Runs a plan. A panic is a violation like any other.
+pub(crate) fn run(plan: Plan, broken: Option<Broken>) -> Verdict {
+    let failed = |what: String| Verdict { violations: vec![(0, what)], ..Verdict::default() };
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    // Without this tokio's own choices differ from run to run.
+    #[cfg(tokio_unstable)]
+    builder.rng_seed(tokio::runtime::RngSeed::from_bytes(&plan.seed.to_le_bytes()));
+    let runtime = match builder.enable_time().start_paused(true).build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(format!("no runtime: {error}")),
+    };
+    let simulated = AssertUnwindSafe(|| runtime.block_on(simulate(plan, broken)));
+    catch_unwind(simulated).unwrap_or_else(|_| failed("the simulation panicked".to_owned()))
+}
+
+async fn simulate(plan: Plan, broken: Option<Broken>) -> Verdict {
+    let world = World::enter(plan.seed, plan.timing, broken);
+    let history = Arc::new(History::new(world.clone(), plan.has_time()));
+    let hosts = Hosts::new(world.clone(), plan, history.clone());
+    let faults = under_fire(&hosts).await;
+    for (host, reason) in world.damaged() {
+        world.violation(format!("invariant 11: host {host} found damage where there is none: {reason}"));
+    }
+    let verdict = Verdict {
+        violations: world.violations(),
+        counts: history.counts(),
+        checks: history.checks(),
+        faults,
+        took_ms: world.elapsed_ms(),
+    };
+    for host in 0..hosts.plan.nodes {
+        hosts.end(host, true);
+    }
+    verdict
+}
+
+/// All of a run; returns how many faults were carried out.
+async fn under_fire(hosts: &Arc<Hosts>) -> u64 {
+    for host in 0..hosts.plan.nodes {
+        hosts.start(host);
+        hosts.until(BEGIN, |hosts| hosts.node(host).is_some()).await;
+    }
+    if !hosts.until(BEGIN, Hosts::all_well).await {
+        hosts.world.violation("the cluster does not begin".to_owned());
+        return 0;
+    }
+    tracing::debug!(at = hosts.world.elapsed_ms(), "the cluster is complete");
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut clients = JoinSet::new();
+    clients::start(hosts, &stop, &mut clients);
+    let faults = faults::carry_out(hosts).await;
+    heal(hosts).await;
+    stop.store(true, Ordering::Relaxed);
+    while timeout(CATCH_UP, clients.join_next()).await.is_ok_and(|joined| joined.is_some()) {}
+    check(hosts).await;
+    faults
+}
+
+/// Ends every fault.
+async fn heal(hosts: &Arc<Hosts>) {
+    hosts.world.heal();
+    for host in 0..hosts.plan.nodes {
+        hosts.world.stall(host, 0);
+        if let Some(process) = hosts.process(host) {
+            process.thaw();
+        }
+        hosts.start(host);
+    }
+    sleep(Duration::from_millis(100)).await;
+}
+
+/// All catch up within a bound and hold the same.
+async fn check(hosts: &Arc<Hosts>) {
+    let well = hosts.until(CATCH_UP, Hosts::all_well).await;
+    if !well {
+        let missing: Vec<usize> = (0..hosts.plan.nodes).filter(|host| hosts.node(*host).is_none()).collect();
+        let members = hosts.leader().and_then(|host| hosts.node(host)).map(|node| node.status());
+        return hosts
+            .world
+            .violation(format!("invariant 10: not whole in time; not up: {missing:?}; the leader sees {members:?}"));
+    }
+    for host in 0..hosts.plan.nodes {
+        if !clients::probe(hosts, host, CATCH_UP).await {
+            hosts.world.violation(format!("invariant 10: host {host} takes no proposals in time"));
+        }
+    }
+    let right = |hosts: &Hosts| {
+        let leader = hosts.leader().and_then(|host| hosts.node(host));
+        leader.is_some_and(|node| hosts.history.is_right(node.status().clock.time_ms))
+    };
+    if !hosts.until(CATCH_UP, right).await || !clients::probe(hosts, 0, CATCH_UP).await {
+        hosts.world.violation("invariant 1: the time is not right again in time".to_owned());
+    }
+    hosts.history.check_time();
+    // What nobody knew of may still land: a request that a broken network held back comes when that is mended.
+    let all = |hosts: &Hosts| {
+        let statuses: Vec<_> = (0..hosts.plan.nodes).filter_map(|host| Some(hosts.node(host)?.status())).collect();
+        let last = statuses.iter().map(|status| status.last_log).max();
+        statuses.len() == hosts.plan.nodes && statuses.iter().all(|status| Some(status.applied) >= last)
+    };
+    if !hosts.until(CATCH_UP, all).await {
+        hosts.world.violation("invariant 10: not all have applied everything in time".to_owned());
+    }
+    for host in 0..hosts.plan.nodes {
+        let list = hosts.node(host).and_then(|node| Ledger::all(&node.reader().view().ok()?).ok());
+        match list {
+            Some(list) => hosts.history.check_list(host, &list),
+            None => hosts.world.violation(format!("invariant 11: host {host} cannot be read")),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! A relay of IP packets between nodes' TUN devices, in user space: what `tc netem` does where the kernel has it.
+//! It delays, reorders, loses, repeats and corrupts. Root.
+//!
+//! Half of what it corrupts gets a right TCP checksum again: those bits arrive at the program.
+
+use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::BinaryHeap;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering as Memory};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use testkit::dice::Dice;
+use tun_rs::SyncDevice;
+
+/// Packets that wait; more are lost, as in any router.
+const QUEUE: usize = 20_000;
+/// The longest packet.
+const PACKET: usize = 2048;
+/// How often it looks whether it shall end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What happens to packets.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Weather {
+    /// Each takes so long.
+    pub delay: Duration,
+    /// And up to so much longer, by chance: they overtake one another.
+    pub jitter: Duration,
+    /// So many of a thousand are lost.
+    pub lost: u32,
+    /// So many of a thousand come twice.
+    pub repeated: u32,
+    /// So many of a thousand have a bit turned.
+    pub corrupted: u32,
+}
+
+/// What became of them.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Went through.
+    pub passed: AtomicU64,
+    /// Lost on purpose.
+    pub lost: AtomicU64,
+    /// Sent twice.
+    pub repeated: AtomicU64,
+    /// Had a bit turned.
+    pub corrupted: AtomicU64,
+}
+
+/// A running relay.
+#[derive(Debug)]
+pub struct Relay {
+    weather: Arc<Mutex<Weather>>,
+    counts: Arc<Counts>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Relay {
+    /// Relays between those devices; each has one address.
+    pub fn start(devices: Vec<(Ipv4Addr, SyncDevice)>, seed: u64) -> Result<Self> {
+        for (_, device) in &devices {
+            device.set_nonblocking(true)?;
+        }
+        let (weather, counts, over) = (Arc::default(), Arc::default(), Arc::new(AtomicBool::new(false)));
+        let work = Work {
+            devices,
+            weather: Arc::clone(&weather),
+            counts: Arc::clone(&counts),
+            over: over.clone(),
+            waiting: BinaryHeap::new(),
+            dice: Dice::new(seed, 0x7e1a),
+        };
+        let thread = std::thread::Builder::new().name("relay".to_owned()).spawn(move || work.run())?;
+        Ok(Self { weather, counts, over, thread: Some(thread) })
+    }
+
+    /// From now on.
+    pub fn set(&self, weather: Weather) {
+        *self.weather.lock().unwrap_or_else(PoisonError::into_inner) = weather;
+    }
+
+    /// What became of the packets so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.over.store(true, Memory::Relaxed);
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// A packet on its way; the heap gives the one that is due first.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Packet {
+    due: std::cmp::Reverse<Instant>,
+    to: usize,
+    bytes: Vec<u8>,
+}
+
+struct Work {
+    devices: Vec<(Ipv4Addr, SyncDevice)>,
+    weather: Arc<Mutex<Weather>>,
+    counts: Arc<Counts>,
+    over: Arc<AtomicBool>,
+    waiting: BinaryHeap<Packet>,
+    dice: Dice,
+}
+
+impl Work {
+    fn run(mut self) {
+        while !self.over.load(Memory::Relaxed) {
+            if self.wait().is_err() {
+                return;
+            }
+            for from in 0..self.devices.len() {
+                let mut bytes = [0; PACKET];
+                while let Ok(length) = self.devices[from].1.recv(&mut bytes) {
+                    self.take(bytes.get(..length).unwrap_or_default());
+                }
+            }
+            self.send_due();
+        }
+    }
+
+    /// Until something comes or is due.
+    fn wait(&self) -> Result<()> {
+        let due = self.waiting.peek().map_or(LOOK, |p| p.due.0.saturating_duration_since(Instant::now()));
+        let mut fds: Vec<_> =
+            self.devices.iter().map(|(_, d)| PollFd::from_borrowed_fd(d.as_fd(), PollFlags::IN)).collect();
+        let limit = Timespec { tv_sec: 0, tv_nsec: due.min(LOOK).as_nanos().try_into()? };
+        match poll(&mut fds, Some(&limit)) {
+            Err(error) if error != rustix::io::Errno::INTR => Err(error).context("poll"),
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let Some(to) = receiver(bytes).and_then(|to| self.devices.iter().position(|(own, _)| *own == to)) else {
+            return;
+        };
+        let weather = *self.weather.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.dice.thousandth(weather.lost) || self.waiting.len() >= QUEUE {
+            self.counts.lost.fetch_add(1, Memory::Relaxed);
+            return;
+        }
+        let mut bytes = bytes.to_vec();
+        if self.dice.thousandth(weather.corrupted) && corrupt(&mut bytes, &mut self.dice) {
+            self.counts.corrupted.fetch_add(1, Memory::Relaxed);
+        }
+        if self.dice.thousandth(weather.repeated) {
+            self.counts.repeated.fetch_add(1, Memory::Relaxed);
+            self.queue(to, bytes.clone(), weather);
+        }
+        self.queue(to, bytes, weather);
+    }
+
+    fn queue(&mut self, to: usize, bytes: Vec<u8>, weather: Weather) {
+        let after = weather.delay + self.dice.between(Duration::ZERO, weather.jitter);
+        self.waiting.push(Packet { due: std::cmp::Reverse(Instant::now() + after), to, bytes });
+    }
+
+    fn send_due(&mut self) {
+        let now = Instant::now();
+        while self.waiting.peek().is_some_and(|packet| packet.due.0 <= now) {
+            let Some(packet) = self.waiting.pop() else { return };
+            // A device that takes no more loses it: TCP sends it again.
+            if self.devices[packet.to].1.send(&packet.bytes).is_ok() {
+                self.counts.passed.fetch_add(1, Memory::Relaxed);
+            }
+        }
+    }
+}
+
+/// Where an IPv4 packet goes.
+fn receiver(packet: &[u8]) -> Option<Ipv4Addr> {
+    let address: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
+    (packet.first()? >> 4 == 4).then(|| address.into())
+}
+
+/// Turns a bit of what a TCP packet carries; half the time so that its checksum tells nothing. Whether it carries
+/// anything.
+fn corrupt(packet: &mut [u8], dice: &mut Dice) -> bool {
+    let Some((head, data)) = parts(packet) else { return false };
+    let at = data + dice.below(packet.len() - data);
+    packet[at] ^= 1 << dice.below(8);
+    if dice.thousandth(500) {
+        let sum = checksum(packet, head);
+        packet[head + 16..head + 18].copy_from_slice(&sum.to_be_bytes());
+    }
+    true
+}
+
+/// Where a packet's TCP head and its data begin, if it has data.
+fn parts(packet: &[u8]) -> Option<(usize, usize)> {
+    const TCP: u8 = 6;
+    let head = usize::from(packet.first()? & 0x0f) * 4;
+    if *packet.get(9)? != TCP || packet.len() < head + 20 {
+        return None;
+    }
+    let data = head + usize::from(packet.get(head + 12)? >> 4) * 4;
+    (data < packet.len()).then_some((head, data))
+}
+
+/// The TCP checksum of a packet (RFC 9293): over the addresses, the protocol, the length and all but itself.
+fn checksum(packet: &[u8], head: usize) -> u16 {
+    let tcp = &packet[head..];
+    let words = |bytes: &[u8]| -> u32 {
+        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0))).sum()
+    };
+    let own = u32::from(u16::from_be_bytes([tcp[16], tcp[17]]));
+    let mut sum = words(&packet[12..20]) + 6 + tcp.len() as u32 + words(tcp) - own;
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A packet as a kernel sent it: 10.0.0.1:1 → 10.0.0.2:2, data "hello".
+    fn packet() -> Vec<u8> {
+        let mut packet = vec![0x45, 0, 0, 45, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        packet.extend([0, 1, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 0x50, 0x18, 0x20, 0, 0, 0, 0, 0]);
+        packet.extend(b"hello");
+        let sum = checksum(&packet, 20);
+        packet[36..38].copy_from_slice(&sum.to_be_bytes());
+        packet
+    }
+
+    #[test]
+    fn a_packet_is_understood_and_its_checksum_mended() {
+        let whole = packet();
+        assert_eq!(receiver(&whole), Some(Ipv4Addr::new(10, 0, 0, 2)));
+        assert_eq!(parts(&whole), Some((20, 40)));
+        let (mut mended, mut broken) = (0, 0);
+        for seed in 0..64 {
+            let mut packet = whole.clone();
+            assert!(corrupt(&mut packet, &mut Dice::new(seed, 0)));
+            assert_ne!(packet[40..], whole[40..]);
+            match checksum(&packet, 20).to_be_bytes() == packet[36..38] {
+                true => mended += 1,
+                false => broken += 1,
+            }
+        }
+        assert!(mended > 10 && broken > 10, "{mended} {broken}");
+        assert!(!corrupt(&mut whole[..40].to_vec(), &mut Dice::new(1, 0)), "nothing to corrupt");
+    }
+}

@@ -1,0 +1,42 @@
+//! What a map keeps of its subjects changes, and some of it is deleted, while everybody publishes and reads, and nodes die.
+
+use super::{Run, process};
+use crate::load::channels;
+use anyhow::Result;
+
+/// Events of the noisy subject that a rule may keep.
+const KEPT: [u64; 4] = [3, channels::KEPT, 12, 30];
+/// Events deleted one after the other, at most.
+const DELETED: usize = 15;
+
+/// One such change, by chance; a node is killed meanwhile, or not.
+pub fn rules(run: &mut Run) -> Result<()> {
+    let kills = run.dice.thousandth(400);
+    if kills {
+        process::kill_one(run)?;
+    }
+    let (node, chance) = (run.any(), run.dice.next() as usize);
+    let site = run.load.site.clone();
+    match run.dice.below(4) {
+        0 => {
+            let events = KEPT[chance % KEPT.len()];
+            run.broken("another rule", &[], false, format!("{events} events are kept"));
+            let set = channels::keep(&site, events);
+            run.mended("another rule", &[]);
+            set
+        }
+        1 => {
+            run.broken("a subject deleted", &[node], false, "");
+            let deleted = channels::empty_one(&site, node, chance);
+            run.mended("a subject deleted", &[node]);
+            deleted
+        }
+        _ => {
+            run.broken("events deleted", &[node], false, "");
+            let count = 1 + chance % DELETED;
+            let deleted = (0..count).try_for_each(|_| channels::delete_one(&site, node, run.dice.next() as usize));
+            run.mended("events deleted", &[node]);
+            deleted
+        }
+    }
+}

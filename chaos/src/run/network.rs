@@ -1,0 +1,115 @@
+//! Networks that part, lose, delay, repeat and corrupt.
+
+use super::Run;
+use crate::environment::relay::Weather;
+use anyhow::Result;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// A node that is worth cutting off: half the time the leader.
+fn victim(run: &mut Run) -> usize {
+    if run.dice.thousandth(500) { run.leader() } else { run.any() }
+}
+
+/// The other nodes.
+fn others(run: &Run, node: usize) -> Vec<usize> {
+    (0..run.cluster.nodes.len()).filter(|other| *other != node).collect()
+}
+
+fn cut(run: &mut Run, fault: &str, nodes: &[usize], pairs: Vec<(usize, usize)>, most_ms: u64) -> Result<()> {
+    run.broken(fault, nodes, true, format!("{pairs:?}"));
+    run.net()?.block(pairs)?;
+    let rested = run.rest_between(1000, most_ms);
+    run.net()?.heal()?;
+    run.mended(fault, nodes);
+    rested
+}
+
+/// One node is cut off from all others; clients reach all.
+pub fn partition(run: &mut Run) -> Result<()> {
+    let node = victim(run);
+    let pairs = others(run, node).into_iter().flat_map(|other| [(node, other), (other, node)]).collect();
+    cut(run, "partition", &[node], pairs, 9000)
+}
+
+/// One node hears nothing, or nobody hears it.
+pub fn one_way(run: &mut Run) -> Result<()> {
+    let node = victim(run);
+    let deaf = run.dice.thousandth(500);
+    let pairs = others(run, node).into_iter().map(|other| if deaf { (other, node) } else { (node, other) }).collect();
+    cut(run, "one-way partition", &[node], pairs, 9000)
+}
+
+/// Two nodes don't reach each other, and both reach the third.
+pub fn non_transitive(run: &mut Run) -> Result<()> {
+    let bridge = run.any();
+    let ends = others(run, bridge);
+    let pairs = vec![(ends[0], ends[1]), (ends[1], ends[0])];
+    cut(run, "non-transitive partition", &ends, pairs, 9000)
+}
+
+/// One node is cut off and back again, many times a round.
+pub fn flapping(run: &mut Run) -> Result<()> {
+    let node = victim(run);
+    let pairs: Vec<_> = others(run, node).into_iter().flat_map(|other| [(node, other), (other, node)]).collect();
+    for _ in 0..8 {
+        run.broken("flapping", &[node], true, "");
+        run.net()?.block(pairs.clone())?;
+        let rested = run.rest_between(50, 900);
+        run.net()?.heal()?;
+        run.mended("flapping", &[node]);
+        rested?;
+        run.rest_between(50, 700)?;
+    }
+    Ok(())
+}
+
+/// 2 to 30 percent of all packets between nodes are lost.
+pub fn loss(run: &mut Run) -> Result<()> {
+    let percent = 2 + run.dice.below(29) as u32;
+    let all: Vec<usize> = (0..run.cluster.nodes.len()).collect();
+    run.broken("loss", &all, true, format!("{percent} %"));
+    run.net()?.lose(percent)?;
+    let rested = run.rest_between(2000, 8000);
+    run.net()?.heal()?;
+    run.mended("loss", &all);
+    rested
+}
+
+fn weather(run: &mut Run, fault: &str, weather: Weather) -> Result<()> {
+    let all: Vec<usize> = (0..run.cluster.nodes.len()).collect();
+    run.broken(fault, &all, false, format!("{weather:?}"));
+    run.net()?.relay()?.set(weather);
+    let rested = run.rest_between(2000, 8000);
+    run.net()?.relay()?.set(Weather::default());
+    run.mended(fault, &all);
+    let counts = run.net()?.relay()?.counts();
+    let [passed, repeated, corrupted] =
+        [&counts.passed, &counts.repeated, &counts.corrupted].map(|count| count.load(Ordering::Relaxed));
+    println!("  the relay has passed {passed} packets, repeated {repeated}, corrupted {corrupted}");
+    rested
+}
+
+/// Packets take 5 to 150 ms longer.
+pub fn delay(run: &mut Run) -> Result<()> {
+    let delay = run.dice.between(Duration::from_millis(5), Duration::from_millis(150));
+    weather(run, "delay", Weather { delay, ..Weather::default() })
+}
+
+/// They take very different times, and overtake one another.
+pub fn jitter(run: &mut Run) -> Result<()> {
+    let jitter = run.dice.between(Duration::from_millis(5), Duration::from_millis(80));
+    weather(run, "jitter", Weather { jitter, ..Weather::default() })
+}
+
+/// Up to a third comes twice.
+pub fn duplication(run: &mut Run) -> Result<()> {
+    let repeated = 20 + run.dice.below(300) as u32;
+    weather(run, "duplication", Weather { repeated, jitter: Duration::from_millis(5), ..Weather::default() })
+}
+
+/// Up to two in a hundred have a bit turned, half of these under a right checksum.
+pub fn corruption(run: &mut Run) -> Result<()> {
+    let corrupted = 1 + run.dice.below(20) as u32;
+    weather(run, "corruption", Weather { corrupted, ..Weather::default() })
+}

@@ -1,0 +1,108 @@
+//! Clients and receivers that behave badly: storms, readers that don't read, receivers that don't answer.
+
+use super::Run;
+use crate::history::Record;
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use testkit::fleet::{Stalled, StalledStreams};
+use testkit::phoenix::path;
+use testkit::ws::{Message, Ws};
+
+/// Sockets of a storm.
+const STORM: usize = 5000;
+/// Threads that open them.
+const THREADS: usize = 8;
+/// How long all of them may take to be back.
+const BACK: Duration = Duration::from_secs(60);
+/// Readers of each kind that don't read.
+const STALLED: usize = 40;
+
+/// Thousands of sockets lose their node at once and join at the others.
+pub fn storm(run: &mut Run) -> Result<()> {
+    run.settle()?;
+    let nodes = run.load.site.nodes.clone();
+    let victim = run.any();
+    let (token, topic) = (run.load.site.main.token.clone(), run.load.site.main.topic());
+    let sockets = joined(&nodes, &token, &topic)?;
+    run.broken("reconnect storm", &[victim], true, format!("{} sockets", sockets.len()));
+    run.kill(victim)?;
+    drop(sockets);
+    let left: Vec<SocketAddr> = nodes.iter().enumerate().filter(|(n, _)| *n != victim).map(|(_, addr)| *addr).collect();
+    let start = Instant::now();
+    let again = joined(&left, &token, &topic);
+    run.journal.note(match again {
+        Ok(_) if start.elapsed() < BACK => Record::CaughtUp { whom: "the storm".to_owned() },
+        Ok(_) => Record::Behind { whom: "the storm".to_owned(), why: format!("{:?}", start.elapsed()) },
+        Err(error) => Record::Behind { whom: "the storm".to_owned(), why: format!("{error:#}") },
+    });
+    println!("  {STORM} sockets were back after {:.1} s", start.elapsed().as_secs_f64());
+    run.start(victim)?;
+    run.mended("reconnect storm", &[victim]);
+    run.settle()
+}
+
+/// Joins that many, by several threads. They want a type that nobody publishes.
+fn joined(nodes: &[SocketAddr], token: &str, topic: &str) -> Result<Vec<Ws>> {
+    let open = |thread: usize| -> Result<Vec<Ws>> {
+        let places = (thread..STORM).step_by(THREADS);
+        places.map(|place| join(nodes, place, token, topic)).collect()
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || open(thread))).collect();
+        let mut sockets = Vec::new();
+        for thread in threads {
+            sockets.extend(thread.join().map_err(|_| anyhow!("a thread of the storm panicked"))??);
+        }
+        Ok(sockets)
+    })
+}
+
+/// Joins somewhere, beginning at the place's node. In a storm a first attempt may be too many.
+fn join(nodes: &[SocketAddr], place: usize, token: &str, topic: &str) -> Result<Ws> {
+    let until = Instant::now() + BACK;
+    let mut attempt = place;
+    loop {
+        let address = nodes[attempt % nodes.len()];
+        let joined = || -> Result<Ws> {
+            let mut ws = Ws::connect(address, &path(token))?;
+            ws.text(&json!(["1", "1", topic, "phx_join", {"events": ["storm"]}]).to_string())?;
+            let reply = ws.read(Duration::from_secs(20))?;
+            ensure!(matches!(&reply, Some(Message::Text(text)) if text.contains("\"ok\"")), "join: {reply:?}");
+            Ok(ws)
+        };
+        match joined() {
+            Ok(ws) => return Ok(ws),
+            Err(error) if Instant::now() > until => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(100)),
+        }
+        attempt += 1;
+    }
+}
+
+/// Readers that have joined and never read; the server closes them, and nobody else notices.
+pub fn stalled_readers(run: &mut Run) -> Result<()> {
+    let node = run.any();
+    let site = run.load.site.clone();
+    let (address, token) = (site.nodes[node], &site.main.token);
+    run.broken("stalled readers", &[node], false, format!("{STALLED} sockets, {STALLED} streams"));
+    let sockets = Stalled::join(STALLED, address, token, &site.main.topic()).context("stalled sockets")?;
+    let path = format!("{}/stream?since=2000-01-01T00:00:00Z", site.main.events());
+    let streams = StalledStreams::open(STALLED, address, token, &path).context("stalled streams")?;
+    let rested = run.rest_between(18_000, 25_000);
+    let patience = Duration::from_millis(300);
+    println!("  {} sockets and {} streams were closed", sockets.closed(patience), streams.closed(patience));
+    run.mended("stalled readers", &[node]);
+    rested
+}
+
+/// The good receivers take requests and answer nothing.
+pub fn blackhole(run: &mut Run) -> Result<()> {
+    run.broken("webhook blackhole", &[], false, "");
+    run.load.hooks.blackhole(true);
+    let rested = run.rest_between(2000, 7000);
+    run.load.hooks.blackhole(false);
+    run.mended("webhook blackhole", &[]);
+    rested
+}

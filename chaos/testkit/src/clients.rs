@@ -1,0 +1,179 @@
+//! The JavaScript clients of `tests/js`: starts them and reads the JSON lines that they print.
+//! Never speaks a protocol itself: that is what those clients are for.
+
+use crate::cluster::Map;
+use crate::event::Event;
+use crate::wait;
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A running JavaScript client. It ends when this is dropped, or when its standard input closes.
+#[derive(Debug)]
+pub struct Js {
+    name: String,
+    child: Child,
+    input: ChildStdin,
+    lines: Arc<Mutex<Vec<Value>>>,
+    errors: tempfile::NamedTempFile,
+}
+
+impl Js {
+    /// npm `phoenix` over WebSocket: joins the map's topic, resumes by the last id that it saw, and
+    /// goes to the next URL when a connection ends.
+    pub fn phoenix(urls: &[String], map: &Map, params: Value) -> Result<Self> {
+        Self::start("phoenix_client.mjs", socket(urls, &map.token, &map.topic(), params))
+    }
+
+    /// Any `phoenix_client.mjs`; see that file for its options.
+    pub fn phoenix_with(options: Value) -> Result<Self> {
+        Self::start("phoenix_client.mjs", options)
+    }
+
+    /// npm `phoenix` over its long poll.
+    pub fn longpoll(urls: &[String], map: &Map, params: Value) -> Result<Self> {
+        Self::longpoll_with(socket(urls, &map.token, &map.topic(), params))
+    }
+
+    /// Any `longpoll_client.mjs`; see that file for its options.
+    pub fn longpoll_with(options: Value) -> Result<Self> {
+        Self::start("longpoll_client.mjs", options)
+    }
+
+    /// npm `phoenix` over its long poll, with polls that are lost on the way: see `lost_polls_client.mjs`.
+    pub fn lost_polls(options: Value) -> Result<Self> {
+        Self::start("lost_polls_client.mjs", options)
+    }
+
+    /// npm `eventsource`: `query` goes into the URL, `types` are what it listens for.
+    pub fn sse(urls: &[String], map: &Map, query: Value, types: &[&str]) -> Result<Self> {
+        let urls: Vec<String> = urls.iter().map(|u| format!("{u}{}/stream", map.events())).collect();
+        let options = json!({"urls": urls, "token": map.token, "query": query, "types": types});
+        Self::start("sse_client.mjs", options)
+    }
+
+    /// Any `sse_client.mjs`; see that file for its options.
+    pub fn sse_with(options: Value) -> Result<Self> {
+        Self::start("sse_client.mjs", options)
+    }
+
+    /// The stream of one URL as `fetch` reads it: every chunk as it comes.
+    pub fn sse_raw(url: &str, headers: Value) -> Result<Self> {
+        Self::start("sse_raw.mjs", json!({"url": url, "headers": headers}))
+    }
+
+    /// Whether the clients' packages are installed.
+    pub fn are_installed() -> bool {
+        scripts().join("node_modules").is_dir()
+    }
+
+    fn start(script: &str, options: Value) -> Result<Self> {
+        let dir = scripts();
+        ensure!(Self::are_installed(), "the test clients aren't installed: run `npm ci` in {}", dir.display());
+        let errors = tempfile::NamedTempFile::new()?;
+        let mut child = Command::new("node")
+            .arg(dir.join(script))
+            .arg(options.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(File::create(errors.path())?))
+            .spawn()
+            .context("node (Node.js 20 or later) is needed for this test")?;
+        let input = child.stdin.take().context("no stdin")?;
+        let output = child.stdout.take().context("no stdout")?;
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let sink = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let value = serde_json::from_str(&line).unwrap_or(json!({"t": "noise", "line": line}));
+                sink.lock().unwrap_or_else(PoisonError::into_inner).push(value);
+            }
+        });
+        Ok(Self { name: script.to_owned(), child, input, lines, errors })
+    }
+
+    /// All lines so far.
+    pub fn lines(&self) -> Vec<Value> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The lines from that one on (from 0).
+    pub fn lines_from(&self, first: usize) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.get(first..).unwrap_or_default().to_vec()
+    }
+
+    /// The lines of kind `t` so far.
+    pub fn of(&self, t: &str) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().filter(|l| l["t"] == t).cloned().collect()
+    }
+
+    /// The events so far.
+    pub fn events(&self) -> Result<Vec<Event>> {
+        self.of("event").iter().map(|l| Event::from_envelope(&l["payload"])).collect()
+    }
+
+    /// Waits for a value that is read from the client.
+    pub fn wait<T>(&self, what: &str, mut probe: impl FnMut(&Self) -> Result<Option<T>>) -> Result<T> {
+        wait::until(what, || probe(self)).map_err(|e| anyhow!("{e:#}\n{}", self.dump()))
+    }
+
+    /// Waits for the n-th line (from 1) of kind `t`.
+    pub fn wait_for(&self, t: &str, n: usize) -> Result<Value> {
+        let what = format!("line {n} of kind `{t}` from {}", self.name);
+        self.wait(&what, |c| Ok(c.of(t).into_iter().nth(n.saturating_sub(1))))
+    }
+
+    /// Waits for the answer to the first join, which must be ok; the response. Where nobody leads at the moment, or
+    /// nothing was answered in time, phoenix.js joins again by itself.
+    pub fn wait_joined(&self) -> Result<Value> {
+        let passing = |l: &Value| l["status"] == "timeout" || l["response"]["reason"] == "unavailable";
+        let line = self.wait("a join", |c| Ok(c.of("join").into_iter().find(|l| !passing(l))))?;
+        ensure!(line["status"] == "ok", "join refused: {line}");
+        Ok(line["response"].clone())
+    }
+
+    /// Waits until an event with that seq has come.
+    pub fn wait_seq(&self, seq: u64) -> Result<()> {
+        let what = format!("seq {seq} at {}", self.name);
+        self.wait(&what, |c| {
+            let last = c.lines().iter().rev().find_map(|l| l["payload"]["seq"].as_u64());
+            Ok((last >= Some(seq)).then_some(()))
+        })
+    }
+
+    /// Gives the client an order: a line of JSON on its standard input.
+    pub fn order(&mut self, order: Value) -> Result<()> {
+        writeln!(self.input, "{order}").context("the client has ended")
+    }
+
+    /// What it printed last, for a failed test.
+    pub fn dump(&self) -> String {
+        let lines = self.lines();
+        let tail = lines[lines.len().saturating_sub(15)..].iter().map(Value::to_string);
+        let tail: Vec<String> = tail.map(|l| l.chars().take(400).collect()).collect();
+        let errors = std::fs::read_to_string(self.errors.path()).unwrap_or_default();
+        format!("--- {} printed {} lines, last:\n{}\n{errors}", self.name, lines.len(), tail.join("\n"))
+    }
+}
+
+impl Drop for Js {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/js")
+}
+
+fn socket(urls: &[String], token: &str, topic: &str, params: Value) -> Value {
+    json!({"urls": urls, "token": token, "topic": topic, "params": params})
+}

@@ -1,0 +1,215 @@
+//! One node: its process, its addresses, its disk, its log. Ends the process when dropped.
+
+use crate::clock;
+use crate::wait;
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// One `waypost serve` on loopback.
+#[derive(Debug)]
+pub struct Node {
+    /// Where clients connect.
+    pub http: SocketAddr,
+    /// Where other nodes connect.
+    pub peer: SocketAddr,
+    /// Its data directory.
+    pub data: PathBuf,
+    /// Its output, of all its lives.
+    pub log: PathBuf,
+    /// Its environment (`WAYPOST_*`), read at each start.
+    pub env: BTreeMap<String, String>,
+    /// What starts the process instead of the shell-less usual way, such as `ip netns exec NAME`; mostly empty.
+    pub launcher: Vec<String>,
+    binary: PathBuf,
+    child: Option<Child>,
+}
+
+impl Node {
+    /// A node that isn't started yet; its files go below `dir`.
+    pub fn new(binary: &Path, dir: &Path, http: SocketAddr, peer: SocketAddr) -> Self {
+        let data = dir.join("data");
+        let env = BTreeMap::from([
+            ("WAYPOST_HTTP_ADDR".to_owned(), http.to_string()),
+            ("WAYPOST_PEER_ADDR".to_owned(), peer.to_string()),
+            ("WAYPOST_DATA_DIR".to_owned(), data.display().to_string()),
+        ]);
+        let log = dir.join("node.log");
+        Self { http, peer, data, log, env, launcher: Vec::new(), binary: binary.to_owned(), child: None }
+    }
+
+    /// Starts the process; its readiness is for the caller to await.
+    pub fn start(&mut self) -> Result<()> {
+        ensure!(self.child.is_none(), "{} is running", self.http);
+        if let Some(dir) = self.log.parent() {
+            std::fs::create_dir_all(dir)?;
+        }
+        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let mut words = self.launcher.iter().map(AsRef::<OsStr>::as_ref).chain([self.binary.as_os_str()]);
+        let mut command = Command::new(words.next().context("nothing to start")?);
+        command.args(words).arg("serve").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
+            command.env_remove(name);
+        }
+        if self.env.contains_key(clock::FILE) {
+            // This process's own clock may be turned: it would go before the node's.
+            command.env_remove(clock::OWN).env_remove("FAKETIME_SHARED");
+        }
+        command.envs(&self.env);
+        if let Some(dir) = self.log.parent() {
+            command.current_dir(dir);
+        }
+        let child = command.spawn().with_context(|| format!("{}", self.binary.display()))?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Its base URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.http)
+    }
+
+    /// Whether a process was started and has not been seen to end.
+    pub fn is_up(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// The exit status, if the process ended by itself.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        let Some(child) = &mut self.child else {
+            return Ok(None);
+        };
+        let status = child.try_wait()?;
+        if status.is_some() {
+            self.child = None;
+        }
+        Ok(status)
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill9(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("not running")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM; the exit status within `limit`.
+    pub fn stop(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        wait::until_for(limit, "the node's end after SIGTERM", || self.ended())
+    }
+
+    /// Any signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(self.pid()?, signal)?)
+    }
+
+    /// SIGSTOP: the node hangs, with its connections open.
+    pub fn sigstop(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub fn sigcont(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// The process.
+    pub fn pid(&self) -> Result<Pid> {
+        Ok(Pid::from_child(self.child.as_ref().context("not running")?))
+    }
+
+    /// Deletes the data directory of a stopped node.
+    pub fn wipe(&self) -> Result<()> {
+        ensure!(self.child.is_none(), "{} is running", self.http);
+        Ok(std::fs::remove_dir_all(&self.data)?)
+    }
+
+    /// Flips one bit in the middle of the largest file below the data directory whose path there
+    /// begins with `part`; tells which file and byte.
+    pub fn flip_bit(&self, part: &str) -> Result<String> {
+        ensure!(self.child.is_none(), "{} is running", self.http);
+        let mut files = Vec::new();
+        files_below(&self.data, &mut files)?;
+        let matching = files
+            .iter()
+            .filter(|(path, _)| path.strip_prefix(&self.data).is_ok_and(|p| p.to_string_lossy().starts_with(part)));
+        let Some((path, _)) = matching.max_by_key(|(_, length)| *length) else {
+            bail!("no file like `{part}` in {files:?}");
+        };
+        let mut bytes = std::fs::read(path)?;
+        // Where there are only zeros, there may be nothing that could be damaged.
+        let used = bytes.iter().rposition(|b| *b != 0).context("a file of zeros")? + 1;
+        let at = (used / 2..used).find(|at| bytes.get(*at).is_some_and(|b| *b != 0)).unwrap_or(0);
+        let byte = bytes.get_mut(at).context("an empty file")?;
+        *byte ^= 0b0000_0100;
+        std::fs::write(path, bytes)?;
+        Ok(format!("{} byte {at} of {used}", path.display()))
+    }
+
+    /// Resident memory in bytes.
+    pub fn rss(&self) -> Result<u64> {
+        let status = self.proc("status")?;
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// User and system CPU seconds so far.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        let stat = self.proc("stat")?;
+        // The command's name, in parentheses, may hold anything: count from behind it.
+        let (_, rest) = stat.rsplit_once(')').context("no command in stat")?;
+        let ticks = |n: usize| -> Result<f64> { Ok(rest.split_whitespace().nth(n).context("short stat")?.parse()?) };
+        Ok((ticks(11)? + ticks(12)?) / rustix::param::clock_ticks_per_second() as f64)
+    }
+
+    fn proc(&self, file: &str) -> Result<String> {
+        Ok(std::fs::read_to_string(format!("/proc/{}/{file}", self.pid()?.as_raw_nonzero()))?)
+    }
+
+    /// The last lines of its log.
+    pub fn log_tail(&self, lines: usize) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let all: Vec<&str> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+
+    /// An empty file beside its data, for another process's output.
+    pub fn side_file(&self, name: &str) -> Result<File> {
+        let dir = self.log.parent().context("a log without a directory")?;
+        std::fs::create_dir_all(dir)?;
+        Ok(File::create(dir.join(name))?)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Both fail only if it has ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn files_below(dir: &Path, found: &mut Vec<(PathBuf, u64)>) -> Result<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let kind = entry.metadata()?;
+        if kind.is_dir() {
+            files_below(&entry.path(), found)?;
+        } else {
+            found.push((entry.path(), kind.len()));
+        }
+    }
+    Ok(())
+}

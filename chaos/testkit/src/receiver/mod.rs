@@ -1,0 +1,293 @@
+//! A real HTTP receiver of webhooks that remembers every request and answers each path as it is told.
+//!
+//! - `request` is what came, with the events in it and their signatures; `reply` is what goes back;
+//! - `behaviour` has the ways to answer; [`discord`] and [`slack`] are chats with their documented limits;
+//! - [`dead`] are addresses at which nobody answers; [`tally`] checks what came against what was acknowledged.
+//!
+//! Never: code of the server. Signatures are computed here a second time.
+
+pub mod behaviour;
+pub mod dead;
+pub mod discord;
+mod reply;
+mod request;
+pub mod slack;
+pub mod tally;
+
+pub use behaviour::Behaviour;
+pub use reply::{Body, Reply};
+pub use request::{Got, Request};
+
+use crate::wait;
+use anyhow::{Context, Result};
+use std::collections::HashMap;
+use std::io::BufReader;
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Stack of a connection's thread: it only reads, asks and writes.
+const STACK: usize = 256 << 10;
+
+/// A listening receiver. It closes everything when dropped.
+#[derive(Debug)]
+pub struct Receiver {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    stopped: AtomicBool,
+    paths: Mutex<HashMap<String, Path>>,
+    open: Mutex<HashMap<u64, TcpStream>>,
+    connections: AtomicU64,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Path {
+    behaviour: Option<Behaviour>,
+    requests: Vec<Request>,
+    /// How many were forgotten before these.
+    first: usize,
+    under_way: usize,
+    peak: usize,
+}
+
+impl Receiver {
+    /// Listens on a free port of loopback; every path answers 404 until it is given a behaviour.
+    pub fn start() -> Result<Self> {
+        Self::start_at(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// The same at another address.
+    pub fn start_at(ip: IpAddr) -> Result<Self> {
+        let listener = TcpListener::bind((ip, 0))?;
+        let (addr, shared) = (listener.local_addr()?, Arc::new(Shared::default()));
+        let state = shared.clone();
+        let accepting = Some(std::thread::spawn(move || accept(&listener, &state)));
+        Ok(Self { addr, shared, accepting })
+    }
+
+    /// From now on `path` answers so; its URL.
+    pub fn on(&self, path: &str, behaviour: Behaviour) -> String {
+        lock(&self.shared.paths).entry(path.to_owned()).or_default().behaviour = Some(behaviour);
+        self.url(path)
+    }
+
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    /// All requests to `path` so far, in the order of their arrival.
+    pub fn requests(&self, path: &str) -> Vec<Request> {
+        lock(&self.shared.paths).get(path).map(|p| p.requests.clone()).unwrap_or_default()
+    }
+
+    /// Those that were answered 2xx.
+    pub fn accepted(&self, path: &str) -> Vec<Request> {
+        self.requests(path).into_iter().filter(Request::is_accepted).collect()
+    }
+
+    /// How many requests came to `path`.
+    pub fn count(&self, path: &str) -> usize {
+        lock(&self.shared.paths).get(path).map_or(0, |p| p.requests.len())
+    }
+
+    /// The most requests to `path` that were under way at once.
+    pub fn peak(&self, path: &str) -> usize {
+        lock(&self.shared.paths).get(path).map_or(0, |p| p.peak)
+    }
+
+    /// Connections that were opened to it so far.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Forgets what came to `path`.
+    pub fn forget(&self, path: &str) {
+        if let Some(path) = lock(&self.shared.paths).get_mut(path) {
+            path.first += path.requests.len();
+            path.peak = path.under_way;
+            path.requests.clear();
+        }
+    }
+
+    /// Waits until `n` different events were accepted at `path`.
+    pub fn wait_events(&self, path: &str, n: usize) -> Result<Vec<Request>> {
+        let what = format!("{n} events at {path}");
+        self.wait(path, &what, |requests| tally::distinct(requests) >= n)
+    }
+
+    /// Waits until the requests to `path` are such.
+    pub fn wait(&self, path: &str, what: &str, mut done: impl FnMut(&[Request]) -> bool) -> Result<Vec<Request>> {
+        let told = wait::until(what, || {
+            let requests = self.requests(path);
+            Ok(done(&requests).then_some(requests))
+        });
+        told.with_context(|| self.dump(path))
+    }
+
+    /// The last requests to `path`, for a failed test.
+    pub fn dump(&self, path: &str) -> String {
+        let requests = self.requests(path);
+        let mut text = format!("{} requests to {path}, the last:\n", requests.len());
+        for request in requests.iter().rev().take(8).rev() {
+            let body: String = String::from_utf8_lossy(&request.body).chars().take(300).collect();
+            text += &format!("  {} at {}: answered {}: {body}\n", request.id(), request.at_ms, request.status);
+        }
+        text
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        // Wakes the one that accepts.
+        let _ = TcpStream::connect(self.addr);
+        if let Some(thread) = self.accepting.take() {
+            let _ = thread.join();
+        }
+        for stream in lock(&self.shared.open).values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    while let Ok((stream, _)) = listener.accept() {
+        if shared.stopped.load(Ordering::Relaxed) {
+            return;
+        }
+        let number = shared.connections.fetch_add(1, Ordering::Relaxed);
+        let Ok(copy) = stream.try_clone() else { continue };
+        lock(&shared.open).insert(number, copy);
+        let state = shared.clone();
+        let serving = std::thread::Builder::new().stack_size(STACK).spawn(move || {
+            // Ends with the connection; whatever breaks it is the sender's to notice.
+            let _ = serve(stream, &state);
+            lock(&state.open).remove(&number);
+        });
+        if serving.is_err() {
+            lock(&shared.open).remove(&number);
+        }
+    }
+}
+
+/// One connection, kept alive as long as both sides want.
+fn serve(mut stream: TcpStream, shared: &Shared) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let mut input = BufReader::new(stream.try_clone()?);
+    while let Some(request) = Request::read(&mut input, now_ms)? {
+        let path = request.path.clone();
+        let (place, reply) = arrived(shared, request);
+        let kept_alive = reply.send(&mut stream, || shared.stopped.load(Ordering::Relaxed));
+        answered(shared, &path, place);
+        if !kept_alive? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Notes a request and asks its path what to answer; which request of the path it is.
+fn arrived(shared: &Shared, mut request: Request) -> (usize, Reply) {
+    let mut paths = lock(&shared.paths);
+    let path = paths.entry(request.path.clone()).or_default();
+    let reply = path.behaviour.as_mut().map_or_else(|| Reply::new(404), |behaviour| behaviour(&request));
+    request.status = if matches!(reply.body, Body::Never | Body::Drip(_)) { 0 } else { reply.status };
+    path.under_way += 1;
+    path.peak = path.peak.max(path.under_way);
+    path.requests.push(request);
+    (path.first + path.requests.len() - 1, reply)
+}
+
+fn answered(shared: &Shared, path: &str, place: usize) {
+    if let Some(path) = lock(&shared.paths).get_mut(path) {
+        path.under_way -= 1;
+        let kept = place.checked_sub(path.first);
+        if let Some(request) = kept.and_then(|place| path.requests.get_mut(place)) {
+            request.done_ms = Some(now_ms());
+        }
+    }
+}
+
+/// Unix milliseconds.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, Read, Write};
+    use std::time::Duration;
+
+    const BODY: &str = r#"{"id":"A","seq":1,"type":"t","payload":{}}"#;
+
+    fn post(stream: &mut TcpStream, path: &str) {
+        let length = BODY.len();
+        write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{BODY}").unwrap();
+    }
+
+    /// The first line of an answer, which is read to its end.
+    fn answer(stream: &mut TcpStream) -> String {
+        let mut input = BufReader::new(stream);
+        let (mut head, mut body) = (String::new(), Vec::new());
+        while !head.ends_with("\r\n\r\n") {
+            assert!(input.read_line(&mut head).unwrap() > 0, "{head}");
+        }
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        input.take(length.unwrap()).read_to_end(&mut body).unwrap();
+        head.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn a_connection_is_kept_and_each_path_answers_as_it_is_told() {
+        let receiver = Receiver::start().unwrap();
+        receiver.on("/good", behaviour::healthy());
+        receiver.on("/once", behaviour::recovering(1, 503));
+        let mut stream = TcpStream::connect(receiver.addr).unwrap();
+        for (path, status) in [("/good", 200), ("/once", 503), ("/once?a=b", 200), ("/good", 200), ("/none", 404)] {
+            post(&mut stream, path);
+            assert_eq!(answer(&mut stream), format!("HTTP/1.1 {status} Status"));
+        }
+        assert_eq!((receiver.connections(), receiver.count("/good"), receiver.peak("/good")), (1, 2, 1));
+        assert_eq!(receiver.requests("/once").iter().map(|r| r.status).collect::<Vec<_>>(), [503, 200]);
+        receiver.wait_events("/good", 1).unwrap();
+        receiver.forget("/good");
+        assert_eq!(receiver.count("/good"), 0);
+    }
+
+    #[test]
+    fn slow_ones_and_silent_ones_are_never_accepted() {
+        let receiver = Receiver::start().unwrap();
+        receiver.on("/drip", behaviour::dripping());
+        receiver.on("/silent", behaviour::silent());
+        for (path, begins, limit) in [("/drip", true, 30_000), ("/silent", false, 300)] {
+            let mut stream = TcpStream::connect(receiver.addr).unwrap();
+            post(&mut stream, path);
+            stream.set_read_timeout(Some(Duration::from_millis(limit))).unwrap();
+            let begun = stream.read(&mut [0; 4]).is_ok_and(|n| n > 0);
+            assert_eq!(begun, begins, "{path}");
+            receiver.wait(path, "the request", |requests| requests.len() == 1).unwrap();
+            assert!(receiver.accepted(path).is_empty());
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Checks what receivers accepted against what publishers were told: at least once, under stable ids, in order where
+//! that was asked for, and how late.
+
+use super::Request;
+use crate::publisher::Ack;
+use anyhow::{Result, ensure};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+
+/// What one endpoint accepted, in numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// Requests, whatever became of them.
+    pub requests: usize,
+    /// Different events that were accepted.
+    pub events: usize,
+    /// Events that were accepted again.
+    pub duplicates: usize,
+    /// From publishing to the first acceptance's arrival, milliseconds, sorted.
+    pub delays_ms: Vec<u64>,
+}
+
+impl Tally {
+    /// Of all requests to one path.
+    pub fn of(requests: &[Request]) -> Self {
+        let mut tally = Self { requests: requests.len(), ..Self::default() };
+        let mut known = HashSet::new();
+        for request in requests.iter().filter(|r| r.is_accepted()) {
+            for event in &request.events {
+                if !known.insert(&event.id) {
+                    tally.duplicates += 1;
+                    continue;
+                }
+                tally.events += 1;
+                tally.delays_ms.extend(event.published_ms().map(|ms| request.at_ms.saturating_sub(ms)));
+            }
+        }
+        tally.delays_ms.sort_unstable();
+        tally
+    }
+
+    /// Several endpoints' together.
+    pub fn join(all: impl IntoIterator<Item = Self>) -> Self {
+        let mut sum = Self::default();
+        for tally in all {
+            sum.requests += tally.requests;
+            sum.events += tally.events;
+            sum.duplicates += tally.duplicates;
+            sum.delays_ms.extend(tally.delays_ms);
+        }
+        sum.delays_ms.sort_unstable();
+        sum
+    }
+
+    /// The delay that so many of a hundred don't exceed, milliseconds.
+    pub fn percentile(&self, percent: usize) -> u64 {
+        let place = (self.delays_ms.len() * percent).div_ceil(100).saturating_sub(1);
+        self.delays_ms.get(place).copied().unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requests, events, duplicates, .. } = self;
+        let (half, most, last) = (self.percentile(50), self.percentile(99), self.percentile(100));
+        write!(
+            f,
+            "{events} events in {requests} requests, {duplicates} again; delay p50 {half} p99 {most} max {last} ms"
+        )
+    }
+}
+
+/// How many different events were accepted.
+pub fn distinct(requests: &[Request]) -> usize {
+    let accepted = requests.iter().filter(|r| r.is_accepted());
+    accepted.flat_map(|r| &r.events).map(|e| &e.id).collect::<HashSet<_>>().len()
+}
+
+/// Every acknowledged event was accepted at least once under its id, place and key; ids are stable.
+pub fn check_delivered(who: &str, requests: &[Request], acks: &[Ack]) -> Result<Tally> {
+    check_ids(who, requests)?;
+    let accepted = requests.iter().filter(|r| r.is_accepted()).flat_map(|r| &r.events);
+    let by_id: HashMap<&str, _> = accepted.map(|e| (e.id.as_str(), e)).collect();
+    let faults: Vec<_> = acks
+        .iter()
+        .filter(|ack| {
+            let right = |e: &super::Got| e.key == ack.key && e.seq.is_none_or(|seq| seq == ack.seq);
+            !by_id.get(ack.id.as_str()).is_some_and(|e| right(e))
+        })
+        .collect();
+    let shown: Vec<_> = faults.iter().take(3).collect();
+    ensure!(faults.is_empty(), "{who}: {} of {} acknowledged missing, as {shown:?}", faults.len(), acks.len());
+    Ok(Tally::of(requests))
+}
+
+/// `webhook-id` names the events, and under one id come the same bytes at every attempt.
+pub fn check_ids(who: &str, requests: &[Request]) -> Result<()> {
+    let mut bodies: HashMap<&str, &Request> = HashMap::new();
+    for request in requests.iter().filter(|r| !r.events.is_empty()) {
+        let first = &request.events[0].id;
+        // That of a batch ends with a digest of the ids of its events.
+        let (named, told) = match request.events.len() {
+            1 => (request.id() == first, first.clone()),
+            n => (request.id().starts_with(&format!("{first}-{n}-")), format!("{first}-{n}-…")),
+        };
+        ensure!(named, "{who}: webhook-id is {}, not {told}", request.id());
+        let before = bodies.entry(request.id()).or_insert(request);
+        ensure!(before.body == request.body, "{who}: another body under {}", request.id());
+    }
+    Ok(())
+}
+
+/// Events were accepted for the first time in the order of their places; the profile must tell them.
+pub fn check_order(who: &str, requests: &[Request]) -> Result<()> {
+    let mut known = HashSet::new();
+    let mut last = 0;
+    for event in requests.iter().filter(|r| r.is_accepted()).flat_map(|r| &r.events) {
+        let Some(seq) = event.seq.filter(|seq| known.insert(*seq)) else { continue };
+        ensure!(seq > last, "{who}: seq {seq} was accepted after {last}");
+        last = seq;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn request(status: u16, seqs: &[u64]) -> Request {
+        let events: Vec<_> = seqs
+            .iter()
+            .map(|s| serde_json::json!({"id": format!("{s:026}"), "seq": s, "type": "t", "payload": {"key": s.to_string()}}))
+            .collect();
+        let (id, body) = match &events[..] {
+            [one] => (one["id"].as_str().unwrap().to_owned(), one.to_string()),
+            all => (format!("{:026}-{}-d", seqs[0], all.len()), serde_json::json!({"events": all}).to_string()),
+        };
+        let text = format!("POST / HTTP/1.1\r\nwebhook-id: {id}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let mut request = Request::read(&mut text.as_bytes(), || 5).unwrap().unwrap();
+        request.status = status;
+        request
+    }
+
+    #[test]
+    fn loss_change_disorder_and_repetition_are_seen() {
+        let ack = |seq: u64| Ack { key: seq.to_string(), id: format!("{seq:026}"), seq };
+        let acks = [ack(1), ack(2), ack(3)];
+        let good = [request(500, &[1]), request(200, &[1]), request(200, &[2, 3]), request(200, &[1])];
+        let tally = check_delivered("good", &good, &acks).unwrap();
+        assert_eq!((tally.requests, tally.events, tally.duplicates), (4, 3, 1));
+        check_order("again is no disorder", &good).unwrap();
+        assert!(check_delivered("lost", &good[..2], &acks).is_err());
+        assert!(check_delivered("refused", &[request(500, &[1]), request(200, &[2, 3])], &acks).is_err());
+        assert!(check_order("disorder", &[request(200, &[2]), request(200, &[1])]).is_err());
+        let mut changed = request(200, &[1]);
+        changed.body.push(b' ');
+        assert!(check_ids("changed", &[request(500, &[1]), changed]).is_err());
+        let mut renamed = request(200, &[1]);
+        renamed.headers[0].1 = "fresh".into();
+        assert!(check_ids("renamed", &[renamed]).is_err());
+    }
+
+    #[test]
+    fn percentiles() {
+        let tally = Tally { delays_ms: (1..=200).collect(), ..Tally::default() };
+        assert_eq!([50, 99, 100].map(|p| tally.percentile(p)), [100, 198, 200]);
+        assert_eq!(Tally::default().percentile(99), 0);
+    }
+}
