@@ -54,7 +54,7 @@ fuzz:
 	cargo fuzz run -s none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS); \
 	done
 
-# Simulated clusters under faults, each from a seed, judged. With the flag a seed gives the same run, to the bit.
+# Simulated clusters under faults, each from a seed, checked. With the flag a seed gives the same run, to the bit.
 SEEDS ?= 10000
 
 sim:

@@ -10,32 +10,16 @@
 //! - [`core`]: pure rules: ids, events, filters, rings, access, the replicated state.
 //! - `waypost_cluster`: replicates a deterministic state machine; knows no event.
 
-/// True where a build that is broken on purpose has that defect switched on; of another's calls, once in so many.
-macro_rules! broken {
-    ($name:literal) => {
-        broken!(@ is_on($name))
-    };
-    ($name:literal, $every:literal) => {
-        broken!(@ strikes($name, $every))
-    };
-    (@ $ask:ident($($what:tt)*)) => {{
-        #[cfg(feature = "broken")]
-        let on = $crate::defects::$ask($($what)*);
-        #[cfg(not(feature = "broken"))]
-        let on = false;
-        on
-    }};
-}
-pub(crate) use broken;
+pub(crate) use waypost_cluster::failpoint;
 
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
-#[cfg(feature = "broken")]
-pub mod defects;
 pub mod delivery;
 pub mod edge;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
 
 pub mod hub;
 pub mod metric;

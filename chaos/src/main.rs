@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Booting, healing and judging may take so long beside the scenario's own time; then the run is given up.
+/// Booting, healing and checking may take so long beside the scenario's own time; then the run is given up.
 const BESIDE: Duration = Duration::from_secs(600);
 /// How long an interrupted run may take to end by itself.
 const LEAVES: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ enum Command {
     Run(Run),
     /// Run all that this machine can, one after the other, and print the table
     All(All),
-    /// Show that the oracle can fail, with a server that was built with `--features broken`
+    /// Show that the checks can fail, with a server that was built with `--features failpoints`
     Prove(Prove),
     /// Checker the history of an earlier run again
     Checker {
@@ -67,9 +67,9 @@ struct Run {
     /// A library that the nodes must load: with libeatmydata.so, which forgets to sync, `power-cut` has to fail
     #[arg(long)]
     preload: Option<PathBuf>,
-    /// A defect of a server that was built with the feature `broken`: see `chaos prove`
+    /// A planted defect of a server that was built with the feature `failpoints`: see `chaos prove`
     #[arg(long)]
-    broken: Option<String>,
+    failpoint: Option<String>,
 }
 
 #[derive(Args)]
@@ -99,7 +99,7 @@ struct Prove {
     /// Only these, with commas between them
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// The server, built with `--features broken`
+    /// The server, built with `--features failpoints`
     #[arg(long, default_value = "target/debug/waypost")]
     waypost: PathBuf,
 }
@@ -162,8 +162,8 @@ impl Run {
         std::fs::create_dir_all(names.dir())?;
         let interrupted = watch(&names, Duration::from_secs(self.seconds) + BESIDE)?;
         let time = Duration::from_secs(self.seconds);
-        let (preload, broken) = (self.preload.clone(), self.broken.clone());
-        let plan = Plan { binary, time, seed: self.seed, environment: scenario.environment, preload, broken };
+        let (preload, failpoint) = (self.preload.clone(), self.failpoint.clone());
+        let plan = Plan { binary, time, seed: self.seed, environment: scenario.environment, preload, failpoint };
         let journal = Journal::create(&names.dir().join("history.jsonl"))?;
         println!("{}: {} s, seed {}", scenario.name, self.seconds, self.seed);
         let carried_out = carry_out(scenario, &plan, &names, &journal, interrupted);

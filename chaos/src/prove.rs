@@ -1,6 +1,6 @@
-//! The proof that the oracle can fail: builds that are broken on purpose, each with the scenario that must show it.
+//! The proof that the checks can fail: planted defects, each with the scenario that must show it.
 //!
-//! Their defects are in the server, behind its feature `broken`; here is only what is expected of them.
+//! Their defects are in the server, behind its feature `failpoints`; here is only what is expected of them.
 
 use crate::series::{Ran, Series};
 use anyhow::{Result, ensure};
@@ -76,7 +76,7 @@ impl Proof {
                 ["--seconds", &seconds],
                 ["--seed", &text],
                 ["--waypost", &binary],
-                ["--broken", defect.name],
+                ["--failpoint", defect.name],
             ];
             let ran = series.run(arguments.as_flattened(), false)?;
             if ran.failed.iter().any(|(number, _)| *number == defect.invariant) {

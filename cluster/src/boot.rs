@@ -92,7 +92,7 @@ pub(crate) async fn start(
     }
     let raft = raft(&config, &identity, &peers, &log, Machine::new(store.clone(), worker.clone())).await?;
     // The engine takes what it has just applied again for a snapshot, up to which the log may be purged: make it one.
-    if !crate::broken!(RestartWithoutCheckpoint) {
+    if !crate::failpoint!("restart-without-checkpoint") {
         worker.checkpoint().await?;
     }
     if begins {

@@ -20,24 +20,24 @@
 //!
 //! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
 
-/// True where a simulation has that defect switched on, or, with its name as text, a build that is broken on purpose.
-macro_rules! broken {
-    ($name:literal) => {{
-        #[cfg(feature = "broken")]
-        let on = $crate::defects::is_on($name);
-        #[cfg(not(feature = "broken"))]
-        let on = false;
-        on
-    }};
-    ($defect:ident) => {{
-        #[cfg(feature = "sim")]
-        let on = $crate::sim::Broken::$defect.is_on();
-        #[cfg(not(feature = "sim"))]
+/// Whether the planted defect of that name is switched on; with a number, of its calls one in so many. See [`failpoints`].
+/// Always false in a build without the feature.
+#[macro_export]
+macro_rules! failpoint {
+    ($name:literal) => {
+        $crate::failpoint!(@ is_on($name))
+    };
+    ($name:literal, $every:literal) => {
+        $crate::failpoint!(@ strikes($name, $every))
+    };
+    (@ $ask:ident($($what:tt)*)) => {{
+        #[cfg(feature = "failpoints")]
+        let on = $crate::failpoints::$ask($($what)*);
+        #[cfg(not(feature = "failpoints"))]
         let on = false;
         on
     }};
 }
-pub(crate) use broken;
 
 mod backup;
 mod boot;
@@ -47,12 +47,12 @@ mod clocks;
 mod cluster;
 mod config;
 mod damage;
-#[cfg(feature = "broken")]
-pub mod defects;
 #[cfg_attr(feature = "sim", path = "sim/disk.rs")]
 mod disk;
 mod error;
 mod failover;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
 mod fatal;
 #[doc(hidden)]
 pub mod fuzz;

@@ -53,7 +53,7 @@ pub(crate) fn settings(config: &Config, cluster: &str) -> Result<openraft::Confi
         backoff: "50ms 100ms 200ms ..500ms".to_owned(),
         enable_pre_vote: Some(true),
         // A leader that restarts must be elected anew: with its term restored it could use log ids twice.
-        enable_leader_restore: Some(crate::broken!(RestoredLeader)),
+        enable_leader_restore: Some(crate::failpoint!("restored-leader")),
         ..openraft::Config::default()
     }
     .validate()
@@ -182,7 +182,7 @@ fn begin_append(
             Err(error) => Err(error),
         };
         let answered: BoxFuture<'static, Matched> = Box::pin(async move {
-            if crate::broken!(ApplyBeforeCommit) {
+            if crate::failpoint!("apply-before-commit") {
                 return Ok((Ok(last), last));
             }
             let answer = started?.answer(deadline).await.map_err(|e| unreachable(&e))?;

@@ -74,7 +74,7 @@ struct Lead {
 impl Node {
     /// The index that a linearizable read here must have seen; `None` without a majority that follows this node.
     pub(crate) async fn read_index(&self) -> Option<u64> {
-        if crate::broken!(StaleRead) {
+        if crate::failpoint!("stale-read") {
             return Some(*self.store.applied().borrow());
         }
         let limit = Duration::from_millis(self.config.election_max_ms * 2);

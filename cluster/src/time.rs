@@ -174,7 +174,7 @@ impl Timekeeper {
         // Of two that differ nobody knows which is right: the earlier does less.
         let (mut time, _) = clocks.middle();
         let mut agreed = clocks.agree_on(time) && !clocks.is_lone();
-        if crate::broken!(RestartTrustsClock) {
+        if crate::failpoint!("restart-trusts-clock") {
             (time, agreed) = (clocks.own, true);
         } else if clocks.own.abs_diff(time) <= NEAR_MS.unsigned_abs() {
             time = clocks.own;
@@ -182,10 +182,11 @@ impl Timekeeper {
         let passed = offset(at(time, mono), last.time_ms);
         let is_new = last == Stamp::default();
         // Fewer than a majority may all be wrong: the time goes on from the last stamp until more are heard.
-        if !clocks.is_majority() && !is_new && !crate::broken!(RestartTrustsClock) {
+        if !clocks.is_majority() && !is_new && !crate::failpoint!("restart-trusts-clock") {
             time = offset(last.time_ms, mono);
         }
-        let counted = if (agreed && last.checked) || crate::broken!(RestartTrustsClock) { passed.max(0) } else { 0 };
+        let counted =
+            if (agreed && last.checked) || crate::failpoint!("restart-trusts-clock") { passed.max(0) } else { 0 };
         let expiry = if is_new { time } else { offset(last.expiry_ms, mono).saturating_add(counted) };
         self.course = Some(Course { time, expiry });
         self.checked = agreed;

@@ -174,8 +174,8 @@ impl Loader {
         // Sorted, so that of two faults always the same one is told.
         let vars = vars.into_iter().collect::<BTreeMap<_, _>>();
         for (name, text) in &vars {
-            let defect = cfg!(feature = "broken") && name == "WAYPOST_BROKEN";
-            let ours = name.starts_with("WAYPOST_") && !NOT_KEYS.contains(&name.as_str()) && !defect;
+            let failpoint = cfg!(feature = "failpoints") && name == "WAYPOST_FAILPOINT";
+            let ours = name.starts_with("WAYPOST_") && !NOT_KEYS.contains(&name.as_str()) && !failpoint;
             if !ours || is_service_link(name, text) {
                 continue;
             }

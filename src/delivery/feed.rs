@@ -123,7 +123,7 @@ impl Feed {
     }
 
     /// An event goes to readers as if it came next, before it is stored.
-    #[cfg(feature = "broken")]
+    #[cfg(feature = "failpoints")]
     pub(super) fn push_early(&self, event: crate::core::event::Event, max_bytes: usize, max_events: usize) {
         let Some(seq) = self.with_ring(Ring::next_seq) else { return };
         let early = crate::core::event::Event { seq, ..event };

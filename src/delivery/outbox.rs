@@ -158,8 +158,8 @@ impl Outbox {
         position: &Position,
         positions: bool,
     ) {
-        let next_seq = position.next_seq + u64::from(crate::broken!("event-dropped", 5));
-        let next_seq = next_seq - u64::from(next_seq > 1 && crate::broken!("event-doubled", 5));
+        let next_seq = position.next_seq + u64::from(crate::failpoint!("event-dropped", 5));
+        let next_seq = next_seq - u64::from(next_seq > 1 && crate::failpoint!("event-doubled", 5));
         self.add(id, feed, of, (next_seq, position.gone_seq), self.position_every(positions));
     }
 

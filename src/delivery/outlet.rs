@@ -282,7 +282,7 @@ impl Outlet {
             Deliver::Chunk { topic, form, chunk } => {
                 self.change(topic, form, |feed| feed.push(chunk, ring_bytes, ring_events));
             }
-            #[cfg(feature = "broken")]
+            #[cfg(feature = "failpoints")]
             Deliver::Early(topic, event) => {
                 for feed in self.feeds.borrow().values().filter(|feed| {
                     feed.topic().stream == topic && feed.topic().selector.matches(event.subject.as_str())

@@ -40,7 +40,7 @@ pub enum Deliver {
         chunk: Arc<Chunk>,
     },
     /// An event that is not stored yet.
-    #[cfg(feature = "broken")]
+    #[cfg(feature = "failpoints")]
     Early(TopicId, crate::core::event::Event),
     /// Somebody removed events of the topic: readers get none of them any more. Chunks that come later have none.
     Removed {
@@ -200,9 +200,9 @@ impl Bridge {
     }
 
     fn change_access(&self, change: &AccessChange) {
-        let served = crate::broken!("revoked-served") && matches!(change, AccessChange::TokenGone(_));
+        let served = crate::failpoint!("revoked-served") && matches!(change, AccessChange::TokenGone(_));
         let known = matches!(change, AccessChange::Map(map) if self.access().map(map.id).is_some());
-        if served || known && crate::broken!("settings-stale", 3) {
+        if served || known && crate::failpoint!("settings-stale", 3) {
             return;
         }
         let rules_change = matches!(change, AccessChange::Map(map)

@@ -148,7 +148,7 @@ impl Hub {
     }
 
     /// Tells every outlet.
-    #[cfg(feature = "broken")]
+    #[cfg(feature = "failpoints")]
     pub(crate) fn broadcast(&self, news: impl Fn() -> Deliver) {
         self.0.bridge.broadcast(news);
     }

@@ -77,13 +77,13 @@ impl Hub {
             metrics::counter!(crate::metric::PUBLISH_REFUSED, "reason" => "disk_full").increment(1);
             return Err(HubError::DiskFull);
         }
-        #[cfg(feature = "broken")]
-        if crate::broken!("delivered-early", 20) {
-            crate::defects::deliver_early(self, &publish);
+        #[cfg(feature = "failpoints")]
+        if crate::failpoint!("delivered-early", 20) {
+            crate::failpoints::deliver_early(self, &publish);
         }
-        #[cfg(feature = "broken")]
-        if crate::broken!("never-freed") {
-            crate::defects::never_free();
+        #[cfg(feature = "failpoints")]
+        if crate::failpoint!("never-freed") {
+            crate::failpoints::never_free();
         }
         let began = Instant::now();
         let count = publish.events.len() as u64;

@@ -9,7 +9,6 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use checker::NAMES;
-use simulated::sim::Broken;
 
 use crate::history::Checks;
 use crate::plan::Plan;
@@ -23,8 +22,8 @@ pub(crate) struct Batch {
     pub(crate) seeds: u64,
     /// Threads.
     pub(crate) jobs: usize,
-    /// A defect that is switched on.
-    pub(crate) broken: Option<Broken>,
+    /// The failpoint that is switched on.
+    pub(crate) failpoint: Option<&'static str>,
     /// Stop at the first that fails.
     pub(crate) stop: bool,
     /// Begin no more seeds after this long, but for the plans that once failed and the first fresh seed.
@@ -117,7 +116,7 @@ impl Batch {
                         let is_late = at > always && begin.elapsed() >= self.limit;
                         let ends = is_late || stopped.load(Ordering::Relaxed);
                         let Some(plan) = plan(at).filter(|_| !ends) else { return };
-                        if sender.send((plan.clone(), run(plan, self.broken))).is_err() {
+                        if sender.send((plan.clone(), run(plan, self.failpoint))).is_err() {
                             return;
                         }
                     }

@@ -4,12 +4,13 @@
 //! - `plan`: what a seed means; `faults`: carrying it out; `clients`: who writes and reads meanwhile;
 //! - `hosts`: the simulated machines and the nodes on them; `ledger`: what the nodes replicate;
 //! - `history`: the invariants, checked as things happen; `run`: one seed from beginning to verdict;
-//! - `batch`: many seeds on several threads.
+//! - `batch`: many seeds on several threads; `failpoints`: the defects that can be switched on, to show that they are found.
 //!
 //! What is simulated, and how, is in `cluster/src/sim`.
 
 mod batch;
 mod clients;
+mod failpoints;
 mod faults;
 mod history;
 mod hosts;
@@ -24,7 +25,6 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use simulated::sim::Broken;
 use tracing_subscriber::EnvFilter;
 
 use crate::batch::Batch;
@@ -52,9 +52,9 @@ struct Args {
     /// Replay a plan that was kept.
     #[arg(long, conflicts_with_all = ["seeds", "from", "seed"])]
     plan: Option<PathBuf>,
-    /// Switch a defect on, to see it found.
-    #[arg(long, value_parser = defect)]
-    broken: Option<Broken>,
+    /// Switch a planted defect on, to see it found.
+    #[arg(long, value_parser = failpoints::named)]
+    failpoint: Option<&'static str>,
     /// Stop at the first seed that fails.
     #[arg(long)]
     stop: bool,
@@ -63,22 +63,17 @@ struct Args {
     out: PathBuf,
 }
 
-fn defect(name: &str) -> Result<Broken, String> {
-    let names = || Broken::ALL.map(Broken::name).join(", ");
-    Broken::ALL.into_iter().find(|b| b.name() == name).ok_or_else(|| format!("one of: {}", names()))
-}
-
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     if let Some(seed) = args.seed {
-        return replay(Plan::new(seed), args.broken);
+        return replay(Plan::new(seed), args.failpoint);
     }
     if let Some(file) = args.plan {
-        return replay(Plan::read(&std::fs::read_to_string(file)?)?, args.broken);
+        return replay(Plan::read(&std::fs::read_to_string(file)?)?, args.failpoint);
     }
     let from = args.from.unwrap_or_else(fresh);
     let limit = args.minutes.map_or(Duration::MAX, |m| Duration::from_secs(m * 60));
-    let batch = Batch { from, seeds: args.seeds, jobs: args.jobs, broken: args.broken, stop: args.stop, limit };
+    let batch = Batch { from, seeds: args.seeds, jobs: args.jobs, failpoint: args.failpoint, stop: args.stop, limit };
     println!("seeds {from} to {}, after {} plans that once failed", from + args.seeds - 1, batch::once_failed()?.len());
     let total = batch.run(&mut |plan, verdict| {
         println!("seed {0} FAILED; replay it with --seed {0}", plan.seed);
@@ -98,11 +93,11 @@ fn fresh() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |d| d.as_secs() * 1000)
 }
 
-fn replay(plan: Plan, broken: Option<Broken>) -> anyhow::Result<ExitCode> {
+fn replay(plan: Plan, failpoint: Option<&'static str>) -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("sim=debug,simulated=info"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     println!("{plan:#?}");
-    let verdict = run::run(plan, broken);
+    let verdict = run::run(plan, failpoint);
     println!("{verdict:#?}");
     Ok(if verdict.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

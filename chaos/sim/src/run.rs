@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use simulated::sim::{Broken, World};
+use simulated::sim::World;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -39,7 +39,7 @@ pub(crate) struct Verdict {
 }
 
 /// Runs a plan. A panic is a violation like any other.
-pub(crate) fn run(plan: Plan, broken: Option<Broken>) -> Verdict {
+pub(crate) fn run(plan: Plan, failpoint: Option<&'static str>) -> Verdict {
     let failed = |what: String| Verdict { violations: vec![(0, what)], ..Verdict::default() };
     let mut builder = tokio::runtime::Builder::new_current_thread();
     // Without this tokio's own choices differ from run to run.
@@ -49,12 +49,12 @@ pub(crate) fn run(plan: Plan, broken: Option<Broken>) -> Verdict {
         Ok(runtime) => runtime,
         Err(error) => return failed(format!("no runtime: {error}")),
     };
-    let simulated = AssertUnwindSafe(|| runtime.block_on(simulate(plan, broken)));
+    let simulated = AssertUnwindSafe(|| runtime.block_on(simulate(plan, failpoint)));
     catch_unwind(simulated).unwrap_or_else(|_| failed("the simulation panicked".to_owned()))
 }
 
-async fn simulate(plan: Plan, broken: Option<Broken>) -> Verdict {
-    let world = World::enter(plan.seed, plan.timing, broken);
+async fn simulate(plan: Plan, failpoint: Option<&'static str>) -> Verdict {
+    let world = World::enter(plan.seed, plan.timing, failpoint);
     let history = Arc::new(History::new(world.clone(), plan.has_time()));
     let hosts = Hosts::new(world.clone(), plan, history.clone());
     let faults = under_fire(&hosts).await;

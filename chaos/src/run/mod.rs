@@ -75,8 +75,8 @@ pub struct Plan {
     pub environment: Environment,
     /// A library that the nodes are made to load (`LD_PRELOAD`).
     pub preload: Option<PathBuf>,
-    /// The defect that a build which is broken on purpose shall have.
-    pub broken: Option<String>,
+    /// The planted defect that is switched on in a build that has them.
+    pub failpoint: Option<String>,
 }
 
 /// A run.
@@ -126,8 +126,8 @@ impl Run {
         let mut cluster = Cluster::of(nodes.collect::<Result<_>>()?, dir);
         let (mut disks, mut clocks) = (Vec::new(), Vec::new());
         for node in &mut cluster.nodes {
-            if let Some(defect) = &plan.broken {
-                node.env.insert("WAYPOST_BROKEN".to_owned(), defect.clone());
+            if let Some(failpoint) = &plan.failpoint {
+                node.env.insert("WAYPOST_FAILPOINT".to_owned(), failpoint.clone());
             }
             if let Some(library) = &plan.preload {
                 node.env.insert("LD_PRELOAD".to_owned(), library.display().to_string());

@@ -266,7 +266,7 @@ impl Gatherer {
                 batch.answer(|| Outcome::NotStored { leader: None, overloaded: true });
             }
             Ok(Answer::ForwardV1(Forwarded::NotStored { .. })) | Err(LinkError::NoGroup(_)) => self.keep(batch),
-            Err(_) if crate::broken!(RepeatUnknown) => self.keep(batch),
+            Err(_) if crate::failpoint!("repeat-unknown") => self.keep(batch),
             _ => batch.answer(|| Outcome::Unknown),
         }
     }

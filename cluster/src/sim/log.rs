@@ -14,7 +14,7 @@ use openraft::{LogState, OptionalSend};
 use tokio::sync::oneshot;
 
 use super::sim::journal::{Journal, Record};
-use super::sim::{Broken, Process, World, fs, lock};
+use super::sim::{Process, World, fs, lock};
 use crate::config::Config;
 use crate::os::here;
 use crate::types::{Entry, LogId, Types, Vote};
@@ -203,7 +203,7 @@ impl openraft::storage::RaftLogStorage<Types> for Log {
             journal.write(Record::Vote(*vote));
             journal.serial
         };
-        if !Broken::VoteWithoutFsync.is_on() {
+        if !crate::failpoint!("vote-without-fsync") {
             self.sync().await?;
         }
         World::try_with(|world| lock(&world.witness).voted(world.elapsed_ms(), serial, vote));
@@ -234,7 +234,7 @@ impl openraft::storage::RaftLogStorage<Types> for Log {
                 journal.write(Record::Append(entry));
             }
         }
-        if Broken::AnswerBeforeFsync.is_on() {
+        if crate::failpoint!("answer-before-fsync") {
             self.flush(Flushed::Nobody);
             callback.io_completed(Ok(()));
         } else {

@@ -6,9 +6,7 @@
 //!
 //! - `task`: processes, and which one a task belongs to. `net`: streams. `fs`: files that forget, `journal`: the Raft
 //!   log's disk. `os`, `log` and `clock` stand in for the modules of these names.
-//! - `broken`: the defects that can be switched on, to show that they are found.
 
-mod broken;
 pub(crate) mod fs;
 pub(crate) mod journal;
 pub(crate) mod net;
@@ -16,7 +14,6 @@ pub(crate) mod task;
 mod witness;
 mod world;
 
-pub use broken::Broken;
 pub use task::Process;
 pub(crate) use world::lock;
 pub use world::{Entered, Timing, World};

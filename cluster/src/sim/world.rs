@@ -11,7 +11,6 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::Instant;
 
-use super::Broken;
 use super::fs::Files;
 use super::net::Net;
 use super::task::Process;
@@ -52,7 +51,8 @@ struct Host {
 
 /// The simulated world of one seed.
 pub struct World {
-    pub(super) broken: Option<Broken>,
+    /// The one that is switched on.
+    pub(crate) failpoint: Option<&'static str>,
     start: Instant,
     timing: Timing,
     rng: Mutex<SmallRng>,
@@ -87,9 +87,9 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl World {
     /// Enters a new world; called inside its runtime.
-    pub fn enter(seed: u64, timing: Timing, broken: Option<Broken>) -> Entered {
+    pub fn enter(seed: u64, timing: Timing, failpoint: Option<&'static str>) -> Entered {
         let world = Arc::new(Self {
-            broken,
+            failpoint,
             start: Instant::now(),
             timing,
             rng: Mutex::new(SmallRng::seed_from_u64(seed)),

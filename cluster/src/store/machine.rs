@@ -103,7 +103,7 @@ impl openraft::storage::RaftStateMachine<Types> for Machine {
     ) -> Result<Option<Snapshot<LeaderId, u64, Member, SnapshotData>>, io::Error> {
         // The engine asks at its start, when it has just applied again what the log had: what it then takes for a
         // snapshot lets go of the log, and so must be on disk.
-        if !crate::broken!(RestartWithoutCheckpoint) {
+        if !crate::failpoint!("restart-without-checkpoint") {
             self.worker.checkpoint().await?;
         }
         Ok(self.current()?)

@@ -113,7 +113,7 @@ impl Store {
     /// Makes everything applied so far durable.
     fn checkpoint(&self) -> Result<SystemV1, StoreError> {
         let db = self.database();
-        if crate::broken!(CheckpointWithoutSync) {
+        if crate::failpoint!("checkpoint-without-sync") {
             return Ok(self.state());
         }
         guarded(|| {
@@ -126,7 +126,7 @@ impl Store {
     /// Puts a received file in place of the present one and reads from it from now on.
     fn replace(&self, received: &Path) -> Result<SystemV1, StoreError> {
         os::fs::rename(received, &self.path)?;
-        if !crate::broken!(RenameWithoutSync) {
+        if !crate::failpoint!("rename-without-sync") {
             sync_dir(self.path.parent())?;
         }
         let db = guarded(|| open_database(&self.path, self.cache_bytes, false))?;
@@ -206,8 +206,8 @@ fn seal(key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(4 + value.len());
     record.extend_from_slice(&checksum(key, value).to_le_bytes());
     record.extend_from_slice(value);
-    #[cfg(feature = "broken")]
-    crate::defects::rot(key, &mut record);
+    #[cfg(feature = "failpoints")]
+    crate::failpoints::rot(key, &mut record);
     record
 }
 
@@ -216,7 +216,7 @@ fn unseal<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], StoreError> {
     let damaged =
         || StoreError::corrupt(format!("the value of a key of {} bytes does not match its checksum", key.len()));
     let (crc, value) = record.split_first_chunk::<4>().ok_or_else(damaged)?;
-    if u32::from_le_bytes(*crc) == checksum(key, value) || crate::broken!("corrupt-served") {
+    if u32::from_le_bytes(*crc) == checksum(key, value) || crate::failpoint!("corrupt-served") {
         Ok(value)
     } else {
         Err(damaged())

@@ -107,7 +107,7 @@ impl Worker {
     /// had lost what it answered for, and must join anew.
     pub(crate) async fn checkpoint(&self) -> Result<SystemV1, StoreError> {
         let _turn = self.turn.lock().await;
-        if !crate::broken!(CheckpointBeforeLog) {
+        if !crate::failpoint!("checkpoint-before-log") {
             self.log.sync().await?;
         }
         self.ask(|done| Job::Checkpoint { done }).await
@@ -252,7 +252,7 @@ fn apply_entry(
         }
         EntryPayload::Normal(Data(bytes)) => match EntryData::decode(bytes).map_err(StoreError::corrupt)? {
             EntryData::AllocateV1 => {
-                if crate::broken!(IdGivenTwice) {
+                if crate::failpoint!("id-given-twice") {
                     state.last_node_id = state.membership.nodes.len() as u64;
                 }
                 state.last_node_id += 1;

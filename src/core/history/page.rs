@@ -237,7 +237,7 @@ impl<S: ReadStore> History<'_, S> {
                 return false;
             };
             looked.pass(seq, id, value.len());
-            match self.wanted.matches(subject) || crate::broken!("subject-leaks", 20) {
+            match self.wanted.matches(subject) || crate::failpoint!("subject-leaks", 20) {
                 false => {}
                 true if self.record.is_deleted(subject, seq) => looked.deleted = Some(seq),
                 true => match stored(seq, value) {

@@ -39,7 +39,7 @@ impl<S: ReadStore> History<'_, S> {
                 }
             },
         };
-        let told = !complete && !crate::broken!("gap-not-told") && !self.hides_gap_of_subject();
+        let told = !complete && !crate::failpoint!("gap-not-told") && !self.hides_gap_of_subject();
         // Who is told a gap begins with the oldest that is left: rings may still have what is gone before it.
         let oldest = if told { Some(self.first_wanted(next_seq)?) } else { None };
         let next_seq = oldest.flatten().map_or(next_seq, |(seq, _)| seq);
@@ -55,11 +55,11 @@ impl<S: ReadStore> History<'_, S> {
     }
 
     fn tells_gap_of_another(&self, id: EventId) -> bool {
-        crate::broken!("gap-of-another-subject") && self.gone_of_stream().id > id
+        crate::failpoint!("gap-of-another-subject") && self.gone_of_stream().id > id
     }
 
     fn hides_gap_of_subject(&self) -> bool {
-        crate::broken!("gap-of-subject-untold") && self.record.removed_seq > 0
+        crate::failpoint!("gap-of-subject-untold") && self.record.removed_seq > 0
     }
 
     /// The seq to read from after the position `id`; `None` where it is none of this stream. Of events that were removed

@@ -140,9 +140,9 @@ async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
         if pieces.is_empty() {
             return None;
         }
-        #[cfg(feature = "broken")]
+        #[cfg(feature = "failpoints")]
         for piece in pieces.iter_mut().filter(|piece| !shard.is_mine(piece.update.endpoint)) {
-            crate::defects::repeat_old_word(&mut piece.update);
+            crate::failpoints::repeat_old_word(&mut piece.update);
         }
         let (node, run, epoch) = shard.ownership();
         let updates = pieces.iter().map(|piece| piece.update.clone()).collect();

@@ -149,11 +149,11 @@ impl Shard {
         *self.owners.borrow_mut() = owners.clone();
         let run =
             owners.nodes.get(&self.hub.node_id()).copied().filter(|run| *run == self.hub.incarnation()).unwrap_or(0);
-        if self.run.replace(run) != run && !crate::broken!("stale-owner") {
+        if self.run.replace(run) != run && !crate::failpoint!("stale-owner") {
             self.retire_all();
         }
         let lost: Vec<EndpointId> = self.owned.borrow().keys().copied().filter(|id| !self.is_mine(*id)).collect();
-        let lost = lost.into_iter().filter(|_| !crate::broken!("stale-owner"));
+        let lost = lost.into_iter().filter(|_| !crate::failpoint!("stale-owner"));
         lost.for_each(|id| self.disown(id));
     }
 

@@ -36,7 +36,7 @@ impl Streams {
             Ok(map) => map.clone(),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
-        let (now, own) = (context.expiry_ms(), u64::from(crate::broken!("own-time", 50)));
+        let (now, own) = (context.expiry_ms(), u64::from(crate::failpoint!("own-time", 50)));
         let time_ms = context.time_ms() + own;
         if let Some(key) = &publish.key
             && let Some(reply) = recall(map.topic, key, now, store)?
@@ -66,7 +66,7 @@ impl Streams {
             self.append(map.topic, &event.subject, id, stored.len() as u64, store)?;
         }
         if let Some(record) = self.topics.get_mut(&map.topic) {
-            record.next_seq -= u64::from(crate::broken!("seq-reused") && context.index().is_multiple_of(50));
+            record.next_seq -= u64::from(crate::failpoint!("seq-reused") && context.index().is_multiple_of(50));
         }
         self.dirty.insert(map.topic);
         if let Some(key) = &publish.key {
@@ -145,7 +145,7 @@ fn recall<S: ReadStore>(
 ) -> Result<Option<Reply>, StateError> {
     let Some(bytes) = store.get(&keys::idempotency(topic, &key.key))? else { return Ok(None) };
     let remembered: Remembered = codec::decode(&bytes)?;
-    if remembered.expires_ms <= now_ms || crate::broken!("key-forgotten") {
+    if remembered.expires_ms <= now_ms || crate::failpoint!("key-forgotten") {
         return Ok(None);
     }
     Ok(Some(if remembered.fingerprint == key.fingerprint {

@@ -1,7 +1,5 @@
-//! The defects that a build with the feature `broken` can have, one at a time (`WAYPOST_BROKEN`): what the chaos suite
-//! must find. `chaos prove` runs them all.
-//!
-//! Each is a line at the place that it breaks, found by its name. Never part of a build that is meant to be used.
+//! What the larger failpoints of this crate do: defects that are planted in it, which the chaos suite must find. `chaos
+//! prove` runs them all. Which one is on, and how: `waypost_cluster::failpoints`.
 
 use crate::core::command::Publish;
 use crate::core::consumer::progress::Progress;
@@ -12,7 +10,7 @@ use crate::hub::{Deliver, Hub};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-pub use waypost_cluster::defects::{is_on, strikes};
+use waypost_cluster::failpoints::is_on;
 
 /// `delivered-early`: the publisher's own node sends an event to its clients before anybody has stored it.
 pub(crate) fn deliver_early(hub: &Hub, publish: &Publish) {
