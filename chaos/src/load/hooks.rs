@@ -68,7 +68,15 @@ impl Hooks {
                 body["filter"] = json!({"subjects": subjects});
             }
             let map = site.map(topic);
-            let data = cluster.api(0, map).post(&format!("/api/maps/{}/webhooks", map.id), &body)?.data(201)?;
+            let (api, path) = (cluster.api(0, map), format!("/api/maps/{}/webhooks", map.id));
+            let data = match api.create(&path, &body)? {
+                Some(made) => made,
+                None => {
+                    let all = api.get(&path)?.data(200)?;
+                    let found = all.as_array().into_iter().flatten().find(|hook| hook["name"] == name);
+                    found.cloned().with_context(|| format!("no webhook {name} in {all}"))?
+                }
+            };
             let subjects: Vec<String> = subjects.iter().map(|subject| (*subject).to_owned()).collect();
             site.journal.note(Record::Hook {
                 hook: name.to_owned(),

@@ -126,6 +126,22 @@ impl Api {
         self.call("POST", path, &headers, Some(body.to_string().as_bytes()))
     }
 
+    /// POST of what is made once, as often as its outcome is not known. What was made, or none where a lost attempt has
+    /// made it: the caller then finds it by its name.
+    pub fn create(&self, path: &str, body: &Value) -> Result<Option<Value>> {
+        let start = Instant::now();
+        let mut repeated = false;
+        loop {
+            let answer = self.post(path, body)?;
+            match (answer.status, answer.code().as_str()) {
+                (503, "unknown_outcome") if start.elapsed() < PATIENCE => repeated = true,
+                (409, _) if repeated => return Ok(None),
+                _ => return answer.data(201).map(Some),
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
     /// PATCH of JSON.
     pub fn patch(&self, path: &str, body: &Value) -> Result<Answer> {
         let headers = [("content-type", "application/json")];
