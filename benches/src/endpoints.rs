@@ -17,11 +17,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use testkit::proc;
+
 use crate::{
     event::Maker,
     http,
     node::{ADMIN, Cluster, Node},
-    proc,
     receiver::Receiver,
     report::Report,
 };
@@ -57,7 +58,7 @@ pub(crate) struct Size {
 #[expect(clippy::cast_precision_loss, reason = "bytes and counts far below 2^52")]
 pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
     let receiver = Receiver::start()?;
-    let mut cluster = Cluster::start(binary, dir, 1).await?;
+    let cluster = Cluster::start(binary, dir, 1).await?;
     let mut maps = Vec::with_capacity(size.maps);
     for number in 0..size.maps {
         maps.push(cluster.map_with_slug(&format!("bench-{number}")).await?.0);

@@ -12,11 +12,13 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
+use testkit::proc;
+
 use crate::{
     event::Maker,
     http, load,
     node::{ADMIN, Cluster, Node},
-    proc, publish,
+    publish,
     report::Report,
     subscribers::{Subscribers, Target},
 };

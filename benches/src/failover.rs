@@ -64,7 +64,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
         report.note("hand-over: attempts lost, sent again", (log.lost - lost) as f64, "");
         report.note("hand-over: attempts refused, sent again", (log.refused - refused) as f64, "");
     }
-    history::judge(&nodes, &map, &log.acks, report).await
+    history::check(&nodes, &map, &log.acks, report).await
 }
 
 /// Kills the leader again and again.

@@ -52,7 +52,7 @@ impl Client {
     /// Nobody listens there, or not in time.
     pub(crate) async fn connect(addr: SocketAddr) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        if addr.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        if addr.ip().is_loopback() {
             socket.bind(SOURCE)?;
         }
         let stream = timeout(PATIENCE, socket.connect(addr)).await??;

@@ -6,10 +6,11 @@ use std::{path::Path, time::Duration};
 use anyhow::{Context, Result};
 use tokio::time::sleep;
 
+use testkit::proc;
+
 use crate::{
     load,
     node::Cluster,
-    proc,
     report::Report,
     subscribers::{Subscribers, Target},
 };

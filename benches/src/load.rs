@@ -11,9 +11,11 @@ use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use testkit::proc;
+
 use crate::{
     event::{self, Maker},
-    http, proc,
+    http,
     subscribers::{Outcome, Subscribers, Target},
 };
 

@@ -16,7 +16,6 @@ mod limit;
 mod load;
 mod node;
 mod post;
-mod proc;
 mod publish;
 mod publishers;
 mod receiver;
@@ -267,7 +266,7 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<bool> {
-    proc::raise_open_files()?;
+    testkit::proc::raise_open_files()?;
     if let Command::Limit { addr, coalesce } = cli.command {
         limit::serve(addr, coalesce)?;
         return Ok(true);

@@ -14,7 +14,8 @@ use awc::http::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
 use tokio::process::Command;
 
-use crate::{http, proc, receiver::headers};
+use crate::{http, receiver::headers};
+use testkit::proc;
 
 /// What sends.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]

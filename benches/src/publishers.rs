@@ -1,5 +1,5 @@
 //! Owns publishers that never give up on an event: one after the other, each under an `Idempotency-Key`, sent again to
-//! the next node until some node acknowledges it. Remembers when each was. Never harms a node, never judges.
+//! the next node until some node acknowledges it. Remembers when each was. Never harms a node, never checks.
 
 use std::{
     net::SocketAddr,
@@ -53,6 +53,17 @@ pub(crate) struct Ack {
     /// When its first attempt began.
     pub(crate) began: Instant,
     pub(crate) at: Instant,
+}
+
+impl Ack {
+    /// The event's key, in its payload too.
+    pub(crate) fn key(&self) -> String {
+        key(self.publisher, self.number)
+    }
+}
+
+fn key(publisher: usize, number: usize) -> String {
+    format!("{publisher}-{number}")
 }
 
 /// What became of it all, so far.
@@ -158,8 +169,8 @@ impl Publisher {
         let (path, pad) = (format!("/api/maps/{}/events", self.plan.map), "x".repeat(self.plan.pad));
         let mut number = 0;
         while !stop.load(Relaxed) {
-            let (publisher, key) = (self.publisher, format!("{}-{number}", self.publisher));
-            let body = format!(r#"{{"type":"bench","payload":{{"by":{publisher},"n":{number},"p":"{pad}"}}}}"#);
+            let (publisher, key) = (self.publisher, key(self.publisher, number));
+            let body = format!(r#"{{"type":"bench","payload":{{"key":"{key}","p":"{pad}"}}}}"#);
             let request = http::repeatable(&path, &self.plan.token, &key, &body);
             let began = Instant::now();
             let seq = self.publish(&request, began).await.with_context(|| format!("publishing {key}"))?;

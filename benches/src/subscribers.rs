@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     io::{ErrorKind, Read, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     os::fd::OwnedFd,
     sync::{
         Arc,
@@ -176,7 +176,7 @@ impl Crowd {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        if self.target.addr.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        if self.target.addr.ip().is_loopback() {
             socket.bind(&SocketAddr::from(([127, 0, 0, last], 0)).into())?;
         }
         match socket.connect(&self.target.addr.into()) {

@@ -10,12 +10,13 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
+use testkit::proc;
+
 use crate::{
     event::Maker,
     http,
     node::{ADMIN, Cluster, Node},
     post::{self, With},
-    proc,
     receiver::Receiver,
     report::Report,
 };

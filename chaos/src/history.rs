@@ -206,6 +206,15 @@ impl Journal {
         self.note_at(self.now_ms(), record);
     }
 
+    /// Notes that somebody caught up, or why not.
+    pub fn caught_up(&self, whom: &str, done: Result<()>) {
+        let whom = whom.to_owned();
+        self.note(match done {
+            Ok(()) => Record::CaughtUp { whom },
+            Err(error) => Record::Behind { whom, why: format!("{error:#}").chars().take(600).collect() },
+        });
+    }
+
     /// Notes a record of an earlier time.
     pub fn note_at(&self, at_ms: u64, record: Record) {
         let mut shared = self.lock();

@@ -10,7 +10,6 @@ use chaos::run::Plan;
 use chaos::scenario::{Need, SCENARIOS, Scenario};
 use chaos::series::{self, Ran, Rows, Series};
 use clap::{Args, Parser, Subcommand};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -155,7 +154,8 @@ impl Run {
         }
         let binary =
             self.waypost.canonicalize().with_context(|| format!("{}: build it first", self.waypost.display()))?;
-        raise_open_files()?;
+        // Thousands of sockets need as many open files.
+        testkit::proc::raise_open_files()?;
         clean_dead_runs()?;
         let names = Names::own();
         names.clean();
@@ -342,10 +342,4 @@ fn watch(names: &Names, limit: Duration) -> Result<Arc<AtomicBool>> {
         std::process::exit(130);
     });
     Ok(interrupted)
-}
-
-/// Thousands of sockets need as many open files.
-fn raise_open_files() -> Result<()> {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }

@@ -1,47 +1,10 @@
 //! `waypost webhook …` against three nodes and a receiver of ours.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU16, Ordering},
-};
-
 use super::*;
+use testkit::receiver::{Receiver, behaviour};
 
-/// Takes requests, one a connection, and answers all with the same status.
-struct Receiver {
-    url: String,
-    status: Arc<AtomicU16>,
-    taken: Arc<Mutex<Vec<(String, Value)>>>,
-}
-
-impl Receiver {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let (status, taken) = (Arc::new(AtomicU16::new(200)), Arc::new(Mutex::new(Vec::new())));
-        let receiver = Self { url, status: status.clone(), taken: taken.clone() };
-        thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let (head, body) = take_request(&stream);
-                // Whoever sees it taken may have the next one answered in another way.
-                let status = status.load(Ordering::SeqCst);
-                taken.lock().unwrap().push((head, serde_json::from_slice(&body).unwrap()));
-                let answer = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi");
-                stream.write_all(answer.as_bytes()).unwrap();
-            }
-        });
-        receiver
-    }
-
-    fn answer_from_now_on(&self, status: u16) {
-        self.status.store(status, Ordering::SeqCst);
-    }
-
-    fn taken(&self) -> Vec<(String, Value)> {
-        self.taken.lock().unwrap().clone()
-    }
-}
+/// Where the receiver takes requests.
+const PATH: &str = "/hook";
 
 #[test]
 fn wrong_usage_of_webhooks_ends_with_2() {
@@ -115,8 +78,9 @@ impl Desk {
 
 #[test]
 fn a_webhook_from_its_first_to_its_last_day() {
-    let (desk, receiver) = (Desk::open(), Receiver::start());
-    let create = ["webhook", "create", "demo", "--to", &receiver.url, "--name", "mine", "--profile", "standard"];
+    let (desk, receiver) = (Desk::open(), Receiver::start().unwrap());
+    let url = receiver.on(PATH, behaviour::status(200));
+    let create = ["webhook", "create", "demo", "--to", &url, "--name", "mine", "--profile", "standard"];
     let made = desk.one(&[&create[..], &["--events", "add_*,n", "--attempts", "1", "--header", "X-A: b"]].concat());
     assert!(made["secret"].as_str().unwrap().starts_with("whsec_"), "{made}");
     assert_eq!((&made["events"], &made["retry"]["max_attempts"]), (&serde_json::json!(["add_*", "n"]), &1.into()));
@@ -129,7 +93,7 @@ fn a_webhook_from_its_first_to_its_last_day() {
     desk.refused(&inside, "[400 validation_failed]");
     desk.refused(&["webhook", "show", "demo", "nobody"], "has no webhook nobody");
     // Names are not unique: who must choose is told between what.
-    let other = format!("{}?other", receiver.url);
+    let other = format!("{url}?other");
     let other = ["webhook", "create", "demo", "--to", &other, "--name", "mine", "--disabled"];
     let other = desk.one(&other)["id"].as_str().unwrap().to_owned();
     desk.refused(&["webhook", "show", "demo", "mine"], "may be any of 2; say which by its id");
@@ -144,12 +108,13 @@ fn a_webhook_from_its_first_to_its_last_day() {
     let mut tail = tail.spawn().unwrap();
     wait_until("the tail follows", || fs::read_to_string(&notes).unwrap().contains("following 1 webhook"));
     let first = desk.publish("add_system");
-    wait_until("the first event is delivered", || !receiver.taken().is_empty());
-    let (head, body) = receiver.taken().remove(0);
-    assert!(head.contains(&format!("webhook-id: {}", first.to_lowercase())) && head.contains("x-a: b"), "{head}");
+    wait_until("the first event is delivered", || receiver.count(PATH) > 0);
+    let request = receiver.requests(PATH).remove(0);
+    assert!(request.id() == first && request.header("x-a") == Some("b"), "{request:?}");
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!((&body["id"], &body["type"]), (&first.as_str().into(), &"add_system".into()));
     desk.publish("unwanted");
-    receiver.answer_from_now_on(500);
+    receiver.on(PATH, behaviour::status(500));
     let second = desk.publish("add_system");
     let dead = || desk.lines(&["webhook", "dead-letters", "list", "demo", "mine"]);
     wait_until("it is given up", || dead().iter().any(|letter| letter["id"] == second.as_str()));
@@ -161,16 +126,16 @@ fn a_webhook_from_its_first_to_its_last_day() {
     assert!(seen.iter().all(|attempt| attempt["webhook_id"] == made["id"]), "{seen:?}");
     desk.refused(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"], "1 events failed again");
     desk.refused(&["webhook", "test", "demo", "mine"], "the test was not delivered (status)");
-    receiver.answer_from_now_on(204);
+    receiver.on(PATH, behaviour::status(204));
     assert_eq!(desk.one(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"])["delivered"], 1);
     assert!(dead().is_empty());
     assert_eq!(desk.one(&["webhook", "test", "demo", "mine", "--type", "add_x"])["status"], 204);
 
     // Everything once more.
-    let before = receiver.taken().len();
+    let before = receiver.count(PATH);
     let replay = desk.one(&["webhook", "replay", "demo", "mine", "--since", "2020-01-01T00:00:00Z", "--wait"]);
     assert_eq!((&replay["state"], &replay["delivered"]), (&"done".into(), &2.into()));
-    assert!(receiver.taken().len() >= before + 2, "at least once");
+    assert!(receiver.count(PATH) >= before + 2, "at least once");
     assert_eq!(desk.lines(&["webhook", "replays", "demo", "mine"]).len(), 3);
     let attempts = desk.lines(&["webhook", "attempts", "demo", "mine"]);
     assert!(attempts.len() > 5 && attempts.iter().any(|attempt| attempt["type"] == "webhook.test"), "{attempts:?}");
@@ -190,7 +155,9 @@ fn a_webhook_from_its_first_to_its_last_day() {
     desk.one(&["webhook", "enable", "demo", "mine", "--from", "skip"]);
     let show = || desk.one(&["webhook", "show", "demo", made["id"].as_str().unwrap()]);
     wait_until("it is up to date", || show()["queue_depth"] == 0);
-    assert!(receiver.taken().iter().all(|(_, body)| body["type"] != "n"));
+    let bodies =
+        receiver.requests(PATH).into_iter().map(|request| serde_json::from_slice::<Value>(&request.body).unwrap());
+    assert!(bodies.into_iter().all(|body| body["type"] != "n"));
     assert!(desk.run(&["webhook", "delete", "demo", "mine", "--yes"]).status.success());
     assert!(desk.lines(&["webhook", "list", "demo"]).is_empty());
 }

@@ -4,14 +4,13 @@
 use crate::support::{checked, nodes, publish, scenario};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use testkit::Cluster;
 use testkit::clients::Js;
 use testkit::cluster::Map;
 use testkit::http::text;
 use testkit::phoenix::Socket;
+use testkit::stream::Stream;
 
 /// The promise is one second; a machine that is busy with other tests may need more to notice.
 const REVOKED_WITHIN: Duration = Duration::from_secs(20);
@@ -211,28 +210,16 @@ fn revoked_while_still(c: &Cluster) -> Result<()> {
         c.wait_same_applied()?;
         let (still, leader) = (c.follower()?, c.leader()?);
         c.nodes[still].sigstop()?;
-        let asked = || -> Result<TcpStream> {
+        let asked = || -> Result<Stream> {
             c.admin(leader).delete(&format!("/api/maps/{}/tokens/{id}", map.id))?.expect(204)?;
-            let mut stream = TcpStream::connect(c.nodes[still].http)?;
-            let path = map.events();
-            let authorization = format!("Authorization: Bearer {}", its.token);
-            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n{authorization}\r\n\r\n").as_bytes())?;
-            Ok(stream)
+            Stream::get(c.nodes[still].http, &map.events(), Some(&its.token), &[])
         };
         let asked = asked();
         c.nodes[still].sigcont()?;
-        let answer = status_of(asked?)?;
-        ensure!(answer == "401" || answer == "503", "a revoked token got {answer}");
+        let answer = asked?.status()?;
+        ensure!(answer == 401 || answer == 503, "a revoked token got {answer}");
     }
     Ok(())
-}
-
-/// The status that a server answers with.
-fn status_of(mut stream: TcpStream) -> Result<String> {
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let mut answer = [0; 12];
-    stream.read_exact(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer[9..]).into_owned())
 }
 
 /// A node that stood still is asked for a stream from a position that it has yet to reach, by a token that it has yet to
@@ -244,19 +231,18 @@ fn revoked_while_waiting(c: &Cluster) -> Result<()> {
         c.wait_same_applied()?;
         let (behind, leader) = (c.follower()?, c.leader()?);
         c.nodes[behind].sigstop()?;
-        let asked = || -> Result<TcpStream> {
+        let asked = || -> Result<Stream> {
             let ahead = text(&publish(c, leader, &map, "x", json!({}))?, "id")?;
-            let mut stream = TcpStream::connect(c.nodes[behind].http)?;
             let path = format!("{}/stream?last_event_id={ahead}&token={}", map.events(), its.token);
-            stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes())?;
+            let stream = Stream::get(c.nodes[behind].http, &path, None, &[])?;
             c.admin(leader).delete(&format!("/api/maps/{}/tokens/{id}", map.id))?.expect(204)?;
             Ok(stream)
         };
         let asked = asked();
         c.nodes[behind].sigcont()?;
-        let answer = status_of(asked?)?;
+        let answer = asked?.status()?;
         // 503: it heard no leader in time.
-        ensure!(answer == "401" || answer == "503", "a revoked token got {answer}");
+        ensure!(answer == 401 || answer == 503, "a revoked token got {answer}");
     }
     Ok(())
 }

@@ -5,11 +5,11 @@ use crate::support::{checked, nodes, publish};
 use anyhow::{Result, ensure};
 use serde_json::json;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use testkit::Cluster;
 use testkit::cluster::Map;
-use testkit::http::{Answer, Api};
+use testkit::http::{Answer, Api, raw};
 
 #[test]
 fn bad_input_is_answered_clearly_and_harms_nothing() {
@@ -269,21 +269,6 @@ fn bad_maps(c: &Cluster) -> Result<()> {
         clear(&body.to_string(), &api.post(&path, &body)?, &[400, 422])?;
     }
     clear("no such token", &api.delete(&format!("{path}/nothing"))?, &[400, 404])
-}
-
-/// Sends bytes, reads all until the end of the connection or until nothing comes for `limit`.
-fn raw(addr: SocketAddr, bytes: &[u8], limit: Duration) -> Result<(String, bool)> {
-    let mut stream = TcpStream::connect(addr)?;
-    stream.set_read_timeout(Some(limit))?;
-    stream.set_write_timeout(Some(limit))?;
-    // The other side may close while we write: what it said is still there to be read.
-    let _ = stream.write_all(bytes);
-    let mut answer = Vec::new();
-    let ended = match stream.read_to_end(&mut answer) {
-        Ok(_) => true,
-        Err(e) => e.kind() == std::io::ErrorKind::ConnectionReset,
-    };
-    Ok((String::from_utf8_lossy(&answer).into_owned(), ended))
 }
 
 fn not_http(c: &Cluster) -> Result<()> {

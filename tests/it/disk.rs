@@ -1,7 +1,7 @@
 //! A disk that fills up: publishing is refused before it is too late, everything else goes on, and the node recovers by
 //! itself. Needs root, for a small file system of its own.
 
-use crate::support::{fresh_key, nodes, publish, scenario};
+use crate::support::{nodes, publish, scenario};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ fn fill(cluster: &testkit::Cluster, map: &testkit::cluster::Map, at_most: usize)
     let body = json!({"type": "x", "payload": "x".repeat(100 << 10)});
     let mut acked = Vec::new();
     for _ in 0..at_most {
-        let answer = cluster.api(0, map).post_once(&map.events(), &fresh_key(), &body)?;
+        let answer = cluster.api(0, map).post_once(&map.events(), &testkit::cluster::fresh_key(), &body)?;
         match answer.status {
             201 => acked.push(answer.data(201)?["seq"].as_u64().context("no seq")?),
             503 if answer.code() == "disk_full" => return Ok((acked, true)),
@@ -243,7 +243,7 @@ fn a_follower_whose_disk_is_too_small_lives_and_catches_up_on_a_larger_one() {
         cluster.nodes[node].kill9()?;
         let at = cluster.leader()?;
         for _ in 0..80 {
-            cluster.api(at, &map).post_once(&map.events(), &fresh_key(), &body)?.expect(201)?;
+            cluster.publish(at, &map, &body)?;
         }
         cluster.nodes[node].wipe()?;
         let Some(_small) = Small::mount(&cluster.nodes[node].data, 64)? else {

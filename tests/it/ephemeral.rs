@@ -6,12 +6,12 @@ mod clients;
 mod faults;
 mod slow;
 
-use crate::poller::Poller;
-use crate::support::{fresh_key, nodes, scale, scenario};
+use crate::support::{nodes, scale, scenario};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use testkit::Cluster;
-use testkit::cluster::Map;
+use testkit::cluster::{Map, fresh_key};
+use testkit::longpoll::Poller;
 use testkit::phoenix::{Frame, Socket};
 use testkit::ws::Message;
 
@@ -41,14 +41,6 @@ fn set_rules(c: &Cluster, map: &Map, rules: Value) -> Result<()> {
     c.api(0, map).call("PUT", &path, &[], Some(rules.to_string().as_bytes()))?.expect(200)?;
     c.wait_same_applied()?;
     Ok(())
-}
-
-/// Sums the values of a metric over its labels but those that don't have `label` in them.
-fn metric(c: &Cluster, node: usize, name: &str, label: &str) -> Result<u64> {
-    let text = String::from_utf8(c.admin(node).get("/metrics")?.expect(200)?.body)?;
-    let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
-    let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-    Ok(values.sum::<f64>() as u64)
 }
 
 /// The label of a node.

@@ -1,6 +1,6 @@
 //! Filters: patterns of types and expressions, live and in history, over every protocol, through any node.
 
-use crate::support::{Check, binary, checked, fresh_key, nodes, publish, publish_many};
+use crate::support::{Check, binary, checked, nodes, publish, publish_many};
 use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -88,7 +88,7 @@ fn kills(c: &Cluster, node: usize, map: &Map, n: usize) -> Result<Vec<u64>> {
     let kill = |i: usize| json!({"type": "map_kill", "payload": {"value": 500_000_000 + 1_000_000_000 * (i % 2)}});
     let events: Vec<Value> = (0..2 * n).map(kill).collect();
     let body = json!({"events": events});
-    let data = c.api(node, map).post_once(&map.events(), &fresh_key(), &body)?.data(201)?;
+    let data = c.publish(node, map, &body)?;
     let sent = data["events"].as_array().or(data.as_array()).cloned().unwrap_or_default();
     ensure!(sent.len() == 2 * n, "{data}");
     Ok(sent.iter().filter_map(|event| event["seq"].as_u64()).skip(1).step_by(2).collect())

@@ -3,6 +3,8 @@
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Result, ensure};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 use serde_json::{Value, json};
 use std::time::Duration;
 use testkit::Cluster;
@@ -277,7 +279,10 @@ fn refused_upgrades(c: &Cluster) -> Result<()> {
 
 fn subprotocol(c: &Cluster) -> Result<()> {
     let map = c.map("subprotocol")?;
-    let headers = [("Sec-WebSocket-Protocol", format!("phoenix, base64url.bearer.phx.{}", base64(&map.token)))];
+    let headers = [(
+        "Sec-WebSocket-Protocol",
+        format!("phoenix, base64url.bearer.phx.{}", BASE64_STANDARD_NO_PAD.encode(&map.token)),
+    )];
     let headers: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
     match Ws::upgrade(c.nodes[0].http, "/socket/events/websocket?vsn=2.0.0", &headers)? {
         Upgrade::Open(_, head) => {
@@ -287,17 +292,4 @@ fn subprotocol(c: &Cluster) -> Result<()> {
         }
         other => anyhow::bail!("{other:?}"),
     }
-}
-
-/// `btoa` without padding.
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in text.as_bytes().chunks(3) {
-        let bits = chunk.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
-        for i in 0..=chunk.len() {
-            out.push(char::from(DIGITS[(bits >> (18 - 6 * i)) as usize & 63]));
-        }
-    }
-    out
 }

@@ -1,6 +1,6 @@
 //! Limits of a map hold over the whole cluster, are told clearly, and are given back.
 
-use crate::support::{checked, fresh_key, nodes, publish};
+use crate::support::{checked, nodes, publish};
 use anyhow::{Result, ensure};
 use serde_json::json;
 use testkit::Cluster;
@@ -152,7 +152,7 @@ fn publishes(c: &Cluster) -> Result<()> {
     let body = json!({"type": "x", "payload": 1});
     // Many at once: one after another a slow machine may keep the limit by itself.
     let answers = std::thread::scope(|scope| {
-        let one = |i: usize| c.api(i % 3, &map).post_once(&map.events(), &fresh_key(), &body);
+        let one = |i: usize| c.api(i % 3, &map).post_once(&map.events(), &testkit::cluster::fresh_key(), &body);
         let five = move |n: usize| (n..n + 5).map(one).collect::<Result<Vec<_>>>();
         let threads: Vec<_> = (0..12).map(|n| scope.spawn(move || five(n))).collect();
         let joined = threads.into_iter().map(|t| t.join().unwrap_or_else(|_| anyhow::bail!("panicked")));

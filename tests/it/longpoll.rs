@@ -1,7 +1,6 @@
 //! Long polls without stickiness: a session's requests go to one node after another, as a load balancer may send
 //! them, and it is one session all the same.
 
-use crate::poller::{LIMIT, Poller, message};
 use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
@@ -9,6 +8,7 @@ use std::time::{Duration, Instant};
 use testkit::Cluster;
 use testkit::cluster::Map;
 use testkit::http::text;
+use testkit::longpoll::{LIMIT, Poller, message};
 
 /// Events that are published one by one.
 const EVENTS: u64 = 60;

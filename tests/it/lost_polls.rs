@@ -1,13 +1,13 @@
 //! Long polls whose answers are lost: by clients that hang up, proxies that ask again, and two who ask at
 //! once. At whatever node, nothing is lost or comes twice, and no poll holds up another.
 
-use crate::poller::{Answered, LIMIT, Poller, message};
 use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use testkit::cluster::Map;
+use testkit::longpoll::{Answered, LIMIT, Poller, message};
 use testkit::{Cluster, wait};
 
 /// How long a poll waits here: longer than a test takes on a busy machine, if nothing ends it.
@@ -63,7 +63,7 @@ fn everywhere(c: &Cluster, slug: &str, check: impl Fn(&Map, &mut Poller, usize) 
 }
 
 fn polled(poller: &Poller, node: usize) -> Result<Answered> {
-    poller.ask(node, &poller.session, "GET", None, LIMIT)
+    poller.ask(node, &poller.session, None, LIMIT)
 }
 
 /// The same until something comes. Requests may overtake one another on a busy machine, and the one that
@@ -155,14 +155,14 @@ fn late_copy(c: &Cluster) -> Result<()> {
         std::thread::scope(|scope| {
             let poller = &*poller;
             let waiting = scope.spawn(move || polled(poller, node));
-            let late = || poller.ask(node, &old, "GET", None, LIMIT);
+            let late = || poller.ask(node, &old, None, LIMIT);
             let start = Instant::now();
             // Until the poll that acknowledges has arrived, the old batch is answered again.
             while late()?.status != 410 {
                 ensure!(start.elapsed() < LIMIT, "an acknowledged batch is kept");
                 std::thread::sleep(Duration::from_millis(20));
             }
-            ensure!(late()?.frames.is_empty(), "a session that is gone has messages");
+            ensure!(late()?.messages.is_empty(), "a session that is gone has messages");
             let seq = next(c, map)?;
             let answered = waiting.join().expect("the client panicked")?;
             ensure!(answered.status == 200 && answered.seqs() == [seq], "{answered:?}");
@@ -232,12 +232,12 @@ fn unfetched(c: &Cluster) -> Result<()> {
             pushed += EACH;
         }
         ensure!(rounds < 100 || pushed < rounds * EACH, "{pushed} replies wait, and no end to it");
-        let answered = poller.ask(0, &session, "GET", None, LIMIT)?;
-        let whole = answered.status == 200 && answered.frames.len() == pushed;
+        let answered = poller.ask(0, &session, None, LIMIT)?;
+        let whole = answered.status == 200 && answered.messages.len() == pushed;
         ensure!(
             whole || rounds > 1 && answered.status == 410,
             "{} of {pushed}: {}",
-            answered.frames.len(),
+            answered.messages.len(),
             answered.status
         );
     }

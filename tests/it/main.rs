@@ -41,7 +41,6 @@ mod operations;
 mod pace;
 mod packaging;
 mod peer_security;
-mod poller;
 mod positions;
 mod power;
 mod quorum;

@@ -1,7 +1,7 @@
 //! Joining with history: `backfill`, `since`, `last_event_id`, on any node, over WebSocket and SSE;
 //! reply first, then history in order, then live; and the gap that is told.
 
-use crate::support::{checked, fresh_key, nodes, publish, publish_many};
+use crate::support::{checked, nodes, publish, publish_many};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -161,7 +161,7 @@ fn slow_reader(c: &Cluster) -> Result<()> {
     let event = json!({"type": "x", "payload": "x".repeat(4000)});
     let batch = json!({"events": vec![event; 250]});
     for _ in 0..12 {
-        c.api(0, &map).post_once(&map.events(), &fresh_key(), &batch)?.expect(201)?;
+        c.publish(0, &map, &batch)?;
     }
     let seen = slow.events(3000)?;
     let in_order = seen.iter().zip(1u64..).all(|(envelope, seq)| envelope["seq"] == seq);

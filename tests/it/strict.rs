@@ -6,14 +6,13 @@ use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 use testkit::Cluster;
 use testkit::cluster::{ADMIN, Map};
 use testkit::http::text;
 use testkit::phoenix::Socket;
+use testkit::stream::Stream;
 use waypost::edge::strict::{LISTS, once};
 
 const OPENAPI: &str = include_str!("../../docs/openapi.yaml");
@@ -93,16 +92,11 @@ impl Place {
 
 /// Sends a head and a body as they stand; status and body of the answer, as far as it came within `wait`.
 fn raw(c: &Cluster, head: &[u8], body: &str, wait: Duration) -> Result<(u16, String)> {
-    let mut stream = TcpStream::connect(c.nodes[0].http)?;
-    stream.set_read_timeout(Some(wait))?;
     let upgrades = String::from_utf8_lossy(head).contains("Connection: Upgrade");
     let close = if upgrades { "" } else { "Connection: close\r\n" };
     let end = format!("Content-Length: {}\r\n{close}\r\n{body}", body.len());
-    stream.write_all(&[head, end.as_bytes()].concat())?;
-    let mut answer = Vec::new();
     // A stream goes on for ever, and what came of it is there when the wait is over.
-    let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (answer, _) = testkit::http::raw(c.nodes[0].http, &[head, end.as_bytes()].concat(), wait)?;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     Ok((status.with_context(|| format!("no answer: {answer:?}"))?, answer))
 }
@@ -273,37 +267,29 @@ fn origins(c: &Cluster) -> Result<()> {
 }
 
 /// Opens a stream; what came of it until `told` did.
-fn streamed(c: &Cluster, map: &Map, query: &str, headers: &str, told: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(c.nodes[0].http)?;
-    stream.set_read_timeout(Some(LIMIT))?;
+fn streamed(c: &Cluster, map: &Map, query: &str, headers: &[(&str, &str)], told: &str) -> Result<String> {
     let path = format!("{}/stream{query}", map.events());
-    let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n{headers}\r\n", map.token);
-    stream.write_all(head.as_bytes())?;
-    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
-    while !String::from_utf8_lossy(&answer).contains(told) {
-        let read =
-            stream.read(&mut piece).with_context(|| format!("no {told}: {}", String::from_utf8_lossy(&answer)))?;
-        ensure!(read > 0, "ended without {told}: {}", String::from_utf8_lossy(&answer));
-        answer.extend_from_slice(&piece[..read]);
-    }
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    let mut stream = Stream::get(c.nodes[0].http, &path, Some(&map.token), headers)?;
+    stream.until(told)?;
+    Ok(stream.body().into_owned())
 }
 
 fn starts(c: &Cluster) -> Result<()> {
     let map = c.map("starts")?;
     let ids = (0..3).map(|n| text(&publish(c, 0, &map, "x", json!({"n": n}))?, "id")).collect::<Result<Vec<_>>>()?;
     let after = [
-        (format!("?last_event_id={}", ids[0]), String::new()),
+        (format!("?last_event_id={}", ids[0]), None),
         // An empty header says nothing, and hides nothing.
-        (format!("?last_event_id={}", ids[0]), "Last-Event-ID:\r\n".to_owned()),
-        (format!("?last_event_id={}", ids[0]), "Last-Event-ID: \r\n".to_owned()),
-        (String::new(), format!("Last-Event-ID: {}\r\n", ids[0])),
+        (format!("?last_event_id={}", ids[0]), Some("")),
+        (format!("?last_event_id={}", ids[0]), Some(" ")),
+        (String::new(), Some(ids[0].as_str())),
         // What a browser says when it reconnects is newer than what its page wrote into the address.
-        (format!("?last_event_id={}", ids[2]), format!("Last-Event-ID: {}\r\n", ids[0])),
-        (format!("?last_event_id={}&lastEventId={}", ids[2], ids[0]), String::new()),
+        (format!("?last_event_id={}", ids[2]), Some(ids[0].as_str())),
+        (format!("?last_event_id={}&lastEventId={}", ids[2], ids[0]), None),
     ];
-    for (query, headers) in after {
-        let came = streamed(c, &map, &query, &headers, &format!("id: {}", ids[2]))?;
+    for (query, last) in after {
+        let headers = last.map(|id| ("Last-Event-ID", id));
+        let came = streamed(c, &map, &query, headers.as_slice(), &format!("id: {}", ids[2]))?;
         let event = |id: &str| came.contains(&format!("data: {{\"id\":\"{id}\""));
         ensure!(event(&ids[1]) && !event(&ids[0]), "{came}");
     }

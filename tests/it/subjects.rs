@@ -1,15 +1,15 @@
 //! Subjects: readers of one, of a pattern and of all get what they want in the map's order, over whatever transport; a gap
 //! is told to whom it concerns, and publishing to one subject wakes nobody who reads others.
 
-use crate::poller::{Poller, message};
-use crate::support::{checked, fresh_key};
+use crate::support::checked;
 use crate::webhooks_support::{Hook, delivering, map};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use testkit::Cluster;
 use testkit::clients::Js;
-use testkit::cluster::Map;
+use testkit::cluster::{Map, fresh_key};
 use testkit::http::{Answer, Api, text};
+use testkit::longpoll::{Poller, message};
 use testkit::phoenix::Socket;
 use testkit::receiver::{Receiver, behaviour};
 use testkit::wait;
@@ -41,7 +41,7 @@ fn publish(c: &Cluster, node: usize, map: &Map, subject: &str) -> Result<Value> 
     if !subject.is_empty() {
         body["subject"] = subject.into();
     }
-    let data = c.api(node, map).post_once(&map.events(), &fresh_key(), &body)?.data(201)?;
+    let data = c.publish(node, map, &body)?;
     let told = data.get("subject").and_then(Value::as_str).unwrap_or_default();
     ensure!(told == subject && data.get("subject").is_some() != subject.is_empty(), "{data}");
     Ok(data)
@@ -342,13 +342,6 @@ fn webhooks(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Wake-ups of topics on a node so far.
-fn wakeups(c: &Cluster, node: usize) -> Result<u64> {
-    let metrics = String::from_utf8(c.admin(node).get("/metrics")?.expect(200)?.body)?;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("waypost_topic_wakeups_total "));
-    line.context("no such metric")?.trim().parse().context("a number")
-}
-
 fn wakes_nobody_else(c: &Cluster) -> Result<()> {
     let map = map(c, "wakes")?;
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
@@ -363,13 +356,13 @@ fn wakes_nobody_else(c: &Cluster) -> Result<()> {
     socket.join_ok(&map.topic(), json!({"subjects": "noisy"}))?;
     publish(c, 0, &map, "noisy")?;
     socket.events(1)?;
-    let before = wakeups(c, 0)?;
+    let before = c.metric(0, "waypost_topic_wakeups_total", "")?;
     let events: Vec<Value> = (0..20).map(|i| json!({"type": "x", "subject": "noisy", "payload": {"i": i}})).collect();
     for event in &events {
-        c.api(0, &map).post_once(&map.events(), &fresh_key(), event)?.expect(201)?;
+        c.publish(0, &map, event)?;
     }
     socket.events(events.len())?;
-    let woken = wakeups(c, 0)? - before;
+    let woken = c.metric(0, "waypost_topic_wakeups_total", "")? - before;
     // The reader of that subject, and nobody else: a wake-up may serve several events.
     ensure!((1..=events.len() as u64).contains(&woken), "{woken} wake-ups for {} events", events.len());
     for event in &events {
@@ -379,7 +372,7 @@ fn wakes_nobody_else(c: &Cluster) -> Result<()> {
             &json!({"type": "x", "subject": "unread", "payload": event}),
         )?;
     }
-    let after = wakeups(c, 0)?;
+    let after = c.metric(0, "waypost_topic_wakeups_total", "")?;
     ensure!(after == before + woken, "{} wake-ups for a subject that nobody reads", after - before - woken);
     Ok(())
 }

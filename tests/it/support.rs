@@ -1,12 +1,12 @@
 //! What every test here needs: a cluster that tells its state when a check fails, tables of checks,
 //! and short ways to publish.
 
-use anyhow::{Result, ensure};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Once;
-use std::sync::atomic::{AtomicU64, Ordering};
 use testkit::cluster::Map;
 use testkit::{Cluster, Options};
 
@@ -22,18 +22,12 @@ pub(crate) fn binary() -> String {
 
 /// N nodes of it. A socket that a test leaves alone for a while, on a busy machine for long, is not idle.
 pub(crate) fn nodes(n: usize) -> Options {
-    raise_own_limit();
-    Options::new(&binary(), n).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 600)
-}
-
-/// As many open files as there may be, for all tests of this process together.
-fn raise_own_limit() {
     static RAISED: Once = Once::new();
+    // For all tests of this process together.
     RAISED.call_once(|| {
-        let maximum = getrlimit(Resource::Nofile).maximum;
-        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
-            .expect("a limit that is not over the maximum");
+        testkit::proc::raise_open_files().expect("a limit that is not over the maximum");
     });
+    Options::new(&binary(), n).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 600)
 }
 
 /// Boots a cluster and runs `body` on it; a failure comes with the state and logs of all nodes.
@@ -76,24 +70,26 @@ pub(crate) fn unharmed(cluster: &Cluster) -> Result<()> {
     })
 }
 
-/// A key that no other publish has: with it one whose answer was lost is repeated, and lands once.
-pub(crate) fn fresh_key() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
 /// Publishes one event through a node; the envelope from the answer.
 pub(crate) fn publish(cluster: &Cluster, node: usize, map: &Map, kind: &str, payload: Value) -> Result<Value> {
-    let body = json!({"type": kind, "payload": payload});
-    cluster.api(node, map).post_once(&map.events(), &fresh_key(), &body)?.data(201)
+    cluster.publish(node, map, &json!({"type": kind, "payload": payload}))
 }
 
 /// Publishes `n` events of one type in one batch; their envelopes.
 pub(crate) fn publish_many(cluster: &Cluster, node: usize, map: &Map, kind: &str, n: usize) -> Result<Vec<Value>> {
     let events: Vec<Value> = (0..n).map(|i| json!({"type": kind, "payload": {"i": i}})).collect();
-    let body = json!({"events": events});
-    let data = cluster.api(node, map).post_once(&map.events(), &fresh_key(), &body)?.data(201)?;
+    let data = cluster.publish(node, map, &json!({"events": events}))?;
     Ok(data.as_array().cloned().unwrap_or_default())
+}
+
+/// A script of `tests/py`, by the interpreter that has what it needs.
+pub(crate) fn python(script: &str) -> Result<Command> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
+    let python = target.join("python/bin/python");
+    ensure!(python.exists(), "the Python packages aren't installed: run `make clients`");
+    let mut command = Command::new(python);
+    command.arg("-B").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/py").join(script));
+    Ok(command)
 }
 
 /// A number from the environment, to make a test larger by hand.

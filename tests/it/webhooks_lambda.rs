@@ -1,16 +1,13 @@
 //! Functions of AWS Lambda as targets, against a stand-in that signs every call anew with botocore and refuses what
 //! differs.
 
-use crate::support::scenario;
+use crate::support::{python, scenario};
 use crate::webhooks_support::{Hook, delivering, map, publish_keys, quick};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 use testkit::cluster::Map;
+use testkit::lines::Lines;
 use testkit::receiver::Request;
 use testkit::receiver::tally::{check_delivered, distinct};
 use testkit::{Cluster, Options, wait};
@@ -22,39 +19,25 @@ const REGION: &str = "eu-west-1";
 
 /// The stand-in's process; it ends when this is dropped.
 struct Standin {
-    child: Child,
-    port: u16,
-    calls: Arc<Mutex<Vec<Value>>>,
+    process: Lines,
+    port: u64,
 }
 
 impl Standin {
     fn start(key: &str) -> Result<Self> {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
-        let python = target.join("python/bin/python");
-        ensure!(python.exists(), "the Python packages aren't installed: run `make clients`");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/py/lambda_standin.py");
-        let mut command = Command::new(python);
-        command.arg("-B").arg(script).args([ID, key, REGION, TOKEN]);
         // Its date is this process's, also where that is not the machine's.
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        command.env("CLOCK", now.to_string()).env_remove("LD_PRELOAD");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
-        let port = lines.next().context("the stand-in has ended")??.trim().parse()?;
-        let calls = Arc::new(Mutex::new(Vec::new()));
-        let sink = calls.clone();
-        std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                sink.lock().unwrap().push(serde_json::from_str(&line).unwrap_or_default());
-            }
-        });
-        Ok(Self { child, port, calls })
+        let mut command = python("lambda_standin.py")?;
+        command.args([ID, key, REGION, TOKEN]).env("CLOCK", now.to_string()).env_remove("LD_PRELOAD");
+        let process = Lines::start(&mut command)?;
+        let first = |lines: &[Value]| lines.first().and_then(Value::as_u64);
+        let port = wait::until("the stand-in's port", || Ok(process.look(first)))?;
+        Ok(Self { process, port })
     }
 
     /// The calls of that function that were well signed.
     fn calls(&self, function: &str) -> Vec<Value> {
-        let calls = self.calls.lock().unwrap();
-        calls.iter().filter(|call| call["function"] == function).cloned().collect()
+        self.process.look(|lines| lines.iter().filter(|call| call["function"] == function).cloned().collect())
     }
 
     /// Nodes that may invoke every function of it.
@@ -80,14 +63,6 @@ fn buried(c: &Cluster, hook: &Hook, class: &str, status: u16) -> Result<()> {
     let letter = &hook.get(c, "/dead-letters?limit=1")?[0];
     ensure!(letter["class"] == class && letter["status"] == status, "{letter}");
     Ok(())
-}
-
-impl Drop for Standin {
-    fn drop(&mut self) {
-        // Both fail only if it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]

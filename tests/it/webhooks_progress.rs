@@ -1,6 +1,6 @@
 //! What can't go on holds nothing that can, and orders mind what is under way: with real receivers.
 
-use crate::support::{checked, fresh_key, scenario};
+use crate::support::{checked, scenario};
 use crate::webhooks_support::{Hook, any, delivering, map};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ fn publish(c: &Cluster, map: &Map, kind: &str, prefix: &str, n: usize, payload: 
         })
         .collect();
     for events in events.chunks(500) {
-        any(c, map)?.post_once(&map.events(), &fresh_key(), &json!({"events": events}))?.data(201)?;
+        c.publish(c.up()?, map, &json!({"events": events}))?;
     }
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! Webhooks in tests: making them, asking about them, and publishing what is recognised again.
 
-use crate::support::{fresh_key, nodes};
+use crate::support::nodes;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use testkit::cluster::Map;
+use testkit::cluster::{Map, unlimited};
 use testkit::http::{Api, text};
 use testkit::publisher::Ack;
 use testkit::{Cluster, Options, wait};
@@ -19,9 +19,7 @@ pub(crate) fn delivering(n: usize) -> Options {
 
 /// A map without limits.
 pub(crate) fn map(c: &Cluster, slug: &str) -> Result<Map> {
-    let none =
-        json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null});
-    c.map_with(slug, json!({"limits": none, "retention": {"events": 1_000_000}}))
+    c.map_with(slug, json!({"limits": unlimited(), "retention": {"events": 1_000_000}}))
 }
 
 /// Few attempts, soon after one another.
@@ -119,15 +117,14 @@ impl Hook {
 
 /// A running node's API with the map's token.
 pub(crate) fn any(c: &Cluster, map: &Map) -> Result<Api> {
-    let up = c.nodes.iter().position(testkit::node::Node::is_up).context("no node is up")?;
-    Ok(c.api(up, map))
+    Ok(c.api(c.up()?, map))
 }
 
 /// Publishes one event of that type with that payload in which `key` is found again.
 pub(crate) fn publish_as(c: &Cluster, map: &Map, kind: &str, key: &str, mut payload: Value) -> Result<Ack> {
     payload["key"] = json!(key);
     let body = json!({"type": kind, "payload": payload});
-    let data = any(c, map)?.post_once(&map.events(), &fresh_key(), &body)?.data(201)?;
+    let data = c.publish(c.up()?, map, &body)?;
     ack(&data, key)
 }
 
@@ -138,7 +135,7 @@ pub(crate) fn publish_keys(c: &Cluster, map: &Map, prefix: &str, n: usize) -> Re
     for keys in keys.chunks(500) {
         let events: Vec<Value> = keys.iter().map(|key| json!({"type": "x", "payload": {"key": key}})).collect();
         let body = json!({"events": events});
-        let data = any(c, map)?.post_once(&map.events(), &fresh_key(), &body)?.data(201)?;
+        let data = c.publish(c.up()?, map, &body)?;
         let data = data.as_array().context("no list of events")?;
         ensure!(data.len() == keys.len(), "{} events of {}", data.len(), keys.len());
         for (event, key) in data.iter().zip(keys) {

@@ -157,8 +157,8 @@ impl Client {
 
     fn event(&mut self, id: [u8; ID], seq: u64, tape: &mut Tape) {
         let before = self.seq();
-        tape.judge(self.map, before, &id, seq);
-        // What is judged wrong is judged once: it goes on from there.
+        tape.check(self.map, before, &id, seq);
+        // What is found wrong is counted once: it goes on from there.
         self.last = Some(Last { id, seq: seq.max(before) });
         self.caught_up();
     }

@@ -1,5 +1,5 @@
 //! Owns the loss of a node with thousands of sockets: how long until each of its clients is elsewhere with all that it
-//! missed, and what publishers at the survivors feel of it. Every event of every client is judged.
+//! missed, and what publishers at the survivors feel of it. Every event of every client is checked.
 
 mod client;
 mod crowd;
@@ -15,9 +15,10 @@ use anyhow::{Context, Result, bail};
 use tokio::time::sleep;
 
 use self::crowd::{Crowd, Return};
+use testkit::proc;
+
 use crate::{
     node::{ADMIN, Cluster},
-    proc,
     publishers::{self, Ack, Publishers},
     report::Report,
 };

@@ -57,7 +57,7 @@ impl Tape {
     }
 
     /// Whether an event is the next one after `before`, and the same that the others got.
-    pub(super) fn judge(&mut self, map: usize, before: u64, id: &[u8; ID], seq: u64) {
+    pub(super) fn check(&mut self, map: usize, before: u64, id: &[u8; ID], seq: u64) {
         let place = usize::try_from(seq).unwrap_or(usize::MAX);
         if seq == before + 1 && place <= self.maps[map].ids.len() + (1 << 20) {
             self.right += 1;
@@ -84,19 +84,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_judged() {
+    fn events_are_checked() {
         let map = "0f8fad5b-d9cb-469f-a165-70867728950e";
         let mut tape = Tape::new(&[(map.to_owned(), String::new())]);
         let frame = crate::event::frame_text(map, 7, "{}");
         let (id, seq) = tape.event(0, frame.as_bytes()).unwrap();
         assert_eq!((&id, seq), (b"01JZZZZZZZZZZZZZZZZZZZZZZZ", 7));
         assert!(tape.event(0, br#"[null,"2","phoenix","phx_reply",{}]"#).is_none());
-        tape.judge(0, 6, &id, 7);
-        tape.judge(0, 6, &id, 7);
+        tape.check(0, 6, &id, 7);
+        tape.check(0, 6, &id, 7);
         assert_eq!((tape.right, tape.wrong.len()), (2, 0), "two clients");
-        tape.judge(0, 7, &id, 7);
-        tape.judge(0, 5, &id, 7);
-        tape.judge(0, 6, &[b'0'; ID], 7);
+        tape.check(0, 7, &id, 7);
+        tape.check(0, 5, &id, 7);
+        tape.check(0, 6, &[b'0'; ID], 7);
         assert_eq!(tape.wrong.values().sum::<u64>(), 3);
         assert_eq!(tape.wrong.len(), 3);
     }

@@ -1,11 +1,13 @@
 //! What must always hold, by the numbers of docs/ARCHITECTURE.md, for all who check: the simulator while it runs, the
-//! chaos suite afterwards.
+//! chaos suite, tests and benchmarks afterwards.
 //!
 //! - [`verdict`]: how an invariant fared, and how that is printed.
 //! - [`log`]: the checks of a replicated log (1, 3, 4 and 8), whatever it holds.
+//! - [`deliveries`]: those of what a receiver of webhooks got (6).
 //!
 //! Pure, and depends on nothing. Never: knows what an item is, where it was seen, or what was broken.
 
+pub mod deliveries;
 pub mod log;
 pub mod verdict;
 

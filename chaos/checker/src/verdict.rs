@@ -58,6 +58,11 @@ impl Verdict {
         }
     }
 
+    /// The first violations, if there is one.
+    pub fn result(&self) -> Result<(), String> {
+        if self.violations == 0 { Ok(()) } else { Err(self.shown.join("\n")) }
+    }
+
     /// How it fared.
     pub fn outcome(&self) -> Outcome {
         match (self.violations, self.checked) {

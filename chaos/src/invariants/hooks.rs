@@ -3,6 +3,7 @@
 use super::removal::Removals;
 use super::{Index, Verdict};
 use crate::history::{CHANNELS, MAIN, Record, selects};
+use checker::deliveries::{in_order, same_under_one_id};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// A request with an event.
@@ -46,24 +47,16 @@ pub(super) fn delivered(index: &Index<'_>) -> Verdict {
     let mut verdict = Verdict::new(6);
     let (mut again, mut tried_dead) = (0, 0);
     for (name, hook) in &hooks(index) {
-        let mut bodies: HashMap<&str, &str> = HashMap::new();
-        for got in &hook.got {
-            let first = *bodies.entry(got.request).or_insert(got.digest);
-            verdict.check(first == got.digest, || format!("{name}: another body under {}", got.request));
-        }
+        same_under_one_id(name, hook.got.iter().map(|got| (got.request, got.digest)), &mut verdict);
         if hook.dead {
             tried_dead += hook.got.len();
             continue;
         }
-        let mut accepted = HashSet::new();
-        let mut last = 0;
-        for got in hook.got.iter().filter(|got| got.accepted) {
-            if !accepted.insert(got.seq) {
-                again += 1;
-            } else if hook.strict {
-                verdict.check(got.seq > last, || format!("{name}: {} was accepted after {last}", got.seq));
-                last = got.seq;
-            }
+        let places: Vec<u64> = hook.got.iter().filter(|got| got.accepted).map(|got| got.seq).collect();
+        let accepted: HashSet<u64> = places.iter().copied().collect();
+        again += places.len() - accepted.len();
+        if hook.strict {
+            in_order(name, places, &mut verdict);
         }
         // Of other topics nodes do not hold all in the end: what is owed to their webhooks is noted.
         for event in index.reference(MAIN).iter().filter(|_| hook.topic == MAIN) {

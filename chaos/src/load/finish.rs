@@ -3,10 +3,9 @@
 use super::{Load, Site, hooks};
 use crate::history::{CHANNELS, Event, MAIN, Record, SHORT};
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use testkit::checks::held;
 use testkit::cluster::{Cluster, Map};
 use testkit::http::Api;
 use testkit::wait;
@@ -23,15 +22,7 @@ const TOPICS: [&str; 3] = [MAIN, SHORT, CHANNELS];
 pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     let site = load.site.clone();
     let journal = site.journal.clone();
-    let note = |whom: &str, done: Result<()>| {
-        journal.note(match done {
-            Ok(()) => Record::CaughtUp { whom: whom.to_owned() },
-            Err(error) => {
-                let why = format!("{error:#}").chars().take(600).collect();
-                Record::Behind { whom: whom.to_owned(), why }
-            }
-        });
-    };
+    let note = |whom: &str, done: Result<()>| journal.caught_up(whom, done);
     note("the cluster", cluster.wait_ready());
     load.end_writing()?;
     note("the nodes", cluster.wait_same_applied().map(drop));
@@ -96,29 +87,7 @@ fn list(site: &Site, node: usize, topic: &str, events: Vec<Event>) {
     site.journal.note(Record::Listed { node, topic: topic.to_owned(), events: count });
 }
 
-#[derive(Deserialize)]
-struct Page<'a> {
-    #[serde(borrow)]
-    data: Vec<&'a RawValue>,
-    has_more: bool,
-    cursor: Option<String>,
-}
-
-/// All that a node holds of a map's topic, of whatever subject.
+/// All that a node holds of a map.
 pub fn told(api: &Api, map: &Map) -> Result<Vec<Event>> {
-    let api = api.clone().timeout(Duration::from_secs(20));
-    let mut events = Vec::new();
-    let mut query = "since=2000-01-01T00:00:00Z".to_owned();
-    loop {
-        let path = format!("{}?{query}&subjects=*&limit=1000", map.events());
-        let body = api.get(&path)?.expect(200)?.body;
-        let page: Page<'_> = serde_json::from_slice(&body)?;
-        for envelope in &page.data {
-            events.push(Event::read(envelope.get())?);
-        }
-        if !page.has_more {
-            return Ok(events);
-        }
-        query = format!("after={}", page.cursor.context("more, and no cursor")?);
-    }
+    held(&api.clone().timeout(Duration::from_secs(20)), map)
 }

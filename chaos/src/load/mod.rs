@@ -18,6 +18,7 @@ pub mod polls;
 pub mod publish;
 pub mod settings;
 pub mod sse;
+mod stay;
 
 use crate::history::{CHANNELS, Event, Journal, MAIN, Record, SHORT, selects};
 use anyhow::{Result, anyhow};
@@ -28,7 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use testkit::cluster::{ADMIN, Cluster, Map};
+use testkit::cluster::{ADMIN, Cluster, Map, unlimited};
 use testkit::dice::Dice;
 use testkit::http::Api;
 
@@ -183,14 +184,12 @@ impl Load {
         seed: u64,
         size: Size,
     ) -> Result<Self> {
-        let none =
-            json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null});
         let map = |slug: &str, events: u64| {
             let mut retention = json!({"events": events, "bytes": null});
             if !size.ages {
                 retention["age_seconds"] = Value::Null;
             }
-            cluster.map_with(slug, json!({"limits": none, "retention": retention}))
+            cluster.map_with(slug, json!({"limits": unlimited(), "retention": retention}))
         };
         let site = Arc::new(Site {
             nodes: cluster.nodes.iter().map(|node| node.http).collect(),

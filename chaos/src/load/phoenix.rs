@@ -1,56 +1,40 @@
 //! A Phoenix client that comes and goes: each time at another node, from behind the last event that it saw.
 
+use super::stay::Stay;
 use super::{Reader, Site};
-use crate::history::{Event, Record};
+use crate::history::Event;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use testkit::phoenix::{Frame, path};
 use testkit::ws::{Message, Ws};
 
-/// How long it stays, at least and at most.
-const STAYS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(9));
-/// The pause before it comes again.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(2500));
 /// One wait for something to come.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Until all is over.
 pub fn run(site: &Site, reader: &Reader) {
-    let mut dice = site.dice(&reader.name);
-    let mut last = None;
-    while !site.is_over() {
-        let node = dice.below(site.nodes.len());
-        let until = Instant::now() + dice.between(STAYS.0, STAYS.1);
-        // Whatever ended it: it comes again.
-        let _ = stay(site, reader, node, until, &mut last);
-        // Who is asked to end has caught up, or is waited for: no pause then.
-        if !site.is_quiet() {
-            std::thread::sleep(dice.between(PAUSE.0, PAUSE.1));
-        }
-    }
+    Stay::new(site, reader).each(stay);
 }
 
-fn stay(site: &Site, reader: &Reader, node: usize, until: Instant, last: &mut Option<String>) -> Result<()> {
-    let map = site.map(reader.topic);
-    let mut ws = Ws::connect(site.nodes[node], &path(&map.token))?;
-    let params = reader.join(last.as_deref());
+fn stay(stay: &mut Stay<'_>) -> Result<()> {
+    let (node, map) = (stay.node(), stay.site.map(stay.reader.topic));
+    let mut ws = Ws::connect(stay.site.nodes[node], &path(&map.token))?;
+    let params = stay.reader.join(stay.last.as_deref());
     ws.text(&json!(["1", "1", map.topic(), "phx_join", params]).to_string())?;
-    site.journal.note(Record::Joined { client: reader.name.clone(), node, after: last.clone() });
-    while Instant::now() < until && !site.is_over() {
+    stay.joined(node);
+    while !stay.is_over() {
         match ws.read(LOOK)? {
             None | Some(Message::Ping(_) | Message::Pong(_)) => {}
-            Some(Message::Text(text)) => take(site, reader, &text, last)?,
+            Some(Message::Text(text)) => take(stay, &text)?,
             Some(other) => bail!("{other:?}"),
         }
     }
     Ok(())
 }
 
-pub(super) fn take(site: &Site, reader: &Reader, text: &str, last: &mut Option<String>) -> Result<()> {
-    let client = reader.name.clone();
+pub(super) fn take(stay: &mut Stay<'_>, text: &str) -> Result<()> {
     let parts: Vec<&RawValue> = serde_json::from_str(text)?;
     let name: String = serde_json::from_str(parts.get(3).context("no event")?.get())?;
     match name.as_str() {
@@ -61,22 +45,13 @@ pub(super) fn take(site: &Site, reader: &Reader, text: &str, last: &mut Option<S
             }
             let response = &frame.payload["response"];
             if let Some(position) = response["last_event_id"].as_str() {
-                *last = Some(position.to_owned());
+                stay.last = Some(position.to_owned());
             }
-            if response["gap"] == true {
-                let oldest = response["oldest_id"].as_str().map(str::to_owned);
-                site.journal.note(Record::Gap { client, oldest });
-            }
+            stay.answered(response);
         }
         "phx_close" | "phx_error" => bail!("{name}"),
-        "position" => *last = Frame::parse(text)?.payload["id"].as_str().map(str::to_owned).or(last.take()),
-        _ => {
-            let event = Event::read(parts.get(4).context("no payload")?.get())?;
-            *last = Some(event.id.clone());
-            let seq = event.seq;
-            site.journal.note(Record::Seen { client, event });
-            reader.seq.store(seq, Ordering::Relaxed);
-        }
+        "position" => stay.last = Frame::parse(text)?.payload["id"].as_str().map(str::to_owned).or(stay.last.take()),
+        _ => stay.seen(Event::read(parts.get(4).context("no payload")?.get())?),
     }
     Ok(())
 }

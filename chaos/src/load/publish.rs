@@ -2,11 +2,12 @@
 
 use super::Site;
 use crate::history::Record;
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use testkit::http::text;
+use testkit::cluster::Map;
+use testkit::http::{Answer, text};
 
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -31,10 +32,9 @@ pub fn run(site: &Site, name: &str, topic: &str, subjects: &[&str], pace: Durati
         if !subject.is_empty() {
             body["subject"] = json!(subject);
         }
-        let place = Place { topic, subject, key: &key };
         let mut node = dice.below(site.nodes.len());
         let mut left = LAST_ATTEMPTS;
-        while left > 0 && !publish(site, place, &body, node) {
+        while left > 0 && publish(site, topic, &key, &body, node).is_none() {
             left -= usize::from(site.is_quiet());
             node = (node + 1) % site.nodes.len();
             std::thread::sleep(AGAIN);
@@ -44,33 +44,27 @@ pub fn run(site: &Site, name: &str, topic: &str, subjects: &[&str], pace: Durati
     }
 }
 
-/// Where an event belongs, and the key under which it is asked for.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    topic: &'a str,
-    subject: &'a str,
-    key: &'a str,
-}
-
-/// One attempt; whether it is settled.
-fn publish(site: &Site, place: Place<'_>, body: &Value, node: usize) -> bool {
-    let map = site.map(place.topic);
-    let (topic, subject, key) = (place.topic.to_owned(), place.subject.to_owned(), place.key.to_owned());
+/// One attempt to publish under a key, noted; the answer where it was acknowledged.
+pub fn publish(site: &Site, topic: &str, key: &str, body: &Value, node: usize) -> Option<Answer> {
+    let map = site.map(topic);
+    let (topic, key) = (topic.to_owned(), key.to_owned());
+    let subject = body["subject"].as_str().unwrap_or_default().to_owned();
     site.journal.note(Record::Asked { topic: topic.clone(), key: key.clone(), subject, node });
-    match attempt(site, &map.events(), &map.token, &key, body, node) {
-        Ok((id, seq)) => {
+    match attempt(site, map, &key, body, node) {
+        Ok((answer, id, seq)) => {
             site.journal.note(Record::Acked { topic, key, id, seq, node });
-            true
+            Some(answer)
         }
         Err(error) => {
             site.journal.note(Record::Unknown { topic, key, node, why: format!("{error:#}") });
-            false
+            None
         }
     }
 }
 
-fn attempt(site: &Site, path: &str, token: &str, key: &str, body: &Value, node: usize) -> Result<(String, u64)> {
-    let data = site.api(node, token).post_once(path, key, body)?.data(201)?;
-    let seq = data["seq"].as_u64().ok_or_else(|| anyhow!("no seq in {data}"))?;
-    Ok((text(&data, "id")?, seq))
+fn attempt(site: &Site, map: &Map, key: &str, body: &Value, node: usize) -> Result<(Answer, String, u64)> {
+    let answer = site.api(node, &map.token).post_once(&map.events(), key, body)?;
+    let data = answer.clone().data(201)?;
+    let seq = data["seq"].as_u64().with_context(|| format!("no seq in {data}"))?;
+    Ok((answer, text(&data, "id")?, seq))
 }

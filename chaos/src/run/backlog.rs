@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
-use testkit::cluster::Map;
+use testkit::cluster::{Map, unlimited};
 use testkit::http::text;
 use testkit::receiver::{Behaviour, Receiver, Reply, behaviour};
 use testkit::wait;
@@ -164,15 +164,13 @@ struct Bench<'f> {
 impl<'f> Bench<'f> {
     fn set_up(run: &'f mut Run, what: &str, more: Value) -> Result<Self> {
         run.settle()?;
-        let none =
-            json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null});
         let mut retention = json!({"events": KEPT, "age_seconds": null, "bytes": null});
         for (name, value) in more.as_object().into_iter().flatten() {
             retention[name] = value.clone();
         }
         // A scenario may come to it more than once.
         let name = format!("{what}-{}", run.journal.now_ms());
-        let map = run.cluster.map_with(&name, json!({"limits": none, "retention": retention}))?;
+        let map = run.cluster.map_with(&name, json!({"limits": unlimited(), "retention": retention}))?;
         let receiver = Receiver::start_at(run.load.hooks.address())?;
         Ok(Self { run, map, receiver, name, owed: 0 })
     }
@@ -287,11 +285,7 @@ impl<'f> Bench<'f> {
     }
 
     fn note(&self, hook: &Hook, done: Result<()>) {
-        let whom = format!("webhook {}", hook.name);
-        self.run.journal.note(match done {
-            Ok(()) => Record::CaughtUp { whom },
-            Err(error) => Record::Behind { whom, why: format!("{error:#}").chars().take(600).collect() },
-        });
+        self.run.journal.caught_up(&format!("webhook {}", hook.name), done);
     }
 
     /// Waits until the map is told that the webhook loses events, as another webhook of it hears; what is told is noted.

@@ -1,13 +1,15 @@
-//! Checks what clients saw against what publishers were told. Knows no process and no socket.
+//! Checks what clients saw against what publishers were told, by the same rules as the chaos suite and the simulator
+//! ([`checker`]). And what nodes hold in the end.
 
 use crate::cluster::{Cluster, Map};
 use crate::event::Event;
-use crate::http::text;
+use crate::http::Api;
 use crate::publisher::Ack;
-use anyhow::{Context, Result, bail, ensure};
-use checker::{Item, Told};
-use serde_json::Value;
-use std::collections::HashMap;
+use anyhow::{Context, Error, Result, bail, ensure};
+use checker::{Checker, Item, Kept, Log, Told, Verdict, Verdicts};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::HashSet;
 
 impl<'a> Item for &'a Event {
     type Key = &'a str;
@@ -32,126 +34,102 @@ pub fn told<'a>(key: &'a str, id: &'a str, place: u64) -> Told<&'a str, &'a str>
 /// acknowledgement is found under its id and seq. Events that were never acknowledged may be there
 /// (their answer was lost).
 pub fn check_stream(who: &str, start: u64, seen: &[Event], acks: &[Ack]) -> Result<()> {
-    let mut faults = Vec::new();
-    let mut next = start + 1;
-    for event in seen {
-        if event.seq != next {
-            faults.push(format!("expected seq {next}, got {} ({})", event.seq, event.key));
-        }
-        next = event.seq + 1;
+    let (mut log, mut verdicts) = (Log::default(), Verdicts::default());
+    let events: Vec<&Event> = seen.iter().collect();
+    events.iter().for_each(|event| log.asked(event.key.as_str()));
+    for ack in acks.iter().filter(|ack| ack.seq > start) {
+        log.acked(told(&ack.key, &ack.id, ack.seq), &mut verdicts);
     }
-    faults.extend(misordered(seen));
-    let by_seq: HashMap<u64, &Event> = seen.iter().map(|e| (e.seq, e)).collect();
-    for ack in acks.iter().filter(|a| a.seq > start) {
-        match by_seq.get(&ack.seq) {
-            Some(e) if e.id == ack.id && e.key == ack.key => {}
-            other => faults.push(format!("acknowledged {ack:?}, found {other:?}")),
-        }
-    }
-    verdict(who, &faults)
+    let before = |seq| seq <= start;
+    log.ends(who, &events, Kept::But(&before), &mut verdicts);
+    let from = events.first().map(|event| event.seq);
+    verdicts.check(2, from.is_none_or(|from| from == start + 1), || format!("began with {from:?}, after {start}"));
+    verdicts.into_vec().iter().try_for_each(Verdict::result).map_err(Error::msg).with_context(|| who.to_owned())
 }
 
 /// The same for a client with a filter: the acknowledged events of the types `kinds`, each exactly
 /// once, in order, and none of another type.
 pub fn check_filtered(who: &str, kinds: &[&str], all: &[Event], seen: &[Event]) -> Result<()> {
-    let expected: Vec<&Event> = all.iter().filter(|e| kinds.contains(&e.kind.as_str())).collect();
-    let mut faults = misordered(seen);
-    if seen.iter().collect::<Vec<_>>() != expected {
-        let first = seen.iter().zip(&expected).position(|(a, b)| a != *b);
-        faults.push(format!(
-            "{} events of {kinds:?} exist, {} were seen; the first that differs: {first:?}",
-            expected.len(),
-            seen.len()
-        ));
-    }
-    verdict(who, &faults)
-}
-
-fn misordered(seen: &[Event]) -> Vec<String> {
-    let mut faults = Vec::new();
-    for pair in seen.windows(2) {
-        if pair[0].id >= pair[1].id || pair[0].seq >= pair[1].seq {
-            faults.push(format!("{:?} came before {:?}", pair[0], pair[1]));
-        }
-    }
-    let mut keys = HashMap::new();
-    for event in seen.iter().filter(|e| !e.key.is_empty()) {
-        if let Some(first) = keys.insert(&event.key, event.seq) {
-            faults.push(format!("key {} came as seq {first} and {}", event.key, event.seq));
-        }
-    }
-    faults
-}
-
-fn verdict(who: &str, faults: &[String]) -> Result<()> {
-    let shown: Vec<&String> = faults.iter().take(5).collect();
-    ensure!(faults.is_empty(), "{who}: {} faults, the first: {shown:#?}", faults.len());
+    let expected: Vec<&Event> = all.iter().filter(|event| kinds.contains(&event.kind.as_str())).collect();
+    let first = seen.iter().zip(&expected).position(|(one, other)| one != *other);
+    ensure!(
+        first.is_none() && seen.len() == expected.len(),
+        "{who}: {} events of {kinds:?} exist, {} were seen; the first that differs: {first:?}",
+        expected.len(),
+        seen.len()
+    );
     Ok(())
 }
 
 /// One publisher's acknowledgements rise, and no two publishers were given the same place.
 pub fn check_acks(publishers: &[Vec<Ack>]) -> Result<()> {
-    let mut places = HashMap::new();
+    let mut places = HashSet::new();
     for acks in publishers {
         for pair in acks.windows(2) {
             ensure!(pair[0].seq < pair[1].seq, "{:?} then {:?}", pair[0], pair[1]);
         }
         for ack in acks {
-            if let Some(other) = places.insert(ack.seq, ack) {
-                bail!("one place for two: {other:?} and {ack:?}");
-            }
+            ensure!(places.insert(ack.seq), "one place for two, one of them {ack:?}");
         }
     }
     Ok(())
 }
 
-/// The bytes of every page of a map's whole backfill, as that node serves it.
-pub fn backfill(cluster: &Cluster, node: usize, map: &Map) -> Result<Vec<Vec<u8>>> {
-    let mut pages = Vec::new();
-    let mut query = "since=2000-01-01T00:00:00Z".to_owned();
-    loop {
-        let path = format!("{}?{query}&limit=500", map.events());
-        let page = cluster.admin(node).get(&path)?.expect(200)?;
-        let json = page.json()?;
-        pages.push(page.body);
-        if json["has_more"] != true {
-            return Ok(pages);
-        }
-        query = format!("after={}", text(&json, "cursor")?);
-    }
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
+    has_more: bool,
+    cursor: Option<String>,
 }
 
-/// The backfill of every running node, byte for byte the same; its events.
-pub fn same_backfill(cluster: &Cluster, map: &Map) -> Result<Vec<Event>> {
-    cluster.wait_same_applied()?;
-    let up: Vec<usize> = (0..cluster.nodes.len()).filter(|i| cluster.nodes[*i].is_up()).collect();
-    let first = *up.first().context("no node is up")?;
-    let pages = backfill(cluster, first, map)?;
-    for node in up {
-        let other = backfill(cluster, node, map)?;
-        if let Some(at) = (0..pages.len().max(other.len())).find(|i| pages.get(*i) != other.get(*i)) {
-            let show =
-                |p: Option<&Vec<u8>>| p.map(|b| String::from_utf8_lossy(b).chars().take(600).collect::<String>());
-            bail!(
-                "page {at} of the backfill differs: node {first} {:?}, node {node} {:?}",
-                show(pages.get(at)),
-                show(other.get(at))
-            );
+/// The bytes of every page of a map's whole history, as a node serves it; `more` goes into each query.
+fn pages(api: &Api, map: &Map, more: &str) -> Result<Vec<Vec<u8>>> {
+    let (mut pages, mut from) = (Vec::new(), "since=2000-01-01T00:00:00Z".to_owned());
+    loop {
+        let body = api.get(&format!("{}?{from}&limit=1000{more}", map.events()))?.expect(200)?.body;
+        let page: Page<'_> = serde_json::from_slice(&body)?;
+        let cursor = page.has_more.then(|| page.cursor.context("more, and no cursor")).transpose()?;
+        pages.push(body);
+        match cursor {
+            Some(cursor) => from = format!("after={cursor}"),
+            None => return Ok(pages),
         }
     }
-    events(&pages)
 }
 
 fn events(pages: &[Vec<u8>]) -> Result<Vec<Event>> {
-    let mut seen = Vec::new();
+    let mut events = Vec::new();
     for page in pages {
-        let json: Value = serde_json::from_slice(page)?;
-        let data = json["data"].as_array().context("a page without data")?;
-        for envelope in data {
-            seen.push(Event::from_envelope(envelope)?);
+        let page: Page<'_> = serde_json::from_slice(page)?;
+        for envelope in page.data {
+            events.push(Event::read(envelope.get())?);
         }
     }
-    Ok(seen)
+    Ok(events)
+}
+
+/// All that a node holds of a map, of whatever subject.
+pub fn held(api: &Api, map: &Map) -> Result<Vec<Event>> {
+    events(&pages(api, map, "&subjects=*")?)
+}
+
+/// The map's own history at every running node, byte for byte the same; its events.
+pub fn same_backfill(cluster: &Cluster, map: &Map) -> Result<Vec<Event>> {
+    cluster.wait_same_applied()?;
+    let up: Vec<usize> = (0..cluster.nodes.len()).filter(|i| cluster.nodes[*i].is_up()).collect();
+    let told = up.iter().map(|node| pages(&cluster.admin(*node), map, "")).collect::<Result<Vec<_>>>()?;
+    let first = told.first().context("no node is up")?;
+    for (node, other) in up.iter().zip(&told) {
+        let show = |page: Option<&Vec<u8>>| {
+            page.map(|bytes| String::from_utf8_lossy(bytes).chars().take(600).collect::<String>())
+        };
+        if let Some(at) = (0..first.len().max(other.len())).find(|at| first.get(*at) != other.get(*at)) {
+            let (one, another) = (show(first.get(at)), show(other.get(at)));
+            bail!("page {at} of the history differs: node {} {one:?}, node {node} {another:?}", up[0]);
+        }
+    }
+    events(first)
 }
 
 #[cfg(test)]
@@ -169,11 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn the_oracle_sees_loss_repetition_disorder_and_change() {
+    fn loss_repetition_disorder_and_change_are_found() {
         let acks: Vec<Ack> = (1..=4).map(ack).collect();
         let whole: Vec<Event> = (1..=4).map(seen).collect();
         check_stream("whole", 0, &whole, &acks).unwrap();
         check_stream("late", 2, &whole[2..], &acks).unwrap();
+        assert!(check_stream("too early", 2, &whole[1..], &acks).is_err());
         let mut changed = whole.clone();
         changed[1].key = "other".into();
         let wrong = [
@@ -184,7 +163,7 @@ mod tests {
             ("changed", changed),
         ];
         for (what, history) in wrong {
-            assert!(check(what, 0, &history, &acks).is_err(), "{what}");
+            assert!(check_stream(what, 0, &history, &acks).is_err(), "{what}");
         }
     }
 }

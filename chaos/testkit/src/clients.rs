@@ -3,22 +3,19 @@
 
 use crate::cluster::Map;
 use crate::event::Event;
+use crate::lines::Lines;
 use crate::wait;
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::{Command, Stdio};
 
 /// A running JavaScript client. It ends when this is dropped, or when its standard input closes.
 #[derive(Debug)]
 pub struct Js {
     name: String,
-    child: Child,
-    input: ChildStdin,
-    lines: Arc<Mutex<Vec<Value>>>,
+    process: Lines,
     errors: tempfile::NamedTempFile,
 }
 
@@ -75,42 +72,24 @@ impl Js {
         let dir = scripts();
         ensure!(Self::are_installed(), "the test clients aren't installed: run `npm ci` in {}", dir.display());
         let errors = tempfile::NamedTempFile::new()?;
-        let mut child = Command::new("node")
-            .arg(dir.join(script))
-            .arg(options.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::from(File::create(errors.path())?))
-            .spawn()
-            .context("node (Node.js 20 or later) is needed for this test")?;
-        let input = child.stdin.take().context("no stdin")?;
-        let output = child.stdout.take().context("no stdout")?;
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let sink = lines.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line).unwrap_or(json!({"t": "noise", "line": line}));
-                sink.lock().unwrap_or_else(PoisonError::into_inner).push(value);
-            }
-        });
-        Ok(Self { name: script.to_owned(), child, input, lines, errors })
+        let mut node = Command::new("node");
+        node.arg(dir.join(script)).arg(options.to_string()).stderr(Stdio::from(File::create(errors.path())?));
+        Ok(Self { name: script.to_owned(), process: Lines::start(&mut node)?, errors })
     }
 
     /// All lines so far.
     pub fn lines(&self) -> Vec<Value> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.process.look(<[Value]>::to_vec)
     }
 
     /// The lines from that one on (from 0).
     pub fn lines_from(&self, first: usize) -> Vec<Value> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.get(first..).unwrap_or_default().to_vec()
+        self.process.look(|lines| lines.get(first..).unwrap_or_default().to_vec())
     }
 
     /// The lines of kind `t` so far.
     pub fn of(&self, t: &str) -> Vec<Value> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.iter().filter(|l| l["t"] == t).cloned().collect()
+        self.process.look(|lines| lines.iter().filter(|line| line["t"] == t).cloned().collect())
     }
 
     /// The events so far.
@@ -149,7 +128,7 @@ impl Js {
 
     /// Gives the client an order: a line of JSON on its standard input.
     pub fn order(&mut self, order: Value) -> Result<()> {
-        writeln!(self.input, "{order}").context("the client has ended")
+        self.process.write(&order)
     }
 
     /// What it printed last, for a failed test.
@@ -159,14 +138,6 @@ impl Js {
         let tail: Vec<String> = tail.map(|l| l.chars().take(400).collect()).collect();
         let errors = std::fs::read_to_string(self.errors.path()).unwrap_or_default();
         format!("--- {} printed {} lines, last:\n{}\n{errors}", self.name, lines.len(), tail.join("\n"))
-    }
-}
-
-impl Drop for Js {
-    fn drop(&mut self) {
-        // Both fail only if it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

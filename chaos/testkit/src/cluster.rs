@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -23,17 +23,25 @@ pub struct Options {
     pub nodes: usize,
     /// Further settings of every node, by environment name.
     pub env: Vec<(String, String)>,
+    /// The folder below which their files are, in a folder of the cluster's own.
+    pub parent: PathBuf,
 }
 
 impl Options {
     /// N nodes of that executable with default settings.
     pub fn new(binary: &str, nodes: usize) -> Self {
-        Self { binary: PathBuf::from(binary), nodes, env: Vec::new() }
+        Self { binary: PathBuf::from(binary), nodes, env: Vec::new(), parent: std::env::temp_dir() }
     }
 
     /// With one more setting.
     pub fn set(mut self, name: &str, value: impl ToString) -> Self {
         self.env.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// With their files below that folder.
+    pub fn below(mut self, parent: &Path) -> Self {
+        self.parent = parent.to_owned();
         self
     }
 }
@@ -70,6 +78,17 @@ impl Map {
     }
 }
 
+/// The limits of a map that has none.
+pub fn unlimited() -> Value {
+    json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null})
+}
+
+/// A key that no other publish has: with it one whose answer was lost is repeated, and lands once.
+pub fn fresh_key() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 impl Cluster {
     /// Boots the nodes and waits until all are ready. The first starts alone, the others join it;
     /// from then on each knows the addresses of all, for its next starts.
@@ -100,7 +119,7 @@ impl Cluster {
 
     /// The nodes with their addresses and directories, none of them started.
     pub fn prepare(options: &Options) -> Result<Self> {
-        let dir = TempDir::with_prefix("waypost-chaos-")?;
+        let dir = tempfile::Builder::new().prefix("waypost-test-").tempdir_in(&options.parent)?;
         let mut nodes = Vec::new();
         for i in 0..options.nodes {
             let (http, peer) = own_ports()?;
@@ -111,6 +130,17 @@ impl Cluster {
             nodes.push(node);
         }
         Ok(Self { nodes, _dir: dir })
+    }
+
+    /// Starts one more node with the settings of the first; it joins the others.
+    pub fn add(&mut self) -> Result<()> {
+        let (http, peer) = own_ports()?;
+        let first = self.nodes.first().context("no node")?;
+        let mut more = first.another(&self.dir().join(format!("node{}", self.nodes.len())), http, peer);
+        more.env.insert("WAYPOST_JOIN".to_owned(), first.peer.to_string());
+        more.start()?;
+        self.nodes.push(more);
+        Ok(())
     }
 
     /// The cluster's temporary directory.
@@ -134,17 +164,15 @@ impl Cluster {
         (0..n).map(|i| self.nodes[(first + i) % n].url()).collect()
     }
 
-    /// Creates a map without limits.
+    /// Creates a map without limits of connections and requests.
     pub fn map(&self, slug: &str) -> Result<Map> {
-        let none = json!({"connections": null, "requests_per_minute": null});
-        self.map_with(slug, json!({"limits": none}))
+        self.map_with(slug, json!({"limits": {"connections": null, "requests_per_minute": null}}))
     }
 
     /// Creates a map; `body` may hold `limits` and `retention`.
     pub fn map_with(&self, slug: &str, mut body: Value) -> Result<Map> {
         body["slug"] = json!(slug);
-        let up = self.nodes.iter().position(Node::is_up).context("no node is up")?;
-        let admin = self.admin(up);
+        let admin = self.admin(self.up()?);
         let map = match admin.create("/api/maps", &body)? {
             Some(made) => made,
             None => {
@@ -158,10 +186,28 @@ impl Cluster {
         Ok(Map { id: text(&map, "id")?, slug: text(&map, "slug")?, token: text(&map, "token")? })
     }
 
+    /// The first of the running nodes.
+    pub fn up(&self) -> Result<usize> {
+        self.nodes.iter().position(Node::is_up).context("no node is up")
+    }
+
+    /// Publishes through a node, under a key of its own; the `data` of the answer.
+    pub fn publish(&self, node: usize, map: &Map, body: &Value) -> Result<Value> {
+        self.api(node, map).post_once(&map.events(), &fresh_key(), body)?.data(201)
+    }
+
     /// What a node tells of the cluster.
     pub fn status(&self, node: usize) -> Result<Value> {
         let api = self.admin(node).hasty().timeout(Duration::from_secs(5));
         api.get("/api/cluster/status")?.data(200)
+    }
+
+    /// A metric of a node, summed over those of its labels that have `label` in them.
+    pub fn metric(&self, node: usize, name: &str, label: &str) -> Result<u64> {
+        let text = String::from_utf8(self.admin(node).get("/metrics")?.expect(200)?.body)?;
+        let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label));
+        let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        Ok(values.sum::<f64>() as u64)
     }
 
     /// The node that leads, by its own word; of two that say so, the one of the later term.

@@ -2,10 +2,10 @@
 //! read again once they have joined.
 
 use crate::phoenix::{Frame, path};
+use crate::stream::Stream;
 use crate::ws::{Message, Upgrade, Ws, small_stream};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::json;
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -69,15 +69,11 @@ pub struct StalledStreams {
 impl StalledStreams {
     /// Opens `n` of them.
     pub fn open(n: usize, addr: SocketAddr, token: &str, path: &str) -> Result<Self> {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nAuthorization: Bearer {token}\r\n\r\n");
         let open = |_| -> Result<TcpStream> {
-            let mut stream = small_stream(addr, STALLED_BUFFER)?;
-            stream.write_all(request.as_bytes())?;
-            stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-            let mut head = [0; 12];
-            stream.read_exact(&mut head)?;
-            ensure!(head.ends_with(b"200"), "{}", String::from_utf8_lossy(&head));
-            Ok(stream)
+            let mut stream = Stream::get_on(small_stream(addr, STALLED_BUFFER)?, path, Some(token), &[])?;
+            let status = stream.status()?;
+            ensure!(status == 200, "{status}");
+            Ok(stream.into_connection())
         };
         Ok(Self { streams: (0..n).map(open).collect::<Result<_>>()? })
     }

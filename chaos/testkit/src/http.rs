@@ -3,6 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
@@ -197,6 +199,22 @@ impl Api {
         let request = AGENT.configure_request(request).timeout_global(Some(self.timeout)).build();
         AGENT.run(request)
     }
+}
+
+/// Sends bytes that may be no request, and reads all until the end of the connection, or until nothing comes for `limit`:
+/// what came, and whether the connection ended.
+pub fn raw(addr: SocketAddr, bytes: &[u8], limit: Duration) -> Result<(String, bool)> {
+    let mut stream = TcpStream::connect(addr)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
+    // The other side may close while we write: what it said is still there to be read.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let ended = match stream.read_to_end(&mut answer) {
+        Ok(_) => true,
+        Err(e) => e.kind() == ErrorKind::ConnectionReset,
+    };
+    Ok((String::from_utf8_lossy(&answer).into_owned(), ended))
 }
 
 /// The value of a JSON member that must be a string.

@@ -1,12 +1,11 @@
 //! One node: its process, its addresses, its disk, its log. Ends the process when dropped.
 
-use crate::clock;
-use crate::wait;
+use crate::{clock, proc, wait};
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -42,6 +41,15 @@ impl Node {
         ]);
         let log = dir.join("node.log");
         Self { http, peer, data, log, env, launcher: Vec::new(), binary: binary.to_owned(), child: None }
+    }
+
+    /// Another one, not started either, with the same executable and the same settings but for its addresses and files.
+    pub fn another(&self, dir: &Path, http: SocketAddr, peer: SocketAddr) -> Self {
+        let mut another = Self::new(&self.binary, dir, http, peer);
+        for (name, value) in &self.env {
+            another.env.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        another
     }
 
     /// Starts the process; its readiness is for the caller to await.
@@ -156,23 +164,12 @@ impl Node {
 
     /// Resident memory in bytes.
     pub fn rss(&self) -> Result<u64> {
-        let status = self.proc("status")?;
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib * 1024)
+        proc::resident_bytes(&[self.pid()?.as_raw_nonzero().get().cast_unsigned()])
     }
 
     /// User and system CPU seconds so far.
     pub fn cpu_seconds(&self) -> Result<f64> {
-        let stat = self.proc("stat")?;
-        // The command's name, in parentheses, may hold anything: count from behind it.
-        let (_, rest) = stat.rsplit_once(')').context("no command in stat")?;
-        let ticks = |n: usize| -> Result<f64> { Ok(rest.split_whitespace().nth(n).context("short stat")?.parse()?) };
-        Ok((ticks(11)? + ticks(12)?) / rustix::param::clock_ticks_per_second() as f64)
-    }
-
-    fn proc(&self, file: &str) -> Result<String> {
-        Ok(std::fs::read_to_string(format!("/proc/{}/{file}", self.pid()?.as_raw_nonzero()))?)
+        proc::cpu_seconds(&[self.pid()?.as_raw_nonzero().get().cast_unsigned()])
     }
 
     /// The last lines of its log.
@@ -181,13 +178,6 @@ impl Node {
         let text = String::from_utf8_lossy(&bytes);
         let all: Vec<&str> = text.lines().collect();
         all[all.len().saturating_sub(lines)..].join("\n")
-    }
-
-    /// An empty file beside its data, for another process's output.
-    pub fn side_file(&self, name: &str) -> Result<File> {
-        let dir = self.log.parent().context("a log without a directory")?;
-        std::fs::create_dir_all(dir)?;
-        Ok(File::create(dir.join(name))?)
     }
 }
 

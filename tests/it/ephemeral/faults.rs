@@ -1,7 +1,7 @@
 //! What becomes of nodes: clients move, a node stands still, is cut off, is killed.
 
 use super::clients::{Client, Publisher, wait_flowing, wait_flowing_at, wait_seen};
-use super::{BATCH_BYTES, LINK_BYTES, SUBJECTS, cluster, map, metric, peer};
+use super::{BATCH_BYTES, LINK_BYTES, SUBJECTS, cluster, map, peer};
 use crate::between::Between;
 use crate::support::scale;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -84,12 +84,12 @@ fn only_to_whom_it_concerns(
         let at = clients.iter().filter(|client| client.node == node).map(|client| client.subject);
         let (wanted, label) = (at.collect::<BTreeSet<_>>().len() as u64, peer(c, node)?);
         c.wait_until("the subjects that a node wants to be those of its clients", |_| {
-            let known = metric(c, 0, "waypost_ephemeral_peer_interest", &label)?;
+            let known = c.metric(0, "waypost_ephemeral_peer_interest", &label)?;
             ensure!(known == wanted, "{known} instead of {wanted}");
             Ok(Some(()))
         })?;
     }
-    let sent = |to: usize| metric(c, 0, "waypost_ephemeral_sent_events_total{", &peer(c, to)?);
+    let sent = |to: usize| c.metric(0, "waypost_ephemeral_sent_events_total", &peer(c, to)?);
     for subject in [100, 103, 107] {
         let wanting: BTreeSet<usize> =
             clients.iter().filter(|client| client.subject == subject).map(|client| client.node).collect();
@@ -157,19 +157,19 @@ fn paused(c: &Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publ
         clients.iter().filter(|client| client.subject == *subject).all(|client| client.node == stopped)
     });
     let of_it = of_it.context("a subject with subscribers there alone")?;
-    let dropped = || metric(c, 0, "waypost_ephemeral_dropped_events_total", "overflow");
+    let dropped = || c.metric(0, "waypost_ephemeral_dropped_events_total", "overflow");
     let (before, memory) = (dropped()?, c.nodes[0].rss()?);
     c.nodes[stopped].sigstop()?;
     let mut most = 0;
     let flooded = (0..FLOOD_BYTES / (75 * 20_000)).try_for_each(|_| {
         // More than may wait, at once: a node that is silent for long is not sent anything any more.
         publishers[0].publish(c, map, std::iter::repeat_n(of_it, 75), 20_000)?;
-        most = most.max(metric(c, 0, "waypost_ephemeral_waiting_bytes", &stopped_peer)?);
+        most = most.max(c.metric(0, "waypost_ephemeral_waiting_bytes", &stopped_peer)?);
         clients.iter_mut().filter(|client| client.node != stopped).try_for_each(Client::read)
     });
     for _ in 0..20 {
         std::thread::sleep(Duration::from_millis(100));
-        most = most.max(metric(c, 0, "waypost_ephemeral_waiting_bytes", &stopped_peer)?);
+        most = most.max(c.metric(0, "waypost_ephemeral_waiting_bytes", &stopped_peer)?);
     }
     let grown = c.nodes[0].rss()?.saturating_sub(memory);
     c.nodes[stopped].sigcont()?;
@@ -242,9 +242,9 @@ fn while_given_up(
         clients.iter_mut().try_for_each(Client::read)?;
         let mut wanted = 0;
         for node in others {
-            let waiting = metric(c, node, "waypost_ephemeral_waiting_bytes", &label)?;
+            let waiting = c.metric(node, "waypost_ephemeral_waiting_bytes", &label)?;
             most = most.max(waiting);
-            wanted += waiting + metric(c, node, "waypost_ephemeral_peer_interest", &label)?;
+            wanted += waiting + c.metric(node, "waypost_ephemeral_peer_interest", &label)?;
         }
         Ok((wanted == 0).then_some(()))
     })?;

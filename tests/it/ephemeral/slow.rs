@@ -2,16 +2,15 @@
 //! ends, a long poll is gone. Until then nothing is missing.
 
 use super::map;
-use crate::poller::Poller;
 use crate::support::{Check, checked, nodes};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 use testkit::Cluster;
 use testkit::cluster::Map;
-use testkit::phoenix::{Frame, Socket, path};
+use testkit::longpoll::Poller;
+use testkit::phoenix::{self, Socket, path};
+use testkit::stream::{Frame, Stream};
 use testkit::ws::{Message, Upgrade, Ws, small_stream};
 
 /// The smallest ring that there may be.
@@ -64,7 +63,7 @@ fn ensure_told_in_time(seen: &[u64]) -> Result<()> {
 
 /// Sessions that the server closed for that reason.
 fn fallen_out(c: &Cluster) -> Result<u64> {
-    super::metric(c, 0, "waypost_closed_total{", "fell_out")
+    c.metric(0, "waypost_closed_total", "fell_out")
 }
 
 fn socket(c: &Cluster, slug: &str, params: Value) -> Result<()> {
@@ -74,12 +73,12 @@ fn socket(c: &Cluster, slug: &str, params: Value) -> Result<()> {
     };
     ws.text(&json!(["1", "1", map.topic(), "phx_join", params]).to_string())?;
     let Some(Message::Text(reply)) = ws.read(LIMIT)? else { bail!("no reply") };
-    ensure!(Frame::parse(&reply)?.status() == "ok", "{reply}");
+    ensure!(phoenix::Frame::parse(&reply)?.status() == "ok", "{reply}");
     flood(c, &map)?;
     let mut seen = Vec::new();
     let code = loop {
         match ws.read(LIMIT)?.context("neither an event nor an end")? {
-            Message::Text(text) => seen.push(number(&Frame::parse(&text)?.payload)?),
+            Message::Text(text) => seen.push(number(&phoenix::Frame::parse(&text)?.payload)?),
             Message::Close(code, _) => break code,
             other => bail!("{other:?} after {} events", seen.len()),
         }
@@ -98,33 +97,20 @@ fn socket(c: &Cluster, slug: &str, params: Value) -> Result<()> {
 
 fn stream(c: &Cluster) -> Result<()> {
     let (map, before) = (map(c, "stream")?, fallen_out(c)?);
-    let mut stream = small_stream(c.nodes[0].http, SOCKET_BYTES)?;
-    stream.set_read_timeout(Some(LIMIT))?;
-    let head = format!("GET {}/stream?subjects=live-1 HTTP/1.1\r\nhost: x\r\n", map.events());
-    write!(stream, "{head}authorization: Bearer {}\r\n\r\n", map.token)?;
-    let mut text = String::new();
-    while !text.contains("event: connected") {
-        ensure!(more(&mut stream, &mut text)?, "no stream: {text}");
-    }
+    let connection = small_stream(c.nodes[0].http, SOCKET_BYTES)?;
+    let path = format!("{}/stream?subjects=live-1", map.events());
+    let mut stream = Stream::get_on(connection, &path, Some(&map.token), &[])?;
+    stream.until("event: connected")?;
     flood(c, &map)?;
-    while more(&mut stream, &mut text)? && !text.ends_with("\r\n0\r\n\r\n") {}
-    ensure!(text.ends_with("\r\n0\r\n\r\n"), "the stream did not end as it should");
-    let frames = text.split("\n\n").filter(|frame| frame.contains("event: moved"));
-    let envelopes = frames.map(|frame| {
-        let data = frame.lines().find_map(|line| line.strip_prefix("data: ")).context("no data")?;
-        number(&serde_json::from_str(data)?)
-    });
+    while !stream.is_whole() {
+        ensure!(stream.more()?, "the stream did not end as it should");
+    }
+    let text = stream.body();
+    let frames = text.split("\n\n").map(Frame::parse).filter(|frame| frame.event == "moved");
+    let envelopes = frames.map(|frame| number(&serde_json::from_str(&frame.data)?));
     ensure_told_in_time(&envelopes.collect::<Result<Vec<_>>>()?)?;
     ensure!(fallen_out(c)? == before + 1, "closed for another reason");
     Ok(())
-}
-
-/// Reads what there is. `false` at the end.
-fn more(stream: &mut TcpStream, text: &mut String) -> Result<bool> {
-    let mut bytes = [0; 16 << 10];
-    let length = stream.read(&mut bytes)?;
-    text.push_str(&String::from_utf8_lossy(&bytes[..length]));
-    Ok(length > 0)
 }
 
 fn poll(c: &Cluster) -> Result<()> {

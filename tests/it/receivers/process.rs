@@ -1,12 +1,11 @@
 //! Receivers' processes, and what they tell of the requests that they answered.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Command, Stdio};
 use testkit::http::Api;
+use testkit::lines::Lines;
 use testkit::wait;
 
 /// A request that a receiver answered.
@@ -21,10 +20,9 @@ pub(super) struct Seen {
 /// A receiver's process; it ends when this is dropped.
 pub(crate) struct Receiver {
     pub(super) name: String,
-    child: Child,
+    process: Lines,
     /// Where it listens, such as `http://127.0.0.1:4000`.
     pub(crate) base: String,
-    lines: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Receiver {
@@ -39,11 +37,8 @@ impl Receiver {
 
     /// A script of `tests/py`.
     pub(crate) fn python(script: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Self> {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
-        let python = target.join("python/bin/python");
-        ensure!(python.exists(), "the Python packages aren't installed: run `make clients`");
-        let mut command = Command::new(python);
-        command.arg("-B").arg(tests("py").join(script)).args(args);
+        let mut command = crate::support::python(script)?;
+        command.args(args);
         Self::start(script, command, env)
     }
 
@@ -52,52 +47,23 @@ impl Receiver {
             command.env_remove(proxy).env_remove(proxy.to_lowercase());
         }
         command.envs(env.iter().copied());
-        // Standard input stays open as long as this process lives: when it ends, so do they.
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let output = child.stdout.take().context("no output")?;
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let sink = lines.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                // What receivers print themselves is no JSON.
-                if let Ok(line) = serde_json::from_str::<Value>(&line) {
-                    sink.lock().unwrap().push(line);
-                }
-            }
-        });
-        let mut receiver = Self { name: name.to_owned(), child, base: String::new(), lines };
-        let port = wait::until(&format!("{name} to listen"), || Ok(receiver.port()))?;
-        receiver.base = format!("http://127.0.0.1:{port}");
-        Ok(receiver)
+        let process = Lines::start(command.stderr(Stdio::null()))?;
+        let port = wait::until(&format!("{name} to listen"), || Ok(process.look(port)))?;
+        Ok(Self { name: name.to_owned(), process, base: format!("http://127.0.0.1:{port}") })
     }
 
-    /// The first line: the port, or an object with it.
-    fn port(&self) -> Option<u64> {
-        let lines = self.lines.lock().unwrap();
-        lines.first().and_then(|line| line.as_u64().or(line["port"].as_u64()))
-    }
-
-    /// All that it printed as JSON, but its port.
     /// The requests whose target holds `tag`.
     pub(super) fn seen(&self, tag: &str) -> Vec<Seen> {
-        let lines = self.lines.lock().unwrap();
         let text = |line: &Value, member: &str| line[member].as_str().unwrap_or_default().to_owned();
-        let requests = lines.iter().filter(|line| line["t"] == "request");
-        let tagged = requests.filter(|line| line["url"].as_str().is_some_and(|url| url.contains(tag)));
-        let seen = tagged.map(|line| Seen {
-            verified: line["verified"] == true,
-            id: text(line, "id"),
-            body: text(line, "body"),
-        });
-        seen.collect()
+        let tagged =
+            |line: &&Value| line["t"] == "request" && line["url"].as_str().is_some_and(|url| url.contains(tag));
+        let seen = |line| Seen { verified: line["verified"] == true, id: text(line, "id"), body: text(line, "body") };
+        self.process.look(|lines| lines.iter().filter(tagged).map(seen).collect())
     }
 
     /// The ids of the requests that were verified of those whose target holds `tag`.
     pub(super) fn verified(&self, tag: &str) -> Vec<String> {
-        let lines = self.lines.lock().unwrap();
-        let verified = lines.iter().filter(|line| line["t"] == "request" && line["verified"] == true);
-        let tagged = verified.filter(|line| line["url"].as_str().is_some_and(|url| url.contains(tag)));
-        tagged.filter_map(|line| line["id"].as_str().map(str::to_owned)).collect()
+        self.seen(tag).into_iter().filter(|request| request.verified).map(|request| request.id).collect()
     }
 
     /// Sends a request of one's own making; whether it was verified.
@@ -109,12 +75,9 @@ impl Receiver {
     }
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        // Both fail only if it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// What it prints first: the port, or an object with it.
+fn port(lines: &[Value]) -> Option<u64> {
+    lines.iter().find_map(|line| line.as_u64().or(line["port"].as_u64()))
 }
 
 fn tests(path: &str) -> PathBuf {

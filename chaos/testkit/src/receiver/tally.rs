@@ -3,7 +3,9 @@
 
 use super::Request;
 use crate::publisher::Ack;
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, ensure};
+use checker::Verdict;
+use checker::deliveries::{in_order, same_under_one_id};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
@@ -95,7 +97,6 @@ pub fn check_delivered(who: &str, requests: &[Request], acks: &[Ack]) -> Result<
 
 /// `webhook-id` names the events, and under one id come the same bytes at every attempt.
 pub fn check_ids(who: &str, requests: &[Request]) -> Result<()> {
-    let mut bodies: HashMap<&str, &Request> = HashMap::new();
     for request in requests.iter().filter(|r| !r.events.is_empty()) {
         let first = &request.events[0].id;
         // That of a batch ends with a digest of the ids of its events.
@@ -104,22 +105,19 @@ pub fn check_ids(who: &str, requests: &[Request]) -> Result<()> {
             n => (request.id().starts_with(&format!("{first}-{n}-")), format!("{first}-{n}-…")),
         };
         ensure!(named, "{who}: webhook-id is {}, not {told}", request.id());
-        let before = bodies.entry(request.id()).or_insert(request);
-        ensure!(before.body == request.body, "{who}: another body under {}", request.id());
     }
-    Ok(())
+    let mut verdict = Verdict::new(6);
+    let with_events = requests.iter().filter(|request| !request.events.is_empty());
+    same_under_one_id(who, with_events.map(|request| (request.id(), &request.body)), &mut verdict);
+    verdict.result().map_err(Error::msg)
 }
 
 /// Events were accepted for the first time in the order of their places; the profile must tell them.
 pub fn check_order(who: &str, requests: &[Request]) -> Result<()> {
-    let mut known = HashSet::new();
-    let mut last = 0;
-    for event in requests.iter().filter(|r| r.is_accepted()).flat_map(|r| &r.events) {
-        let Some(seq) = event.seq.filter(|seq| known.insert(*seq)) else { continue };
-        ensure!(seq > last, "{who}: seq {seq} was accepted after {last}");
-        last = seq;
-    }
-    Ok(())
+    let mut verdict = Verdict::new(6);
+    let accepted = requests.iter().filter(|r| r.is_accepted()).flat_map(|r| &r.events);
+    in_order(who, accepted.filter_map(|event| event.seq), &mut verdict);
+    verdict.result().map_err(Error::msg)
 }
 
 #[cfg(test)]

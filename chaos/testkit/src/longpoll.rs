@@ -1,52 +1,86 @@
-//! A client of the long poll whose every request is the test's own: to which node it goes, with which token,
-//! and whether anybody reads the answer.
+//! A client of Phoenix's long poll whose every request is the caller's own: to which node it goes, with which token, and
+//! whether anybody reads the answer.
 
+use crate::cluster::{Cluster, Map};
+use crate::http::Api;
+use crate::phoenix::Frame;
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use testkit::Cluster;
-use testkit::cluster::Map;
-use testkit::http::Api;
-use testkit::phoenix::Frame;
 
 /// How long something expected may take.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Pushes messages, or polls, as a client that knows that session, or none yet. Its token goes into the query or into a
+/// header.
+pub fn ask(
+    url: &str,
+    token: &str,
+    session: &str,
+    in_query: bool,
+    push: Option<&[u8]>,
+    limit: Duration,
+) -> Result<Answered> {
+    let mut path = format!("/socket/events/longpoll?vsn=2.0.0&token={token}");
+    let mut headers = vec![("content-type", "application/x-ndjson")];
+    match in_query {
+        _ if session.is_empty() => {}
+        false => headers.push(("x-phoenix-longpoll-token", session)),
+        true => path += &format!("&token={session}"),
+    }
+    let method = if push.is_some() { "POST" } else { "GET" };
+    let answer = Api::new(url, None).timeout(limit).call(method, &path, &headers, push)?.expect(200)?.json()?;
+    let messages = answer["messages"].as_array().with_context(|| answer.to_string())?.iter();
+    let text = |message: &Value| message.as_str().map(str::to_owned).context("a message that is no string");
+    Ok(Answered {
+        status: answer["status"].as_u64().with_context(|| answer.to_string())?,
+        session: answer["token"].as_str().unwrap_or_default().to_owned(),
+        messages: messages.map(text).collect::<Result<_>>()?,
+    })
+}
 
 /// An answer.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Answered {
+pub struct Answered {
     /// The status in its JSON.
-    pub(crate) status: u64,
+    pub status: u64,
     /// The session's new token.
-    pub(crate) session: String,
-    /// Its messages.
-    pub(crate) frames: Vec<Frame>,
+    pub session: String,
+    /// Its messages, as they came.
+    pub messages: Vec<String>,
 }
 
 impl Answered {
+    /// Its messages, read.
+    pub fn frames(&self) -> Result<Vec<Frame>> {
+        self.messages.iter().map(|message| Frame::parse(message)).collect()
+    }
+
     /// The seqs of its events.
-    pub(crate) fn seqs(&self) -> Vec<u64> {
-        self.frames.iter().filter_map(|frame| frame.payload["seq"].as_u64()).collect()
+    pub fn seqs(&self) -> Vec<u64> {
+        let frames = self.frames().unwrap_or_default();
+        frames.iter().filter_map(|frame| frame.payload["seq"].as_u64()).collect()
     }
 }
 
 /// A client whose every request goes to the next node.
-pub(crate) struct Poller {
+#[derive(Debug)]
+pub struct Poller {
     urls: Vec<String>,
     token: String,
     /// The session's token of the last answer.
-    pub(crate) session: String,
+    pub session: String,
     /// Which node is asked next.
-    pub(crate) turn: usize,
+    pub turn: usize,
     /// All messages so far.
-    pub(crate) frames: Vec<Frame>,
+    pub frames: Vec<Frame>,
 }
 
 impl Poller {
     /// Opens a session at that node and joins the map's topic.
-    pub(crate) fn join(c: &Cluster, map: &Map, node: usize) -> Result<Self> {
+    pub fn join(c: &Cluster, map: &Map, node: usize) -> Result<Self> {
         let (session, frames) = (String::new(), Vec::new());
         let mut poller = Self { urls: c.urls_from(0), token: map.token.clone(), session, turn: node, frames };
         ensure!(poller.poll()? == 410 && !poller.session.is_empty(), "no session was opened");
@@ -58,50 +92,28 @@ impl Poller {
     }
 
     /// One request to the next node, its session in the query or in the header by turns; the answer's status.
-    fn call(&mut self, method: &str, body: Option<&[u8]>) -> Result<u64> {
-        let answer = self.ask(self.turn, &self.session, method, body, LIMIT)?;
+    fn call(&mut self, push: Option<&[u8]>) -> Result<u64> {
+        let answer = self.ask(self.turn, &self.session, push, LIMIT)?;
         self.turn += 1;
-        self.session.clone_from(&answer.session);
-        self.frames.extend(answer.frames);
+        self.frames.extend(answer.frames()?);
+        self.session = answer.session;
         Ok(answer.status)
     }
 
     /// A request of the session as a client knows it that has `session`, to that node. What comes of it is
     /// for the caller.
-    pub(crate) fn ask(
-        &self,
-        node: usize,
-        session: &str,
-        method: &str,
-        body: Option<&[u8]>,
-        limit: Duration,
-    ) -> Result<Answered> {
-        let api = Api::new(&self.urls[node % self.urls.len()], None).timeout(limit);
-        let mut path = format!("/socket/events/longpoll?vsn=2.0.0&token={}", self.token);
-        let mut headers = vec![("content-type", "application/x-ndjson")];
-        match node % 2 {
-            _ if session.is_empty() => {}
-            0 => headers.push(("x-phoenix-longpoll-token", session)),
-            _ => path += &format!("&token={session}"),
-        }
-        let answer = api.call(method, &path, &headers, body)?.expect(200)?.json()?;
-        let messages = answer["messages"].as_array().with_context(|| answer.to_string())?.iter();
-        Ok(Answered {
-            status: answer["status"].as_u64().with_context(|| answer.to_string())?,
-            session: answer["token"].as_str().unwrap_or_default().to_owned(),
-            frames: messages
-                .map(|message| Frame::parse(message.as_str().context("a message that is no string")?))
-                .collect::<Result<_>>()?,
-        })
+    pub fn ask(&self, node: usize, session: &str, push: Option<&[u8]>, limit: Duration) -> Result<Answered> {
+        let url = &self.urls[node % self.urls.len()];
+        ask(url, &self.token, session, node % 2 == 1, push, limit)
     }
 
     /// A poll at that node whose client hangs up after `limit`, unless it was answered before.
-    pub(crate) fn give_up(&self, node: usize, limit: Duration) {
-        let _ = self.ask(node, &self.session, "GET", None, limit);
+    pub fn give_up(&self, node: usize, limit: Duration) {
+        let _ = self.ask(node, &self.session, None, limit);
     }
 
     /// A poll at that node that is not read to its end: the answer is lost after its first byte.
-    pub(crate) fn break_off(&self, node: usize) -> Result<()> {
+    pub fn break_off(&self, node: usize) -> Result<()> {
         let address = self.urls[node % self.urls.len()].trim_start_matches("http://");
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(LIMIT))?;
@@ -111,12 +123,13 @@ impl Poller {
         Ok(())
     }
 
-    pub(crate) fn poll(&mut self) -> Result<u64> {
-        self.call("GET", None)
+    /// A poll at the next node; its status.
+    pub fn poll(&mut self) -> Result<u64> {
+        self.call(None)
     }
 
     /// Polls at that node until something else comes of it than nothing.
-    pub(crate) fn poll_at(&mut self, node: usize) -> Result<u64> {
+    pub fn poll_at(&mut self, node: usize) -> Result<u64> {
         let start = Instant::now();
         loop {
             self.turn = node;
@@ -127,12 +140,13 @@ impl Poller {
         }
     }
 
-    pub(crate) fn push(&mut self, body: &str) -> Result<u64> {
-        self.call("POST", Some(body.as_bytes()))
+    /// Pushes messages to the next node; the answer's status.
+    pub fn push(&mut self, body: &str) -> Result<u64> {
+        self.call(Some(body.as_bytes()))
     }
 
     /// Polls on until that is true.
-    pub(crate) fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> Result<()> {
+    pub fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> Result<()> {
         let start = Instant::now();
         while !done(self) {
             ensure!(start.elapsed() < LIMIT, "{what} didn't come, but {:?}", self.frames);
@@ -143,7 +157,7 @@ impl Poller {
     }
 
     /// The seqs of the events that came, and the refs of the replies, each in the order in which they came.
-    pub(crate) fn received(&self) -> (Vec<u64>, Vec<String>) {
+    pub fn received(&self) -> (Vec<u64>, Vec<String>) {
         let (replies, events): (Vec<&Frame>, Vec<&Frame>) = self.frames.iter().partition(|f| f.event == "phx_reply");
         let seqs = events.iter().filter_map(|event| event.payload["seq"].as_u64());
         let refs = replies.iter().filter_map(|reply| reply.reply_ref.as_str().map(str::to_owned));
@@ -152,6 +166,6 @@ impl Poller {
 }
 
 /// A message with join_ref 1.
-pub(crate) fn message(own: &str, topic: &str, event: &str) -> String {
+pub fn message(own: &str, topic: &str, event: &str) -> String {
     json!(["1", own, topic, event, {}]).to_string()
 }

@@ -1,0 +1,28 @@
+//! The checks of what a receiver of webhooks got (6), whatever it is.
+
+use crate::Verdict;
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+
+/// Under one id come the same bytes, or the same digest of them, at every attempt.
+pub fn same_under_one_id<'a, B: PartialEq>(
+    who: impl Display,
+    requests: impl IntoIterator<Item = (&'a str, B)>,
+    verdict: &mut Verdict,
+) {
+    let mut bodies = HashMap::new();
+    for (id, body) in requests {
+        let same = bodies.get(id).is_none_or(|first| *first == body);
+        bodies.entry(id).or_insert(body);
+        verdict.check(same, || format!("{who}: another body under {id}"));
+    }
+}
+
+/// Events were accepted for the first time in the order of their places.
+pub fn in_order(who: impl Display, accepted: impl IntoIterator<Item = u64>, verdict: &mut Verdict) {
+    let (mut known, mut last) = (HashSet::new(), 0);
+    for place in accepted.into_iter().filter(|place| known.insert(*place)) {
+        verdict.check(place > last, || format!("{who}: {place} was accepted after {last}"));
+        last = place;
+    }
+}
