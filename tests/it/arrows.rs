@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::rust_code::{code_below, paths, paths_below};
+
 /// A room, what of the house it may not name, and which crates it may not name.
 const RULES: &[(&str, &[&str], &[&str])] = &[
     (
@@ -153,102 +155,4 @@ fn only_the_session_knows_the_deprecated_actors() {
         .map(|(file, _)| file)
         .collect();
     assert!(files.len() <= 1, "actix-web-actors belongs to one file: {files:?}");
-}
-
-#[test]
-fn uses_are_flattened() {
-    let text = "use crate::{hub::{a, b as c}, core};\npub(crate) use tokio as t;\n// use actix;\nfn f() { crate::edge::x(); }\n#[cfg(test)]\nmod tests { use actix; }";
-    let expected = ["crate::hub::a", "crate::hub::b", "crate::core", "tokio", "crate::edge::x"];
-    let found: Vec<String> = paths(&code(text));
-    for path in expected {
-        assert!(found.iter().any(|f| f == path), "{path} is not in {found:?}");
-    }
-    assert!(!found.iter().any(|f| f.starts_with("actix")), "{found:?}");
-}
-
-/// All paths that the Rust files at or below `folder` name, with their files.
-fn paths_below(folder: &str) -> Vec<(PathBuf, String)> {
-    let of = |(file, code): (PathBuf, String)| paths(&code).into_iter().map(move |path| (file.clone(), path));
-    code_below(folder).into_iter().flat_map(of).collect()
-}
-
-/// The code of the Rust files at or below `folder`: without comments and tests.
-fn code_below(folder: &str) -> Vec<(PathBuf, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    rust_files(&root.join(folder), &mut files);
-    // A room may be one file instead of a folder.
-    rust_files(&root.join(format!("{folder}.rs")), &mut files);
-    files
-        .into_iter()
-        // Tests in files of their own may name what they like, as those within a file may.
-        .filter(|file| {
-            !file.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name))
-        })
-        .map(|file| {
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
-            (file.strip_prefix(root).unwrap_or(&file).to_owned(), code(&text))
-        })
-        .collect()
-}
-
-fn rust_files(path: &Path, found: &mut Vec<PathBuf>) {
-    if path.is_file() && path.extension().is_some_and(|e| e == "rs") {
-        found.push(path.to_owned());
-    }
-    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-        rust_files(&entry.path(), found);
-    }
-}
-
-/// A file's code, without comments. What tests name is theirs: it ends at the first `#[cfg(test)]`.
-fn code(text: &str) -> String {
-    let code = text.lines().take_while(|l| l.trim() != "#[cfg(test)]").map(|l| l.split("//").next().unwrap_or(""));
-    code.collect::<Vec<_>>().join("\n")
-}
-
-/// The paths of `use` statements, flattened, and those written out within code.
-fn paths(code: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for statement in code.split(';') {
-        let start = statement.rfind("use ").filter(|at| {
-            let before = statement[..*at].trim_end();
-            before.is_empty() || before.ends_with([')', '}', ']', '{']) || before.ends_with("pub")
-        });
-        if let Some(at) = start {
-            flatten("", &statement[at + 4..], &mut found);
-        }
-    }
-    let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    found.extend(code.split(|c| !word(c)).filter(|w| w.contains("::")).map(str::to_owned));
-    found
-}
-
-/// `a::{b, c::{d as e}}` → `a::b`, `a::c::d`.
-fn flatten(prefix: &str, tree: &str, found: &mut Vec<String>) {
-    let tree = tree.trim();
-    match tree.split_once('{') {
-        Some((head, rest)) => {
-            let prefix = format!("{prefix}{}", head.trim());
-            let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
-            let (mut depth, mut start) = (0, 0);
-            for (at, c) in inner.char_indices() {
-                match c {
-                    '{' => depth += 1,
-                    '}' => depth -= 1,
-                    ',' if depth == 0 => {
-                        flatten(&prefix, &inner[start..at], found);
-                        start = at + 1;
-                    }
-                    _ => {}
-                }
-            }
-            flatten(&prefix, &inner[start..], found);
-        }
-        None if tree.is_empty() => {}
-        None => {
-            let name = tree.split_whitespace().next().unwrap_or(tree);
-            found.push(format!("{prefix}{name}"));
-        }
-    }
 }

@@ -1,0 +1,158 @@
+//! Reads the Rust files of the house: the `use` statements and the paths in their code, comments and tests left out.
+
+use std::path::{Path, PathBuf};
+
+/// One name that a `use` statement brings into a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Use {
+    /// What it stands for, as written: `super::store::Store`.
+    pub(crate) path: String,
+    /// How the file calls it: the last part of the path, or what stands behind `as`; `*` for all names.
+    pub(crate) name: String,
+    /// Others may import it from here (`pub use`, `pub(crate) use`).
+    pub(crate) is_exported: bool,
+}
+
+/// All paths that the Rust files at or below `folder` name, with their files.
+pub(crate) fn paths_below(folder: &str) -> Vec<(PathBuf, String)> {
+    let of = |(file, code): (PathBuf, String)| paths(&code).into_iter().map(move |path| (file.clone(), path));
+    code_below(folder).into_iter().flat_map(of).collect()
+}
+
+/// The code of the Rust files at or below `folder` (relative to the repository): without comments and tests.
+pub(crate) fn code_below(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    rust_files(&root.join(folder), &mut files);
+    // A room may be one file instead of a folder.
+    rust_files(&root.join(format!("{folder}.rs")), &mut files);
+    files
+        .into_iter()
+        // Tests in files of their own may name what they like, as those within a file may.
+        .filter(|file| {
+            !file.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name))
+        })
+        .map(|file| {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            (file.strip_prefix(root).unwrap_or(&file).to_owned(), code(&text))
+        })
+        .collect()
+}
+
+fn rust_files(path: &Path, found: &mut Vec<PathBuf>) {
+    if path.is_file() && path.extension().is_some_and(|e| e == "rs") {
+        found.push(path.to_owned());
+    }
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        rust_files(&entry.path(), found);
+    }
+}
+
+/// A file's code, without comments and without the items that only tests have.
+pub(crate) fn code(text: &str) -> String {
+    let mut code = Vec::new();
+    let mut lines = text.lines().map(|line| line.split("//").next().unwrap_or(""));
+    while let Some(line) = lines.next() {
+        let attribute = line.trim();
+        if !attribute.starts_with("#[cfg(test)]") && !attribute.starts_with("#[cfg(all(test") {
+            code.push(line);
+            continue;
+        }
+        // As rustfmt writes it, an item ends in its first line, or at a line that is indented like that one.
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let is_one_line = |line: &str| line.ends_with([';', '}', ',']);
+        let Some(first) = lines.find(|line| !line.trim().is_empty() && !line.trim().starts_with("#[")) else { break };
+        if !is_one_line(first.trim_end()) {
+            let is_end = |line: &str| line.starts_with(indent) && line[indent.len()..].starts_with(['}', ')', ';']);
+            let _ = lines.find(|line| is_end(line) && is_one_line(line.trim_end()));
+        }
+    }
+    code.join("\n")
+}
+
+/// The paths of `use` statements, flattened, and those written out within code.
+pub(crate) fn paths(code: &str) -> Vec<String> {
+    let (uses, rest) = split_uses(code);
+    uses.into_iter().map(|found| found.path).chain(written_paths(&rest)).collect()
+}
+
+/// The names that `use` statements bring, and the code without these statements.
+pub(crate) fn split_uses(code: &str) -> (Vec<Use>, String) {
+    let (mut uses, mut rest) = (Vec::new(), String::new());
+    for statement in code.split_inclusive(';') {
+        let start = statement.rfind("use ").filter(|at| {
+            let before = statement[..*at].trim_end();
+            before.is_empty() || before.ends_with([')', '}', ']', '{']) || before.ends_with("pub")
+        });
+        let Some(at) = start else {
+            rest.push_str(statement);
+            continue;
+        };
+        let before = statement[..at].trim_end();
+        let is_exported =
+            before.ends_with("pub") || before.rfind("pub(").is_some_and(|at| !before[at..].contains('\n'));
+        let tree = statement[at + 4..].trim_end_matches(';');
+        flatten("", tree, &mut |path, name| uses.push(Use { path, name, is_exported }));
+        rest.push_str(&statement[..at]);
+    }
+    (uses, rest)
+}
+
+/// Everything in code that has `::` between its names.
+pub(crate) fn written_paths(code: &str) -> impl Iterator<Item = String> {
+    let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    code.split(move |c| !word(c)).filter(|w| w.contains("::")).map(str::to_owned)
+}
+
+/// `a::{b, c::{self, d as e}}` → `a::b`, `a::c`, `a::c::d` with the name `e`.
+fn flatten(prefix: &str, tree: &str, found: &mut impl FnMut(String, String)) {
+    let tree = tree.trim();
+    match tree.split_once('{') {
+        Some((head, rest)) => {
+            let prefix = format!("{prefix}{}", head.trim());
+            let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
+            let (mut depth, mut start) = (0, 0);
+            for (at, c) in inner.char_indices() {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => {
+                        flatten(&prefix, &inner[start..at], &mut *found);
+                        start = at + 1;
+                    }
+                    _ => {}
+                }
+            }
+            flatten(&prefix, &inner[start..], found);
+        }
+        None if tree.is_empty() => {}
+        None => {
+            let mut words = tree.split_whitespace();
+            let path = format!("{prefix}{}", words.next().unwrap_or(tree));
+            let path = path.strip_suffix("::self").unwrap_or(&path).to_owned();
+            let last = path.rsplit("::").next().unwrap_or(&path).to_owned();
+            let alias = words.skip_while(|word| *word != "as").nth(1).map(str::to_owned);
+            found(path, alias.unwrap_or(last));
+        }
+    }
+}
+
+#[test]
+fn uses_are_flattened() {
+    let text = "use crate::{hub::{self, a, b as c}, core};\npub(crate) use tokio as t;\n// use actix;\n\
+                fn f() { crate::edge::x(); }\n#[cfg(test)]\nmod tests { use actix; }";
+    let expected = ["crate::hub", "crate::hub::a", "crate::hub::b", "crate::core", "tokio", "crate::edge::x"];
+    let found: Vec<String> = paths(&code(text));
+    assert_eq!(found, expected);
+    let (uses, _) = split_uses(&code(text));
+    let names: Vec<(&str, bool)> = uses.iter().map(|found| (found.name.as_str(), found.is_exported)).collect();
+    assert_eq!(names, [("hub", false), ("a", false), ("c", false), ("core", false), ("t", true)]);
+}
+
+#[test]
+fn only_the_items_of_tests_are_left_out() {
+    let text = "#[cfg(test)]\nmod stage;\nuse a::A;\nimpl A {\n    #[cfg(test)]\n    fn len(&self) -> usize {\n        \
+                b::B\n    }\n\n    fn c(&self) { c::C }\n}\n#[cfg(all(test, x))]\n#[allow(y)]\nmod tests {\n    d::D\n}\n\
+                fn e() { e::E }\n";
+    assert_eq!(paths(&code(text)), ["a::A", "c::C", "e::E"]);
+}
