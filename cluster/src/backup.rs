@@ -1,13 +1,14 @@
 //! A consistent copy of the applied state in one file, made while the cluster runs.
 //!
-//! Owns the file's format. Magic `WPBACKUP`, version (4 bytes, little-endian), then blocks: kind (1), length (4), CRC-32 of
-//! kind, length and content (4), content; at last the SHA-256 of everything before. The blocks are one head, pairs in the
-//! order of their keys, further files, one end. Never holds more than a few blocks in memory, and never takes a file for
-//! whole that isn't.
+//! The file's format: magic `WPBACKUP`, version (4 bytes, little-endian), then blocks: kind (1), length (4),
+//! CRC-32 of kind, length and content (4), content; at last the SHA-256 of everything before. The blocks are
+//! one head, pairs in the order of their keys, further files, one end. Never holds more than a few blocks in
+//! memory, and never takes a file for whole that isn't.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,19 +17,21 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
+use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::identity::shown;
-use crate::node::Node;
-use crate::store::{self, View};
+use crate::store::{self, Store, View};
+use crate::time::ClusterClock;
 use crate::wire::{self, MAX_ENCODED, PairV1, StampV1, StoredLogId};
 
 const MAGIC: &[u8; 8] = b"WPBACKUP";
 /// The format that this release writes, and the newest that it reads.
 const VERSION: u32 = 1;
-/// Longest that whoever takes a backup may leave a block waiting: the view that it is made from holds space back.
+/// Longest that whoever takes a backup may leave a block waiting: the view that it is made from holds space
+/// back.
 const STALL: Duration = Duration::from_secs(60);
 
 const HEAD: u8 = 1;
@@ -114,7 +117,8 @@ pub struct BackupInfo {
     pub applied_index: u64,
     /// Time of that entry (Unix milliseconds).
     pub time_ms: u64,
-    /// The time that its event ids have reached (Unix milliseconds): later than `time_ms` where a clock was ahead.
+    /// The time that its event ids have reached (Unix milliseconds): later than `time_ms` where a clock was
+    /// ahead.
     pub ids_ms: u64,
     /// When it was made (Unix milliseconds).
     pub taken_ms: u64,
@@ -128,15 +132,29 @@ pub struct BackupInfo {
     pub bytes: u64,
 }
 
-impl Node {
-    /// Begins a backup of what is applied here; its bytes come over the channel, an error last where it fails.
-    pub(crate) fn backup(
+/// Makes backups of a running node.
+pub(crate) struct Backups {
+    engine: Arc<Engine>,
+    store: Arc<Store>,
+    clock: Arc<ClusterClock>,
+    /// One at a time: each holds a view of the store.
+    turn: Arc<Semaphore>,
+}
+
+impl Backups {
+    pub(crate) fn new(engine: Arc<Engine>, store: Arc<Store>, clock: Arc<ClusterClock>) -> Self {
+        Self { engine, store, clock, turn: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Begins a backup of what is applied here; its bytes come over the channel, an error last where it
+    /// fails.
+    pub(crate) fn begin(
         &self,
         files: Vec<(String, Vec<u8>)>,
     ) -> Result<mpsc::Receiver<Result<Bytes, StoreError>>, BackupError> {
-        let turn = self.backups.clone().try_acquire_owned().map_err(|_| BackupError::Busy)?;
+        let turn = self.turn.clone().try_acquire_owned().map_err(|_| BackupError::Busy)?;
         let view = View::of(&self.store)?;
-        let (cluster_id, taken_ms) = (self.peers.me().cluster_id, self.time().time_ms);
+        let (cluster_id, taken_ms) = (self.engine.peers().me().cluster_id, self.clock.now().time_ms);
         let (sender, blocks) = mpsc::channel(2);
         let handle = Handle::current();
         tokio::task::spawn_blocking(move || {

@@ -1,27 +1,23 @@
 //! Starting and stopping a node.
-//!
-//! Owns the order of both; the tasks that run between are the other modules'.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskBudget};
+use crate::engine::{Engine, Raft};
 use crate::error::StartError;
 use crate::fatal::Fatal;
+use crate::identity::Identity;
 use crate::log::Log;
 use crate::machine::{Handler, StateMachine};
 use crate::net::{Limits, Listener, Me, Peers, Secure};
-use crate::node::{Node, Parts};
+use crate::node::{Assembled, Foundation, Node, assemble};
 use crate::open::{self, Opened};
-use crate::os::{fs, here};
-use crate::proposer::Proposer;
-use crate::raft::{Network, Raft, settings};
-use crate::reads;
-use crate::room;
+use crate::os::fs;
+use crate::raft::{Network, settings};
 use crate::store::{CheckpointAfter, Machine, Worker};
 use crate::types::{Member, Wishes};
 use crate::wire::IdentityV1;
@@ -29,8 +25,8 @@ use crate::{FIRST_GROUP, NodeId};
 
 /// A started node with its tasks.
 pub(crate) struct Running {
-    pub(crate) node: Arc<Node>,
-    pub(crate) barriers: mpsc::Sender<reads::Waiting>,
+    pub(crate) node: Node,
+    log: Log,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
     /// Given back when the node has stopped.
     lock: Mutex<Option<fs::File>>,
@@ -39,16 +35,16 @@ pub(crate) struct Running {
 impl Running {
     /// Ends the tasks, then the engine, then makes store and log durable.
     pub(crate) async fn stop(&self) {
-        let node = &self.node;
+        let engine = &self.node.engine;
         self.tasks.lock().await.shutdown().await;
-        node.peers.close();
-        if let Err(error) = node.raft.shutdown().await {
+        engine.peers().close();
+        if let Err(error) = engine.raft().shutdown().await {
             tracing::warn!(%error, "the consensus engine did not stop cleanly");
         }
-        if let Err(error) = node.worker.stop().await {
+        if let Err(error) = self.node.tools.worker.stop().await {
             tracing::warn!(%error, "the store did not stop cleanly");
         }
-        if let Err(error) = node.log.sync().await {
+        if let Err(error) = self.log.sync().await {
             tracing::warn!(%error, "the log did not stop cleanly");
         }
     }
@@ -66,22 +62,19 @@ pub(crate) async fn start(
     handler: Arc<dyn Handler>,
 ) -> Result<Running, StartError> {
     let secure = Arc::new(Secure::new(&config.security)?);
-    let limits = Limits::new(&config);
+    let limits = Limits::new(config.max_requests_in_flight, config.max_patient_requests);
     let listener = Listener::bind(config.peer_addr, config.max_connections, limits)
         .await
         .map_err(|source| StartError::Listen { addr: config.peer_addr, source })?;
-    let peer_addr = match config.advertise_peer.as_str() {
-        "" if listener.addr()?.ip().is_unspecified() => {
-            let what = "the peer address names no host: advertise_peer must say where peers reach this node";
-            return Err(StartError::Config(what.to_owned()));
-        }
-        "" => listener.addr()?.to_string(),
-        advertised => advertised.to_owned(),
+    let member = Member {
+        peer_addr: advertised(&config, &listener)?,
+        learner_only: config.role_learner,
+        meta: config.meta.clone(),
+        wishes: Wishes::default(),
     };
-    let member =
-        Member { peer_addr, learner_only: config.role_learner, meta: config.meta.clone(), wishes: Wishes::default() };
     let Opened { lock, layout, mut identity, log, store, begins } = open::open(&config, &secure, &member).await?;
-    room::enough_to_start(&Disk::new(&layout.root, config.disk_reserve), &log, &store).await?;
+    let disk = DiskBudget::new(Disk::new(&layout.root, config.disk_reserve), log.clone(), store.clone());
+    disk.enough_to_start().await?;
     let fatal = Arc::new(Fatal::new(&config));
     let after = CheckpointAfter { bytes: config.checkpoint_bytes };
     let worker = Worker::start(store.clone(), log.clone(), machine, layout.snapshot(), after, fatal.clone()).await?;
@@ -91,7 +84,8 @@ pub(crate) async fn start(
         peers.learn(*id, addr);
     }
     let raft = raft(&config, &identity, &peers, &log, Machine::new(store.clone(), worker.clone())).await?;
-    // The engine takes what it has just applied again for a snapshot, up to which the log may be purged: make it one.
+    // The engine takes what it has just applied again for a snapshot, up to which the log may be purged: make
+    // it one.
     if !crate::failpoint!("restart-without-checkpoint") {
         worker.checkpoint().await?;
     }
@@ -100,23 +94,23 @@ pub(crate) async fn start(
         identity.joined = true;
         layout.write_identity(&identity)?;
     }
-    let (proposer, queue) = Proposer::new(&config);
-    let parts = Parts { config, layout, identity, member, peers, raft, log, store, worker, proposer, handler, fatal };
-    let node = Node::new(parts);
-    let mut tasks = JoinSet::new();
-    tasks.spawn(here(listener.run(secure.clone(), node.clone())));
-    tasks.spawn(here(async move { secure.keep_fresh().await }));
-    tasks.spawn(here(Proposer::run(&node, queue)));
-    let (barriers, waiting) = mpsc::channel(4096);
-    tasks.spawn(here(reads::serve(Arc::downgrade(&node), waiting)));
-    tasks.spawn(here(node.clone().keep_house()));
-    tasks.spawn(here(node.clone().follow()));
-    tasks.spawn(here(node.clone().announce()));
-    tasks.spawn(here(node.clone().care_for_members()));
-    tasks.spawn(here(node.clone().watch_leader()));
-    tasks.spawn(here(node.clone().keep_time()));
-    let (tasks, lock) = (tokio::sync::Mutex::new(tasks), Mutex::new(Some(lock)));
-    Ok(Running { node, barriers, tasks, lock })
+    let engine = Engine::new(config, FIRST_GROUP, raft, peers);
+    let identity = Arc::new(Identity::new(layout, identity, member));
+    let on = Foundation { engine, identity, log: log.clone(), store, worker, disk, handler, fatal };
+    let Assembled { node, tasks } = assemble(on, listener, secure);
+    Ok(Running { node, log, tasks: tokio::sync::Mutex::new(tasks), lock: Mutex::new(Some(lock)) })
+}
+
+/// The address that peers are told.
+fn advertised(config: &Config, listener: &Listener) -> Result<String, StartError> {
+    match config.advertise_peer.as_str() {
+        "" if listener.addr()?.ip().is_unspecified() => {
+            let what = "the peer address names no host: advertise_peer must say where peers reach this node";
+            Err(StartError::Config(what.to_owned()))
+        }
+        "" => Ok(listener.addr()?.to_string()),
+        advertised => Ok(advertised.to_owned()),
+    }
 }
 
 async fn raft(

@@ -1,6 +1,5 @@
-//! What a node can be told: addresses, timings and limits, with defaults that work.
-//!
-//! Owns the plain values and their validation; never reads files or the environment.
+//! What a node can be told: addresses, timings and limits, with defaults that work. Neither files nor the
+//! environment are read here.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,8 +19,8 @@ pub enum Security {
     /// Not at all; the peer port must be on loopback.
     #[default]
     None,
-    /// By a secret that all share, of [`Security::KEY_LENGTH`] characters or more: what peers send can't be forged,
-    /// replayed or reordered, but it can be read.
+    /// By a secret that all share, of [`Security::KEY_LENGTH`] characters or more: what peers send can't be
+    /// forged, replayed or reordered, but it can be read.
     Key(String),
     /// By certificates of one authority, both ways, and encrypted.
     Tls(TlsFiles),
@@ -176,8 +175,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// What [`Config::max_connections`] must be at least: the two peers of a cluster of three have a connection for each
-    /// lane.
+    /// What [`Config::max_connections`] must be at least: the two peers of a cluster of three have a
+    /// connection for each lane.
     pub const MIN_CONNECTIONS: usize = 2 * Lane::ALL.len();
 
     /// Refuses what could not work.

@@ -1,7 +1,5 @@
-//! What happens when a disk lied.
-//!
-//! Owns telling damage from other failures and moving damaged files aside; never deletes them, and never lets a node go
-//! on under its old id with less than it had.
+//! What happens when a disk lied: damaged files are moved aside, never deleted, and no node goes on under its
+//! old id with less than it had.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,8 +46,8 @@ pub(crate) fn set_aside(layout: &Layout) -> io::Result<Vec<PathBuf>> {
     Ok(moved)
 }
 
-/// Moves the files of a stopped node aside (into `damaged-<n>` in its data directory), so that it can join the cluster
-/// again as a new member at its old address. Returns where the files went.
+/// Moves the files of a stopped node aside (into `damaged-<n>` in its data directory), so that it can join
+/// the cluster again as a new member at its old address. Returns where the files went.
 pub fn repair(data_dir: &Path) -> Result<Vec<PathBuf>, StartError> {
     let layout = Layout::new(data_dir);
     let _lock = layout.lock()?;

@@ -1,28 +1,42 @@
 //! Room on the disk, and what happens when it runs out.
 //!
-//! Owns the measuring, the account of what was taken since, and the ballast: a file of reserved blocks that is given up when
-//! the disk fills, so that a node which takes no more entries can still write votes and checkpoints, and goes on by itself
-//! when there is room again. Never removes anything but the ballast.
+//! An entry that is committed must be applied, and a store that can't grow ends the node: so all that an
+//! entry will come to is set aside before the log takes it.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use openraft::EntryPayload;
+use openraft::storage::RaftLogReader;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
+
+use crate::error::StartError;
+use crate::log::Log;
+use crate::os::{here, spawn_blocking};
+use crate::store::Store;
 
 /// Name of the ballast in the data directory.
 const BALLAST: &str = "reserve";
-/// What a byte of an entry comes to in the store: its pages come in powers of two and are written beside their old selves.
-pub(crate) const IN_STORE: u64 = 2;
+/// What a byte of an entry comes to in the store: its pages come in powers of two and are written beside
+/// their old selves.
+const IN_STORE: u64 = 2;
 /// What a byte of an entry comes to at all: it is in the log, too.
 const IN_ALL: u64 = 1 + IN_STORE;
 /// Whoever finds no room measures again, but not more often.
 const AGAIN: Duration = Duration::from_millis(50);
 /// Most debts that are kept apart.
 const DEBTS: usize = 64;
+/// When a snapshot that found no room is tried again, where there is no more than before.
+const SNAPSHOT_AGAIN: Duration = Duration::from_secs(30);
+/// What an entry takes beside its content (bytes).
+pub(crate) const HEAD: u64 = 64;
 /// What a node writes when it starts, beside the entries that it applies again (bytes).
 const START: u64 = 1 << 20;
 
@@ -88,7 +102,8 @@ impl Account {
         }
     }
 
-    /// Lets go of what is applied and adds what was taken up to this measuring; what is still to come of all that (bytes).
+    /// Lets go of what is applied and adds what was taken up to this measuring; what is still to come of all
+    /// that (bytes).
     fn settle(&mut self, taken: u64, progress: Progress) -> u64 {
         for debt in &mut self.debts {
             // Entries may have been cut off the log's end meanwhile.
@@ -107,7 +122,11 @@ impl Account {
     }
 }
 
-/// The disk under a data directory.
+/// The disk under a data directory: measures it, and keeps the account of what was taken since.
+///
+/// Its ballast is a file of reserved blocks that is given up when the disk fills, so that a node which takes
+/// no more entries can still write votes and checkpoints, and goes on by itself when there is room again.
+/// Nothing but the ballast is ever removed.
 pub(crate) struct Disk {
     root: PathBuf,
     reserve: u64,
@@ -131,9 +150,9 @@ impl Disk {
         locked(&self.account).room()
     }
 
-    /// Counts `bytes` of entries that are about to be written, at what they will come to in log and store; false, and
-    /// nothing is counted, where they would leave less than half of what must be left.
-    pub(crate) fn take(&self, bytes: u64) -> bool {
+    /// Counts `bytes` of entries that are about to be written, at what they will come to in log and store;
+    /// false, and nothing is counted, where they would leave less than half of what must be left.
+    fn take(&self, bytes: u64) -> bool {
         let mut account = locked(&self.account);
         let fits = account.after(bytes) >= account.measured.reserve / 2;
         if fits {
@@ -142,8 +161,9 @@ impl Disk {
         fits
     }
 
-    /// Whether whoever found no room should measure: more may be found than the last time, and nobody just did.
-    pub(crate) fn may_measure(&self) -> bool {
+    /// Whether whoever found no room should measure: more may be found than the last time, and nobody just
+    /// did.
+    fn may_measure(&self) -> bool {
         let mut account = locked(&self.account);
         let stale = account.taken > 0 || !account.debts.is_empty();
         let turn = stale && account.at.is_none_or(|at| at.elapsed() >= AGAIN);
@@ -175,8 +195,8 @@ impl Disk {
         Ok(account.room())
     }
 
-    /// Refuses to start where applying `replay` bytes of entries again would end the node in the middle. Takes the ballast
-    /// where that helps. Blocks.
+    /// Refuses to start where applying `replay` bytes of entries again would end the node in the middle.
+    /// Takes the ballast where that helps. Blocks.
     pub(crate) fn enough_to_start(&self, replay: u64) -> io::Result<()> {
         let wanted = IN_STORE * replay + START;
         let (_, mut available) = self.look()?;
@@ -230,6 +250,105 @@ fn set_aside(path: &Path, size: u64) -> io::Result<()> {
         let _ = std::fs::remove_file(path);
         error.into()
     })
+}
+
+/// What a node may still write: entries, and snapshots of the state. One for each node.
+pub(crate) struct DiskBudget {
+    disk: Arc<Disk>,
+    log: Log,
+    store: Arc<Store>,
+    /// When a snapshot last found too little room, and what was free when it began (bytes).
+    cramped: Mutex<Option<(Instant, u64)>>,
+}
+
+impl DiskBudget {
+    pub(crate) fn new(disk: Disk, log: Log, store: Arc<Store>) -> Arc<Self> {
+        Arc::new(Self { disk: Arc::new(disk), log, store, cramped: Mutex::default() })
+    }
+
+    /// Refuses to start where the disk can't take what the log has and the store doesn't: better than to end
+    /// in the middle.
+    pub(crate) async fn enough_to_start(&self) -> Result<(), StartError> {
+        let after = self.store.state().applied.map_or(Bound::Unbounded, |id| Bound::Excluded(id.index));
+        let mut log = self.log.clone();
+        let mut entries = pin!(log.entries_stream((after, Bound::Unbounded)).await);
+        let mut bytes = 0;
+        while let Some(entry) = entries.next().await {
+            bytes += HEAD;
+            if let EntryPayload::Normal(data) = &entry?.payload {
+                bytes += data.0.len() as u64;
+            }
+        }
+        Ok(self.disk.enough_to_start(bytes)?)
+    }
+
+    /// As last measured, without what was taken since.
+    pub(crate) fn room(&self) -> Room {
+        self.disk.room()
+    }
+
+    /// Sets room aside for `bytes` of entries; false where they must not be taken. Measures again before it
+    /// says so.
+    pub(crate) async fn take(&self, bytes: u64) -> bool {
+        if bytes == 0 || self.disk.take(bytes) {
+            return true;
+        }
+        if !self.disk.may_measure() {
+            return false;
+        }
+        self.measure().await;
+        self.disk.take(bytes)
+    }
+
+    /// The same without a wait, for what must keep its order: an append that waited would be overtaken by the
+    /// next, which the leader would take for a log that lost entries. Who is refused finds the disk measured
+    /// at the next try.
+    pub(crate) fn take_at_once(self: &Arc<Self>, bytes: u64) -> bool {
+        let fits = bytes == 0 || self.disk.take(bytes);
+        if !fits && self.disk.may_measure() {
+            let budget = self.clone();
+            tokio::spawn(here(async move { budget.measure().await }));
+        }
+        fits
+    }
+
+    /// Whether a snapshot may begin. After one that found too little only with more room: the present state
+    /// stays beside it, and sending it costs both sides much.
+    pub(crate) fn may_begin_snapshot(&self) -> bool {
+        let room = self.room();
+        let hopeless =
+            |(at, free): (Instant, u64)| at.elapsed() < SNAPSHOT_AGAIN && room.free <= free + room.reserve / 2;
+        !room.is_closed && !locked(&self.cramped).is_some_and(hopeless)
+    }
+
+    /// A snapshot that began with `free` bytes found too little room.
+    pub(crate) fn snapshot_found_no_room(&self, free: u64) {
+        *locked(&self.cramped) = Some((Instant::now(), free));
+    }
+
+    /// Measures the disk; what was taken and is on it by now counts no more.
+    pub(crate) async fn measure(&self) {
+        let applied = *self.store.applied().borrow();
+        let last = self.log.last().max(self.log.purged()).map_or(0, |id| id.index);
+        let progress = Progress { applied, unwritten: self.store.unwritten(), last };
+        let disk = self.disk.clone();
+        if let Ok(Err(error)) = spawn_blocking(move || disk.measure(progress)).await {
+            tracing::debug!(%error, "the disk can't be measured");
+        }
+    }
+
+    /// Measures as a node would that is so far.
+    #[cfg(test)]
+    pub(crate) fn measure_with(&self, progress: Progress) -> io::Result<Room> {
+        self.disk.measure(progress)
+    }
+
+    /// Whether what the store holds in memory is much beside the room that is left: only a guess of what it
+    /// will take.
+    pub(crate) fn is_near_full(&self) -> bool {
+        let room = self.room();
+        room.is_full || (room.free < 2 * room.reserve && IN_STORE * self.store.unwritten() > room.reserve / 4)
+    }
 }
 
 /// Bytes of all files below a directory.

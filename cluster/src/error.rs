@@ -1,9 +1,11 @@
 //! The errors that the public API answers with.
-//!
-//! Owns their meaning; never decides to retry: a caller may repeat a proposal only where the variant says that nothing was stored.
 
 use std::io;
 use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::NodeId;
 
 /// Why the applied state could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +49,8 @@ impl From<StoreError> for io::Error {
     }
 }
 
-/// Why a proposal (or a barrier) has no answer.
+/// Why a proposal (or a barrier) has no answer. A caller may repeat a proposal only where the variant says
+/// that nothing was stored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
     /// No leader with a majority was found in time. Certainly not stored: it may be proposed again.
@@ -101,6 +104,57 @@ pub enum RequestError {
     /// This node is shutting down.
     #[error("this node is stopping")]
     Stopping,
+}
+
+/// Why an operation was not carried out. Nothing was changed, but for [`Refused::Failed`] where that is
+/// unknown. Variants are only ever added at the end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum Refused {
+    /// Another node leads, if any is known.
+    #[error("another node leads")]
+    NotLeader(Option<NodeId>),
+    /// No such member.
+    #[error("node {0} is no member of this cluster")]
+    UnknownNode(NodeId),
+    /// It is the only one with a vote.
+    #[error("node {0} is the last voter")]
+    LastVoter(NodeId),
+    /// Too few of the voters that would be left can be reached.
+    #[error("of the {voters} voters that would be left only {reachable} can be reached, and {needed} are needed")]
+    Majority {
+        /// Voters that would be left.
+        voters: u64,
+        /// Those of them that were heard from lately.
+        reachable: u64,
+        /// How many make a majority.
+        needed: u64,
+    },
+    /// A learner can't lead.
+    #[error("node {0} is a learner: it has no vote and cannot lead")]
+    Learner(NodeId),
+    /// It was not heard from lately.
+    #[error("node {0} cannot be reached")]
+    Unreachable(NodeId),
+    /// Too many entries of the log are missing there.
+    #[error("node {node} is {entries} log entries behind")]
+    Behind {
+        /// The member.
+        node: NodeId,
+        /// How many it lacks.
+        entries: u64,
+    },
+    /// No other member would be left for clients.
+    #[error("no other node that serves clients can be reached")]
+    LastServing(NodeId),
+    /// Nobody can take the lead.
+    #[error("no other voter can take the lead")]
+    NoSuccessor,
+    /// Another change is under way.
+    #[error("another change of the members is under way")]
+    Busy,
+    /// It was begun, and it is unknown whether it took effect.
+    #[error("it was not confirmed in time")]
+    Failed,
 }
 
 /// Why a node does not start.

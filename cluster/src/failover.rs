@@ -1,18 +1,15 @@
 //! Noticing at once that the leader's process is gone.
-//!
-//! Owns a standing connection to the leader. When it breaks and the leader's host refuses a new one, nobody listens
-//! there any more: the node asks for votes without waiting for the election timeout. A voter passes over the lease only
-//! when it has seen the same itself, so a leader that merely is slow or cut off keeps its time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use openraft::ServerState;
-use tokio::time::sleep;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::{Instant, sleep};
 
 use crate::NodeId;
+use crate::engine::Engine;
 use crate::net::{Lane, LinkError};
-use crate::node::Node;
 
 /// How often to look for a leader to watch.
 const LOOK: Duration = Duration::from_millis(200);
@@ -21,20 +18,46 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// Between the attempts of one voter and the next.
 const STAGGER: Duration = Duration::from_millis(120);
 
-impl Node {
-    /// Watches whoever leads.
-    pub(crate) async fn watch_leader(self: Arc<Self>) {
+/// A standing connection to the leader. When it breaks and the leader's host refuses a new one, nobody
+/// listens there any more: the node asks for votes without waiting for the election timeout. A voter passes
+/// over the lease only when it has seen the same itself, so a leader that merely is slow or cut off keeps its
+/// time.
+pub(crate) struct Failover {
+    engine: Arc<Engine>,
+    /// The leader (with its term) whose process was found gone, and when.
+    gone: Mutex<Option<(NodeId, u64, Instant)>>,
+}
+
+impl Failover {
+    pub(crate) fn new(engine: Arc<Engine>) -> Arc<Self> {
+        Arc::new(Self { engine, gone: Mutex::default() })
+    }
+
+    /// This node has itself found the present leader's process gone a moment ago.
+    pub(crate) fn saw_leader_gone(&self) -> bool {
+        let Some((leader, term, at)) = *self.gone.lock().unwrap_or_else(PoisonError::into_inner) else {
+            return false;
+        };
+        let metrics = self.engine.raft().server_metrics();
+        let now = metrics.borrow_watched();
+        let same = now.current_leader == Some(leader) && now.vote.leader_id.term == term;
+        same && at.elapsed() < Duration::from_millis(self.engine.config().election_max_ms * 2)
+    }
+
+    /// Watches whoever leads, for as long as the node runs.
+    pub(crate) async fn watch(self: Arc<Self>) {
+        let engine = &self.engine;
         loop {
-            let metrics = self.metrics();
-            let Some(leader) = metrics.current_leader.filter(|id| *id != self.id()) else {
-                self.leader_change(LOOK).await;
+            let metrics = engine.metrics();
+            let Some(leader) = metrics.current_leader.filter(|id| *id != engine.id()) else {
+                engine.leader_change(LOOK).await;
                 continue;
             };
             let term = metrics.current_term;
-            let link = self.peers.link(leader, Lane::Work);
+            let link = engine.peers().link(leader, Lane::Work);
             let gone = tokio::select! {
                 broken = link.broken() => match broken {
-                    Ok(()) => refused(&self, leader).await,
+                    Ok(()) => self.refused(leader).await,
                     Err(LinkError::Refused) => true,
                     Err(_) => false,
                 },
@@ -49,41 +72,42 @@ impl Node {
 
     /// Waits until another leads.
     async fn other_leader(&self, leader: NodeId) {
-        while self.leader() == Some(leader) {
-            self.leader_change(LOOK).await;
+        while self.engine.leader() == Some(leader) {
+            self.engine.leader_change(LOOK).await;
         }
     }
 
     /// Asks for votes in place of a leader that is gone, one voter after another.
     async fn succeed(&self, leader: NodeId, term: u64) {
-        self.leader_gone(leader, term);
-        let metrics = self.metrics();
+        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = Some((leader, term, Instant::now()));
+        let metrics = self.engine.metrics();
         let mut voters: Vec<NodeId> = metrics.membership_config.membership().voter_ids().collect();
         voters.retain(|id| *id != leader);
         voters.sort_unstable();
-        let Some(turn) = voters.iter().position(|id| *id == self.id()) else {
+        let Some(turn) = voters.iter().position(|id| *id == self.engine.id()) else {
             return;
         };
         let turn = u32::try_from(turn).unwrap_or(u32::MAX);
         sleep(SETTLE + STAGGER.saturating_mul(turn)).await;
-        let now = self.metrics();
+        let now = self.engine.metrics();
         let same = now.current_leader == Some(leader) && now.current_term == term;
-        if same && now.state == ServerState::Follower && !self.is_stopping() && refused(self, leader).await {
+        let may_ask = same && now.state == ServerState::Follower && !self.engine.is_stopping();
+        if may_ask && self.refused(leader).await {
             tracing::info!(leader, term, "the leader's process is gone; asking for votes");
             // Where the engine has stopped there is nothing to elect.
-            let _ = self.raft.trigger().elect(false).await;
+            let _ = self.engine.raft().trigger().elect(false).await;
         }
     }
-}
 
-/// Nobody listens at the leader's address.
-async fn refused(node: &Node, leader: NodeId) -> bool {
-    let Some(addr) = node.peers.addr(leader) else {
-        return false;
-    };
-    let probe = crate::os::TcpStream::connect(addr);
-    match tokio::time::timeout(Duration::from_millis(500), probe).await {
-        Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        _ => false,
+    /// Nobody listens at the leader's address.
+    async fn refused(&self, leader: NodeId) -> bool {
+        let Some(addr) = self.engine.peers().addr(leader) else {
+            return false;
+        };
+        let probe = crate::os::TcpStream::connect(addr);
+        match tokio::time::timeout(Duration::from_millis(500), probe).await {
+            Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+            _ => false,
+        }
     }
 }

@@ -1,12 +1,11 @@
 //! The end of a node that must not go on.
-//!
-//! Owns the one way to say so: logged, told to the application's hook, then the process is aborted.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::config::{Config, FatalHook};
 
-/// Raised at most once.
+/// The one way to say that a node must not go on: logged, told to the application's hook, then the process is
+/// aborted. Raised at most once.
 pub(crate) struct Fatal {
     hook: Option<FatalHook>,
     abort: bool,

@@ -1,18 +1,18 @@
-//! Who this node is, on disk.
-//!
-//! Owns the lock and the identity file of the data directory; never invents an id for a cluster that exists.
+//! Who this node is, on disk: the files of its data directory, and the one that says who it is.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::StartError;
 use crate::os;
 use crate::os::fs::{self, File, TryLockError};
 use crate::store::sync_dir;
+use crate::types::Member;
 use crate::wire::{self, IdentityV1};
 
-/// Format of the data directory as a whole: a release that writes anything in it which an older one can't read counts
-/// one up.
+/// Format of the data directory as a whole: a release that writes anything in it which an older one can't
+/// read counts one up.
 const FORMAT: u32 = 1;
 /// Whoever uses the directory holds this file.
 pub(crate) const LOCK: &str = "LOCK";
@@ -68,8 +68,8 @@ impl Layout {
         }
     }
 
-    /// Refuses a directory that a newer release has written: taken for damaged, it would be set aside. And one that is
-    /// half restored: taken for empty, it would begin something new.
+    /// Refuses a directory that a newer release has written: taken for damaged, it would be set aside. And
+    /// one that is half restored: taken for empty, it would begin something new.
     pub(crate) fn check_format(&self) -> Result<(), StartError> {
         if self.is_half_restored() {
             return Err(StartError::HalfRestored(self.root.clone()));
@@ -124,6 +124,50 @@ impl Layout {
         file.sync_all()?;
         fs::rename(&draft, self.identity())?;
         sync_dir(Some(&self.root))
+    }
+}
+
+/// Who a running node is: as its file says, and as it wants to be known.
+pub(crate) struct Identity {
+    layout: Layout,
+    written: Mutex<IdentityV1>,
+    member: Member,
+}
+
+impl Identity {
+    pub(crate) fn new(layout: Layout, written: IdentityV1, member: Member) -> Self {
+        Self { layout, written: Mutex::new(written), member }
+    }
+
+    fn written(&self) -> MutexGuard<'_, IdentityV1> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where its files lie.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// This node as it wants to be known.
+    pub(crate) fn member(&self) -> &Member {
+        &self.member
+    }
+
+    /// It is, or was, a member of the cluster.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.written().joined
+    }
+
+    /// Changes the file, if `change` changes anything.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut IdentityV1)) -> io::Result<()> {
+        let mut written = self.written();
+        let mut next = written.clone();
+        change(&mut next);
+        if *written != next {
+            self.layout.write_identity(&next)?;
+            *written = next;
+        }
+        Ok(())
     }
 }
 

@@ -3,22 +3,28 @@
 //! It knows no event, no actor and no HTTP: commands and replies are bytes.
 //!
 //! A guided map, from the outside in:
-//! - [`Cluster`] (`cluster`, `boot`): start a node, propose, read, ask, stop. `config`, `status`, `error` are its words.
+//! - [`Cluster`] and its [`Admin`] (`cluster`): the handle of a running node. `config`, `status`, `error`:
+//!   its words.
 //! - [`StateMachine`], [`Handler`] (`machine`): what the application brings.
-//! - `node`: what the tasks of a node share, and how it answers its peers.
-//! - `proposer`: gathers what waits into one log entry, on the leader or on the way to it. `reads`: linearizable reads.
-//! - `join`, `membership`: becoming a member, promotion, changes one after another. `operate`: what is done by hand. `failover`: a leader whose process is gone.
-//! - `raft`: how openraft speaks over the network; `types`: what it is instantiated with. `snapshot`: sending the state.
-//! - `net`: the one peer port: frames, handshake, who is let in, connections. `wire`: the only place that knows the bytes.
-//! - `log`: the Raft log on disk; `store`: the applied state on disk and the thread that applies. `housekeeping`: when
-//!   the one is made durable; `purge`: what of the other is let go.
-//! - `open`, `identity`: the data directory and who this node is; `damage`, `fatal`, `older`: what happens when a disk lied, or went back; `disk`, `room`: when it is full.
-//! - `backup`, `restore`: the state in one file, and a new cluster of it.
-//! - `time`: what the cluster's time is, `clocks`: the rounds that ask the voters' clocks.
-//! - `late`: deadlines that do not hold a pause of this process against others.
-//! - `clock`: the only wall clock. `os`: everything else that the operating system gives, and all that a simulation replaces.
+//! - `boot` starts and stops a node, `node` puts its parts together, `service` hands them what peers ask.
+//! - The parts, each with a type and an API of its own. `engine`: openraft and the way to the peers, which
+//!   all others use. `proposer`: gathers what waits into one log entry. `reads`: linearizable reads.
+//!   `membership`: who is a member, who votes, who leads. `contact`: whether a leader is heard. `failover`: a
+//!   leader whose process is gone. `time`: what the cluster's time is. `observer`: what a node knows at this
+//!   moment. `housekeeping`: checkpoints, and what of the log is let go of (`purge`). `backup`, `restore`: the
+//!   state in one file, and a new cluster of it.
+//! - On disk: `log`: the Raft log; `store`: the applied state and the thread that applies; `identity`: the
+//!   data directory and who this node is; `open`: opening all of them; `damage`, `fatal`, `older`: when a disk
+//!   lied or went back; `disk`: when it is full.
+//! - On the network: `net`: the one peer port: frames, handshake, who is let in, connections. `raft`: how
+//!   openraft speaks over it; `snapshot`: how a state is sent. `wire`: the only place that knows the bytes.
+//! - `types`: what openraft is instantiated with. `late`: deadlines that do not hold a pause of this process
+//!   against others.
+//! - `clock`: the only wall clock. `os`: everything else that the operating system gives, and all that a
+//!   simulation replaces.
 //!
-//! All of it is per node and per handle: a process may run several groups, each with its own directory and port.
+//! All of it is per node and per handle: a process may run several groups, each with its own directory and
+//! port.
 
 /// Whether the planted defect of that name is switched on; with a number, of its calls one in so many. See [`failpoints`].
 /// Always false in a build without the feature.
@@ -43,12 +49,13 @@ mod backup;
 mod boot;
 #[cfg_attr(feature = "sim", path = "sim/clock.rs")]
 mod clock;
-mod clocks;
 mod cluster;
 mod config;
+mod contact;
 mod damage;
 #[cfg_attr(feature = "sim", path = "sim/disk.rs")]
 mod disk;
+mod engine;
 mod error;
 mod failover;
 #[cfg(feature = "failpoints")]
@@ -58,7 +65,6 @@ mod fatal;
 pub mod fuzz;
 mod housekeeping;
 mod identity;
-mod join;
 mod late;
 #[cfg_attr(feature = "sim", path = "sim/log.rs")]
 mod log;
@@ -66,9 +72,9 @@ mod machine;
 mod membership;
 mod net;
 mod node;
+mod observer;
 mod older;
 mod open;
-mod operate;
 #[cfg_attr(feature = "sim", path = "sim/os.rs")]
 mod os;
 mod proposer;
@@ -77,7 +83,7 @@ mod raft;
 mod reads;
 #[cfg(not(feature = "sim"))]
 mod restore;
-mod room;
+mod service;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod snapshot;
@@ -90,14 +96,14 @@ mod types;
 mod wire;
 
 pub use backup::{BackupError, BackupInfo, verify};
-pub use cluster::{Cluster, Proposed};
+pub use cluster::{Admin, Cluster, Proposed};
 pub use config::{Config, FatalHook, Security, TlsFiles};
+pub use contact::Contact;
 pub use damage::repair;
-pub use error::{ProposeError, RequestError, StartError, StoreError};
+pub use error::{ProposeError, Refused, RequestError, StartError, StoreError};
 pub use machine::{ApplyContext, Handler, Load, NoHandler, StateMachine};
+pub use membership::Operation;
 pub use net::RequestLane;
-pub use node::Contact;
-pub use operate::{Operation, Refused};
 #[cfg(not(feature = "sim"))]
 pub use restore::{Restored, restore};
 pub use status::{ClockStatus, MemberStatus, PeerSecurity, Role, Status, certificate_days_left};

@@ -1,7 +1,4 @@
 //! The Raft log on disk: openraft's log storage over raft-log.
-//!
-//! Owns the one ordered, checksummed stream that votes and entries share; an append is answered when it is on disk, and
-//! what waits meanwhile is flushed together. Never knows what an entry means.
 
 use std::fmt::Debug;
 use std::io;
@@ -61,7 +58,8 @@ impl Callback for Flushed {
     }
 }
 
-/// The log; clones share it.
+/// One ordered, checksummed stream that votes and entries share. An append is answered when it is on disk,
+/// and what waits meanwhile is flushed together. Clones share the log.
 #[derive(Clone)]
 pub(crate) struct Log {
     inner: Arc<Mutex<RaftLog<LogTypes>>>,
@@ -69,7 +67,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens or creates the log in `dir`. A torn tail is cut off; anything else that does not add up is an error.
+    /// Opens or creates the log in `dir`. A torn tail is cut off; anything else that does not add up is an
+    /// error.
     pub(crate) fn open(dir: &Path, config: &Config) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
         let mut settings = raft_log::Config::new(dir.display());
@@ -92,8 +91,8 @@ impl Log {
         state.vote().is_none() && state.last().is_none() && state.purged().is_none()
     }
 
-    /// Makes an empty log one that stands at `id`, of which everything before is gone; on disk when this returns. `node`
-    /// shall go on from there.
+    /// Makes an empty log one that stands at `id`, of which everything before is gone; on disk when this
+    /// returns. `node` shall go on from there.
     pub(crate) fn begin_after(&self, id: StoredLogId, node: u64) -> io::Result<()> {
         let flushed = {
             let mut log = self.lock();
@@ -105,8 +104,8 @@ impl Log {
         flushed.blocking_recv().unwrap_or_else(|_| Err(io::Error::other("the log's flush thread has stopped")))
     }
 
-    /// Lets go of all entries, which end before `id`: the store has what they led to, and more. On disk when this
-    /// returns.
+    /// Lets go of all entries, which end before `id`: the store has what they led to, and more. On disk when
+    /// this returns.
     pub(crate) async fn go_on_after(&self, id: StoredLogId) -> io::Result<()> {
         self.lock().purge(id)?;
         self.sync().await

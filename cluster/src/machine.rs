@@ -1,6 +1,4 @@
 //! What the application brings: the machine that is replicated and the handler of its requests.
-//!
-//! Owns the two traits and what they are given; never looks into a command.
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -21,8 +19,8 @@ pub enum Load {
 
 /// The deterministic machine that is replicated.
 ///
-/// Runs on one operating system thread of its own, so it may block on the store. A panic or an error in it aborts the
-/// process: a node whose state is in doubt must not go on.
+/// Runs on one operating system thread of its own, so it may block on the store. A panic or an error in it
+/// aborts the process: a node whose state is in doubt must not go on.
 pub trait StateMachine: Send + 'static {
     /// (Re)builds in-memory state from the store.
     fn load(&mut self, view: &View, why: Load) -> Result<(), StoreError>;
@@ -37,8 +35,8 @@ pub trait StateMachine: Send + 'static {
         Ok(())
     }
 
-    /// Everything up to the log index `applied` is now visible to readers. Called once per store transaction, before
-    /// the proposers get their answers.
+    /// Everything up to the log index `applied` is now visible to readers. Called once per store transaction,
+    /// before the proposers get their answers.
     fn committed(&mut self, applied: u64);
 }
 
@@ -54,7 +52,8 @@ pub struct ApplyContext {
 }
 
 impl ApplyContext {
-    /// For tests of machines: the context of the first command of entry `index`, with all clocks at `time_ms`.
+    /// For tests of machines: the context of the first command of entry `index`, with all clocks at
+    /// `time_ms`.
     pub fn new(index: u64, time_ms: u64) -> Self {
         Self { group: FIRST_GROUP, index, time_ms, id_ms: time_ms, expiry_ms: time_ms, next_place: 0 }
     }
@@ -83,13 +82,14 @@ impl ApplyContext {
         self.id_ms
     }
 
-    /// The clock that things expire by (ms). It never goes back, and runs no faster than a monotonic clock, whatever
-    /// wall clocks say; its zero means nothing.
+    /// The clock that things expire by (ms). It never goes back, and runs no faster than a monotonic clock,
+    /// whatever wall clocks say; its zero means nothing.
     pub fn expiry_ms(&self) -> u64 {
         self.expiry_ms
     }
 
-    /// Takes `n` consecutive places of the entry and returns the first; the counter starts at 0 with each entry.
+    /// Takes `n` consecutive places of the entry and returns the first; the counter starts at 0 with each
+    /// entry.
     pub fn take_places(&mut self, n: u32) -> u32 {
         let first = self.next_place;
         self.next_place = self.next_place.saturating_add(n);

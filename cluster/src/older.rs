@@ -1,17 +1,17 @@
 //! Noticing that the data directory is an older copy of itself.
-//!
-//! Owns the comparison, once after each start, of this node's log with what the leader counts as durable here. A node that
-//! lacks some of that has broken its word: under its old id it could help to elect a leader that lacks it too. Such a node
-//! ends, and joins again under a new id as after damage. Where the leader has changed meanwhile nobody remembers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::ServerState;
 use tokio::time::sleep;
 
 use crate::NodeId;
+use crate::engine::Engine;
+use crate::fatal::Fatal;
+use crate::identity::Layout;
+use crate::log::Log;
 use crate::net::Lane;
-use crate::node::Node;
 use crate::os::fs;
 use crate::wire::{Answer, Request};
 
@@ -30,28 +30,44 @@ pub(crate) struct Lack {
     acknowledged: u64,
 }
 
-impl Node {
-    /// The term that this node leads in, and the highest index that it counts as durable on member `id`; zeros where it
-    /// does not lead or does not know.
-    pub(crate) fn counted_for(&self, id: NodeId) -> (u64, u64) {
-        let metrics = self.metrics();
-        let counted = metrics.replication.as_ref().and_then(|all| all.get(&id)).and_then(Option::as_ref);
-        match counted {
-            Some(log_id) if metrics.state == ServerState::Leader => (metrics.current_term, log_id.index),
-            _ => (0, 0),
-        }
+/// The term that this node leads in, and the highest index that it counts as durable on member `id`; zeros
+/// where it does not lead or does not know.
+pub(crate) fn counted_for(engine: &Engine, id: NodeId) -> (u64, u64) {
+    let metrics = engine.metrics();
+    let counted = metrics.replication.as_ref().and_then(|all| all.get(&id)).and_then(Option::as_ref);
+    match counted {
+        Some(log_id) if metrics.state == ServerState::Leader => (metrics.current_term, log_id.index),
+        _ => (0, 0),
+    }
+}
+
+/// Compares this node's log, once after each start, with what the leader counts as durable here. A node that
+/// lacks some of that has broken its word: under its old id it could help to elect a leader that lacks it
+/// too. Such a node ends, and joins again under a new id as after damage. Where the leader has changed
+/// meanwhile nobody remembers.
+pub(crate) struct OlderData {
+    engine: Arc<Engine>,
+    log: Log,
+    layout: Layout,
+    fatal: Arc<Fatal>,
+}
+
+impl OlderData {
+    pub(crate) fn new(engine: Arc<Engine>, log: Log, layout: Layout, fatal: Arc<Fatal>) -> Self {
+        Self { engine, log, layout, fatal }
     }
 
     /// Ends this node if its log lacks what it has acknowledged.
-    pub(crate) async fn refuse_older_data(&self) {
+    pub(crate) async fn refuse(&self) {
         for _ in 0..LOOKS {
-            if self.leader().is_some() {
+            if self.engine.leader().is_some() {
                 break;
             }
-            self.leader_change(PAUSE).await;
+            self.engine.leader_change(PAUSE).await;
         }
         let Some(first) = self.lack().await else { return };
-        // A log may be cut when another comes to lead, a moment before this node shows the new term: ask twice.
+        // A log may be cut when another comes to lead, a moment before this node shows the new term: ask
+        // twice.
         sleep(PAUSE).await;
         let Some(lack) = self.lack().await.filter(|again| again.term == first.term) else { return };
         if let Err(error) = self.set_log_aside() {
@@ -66,12 +82,12 @@ impl Node {
 
     /// What the leader counts as durable here and is not.
     pub(crate) async fn lack(&self) -> Option<Lack> {
-        let leader = self.leader().filter(|leader| *leader != self.id())?;
+        let leader = self.engine.leader().filter(|leader| *leader != self.engine.id())?;
         // On a connection of its own: an older release would close it.
-        let answer = self.peers.link(leader, Lane::Bulk).ask(self.group, &Request::CountedV1, ASK).await;
+        let answer = self.engine.ask(leader, Lane::Bulk, &Request::CountedV1, ASK).await;
         let Ok(Answer::CountedV1 { term, index: acknowledged }) = answer else { return None };
         let held = self.log.last().max(self.log.purged()).map_or(0, |id| id.index);
-        let metrics = self.metrics();
+        let metrics = self.engine.metrics();
         let same = metrics.current_term == term && metrics.current_leader == Some(leader);
         (same && held < acknowledged).then_some(Lack { term, held, acknowledged })
     }

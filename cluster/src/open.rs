@@ -1,6 +1,5 @@
-//! Opening a data directory: lock, identity, log, store; and what to do when they don't add up.
-//!
-//! Owns the decision between going on, joining, starting alone, rebuilding from the others and refusing to start.
+//! Opening a data directory: lock, identity, log, store; and what to do when they don't add up: go on, join,
+//! start alone, rebuild from the others, or refuse to start.
 
 use std::sync::Arc;
 
@@ -9,8 +8,8 @@ use crate::damage::{Damage, is_damage, set_aside};
 use crate::disk::{Disk, Progress};
 use crate::error::{StartError, StoreError};
 use crate::identity::Layout;
-use crate::join;
 use crate::log::Log;
+use crate::membership::join;
 use crate::net::Secure;
 use crate::os::fs;
 use crate::snapshot;
@@ -118,8 +117,8 @@ async fn parts(config: &Config, layout: &Layout, identity: &IdentityV1) -> Resul
         return Err(damage(layout.store(), reason));
     }
     if let Some(at) = applied.filter(|_| applied > log.last().max(purged)) {
-        // Entries are in the log, on disk, before the store is: the log has lost some. But a snapshot is put in place
-        // before that is noted in the log, and a node may die between the two.
+        // Entries are in the log, on disk, before the store is: the log has lost some. But a snapshot is put
+        // in place before that is noted in the log, and a node may die between the two.
         if !store.is_as_installed() {
             let reason = format!("the store stands at {applied:?}, but the log ends at {:?}", log.last());
             return Err(damage(layout.log(), reason));

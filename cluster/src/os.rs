@@ -1,6 +1,6 @@
 //! What the operating system gives: sockets, files, threads, a runtime, randomness.
 //!
-//! Owns the one list of what the simulator replaces (`sim/os.rs` has the same names); decides nothing.
+//! This is the one list of what the simulator replaces: `sim/os.rs` has the same names.
 
 use std::future::Future;
 use std::io;
@@ -30,7 +30,8 @@ pub(crate) struct Home(Option<Runtime>);
 impl Home {
     pub(crate) fn new() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            // One thread does it all: what blocks has threads of its own, and a second would only be woken in turns.
+            // One thread does it all: what blocks has threads of its own, and a second would only be woken in
+            // turns.
             .worker_threads(1)
             .thread_name("cluster")
             .enable_all()
@@ -85,7 +86,8 @@ pub(crate) fn database(builder: &mut Builder, path: &Path) -> Result<Database, r
     builder.create(path)
 }
 
-/// Makes a directory that is its owner's alone, and those above it as usual; one that is there stays as it is.
+/// Makes a directory that is its owner's alone, and those above it as usual; one that is there stays as it
+/// is.
 pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;

@@ -1,6 +1,5 @@
-//! What of the log may go.
-//!
-//! Owns the policy alone: never beyond what the store has durably, and what others still need only while there is room.
+//! What of the log may go: never beyond what the store has durably, and what others still need only where
+//! there is no room.
 
 use crate::config::Config;
 use crate::disk::Room;
@@ -36,7 +35,8 @@ impl Held {
     /// The last entry that is to go now, if any is.
     pub(crate) fn due(&self, config: &Config, room: Room) -> Option<u64> {
         let upto = self.upto(config, room);
-        // In steps: each purge costs a record and a flush. Where it is about room, few entries may be many bytes.
+        // In steps: each purge costs a record and a flush. Where it is about room, few entries may be many
+        // bytes.
         let pressed = room.is_full || room.is_closed || self.bytes > far_beyond(config);
         let step = if pressed { 0 } else { config.keep_entries.min(config.checkpoint_entries) / 4 };
         (upto > self.purged + step).then_some(upto)

@@ -1,6 +1,4 @@
-//! How openraft speaks to the others.
-//!
-//! Owns the translation of its calls into requests and back; never decides anything.
+//! How openraft speaks to the others: its calls become requests, and answers what it expects.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -23,11 +21,10 @@ use crate::GroupId;
 use crate::config::Config;
 use crate::net::{Lane, Link, LinkError, Peers};
 use crate::snapshot;
-use crate::store::{Machine, SnapshotData};
+use crate::store::SnapshotData;
 use crate::types::{LeaderId, LogId, Member, Types, Vote};
 use crate::wire::{Answer, Append, Appended, Request, StoredPayload, WireEntry};
 
-pub(crate) type Raft = openraft::Raft<Types, Machine>;
 type Snapshot = openraft::Snapshot<LeaderId, u64, Member, SnapshotData>;
 type Appends<'s> = BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>;
 
@@ -165,8 +162,8 @@ fn outcome(
 type Matched = Result<(StreamAppendResult<Types>, Option<LogId>), RPCError<Types>>;
 
 /// Sends an append; what it answers comes with the inner future.
-// Boxed: the compiler can't see that the unboxed futures are Send for every lifetime. The inner future is not awaited here
-// because the next append goes out before this one is answered.
+// Boxed: the compiler can't see that the unboxed futures are Send for every lifetime. The inner future is not
+// awaited here because the next append goes out before this one is answered.
 #[allow(clippy::async_yields_async)]
 fn begin_append(
     (link, group): (Arc<Link>, GroupId),

@@ -1,13 +1,11 @@
 //! Linearizable reads.
 //!
-//! Owns the rounds: those who ask while a round is under way share the next one. A round is safe to repeat.
-//!
-//! Never takes the engine's word for who a majority follows: it counts the answer to an append as one to every append that
-//! was sent since and ends at the same entry (openraft 0.10.0-alpha.37), and so a leader that was suspended may take what
-//! was said before for an answer to what it asks now.
+//! Never takes the engine's word for who a majority follows: it counts the answer to an append as one to
+//! every append that was sent since and ends at the same entry (openraft 0.10.0-alpha.37), and so a leader
+//! that was suspended may take what was said before for an answer to what it asks now.
 
 use std::collections::BTreeSet;
-use std::sync::Weak;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -17,8 +15,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::NodeId;
+use crate::engine::Engine;
 use crate::net::Lane;
-use crate::node::Node;
+use crate::store::Store;
 use crate::wire::{Answer, Append, Appended, Request, StoredVote};
 
 /// Gets the index that its read must have seen.
@@ -26,41 +25,6 @@ pub(crate) type Waiting = oneshot::Sender<u64>;
 
 /// Pause after a round without an answer.
 const AGAIN: Duration = Duration::from_millis(20);
-
-/// Serves rounds for as long as the node lives.
-pub(crate) async fn serve(node: Weak<Node>, mut queue: mpsc::Receiver<Waiting>) {
-    while let Some(first) = queue.recv().await {
-        let mut waiting = vec![first];
-        while let Ok(next) = queue.try_recv() {
-            waiting.push(next);
-        }
-        while !waiting.is_empty() {
-            let Some(node) = node.upgrade() else { return };
-            if let Some(index) = round(&node).await {
-                for waiting in waiting.drain(..) {
-                    // Whoever asked may have given up.
-                    let _ = waiting.send(index);
-                }
-                break;
-            }
-            node.leader_change(AGAIN).await;
-            waiting.retain(|w| !w.is_closed());
-        }
-    }
-}
-
-/// Asks whoever leads.
-async fn round(node: &Node) -> Option<u64> {
-    let leader = node.leader()?;
-    if leader == node.id() {
-        return node.read_index().await;
-    }
-    let limit = Duration::from_millis(node.config.election_max_ms * 3);
-    match node.peers.link(leader, Lane::Work).ask(node.group, &Request::ReadIndexV1, limit).await {
-        Ok(Answer::ReadIndexV1 { index }) => index,
-        _ => None,
-    }
-}
 
 /// A lead, as the engine has it at one moment.
 struct Lead {
@@ -71,13 +35,59 @@ struct Lead {
     voters: Vec<BTreeSet<NodeId>>,
 }
 
-impl Node {
-    /// The index that a linearizable read here must have seen; `None` without a majority that follows this node.
+/// Finds out which index a read must have seen. Those who ask while a round is under way share the next one;
+/// a round is safe to repeat.
+pub(crate) struct Reads {
+    engine: Arc<Engine>,
+    store: Arc<Store>,
+}
+
+impl Reads {
+    pub(crate) fn new(engine: Arc<Engine>, store: Arc<Store>) -> Arc<Self> {
+        Arc::new(Self { engine, store })
+    }
+
+    /// Serves rounds for as long as somebody can ask.
+    pub(crate) async fn serve(self: Arc<Self>, mut queue: mpsc::Receiver<Waiting>) {
+        while let Some(first) = queue.recv().await {
+            let mut waiting = vec![first];
+            while let Ok(next) = queue.try_recv() {
+                waiting.push(next);
+            }
+            while !waiting.is_empty() {
+                if let Some(index) = self.round().await {
+                    for waiting in waiting.drain(..) {
+                        // Whoever asked may have given up.
+                        let _ = waiting.send(index);
+                    }
+                    break;
+                }
+                self.engine.leader_change(AGAIN).await;
+                waiting.retain(|w| !w.is_closed());
+            }
+        }
+    }
+
+    /// Asks whoever leads.
+    async fn round(&self) -> Option<u64> {
+        let leader = self.engine.leader()?;
+        if leader == self.engine.id() {
+            return self.read_index().await;
+        }
+        let limit = Duration::from_millis(self.engine.config().election_max_ms * 3);
+        match self.engine.ask(leader, Lane::Work, &Request::ReadIndexV1, limit).await {
+            Ok(Answer::ReadIndexV1 { index }) => index,
+            _ => None,
+        }
+    }
+
+    /// The index that a linearizable read here must have seen; `None` without a majority that follows this
+    /// node.
     pub(crate) async fn read_index(&self) -> Option<u64> {
         if crate::failpoint!("stale-read") {
             return Some(*self.store.applied().borrow());
         }
-        let limit = Duration::from_millis(self.config.election_max_ms * 2);
+        let limit = Duration::from_millis(self.engine.config().election_max_ms * 2);
         let lead = self.lead().await?;
         // Asked after the index was taken: whoever leads later has all that was committed until then.
         if !timeout(limit, self.is_followed(&lead, limit)).await.unwrap_or(false) {
@@ -88,11 +98,11 @@ impl Node {
         (still.vote == lead.vote).then_some(lead.committed)
     }
 
-    /// The lead that this node has, once something of its own is committed: what it doesn't know of before that may be
-    /// committed as well.
+    /// The lead that this node has, once something of its own is committed: what it doesn't know of before
+    /// that may be committed as well.
     async fn lead(&self) -> Option<Lead> {
-        let own = self.id();
-        let lead = self.raft.with_raft_state(move |state| {
+        let own = self.engine.id();
+        let lead = self.engine.raft().with_raft_state(move |state| {
             let vote = StoredVote::from(state.vote_ref());
             let committed = state.local_committed()?;
             let leads = state.server_state == ServerState::Leader && vote.committed && vote.node == own;
@@ -105,14 +115,14 @@ impl Node {
 
     /// A majority of the voters follows this lead, after now.
     async fn is_followed(&self, lead: &Lead, limit: Duration) -> bool {
-        let own = self.id();
+        let own = self.engine.id();
         let request = Request::AppendV1(Append { vote: lead.vote, prev: None, commit: None, entries: Vec::new() });
         let others: BTreeSet<NodeId> = lead.voters.iter().flatten().copied().filter(|id| *id != own).collect();
         let mut answers: FuturesUnordered<_> = others
             .into_iter()
             .map(|id| {
-                let (link, request) = (self.peers.link(id, Lane::Pulse), &request);
-                async move { (id, link.ask(self.group, request, limit).await) }
+                let request = &request;
+                async move { (id, self.engine.ask(id, Lane::Pulse, request, limit).await) }
             })
             .collect();
         let mut follow = BTreeSet::from([own]);

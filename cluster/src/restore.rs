@@ -1,8 +1,9 @@
 //! A new cluster of one node, made of a backup.
 //!
-//! Owns the new data directory until it is whole: its files are made in a folder of it and moved up, the identity last, so
-//! that a failure leaves nothing behind, and a crash nothing that a node would start with. The cluster gets an id of its own and its first node an id that the old one never gave out: no
-//! node of the old cluster can take it for its own. Log positions go on where they stood, since event ids hold them.
+//! The files of the new data directory are made in a folder of it and moved up, the identity last, so that a
+//! failure leaves nothing behind, and a crash nothing that a node would start with. The cluster gets an id of
+//! its own, and its first node an id that the old cluster never gave out: no node of that one can take it for
+//! its own. Log positions go on where they stood, since event ids hold them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -54,8 +55,9 @@ impl Drop for Draft<'_> {
     }
 }
 
-/// Makes the data directory of a new cluster's first node. `dir` must be empty (`lost+found` is nothing), absent, or what
-/// an interrupted restore left behind, which goes; `files` (name and content) are put into it, over those of the backup.
+/// Makes the data directory of a new cluster's first node. `dir` must be empty (`lost+found` is nothing),
+/// absent, or what an interrupted restore left behind, which goes; `files` (name and content) are put into
+/// it, over those of the backup.
 ///
 /// # Errors
 /// What is wrong with the backup or the directory; then nothing is left behind.
@@ -96,8 +98,8 @@ pub fn restore(backup: &Path, dir: &Path, files: Vec<(String, Vec<u8>)>) -> Resu
     Ok(Restored { backup: reader.info(), cluster_id: shown(&cluster_id), node_id })
 }
 
-/// Makes the parts under [`Layout::restoring`] and moves them up. The directory may be a mounted file system, which can't
-/// be put in place as a whole.
+/// Makes the parts under [`Layout::restoring`] and moves them up. The directory may be a mounted file system,
+/// which can't be put in place as a whole.
 fn fill(reader: &mut Reader, layout: &Layout, files: Vec<(String, Vec<u8>)>) -> Result<([u8; 16], u64), Failed> {
     clear(&layout.root).map_err(Failed::Io)?;
     let path = layout.restoring();
@@ -134,8 +136,8 @@ fn is_free(dir: &Path) -> io::Result<bool> {
     Ok(names?.iter().all(|name| name == LOST || name == LOCK))
 }
 
-/// Removes what a restore has made so far. The directory was free when it began, and no node runs in one that isn't
-/// whole, so all of it is that.
+/// Removes what a restore has made so far. The directory was free when it began, and no node runs in one that
+/// isn't whole, so all of it is that.
 fn clear(dir: &Path) -> io::Result<()> {
     // What tells that the rest may go goes last.
     let draft = Layout::new(dir).restoring();

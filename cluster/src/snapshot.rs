@@ -1,6 +1,5 @@
-//! Sending the applied state to a peer that is too far behind, and taking it in.
-//!
-//! Owns the order begin, chunks, end on a bulk connection; holds a chunk or two in memory at a time, never the state.
+//! Sending the applied state to a peer that is too far behind, and taking it in: begin, chunks, end on a bulk
+//! connection. A chunk or two are in memory at a time, never the state.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,10 +10,10 @@ use openraft::storage::RaftStateMachine;
 use tokio::sync::mpsc;
 
 use crate::GroupId;
+use crate::engine::Raft;
 use crate::error::StoreError;
 use crate::net::{Link, LinkError};
 use crate::os::{self, spawn_blocking};
-use crate::raft::Raft;
 use crate::store::{self, Incoming, Machine, SnapshotData};
 use crate::types::{LeaderId, Member, Types, Vote};
 use crate::wire::{Answer, PairV1, Request, StoredVote};

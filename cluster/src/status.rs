@@ -1,6 +1,4 @@
-//! What a node knows about the cluster at this moment.
-//!
-//! Owns the snapshot type that is handed out; never holds a reference into the consensus engine.
+//! The words of what a node knows about the cluster.
 
 use std::collections::BTreeMap;
 
@@ -50,8 +48,8 @@ pub struct ClockStatus {
     pub id_ms: u64,
     /// What the leader thinks of the voters' clocks.
     pub clocks: ClockState,
-    /// So much time (ms) seems to have passed before this leader began, which expiry does not count since nobody could
-    /// say that it is true; negative where the clocks stand before the last stamp.
+    /// So much time (ms) seems to have passed before this leader began, which expiry does not count since
+    /// nobody could say that it is true; negative where the clocks stand before the last stamp.
     pub held_ms: Option<i64>,
 }
 
@@ -105,7 +103,8 @@ pub struct Status {
     pub log_bytes: u64,
     /// The leader heard from a majority lately, a follower from the leader.
     pub has_quorum: bool,
-    /// The voters are being changed: until that is through, a majority of the old ones and one of the new are needed.
+    /// The voters are being changed: until that is through, a majority of the old ones and one of the new are
+    /// needed.
     pub changing: bool,
     /// The longest time (milliseconds) without a word of the leader in this term; 0 on the leader.
     pub silence_ms: u64,
@@ -123,7 +122,8 @@ pub struct Status {
     pub removed: bool,
     /// Why the node stopped for good, if it did.
     pub failure: Option<String>,
-    /// Milliseconds since a node of another cluster last took this one for a member of its own, by id and address.
+    /// Milliseconds since a node of another cluster last took this one for a member of its own, by id and
+    /// address.
     pub foreign_ms: Option<u64>,
     /// How this node and its peers know each other.
     pub peer_security: PeerSecurity,
@@ -151,8 +151,8 @@ impl Status {
         })
     }
 
-    /// It is alone in a young cluster, and another cluster looks for it under its id: most likely it was meant to join
-    /// that one again, and began one of its own because its data directory was empty.
+    /// It is alone in a young cluster, and another cluster looks for it under its id: most likely it was
+    /// meant to join that one again, and began one of its own because its data directory was empty.
     pub fn is_astray(&self) -> bool {
         // Where the log has been let go of there is something to lose: others' mistakes must not stop it.
         self.members.len() == 1 && self.purged == 0 && self.foreign_ms.is_some_and(|ms| ms < LOOKED_FOR)
@@ -170,8 +170,8 @@ const LOOKED_FOR: u64 = 30_000;
 /// A certificate is called in question so long before its end (seconds).
 const CERTIFICATE_WARNING: u64 = 30 * 86_400;
 
-/// How long a certificate lasts that ends at `until`; both in seconds since 1970. `None`: long enough. `Some(None)`: it
-/// has ended. Else the days that are left.
+/// How long a certificate lasts that ends at `until`; both in seconds since 1970. `None`: long enough.
+/// `Some(None)`: it has ended. Else the days that are left.
 pub fn certificate_days_left(until: u64, now: u64) -> Option<Option<u64>> {
     match until.checked_sub(now) {
         Some(left) if left > CERTIFICATE_WARNING => None,

@@ -1,6 +1,5 @@
-//! The types that openraft is instantiated with.
-//!
-//! Owns the type configuration and the data of a log entry; the layout of both on disk and wire is `wire`'s.
+//! The types that openraft is instantiated with. Their layouts on disk and on the wire are in
+//! [`crate::wire`].
 
 use std::collections::BTreeMap;
 
@@ -20,7 +19,8 @@ pub(crate) struct Member {
     pub(crate) wishes: Wishes,
 }
 
-/// What was decided about a member by hand. It stays whatever the member says of itself, and through its restarts.
+/// What was decided about a member by hand. It stays whatever the member says of itself, and through its
+/// restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Wishes {
     /// It shall vote, or shall not; `None`: as it asked itself.
@@ -36,8 +36,8 @@ impl Member {
     }
 }
 
-/// Data of a log entry: an encoded [`crate::wire::EntryData`], kept as bytes so that it is encoded once and copied by
-/// reference from proposer to log to peers.
+/// Data of a log entry: an encoded [`crate::wire::EntryData`], kept as bytes so that it is encoded once and
+/// copied by reference from proposer to log to peers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Data(pub(crate) Bytes);
 

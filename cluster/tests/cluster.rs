@@ -165,7 +165,7 @@ async fn the_cluster_goes_on_without_its_leader_and_takes_it_back() {
 async fn the_lead_is_handed_over() {
     let nodes = Nodes::voters(3).await;
     let leader = nodes.leader().await;
-    assert!(nodes.places[leader].node().hand_over(Duration::from_secs(20)).await);
+    assert!(nodes.places[leader].node().admin().hand_over(Duration::from_secs(20)).await);
     insist(nodes.places[leader].node(), "after").await;
 }
 

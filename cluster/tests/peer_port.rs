@@ -127,7 +127,7 @@ async fn no_command_is_stored_twice_while_the_leader_changes() {
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let leader = nodes.leader().await;
-        nodes.places[leader].node().hand_over(Duration::from_secs(5)).await;
+        nodes.places[leader].node().admin().hand_over(Duration::from_secs(5)).await;
     }
     let mut fates = Vec::new();
     for task in tasks {

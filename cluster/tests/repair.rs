@@ -80,7 +80,7 @@ async fn a_member_is_removed_and_does_not_come_back() {
     let id = nodes.places[gone].node().node_id();
     // Another may lead meanwhile, and who was taken in just now may count as away.
     for turn in 0.. {
-        match nodes.places[nodes.leader().await].node().operate(Operation::Remove(id)).await {
+        match nodes.places[nodes.leader().await].node().admin().operate(Operation::Remove(id)).await {
             Ok(()) | Err(Refused::UnknownNode(_)) => break,
             Err(refused) => assert!(turn < 100, "{refused}"),
         }

@@ -199,7 +199,7 @@ impl Archive {
     ) -> Result<T, ArchiveError> {
         let looked = self.reader.view().map_err(ArchiveError::from).and_then(|view| look(&ViewStore(&view)));
         if let Err(ArchiveError::Damaged(what)) = &looked {
-            self.cluster.fail(what);
+            self.cluster.admin().fail(what);
         }
         looked
     }

@@ -190,7 +190,8 @@ impl Hub {
 
     /// The consensus engine and the thread of the topics answer; waits until they do.
     pub async fn answers(&self) -> bool {
-        let (engine, topics) = tokio::join!(self.0.cluster.answers(), self.0.registry.send(registry::Ping));
+        let admin = self.0.cluster.admin();
+        let (engine, topics) = tokio::join!(admin.answers(), self.0.registry.send(registry::Ping));
         engine && topics.is_ok()
     }
 
@@ -260,7 +261,7 @@ impl Hub {
 
     /// Gives the lead away, if this node has it.
     pub async fn hand_over(&self, within: Duration) -> bool {
-        self.0.cluster.hand_over(within).await
+        self.0.cluster.admin().hand_over(within).await
     }
 
     /// Makes what was applied durable and leaves the network.

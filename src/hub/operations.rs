@@ -45,12 +45,12 @@ impl PeerRequest for Snapshot {
 }
 
 pub(super) fn serve(peers: &Peers, cluster: &Cluster) {
-    let here = cluster.clone();
+    let here = cluster.admin();
     peers.serve(move |_, Operate(operation)| {
         let here = here.clone();
         async move { here.operate(operation).await }
     });
-    let here = cluster.clone();
+    let here = cluster.admin();
     peers.serve(move |_, Snapshot| {
         let here = here.clone();
         async move { here.snapshot().await.ok() }
@@ -69,7 +69,7 @@ impl Hub {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let done = match self.status().leader {
-                Some(leader) if leader == self.node_id() => self.0.cluster.operate(operation).await,
+                Some(leader) if leader == self.node_id() => self.0.cluster.admin().operate(operation).await,
                 Some(leader) => match self.ask(leader, &Operate(operation), left).await {
                     Ok(done) => done,
                     // Doing any of these twice is doing it once.
@@ -137,7 +137,7 @@ impl Hub {
     /// Makes a node's state durable and lets go of its log; indexes of both, `None` where it doesn't answer.
     pub async fn snapshot_on(&self, node: NodeId) -> Option<(u64, u64)> {
         if node == self.node_id() {
-            return self.0.cluster.snapshot().await.ok();
+            return self.0.cluster.admin().snapshot().await.ok();
         }
         self.ask(node, &Snapshot, OPERATION).await.ok().flatten()
     }
@@ -149,7 +149,7 @@ impl Hub {
     /// Why it can't be made.
     pub async fn backup(&self, files: Vec<(String, Vec<u8>)>) -> Result<(bool, Blocks), BackupError> {
         let current = self.barrier().await.is_ok();
-        Ok((current, self.0.cluster.backup(files).await?))
+        Ok((current, self.0.cluster.admin().backup(files).await?))
     }
 
     /// Since when this node shall serve nobody: drained by hand (Unix milliseconds), or no member any more (0).

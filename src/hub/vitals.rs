@@ -278,7 +278,7 @@ impl Hub {
 
     async fn measure(&self) {
         let cluster = self.0.cluster.clone();
-        if let Ok((used, damaged)) = actix_rt::task::spawn_blocking(move || cluster.disk_use()).await {
+        if let Ok((used, damaged)) = actix_rt::task::spawn_blocking(move || cluster.admin().disk_use()).await {
             self.0.info.disk_used.store(used, Ordering::Relaxed);
             self.0.info.damaged.store(damaged, Ordering::Relaxed);
         }
@@ -307,7 +307,7 @@ impl Hub {
             let best = roomy.iter().filter(|m| m.reachable).max_by_key(|m| (m.drained_ms.is_none(), m.matched));
             if let Some(to) = best {
                 tracing::warn!(to = to.id, "this leader's disk is full: the lead goes to a node with room");
-                let _ = self.0.cluster.operate(Operation::Lead(Some(to.id))).await;
+                let _ = self.0.cluster.admin().operate(Operation::Lead(Some(to.id))).await;
             }
         }
     }

@@ -86,7 +86,7 @@ async fn one(hosts: &Arc<Hosts>, fault: Fault) -> bool {
         }
         Fault::HandOver => {
             let Some(node) = hosts.leader().and_then(|host| hosts.node(host)) else { return false };
-            timeout(ASK, node.hand_over(ASK)).await.is_ok()
+            timeout(ASK, node.admin().hand_over(ASK)).await.is_ok()
         }
         Fault::Wipe { host, down } => hosts.may_lose_disk().await && wipe(hosts, host, down).await,
         Fault::Replace { host, down } => hosts.may_lose_disk().await && replace(hosts, host, down).await,
@@ -115,7 +115,7 @@ async fn replace(hosts: &Arc<Hosts>, host: usize, down: u64) -> bool {
     let leader = hosts.leader().filter(|leader| *leader != host).and_then(|host| hosts.node(host));
     if let (Some(leader), Some(node)) = (leader, hosts.node(host)) {
         // Both outcomes are of use here.
-        let _ = timeout(ASK, leader.operate(Operation::Remove(node.node_id()))).await;
+        let _ = timeout(ASK, leader.admin().operate(Operation::Remove(node.node_id()))).await;
     }
     wipe(hosts, host, down).await
 }

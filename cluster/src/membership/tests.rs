@@ -1,15 +1,23 @@
 //! Real nodes in one process, where more must be reached than the public handle gives.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::*;
+use openraft::ChangeMembers;
+use tokio::time::{Instant, sleep};
+
+use super::Members;
 use crate::disk::Progress;
 use crate::error::StoreError;
 use crate::machine::{ApplyContext, Load, NoHandler, StateMachine};
+use crate::older::{OlderData, counted_for};
 use crate::store::{Txn, View};
-use crate::{Cluster, Config};
+use crate::types::Member;
+use crate::wire::{Announce, JoinReply};
+use crate::{Cluster, Config, NodeId};
 
 struct Nothing;
 
@@ -48,8 +56,17 @@ fn voters(node: &Cluster) -> Vec<NodeId> {
     node.status().members.iter().filter(|member| member.voter).map(|member| member.id).collect()
 }
 
+fn members(node: &Cluster) -> &Members {
+    &node.node().tools.operations.members
+}
+
+fn older(node: &Cluster) -> OlderData {
+    let (engine, tools) = (node.node().engine.clone(), &node.node().tools);
+    OlderData::new(engine, tools.housekeeping.log.clone(), tools.identity.layout().clone(), tools.fatal.clone())
+}
+
 fn says(node: &Cluster, peer_addr: &str, id: NodeId, join: bool) -> Announce {
-    let member = Member { peer_addr: peer_addr.to_owned(), ..node.node().member.clone() };
+    let member = Member { peer_addr: peer_addr.to_owned(), ..node.node().tools.identity.member().clone() };
     Announce { id, member: (&member).into(), join }
 }
 
@@ -64,7 +81,7 @@ async fn nobody_takes_the_address_of_who_lives_there() {
     until("one leads", || nodes.iter().any(|node| node.status().is_leader())).await;
     let at = nodes.iter().position(|node| node.status().is_leader()).unwrap();
     let leader = nodes.swap_remove(at);
-    let lead = leader.node();
+    let lead = members(&leader);
     let (victim, other) = (&nodes[0], &nodes[1]);
     let addr = victim.peer_addr();
 
@@ -86,7 +103,11 @@ async fn nobody_takes_the_address_of_who_lives_there() {
     nodes[1].shutdown().await;
     let reply = lead.announced(says(&nodes[0], nodes[0].peer_addr(), id, true)).await;
     assert!(matches!(reply, JoinReply::NotNow { .. } | JoinReply::Elsewhere { .. }), "{reply:?}");
-    assert_eq!(lead.metrics().membership_config.membership().get_joint_config().len(), 1, "a change was begun");
+    assert_eq!(
+        leader.node().engine.metrics().membership_config.membership().get_joint_config().len(),
+        1,
+        "a change was begun"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,9 +123,9 @@ async fn a_dead_learner_holds_up_no_other() {
     .await;
     dead.shutdown().await;
     // Nobody wished it while it could be promoted.
-    let mut member = dead.node().member.clone();
+    let mut member = dead.node().tools.identity.member().clone();
     member.wishes.voter = Some(true);
-    first.node().change(ChangeMembers::SetNodes(BTreeMap::from([(id, member)])), true).await.unwrap();
+    members(&first).change(ChangeMembers::SetNodes(BTreeMap::from([(id, member)])), true).await.unwrap();
     let third = start(&dir.path().join("3"), &[&first], false).await;
     until("the other votes", || voters(&first) == [first.node_id(), third.node_id()]).await;
 }
@@ -116,7 +137,7 @@ async fn a_follower_is_told_that_the_leaders_disk_is_full() {
     let learner = start(&dir.path().join("2"), &[&leader], true).await;
     for _ in 0..50 {
         // Taken back at the next look at the real disk.
-        leader.node().disk.measure(Progress { applied: 0, unwritten: 1 << 50, last: 0 }).unwrap();
+        leader.node().disk.measure_with(Progress { applied: 0, unwritten: 1 << 50, last: 0 }).unwrap();
         match learner.propose(b"x".to_vec()).await {
             Err(crate::ProposeError::DiskFull) => return,
             told => assert!(!matches!(told, Err(crate::ProposeError::Overloaded)), "{told:?}"),
@@ -133,15 +154,15 @@ async fn a_leader_tells_what_it_counts_and_a_log_set_aside_is_damage() {
     let id = learner.node_id();
     until("it has all", || {
         let status = leader.status();
-        leader.node().counted_for(id) == (status.term, status.last_log)
+        counted_for(&leader.node().engine, id) == (status.term, status.last_log)
     })
     .await;
-    assert_eq!(learner.node().counted_for(leader.node_id()), (0, 0), "it does not lead");
-    assert_eq!(learner.node().lack().await, None, "it has what it acknowledged");
-    let joined = || learner.node().identity.lock().unwrap().joined;
+    assert_eq!(counted_for(&learner.node().engine, leader.node_id()), (0, 0), "it does not lead");
+    assert_eq!(older(&learner).lack().await, None, "it has what it acknowledged");
+    let joined = || learner.node().tools.identity.has_joined();
     until("it is a member", joined).await;
     learner.shutdown().await;
-    learner.node().set_log_aside().unwrap();
+    older(&learner).set_log_aside().unwrap();
     drop(learner);
     let again = start(&dir.path().join("2"), &[], true).await;
     assert!(again.node_id() > id, "it goes on under its old id");

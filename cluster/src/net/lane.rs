@@ -1,8 +1,6 @@
-//! The connections to one peer: one for each lane, so that none waits behind another.
-//!
-//! Owns what a lane carries and how many requests it has under way; a caller names its lane when it connects.
+//! The connections to one peer: one for each lane, so that none waits behind another. A caller names its lane
+//! when it connects.
 
-use crate::config::Config;
 use crate::wire::Request;
 
 /// What a connection to a peer is for. The numbers stand in [`crate::wire::Hello`].
@@ -67,8 +65,9 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn new(config: &Config) -> Self {
-        Self { requests: config.max_requests_in_flight, patient: config.max_patient_requests }
+    /// `patient` counts for the lane of that name, `requests` for each of the others.
+    pub(crate) fn new(requests: usize, patient: usize) -> Self {
+        Self { requests, patient }
     }
 
     pub(crate) fn of(self, lane: Lane) -> usize {

@@ -1,7 +1,4 @@
 //! The calling side of a connection.
-//!
-//! Owns one pipelined connection: requests go out in the order they were started, answers come back by id. Never repeats
-//! a request: whoever asked learns whether it certainly wasn't sent.
 
 use std::collections::HashMap;
 use std::io;
@@ -113,7 +110,8 @@ impl Conn {
     }
 }
 
-/// The connection to one peer for one purpose.
+/// The connection to one peer for one purpose, pipelined: requests go out in the order they were started,
+/// answers come back by id. No request is repeated: whoever asked learns whether it certainly wasn't sent.
 pub(crate) struct Link {
     peers: Weak<Peers>,
     to: NodeId,

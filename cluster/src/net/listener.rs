@@ -1,8 +1,4 @@
 //! The answering side of connections.
-//!
-//! Owns the listening socket and who is let in. Requests of one connection begin in the order they came and are answered
-//! as they finish; garbage closes the connection and nothing else. Who says nothing keeps nobody out: of those that are
-//! not known yet the oldest makes room for the newest.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -23,7 +19,7 @@ use super::secure::{hung_up, is_time};
 use super::stream::{Reader, Writer};
 use super::{HANDSHAKE, Lane, Limits, Secure};
 use crate::os::{TcpListener, TcpStream, here};
-use crate::wire::frame::{self, Kind};
+use crate::wire::frame::{self, Head, Kind};
 use crate::wire::{self, Answer, Hello, Request, Welcome};
 use crate::{GroupId, NodeId};
 
@@ -54,7 +50,9 @@ pub(crate) trait Service: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Answer, Request>> + Send;
 }
 
-/// The listening socket.
+/// The listening socket. Requests of one connection begin in the order they came and are answered as they
+/// finish; garbage closes the connection and nothing else. Who says nothing keeps nobody out: of those that
+/// are not known yet the oldest makes room for the newest.
 pub(crate) struct Listener {
     socket: TcpListener,
     max_connections: usize,
@@ -193,20 +191,9 @@ async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, 
             Err(_) => return Ok(()),
             Ok(frame) => frame?,
         };
-        if head.kind != Kind::Request {
-            return Err(io::Error::other("a frame that is not a request"));
-        }
-        let request: Request = wire::decode(&body)?;
+        let request = read_request(&head, &body)?;
         drop(body);
-        if hello.to == 0 && !matches!(request, Request::NewIdV1 { .. } | Request::AnnounceV1(_)) {
-            return Err(io::Error::other("a guest may only ask to join"));
-        }
-        if !lane.carries(&request) {
-            return Err(io::Error::other(format!("a request on the wrong connection ({lane:?})")));
-        }
-        if request.is_of_a_group() == (head.group == frame::NODE) {
-            return Err(io::Error::other("a frame that names a group where it must not, or none where it must"));
-        }
+        may_ask(&hello, lane, &head, &request)?;
         let reply = Reply { group: head.group, id: head.id };
         if request.is_of_a_group() && !service.has_group(head.group) {
             if answers.send((reply, Answer::NoGroupV1 { group: head.group })).await.is_err() {
@@ -242,6 +229,27 @@ async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, 
             }
         }
     }
+}
+
+fn read_request(head: &Head, body: &[u8]) -> io::Result<Request> {
+    if head.kind != Kind::Request {
+        return Err(io::Error::other("a frame that is not a request"));
+    }
+    Ok(wire::decode(body)?)
+}
+
+/// Refuses what nobody may ask who called so.
+fn may_ask(hello: &Hello, lane: Lane, head: &Head, request: &Request) -> io::Result<()> {
+    if hello.to == 0 && !matches!(request, Request::NewIdV1 { .. } | Request::AnnounceV1(_)) {
+        return Err(io::Error::other("a guest may only ask to join"));
+    }
+    if !lane.carries(request) {
+        return Err(io::Error::other(format!("a request on the wrong connection ({lane:?})")));
+    }
+    if request.is_of_a_group() == (head.group == frame::NODE) {
+        return Err(io::Error::other("a frame that names a group where it must not, or none where it must"));
+    }
+    Ok(())
 }
 
 /// What an answer repeats of its request.

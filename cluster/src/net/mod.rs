@@ -1,6 +1,4 @@
-//! The one peer port and the connections to others.
-//!
-//! Owns frames on sockets, handshakes, who is let in, and the address book; never knows what a request means to Raft.
+//! The one peer port and the connections to others. Nothing here knows what a request means to Raft.
 
 mod lane;
 mod link;

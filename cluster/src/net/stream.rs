@@ -1,6 +1,4 @@
-//! The two ends of one connection: frames over TCP or TLS, sealed where peers share a key.
-//!
-//! Owns buffering; never knows what a frame means, nor how the connection came about.
+//! The two ends of one connection: frames over TCP or TLS, buffered, and sealed where peers share a key.
 
 use std::io;
 use std::pin::Pin;
@@ -21,8 +19,8 @@ use crate::wire::frame::{self, HEAD, Head};
 
 /// Bytes that are gathered in each direction.
 const BUFFER: usize = 64 * 1024;
-/// Of a caller that is turned away so much is read, and for so long: unread bytes would make the system take back the
-/// answer too.
+/// Of a caller that is turned away so much is read, and for so long: unread bytes would make the system take
+/// back the answer too.
 const LEFT_OVER: u64 = 64 * 1024;
 const LEAVE: Duration = Duration::from_millis(500);
 

@@ -1,6 +1,4 @@
-//! Groups of commands and the batches that they make.
-//!
-//! Owns who is answered with what; never sends anything.
+//! Groups of commands, the batches that they make, and who of them is answered with what.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};

@@ -1,14 +1,11 @@
 //! Gathers proposals into log entries.
-//!
-//! Owns the queue and the order: while entries are under way the next gathers, so waiting is what makes batches, not a
-//! timer. On a follower a whole batch goes to the leader. A batch is repeated only when it certainly was not stored.
 
 mod batch;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::OccupiedEntry;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,11 +18,13 @@ use self::batch::{Batch, Group, QUEUED, UNDER_WAY, Weight, gather, refuse_forwar
 pub(crate) use self::batch::{Outcome, Ticket};
 use crate::NodeId;
 use crate::config::Config;
+use crate::disk::{DiskBudget, HEAD};
+use crate::engine::Engine;
 use crate::late;
-use crate::net::{Lane, LinkError};
-use crate::node::Node;
+use crate::net::{Lane, LinkError, Pending};
 use crate::os::here;
-use crate::room::HEAD;
+use crate::store::Store;
+use crate::time::ClusterClock;
 use crate::types::Types;
 use crate::wire::{Answer, EntryData, Forwarded, Request};
 
@@ -46,18 +45,6 @@ pub(crate) struct Proposer {
 }
 
 impl Proposer {
-    /// The gathering task.
-    pub(crate) fn run(node: &Arc<Node>, queue: Queue) -> impl Future<Output = ()> + Send + use<> {
-        let gatherer = Arc::new(Gatherer {
-            node: Arc::downgrade(node),
-            slots: Arc::new(Semaphore::new(node.config.max_entries_in_flight)),
-            all: u32::try_from(node.config.max_entries_in_flight).unwrap_or(u32::MAX),
-            retries: Mutex::default(),
-            again: Notify::new(),
-        });
-        gatherer.run(queue.0)
-    }
-
     /// A proposer and what its task will read.
     pub(crate) fn new(config: &Config) -> (Self, Queue) {
         let (queue, receiver) = mpsc::channel(config.max_queued_proposals);
@@ -87,8 +74,14 @@ impl Proposer {
 /// The queue's reading end.
 pub(crate) struct Queue(mpsc::Receiver<Group>);
 
-struct Gatherer {
-    node: Weak<Node>,
+/// The task that makes batches of what waits and sends them, in order: while entries are under way the next
+/// gathers, so waiting is what makes batches, not a timer. On a follower a whole batch goes to the leader. A
+/// batch is repeated only when it certainly was not stored.
+pub(crate) struct Gatherer {
+    engine: Arc<Engine>,
+    store: Arc<Store>,
+    disk: Arc<DiskBudget>,
+    clock: Arc<ClusterClock>,
     slots: Arc<Semaphore>,
     all: u32,
     /// Batches that certainly were not stored, by their place in the order.
@@ -97,7 +90,20 @@ struct Gatherer {
 }
 
 impl Gatherer {
-    async fn run(self: Arc<Self>, mut queue: mpsc::Receiver<Group>) {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        store: Arc<Store>,
+        disk: Arc<DiskBudget>,
+        clock: Arc<ClusterClock>,
+    ) -> Arc<Self> {
+        let most = engine.config().max_entries_in_flight;
+        let (slots, all) = (Arc::new(Semaphore::new(most)), u32::try_from(most).unwrap_or(u32::MAX));
+        Arc::new(Self { engine, store, disk, clock, slots, all, retries: Mutex::default(), again: Notify::new() })
+    }
+
+    /// Works for as long as somebody can submit.
+    pub(crate) async fn run(self: Arc<Self>, queue: Queue) {
+        let mut queue = queue.0;
         let (mut place, mut carried) = (0, None);
         loop {
             let Ok(slot) = self.slots.clone().acquire_owned().await else {
@@ -115,13 +121,13 @@ impl Gatherer {
                     () = self.again.notified() => continue,
                 },
             };
-            let (Some(first), Some(node)) = (first, self.node.upgrade()) else {
+            let Some(first) = first else {
                 return;
             };
             place += 1;
             let mut batch = Batch { place, groups: vec![first] };
-            carried = gather(&node.config, &mut batch, &mut queue);
-            self.send(&node, batch, slot).await;
+            carried = gather(self.engine.config(), &mut batch, &mut queue);
+            self.send(batch, slot).await;
         }
     }
 
@@ -142,11 +148,11 @@ impl Gatherer {
         sleep(AGAIN).await;
         let mut sent = 0;
         while let Some(batch) = self.next_retry(sent) {
-            let (Ok(slot), Some(node)) = (self.slots.clone().acquire_owned().await, self.node.upgrade()) else {
+            let Ok(slot) = self.slots.clone().acquire_owned().await else {
                 return;
             };
             sent = batch.place;
-            self.send(&node, batch, slot).await;
+            self.send(batch, slot).await;
         }
     }
 
@@ -155,18 +161,19 @@ impl Gatherer {
     }
 
     /// Finds who leads and starts the batch there; returns once its place in the order is taken.
-    async fn send(self: &Arc<Self>, node: &Arc<Node>, mut batch: Batch, slot: OwnedSemaphorePermit) {
+    async fn send(self: &Arc<Self>, mut batch: Batch, slot: OwnedSemaphorePermit) {
+        let engine = &self.engine;
         loop {
             batch.prune();
-            let leader = node.leader();
-            if leader != Some(node.id()) {
+            let leader = engine.leader();
+            if leader != Some(engine.id()) {
                 refuse_forwarded(&mut batch, leader);
             }
             if batch.groups.is_empty() {
                 return;
             }
-            let Some(leader) = leader.filter(|_| !node.is_stopping()) else {
-                node.leader_change(AGAIN).await;
+            let Some(leader) = leader.filter(|_| !engine.is_stopping()) else {
+                engine.leader_change(AGAIN).await;
                 continue;
             };
             // From here on a caller that gives up can't know.
@@ -174,36 +181,36 @@ impl Gatherer {
             if batch.groups.is_empty() {
                 return;
             }
-            if leader == node.id() {
-                return self.write(node, batch, slot).await;
+            if leader == engine.id() {
+                return self.write(batch, slot).await;
             }
-            match self.forward(node, leader, batch).await {
+            match self.forward(leader, batch).await {
                 Ok((batch, pending)) => {
-                    let (this, node) = (self.clone(), node.clone());
-                    tokio::spawn(here(async move { this.forwarded(&node, batch, pending, slot).await }));
+                    let this = self.clone();
+                    tokio::spawn(here(async move { this.forwarded(batch, pending, slot).await }));
                     return;
                 }
                 Err(refused) => {
                     batch = refused;
-                    node.leader_change(AGAIN).await;
+                    engine.leader_change(AGAIN).await;
                 }
             }
         }
     }
 
     /// Appends to this node's own log, as leader.
-    async fn write(self: &Arc<Self>, node: &Arc<Node>, batch: Batch, slot: OwnedSemaphorePermit) {
-        let Some(stamp) = node.until_timed(TIMED).await else {
+    async fn write(self: &Arc<Self>, batch: Batch, slot: OwnedSemaphorePermit) {
+        let Some(stamp) = self.clock.until_timed(TIMED).await else {
             return self.keep(batch);
         };
         let Ok(data) = EntryData::commands(stamp.into(), &batch.commands()) else {
             return batch.answer(|| Outcome::NotStored { leader: None, overloaded: false });
         };
-        if !node.take_room(batch.bytes() as u64 + HEAD).await {
+        if !self.disk.take(batch.bytes() as u64 + HEAD).await {
             return batch.answer(|| Outcome::NotStored { leader: None, overloaded: true });
         }
         let (responder, written) = ProgressResponder::<Types, _>::complete_only();
-        if node.raft.client_write_ff(data, Some(responder)).await.is_err() {
+        if self.engine.raft().client_write_ff(data, Some(responder)).await.is_err() {
             return batch.answer(|| Outcome::Unknown);
         }
         let this = self.clone();
@@ -221,15 +228,11 @@ impl Gatherer {
     }
 
     /// Sends the batch to the leader; gives it back where it certainly was not sent.
-    async fn forward(
-        &self,
-        node: &Arc<Node>,
-        leader: NodeId,
-        batch: Batch,
-    ) -> Result<(Batch, crate::net::Pending), Batch> {
+    async fn forward(&self, leader: NodeId, batch: Batch) -> Result<(Batch, Pending), Batch> {
         let commands = batch.commands().iter().map(|c| c.to_vec().into()).collect();
         let request = Request::ForwardV1 { commands };
-        match node.peers.link(leader, Lane::Work).start(node.group, &request, batch.deadline()).await {
+        let link = self.engine.peers().link(leader, Lane::Work);
+        match link.start(self.engine.group(), &request, batch.deadline()).await {
             Ok(pending) => Ok((batch, pending)),
             Err(error) if error.certainly_not_sent() => {
                 tracing::debug!(leader, %error, "the leader is not reached");
@@ -243,19 +246,13 @@ impl Gatherer {
         }
     }
 
-    async fn forwarded(
-        &self,
-        node: &Arc<Node>,
-        batch: Batch,
-        pending: crate::net::Pending,
-        slot: OwnedSemaphorePermit,
-    ) {
+    async fn forwarded(&self, batch: Batch, pending: Pending, slot: OwnedSemaphorePermit) {
         let answer = pending.answer(batch.deadline()).await;
         match answer {
             Ok(Answer::ForwardV1(Forwarded::Done { index, time_ms, replies })) => {
                 drop(slot);
                 // Whoever proposed here shall read it here.
-                node.wait_applied(index, OWN_APPLY).await;
+                self.store.wait_applied(index, OWN_APPLY).await;
                 batch.done(index, time_ms, replies.into_iter().map(serde_bytes::ByteBuf::into_vec).collect());
             }
             // Nobody but the leader itself names a leader that is overloaded.
@@ -279,8 +276,8 @@ impl Gatherer {
     }
 }
 
-/// Takes the first of those that wait, where it stands behind the place up to which all were sent: one that has to wait
-/// again goes before those behind it.
+/// Takes the first of those that wait, where it stands behind the place up to which all were sent: one that
+/// has to wait again goes before those behind it.
 fn next_after(sent: u64, retries: &mut BTreeMap<u64, Batch>) -> Option<Batch> {
     retries.first_entry().filter(|first| *first.key() > sent).map(OccupiedEntry::remove)
 }

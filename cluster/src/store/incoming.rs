@@ -1,6 +1,4 @@
 //! A snapshot on its way in: chunks become a new store file beside the present one.
-//!
-//! Owns that file until it is complete and durable; never touches the present store. Memory holds one chunk.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,7 +30,13 @@ impl Drop for Received {
     }
 }
 
-/// A store file that is being filled.
+/// A snapshot's content: a view to send from, or a file that was received.
+pub(crate) enum SnapshotData {
+    Live(Arc<View>),
+    Received(Received),
+}
+
+/// A store file that is being filled beside the present one, a chunk in memory at a time.
 pub(crate) struct Incoming {
     db: Database,
     received: Received,
@@ -149,6 +153,3 @@ pub(crate) fn chunk_crc(pairs: &[PairV1]) -> u32 {
     }
     hasher.finalize()
 }
-
-/// What a view shares with those who send it.
-pub(crate) type SharedView = Arc<View>;

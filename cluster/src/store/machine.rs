@@ -1,6 +1,4 @@
-//! openraft's view of the store: turns its calls into jobs of the applying thread.
-//!
-//! Owns the chunks that entries are applied in; never blocks the runtime.
+//! openraft's view of the store.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +7,7 @@ use futures_util::{Stream, StreamExt};
 use openraft::storage::EntryResponder;
 use openraft::{OptionalSend, RaftSnapshotBuilder, Snapshot};
 
-use super::incoming::{Received, SharedView};
+use super::incoming::SnapshotData;
 use super::worker::{Item, Job, Worker};
 use super::{Store, View};
 use crate::error::StoreError;
@@ -21,13 +19,8 @@ const CHUNK_ENTRIES: usize = 256;
 /// Most bytes of entries of one store transaction, give or take an entry.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
 
-/// A snapshot's content: a view to send from, or a file that was received.
-pub(crate) enum SnapshotData {
-    Live(SharedView),
-    Received(Received),
-}
-
-/// openraft's state machine.
+/// openraft's state machine: turns its calls into jobs of the applying thread, so that none blocks the
+/// runtime.
 #[derive(Clone)]
 pub(crate) struct Machine {
     store: Arc<Store>,
@@ -101,8 +94,8 @@ impl openraft::storage::RaftStateMachine<Types> for Machine {
     async fn get_current_snapshot(
         &mut self,
     ) -> Result<Option<Snapshot<LeaderId, u64, Member, SnapshotData>>, io::Error> {
-        // The engine asks at its start, when it has just applied again what the log had: what it then takes for a
-        // snapshot lets go of the log, and so must be on disk.
+        // The engine asks at its start, when it has just applied again what the log had: what it then takes
+        // for a snapshot lets go of the log, and so must be on disk.
         if !crate::failpoint!("restart-without-checkpoint") {
             self.worker.checkpoint().await?;
         }

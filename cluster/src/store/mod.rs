@@ -1,7 +1,4 @@
 //! The applied state on disk.
-//!
-//! Owns the redb file, its two tables and the checksum of every record; never knows what a value means. Applied chunks
-//! commit without waiting for the disk; a checkpoint makes everything so far durable, and only then may the log let go of it.
 
 mod incoming;
 mod machine;
@@ -13,19 +10,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use redb::{Database, Durability, ReadableDatabase, TableDefinition, WriteTransaction};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::error::StoreError;
 use crate::os;
 use crate::time::Stamp;
 use crate::wire::{self, StoredLogId, SystemV1};
 
-pub(crate) use incoming::{Incoming, Received, check, chunk_crc, export};
-pub(crate) use machine::{Machine, SnapshotData, meta};
+pub(crate) use incoming::{Incoming, Received, SnapshotData, check, chunk_crc, export};
+pub(crate) use machine::{Machine, meta};
 pub use txn::Txn;
 pub use view::{Pair, Reader, View};
 pub(crate) use worker::{CheckpointAfter, Worker};
@@ -41,7 +40,9 @@ pub const MAX_KEY: usize = 4 * 1024;
 /// Largest value (bytes).
 pub const MAX_VALUE: usize = 2 * 1024 * 1024;
 
-/// The open store, shared by the thread that applies and all who read.
+/// The open store, shared by the thread that applies and all who read: a redb file with two tables, and a
+/// checksum in every record. Applied chunks commit without waiting for the disk; a checkpoint makes
+/// everything so far durable, and only then may the log let go of it.
 pub(crate) struct Store {
     path: PathBuf,
     cache_bytes: usize,
@@ -103,6 +104,12 @@ impl Store {
     /// Follows the index of the last applied entry.
     pub(crate) fn applied(&self) -> &watch::Sender<u64> {
         &self.applied
+    }
+
+    /// Waits until `index` is applied here; false after `limit`.
+    pub(crate) async fn wait_applied(&self, index: u64, limit: Duration) -> bool {
+        let mut applied = self.applied.subscribe();
+        timeout(limit, applied.wait_for(|at| *at >= index)).await.is_ok_and(|r| r.is_ok())
     }
 
     /// About how many bytes the next checkpoint will write at once.

@@ -1,6 +1,4 @@
 //! Writing the applied state.
-//!
-//! Owns what a machine may do while it applies; never commits (the worker does, once a chunk).
 
 use std::ops::Range;
 
@@ -8,7 +6,8 @@ use super::view::{self, Pair};
 use super::{Bytes, MAX_KEY, MAX_VALUE, failed, guarded, seal};
 use crate::error::StoreError;
 
-/// The reads and writes of one chunk of entries; all of it becomes visible at once.
+/// The reads and writes of one chunk of entries; all of it becomes visible at once, when the applying thread
+/// commits it.
 pub struct Txn<'a> {
     table: redb::Table<'a, Bytes, Bytes>,
 }

@@ -1,6 +1,4 @@
-//! Reading the applied state.
-//!
-//! Owns consistent views; never writes, and never hands out a value whose checksum does not match.
+//! Reading the applied state. No value is handed out whose checksum does not match.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,7 +12,8 @@ use crate::wire::{self, SystemV1};
 /// A key with its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
 
-/// Makes views; cheap to clone, and good for as long as the node runs (a snapshot that replaces the store included).
+/// Makes views; cheap to clone, and good for as long as the node runs (a snapshot that replaces the store
+/// included).
 #[derive(Clone)]
 pub struct Reader {
     store: Arc<Store>,

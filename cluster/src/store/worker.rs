@@ -1,8 +1,4 @@
 //! The one thread that applies.
-//!
-//! Owns the machine and every write to the store; blocks as it likes. A panic or an error here ends the process: a state
-//! in doubt must not be served. Makes nothing durable that the log on disk may not have: entries are applied once a
-//! majority has them, and this node's own disk may be slower than theirs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -36,7 +32,9 @@ pub(super) enum Job {
     Stop { done: Done<()> },
 }
 
-/// Hands jobs to the thread.
+/// Hands jobs to the thread, which alone writes to the store. Makes nothing durable that the log on disk may
+/// not have: entries are applied once a majority has them, and this node's own disk may be slower than
+/// theirs.
 #[derive(Clone)]
 pub(crate) struct Worker {
     jobs: os::Jobs<Job>,
@@ -103,8 +101,8 @@ impl Worker {
         self.ask(|done| Job::Stop { done }).await
     }
 
-    /// Makes everything applied so far durable, in the log first: a node whose store is ahead of its log looks as if it
-    /// had lost what it answered for, and must join anew.
+    /// Makes everything applied so far durable, in the log first: a node whose store is ahead of its log
+    /// looks as if it had lost what it answered for, and must join anew.
     pub(crate) async fn checkpoint(&self) -> Result<SystemV1, StoreError> {
         let _turn = self.turn.lock().await;
         if !crate::failpoint!("checkpoint-before-log") {
@@ -126,6 +124,8 @@ fn said(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("without words")
 }
 
+/// Owns the machine; blocks as it likes. A panic or an error here ends the process: a state in doubt must not
+/// be served.
 struct Thread {
     store: Arc<Store>,
     machine: Box<dyn StateMachine>,

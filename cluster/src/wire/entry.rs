@@ -1,4 +1,4 @@
-//! Layouts of the Raft log: ids, votes, payloads, and what an entry's data says.
+//! Layouts of the Raft log: payloads, and what an entry's data says.
 
 use std::io::{self, Read, Write};
 
@@ -6,50 +6,9 @@ use bytes::Bytes;
 use raft_log::codeq::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use super::system::MembershipV1;
-use super::system::StampV1;
+use super::system::{MembershipV1, StampV1};
 use super::{MAX_ENCODED, WireError, decode, decode_borrowed, encode};
-use crate::types::{Data, LeaderId, LogId, Payload, Vote};
-
-/// Position of a log entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub(crate) struct StoredLogId {
-    pub(crate) term: u64,
-    pub(crate) node: u64,
-    pub(crate) index: u64,
-}
-
-impl From<&LogId> for StoredLogId {
-    fn from(id: &LogId) -> Self {
-        Self { term: id.leader_id.term, node: id.leader_id.node_id, index: id.index }
-    }
-}
-
-impl From<StoredLogId> for LogId {
-    fn from(id: StoredLogId) -> Self {
-        LogId::new(LeaderId { term: id.term, node_id: id.node }, id.index)
-    }
-}
-
-/// A vote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub(crate) struct StoredVote {
-    pub(crate) term: u64,
-    pub(crate) node: u64,
-    pub(crate) committed: bool,
-}
-
-impl From<&Vote> for StoredVote {
-    fn from(vote: &Vote) -> Self {
-        Self { term: vote.leader_id.term, node: vote.leader_id.node_id, committed: vote.committed }
-    }
-}
-
-impl From<StoredVote> for Vote {
-    fn from(vote: StoredVote) -> Self {
-        if vote.committed { Vote::new_committed(vote.term, vote.node) } else { Vote::new(vote.term, vote.node) }
-    }
-}
+use crate::types::{Data, Payload};
 
 /// What an entry's data says. Borrowed: applying copies no command.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,11 +41,12 @@ impl<'a> EntryData<'a> {
     }
 }
 
-/// Payload of an entry as the log keeps it: kind with [`CHECKED`] (1 byte), length (4 bytes, little-endian), checksum of
-/// these five (4 bytes, little-endian), content.
+/// Payload of an entry as the log keeps it: kind with [`CHECKED`] (1 byte), length (4 bytes, little-endian),
+/// checksum of these five (4 bytes, little-endian), content.
 ///
-/// The checksum of its own is why a damaged length is damage: without it such a record seems to end behind the file, as
-/// a torn one does, and all that was synced after it would be cut off. Logs of 0.1 have records without it.
+/// The checksum of its own is why a damaged length is damage: without it such a record seems to end behind
+/// the file, as a torn one does, and all that was synced after it would be cut off. Logs of 0.1 have records
+/// without it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredPayload(pub(crate) Payload);
 
@@ -166,46 +126,4 @@ impl Decode for StoredPayload {
         r.read_exact(&mut content)?;
         Ok(Self::from_parts(kind, content.into())?)
     }
-}
-
-impl Encode for StoredLogId {
-    fn encode<W: Write>(&self, mut w: W) -> io::Result<usize> {
-        for number in [self.term, self.node, self.index] {
-            w.write_all(&number.to_le_bytes())?;
-        }
-        Ok(24)
-    }
-}
-
-impl Decode for StoredLogId {
-    fn decode<R: Read>(mut r: R) -> io::Result<Self> {
-        Ok(Self { term: number(&mut r)?, node: number(&mut r)?, index: number(&mut r)? })
-    }
-}
-
-impl Encode for StoredVote {
-    fn encode<W: Write>(&self, mut w: W) -> io::Result<usize> {
-        w.write_all(&self.term.to_le_bytes())?;
-        w.write_all(&self.node.to_le_bytes())?;
-        w.write_all(&[u8::from(self.committed)])?;
-        Ok(17)
-    }
-}
-
-impl Decode for StoredVote {
-    fn decode<R: Read>(mut r: R) -> io::Result<Self> {
-        let (term, node) = (number(&mut r)?, number(&mut r)?);
-        let mut committed = [0];
-        r.read_exact(&mut committed)?;
-        match committed[0] {
-            0 | 1 => Ok(Self { term, node, committed: committed[0] == 1 }),
-            other => Err(WireError::Malformed(format!("vote flag {other}")).into()),
-        }
-    }
-}
-
-fn number(r: &mut impl Read) -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    r.read_exact(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
 }

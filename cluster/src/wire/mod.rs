@@ -1,16 +1,19 @@
 //! The one place that knows the bytes: of log entries, of the store's own record, of peer frames.
 //!
-//! Every layout is an explicit versioned type in bincode 2 (variable-length integers). Decoding is bounded, and bytes
-//! that are left over are an error. Golden tests hold each layout; a change of one is a new version beside the old.
+//! Every layout is an explicit versioned type in bincode 2 (variable-length integers). Decoding is bounded,
+//! and bytes that are left over are an error. Golden tests hold each layout; a change of one is a new version
+//! beside the old.
 
 mod entry;
 pub(crate) mod frame;
+mod ids;
 mod peer;
 mod system;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub(crate) use entry::{EntryData, StoredLogId, StoredPayload, StoredVote};
+pub(crate) use entry::{EntryData, StoredPayload};
+pub(crate) use ids::{StoredLogId, StoredVote};
 pub(crate) use peer::{
     Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, KeyHello, KeyNonce, KeyProof, PairV1, Request,
     Welcome, WireEntry,

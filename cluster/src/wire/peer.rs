@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-use super::entry::{StoredLogId, StoredVote};
+use super::ids::{StoredLogId, StoredVote};
 use super::system::{MemberV1, StampV1, SystemV1};
 
 /// First frame of a connection.
@@ -130,9 +130,9 @@ pub(crate) enum Request {
 }
 
 impl Request {
-    /// About one group's log, which its frame names. The others are for the node: those of the application, and those of
-    /// membership, which all groups share. A leader asks for clocks to stamp its group's entries, and tells that group's
-    /// time.
+    /// About one group's log, which its frame names. The others are for the node: those of the application,
+    /// and those of membership, which all groups share. A leader asks for clocks to stamp its group's
+    /// entries, and tells that group's time.
     pub(crate) fn is_of_a_group(&self) -> bool {
         match self {
             Self::VoteV1 { .. }
@@ -167,8 +167,8 @@ pub(crate) enum Forwarded {
         time_ms: u64,
         replies: Vec<ByteBuf>,
     },
-    /// Certainly not stored; `leader` is who might take it (0 = unknown). `overloaded` by whoever names itself there: it
-    /// leads, and has no room on its disk.
+    /// Certainly not stored; `leader` is who might take it (0 = unknown). `overloaded` by whoever names
+    /// itself there: it leads, and has no room on its disk.
     NotStored {
         leader: u64,
         overloaded: bool,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::WireError;
-use super::entry::StoredLogId;
+use super::ids::StoredLogId;
 use crate::time::Stamp;
 use crate::types::{Member, Membership, StoredMembership, Wishes};
 
@@ -93,7 +93,7 @@ impl MembershipV1 {
     }
 }
 
-/// What the leader stamps an entry with; see `time`.
+/// What the leader stamps an entry with: the layout of [`Stamp`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct StampV1 {
     /// The time (ms since 1970); may go back.

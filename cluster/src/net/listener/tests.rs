@@ -29,7 +29,7 @@ impl Service for Open {
 
 async fn listening(max_connections: usize) -> (SocketAddr, Arc<Secure>, tokio::task::JoinHandle<()>) {
     let secure = Arc::new(Secure::new(&Security::None).unwrap());
-    let limits = Limits::new(&crate::Config { max_requests_in_flight: 8, ..crate::Config::default() });
+    let limits = Limits::new(8, crate::Config::default().max_patient_requests);
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), max_connections, limits).await.unwrap();
     (listener.addr().unwrap(), secure.clone(), tokio::spawn(listener.run(secure, Arc::new(Open))))
 }
@@ -42,8 +42,8 @@ async fn call(addr: SocketAddr, secure: &Secure) -> io::Result<(Reader, Writer)>
 #[tokio::test]
 async fn callers_that_say_nothing_keep_nobody_out() {
     let (addr, secure, running) = listening(4).await;
-    // Whoever has to wait for them is let in when the last of them was given up too; a slow machine may need several
-    // goes to be faster than that.
+    // Whoever has to wait for them is let in when the last of them was given up too; a slow machine may need
+    // several goes to be faster than that.
     let let_in = async {
         loop {
             let mut silent = Vec::new();

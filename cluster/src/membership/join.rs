@@ -1,6 +1,5 @@
-//! How an empty data directory becomes a node: alone, or by asking a cluster for an id.
-//!
-//! Owns the first contact; membership itself follows once the node runs (`membership`).
+//! How an empty data directory becomes a node: alone, or by asking a cluster for an id. The node becomes a
+//! member once it runs and announces itself.
 
 use std::time::Duration;
 

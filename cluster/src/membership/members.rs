@@ -1,56 +1,64 @@
-//! Becoming and staying a member.
-//!
-//! Owns every membership change, one after another: ids from the log, newcomers as learners, promotion when they have
-//! caught up, replacement of a member at the same address, changed addresses. Never gives an id out twice.
+//! The leader's side of the membership: who is a member, and who has a vote.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use openraft::ChangeMembers;
 use openraft::error::{ClientWriteError, RaftError};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{sleep, timeout};
 
+use super::voters::without;
 use crate::NodeId;
-use crate::error::ProposeError;
-use crate::net::{Lane, ask_guest};
-use crate::node::Node;
+use crate::engine::Engine;
+use crate::error::{ProposeError, Refused};
+use crate::net::Lane;
+use crate::observer::Observer;
+use crate::reads::Reads;
+use crate::status::Status;
+use crate::store::Store;
 use crate::types::{Member, Membership};
-use crate::wire::{Announce, Answer, EntryData, JoinReply, Request};
+use crate::wire::{Announce, EntryData, JoinReply, Request};
 
 /// How often the leader looks after the membership.
 const CARE: Duration = Duration::from_millis(200);
 /// A learner this many entries behind, or fewer, has caught up.
 const CAUGHT_UP: u64 = 256;
-/// Longest that one exchange about membership may take.
-const ASK: Duration = Duration::from_secs(10);
-
-/// How often to look whether anybody leads.
-const LOOK: Duration = Duration::from_millis(500);
-/// A node announces itself again when nobody led for so long.
-const LEADERLESS: Duration = Duration::from_secs(1);
-/// Pause before a node that was refused asks again.
-const REFUSED: Duration = Duration::from_secs(30);
-
-/// What came of telling the leader about this node.
-enum Announced {
-    Member,
-    NotYet,
-    Refused,
-}
+/// Longest that one change of the membership may take.
+const CHANGE: Duration = Duration::from_secs(10);
+/// Longest wait for another change of the members to end.
+const TURN: Duration = Duration::from_secs(10);
+/// Longest wait for a member to show that it is there.
+const THERE: Duration = Duration::from_secs(1);
 
 pub(crate) type Change = ChangeMembers<NodeId, Member>;
 
-impl Node {
+/// Makes every membership change, one after another: ids from the log, newcomers as learners, promotion when
+/// they have caught up, replacement of a member at the same address, changed addresses. Never gives an id out
+/// twice.
+pub(crate) struct Members {
+    engine: Arc<Engine>,
+    store: Arc<Store>,
+    reads: Arc<Reads>,
+    observer: Arc<Observer>,
+    /// One change at a time.
+    changes: Mutex<()>,
+}
+
+impl Members {
+    pub(crate) fn new(engine: Arc<Engine>, store: Arc<Store>, reads: Arc<Reads>, observer: Arc<Observer>) -> Arc<Self> {
+        Arc::new(Self { engine, store, reads, observer, changes: Mutex::default() })
+    }
+
     /// Where the caller should ask instead, if this node does not lead.
     fn elsewhere(&self) -> Option<JoinReply> {
-        let leader = self.leader();
-        if leader == Some(self.id()) {
+        if self.engine.leads() {
             return None;
         }
-        Some(JoinReply::Elsewhere { addr: leader.and_then(|id| self.peers.addr(id)).unwrap_or_default() })
+        let leader = self.engine.leader();
+        Some(JoinReply::Elsewhere { addr: leader.and_then(|id| self.engine.peers().addr(id)).unwrap_or_default() })
     }
 
     /// Gives a newcomer an id.
@@ -58,10 +66,10 @@ impl Node {
         if let Some(elsewhere) = self.elsewhere() {
             return elsewhere;
         }
-        if member.peer_addr == self.member.peer_addr {
+        if member.peer_addr == self.engine.peers().me().addr {
             return JoinReply::Refused { reason: format!("{} is the leader's own address", member.peer_addr) };
         }
-        let taken = others_at(self.metrics().membership_config.membership(), 0, &member.peer_addr);
+        let taken = others_at(self.engine.metrics().membership_config.membership(), 0, &member.peer_addr);
         if let Some(reason) = self.lives_there(&taken).await {
             return JoinReply::Refused { reason };
         }
@@ -69,31 +77,31 @@ impl Node {
         let Ok(data) = EntryData::AllocateV1.to_data() else {
             return again();
         };
-        let Ok(Ok(written)) = timeout(ASK, self.raft.client_write(data)).await else {
+        let Ok(Ok(written)) = timeout(CHANGE, self.engine.raft().client_write(data)).await else {
             return again();
         };
         let Some(id) = written.data.new_id else {
             return again();
         };
-        let mut peers = self.peers.addrs();
-        peers.push((self.id(), self.member.peer_addr.clone()));
+        let mut peers = self.engine.peers().addrs();
+        peers.push((self.engine.id(), self.engine.peers().me().addr.clone()));
         tracing::info!(id, addr = member.peer_addr, "gave out a node id");
-        JoinReply::Id { cluster_id: self.peers.me().cluster_id, id, peers }
+        JoinReply::Id { cluster_id: self.engine.peers().me().cluster_id, id, peers }
     }
 
     /// Makes the membership agree with what a node says of itself.
     pub(crate) async fn announced(&self, announce: Announce) -> JoinReply {
         // Where many moved at once nobody leads yet, and this is how they find each other again.
-        let members = self.metrics().membership_config;
-        if announce.id != self.id() && members.get_node(&announce.id).is_some() {
-            self.peers.learn(announce.id, &announce.member.peer_addr);
+        let members = self.engine.metrics().membership_config;
+        if announce.id != self.engine.id() && members.get_node(&announce.id).is_some() {
+            self.engine.peers().learn(announce.id, &announce.member.peer_addr);
         }
         if let Some(elsewhere) = self.elsewhere() {
             return elsewhere;
         }
         let _one_at_a_time = self.changes.lock().await;
         let (id, mut member) = (announce.id, Member::from(announce.member));
-        let metrics = self.metrics();
+        let metrics = self.engine.metrics();
         let known = metrics.membership_config.membership();
         // What was decided by hand is not the node's to say.
         member.wishes = known.get_node(&id).map(|present| present.wishes.clone()).unwrap_or_default();
@@ -110,7 +118,7 @@ impl Node {
             }
             None if !announce.join => {
                 // A leader of former days, cut off, must not tell anybody that it is out.
-                if self.read_index().await.is_none() {
+                if self.reads.read_index().await.is_none() {
                     return JoinReply::Elsewhere { addr: String::new() };
                 }
                 return JoinReply::Refused { reason: format!("node {id} is no member of this cluster any more") };
@@ -145,7 +153,7 @@ impl Node {
 
     /// Changes the membership; `retain` keeps voters that are removed as learners.
     pub(crate) async fn change(&self, change: Change, retain: bool) -> Result<(), ProposeError> {
-        match timeout(ASK, self.raft.change_membership(change, retain)).await {
+        match timeout(CHANGE, self.engine.raft().change_membership(change, retain)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a membership change failed");
@@ -161,10 +169,10 @@ impl Node {
     }
 
     /// The leader's care for the membership: finishes interrupted changes and promotes learners.
-    pub(crate) async fn care_for_members(self: Arc<Self>) {
+    pub(crate) async fn care(self: Arc<Self>) {
         loop {
             sleep(CARE).await;
-            if self.leader() != Some(self.id()) {
+            if !self.engine.leads() {
                 continue;
             }
             let _one_at_a_time = self.changes.lock().await;
@@ -176,7 +184,7 @@ impl Node {
     }
 
     async fn due_change(&self) -> Option<(Change, bool)> {
-        let metrics = self.metrics();
+        let metrics = self.engine.metrics();
         let known = metrics.membership_config.membership();
         if let [before, .., after] = known.get_joint_config().as_slice() {
             // The leader before died half-way. Who was demoted stays as a learner, who was removed goes.
@@ -201,128 +209,52 @@ impl Node {
         Some((ChangeMembers::AddVoterIds(BTreeSet::from([ready])), false))
     }
 
-    /// Tells the leader what this node is, until the membership says so; and again when nobody leads for long: the
-    /// cluster may have removed it, or moved away, while it was not listening.
-    pub(crate) async fn announce(self: Arc<Self>) {
-        let mut pause = Duration::from_millis(50);
-        let mut is_compared = false;
-        loop {
-            match self.announce_once().await {
-                Announced::Member => {
-                    self.note_removed(false);
-                    if !std::mem::replace(&mut is_compared, true) {
-                        self.refuse_older_data().await;
-                    }
-                    self.leaderless().await;
-                    pause = Duration::from_millis(50);
-                }
-                Announced::NotYet => {}
-                Announced::Refused => pause = REFUSED,
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+    /// What this node knows, if it leads.
+    pub(super) fn as_leader(&self) -> Result<Status, Refused> {
+        match self.engine.leader() {
+            Some(id) if id == self.engine.id() => Ok(self.observer.describe()),
+            other => Err(Refused::NotLeader(other)),
         }
     }
 
-    /// Waits until nothing was heard of a leader for a while.
-    async fn leaderless(&self) {
-        let mut since = None;
-        loop {
-            sleep(LOOK).await;
-            let silent = Duration::from_millis(self.config.election_max_ms * 2);
-            if self.leader() == Some(self.id())
-                || self.leader_heard_ms().is_some_and(|ms| u128::from(ms) < silent.as_millis())
-            {
-                since = None;
-            } else if since.get_or_insert_with(Instant::now).elapsed() >= LEADERLESS {
-                return;
-            }
-        }
+    /// As [`Members::as_leader`], with every member asked now whether it is there: that one was heard a
+    /// second ago is not enough to build a majority on.
+    pub(super) async fn fresh(&self) -> Result<Status, Refused> {
+        let mut status = self.as_leader()?;
+        let there = futures_util::future::join_all(status.members.iter().map(|member| self.is_there(member.id))).await;
+        status.members.iter_mut().zip(there).for_each(|(member, there)| member.reachable = there);
+        self.as_leader()?;
+        Ok(status)
     }
 
-    /// Where the cluster goes on without this node, it must not ask for votes.
-    fn note_removed(&self, removed: bool) {
-        if self.removed.swap(removed, Ordering::Relaxed) != removed {
-            self.raft.runtime_config().elect(!removed);
-        }
+    /// A member answers, now.
+    async fn is_there(&self, id: NodeId) -> bool {
+        // What it answers says nothing here: that it does is enough.
+        id == self.engine.id() || self.engine.ask(id, Lane::Pulse, &Request::ReadIndexV1, THERE).await.is_ok()
     }
 
-    async fn announce_once(&self) -> Announced {
-        let join = !self.identity.lock().unwrap_or_else(std::sync::PoisonError::into_inner).joined;
-        let announce = Announce { id: self.id(), member: (&self.member).into(), join };
-        for reply in self.ask_about(announce).await {
-            match reply {
-                JoinReply::Member => {
-                    // From then on an empty log counts as damaged: it must have something first, on disk.
-                    if self.log.is_pristine() || self.log.sync().await.is_err() {
-                        return Announced::NotYet;
-                    }
-                    if let Err(error) = self.update_identity(|identity| identity.joined = true) {
-                        tracing::error!(%error, "cannot write the identity");
-                        return Announced::NotYet;
-                    }
-                    tracing::info!(id = self.id(), "is a member");
-                    return Announced::Member;
-                }
-                JoinReply::Refused { reason } => {
-                    tracing::error!(reason, "the cluster refuses this node");
-                    if !join {
-                        self.note_removed(true);
-                    }
-                    return Announced::Refused;
-                }
-                JoinReply::NotNow { reason } => {
-                    tracing::warn!(reason, "the cluster does not take what this node says of itself, yet");
-                }
-                JoinReply::Id { .. } | JoinReply::Elsewhere { .. } => {}
-            }
-        }
-        Announced::NotYet
+    pub(super) async fn turn(&self) -> Result<MutexGuard<'_, ()>, Refused> {
+        timeout(TURN, self.changes.lock()).await.map_err(|_| Refused::Busy)
     }
 
-    /// Asks whoever leads; where that is unknown, everybody.
-    async fn ask_about(&self, announce: Announce) -> Vec<JoinReply> {
-        match self.leader() {
-            Some(id) if id == self.id() => return vec![self.announced(announce).await],
-            Some(id) => {
-                let request = Request::AnnounceV1(announce.clone());
-                let asked = self.peers.link(id, Lane::Work).ask_node(&request, ASK).await;
-                // To who is no member yet nobody says that another leads by now: what it knows may be of former days.
-                let reply = asked.ok().and_then(joined).filter(|reply| !matches!(reply, JoinReply::Elsewhere { .. }));
-                if let Some(reply) = reply {
-                    return vec![reply];
-                }
-            }
-            None => {}
+    /// Whether these members, which don't answer, may be replaced by another node.
+    async fn may_replace(&self, ids: &[NodeId]) -> Result<(), Refused> {
+        if ids.is_empty() {
+            return Ok(());
         }
-        // A member hears from its leader by itself. One that isn't yet, or has moved, must make itself known.
-        let mut replies = Vec::new();
-        let mut addrs: BTreeSet<String> = self.peers.addrs().into_iter().map(|(_, addr)| addr).collect();
-        addrs.extend(self.config.join.iter().cloned());
-        addrs.remove(&self.member.peer_addr);
-        for addr in addrs {
-            replies.extend(self.ask_at(&addr, &announce).await);
-        }
-        replies
+        let status = self.fresh().await?;
+        let voters: Vec<NodeId> =
+            status.members.iter().filter(|m| m.voter && ids.contains(&m.id)).map(|m| m.id).collect();
+        if voters.is_empty() { Ok(()) } else { without(&status, &voters) }
     }
 
-    async fn ask_at(&self, addr: &str, announce: &Announce) -> Option<JoinReply> {
-        let (cluster, own) = (self.peers.me().cluster_id, &self.member.peer_addr);
-        let request = Request::AnnounceV1(announce.clone());
-        let reply = joined(ask_guest(self.peers.secure(), addr, cluster, own, &request, ASK).await.ok()?)?;
-        match reply {
-            JoinReply::Elsewhere { addr } if !addr.is_empty() && addr != *own => {
-                joined(ask_guest(self.peers.secure(), &addr, cluster, own, &request, ASK).await.ok()?)
-            }
-            other => Some(other),
-        }
-    }
-}
-
-fn joined(answer: Answer) -> Option<JoinReply> {
-    match answer {
-        Answer::JoinV1(reply) => Some(reply),
-        _ => None,
+    /// The change that makes other wishes about a member known.
+    pub(super) fn wished(&self, id: NodeId, wish: impl FnOnce(&mut Member)) -> Result<Change, Refused> {
+        let metrics = self.engine.metrics();
+        let member = metrics.membership_config.membership().get_node(&id).cloned();
+        let mut member = member.ok_or(Refused::UnknownNode(id))?;
+        wish(&mut member);
+        Ok(ChangeMembers::SetNodes(BTreeMap::from([(id, member)])))
     }
 }
 
@@ -337,7 +269,7 @@ fn adding(id: NodeId, member: Member, replaced: &[NodeId], voters: &BTreeSet<Nod
     if replaced.is_empty() { add } else { ChangeMembers::Batch(vec![add, removing(replaced, voters)]) }
 }
 
-pub(crate) fn removing(ids: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
+pub(super) fn removing(ids: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
     let (voters, learners): (BTreeSet<NodeId>, BTreeSet<NodeId>) = ids.iter().partition(|id| voters.contains(id));
     let mut changes = Vec::new();
     if !voters.is_empty() {
@@ -348,6 +280,3 @@ pub(crate) fn removing(ids: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
     }
     ChangeMembers::Batch(changes)
 }
-
-#[cfg(all(test, not(feature = "sim")))]
-mod tests;

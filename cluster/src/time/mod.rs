@@ -1,17 +1,23 @@
 //! The cluster's time: what the leader stamps entries with, and the clock that replicated things expire by.
 //!
-//! Pure: callers bring this process's monotonic clock and what the voters' wall clocks say. A clock is kept as its
-//! *offset*, its value minus the monotonic clock: an offset moves only when that clock jumps or drifts.
+//! A clock is kept as its *offset*, its value minus this process's monotonic clock: an offset moves only when
+//! that clock jumps or drifts.
 //!
-//! - The **time** of the cluster runs on the leader's monotonic clock. It is set by the voters' wall clocks: by the one
-//!   in the middle, never by the leader's alone. It may go back.
-//! - The **expiry clock** (milliseconds, too) only ever runs on the monotonic clock, whatever wall clocks say. It never
-//!   goes back. Only where no process remembers (all have restarted) the time that passed is taken from wall clocks, if
-//!   a majority agreed on the time then and agrees now.
+//! - The **time** of the cluster runs on the leader's monotonic clock. It is set by the voters' wall clocks:
+//!   by the one in the middle, never by the leader's alone. It may go back.
+//! - The **expiry clock** (milliseconds, too) only ever runs on the monotonic clock, whatever wall clocks
+//!   say. It never goes back. Only where no process remembers (all have restarted) the time that passed is
+//!   taken from wall clocks, if a majority agreed on the time then and agrees now.
+
+mod cluster_clock;
+mod rounds;
 
 use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
+
+pub(crate) use cluster_clock::ClusterClock;
+pub(crate) use rounds::ClockRounds;
 
 /// A clock that is further than this from what a majority says is wrong (ms).
 const WRONG_MS: i64 = 2_000;
@@ -113,7 +119,8 @@ struct Course {
     expiry: i64,
 }
 
-/// Keeps the cluster's time in one process.
+/// Keeps the cluster's time in one process. Pure: callers bring the monotonic clock and what the voters' wall
+/// clocks say.
 #[derive(Debug, Default)]
 pub(crate) struct Timekeeper {
     /// `None`: this process neither set the time nor was told it by a leader.
@@ -148,8 +155,8 @@ impl Timekeeper {
         self.state
     }
 
-    /// So much time has passed, by the clocks alone, that the expiry clock does not count (ms; negative: the clock
-    /// stands before the last stamp).
+    /// So much time has passed, by the clocks alone, that the expiry clock does not count (ms; negative: the
+    /// clock stands before the last stamp).
     pub(crate) fn held_ms(&self) -> Option<i64> {
         self.held_ms
     }
@@ -169,7 +176,8 @@ impl Timekeeper {
         (self.state, self.held_ms, self.off_since) = (ClockState::Unknown, None, None);
     }
 
-    /// Begins to lead without knowing the time: it is what the voters' clocks say. `last`: the newest stamp applied.
+    /// Begins to lead without knowing the time: it is what the voters' clocks say. `last`: the newest stamp
+    /// applied.
     pub(crate) fn settle(&mut self, clocks: &Clocks, last: Stamp, mono: u64) {
         // Of two that differ nobody knows which is right: the earlier does less.
         let (mut time, _) = clocks.middle();
@@ -194,7 +202,8 @@ impl Timekeeper {
         self.look(clocks, mono);
     }
 
-    /// What former leaders stamped may be applied only after the time was set: the expiry clock is not before it.
+    /// What former leaders stamped may be applied only after the time was set: the expiry clock is not before
+    /// it.
     pub(crate) fn applied(&mut self, last: Stamp, mono: u64) {
         if let Some(course) = &mut self.course {
             course.expiry = course.expiry.max(offset(last.expiry_ms, mono));

@@ -1,0 +1,133 @@
+//! Whether a node hears from the cluster.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::Instant;
+
+use crate::engine::Engine;
+
+/// A stretch of time in which a node heard from the cluster all along: as a follower from its leader, as the
+/// leader from a majority, with never more than three heartbeats between. What is committed meanwhile reaches
+/// the node at once. What was committed before may still be unknown to it, until a read barrier has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contact {
+    term: u64,
+    leads: bool,
+    silences: u64,
+}
+
+/// The leader's last word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Heard {
+    term: u64,
+    at: Instant,
+    /// The longest time between two of its words.
+    silence: Duration,
+    /// How often this node has heard nothing for a while since it started.
+    silences: u64,
+}
+
+impl Heard {
+    /// What is known after another word of the leader of `term`; a pause over `longest` is a silence.
+    fn after(before: Option<Self>, term: u64, at: Instant, longest: Duration) -> Self {
+        let pause = before.map_or(Duration::ZERO, |last| at.saturating_duration_since(last.at));
+        let silences = before.map_or(0, |last| last.silences) + u64::from(pause > longest);
+        match before {
+            Some(last) if last.term == term => {
+                Self { term, at: at.max(last.at), silence: last.silence.max(pause), silences }
+            }
+            _ => Self { term, at, silence: Duration::ZERO, silences },
+        }
+    }
+}
+
+/// When this node heard which leader. One for each node; it begins with nothing heard.
+pub(crate) struct LeaderContact {
+    engine: Arc<Engine>,
+    heard: Mutex<Option<Heard>>,
+}
+
+impl LeaderContact {
+    pub(crate) fn new(engine: Arc<Engine>) -> Arc<Self> {
+        Arc::new(Self { engine, heard: Mutex::default() })
+    }
+
+    /// The leader of `term` said something that came in at `at`.
+    pub(crate) fn heard_leader(&self, term: u64, at: Instant) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        *heard = Some(Heard::after(*heard, term, at, self.longest_pause()));
+    }
+
+    /// Who hears nothing for longer has lost contact.
+    fn longest_pause(&self) -> Duration {
+        Duration::from_millis(self.engine.config().heartbeat_ms * 3)
+    }
+
+    /// The contact that this node has with the cluster.
+    pub(crate) fn present(&self) -> Option<Contact> {
+        let longest = self.longest_pause();
+        let (leads, term, followed) = {
+            let metrics = self.engine.raft().metrics();
+            let now = metrics.borrow_watched();
+            let alone = now.membership_config.voter_ids().count() == 1;
+            let followed = alone
+                || now.last_quorum_acked.is_some_and(|at| openraft::Instant::elapsed(&at.into_inner()) <= longest);
+            (now.state == ServerState::Leader, now.current_term, followed)
+        };
+        let heard = self.heard();
+        let silences = heard.map_or(0, |heard| heard.silences);
+        let in_contact =
+            if leads { followed } else { heard.is_some_and(|h| h.term == term && h.at.elapsed() <= longest) };
+        in_contact.then_some(Contact { term, leads, silences })
+    }
+
+    fn heard(&self) -> Option<Heard> {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Milliseconds since the leader was heard.
+    pub(crate) fn heard_ms(&self) -> Option<u64> {
+        self.heard().map(|heard| u64::try_from(heard.at.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The longest time, in milliseconds, that nothing was heard from the leader of `term`.
+    pub(crate) fn silence_ms(&self, term: u64) -> u64 {
+        let heard = self.heard().filter(|heard| heard.term == term);
+        let silence = heard.map_or(Duration::ZERO, |heard| heard.silence.max(heard.at.elapsed()));
+        u64::try_from(silence.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_millis(300);
+
+    #[test]
+    fn a_long_pause_is_a_silence_and_stays_known() {
+        let began = Instant::now();
+        let word = |before, ms| Heard::after(before, 1, began + Duration::from_millis(ms), LONGEST);
+        let first = word(None, 0);
+        assert_eq!((first.silences, first.silence), (0, Duration::ZERO));
+        let soon = word(Some(first), 300);
+        assert_eq!((soon.silences, soon.silence), (0, LONGEST));
+        let late = word(Some(soon), 700);
+        assert_eq!((late.silences, late.silence), (1, Duration::from_millis(400)));
+        let next = word(Some(late), 710);
+        assert_eq!((next.silences, next.silence), (1, Duration::from_millis(400)));
+        let overtaken = word(Some(next), 600);
+        assert_eq!(overtaken, next, "a word that was overtaken takes nothing back");
+    }
+
+    #[test]
+    fn another_leader_begins_anew_but_the_silence_before_it_counts() {
+        let began = Instant::now();
+        let first = Heard::after(None, 1, began, LONGEST);
+        let other = Heard::after(Some(first), 2, began + 2 * LONGEST, LONGEST);
+        assert_eq!((other.term, other.silence, other.silences), (2, Duration::ZERO, 1));
+    }
+}

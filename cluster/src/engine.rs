@@ -1,0 +1,130 @@
+//! The consensus engine of a node, and the way to its peers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::time::timeout;
+
+use crate::config::Config;
+use crate::net::{Lane, LinkError, Peers};
+use crate::store::Machine;
+use crate::types::{LogId, Types};
+use crate::wire::{Answer, Request};
+use crate::{GroupId, NodeId};
+
+/// openraft with this crate's types, network, log and store.
+pub(crate) type Raft = openraft::Raft<Types, Machine>;
+
+/// openraft's metrics, cloned: a reference into them must never be held.
+pub(crate) type Metrics = openraft::RaftMetrics<Types>;
+
+/// The engine of one group on this node, with the node's settings and the connections to its peers: what
+/// every other part of a node works with. Lives from the start of the node until the last of its parts is
+/// gone.
+pub(crate) struct Engine {
+    config: Config,
+    /// Whose log and state these are.
+    group: GroupId,
+    raft: Raft,
+    peers: Arc<Peers>,
+    stopping: AtomicBool,
+    /// The cluster said that this node is no member any more.
+    removed: AtomicBool,
+}
+
+impl Engine {
+    pub(crate) fn new(config: Config, group: GroupId, raft: Raft, peers: Arc<Peers>) -> Arc<Self> {
+        let (stopping, removed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { config, group, raft, peers, stopping, removed })
+    }
+
+    /// This node's id.
+    pub(crate) fn id(&self) -> NodeId {
+        self.peers.me().node_id
+    }
+
+    pub(crate) fn group(&self) -> GroupId {
+        self.group
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    pub(crate) fn peers(&self) -> &Arc<Peers> {
+        &self.peers
+    }
+
+    pub(crate) fn metrics(&self) -> Metrics {
+        self.raft.metrics().borrow_watched().clone()
+    }
+
+    /// Who leads, as far as this node knows.
+    pub(crate) fn leader(&self) -> Option<NodeId> {
+        self.raft.server_metrics().borrow_watched().current_leader
+    }
+
+    /// This node leads, as far as it knows.
+    pub(crate) fn leads(&self) -> bool {
+        self.leader() == Some(self.id())
+    }
+
+    /// Waits for another leader, but not longer than `limit`.
+    pub(crate) async fn leader_change(&self, limit: Duration) {
+        let mut metrics = self.raft.server_metrics();
+        let before = metrics.borrow_watched().current_leader;
+        let changed = async {
+            while metrics.borrow_watched().current_leader == before {
+                if metrics.changed().await.is_err() {
+                    // The engine has ended: whoever comes back at once would come again and again.
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        // Either will do.
+        let _ = timeout(limit, changed).await;
+    }
+
+    /// Asks another node about this group, on the connection for `lane`.
+    pub(crate) async fn ask(
+        &self,
+        id: NodeId,
+        lane: Lane,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Answer, LinkError> {
+        self.peers.link(id, lane).ask(self.group, request, limit).await
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// The node is about to stop; false where it already was.
+    pub(crate) fn begin_stop(&self) -> bool {
+        !self.stopping.swap(true, Ordering::AcqRel)
+    }
+
+    /// The cluster told this node that it is no member any more.
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Relaxed)
+    }
+
+    /// Where the cluster goes on without this node, the node must not ask for votes.
+    pub(crate) fn set_removed(&self, removed: bool) {
+        if self.removed.swap(removed, Ordering::Relaxed) != removed {
+            self.raft.runtime_config().elect(!removed);
+        }
+    }
+}
+
+/// The index of a log position; 0 for none.
+pub(crate) fn index(id: &Option<LogId>) -> u64 {
+    id.as_ref().map_or(0, |id| id.index)
+}

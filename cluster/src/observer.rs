@@ -1,0 +1,263 @@
+//! What a node knows about the cluster, and itself, at this moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use crate::contact::LeaderContact;
+use crate::disk::DiskBudget;
+use crate::engine::{Engine, Metrics, index};
+use crate::fatal::Fatal;
+use crate::identity::{Identity, shown};
+use crate::log::Log;
+use crate::status::{MemberStatus, Role, Status};
+use crate::store::Store;
+use crate::time::ClusterClock;
+use crate::types::Member;
+
+/// How often the status is renewed when nothing tells of a change.
+const RENEW: Duration = Duration::from_millis(200);
+
+/// The parts of a node that its status tells of.
+pub(crate) struct Observed {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) log: Log,
+    pub(crate) store: Arc<Store>,
+    pub(crate) disk: Arc<DiskBudget>,
+    pub(crate) contact: Arc<LeaderContact>,
+    pub(crate) clock: Arc<ClusterClock>,
+    pub(crate) fatal: Arc<Fatal>,
+}
+
+/// Describes a node by its parts, and wakes those who follow its status. One for each node.
+pub(crate) struct Observer {
+    of: Observed,
+    status: watch::Sender<Status>,
+    /// The last checkpoint: its index, and when it was seen.
+    checkpoint: Mutex<(u64, Instant)>,
+    /// When a node of another cluster last took this one for a member of its own.
+    foreign: Mutex<Option<Instant>>,
+}
+
+impl Observer {
+    pub(crate) fn new(of: Observed) -> Arc<Self> {
+        let checkpoint = Mutex::new((0, Instant::now()));
+        Arc::new(Self { of, status: watch::Sender::default(), checkpoint, foreign: Mutex::default() })
+    }
+
+    /// Wakes on changes of role, leader, quorum and members.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// A node of another cluster has just taken this one for a member of its own.
+    pub(crate) fn note_foreign(&self) {
+        *self.foreign.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Milliseconds since that last happened.
+    fn foreign_ms(&self) -> Option<u64> {
+        let at = *self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        at.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Milliseconds since the checkpoint at `index` was first seen.
+    fn checkpoint_age_ms(&self, index: u64) -> u64 {
+        let mut last = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 != index {
+            *last = (index, Instant::now());
+        }
+        u64::try_from(last.1.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Follows the metrics: renews the status, learns addresses.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        let mut changes = self.of.engine.raft().metrics();
+        let mut seen = None;
+        loop {
+            let metrics = changes.borrow_watched().clone();
+            if seen.as_ref() != Some(metrics.membership_config.as_ref()) {
+                seen = Some((*metrics.membership_config).clone());
+                self.learn(&metrics);
+            }
+            let status = self.describe_by(&metrics);
+            self.status.send_if_modified(|known| {
+                let news = essence(known) != essence(&status);
+                *known = status;
+                news
+            });
+            if matches!(timeout(RENEW, changes.changed()).await, Ok(Err(_))) {
+                // An engine that panicked says no more: what it last told would stand for ever.
+                if !self.of.engine.is_stopping() {
+                    self.of.fatal.raise("the consensus engine ended");
+                }
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Takes over the addresses of a new membership and remembers them for the next start.
+    fn learn(&self, metrics: &Metrics) {
+        let members = metrics.membership_config.membership();
+        if members.nodes().next().is_none() {
+            return;
+        }
+        for (id, member) in members.nodes() {
+            self.of.engine.peers().learn(*id, &member.peer_addr);
+        }
+        if members.get_node(&self.of.engine.id()).is_some() {
+            self.of.engine.peers().retain(|id| members.get_node(&id).is_some());
+        }
+        let peers = self.of.engine.peers().addrs();
+        if let Err(error) = self.of.identity.update(|identity| identity.peers = peers) {
+            tracing::warn!(%error, "cannot write the identity");
+        }
+    }
+
+    /// What this node knows at this moment.
+    pub(crate) fn describe(&self) -> Status {
+        self.describe_by(&self.of.engine.metrics())
+    }
+
+    fn describe_by(&self, metrics: &Metrics) -> Status {
+        let lately = self.of.engine.config().election_max_ms * 2;
+        let leads = metrics.state == ServerState::Leader;
+        let room = self.of.disk.room();
+        Status {
+            cluster_id: shown(&self.of.engine.peers().me().cluster_id),
+            node_id: self.of.engine.id(),
+            leader: metrics.current_leader,
+            term: metrics.current_term,
+            role: role(metrics),
+            last_log: metrics.last_log_index.unwrap_or(0),
+            committed: index(&metrics.cluster_committed).max(index(&metrics.local_committed)),
+            applied: *self.of.store.applied().borrow(),
+            snapshot: index(&metrics.snapshot),
+            purged: index(&metrics.purged),
+            log_bytes: self.of.log.bytes(),
+            has_quorum: self.has_quorum(metrics, lately),
+            changing: metrics.membership_config.membership().get_joint_config().len() > 1,
+            silence_ms: if leads { 0 } else { self.of.contact.silence_ms(metrics.current_term) },
+            disk_total: room.total,
+            disk_free: room.free,
+            disk_reserve: room.reserve,
+            disk_full: room.is_full,
+            snapshot_age_ms: self.checkpoint_age_ms(index(&metrics.snapshot)),
+            removed: self.of.engine.is_removed(),
+            failure: self.of.fatal.reason(),
+            foreign_ms: self.foreign_ms(),
+            peer_security: self.of.engine.peers().secure().mode(),
+            peer_certificate_until: self.of.engine.peers().secure().certificate_until(),
+            clock: self.of.clock.status(),
+            members: self.describe_members(metrics, lately),
+        }
+    }
+
+    /// The leader heard from a majority within `lately` milliseconds, a follower from the leader.
+    fn has_quorum(&self, metrics: &Metrics, lately: u64) -> bool {
+        if metrics.state != ServerState::Leader {
+            return metrics.current_leader.is_some() && self.of.contact.heard_ms().is_some_and(|ms| ms < lately);
+        }
+        let acked_ms = metrics.last_quorum_acked.map(|at| millis(at.into_inner()));
+        metrics.membership_config.voter_ids().count() == 1 || acked_ms.is_some_and(|ms| ms < lately)
+    }
+
+    /// The last entry that every member has which is reached; `None` where this node does not know, since it
+    /// does not lead.
+    pub(crate) fn matched_by_all(&self, metrics: &Metrics) -> Option<u64> {
+        let members = self.describe_members(metrics, self.of.engine.config().election_max_ms * 2).into_iter();
+        let matched = members.filter(|m| m.reachable).map(|m| m.matched.unwrap_or(0)).min();
+        matched.filter(|_| metrics.replication.is_some())
+    }
+
+    fn describe_members(&self, metrics: &Metrics, lately: u64) -> Vec<MemberStatus> {
+        let membership = metrics.membership_config.membership();
+        let voters: BTreeSet<u64> = membership.voter_ids().collect();
+        let own = self.of.engine.id();
+        let describe = |(id, member): (&u64, &Member)| {
+            let matched =
+                metrics.replication.as_ref().and_then(|r| r.get(id)).and_then(|m| m.as_ref()).map(|m| m.index);
+            let beat = metrics.heartbeat.as_ref().and_then(|h| h.get(id)).and_then(|at| *at);
+            let heard_ms = match beat {
+                _ if *id == own => Some(0),
+                Some(at) => Some(millis(at.into_inner())),
+                None if metrics.current_leader == Some(*id) => self.of.contact.heard_ms(),
+                None => None,
+            };
+            MemberStatus {
+                id: *id,
+                voter: voters.contains(id),
+                wants_vote: member.wants_vote(),
+                drained_ms: member.wishes.drained_ms,
+                peer_addr: member.peer_addr.clone(),
+                meta: member.meta.clone(),
+                matched: matched.or((*id == own).then_some(metrics.last_log_index.unwrap_or(0))),
+                heard_ms,
+                reachable: heard_ms.is_some_and(|ms| ms < lately),
+            }
+        };
+        membership.nodes().map(describe).collect()
+    }
+}
+
+fn millis(at: openraft::TokioInstant) -> u64 {
+    use openraft::Instant as _;
+    u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn role(metrics: &Metrics) -> Role {
+    if metrics.running_state.is_err() {
+        return Role::Stopped;
+    }
+    match metrics.state {
+        ServerState::Leader => Role::Leader,
+        ServerState::Follower => Role::Follower,
+        ServerState::Candidate => Role::Candidate,
+        ServerState::Learner => Role::Learner,
+        ServerState::Shutdown => Role::Stopped,
+    }
+}
+
+/// What watchers are woken for: roles and members, not indexes that move all the time.
+#[derive(PartialEq)]
+struct Essence<'a> {
+    who: (u64, Option<u64>, u64, Role, bool, bool, bool, bool, bool),
+    members: Vec<EssentialMember<'a>>,
+}
+
+#[derive(PartialEq)]
+struct EssentialMember<'a> {
+    who: (u64, bool, bool, Option<u64>),
+    peer_addr: &'a str,
+    meta: &'a BTreeMap<String, String>,
+}
+
+fn essence(status: &Status) -> Essence<'_> {
+    let s = status;
+    let member = |m: &'_ MemberStatus| (m.id, m.voter, m.reachable, m.drained_ms);
+    Essence {
+        who: (
+            s.node_id,
+            s.leader,
+            s.term,
+            s.role,
+            s.has_quorum,
+            s.changing,
+            s.removed,
+            s.disk_full,
+            s.failure.is_some(),
+        ),
+        members: s
+            .members
+            .iter()
+            .map(|m| EssentialMember { who: member(m), peer_addr: &m.peer_addr, meta: &m.meta })
+            .collect(),
+    }
+}

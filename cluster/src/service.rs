@@ -1,0 +1,224 @@
+//! How a node answers its peers.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest};
+use tokio::time::{Instant, timeout_at};
+
+use crate::contact::LeaderContact;
+use crate::disk::{DiskBudget, HEAD};
+use crate::engine::Engine;
+use crate::error::StoreError;
+use crate::failover::Failover;
+use crate::identity::Identity;
+use crate::machine::Handler;
+use crate::membership::Members;
+use crate::net::Service;
+use crate::observer::Observer;
+use crate::older::counted_for;
+use crate::proposer::{Outcome, Proposer};
+use crate::reads::Reads;
+use crate::snapshot::Receiving;
+use crate::time::ClusterClock;
+use crate::types::{Entry, Types, Vote};
+use crate::wire::{Answer, Append, Appended, Forwarded, Hello, PairV1, Request, StoredPayload, WireError};
+use crate::{GroupId, NodeId};
+
+/// What a node answers that must not write: the leader takes it for away, and brings it up to date later.
+const DISK_FULL: &str = "the disk is full";
+
+fn failed(error: impl std::fmt::Display) -> Answer {
+    Answer::FailedV1 { reason: error.to_string() }
+}
+
+/// Size of a chunk of a snapshot (bytes).
+fn size(pairs: &[PairV1]) -> u64 {
+    pairs.iter().map(|pair| (pair.key.len() + pair.record.len()) as u64).sum()
+}
+
+fn append_request(append: Append) -> Result<AppendEntriesRequest<Types>, WireError> {
+    let mut entries = Vec::with_capacity(append.entries.len());
+    for entry in append.entries {
+        let payload = StoredPayload::from_parts(entry.kind, entry.content.into_vec().into())?.0;
+        entries.push(Entry { log_id: entry.id.into(), payload });
+    }
+    Ok(AppendEntriesRequest {
+        vote: append.vote.into(),
+        prev_log_id: append.prev.map(Into::into),
+        entries,
+        leader_commit: append.commit.map(Into::into),
+    })
+}
+
+/// Hands each request of a peer to the part of the node that it concerns.
+pub(crate) struct PeerService {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) disk: Arc<DiskBudget>,
+    pub(crate) contact: Arc<LeaderContact>,
+    pub(crate) failover: Arc<Failover>,
+    pub(crate) clock: Arc<ClusterClock>,
+    pub(crate) observer: Arc<Observer>,
+    pub(crate) members: Arc<Members>,
+    pub(crate) reads: Arc<Reads>,
+    pub(crate) proposer: Proposer,
+    pub(crate) handler: Arc<dyn Handler>,
+}
+
+/// What a connection remembers.
+#[derive(Default)]
+pub(crate) struct Session {
+    receiving: Receiving,
+    /// What was free when that began (bytes).
+    free: u64,
+}
+
+impl PeerService {
+    async fn vote(&self, request: VoteRequest<Types>, pre: bool) -> Answer {
+        let voted =
+            if pre { self.engine.raft().pre_vote(request).await } else { self.engine.raft().vote(request).await };
+        match voted {
+            Ok(v) => Answer::VoteV1 {
+                vote: (&v.vote).into(),
+                granted: v.vote_granted,
+                last: v.last_log_id.as_ref().map(Into::into),
+            },
+            Err(error) => failed(error),
+        }
+    }
+
+    // Nothing is awaited before the engine has it: appends keep their order by that.
+    async fn append(&self, append: Append) -> Answer {
+        if !self.disk.take_at_once(append.entries.iter().map(|entry| entry.content.len() as u64 + HEAD).sum()) {
+            return failed(DISK_FULL);
+        }
+        let (leader, arrived) = (append.vote.term, Instant::now());
+        let request = match append_request(append) {
+            Ok(request) => request,
+            Err(error) => return failed(error),
+        };
+        let answer = match self.engine.raft().append_entries(request).await {
+            Ok(AppendEntriesResponse::Success) => Appended::Success,
+            Ok(AppendEntriesResponse::PartialSuccess(id)) => Appended::Partial(id.as_ref().map(Into::into)),
+            Ok(AppendEntriesResponse::Conflict) => Appended::Conflict,
+            Ok(AppendEntriesResponse::HigherVote(vote)) => {
+                tracing::debug!(leader, higher = %vote, "an append of a former leader");
+                return Answer::AppendV1(Appended::Higher((&vote).into()));
+            }
+            Err(error) => return failed(error),
+        };
+        self.contact.heard_leader(leader, arrived);
+        Answer::AppendV1(answer)
+    }
+
+    async fn forwarded(&self, commands: Vec<serde_bytes::ByteBuf>) -> Forwarded {
+        if self.disk.room().is_closed && self.engine.leads() {
+            return Forwarded::NotStored { leader: self.engine.id(), overloaded: true };
+        }
+        let deadline = Instant::now() + self.engine.config().propose_timeout;
+        let commands = commands.into_iter().map(|c| c.into_vec().into()).collect();
+        let Some((_, outcome)) = self.proposer.submit(commands, true, deadline) else {
+            return Forwarded::NotStored { leader: 0, overloaded: true };
+        };
+        match timeout_at(deadline, outcome).await {
+            Ok(Ok(Outcome::Done { index, time_ms, replies })) => {
+                Forwarded::Done { index, time_ms, replies: replies.into_iter().map(Into::into).collect() }
+            }
+            Ok(Ok(Outcome::NoRoom)) => Forwarded::NotStored { leader: self.engine.id(), overloaded: true },
+            Ok(Ok(Outcome::NotStored { leader, overloaded })) => {
+                Forwarded::NotStored { leader: leader.unwrap_or(0), overloaded }
+            }
+            _ => Forwarded::Unknown,
+        }
+    }
+}
+
+impl Service for PeerService {
+    type Session = Session;
+
+    fn admit(&self, hello: &Hello) -> Result<Session, String> {
+        let me = self.engine.peers().me();
+        let guest = hello.to == 0;
+        if hello.cluster_id != me.cluster_id && !(guest && hello.cluster_id == [0; 16]) {
+            if hello.to == me.node_id && hello.from != 0 {
+                self.observer.note_foreign();
+            }
+            return Err("this node belongs to another cluster".to_owned());
+        }
+        if !guest && hello.to != me.node_id {
+            return Err(format!("this is node {}, not node {}", me.node_id, hello.to));
+        }
+        if !guest && hello.from == 0 {
+            return Err("a caller without an id may only ask to join".to_owned());
+        }
+        if !guest && hello.from != me.node_id {
+            self.engine.peers().learn(hello.from, &hello.from_addr);
+        }
+        Ok(Session::default())
+    }
+
+    fn has_group(&self, group: GroupId) -> bool {
+        group == self.engine.group()
+    }
+
+    fn answer(self: &Arc<Self>, from: NodeId, request: Request) -> BoxFuture<'static, Answer> {
+        let this = self.clone();
+        match request {
+            Request::AppendV1(append) => Box::pin(async move { this.append(append).await }),
+            Request::VoteV1 { vote, last, transfer, pre } => {
+                let mut request = VoteRequest::new(vote.into(), last.map(Into::into));
+                // The lease protects a living leader. This node has found that leader's process gone.
+                request.leadership_transfer = transfer || self.failover.saw_leader_gone();
+                Box::pin(async move { this.vote(request, pre).await })
+            }
+            Request::TransferV1 { from, to, last } => Box::pin(async move {
+                let request = TransferLeaderRequest::new(Vote::from(from), to, last.map(Into::into));
+                let accepted = this.engine.raft().handle_transfer_leader(request).await;
+                Answer::TransferV1 { accepted: matches!(accepted, Ok(Ok(()))) }
+            }),
+            Request::ForwardV1 { commands } => {
+                Box::pin(async move { Answer::ForwardV1(this.forwarded(commands).await) })
+            }
+            Request::ReadIndexV1 => {
+                Box::pin(async move { Answer::ReadIndexV1 { index: this.reads.read_index().await } })
+            }
+            Request::AppV1 { body } => Box::pin(async move {
+                let answer = this.handler.handle(from, body.into_vec().into()).await;
+                Answer::AppV1 { body: Vec::from(answer).into() }
+            }),
+            Request::NewIdV1 { member } => {
+                Box::pin(async move { Answer::JoinV1(this.members.new_id(member.into()).await) })
+            }
+            Request::AnnounceV1(announce) => {
+                Box::pin(async move { Answer::JoinV1(this.members.announced(announce).await) })
+            }
+            Request::CountedV1 => {
+                let (term, index) = counted_for(&self.engine, from);
+                Box::pin(std::future::ready(Answer::CountedV1 { term, index }))
+            }
+            Request::ClockV1 { told } => Box::pin(std::future::ready(self.clock.told(from, told))),
+            Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } | Request::SnapshotEndV1 { .. } => {
+                Box::pin(std::future::ready(failed("a part of a snapshot out of its session")))
+            }
+        }
+    }
+
+    async fn in_session(self: &Arc<Self>, session: &mut Session, request: Request) -> Result<Answer, Request> {
+        match request {
+            Request::SnapshotBeginV1 { .. } if !self.disk.may_begin_snapshot() => Ok(failed(DISK_FULL)),
+            Request::SnapshotChunkV1 { ref pairs, .. } if !self.disk.take(size(pairs)).await => {
+                self.disk.snapshot_found_no_room(session.free);
+                Ok(session.receiving.fail(&StoreError::Io(DISK_FULL.to_owned())))
+            }
+            Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } | Request::SnapshotEndV1 { .. } => {
+                let dir = self.identity.layout().snapshot();
+                if matches!(request, Request::SnapshotBeginV1 { .. }) {
+                    session.free = self.disk.room().free;
+                }
+                Ok(session.receiving.take(self.engine.raft(), &dir, request).await)
+            }
+            other => Err(other),
+        }
+    }
+}
