@@ -12,9 +12,8 @@ use redb::StorageBackend;
 
 pub(crate) use std::fs::TryLockError;
 
-use super::World;
 use super::journal::Journal;
-use super::world::lock;
+use super::{World, lock};
 
 const PAGE: usize = 4096;
 type Page = Arc<[u8; PAGE]>;

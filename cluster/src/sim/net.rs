@@ -16,8 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::world::lock;
-use super::{Process, World};
+use super::{Process, World, lock};
 
 /// Most bytes under way in one direction.
 const WINDOW: usize = 256 * 1024;

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::World;
-use super::world::lock;
+use super::{World, lock};
 
 /// Most turns of tasks in one run: what takes more goes round in a circle.
 const MOST_TURNS: u64 = 20_000_000;
