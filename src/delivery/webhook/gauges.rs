@@ -3,8 +3,9 @@
 //! Owns the bound on labels: the first endpoints that have a queue are shown by name, all others together. A place is
 //! free again when its endpoint is deleted.
 
-use super::actor::Look;
+use super::actor::{Look, Queue};
 use super::shard::Shard;
+use super::shared::Shared;
 use crate::core::ids::EndpointId;
 use crate::metric;
 use futures_util::future::join_all;
@@ -22,18 +23,6 @@ const OTHERS: &str = "other";
 
 static NAMED: Mutex<Named> = Mutex::new(Named { now: Vec::new(), ever: 0 });
 
-/// What an actor tells of its queue.
-#[derive(Clone, Debug)]
-pub(super) struct Queue {
-    pub(super) endpoint: EndpointId,
-    pub(super) events: u64,
-    /// When the oldest was published, Unix milliseconds.
-    pub(super) oldest_ms: Option<u64>,
-    pub(super) failing: bool,
-    pub(super) delivered: u64,
-    pub(super) given_up: u64,
-}
-
 /// Shows the thread's queues as long as the node runs.
 pub(super) async fn run(shard: Rc<Shard>) {
     let mut shown: FxHashSet<String> = FxHashSet::default();
@@ -42,21 +31,21 @@ pub(super) async fn run(shard: Rc<Shard>) {
         let asked = shard.actors().into_iter().map(|actor| actor.send(Look));
         let queues: Vec<Queue> = join_all(asked).await.into_iter().flatten().collect();
         let before = std::mem::take(&mut shown);
-        show_all(&shard, &queues, &mut shown);
+        show_all(&shard.shared, &queues, &mut shown);
         for gone in before.difference(&shown) {
             show(gone, 0, 0.0);
         }
-        shard.client.tidy();
+        shard.shared.client.tidy();
     }
 }
 
-fn show_all(shard: &Shard, queues: &[Queue], shown: &mut FxHashSet<String>) {
-    let now_ms = shard.hub.time_ms();
+fn show_all(shared: &Shared, queues: &[Queue], shown: &mut FxHashSet<String>) {
+    let now_ms = shared.hub.time_ms();
     let age = |queue: &Queue| queue.oldest_ms.map_or(0.0, |oldest| now_ms.saturating_sub(oldest) as f64 / 1000.0);
     let (mut others, mut oldest, mut unnamed) = (0, 0.0f64, false);
     let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
     {
-        let endpoints = shard.hub.endpoints();
+        let endpoints = shared.hub.endpoints();
         named.tidy(|endpoint| endpoints.get(endpoint).is_some());
     }
     for queue in queues {
@@ -81,7 +70,7 @@ fn show_all(shard: &Shard, queues: &[Queue], shown: &mut FxHashSet<String>) {
         shown.insert(OTHERS.to_owned());
     }
     let failing = queues.iter().filter(|queue| queue.failing).count();
-    let number = shard.number().to_string();
+    let number = shared.number().to_string();
     let active = |state: &'static str, count: usize| {
         metrics::gauge!(metric::WEBHOOK_ACTIVE, "state" => state, "shard" => number.clone()).set(count as f64);
     };

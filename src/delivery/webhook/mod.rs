@@ -2,14 +2,16 @@
 //!
 //! A guided map, in the order of a delivery's way:
 //! - [`shard`]: a thread's share of the endpoints that this node owns; starts, wakes and retires their actors.
-//! - [`actor`]: one endpoint: reads from its own cursor ([`source`]), asks the engine in `core::webhook`, sends.
+//!   [`shared`]: what these use together.
+//! - [`actor`]: one endpoint: reads from its own cursor ([`source`]), asks the engine in `core::consumer`, sends.
 //! - [`judge`]: which events it wants, and which wait for each other.
 //! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
-//! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions of AWS.
+//! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions
+//!   of AWS.
 //! - [`faults`]: what can be told of settings beforehand.
 //! - [`handover`]: what is let go when a node comes that is to have it.
-//! - [`report`]: what the cluster must know of it, in batches; [`remembered`]: what of an attempt; [`gauges`]: what
-//!   operators see of queues.
+//! - [`report_queue`], [`report`]: what the cluster must know of it, in batches; [`remembered`]: what of an
+//!   attempt; [`gauges`]: what operators see of queues.
 //!
 //! Never: an endpoint that delays another (each has its own window, and those that fail a budget of their own), a
 //! payload that is copied for an endpoint, a secret in a log.
@@ -17,6 +19,7 @@
 mod actor;
 mod announce;
 pub mod client;
+mod config;
 pub mod dial;
 mod faults;
 mod gauges;
@@ -29,15 +32,18 @@ mod permits;
 mod remembered;
 pub mod render;
 mod report;
+mod report_queue;
 pub mod resolve;
 mod sender;
 mod shard;
+mod shared;
 mod source;
 mod start;
 mod supervise;
 #[cfg(test)]
 mod tests;
 
+pub use config::WebhookConfig;
 pub use faults::faults;
 pub use lambda::Account;
-pub use start::{BadWebhooks, CheckError, Checked, TestError, WebhookConfig, Webhooks};
+pub use start::{BadWebhooks, CheckError, Checked, TestError, Webhooks};

@@ -1,67 +1,27 @@
-//! Tells the cluster how far this thread's endpoints are: in batches, soon enough, and again until it is known.
+//! Tells the cluster how far this thread's endpoints are: in batches, soon enough, and again until it is
+//! known.
 //!
-//! Owns what was collected and isn't acknowledged. Never waits for more than the interval, nor at all where something
-//! was given up, disabled or ordered.
+//! Owns what was collected and isn't acknowledged. Never waits for more than the interval, nor at all where
+//! something was given up, disabled or ordered.
 
 use super::actor::{Collect, EndpointActor, Reported, TooMuch};
 use super::shard::Shard;
 use crate::core::codec;
-use crate::core::ids::EndpointId;
 use crate::core::webhook::records::{ProgressReport, Update};
 use crate::hub::HubError;
 use actix::Addr;
 use futures_util::future::join_all;
-use rustc_hash::FxHashMap;
-use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Completions that make the next report due at once.
-const MANY: u32 = 256;
 /// Bytes of one report, about; the log takes a megabyte.
 const REPORT_BYTES: usize = 256 * 1024;
 /// Pause after a change of owners that this thread may not have seen yet.
 const STALE_PAUSE: Duration = Duration::from_millis(25);
 /// Pause after the cluster couldn't be told.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
-
-/// Endpoints that have something to tell.
-#[derive(Default)]
-pub(super) struct Unreported {
-    endpoints: RefCell<FxHashMap<EndpointId, Addr<EndpointActor>>>,
-    completions: Cell<u32>,
-    some: Notify,
-    urgent: Notify,
-}
-
-impl Unreported {
-    /// The endpoint has something to tell, once it is asked.
-    pub(super) fn note(&self, endpoint: EndpointId, actor: Addr<EndpointActor>) {
-        self.endpoints.borrow_mut().insert(endpoint, actor);
-        self.some.notify_one();
-    }
-
-    /// A request has ended.
-    pub(super) fn completed(&self) {
-        self.completions.set(self.completions.get() + 1);
-        if self.completions.get() >= MANY {
-            self.urgent.notify_one();
-        }
-    }
-
-    /// The next report is due at once.
-    pub(super) fn hurry(&self) {
-        self.urgent.notify_one();
-    }
-
-    fn take(&self) -> Vec<Addr<EndpointActor>> {
-        self.completions.set(0);
-        std::mem::take(&mut *self.endpoints.borrow_mut()).into_values().collect()
-    }
-}
 
 /// A part of what one actor has to tell. Parts of one actor are told in order.
 pub(super) struct Piece {
@@ -77,17 +37,19 @@ impl Piece {
     }
 }
 
-/// Reports as long as the node runs. `again`: what was collected is lost, so all goes on from what the cluster knows.
+/// Reports as long as the node runs. `again`: what was collected is lost, so all goes on from what the
+/// cluster knows.
 pub(super) async fn run(shard: Rc<Shard>, interval: Duration, again: bool) {
     if again {
         shard.start_over().await;
     }
     let mut last = Instant::now();
     loop {
-        shard.unreported.some.notified().await;
+        let queue = &shard.shared.report_queue;
+        queue.some().await;
         tokio::select! {
             () = sleep_until(last + interval) => {}
-            () = shard.unreported.urgent.notified() => {}
+            () = queue.urgent() => {}
         }
         last = Instant::now();
         flush(&shard).await;
@@ -96,7 +58,9 @@ pub(super) async fn run(shard: Rc<Shard>, interval: Duration, again: bool) {
 
 /// Tells all that there is to tell.
 pub(super) async fn flush(shard: &Shard) {
-    let asked = shard.unreported.take().into_iter().map(|actor| async { (actor.send(Collect).await, actor) });
+    let queued = shard.shared.report_queue.take();
+    let actors = queued.into_iter().filter_map(|id| shard.actor(id));
+    let asked = actors.map(|actor| async { (actor.send(Collect).await, actor) });
     let mut pieces = VecDeque::new();
     for (updates, actor) in join_all(asked).await {
         let updates = updates.unwrap_or_default();
@@ -132,21 +96,23 @@ fn take_batch(pieces: &mut VecDeque<Piece>) -> Vec<Piece> {
     pieces.drain(..count).collect()
 }
 
-/// Tells one batch until the cluster has it, or its endpoints are not this node's any more. Answers what is too large.
+/// Tells one batch until the cluster has it, or its endpoints are not this node's any more. Answers what is
+/// too large.
 async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
     loop {
-        // Who lost an endpoint meanwhile has another actor, should it have it again: what the first one knew is old.
+        // Who lost an endpoint meanwhile has another actor, should it have it again: what the first one knew
+        // is old.
         pieces.retain(|piece| shard.is_its_actor(piece.update.endpoint, &piece.actor));
         if pieces.is_empty() {
             return None;
         }
         #[cfg(feature = "failpoints")]
-        for piece in pieces.iter_mut().filter(|piece| !shard.is_mine(piece.update.endpoint)) {
+        for piece in pieces.iter_mut().filter(|piece| !shard.shared.is_mine(piece.update.endpoint)) {
             crate::failpoints::repeat_old_word(&mut piece.update);
         }
-        let (node, run, epoch) = shard.ownership();
+        let (node, run, epoch) = shard.shared.ownership();
         let updates = pieces.iter().map(|piece| piece.update.clone()).collect();
-        match shard.hub.report_progress(ProgressReport { node, epoch, run, updates }).await {
+        match shard.shared.hub.report_progress(ProgressReport { node, epoch, run, updates }).await {
             Ok(Ok(_)) => {
                 pieces.iter().filter(|piece| piece.last).for_each(|piece| piece.actor.do_send(Reported));
                 return None;

@@ -1,29 +1,24 @@
 //! One thread's share of the endpoints that this node owns.
 //!
-//! Owns their actors: starts one when its endpoint has something to do, wakes it when there is more, retires it when
-//! another node owns it. An endpoint that has nothing to do costs an entry in an index.
+//! Owns their actors: starts one when its endpoint has something to do, wakes it when there is more, retires
+//! it when another node owns it. An endpoint that has nothing to do costs an entry in an index.
 
 mod broken;
 mod watch;
 
-use super::WebhookConfig;
-use super::actor::{Changed, EndpointActor, Removed, Retire, Wake};
+use super::actor::{Changed, EndpointActor, Removed, Retire, Supervisor, Wake};
 use super::announce;
-use super::client::{Client, Outside};
 use super::handover::Leaving;
-use super::metrics::Meters;
-use super::permits::Permits;
-use super::report::Unreported;
-use super::source::Source;
+use super::shared::Shared;
 use crate::core::consumer::ownership::Owners;
-use crate::core::ids::{EndpointId, NodeId, TopicId};
+use crate::core::ids::{EndpointId, TopicId};
 use crate::core::webhook::Endpoint;
-use crate::hub::{EndpointState, Hub, News, Seal, Watch};
+use crate::hub::{EndpointState, News, Watch};
 use crate::metric;
 use actix::{Actor, Addr};
 use broken::Broken;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -36,58 +31,25 @@ struct Running {
     born: u64,
 }
 
-/// What the actors of one thread share.
+/// The endpoints and actors of one thread.
 pub(super) struct Shard {
-    pub(super) hub: Hub,
-    pub(super) config: Arc<WebhookConfig>,
-    pub(super) seal: Arc<Seal>,
-    pub(super) outside: Outside,
-    pub(super) client: Client,
-    pub(super) source: Source,
-    pub(super) permits: Permits,
-    pub(super) unreported: Unreported,
-    pub(super) meters: Meters,
-    number: usize,
+    pub(super) shared: Rc<Shared>,
     actors: RefCell<FxHashMap<EndpointId, Running>>,
+    /// Active endpoints, by the topic that they read.
     topics: RefCell<FxHashMap<TopicId, FxHashSet<EndpointId>>>,
     owned: RefCell<FxHashMap<EndpointId, TopicId>>,
-    owners: RefCell<Owners>,
     leaving: Leaving,
     broken: Broken,
-    run: Cell<u64>,
-    in_touch: Cell<bool>,
-    resting: Cell<bool>,
 }
 
 impl Shard {
-    pub(super) fn new(
-        number: usize,
-        hub: Hub,
-        config: Arc<WebhookConfig>,
-        seal: Arc<Seal>,
-        outside: Outside,
-        permits: Permits,
-        leaving: Leaving,
-    ) -> Rc<Self> {
+    pub(super) fn new(shared: Shared, leaving: Leaving) -> Rc<Self> {
         Rc::new(Self {
-            client: Client::new(&outside),
-            source: Source::new(hub.archive().with_backlog()),
-            unreported: Unreported::default(),
-            meters: Meters::new(),
+            shared: Rc::new(shared),
             actors: RefCell::default(),
             topics: RefCell::default(),
             owned: RefCell::default(),
-            owners: RefCell::default(),
             broken: Broken::default(),
-            run: Cell::new(0),
-            in_touch: Cell::new(false),
-            resting: Cell::new(false),
-            number,
-            hub,
-            config,
-            seal,
-            outside,
-            permits,
             leaving,
         })
     }
@@ -114,7 +76,7 @@ impl Shard {
         }
         if news.all {
             self.retire_all();
-            let owners = self.hub.endpoints().owners().clone();
+            let owners = self.shared.hub.endpoints().owners().clone();
             self.change_owners(&owners);
         }
         if news.all || !news.owners.is_empty() {
@@ -123,7 +85,7 @@ impl Shard {
         if news.all || !news.owners.is_empty() {
             self.tell_leaving();
         }
-        for (endpoint, events) in news.lost.into_iter().filter(|(endpoint, _)| self.is_mine(*endpoint)) {
+        for (endpoint, events) in news.lost.into_iter().filter(|(endpoint, _)| self.shared.is_mine(*endpoint)) {
             announce::lost(endpoint, events);
         }
         let some_changed = !news.endpoints.is_empty();
@@ -136,7 +98,7 @@ impl Shard {
             self.tell_leaving();
         }
         for stream in news.removed {
-            self.source.forget(stream);
+            self.shared.source.forget(stream);
             self.read_anew(stream);
         }
         for topic in news.topics {
@@ -146,35 +108,36 @@ impl Shard {
 
     /// Takes in one change of owners. Who lost an endpoint for a moment lost what it knew of it.
     fn change_owners(&self, owners: &Owners) {
-        *self.owners.borrow_mut() = owners.clone();
-        let run =
-            owners.nodes.get(&self.hub.node_id()).copied().filter(|run| *run == self.hub.incarnation()).unwrap_or(0);
-        if self.run.replace(run) != run && !crate::failpoint!("stale-owner") {
+        let is_another = self.shared.change_owners(owners);
+        if is_another && !crate::failpoint!("stale-owner") {
             self.retire_all();
         }
-        let lost: Vec<EndpointId> = self.owned.borrow().keys().copied().filter(|id| !self.is_mine(*id)).collect();
+        let lost: Vec<EndpointId> =
+            self.owned.borrow().keys().copied().filter(|id| !self.shared.is_mine(*id)).collect();
         let lost = lost.into_iter().filter(|_| !crate::failpoint!("stale-owner"));
         lost.for_each(|id| self.disown(id));
     }
 
     async fn look_at_all(self: &Rc<Self>) {
         let mine: Vec<EndpointId> = {
-            let directory = self.hub.endpoints();
-            directory.all().map(|endpoint| endpoint.id).filter(|id| self.is_mine(*id)).collect()
+            let directory = self.shared.hub.endpoints();
+            directory.all().map(|endpoint| endpoint.id).filter(|id| self.shared.is_mine(*id)).collect()
         };
         for some in mine.chunks(AT_ONCE) {
             some.iter().for_each(|id| self.look_at(*id));
             tokio::task::yield_now().await;
         }
-        metrics::gauge!(metric::WEBHOOK_ENDPOINTS, "shard" => self.number.to_string())
+        metrics::gauge!(metric::WEBHOOK_ENDPOINTS, "shard" => self.shared.number().to_string())
             .set(self.owned.borrow().len() as f64);
     }
 
     /// The endpoint may have been made, changed, deleted, or asked for something.
     fn look_at(self: &Rc<Self>, id: EndpointId) {
-        let endpoint = self.hub.endpoints().get(id).cloned();
-        let Some(endpoint) = endpoint.filter(|_| self.is_mine(id)) else { return self.disown(id) };
-        let Some(topic) = self.hub.access().map(endpoint.map).map(|map| map.topic) else { return self.disown(id) };
+        let endpoint = self.shared.hub.endpoints().get(id).cloned();
+        let Some(endpoint) = endpoint.filter(|_| self.shared.is_mine(id)) else { return self.disown(id) };
+        let Some(topic) = self.shared.hub.access().map(endpoint.map).map(|map| map.topic) else {
+            return self.disown(id);
+        };
         if self.actors.borrow().get(&id).is_some_and(|running| running.born != endpoint.born) {
             // It was deleted and made anew: what was known of it is another's.
             self.disown(id);
@@ -192,25 +155,21 @@ impl Shard {
         }
     }
 
-    /// The endpoint is to go to another node: nothing begins for it here any more.
-    pub(super) fn is_leaving(&self, id: EndpointId) -> bool {
-        self.owners.borrow().is_leaving(id, self.hub.node_id())
-    }
-
     /// Tells which endpoints that are to leave have requests under way, or something to tell.
     pub(super) fn tell_leaving(&self) {
-        let Some(began) = self.owners.borrow().handover.as_ref().map(|handover| handover.began) else { return };
+        let Some(began) = self.shared.handover() else { return };
         let actors = self.actors.borrow();
-        let left = actors.keys().copied().filter(|id| self.is_mine(*id) && self.is_leaving(*id)).collect();
-        self.leaving.set(self.number, began, left);
+        let left =
+            actors.keys().copied().filter(|id| self.shared.is_mine(*id) && self.shared.is_leaving(*id)).collect();
+        self.leaving.set(self.shared.number(), began, left);
     }
 
     fn has_work(&self, id: EndpointId, topic: TopicId) -> bool {
-        let head_seq = match self.source.archive().read_now(topic, u64::MAX, 0, 0) {
+        let head_seq = match self.shared.source.archive().read_now(topic, u64::MAX, 0, 0) {
             Ok(page) => page.head_seq,
             Err(_) => return true,
         };
-        match self.hub.endpoint_state(id) {
+        match self.shared.hub.endpoint_state(id) {
             Ok(Some(EndpointState { progress, orders, .. })) => !orders.is_empty() || !progress.is_idle(head_seq),
             Ok(None) => false,
             Err(_) => true,
@@ -226,7 +185,7 @@ impl Shard {
             for id in some {
                 if self.is_running(*id) {
                     self.wake(*id);
-                } else if let Some(endpoint) = self.hub.endpoints().get(*id).cloned() {
+                } else if let Some(endpoint) = self.shared.hub.endpoints().get(*id).cloned() {
                     self.start(&endpoint, topic);
                 }
             }
@@ -255,10 +214,10 @@ impl Shard {
     }
 
     fn start(self: &Rc<Self>, endpoint: &Arc<Endpoint>, topic: TopicId) {
-        if self.broken.rests(endpoint.id) || self.is_leaving(endpoint.id) {
+        if self.broken.rests(endpoint.id) || self.shared.is_leaving(endpoint.id) {
             return;
         }
-        match EndpointActor::load(self.clone(), endpoint.clone(), topic) {
+        match EndpointActor::load(self.shared.clone(), self.clone(), endpoint.clone(), topic) {
             Ok(Some(actor)) => {
                 let running = Running { actor: actor.start(), born: endpoint.born };
                 self.actors.borrow_mut().insert(endpoint.id, running);
@@ -272,25 +231,14 @@ impl Shard {
         }
     }
 
-    pub(super) fn number(&self) -> usize {
-        self.number
-    }
-
     /// The actors of endpoints that have had something to do lately.
     pub(super) fn actors(&self) -> Vec<Addr<EndpointActor>> {
         self.actors.borrow().values().map(|running| running.actor.clone()).collect()
     }
 
-    #[cfg(test)]
+    /// The actor of an endpoint that has had something to do lately.
     pub(super) fn actor(&self, id: EndpointId) -> Option<Addr<EndpointActor>> {
         self.actors.borrow().get(&id).map(|running| running.actor.clone())
-    }
-
-    /// Whether this node owns the endpoint, in this run, and the thread has it.
-    pub(super) fn is_mine(&self, id: EndpointId) -> bool {
-        self.run.get() != 0
-            && usize::from(id.as_bytes()[15]) % self.config.workers == self.number
-            && self.owners.borrow().owner_of(id) == Some(self.hub.node_id())
     }
 
     /// Whether the endpoint is still this thread's, and has been since that actor began.
@@ -302,26 +250,10 @@ impl Shard {
         self.actors.borrow().get(&id).is_some_and(|running| running.actor == *actor)
     }
 
-    /// Node, run and epoch under which reports are made.
-    pub(super) fn ownership(&self) -> (NodeId, u64, u64) {
-        (self.hub.node_id(), self.run.get(), self.owners.borrow().epoch)
-    }
-
     /// A full mailbox holds what wakes the actor already.
     fn wake(&self, id: EndpointId) {
         if let Some(running) = self.actors.borrow().get(&id) {
             let _ = running.actor.try_send(Wake);
-        }
-    }
-
-    /// An actor has stopped by itself: what it missed since is looked for.
-    pub(super) fn stopped(self: &Rc<Self>, id: EndpointId, actor: &Addr<EndpointActor>) {
-        if self.has_actor(id, actor) {
-            self.actors.borrow_mut().remove(&id);
-            if self.is_leaving(id) {
-                self.tell_leaving();
-            }
-            self.look_at(id);
         }
     }
 
@@ -341,7 +273,7 @@ impl Shard {
             endpoints.remove(&id);
             if endpoints.is_empty() {
                 topics.remove(&topic);
-                self.source.forget(topic);
+                self.shared.source.forget(topic);
             }
         }
     }
@@ -349,5 +281,18 @@ impl Shard {
     fn retire_all(&self) {
         let owned: Vec<EndpointId> = self.owned.borrow().keys().copied().collect();
         owned.into_iter().for_each(|id| self.disown(id));
+    }
+}
+
+impl Supervisor for Shard {
+    /// What the actor missed since is looked for.
+    fn stopped(self: Rc<Self>, id: EndpointId, actor: &Addr<EndpointActor>) {
+        if self.has_actor(id, actor) {
+            self.actors.borrow_mut().remove(&id);
+            if self.shared.is_leaving(id) {
+                self.tell_leaving();
+            }
+            self.look_at(id);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The room's front: started with the node, asked by the API, drained at the end.
 
 use super::client::Outside;
+use super::config::WebhookConfig;
 use super::gauges;
 use super::guard::{Guard, Target as Url};
 use super::handover::{self, Leaving};
@@ -9,6 +10,7 @@ use super::permits::Permits;
 use super::render::{CompiledTemplate, RenderError};
 use super::sender::{BadEndpoint, Ended, Now, Sender};
 use super::shard::Shard;
+use super::shared::Shared;
 use super::supervise::supervise;
 use super::{remembered, report};
 use crate::core::command::Command;
@@ -20,8 +22,6 @@ use crate::core::webhook::{Endpoint, Target};
 use crate::hub::{Hub, HubError, Seal, SealError};
 use crate::tls::BadTls;
 use actix_rt::{Arbiter, ArbiterHandle};
-use ipnet::IpNet;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,25 +33,6 @@ const MAX_JOBS: usize = 256;
 const SEAL_PAUSE: Duration = Duration::from_millis(100);
 /// After so long without the key the node leaves endpoints to others.
 const SEAL_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Settings.
-#[derive(Clone, Debug)]
-pub struct WebhookConfig {
-    /// Threads that deliver, at least one.
-    pub workers: usize,
-    /// Requests under way on this node, at most.
-    pub connections: usize,
-    /// Requests under way to one endpoint, at most.
-    pub window: usize,
-    /// Longest time between a delivery and the cluster's knowing of it.
-    pub flush: Duration,
-    /// Networks that may be reached although they are not public.
-    pub allow_nets: Vec<IpNet>,
-    /// Certificates of further authorities, PEM.
-    pub ca_file: Option<PathBuf>,
-    /// Which functions may be invoked, and as whom.
-    pub aws: Account,
-}
 
 /// Why webhooks can't be delivered from this node.
 #[derive(Debug, thiserror::Error)]
@@ -264,7 +245,8 @@ impl Part {
         let seal = seal(&self.hub).await;
         let watch = self.hub.watch();
         let flush = self.config.flush;
-        let shard = Shard::new(self.number, self.hub, self.config, seal, self.outside, self.permits, self.leaving);
+        let shared = Shared::new(self.number, self.hub, self.config, seal, self.outside, self.permits);
+        let shard = Shard::new(shared, self.leaving);
         let of = shard.clone();
         actix_rt::spawn(supervise("webhook_watch", move |_| of.clone().watch()));
         let of = shard.clone();
@@ -274,32 +256,30 @@ impl Part {
         let of = shard.clone();
         actix_rt::spawn(supervise("webhook_news", move |again| of.clone().run(watch.clone(), again)));
         while let Some(job) = jobs.recv().await {
-            let shard = shard.clone();
-            actix_rt::spawn(async move { shard.carry_out(job).await });
+            actix_rt::spawn(carry_out(shard.clone(), job));
         }
     }
 }
 
-impl Shard {
-    async fn carry_out(self: Rc<Self>, job: Job) {
-        // Who asked may have hung up.
-        match job {
-            Job::Test(endpoint, event, answer) => drop(answer.send(self.test(endpoint, event).await)),
-            Job::Judge(url, answer) => drop(answer.send(self.client.check(&url).await)),
-            Job::Resume => self.go_on(),
-            Job::Drain(within, done) => {
-                self.come_to_rest(within).await;
-                let _ = done.send(());
-            }
+async fn carry_out(shard: Rc<Shard>, job: Job) {
+    // Who asked may have hung up.
+    match job {
+        Job::Test(endpoint, event, answer) => drop(answer.send(test(&shard.shared, endpoint, event).await)),
+        Job::Judge(url, answer) => drop(answer.send(shard.shared.client.check(&url).await)),
+        Job::Resume => shard.go_on(),
+        Job::Drain(within, done) => {
+            shard.come_to_rest(within).await;
+            report::flush(&shard).await;
+            let _ = done.send(());
         }
     }
+}
 
-    async fn test(&self, endpoint: Arc<Endpoint>, event: Event) -> Result<Ended, TestError> {
-        let private = self.seal.open(endpoint.id, &endpoint.sealed)?;
-        let sender = Sender::new(endpoint, private, self.outside.guard(), &self.config.aws)?;
-        let _permit = self.permits.take(true).await.ok_or(TestError::Busy)?;
-        Ok(sender.send(&self.client, &[event], None, 1, Now::of(&self.hub)).await)
-    }
+async fn test(shared: &Shared, endpoint: Arc<Endpoint>, event: Event) -> Result<Ended, TestError> {
+    let private = shared.seal.open(endpoint.id, &endpoint.sealed)?;
+    let sender = Sender::new(endpoint, private, shared.outside.guard(), &shared.config.aws)?;
+    let _permit = shared.permits.take(true).await.ok_or(TestError::Busy)?;
+    Ok(sender.send(&shared.client, &[event], None, 1, Now::of(&shared.hub)).await)
 }
 
 /// The key that opens endpoints, once the node has it.

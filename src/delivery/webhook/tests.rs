@@ -1,15 +1,16 @@
 #![allow(clippy::unwrap_used)]
 //! A shard and its actors on a real log of one node, with a receiver on loopback.
 
-use super::WebhookConfig;
 use super::actor::{Changed, EndpointActor, Wake};
 use super::client::Outside;
+use super::config::WebhookConfig;
 use super::guard::Guard;
 use super::handover::Leaving;
 use super::lambda::Account;
 use super::permits::Permits;
 use super::report::{Piece, tell_all};
 use super::shard::Shard;
+use super::shared::Shared;
 use super::supervise::supervise;
 use crate::core::access::{Limits, Retention, Scopes, hash_token};
 use crate::core::command::{Activate, Command, CreateMap, NewToken, Publish};
@@ -87,8 +88,9 @@ impl Stage {
             ca_file: None,
             aws: Account::default(),
         });
-        let shard =
-            Shard::new(0, hub.clone(), config, hub.seal().unwrap(), outside.unwrap(), permits.clone(), Leaving::new(1));
+        let seal = hub.seal().unwrap();
+        let shared = Shared::new(0, hub.clone(), config, seal, outside.unwrap(), permits.clone());
+        let shard = Shard::new(shared, Leaving::new(1));
         let (watch, of, again) = (hub.watch(), shard.clone(), shard.clone());
         actix_rt::spawn(supervise("test_watch", move |_| again.clone().watch()));
         actix_rt::spawn(supervise("test_news", move |again| of.clone().run(watch.clone(), again)));
@@ -321,7 +323,8 @@ async fn an_actor_takes_no_settings_of_one_that_is_made_anew() {
     assert!(stage.hub.endpoints().get(id).unwrap().revision != earlier.revision);
     // An actor that the shard has not retired yet hears of it first.
     let topic = stage.hub.access().map(stage.map).unwrap().topic;
-    let actor = EndpointActor::load(stage.shard.clone(), earlier, topic).unwrap().unwrap().start();
+    let actor =
+        EndpointActor::load(stage.shard.shared.clone(), stage.shard.clone(), earlier, topic).unwrap().unwrap().start();
     actor.send(Changed).await.unwrap();
     stage.publish().await;
     until("a delivery of the new one", || stage.received.load(Memory::Relaxed) == 1).await;

@@ -1,6 +1,7 @@
 //! Events that an actor keeps at hand until they were sent.
 //!
-//! Owns the bound on their bytes. What finds no room is read again when it is sent.
+//! Owns the bound on their bytes. What finds no room is read again when it is sent, and so is what was read
+//! before stored events were removed: it may be deleted.
 
 use crate::core::consumer::engine::Engine;
 use crate::core::consumer::progress::EventRef;
@@ -8,6 +9,8 @@ use crate::core::event::Event;
 use crate::core::webhook::outcome::Cause;
 use crate::delivery::webhook::source::weight;
 use rustc_hash::FxHashMap;
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// Bytes of events kept for one endpoint.
 const MAX_BYTES: usize = 4 << 20;
@@ -17,9 +20,30 @@ const MAX_BYTES: usize = 4 << 20;
 pub(super) struct Held {
     events: FxHashMap<u64, Event>,
     bytes: usize,
+    /// How often stored events were removed.
+    removals: Rc<Cell<u64>>,
+}
+
+/// When something was read, in relation to removals of stored events.
+#[derive(Clone)]
+pub(super) struct AsRead {
+    removals: Rc<Cell<u64>>,
+    before: u64,
+}
+
+impl AsRead {
+    /// Whether nothing was removed since.
+    pub(super) fn is_current(&self) -> bool {
+        self.removals.get() == self.before
+    }
 }
 
 impl Held {
+    /// To be asked later whether what is read now can still be sent.
+    pub(super) fn as_read(&self) -> AsRead {
+        AsRead { removals: self.removals.clone(), before: self.removals.get() }
+    }
+
     /// Keeps an event, if there is room.
     pub(super) fn keep(&mut self, event: Event) {
         let bytes = weight(&event);
@@ -41,9 +65,16 @@ impl Held {
         }
     }
 
-    /// Releases all of them.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// Stored events were removed, maybe of these: releases all.
+    pub(super) fn forget_removed(&mut self) {
+        self.removals.set(self.removals.get() + 1);
+        self.events.clear();
+        self.bytes = 0;
+    }
+
+    #[cfg(test)]
+    pub(super) fn removals(&self) -> u64 {
+        self.removals.get()
     }
 
     /// Releases what the engine has forgotten.
@@ -85,5 +116,16 @@ mod tests {
         held.keep(event(1, 10));
         held.keep(event(1, 10));
         assert_eq!(held.bytes, weight(&event(1, 10)));
+    }
+
+    #[test]
+    fn what_was_read_before_a_removal_is_not_current() {
+        let mut held = Held::default();
+        held.keep(event(1, 10));
+        let as_read = held.as_read();
+        assert!(as_read.is_current());
+        held.forget_removed();
+        assert!(!as_read.is_current() && held.as_read().is_current());
+        assert_eq!((held.bytes, held.all(&names(1..2))), (0, None));
     }
 }

@@ -1,144 +1,148 @@
 //! What an endpoint's actor is told and asked.
 
 use super::EndpointActor;
-use crate::core::consumer::engine::Urgency;
+use super::state::Life;
+use crate::core::ids::EndpointId;
 use crate::core::webhook::records::Update;
-use crate::delivery::webhook::gauges::Queue;
-use actix::{ActorContext, Handler, Message, MessageResult};
+use actix::{Context, Handler, Message, MessageResult};
+
+/// What an actor is told or asked. It changes the actor's state alone: what is to be done about it follows in
+/// [`EndpointActor::advance`].
+pub(super) trait Input: Message {
+    fn take_in(self, actor: &mut EndpointActor) -> Self::Result;
+}
+
+impl<M: Input> Handler<M> for EndpointActor {
+    type Result = MessageResult<M>;
+
+    fn handle(&mut self, message: M, ctx: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.drive(ctx, |actor| message.take_in(actor)))
+    }
+}
 
 /// There may be something to do.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Wake;
 
-/// The settings may have changed, or something was asked.
+impl Input for Wake {
+    fn take_in(self, _: &mut EndpointActor) {}
+}
+
+/// The settings may have changed, or the owner may have been asked for something.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Changed;
+
+impl Input for Changed {
+    fn take_in(self, actor: &mut EndpointActor) {
+        let settings = &mut actor.settings;
+        let endpoint = actor.shared.hub.endpoints().get(settings.endpoint.id).cloned();
+        match endpoint {
+            // Another one under its id: the shard retires this actor.
+            Some(endpoint) if endpoint.born != settings.endpoint.born => return,
+            Some(endpoint) if endpoint.revision != settings.endpoint.revision => {
+                actor.engine.change_plan(endpoint.plan(actor.shared.config.window));
+                if !settings.choose_like(&endpoint) {
+                    actor.engine.forget_ready();
+                    actor.held.sweep(&actor.engine);
+                }
+                settings.change(&actor.shared, endpoint);
+            }
+            _ => {}
+        }
+        actor.life.set(actor.life.get().follow(settings.permitted(&actor.shared)));
+        actor.commands.expect();
+    }
+}
 
 /// Somebody deleted stored events of the stream: what was read of it is read anew before it is sent.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Removed;
 
+impl Input for Removed {
+    fn take_in(self, actor: &mut EndpointActor) {
+        actor.held.forget_removed();
+    }
+}
+
 /// The endpoint is another's from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Retire;
 
-/// What must the cluster know? The answer is the reporter's to deliver, in that order; it is asked for again after
-/// [`Reported`] or [`TooMuch`].
+impl Input for Retire {
+    fn take_in(self, actor: &mut EndpointActor) {
+        actor.life.set(Life::Retired);
+    }
+}
+
+/// What must the cluster know? The answer is the reporter's to deliver, in that order; it is asked for again
+/// after [`Reported`] or [`TooMuch`].
 #[derive(Message)]
 #[rtype(result = "Vec<Update>")]
 pub(in crate::delivery::webhook) struct Collect;
+
+impl Input for Collect {
+    fn take_in(self, actor: &mut EndpointActor) -> Vec<Update> {
+        if actor.life.get() == Life::Retired { Vec::new() } else { actor.collect() }
+    }
+}
 
 /// The cluster knows.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct Reported;
 
+impl Input for Reported {
+    fn take_in(self, actor: &mut EndpointActor) {
+        actor.reports.state.reported();
+        actor.engine.reported();
+    }
+}
+
 /// The cluster doesn't take these, nor what would have followed them: they are too large.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::delivery::webhook) struct TooMuch(pub(in crate::delivery::webhook) Vec<Update>);
+
+impl Input for TooMuch {
+    fn take_in(self, actor: &mut EndpointActor) {
+        actor.take_back(self.0);
+    }
+}
 
 /// How is your queue?
 #[derive(Message)]
 #[rtype(result = "Queue")]
 pub(in crate::delivery::webhook) struct Look;
 
-impl Handler<Wake> for EndpointActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
-        self.pump(ctx);
-    }
+/// The queue of one endpoint.
+#[derive(Clone, Debug)]
+pub(in crate::delivery::webhook) struct Queue {
+    pub(in crate::delivery::webhook) endpoint: EndpointId,
+    pub(in crate::delivery::webhook) events: u64,
+    /// When the oldest was published, Unix milliseconds.
+    pub(in crate::delivery::webhook) oldest_ms: Option<u64>,
+    pub(in crate::delivery::webhook) failing: bool,
+    pub(in crate::delivery::webhook) delivered: u64,
+    pub(in crate::delivery::webhook) given_up: u64,
 }
 
-impl Handler<Changed> for EndpointActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Changed, ctx: &mut Self::Context) {
-        let endpoint = self.shard.hub.endpoints().get(self.endpoint.id).cloned();
-        match endpoint {
-            // Another one under its id: the shard retires this actor.
-            Some(endpoint) if endpoint.born != self.endpoint.born => return,
-            Some(endpoint) if endpoint.revision != self.endpoint.revision => self.change(endpoint),
-            _ => {}
-        }
-        self.open_or_close();
-        self.take_orders(ctx);
-        self.pump(ctx);
-    }
-}
-
-impl Handler<Removed> for EndpointActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Removed, _: &mut Self::Context) {
-        self.removals.set(self.removals.get() + 1);
-        self.held.clear();
-    }
-}
-
-impl Handler<Retire> for EndpointActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Retire, ctx: &mut Self::Context) {
-        self.retired = true;
-        ctx.stop();
-    }
-}
-
-impl Handler<Collect> for EndpointActor {
-    type Result = MessageResult<Collect>;
-
-    fn handle(&mut self, _: Collect, ctx: &mut Self::Context) -> Self::Result {
-        self.noted = false;
-        if self.retired || self.reporting || (self.engine.urgency() == Urgency::None && !self.put_off) {
-            return MessageResult(Vec::new());
-        }
-        let updates = self.collect();
-        if updates.is_empty() {
-            self.pump(ctx);
-        }
-        MessageResult(updates)
-    }
-}
-
-impl Handler<TooMuch> for EndpointActor {
-    type Result = ();
-
-    fn handle(&mut self, TooMuch(updates): TooMuch, ctx: &mut Self::Context) {
-        self.take_back(updates);
-        self.pump(ctx);
-    }
-}
-
-impl Handler<Look> for EndpointActor {
-    type Result = MessageResult<Look>;
-
-    fn handle(&mut self, _: Look, _: &mut Self::Context) -> Self::Result {
-        let progress = self.engine.progress();
-        let head_seq = self.shard.source.archive().read_now(self.topic, u64::MAX, 0, 0).map_or(0, |page| page.head_seq);
-        let oldest = self.engine.oldest().or((progress.track.next <= head_seq).then_some(progress.track.next));
-        MessageResult(Queue {
-            endpoint: self.endpoint.id,
-            events: progress.behind(head_seq) + self.engine.waiting_events(),
-            oldest_ms: oldest.and_then(|seq| self.event_at(seq).ok().flatten()).map(|event| event.time_ms),
-            failing: self.engine.is_failing(),
+impl Input for Look {
+    fn take_in(self, actor: &mut EndpointActor) -> Queue {
+        let progress = actor.engine.progress();
+        let head = actor.shared.source.archive().read_now(actor.settings.topic, u64::MAX, 0, 0);
+        let head_seq = head.map_or(0, |page| page.head_seq);
+        let oldest = actor.engine.oldest().or((progress.track.next <= head_seq).then_some(progress.track.next));
+        Queue {
+            endpoint: actor.settings.endpoint.id,
+            events: progress.behind(head_seq) + actor.engine.waiting_events(),
+            oldest_ms: oldest.and_then(|seq| actor.event_at(seq).ok().flatten()).map(|event| event.time_ms),
+            failing: actor.engine.is_failing(),
             delivered: progress.delivered,
             given_up: progress.buried,
-        })
-    }
-}
-
-impl Handler<Reported> for EndpointActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Reported, ctx: &mut Self::Context) {
-        self.reporting = false;
-        self.engine.reported();
-        self.pump(ctx);
+        }
     }
 }

@@ -1,36 +1,36 @@
-//! Where an actor's events come from: the tail that the thread shares, the archive for what lies far back, the dead
-//! letters for a replay of what had failed.
+//! Where an actor's events come from: the tail that the thread shares, the archive for what lies far back,
+//! the dead letters for a replay of what had failed.
 
-use super::{EndpointActor, RETRY_PAUSE};
+use super::EndpointActor;
+use super::held::AsRead;
 use crate::core::consumer::engine::{Offer, ReplayRead};
 use crate::core::consumer::progress::EventRef;
 use crate::core::event::Event;
-use crate::core::ids::MapId;
+use crate::core::ids::{EndpointId, MapId, TopicId};
 use crate::core::webhook::records::DeadLetter;
 use crate::delivery::webhook::judge::Judge;
-use crate::delivery::webhook::shard::Shard;
+use crate::delivery::webhook::shared::Shared;
 use crate::delivery::webhook::source::{PAGE_BYTES, PAGE_EVENTS, Reach, Read};
 use crate::hub::ArchiveError;
 use actix::fut::WrapFuture;
 use actix::{ActorFutureExt, AsyncContext, Context};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 impl EndpointActor {
     /// Reads as much as the engine has room for. What lies far back comes later, off this thread.
-    pub(super) fn read(&mut self, ctx: &mut Context<Self>) {
-        while let Some(from_seq) = self.engine.wants().filter(|_| !self.reading) {
-            match self.shard.source.read(self.topic, from_seq) {
+    pub(super) fn read(&mut self, now: Instant, ctx: &mut Context<Self>) {
+        while let Some(from_seq) = self.engine.wants().filter(|_| self.readers.new.is_idle()) {
+            match self.shared.source.read(self.settings.topic, from_seq) {
                 Ok(Read::Events(_, reach)) if reach.next_seq <= from_seq => break,
-                Ok(Read::Events(events, reach)) if self.judge.is_quick() => {
-                    let offers = self.judge.offers(&events);
+                Ok(Read::Events(events, reach)) if self.settings.judge.is_quick() => {
+                    let offers = self.settings.judge.offers(&events);
                     self.offer(events, &offers, reach);
                 }
                 Ok(Read::Events(events, reach)) => self.read_later(from_seq, Later::Judge(events, reach), ctx),
                 Ok(Read::Cold) => self.read_later(from_seq, Later::Read, ctx),
-                Err(error) => {
-                    self.reading = true;
-                    self.read_again(&error, ctx);
-                }
+                Err(error) => self.new_unreadable(&error, now),
             }
         }
         self.read_replay(ctx);
@@ -38,7 +38,7 @@ impl EndpointActor {
 
     fn offer(&mut self, events: Vec<Event>, offers: &[Offer], reach: Reach) {
         self.engine.set_kept_from(reach.kept_from);
-        self.engine.offer(offers, reach.next_seq, self.shard.hub.expiry_ms());
+        self.engine.offer(offers, reach.next_seq, self.shared.hub.expiry_ms());
         self.keep(events);
     }
 
@@ -50,84 +50,67 @@ impl EndpointActor {
         }
     }
 
-    /// Reads or judges off this thread.
-    fn read_later(&mut self, from_seq: u64, later: Later, ctx: &mut Context<Self>) {
-        self.reading = true;
-        let (shard, judge, topic, map) = (self.shard.clone(), self.judge.clone(), self.topic, self.endpoint.map);
-        let (by, removals) = (judge.clone(), self.removals.get());
-        let read = async move {
-            let (events, reach) = match later {
-                Later::Judge(events, reach) => (events, reach),
-                Later::Read => {
-                    let page = shard.source.archive().read(topic, from_seq, PAGE_EVENTS, PAGE_BYTES, None).await?;
-                    let reach = Reach::of(&page);
-                    (page.events, reach)
-                }
-            };
-            let offers = judged(&shard, map, by, events.clone()).await?;
-            Ok((events, offers, reach))
-        };
-        ctx.spawn(read.into_actor(self).map(move |read: Result<_, ArchiveError>, actor, ctx| match read {
-            Ok((events, offers, reach)) => {
-                actor.reading = false;
-                // The endpoint may have been changed, or sent elsewhere, while this was read.
-                if Arc::ptr_eq(&judge, &actor.judge) && actor.engine.wants() == Some(from_seq) {
-                    // What was deleted meanwhile is found to be so when it is sent.
-                    let events = if actor.removals.get() == removals { events } else { Vec::new() };
-                    actor.offer(events, &offers, reach);
-                }
-                actor.pump(ctx);
-            }
-            Err(error) => actor.read_again(&error, ctx),
-        }));
+    fn new_unreadable(&mut self, error: &ArchiveError, now: Instant) {
+        tracing::error!(webhook = %self.settings.endpoint.id, %error, "events can't be read; trying again");
+        self.readers.new.fail(now);
     }
 
-    fn read_again(&mut self, error: &ArchiveError, ctx: &mut Context<Self>) {
-        tracing::error!(webhook = %self.endpoint.id, %error, "events can't be read; trying again");
-        ctx.run_later(RETRY_PAUSE, |actor, ctx| {
-            actor.reading = false;
-            actor.pump(ctx);
-        });
+    /// Reads or judges off this thread.
+    fn read_later(&mut self, from_seq: u64, later: Later, ctx: &mut Context<Self>) {
+        self.readers.new.begin();
+        let apart = self.apart();
+        let of = apart.clone();
+        let read = async move { of.read(from_seq, later).await };
+        let done = move |read, actor: &mut Self, ctx: &mut Context<Self>| {
+            actor.drive(ctx, |actor| actor.take_read(&apart, from_seq, read));
+        };
+        ctx.spawn(read.into_actor(self).map(done));
+    }
+
+    fn take_read(&mut self, apart: &Apart, from_seq: u64, read: Result<Judged, ArchiveError>) {
+        let Judged { mut events, offers, reach } = match read {
+            Ok(judged) => judged,
+            Err(error) => return self.new_unreadable(&error, Instant::now()),
+        };
+        self.readers.new.end();
+        // The endpoint may have been changed, or sent elsewhere, while this was read.
+        if Arc::ptr_eq(&apart.judge, &self.settings.judge) && self.engine.wants() == Some(from_seq) {
+            if !apart.as_read.is_current() {
+                // What was deleted meanwhile is found to be so when it is sent.
+                events.clear();
+            }
+            self.offer(events, &offers, reach);
+        }
     }
 
     fn read_replay(&mut self, ctx: &mut Context<Self>) {
-        let Some(read) = self.engine.wants_replay().filter(|_| !self.reading_replay) else { return };
-        self.reading_replay = true;
-        let (shard, topic, endpoint, map) = (self.shard.clone(), self.topic, self.endpoint.id, self.endpoint.map);
-        let (judge, removals) = (self.judge.clone(), self.removals.get());
-        let by = judge.clone();
-        let page = async move {
-            if !read.failed_only {
-                let page = shard.source.archive().read(topic, read.from_seq, PAGE_EVENTS, PAGE_BYTES, None).await?;
-                let reach = Reach::of(&page);
-                let next_seq = if reach.next_seq <= read.from_seq { read.until_seq } else { reach.next_seq };
-                let offers = judged(&shard, map, by, page.events.clone()).await?;
-                return Ok((Again::Events(page.events, offers, reach), next_seq));
-            }
-            let letters = shard.hub.dead_letters(endpoint, read.from_seq, PAGE_EVENTS)?;
-            let full = letters.len() == PAGE_EVENTS;
-            let next_seq = letters.last().filter(|_| full).map_or(read.until_seq, |letter| letter.seq + 1);
-            Ok((Again::Letters(letters), next_seq))
+        let Some(read) = self.engine.wants_replay().filter(|_| self.readers.replay.is_idle()) else { return };
+        self.readers.replay.begin();
+        let apart = self.apart();
+        let of = apart.clone();
+        let page = async move { of.read_replay(read).await };
+        let done = move |page, actor: &mut Self, ctx: &mut Context<Self>| {
+            actor.drive(ctx, |actor| actor.take_replay(&apart, read, page));
         };
-        ctx.spawn(page.into_actor(self).map(move |page: Result<(Again, u64), ArchiveError>, actor, ctx| match page {
-            Ok((mut again, next_seq)) => {
-                actor.reading_replay = false;
-                if actor.removals.get() != removals {
-                    again.forget_events();
-                }
-                if Arc::ptr_eq(&judge, &actor.judge) {
-                    actor.offer_replay(read, again, next_seq.min(read.until_seq));
-                }
-                actor.pump(ctx);
-            }
+        ctx.spawn(page.into_actor(self).map(done));
+    }
+
+    fn take_replay(&mut self, apart: &Apart, read: ReplayRead, page: Result<(Again, u64), ArchiveError>) {
+        let (mut again, next_seq) = match page {
+            Ok(page) => page,
             Err(error) => {
-                tracing::error!(webhook = %actor.endpoint.id, %error, "a replay can't read; trying again");
-                ctx.run_later(RETRY_PAUSE, |actor, ctx| {
-                    actor.reading_replay = false;
-                    actor.pump(ctx);
-                });
+                let webhook = self.settings.endpoint.id;
+                tracing::error!(%webhook, %error, "a replay can't read; trying again");
+                return self.readers.replay.fail(Instant::now());
             }
-        }));
+        };
+        self.readers.replay.end();
+        if !apart.as_read.is_current() {
+            again.forget_events();
+        }
+        if Arc::ptr_eq(&apart.judge, &self.settings.judge) {
+            self.offer_replay(read, again, next_seq.min(read.until_seq));
+        }
     }
 
     fn offer_replay(&mut self, read: ReplayRead, again: Again, next_seq: u64) {
@@ -135,33 +118,62 @@ impl EndpointActor {
         if self.engine.wants_replay().is_none_or(|now| (now.id, now.from_seq) != (read.id, read.from_seq)) {
             return;
         }
-        let again_of = |letter: DeadLetter| {
-            self.judge.offer_again(EventRef { seq: letter.seq, id: letter.event_id }, &letter.kind)
-        };
+        let judge = &self.settings.judge;
+        let again_of =
+            |letter: DeadLetter| judge.offer_again(EventRef { seq: letter.seq, id: letter.event_id }, &letter.kind);
         let (events, mut offers) = match again {
-            Again::Events(events, offers, reach) => {
+            Again::Events(Judged { events, offers, reach }) => {
                 self.engine.set_kept_from(reach.kept_from);
-                (Some(events), offers)
+                (events, offers)
             }
-            Again::Letters(letters) => (None, letters.into_iter().map(again_of).collect()),
+            Again::DeadLetters(letters) => (Vec::new(), letters.into_iter().map(again_of).collect()),
         };
         offers.retain(|offer| offer.event.seq < read.until_seq);
-        self.engine.offer_replay(&offers, next_seq, self.shard.hub.expiry_ms());
-        self.keep(events.unwrap_or_default());
+        self.engine.offer_replay(&offers, next_seq, self.shared.hub.expiry_ms());
+        self.keep(events);
     }
+
+    fn apart(&self) -> Apart {
+        Apart {
+            shared: self.shared.clone(),
+            endpoint: self.settings.endpoint.id,
+            map: self.settings.endpoint.map,
+            topic: self.settings.topic,
+            judge: self.settings.judge.clone(),
+            as_read: self.held.as_read(),
+        }
+    }
+}
+
+/// What a read needs to go on apart from its actor.
+#[derive(Clone)]
+struct Apart {
+    shared: Rc<Shared>,
+    endpoint: EndpointId,
+    map: MapId,
+    topic: TopicId,
+    judge: Arc<Judge>,
+    as_read: AsRead,
+}
+
+/// Events that were read, and what the filters say of them.
+struct Judged {
+    events: Vec<Event>,
+    offers: Vec<Offer>,
+    reach: Reach,
 }
 
 /// What a replay read.
 enum Again {
-    Events(Vec<Event>, Vec<Offer>, Reach),
-    Letters(Vec<DeadLetter>),
+    Events(Judged),
+    DeadLetters(Vec<DeadLetter>),
 }
 
 impl Again {
     /// Events of it may have been deleted meanwhile: they are read anew when they are sent.
     fn forget_events(&mut self) {
-        if let Self::Events(events, ..) = self {
-            events.clear();
+        if let Self::Events(judged) = self {
+            judged.events.clear();
         }
     }
 }
@@ -173,11 +185,44 @@ enum Later {
     Judge(Vec<Event>, Reach),
 }
 
-/// Judges events: here where that is quick, else where expressions take turns.
-async fn judged(shard: &Shard, map: MapId, judge: Arc<Judge>, events: Vec<Event>) -> Result<Vec<Offer>, ArchiveError> {
-    if judge.is_quick() {
-        return Ok(judge.offers(&events));
+impl Apart {
+    async fn read(&self, from_seq: u64, later: Later) -> Result<Judged, ArchiveError> {
+        match later {
+            Later::Judge(events, reach) => self.judged(events, reach).await,
+            Later::Read => self.read_page(from_seq).await,
+        }
     }
-    let judged = move |turn| async move { judge.offers_in_turn(&events, turn).await };
-    shard.hub.judges().work(map, judged).await.ok_or(ArchiveError::Unjudged)
+
+    async fn read_page(&self, from_seq: u64) -> Result<Judged, ArchiveError> {
+        let archive = self.shared.source.archive();
+        let page = archive.read(self.topic, from_seq, PAGE_EVENTS, PAGE_BYTES, None).await?;
+        let reach = Reach::of(&page);
+        self.judged(page.events, reach).await
+    }
+
+    /// Reads for a replay. Answers the seq to go on from, too.
+    async fn read_replay(&self, read: ReplayRead) -> Result<(Again, u64), ArchiveError> {
+        if read.failed_only {
+            let letters = self.shared.hub.dead_letters(self.endpoint, read.from_seq, PAGE_EVENTS)?;
+            let is_full = letters.len() == PAGE_EVENTS;
+            let next_seq = letters.last().filter(|_| is_full).map_or(read.until_seq, |letter| letter.seq + 1);
+            return Ok((Again::DeadLetters(letters), next_seq));
+        }
+        let judged = self.read_page(read.from_seq).await?;
+        let next_seq = judged.reach.next_seq;
+        let next_seq = if next_seq <= read.from_seq { read.until_seq } else { next_seq };
+        Ok((Again::Events(judged), next_seq))
+    }
+
+    /// Judges events: here where that is quick, else where expressions take turns.
+    async fn judged(&self, events: Vec<Event>, reach: Reach) -> Result<Judged, ArchiveError> {
+        let offers = if self.judge.is_quick() {
+            self.judge.offers(&events)
+        } else {
+            let (judge, of) = (self.judge.clone(), events.clone());
+            let work = move |turn| async move { judge.offers_in_turn(&of, turn).await };
+            self.shared.hub.judges().work(self.map, work).await.ok_or(ArchiveError::Unjudged)?
+        };
+        Ok(Judged { events, offers, reach })
+    }
 }

@@ -1,10 +1,9 @@
-//! What a shard looks after beside the news: whether the node may act for the cluster, actors that were lost, and its
-//! own end.
+//! What a shard looks after beside the news: whether the node may act for the cluster, actors that were lost,
+//! and its own end.
 
 use super::Shard;
 use crate::core::ids::EndpointId;
 use crate::delivery::webhook::actor::Wake;
-use crate::delivery::webhook::report;
 use crate::metric;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -17,19 +16,14 @@ impl Shard {
     /// Watches whether this node is in touch with the cluster, and whether actors were lost.
     pub(in crate::delivery::webhook) async fn watch(self: Rc<Self>) {
         loop {
-            let now = self.hub.in_touch();
-            if now && !self.in_touch.replace(now) {
-                self.actors().iter().for_each(|actor| drop(actor.try_send(Wake)));
+            let now = self.shared.hub.in_touch();
+            let before = self.shared.set_in_touch(now);
+            if now && !before {
+                self.wake_all();
             }
-            self.in_touch.set(now);
             self.look_for_lost();
             tokio::time::sleep(LEASE_ROUND).await;
         }
-    }
-
-    /// Whether this node may deliver: a node that is cut off leaves that to others before they begin.
-    pub(in crate::delivery::webhook) fn in_touch(&self) -> bool {
-        self.in_touch.get() && !self.resting.get()
     }
 
     /// An actor that panicked had something to do: that doesn't wait for news.
@@ -41,12 +35,13 @@ impl Shard {
         lost.into_iter().for_each(|id| self.lose(id));
     }
 
-    /// The endpoint's actor was lost to a panic: it is started anew from what the cluster knows, after a pause.
+    /// The endpoint's actor was lost to a panic: it is started anew from what the cluster knows, after a
+    /// pause.
     pub(super) fn lose(self: &Rc<Self>, id: EndpointId) {
         tracing::error!(webhook = %id, "the webhook's actor was lost; it is started anew");
         metrics::counter!(metric::ACTORS_LOST, "actor" => "webhook").increment(1);
         self.actors.borrow_mut().remove(&id);
-        if self.is_leaving(id) {
+        if self.shared.is_leaving(id) {
             self.tell_leaving();
         }
         self.rest(id);
@@ -64,21 +59,24 @@ impl Shard {
         });
     }
 
-    /// Begins nothing new, waits for what is under way, and tells the cluster how it ended.
+    /// Begins nothing new, and waits for what is under way.
     pub(in crate::delivery::webhook) async fn come_to_rest(&self, within: Duration) {
-        self.resting.set(true);
+        self.shared.set_resting(true);
         let deadline = Instant::now() + within;
-        while !self.permits.all_back() && Instant::now() < deadline {
+        while !self.shared.permits.all_back() && Instant::now() < deadline {
             tokio::time::sleep(REST_PAUSE).await;
         }
-        // The actors take in what came back before they are asked for it.
+        // The actors take in what came back before they are asked to report it.
         tokio::time::sleep(REST_PAUSE).await;
-        report::flush(self).await;
     }
 
     /// Begins deliveries again after [`Shard::come_to_rest`].
     pub(in crate::delivery::webhook) fn go_on(&self) {
-        self.resting.set(false);
+        self.shared.set_resting(false);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
         self.actors().iter().for_each(|actor| drop(actor.try_send(Wake)));
     }
 }

@@ -7,7 +7,7 @@ use crate::core::consumer::progress::{DeadLetter, DeadLetterChange, EventRef, Pr
 use crate::core::ids::{EventId, TopicId};
 use crate::core::subject::{Subject, SubjectPattern};
 use crate::core::webhook::outcome::{Class, Outcome};
-use crate::delivery::webhook::actor::landing::{End, fetch};
+use crate::delivery::webhook::actor::requests::{End, fetch};
 
 impl Stage {
     fn stream(&self) -> TopicId {
@@ -47,7 +47,7 @@ impl Stage {
 
     async fn fetched(&self, endpoint: EndpointId, seqs: &[u64]) -> Result<Vec<u64>, &'static str> {
         let wanted: Vec<EventRef> = seqs.iter().map(|seq| EventRef { seq: *seq, id: EventId::ZERO }).collect();
-        let found = fetch(&self.shard, endpoint, self.stream(), &wanted).await.unwrap();
+        let found = fetch(&self.shard.shared, endpoint, self.stream(), &wanted).await.unwrap();
         match found {
             Ok(events) => Ok(events.iter().map(|event| event.seq).collect()),
             Err(End::Deleted) => Err("deleted"),
@@ -108,7 +108,7 @@ impl actix::Handler<Removals> for EndpointActor {
     type Result = u64;
 
     fn handle(&mut self, _: Removals, _: &mut Self::Context) -> u64 {
-        self.removals.get()
+        self.removals()
     }
 }
 

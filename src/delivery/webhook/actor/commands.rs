@@ -1,0 +1,66 @@
+//! Owner commands: what the owner of a webhook is asked. Each is taken up once.
+
+use super::EndpointActor;
+use super::state::Commands;
+use crate::core::consumer::progress::{NumberedOrder, Order};
+use crate::core::event::Event;
+use crate::core::ids::EventId;
+use crate::hub::ArchiveError;
+use rustc_hash::FxHashMap;
+use std::time::Instant;
+
+/// A command, and the ids of the events that it names, as far as there are.
+type Ready = (NumberedOrder, FxHashMap<u64, EventId>);
+
+impl EndpointActor {
+    /// Takes up what waits in the log.
+    pub(super) fn take_commands(&mut self, now: Instant) {
+        if self.commands != Commands::Due {
+            return;
+        }
+        let commands = match self.read_commands() {
+            Ok(commands) => commands,
+            Err(error) => {
+                let webhook = self.settings.endpoint.id;
+                tracing::error!(%webhook, %error, "owner commands can't be read; trying again");
+                return self.commands.fail(now);
+            }
+        };
+        self.commands.take();
+        if commands.is_empty() {
+            return;
+        }
+        for (command, found) in commands {
+            let is_new = command.number > self.engine.orders_done();
+            if is_new && matches!(command.order, Order::Resume | Order::Seek(_)) {
+                self.reports.unreported.withdraw();
+            }
+            self.engine.order(command, self.shared.hub.expiry_ms(), |seq| found.get(&seq).copied());
+        }
+        self.held.sweep(&self.engine);
+    }
+
+    fn read_commands(&self) -> Result<Vec<Ready>, ArchiveError> {
+        let Some(state) = self.shared.hub.endpoint_state(self.settings.endpoint.id)? else { return Ok(Vec::new()) };
+        state.orders.into_iter().map(|command| self.find_events(command)).collect()
+    }
+
+    fn find_events(&self, command: NumberedOrder) -> Result<Ready, ArchiveError> {
+        let mut found = FxHashMap::default();
+        if let Order::Redeliver(seqs) = &command.order {
+            for seq in seqs {
+                found.extend(self.event_at(*seq)?.map(|event| (*seq, event.id)));
+            }
+        }
+        Ok((command, found))
+    }
+
+    /// The event of that seq, unless it is gone.
+    pub(super) fn event_at(&self, seq: u64) -> Result<Option<Event>, ArchiveError> {
+        let page = self.shared.source.archive().read_now(self.settings.topic, seq, 1, 1)?;
+        match page.events.into_iter().next().filter(|event| event.seq == seq) {
+            Some(event) => Ok(Some(event)),
+            None => self.shared.hub.kept_event(self.settings.endpoint.id, seq),
+        }
+    }
+}

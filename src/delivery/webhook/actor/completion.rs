@@ -1,0 +1,121 @@
+//! An actor's requests under way, and what follows from how they end.
+
+use super::EndpointActor;
+use super::requests::End;
+use super::state::RETRY_PAUSE;
+use crate::core::consumer::engine::Flight;
+use crate::core::event::Event;
+use crate::core::webhook::outcome::{Class, Outcome};
+use crate::core::webhook::records::Attempt;
+use crate::delivery::webhook::remembered;
+use crate::delivery::webhook::sender::Ended;
+use crate::hub::ArchiveError;
+use actix::fut::ActorFuture;
+use actix::{AsyncContext, Context, SpawnHandle};
+use std::pin::Pin;
+use std::task::Poll;
+use tokio::task::JoinSet;
+
+/// A request, and how it ended.
+type Completion = (Flight, Result<End, ArchiveError>);
+
+/// Requests under way. They are tasks of their own, since an actor polls all that it spawned whenever one of
+/// them moves.
+#[derive(Default)]
+pub(super) struct Flights {
+    pub(super) running: JoinSet<Completion>,
+    /// Takes in their ends, as long as any is under way.
+    completions: Option<SpawnHandle>,
+}
+
+impl EndpointActor {
+    /// Has the ends of requests taken in, where some are under way.
+    pub(super) fn expect_completions(&mut self, ctx: &mut Context<Self>) {
+        if !self.flights.running.is_empty() && self.flights.completions.is_none() {
+            self.flights.completions = Some(ctx.spawn(Completions));
+        }
+    }
+
+    /// A request has ended.
+    fn complete(&mut self, flight: &Flight, end: Result<End, ArchiveError>) {
+        self.held.release(&flight.events);
+        let expiry_ms = self.shared.hub.expiry_ms();
+        match end {
+            Ok(End::Sent(events, ended, at_ms)) => self.attempted(flight, &events, &ended, at_ms),
+            Ok(End::Gone) => {
+                let gone = Outcome::failed(Class::Expired);
+                self.settle(flight, &gone, "removed by retention before it was delivered", 0);
+            }
+            Ok(End::Deleted) if flight.events.len() == 1 => self.engine.withdraw(flight.id, expiry_ms),
+            // Of several events this makes halves, and is nobody's failure.
+            Ok(End::TooLarge | End::Deleted) => self.settle(flight, &Outcome::failed(Class::Expired), "", 0),
+            Ok(End::NotBegun) => self.engine.unsend(flight.id, expiry_ms),
+            Err(error) => {
+                let webhook = self.settings.endpoint.id;
+                tracing::error!(%webhook, %error, "an event can't be read; trying again");
+                self.engine.unsend(flight.id, expiry_ms + RETRY_PAUSE.as_millis() as u64);
+            }
+        }
+    }
+
+    fn attempted(&mut self, flight: &Flight, events: &[Event], ended: &Ended, at_ms: u64) {
+        self.shared.meters.attempt(ended.outcome.class, ended.took_ms, events, self.shared.hub.time_ms());
+        let kept = remembered::attempt(ended, events, flight.attempt, at_ms, self.shared.hub.node_id());
+        let number = self.engine.number_attempt();
+        let seq = flight.events.first().map(|event| event.seq);
+        self.reports.unreported.attempted(Attempt { number, seq, ..kept });
+        // Only a failure is followed by a pause of random length.
+        let random = if ended.outcome.class == Class::Delivered { 0 } else { random() };
+        let error = ended.error.as_deref().unwrap_or_default();
+        self.settle(flight, &ended.outcome, error, random);
+        self.shared.report_queue.completed();
+    }
+
+    /// Tells the engine what follows from how a request ended.
+    fn settle(&mut self, flight: &Flight, outcome: &Outcome, error: &str, random: u32) {
+        let endpoint = &self.settings.endpoint;
+        let completion = outcome.completion(endpoint.profile, flight.events.len(), endpoint.retry.ambiguous);
+        self.engine.settle(flight.id, completion, outcome.cause(error), self.shared.hub.expiry_ms(), random);
+    }
+}
+
+/// Takes in the ends of requests, as long as any is under way.
+struct Completions;
+
+impl ActorFuture<EndpointActor> for Completions {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        actor: &mut EndpointActor,
+        ctx: &mut Context<EndpointActor>,
+        task: &mut std::task::Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            let mut ended = Vec::new();
+            let rest = loop {
+                match actor.flights.running.poll_join_next(task) {
+                    Poll::Ready(Some(Ok(completion))) => ended.push(completion),
+                    // The actor goes down with it, and is started anew.
+                    Poll::Ready(Some(Err(error))) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Poll::Ready(Some(Err(_))) => {}
+                    Poll::Ready(None) => break Poll::Ready(()),
+                    Poll::Pending => break Poll::Pending,
+                }
+            };
+            if !ended.is_empty() {
+                // Others may begin now, and end at once.
+                actor.drive(ctx, |actor| ended.into_iter().for_each(|(flight, end)| actor.complete(&flight, end)));
+                continue;
+            }
+            if rest.is_ready() {
+                actor.flights.completions = None;
+            }
+            return rest;
+        }
+    }
+}
+
+fn random() -> u32 {
+    getrandom::u32().unwrap_or(u32::MAX / 2)
+}

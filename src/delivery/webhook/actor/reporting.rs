@@ -1,0 +1,233 @@
+//! What the cluster must know of a webhook: when it is reported, and in which pieces.
+//!
+//! Owns what is not reported yet. A piece is never near what the log takes at once, but for the progress
+//! itself, which the engine bounds.
+
+use super::EndpointActor;
+use super::state::Reporting;
+use crate::core::consumer::engine::{Snapshot, Urgency};
+use crate::core::consumer::progress::{Disable, Progress, Retry};
+use crate::core::event::NewEvent;
+use crate::core::time::iso_millis;
+use crate::core::webhook::records::{Attempt, DeadLetterChange, KEPT_ATTEMPTS, Update};
+use crate::delivery::webhook::{announce, metrics as count};
+use crate::hub::ArchiveError;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Changes of dead letters in one piece; each has at most some 500 bytes.
+const DEAD_LETTERS: usize = 500;
+/// Changes of dead letters that wait to be reported: the cluster keeps no more.
+const MAX_DEAD_LETTERS: usize = 10_000;
+
+/// An actor's reports.
+#[derive(Default)]
+pub(super) struct Reports {
+    pub(super) state: Reporting,
+    pub(super) unreported: Unreported,
+}
+
+/// What the cluster doesn't know yet, beside the progress.
+#[derive(Default)]
+pub(super) struct Unreported {
+    kept: BTreeMap<u64, Retry>,
+    dropped: Vec<u64>,
+    attempts: Vec<Attempt>,
+    dead_letters: Vec<DeadLetterChange>,
+    disable: Option<Disable>,
+    news: Vec<NewEvent>,
+}
+
+impl Unreported {
+    pub(super) fn attempted(&mut self, attempt: Attempt) {
+        self.attempts.push(attempt);
+        keep_newest(&mut self.attempts, KEPT_ATTEMPTS);
+    }
+
+    /// Somebody asked that the webhook goes on: it is not to be disabled for what was before.
+    pub(super) fn withdraw(&mut self) {
+        self.disable = None;
+    }
+
+    fn add(&mut self, other: Self) {
+        other.dropped.iter().for_each(|number| drop(self.kept.remove(number)));
+        self.kept.extend(other.kept);
+        self.dropped.extend(other.dropped);
+        self.attempts.extend(other.attempts);
+        self.dead_letters.extend(other.dead_letters);
+        self.disable = other.disable.or(self.disable.take());
+        self.news.extend(other.news);
+        keep_newest(&mut self.attempts, KEPT_ATTEMPTS);
+        keep_newest(&mut self.dead_letters, MAX_DEAD_LETTERS);
+        keep_newest(&mut self.news, KEPT_ATTEMPTS);
+    }
+
+    /// The pieces before the last, which have dead letters alone; the rest stays for the last.
+    fn split_off(&mut self) -> Vec<Self> {
+        let mut pieces = Vec::new();
+        while self.dead_letters.len() > DEAD_LETTERS {
+            let dead_letters = self.dead_letters.drain(..DEAD_LETTERS).collect();
+            pieces.push(Self { dead_letters, ..Self::default() });
+        }
+        pieces
+    }
+}
+
+impl From<Update> for Unreported {
+    fn from(update: Update) -> Self {
+        let Update { kept, dropped, attempts, letters, disable, news, .. } = update;
+        Self { kept: kept.into_iter().collect(), dropped, attempts, dead_letters: letters, disable, news }
+    }
+}
+
+fn keep_newest<T>(all: &mut Vec<T>, max: usize) {
+    all.drain(..all.len().saturating_sub(max));
+}
+
+impl EndpointActor {
+    /// Has the reporter ask, where a report is due.
+    pub(super) fn announce(&mut self, now: Instant) {
+        let urgency = self.engine.urgency();
+        let before = self.reports.state;
+        self.reports.state.follow(urgency, now);
+        if self.reports.state != Reporting::Announced {
+            return;
+        }
+        if before != Reporting::Announced {
+            self.shared.report_queue.add(self.settings.endpoint.id);
+        }
+        if urgency == Urgency::Now {
+            self.shared.report_queue.hurry();
+        }
+    }
+
+    /// What the cluster must know now; the last piece has the progress.
+    pub(super) fn collect(&mut self) -> Vec<Update> {
+        if self.reports.state != Reporting::Announced {
+            return Vec::new();
+        }
+        match self.updates() {
+            Ok(updates) if !updates.is_empty() => {
+                self.reports.state.collected();
+                return updates;
+            }
+            // The webhook is gone.
+            Ok(_) => {}
+            Err(error) => {
+                let webhook = self.settings.endpoint.id;
+                tracing::error!(%webhook, %error, "what the cluster knows can't be read; trying again");
+            }
+        }
+        self.reports.state.put_off(Instant::now());
+        Vec::new()
+    }
+
+    fn updates(&mut self) -> Result<Vec<Update>, ArchiveError> {
+        let mut progress = self.gather();
+        let mut updates = Vec::new();
+        if self.reports.unreported.dead_letters.len() > DEAD_LETTERS {
+            // Before the last piece the progress stays where it was: it passes no event whose dead letter
+            // isn't reported.
+            let known = self.shared.hub.endpoint_state(self.settings.endpoint.id)?;
+            let Some(known) = known else { return Ok(updates) };
+            for piece in self.reports.unreported.split_off() {
+                updates.push(self.update(Progress { reports: progress.reports, ..known.progress.clone() }, piece));
+                progress.reports = self.engine.count_report();
+            }
+        }
+        let rest = std::mem::take(&mut self.reports.unreported);
+        updates.push(self.update(progress, rest));
+        Ok(updates)
+    }
+
+    /// Adds what the engine has to report to what is unreported. Answers the progress.
+    fn gather(&mut self) -> Progress {
+        let mut snapshot = self.engine.snapshot();
+        for change in &mut snapshot.letters {
+            if let DeadLetterChange::Added(dead_letter) = change {
+                let event = self.event_at(dead_letter.seq).ok().flatten();
+                dead_letter.kind = event.map(|event| event.kind.to_string()).unwrap_or_default();
+            }
+        }
+        count::buried(snapshot.buried());
+        let Snapshot { progress, kept, dropped, letters, disable, announce } = snapshot;
+        let since = progress.failing_since_ms.map(|ms| iso_millis(self.shared.hub.shown_ms(ms)));
+        let (endpoint, since) = (&self.settings.endpoint, since.as_deref());
+        let news = announce.and_then(|percent| announce::failing(endpoint, &progress, since, percent));
+        let disable = disable.map(|why| announce::disable(endpoint, &progress, since, why));
+        self.reports.unreported.add(Unreported {
+            kept: kept.into_iter().collect(),
+            dropped,
+            attempts: Vec::new(),
+            dead_letters: letters,
+            disable,
+            news: news.into_iter().collect(),
+        });
+        progress
+    }
+
+    fn update(&self, progress: Progress, unreported: Unreported) -> Update {
+        let Unreported { kept, dropped, attempts, dead_letters: letters, disable, news } = unreported;
+        let kept = kept.into_iter().collect();
+        let (endpoint, born) = (self.settings.endpoint.id, self.settings.endpoint.born);
+        Update { endpoint, born, progress, kept, dropped, attempts, letters, disable, news }
+    }
+
+    /// The cluster doesn't take these: they are reported with what comes later, when there may be less.
+    pub(super) fn take_back(&mut self, updates: Vec<Update>) {
+        let newer = std::mem::take(&mut self.reports.unreported);
+        let all = updates.into_iter().map(Unreported::from).chain([newer]);
+        all.for_each(|some| self.reports.unreported.add(some));
+        self.reports.state.put_off(Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::consumer::progress::{Reason, Source};
+    use crate::core::ids::EventId;
+    use crate::core::webhook::outcome::{Class, Outcome};
+    use crate::core::webhook::records::DeadLetter;
+
+    fn dead_letter(seq: u64) -> DeadLetterChange {
+        let (event_id, kind) = (EventId::new(1, seq, 0), String::new());
+        let reason = Reason::Failed(Outcome::failed(Class::Status).cause(""));
+        DeadLetterChange::Added(DeadLetter { seq, event_id, kind, attempts: 1, first_ms: 1, buried_ms: 1, reason })
+    }
+
+    #[test]
+    fn many_dead_letters_are_reported_in_pieces_in_order() {
+        let disable = Some(Disable { why: "x".into(), news: None });
+        let mut all = Unreported { disable, ..Unreported::default() };
+        let dead_letters = (0..1700).map(dead_letter).chain([DeadLetterChange::Removed(9)]).collect();
+        all.add(Unreported { dead_letters, ..Unreported::default() });
+        let pieces = all.split_off();
+        assert_eq!(pieces.iter().map(|piece| piece.dead_letters.len()).collect::<Vec<_>>(), [500, 500, 500]);
+        assert!(pieces.iter().all(|piece| piece.disable.is_none()));
+        assert_eq!(
+            (all.dead_letters.len(), &all.dead_letters[0], all.disable.is_some()),
+            (201, &dead_letter(1500), true)
+        );
+        assert_eq!(all.dead_letters.last(), Some(&DeadLetterChange::Removed(9)), "what came later is reported later");
+    }
+
+    #[test]
+    fn what_is_not_reported_is_bounded() {
+        let mut all = Unreported::default();
+        for round in 0..30 {
+            let dead_letters = (round * 1000..round * 1000 + 1000).map(dead_letter).collect();
+            all.add(Unreported { dead_letters, ..Unreported::default() });
+        }
+        assert_eq!((all.dead_letters.len(), &all.dead_letters[0]), (MAX_DEAD_LETTERS, &dead_letter(20_000)));
+    }
+
+    #[test]
+    fn what_is_dropped_after_it_was_kept_is_not_kept() {
+        let (source, lanes) = (Source::Live, Vec::new());
+        let retry = Retry { events: Vec::new(), attempts: 1, due_ms: 1, first_ms: 1, lanes, source };
+        let mut all = Unreported { kept: [(1, retry.clone()), (2, retry)].into(), ..Unreported::default() };
+        all.add(Unreported { dropped: vec![1], ..Unreported::default() });
+        assert_eq!((all.kept.len(), &all.dropped[..]), (1, &[1][..]));
+    }
+}

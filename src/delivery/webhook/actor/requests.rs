@@ -1,0 +1,129 @@
+//! An actor's requests: how they begin, with which events.
+
+use super::EndpointActor;
+use super::held::AsRead;
+use super::state::Life;
+use crate::core::consumer::engine::Flight;
+use crate::core::consumer::progress::EventRef;
+use crate::core::event::Event;
+use crate::core::ids::{EndpointId, TopicId};
+use crate::delivery::webhook::sender::{Ended, Now, Sender};
+use crate::delivery::webhook::shared::Shared;
+use crate::delivery::webhook::source::weight;
+use crate::hub::ArchiveError;
+use futures_util::FutureExt;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Bytes of events in one request; a single event may have more.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// How a request ended.
+pub(in crate::delivery::webhook) enum End {
+    /// It was sent: its events, what came of it, and when it began (Unix milliseconds).
+    Sent(Vec<Event>, Ended, u64),
+    /// Retention took an event of it.
+    Gone,
+    /// Somebody deleted an event of it.
+    Deleted,
+    /// Its events have too many bytes together.
+    TooLarge,
+    /// While it waited for its turn, it became another's or was no longer wanted.
+    NotBegun,
+}
+
+/// A request that is to be made, apart from its actor.
+struct Request {
+    shared: Rc<Shared>,
+    sender: Rc<Sender>,
+    life: Rc<Cell<Life>>,
+    endpoint: EndpointId,
+    /// Of the settings that it is made under.
+    revision: u64,
+    topic: TopicId,
+    failing: bool,
+    wanted: Flight,
+    /// Its events, where they are at hand.
+    known: Option<Vec<Event>>,
+    as_read: AsRead,
+}
+
+impl EndpointActor {
+    pub(super) fn launch(&mut self, flight: Flight) {
+        let request = Request {
+            shared: self.shared.clone(),
+            sender: self.settings.sender.clone(),
+            life: self.life.clone(),
+            endpoint: self.settings.endpoint.id,
+            revision: self.settings.endpoint.revision,
+            topic: self.settings.topic,
+            failing: self.engine.is_failing(),
+            wanted: flight.clone(),
+            known: self.held.all(&flight.events),
+            as_read: self.held.as_read(),
+        };
+        // An async block around it would have room for the job twice.
+        self.flights.running.spawn_local(request.make().map(move |end| (flight, end)));
+    }
+}
+
+impl Request {
+    async fn make(mut self) -> Result<End, ArchiveError> {
+        let known = self.known.take();
+        let Self { shared, sender, wanted, .. } = &self;
+        let Some(_permit) = shared.permits.take(self.failing).await else { return Ok(End::NotBegun) };
+        // While it waited for its turn, what it has may have been deleted.
+        let events = match known.filter(|_| self.as_read.is_current()) {
+            Some(events) if is_too_large(&events) => return Ok(End::TooLarge),
+            Some(events) => events,
+            None => match fetch(shared, self.endpoint, self.topic, &wanted.events).await? {
+                Ok(events) => events,
+                Err(end) => return Ok(end),
+            },
+        };
+        // It may have waited for long: for its turn among all requests of the node.
+        if !shared.in_touch() || !self.life.get().lets_begin(self.revision) {
+            return Ok(End::NotBegun);
+        }
+        let now = Now::of(&shared.hub);
+        let ended = sender.send(&shared.client, &events, wanted.gap, wanted.attempt, now).await;
+        Ok(End::Sent(events, ended, now.time_ms))
+    }
+}
+
+/// Reads the events of a delivery that are not at hand, those in a row at once. One that its stream has no
+/// more may be kept for the endpoint.
+pub(in crate::delivery::webhook) async fn fetch(
+    shared: &Shared,
+    endpoint: EndpointId,
+    topic: TopicId,
+    wanted: &[EventRef],
+) -> Result<Result<Vec<Event>, End>, ArchiveError> {
+    let mut found: Vec<Event> = Vec::with_capacity(wanted.len());
+    while let rest @ [next, ..] = &wanted[found.len()..] {
+        let row = rest.iter().zip(next.seq..).take_while(|(event, seq)| event.seq == *seq).count();
+        let page = shared.source.archive().read(topic, next.seq, row, BATCH_BYTES, None).await?;
+        // The stream may have holes: behind one the page goes on with other events than those wanted, and
+        // what is withheld comes beside what was asked for.
+        let found_before = found.len();
+        let read = page.events.into_iter().zip(rest).take_while(|(event, wanted)| event.seq == wanted.seq);
+        found.extend(read.map(|(event, _)| event));
+        if found.len() > found_before {
+            // What is missing behind these is looked for on its own.
+        } else if let Some(event) = shared.hub.kept_event(endpoint, next.seq)? {
+            found.push(event);
+        } else {
+            // Of what a retry needs a copy is kept wherever a rule or retention takes it.
+            let is_inside = next.seq >= page.first_seq;
+            return Ok(Err(if is_inside { End::Deleted } else { End::Gone }));
+        }
+        if is_too_large(&found) {
+            return Ok(Err(End::TooLarge));
+        }
+    }
+    Ok(Ok(found))
+}
+
+fn is_too_large(events: &[Event]) -> bool {
+    events.len() > 1 && events.iter().map(weight).sum::<usize>() > BATCH_BYTES
+}

@@ -1,0 +1,82 @@
+//! Which endpoints of a thread have something to report, and how soon the reporter is to collect it.
+
+use crate::core::ids::EndpointId;
+use rustc_hash::FxHashSet;
+use std::cell::{Cell, RefCell};
+use tokio::sync::Notify;
+
+/// Completions that make the next report due at once.
+const MANY: u32 = 256;
+
+/// Endpoints that have something to report.
+#[derive(Default)]
+pub(super) struct ReportQueue {
+    endpoints: RefCell<FxHashSet<EndpointId>>,
+    completions: Cell<u32>,
+    some: Notify,
+    urgent: Notify,
+}
+
+impl ReportQueue {
+    /// The endpoint has something to report, once its actor is asked.
+    pub(super) fn add(&self, endpoint: EndpointId) {
+        self.endpoints.borrow_mut().insert(endpoint);
+        self.some.notify_one();
+    }
+
+    /// A request has ended.
+    pub(super) fn completed(&self) {
+        self.completions.set(self.completions.get() + 1);
+        if self.completions.get() >= MANY {
+            self.urgent.notify_one();
+        }
+    }
+
+    /// The next report is due at once.
+    pub(super) fn hurry(&self) {
+        self.urgent.notify_one();
+    }
+
+    /// Waits until some endpoint has something to report.
+    pub(super) async fn some(&self) {
+        self.some.notified().await;
+    }
+
+    /// Waits until a report is due at once.
+    pub(super) async fn urgent(&self) {
+        self.urgent.notified().await;
+    }
+
+    /// Takes all of them.
+    pub(super) fn take(&self) -> FxHashSet<EndpointId> {
+        self.completions.set(0);
+        std::mem::take(&mut *self.endpoints.borrow_mut())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    #[test]
+    fn many_completions_make_a_report_due_at_once() {
+        let queue = ReportQueue::default();
+        (1..MANY).for_each(|_| queue.completed());
+        assert!(queue.urgent().now_or_never().is_none());
+        queue.completed();
+        assert!(queue.urgent().now_or_never().is_some());
+        queue.take();
+        queue.completed();
+        assert!(queue.urgent().now_or_never().is_none(), "they are counted from one report to the next");
+    }
+
+    #[test]
+    fn an_endpoint_is_asked_once() {
+        let (queue, id) = (ReportQueue::default(), EndpointId::from_bytes([1; 16]));
+        queue.add(id);
+        queue.add(id);
+        assert!(queue.some().now_or_never().is_some());
+        assert_eq!((queue.take().len(), queue.take().len()), (1, 0));
+    }
+}

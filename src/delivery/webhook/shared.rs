@@ -1,0 +1,111 @@
+//! What all actors of one thread use together.
+
+use super::client::{Client, Outside};
+use super::config::WebhookConfig;
+use super::metrics::Meters;
+use super::permits::Permits;
+use super::report_queue::ReportQueue;
+use super::source::Source;
+use crate::core::consumer::ownership::Owners;
+use crate::core::ids::{EndpointId, NodeId};
+use crate::hub::{Hub, Seal};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+/// A thread's tools, and what it knows of who owns which endpoint.
+pub(super) struct Shared {
+    pub(super) hub: Hub,
+    pub(super) config: Arc<WebhookConfig>,
+    pub(super) seal: Arc<Seal>,
+    pub(super) outside: Outside,
+    pub(super) client: Client,
+    pub(super) source: Source,
+    pub(super) permits: Permits,
+    pub(super) report_queue: ReportQueue,
+    pub(super) meters: Meters,
+    number: usize,
+    owners: RefCell<Owners>,
+    /// The node's incarnation under which it owns endpoints; 0 while it owns none.
+    incarnation: Cell<u64>,
+    in_touch: Cell<bool>,
+    resting: Cell<bool>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        number: usize,
+        hub: Hub,
+        config: Arc<WebhookConfig>,
+        seal: Arc<Seal>,
+        outside: Outside,
+        permits: Permits,
+    ) -> Self {
+        Self {
+            client: Client::new(&outside),
+            source: Source::new(hub.archive().with_backlog()),
+            report_queue: ReportQueue::default(),
+            meters: Meters::new(),
+            owners: RefCell::default(),
+            incarnation: Cell::new(0),
+            in_touch: Cell::new(false),
+            resting: Cell::new(false),
+            number,
+            hub,
+            config,
+            seal,
+            outside,
+            permits,
+        }
+    }
+
+    /// Which of the threads this is.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Takes in one change of owners. Answers whether the node owns endpoints in another incarnation than
+    /// before.
+    pub(super) fn change_owners(&self, owners: &Owners) -> bool {
+        *self.owners.borrow_mut() = owners.clone();
+        let known = owners.nodes.get(&self.hub.node_id()).copied();
+        let incarnation = known.filter(|known| *known == self.hub.incarnation()).unwrap_or(0);
+        self.incarnation.replace(incarnation) != incarnation
+    }
+
+    /// Whether this node owns the endpoint, in this incarnation, and the thread has it.
+    pub(super) fn is_mine(&self, id: EndpointId) -> bool {
+        self.incarnation.get() != 0
+            && usize::from(id.as_bytes()[15]) % self.config.workers == self.number
+            && self.owners.borrow().owner_of(id) == Some(self.hub.node_id())
+    }
+
+    /// The endpoint is to go to another node: nothing begins for it here any more.
+    pub(super) fn is_leaving(&self, id: EndpointId) -> bool {
+        self.owners.borrow().is_leaving(id, self.hub.node_id())
+    }
+
+    /// The first epoch of the handover that goes on, if one does.
+    pub(super) fn handover(&self) -> Option<u64> {
+        self.owners.borrow().handover.as_ref().map(|handover| handover.began)
+    }
+
+    /// Node, incarnation and epoch under which reports are made.
+    pub(super) fn ownership(&self) -> (NodeId, u64, u64) {
+        (self.hub.node_id(), self.incarnation.get(), self.owners.borrow().epoch)
+    }
+
+    /// Whether this node may deliver: a node that is cut off leaves that to others before they begin.
+    pub(super) fn in_touch(&self) -> bool {
+        self.in_touch.get() && !self.resting.get()
+    }
+
+    /// The node is in touch with the cluster, or is not. Answers whether it was before.
+    pub(super) fn set_in_touch(&self, in_touch: bool) -> bool {
+        self.in_touch.replace(in_touch)
+    }
+
+    /// Nothing begins while the thread rests.
+    pub(super) fn set_resting(&self, resting: bool) {
+        self.resting.set(resting);
+    }
+}
