@@ -245,6 +245,7 @@ fn credentials_of_aws_fall_back_on_its_variables() {
     let loaded = Loader::default().env(aws.clone()).unwrap().finish().unwrap();
     assert_eq!(loaded.config.webhooks.aws.access_key_id.as_deref(), Some("id"));
     assert_eq!(loaded.source("webhooks.aws.access_key_id"), Source::Env("AWS_ACCESS_KEY_ID".into()));
+    assert_eq!(loaded.config.webhooks.credentials(), Some(("id".to_owned(), "key".to_owned(), None)));
     let own = "[webhooks.aws]\naccess_key_id = \"own\"\nsecret_access_key = \"own\"";
     let loaded = toml(own).unwrap().env(aws).unwrap().finish().unwrap();
     assert_eq!(loaded.config.webhooks.aws.access_key_id.as_deref(), Some("own"));

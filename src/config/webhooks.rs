@@ -108,15 +108,11 @@ impl Webhooks {
         self.read_key().flatten()
     }
 
-    /// Who invokes functions: id and key of an access key, and the token of temporary ones. AWS' own variables stand in
-    /// where nothing is set.
+    /// Who invokes functions: id and key of an access key, and the token of temporary ones.
     pub fn credentials(&self) -> Option<(String, String, Option<String>)> {
         let own = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
-        let shared = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-        match (&self.aws.access_key_id, own(&self.aws.secret_access_key)) {
-            (Some(id), Some(key)) => Some((id.clone(), key, own(&self.aws.session_token))),
-            _ => Some((shared("AWS_ACCESS_KEY_ID")?, shared("AWS_SECRET_ACCESS_KEY")?, shared("AWS_SESSION_TOKEN"))),
-        }
+        let Aws { access_key_id, secret_access_key, session_token, .. } = &self.aws;
+        Some((access_key_id.clone()?, own(secret_access_key)?, own(session_token)))
     }
 
     /// What new webhooks are like.
