@@ -1,44 +1,29 @@
-//! TLS towards clients: the certificate that this node shows, read again when its file changes, and whom this program
-//! trusts when it connects itself.
+//! TLS towards clients: the certificate that this node shows, read again when its file changes, and whom this
+//! program trusts when it connects itself.
 //!
-//! Owns files and settings of the library; never opens a connection. Peers have TLS of their own, in the cluster crate.
+//! Owns files and settings of the library; never opens a connection. Peers have TLS of their own, in the
+//! cluster crate.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, RootCertStore, ServerConfig,
     client::verify_server_cert_signed_by_trust_anchor,
     crypto,
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+    pki_types::{PrivateKeyDer, UnixTime, pem::PemObject},
     server::{ClientHello, ParsedCertificate, ResolvesServerCert},
     sign::CertifiedKey,
 };
-use waypost_cluster::certificate_days_left;
-
-use crate::clock::now_ms;
-
-/// Largest file that is read, in bytes.
-const LARGEST: u64 = 1024 * 1024;
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(3);
-/// A day, in seconds.
-const DAY: u64 = 86_400;
+use waypost_cluster::{BadFile, Certificate, PemFile, Renewed};
 
 /// Why there can be no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum BadTls {
     /// A file can't be used.
-    #[error("{path}: {reason}")]
-    File {
-        /// Which file.
-        path: String,
-        /// Why.
-        reason: String,
-    },
+    #[error(transparent)]
+    File(#[from] BadFile),
     /// The library refuses its own settings.
     #[error("TLS cannot be set up: {0}")]
     Library(#[from] rustls::Error),
@@ -50,11 +35,12 @@ pub enum BadTls {
 /// When the file can't be used.
 pub fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, BadTls> {
     let mut roots = RootCertStore::empty();
-    // What can't be read is left out: a single odd certificate in the system's store is no reason to trust none.
+    // What can't be read is left out: a single odd certificate in the system's store is no reason to trust
+    // none.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = ca_file {
-        for certificate in certificates(path, &read(path)?)? {
-            roots.add(certificate).map_err(|error| bad(path, error))?;
+        for certificate in PemFile::read(path)?.certificates()? {
+            roots.add(certificate).map_err(|error| BadFile::new(path, error))?;
         }
     }
     if roots.is_empty() {
@@ -68,35 +54,31 @@ pub fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, BadTls> {
 
 /// The certificate of the client port.
 #[derive(Debug)]
-pub struct Shown {
-    cert: PathBuf,
-    key: PathBuf,
-    content: ArcSwap<(Vec<u8>, Vec<u8>)>,
-    current: ArcSwap<CertifiedKey>,
+pub struct Shown(Arc<Renewed<OfServer>>);
+
+/// Certificate and key, as the library takes them.
+struct OfServer(Arc<CertifiedKey>);
+
+/// What the files hold.
+#[derive(PartialEq)]
+struct Files {
+    cert: PemFile,
+    key: PemFile,
 }
 
 impl Shown {
-    /// Reads certificate and private key (PEM). One that clients refuse is shown all the same: the node takes part in its
-    /// cluster, and shows another when the files are replaced.
+    /// Reads certificate and private key (PEM). One that clients refuse is shown all the same: the node takes
+    /// part in its cluster, and shows another when the files are replaced.
     ///
     /// # Errors
     /// When one of them can't be used, or they don't belong together.
     pub fn load(cert: &Path, key: &Path) -> Result<Arc<Self>, BadTls> {
-        let content = (read(cert)?, read(key)?);
-        let current = certified(cert, key, &content)?;
-        if let Some(why) = refused(&current, UnixTime::now()) {
-            tracing::error!("{}: clients refuse this certificate until the file is replaced: {why}", cert.display());
-        }
-        Ok(Arc::new(Self {
-            cert: cert.to_owned(),
-            key: key.to_owned(),
-            content: ArcSwap::from_pointee(content),
-            current: ArcSwap::from_pointee(current),
-        }))
+        Ok(Arc::new(Self(Arc::new(Renewed::load((cert.to_owned(), key.to_owned()))?))))
     }
 
-    /// Settings of a server that shows it. HTTP/1.1 only: WebSocket needs that, and every bound of this server (the size
-    /// of heads, slow clients, what waits for each) is one of connections that serve one request at a time.
+    /// Settings of a server that shows it. HTTP/1.1 only: WebSocket needs that, and every bound of this
+    /// server (the size of heads, slow clients, what waits for each) is one of connections that serve one
+    /// request at a time.
     ///
     /// # Errors
     /// When the library refuses its own settings.
@@ -108,83 +90,59 @@ impl Shown {
         Ok(config)
     }
 
-    /// When the certificate ends (seconds since 1970), where that can be read. Those between it and its authority are not
-    /// asked: clients may know other ways.
+    /// When the certificate ends (seconds since 1970), where that can be read.
     pub fn until(&self) -> Option<u64> {
-        // It is refused for its end in the far future.
-        match refused(&self.current.load(), UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX / 4))) {
-            Some(CertificateError::ExpiredContext { not_after, .. }) => Some(not_after.as_secs()),
-            _ => None,
-        }
+        self.0.current().until()
     }
 
-    /// Takes changed files, for as long as the server runs. What can't be used leaves the old certificate in place.
+    /// Takes changed files, for as long as the server runs. What can't be used leaves the old certificate in
+    /// place.
     pub async fn keep_fresh(self: Arc<Self>) {
-        let mut refused: Option<(String, bool)> = None;
-        let mut told = 0;
-        loop {
-            tokio::time::sleep(LOOK).await;
-            self.tell_end(&mut told);
-            let shown = self.clone();
-            // Whoever ends the runtime ends this too.
-            let Ok(looked) = tokio::task::spawn_blocking(move || shown.look()).await else { return };
-            refused = looked.err().map(|error| {
-                let reason = error.to_string();
-                // At the second look: two files are not replaced in one moment.
-                let seen = refused.take().filter(|(before, _)| *before == reason);
-                if matches!(seen, Some((_, false))) {
-                    tracing::warn!(reason, "cannot use the changed certificate for clients; going on with the old one");
-                }
-                (reason, seen.is_some())
-            });
-        }
-    }
-
-    /// Says once a day that the certificate ends soon; `told`: when last (seconds since 1970).
-    fn tell_end(&self, told: &mut u64) {
-        let now = now_ms() / 1000;
-        let left = self.until().and_then(|until| certificate_days_left(until, now));
-        if let Some(left) = left.filter(|_| now.saturating_sub(*told) >= DAY) {
-            *told = now;
-            match left {
-                Some(days) => tracing::warn!(days, "the certificate for clients ends soon: replace its files"),
-                None => tracing::error!("the certificate for clients has ended: they refuse it; replace its files"),
-            }
-        }
-    }
-
-    fn look(&self) -> Result<(), BadTls> {
-        let content = (read(&self.cert)?, read(&self.key)?);
-        if content != **self.content.load() {
-            let next = certified(&self.cert, &self.key, &content)?;
-            if let Some(why) = refused(&next, UnixTime::now()) {
-                return Err(bad(&self.cert, format!("clients would refuse it: {why}")));
-            }
-            self.current.store(Arc::new(next));
-            self.content.store(Arc::new(content));
-            tracing::info!("took a new certificate for clients");
-        }
-        Ok(())
+        self.0.keep_fresh().await;
     }
 }
 
 impl ResolvesServerCert for Shown {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+        Some(self.0.current().0.clone())
     }
 }
 
-fn certified(cert: &Path, key: &Path, content: &(Vec<u8>, Vec<u8>)) -> Result<CertifiedKey, BadTls> {
-    let chain = certificates(cert, &content.0)?;
-    let private = PrivateKeyDer::from_pem_slice(&content.1).map_err(|error| bad(key, error))?;
-    CertifiedKey::from_der(chain, private, &crypto::ring::default_provider()).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => bad(key, "not the private key of the certificate"),
-        other => bad(cert, other),
-    })
+impl Certificate for OfServer {
+    const NAME: &'static str = "certificate for clients";
+    const NAMES: &'static str = "certificates for clients";
+    const SHOWN_TO: &'static str = "clients";
+    type Paths = (PathBuf, PathBuf);
+    type Files = Files;
+
+    fn read((cert, key): &Self::Paths) -> Result<Files, BadFile> {
+        Ok(Files { cert: PemFile::read(cert)?, key: PemFile::read(key)? })
+    }
+
+    fn make(Files { cert, key }: &Files) -> Result<(Self, Option<BadFile>), BadFile> {
+        let chain = cert.certificates()?;
+        let private = PrivateKeyDer::from_pem_slice(&key.content).map_err(|error| BadFile::new(&key.path, error))?;
+        let certified = CertifiedKey::from_der(chain, private, &crypto::ring::default_provider());
+        let certified = certified.map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => BadFile::new(&key.path, "not the private key of the certificate"),
+            other => BadFile::new(&cert.path, other),
+        })?;
+        let refused = refused(&certified, UnixTime::now()).map(|why| BadFile::new(&cert.path, why));
+        Ok((Self(Arc::new(certified)), refused))
+    }
+
+    /// Those between it and its authority are not asked: clients may know other ways.
+    fn until(&self) -> Option<u64> {
+        // It is refused for its end in the far future.
+        match refused(&self.0, UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX / 4))) {
+            Some(CertificateError::ExpiredContext { not_after, .. }) => Some(not_after.as_secs()),
+            _ => None,
+        }
+    }
 }
 
-/// Why clients refuse a certificate at a time, as far as that can be told without knowing whom they trust: its own span,
-/// and what it is for.
+/// Why clients refuse a certificate at a time, as far as that can be told without knowing whom they trust:
+/// its own span, and what it is for.
 fn refused(shown: &CertifiedKey, at: UnixTime) -> Option<CertificateError> {
     use CertificateError as Why;
     let known = crypto::ring::default_provider().signature_verification_algorithms.all;
@@ -202,22 +160,6 @@ fn refused(shown: &CertifiedKey, at: UnixTime) -> Option<CertificateError> {
         },
         _ => None,
     }
-}
-
-fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadTls> {
-    let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|error| bad(path, error))?;
-    if found.is_empty() { Err(bad(path, "no certificate in it")) } else { Ok(found) }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, BadTls> {
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| bad(path, error))?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| bad(path, error))?;
-    if bytes.len() as u64 > LARGEST { Err(bad(path, "too large")) } else { Ok(bytes) }
-}
-
-fn bad(path: &Path, reason: impl ToString) -> BadTls {
-    BadTls::File { path: path.display().to_string(), reason: reason.to_string() }
 }
 
 #[cfg(test)]
@@ -238,17 +180,17 @@ mod tests {
         let (first, first_key) = write("a");
         std::fs::write(&key, &first_key).unwrap();
         let shown = Shown::load(&cert, &key).unwrap();
-        let now = || shown.current.load().cert[0].clone();
+        let now = || shown.0.current().0.cert[0].clone();
         assert_eq!(now(), first);
 
         let (second, second_key) = write("b");
-        assert!(shown.look().unwrap_err().to_string().contains("not the private key"));
+        assert!(shown.0.renew().unwrap_err().to_string().contains("not the private key"));
         assert_eq!(now(), first);
         std::fs::write(&key, second_key).unwrap();
-        shown.look().unwrap();
+        shown.0.renew().unwrap();
         assert_eq!(now(), second);
         std::fs::remove_file(&key).unwrap();
-        assert!(shown.look().unwrap_err().to_string().contains("key: No such file"));
+        assert!(shown.0.renew().unwrap_err().to_string().contains("key: No such file"));
         assert_eq!(now(), second);
         assert!(Shown::load(&cert, &cert).is_err());
     }
@@ -280,14 +222,14 @@ mod tests {
         ];
         for (years, purpose, why) in wrong {
             write(years, purpose);
-            let told = shown.look().unwrap_err().to_string();
+            let told = shown.0.renew().unwrap_err().to_string();
             assert!(told.contains("clients would refuse it") && told.contains(why), "{told}");
             assert_eq!(shown.until(), end(FAR));
             // A node that starts with it is of use to its cluster.
             Shown::load(&cert, &key).unwrap();
         }
         write((PAST, FAR + 1), ExtendedKeyUsagePurpose::ServerAuth);
-        shown.look().unwrap();
+        shown.0.renew().unwrap();
         assert_eq!(shown.until(), end(FAR + 1));
     }
 }

@@ -47,6 +47,7 @@ macro_rules! failpoint {
 
 mod backup;
 mod boot;
+mod certificate;
 #[cfg_attr(feature = "sim", path = "sim/clock.rs")]
 mod clock;
 mod cluster;
@@ -96,6 +97,7 @@ mod types;
 mod wire;
 
 pub use backup::{BackupError, BackupInfo, verify};
+pub use certificate::{BadFile, Certificate, PemFile, Renewed};
 pub use cluster::{Admin, Cluster, Proposed};
 pub use config::{Config, FatalHook, Security, TlsFiles};
 pub use contact::Contact;

@@ -9,12 +9,12 @@ mod tls;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use crate::os::{TcpStream, random, spawn_blocking};
+use crate::os::{TcpStream, random};
 
 use super::HANDSHAKE_BYTES;
 use super::stream::{self, Reader, Writer};
+use crate::certificate::{Certificate, Renewed};
 use crate::clock;
 use crate::config::Security;
 use crate::error::StartError;
@@ -22,10 +22,8 @@ use crate::status::PeerSecurity;
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Hello, KeyHello, KeyNonce, KeyProof, Welcome};
 use seal::{SharedKey, proves};
-use tls::{Certificates, Said};
+use tls::OfPeer;
 
-/// How often the files of certificates are looked at.
-const LOOK: Duration = Duration::from_secs(3);
 /// A peer that does not let this node in is reported once in so many milliseconds.
 const REPORT_MS: u64 = 10_000;
 /// Most characters that are taken of a reason that another node gives.
@@ -42,7 +40,7 @@ pub(crate) struct Secure {
 enum Means {
     None,
     Key(SharedKey),
-    Tls(Arc<Certificates>),
+    Tls(Arc<Renewed<OfPeer>>),
 }
 
 impl Secure {
@@ -52,7 +50,7 @@ impl Secure {
             Security::None => Means::None,
             Security::Key(key) => Means::Key(SharedKey::new(key)),
             Security::Tls(files) => {
-                let read = Certificates::load(files);
+                let read = Renewed::load(files.clone());
                 Means::Tls(Arc::new(read.map_err(|why| StartError::Config(format!("peer certificates: {why}")))?))
             }
         };
@@ -70,24 +68,15 @@ impl Secure {
     /// When this node's certificate ends (seconds since 1970).
     pub(crate) fn certificate_until(&self) -> Option<u64> {
         match &self.kind {
-            Means::Tls(certificates) => Some(certificates.until()),
+            Means::Tls(certificates) => certificates.current().until(),
             Means::None | Means::Key(_) => None,
         }
     }
 
     /// Takes changed certificates, for as long as the node runs.
     pub(crate) async fn keep_fresh(&self) {
-        let Means::Tls(certificates) = &self.kind else { return };
-        let mut said = Said::default();
-        loop {
-            let certificates = certificates.clone();
-            // A disk that hangs must not hold up heartbeats.
-            let looked = spawn_blocking(move || {
-                certificates.look(&mut said);
-                said
-            });
-            said = looked.await.unwrap_or_default();
-            tokio::time::sleep(LOOK).await;
+        if let Means::Tls(certificates) = &self.kind {
+            certificates.keep_fresh().await;
         }
     }
 
@@ -96,7 +85,7 @@ impl Secure {
         match &self.kind {
             Means::None => welcomed(stream::plain(socket), hello).await,
             Means::Tls(certificates) => {
-                let ends = stream::tls(certificates.connect(socket).await?);
+                let ends = stream::tls(certificates.current().connect(socket).await?);
                 // Only now it turns out what the other side thinks of this one's certificate.
                 welcomed(ends, hello).await.map_err(tls::explained)
             }
@@ -109,7 +98,7 @@ impl Secure {
         if let Means::Tls(certificates) = &self.kind
             && begins_tls(&socket).await?
         {
-            let (mut read, write) = stream::tls(certificates.accept(socket).await?);
+            let (mut read, write) = stream::tls(certificates.current().accept(socket).await?);
             let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
             return if head.kind == Kind::Hello { Ok((read, write, wire::decode(&body)?)) } else { Err(no_hello()) };
         }

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::super::HANDSHAKE;
 use super::*;
+use crate::certificate::Said;
 use crate::config::TlsFiles;
 
 /// A year that no certificate here is to see the end of.

@@ -1,11 +1,10 @@
-//! Certificates of peers: read, looked at again when their files change, and shown in both directions.
+//! Certificates of peers, shown in both directions.
 //!
-//! Names in certificates don't matter (nodes move): what counts is the cluster's authority. Never keeps a session for
-//! later, so that every connection is judged by the certificates of its own day.
+//! Names in certificates don't matter (nodes move): what counts is the cluster's authority. Never keeps a
+//! session for later, so that every connection is judged by the certificates of its own day.
 
-use std::io::{self, Read};
-use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::os::TcpStream;
@@ -22,26 +21,15 @@ use tokio_rustls::rustls::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use crate::clock;
+use crate::certificate::{BadFile, Certificate, PemFile, Renewed};
 use crate::config::TlsFiles;
 use crate::net::stream;
-use crate::status::certificate_days_left;
 
-/// Largest file that is read (bytes).
-const LARGEST: u64 = 1024 * 1024;
 /// The name that callers give; it stands in no certificate and is not compared with any.
 const NAME: &str = "peer.waypost.invalid";
-/// A day, in seconds.
-const DAY: u64 = 86_400;
 
-/// A node's certificate and whom it trusts, as last read.
-pub(super) struct Certificates {
-    files: TlsFiles,
-    current: RwLock<Arc<Current>>,
-}
-
-struct Current {
-    content: Content,
+/// A node's certificate and whom it trusts, as both ends of a connection.
+pub(super) struct OfPeer {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
     /// Seconds since 1970.
@@ -49,98 +37,24 @@ struct Current {
 }
 
 /// What the files hold.
-#[derive(Clone, PartialEq, Eq)]
-struct Content {
-    ca: Vec<u8>,
-    cert: Vec<u8>,
-    key: Vec<u8>,
+#[derive(PartialEq)]
+pub(super) struct Files {
+    ca: PemFile,
+    cert: PemFile,
+    key: PemFile,
 }
 
-/// What was said in the log, so that it is said once.
-#[derive(Default)]
-pub(super) struct Said {
-    /// Why the files were not taken at the last look, and whether that was told.
-    refused: Option<(String, bool)>,
-    /// When the coming end was last told (seconds since 1970).
-    ending: u64,
-}
-
-impl Certificates {
-    /// Reads the files. A certificate that has ended is taken all the same: its node still serves its clients, and takes
-    /// part again when the file is replaced.
-    pub(super) fn load(files: &TlsFiles) -> Result<Self, String> {
-        let (current, ended) = Current::of(Content::read(files)?)?;
-        if let Some(ended) = ended {
-            tracing::error!("{}: {ended}; peers refuse this node until the file is replaced", files.cert.display());
-        }
-        Ok(Self { files: files.clone(), current: RwLock::new(Arc::new(current)) })
-    }
-
-    fn current(&self) -> Arc<Current> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub(super) fn until(&self) -> u64 {
-        self.current().until
-    }
-
-    /// Looks at the files again. What can't be used leaves everything as it was; it is told at the second look, since
-    /// three files are not replaced in one moment.
-    pub(super) fn look(&self, said: &mut Said) {
-        match self.reread() {
-            Ok(changed) => {
-                said.refused = None;
-                if changed {
-                    said.ending = 0;
-                    tracing::info!(
-                        until = self.until(),
-                        "took new peer certificates; connections from now on use them"
-                    );
-                }
-            }
-            Err(reason) => {
-                let seen = said.refused.take().filter(|(before, _)| *before == reason);
-                if matches!(seen, Some((_, false))) {
-                    tracing::warn!(reason, "cannot use the changed peer certificates; going on with the old ones");
-                }
-                said.refused = Some((reason, seen.is_some()));
-            }
-        }
-        let now = clock::now_ms() / 1000;
-        if let Some(left) = certificate_days_left(self.until(), now)
-            && now.saturating_sub(said.ending) >= DAY
-        {
-            said.ending = now;
-            match left {
-                Some(days) => tracing::warn!(days, "the peer certificate ends soon: replace its files"),
-                None => tracing::error!("the peer certificate has ended: peers refuse this node; replace its files"),
-            }
-        }
-    }
-
-    fn reread(&self) -> Result<bool, String> {
-        let content = Content::read(&self.files)?;
-        if content == self.current().content {
-            return Ok(false);
-        }
-        let (current, ended) = Current::of(content)?;
-        if let Some(ended) = ended {
-            return Err(format!("{}: {ended}", self.files.cert.display()));
-        }
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
-        Ok(true)
-    }
-
+impl OfPeer {
     /// TLS on a connection that was made to a peer.
     pub(super) async fn connect(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         let name = ServerName::try_from(NAME).map_err(io::Error::other)?;
-        let connected = TlsConnector::from(self.current().client.clone()).connect(name, socket).await;
+        let connected = TlsConnector::from(self.client.clone()).connect(name, socket).await;
         connected.map(Into::into).map_err(explained)
     }
 
     /// TLS on a connection that a peer made.
     pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let accepted = TlsAcceptor::from(self.current().server.clone()).accept(socket).into_fallible().await;
+        let accepted = TlsAcceptor::from(self.server.clone()).accept(socket).into_fallible().await;
         match accepted {
             Ok(stream) => Ok(stream.into()),
             Err((error, socket)) => {
@@ -153,48 +67,40 @@ impl Certificates {
     }
 }
 
-impl Content {
-    fn read(files: &TlsFiles) -> Result<Self, String> {
-        Ok(Self { ca: read(&files.ca)?, cert: read(&files.cert)?, key: read(&files.key)? })
-    }
-}
+impl Certificate for OfPeer {
+    const NAME: &'static str = "peer certificate";
+    const NAMES: &'static str = "peer certificates";
+    const SHOWN_TO: &'static str = "peers";
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-    match read {
-        Err(error) => Err(format!("{}: {error}", path.display())),
-        Ok(_) if bytes.len() as u64 > LARGEST => Err(format!("{}: larger than {LARGEST} bytes", path.display())),
-        Ok(_) => Ok(bytes),
-    }
-}
+    type Paths = TlsFiles;
+    type Files = Files;
 
-impl Current {
-    /// Both sides' settings, and why the certificate is not valid today if it isn't.
-    fn of(content: Content) -> Result<(Self, Option<String>), String> {
-        let chain = certificates(&content.cert).map_err(|error| format!("the certificate: {error}"))?;
-        let key = || PrivateKeyDer::from_pem_slice(&content.key).map_err(|error| format!("the private key: {error}"));
+    fn read(paths: &TlsFiles) -> Result<Files, BadFile> {
+        let TlsFiles { ca, cert, key } = paths;
+        Ok(Files { ca: PemFile::read(ca)?, cert: PemFile::read(cert)?, key: PemFile::read(key)? })
+    }
+
+    fn make(files: &Files) -> Result<(Self, Option<BadFile>), BadFile> {
+        let bad = |file: &PemFile, reason: String| BadFile::new(&file.path, reason);
+        let chain = files.cert.certificates()?;
+        let key =
+            || PrivateKeyDer::from_pem_slice(&files.key.content).map_err(|error| bad(&files.key, error.to_string()));
         let mut roots = RootCertStore::empty();
-        for authority in certificates(&content.ca).map_err(|error| format!("the authorities: {error}"))? {
-            roots.add(authority).map_err(|error| format!("the authorities: {error}"))?;
+        for authority in files.ca.certificates()? {
+            roots.add(authority).map_err(|error| bad(&files.ca, error.to_string()))?;
         }
         let provider = Arc::new(crypto::ring::default_provider());
         let judge = OfCluster { roots: Arc::new(roots), provider: provider.clone() };
-        let now = UnixTime::now();
-        let ended = match judge.judge(&chain, now).map_err(|error| (error, "servers")) {
-            Ok(()) => judge.judge_caller(&chain, now).map_err(|error| (error, "clients")),
-            refused => refused,
-        };
-        let ended = match ended {
-            Ok(()) => None,
-            Err((Error::InvalidCertificate(why), _)) if is_about_time(&why) => Some(words_of(&why)),
-            Err((Error::InvalidCertificate(why), side)) => return Err(misfit(&why, side)),
-            Err((error, _)) => return Err(format!("the certificate: {error}")),
-        };
+        let refused = judge.refused(&chain).map_err(|why| bad(&files.cert, why))?;
         let until = judge.until(&chain);
-        let server = judge.server(chain.clone(), key()?).map_err(|error| unfit(&error))?;
-        let client = judge.client(chain, key()?).map_err(|error| unfit(&error))?;
-        Ok((Self { content, server: Arc::new(server), client: Arc::new(client), until }, ended))
+        let server = judge.server(chain.clone(), key()?).map_err(|error| bad(&files.key, unfit(&error)))?;
+        let client = judge.client(chain, key()?).map_err(|error| bad(&files.key, unfit(&error)))?;
+        let made = Self { server: Arc::new(server), client: Arc::new(client), until };
+        Ok((made, refused.map(|why| bad(&files.cert, why))))
+    }
+
+    fn until(&self) -> Option<u64> {
+        Some(self.until)
     }
 }
 
@@ -217,11 +123,6 @@ fn unfit(error: &Error) -> String {
     }
 }
 
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
-    if found.is_empty() { Err("no certificate in the file".to_owned()) } else { Ok(found) }
-}
-
 /// Takes whoever has a certificate of the cluster's authorities, under whatever name.
 #[derive(Debug)]
 struct OfCluster {
@@ -242,8 +143,23 @@ impl OfCluster {
         self.callers()?.verify_client_cert(own, between, now).map(drop)
     }
 
-    /// The earliest end of a certificate and of those between it and its authority (seconds since 1970). The authority's
-    /// own does not count: it is trusted for standing in the file.
+    /// Why a certificate is not valid today, if it isn't; the error says why it is none of this cluster.
+    fn refused(&self, chain: &[CertificateDer<'_>]) -> Result<Option<String>, String> {
+        let now = UnixTime::now();
+        let judged = match self.judge(chain, now).map_err(|error| (error, "servers")) {
+            Ok(()) => self.judge_caller(chain, now).map_err(|error| (error, "clients")),
+            refused => refused,
+        };
+        match judged {
+            Ok(()) => Ok(None),
+            Err((Error::InvalidCertificate(why), _)) if is_about_time(&why) => Ok(Some(words_of(&why))),
+            Err((Error::InvalidCertificate(why), side)) => Err(misfit(&why, side)),
+            Err((error, _)) => Err(format!("the certificate: {error}")),
+        }
+    }
+
+    /// The earliest end of a certificate and of those between it and its authority (seconds since 1970). The
+    /// authority's own does not count: it is trusted for standing in the file.
     fn until(&self, chain: &[CertificateDer<'_>]) -> u64 {
         let mut until = u64::MAX / 4;
         // What it is refused for in the far future, then at the end of that: one certificate at a time.
