@@ -156,3 +156,20 @@ fn only_the_session_knows_the_deprecated_actors() {
         .collect();
     assert!(files.len() <= 1, "actix-web-actors belongs to one file: {files:?}");
 }
+
+/// Everything that is stored or sent is encoded in two places (docs/adr/0004).
+#[test]
+fn only_the_wire_modules_know_bincode() {
+    let known = ["src/core/codec.rs", "cluster/src/wire/mod.rs"];
+    let named =
+        ["src", "cluster/src"].into_iter().flat_map(paths_below).filter(|(_, path)| path.starts_with("bincode"));
+    let files: BTreeSet<PathBuf> = named.map(|(file, _)| file).collect();
+    assert_eq!(files, known.into_iter().map(PathBuf::from).collect());
+}
+
+/// Who starts the program hands in its variables, so that tests need no global state.
+#[test]
+fn the_configuration_reads_no_environment() {
+    let read: Vec<_> = paths_below("src/config").into_iter().filter(|(_, path)| path.starts_with("std::env")).collect();
+    assert!(read.is_empty(), "{read:?}");
+}
