@@ -6,20 +6,17 @@ use crate::core::consumer::progress::Progress;
 use crate::core::event::Event;
 use crate::core::ids::{EndpointId, EventId};
 use crate::core::webhook::records::Update;
-use crate::hub::{Deliver, Hub};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use waypost_cluster::failpoints::is_on;
 
-/// `delivered-early`: the publisher's own node sends an event to its clients before anybody has stored it.
-pub(crate) fn deliver_early(hub: &Hub, publish: &Publish) {
-    let Some(topic) = hub.access().map(publish.map).map(|map| map.topic) else { return };
-    let Some(event) = publish.events.first() else { return };
-    let id = EventId::new(crate::clock::now_ms(), hub.applied() + 1, 0);
-    if let Some(event) = Event::from_stored(0, Event::to_stored(id, event).into()) {
-        hub.broadcast(|| Deliver::Early(topic, event.clone()));
-    }
+/// `delivered-early`: the publisher's own node sends an event to its clients before anybody has stored it. Answers that
+/// event, as if it stood at that index in the log.
+pub(crate) fn early_event(publish: &Publish, index: u64) -> Option<Event> {
+    let event = publish.events.first()?;
+    let id = EventId::new(crate::clock::now_ms(), index, 0);
+    Event::from_stored(0, Event::to_stored(id, event).into())
 }
 
 /// `stale-owner`: who owns an endpoint no more tells again and again how far it was when it lost it.

@@ -8,7 +8,7 @@ mod settings;
 
 use crate::config::Config;
 use crate::delivery::webhook::{BadWebhooks, Webhooks};
-use crate::edge::auth::Failures;
+use crate::edge::addresses::Failures;
 use crate::edge::context::Edge;
 use crate::edge::ops::{drained, not_ready};
 use crate::edge::{self, webhooks};
@@ -16,12 +16,12 @@ use crate::hub::Hub;
 use crate::metric;
 use crate::notify::{self, Manager};
 use crate::tls::{BadTls, Shown};
+use actix_web::dev::ServerHandle;
 use actix_web::web;
 use files::Shares;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use waypost_cluster::StartError;
@@ -62,71 +62,121 @@ pub enum ServerError {
 /// # Errors
 /// When the node cannot start or go on.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
-    let manager = Manager::of_this_process().map(Arc::new);
-    if let Some(manager) = &manager {
-        manager.starting("starting: opening its log, or joining a cluster");
-    }
-    let workers = match config.workers {
-        0 => std::thread::available_parallelism().map_or(2, usize::from),
-        workers => workers,
-    };
-    let shares = Shares::take(&config, workers);
-    let listener = http::listen(config.http_addr)?;
-    let shown = config.http.tls().map(|(cert, key)| Shown::load(cert, key)).transpose()?;
-    let metrics = install_metrics()?;
     let mut stop = std::pin::pin!(stop);
-    let hub = tokio::select! {
-        hub = Hub::start(settings::hub(&config), settings::cluster(&config, &shares)) => hub?,
+    let node = tokio::select! {
+        node = Node::build(config) => node?,
         () = &mut stop => return Ok(()),
     };
-    drained::begin(&hub);
-    let edge = build(&config, &shares, hub.clone(), shown.clone(), metrics)?;
-    let mut background = Background::spawn(&config, &edge, shown.clone());
-    // Who waits for the node to be ready finds the token printed, and nobody is served by what the node knew before it
-    // was stopped; without a majority it serves all the same.
-    let begun = async { tokio::join!(&mut background.admin, hub.barrier()) };
-    let _ = tokio::time::timeout(LEADER_WAIT, begun).await;
-    let routes = edge::start(&config, &edge);
-    let server = http::serve(&config, (workers, shares.sockets), listener, shown.as_ref(), routes)?;
-    let handle = server.handle();
-    let server = actix_rt::spawn(server);
-    tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node = hub.node_id(), "the node serves");
-    let told = manager.clone().map(|manager| actix_rt::spawn(tell(manager, edge.clone())));
+    let serving = node.spawn().await?;
     stop.await;
-    if let Some(manager) = manager {
-        manager.stopping();
+    serving.drain().await
+}
+
+/// A node that is part of the cluster and serves nobody yet.
+struct Node {
+    config: Config,
+    shares: Shares,
+    workers: usize,
+    listener: TcpListener,
+    shown: Option<Arc<Shown>>,
+    manager: Option<Arc<Manager>>,
+    edge: web::Data<Edge>,
+}
+
+impl Node {
+    async fn build(config: Config) -> Result<Self, ServerError> {
+        let manager = Manager::of_this_process().map(Arc::new);
+        if let Some(manager) = &manager {
+            manager.starting("starting: opening its log, or joining a cluster");
+        }
+        let workers = match config.workers {
+            0 => std::thread::available_parallelism().map_or(2, usize::from),
+            workers => workers,
+        };
+        let shares = Shares::take(&config, workers);
+        let listener = http::listen(config.http_addr)?;
+        let shown = config.http.tls().map(|(cert, key)| Shown::load(cert, key)).transpose()?;
+        let metrics = install_metrics()?;
+        let hub = Hub::start(settings::hub(&config), settings::cluster(&config, &shares)).await?;
+        // Before webhooks are: a node that was drained when it went delivers none.
+        drained::begin(&hub);
+        let edge = web::Data::new(Edge {
+            config: settings::edge(&config),
+            short_of_files: shares.problem(&config),
+            shown: shown.clone(),
+            failures: Failures::new(config.limits.auth_failures_per_minute),
+            addresses: Arc::default(),
+            webhooks: Webhooks::start(hub.clone(), settings::webhook(&config, &shares))?,
+            metrics,
+            hub,
+        });
+        Ok(Self { config, shares, workers, listener, shown, manager, edge })
     }
-    drop(background);
-    drain(&hub, &edge.webhooks, Duration::from_secs(config.session.drain_seconds)).await;
-    handle.stop(true).await;
-    if let Some(told) = told {
-        told.abort();
-    }
-    hub.shutdown().await;
-    match server.await {
-        Ok(result) => Ok(result?),
-        Err(_) => Ok(()),
+
+    /// Serves clients from now on.
+    async fn spawn(self) -> Result<Serving, ServerError> {
+        let Self { config, shares, workers, listener, shown, manager, edge } = self;
+        let mut background = Background::spawn(&config, &edge, shown.clone());
+        // Who waits for the node to be ready finds the token printed, and nobody is served by what the node knew before it
+        // was stopped; without a majority it serves all the same.
+        let begun = async { tokio::join!(&mut background.admin, edge.hub.log().barrier()) };
+        let _ = tokio::time::timeout(LEADER_WAIT, begun).await;
+        let routes = edge::start(&config, &edge);
+        let server = http::serve(&config, (workers, shares.sockets), listener, shown.as_ref(), routes)?;
+        let (handle, server) = (server.handle(), actix_rt::spawn(server));
+        let node = edge.hub.node_id();
+        tracing::info!(http = %config.http_addr, peer = %config.peer_addr, node, "the node serves");
+        let told = manager.clone().map(|manager| actix_rt::spawn(tell(manager, edge.clone())));
+        let drain_within = Duration::from_secs(config.session.drain_seconds);
+        Ok(Serving { drain_within, background, server, handle, manager, told, edge })
     }
 }
 
-/// What requests are answered with.
-fn build(
-    config: &Config,
-    shares: &Shares,
-    hub: Hub,
-    shown: Option<Arc<Shown>>,
-    metrics: PrometheusHandle,
-) -> Result<web::Data<Edge>, ServerError> {
-    Ok(web::Data::new(Edge {
-        config: settings::edge(config),
-        short_of_files: shares.problem(config),
-        shown,
-        failures: Failures::new(config.limits.auth_failures_per_minute),
-        addresses: Arc::default(),
-        webhooks: Webhooks::start(hub.clone(), settings::webhook(config, shares))?,
-        metrics,
-        hub,
-    }))
+/// A node that serves clients.
+struct Serving {
+    drain_within: Duration,
+    background: Background,
+    server: JoinHandle<std::io::Result<()>>,
+    handle: ServerHandle,
+    manager: Option<Arc<Manager>>,
+    /// Keeps the service manager informed.
+    told: Option<JoinHandle<()>>,
+    edge: web::Data<Edge>,
+}
+
+impl Serving {
+    /// Sends the clients elsewhere and ends the node.
+    async fn drain(self) -> Result<(), ServerError> {
+        if let Some(manager) = self.manager {
+            manager.stopping();
+        }
+        drop(self.background);
+        let Edge { hub, webhooks, .. } = &**self.edge;
+        drain(hub, webhooks, self.drain_within).await;
+        self.handle.stop(true).await;
+        if let Some(told) = self.told {
+            told.abort();
+        }
+        hub.shutdown().await;
+        match self.server.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// No new clients; those here are told to come back elsewhere; the lead goes to another node.
+async fn drain(hub: &Hub, webhooks: &Webhooks, within: Duration) {
+    // The server's own stop and the store's last checkpoint come after this, within the ten seconds in all.
+    let deadline = Instant::now() + within.saturating_sub(Duration::from_secs(3));
+    hub.health().set_draining(true);
+    hub.topics().announce_drain();
+    webhooks.drain(within / 4).await;
+    hub.operations().hand_over(within / 4).await;
+    while hub.health().connections() > 0 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tracing::info!(left = hub.health().connections(), "drained");
 }
 
 /// What a node does beside answering, until it stops.
@@ -161,7 +211,7 @@ impl Drop for Background {
 async fn tell(manager: Arc<Manager>, edge: web::Data<Edge>) {
     let state = || {
         let reason = not_ready(&edge);
-        let status = edge.hub.status();
+        let status = edge.hub.health().status();
         let text = match (reason, status.leader) {
             (Some(reason), _) => format!("node {}: not ready: {reason}", status.node_id),
             (None, Some(leader)) if leader != status.node_id => {
@@ -171,7 +221,7 @@ async fn tell(manager: Arc<Manager>, edge: web::Data<Edge>) {
         };
         notify::State { ready: reason.is_none(), text }
     };
-    manager.follow(state, async || edge.hub.answers().await).await;
+    manager.follow(state, async || edge.hub.health().answers().await).await;
 }
 
 fn install_metrics() -> Result<PrometheusHandle, ServerError> {
@@ -181,18 +231,4 @@ fn install_metrics() -> Result<PrometheusHandle, ServerError> {
         .map_err(|error| ServerError::Metrics(error.to_string()))?;
     metric::describe();
     Ok(handle)
-}
-
-/// No new clients; those here are told to come back elsewhere; the lead goes to another node.
-async fn drain(hub: &Hub, webhooks: &Webhooks, within: Duration) {
-    // The server's own stop and the store's last checkpoint come after this, within the ten seconds in all.
-    let deadline = Instant::now() + within.saturating_sub(Duration::from_secs(3));
-    hub.info().draining.store(true, Ordering::Relaxed);
-    hub.announce_drain();
-    webhooks.drain(within / 4).await;
-    hub.hand_over(within / 4).await;
-    while hub.info().connections.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    tracing::info!(left = hub.info().connections.load(Ordering::Relaxed), "drained");
 }

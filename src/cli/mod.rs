@@ -20,6 +20,7 @@ mod settings;
 mod sse;
 mod tail;
 mod token;
+mod usage;
 mod webhook;
 
 use std::{io, process::ExitCode};
@@ -27,6 +28,7 @@ use std::{io, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
+use usage::Usage;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_COMMIT"), ")");
 
@@ -71,11 +73,6 @@ enum Command {
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
-
-/// A combination of arguments that the parser alone cannot refuse: exit code 2.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);
 
 /// Parses the command line and runs it. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 pub fn main() -> ExitCode {

@@ -114,3 +114,8 @@ fn is_any_setting(line: &str) -> bool {
         .split_once(" = ")
         .is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
 }
+
+/// The JSON pointer of a path.
+pub(super) fn pointer(path: &str) -> String {
+    format!("/{}", path.replace('.', "/"))
+}

@@ -12,10 +12,7 @@ use serde_json::Value;
 
 use crate::core::nearest::nearest;
 
-use super::{
-    Config, KEYS, Key, NOT_KEYS,
-    validate::{self, Fault},
-};
+use super::{Config, KEYS, Key, NOT_KEYS, fault::Fault, keys::pointer, validate};
 
 /// The list of tables below `webhooks` that is no setting by itself.
 const ENDPOINTS: &str = "endpoints";
@@ -276,11 +273,6 @@ impl Loader {
             origin: self.sources.get(path).cloned().unwrap_or(Source::Default),
         }
     }
-}
-
-/// The JSON pointer of a path.
-pub(super) fn pointer(path: &str) -> String {
-    format!("/{}", path.replace('.', "/"))
 }
 
 /// What is wrong with TOML, and where. Not the line itself: a secret may stand in it.

@@ -6,6 +6,7 @@
 //! Adding a key takes a field here, its line in `Default`, its line in `waypost.default.toml` and, for a number, its
 //! range in [`validate`]; tests hold these together. Environment names and flags follow by themselves.
 
+mod fault;
 mod keys;
 mod load;
 mod promises;

@@ -1,6 +1,6 @@
 //! Who peers and clients are talking to: certificates, or the peers' shared key.
 
-use super::{Config, Secret, validate::Fault};
+use super::{Config, Secret, fault::Fault};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use waypost_cluster::{Security, TlsFiles};

@@ -6,15 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::{Config, load::pointer, security};
-
-/// A value that is not allowed.
-pub(super) struct Fault {
-    /// Path of the setting.
-    pub(super) path: &'static str,
-    /// What is allowed.
-    pub(super) allowed: String,
-}
+use super::{Config, fault::Fault, keys::pointer, security};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;

@@ -7,7 +7,7 @@ use super::channel_rules::ChannelRules;
 use super::consumer::progress::Order;
 use super::event::NewEvent;
 use super::ids::{EndpointId, EventId, MapId, NodeId, TokenId, TopicId};
-use super::lease::{Denied, Incarnation, LeaseBatch};
+use super::lease::{Incarnation, LeaseBatch};
 use super::subject::{Selector, Subject};
 use super::webhook::directory::EndpointChange;
 use super::webhook::records::{Attempt, ProgressReport};
@@ -312,6 +312,17 @@ impl Published {
     pub fn id(&self, place: u32) -> EventId {
         self.first_id.plus_place(place)
     }
+}
+
+/// What of a batch of leases was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// The place of the change in its batch.
+    pub place: u32,
+    /// So many of the connections were taken all the same.
+    pub granted: u32,
+    /// Why not (all).
+    pub why: Refusal,
 }
 
 /// Why a command changed nothing.

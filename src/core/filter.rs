@@ -1,6 +1,7 @@
 //! Which events of a topic a subscription wants, by their types.
 
 use super::event::{MAX_KIND_LEN, is_kind, is_kind_char};
+use super::text::fits;
 
 /// More types and patterns than this in one filter are refused.
 pub const MAX_KINDS: usize = 100;
@@ -37,19 +38,6 @@ impl Pattern {
     fn matches(&self, kind: &str) -> bool {
         fits(&self.0, kind)
     }
-}
-
-/// Whether `text` is as `pattern` says, in which `*` stands for any characters, or none. What stands between the stars is
-/// looked for from left to right, each where it comes first: never again from an earlier place, so the work is linear.
-pub fn fits(pattern: &str, text: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(first) else { return false };
-    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
-    for part in middle.split('*') {
-        let Some(at) = text.find(part) else { return false };
-        text = &text[at + part.len()..];
-    }
-    text.ends_with(last)
 }
 
 /// Why a filter is refused. A malformed filter never opens up to "all".

@@ -1,6 +1,5 @@
 //! Leases: what a node holds while it lives. They belong to an incarnation of the node and end with it.
 
-use super::command::Refusal;
 use super::ids::{MapId, NodeId, TokenId};
 use super::subject::Subject;
 use serde::{Deserialize, Serialize};
@@ -76,15 +75,4 @@ pub struct Member {
     pub name: Box<str>,
     /// Number of the connection on its node.
     pub connection: u64,
-}
-
-/// What of a batch was not done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Denied {
-    /// The place of the change in its batch.
-    pub place: u32,
-    /// So many of the connections were taken all the same.
-    pub granted: u32,
-    /// Why not (all).
-    pub why: Refusal,
 }

@@ -1,6 +1,6 @@
 //! Subjects: the names of channels inside a map, and which of them a reader wants.
 
-use super::filter::fits;
+use super::text::fits;
 use bytestring::ByteString;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;

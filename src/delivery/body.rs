@@ -2,9 +2,10 @@
 
 use super::doorbell::Doorbell;
 use super::outbox::Outbox;
-use super::outlet::{Liveness, Outlet};
+use super::outlet::Outlet;
 use super::socket::Connection;
 use super::tally::Tally;
+use super::watchdog::Liveness;
 use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 use futures_util::Stream;

@@ -2,7 +2,6 @@
 //!
 //! Owned by the outlet of the thread and the subscriptions on it; never crosses threads.
 
-use super::outbox::Outbox;
 use crate::core::frame::{FormKey, View};
 use crate::core::ring::{Chunk, Ring};
 use crate::core::topic::TopicKey;
@@ -13,13 +12,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-/// See the module.
+/// Who reads a feed.
+pub(super) trait Reader {
+    /// Something may be there to read.
+    fn wake(&self);
+    /// Events were removed: pages of the feed that were read before are dropped, and read anew.
+    fn forget_pages_of(&self, feed: &Feed);
+}
+
+/// One view of a topic on this thread.
 pub struct Feed {
     topic: TopicKey,
     view: View,
     /// `None` until the topic said where it starts.
     ring: RefCell<Option<Ring>>,
-    listeners: RefCell<Slab<Rc<Outbox>>>,
+    listeners: RefCell<Slab<Rc<dyn Reader>>>,
     /// Those who keep it in use before they listen.
     holders: Cell<usize>,
     /// Who waits for the topic to say where it starts.
@@ -82,9 +89,9 @@ impl Feed {
     /// So does who is being sent a page that was read before.
     pub(super) fn forget_removed(&self) {
         self.empty();
-        for (_, outbox) in self.listeners.borrow().iter() {
-            outbox.forget_pages_of(self);
-            outbox.wake();
+        for (_, reader) in self.listeners.borrow().iter() {
+            reader.forget_pages_of(self);
+            reader.wake();
         }
     }
 
@@ -131,8 +138,8 @@ impl Feed {
         self.push(Arc::new(Chunk::encode(span, &[early], self.view.form(), None)), max_bytes, max_events);
     }
 
-    pub(super) fn listen(&self, outbox: Rc<Outbox>) -> usize {
-        self.listeners.borrow_mut().insert(outbox)
+    pub(super) fn listen(&self, reader: Rc<dyn Reader>) -> usize {
+        self.listeners.borrow_mut().insert(reader)
     }
 
     pub(super) fn unlisten(&self, place: usize) {
@@ -165,8 +172,8 @@ impl Feed {
 
     fn wake(&self) {
         self.waiting.take().into_iter().for_each(Waker::wake);
-        for (_, outbox) in self.listeners.borrow().iter() {
-            outbox.wake();
+        for (_, reader) in self.listeners.borrow().iter() {
+            reader.wake();
         }
     }
 }

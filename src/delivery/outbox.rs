@@ -4,9 +4,10 @@
 //! worker thread, shared by the session, the body that writes and the outlet that watches.
 
 use super::close::End;
-use super::feed::Feed;
-use super::outlet::Outlet;
+use super::feed::{Feed, Reader};
+use super::outlet::{Outlet, Watch};
 use super::position::Unseen;
+use super::watchdog::Session;
 use crate::core::access::Map;
 use crate::core::channel_rules::Coverage;
 use crate::core::filter::Filter;
@@ -277,39 +278,9 @@ impl Outbox {
         self.farewell.borrow().as_ref().map(|farewell| farewell(end)).unwrap_or_default()
     }
 
-    pub(super) fn token(&self) -> Option<TokenId> {
-        self.token
-    }
-
-    pub(super) fn is_on(&self, map: MapId) -> bool {
-        self.subscriptions.borrow().iter().any(|subscription| subscription.map == map)
-    }
-
-    /// Whether one of its subscriptions has to be opened in another way by the map's channel rules.
-    pub(super) fn is_moved_by(&self, map: &Map) -> bool {
-        let subscriptions = self.subscriptions.borrow();
-        let mut of_map = subscriptions.iter().filter(|subscription| subscription.map == map.id);
-        of_map.any(|known| map.rules.coverage_of(&known.feed.topic().selector) != known.coverage)
-    }
-
-    pub(super) fn waiting_since(&self) -> Option<u64> {
-        self.waiting_since.get()
-    }
-
-    pub(super) fn position_due(&self) -> Option<u64> {
-        self.position_due.get()
-    }
-
-    pub(super) fn heard_at(&self) -> u64 {
-        self.heard_at.get()
-    }
-
-    /// Events of the feed were removed: pages of it that were read before are dropped, and read anew.
-    pub(super) fn forget_pages_of(&self, feed: &Feed) {
-        let mut subscriptions = self.subscriptions.borrow_mut();
-        for subscription in subscriptions.iter_mut().filter(|known| std::ptr::eq(&*known.feed, feed)) {
-            subscription.behind = Behind::No;
-        }
+    /// Has the outlet watch the session, which has no connection of its own, such as a long poll.
+    pub fn watch_silently(self: &Rc<Self>) -> Watch {
+        self.outlet.watch_silently(self.clone())
     }
 
     /// Something may be there to send.
@@ -357,6 +328,59 @@ impl Outbox {
         }
         self.position_due.set(subscriptions.iter().filter_map(|subscription| subscription.unseen.due()).min());
         Take::Nothing
+    }
+}
+
+impl Reader for Outbox {
+    fn wake(&self) {
+        self.wake();
+    }
+
+    fn forget_pages_of(&self, feed: &Feed) {
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        for subscription in subscriptions.iter_mut().filter(|known| std::ptr::eq(&*known.feed, feed)) {
+            subscription.behind = Behind::No;
+        }
+    }
+}
+
+impl Session for Outbox {
+    fn ending(&self) -> Option<End> {
+        self.ending()
+    }
+
+    fn finish(&self, end: End) {
+        self.finish(end);
+    }
+
+    fn wake(&self) {
+        self.wake();
+    }
+
+    fn token(&self) -> Option<TokenId> {
+        self.token
+    }
+
+    fn is_on(&self, map: MapId) -> bool {
+        self.subscriptions.borrow().iter().any(|subscription| subscription.map == map)
+    }
+
+    fn is_moved_by(&self, map: &Map) -> bool {
+        let subscriptions = self.subscriptions.borrow();
+        let mut of_map = subscriptions.iter().filter(|subscription| subscription.map == map.id);
+        of_map.any(|known| map.rules.coverage_of(&known.feed.topic().selector) != known.coverage)
+    }
+
+    fn waiting_since(&self) -> Option<u64> {
+        self.waiting_since.get()
+    }
+
+    fn position_due(&self) -> Option<u64> {
+        self.position_due.get()
+    }
+
+    fn heard_at(&self) -> u64 {
+        self.heard_at.get()
     }
 }
 

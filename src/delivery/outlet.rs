@@ -3,44 +3,24 @@
 
 use super::close::End;
 use super::feed::Feed;
-use super::outbox::Outbox;
-use super::reading::Reading;
 use super::rings::Rings;
+use super::settings::OutletConfig;
 use super::socket::Connection;
 use super::tally::Tally;
+use super::watchdog::{Liveness, Session, Watched};
 use crate::core::frame::{FormKey, View};
 use crate::core::topic::TopicKey;
-use crate::hub::{Deliver, Hub, Subscribe, Unsubscribe};
+use crate::hub::{Deliver, Hub};
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use slab::Slab;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// Chunks waiting on a worker thread. One that doesn't fit leaves a hole that its readers fill from the archive.
 const MAILBOX: usize = 4096;
-
-/// Settings of all outlets.
-#[derive(Clone, Debug)]
-pub struct OutletConfig {
-    /// Bytes of one ring.
-    pub ring_bytes: usize,
-    /// Events of one ring.
-    pub ring_events: usize,
-    /// Bytes of all rings of the node.
-    pub rings_bytes: usize,
-    /// Seconds for which a client may take less than `least_bytes` a second while something waits.
-    pub stall_seconds: u64,
-    /// Bytes a second that a client must take while something waits.
-    pub least_bytes: u64,
-    /// Seconds for which a socket may be silent.
-    pub idle_seconds: u64,
-    /// Seconds between two positions that no event carries.
-    pub position_seconds: u64,
-}
 
 thread_local! {
     static OF_THIS_THREAD: OnceCell<Rc<Outlet>> = const { OnceCell::new() };
@@ -98,40 +78,6 @@ impl Drop for Watch {
     }
 }
 
-/// What shows that a client is alive, by the nature of its transport. Who doesn't show it is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Liveness {
-    /// Read what waits, and be heard from: a WebSocket, which has heartbeats.
-    ReadAndSpeak,
-    /// Read what waits: an event stream.
-    Read,
-    /// Be heard from: a long poll. Between its polls it reads nothing, and that means nothing.
-    Speak,
-}
-
-impl Liveness {
-    fn must_read(self) -> bool {
-        self != Self::Speak
-    }
-
-    fn must_speak(self) -> bool {
-        self != Self::Read
-    }
-}
-
-/// A session as the watchdog sees it.
-struct Watched {
-    outbox: Rc<Outbox>,
-    reading: Option<Reading>,
-    liveness: Liveness,
-    /// Second at which an ending session is cut off.
-    cut_at: Option<u64>,
-}
-
-/// Seconds that an ending session has to take its last words.
-const FAREWELL_SECONDS: u64 = 3;
-/// Seconds for which something has to wait before it is asked how much the client takes.
-pub(super) const LOOK_AFTER: u64 = 2;
 /// Longest wait for a topic to say where it starts.
 const START_WITHIN: Duration = Duration::from_secs(5);
 /// A second that took longer was a pause of this thread.
@@ -159,7 +105,7 @@ impl Outlet {
             tallies: RefCell::default(),
         });
         let actor = OutletActor { outlet: Rc::downgrade(&outlet) }.start();
-        outlet.hub.register_outlet(actor.clone().recipient());
+        outlet.hub.topics().register_outlet(actor.clone().recipient());
         let _ = outlet.actor.set(actor);
         outlet
     }
@@ -194,7 +140,7 @@ impl Outlet {
     fn subscribe(&self, feed: &Feed) {
         if let Some(actor) = self.actor.get() {
             let outlet = actor.clone().recipient();
-            self.hub.registry().do_send(Subscribe { topic: feed.topic().clone(), view: feed.view().clone(), outlet });
+            self.hub.topics().subscribe(feed.topic().clone(), feed.view().clone(), outlet);
         }
     }
 
@@ -216,36 +162,35 @@ impl Outlet {
         self.rings.drop_feed(feed);
         if let Some(actor) = self.actor.get() {
             let (topic, form) = feed.key();
-            self.hub.registry().do_send(Unsubscribe { topic, form, outlet: actor.clone().recipient() });
+            self.hub.topics().unsubscribe(topic, form, actor.clone().recipient());
         }
     }
 
     /// Watches a session until [`Outlet::unwatch`].
-    pub(super) fn watch(&self, outbox: Rc<Outbox>, connection: Option<Connection>, liveness: Liveness) -> usize {
+    pub(super) fn watch(&self, session: Rc<dyn Session>, connection: Option<Connection>, liveness: Liveness) -> usize {
         if self.draining.get() {
-            outbox.finish(End::Drain);
+            session.finish(End::Drain);
         }
-        self.hub.info().connections.fetch_add(1, Ordering::Relaxed);
-        let reading = connection.map(Reading::new);
-        self.sessions.borrow_mut().insert(Watched { outbox, reading, liveness, cut_at: None })
+        self.hub.health().connection_opened();
+        self.sessions.borrow_mut().insert(Watched::new(session, connection, liveness))
     }
 
     /// The session has said its last words; its connection may serve other requests.
     pub(super) fn let_go(&self, place: usize) {
-        if let Some(reading) = self.sessions.borrow_mut().get_mut(place).and_then(|session| session.reading.as_mut()) {
-            reading.rest();
+        if let Some(session) = self.sessions.borrow_mut().get_mut(place) {
+            session.rest();
         }
     }
 
     /// Watches a session without a connection of its own, such as a long poll.
-    pub fn watch_silently(self: &Rc<Self>, outbox: Rc<Outbox>) -> Watch {
-        Watch { place: self.watch(outbox, None, Liveness::Speak), outlet: self.clone() }
+    pub(super) fn watch_silently(self: &Rc<Self>, session: Rc<dyn Session>) -> Watch {
+        Watch { place: self.watch(session, None, Liveness::Speak), outlet: self.clone() }
     }
 
     /// The session is over.
     pub(super) fn unwatch(&self, place: usize) {
         if self.sessions.borrow_mut().try_remove(place).is_some() {
-            self.hub.info().connections.fetch_sub(1, Ordering::Relaxed);
+            self.hub.health().connection_closed();
         }
     }
 
@@ -301,9 +246,9 @@ impl Outlet {
                     self.subscribe(feed);
                 }
             }
-            Deliver::TokenGone(token) => self.end_those(End::Revoked, |outbox| outbox.token() == Some(token)),
-            Deliver::MapGone(map) => self.end_those(End::Revoked, |outbox| outbox.is_on(map)),
-            Deliver::Rules(map) => self.end_those(End::Rules, |outbox| outbox.is_moved_by(&map)),
+            Deliver::TokenGone(token) => self.end_those(End::Revoked, |session| session.token() == Some(token)),
+            Deliver::MapGone(map) => self.end_those(End::Revoked, |session| session.is_on(map)),
+            Deliver::Rules(map) => self.end_those(End::Rules, |session| session.is_moved_by(&map)),
             Deliver::Drain => {
                 self.draining.set(true);
                 self.end_those(End::Drain, |_| true);
@@ -312,9 +257,9 @@ impl Outlet {
         }
     }
 
-    fn end_those(&self, end: End, which: impl Fn(&Outbox) -> bool) {
-        for (_, session) in self.sessions.borrow().iter().filter(|(_, session)| which(&session.outbox)) {
-            session.outbox.finish(end);
+    fn end_those(&self, end: End, which: impl Fn(&dyn Session) -> bool) {
+        for (_, watched) in self.sessions.borrow().iter().filter(|(_, watched)| which(watched.session())) {
+            watched.session().finish(end);
         }
     }
 
@@ -334,40 +279,6 @@ impl Outlet {
         for (_, session) in self.sessions.borrow_mut().iter_mut() {
             session.look(now, &self.config);
         }
-    }
-}
-
-impl Watched {
-    fn look(&mut self, now: u64, config: &OutletConfig) {
-        let outbox = &self.outbox;
-        if outbox.ending().is_some() {
-            let cut_at = *self.cut_at.get_or_insert(now + FAREWELL_SECONDS);
-            if now >= cut_at
-                && let Some(reading) = &self.reading
-            {
-                reading.cut();
-            }
-        } else if self.liveness.must_read() && self.is_too_slow(now, config) {
-            self.outbox.finish(End::TooSlow);
-        } else if self.is_silent(now, config) {
-            self.outbox.finish(End::Idle);
-        } else if self.outbox.position_due().is_some_and(|due| now >= due) {
-            self.outbox.wake();
-        }
-    }
-
-    /// While a write waits for the client its session is not polled: what the client says lies unread, and its pace alone
-    /// is judged.
-    fn is_silent(&self, now: u64, config: &OutletConfig) -> bool {
-        let since = self.outbox.waiting_since().filter(|_| self.liveness.must_read());
-        let is_held_up = since.is_some_and(|since| now.saturating_sub(since) >= LOOK_AFTER);
-        let silent = now.saturating_sub(self.outbox.heard_at()) > config.idle_seconds;
-        self.liveness.must_speak() && silent && !is_held_up
-    }
-
-    fn is_too_slow(&mut self, now: u64, config: &OutletConfig) -> bool {
-        let since = self.outbox.waiting_since();
-        self.reading.as_mut().is_some_and(|reading| reading.is_too_slow(now, since, config))
     }
 }
 

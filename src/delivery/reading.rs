@@ -1,8 +1,8 @@
 //! Whether the client of a connection reads what waits for it. While it is behind, the watchdog measures it in the
 //! kernel's stead, whose own limit knows no progress.
 
-use super::outlet::{LOOK_AFTER, OutletConfig};
 use super::pace::Pace;
+use super::settings::{LOOK_AFTER, OutletConfig};
 use super::socket::Connection;
 
 /// See the module.

@@ -1,5 +1,6 @@
 //! Who is asking, over HTTP: the token in its header, and what it may do with the map in the path.
 
+use super::addresses::{AddressSlot, address_of};
 use super::context::Edge;
 use super::error::ApiError;
 use super::refused::{Quota, Refused, Unavailable};
@@ -7,97 +8,6 @@ use crate::core::access::Scopes;
 use crate::hub::{Grant, Hub, Who};
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, ORIGIN};
-use rustc_hash::FxHashMap;
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-/// Addresses remembered at most.
-const MAX_ADDRESSES: usize = 65_536;
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// Refused tokens of the last minute, by address; who guesses is answered 429 before the leader is asked.
-pub struct Failures {
-    per_minute: u32,
-    addresses: Mutex<FxHashMap<IpAddr, (Instant, u32)>>,
-}
-
-impl Failures {
-    /// At most so many a minute from one address; 0 is no limit.
-    pub fn new(per_minute: u32) -> Self {
-        Self { per_minute, addresses: Mutex::default() }
-    }
-
-    fn check(&self, address: IpAddr) -> Result<(), Refused> {
-        let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        match addresses.get(&address) {
-            Some((since, count)) if *count >= self.per_minute && since.elapsed() < MINUTE => {
-                Err(Refused::TooManyFailures { wait_ms: MINUTE.saturating_sub(since.elapsed()).as_millis() as u64 })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn count(&self, address: IpAddr) {
-        if self.per_minute == 0 {
-            return;
-        }
-        let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
-        if addresses.len() >= MAX_ADDRESSES {
-            addresses.retain(|_, (since, _)| since.elapsed() < MINUTE);
-        }
-        if addresses.len() < MAX_ADDRESSES || addresses.contains_key(&address) {
-            let entry = addresses.entry(address).or_insert_with(|| (Instant::now(), 0));
-            if entry.0.elapsed() >= MINUTE {
-                *entry = (Instant::now(), 0);
-            }
-            entry.1 += 1;
-        }
-    }
-}
-
-/// Open sockets by address.
-#[derive(Default)]
-pub struct Addresses(Mutex<FxHashMap<IpAddr, usize>>);
-
-/// A socket counted for its address; counted no more when dropped.
-pub struct AddressSlot {
-    addresses: Arc<Addresses>,
-    address: IpAddr,
-}
-
-impl Addresses {
-    /// Counts one more socket of `address`, unless it has `max` already; 0 is no limit, and nothing is counted.
-    pub fn take(self: &Arc<Self>, address: IpAddr, max: usize) -> Result<Option<AddressSlot>, Quota> {
-        if max == 0 {
-            return Ok(None);
-        }
-        let mut addresses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = addresses.entry(address).or_default();
-        if *count >= max {
-            return Err(Quota::Sockets { limit: max });
-        }
-        *count += 1;
-        Ok(Some(AddressSlot { addresses: self.clone(), address }))
-    }
-}
-
-impl Drop for AddressSlot {
-    fn drop(&mut self) {
-        let mut addresses = self.addresses.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = addresses.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                addresses.remove(&self.address);
-            }
-        }
-    }
-}
-
-/// The address that a request came from.
-pub fn address_of(request: &HttpRequest) -> IpAddr {
-    request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip())
-}
 
 /// The token in the `Authorization` header.
 pub fn bearer(request: &HttpRequest) -> Option<&str> {
@@ -109,7 +19,7 @@ pub fn bearer(request: &HttpRequest) -> Option<&str> {
 /// The right of `who` to do `scope` on the map that is named. A map that is unknown and one that the token doesn't open
 /// look the same, except to the admin.
 pub async fn granted(hub: &Hub, who: Who, map: &str, scope: Scopes) -> Result<Grant, Refused> {
-    let Some(map) = hub.map_of(&who, map).await? else { return Err(Refused::NotFound) };
+    let Some(map) = hub.access().map_of(&who, map).await? else { return Err(Refused::NotFound) };
     match &who {
         Who::Token(token) if !token.scopes.contains(scope) => Err(Refused::Forbidden(scope)),
         _ => Ok(Grant { map, who }),
@@ -119,7 +29,7 @@ pub async fn granted(hub: &Hub, who: Who, map: &str, scope: Scopes) -> Result<Gr
 impl Edge {
     /// Who holds `token`; an error also for who guesses, and where this node can't know who was revoked.
     pub async fn authenticate(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, Refused> {
-        if self.hub.is_removed() {
+        if self.hub.health().is_removed() {
             return Err(Unavailable::Removed.into());
         }
         self.identify(request, token).await
@@ -127,16 +37,14 @@ impl Edge {
 
     async fn identify(&self, request: &HttpRequest, token: Option<&str>) -> Result<Who, Refused> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Err(Refused::Unauthorized) };
-        self.hub.know_revokes().await;
-        if let Some(who) = self.hub.who_here(token) {
+        self.hub.access().know_revokes().await;
+        if let Some(who) = self.hub.access().who_here(token) {
             return Ok(who);
         }
         // Only who presents an unknown token is held up: others behind the same address are not.
         let address = address_of(request);
-        if self.failures.per_minute > 0 {
-            self.failures.check(address)?;
-        }
-        match self.hub.who(token).await? {
+        self.failures.check(address)?;
+        match self.hub.access().who(token).await? {
             Some(who) => Ok(who),
             None => {
                 self.failures.count(address);
@@ -148,7 +56,7 @@ impl Edge {
     /// Catches up with the leader, so that what was acknowledged on another node is seen here. Without a majority what
     /// is known here must do.
     pub async fn catch_up(&self) {
-        if let Err(error) = self.hub.barrier().await {
+        if let Err(error) = self.hub.log().barrier().await {
             tracing::debug!(%error, "answering from what this node knows");
         }
     }
@@ -187,7 +95,7 @@ impl Edge {
         let (Who::Token(token), Some(permits)) = (&grant.who, grant.map.limits.requests_per_minute) else {
             return Ok(());
         };
-        self.hub.charge_request(token.id, permits).await.map_err(|wait_ms| {
+        self.hub.quota().charge_request(token.id, permits).await.map_err(|wait_ms| {
             ApiError::too_fast("request_rate", format!("the token may make {permits} requests a minute"), wait_ms)
         })
     }

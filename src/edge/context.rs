@@ -4,7 +4,7 @@ use crate::core::access::{Limits, Retention};
 use crate::core::webhook::form::Defaults;
 use crate::delivery::OutletConfig;
 use crate::delivery::webhook::Webhooks;
-use crate::edge::auth::{Addresses, Failures};
+use crate::edge::addresses::{Addresses, Failures};
 use crate::hub::Hub;
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -71,6 +71,6 @@ pub struct Edge {
 impl Edge {
     /// Whether the node is going away and takes no new clients.
     pub fn is_draining(&self) -> bool {
-        self.hub.info().draining.load(std::sync::atomic::Ordering::Relaxed)
+        self.hub.health().is_draining()
     }
 }

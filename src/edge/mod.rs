@@ -4,6 +4,7 @@
 //! settings and state, a line in [`PROTOCOLS`], a folder of golden frames. It opens subscriptions by
 //! [`subscribe::open`], and renders what is [`refused`] in its own form.
 
+pub mod addresses;
 pub mod auth;
 pub mod context;
 pub mod error;
@@ -13,11 +14,14 @@ pub mod phoenix;
 pub mod query;
 pub mod refused;
 pub mod rest;
+mod routes;
 pub mod sse;
 pub mod start;
 pub mod strict;
 pub mod subscribe;
 pub mod webhooks;
+
+pub use routes::Routes;
 
 use crate::config::Config;
 use actix_web::web::{Data, ServiceConfig};
@@ -34,10 +38,6 @@ pub struct Protocol {
     /// Headers of its own that its handlers read; each may stand once.
     headers: &'static [&'static str],
 }
-
-/// Adds a protocol's routes to those of a worker, and what its handlers are given: settings and state, which all workers
-/// share, as app data of types of its own.
-pub type Routes = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
 /// The table of client protocols.
 const PROTOCOLS: &[Protocol] = &[

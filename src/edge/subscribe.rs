@@ -26,7 +26,6 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// Which events a reader wants, and from where on.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,23 +145,23 @@ pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> 
     let Asked { who, map, wanted, form, quota, count, former } = asked;
     let Wanted { subjects, filter, expression, start } = wanted;
     let grant = granted(hub, who, &map, Scopes::SUBSCRIBE).await?;
-    if hub.info().draining.load(Ordering::Relaxed) {
+    if hub.health().is_draining() {
         return Err(Unavailable::Draining.into());
     }
     let connection = quota.take(hub, grant.map.id, grant.who.by()).await?;
-    let patterns = hub.take_patterns(&grant.map, &subjects).map_err(Quota::Patterns)?;
-    let condition = expression.map(|expression| hub.condition(&grant.map, expression)).transpose();
+    let patterns = hub.quota().take_patterns(&grant.map, &subjects).map_err(Quota::Patterns)?;
+    let condition = expression.map(|expression| hub.quota().take_condition(&grant.map, expression)).transpose();
     let condition = condition.map_err(Quota::Filters)?;
     let coverage = grant.map.rules.coverage_of(&subjects);
     let topic = TopicKey::new(grant.map.topic, subjects);
-    let mut position = hub.locate(&topic, start).await?;
+    let mut position = hub.archive().resume(&topic, start).await?;
     if !coverage.has_durable() && matches!(start, Start::After(_)) {
         // What came since that position was not kept.
         position.gap = Some(None);
     }
     let coming = match count {
         true if !coverage.has_durable() => Some(0),
-        true => hub.count_coming(&topic, &position, &filter, condition.as_ref()).await?,
+        true => hub.archive().count_coming(&topic, &position, &filter, condition.as_ref()).await?,
         false => None,
     };
     let view = View::new(form(grant.map.id), condition);
@@ -175,10 +174,10 @@ pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> 
         false => None,
     };
     let moved = |rules: &ChannelRules| rules.coverage_of(&topic.selector) != coverage;
-    if hub.access().map(grant.map.id).is_some_and(|map| moved(&map.rules)) {
+    if hub.access().known().map(grant.map.id).is_some_and(|map| moved(&map.rules)) {
         return Err(Unavailable::RulesChanged.into());
     }
-    if !hub.still_granted(&grant, Scopes::SUBSCRIBE) {
+    if !hub.access().still_granted(&grant, Scopes::SUBSCRIBE) {
         return Err(Refused::Unauthorized);
     }
     Ok(Opened { grant, topic, coverage, ephemeral, position, coming, filter, view, goes_on, connection, patterns })
@@ -188,7 +187,7 @@ pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> 
 async fn begin_ephemeral(outlet: &Rc<Outlet>, topic: &TopicKey, view: &View) -> Result<Held, Refused> {
     let topic = TopicKey::ephemeral(topic.stream, topic.selector.clone());
     let held = outlet.hold(topic, view.clone()).await.ok_or(Unavailable::Slow)?;
-    outlet.hub().begin_ephemeral().await;
+    outlet.hub().ephemeral().begin().await;
     Ok(held)
 }
 
@@ -227,7 +226,7 @@ impl Opened {
             outbox.subscribe(id, outlet.feed(topic, view), of(), &position, positions);
         }
         if let Some(held) = ephemeral {
-            outbox.follow(id, held.feed().clone(), of(), outlet.hub().ephemeral_position());
+            outbox.follow(id, held.feed().clone(), of(), outlet.hub().ephemeral().position());
         }
         id
     }
@@ -242,7 +241,7 @@ impl SessionQuota {
         if let Some(known) = self.known(map) {
             return Ok(known);
         }
-        let taken = Rc::new(hub.take_connection(map, by).await.map_err(|limit| Quota::Connections { limit })?);
+        let taken = Rc::new(hub.quota().take_connection(map, by).await.map_err(|limit| Quota::Connections { limit })?);
         // Another subscription of the session may have been faster.
         if let Some(known) = self.known(map) {
             return Ok(known);

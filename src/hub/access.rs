@@ -1,10 +1,13 @@
 //! Who is asking: tokens looked up, with the leader asked before one is called unknown.
 
-use super::{Hub, HubError};
-use crate::core::access::{Map, Scopes, Token, TokenHash, hash_token};
-use crate::core::command::By;
+use super::bridge::Bridge;
+use super::contact::CaughtUp;
+use super::error::HubError;
+use super::log::Log;
+use crate::core::access::{Access, Map, Scopes, Token, TokenHash, hash_token};
+use crate::core::command::{By, Command, Refusal};
 use crate::core::ids::MapId;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 use subtle::ConstantTimeEq;
 
 /// The holder of a token that is known.
@@ -43,7 +46,32 @@ impl Who {
     }
 }
 
-impl Hub {
+/// Who is let in, and to which map; cheap to clone.
+#[derive(Clone)]
+pub struct AccessControl {
+    bridge: Arc<Bridge>,
+    log: Log,
+    caught_up: CaughtUp,
+    /// Hash of the admin token of the configuration, if there is one.
+    admin: Option<TokenHash>,
+}
+
+impl AccessControl {
+    pub(super) fn new(bridge: Arc<Bridge>, log: Log, caught_up: CaughtUp, admin: Option<TokenHash>) -> Self {
+        Self { bridge, log, caught_up, admin }
+    }
+
+    /// Maps and tokens as this node knows them. Hold it briefly: the log waits for writers.
+    pub fn known(&self) -> RwLockReadGuard<'_, Access> {
+        self.bridge.access()
+    }
+
+    /// Makes sure that this node has applied every revoke that was acknowledged before this call. Where no leader can be
+    /// asked, what is known here must do. Costs next to nothing for as long as the node is in contact with the cluster.
+    pub async fn know_revokes(&self) {
+        self.caught_up.ensure().await;
+    }
+
     /// Who holds `secret`, as this node knows.
     pub fn who_here(&self, secret: &str) -> Option<Who> {
         self.who_hashed(&hash_token(secret))
@@ -56,14 +84,14 @@ impl Hub {
         if let Some(who) = self.who_hashed(&hash) {
             return Ok(Some(who));
         }
-        self.barrier().await?;
+        self.log.barrier().await?;
         Ok(self.who_hashed(&hash))
     }
 
     fn who_hashed(&self, hash: &TokenHash) -> Option<Who> {
         let is = |admin: &TokenHash| bool::from(admin.ct_eq(hash));
-        let access = self.access();
-        if self.config().admin.as_ref().is_some_and(is) || access.admin().is_some_and(is) {
+        let access = self.known();
+        if self.admin.as_ref().is_some_and(is) || access.admin().is_some_and(is) {
             return Some(Who::Admin);
         }
         access.token_with(hash).cloned().map(Who::Token)
@@ -74,7 +102,7 @@ impl Hub {
         if let Some(map) = self.map_here(name) {
             return Ok(Some(map));
         }
-        self.barrier().await?;
+        self.log.barrier().await?;
         Ok(self.map_here(name))
     }
 
@@ -82,22 +110,22 @@ impl Hub {
     /// takes the way of one that is not there, through the leader, so neither time nor an error tells them apart.
     pub async fn map_of(&self, who: &Who, name: &str) -> Result<Option<Arc<Map>>, HubError> {
         let Who::Token(token) = who else { return self.map(name).await };
-        let own = || self.access().map(token.map).filter(|map| map.has_name(name)).cloned();
+        let own = || self.known().map(token.map).filter(|map| map.has_name(name)).cloned();
         if let Some(map) = own() {
             return Ok(Some(map));
         }
-        self.barrier().await?;
+        self.log.barrier().await?;
         Ok(own())
     }
 
     /// The map with that id or slug, as this node knows it.
     pub fn map_here(&self, name: &str) -> Option<Arc<Map>> {
-        self.access().map_named(name).cloned()
+        self.known().map_named(name).cloned()
     }
 
     /// Whether what a session was granted still holds here.
     pub fn still_granted(&self, grant: &Grant, scope: Scopes) -> bool {
-        let access = self.access();
+        let access = self.known();
         access.map(grant.map.id).is_some()
             && match &grant.who {
                 Who::Admin => true,
@@ -107,8 +135,7 @@ impl Hub {
 
     /// Keeps the hash of an admin token that this node made, unless the cluster has one; says whether it was kept.
     pub async fn offer_admin(&self, hash: TokenHash) -> Result<bool, HubError> {
-        use crate::core::command::{Command, Refusal};
-        match self.propose(&Command::SetAdmin(hash)).await {
+        match self.log.propose(&Command::SetAdmin(hash)).await {
             Ok(_) => Ok(true),
             Err(HubError::Refused(Refusal::IdTaken)) => Ok(false),
             Err(error) => Err(error),
@@ -126,19 +153,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let hub = hub(folder.path()).await;
         let (mine, foreign) = (create(&hub, 1, "mine").await, create(&hub, 2, "foreign").await);
-        let who = hub.who("mine").await.unwrap().unwrap();
+        let who = hub.access().who("mine").await.unwrap().unwrap();
         let ids = [mine, foreign].map(|id| id.to_string());
         for name in ["mine", &ids[0]] {
-            assert_eq!(hub.map_of(&who, name).await.unwrap().map(|map| map.id), Some(mine));
+            assert_eq!(hub.access().map_of(&who, name).await.unwrap().map(|map| map.id), Some(mine));
         }
         for name in ["foreign", &ids[1], "none"] {
-            assert!(hub.map_of(&who, name).await.unwrap().is_none(), "{name}");
+            assert!(hub.access().map_of(&who, name).await.unwrap().is_none(), "{name}");
         }
         hub.shutdown().await;
         // Where the leader can't be asked neither is answered.
         for name in ["foreign", &ids[1], "none"] {
-            assert!(hub.map_of(&who, name).await.is_err(), "{name}");
+            assert!(hub.access().map_of(&who, name).await.is_err(), "{name}");
         }
-        assert!(hub.map_of(&who, "mine").await.unwrap().is_some() && hub.map_here("foreign").is_some());
+        assert!(
+            hub.access().map_of(&who, "mine").await.unwrap().is_some() && hub.access().map_here("foreign").is_some()
+        );
     }
 }

@@ -1,6 +1,5 @@
 //! How far other nodes have applied the log.
 
-use super::Hub;
 use super::peers::{Lane, PeerError, PeerRequest, Peers};
 use crate::core::ids::NodeId;
 use serde::{Deserialize, Serialize};
@@ -48,15 +47,13 @@ pub(super) fn serve(peers: &Peers, cluster: &Cluster) {
     });
 }
 
-impl Hub {
-    /// Waits until that node has applied the log up to `index`, or doesn't answer for a while.
-    pub(super) async fn applied_on(&self, node: NodeId, index: u64, deadline: Instant) -> Standing {
-        let ask = async |left: Duration| {
-            let ask = Applied { index, within_ms: left.as_millis() as u64 / 2 };
-            self.ask(node, &ask, left).await
-        };
-        follow(ask, deadline).await
-    }
+/// Waits until that node has applied the log up to `index`, or doesn't answer for a while.
+pub(super) async fn applied_on(peers: &Peers, node: NodeId, index: u64, deadline: Instant) -> Standing {
+    let ask = async |left: Duration| {
+        let ask = Applied { index, within_ms: left.as_millis() as u64 / 2 };
+        peers.ask(node, &ask, left).await
+    };
+    follow(ask, deadline).await
 }
 
 /// Asks a node again and again. A connection that breaks says nothing of its reach: after a network was mended old ones

@@ -2,13 +2,15 @@
 //!
 //! Owns the bound on how many readers share the disk; a page is bounded in events and bytes by its caller.
 
-use super::judges::Judges;
+use super::error::HubError;
+use super::evaluators::Evaluators;
+use super::log::Log;
 use super::replica::ViewStore;
 use crate::core::event::Event;
 use crate::core::expression::Condition;
 use crate::core::filter::Filter;
 use crate::core::history::{Bounds, History, HistoryError, Position, Start, StoredSubject};
-use crate::core::ids::{EventId, TopicId};
+use crate::core::ids::{EventId, LogPosition, TopicId};
 use crate::core::ring::Span;
 use crate::core::store::StoreError;
 use crate::core::subject::{Selector, Subject};
@@ -65,13 +67,25 @@ impl ArchiveError {
     }
 }
 
+/// Why a reader can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ResumeError {
+    /// The reader has seen more than this node, and no leader can be asked.
+    #[error("this node is behind what you have seen: {0}")]
+    Behind(#[from] HubError),
+    /// The store can't be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
 /// Reads of stored events; cheap to clone.
 #[derive(Clone)]
 pub struct Archive {
     cluster: Cluster,
+    log: Log,
     reader: Reader,
     permits: Arc<Semaphore>,
-    judges: Judges,
+    evaluators: Evaluators,
     /// Whether events that retention keeps for webhooks alone are among those read.
     backlog: bool,
 }
@@ -144,9 +158,9 @@ impl Page {
 }
 
 impl Archive {
-    pub(super) fn new(cluster: Cluster, judges: Judges) -> Self {
+    pub(super) fn new(cluster: Cluster, log: Log, evaluators: Evaluators) -> Self {
         let permits = Arc::new(Semaphore::new(CONCURRENT_READS));
-        Self { reader: cluster.reader(), cluster, permits, judges, backlog: false }
+        Self { reader: cluster.reader(), cluster, log, permits, evaluators, backlog: false }
     }
 
     /// Reads what is stored for webhooks, too; the same readers share the disk.
@@ -217,13 +231,32 @@ impl Archive {
         let mut page = self.blocking(move |archive| archive.read_now(part, from_seq, max_events, max_bytes)).await?;
         if let Some(condition) = condition {
             // Not while it has a permit: other maps' readers wait for those.
-            let judged = self.judges.verdicts(condition, page.events.clone()).await;
+            let judged = self.evaluators.verdicts(condition, page.events.clone()).await;
             page.verdicts = Some(judged.ok_or(ArchiveError::Unjudged)?);
         }
         Ok(page)
     }
 
-    /// Finds where a reader starts.
+    /// Finds where a reader starts, on whatever node it asks: a node that is behind catches up before it answers.
+    ///
+    /// An id names its place in the log of its group. One that lies beyond what is applied here was seen on another node,
+    /// so this node catches up first; if it isn't there even then, it belongs to another topic or history.
+    pub async fn resume(&self, part: impl Into<Part>, start: Start) -> Result<Position, ResumeError> {
+        let part = part.into();
+        let Start::After(id) = start else { return Ok(self.locate(part, start).await?) };
+        if self.is_ahead(id.log_position()) {
+            self.log.barrier().await?;
+        }
+        Ok(self.locate(part, start).await?)
+    }
+
+    /// Whether a position lies beyond what is applied here. Compared with what its own group has applied; a position of
+    /// a group that is not here is none that could be waited for.
+    fn is_ahead(&self, position: LogPosition) -> bool {
+        self.cluster.applied_in(position.group).is_some_and(|applied| position.index > applied)
+    }
+
+    /// Finds where a reader starts, as far as this node has applied the log.
     pub async fn locate(&self, part: impl Into<Part>, start: Start) -> Result<Position, ArchiveError> {
         let part = part.into();
         if start == Start::Live && !part.is_several() {
@@ -282,6 +315,20 @@ impl Archive {
             from_seq = page.next_seq;
         }
         Ok(Some(count))
+    }
+
+    /// How many stored events a reader gets before live ones; `None` where a filter leaves it open.
+    pub async fn count_coming(
+        &self,
+        topic: &TopicKey,
+        position: &Position,
+        filter: &Filter,
+        condition: Option<&Arc<Condition>>,
+    ) -> Result<Option<u64>, ArchiveError> {
+        if position.next_seq > position.head_seq {
+            return Ok(Some(0));
+        }
+        self.count(topic, position.next_seq, position.head_seq, filter, condition).await
     }
 
     async fn blocking<T: Send + 'static>(

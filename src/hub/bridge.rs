@@ -3,9 +3,8 @@
 //! Owns the node's read copy of access and the list of who must hear of what. Runs on the thread that applies the
 //! log, so nothing here blocks: topics are nudged (one nudge waits for all that happens meanwhile), outlets are told.
 
-use super::endpoints::{News, Watch};
-use super::nudges::{Bell, Nudges};
-use super::registry::TopicLost;
+use super::news::{News, Watch};
+use super::nudges::{Bell, Nudges, TopicLost};
 use crate::core::access::{Access, AccessChange, Map};
 use crate::core::command::{Change, Touched};
 use crate::core::frame::FormKey;
@@ -76,7 +75,7 @@ pub(super) enum LeaseNews {
     Reset,
 }
 
-/// See the module.
+/// What this node knows of the replicated state, and who is told when it changes.
 #[derive(Default)]
 pub(super) struct Bridge {
     access: RwLock<Access>,
@@ -95,6 +94,11 @@ impl Bridge {
 
     pub(super) fn endpoints(&self) -> RwLockReadGuard<'_, Directory> {
         self.endpoints.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many connections the map may have in the cluster; `None` is no limit.
+    pub(super) fn connection_limit(&self, map: MapId) -> Option<u32> {
+        self.access().map(map).and_then(|map| map.limits.connections)
     }
 
     pub(super) fn attach_watch(&self, watch: Watch) {

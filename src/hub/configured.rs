@@ -1,13 +1,13 @@
 //! Which endpoints stand in the nodes' configuration files. Nodes may have different files while one is rolled out: an
 //! endpoint is in nobody's file only once every member of the cluster has said so.
 
-use super::Hub;
-use super::peers::{Lane, PeerRequest, Peers};
+use super::peers::{Lane, PeerRequest, PeerServer, Peers};
 use crate::core::ids::EndpointId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+use waypost_cluster::Cluster;
 
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -22,36 +22,49 @@ impl PeerRequest for AreConfigured {
     const LANE: Lane = Lane::quick(8, 8);
 }
 
-pub(super) fn serve(peers: &Peers, configured: Arc<Configured>) {
+pub(super) fn serve(peers: &PeerServer, configured: Arc<OwnFile>) {
     peers.serve(move |_, AreConfigured(endpoints)| std::future::ready(configured.among(&endpoints)));
 }
 
 /// What stands in this node's file; nothing is known before the file has been looked through.
 #[derive(Debug, Default)]
-pub(super) struct Configured(RwLock<Option<BTreeSet<EndpointId>>>);
+pub(super) struct OwnFile(RwLock<Option<BTreeSet<EndpointId>>>);
 
-impl Configured {
+impl OwnFile {
     /// Those of `endpoints` that stand in the file.
-    pub(super) fn among(&self, endpoints: &[EndpointId]) -> Option<Vec<EndpointId>> {
+    fn among(&self, endpoints: &[EndpointId]) -> Option<Vec<EndpointId>> {
         let configured = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let configured = configured.as_ref()?;
         Some(endpoints.iter().filter(|endpoint| configured.contains(endpoint)).copied().collect())
     }
 }
 
-impl Hub {
+/// Which endpoints stand in configuration files; cheap to clone.
+#[derive(Clone)]
+pub struct Configured {
+    cluster: Cluster,
+    peers: Peers,
+    own: Arc<OwnFile>,
+}
+
+impl Configured {
+    pub(super) fn new(cluster: Cluster, peers: Peers, own: Arc<OwnFile>) -> Self {
+        Self { cluster, peers, own }
+    }
+
     /// Takes what stands in this node's file, for other nodes that ask.
-    pub fn set_configured(&self, endpoints: BTreeSet<EndpointId>) {
-        *self.0.configured.0.write().unwrap_or_else(PoisonError::into_inner) = Some(endpoints);
+    pub fn set(&self, endpoints: BTreeSet<EndpointId>) {
+        *self.own.0.write().unwrap_or_else(PoisonError::into_inner) = Some(endpoints);
     }
 
     /// Those of `endpoints` that stand in no member's file; none while a member doesn't answer.
-    pub async fn configured_nowhere(&self, mut endpoints: Vec<EndpointId>) -> Vec<EndpointId> {
-        for node in self.status().members.into_iter().map(|member| member.id) {
-            let standing = if node == self.node_id() {
-                self.0.configured.among(&endpoints)
+    pub async fn nowhere(&self, mut endpoints: Vec<EndpointId>) -> Vec<EndpointId> {
+        let me = self.cluster.node_id();
+        for node in self.cluster.status().members.into_iter().map(|member| member.id) {
+            let standing = if node == me {
+                self.own.among(&endpoints)
             } else {
-                self.ask(node, &AreConfigured(endpoints.clone()), ASK_TIMEOUT).await.ok().flatten()
+                self.peers.ask(node, &AreConfigured(endpoints.clone()), ASK_TIMEOUT).await.ok().flatten()
             };
             let Some(standing) = standing else { return Vec::new() };
             endpoints.retain(|endpoint| !standing.contains(endpoint));

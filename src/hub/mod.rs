@@ -1,60 +1,71 @@
 //! Actors that own topics, and the node's way to the replicated log and back.
 //!
-//! Publishing goes `edge → Hub::propose → Raft → Replica → Bridge → Topic → Recipient<Deliver>`. The hub never names a
-//! session, a webhook or a protocol: it holds [`Recipient`](actix::Recipient)s of [`Deliver`] and encodes with the
-//! wire form that a subscription brings.
+//! Publishing goes `edge → Publisher → Log → Raft → Replica → Bridge → Topic → Recipient<Deliver>`. The hub never names a
+//! session, a webhook's receiver or a protocol: it holds [`Recipient`](actix::Recipient)s of [`Deliver`] and encodes with
+//! the wire form that a subscription brings.
+//!
+//! [`Hub`] is a set of parts. Each has a type and an API of its own, and gets the parts that it needs when it is made;
+//! none has the hub.
 
 mod access;
 mod applied;
 mod archive;
 mod bridge;
-mod conditions;
+mod clock;
 mod configured;
 mod contact;
-mod endpoints;
 mod ephemeral;
+mod error;
+mod evaluators;
+mod health;
 mod janitor;
-mod judges;
 mod leases;
+mod log;
+mod news;
 mod nudges;
 mod operations;
-mod patterns;
 mod peers;
-mod propose;
-mod registry;
+mod publisher;
+mod quota;
 mod replica;
-mod requests;
-mod resume;
-mod seal;
 #[cfg(test)]
 mod stage;
 mod topic;
-mod vitals;
+mod topics;
+mod vault;
+mod webhooks;
 
-pub use access::{Grant, Who};
-pub use archive::{Archive, ArchiveError, Page};
+pub use access::{AccessControl, Grant, Who};
+pub use archive::{Archive, ArchiveError, Page, ResumeError};
 pub use bridge::Deliver;
-pub use conditions::TooManyConditions;
-pub use endpoints::{EndpointState, News, Watch};
-pub use judges::{Judges, Turn};
-pub use leases::Connection;
-pub use operations::Blocks;
-pub use patterns::{PatternsInUse, TooManyPatterns};
+pub use clock::Clock;
+pub use configured::Configured;
+pub use ephemeral::Ephemeral;
+pub use error::HubError;
+pub use evaluators::{Evaluators, Turn};
+pub use health::{Health, NodeInfo, Seen};
+pub use leases::{Connection, Leases};
+pub use log::Log;
+pub use news::{News, Watch};
+pub use operations::{Blocks, Operations};
 pub use peers::{Lane, PeerError, PeerRequest, Peers};
-pub use propose::HubError;
-pub use registry::{Subscribe, Unsubscribe};
-pub use resume::ResumeError;
-pub use seal::{Seal, SealError};
-pub use vitals::{InfoSource, NodeInfo, Seen};
+pub use publisher::Publisher;
+pub use quota::{PatternsInUse, Quotas, TooManyConditions, TooManyPatterns};
+pub use topics::Topics;
+pub use vault::{Seal, SealError, Vault};
+pub use webhooks::{EndpointState, WebhookStore};
 
-use crate::core::access::{Access, TokenHash};
+use crate::core::access::TokenHash;
 use crate::core::ids::NodeId;
-use actix::{Addr, Recipient};
+use actix_rt::Arbiter;
 use bridge::Bridge;
-use registry::Registry;
-use std::sync::{Arc, RwLockReadGuard};
+use contact::CaughtUp;
+use health::Counts;
+use peers::PeerServer;
+use quota::rates::Rates;
+use std::sync::Arc;
 use std::time::Duration;
-use waypost_cluster::{Cluster, StartError, Status};
+use waypost_cluster::{Cluster, StartError};
 
 /// What the hub must be told.
 #[derive(Clone, Debug)]
@@ -71,101 +82,151 @@ pub struct HubConfig {
     pub ephemeral_link_bytes: usize,
 }
 
-/// The node's hub; cheap to clone.
+/// The node's hub; cheap to clone. It lives as long as the node.
 #[derive(Clone)]
-pub struct Hub(Arc<Inner>);
+pub struct Hub(Arc<Parts>);
 
-struct Inner {
+struct Parts {
     cluster: Cluster,
+    #[cfg(test)]
     bridge: Arc<Bridge>,
-    ephemeral: ephemeral::Ephemeral,
-    registry: Addr<Registry>,
+    access: AccessControl,
     archive: Archive,
-    judges: Judges,
-    leases: leases::Leases,
-    caught_up: contact::CaughtUp,
-    conditions: conditions::Conditions,
-    patterns: patterns::Patterns,
-    requests: Arc<requests::Requests>,
-    info: Arc<InfoSource>,
-    peers: Arc<Peers>,
-    keys: Arc<seal::KeyRing>,
-    configured: Arc<configured::Configured>,
-    vitals: vitals::Vitals,
-    config: HubConfig,
+    clock: Clock,
+    configured: Configured,
+    ephemeral: Ephemeral,
+    evaluators: Evaluators,
+    health: Health,
+    leases: Leases,
+    log: Log,
+    operations: Operations,
+    peers: Peers,
+    publisher: Publisher,
+    quota: Quotas,
+    topics: Topics,
+    vault: Vault,
+    webhooks: WebhookStore,
+}
+
+/// What runs beside the hub's parts, as long as the node.
+struct Tasks {
+    leases: leases::Task,
+    bridge: Arc<Bridge>,
+    ephemeral: Arbiter,
+}
+
+/// What is there before the node is part of the cluster: so that no request of another node comes too early.
+struct Ground {
+    bridge: Arc<Bridge>,
+    server: Arc<PeerServer>,
+    counts: Arc<Counts>,
+    requests: Arc<quota::rates::Requests>,
+    keys: Arc<vault::KeyRing>,
+    own_file: Arc<configured::OwnFile>,
+    ephemeral: Ephemeral,
+    ephemeral_thread: Arbiter,
+}
+
+impl Ground {
+    fn lay(config: &HubConfig, cluster: &waypost_cluster::Config) -> Self {
+        let server = Arc::new(PeerServer::default());
+        let counts = Arc::new(Counts::default());
+        let requests = Arc::default();
+        quota::rates::serve(&server, Arc::clone(&requests));
+        let keys = Arc::new(vault::KeyRing::new(config.seal_key, &cluster.data_dir));
+        vault::serve(&server, keys.clone());
+        let own_file = Arc::default();
+        configured::serve(&server, Arc::clone(&own_file));
+        let ephemeral = Ephemeral::new(config.ephemeral_link_bytes, counts.clone());
+        let ephemeral_thread = ephemeral.serve(&server);
+        Self { bridge: Arc::default(), server, counts, requests, keys, own_file, ephemeral, ephemeral_thread }
+    }
+
+    /// Each part with those that it needs.
+    fn build(self, cluster: Cluster, config: HubConfig) -> (Hub, Tasks) {
+        let Self { bridge, server, counts, requests, keys, own_file, ephemeral, ephemeral_thread } = self;
+        let peers = Peers::new(server, cluster.clone());
+        let log = Log::new(cluster.clone(), peers.clone());
+        let clock = Clock::new(cluster.clone());
+        let evaluators = Evaluators::start_on_own_thread();
+        let archive = Archive::new(cluster.clone(), log.clone(), evaluators.clone());
+        let topics = Topics::start(bridge.clone(), ephemeral.clone(), archive.clone(), evaluators.clone());
+        let health = Health::new(cluster.clone(), peers.clone(), topics.clone(), counts);
+        let webhooks = WebhookStore::new(bridge.clone(), archive.clone(), log.clone());
+        let (leases, leases_task) = Leases::new(cluster.clone(), log.clone(), bridge.clone());
+        let rates = Rates::new(cluster.clone(), peers.clone(), requests);
+        let quota = Quotas::new(rates, leases.clone(), config.expressions_per_topic);
+        let caught_up = CaughtUp::new(cluster.clone(), log.clone());
+        let publisher = Publisher {
+            log: log.clone(),
+            clock: clock.clone(),
+            health: health.clone(),
+            quota: quota.clone(),
+            ephemeral: ephemeral.clone(),
+            idempotency: config.idempotency,
+            #[cfg(feature = "failpoints")]
+            bridge: bridge.clone(),
+        };
+        let access = AccessControl::new(bridge.clone(), log.clone(), caught_up, config.admin);
+        let configured = Configured::new(cluster.clone(), peers.clone(), own_file);
+        let vault = Vault::new(keys, cluster.clone(), peers.clone(), log.clone(), archive.clone());
+        let operations = Operations::new(cluster.clone(), peers.clone(), log.clone(), health.clone(), webhooks.clone());
+        let tasks = Tasks { leases: leases_task, bridge: bridge.clone(), ephemeral: ephemeral_thread };
+        let hub = Hub(Arc::new(Parts {
+            access,
+            archive,
+            #[cfg(test)]
+            bridge,
+            clock,
+            cluster,
+            configured,
+            ephemeral,
+            evaluators,
+            health,
+            leases,
+            log,
+            operations,
+            peers,
+            publisher,
+            quota,
+            topics,
+            vault,
+            webhooks,
+        }));
+        (hub, tasks)
+    }
 }
 
 impl Hub {
     /// Joins the cluster and starts the actors. Must run on an actix system.
+    ///
+    /// # Errors
+    /// Why this node is no part of the cluster.
     pub async fn start(config: HubConfig, cluster: waypost_cluster::Config) -> Result<Self, StartError> {
-        let bridge = Arc::new(Bridge::default());
-        let requests = Arc::new(requests::Requests::default());
-        let info = Arc::new(InfoSource::default());
-        let keys = Arc::new(seal::KeyRing::new(config.seal_key, &cluster.data_dir));
-        let configured = Arc::new(configured::Configured::default());
-        let peers = Arc::new(Peers::default());
-        let ephemeral = ephemeral::Ephemeral::new(config.ephemeral_link_bytes, info.clone());
-        requests::serve(&peers, requests.clone());
-        let exchange = ephemeral.serve(&peers);
-        seal::serve(&peers, keys.clone());
-        configured::serve(&peers, configured.clone());
-        let cluster = Cluster::start(cluster, replica::Replica::new(bridge.clone()), peers.clone()).await?;
-        applied::serve(&peers, &cluster);
-        operations::serve(&peers, &cluster);
-        vitals::serve(&peers, &cluster, info.clone(), bridge.clone());
-        let judges = Judges::start_on_own_thread();
-        let archive = Archive::new(cluster.clone(), judges.clone());
-        let registry =
-            Registry::start_on_own_thread(bridge.clone(), ephemeral.clone(), archive.clone(), judges.clone());
-        bridge.attach_registry(registry.clone().recipient());
-        ephemeral.attach_registry(registry.clone().recipient());
-        ephemeral.start(&exchange, &peers, &cluster);
-        let leases = leases::Leases::start(cluster.clone(), bridge.clone());
-        janitor::spawn(cluster.clone(), bridge.clone());
-        let inner = Inner {
-            cluster,
-            bridge,
-            ephemeral,
-            registry,
-            archive,
-            judges,
-            leases,
-            caught_up: contact::CaughtUp::default(),
-            conditions: conditions::Conditions::default(),
-            patterns: patterns::Patterns::default(),
-            requests,
-            info,
-            peers,
-            keys,
-            configured,
-            vitals: vitals::Vitals::default(),
-            config,
-        };
-        let hub = Self(Arc::new(inner));
-        actix_rt::spawn(hub.clone().settle_seal());
-        actix_rt::spawn(hub.clone().watch_vitals());
+        let (hub, tasks) = Self::build(config, cluster).await?;
+        hub.spawn(tasks);
         Ok(hub)
     }
 
-    /// Tells every outlet.
-    #[cfg(feature = "failpoints")]
-    pub(crate) fn broadcast(&self, news: impl Fn() -> Deliver) {
-        self.0.bridge.broadcast(news);
+    async fn build(config: HubConfig, cluster: waypost_cluster::Config) -> Result<(Self, Tasks), StartError> {
+        let ground = Ground::lay(&config, &cluster);
+        let replica = replica::Replica::new(ground.bridge.clone());
+        let cluster = Cluster::start(cluster, replica, ground.server.clone()).await?;
+        Ok(ground.build(cluster, config))
     }
 
-    /// Maps and tokens as this node knows them. Hold it briefly: the log waits for writers.
-    pub fn access(&self) -> RwLockReadGuard<'_, Access> {
-        self.0.bridge.access()
+    fn spawn(&self, tasks: Tasks) {
+        let Parts { cluster, ephemeral, health, peers, vault, .. } = &*self.0;
+        ephemeral.start(&tasks.ephemeral, peers, cluster);
+        actix_rt::spawn(tasks.leases.run());
+        janitor::spawn(cluster.clone(), tasks.bridge);
+        actix_rt::spawn(vault.clone().settle());
+        actix_rt::spawn(health.clone().watch());
     }
 
-    /// Where subscriptions are made.
-    pub fn registry(&self) -> &Addr<Registry> {
-        &self.0.registry
-    }
-
-    /// Tells `outlet` of what ends: topics, tokens, maps, the node.
-    pub fn register_outlet(&self, outlet: Recipient<Deliver>) {
-        self.0.bridge.register_outlet(outlet);
+    /// Who is let in, and to which map.
+    pub fn access(&self) -> &AccessControl {
+        &self.0.access
     }
 
     /// Stored events.
@@ -173,26 +234,74 @@ impl Hub {
         &self.0.archive
     }
 
+    /// The cluster's time.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Which webhooks stand in the nodes' configuration files.
+    pub fn configured(&self) -> &Configured {
+        &self.0.configured
+    }
+
+    /// Events that are passed from node to node.
+    pub fn ephemeral(&self) -> &Ephemeral {
+        &self.0.ephemeral
+    }
+
     /// Where expressions are evaluated.
-    pub fn judges(&self) -> &Judges {
-        &self.0.judges
+    pub fn evaluators(&self) -> &Evaluators {
+        &self.0.evaluators
     }
 
-    /// The cluster as this node sees it.
-    pub fn status(&self) -> Status {
-        let mut status = self.0.cluster.status();
-        // Who follows hears the leader; whether a majority does, only the leader knows.
-        if status.leader.is_some_and(|leader| leader != status.node_id && self.0.vitals.leads_alone(leader)) {
-            status.has_quorum = false;
-        }
-        status
+    /// How the nodes are.
+    pub fn health(&self) -> &Health {
+        &self.0.health
     }
 
-    /// The consensus engine and the thread of the topics answer; waits until they do.
-    pub async fn answers(&self) -> bool {
-        let admin = self.0.cluster.admin();
-        let (engine, topics) = tokio::join!(admin.answers(), self.0.registry.send(registry::Ping));
-        engine && topics.is_ok()
+    /// What this node holds in the cluster while it lives.
+    pub fn leases(&self) -> &Leases {
+        &self.0.leases
+    }
+
+    /// The replicated log.
+    pub fn log(&self) -> &Log {
+        &self.0.log
+    }
+
+    /// What operators have the cluster do.
+    pub fn operations(&self) -> &Operations {
+        &self.0.operations
+    }
+
+    /// Requests of other nodes, and to them.
+    pub fn peers(&self) -> &Peers {
+        &self.0.peers
+    }
+
+    /// Where events are published.
+    pub fn publisher(&self) -> &Publisher {
+        &self.0.publisher
+    }
+
+    /// What maps and tokens may use up.
+    pub fn quota(&self) -> &Quotas {
+        &self.0.quota
+    }
+
+    /// Where subscriptions are made.
+    pub fn topics(&self) -> &Topics {
+        &self.0.topics
+    }
+
+    /// The key that seals what is secret of webhooks.
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// Webhooks: what is stored of them, and what happens to them.
+    pub fn webhooks(&self) -> &WebhookStore {
+        &self.0.webhooks
     }
 
     /// This node's id.
@@ -200,72 +309,14 @@ impl Hub {
         self.0.cluster.node_id()
     }
 
-    /// The cluster's time (Unix milliseconds): what is shown, signed, and compared with an event's time.
-    pub fn time_ms(&self) -> u64 {
-        self.0.cluster.time_ms()
-    }
-
-    /// The clock that replicated things expire by (milliseconds): monotonic, and much the same on all nodes.
-    pub fn expiry_ms(&self) -> u64 {
-        self.0.cluster.expiry_ms()
-    }
-
-    /// Both clocks at one moment: the cluster's time, and the expiry clock.
-    pub fn clocks(&self) -> (u64, u64) {
-        self.0.cluster.clocks()
-    }
-
-    /// A reading of the expiry clock as a time to show.
-    pub fn shown_ms(&self, expiry_ms: u64) -> u64 {
-        expiry_ms.saturating_add_signed(self.shown_shift())
-    }
-
-    /// The cluster's time minus the expiry clock (milliseconds).
-    pub fn shown_shift(&self) -> i64 {
-        let (time_ms, expiry_ms) = self.clocks();
-        time_ms as i64 - expiry_ms as i64
-    }
-
-    /// Requests of other nodes: who answers them.
-    pub fn peers(&self) -> &Peers {
-        &self.0.peers
-    }
-
-    /// Asks another node (or this one), once.
-    ///
-    /// # Errors
-    /// Why there is no answer.
-    pub async fn ask<R: PeerRequest>(&self, node: NodeId, ask: &R, timeout: Duration) -> Result<R::Answer, PeerError> {
-        self.0.peers.ask(&self.0.cluster, node, ask, timeout).await
-    }
-
-    /// Settings.
-    pub fn config(&self) -> &HubConfig {
-        &self.0.config
-    }
-
-    /// What other nodes are told of this one, kept up to date by the room that counts.
-    pub fn info(&self) -> &InfoSource {
-        &self.0.info
-    }
-
-    /// Tells every outlet that the node is going away.
-    pub fn announce_drain(&self) {
-        self.0.bridge.broadcast(|| Deliver::Drain);
-    }
-
-    /// Tells every outlet that the node stays.
-    pub fn announce_return(&self) {
-        self.0.bridge.broadcast(|| Deliver::Stay);
-    }
-
-    /// Gives the lead away, if this node has it.
-    pub async fn hand_over(&self, within: Duration) -> bool {
-        self.0.cluster.admin().hand_over(within).await
-    }
-
     /// Makes what was applied durable and leaves the network.
     pub async fn shutdown(&self) {
         self.0.cluster.shutdown().await;
+    }
+
+    /// For tests of what the parts are made of.
+    #[cfg(test)]
+    fn cluster_and_bridge(&self) -> (Cluster, Arc<Bridge>) {
+        (self.0.cluster.clone(), self.0.bridge.clone())
     }
 }

@@ -6,17 +6,26 @@
 //!
 //! A topic's actor has one nudge waiting at most. What happens meanwhile is added to it: nothing is announced in vain.
 
-use super::topic::Nudge;
 use crate::core::command::Touched;
 use crate::core::ids::TopicId;
 use crate::core::subject::{Selector, Subject, SubjectPattern};
 use crate::core::topic::TopicKey;
-use actix::Recipient;
+use actix::{Message, Recipient};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The topic may have new events, or have lost some: [`Pending`] says which. One that waits is as good as many.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Nudge;
+
+/// A topic's actor is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct TopicLost(pub(super) TopicKey);
 
 /// What happened to a topic since its actor looked last.
 #[derive(Clone, Debug, Default)]

@@ -3,8 +3,10 @@
 //! Owns finding the node that can do it, and draining a node before it is removed. What may be done and what may not is
 //! the cluster's judgement.
 
-use super::Hub;
+use super::health::Health;
+use super::log::Log;
 use super::peers::{Lane, PeerRequest, Peers};
+use super::webhooks::WebhookStore;
 use crate::core::ids::NodeId;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -44,20 +46,36 @@ impl PeerRequest for Snapshot {
     const LANE: Lane = Lane::quick(1, 7);
 }
 
-pub(super) fn serve(peers: &Peers, cluster: &Cluster) {
-    let here = cluster.admin();
+fn serve(peers: &Peers, cluster: &Cluster) {
+    let here = cluster.clone();
     peers.serve(move |_, Operate(operation)| {
         let here = here.clone();
         async move { here.operate(operation).await }
     });
-    let here = cluster.admin();
+    let here = cluster.clone();
     peers.serve(move |_, Snapshot| {
         let here = here.clone();
         async move { here.snapshot().await.ok() }
     });
 }
 
-impl Hub {
+/// What operators have the cluster do; cheap to clone.
+#[derive(Clone)]
+pub struct Operations {
+    cluster: Cluster,
+    peers: Peers,
+    log: Log,
+    health: Health,
+    webhooks: WebhookStore,
+}
+
+impl Operations {
+    /// Also carries out what other nodes ask this one for.
+    pub(super) fn new(cluster: Cluster, peers: Peers, log: Log, health: Health, webhooks: WebhookStore) -> Self {
+        serve(&peers, &cluster);
+        Self { cluster, peers, log, health, webhooks }
+    }
+
     /// Carries out an operation, on whatever node it has to be.
     ///
     /// # Errors
@@ -68,9 +86,9 @@ impl Hub {
         let mut begun = false;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let done = match self.status().leader {
-                Some(leader) if leader == self.node_id() => self.0.cluster.admin().operate(operation).await,
-                Some(leader) => match self.ask(leader, &Operate(operation), left).await {
+            let done = match self.cluster.status().leader {
+                Some(leader) if leader == self.cluster.node_id() => self.cluster.operate(operation).await,
+                Some(leader) => match self.peers.ask(leader, &Operate(operation), left).await {
                     Ok(done) => done,
                     // Doing any of these twice is doing it once.
                     _ => {
@@ -96,10 +114,10 @@ impl Hub {
     /// Takes a member out: drained first, if it is there and `at_once` is not wanted.
     ///
     /// # Errors
-    /// As [`Hub::operate`].
+    /// As [`Operations::operate`].
     pub async fn remove_node(&self, node: NodeId, at_once: bool) -> Result<(), Refused> {
         self.operate(Operation::MayRemove(node)).await?;
-        if !at_once && self.node_info(node, ASK_TIMEOUT).await.is_some() {
+        if !at_once && self.health.node_info(node, ASK_TIMEOUT).await.is_some() {
             match self.operate(Operation::Drain { node, force: false }).await {
                 Ok(()) => self.wait_drained(node).await,
                 // Its clients have nowhere to go.
@@ -113,7 +131,7 @@ impl Hub {
     async fn wait_drained(&self, node: NodeId) {
         let deadline = Instant::now() + DRAIN;
         while Instant::now() < deadline {
-            match self.node_info(node, ASK_TIMEOUT).await {
+            match self.health.node_info(node, ASK_TIMEOUT).await {
                 Some(info) if info.draining && info.connections == 0 && !self.delivers(node) => return,
                 None => return,
                 Some(_) => tokio::time::sleep(AGAIN).await,
@@ -122,24 +140,29 @@ impl Hub {
         tracing::warn!(node, "the node still has clients; it is removed nevertheless");
     }
 
+    /// Gives the lead away, if this node has it.
+    pub async fn hand_over(&self, within: Duration) -> bool {
+        self.cluster.hand_over(within).await
+    }
+
     /// Gives the lead to a voter that serves clients, if there is one: among drained ones it would only go round.
     pub async fn lead_elsewhere(&self, within: Duration) {
-        if has_serving_voter(&self.status()) {
+        if has_serving_voter(&self.cluster.status()) {
             self.hand_over(within).await;
         }
     }
 
     /// Whether that node owns endpoints, or could.
     pub fn delivers(&self, node: NodeId) -> bool {
-        self.endpoints().owners().nodes.contains_key(&node)
+        self.webhooks.directory().owners().nodes.contains_key(&node)
     }
 
     /// Makes a node's state durable and lets go of its log; indexes of both, `None` where it doesn't answer.
     pub async fn snapshot_on(&self, node: NodeId) -> Option<(u64, u64)> {
-        if node == self.node_id() {
-            return self.0.cluster.admin().snapshot().await.ok();
+        if node == self.cluster.node_id() {
+            return self.cluster.snapshot().await.ok();
         }
-        self.ask(node, &Snapshot, OPERATION).await.ok().flatten()
+        self.peers.ask(node, &Snapshot, OPERATION).await.ok().flatten()
     }
 
     /// Begins a backup of this node's state, with the key that seals endpoints if wanted. Also tells whether all that
@@ -148,25 +171,20 @@ impl Hub {
     /// # Errors
     /// Why it can't be made.
     pub async fn backup(&self, files: Vec<(String, Vec<u8>)>) -> Result<(bool, Blocks), BackupError> {
-        let current = self.barrier().await.is_ok();
-        Ok((current, self.0.cluster.admin().backup(files).await?))
+        let current = self.log.barrier().await.is_ok();
+        Ok((current, self.cluster.backup(files).await?))
     }
 
     /// Since when this node shall serve nobody: drained by hand (Unix milliseconds), or no member any more (0).
     pub fn resting_since(&self) -> Option<u64> {
-        resting(&self.status())
-    }
-
-    /// The cluster goes on without this node: what it has grows old, revoked tokens among it.
-    pub fn is_removed(&self) -> bool {
-        self.0.cluster.is_removed()
+        resting(&self.cluster.status())
     }
 
     /// Resolves when this node shall serve nobody, or serve again.
     pub async fn resting_changes(&self, from: Option<u64>) -> Option<u64> {
-        let mut changes = self.0.cluster.watch();
+        let mut changes = self.cluster.watch();
         loop {
-            let status = self.status();
+            let status = self.cluster.status();
             let now = resting(&status);
             // While this node knows of no members it knows nothing.
             if now != from && (status.removed || status.member(status.node_id).is_some()) {

@@ -44,6 +44,6 @@ pub(super) async fn create(hub: &Hub, n: u8, slug: &str) -> MapId {
     };
     let (slug, name) = (Some(slug.to_owned()), "m".into());
     let make = CreateMap { id, slug, name, limits, retention, token, max_maps: 9 };
-    hub.propose(&Command::CreateMap(make)).await.unwrap();
+    hub.log().propose(&Command::CreateMap(make)).await.unwrap();
     id
 }

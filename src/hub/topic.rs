@@ -1,5 +1,5 @@
 //! The actor of one topic, some subjects of a stream: it reads their events from its own cursor, encodes each event once for every view in use, and
-//! offers the frames to its subscribers. Views with conditions have a cursor of their own: the judges evaluate each
+//! offers the frames to its subscribers. Views with conditions have a cursor of their own: the evaluators evaluate each
 //! condition once an event, however many views have it, and meanwhile the other views go on.
 //!
 //! Owns its cursors and subscribers. Never blocks on a subscriber: who has no room for a chunk notices that the next does
@@ -7,8 +7,8 @@
 
 use super::archive::{Archive, Page};
 use super::bridge::Deliver;
-use super::judges::{self, Judges, Turn};
-use super::nudges::Pending;
+use super::evaluators::{self, Evaluators, Turn};
+use super::nudges::{Nudge, Pending};
 use crate::core::event::Event;
 use crate::core::expression::Condition;
 use crate::core::frame::{FormKey, View};
@@ -30,11 +30,6 @@ pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// A nudge waiting is as good as many.
 pub(super) const MAILBOX: usize = 16;
 
-/// The topic may have new events, or have lost some: [`Pending`] says which. One that waits is as good as many.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Nudge;
-
 /// Deliver the topic's events to that outlet in that view from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -55,15 +50,15 @@ pub(super) struct Detach {
 pub(super) struct Topic {
     key: TopicKey,
     archive: Archive,
-    judges: Judges,
+    evaluators: Evaluators,
     woken: metrics::Counter,
     pending: Pending,
     /// Views of all events, encoded here.
     open: Lane,
-    /// Views with a condition, encoded by the judges: they never delay the others.
+    /// Views with a condition, encoded by the evaluators: they never delay the others.
     judged: Lane,
     judging: bool,
-    /// Events were removed since the page was read that the judges have.
+    /// Events were removed since the page was read that the evaluators have.
     judged_is_stale: bool,
 }
 
@@ -101,12 +96,12 @@ impl Topic {
     pub(super) fn new(
         key: TopicKey,
         archive: Archive,
-        judges: Judges,
+        evaluators: Evaluators,
         woken: metrics::Counter,
         pending: Pending,
     ) -> Self {
         let (open, judged) = (Lane::default(), Lane::default());
-        Self { key, archive, judges, woken, pending, open, judged, judging: false, judged_is_stale: false }
+        Self { key, archive, evaluators, woken, pending, open, judged, judging: false, judged_is_stale: false }
     }
 
     fn head_seq(&self) -> Option<u64> {
@@ -167,8 +162,9 @@ impl Topic {
         };
         self.judging = true;
         let views = self.judged.views();
-        let judges = self.judges.clone();
-        let judged = async move { judges.work(map, move |turn| encode_judged(span, page.events, views, turn)).await };
+        let evaluators = self.evaluators.clone();
+        let judged =
+            async move { evaluators.work(map, move |turn| encode_judged(span, page.events, views, turn)).await };
         ctx.spawn(judged.into_actor(self).map(|chunks, topic, ctx| {
             topic.judging = false;
             let is_stale = std::mem::take(&mut topic.judged_is_stale);
@@ -187,7 +183,7 @@ impl Topic {
         }
     }
 
-    /// Events were removed. What was offered may have some of them, and so may the page that the judges have: of that
+    /// Events were removed. What was offered may have some of them, and so may the page that the evaluators have: of that
     /// nothing is offered, and readers look for what is left of it in the archive.
     fn forget_removed(&mut self) {
         self.judged_is_stale |= self.judging;
@@ -341,7 +337,7 @@ impl Lane {
     }
 }
 
-/// Judges the events once for each condition, and writes them for each view.
+/// Evaluators the events once for each condition, and writes them for each view.
 pub(super) async fn encode_judged(span: Span, events: Vec<Event>, views: Vec<View>, mut turn: Turn) -> Chunks {
     let mut conditions: Vec<Arc<Condition>> = Vec::new();
     let mut places = Vec::with_capacity(views.len());
@@ -352,7 +348,7 @@ pub(super) async fn encode_judged(span: Span, events: Vec<Event>, views: Vec<Vie
             conditions.push(condition.clone());
         }
     }
-    let verdicts = judges::verdicts(&conditions, &events, &mut turn).await;
+    let verdicts = evaluators::verdicts(&conditions, &events, &mut turn).await;
     let mut chunks = Vec::with_capacity(views.len());
     for (view, place) in views.iter().zip(places) {
         let chunk = Chunk::encode(span, &events, view.form(), Some(&verdicts[place]));

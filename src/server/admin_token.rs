@@ -22,7 +22,7 @@ pub(super) async fn make(hub: Hub, configured: bool) {
     let token = format!("wpa_{}", URL_SAFE_NO_PAD.encode(random));
     let hash = hash_token(&token);
     loop {
-        let known = hub.barrier().await.map(|_| hub.access().admin().copied());
+        let known = hub.log().barrier().await.map(|_| hub.access().known().admin().copied());
         match known {
             Ok(Some(kept)) => {
                 if kept == hash {
@@ -32,7 +32,7 @@ pub(super) async fn make(hub: Hub, configured: bool) {
             }
             Ok(None) => {
                 // Whether this was stored is seen at the next turn, also when the answer was lost.
-                if let Err(error) = hub.offer_admin(hash).await {
+                if let Err(error) = hub.access().offer_admin(hash).await {
                     tracing::debug!(%error, "the admin token could not be stored yet");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }

@@ -41,6 +41,7 @@ mod open_files;
 mod operations;
 mod pace;
 mod packaging;
+mod parts;
 mod peer_security;
 mod positions;
 mod power;

@@ -26,14 +26,16 @@
 pub mod directory;
 pub mod keys;
 mod rights;
+mod steps;
 pub mod streams;
 #[cfg(test)]
 mod tests;
 
-pub use directory::{Directory, Step};
+pub use directory::Directory;
+pub use steps::{Request, Step};
 pub use streams::backlog;
 pub use streams::subjects;
-pub use streams::{Facts, Request, Streams, TopicRecord};
+pub use streams::{Facts, Streams, TopicRecord};
 
 use super::access::Access;
 use super::codec;

@@ -74,9 +74,9 @@ impl EndpointActor {
         endpoint: Arc<Endpoint>,
         topic: TopicId,
     ) -> Result<Option<Self>, LoadError> {
-        let Some(state) = shared.hub.endpoint_state(endpoint.id)? else { return Ok(None) };
+        let Some(state) = shared.hub.webhooks().state(endpoint.id)? else { return Ok(None) };
         let settings = Settings::new(&shared, endpoint.clone(), topic)?;
-        let waiting = shared.hub.waiting(endpoint.id)?;
+        let waiting = shared.hub.webhooks().waiting(endpoint.id)?;
         let engine = Engine::new(endpoint.plan(shared.config.window), state.progress, waiting);
         let life = Life::Closing.follow(settings.permitted(&shared));
         Ok(Some(Self {
@@ -128,7 +128,7 @@ impl EndpointActor {
     fn send_what_can_be(&mut self, now: Instant, ctx: &mut Context<Self>) -> Option<Instant> {
         let until = loop {
             self.read(now, ctx);
-            let expiry_ms = self.shared.hub.expiry_ms();
+            let expiry_ms = self.shared.hub.clock().expiry_ms();
             match self.engine.next(expiry_ms) {
                 Step::Send(flight) => self.launch(flight),
                 Step::WaitUntil(until) => {
@@ -144,8 +144,8 @@ impl EndpointActor {
     /// Waits for the next thing to do. Without any the actor stops after a while, or at once where nothing
     /// may begin; what only it knows is reported first.
     fn wait(&mut self, until: Option<Instant>, now: Instant, ctx: &mut Context<Self>) {
-        let has_reported = self.reports.state.is_done(self.engine.urgency());
-        if !self.life.get().is_running() && self.engine.in_flight() == 0 && has_reported {
+        let has_reported = self.reports.state.is_done(self.engine.state().urgency());
+        if !self.life.get().is_running() && self.engine.state().in_flight() == 0 && has_reported {
             return ctx.stop();
         }
         if until.is_some() || !self.is_at_rest() {
@@ -170,8 +170,8 @@ impl EndpointActor {
     }
 
     fn is_at_rest(&self) -> bool {
-        let quiet = self.reports.state == Reporting::Quiet && self.engine.urgency() == Urgency::None;
-        quiet && self.engine.is_idle() && self.readers.are_idle() && self.commands == Commands::Taken
+        let quiet = self.reports.state == Reporting::Quiet && self.engine.state().urgency() == Urgency::None;
+        quiet && self.engine.state().is_idle() && self.readers.are_idle() && self.commands == Commands::Taken
     }
 }
 

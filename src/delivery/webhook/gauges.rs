@@ -40,12 +40,12 @@ pub(super) async fn run(shard: Rc<Shard>) {
 }
 
 fn show_all(shared: &Shared, queues: &[Queue], shown: &mut FxHashSet<String>) {
-    let now_ms = shared.hub.time_ms();
+    let now_ms = shared.hub.clock().time_ms();
     let age = |queue: &Queue| queue.oldest_ms.map_or(0.0, |oldest| now_ms.saturating_sub(oldest) as f64 / 1000.0);
     let (mut others, mut oldest, mut unnamed) = (0, 0.0f64, false);
     let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
     {
-        let endpoints = shared.hub.endpoints();
+        let endpoints = shared.hub.webhooks().directory();
         named.tidy(|endpoint| endpoints.get(endpoint).is_some());
     }
     for queue in queues {

@@ -63,7 +63,7 @@ pub(super) async fn run(hub: Hub, leaving: Leaving) {
     loop {
         leaving.0.changed.notified().await;
         while let Some(left) = untold(&hub, &leaving, hub.node_id()) {
-            if let Err(error) = hub.let_go(left).await {
+            if let Err(error) = hub.leases().let_go(left).await {
                 tracing::debug!(%error, "the cluster can't be told yet which webhooks this node lets go");
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
@@ -74,7 +74,7 @@ pub(super) async fn run(hub: Hub, leaving: Leaving) {
 
 /// What this node has left, where the cluster doesn't know.
 fn untold(hub: &Hub, leaving: &Leaving, me: NodeId) -> Option<BTreeSet<EndpointId>> {
-    let handover = hub.endpoints().owners().handover.clone()?;
+    let handover = hub.webhooks().directory().owners().handover.clone()?;
     let left = leaving.left(handover.began)?;
     let known: BTreeSet<EndpointId> =
         handover.held.iter().filter(|(_, holder)| **holder == me).map(|(endpoint, _)| *endpoint).collect();

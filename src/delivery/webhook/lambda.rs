@@ -23,7 +23,7 @@ use super::{
     guard::{BadTarget, Guard, Target},
 };
 use crate::core::{
-    filter::fits,
+    text::fits,
     webhook::{
         Invocation, Lambda, Method,
         outcome::{Class, Outcome},

@@ -48,7 +48,7 @@ pub(super) struct Now {
 
 impl Now {
     pub(super) fn of(hub: &Hub) -> Self {
-        let (time_ms, expiry_ms) = hub.clocks();
+        let (time_ms, expiry_ms) = hub.clock().both();
         Self { time_ms, expiry_ms }
     }
 }

@@ -76,7 +76,7 @@ impl Shard {
         }
         if news.all {
             self.retire_all();
-            let owners = self.shared.hub.endpoints().owners().clone();
+            let owners = self.shared.hub.webhooks().directory().owners().clone();
             self.change_owners(&owners);
         }
         if news.all || !news.owners.is_empty() {
@@ -120,7 +120,7 @@ impl Shard {
 
     async fn look_at_all(self: &Rc<Self>) {
         let mine: Vec<EndpointId> = {
-            let directory = self.shared.hub.endpoints();
+            let directory = self.shared.hub.webhooks().directory();
             directory.all().map(|endpoint| endpoint.id).filter(|id| self.shared.is_mine(*id)).collect()
         };
         for some in mine.chunks(AT_ONCE) {
@@ -133,9 +133,9 @@ impl Shard {
 
     /// The endpoint may have been made, changed, deleted, or asked for something.
     fn look_at(self: &Rc<Self>, id: EndpointId) {
-        let endpoint = self.shared.hub.endpoints().get(id).cloned();
+        let endpoint = self.shared.hub.webhooks().directory().get(id).cloned();
         let Some(endpoint) = endpoint.filter(|_| self.shared.is_mine(id)) else { return self.disown(id) };
-        let Some(topic) = self.shared.hub.access().map(endpoint.map).map(|map| map.topic) else {
+        let Some(topic) = self.shared.hub.access().known().map(endpoint.map).map(|map| map.topic) else {
             return self.disown(id);
         };
         if self.actors.borrow().get(&id).is_some_and(|running| running.born != endpoint.born) {
@@ -169,7 +169,7 @@ impl Shard {
             Ok(page) => page.head_seq,
             Err(_) => return true,
         };
-        match self.shared.hub.endpoint_state(id) {
+        match self.shared.hub.webhooks().state(id) {
             Ok(Some(EndpointState { progress, orders, .. })) => !orders.is_empty() || !progress.is_idle(head_seq),
             Ok(None) => false,
             Err(_) => true,
@@ -185,7 +185,7 @@ impl Shard {
             for id in some {
                 if self.is_running(*id) {
                     self.wake(*id);
-                } else if let Some(endpoint) = self.shared.hub.endpoints().get(*id).cloned() {
+                } else if let Some(endpoint) = self.shared.hub.webhooks().directory().get(*id).cloned() {
                     self.start(&endpoint, topic);
                 }
             }

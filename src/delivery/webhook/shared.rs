@@ -68,7 +68,7 @@ impl Shared {
     pub(super) fn change_owners(&self, owners: &Owners) -> bool {
         *self.owners.borrow_mut() = owners.clone();
         let known = owners.nodes.get(&self.hub.node_id()).copied();
-        let incarnation = known.filter(|known| *known == self.hub.incarnation()).unwrap_or(0);
+        let incarnation = known.filter(|known| *known == self.hub.leases().incarnation()).unwrap_or(0);
         self.incarnation.replace(incarnation) != incarnation
     }
 

@@ -180,8 +180,8 @@ impl Webhooks {
 
     /// Sends one event to an endpoint, at once and outside of its order, and remembers the attempt.
     pub async fn test(&self, endpoint: Arc<Endpoint>, kind: String, payload: Vec<u8>) -> Result<Attempt, TestError> {
-        let id = EventId::new(self.hub.time_ms(), getrandom::u64().unwrap_or(0), getrandom::u32().unwrap_or(0));
-        let at_ms = self.hub.time_ms();
+        let id = EventId::new(self.hub.clock().time_ms(), getrandom::u64().unwrap_or(0), getrandom::u32().unwrap_or(0));
+        let at_ms = self.hub.clock().time_ms();
         let event = Event {
             id,
             seq: 0,
@@ -194,7 +194,7 @@ impl Webhooks {
         self.ask(Job::Test(endpoint.clone(), event.clone(), answer))?;
         let ended = answered.await.map_err(|_| TestError::Busy)??;
         let attempt = remembered::attempt(&ended, &[event], 1, at_ms, self.hub.node_id());
-        self.hub.propose(&Command::NoteAttempt(endpoint.id, Box::new(attempt.clone()))).await?;
+        self.hub.log().propose(&Command::NoteAttempt(endpoint.id, Box::new(attempt.clone()))).await?;
         Ok(attempt)
     }
 
@@ -210,7 +210,7 @@ impl Webhooks {
         // Whoever isn't done by then is overtaken by the next owner, which tries again what isn't known.
         let _ =
             tokio::time::timeout(within + Duration::from_millis(500), futures_util::future::join_all(drained)).await;
-        self.hub.rest(Duration::from_secs(1)).await;
+        self.hub.leases().rest(Duration::from_secs(1)).await;
     }
 
     /// Takes deliveries up again after [`Webhooks::drain`].
@@ -219,7 +219,7 @@ impl Webhooks {
             // Jobs are few; a full queue empties.
             let _ = shard.send(Job::Resume).await;
         }
-        self.hub.deliver_again().await;
+        self.hub.leases().deliver_again().await;
     }
 
     /// Asks the threads in turn: none of them does this for everybody.
@@ -243,7 +243,7 @@ struct Part {
 impl Part {
     async fn run(self, mut jobs: mpsc::Receiver<Job>) {
         let seal = seal(&self.hub).await;
-        let watch = self.hub.watch();
+        let watch = self.hub.webhooks().watch();
         let flush = self.config.flush;
         let shared = Shared::new(self.number, self.hub, self.config, seal, self.outside, self.permits);
         let shard = Shard::new(shared, self.leaving);
@@ -285,7 +285,7 @@ async fn test(shared: &Shared, endpoint: Arc<Endpoint>, event: Event) -> Result<
 /// The key that opens endpoints, once the node has it.
 async fn seal(hub: &Hub) -> Arc<Seal> {
     loop {
-        match hub.seal() {
+        match hub.vault().seal() {
             Ok(seal) => return seal,
             Err(_) => tokio::time::sleep(SEAL_PAUSE).await,
         }
@@ -296,9 +296,9 @@ async fn seal(hub: &Hub) -> Arc<Seal> {
 /// earlier run.
 async fn announce(hub: Hub) {
     while tokio::time::timeout(SEAL_PATIENCE, seal(&hub)).await.is_err() {
-        hub.cannot_deliver_yet();
+        hub.leases().cannot_deliver_yet();
     }
-    hub.deliver_here();
+    hub.leases().deliver_here();
 }
 
 fn on_own_thread<F: Future<Output = ()> + 'static>(work: impl FnOnce() -> F + Send + 'static) {

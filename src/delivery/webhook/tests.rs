@@ -59,7 +59,7 @@ impl Stage {
             ..waypost_cluster::Config::default()
         };
         let hub = Hub::start(config, cluster).await.unwrap();
-        until("the seal", || hub.seal().is_ok()).await;
+        until("the seal", || hub.vault().seal().is_ok()).await;
         let map = MapId::from_bytes([1; 16]);
         let none = Limits {
             connections: None,
@@ -76,7 +76,7 @@ impl Stage {
         };
         let retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() };
         let make = CreateMap { id: map, slug: None, name: "m".into(), limits: none, retention, token, max_maps: 9 };
-        hub.propose(&Command::CreateMap(make)).await.unwrap();
+        hub.log().propose(&Command::CreateMap(make)).await.unwrap();
         let (permits, outside) =
             (Permits::new(4), Outside::new(Guard::new(vec!["127.0.0.0/8".parse().unwrap()]), None));
         let config = Arc::new(WebhookConfig {
@@ -88,14 +88,14 @@ impl Stage {
             ca_file: None,
             aws: Account::default(),
         });
-        let seal = hub.seal().unwrap();
+        let seal = hub.vault().seal().unwrap();
         let shared = Shared::new(0, hub.clone(), config, seal, outside.unwrap(), permits.clone());
         let shard = Shard::new(shared, Leaving::new(1));
-        let (watch, of, again) = (hub.watch(), shard.clone(), shard.clone());
+        let (watch, of, again) = (hub.webhooks().watch(), shard.clone(), shard.clone());
         actix_rt::spawn(supervise("test_watch", move |_| again.clone().watch()));
         actix_rt::spawn(supervise("test_news", move |again| of.clone().run(watch.clone(), again)));
         actix_rt::spawn(super::report::run(shard.clone(), Duration::from_millis(50), false));
-        hub.deliver_here();
+        hub.leases().deliver_here();
         let (port, received) = receiver().await;
         Self { hub, map, permits, shard, port, received, _folder: folder }
     }
@@ -120,7 +120,7 @@ impl Stage {
             target: TargetKind::Http,
             host: "127.0.0.1".into(),
             mark: [n; 16],
-            sealed: self.hub.seal().unwrap().seal(id, &private).unwrap(),
+            sealed: self.hub.vault().seal().unwrap().seal(id, &private).unwrap(),
             profile: Profile::Envelope,
             method: Method::Post,
             events: vec!["*".into()],
@@ -141,19 +141,19 @@ impl Stage {
             updated_ms: 0,
         };
         let put = PutEndpoint { by: None, endpoint, revision: None };
-        self.hub.propose(&Command::PutEndpoint(Box::new(put))).await.unwrap();
+        self.hub.log().propose(&Command::PutEndpoint(Box::new(put))).await.unwrap();
         id
     }
 
     async fn publish(&self) {
         let events = vec![NewEvent { subject: Default::default(), kind: "x".into(), payload: b"{}".to_vec() }];
-        self.hub.publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
+        self.hub.publisher().publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
     }
 
     async fn activate(&self, endpoint: EndpointId, active: bool) {
         let what = Activate { active, seek: None };
         let on = OnEndpoint { by: None, map: self.map, endpoint, what };
-        self.hub.propose(&Command::ActivateEndpoint(on)).await.unwrap();
+        self.hub.log().propose(&Command::ActivateEndpoint(on)).await.unwrap();
     }
 
     fn actor(&self, endpoint: EndpointId) -> actix::Addr<EndpointActor> {
@@ -161,13 +161,13 @@ impl Stage {
     }
 
     fn delivered(&self, endpoint: EndpointId) -> u64 {
-        self.hub.endpoint_state(endpoint).unwrap().unwrap().progress.delivered
+        self.hub.webhooks().state(endpoint).unwrap().unwrap().progress.delivered
     }
 
     fn update(&self, endpoint: EndpointId, reports: u64) -> Update {
-        let mut progress = self.hub.endpoint_state(endpoint).unwrap().unwrap().progress;
+        let mut progress = self.hub.webhooks().state(endpoint).unwrap().unwrap().progress;
         (progress.delivered, progress.reports) = (1000, progress.reports + reports);
-        let born = self.hub.endpoints().get(endpoint).unwrap().born;
+        let born = self.hub.webhooks().directory().get(endpoint).unwrap().born;
         let (kept, dropped, attempts, letters, news) = Default::default();
         Update { endpoint, born, progress, kept, dropped, attempts, letters, disable: None, news }
     }
@@ -292,12 +292,12 @@ async fn one_that_is_made_anew_under_its_id_begins_anew() {
     let id = stage.endpoint(1).await;
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
-    let (earlier, born) = (stage.actor(id), stage.hub.endpoints().get(id).unwrap().born);
+    let (earlier, born) = (stage.actor(id), stage.hub.webhooks().directory().get(id).unwrap().born);
     let on = OnEndpoint { by: None, map: stage.map, endpoint: id, what: Origin::Api };
-    stage.hub.propose(&Command::DeleteEndpoint(on)).await.unwrap();
-    stage.hub.propose(&Command::Tick).await.unwrap();
+    stage.hub.log().propose(&Command::DeleteEndpoint(on)).await.unwrap();
+    stage.hub.log().propose(&Command::Tick).await.unwrap();
     assert_eq!(stage.endpoint(1).await, id);
-    assert!(stage.hub.endpoints().get(id).unwrap().born != born);
+    assert!(stage.hub.webhooks().directory().get(id).unwrap().born != born);
     stage.publish().await;
     until("a delivery of the new one", || stage.delivered(id) == 1).await;
     assert!(stage.actor(id) != earlier, "it has an actor of its own");
@@ -309,10 +309,10 @@ async fn one_that_is_made_anew_under_its_id_begins_anew() {
 async fn an_actor_takes_no_settings_of_one_that_is_made_anew() {
     let mut stage = Stage::new().await;
     let id = stage.endpoint(1).await;
-    let earlier = stage.hub.endpoints().get(id).unwrap().clone();
+    let earlier = stage.hub.webhooks().directory().get(id).unwrap().clone();
     let on = OnEndpoint { by: None, map: stage.map, endpoint: id, what: Origin::Api };
-    stage.hub.propose(&Command::DeleteEndpoint(on)).await.unwrap();
-    stage.hub.propose(&Command::Tick).await.unwrap();
+    stage.hub.log().propose(&Command::DeleteEndpoint(on)).await.unwrap();
+    stage.hub.log().propose(&Command::Tick).await.unwrap();
     let (port, received) = receiver().await;
     let of_earlier = std::mem::replace(&mut stage.received, received);
     stage.port = port;
@@ -320,9 +320,9 @@ async fn an_actor_takes_no_settings_of_one_that_is_made_anew() {
     // Another revision than the earlier one had.
     stage.activate(id, false).await;
     stage.activate(id, true).await;
-    assert!(stage.hub.endpoints().get(id).unwrap().revision != earlier.revision);
+    assert!(stage.hub.webhooks().directory().get(id).unwrap().revision != earlier.revision);
     // An actor that the shard has not retired yet hears of it first.
-    let topic = stage.hub.access().map(stage.map).unwrap().topic;
+    let topic = stage.hub.access().known().map(stage.map).unwrap().topic;
     let actor =
         EndpointActor::load(stage.shard.shared.clone(), stage.shard.clone(), earlier, topic).unwrap().unwrap().start();
     actor.send(Changed).await.unwrap();

@@ -20,7 +20,7 @@ pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         None | Some("false") => Vec::new(),
         Some(_) => return Err(ApiError::bad_request("invalid_with_key", "with_key is true or false")),
     };
-    let (current, blocks) = edge.hub.backup(files).await.map_err(|error| match error {
+    let (current, blocks) = edge.hub.operations().backup(files).await.map_err(|error| match error {
         BackupError::Busy => ApiError::unavailable(error.to_string()),
         error => {
             tracing::error!(%error, "a backup can't be made");
@@ -37,7 +37,7 @@ pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
 }
 
 fn key(edge: &Edge) -> Result<(String, Vec<u8>), ApiError> {
-    edge.hub.key_file().ok_or_else(|| {
+    edge.hub.vault().key_file().ok_or_else(|| {
         let message = "the key that seals webhooks is none of this node's to give: it stands in the configuration";
         ApiError::new(StatusCode::CONFLICT, "key_configured", message)
             .hint("make the backup without it, and keep webhooks.secret_key as you keep the configuration")

@@ -6,7 +6,6 @@
 use crate::edge::context::Edge;
 use crate::hub::Hub;
 use actix_web::web::Data;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often a drained node that came to lead gives the lead away.
@@ -14,20 +13,20 @@ const LEAD_ROUND: Duration = Duration::from_secs(2);
 
 /// Before anybody is served: a node that was drained when it went begins so.
 pub fn begin(hub: &Hub) {
-    if hub.resting_since().is_some() {
+    if hub.operations().resting_since().is_some() {
         tracing::warn!("this node is drained: it serves no clients until `waypost cluster undrain`");
-        hub.rest_first();
-        hub.info().draining.store(true, Ordering::Relaxed);
+        hub.leases().rest_first();
+        hub.health().set_draining(true);
     }
 }
 
 /// Carries out what the membership says, as long as the node runs. `within`: how long a drain may take.
 pub async fn follow(edge: Data<Edge>, within: Duration) {
     let hub = &edge.hub;
-    let mut since = hub.resting_since().filter(|_| edge.is_draining());
+    let mut since = hub.operations().resting_since().filter(|_| edge.is_draining());
     loop {
         tokio::select! {
-            now = hub.resting_changes(since) => {
+            now = hub.operations().resting_changes(since) => {
                 match (since, now) {
                     (None, Some(_)) => drain(&edge, within).await,
                     (Some(_), None) => serve(&edge).await,
@@ -35,21 +34,21 @@ pub async fn follow(edge: Data<Edge>, within: Duration) {
                 }
                 since = now;
             }
-            () = tokio::time::sleep(LEAD_ROUND), if since.is_some() => hub.lead_elsewhere(LEAD_ROUND).await,
+            () = tokio::time::sleep(LEAD_ROUND), if since.is_some() => hub.operations().lead_elsewhere(LEAD_ROUND).await,
         }
     }
 }
 
 async fn drain(edge: &Edge, within: Duration) {
-    tracing::info!(removed = edge.hub.is_removed(), "draining: clients are sent elsewhere");
-    edge.hub.info().draining.store(true, Ordering::Relaxed);
-    edge.hub.announce_drain();
+    tracing::info!(removed = edge.hub.health().is_removed(), "draining: clients are sent elsewhere");
+    edge.hub.health().set_draining(true);
+    edge.hub.topics().announce_drain();
     edge.webhooks.drain(within / 4).await;
 }
 
 async fn serve(edge: &Edge) {
     tracing::info!("serving clients again");
-    edge.hub.announce_return();
-    edge.hub.info().draining.store(false, Ordering::Relaxed);
+    edge.hub.topics().announce_return();
+    edge.hub.health().set_draining(false);
     edge.webhooks.resume().await;
 }

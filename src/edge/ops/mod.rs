@@ -14,7 +14,6 @@ use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, ServiceConfig, get, post};
 use serde_json::json;
-use std::sync::atomic::Ordering;
 
 /// What the routes take in a query.
 pub const TAKES: &[Takes] = &[Takes::of("GET", "/api/cluster/backup", backup::NAMES)];
@@ -50,10 +49,10 @@ const MAX_BEHIND: u64 = 1_000;
 
 /// Why no new clients should be sent here; `None` where they may be.
 pub fn not_ready(edge: &Edge) -> Option<&'static str> {
-    let status = edge.hub.status();
+    let status = edge.hub.health().status();
     if status.removed {
         Some("removed from the cluster")
-    } else if edge.hub.info().draining.load(Ordering::Relaxed) {
+    } else if edge.hub.health().is_draining() {
         Some("draining")
     } else if status.is_astray() {
         Some("another cluster looks for this node, which began one of its own: set WAYPOST_JOIN")
@@ -69,7 +68,7 @@ pub fn not_ready(edge: &Edge) -> Option<&'static str> {
 }
 
 async fn metrics(edge: Data<Edge>) -> HttpResponse {
-    let status = edge.hub.status();
+    let status = edge.hub.health().status();
     let clock = status.clock;
     let (number, truth) = (|number: u64| number as f64, |truth| f64::from(u8::from(truth)));
     for (name, value) in [
@@ -91,7 +90,7 @@ async fn metrics(edge: Data<Edge>) -> HttpResponse {
     ] {
         metrics::gauge!(name).set(value);
     }
-    match edge.hub.losing() {
+    match edge.hub.webhooks().losing() {
         Ok(losing) => metrics::gauge!(metric::WEBHOOKS_LOSING).set(losing.len() as f64),
         Err(error) => tracing::error!(%error, "which webhooks lose events can't be read"),
     }

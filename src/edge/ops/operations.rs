@@ -48,7 +48,7 @@ pub(super) async fn operate(
         "restore" => return Err(restore()),
         "remove" => {
             let node = wanted.node()?;
-            hub.remove_node(node, wanted.force).await.map_err(refused)?;
+            hub.operations().remove_node(node, wanted.force).await.map_err(refused)?;
             return Ok(done(&name, json!({"node": node})));
         }
         "promote" => Operation::Promote(wanted.node()?),
@@ -59,8 +59,8 @@ pub(super) async fn operate(
         "step-down" => Operation::Lead(None),
         _ => return Err(ApiError::not_found("this operation")),
     };
-    hub.operate(operation).await.map_err(refused)?;
-    Ok(done(&name, json!({"node": wanted.node, "leader_id": hub.status().leader})))
+    hub.operations().operate(operation).await.map_err(refused)?;
+    Ok(done(&name, json!({"node": wanted.node, "leader_id": hub.health().status().leader})))
 }
 
 fn done(operation: &str, mut what: Value) -> HttpResponse {
@@ -74,9 +74,9 @@ async fn add(edge: &Edge, wanted: &Wanted) -> Result<HttpResponse, ApiError> {
         let message = "address: host:port at which the other nodes will reach it is required";
         return Err(ApiError::bad_request("invalid_body", message));
     };
-    let status = edge.hub.status();
+    let status = edge.hub.health().status();
     if let Some(member) = status.members.iter().find(|member| member.peer_addr == *address) {
-        edge.hub.operate(Operation::Promote(member.id)).await.map_err(refused)?;
+        edge.hub.operations().operate(Operation::Promote(member.id)).await.map_err(refused)?;
         return Ok(done("add", json!({"node": member.id, "state": "member"})));
     }
     let join: Vec<&str> = status.members.iter().map(|member| member.peer_addr.as_str()).collect();
@@ -85,12 +85,12 @@ async fn add(edge: &Edge, wanted: &Wanted) -> Result<HttpResponse, ApiError> {
 }
 
 async fn snapshot(edge: &Edge, node: Option<u64>) -> Result<HttpResponse, ApiError> {
-    let status = edge.hub.status();
+    let status = edge.hub.health().status();
     if let Some(node) = node.filter(|node| status.member(*node).is_none()) {
         return Err(refused(Refused::UnknownNode(node)));
     }
     let members = status.members.iter().map(|member| member.id).filter(|id| node.is_none_or(|node| node == *id));
-    let asked = members.map(|id| async move { (id, edge.hub.snapshot_on(id).await) });
+    let asked = members.map(|id| async move { (id, edge.hub.operations().snapshot_on(id).await) });
     let told = futures_util::future::join_all(asked).await.into_iter().map(|(id, indexes)| {
         json!({
             "id": id,

@@ -81,7 +81,10 @@ pub(super) fn problems(
     now_ms: u64,
     state: &State<'_>,
 ) -> Vec<Problem> {
-    let mut found = of_cluster(status, known, state.has_room);
+    let mut found = of_own_node(status);
+    found.extend(of_service(status, known, state.has_room));
+    found.extend(of_voters(known));
+    found.extend(of_releases(known));
     found.extend(of_webhooks(status, state.losing));
     found.extend(of_time(status, known));
     let right = middle(status, known);
@@ -139,7 +142,8 @@ fn of_port(status: &Status, port: &Port, now: u64) -> Vec<Problem> {
     found.into_iter().map(|found| Problem { node: Some(id), ..found }).collect()
 }
 
-fn of_cluster(status: &Status, known: &[Known<'_>], room: bool) -> Vec<Problem> {
+/// Why this node is of no use to the cluster.
+fn of_own_node(status: &Status) -> Vec<Problem> {
     let mut found = Vec::new();
     if status.removed {
         let what = format!("node {} was removed from the cluster, which goes on without it", status.node_id);
@@ -162,11 +166,16 @@ fn of_cluster(status: &Status, known: &[Known<'_>], room: bool) -> Vec<Problem> 
         let hint = "stop it, empty its data directory, and start it with WAYPOST_JOIN (the peer addresses of the others): it joins them under a new id";
         found.push(problem("wrong_cluster", "critical", what, hint));
     }
-    let voters: Vec<&Known<'_>> = known.iter().filter(|known| known.member.voter).collect();
-    let there = voters.iter().filter(|known| known.info.is_some()).count();
+    found
+}
+
+/// What the cluster does not do for clients.
+fn of_service(status: &Status, known: &[Known<'_>], has_room: bool) -> Vec<Problem> {
+    let mut found = Vec::new();
     if !status.has_quorum {
-        let what =
-            format!("no leader with a majority: {there} of {} voters answer; publishing answers 503", voters.len());
+        let voters = known.iter().filter(|known| known.member.voter);
+        let (there, all) = (voters.clone().filter(|known| known.info.is_some()).count(), voters.count());
+        let what = format!("no leader with a majority: {there} of {all} voters answer; publishing answers 503");
         let hint =
             "start the voters that do not answer, or mend the network between the nodes; reading goes on meanwhile";
         found.push(problem("no_majority", "critical", what, hint));
@@ -178,7 +187,7 @@ fn of_cluster(status: &Status, known: &[Known<'_>], room: bool) -> Vec<Problem> 
         let what = "no node serves clients: all that answer are drained";
         found.push(problem("none_serves", "critical", what, format!("undrain one: waypost cluster undrain {first}")));
     }
-    if !room {
+    if !has_room {
         let what = "too little room on the disk of the leader or of a majority: publishing answers 503 disk_full";
         found.push(problem(
             "disk_full",
@@ -187,42 +196,46 @@ fn of_cluster(status: &Status, known: &[Known<'_>], room: bool) -> Vec<Problem> 
             "make room there, or shorten the maps' retention; it ends by itself",
         ));
     }
-    match voters.len() {
-        0 => {}
-        1 if known.len() == 1 => found.push(problem(
+    found
+}
+
+/// Numbers of voters that are worse than others.
+fn of_voters(known: &[Known<'_>]) -> Option<Problem> {
+    match known.iter().filter(|known| known.member.voter).count() {
+        0 => None,
+        1 if known.len() == 1 => Some(problem(
             "single_node",
             "info",
             "the cluster is one node: when it is down everything is, and its disk is the only copy",
             "start two more with --join",
         )),
-        1 => found.push(problem(
+        1 => Some(problem(
             "single_voter",
             "warning",
             "one node votes: the cluster stands and falls with it",
             "promote two learners",
         )),
-        n if n % 2 == 0 => found.push(problem(
+        n if n % 2 == 0 => Some(problem(
             "even_voters",
             "info",
             format!("{n} voters survive the loss of no more nodes than {} would", n - 1),
             "add a voter, or demote one",
         )),
-        _ => {}
+        _ => None,
     }
+}
+
+fn of_releases(known: &[Known<'_>]) -> Option<Problem> {
     let mut versions: Vec<&str> =
         known.iter().filter_map(|known| known.info).map(|info| info.version.as_str()).collect();
     versions.sort_unstable();
     versions.dedup();
-    if versions.len() > 1 {
-        let what = format!("the nodes run different releases: {}", versions.join(", "));
-        found.push(problem(
-            "versions_differ",
-            "info",
-            what,
-            "finish the upgrade: restart the others with the newest, one after another",
-        ));
+    if versions.len() < 2 {
+        return None;
     }
-    found
+    let what = format!("the nodes run different releases: {}", versions.join(", "));
+    let hint = "finish the upgrade: restart the others with the newest, one after another";
+    Some(problem("versions_differ", "info", what, hint))
 }
 
 /// `right_ms`: a right clock minus this node's, as far as the others tell.
@@ -237,17 +250,7 @@ fn of_member(status: &Status, known: &Known<'_>, right_ms: i64) -> Vec<Problem> 
         found.push(problem(code, severity, what, format!("waypost cluster undrain {id}, when the work on it is done")));
     }
     let Some(info) = known.info else {
-        let since = known.seen.map_or("since this node started".to_owned(), |seen| {
-            format!("since {}", ago(u64::try_from(seen.age.as_millis()).unwrap_or(u64::MAX)))
-        });
-        let what = format!("node {id} at {} does not answer {since}", member.peer_addr);
-        // Without a majority nothing can be removed.
-        let hint = if status.has_quorum {
-            format!("start it; if it will not come back: waypost cluster remove {id}")
-        } else {
-            "start it, and keep its data: without a majority no node can be removed".to_owned()
-        };
-        found.push(problem("unreachable", "warning", what, hint));
+        found.push(unreachable(status, known));
         return found;
     };
     let lag = status.committed.max(status.applied).saturating_sub(info.applied_index);
@@ -291,6 +294,22 @@ fn of_member(status: &Status, known: &Known<'_>, right_ms: i64) -> Vec<Problem> 
         found.push(problem("clocks_apart", "warning", what, hint));
     }
     found
+}
+
+/// A member that does not answer.
+fn unreachable(status: &Status, known: &Known<'_>) -> Problem {
+    let id = known.member.id;
+    let since = known.seen.map_or("since this node started".to_owned(), |seen| {
+        format!("since {}", ago(u64::try_from(seen.age.as_millis()).unwrap_or(u64::MAX)))
+    });
+    let what = format!("node {id} at {} does not answer {since}", known.member.peer_addr);
+    // Without a majority nothing can be removed.
+    let hint = if status.has_quorum {
+        format!("start it; if it will not come back: waypost cluster remove {id}")
+    } else {
+        "start it, and keep its data: without a majority no node can be removed".to_owned()
+    };
+    problem("unreachable", "warning", what, hint)
 }
 
 /// What a right clock says minus what this node's says (milliseconds): the clock in the middle of all that told. Of two

@@ -20,10 +20,10 @@ const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
     let hub = &edge.hub;
-    let status = hub.status();
-    let asked = status.members.iter().map(|member| hub.node_info(member.id, ASK_TIMEOUT));
+    let status = hub.health().status();
+    let asked = status.members.iter().map(|member| hub.health().node_info(member.id, ASK_TIMEOUT));
     let infos = futures_util::future::join_all(asked).await;
-    let seen: Vec<Option<Seen>> = status.members.iter().map(|member| hub.last_seen(member.id)).collect();
+    let seen: Vec<Option<Seen>> = status.members.iter().map(|member| hub.health().last_seen(member.id)).collect();
     let known: Vec<Known<'_>> = status
         .members
         .iter()
@@ -32,7 +32,7 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
             member,
             info: info.as_ref(),
             seen: seen.as_ref(),
-            still: hub.stands_still(member.id),
+            still: hub.health().stands_still(member.id),
         })
         .collect();
     let owned = owned(&edge);
@@ -43,8 +43,8 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
         certificate_until: edge.shown.as_ref().and_then(|shown| shown.until()),
         short_of_files: edge.short_of_files.clone(),
     };
-    let losing = hub.losing()?;
-    let state = State { has_room: hub.has_room(), losing: &losing };
+    let losing = hub.webhooks().losing()?;
+    let state = State { has_room: hub.health().has_room(), losing: &losing };
     let problems = problems(&status, &known, &port, now_ms(), &state);
     Ok(HttpResponse::Ok().json(json!({"data": {
         "cluster_id": status.cluster_id,
@@ -75,7 +75,7 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
 
 /// How many webhooks each node delivers.
 fn owned(edge: &Edge) -> BTreeMap<u64, u64> {
-    let endpoints = edge.hub.endpoints();
+    let endpoints = edge.hub.webhooks().directory();
     let mut owned = BTreeMap::new();
     for owner in endpoints.all().filter_map(|endpoint| endpoints.owners().owner_of(endpoint.id)) {
         *owned.entry(owner).or_default() += 1;

@@ -11,11 +11,12 @@ mod batch;
 mod session;
 mod token;
 
-pub(super) use session::{LongPollConfig, LongPolls};
+pub(super) use session::LongPolls;
+pub(super) use token::is_session_token;
 
 use super::form::Transport;
 use super::reply;
-use super::routes::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, text_of, version_of};
+use super::request::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, text_of, version_of};
 use super::session::PhoenixSession;
 use super::state::Phoenix;
 use crate::core::ids::NodeId;
@@ -142,11 +143,6 @@ fn session_token(request: &HttpRequest) -> Option<SessionToken> {
     token?.parse().ok()
 }
 
-/// Whether a text from a query is a session's token, which opens no map.
-pub(super) fn is_session_token(text: &str) -> bool {
-    text.parse::<SessionToken>().is_ok()
-}
-
 async fn open(request: &HttpRequest, edge: &Edge, phoenix: &Phoenix) -> HttpResponse {
     let who = match admit(request, edge).await {
         Ok(who) => who,
@@ -163,7 +159,7 @@ async fn open(request: &HttpRequest, edge: &Edge, phoenix: &Phoenix) -> HttpResp
     let outbox = Outbox::new(&outlet, who.by(), edge.config.write_bytes);
     outbox.hold(address);
     let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::LongPoll, &phoenix.settings);
-    let session = Session::start_on(&outlet, session, phoenix.settings.longpoll);
+    let session = Session::start_on(session, phoenix.settings.longpoll);
     if edge.is_draining() || !phoenix.longpolls.insert(&token.secret, session.clone()) {
         session.do_send(Stop);
         return answer(500, None, "");
@@ -184,7 +180,7 @@ async fn ask_session(edge: &Edge, phoenix: &Phoenix, token: &SessionToken, reque
 /// has all that was acknowledged, resumes in a new session.
 async fn relayed(edge: &Edge, phoenix: &Phoenix, node: NodeId, ask: &Ask) -> Answer {
     let timeout = phoenix.settings.longpoll.wait + RELAY_MARGIN;
-    match edge.hub.ask(node, ask, timeout).await {
+    match edge.hub.peers().ask(node, ask, timeout).await {
         Ok(answer) => answer,
         Err(PeerError::Busy) => Answer::Busy,
         Err(error) => {

@@ -7,9 +7,10 @@ pub mod frame;
 mod join;
 mod longpoll;
 mod reply;
+mod request;
 mod routes;
 mod session;
+mod settings;
 mod state;
 
-pub use routes::{HEADERS, TAKES};
-pub use state::start;
+pub use routes::{HEADERS, TAKES, start};

@@ -1,37 +1,30 @@
 //! Where Phoenix clients connect.
 
 use super::form::Transport;
-use super::frame::Version;
 use super::longpoll;
+use super::request::{X_PHOENIX_AUTHTOKEN, X_PHOENIX_LONGPOLL_TOKEN, admit, version_of};
 use super::session::PhoenixSession;
+use super::settings::Settings;
 use super::state::Phoenix;
+use crate::config::Config;
 use crate::delivery::{Outbox, Outlet, start_ws};
-use crate::edge::auth::bearer;
+use crate::edge::Routes;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::query::Takes;
 use crate::edge::refused::{Refused, Unavailable};
-use crate::hub::Who;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use actix_web::http::header::UPGRADE;
 use actix_web::web::{Data, Payload, ServiceConfig, get, post, resource, scope};
 use actix_web::{HttpRequest, HttpResponse, Result};
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use std::sync::Arc;
 
 /// The subprotocol that the server answers with when the client offered one.
 const SUBPROTOCOL: &str = "phoenix";
-/// Prefix of the subprotocol that carries a token, in base64url.
-const BEARER: &str = "base64url.bearer.phx.";
-
 /// What phoenix.js adds by itself, the token, and what pages that a Phoenix server rendered send along. A long poll has its
 /// session's token behind the map's.
 const NAMES: &[&str] = &["token", "vsn", "_csrf_token"];
 const MANY: &[&str] = &["token"];
-
-const X_PHOENIX_AUTHTOKEN: &str = "x-phoenix-authtoken";
-/// Where newer versions have their session's token.
-pub(super) const X_PHOENIX_LONGPOLL_TOKEN: &str = "x-phoenix-longpoll-token";
 
 /// Headers that nobody else reads.
 pub const HEADERS: &[&str] = &[X_PHOENIX_AUTHTOKEN, X_PHOENIX_LONGPOLL_TOKEN];
@@ -46,8 +39,15 @@ pub const TAKES: &[Takes] = &[
     Takes { method: "POST", path: "/socket/events/longpoll", names: NAMES, many: MANY, told: FORBIDDEN },
 ];
 
+/// Makes Phoenix ready on a node.
+pub fn start(config: &Config, edge: &Data<Edge>) -> Routes {
+    let phoenix = Data::new(Phoenix { settings: Settings::of(config), longpolls: Default::default() });
+    longpoll::serve_relay(edge, &phoenix);
+    Arc::new(move |service| add(service.app_data(phoenix.clone())))
+}
+
 /// Adds `/socket/events/websocket` and `/socket/events/longpoll`.
-pub(super) fn add(config: &mut ServiceConfig) {
+fn add(config: &mut ServiceConfig) {
     let longpoll = resource("/longpoll").route(get().to(longpoll::poll)).route(post().to(longpoll::push));
     config.service(scope("/socket/events").route("/websocket", get().to(websocket)).service(longpoll));
 }
@@ -76,69 +76,10 @@ async fn websocket(
     start_ws(&request, payload, &outlet, session, &phoenix.settings.ws, &[SUBPROTOCOL])
 }
 
-/// Who connects.
-pub(super) async fn admit(request: &HttpRequest, edge: &Edge) -> Result<Who, Refused> {
-    edge.check_origin(request)?;
-    edge.authenticate(request, token_of(request).as_deref()).await
-}
-
 /// A refused socket is 403 at the upgrade: clients of Phoenix know no other.
 fn at_upgrade(refused: Refused) -> ApiError {
     match refused {
         Refused::Unauthorized => ApiError::forbidden(refused.to_string()).hint("connect with params: {token: \"…\"}"),
         other => other.into(),
-    }
-}
-
-pub(super) fn version_of(request: &HttpRequest) -> Result<Version, ApiError> {
-    Version::from_query(query(request, "vsn").as_deref())
-        .ok_or_else(|| ApiError::bad_request("unknown_version", "vsn must be 1.0.0 or 2.0.0"))
-}
-
-/// The token: in a subprotocol, in a header, or the first one in the query (a long poll adds its session's).
-fn token_of(request: &HttpRequest) -> Option<String> {
-    let offered = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
-    let in_protocol = offered
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| from_base64(name.trim().strip_prefix(BEARER)?))
-        .find_map(|token| String::from_utf8(token).ok());
-    in_protocol
-        .or_else(|| bearer(request).map(str::to_owned))
-        // Where a long poll of phoenix.js has its `authToken`.
-        .or_else(|| text_of(request.headers().get(X_PHOENIX_AUTHTOKEN)))
-        .or_else(|| all(request, "token").find(|token| !longpoll::is_session_token(token)))
-}
-
-/// phoenix.js calls it base64url and sends what `btoa` makes, without the padding: either alphabet is taken.
-fn from_base64(text: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok()
-}
-
-/// A header's text. One that is not UTF-8 is no token, and not an absent one either.
-pub(super) fn text_of(header: Option<&HeaderValue>) -> Option<String> {
-    header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-}
-
-/// The first value of a query parameter.
-pub(super) fn query(request: &HttpRequest, name: &str) -> Option<String> {
-    all(request, name).next()
-}
-
-/// All values of a query parameter, decoded.
-pub(super) fn all<'r>(request: &'r HttpRequest, name: &'r str) -> impl Iterator<Item = String> + 'r {
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(request.query_string()).unwrap_or_default();
-    pairs.into_iter().filter(move |(key, _)| key == name).map(|(_, value)| value)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_alphabets_of_base64() {
-        for text in ["c3ViamVjdD8_Pj4-", "c3ViamVjdD8/Pj4+"] {
-            assert_eq!(from_base64(text).as_deref(), Some(&b"subject??>>>"[..]), "{text}");
-        }
-        assert_eq!(from_base64("c3ViamVjdD8_Pj4+"), None);
     }
 }

@@ -6,7 +6,7 @@ use super::form::{PhoenixForm, Transport};
 use super::frame::{self, Message, Ref, Version};
 use super::join::{self, JoinParams, map_of};
 use super::reply;
-use super::state::Settings;
+use super::settings::Settings;
 use crate::core::history::Start;
 use crate::core::ids::EventId;
 use crate::delivery::{Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};

@@ -39,7 +39,7 @@ pub(super) async fn backfill(
     let Wanted { subjects, filter, expression, start } = Wanted::read(&OF_PAGE, |name| query.given(name))?;
     let condition = expression.map(|expression| Arc::new(Condition::new(expression, grant.map.id)));
     let topic = TopicKey::new(grant.map.topic, subjects);
-    let position = edge.hub.locate(&topic, start).await?;
+    let position = edge.hub.archive().resume(&topic, start).await?;
     let map = MapText::from(grant.map.id);
     let mut page = Page { limit, next_seq: position.next_seq, cursor: None, count: 0, data: Vec::new() };
     let (mut gap, mut reads) = (position.gap, 0);

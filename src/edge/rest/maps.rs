@@ -184,7 +184,7 @@ pub(super) async fn create(
         token,
         max_maps: edge.config.max_maps,
     });
-    let Reply::Map(map) = edge.hub.propose(&command).await? else { return Err(unexpected()) };
+    let Reply::Map(map) = edge.hub.log().propose(&command).await? else { return Err(unexpected()) };
     let mut data = answer::map(&map);
     data["token"] = secret.into();
     Ok(HttpResponse::Created().json(json!({ "data": data })))
@@ -193,7 +193,7 @@ pub(super) async fn create(
 pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
     edge.catch_up().await;
-    let maps: Vec<_> = edge.hub.access().maps().map(|map| answer::map(map)).collect();
+    let maps: Vec<_> = edge.hub.access().known().maps().map(|map| answer::map(map)).collect();
     Ok(HttpResponse::Ok().json(json!({ "data": maps })))
 }
 
@@ -223,7 +223,7 @@ pub(super) async fn update(
         limits: body.limits.unwrap_or_default().checked()?,
         retention: body.retention.unwrap_or_default().checked()?,
     });
-    let Reply::Map(map) = edge.hub.propose(&command).await? else { return Err(unexpected()) };
+    let Reply::Map(map) = edge.hub.log().propose(&command).await? else { return Err(unexpected()) };
     let mut data = answer::map(&map);
     data["warnings"] = broken_promises(&edge, &map).into();
     Ok(HttpResponse::Ok().json(json!({ "data": data })))
@@ -231,7 +231,7 @@ pub(super) async fn update(
 
 /// What the map's settings break of what its webhooks promise.
 fn broken_promises(edge: &Edge, map: &Map) -> Vec<String> {
-    let endpoints = edge.hub.endpoints();
+    let endpoints = edge.hub.webhooks().directory();
     let of = |endpoint: &Arc<Endpoint>| {
         let warnings = promises::warnings(endpoint, &map.retention.webhook_backlog);
         let id = endpoint.id;
@@ -248,9 +248,9 @@ pub(super) async fn remove(
 ) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
     body::none(&mut payload).await?;
-    edge.hub.barrier().await?;
-    let Some(map) = edge.hub.map(&map).await? else { return Err(ApiError::not_found("the map")) };
-    edge.hub.propose_everywhere(&Command::DeleteMap(map.id)).await?;
+    edge.hub.log().barrier().await?;
+    let Some(map) = edge.hub.access().map(&map).await? else { return Err(ApiError::not_found("the map")) };
+    edge.hub.log().propose_everywhere(&Command::DeleteMap(map.id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

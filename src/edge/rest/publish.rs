@@ -64,13 +64,13 @@ pub(super) async fn publish(
     let (events, is_batch) = read_body(&text, &edge.config)?;
     if durability_of(&grant.map, &events)? == Durability::Ephemeral {
         refuse_key(key.as_ref())?;
-        let events = edge.hub.publish_ephemeral(&grant.map, events).await?;
+        let events = edge.hub.publisher().publish_ephemeral(&grant.map, events).await?;
         return Ok(answer_ephemeral(&grant, &events, is_batch));
     }
     let key = key.map(|key| identity(&edge, &key, FIRST_BATCH, &events));
     // The answer shows the events with their new ids: their bytes are needed once more.
     let command = Publish { map: grant.map.id, by: grant.who.by(), events: events.clone(), key };
-    let published = edge.hub.publish(command).await?;
+    let published = edge.hub.publisher().publish(command).await?;
     Ok(answer(&grant, &events, published, is_batch))
 }
 
@@ -169,7 +169,7 @@ fn identity(edge: &Edge, key: &str, batch: u64, events: &[NewEvent]) -> Idempote
     IdempotencyKey {
         key: Parts::default().with(key.as_bytes()).with(&batch.to_be_bytes()).half(),
         fingerprint: parts.collect::<Parts>().half(),
-        ttl_ms: edge.hub.config().idempotency.as_millis() as u64,
+        ttl_ms: edge.hub.publisher().idempotency().as_millis() as u64,
     }
 }
 
@@ -344,7 +344,7 @@ impl<'e> Stream<'e> {
         self.batch_bytes = 0;
         let count = events.len() as u64;
         if self.durability == Some(Durability::Ephemeral) {
-            let events = self.edge.hub.publish_ephemeral(&self.grant.map, events).await?;
+            let events = self.edge.hub.publisher().publish_ephemeral(&self.grant.map, events).await?;
             self.stored += count;
             let end = |event: Option<&Event>| event.map(|event| (event.id, 0));
             self.first = self.first.or(end(events.first()));
@@ -354,7 +354,7 @@ impl<'e> Stream<'e> {
         let key = self.key.as_ref().map(|key| identity(self.edge, key, self.batches, &events));
         self.batches += 1;
         let command = Publish { map: self.grant.map.id, by: self.grant.who.by(), events, key };
-        let published = self.edge.hub.publish(command).await?;
+        let published = self.edge.hub.publisher().publish(command).await?;
         self.stored += count;
         let last = published.count.saturating_sub(1);
         self.first.get_or_insert((published.first_id, published.first_seq));

@@ -47,7 +47,9 @@ pub(super) async fn set(
     let grant = edge.managed(&request, &map).await?;
     let rules = read(&body::text(&mut payload, edge.config.body_bytes).await?)?;
     let set = SetChannelRules { map: grant.map.id, by: grant.who.by(), rules };
-    let Reply::Map(map) = edge.hub.propose(&Command::SetChannelRules(set)).await? else { return Err(unexpected()) };
+    let Reply::Map(map) = edge.hub.log().propose(&Command::SetChannelRules(set)).await? else {
+        return Err(unexpected());
+    };
     Ok(answer(&map.rules))
 }
 

@@ -59,7 +59,7 @@ pub(super) async fn remove(
     let subject =
         Subject::parse(&subject).map_err(|error| ApiError::bad_request("invalid_subject", error.to_string()))?;
     let delete = DeleteSubject { map: grant.map.id, by: grant.who.by(), subject };
-    match edge.hub.propose_everywhere(&Command::DeleteSubject(delete)).await? {
+    match edge.hub.log().propose_everywhere(&Command::DeleteSubject(delete)).await? {
         Reply::Removed(0) => Err(ApiError::not_found("the subject's history")),
         Reply::Removed(count) => Ok(HttpResponse::Ok().json(json!({"data": {"removed": count}}))),
         _ => Err(unexpected()),
@@ -78,7 +78,7 @@ pub(super) async fn remove_event(
     body::none(&mut payload).await?;
     let id = event.parse().map_err(|_| ApiError::not_found("the event"))?;
     let delete = DeleteEvent { map: grant.map.id, by: grant.who.by(), id };
-    match edge.hub.propose_everywhere(&Command::DeleteEvent(delete)).await? {
+    match edge.hub.log().propose_everywhere(&Command::DeleteEvent(delete)).await? {
         Reply::Removed(_) => Ok(HttpResponse::NoContent().finish()),
         _ => Err(unexpected()),
     }

@@ -30,7 +30,7 @@ pub(super) async fn create(
     let (secret, token) = answer::new_token(&name.unwrap_or_default(), scopes)?;
     let max_tokens = edge.config.max_tokens;
     let command = Command::CreateToken(CreateToken { map: grant.map.id, by: grant.who.by(), token, max_tokens });
-    let Reply::Token(token) = edge.hub.propose(&command).await? else { return Err(unexpected()) };
+    let Reply::Token(token) = edge.hub.log().propose(&command).await? else { return Err(unexpected()) };
     let mut data = answer::token(&token);
     data["token"] = secret.into();
     Ok(HttpResponse::Created().json(json!({ "data": data })))
@@ -38,7 +38,7 @@ pub(super) async fn create(
 
 pub(super) async fn list(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
-    let tokens: Vec<_> = edge.hub.access().tokens_of(grant.map.id).map(|token| answer::token(token)).collect();
+    let tokens: Vec<_> = edge.hub.access().known().tokens_of(grant.map.id).map(|token| answer::token(token)).collect();
     Ok(HttpResponse::Ok().json(json!({ "data": tokens })))
 }
 
@@ -54,6 +54,6 @@ pub(super) async fn revoke(
     body::none(&mut payload).await?;
     let token = token.parse().map_err(|_| ApiError::not_found("the token"))?;
     let revoke = RevokeToken { map: grant.map.id, by: grant.who.by(), token };
-    edge.hub.propose_everywhere(&Command::RevokeToken(revoke)).await?;
+    edge.hub.log().propose_everywhere(&Command::RevokeToken(revoke)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

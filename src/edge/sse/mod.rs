@@ -108,7 +108,7 @@ fn given<'r>(request: &'r HttpRequest, query: &'r Query, name: &str) -> Option<G
 /// The first frame: the position before the first event that comes, and whether history is gone.
 fn greeting(edge: &Edge, map: MapId, position: Position) -> String {
     let before = position.before.to_string();
-    let server_time = iso_millis(edge.hub.time_ms());
+    let server_time = iso_millis(edge.hub.clock().time_ms());
     let mut greeting = json!({"map_id": map.to_string(), "server_time": server_time, "last_event_id": before});
     if let Some(oldest) = position.gap {
         greeting["gap"] = true.into();

@@ -36,15 +36,15 @@ pub(super) async fn webhook(
     shown["warnings"] = json!(promises::warnings(endpoint, &grant.map.retention.webhook_backlog));
     extend!(shown,
         "secret_previous_until": private
-            .and_then(|p| p.previous_at(edge.hub.expiry_ms()).map(|(_, until)| *until).max())
-            .map(|until| iso_millis(edge.hub.shown_ms(until))),
+            .and_then(|p| p.previous_at(edge.hub.clock().expiry_ms()).map(|(_, until)| *until).max())
+            .map(|until| iso_millis(edge.hub.clock().shown_ms(until))),
     );
     Ok(shown)
 }
 
 /// The same with what was opened here.
 pub(super) async fn opened(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> Result<Value, Problem> {
-    let private = edge.hub.seal().and_then(|seal| seal.open(endpoint.id, &endpoint.sealed));
+    let private = edge.hub.vault().seal().and_then(|seal| seal.open(endpoint.id, &endpoint.sealed));
     if let Err(error) = &private {
         tracing::warn!(webhook = %endpoint.id, %error, "a webhook is shown without its target");
     }
@@ -161,12 +161,12 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
         Some(seq) => place::event_for(edge, endpoint.id, topic, seq).await?.map(|event| iso_millis(event.time_ms)),
         None => None,
     };
-    let (requests, now_ms) = (progress.delivered + progress.failed_attempts, edge.hub.time_ms());
+    let (requests, now_ms) = (progress.delivered + progress.failed_attempts, edge.hub.clock().time_ms());
     extend!(shown,
         "state": state(endpoint, progress, losing.is_some(), now_ms),
         "disabled_reason": endpoint.disabled.as_ref().map(|disabled| &disabled.why),
         "disabled_at": endpoint.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
-        "owner": edge.hub.endpoints().owners().owner_of(endpoint.id),
+        "owner": edge.hub.webhooks().directory().owners().owner_of(endpoint.id),
         "queue_depth": queue_depth(progress, head_seq),
         "oldest_at": oldest,
         "retrying": retrying(progress),
@@ -174,8 +174,8 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
         "delivered": progress.delivered,
         "failed_attempts": progress.failed_attempts,
         "given_up": progress.buried,
-        "missed": stored.missed(edge.hub.stored_seq(topic)?),
-        "losing_since": losing.map(|losing| iso_millis(edge.hub.shown_ms(losing.since_ms))),
+        "missed": stored.missed(edge.hub.webhooks().stored_seq(topic)?),
+        "losing_since": losing.map(|losing| iso_millis(edge.hub.clock().shown_ms(losing.since_ms))),
         "success_rate": (requests > 0).then(|| progress.delivered as f64 / requests as f64),
         "consecutive_failures": progress.failures,
         "failing_since": progress.failing_since_ms.map(iso_millis),

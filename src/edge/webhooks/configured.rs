@@ -39,16 +39,16 @@ struct Entry {
 pub async fn keep_configured(edge: Data<Edge>, configured: Vec<(String, Form)>) {
     let entry = |(map, form)| Entry { map, form, done: None, not_before: None, told: None };
     let mut entries: Vec<Entry> = configured.into_iter().map(entry).collect();
-    while edge.hub.barrier().await.is_err() || edge.hub.seal().is_err() {
+    while edge.hub.log().barrier().await.is_err() || edge.hub.vault().seal().is_err() {
         tokio::time::sleep(LOOK).await;
     }
     for look in 0u32.. {
         for entry in &mut entries {
             entry.see_to(&edge).await;
         }
-        let wanted = entries.iter().filter_map(|entry| Some(entry.id(edge.hub.map_here(&entry.map)?.id)));
-        edge.hub.set_configured(wanted.collect());
-        if look % LOOKS_PER_SWEEP == 0 && edge.hub.status().is_leader() {
+        let wanted = entries.iter().filter_map(|entry| Some(entry.id(edge.hub.access().map_here(&entry.map)?.id)));
+        edge.hub.configured().set(wanted.collect());
+        if look % LOOKS_PER_SWEEP == 0 && edge.hub.health().status().is_leader() {
             remove_stale(&edge).await;
         }
         tokio::time::sleep(LOOK).await;
@@ -65,7 +65,7 @@ impl Entry {
     }
 
     async fn see_to(&mut self, edge: &Edge) {
-        let Some(map) = edge.hub.map_here(&self.map).map(|map| map.id) else { return };
+        let Some(map) = edge.hub.access().map_here(&self.map).map(|map| map.id) else { return };
         if self.done == Some(map) || self.not_before.is_some_and(|then| Instant::now() < then) {
             return;
         }
@@ -102,7 +102,7 @@ impl Entry {
             let Some(old) = old else {
                 match settings::put_new(edge, None, self.draft(edge, map, id)?, &self.form).await {
                     Err(Problem::Api(error)) if error == Refusal::IdTaken.into() => {
-                        edge.hub.barrier().await?;
+                        edge.hub.log().barrier().await?;
                         continue;
                     }
                     put => return put.map(drop),
@@ -141,15 +141,21 @@ impl Entry {
 
 /// Removes webhooks that stand in no node's file any more.
 async fn remove_stale(edge: &Edge) {
-    let of_files: Vec<EndpointId> =
-        edge.hub.endpoints().all().filter(|endpoint| endpoint.origin == Origin::Config).map(|e| e.id).collect();
+    let of_files: Vec<EndpointId> = edge
+        .hub
+        .webhooks()
+        .directory()
+        .all()
+        .filter(|endpoint| endpoint.origin == Origin::Config)
+        .map(|e| e.id)
+        .collect();
     if of_files.is_empty() {
         return;
     }
-    for id in edge.hub.configured_nowhere(of_files).await {
-        let Some(map) = edge.hub.endpoints().get(id).map(|endpoint| endpoint.map) else { continue };
+    for id in edge.hub.configured().nowhere(of_files).await {
+        let Some(map) = edge.hub.webhooks().directory().get(id).map(|endpoint| endpoint.map) else { continue };
         let gone = Command::DeleteEndpoint(OnEndpoint { by: None, map, endpoint: id, what: Origin::Config });
-        match edge.hub.propose(&gone).await {
+        match edge.hub.log().propose(&gone).await {
             Ok(_) => tracing::info!(webhook = %id, "removed: it stands in no node's file any more"),
             Err(error) => tracing::warn!(webhook = %id, %error, "could not be removed"),
         }

@@ -19,7 +19,7 @@ pub(super) async fn list(edge: Data<Edge>, Manager(grant): Manager) -> Result<Ht
 }
 
 pub(super) async fn list_of(edge: &Edge, grant: &Grant) -> Result<Vec<Value>, Problem> {
-    let mut endpoints: Vec<Arc<Endpoint>> = edge.hub.endpoints().of_map(grant.map.id).cloned().collect();
+    let mut endpoints: Vec<Arc<Endpoint>> = edge.hub.webhooks().directory().of_map(grant.map.id).cloned().collect();
     endpoints.sort_by_key(|endpoint| std::cmp::Reverse((endpoint.inserted_ms, endpoint.id)));
     let mut shown = Vec::with_capacity(endpoints.len());
     for endpoint in endpoints {
@@ -79,7 +79,7 @@ pub(super) async fn activate(
     seek: Option<u64>,
 ) -> Result<Endpoint, Problem> {
     let command = Command::ActivateEndpoint(on(grant, endpoint, Activate { active, seek }));
-    let Reply::Endpoint(endpoint) = edge.hub.propose(&command).await? else { return Err(super::unexpected()) };
+    let Reply::Endpoint(endpoint) = edge.hub.log().propose(&command).await? else { return Err(super::unexpected()) };
     // How it is doing is read on this node, which may be behind the leader.
     edge.catch_up().await;
     Ok(*endpoint)
@@ -91,6 +91,6 @@ pub(super) async fn remove(
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     body::none(&mut payload).await?;
-    edge.hub.propose(&Command::DeleteEndpoint(on(&grant, &endpoint, Origin::Api))).await?;
+    edge.hub.log().propose(&Command::DeleteEndpoint(on(&grant, &endpoint, Origin::Api))).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -76,7 +76,7 @@ pub(super) async fn list(
     let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
     let after = query.number("after", "invalid_after", 0..=u64::MAX)?;
     let from_seq = after.map_or(0, |after| after.saturating_add(1));
-    let letters = edge.hub.dead_letters(endpoint.id, from_seq, limit + 1)?;
+    let letters = edge.hub.webhooks().dead_letters(endpoint.id, from_seq, limit + 1)?;
     let total = state_of(&edge, &endpoint)?.shelf.dead;
     let (mut data, mut bytes) = (Vec::new(), 0);
     for letter in letters.iter().take(limit) {
@@ -104,8 +104,8 @@ async fn shown(edge: &Edge, grant: &Grant, endpoint: &Endpoint, letter: &DeadLet
         seq: letter.seq,
         r#type: letter.kind.clone(),
         attempts: letter.attempts,
-        first_attempt_at: (letter.first_ms > 0).then(|| iso_millis(edge.hub.shown_ms(letter.first_ms))),
-        given_up_at: iso_millis(edge.hub.shown_ms(letter.buried_ms)),
+        first_attempt_at: (letter.first_ms > 0).then(|| iso_millis(edge.hub.clock().shown_ms(letter.first_ms))),
+        given_up_at: iso_millis(edge.hub.clock().shown_ms(letter.buried_ms)),
         class: letter.class().name(),
         status: letter.status(),
         error: letter.error().to_owned(),
@@ -119,7 +119,7 @@ fn find(edge: &Edge, endpoint: &Endpoint, event: &str) -> Result<DeadLetter, Pro
     let id: EventId = event.parse().map_err(|_| unknown())?;
     let mut from_seq = 0;
     loop {
-        let letters = edge.hub.dead_letters(endpoint.id, from_seq, LOOK)?;
+        let letters = edge.hub.webhooks().dead_letters(endpoint.id, from_seq, LOOK)?;
         let Some(last) = letters.last() else { return Err(unknown()) };
         from_seq = last.seq + 1;
         if last.event_id >= id {
@@ -164,7 +164,7 @@ pub(super) async fn retry_all(
     }
     let from_seq = match place {
         Some(place) => place::first(&edge, grant.map.topic, place).await?,
-        None => edge.hub.dead_letters(endpoint.id, 0, 1)?.first().map_or(1, |letter| letter.seq),
+        None => edge.hub.webhooks().dead_letters(endpoint.id, 0, 1)?.first().map_or(1, |letter| letter.seq),
     };
     let wanted = Wanted { from_seq, until_seq: u64::MAX, failed_only: true };
     replay::begin(&edge, &grant, &endpoint, wanted).await
@@ -198,7 +198,7 @@ async fn remove_letters(
     endpoint: &Endpoint,
     seqs: Option<Vec<u64>>,
 ) -> Result<u32, Problem> {
-    match edge.hub.propose(&Command::PurgeDead(on(grant, endpoint, seqs))).await? {
+    match edge.hub.log().propose(&Command::PurgeDead(on(grant, endpoint, seqs))).await? {
         Reply::Removed(removed) => Ok(removed),
         _ => Err(super::unexpected()),
     }

@@ -70,7 +70,8 @@ impl FromRequest for Managed {
             let edge = request.app_data::<Data<Edge>>().ok_or_else(unexpected)?;
             let path = Path::<OfWebhook>::extract(&request).await.map_err(|_| Problem::NoWebhook)?;
             let id = path.id.parse().map_err(|_| Problem::NoWebhook)?;
-            let endpoint = edge.hub.endpoints().get(id).filter(|endpoint| endpoint.map == grant.map.id).cloned();
+            let endpoint =
+                edge.hub.webhooks().directory().get(id).filter(|endpoint| endpoint.map == grant.map.id).cloned();
             Ok(Self { grant, endpoint: endpoint.ok_or(Problem::NoWebhook)? })
         })
     }

@@ -80,8 +80,8 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// What is stored of a webhook beside its settings; its times are the cluster's, to show.
 fn state_of(edge: &Edge, endpoint: &Endpoint) -> Result<EndpointState, Problem> {
-    let state = edge.hub.endpoint_state(endpoint.id)?.ok_or(Problem::NoWebhook)?;
-    let progress = state.progress.shifted(edge.hub.shown_shift());
+    let state = edge.hub.webhooks().state(endpoint.id)?.ok_or(Problem::NoWebhook)?;
+    let progress = state.progress.shifted(edge.hub.clock().shown_shift());
     Ok(EndpointState { progress, ..state })
 }
 
@@ -98,7 +98,7 @@ fn on<T>(grant: &Grant, endpoint: &Endpoint, what: T) -> OnEndpoint<T> {
 
 /// Asks something of the endpoint's owner; the number of the order.
 async fn order(edge: &Edge, grant: &Grant, endpoint: &Endpoint, order: Order) -> Result<u64, Problem> {
-    match edge.hub.propose(&Command::OrderEndpoint(on(grant, endpoint, order))).await? {
+    match edge.hub.log().propose(&Command::OrderEndpoint(on(grant, endpoint, order))).await? {
         crate::core::command::Reply::Ordered(number) => Ok(number),
         _ => Err(unexpected()),
     }

@@ -23,7 +23,7 @@ pub(super) fn read(body: &mut Members<'_>, field: &str, form: Form, text: &str) 
 /// yet to come is refused, and so is an id that is none of the topic's.
 pub(super) async fn first(edge: &Edge, topic: TopicId, named: Named) -> Result<u64, Problem> {
     match named {
-        Named::Time(ms) if ms > edge.hub.time_ms() + AHEAD_MS => {
+        Named::Time(ms) if ms > edge.hub.clock().time_ms() + AHEAD_MS => {
             Err(Problem::Invalid(vec![format!("since: {} lies in the future", iso_millis(ms))]))
         }
         Named::Event(id) => match next_seq(edge, topic, id).await? {
@@ -36,7 +36,7 @@ pub(super) async fn first(edge: &Edge, topic: TopicId, named: Named) -> Result<u
 
 /// The seq of what is left behind an event, be it kept or removed; `None` where the id is none of the stream's.
 async fn next_seq(edge: &Edge, topic: TopicId, id: EventId) -> Result<Option<u64>, Problem> {
-    let position = edge.hub.locate(topic, Start::After(id)).await.map_err(ApiError::from)?;
+    let position = edge.hub.archive().resume(topic, Start::After(id)).await.map_err(ApiError::from)?;
     Ok(position.is_known.then_some(position.next_seq))
 }
 
@@ -73,6 +73,6 @@ pub(super) async fn event_for(
     let page = edge.hub.archive().with_backlog().read(topic, seq, 1, 1, None).await?;
     match page.events.into_iter().next().filter(|event| event.seq == seq) {
         Some(event) => Ok(Some(event)),
-        None => Ok(edge.hub.kept_event(webhook, seq)?),
+        None => Ok(edge.hub.webhooks().kept_event(webhook, seq)?),
     }
 }

@@ -143,7 +143,7 @@ async fn redeliver(edge: &Edge, grant: &Grant, endpoint: &Endpoint, ids: &[Event
     let wanted = Wanted { from_seq: *first, until_seq: last + 1, failed_only: false };
     let events = seqs.len();
     let number = order(edge, grant, endpoint, Order::Redeliver(seqs)).await?;
-    let mut shown = waiting(number, edge.hub.time_ms(), wanted);
+    let mut shown = waiting(number, edge.hub.clock().time_ms(), wanted);
     shown["events"] = events.into();
     Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
 }
@@ -160,7 +160,7 @@ pub(super) async fn begin(
     // The order stands in the log; here it may not be applied yet.
     edge.catch_up().await;
     let known = find(&state_of(edge, endpoint)?, number);
-    let shown = known.unwrap_or_else(|| waiting(number, edge.hub.time_ms(), wanted));
+    let shown = known.unwrap_or_else(|| waiting(number, edge.hub.clock().time_ms(), wanted));
     Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
 }
 

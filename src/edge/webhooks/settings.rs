@@ -89,10 +89,10 @@ pub(super) async fn rotate(edge: &Edge, by: By, id: EndpointId, secret: &str, ov
 /// `overlap` seconds, as configured where it isn't said.
 pub(super) fn follow(edge: &Edge, new: &mut Private, old: &Private, overlap: Option<u64>) -> Result<(), Problem> {
     let overlap = overlap.unwrap_or(edge.config.webhooks.overlap_seconds);
-    new.follow(old, overlap * 1000, edge.hub.expiry_ms()).map_err(|TooMany { until_ms }| {
+    new.follow(old, overlap * 1000, edge.hub.clock().expiry_ms()).map_err(|TooMany { until_ms }| {
         let message = format!(
             "{MAX_PREVIOUS} old secrets sign already; there is room at {}",
-            iso_millis(edge.hub.shown_ms(until_ms))
+            iso_millis(edge.hub.clock().shown_ms(until_ms))
         );
         let error = ApiError::new(StatusCode::CONFLICT, "too_many_secrets", message);
         Problem::Api(error.hint("rotate with overlap_seconds 0 to end the old ones at once"))
@@ -102,15 +102,15 @@ pub(super) fn follow(edge: &Edge, new: &mut Private, old: &Private, overlap: Opt
 /// Waits for the cluster's seal: a node that has just started gets it in a moment.
 pub(super) async fn await_seal(edge: &Edge) {
     let deadline = Instant::now() + SEAL_WAIT;
-    while edge.hub.seal().is_err() && Instant::now() < deadline {
+    while edge.hub.vault().seal().is_err() && Instant::now() < deadline {
         tokio::time::sleep(SEAL_PAUSE).await;
     }
 }
 
 /// A webhook as it stands, in the clear.
 pub(super) fn open(edge: &Edge, id: EndpointId) -> Result<Plain, Problem> {
-    let endpoint = edge.hub.endpoints().get(id).cloned().ok_or(Problem::NoWebhook)?;
-    let private = edge.hub.seal()?.open(id, &endpoint.sealed)?;
+    let endpoint = edge.hub.webhooks().directory().get(id).cloned().ok_or(Problem::NoWebhook)?;
+    let private = edge.hub.vault().seal()?.open(id, &endpoint.sealed)?;
     Ok(Plain { endpoint: Endpoint::clone(&endpoint), private })
 }
 
@@ -152,7 +152,7 @@ pub(super) async fn try_put(edge: &Edge, by: By, plain: Plain, revision: u64) ->
     match seal_and_propose(edge, by, plain, Some(revision)).await? {
         Ok(plain) => Ok(Some(plain)),
         Err(HubError::Refused(Refusal::Changed)) => {
-            edge.hub.barrier().await?;
+            edge.hub.log().barrier().await?;
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -170,11 +170,11 @@ async fn seal_and_propose(
     revision: Option<u64>,
 ) -> Result<Result<Plain, HubError>, Problem> {
     let Plain { mut endpoint, private } = plain;
-    let seal = edge.hub.seal()?;
+    let seal = edge.hub.vault().seal()?;
     endpoint.mark = mark(&seal, &private.target);
     endpoint.sealed = seal.seal(endpoint.id, &private)?;
     let command = Command::PutEndpoint(Box::new(PutEndpoint { by, endpoint, revision }));
-    match edge.hub.propose(&command).await {
+    match edge.hub.log().propose(&command).await {
         Ok(Reply::Endpoint(endpoint)) => Ok(Ok(Plain { endpoint: *endpoint, private })),
         Ok(_) => Err(unexpected()),
         Err(error) => Ok(Err(error)),

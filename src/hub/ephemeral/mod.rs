@@ -16,9 +16,8 @@ mod wire;
 pub(super) use topic::EphemeralTopic;
 pub(super) use wire::{SendEvents, TellInterest};
 
-use super::registry::TopicLost;
-use super::{Hub, HubError, InfoSource};
-use crate::core::access::Map;
+use super::health::Counts;
+use super::nudges::TopicLost;
 use crate::core::event::{Event, NewEvent};
 use crate::core::ids::{EventId, NodeId, TopicId};
 use crate::core::topic::TopicKey;
@@ -44,7 +43,7 @@ const FLUSH_WITHIN: Duration = Duration::from_millis(700);
 
 /// The node's part in the exchange of ephemeral events; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Ephemeral(Arc<Inner>);
+pub struct Ephemeral(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
@@ -55,7 +54,7 @@ struct Inner {
     /// Something has arrived at a node, or is lost.
     flushed: Notify,
     registry: OnceLock<Recipient<TopicLost>>,
-    info: Arc<InfoSource>,
+    counts: Arc<Counts>,
 }
 
 /// What wakes the tasks of one other node.
@@ -90,7 +89,7 @@ impl Ids {
 
 impl Ephemeral {
     /// Of one run of a node.
-    pub(super) fn new(link_bytes: usize, info: Arc<InfoSource>) -> Self {
+    pub(super) fn new(link_bytes: usize, counts: Arc<Counts>) -> Self {
         // An incarnation needs no more than to differ from the node's earlier ones.
         let incarnation = getrandom::u64().unwrap_or_else(|_| std::process::id().into());
         let exchange = Exchange::new(incarnation, LinkLimits { bytes: link_bytes, events: LINK_EVENTS });
@@ -101,7 +100,7 @@ impl Ephemeral {
             confirmed: Notify::new(),
             flushed: Notify::new(),
             registry: OnceLock::new(),
-            info,
+            counts,
         }))
     }
 
@@ -131,7 +130,7 @@ impl Ephemeral {
 
     /// A subscription begins, whose topic is there: answers when what comes from now on was published after this call, on
     /// whatever node, and everything that is published after the answer comes, as far as the other nodes are in reach.
-    pub(super) async fn begin(&self) {
+    pub async fn begin(&self) {
         let version = self.lock().exchange.begin();
         self.wakes().values().for_each(|wake| wake.tell.notify_one());
         let confirmed = async {
@@ -149,14 +148,14 @@ impl Ephemeral {
         self.lock().exchange.live(version);
     }
 
-    /// The position of the next event on this node.
-    pub(super) fn position(&self) -> u64 {
+    /// The position of the next ephemeral event on this node.
+    pub fn position(&self) -> u64 {
         self.lock().exchange.next_position()
     }
 
     /// Gives the events of a stream to this node's topics and the links of the others that want them. Answers the events,
     /// without positions.
-    fn publish(&self, stream: TopicId, events: Vec<NewEvent>, time_ms: u64) -> Vec<Event> {
+    pub(super) fn publish(&self, stream: TopicId, events: Vec<NewEvent>, time_ms: u64) -> Vec<Event> {
         let (mut pushed, mut dropped, mut gone) = (Vec::new(), 0, Vec::new());
         let mut state = self.lock();
         let State { exchange, ids } = &mut *state;
@@ -189,7 +188,7 @@ impl Ephemeral {
     fn count_dropped(&self, why: Dropped, count: usize) {
         if count > 0 {
             metrics::counter!(metric::EPHEMERAL_DROPPED, "reason" => why.label()).increment(count as u64);
-            self.0.info.ephemeral_dropped.fetch_add(count as u64, Ordering::Relaxed);
+            self.0.counts.ephemeral_dropped.fetch_add(count as u64, Ordering::Relaxed);
         }
     }
 
@@ -272,33 +271,4 @@ fn encoded(stream: TopicId, event: &Event) -> Bytes {
     // Only what is too large fails, and the edge takes nothing that is.
     let encoded = wire::encode(stream, event);
     encoded.inspect_err(|error| tracing::error!(%error, "an ephemeral event can't be encoded")).unwrap_or_default()
-}
-
-impl Hub {
-    /// Passes events of a map on to whoever follows them now, on whatever node in reach. Nothing is stored, and nothing is
-    /// waited for but the map's publish limit.
-    ///
-    /// # Errors
-    /// The limit, or that this node is no member any more.
-    pub async fn publish_ephemeral(&self, map: &Map, events: Vec<NewEvent>) -> Result<Vec<Event>, HubError> {
-        if self.0.cluster.is_removed() {
-            return Err(HubError::Unavailable("this node was removed from the cluster"));
-        }
-        if let Some(limit) = map.limits.publishes_per_second {
-            self.charge_publish(map.id, limit, events.len() as u32).await?;
-        }
-        metrics::counter!(metric::EPHEMERAL_PUBLISHED).increment(events.len() as u64);
-        Ok(self.0.ephemeral.publish(map.topic, events, self.time_ms()))
-    }
-
-    /// Waits until a subscription to ephemeral events whose topic is there may begin, and answers from which position on
-    /// it gets them. See [`Ephemeral::begin`].
-    pub async fn begin_ephemeral(&self) {
-        self.0.ephemeral.begin().await;
-    }
-
-    /// The position of the next ephemeral event on this node.
-    pub fn ephemeral_position(&self) -> u64 {
-        self.0.ephemeral.position()
-    }
 }

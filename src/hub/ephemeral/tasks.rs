@@ -4,7 +4,7 @@
 use super::exchange::{Confirmation, Dropped, Receipt};
 use super::{Ephemeral, SendEvents, TellInterest, Wake};
 use crate::core::ids::NodeId;
-use crate::hub::peers::Peers;
+use crate::hub::peers::{PeerServer, Peers};
 use crate::metric;
 use actix::Arbiter;
 use std::sync::Arc;
@@ -36,14 +36,14 @@ impl Dropped {
 #[derive(Clone)]
 struct Tasks {
     ephemeral: Ephemeral,
-    peers: Arc<Peers>,
+    peers: Peers,
     cluster: Cluster,
 }
 
 impl Ephemeral {
     /// Answers the other nodes, on a thread that is answered. What sends and tells runs there too, once the cluster is
     /// there ([`Ephemeral::start`]).
-    pub(in crate::hub) fn serve(&self, peers: &Arc<Peers>) -> Arbiter {
+    pub(in crate::hub) fn serve(&self, peers: &Arc<PeerServer>) -> Arbiter {
         let arbiter = Arbiter::new();
         let (ephemeral, peers) = (self.clone(), peers.clone());
         arbiter.spawn_fn(move || {
@@ -61,7 +61,7 @@ impl Ephemeral {
     }
 
     /// Sends and tells from now on.
-    pub(in crate::hub) fn start(&self, arbiter: &Arbiter, peers: &Arc<Peers>, cluster: &Cluster) {
+    pub(in crate::hub) fn start(&self, arbiter: &Arbiter, peers: &Peers, cluster: &Cluster) {
         let tasks = Tasks { ephemeral: self.clone(), peers: peers.clone(), cluster: cluster.clone() };
         arbiter.spawn(tasks.run());
     }
@@ -122,7 +122,7 @@ impl Tasks {
         let exchange = &mut state.exchange;
         self.ephemeral.count_dropped(Dropped::Gone, exchange.tick());
         metrics::gauge!(metric::EPHEMERAL_INTEREST).set(exchange.wanted() as f64);
-        self.ephemeral.0.info.ephemeral_interest.store(exchange.wanted() as u64, Ordering::Relaxed);
+        self.ephemeral.0.counts.ephemeral_interest.store(exchange.wanted() as u64, Ordering::Relaxed);
         for (peer, interest, bytes) in exchange.peers() {
             let peer = peer.to_string();
             metrics::gauge!(metric::EPHEMERAL_PEER_INTEREST, "peer" => peer.clone()).set(interest as f64);
@@ -146,7 +146,7 @@ impl Tasks {
             };
             let number = request.batch.number;
             batches.increment(1);
-            let receipt = self.peers.ask(&self.cluster, to, &request, SEND_TIMEOUT).await;
+            let receipt = self.peers.ask(to, &request, SEND_TIMEOUT).await;
             let receipt =
                 receipt.inspect_err(|error| tracing::debug!(to, %error, "ephemeral events have no receipt")).ok();
             if let Some(Receipt::Taken(stale)) = receipt
@@ -173,7 +173,7 @@ impl Tasks {
             anyway = false;
             if let Some(request) = next {
                 let told = request.tell.version;
-                let answer = self.peers.ask(&self.cluster, to, &request, TELL_TIMEOUT).await.ok().flatten();
+                let answer = self.peers.ask(to, &request, TELL_TIMEOUT).await.ok().flatten();
                 let is_known = answer.is_some_and(|answer| answer.known.is_some());
                 self.note(to, told, answer);
                 if !is_known {

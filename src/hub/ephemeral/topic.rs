@@ -7,8 +7,9 @@ use crate::core::event::Event;
 use crate::core::frame::View;
 use crate::core::ring::{Chunk, Span};
 use crate::core::topic::TopicKey;
-use crate::hub::judges::Judges;
-use crate::hub::topic::{Attach, Detach, Lane, MAILBOX, Nudge, RETRY_PAUSE, encode_judged};
+use crate::hub::evaluators::Evaluators;
+use crate::hub::nudges::Nudge;
+use crate::hub::topic::{Attach, Detach, Lane, MAILBOX, RETRY_PAUSE, encode_judged};
 use actix::prelude::{ActorFutureExt, SendError, WrapFuture};
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,16 +83,16 @@ impl Inbox {
 /// The actor.
 pub(in crate::hub) struct EphemeralTopic {
     key: TopicKey,
-    judges: Judges,
+    evaluators: Evaluators,
     woken: metrics::Counter,
     inbox: Arc<Inbox>,
     /// The position of the next event.
     next: u64,
     /// Views of all events, encoded here.
     open: Lane,
-    /// Views with a condition, encoded by the judges.
+    /// Views with a condition, encoded by the evaluators.
     judged: Lane,
-    /// What the judges get next.
+    /// What the evaluators get next.
     unjudged: Waiting,
     judging: bool,
 }
@@ -101,7 +102,7 @@ impl EphemeralTopic {
     pub(in crate::hub) fn start_on(
         ephemeral: &Ephemeral,
         key: TopicKey,
-        judges: Judges,
+        evaluators: Evaluators,
         woken: metrics::Counter,
     ) -> actix::Addr<Self> {
         Self::create(|ctx| {
@@ -109,7 +110,7 @@ impl EphemeralTopic {
                 Arc::new(Inbox { topic: key.clone(), waiting: Mutex::default(), actor: ctx.address().recipient() });
             let next = ephemeral.watch(&key, inbox.clone());
             let (open, judged) = (Lane::default(), Lane::default());
-            Self { key, judges, woken, inbox, next, open, judged, unjudged: Waiting::default(), judging: false }
+            Self { key, evaluators, woken, inbox, next, open, judged, unjudged: Waiting::default(), judging: false }
         })
     }
 
@@ -172,8 +173,8 @@ impl EphemeralTopic {
         let Some(last) = events.last() else { return };
         let (span, views) = (self.judged.go_on(last), self.judged.views());
         self.judging = true;
-        let judges = self.judges.clone();
-        let judged = async move { judges.work(map, move |turn| encode_judged(span, events, views, turn)).await };
+        let evaluators = self.evaluators.clone();
+        let judged = async move { evaluators.work(map, move |turn| encode_judged(span, events, views, turn)).await };
         ctx.spawn(judged.into_actor(self).map(|chunks, topic, ctx| {
             topic.judging = false;
             if topic.judged.conclude(&topic.key, chunks) {

@@ -1,10 +1,25 @@
 //! The connections that this node has, counted.
 
-use super::Of;
-use super::keeper::Wish;
+use crate::core::ids::{MapId, TokenId};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Connections of a map by a token; `None`: the admin's.
+pub(in crate::hub) type Of = (MapId, Option<TokenId>);
+
+/// What the keeper is asked for.
+#[derive(Debug)]
+pub(super) enum Wish {
+    Take(Of, Taker),
+    Give(Of),
+    /// It may be otherwise than wanted; who waits is answered once it is not.
+    Candidacy(Option<oneshot::Sender<()>>),
+    StateAll,
+}
+
+/// Who waits for a connection: `Err` is the limit.
+pub(super) type Taker = oneshot::Sender<Result<Connection, u32>>;
 
 /// All connections of this node, those of maps without a limit too: a map may get one.
 #[derive(Debug)]
@@ -50,7 +65,7 @@ impl Book {
     }
 
     /// This node's connections of one map.
-    pub(super) fn of_map(&self, map: crate::core::ids::MapId) -> u32 {
+    pub(super) fn of_map(&self, map: MapId) -> u32 {
         self.lock().iter().filter(|((of, _), _)| *of == map).map(|(_, count)| count).sum()
     }
 

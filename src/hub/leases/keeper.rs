@@ -6,11 +6,11 @@
 #[cfg(test)]
 mod tests;
 
-use super::book::{Book, Connection};
-use super::{Candidacy, Of, Standing, limit_of};
+use super::book::{Book, Of, Taker, Wish};
+use super::standing::{Candidacy, Standing};
 use crate::core::codec::{self, CodecError};
-use crate::core::command::{Command, Refusal, Reply};
-use crate::core::lease::{Connections, Denied, LeaseBatch, LeaseChange};
+use crate::core::command::{Command, Denied, Refusal, Reply};
+use crate::core::lease::{Connections, LeaseBatch, LeaseChange};
 use crate::hub::bridge::{Bridge, LeaseNews};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,18 +28,6 @@ const LOOK_PAUSE: Duration = Duration::from_millis(50);
 const STATE_EVERY: Duration = Duration::from_secs(30);
 /// Changes of one batch at most; some 40 bytes each.
 const MOST_CHANGES: usize = 8192;
-
-/// What the keeper is asked for.
-#[derive(Debug)]
-pub(super) enum Wish {
-    Take(Of, Taker),
-    Give(Of),
-    /// It may be otherwise than wanted; who waits is answered once it is not.
-    Candidacy(Option<oneshot::Sender<()>>),
-    StateAll,
-}
-
-type Taker = oneshot::Sender<Result<Connection, u32>>;
 
 /// Why a batch did not land.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +50,7 @@ struct Waiting {
     candidacy: Vec<oneshot::Sender<()>>,
 }
 
-/// See the module.
+/// Knows what the cluster was told of this node, and tells it the rest.
 pub(super) struct Keeper {
     cluster: Cluster,
     bridge: Arc<Bridge>,
@@ -83,6 +71,27 @@ pub(super) struct Keeper {
     failed_until: Option<Instant>,
 }
 
+/// A keeper with what it hears of; runs as long as the node.
+pub(in crate::hub) struct Task {
+    keeper: Keeper,
+    wishes: mpsc::UnboundedReceiver<Wish>,
+    news: mpsc::UnboundedReceiver<LeaseNews>,
+}
+
+impl Task {
+    pub(super) fn new(
+        keeper: Keeper,
+        wishes: mpsc::UnboundedReceiver<Wish>,
+        news: mpsc::UnboundedReceiver<LeaseNews>,
+    ) -> Self {
+        Self { keeper, wishes, news }
+    }
+
+    pub(in crate::hub) async fn run(self) {
+        self.keeper.run(self.wishes, self.news).await;
+    }
+}
+
 impl Keeper {
     pub(super) fn new(cluster: Cluster, bridge: Arc<Bridge>, book: Arc<Book>, standing: Arc<Standing>) -> Self {
         let (waiting, again) = (Waiting::default(), Instant::now());
@@ -93,11 +102,7 @@ impl Keeper {
         keeper
     }
 
-    pub(super) async fn run(
-        mut self,
-        mut wishes: mpsc::UnboundedReceiver<Wish>,
-        mut news: mpsc::UnboundedReceiver<LeaseNews>,
-    ) {
+    async fn run(mut self, mut wishes: mpsc::UnboundedReceiver<Wish>, mut news: mpsc::UnboundedReceiver<LeaseNews>) {
         let mut routine = interval(STATE_EVERY);
         loop {
             while let Ok(wish) = wishes.try_recv() {
@@ -276,7 +281,7 @@ impl Keeper {
         while changes.len() < MOST_CHANGES
             && let Some(((map, token), count)) = self.waiting.given.pop_first()
         {
-            if limit_of(&self.bridge, map).is_some() {
+            if self.bridge.connection_limit(map).is_some() {
                 changes.push(LeaseChange::Give(Connections { map, token, count }));
             }
         }
@@ -329,7 +334,7 @@ impl Keeper {
     /// The cluster can't be asked: this node's own count bounds its clients, until it can be told.
     fn serve_on(&mut self) {
         for (of, takers) in std::mem::take(&mut self.waiting.takers) {
-            let limit = limit_of(&self.bridge, of.0);
+            let limit = self.bridge.connection_limit(of.0);
             for taker in takers {
                 let own = self.book.of_map(of.0);
                 let answer = match limit.filter(|limit| own >= *limit) {
@@ -342,7 +347,7 @@ impl Keeper {
     }
 
     fn limited(&self, held: Vec<(Of, u32)>) -> Vec<(Of, u32)> {
-        held.into_iter().filter(|((map, _), _)| limit_of(&self.bridge, *map).is_some()).collect()
+        held.into_iter().filter(|((map, _), _)| self.bridge.connection_limit(*map).is_some()).collect()
     }
 
     /// One batch; what of it was not done.

@@ -6,92 +6,60 @@
 
 mod book;
 mod keeper;
+mod standing;
 
 use super::bridge::Bridge;
-use super::{Hub, HubError};
+use super::error::HubError;
+use super::log::Log;
 use crate::core::command::Command;
-use crate::core::ids::{EndpointId, MapId, TokenId};
+use crate::core::ids::{EndpointId, NodeId};
 use crate::core::lease::Incarnation;
-use book::Book;
 pub use book::Connection;
-use keeper::{Keeper, Wish};
+use book::{Book, Of, Wish};
+use keeper::Keeper;
+pub(super) use keeper::Task;
+use standing::{Candidacy, Standing};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use waypost_cluster::Cluster;
 
-/// Connections of a map by a token; `None`: the admin's.
-type Of = (MapId, Option<TokenId>);
-
-/// The node's leases.
-pub(super) struct Leases {
+/// The node's leases; cheap to clone.
+#[derive(Clone)]
+pub struct Leases {
+    node: NodeId,
+    log: Log,
     wishes: mpsc::UnboundedSender<Wish>,
     bridge: Arc<Bridge>,
     book: Arc<Book>,
     standing: Arc<Standing>,
 }
 
-/// What others see of the keeper, and what it shall do about webhooks.
-#[derive(Debug, Default)]
-struct Standing {
-    incarnation: AtomicU64,
-    /// The node can open webhooks.
-    able: AtomicBool,
-    /// It can't yet: others shall have what an earlier process owned.
-    unable: AtomicBool,
-    /// It shall own none, able or not.
-    resting: AtomicBool,
-}
-
-/// Whether the node is to be a candidate for webhooks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Candidacy {
-    /// Not known yet: what an earlier process was stays.
-    Undecided,
-    Wanted,
-    Unwanted,
-}
-
-impl Standing {
-    fn candidacy(&self) -> Candidacy {
-        let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
-        match (is(&self.able), is(&self.resting)) {
-            (_, true) => Candidacy::Unwanted,
-            (true, false) => Candidacy::Wanted,
-            (false, false) if is(&self.unable) => Candidacy::Unwanted,
-            (false, false) => Candidacy::Undecided,
-        }
-    }
-}
-
 impl Leases {
-    pub(super) fn start(cluster: Cluster, bridge: Arc<Bridge>) -> Self {
+    /// The task is to be spawned: it tells the cluster what this node holds.
+    pub(super) fn new(cluster: Cluster, log: Log, bridge: Arc<Bridge>) -> (Self, Task) {
         let (wishes, wished) = mpsc::unbounded_channel();
         let (news, lease_news) = mpsc::unbounded_channel();
         bridge.attach_leases(news);
         let book = Arc::new(Book::new(wishes.clone()));
         let standing = Arc::new(Standing::default());
+        let node = cluster.node_id();
         let keeper = Keeper::new(cluster, bridge.clone(), book.clone(), standing.clone());
-        actix_rt::spawn(keeper.run(wished, lease_news));
-        Self { wishes, bridge, book, standing }
-    }
-
-    fn incarnation(&self) -> Incarnation {
-        self.standing.incarnation.load(Ordering::Acquire)
+        (Self { node, log, wishes, bridge, book, standing }, Task::new(keeper, wished, lease_news))
     }
 
     /// Counts one more connection; `Err(limit)` when the cluster has as many as the map may have.
-    async fn take(&self, of: Of) -> Result<Connection, u32> {
-        if limit_of(&self.bridge, of.0).is_some() {
+    pub(super) async fn take(&self, of: Of) -> Result<Connection, u32> {
+        if self.bridge.connection_limit(of.0).is_some() {
             let (answer, answered) = oneshot::channel();
             let _ = self.wishes.send(Wish::Take(of, answer));
             // Without an answer the node is stopping.
             return answered.await.unwrap_or(Err(0));
         }
         let connection = self.book.grant(of);
-        if limit_of(&self.bridge, of.0).is_some() {
+        if self.bridge.connection_limit(of.0).is_some() {
             // The limit came meanwhile: whether this one was among those that were stated then is not known.
             let _ = self.wishes.send(Wish::StateAll);
         }
@@ -108,62 +76,49 @@ impl Leases {
     fn look_at_candidacy(&self) {
         let _ = self.wishes.send(Wish::Candidacy(None));
     }
-}
-
-fn limit_of(bridge: &Bridge, map: MapId) -> Option<u32> {
-    bridge.access().map(map).and_then(|map| map.limits.connections)
-}
-
-impl Hub {
-    /// Counts one more connection of the map, opened by that token (`None`: the admin's); `Err(limit)` when the cluster
-    /// has as many as the map may have.
-    pub async fn take_connection(&self, map: MapId, token: Option<TokenId>) -> Result<Connection, u32> {
-        self.0.leases.take((map, token)).await
-    }
 
     /// This node's present incarnation, under which it delivers. 0 before the first.
     pub fn incarnation(&self) -> Incarnation {
-        self.0.leases.incarnation()
+        self.standing.incarnation.load(Ordering::Acquire)
     }
 
-    /// This node begins as one that delivers nothing, until [`Hub::deliver_again`].
+    /// This node begins as one that delivers nothing, until [`Leases::deliver_again`].
     pub fn rest_first(&self) {
-        self.0.leases.standing.resting.store(true, Ordering::Release);
-        self.0.leases.look_at_candidacy();
+        self.standing.resting.store(true, Ordering::Release);
+        self.look_at_candidacy();
     }
 
-    /// Makes this node one that delivers again, after [`Hub::rest`].
+    /// Makes this node one that delivers again, after [`Leases::rest`].
     pub async fn deliver_again(&self) {
-        let leases = &self.0.leases;
-        leases.standing.resting.store(false, Ordering::Release);
-        match leases.standing.candidacy() {
-            Candidacy::Wanted => leases.settle_candidacy().await,
+        self.standing.resting.store(false, Ordering::Release);
+        match self.standing.candidacy() {
+            Candidacy::Wanted => self.settle_candidacy().await,
             Candidacy::Undecided | Candidacy::Unwanted => {}
         }
     }
 
-    /// Makes this node one that delivers, and keeps it so until [`Hub::rest`].
+    /// Makes this node one that delivers, and keeps it so until [`Leases::rest`].
     pub fn deliver_here(&self) {
-        self.0.leases.standing.able.store(true, Ordering::Release);
-        self.0.leases.look_at_candidacy();
+        self.standing.able.store(true, Ordering::Release);
+        self.look_at_candidacy();
     }
 
     /// This node can't deliver yet: others shall have what an earlier process of it owned.
     pub fn cannot_deliver_yet(&self) {
-        self.0.leases.standing.unable.store(true, Ordering::Release);
-        self.0.leases.look_at_candidacy();
+        self.standing.unable.store(true, Ordering::Release);
+        self.look_at_candidacy();
     }
 
     /// Gives this node's webhooks to the others, as far as the cluster can be told within `within`.
     pub async fn rest(&self, within: Duration) {
-        self.0.leases.standing.resting.store(true, Ordering::Release);
-        if tokio::time::timeout(within, self.0.leases.settle_candidacy()).await.is_err() {
+        self.standing.resting.store(true, Ordering::Release);
+        if tokio::time::timeout(within, self.settle_candidacy()).await.is_err() {
             tracing::warn!("the cluster could not be told that this node delivers no more");
         }
     }
 
     /// Tells the cluster that this node has ended its requests to all webhooks that are to leave it, but for these.
     pub async fn let_go(&self, but: BTreeSet<EndpointId>) -> Result<(), HubError> {
-        self.propose(&Command::HandOver(self.node_id(), self.incarnation(), but)).await.map(drop)
+        self.log.propose(&Command::HandOver(self.node, self.incarnation(), but)).await.map(drop)
     }
 }

@@ -5,14 +5,14 @@
 //!
 //! | kind | what | owner |
 //! |---|---|---|
-//! | 1 | count one API request | `hub/requests` |
+//! | 1 | count one API request | `hub/quota/rates` |
 //! | 2 | how far the log is applied | `hub/applied` |
-//! | 3 | how the node is | `hub/vitals` |
-//! | 4 | the key that webhooks are encrypted with | `hub/seal` |
+//! | 3 | how the node is | `hub/health` |
+//! | 4 | the key that webhooks are encrypted with | `hub/vault` |
 //! | 5 | what stands in the configuration file | `hub/configured` |
 //! | 6 | carry out an operation | `hub/operations` |
 //! | 7 | make the state durable | `hub/operations` |
-//! | 19 | count events published past the log | `hub/requests` |
+//! | 19 | count events published past the log | `hub/quota/rates` |
 //! | 20 | ephemeral events | `hub/ephemeral` |
 //! | 21 | what a node wants of them | `hub/ephemeral` |
 //! | from 100 | what the edges ask each other | `edge/*` |
@@ -23,7 +23,7 @@
 
 mod error;
 mod gate;
-mod here;
+mod server;
 mod wire;
 
 #[cfg(test)]
@@ -32,18 +32,15 @@ mod tests;
 pub use error::PeerError;
 pub use gate::Lane;
 
-use crate::core::codec;
+pub(super) use server::PeerServer;
+
 use crate::core::ids::NodeId;
-use bytes::Bytes;
-use futures_util::future::{BoxFuture, ready};
-use gate::{Gate, Gates};
+use gate::Gates;
 use serde::{Serialize, de::DeserializeOwned};
-use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
-use waypost_cluster::{Cluster, Handler};
-use wire::Outcome;
+use waypost_cluster::Cluster;
 
 /// Names a kind of request on the wire.
 pub(super) type Kind = u16;
@@ -58,22 +55,20 @@ pub trait PeerRequest: Serialize + DeserializeOwned + Send + 'static {
     const LANE: Lane;
 }
 
-/// Takes the body of a request, answers with the body of an answer or why there is none.
-type Answering = Box<dyn Fn(NodeId, &[u8]) -> BoxFuture<'static, Result<Vec<u8>, Outcome>> + Send + Sync>;
-
-struct Served {
-    gate: Gate,
-    answering: Answering,
-}
-
-/// The kinds that this node answers, and what it has under way to others.
-#[derive(Default)]
+/// The way to the other nodes: asks them, and answers them; cheap to clone.
+#[derive(Clone)]
 pub struct Peers {
-    served: RwLock<BTreeMap<Kind, Arc<Served>>>,
-    asked: Gates,
+    server: Arc<PeerServer>,
+    cluster: Cluster,
+    /// What is under way to the others.
+    asked: Arc<Gates>,
 }
 
 impl Peers {
+    pub(super) fn new(server: Arc<PeerServer>, cluster: Cluster) -> Self {
+        Self { server, cluster, asked: Arc::default() }
+    }
+
     /// Answers requests of that kind from now on. Before that they are answered with [`PeerError::Unknown`]; a kind keeps
     /// its first handler. The handler runs on the cluster's runtime and must not block.
     pub fn serve<R, F>(&self, handler: impl Fn(NodeId, R) -> F + Send + Sync + 'static)
@@ -81,42 +76,17 @@ impl Peers {
         R: PeerRequest,
         F: Future<Output = R::Answer> + Send + 'static,
     {
-        self.register(R::KIND, R::LANE, move |from, request| {
-            let answer = handler(from, request);
-            async move { Some(answer.await) }
-        });
+        self.server.serve(handler);
     }
 
-    /// Registers a handler that may have no answer to give.
-    fn register<Q, A, F>(&self, kind: Kind, lane: Lane, handler: impl Fn(NodeId, Q) -> F + Send + Sync + 'static)
+    /// As [`Peers::serve`], with a handler that runs on the actix system of the thread that calls this. Its work ends
+    /// when nobody waits for the answer any more.
+    pub fn serve_here<R, F>(&self, handler: impl Fn(NodeId, R) -> F + 'static)
     where
-        Q: DeserializeOwned,
-        A: Serialize + Send,
-        F: Future<Output = Option<A>> + Send + 'static,
+        R: PeerRequest,
+        F: Future<Output = R::Answer> + 'static,
     {
-        let answering: Answering = Box::new(move |from, body| match codec::decode::<Q>(body) {
-            Err(error) => {
-                tracing::debug!(kind, from, %error, "a peer's request can't be read");
-                Box::pin(ready(Err(Outcome::Malformed)))
-            }
-            Ok(request) => {
-                let answer = handler(from, request);
-                Box::pin(async move {
-                    let answer = answer.await.ok_or(Outcome::Failed)?;
-                    codec::encode(&answer).map_err(|_| Outcome::Failed)
-                })
-            }
-        });
-        let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
-        if served.contains_key(&kind) {
-            tracing::error!(kind, "two handlers for one kind of request: the first one stays");
-            return;
-        }
-        served.insert(kind, Arc::new(Served { gate: Gate::new(lane), answering }));
-    }
-
-    fn find(&self, kind: Kind) -> Option<Arc<Served>> {
-        self.served.read().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned()
+        self.server.serve_here(handler);
     }
 
     /// Asks node `to` (this one included), once.
@@ -125,37 +95,13 @@ impl Peers {
     /// Why there is no answer; see [`PeerError`] for whether the other node may have acted.
     pub async fn ask<R: PeerRequest>(
         &self,
-        cluster: &Cluster,
         to: NodeId,
         request: &R,
         timeout: Duration,
     ) -> Result<R::Answer, PeerError> {
         let _place = self.asked.enter(R::KIND, to, R::LANE).ok_or(PeerError::NotAsked)?;
         let body = wire::request(R::KIND, request)?;
-        let answer = cluster.request(to, R::LANE.connection, body.into(), timeout).await?;
+        let answer = self.cluster.request(to, R::LANE.connection, body.into(), timeout).await?;
         wire::read_answer(&answer)
-    }
-
-    async fn answer(served: Option<Arc<Served>>, from: NodeId, body: Bytes) -> Result<Vec<u8>, Outcome> {
-        let served = served.ok_or(Outcome::Unknown)?;
-        let entered = served.gate.enter().ok_or(Outcome::Busy)?;
-        let _working = entered.turn().await;
-        // Read only now: what waits for its turn holds the bytes alone.
-        (served.answering)(from, wire::body(&body)).await
-    }
-}
-
-impl Handler for Peers {
-    fn handle(&self, from: NodeId, body: Bytes) -> BoxFuture<'static, Bytes> {
-        let Some(kind) = wire::kind(&body) else {
-            return Box::pin(ready(wire::refusal(Outcome::Malformed)));
-        };
-        let served = self.find(kind);
-        Box::pin(async move {
-            match Self::answer(served, from, body).await {
-                Ok(answer) => wire::answer(answer),
-                Err(outcome) => wire::refusal(outcome),
-            }
-        })
     }
 }

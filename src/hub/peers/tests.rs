@@ -1,11 +1,15 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::hub::{applied, configured, ephemeral, operations, requests, seal, vitals};
+use crate::core::codec;
+use crate::hub::quota::rates;
+use crate::hub::{applied, configured, ephemeral, health, operations, vault};
+use futures_util::future::ready;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
-use waypost_cluster::{Config, RequestLane};
+use waypost_cluster::{Config, Handler, RequestLane};
+use wire::Outcome;
 
 /// A flood of these …
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,14 +31,14 @@ impl PeerRequest for Fast {
     const LANE: Lane = Lane::patient(1, 0);
 }
 
-async fn answer_to<R: PeerRequest>(peers: &Peers, request: &R) -> Result<R::Answer, PeerError> {
+async fn answer_to<R: PeerRequest>(peers: &PeerServer, request: &R) -> Result<R::Answer, PeerError> {
     let body = wire::request(R::KIND, request).unwrap();
     wire::read_answer(&peers.handle(2, body.into()).await)
 }
 
 #[tokio::test]
 async fn a_flood_of_one_kind_is_refused_at_once_and_holds_up_no_other() {
-    let peers = Arc::new(Peers::default());
+    let peers = Arc::new(PeerServer::default());
     let (go, at_work) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
     let (wait, counts) = (go.clone(), at_work.clone());
     peers.serve(move |_, Slow| {
@@ -75,7 +79,7 @@ async fn a_flood_of_one_kind_is_refused_at_once_and_holds_up_no_other() {
 
 #[tokio::test]
 async fn one_that_is_given_up_makes_room() {
-    let peers = Peers::default();
+    let peers = PeerServer::default();
     peers.serve(|_, Slow| std::future::pending::<u32>());
     for _ in 0..100 {
         let mut asked: Vec<_> = (0..7).map(|_| Box::pin(answer_to(&peers, &Slow))).collect();
@@ -87,7 +91,7 @@ async fn one_that_is_given_up_makes_room() {
 
 #[tokio::test]
 async fn what_nobody_answers_and_what_nobody_can_read_is_told_so() {
-    let peers = Peers::default();
+    let peers = PeerServer::default();
     assert!(matches!(answer_to(&peers, &Slow).await, Err(PeerError::Unknown)));
     peers.serve(|_, Fast(number)| ready(number + 1));
     peers.serve(|_, Fast(number)| ready(number + 100));
@@ -104,7 +108,7 @@ async fn what_nobody_answers_and_what_nobody_can_read_is_told_so() {
 #[test]
 fn handlers_on_the_actix_system_answer_and_stop_when_nobody_waits() {
     actix_rt::System::new().block_on(async {
-        let peers = Peers::default();
+        let peers = PeerServer::default();
         let dropped = Arc::new(AtomicUsize::new(0));
         let counts = dropped.clone();
         struct Counted(Arc<AtomicUsize>);
@@ -145,11 +149,11 @@ fn a_silent_node_takes_no_place_from_the_others() {
 #[test]
 fn all_kinds_of_a_connection_fit_on_it_together() {
     let lanes = [
-        requests::Charge::LANE,
-        requests::ChargePublish::LANE,
+        rates::Charge::LANE,
+        rates::ChargePublish::LANE,
         applied::Applied::LANE,
-        vitals::AskInfo::LANE,
-        seal::AskKey::LANE,
+        health::AskInfo::LANE,
+        vault::AskKey::LANE,
         configured::AreConfigured::LANE,
         operations::Operate::LANE,
         operations::Snapshot::LANE,
@@ -171,14 +175,14 @@ fn requests_and_answers_keep_their_bytes() {
     let refusals = [Outcome::Unknown, Outcome::Busy, Outcome::Malformed, Outcome::Failed];
     assert_eq!(refusals.map(|outcome| wire::refusal(outcome)[0]), [1, 2, 3, 4]);
     let kinds = [
-        requests::Charge::KIND,
+        rates::Charge::KIND,
         applied::Applied::KIND,
-        vitals::AskInfo::KIND,
-        seal::AskKey::KIND,
+        health::AskInfo::KIND,
+        vault::AskKey::KIND,
         configured::AreConfigured::KIND,
         operations::Operate::KIND,
         operations::Snapshot::KIND,
-        requests::ChargePublish::KIND,
+        rates::ChargePublish::KIND,
         ephemeral::SendEvents::KIND,
         ephemeral::TellInterest::KIND,
     ];

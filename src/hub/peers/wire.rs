@@ -3,7 +3,8 @@
 //! Request: kind (2 bytes, little-endian), then what [`codec`] makes of it. Answer: [`Outcome`] (1 byte), then, where there
 //! is an answer, what [`codec`] makes of it.
 
-use super::{Kind, PeerError};
+use super::Kind;
+use super::error::PeerError;
 use crate::core::codec::{self, CodecError};
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};

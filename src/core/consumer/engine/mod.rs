@@ -14,6 +14,7 @@ mod read;
 mod replays;
 mod room;
 mod settle;
+mod state;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use super::health::FAILING_FROM;
 pub use super::plan::{Batch, Plan};
 pub use super::replay::ReplayRead;
 pub use super::report::Urgency;
+pub use state::State;
 pub use types::{Flight, Offer, Snapshot, Step};
 
 use super::flights::{Flights, Flying};
@@ -122,38 +124,9 @@ impl<C> Engine<C> {
         self.plan = plan;
     }
 
-    /// Requests under way.
-    pub fn in_flight(&self) -> usize {
-        self.flights.len()
-    }
-
-    /// Events that wait, to be tried again or behind others of their lane.
-    pub fn waiting_events(&self) -> u64 {
-        self.retries.events() as u64
-    }
-
-    /// Seq of the oldest event that waits.
-    pub fn oldest(&self) -> Option<u64> {
-        self.retries.summary().oldest_seq
-    }
-
-    /// It failed so often in a row ([`FAILING_FROM`]) that it gets one request at a time.
-    pub fn is_failing(&self) -> bool {
-        self.health.is_failing()
-    }
-
-    /// Orders up to this number are taken up.
-    pub fn orders_done(&self) -> u64 {
-        self.orders_done
-    }
-
-    /// Nothing waits, nothing is under way: only what comes new can give it something to do.
-    pub fn is_idle(&self) -> bool {
-        self.flights.is_empty()
-            && self.retries.events() == 0
-            && self.live.queue().is_empty()
-            && self.replays.running().is_none()
-            && self.urgency() <= Urgency::Lazy
+    /// What can be seen of it from outside.
+    pub fn state(&self) -> State<'_, C> {
+        State::new(self)
     }
 
     /// Gives the next attempt its number.

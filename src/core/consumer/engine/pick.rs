@@ -63,7 +63,7 @@ impl<C> Engine<C> {
     /// To a receiver that fails goes one request at a time. Where that is one that was tried before, a new event need
     /// not wait for it: it may hang for as long as a request may.
     fn has_spare_place(&self) -> bool {
-        self.is_failing() && !self.health.is_refused() && self.flights.are_tried_before()
+        self.health.is_failing() && !self.health.is_refused() && self.flights.are_tried_before()
     }
 
     fn may_go_early(&self, candidate: &Candidate) -> bool {
@@ -137,7 +137,7 @@ impl<C> Engine<C> {
     /// any of its events.
     fn pick(&self, queue: &Queue, now_ms: u64) -> Vec<usize> {
         let ready = queue.ready();
-        let max = if self.is_failing() { 1 } else { self.plan.batch_max() };
+        let max = if self.health.is_failing() { 1 } else { self.plan.batch_max() };
         if let (Some(batch), Some(first)) = (self.plan.batch, ready.front())
             && ready.len() < (batch.max as usize).min(MAX_READY)
             && first.since_ms + batch.duration_ms > now_ms

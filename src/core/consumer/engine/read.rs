@@ -59,11 +59,6 @@ impl<C> Engine<C> {
         lost
     }
 
-    /// Whether the event is to be sent soon, or is under way for the first time.
-    pub fn holds(&self, seq: u64) -> bool {
-        self.live.queue().is_ready(seq) || self.replays.queue().is_ready(seq) || self.flights.carry(seq)
-    }
-
     /// Forgets what was read and not begun, to read it again under other settings.
     pub fn forget_ready(&mut self) {
         self.live.read_again();

@@ -1,6 +1,6 @@
 //! What the cluster must know: all of the progress, put together from the parts.
 
-use super::{Condition, Engine, Snapshot, Totals, Urgency};
+use super::{Condition, Engine, Snapshot, Totals};
 use crate::core::consumer::flights::ranges;
 use crate::core::consumer::progress::Progress;
 use crate::core::consumer::report::{MAX_UNREPORTED, Untold};
@@ -9,11 +9,6 @@ use crate::core::consumer::report::{MAX_UNREPORTED, Untold};
 pub(super) const MAX_UNSAVED: usize = 8_000;
 
 impl<C> Engine<C> {
-    /// How soon the cluster must be told something.
-    pub fn urgency(&self) -> Urgency {
-        self.reports.urgency()
-    }
-
     /// How far it is, as the cluster keeps it.
     pub fn progress(&self) -> Progress {
         let Condition {

@@ -180,7 +180,7 @@ fn a_failure_leaves_the_window_and_comes_back_in_time_until_it_is_given_up() {
     let told = engine.snapshot();
     let buried: Vec<_> = told.buried().map(|letter| (letter.attempts, cause(letter))).collect();
     assert_eq!(buried, [(3, "no more")]);
-    assert!(told.progress.waiting.events == 0 && told.dropped.len() == 1 && engine.is_idle());
+    assert!(told.progress.waiting.events == 0 && told.dropped.len() == 1 && engine.state().is_idle());
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_failing_endpoint_gets_one_request_at_a_time_with_growing_pauses_and_a_slow_
         match engine.next(now) {
             Step::Send(flight) => {
                 requests += 1;
-                assert!(requests <= 5 || engine.in_flight() == 1);
+                assert!(requests <= 5 || engine.state().in_flight() == 1);
                 engine.settle(flight.id, fails(), "refused", now, u32::MAX / 2);
             }
             Step::WaitUntil(until) => now = until,
@@ -333,7 +333,11 @@ fn gone_disables_and_loses_nothing() {
     let told = engine.snapshot();
     assert!(told.disable.as_ref().unwrap().contains("gone for good"));
     assert_eq!(told.kept[0].1.events, [event(1)]);
-    assert_eq!((engine.urgency(), engine.next(T)), (Urgency::None, Step::Wait), "until the cluster has disabled it");
+    assert_eq!(
+        (engine.state().urgency(), engine.next(T)),
+        (Urgency::None, Step::Wait),
+        "until the cluster has disabled it"
+    );
     order(&mut engine, 3, Order::Resume);
     assert_eq!(seqs(&send(&mut engine, T)), [1]);
 }
@@ -487,7 +491,7 @@ fn a_replay_goes_on_where_it_was() {
     }
     let progress = second.snapshot().progress;
     assert_eq!((progress.replays[0].delivered, progress.replays[0].ended_ms), (10, Some(T)));
-    assert!(second.is_idle());
+    assert!(second.state().is_idle());
 }
 
 #[test]
@@ -590,7 +594,7 @@ proptest! {
             match act {
                 Act::Answer(kind) => {
                     if flying.is_empty() {
-                        if engine.is_idle() && cluster.progress.is_idle(head - 1) && delivered.len() >= head as usize { break; }
+                        if engine.state().is_idle() && cluster.progress.is_idle(head - 1) && delivered.len() >= head as usize { break; }
                     } else {
                         let flight = flying.remove(usize::from(kind / 16) % flying.len());
                         let completion = answer(kind, flight.events.len());

@@ -11,13 +11,13 @@ mod tokens;
 mod webhooks;
 
 use super::rights::Rights;
-use super::streams::{Facts, Request};
+use super::steps::{Request, Step};
+use super::streams::Facts;
 use super::{Context, StateError, keys, records};
 use crate::core::access::{Access, AccessChange, Map, Token};
 use crate::core::codec;
 use crate::core::command::{Change, Command, Refusal, Reply};
 use crate::core::consumer::ownership::Owners;
-use crate::core::consumer::progress::Order;
 use crate::core::ids::{EndpointId, MapId, TokenId};
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
@@ -26,17 +26,6 @@ use crate::core::webhook::directory::{Directory as Endpoints, EndpointChange};
 use leases::Leases;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// What the streams must know of a change of the directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Maps or tokens.
-    Access(AccessChange),
-    /// Webhooks, or who owns them.
-    Webhook(EndpointChange),
-    /// A webhook's owner is to begin anew, as that order says.
-    Begin(EndpointId, Order),
-}
 
 /// The directory's mirror in memory.
 #[derive(Default)]

@@ -19,8 +19,8 @@ pub mod subjects;
 pub use facts::Facts;
 pub use record::{Deletion, TopicRecord};
 
-use super::directory::Step;
 use super::rights::Rights;
+use super::steps::{Request, Step};
 use super::{Context, StateError, keys, records};
 use crate::core::access::{AccessChange, Map};
 use crate::core::codec;
@@ -31,22 +31,6 @@ use crate::core::subject::Subject;
 use crate::core::webhook::directory::EndpointChange;
 use std::collections::{BTreeMap, BTreeSet};
 use subjects::SubjectRecord;
-
-/// What the streams want of the directory, which decides it as of its own order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// A webhook's owner gave it up.
-    Disable {
-        /// The webhook.
-        webhook: EndpointId,
-        /// Its revision as the streams knew it: one that was changed since is not disabled.
-        revision: u64,
-        /// In words.
-        why: String,
-    },
-    /// Nothing is left of a deleted webhook: its id is free.
-    Free(EndpointId),
-}
 
 /// The streams' mirror in memory.
 #[derive(Default)]

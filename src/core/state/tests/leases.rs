@@ -1,7 +1,8 @@
 //! Leases: batches land once, and sums are what the living incarnations hold.
 
 use super::*;
-use crate::core::lease::{Connections, Denied, Incarnation, LeaseBatch, LeaseChange, MAX_MEMBER_LEN, Member};
+use crate::core::command::Denied;
+use crate::core::lease::{Connections, Incarnation, LeaseBatch, LeaseChange, MAX_MEMBER_LEN, Member};
 use crate::core::subject::Subject;
 use std::collections::BTreeMap;
 

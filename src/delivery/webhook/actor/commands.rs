@@ -31,17 +31,17 @@ impl EndpointActor {
             return;
         }
         for (command, found) in commands {
-            let is_new = command.number > self.engine.orders_done();
+            let is_new = command.number > self.engine.state().orders_done();
             if is_new && matches!(command.order, Order::Resume | Order::Seek(_)) {
                 self.reports.unreported.withdraw();
             }
-            self.engine.order(command, self.shared.hub.expiry_ms(), |seq| found.get(&seq).copied());
+            self.engine.order(command, self.shared.hub.clock().expiry_ms(), |seq| found.get(&seq).copied());
         }
         self.held.sweep(&self.engine);
     }
 
     fn read_commands(&self) -> Result<Vec<Ready>, ArchiveError> {
-        let Some(state) = self.shared.hub.endpoint_state(self.settings.endpoint.id)? else { return Ok(Vec::new()) };
+        let Some(state) = self.shared.hub.webhooks().state(self.settings.endpoint.id)? else { return Ok(Vec::new()) };
         state.orders.into_iter().map(|command| self.find_events(command)).collect()
     }
 
@@ -60,7 +60,7 @@ impl EndpointActor {
         let page = self.shared.source.archive().read_now(self.settings.topic, seq, 1, 1)?;
         match page.events.into_iter().next().filter(|event| event.seq == seq) {
             Some(event) => Ok(Some(event)),
-            None => self.shared.hub.kept_event(self.settings.endpoint.id, seq),
+            None => self.shared.hub.webhooks().kept_event(self.settings.endpoint.id, seq),
         }
     }
 }

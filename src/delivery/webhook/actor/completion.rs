@@ -39,7 +39,7 @@ impl EndpointActor {
     /// A request has ended.
     fn complete(&mut self, flight: &Flight, end: Result<End, ArchiveError>) {
         self.held.release(&flight.events);
-        let expiry_ms = self.shared.hub.expiry_ms();
+        let expiry_ms = self.shared.hub.clock().expiry_ms();
         match end {
             Ok(End::Sent(events, ended, at_ms)) => self.attempted(flight, &events, &ended, at_ms),
             Ok(End::Gone) => {
@@ -59,7 +59,7 @@ impl EndpointActor {
     }
 
     fn attempted(&mut self, flight: &Flight, events: &[Event], ended: &Ended, at_ms: u64) {
-        self.shared.meters.attempt(ended.outcome.class, ended.took_ms, events, self.shared.hub.time_ms());
+        self.shared.meters.attempt(ended.outcome.class, ended.took_ms, events, self.shared.hub.clock().time_ms());
         let kept = remembered::attempt(ended, events, flight.attempt, at_ms, self.shared.hub.node_id());
         let number = self.engine.number_attempt();
         let seq = flight.events.first().map(|event| event.seq);
@@ -75,7 +75,7 @@ impl EndpointActor {
     fn settle(&mut self, flight: &Flight, outcome: &Outcome, error: &str, random: u32) {
         let endpoint = &self.settings.endpoint;
         let completion = outcome.completion(endpoint.profile, flight.events.len(), endpoint.retry.ambiguous);
-        self.engine.settle(flight.id, completion, outcome.cause(error), self.shared.hub.expiry_ms(), random);
+        self.engine.settle(flight.id, completion, outcome.cause(error), self.shared.hub.clock().expiry_ms(), random);
     }
 }
 

@@ -79,7 +79,7 @@ impl Held {
 
     /// Releases what the engine has forgotten.
     pub(super) fn sweep(&mut self, engine: &Engine<Cause>) {
-        self.events.retain(|seq, _| engine.holds(*seq));
+        self.events.retain(|seq, _| engine.state().holds(*seq));
         self.bytes = self.events.values().map(weight).sum();
     }
 }

@@ -37,7 +37,7 @@ pub(in crate::delivery::webhook) struct Changed;
 impl Input for Changed {
     fn take_in(self, actor: &mut EndpointActor) {
         let settings = &mut actor.settings;
-        let endpoint = actor.shared.hub.endpoints().get(settings.endpoint.id).cloned();
+        let endpoint = actor.shared.hub.webhooks().directory().get(settings.endpoint.id).cloned();
         match endpoint {
             // Another one under its id: the shard retires this actor.
             Some(endpoint) if endpoint.born != settings.endpoint.born => return,
@@ -135,12 +135,12 @@ impl Input for Look {
         let progress = actor.engine.progress();
         let head = actor.shared.source.archive().read_now(actor.settings.topic, u64::MAX, 0, 0);
         let head_seq = head.map_or(0, |page| page.head_seq);
-        let oldest = actor.engine.oldest().or((progress.track.next <= head_seq).then_some(progress.track.next));
+        let oldest = actor.engine.state().oldest().or((progress.track.next <= head_seq).then_some(progress.track.next));
         Queue {
             endpoint: actor.settings.endpoint.id,
-            events: progress.behind(head_seq) + actor.engine.waiting_events(),
+            events: progress.behind(head_seq) + actor.engine.state().waiting_events(),
             oldest_ms: oldest.and_then(|seq| actor.event_at(seq).ok().flatten()).map(|event| event.time_ms),
-            failing: actor.engine.is_failing(),
+            failing: actor.engine.state().is_failing(),
             delivered: progress.delivered,
             given_up: progress.buried,
         }

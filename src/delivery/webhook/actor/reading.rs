@@ -38,13 +38,13 @@ impl EndpointActor {
 
     fn offer(&mut self, events: Vec<Event>, offers: &[Offer], reach: Reach) {
         self.engine.set_kept_from(reach.kept_from);
-        self.engine.offer(offers, reach.next_seq, self.shared.hub.expiry_ms());
+        self.engine.offer(offers, reach.next_seq, self.shared.hub.clock().expiry_ms());
         self.keep(events);
     }
 
     fn keep(&mut self, events: Vec<Event>) {
         for event in events {
-            if self.engine.holds(event.seq) {
+            if self.engine.state().holds(event.seq) {
                 self.held.keep(event);
             }
         }
@@ -129,7 +129,7 @@ impl EndpointActor {
             Again::DeadLetters(letters) => (Vec::new(), letters.into_iter().map(again_of).collect()),
         };
         offers.retain(|offer| offer.event.seq < read.until_seq);
-        self.engine.offer_replay(&offers, next_seq, self.shared.hub.expiry_ms());
+        self.engine.offer_replay(&offers, next_seq, self.shared.hub.clock().expiry_ms());
         self.keep(events);
     }
 
@@ -203,7 +203,7 @@ impl Apart {
     /// Reads for a replay. Answers the seq to go on from, too.
     async fn read_replay(&self, read: ReplayRead) -> Result<(Again, u64), ArchiveError> {
         if read.failed_only {
-            let letters = self.shared.hub.dead_letters(self.endpoint, read.from_seq, PAGE_EVENTS)?;
+            let letters = self.shared.hub.webhooks().dead_letters(self.endpoint, read.from_seq, PAGE_EVENTS)?;
             let is_full = letters.len() == PAGE_EVENTS;
             let next_seq = letters.last().filter(|_| is_full).map_or(read.until_seq, |letter| letter.seq + 1);
             return Ok((Again::DeadLetters(letters), next_seq));
@@ -221,7 +221,7 @@ impl Apart {
         } else {
             let (judge, of) = (self.judge.clone(), events.clone());
             let work = move |turn| async move { judge.offers_in_turn(&of, turn).await };
-            self.shared.hub.judges().work(self.map, work).await.ok_or(ArchiveError::Unjudged)?
+            self.shared.hub.evaluators().work(self.map, work).await.ok_or(ArchiveError::Unjudged)?
         };
         Ok(Judged { events, offers, reach })
     }

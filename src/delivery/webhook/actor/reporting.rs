@@ -87,7 +87,7 @@ fn keep_newest<T>(all: &mut Vec<T>, max: usize) {
 impl EndpointActor {
     /// Has the reporter ask, where a report is due.
     pub(super) fn announce(&mut self, now: Instant) {
-        let urgency = self.engine.urgency();
+        let urgency = self.engine.state().urgency();
         let before = self.reports.state;
         self.reports.state.follow(urgency, now);
         if self.reports.state != Reporting::Announced {
@@ -128,7 +128,7 @@ impl EndpointActor {
         if self.reports.unreported.dead_letters.len() > DEAD_LETTERS {
             // Before the last piece the progress stays where it was: it passes no event whose dead letter
             // isn't reported.
-            let known = self.shared.hub.endpoint_state(self.settings.endpoint.id)?;
+            let known = self.shared.hub.webhooks().state(self.settings.endpoint.id)?;
             let Some(known) = known else { return Ok(updates) };
             for piece in self.reports.unreported.split_off() {
                 updates.push(self.update(Progress { reports: progress.reports, ..known.progress.clone() }, piece));
@@ -151,7 +151,7 @@ impl EndpointActor {
         }
         count::buried(snapshot.buried());
         let Snapshot { progress, kept, dropped, letters, disable, announce } = snapshot;
-        let since = progress.failing_since_ms.map(|ms| iso_millis(self.shared.hub.shown_ms(ms)));
+        let since = progress.failing_since_ms.map(|ms| iso_millis(self.shared.hub.clock().shown_ms(ms)));
         let (endpoint, since) = (&self.settings.endpoint, since.as_deref());
         let news = announce.and_then(|percent| announce::failing(endpoint, &progress, since, percent));
         let disable = disable.map(|why| announce::disable(endpoint, &progress, since, why));

@@ -57,7 +57,7 @@ impl EndpointActor {
             endpoint: self.settings.endpoint.id,
             revision: self.settings.endpoint.revision,
             topic: self.settings.topic,
-            failing: self.engine.is_failing(),
+            failing: self.engine.state().is_failing(),
             wanted: flight.clone(),
             known: self.held.all(&flight.events),
             as_read: self.held.as_read(),
@@ -110,7 +110,7 @@ pub(in crate::delivery::webhook) async fn fetch(
         found.extend(read.map(|(event, _)| event));
         if found.len() > found_before {
             // What is missing behind these is looked for on its own.
-        } else if let Some(event) = shared.hub.kept_event(endpoint, next.seq)? {
+        } else if let Some(event) = shared.hub.webhooks().kept_event(endpoint, next.seq)? {
             found.push(event);
         } else {
             // Of what a retry needs a copy is kept wherever a rule or retention takes it.

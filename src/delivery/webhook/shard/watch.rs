@@ -16,7 +16,7 @@ impl Shard {
     /// Watches whether this node is in touch with the cluster, and whether actors were lost.
     pub(in crate::delivery::webhook) async fn watch(self: Rc<Self>) {
         loop {
-            let now = self.shared.hub.in_touch();
+            let now = self.shared.hub.health().in_touch();
             let before = self.shared.set_in_touch(now);
             if now && !before {
                 self.wake_all();

@@ -11,13 +11,13 @@ use crate::delivery::webhook::actor::requests::{End, fetch};
 
 impl Stage {
     fn stream(&self) -> TopicId {
-        self.hub.access().map(self.map).unwrap().topic
+        self.hub.access().known().map(self.map).unwrap().topic
     }
 
     async fn publish_to(&self, subject: &str) {
         let subject = Subject::parse(subject).unwrap();
         let events = vec![NewEvent { subject, kind: "x".into(), payload: b"{}".to_vec() }];
-        self.hub.publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
+        self.hub.publisher().publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
     }
 
     /// Eight events, the sixth of another subject.
@@ -33,7 +33,7 @@ impl Stage {
         let matches = SubjectPattern::new("s").unwrap();
         let rules = ChannelRules::new(vec![ChannelRule { matches, durability: Durability::Durable, history }]).unwrap();
         let set = SetChannelRules { map: self.map, by: None, rules };
-        self.hub.propose(&Command::SetChannelRules(set)).await.unwrap();
+        self.hub.log().propose(&Command::SetChannelRules(set)).await.unwrap();
         self.publish_to("s").await;
         let is_gone = || self.hub.archive().read_now(self.stream(), 6, 1, 1).unwrap().events[0].seq != 6;
         until("the rule to take its event", is_gone).await;
@@ -42,7 +42,7 @@ impl Stage {
     async fn delete(&self, seq: u64) {
         let page = self.hub.archive().with_backlog().read_now(self.stream(), seq, 1, 1).unwrap();
         let delete = DeleteEvent { map: self.map, by: None, id: page.events[0].id };
-        self.hub.propose(&Command::DeleteEvent(delete)).await.unwrap();
+        self.hub.log().propose(&Command::DeleteEvent(delete)).await.unwrap();
     }
 
     async fn fetched(&self, endpoint: EndpointId, seqs: &[u64]) -> Result<Vec<u64>, &'static str> {
@@ -75,7 +75,7 @@ async fn a_batch_with_an_event_that_was_set_aside_or_deleted_gets_no_other_in_it
     let update = Update { letters: vec![DeadLetterChange::Added(letter)], ..stage.update(id, 100) };
     tell_all(&stage.shard, [Piece::new(stage.actor(id), update, true)].into()).await;
     stage.trim_the_sixth().await;
-    until("the copy of the event", || stage.hub.kept_event(id, 6).unwrap().is_some()).await;
+    until("the copy of the event", || stage.hub.webhooks().kept_event(id, 6).unwrap().is_some()).await;
     assert_eq!(stage.fetched(id, &[5, 6, 7]).await, Ok(vec![5, 6, 7]));
     stage.delete(7).await;
     assert_eq!(stage.fetched(id, &[5, 6, 8]).await, Ok(vec![5, 6, 8]));
@@ -93,7 +93,7 @@ async fn a_batch_with_an_event_that_is_withheld_from_readers_is_whole() {
     }
     stage.publish_eight().await;
     stage.trim_the_sixth().await;
-    assert_eq!(stage.hub.kept_event(id, 6).unwrap(), None);
+    assert_eq!(stage.hub.webhooks().kept_event(id, 6).unwrap(), None);
     assert_eq!(stage.fetched(id, &[5, 6, 7]).await, Ok(vec![5, 6, 7]));
     drop(taken);
     until("all deliveries", || stage.delivered(id) == 7).await;
@@ -136,7 +136,7 @@ async fn what_is_deleted_while_it_waits_is_not_sent_and_is_no_dead_letter() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     drop(taken);
-    let progress = || stage.hub.endpoint_state(id).unwrap().unwrap().progress;
+    let progress = || stage.hub.webhooks().state(id).unwrap().unwrap().progress;
     until("all to be settled", || progress().track.next == 9 && progress().waiting.events == 0).await;
     let Progress { delivered, buried, missed, .. } = progress();
     assert_eq!((delivered, buried, missed), (6, 0, 0));

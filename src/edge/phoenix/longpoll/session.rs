@@ -4,9 +4,10 @@
 //! a poll shows that the client has them ([`Batches`]).
 
 use super::super::session::PhoenixSession;
+use super::super::settings::LongPollConfig;
 use super::batch::{Batch, Batches, Due};
 use super::{Answer, Ask, Push, Request};
-use crate::delivery::{End, Incoming, Link, Next, Outbox, Outlet, Protocol, Watch};
+use crate::delivery::{End, Incoming, Link, Next, Outbox, Protocol, Watch};
 use actix::prelude::{ActorFutureExt, WrapFuture};
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 use base64::Engine;
@@ -24,16 +25,6 @@ use tokio::sync::oneshot;
 
 /// Open long polls of a node at most.
 const MAX_SESSIONS: usize = 20_000;
-
-/// Settings of long polls.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::edge::phoenix) struct LongPollConfig {
-    /// How long a poll waits for something to come.
-    pub(in crate::edge::phoenix) wait: Duration,
-    /// Bytes of replies that wait for a poll; beyond it the session ends. A batch adds one write's worth of
-    /// events, or a single larger event.
-    pub(in crate::edge::phoenix) reply_bytes: usize,
-}
 
 /// The sessions of a node, by their secret.
 #[derive(Default)]
@@ -112,9 +103,9 @@ pub(super) struct Stop;
 struct One(Push);
 
 impl Session {
-    pub(super) fn start_on(outlet: &Rc<Outlet>, session: PhoenixSession, config: LongPollConfig) -> Addr<Self> {
+    pub(super) fn start_on(session: PhoenixSession, config: LongPollConfig) -> Addr<Self> {
         let outbox = session.outbox().clone();
-        let watch = Some(outlet.watch_silently(outbox.clone()));
+        let watch = Some(outbox.watch_silently());
         let replies = Rc::new(Replies {
             outbox,
             texts: RefCell::default(),

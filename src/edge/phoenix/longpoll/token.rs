@@ -59,6 +59,11 @@ impl FromStr for SessionToken {
     }
 }
 
+/// Whether a text from a query is a session's token, which opens no map.
+pub(in crate::edge::phoenix) fn is_session_token(text: &str) -> bool {
+    text.parse::<SessionToken>().is_ok()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

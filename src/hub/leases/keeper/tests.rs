@@ -6,7 +6,7 @@ use crate::hub::{Hub, stage};
 /// One that proposes nothing: the hub's own does.
 fn keeper(hub: &Hub) -> Keeper {
     let (wishes, _) = mpsc::unbounded_channel();
-    let (cluster, bridge) = (hub.0.cluster.clone(), hub.0.bridge.clone());
+    let (cluster, bridge) = hub.cluster_and_bridge();
     Keeper::new(cluster, bridge, Arc::new(Book::new(wishes)), Arc::default())
 }
 
@@ -17,12 +17,12 @@ async fn what_the_cluster_has_heard_counts_whoever_got_the_answer() {
     let mut keeper = keeper(&hub);
     keeper.look_at_candidacy();
     assert!(!keeper.was_candidate);
-    hub.deliver_here();
-    while keeper.known_as().is_none() || keeper.known_as() != Some(hub.incarnation()) {
+    hub.leases().deliver_here();
+    while keeper.known_as().is_none() || keeper.known_as() != Some(hub.leases().incarnation()) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     // It is this one's incarnation: the proposal landed, and the answer was lost.
-    keeper.standing.incarnation.store(hub.incarnation(), Ordering::Release);
+    keeper.standing.incarnation.store(hub.leases().incarnation(), Ordering::Release);
     keeper.look_at_candidacy();
     assert!(keeper.was_candidate);
     hub.shutdown().await;

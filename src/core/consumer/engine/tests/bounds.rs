@@ -67,7 +67,7 @@ fn what_was_under_way_of_a_cancelled_replay_is_not_tried_again() {
     let flight = send(&mut engine, T);
     order(&mut engine, 2, Order::Cancel(1));
     engine.settle(flight.id, fails(), "", T, 0);
-    assert_eq!((engine.waiting_events(), engine.in_flight()), (0, 0));
+    assert_eq!((engine.state().waiting_events(), engine.state().in_flight()), (0, 0));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn going_back_while_a_retry_is_under_way_leaves_no_hole() {
     let third = send(&mut engine, T + 9000);
     engine.settle(third.id, fails(), "", T + 9000, 0);
     let told = engine.snapshot();
-    assert_eq!((told.buried().count(), engine.is_idle(), told.progress.track.next), (1, true, 2));
+    assert_eq!((told.buried().count(), engine.state().is_idle(), told.progress.track.next), (1, true, 2));
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn who_is_busy_for_no_time_is_asked_less_and_less() {
         }
     }
     assert!((20..50).contains(&requests), "{requests} requests in ten minutes");
-    assert_eq!(engine.waiting_events(), 1, "no attempt is used up");
+    assert_eq!(engine.state().waiting_events(), 1, "no attempt is used up");
     let flight = send(&mut engine, now_ms + MAX_PAUSE_MS);
     assert_eq!(flight.attempt, 1);
 }
@@ -194,7 +194,7 @@ fn the_same_event_is_asked_for_once() {
     for number in 1..=300 {
         order(&mut engine, number, Order::Redeliver((50_000..50_100).collect()));
     }
-    assert_eq!(engine.waiting_events(), 100);
+    assert_eq!(engine.state().waiting_events(), 100);
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn a_blocked_lane_stops_no_other_and_loses_nothing() {
     engine.settle(other.id, ok(), "", T, 0);
     engine.offer(&offers(402..1100, Some(1)), 1100, T);
     assert_eq!(engine.wants(), Some(1100), "the cursor passes what waits");
-    assert!(engine.progress().track.above.len() < 3 && engine.waiting_events() == 1097);
+    assert!(engine.progress().track.above.len() < 3 && engine.state().waiting_events() == 1097);
     let mut got = Vec::new();
     let mut now_ms = T + 1000;
     while got.len() < 1098 {

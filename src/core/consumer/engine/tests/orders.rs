@@ -27,7 +27,7 @@ fn what_was_put_back_is_skipped_too() {
     let flight = send(&mut engine, T);
     order(&mut engine, 1, Order::Seek(2));
     engine.unsend(flight.id, T);
-    assert_eq!(engine.waiting_events(), 0);
+    assert_eq!(engine.state().waiting_events(), 0);
     engine.offer(&offers(2..3, Some(0)), 3, T);
     assert_eq!(seqs(&send(&mut engine, T)), [2]);
 }
@@ -49,7 +49,7 @@ fn what_is_left_of_a_batch_is_not_halved() {
     let flight = send(&mut engine, T);
     order(&mut engine, 1, Order::Seek(2));
     engine.settle(flight.id, refused(2), "", T, 0);
-    assert_eq!((engine.waiting_events(), engine.snapshot().kept.len()), (1, 1));
+    assert_eq!((engine.state().waiting_events(), engine.snapshot().kept.len()), (1, 1));
     assert_eq!(seqs(&send(&mut engine, T)), [2]);
 }
 
@@ -80,7 +80,7 @@ fn other_settings_double_nothing_of_a_replay() {
         }
     }
     assert_eq!((requests, engine.progress().replays[0].delivered), (100, 100));
-    assert!(engine.is_idle());
+    assert!(engine.state().is_idle());
 }
 
 #[test]
@@ -113,8 +113,8 @@ fn what_a_skip_leaves_behind_does_not_come_back_with_the_next_owner() {
     cluster.take(engine.snapshot());
     assert!(!cluster.waiting.is_empty(), "it takes more than one report to drop them");
     let mut next = cluster.engine(plan);
-    assert_eq!((next.waiting_events(), next.next(T + 60_000)), (0, Step::Wait));
-    while next.urgency() > Urgency::None {
+    assert_eq!((next.state().waiting_events(), next.next(T + 60_000)), (0, Step::Wait));
+    while next.state().urgency() > Urgency::None {
         cluster.take(next.snapshot());
         next.reported();
     }
@@ -388,7 +388,7 @@ proptest! {
             world.pump();
             if !world.flying.is_empty() {
                 world.answer(0, 0);
-            } else if world.engine.is_idle() && world.engine.wants().is_some_and(|next| next >= world.head) {
+            } else if world.engine.state().is_idle() && world.engine.wants().is_some_and(|next| next >= world.head) {
                 break;
             } else {
                 world.now_ms += 1000;

@@ -23,7 +23,7 @@ fn run(
                 engine.settle(flight.id, completion, "x", now_ms, u32::MAX / 2);
             }
             Step::WaitUntil(until_ms) => now_ms = until_ms.max(now_ms + 1),
-            Step::Wait if engine.is_idle() => break,
+            Step::Wait if engine.state().is_idle() => break,
             Step::Wait => {}
         }
         tell(engine);
@@ -185,7 +185,11 @@ fn what_waits_is_bounded_and_its_own_events_make_room() {
             }
         }
     }
-    assert!(engine.waiting_events() <= MAX_WAITING as u64 + 128 && lost > 0, "{} and {lost}", engine.waiting_events());
+    assert!(
+        engine.state().waiting_events() <= MAX_WAITING as u64 + 128 && lost > 0,
+        "{} and {lost}",
+        engine.state().waiting_events()
+    );
     engine.offer(&of(offered + 1..offered + 2, Some(2), 1), offered + 2, T);
     assert_eq!(seqs(&send(&mut engine, T + 60_000)), [offered + 1], "other keys go on");
 }
@@ -352,7 +356,7 @@ proptest! {
                 engine.settle(flight.id, completion, "x", now_ms, u32::MAX / 2);
                 tell(&mut engine);
             }
-            prop_assert!(engine.waiting_events() <= MAX_WAITING as u64);
+            prop_assert!(engine.state().waiting_events() <= MAX_WAITING as u64);
         }
         let set: BTreeSet<u64> = delivered.iter().copied().collect();
         prop_assert_eq!(delivered.len(), set.len(), "delivered twice");

@@ -8,9 +8,9 @@ mod members;
 
 use super::{Directory, StateError, keys};
 use crate::core::codec;
-use crate::core::command::{Change, Refusal, Reply};
+use crate::core::command::{Change, Denied, Refusal, Reply};
 use crate::core::ids::{MapId, NodeId, TokenId};
-use crate::core::lease::{Denied, Incarnation, LeaseBatch, LeaseChange};
+use crate::core::lease::{Incarnation, LeaseBatch, LeaseChange};
 use crate::core::state::records;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;

@@ -1,10 +1,12 @@
-//! Finds, starts and ends topic actors, and starts one anew that was lost to a panic.
+//! This node's topics, and those who deliver their events.
+//!
+//! One actor finds, starts and ends the topics' actors, and starts one anew that was lost to a panic.
 
 use super::archive::Archive;
 use super::bridge::{Bridge, Deliver};
 use super::ephemeral::{Ephemeral, EphemeralTopic};
-use super::judges::Judges;
-use super::nudges::{Bell, Pending};
+use super::evaluators::Evaluators;
+use super::nudges::{Bell, Pending, TopicLost};
 use super::topic::{Attach, Detach, Topic};
 use crate::core::frame::{FormKey, View};
 use crate::core::topic::TopicKey;
@@ -13,39 +15,80 @@ use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, MailboxError, 
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
+/// Where outlets subscribe to topics, and hear of what ends; cheap to clone.
+#[derive(Clone)]
+pub struct Topics {
+    registry: Addr<Registry>,
+    bridge: Arc<Bridge>,
+}
+
+impl Topics {
+    /// Starts the thread of the topics.
+    pub(super) fn start(bridge: Arc<Bridge>, ephemeral: Ephemeral, archive: Archive, evaluators: Evaluators) -> Self {
+        let registry = Registry::start_on_own_thread(bridge.clone(), ephemeral.clone(), archive, evaluators);
+        bridge.attach_registry(registry.clone().recipient());
+        ephemeral.attach_registry(registry.clone().recipient());
+        Self { registry, bridge }
+    }
+
+    /// Subscribes an outlet to a view of a topic. The answer comes as [`Deliver::Start`], then chunks follow.
+    pub fn subscribe(&self, topic: TopicKey, view: View, outlet: Recipient<Deliver>) {
+        self.registry.do_send(Subscribe { topic, view, outlet });
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&self, topic: TopicKey, form: FormKey, outlet: Recipient<Deliver>) {
+        self.registry.do_send(Unsubscribe { topic, form, outlet });
+    }
+
+    /// Tells `outlet` of what ends: topics, tokens, maps, the node.
+    pub fn register_outlet(&self, outlet: Recipient<Deliver>) {
+        self.bridge.register_outlet(outlet);
+    }
+
+    /// Tells every outlet that the node is going away.
+    pub fn announce_drain(&self) {
+        self.bridge.broadcast(|| Deliver::Drain);
+    }
+
+    /// Tells every outlet that the node stays.
+    pub fn announce_return(&self) {
+        self.bridge.broadcast(|| Deliver::Stay);
+    }
+
+    /// Topics with an actor.
+    pub(super) fn count(&self) -> usize {
+        self.bridge.topic_count()
+    }
+
+    /// The thread of the topics answers; waits until it does.
+    pub(super) async fn answers(&self) -> bool {
+        self.registry.send(Ping).await.is_ok()
+    }
+}
+
 /// Subscribe an outlet to a view of a topic. The answer comes as [`Deliver::Start`], then chunks follow.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Subscribe {
-    /// The topic.
-    pub topic: TopicKey,
-    /// Which events, and how they are written.
-    pub view: View,
-    /// Who gets them.
-    pub outlet: Recipient<Deliver>,
+struct Subscribe {
+    topic: TopicKey,
+    view: View,
+    outlet: Recipient<Deliver>,
 }
 
 /// End a subscription.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub struct Unsubscribe {
-    /// The topic.
-    pub topic: TopicKey,
-    /// The view.
-    pub form: FormKey,
-    /// Who got them.
-    pub outlet: Recipient<Deliver>,
+struct Unsubscribe {
+    topic: TopicKey,
+    form: FormKey,
+    outlet: Recipient<Deliver>,
 }
 
 /// Answered by an actor whose thread works.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Ping;
-
-/// A topic's actor is gone.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct TopicLost(pub(super) TopicKey);
+struct Ping;
 
 /// The actor of a topic, of stored events or of ephemeral ones.
 #[derive(Clone)]
@@ -78,11 +121,11 @@ impl TopicActor {
 }
 
 /// The actor that knows all topic actors of this node.
-pub struct Registry {
+struct Registry {
     bridge: Arc<Bridge>,
     ephemeral: Ephemeral,
     archive: Archive,
-    judges: Judges,
+    evaluators: Evaluators,
     topics: FxHashMap<TopicKey, TopicActor>,
     /// Wake-ups of all topics.
     woken: metrics::Counter,
@@ -91,14 +134,14 @@ pub struct Registry {
 impl Registry {
     /// Topics and registry share one thread: encoding runs beside the workers that write. Expressions have a thread of
     /// their own.
-    pub(super) fn start_on_own_thread(
+    fn start_on_own_thread(
         bridge: Arc<Bridge>,
         ephemeral: Ephemeral,
         archive: Archive,
-        judges: Judges,
+        evaluators: Evaluators,
     ) -> Addr<Self> {
         let woken = metrics::counter!(crate::metric::TOPICS_WOKEN);
-        let registry = Self { bridge, ephemeral, archive, judges, topics: FxHashMap::default(), woken };
+        let registry = Self { bridge, ephemeral, archive, evaluators, topics: FxHashMap::default(), woken };
         Self::start_in_arbiter(&Arbiter::new().handle(), move |_| registry)
     }
 
@@ -108,12 +151,12 @@ impl Registry {
             Some(_) => self.lost(&topic),
             None => {}
         }
-        let (judges, woken) = (self.judges.clone(), self.woken.clone());
+        let (evaluators, woken) = (self.evaluators.clone(), self.woken.clone());
         let actor = if topic.is_ephemeral() {
-            TopicActor::Ephemeral(EphemeralTopic::start_on(&self.ephemeral, topic.clone(), judges, woken))
+            TopicActor::Ephemeral(EphemeralTopic::start_on(&self.ephemeral, topic.clone(), evaluators, woken))
         } else {
             let (key, pending) = (topic.clone(), Pending::default());
-            let actor = Topic::new(key, self.archive.clone(), judges, woken, pending.clone()).start();
+            let actor = Topic::new(key, self.archive.clone(), evaluators, woken, pending.clone()).start();
             // Watched before it has read its place, so that no nudge falls in between.
             self.bridge.watch_topic(topic.clone(), Bell::new(actor.clone().recipient(), pending));
             TopicActor::Durable(actor)

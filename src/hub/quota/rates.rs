@@ -3,16 +3,15 @@
 //! Counts live in memory alone: when the lead changes a caller may start afresh, and while no leader can be asked a
 //! node counts for itself.
 
-use super::peers::{Lane, PeerRequest, Peers};
-use super::{Hub, HubError};
-use crate::core::command::Refusal;
 use crate::core::ids::{MapId, TokenId};
 use crate::core::rate::Rate;
+use crate::hub::peers::{Lane, PeerRequest, PeerServer, Peers};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use waypost_cluster::Cluster;
 
 /// Callers remembered at most; beyond it those with a full bucket are forgotten, which changes nothing for them.
 const MAX_CALLERS: usize = 100_000;
@@ -21,7 +20,7 @@ const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Count one request of that token.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Charge {
+pub(in crate::hub) struct Charge {
     token: TokenId,
     permits: u32,
 }
@@ -35,7 +34,7 @@ impl PeerRequest for Charge {
 
 /// Count events that are published to that map past the log.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ChargePublish {
+pub(in crate::hub) struct ChargePublish {
     map: MapId,
     permits: u32,
     events: u32,
@@ -48,7 +47,7 @@ impl PeerRequest for ChargePublish {
     const LANE: Lane = Lane::quick(256, 0);
 }
 
-pub(super) fn serve(peers: &Peers, requests: Arc<Requests>) {
+pub(in crate::hub) fn serve(peers: &PeerServer, requests: Arc<Requests>) {
     let publishes = requests.clone();
     peers.serve(move |_, ChargePublish { map, permits, events }| {
         std::future::ready(publishes.charge_publish(map, permits, events))
@@ -56,8 +55,8 @@ pub(super) fn serve(peers: &Peers, requests: Arc<Requests>) {
     peers.serve(move |_, Charge { token, permits }| std::future::ready(requests.charge(token, permits)));
 }
 
-/// A node's counts.
-pub(super) struct Requests {
+/// A node's counts: of the whole cluster, while it leads.
+pub(in crate::hub) struct Requests {
     began: Instant,
     full_at_us: Mutex<FxHashMap<TokenId, u64>>,
     /// The same for the events of maps.
@@ -72,7 +71,7 @@ impl Default for Requests {
 
 impl Requests {
     /// Charges one request; `Err` is the wait in milliseconds. Measured by this process's monotonic clock.
-    pub(super) fn charge(&self, token: TokenId, permits: u32) -> Result<(), u64> {
+    fn charge(&self, token: TokenId, permits: u32) -> Result<(), u64> {
         self.charge_for(&self.full_at_us, token, Rate { permits, period_ms: 60_000 }, 1)
     }
 
@@ -102,27 +101,39 @@ impl Requests {
     }
 }
 
-impl Hub {
+/// Charges where the leader is.
+#[derive(Clone)]
+pub(in crate::hub) struct Rates {
+    cluster: Cluster,
+    peers: Peers,
+    here: Arc<Requests>,
+}
+
+impl Rates {
+    pub(in crate::hub) fn new(cluster: Cluster, peers: Peers, here: Arc<Requests>) -> Self {
+        Self { cluster, peers, here }
+    }
+
     /// Charges one API request of a token that may make `permits` a minute; `Err` is the wait in milliseconds.
-    pub async fn charge_request(&self, token: TokenId, permits: u32) -> Result<(), u64> {
-        let me = self.node_id();
-        if let Some(leader) = self.status().leader.filter(|leader| *leader != me)
-            && let Ok(result) = self.ask(leader, &Charge { token, permits }, ASK_TIMEOUT).await
-        {
-            return result;
+    pub(super) async fn charge(&self, token: TokenId, permits: u32) -> Result<(), u64> {
+        match self.ask_leader(&Charge { token, permits }).await {
+            Some(answer) => answer,
+            None => self.here.charge(token, permits),
         }
-        self.0.requests.charge(token, permits)
     }
 
     /// Charges events that are published past the log to a map that takes `permits` a second.
-    pub(super) async fn charge_publish(&self, map: MapId, permits: u32, events: u32) -> Result<(), HubError> {
-        let refused = |wait_ms| HubError::Refused(Refusal::Rate(wait_ms));
-        let me = self.node_id();
-        if let Some(leader) = self.status().leader.filter(|leader| *leader != me)
-            && let Ok(result) = self.ask(leader, &ChargePublish { map, permits, events }, ASK_TIMEOUT).await
-        {
-            return result.map_err(refused);
+    pub(super) async fn charge_publish(&self, map: MapId, permits: u32, events: u32) -> Result<(), u64> {
+        match self.ask_leader(&ChargePublish { map, permits, events }).await {
+            Some(answer) => answer,
+            None => self.here.charge_publish(map, permits, events),
         }
-        self.0.requests.charge_publish(map, permits, events).map_err(refused)
+    }
+
+    /// `None` where this node leads, or no leader answers.
+    async fn ask_leader<R: PeerRequest>(&self, ask: &R) -> Option<R::Answer> {
+        let me = self.cluster.node_id();
+        let leader = self.cluster.status().leader.filter(|leader| *leader != me)?;
+        self.peers.ask(leader, ask, ASK_TIMEOUT).await.ok()
     }
 }

@@ -3,10 +3,8 @@
 //! Each is looked at for every subject that is published to, so their number bounds what publishing costs. Asked when a
 //! subscription begins, never while events go out.
 
-use super::Hub;
-use crate::core::access::Map;
 use crate::core::ids::TopicId;
-use crate::core::subject::{Selector, Several, SubjectPattern};
+use crate::core::subject::{Several, SubjectPattern};
 use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[error("the map's subscribers have {0} different patterns of subjects on this node, the most there may be")]
 pub struct TooManyPatterns(pub usize);
 
-/// See the module. How many subscriptions have each pattern, by stream.
+/// How many subscriptions have each pattern, by stream.
 #[derive(Clone, Default)]
 pub(super) struct Patterns(Arc<Mutex<FxHashMap<TopicId, HashMap<SubjectPattern, usize>>>>);
 
@@ -28,7 +26,13 @@ pub struct PatternsInUse {
 }
 
 impl Patterns {
-    fn take(&self, stream: TopicId, selector: Arc<Several>, most: usize) -> Result<PatternsInUse, TooManyPatterns> {
+    /// Counts the patterns of a subscription to the stream.
+    pub(super) fn take(
+        &self,
+        stream: TopicId,
+        selector: Arc<Several>,
+        most: usize,
+    ) -> Result<PatternsInUse, TooManyPatterns> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = all.entry(stream).or_default();
         let new = selector.patterns().iter().filter(|pattern| !known.contains_key(*pattern)).count();
@@ -63,21 +67,11 @@ impl Drop for PatternsInUse {
     }
 }
 
-impl Hub {
-    /// Counts the patterns of a subscription to the map, if it has any.
-    pub fn take_patterns(&self, map: &Map, selector: &Selector) -> Result<Option<PatternsInUse>, TooManyPatterns> {
-        let Selector::Several(several) = selector else { return Ok(None) };
-        if several.patterns().is_empty() {
-            return Ok(None);
-        }
-        self.0.patterns.take(map.topic, several.clone(), self.config().expressions_per_topic).map(Some)
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::core::subject::Selector;
 
     #[test]
     fn each_counts_once_and_only_while_it_is_in_use() {

@@ -3,8 +3,6 @@
 //! A condition is evaluated for every event that its topics have of the map's stream, so their number bounds what one event costs. Asked when a
 //! subscription begins, never while events go out.
 
-use super::Hub;
-use crate::core::access::Map;
 use crate::core::expression::{Condition, Expression};
 use crate::core::ids::{MapId, TopicId};
 use rustc_hash::FxHashMap;
@@ -15,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 #[error("the map's subscribers have {0} different filters on this node, the most there may be")]
 pub struct TooManyConditions(pub usize);
 
-/// See the module.
+/// The conditions in use, by stream.
 #[derive(Default)]
 pub(super) struct Conditions(Mutex<Known>);
 
@@ -27,7 +25,9 @@ struct Known {
 }
 
 impl Conditions {
-    fn take(
+    /// The condition for a subscription to the map, whatever its subjects. It counts for the map's limit until all who
+    /// have it let it go.
+    pub(super) fn take(
         &self,
         place: (TopicId, MapId),
         expression: Expression,
@@ -51,14 +51,6 @@ impl Conditions {
         let condition = Arc::new(Condition::new(expression, map));
         of_topic.push(Arc::downgrade(&condition));
         Ok(condition)
-    }
-}
-
-impl Hub {
-    /// The condition for a subscription to the map, whatever its subjects. It counts for the map's limit until all who have it
-    /// let it go.
-    pub fn condition(&self, map: &Map, expression: Expression) -> Result<Arc<Condition>, TooManyConditions> {
-        self.0.conditions.take((map.topic, map.id), expression, self.config().expressions_per_topic)
     }
 }
 

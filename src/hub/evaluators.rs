@@ -30,7 +30,7 @@ type Job = Box<dyn FnOnce(Turn) -> LocalBoxFuture<'static, ()> + Send>;
 
 /// The way to the thread; cheap to clone.
 #[derive(Clone)]
-pub struct Judges(mpsc::UnboundedSender<(MapId, Job)>);
+pub struct Evaluators(mpsc::UnboundedSender<(MapId, Job)>);
 
 /// A job's turn on the thread.
 pub struct Turn {
@@ -48,7 +48,7 @@ struct Skipped {
 /// Jobs of the maps that have some.
 type Queues = Rc<RefCell<FxHashMap<MapId, VecDeque<Job>>>>;
 
-impl Judges {
+impl Evaluators {
     pub(super) fn start_on_own_thread() -> Self {
         let (jobs, asked) = mpsc::unbounded_channel();
         Arbiter::new().spawn_fn(move || drop(actix_rt::spawn(run(asked))));
@@ -176,36 +176,36 @@ mod tests {
 
     #[actix_web::test]
     async fn each_condition_has_its_verdicts() {
-        let judges = Judges::start_on_own_thread();
+        let evaluators = Evaluators::start_on_own_thread();
         let events: Vec<Event> = (0..4).map(|n| event(n, &format!("{{\"n\":{n}}}"))).collect();
         for (text, expected) in [
             ("payload.n < 2", [true, true, false, false]),
             ("payload.n % 2 == 1", [false, true, false, true]),
             ("payload.m == 1", [false; 4]),
         ] {
-            let verdicts = judges.verdicts(condition(map(1), text), events.clone()).await;
+            let verdicts = evaluators.verdicts(condition(map(1), text), events.clone()).await;
             assert_eq!(verdicts.unwrap(), expected, "{text}");
         }
         let (two, taken) = ([condition(map(1), "payload.n < 2"), condition(map(1), "payload.n == 3")], events.clone());
-        let both = judges.work(map(1), |mut turn| async move { verdicts(&two, &taken, &mut turn).await }).await;
+        let both = evaluators.work(map(1), |mut turn| async move { verdicts(&two, &taken, &mut turn).await }).await;
         assert_eq!(both.unwrap(), [[true, true, false, false], [false, false, false, true]]);
     }
 
     /// A map asks for much, in many jobs; another asks for little after that, and has it first.
     #[actix_web::test]
     async fn maps_take_turns() {
-        let judges = Judges::start_on_own_thread();
+        let evaluators = Evaluators::start_on_own_thread();
         let large = format!("{{\"l\":[{}]}}", vec!["0"; 3000].join(","));
         let events: Vec<Event> = (0..200).map(|n| event(n, &large)).collect();
         let heavy = (0..4).map(|n| condition(map(1), &format!("payload.l.exists(x, x > {n})")));
         let ask = |condition| {
-            let (judges, events) = (judges.clone(), events.clone());
-            async move { judges.verdicts(condition, events).await }
+            let (evaluators, events) = (evaluators.clone(), events.clone());
+            async move { evaluators.verdicts(condition, events).await }
         };
         let heavy = actix_rt::spawn(futures_util::future::join_all(heavy.map(ask).collect::<Vec<_>>()));
         // The jobs are asked for.
         tokio::task::yield_now().await;
-        let light = judges.verdicts(condition(map(2), "payload.n == 1"), vec![event(1, "{\"n\":1}")]).await;
+        let light = evaluators.verdicts(condition(map(2), "payload.n == 1"), vec![event(1, "{\"n\":1}")]).await;
         assert_eq!(light.unwrap(), [true]);
         assert!(!heavy.is_finished(), "the other map's work was done first");
         let heavy = heavy.await.unwrap();
@@ -214,17 +214,17 @@ mod tests {
 
     #[actix_web::test]
     async fn work_ends_when_nobody_waits_for_it_and_a_panic_ends_itself_alone() {
-        let judges = Judges::start_on_own_thread();
-        let forever = judges.work(map(1), |mut turn| async move {
+        let evaluators = Evaluators::start_on_own_thread();
+        let forever = evaluators.work(map(1), |mut turn| async move {
             loop {
                 turn.pass().await;
             }
         });
         let forever: Option<()> = tokio::time::timeout(Duration::from_millis(20), forever).await.ok().flatten();
         assert_eq!(forever, None);
-        let failed: Option<()> = judges.work(map(1), |_| async { assert_eq!(1, 2, "on purpose") }).await;
+        let failed: Option<()> = evaluators.work(map(1), |_| async { assert_eq!(1, 2, "on purpose") }).await;
         assert_eq!(failed, None);
-        assert_eq!(judges.work(map(1), |_| async { 7 }).await, Some(7));
+        assert_eq!(evaluators.work(map(1), |_| async { 7 }).await, Some(7));
     }
 
     #[test]

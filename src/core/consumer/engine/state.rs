@@ -1,0 +1,57 @@
+//! What can be seen of an engine from outside, without changing it.
+
+use super::{Engine, Urgency};
+
+/// An engine as its worker sees it.
+#[derive(Debug)]
+pub struct State<'e, C>(&'e Engine<C>);
+
+impl<'e, C> State<'e, C> {
+    pub(super) fn new(engine: &'e Engine<C>) -> Self {
+        Self(engine)
+    }
+
+    /// Requests under way.
+    pub fn in_flight(&self) -> usize {
+        self.0.flights.len()
+    }
+
+    /// Events that wait, to be tried again or behind others of their lane.
+    pub fn waiting_events(&self) -> u64 {
+        self.0.retries.events() as u64
+    }
+
+    /// Seq of the oldest event that waits.
+    pub fn oldest(&self) -> Option<u64> {
+        self.0.retries.summary().oldest_seq
+    }
+
+    /// It failed so often in a row ([`FAILING_FROM`](super::FAILING_FROM)) that it gets one request at a time.
+    pub fn is_failing(&self) -> bool {
+        self.0.health.is_failing()
+    }
+
+    /// Orders up to this number are taken up.
+    pub fn orders_done(&self) -> u64 {
+        self.0.orders_done
+    }
+
+    /// Nothing waits, nothing is under way: only what comes new can give it something to do.
+    pub fn is_idle(&self) -> bool {
+        self.0.flights.is_empty()
+            && self.0.retries.events() == 0
+            && self.0.live.queue().is_empty()
+            && self.0.replays.running().is_none()
+            && self.urgency() <= Urgency::Lazy
+    }
+
+    /// Whether the event is to be sent soon, or is under way for the first time.
+    pub fn holds(&self, seq: u64) -> bool {
+        self.0.live.queue().is_ready(seq) || self.0.replays.queue().is_ready(seq) || self.0.flights.carry(seq)
+    }
+
+    /// How soon the cluster must be told something.
+    pub fn urgency(&self) -> Urgency {
+        self.0.reports.urgency()
+    }
+}

@@ -1,0 +1,133 @@
+//! What a node tells the others of itself.
+
+use crate::clock::now_ms;
+use crate::hub::peers::{Lane, PeerRequest};
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+use waypost_cluster::{ClockState, Cluster};
+
+/// What do you carry?
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::hub) struct AskInfo;
+
+impl PeerRequest for AskInfo {
+    /// [`NodeInfo`] as JSON, which other releases can read too.
+    type Answer = serde_bytes::ByteBuf;
+    const KIND: u16 = 3;
+    const LANE: Lane = Lane::quick(32, 32);
+}
+
+/// What a node tells of itself. Fields are only ever added: what another release doesn't tell is left at its default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeInfo {
+    /// Index of the last log entry in its log.
+    pub last_log_index: u64,
+    /// Index of the last entry applied.
+    pub applied_index: u64,
+    /// Open client connections.
+    pub connections: u64,
+    /// Topics with subscribers.
+    pub topics: u64,
+    /// It takes no new clients.
+    pub draining: bool,
+    /// Subjects and patterns of ephemeral events that it wants of the others.
+    pub ephemeral_interest: u64,
+    /// Ephemeral events that did not reach another node from there.
+    pub ephemeral_dropped: u64,
+    /// The release that runs there.
+    pub version: String,
+    /// Its clock (Unix milliseconds).
+    pub time_ms: u64,
+    /// How long it runs (milliseconds).
+    pub uptime_ms: u64,
+    /// How long ago its store was made durable (milliseconds).
+    pub snapshot_age_ms: u64,
+    /// Size of its log (bytes).
+    pub log_bytes: u64,
+    /// Size of its disk (bytes).
+    pub disk_total: u64,
+    /// Free there (bytes).
+    pub disk_free: u64,
+    /// Used by its data directory (bytes).
+    pub disk_used: u64,
+    /// Less is free than what is reserved.
+    pub disk_full: bool,
+    /// Folders in its data directory with files that were set aside as damaged.
+    pub damaged: u64,
+    /// The cluster told it that it is no member any more.
+    pub removed: bool,
+    /// Why it stopped for good.
+    pub failure: Option<String>,
+    /// It leads, but has not heard of a majority lately.
+    pub leads_alone: bool,
+    /// What it thinks of the voters' clocks, if it leads.
+    pub clocks: ClockState,
+    /// So much time (milliseconds) seems to have passed before it led, that expiry does not count.
+    pub held_ms: Option<i64>,
+    /// The time that event ids have reached is so far ahead of the time (milliseconds).
+    pub ids_ahead_ms: u64,
+}
+
+/// What this node counts of itself, and what is measured seldom.
+#[derive(Debug)]
+pub(in crate::hub) struct Counts {
+    /// Open client connections.
+    pub(super) connections: AtomicU64,
+    /// It takes no new clients.
+    pub(super) draining: AtomicBool,
+    /// Subjects and patterns of ephemeral events that this node wants of the others.
+    pub(in crate::hub) ephemeral_interest: AtomicU64,
+    /// Ephemeral events that did not reach another node.
+    pub(in crate::hub) ephemeral_dropped: AtomicU64,
+    pub(super) disk_used: AtomicU64,
+    pub(super) damaged: AtomicU64,
+    started: Instant,
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            connections: AtomicU64::default(),
+            draining: AtomicBool::default(),
+            ephemeral_interest: AtomicU64::default(),
+            ephemeral_dropped: AtomicU64::default(),
+            disk_used: AtomicU64::default(),
+            damaged: AtomicU64::default(),
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Counts {
+    /// What this node tells.
+    pub(super) fn tell(&self, cluster: &Cluster, topics: u64) -> NodeInfo {
+        let status = cluster.status();
+        NodeInfo {
+            last_log_index: status.last_log,
+            applied_index: status.applied,
+            connections: self.connections.load(Ordering::Relaxed),
+            topics,
+            draining: self.draining.load(Ordering::Relaxed),
+            ephemeral_interest: self.ephemeral_interest.load(Ordering::Relaxed),
+            ephemeral_dropped: self.ephemeral_dropped.load(Ordering::Relaxed),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            time_ms: now_ms(),
+            uptime_ms: self.started.elapsed().as_millis() as u64,
+            snapshot_age_ms: status.snapshot_age_ms,
+            log_bytes: status.log_bytes,
+            disk_total: status.disk_total,
+            disk_free: status.disk_free,
+            disk_used: self.disk_used.load(Ordering::Relaxed),
+            disk_full: status.disk_full,
+            damaged: self.damaged.load(Ordering::Relaxed),
+            removed: status.removed,
+            leads_alone: status.is_leader() && !status.has_quorum,
+            failure: status.failure,
+            clocks: status.clock.clocks,
+            held_ms: status.clock.held_ms,
+            ids_ahead_ms: status.clock.id_ms.saturating_sub(status.clock.time_ms),
+        }
+    }
+}

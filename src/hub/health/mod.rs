@@ -1,0 +1,289 @@
+//! What nodes tell each other of how they are, asked for regularly.
+//!
+//! Owns the last word of every member and when it came: so it can be told since when one is silent, and whether the
+//! disks of a majority have room. Never decides who leads or who is a member.
+
+mod info;
+
+pub use info::NodeInfo;
+pub(super) use info::{AskInfo, Counts};
+
+use super::peers::Peers;
+use super::topics::Topics;
+use crate::clock::now_ms;
+use crate::core::ids::NodeId;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use waypost_cluster::{Cluster, Operation, Status};
+
+/// How often the members are asked.
+const ROUND: Duration = Duration::from_secs(2);
+/// Longest wait for one of them.
+const ASK_TIMEOUT: Duration = Duration::from_secs(1);
+/// What was told longer ago says nothing about now.
+const STALE: Duration = Duration::from_secs(10);
+/// A leader's word that it has no majority counts so long.
+const ALONE: Duration = Duration::from_secs(5);
+/// How often a leader without a majority is asked whether it has one again.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The last word of a member.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What it told.
+    pub info: NodeInfo,
+    /// How long ago.
+    pub age: Duration,
+    /// Its clock minus this node's, in milliseconds, as far as the way there lets it be known.
+    pub clock_ms: i64,
+}
+
+/// What is known of the members.
+#[derive(Debug, Default)]
+struct Members {
+    /// For each member: what it had applied when it was last seen to come on or to lack nothing, and when that was.
+    progress: Mutex<BTreeMap<NodeId, (u64, Instant)>>,
+    seen: Mutex<BTreeMap<NodeId, (NodeInfo, Instant, i64)>>,
+    no_room: AtomicBool,
+}
+
+impl Members {
+    fn note(&self, node: NodeId, info: NodeInfo, took: Duration) {
+        // Its clock was read somewhere within the time that asking took: half of it is as good a guess as any.
+        let offset = info.time_ms as i64 - (now_ms() as i64 - took.as_millis() as i64 / 2);
+        let slack = took.as_millis() as i64;
+        let clock_ms = if offset.abs() <= slack { 0 } else { offset };
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(node, (info, Instant::now(), clock_ms));
+    }
+
+    /// Notes how far `node` has come, while `committed` was known to be committed.
+    fn note_progress(&self, node: NodeId, applied: u64, committed: u64, now: Instant) {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = progress.entry(node).or_insert((applied, now));
+        if known.0 != applied || applied >= committed {
+            *known = (applied, now);
+        }
+    }
+
+    fn stands_still(&self, node: NodeId, now: Instant) -> Duration {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.get(&node).map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(*since))
+    }
+
+    /// That node said lately that it leads without a majority.
+    fn leads_alone(&self, node: NodeId) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(&node).is_some_and(|(info, at, _)| info.leads_alone && at.elapsed() < ALONE)
+    }
+
+    fn seen(&self, node: NodeId) -> Option<Seen> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (info, at, clock_ms) = seen.get(&node)?;
+        Some(Seen { info: info.clone(), age: at.elapsed(), clock_ms: *clock_ms })
+    }
+}
+
+/// How this node and the others are; cheap to clone.
+#[derive(Clone)]
+pub struct Health {
+    cluster: Cluster,
+    peers: Peers,
+    topics: Topics,
+    counts: Arc<Counts>,
+    members: Arc<Members>,
+}
+
+impl Health {
+    /// Also answers other nodes how this one is.
+    pub(super) fn new(cluster: Cluster, peers: Peers, topics: Topics, counts: Arc<Counts>) -> Self {
+        let health = Self { cluster, peers, topics, counts, members: Arc::default() };
+        let here = health.clone();
+        health.peers.serve(move |_, AskInfo| {
+            std::future::ready(serde_json::to_vec(&here.own_info()).unwrap_or_default().into())
+        });
+        health
+    }
+
+    /// The cluster as this node sees it.
+    pub fn status(&self) -> Status {
+        let mut status = self.cluster.status();
+        // Who follows hears the leader; whether a majority does, only the leader knows.
+        if status.leader.is_some_and(|leader| leader != status.node_id && self.members.leads_alone(leader)) {
+            status.has_quorum = false;
+        }
+        status
+    }
+
+    /// Whether this node may act for the cluster: it has heard from a majority, or from the leader, lately.
+    pub fn in_touch(&self) -> bool {
+        self.cluster.status().has_quorum
+    }
+
+    /// The cluster goes on without this node: what it has grows old, revoked tokens among it.
+    pub fn is_removed(&self) -> bool {
+        self.cluster.is_removed()
+    }
+
+    /// The consensus engine and the thread of the topics answer; waits until they do.
+    pub async fn answers(&self) -> bool {
+        let (engine, topics) = tokio::join!(self.cluster.answers(), self.topics.answers());
+        engine && topics
+    }
+
+    /// Whether this node takes no new clients.
+    pub fn is_draining(&self) -> bool {
+        self.counts.draining.load(Ordering::Relaxed)
+    }
+
+    /// Takes new clients, or none, from now on.
+    pub fn set_draining(&self, draining: bool) {
+        self.counts.draining.store(draining, Ordering::Relaxed);
+    }
+
+    /// Client connections that are open here.
+    pub fn connections(&self) -> u64 {
+        self.counts.connections.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more.
+    pub fn connection_opened(&self) {
+        self.counts.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts one less.
+    pub fn connection_closed(&self) {
+        self.counts.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn own_info(&self) -> NodeInfo {
+        self.counts.tell(&self.cluster, self.topics.count() as u64)
+    }
+
+    /// What a node tells now; `None` when it doesn't answer in time.
+    pub async fn node_info(&self, node: NodeId, timeout: Duration) -> Option<NodeInfo> {
+        if node == self.cluster.node_id() {
+            let info = self.own_info();
+            self.note_progress(node, &info);
+            return Some(info);
+        }
+        let began = Instant::now();
+        let told = self.peers.ask(node, &AskInfo, timeout).await.ok()?;
+        let info: NodeInfo = serde_json::from_slice(&told).ok()?;
+        self.members.note(node, info.clone(), began.elapsed());
+        self.note_progress(node, &info);
+        Some(info)
+    }
+
+    fn note_progress(&self, node: NodeId, info: &NodeInfo) {
+        let status = self.cluster.status();
+        let committed = status.committed.max(status.applied);
+        self.members.note_progress(node, info.applied_index, committed, Instant::now());
+    }
+
+    /// For how long a node has lacked entries without applying any, as far as is known here.
+    pub fn stands_still(&self, node: NodeId) -> Duration {
+        self.members.stands_still(node, Instant::now())
+    }
+
+    /// What was last heard of a node.
+    pub fn last_seen(&self, node: NodeId) -> Option<Seen> {
+        self.members.seen(node)
+    }
+
+    /// Whether the disks of the leader and of a majority have room for more events, as far as is known here.
+    pub fn has_room(&self) -> bool {
+        !self.members.no_room.load(Ordering::Relaxed)
+    }
+
+    /// Asks all members again and again, as long as the node runs.
+    pub(super) async fn watch(self) {
+        let mut last_disk_full = false;
+        loop {
+            let status = self.status();
+            let members = status.members.iter().map(|member| member.id);
+            futures_util::future::join_all(members.map(|node| self.node_info(node, ASK_TIMEOUT))).await;
+            self.measure().await;
+            self.judge_room().await;
+            // A disk that fills up is told of at once; the others are asked when it is their time.
+            for _ in 0..ROUND.as_millis() / LOOK.as_millis() {
+                tokio::time::sleep(LOOK).await;
+                let status = self.cluster.status();
+                if status.disk_full != last_disk_full {
+                    break;
+                }
+                if let Some(leader) = status.leader.filter(|leader| self.members.leads_alone(*leader)) {
+                    self.node_info(leader, ASK_TIMEOUT).await;
+                }
+            }
+            last_disk_full = self.status().disk_full;
+        }
+    }
+
+    async fn measure(&self) {
+        let cluster = self.cluster.clone();
+        if let Ok((used, damaged)) = actix_rt::task::spawn_blocking(move || cluster.disk_use()).await {
+            self.counts.disk_used.store(used, Ordering::Relaxed);
+            self.counts.damaged.store(damaged, Ordering::Relaxed);
+        }
+    }
+
+    fn is_full(&self, status: &Status, node: NodeId) -> bool {
+        if node == status.node_id {
+            return status.disk_full;
+        }
+        self.last_seen(node).is_some_and(|seen| seen.age < STALE && seen.info.disk_full)
+    }
+
+    /// Keeps up to date whether there is room; a leader without any hands the lead to a voter that has some.
+    async fn judge_room(&self) {
+        let status = self.status();
+        let (full, roomy): (Vec<_>, Vec<_>) =
+            status.members.iter().filter(|m| m.voter).partition(|m| self.is_full(&status, m.id));
+        let needed = (full.len() + roomy.len()) / 2 + 1;
+        let leader_full = status.leader.is_some_and(|leader| full.iter().any(|m| m.id == leader));
+        // Before anything is known of members nothing is known of their disks.
+        let no_room = (roomy.len() < needed && !full.is_empty()) || leader_full;
+        if self.members.no_room.swap(no_room, Ordering::Relaxed) != no_room {
+            tracing::warn!(refused = no_room, "room on the disks: publishing is refused, or taken again");
+        }
+        if leader_full && status.is_leader() && roomy.len() >= needed {
+            let best = roomy.iter().filter(|m| m.reachable).max_by_key(|m| (m.drained_ms.is_none(), m.matched));
+            if let Some(to) = best {
+                tracing::warn!(to = to.id, "this leader's disk is full: the lead goes to a node with room");
+                let _ = self.cluster.operate(Operation::Lead(Some(to.id))).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_lacks_entries_and_applies_none_stands_still() {
+        let (members, start) = (Members::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        members.note_progress(2, 10, 10, at(0));
+        members.note_progress(2, 10, 10, at(100));
+        assert_eq!(members.stands_still(2, at(101)).as_secs(), 1, "it lacks nothing: nothing was written");
+        members.note_progress(2, 10, 11, at(102));
+        members.note_progress(2, 10, 90, at(120));
+        assert_eq!(members.stands_still(2, at(120)).as_secs(), 20);
+        members.note_progress(2, 11, 95, at(121));
+        assert_eq!(members.stands_still(2, at(121)).as_secs(), 0, "it comes on, slowly");
+        assert_eq!(members.stands_still(3, at(121)).as_secs(), 0, "nothing is known");
+    }
+
+    #[test]
+    fn a_leader_is_believed_that_it_has_no_majority() {
+        let members = Members::default();
+        assert!(!members.leads_alone(1));
+        members.note(1, NodeInfo { leads_alone: true, ..NodeInfo::default() }, Duration::ZERO);
+        assert!(members.leads_alone(1) && !members.leads_alone(2));
+        members.note(1, NodeInfo::default(), Duration::ZERO);
+        assert!(!members.leads_alone(1));
+    }
+}

@@ -1,0 +1,132 @@
+//! Who answers the requests of other nodes.
+
+use super::gate::Gate;
+use super::wire::{self, Outcome};
+use super::{Kind, Lane, PeerRequest};
+use crate::core::codec;
+use crate::core::ids::NodeId;
+use bytes::Bytes;
+use futures_util::future::{BoxFuture, ready};
+use serde::{Serialize, de::DeserializeOwned};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::{mpsc, oneshot};
+use waypost_cluster::Handler;
+
+/// Takes the body of a request, answers with the body of an answer or why there is none.
+type Answering = Box<dyn Fn(NodeId, &[u8]) -> BoxFuture<'static, Result<Vec<u8>, Outcome>> + Send + Sync>;
+
+pub(super) struct Served {
+    pub(super) gate: Gate,
+    answering: Answering,
+}
+
+/// The kinds that this node answers. There before the cluster is, so that no request comes too early.
+#[derive(Default)]
+pub(in crate::hub) struct PeerServer {
+    served: RwLock<BTreeMap<Kind, Arc<Served>>>,
+}
+
+impl PeerServer {
+    /// Answers requests of that kind from now on. Before that they are answered with [`PeerError::Unknown`](super::PeerError::Unknown); a kind keeps
+    /// its first handler. The handler runs on the cluster's runtime and must not block.
+    pub(in crate::hub) fn serve<R, F>(&self, handler: impl Fn(NodeId, R) -> F + Send + Sync + 'static)
+    where
+        R: PeerRequest,
+        F: Future<Output = R::Answer> + Send + 'static,
+    {
+        self.register(R::KIND, R::LANE, move |from, request| {
+            let answer = handler(from, request);
+            async move { Some(answer.await) }
+        });
+    }
+
+    /// Registers a handler that may have no answer to give.
+    fn register<Q, A, F>(&self, kind: Kind, lane: Lane, handler: impl Fn(NodeId, Q) -> F + Send + Sync + 'static)
+    where
+        Q: DeserializeOwned,
+        A: Serialize + Send,
+        F: Future<Output = Option<A>> + Send + 'static,
+    {
+        let answering: Answering = Box::new(move |from, body| match codec::decode::<Q>(body) {
+            Err(error) => {
+                tracing::debug!(kind, from, %error, "a peer's request can't be read");
+                Box::pin(ready(Err(Outcome::Malformed)))
+            }
+            Ok(request) => {
+                let answer = handler(from, request);
+                Box::pin(async move {
+                    let answer = answer.await.ok_or(Outcome::Failed)?;
+                    codec::encode(&answer).map_err(|_| Outcome::Failed)
+                })
+            }
+        });
+        let mut served = self.served.write().unwrap_or_else(PoisonError::into_inner);
+        if served.contains_key(&kind) {
+            tracing::error!(kind, "two handlers for one kind of request: the first one stays");
+            return;
+        }
+        served.insert(kind, Arc::new(Served { gate: Gate::new(lane), answering }));
+    }
+
+    pub(super) fn find(&self, kind: Kind) -> Option<Arc<Served>> {
+        self.served.read().unwrap_or_else(PoisonError::into_inner).get(&kind).cloned()
+    }
+
+    /// As [`PeerServer::serve`], with a handler that runs on the actix system of the thread that calls this. Its work ends
+    /// when nobody waits for the answer any more.
+    pub(in crate::hub) fn serve_here<R, F>(&self, handler: impl Fn(NodeId, R) -> F + 'static)
+    where
+        R: PeerRequest,
+        F: Future<Output = R::Answer> + 'static,
+    {
+        let (sender, mut requests) = mpsc::channel::<(NodeId, R, oneshot::Sender<R::Answer>)>(R::LANE.working.max(1));
+        self.register(R::KIND, R::LANE, move |from, request| {
+            let sender = sender.clone();
+            async move {
+                let (answer, answered) = oneshot::channel();
+                sender.send((from, request, answer)).await.ok()?;
+                answered.await.ok()
+            }
+        });
+        actix_rt::spawn(async move {
+            while let Some((from, request, mut answer)) = requests.recv().await {
+                // Nothing is done for a node that gave up, or whose connection broke.
+                if answer.is_closed() {
+                    continue;
+                }
+                let answered = handler(from, request);
+                actix_rt::spawn(async move {
+                    tokio::select! {
+                        () = answer.closed() => {}
+                        answered = answered => drop(answer.send(answered)),
+                    }
+                });
+            }
+        });
+    }
+
+    async fn answer(served: Option<Arc<Served>>, from: NodeId, body: Bytes) -> Result<Vec<u8>, Outcome> {
+        let served = served.ok_or(Outcome::Unknown)?;
+        let entered = served.gate.enter().ok_or(Outcome::Busy)?;
+        let _working = entered.turn().await;
+        // Read only now: what waits for its turn holds the bytes alone.
+        (served.answering)(from, wire::body(&body)).await
+    }
+}
+
+impl Handler for PeerServer {
+    fn handle(&self, from: NodeId, body: Bytes) -> BoxFuture<'static, Bytes> {
+        let Some(kind) = wire::kind(&body) else {
+            return Box::pin(ready(wire::refusal(Outcome::Malformed)));
+        };
+        let served = self.find(kind);
+        Box::pin(async move {
+            match Self::answer(served, from, body).await {
+                Ok(answer) => wire::answer(answer),
+                Err(outcome) => wire::refusal(outcome),
+            }
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! Publishing: durable events into the log, ephemeral ones straight to the nodes that want them.
+
+use super::clock::Clock;
+use super::ephemeral::Ephemeral;
+use super::error::HubError;
+use super::health::Health;
+use super::log::Log;
+use super::quota::Quotas;
+use crate::core::access::Map;
+use crate::core::command::{Command, Publish, Published, Reply};
+use crate::core::event::{Event, NewEvent};
+use crate::metric;
+use std::time::{Duration, Instant};
+
+/// Takes events from publishers; cheap to clone.
+#[derive(Clone)]
+pub struct Publisher {
+    pub(super) log: Log,
+    pub(super) clock: Clock,
+    pub(super) health: Health,
+    pub(super) quota: Quotas,
+    pub(super) ephemeral: Ephemeral,
+    /// For how long an idempotency key is remembered.
+    pub(super) idempotency: Duration,
+    #[cfg(feature = "failpoints")]
+    pub(super) bridge: std::sync::Arc<super::bridge::Bridge>,
+}
+
+impl Publisher {
+    /// For how long an idempotency key is remembered.
+    pub fn idempotency(&self) -> Duration {
+        self.idempotency
+    }
+
+    /// Appends events to a map's stream.
+    ///
+    /// # Errors
+    /// Why they were not appended, or that this is not known.
+    pub async fn publish(&self, publish: Publish) -> Result<Published, HubError> {
+        if !self.health.has_room() {
+            metrics::counter!(metric::PUBLISH_REFUSED, "reason" => "disk_full").increment(1);
+            return Err(HubError::DiskFull);
+        }
+        #[cfg(feature = "failpoints")]
+        self.break_on_purpose(&publish);
+        let began = Instant::now();
+        let count = publish.events.len() as u64;
+        match self.log.propose(&Command::Publish(publish)).await {
+            Ok(Reply::Published(published)) => {
+                metrics::histogram!(metric::PUBLISH_SECONDS).record(began.elapsed().as_secs_f64());
+                if !published.replayed {
+                    metrics::counter!(metric::EVENTS_PUBLISHED).increment(count);
+                }
+                Ok(published)
+            }
+            Ok(other) => Err(HubError::Internal(format!("a publish was answered with {other:?}"))),
+            Err(error) => {
+                metrics::counter!(metric::PUBLISH_REFUSED, "reason" => reason(&error)).increment(1);
+                Err(error)
+            }
+        }
+    }
+
+    /// Passes events of a map on to whoever follows them now, on whatever node in reach. Nothing is stored, and nothing is
+    /// waited for but the map's publish limit.
+    ///
+    /// # Errors
+    /// The limit, or that this node is no member any more.
+    pub async fn publish_ephemeral(&self, map: &Map, events: Vec<NewEvent>) -> Result<Vec<Event>, HubError> {
+        if self.health.is_removed() {
+            return Err(HubError::Unavailable("this node was removed from the cluster"));
+        }
+        if let Some(limit) = map.limits.publishes_per_second {
+            self.quota.charge_publish(map.id, limit, events.len() as u32).await?;
+        }
+        metrics::counter!(metric::EPHEMERAL_PUBLISHED).increment(events.len() as u64);
+        Ok(self.ephemeral.publish(map.topic, events, self.clock.time_ms()))
+    }
+
+    #[cfg(feature = "failpoints")]
+    fn break_on_purpose(&self, publish: &Publish) {
+        use super::bridge::Deliver;
+        if crate::failpoint!("delivered-early", 20)
+            && let Some(topic) = self.bridge.access().map(publish.map).map(|map| map.topic)
+            && let Some(event) = crate::failpoints::early_event(publish, self.log.applied() + 1)
+        {
+            self.bridge.broadcast(|| Deliver::Early(topic, event.clone()));
+        }
+        if crate::failpoint!("never-freed") {
+            crate::failpoints::never_free();
+        }
+    }
+}
+
+/// The metric's label.
+fn reason(error: &HubError) -> &'static str {
+    match error {
+        HubError::Refused(_) => "refused",
+        HubError::Unavailable(_) => "unavailable",
+        HubError::DiskFull => "disk_full",
+        HubError::Unknown => "unknown",
+        HubError::TooLarge(_) => "too_large",
+        HubError::Internal(_) => "internal",
+    }
+}
