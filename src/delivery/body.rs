@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 /// What a session itself has to say, before any event: replies, control frames, keep-alives. Its end is the session's.
 pub(super) type Words = Pin<Box<dyn Stream<Item = Bytes>>>;
 
-/// See the module.
+/// What one session writes. Dropped with the connection, it ends the session.
 pub struct OutboundBody {
     outlet: Rc<Outlet>,
     outbox: Rc<Outbox>,

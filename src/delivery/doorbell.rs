@@ -24,7 +24,7 @@ impl Wake for Bell {
     }
 }
 
-/// See the module.
+/// Polls a part of a task only when that part was woken.
 pub(super) struct Doorbell {
     bell: Arc<Bell>,
     waker: Waker,

@@ -33,7 +33,7 @@ const PAGE_BYTES: usize = 16 * 1024;
 /// Names a subscription within its outbox.
 pub type SubscriptionId = u64;
 
-/// See the module.
+/// What one client is to be sent. It lives as long as its session.
 pub struct Outbox {
     outlet: Rc<Outlet>,
     /// The token that opened the session; `None` for the admin's.

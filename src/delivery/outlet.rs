@@ -26,7 +26,7 @@ thread_local! {
     static OF_THIS_THREAD: OnceCell<Rc<Outlet>> = const { OnceCell::new() };
 }
 
-/// See the module.
+/// The outlet of one worker thread: its feeds and its sessions. It lives as long as the thread.
 pub struct Outlet {
     hub: Hub,
     config: OutletConfig,

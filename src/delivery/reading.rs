@@ -5,7 +5,7 @@ use super::pace::Pace;
 use super::settings::{LOOK_AFTER, OutletConfig};
 use super::socket::Connection;
 
-/// See the module.
+/// Measures how fast the client of one connection takes what waits. It lives as long as the session.
 pub(super) struct Reading {
     connection: Connection,
     pace: Pace,

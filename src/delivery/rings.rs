@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Threads that share the bound.
 static SHARERS: AtomicUsize = AtomicUsize::new(0);
 
-/// See the module.
+/// Counts the memory of a thread's rings, and empties some where it is too much. It lives as long as the thread.
 pub(super) struct Rings {
     /// Bytes of all rings of the node.
     most: usize,

@@ -5,7 +5,7 @@ use crate::core::event::{Event, MapText};
 use crate::core::ids::MapId;
 use std::sync::Arc;
 
-/// See the module.
+/// A filter's expression, and the map whose events it is about. Shared by all subscriptions that have the same.
 #[derive(Debug, PartialEq)]
 pub struct Condition {
     expression: Expression,

@@ -18,7 +18,7 @@ pub(super) enum Transport {
     LongPoll,
 }
 
-/// See the module.
+/// Writes the events of one channel as its client wants them.
 pub(super) struct PhoenixForm {
     key: FormKey,
     version: Version,

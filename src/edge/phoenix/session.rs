@@ -19,7 +19,7 @@ use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// See the module.
+/// One client's socket. It lives as long as the connection, or as the long poll's session.
 pub(super) struct PhoenixSession {
     outlet: Rc<Outlet>,
     outbox: Rc<Outbox>,

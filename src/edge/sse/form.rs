@@ -5,7 +5,7 @@ use crate::core::frame::{FormKey, WireForm};
 use crate::core::ids::{EventId, MapId};
 use crate::core::time::iso_millis;
 
-/// See the module.
+/// Writes events as `text/event-stream` has them.
 pub(super) struct SseForm {
     key: FormKey,
     map: MapText,

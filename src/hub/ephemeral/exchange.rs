@@ -108,7 +108,8 @@ impl Peer {
     }
 }
 
-/// See the module.
+/// A node's whole knowledge of ephemeral events: who wants what, and what is on its way. `T` is where a topic of this
+/// node takes its events. It lives as long as the node.
 #[derive(Debug)]
 pub(super) struct Exchange<T> {
     incarnation: u64,

@@ -15,7 +15,7 @@ pub(super) enum Verdict {
     Unknown,
 }
 
-/// See the module.
+/// Which batches of another node were taken, so that none is taken twice.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// The sender's incarnation, once it is known.

@@ -42,7 +42,7 @@ struct UnderWay {
     first: u64,
 }
 
-/// See the module.
+/// The events that wait for one other node. Bounded in events and bytes.
 #[derive(Debug)]
 pub(super) struct LinkQueue {
     limits: LinkLimits,

@@ -47,7 +47,8 @@ impl LongPolls {
     }
 }
 
-/// See the module.
+/// The actor of one long poll's session. It lives from the first poll until it ends itself or its client is silent for
+/// too long.
 pub(super) struct Session {
     session: PhoenixSession,
     replies: Rc<Replies>,

@@ -10,7 +10,7 @@ use std::str::FromStr;
 /// Begins every token, so that it is not taken for one that opens maps.
 const PREFIX: &str = "lp.";
 
-/// See the module.
+/// What a client sends to be known as a session's. It lives as long as the session, with a number that grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SessionToken {
     /// The node that holds the session.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 type Held = BTreeMap<(MapId, Option<TokenId>), u32>;
 
-/// See the module.
+/// How many connections of maps each node holds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     nodes: BTreeMap<NodeId, Held>,

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A member whoever's connection it is by.
 type Who = (MapId, Subject, Box<str>);
 
-/// See the module.
+/// Who is present in which subject, and by which connections.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Presence {
     /// By node, with the grace in milliseconds.
