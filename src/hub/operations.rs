@@ -47,12 +47,12 @@ impl PeerRequest for Snapshot {
 }
 
 fn serve(peers: &Peers, cluster: &Cluster) {
-    let here = cluster.clone();
+    let here = cluster.admin();
     peers.serve(move |_, Operate(operation)| {
         let here = here.clone();
         async move { here.operate(operation).await }
     });
-    let here = cluster.clone();
+    let here = cluster.admin();
     peers.serve(move |_, Snapshot| {
         let here = here.clone();
         async move { here.snapshot().await.ok() }
@@ -87,7 +87,7 @@ impl Operations {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let done = match self.cluster.status().leader {
-                Some(leader) if leader == self.cluster.node_id() => self.cluster.operate(operation).await,
+                Some(leader) if leader == self.cluster.node_id() => self.cluster.admin().operate(operation).await,
                 Some(leader) => match self.peers.ask(leader, &Operate(operation), left).await {
                     Ok(done) => done,
                     // Doing any of these twice is doing it once.
@@ -142,7 +142,7 @@ impl Operations {
 
     /// Gives the lead away, if this node has it.
     pub async fn hand_over(&self, within: Duration) -> bool {
-        self.cluster.hand_over(within).await
+        self.cluster.admin().hand_over(within).await
     }
 
     /// Gives the lead to a voter that serves clients, if there is one: among drained ones it would only go round.
@@ -160,7 +160,7 @@ impl Operations {
     /// Makes a node's state durable and lets go of its log; indexes of both, `None` where it doesn't answer.
     pub async fn snapshot_on(&self, node: NodeId) -> Option<(u64, u64)> {
         if node == self.cluster.node_id() {
-            return self.cluster.snapshot().await.ok();
+            return self.cluster.admin().snapshot().await.ok();
         }
         self.peers.ask(node, &Snapshot, OPERATION).await.ok().flatten()
     }
@@ -172,7 +172,7 @@ impl Operations {
     /// Why it can't be made.
     pub async fn backup(&self, files: Vec<(String, Vec<u8>)>) -> Result<(bool, Blocks), BackupError> {
         let current = self.log.barrier().await.is_ok();
-        Ok((current, self.cluster.backup(files).await?))
+        Ok((current, self.cluster.admin().backup(files).await?))
     }
 
     /// Since when this node shall serve nobody: drained by hand (Unix milliseconds), or no member any more (0).

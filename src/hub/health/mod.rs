@@ -128,7 +128,8 @@ impl Health {
 
     /// The consensus engine and the thread of the topics answer; waits until they do.
     pub async fn answers(&self) -> bool {
-        let (engine, topics) = tokio::join!(self.cluster.answers(), self.topics.answers());
+        let admin = self.cluster.admin();
+        let (engine, topics) = tokio::join!(admin.answers(), self.topics.answers());
         engine && topics
     }
 
@@ -223,7 +224,7 @@ impl Health {
 
     async fn measure(&self) {
         let cluster = self.cluster.clone();
-        if let Ok((used, damaged)) = actix_rt::task::spawn_blocking(move || cluster.disk_use()).await {
+        if let Ok((used, damaged)) = actix_rt::task::spawn_blocking(move || cluster.admin().disk_use()).await {
             self.counts.disk_used.store(used, Ordering::Relaxed);
             self.counts.damaged.store(damaged, Ordering::Relaxed);
         }
@@ -252,7 +253,7 @@ impl Health {
             let best = roomy.iter().filter(|m| m.reachable).max_by_key(|m| (m.drained_ms.is_none(), m.matched));
             if let Some(to) = best {
                 tracing::warn!(to = to.id, "this leader's disk is full: the lead goes to a node with room");
-                let _ = self.cluster.operate(Operation::Lead(Some(to.id))).await;
+                let _ = self.cluster.admin().operate(Operation::Lead(Some(to.id))).await;
             }
         }
     }

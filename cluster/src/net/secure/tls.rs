@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use crate::certificate::{BadFile, Certificate, PemFile, Renewed};
+use crate::certificate::{BadFile, Certificate, PemFile};
 use crate::config::TlsFiles;
 use crate::net::stream;
 
