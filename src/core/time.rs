@@ -38,6 +38,37 @@ pub fn push_iso_millis(unix_ms: u64, put: &mut dyn FnMut(&str)) {
     put(std::str::from_utf8(&text).unwrap_or_default());
 }
 
+/// An instant in words of `form`, in UTC: `YYYY`, `MM`, `DD`, `HH`, `mm`, `ss` and `SSS` stand for its parts, `X` for Unix
+/// seconds; everything else stands for itself.
+pub fn format_utc(unix_ms: u64, form: &str) -> String {
+    let unix_ms = unix_ms.min(LAST_MS);
+    let iso = iso_millis(unix_ms);
+    let parts = [
+        ("YYYY", &iso[..4]),
+        ("MM", &iso[5..7]),
+        ("DD", &iso[8..10]),
+        ("HH", &iso[11..13]),
+        ("mm", &iso[14..16]),
+        ("SSS", &iso[20..23]),
+        ("ss", &iso[17..19]),
+        ("X", &(unix_ms / 1000).to_string()),
+    ];
+    let (mut out, mut rest) = (String::with_capacity(form.len() + 8), form);
+    while let Some(character) = rest.chars().next() {
+        rest = match parts.iter().find_map(|(sign, part)| Some((rest.strip_prefix(sign)?, part))) {
+            Some((behind, part)) => {
+                out.push_str(part);
+                behind
+            }
+            None => {
+                out.push(character);
+                &rest[character.len_utf8()..]
+            }
+        };
+    }
+    out
+}
+
 /// Reads a date with a time and an offset, as Unix milliseconds (rounded down).
 ///
 /// An unescaped `+` in a query arrives as a space, so a space before the offset is taken for it.
@@ -65,6 +96,14 @@ mod tests {
         assert_eq!(iso_millis(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(iso_millis(1_750_509_296_789), "2025-06-21T12:34:56.789Z");
         assert_eq!(iso_millis(u64::MAX), "9999-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn instants_in_any_form() {
+        let at = 1_750_509_296_789;
+        assert_eq!(format_utc(at, "DD.MM.YYYY, HH:mm:ss.SSS é"), "21.06.2025, 12:34:56.789 é");
+        assert_eq!(format_utc(at, "<!date^X^{date}|YYYY>"), "<!date^1750509296^{date}|2025>");
+        assert_eq!(format_utc(u64::MAX, "YYYY"), "9999");
     }
 
     #[test]

@@ -235,7 +235,7 @@ mod tests {
         let events = [event(1, &large), event(2, "{\"l\":[1]}")];
         let skipped = Rc::new(Skipped { events: Cell::new(0), told: Cell::new(None) });
         let mut turn = Turn { map: map(1), since: Instant::now(), skipped };
-        let conditions = [condition(map(1), "payload.l.exists(x, x == 1)"), condition(map(1), "payload.l[0] == 1")];
+        let conditions = [condition(map(1), "!payload.l.exists(x, x == 2)"), condition(map(1), "payload.l[0] == 1")];
         let verdicts = metrics::with_local_recorder(&recorder, || {
             actix_rt::System::new().block_on(verdicts(&conditions, &events, &mut turn))
         });

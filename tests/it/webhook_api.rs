@@ -178,10 +178,10 @@ fn defaults(c: &Cluster) -> Result<()> {
     ensure!(made["rate_limit"] == json!({"requests": 7, "period_ms": 1000}) && made["auto_disable_seconds"] == 60);
     ensure!(made["filter"]["channel_type"] == "map" && made["filter"]["expression"].is_null(), "{made}");
     ensure!(made["retry"]["factor"] == 1.5 && made["retry"]["max_attempts"] == 3, "{made}");
-    let body = json!({"url": url("t"), "active": false, "profile": "template", "template": "{{ event.id }}",
+    let body = json!({"url": url("t"), "active": false, "profile": "template", "template": "${event.id}",
                       "content_type": "text/plain", "auto_disable": false, "filter": "payload.value > 1e9"});
     let (_, made) = create(c, &map, &body)?;
-    ensure!(made["template"] == "{{ event.id }}" && made["content_type"] == "text/plain", "{made}");
+    ensure!(made["template"] == "${event.id}" && made["content_type"] == "text/plain", "{made}");
     ensure!(made["auto_disable_seconds"].is_null() && made["filter"]["expression"] == "payload.value > 1e9", "{made}");
     Ok(())
 }
@@ -253,7 +253,7 @@ fn sent_back(c: &Cluster) -> Result<()> {
         paused("sent-back"),
         json!({"url": url("api/webhooks/2/token-of-a-chat"), "profile": "discord", "active": false}),
         json!({"lambda": function, "active": false, "auto_disable_seconds": null, "headers": {"X-A": "b"}}),
-        json!({"url": url("t"), "profile": "template", "template": "{{ event }}", "active": false, "rate_limit": 3,
+        json!({"url": url("t"), "profile": "template", "template": "\"${event}\"", "active": false, "rate_limit": 3,
                "ordering": "key", "ordering_key": "payload.id"}),
     ] {
         let (path, made) = create(c, &map, &body)?;

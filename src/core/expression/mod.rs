@@ -1,41 +1,41 @@
-//! Expressions over an event, in CEL: conditions of filters, and keys.
+//! Expressions over an event, in CEL: conditions of filters, keys, and what templates compute.
 //!
 //! Owns what may be written, how much work it may make, and what an event looks like from inside. An expression is
 //! compiled once; it can neither fail loudly nor run long: what can't be evaluated matches nothing.
 
-mod check;
+mod budget;
 mod condition;
+mod evaluate;
+mod functions;
 mod operate;
+mod parse;
+mod step;
 mod subject;
+mod value;
+mod write;
 
+pub(crate) use budget::{Budget, Failure};
 pub use condition::Condition;
+pub(crate) use evaluate::Scene;
+pub(crate) use step::Name;
 pub use subject::Subject;
+pub(crate) use value::{Text, Value};
+pub(crate) use write::Writer;
 
-use cel::common::types::{CelBool, CelDouble, CelInt, CelNull, CelString, CelUInt};
-use cel::common::value::{CowVal, Val};
-use cel::parser::PrattParser;
-use cel::{IdedExpr, Value};
+use super::json::write_string;
+use evaluate::Evaluation;
 use std::fmt;
 use std::sync::Arc;
+use step::Step;
 
 /// Longest text of an expression, in bytes.
 pub const MAX_EXPRESSION_LEN: usize = 1024;
-
-/// Deepest nesting that the parser follows: brackets, arguments, indices.
-const MAX_PARSE_DEPTH: u16 = 24;
-/// Questions asked in one expression. The parser follows a chain of them without counting.
-const MAX_TERNARIES: usize = 16;
-/// Work that one evaluation may make: its steps that look at whole values, times the values of the payload. Some two
-/// milliseconds: nothing interrupts an evaluation.
-const MAX_WORK: u64 = 50_000;
 
 /// A compiled expression.
 #[derive(Clone)]
 pub struct Expression {
     text: Arc<str>,
-    root: IdedExpr,
-    /// Steps that may look at all of the payload.
-    walks: u64,
+    root: Arc<Step>,
 }
 
 /// Why an expression is refused.
@@ -70,7 +70,7 @@ impl Expression {
     /// Compiles a condition: what can't be true or false is refused.
     pub fn condition(text: &str) -> Result<Self, ExpressionError> {
         let expression = Self::key(text)?;
-        if check::may_be_boolean(&expression.root) {
+        if expression.root.may_be_boolean() {
             return Ok(expression);
         }
         Err(ExpressionError::new("the expression is neither true nor false; compare it with something"))
@@ -78,20 +78,19 @@ impl Expression {
 
     /// Compiles an expression of any scalar kind.
     pub fn key(text: &str) -> Result<Self, ExpressionError> {
+        Self::compiled(text, false)
+    }
+
+    /// Compiles an expression of a template, which may name the whole event, and all events of a request.
+    pub(crate) fn of_template(text: &str) -> Result<Self, ExpressionError> {
+        Self::compiled(text, true)
+    }
+
+    fn compiled(text: &str, template: bool) -> Result<Self, ExpressionError> {
         if text.len() > MAX_EXPRESSION_LEN {
             return Err(ExpressionError::new(format!("an expression may have at most {MAX_EXPRESSION_LEN} bytes")));
         }
-        if text.trim().is_empty() {
-            return Err(ExpressionError::new("an expression is expected"));
-        }
-        if text.bytes().filter(|byte| *byte == b'?').count() > MAX_TERNARIES {
-            return Err(ExpressionError::new(format!("at most {MAX_TERNARIES} question marks are allowed")));
-        }
-        // The other parser of this crate, the default, overflows the stack on a kilobyte of brackets.
-        let parser = PrattParser::new().max_recursion_depth(MAX_PARSE_DEPTH).error_recovery_limit(0);
-        let mut root = parser.parse(text).map_err(|errors| check::syntax_error(text, &errors))?;
-        let walks = check::check(text, &mut root)?;
-        Ok(Self { text: text.into(), root, walks })
+        Ok(Self { root: Arc::new(parse::parse(text, template)?), text: text.into() })
     }
 
     /// As it was written.
@@ -102,23 +101,40 @@ impl Expression {
     /// Whether the event meets the condition. What can't be evaluated (a field that isn't there, a text where a
     /// number is needed), is too much work, or is neither true nor false is not met.
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
-        let result = self.evaluate(subject);
-        result.and_then(|value| value.downcast_ref::<CelBool>().map(|value| *value.inner())).unwrap_or(false)
+        let budget = Budget::default();
+        matches!(self.of_event(subject, &budget), Some(Value::Bool(true)))
     }
 
     /// The value as JSON text in normal form, the same for the same event everywhere; `None` for what can't be
     /// evaluated or is a list or an object.
     pub fn value(&self, subject: &Subject<'_>) -> Option<String> {
-        scalar(&*self.evaluate(subject)?)
+        let budget = Budget::default();
+        match self.of_event(subject, &budget)? {
+            Value::List(_) | Value::Object(_) => None,
+            Value::Text(text) => {
+                let mut json = String::with_capacity(text.as_str().len() + 2);
+                write_string(text.as_str(), &mut json);
+                Some(json)
+            }
+            scalar => {
+                let mut json = Writer::new(usize::MAX, &budget);
+                json.json(&scalar, 1).ok()?;
+                Some(json.end())
+            }
+        }
     }
 
-    fn evaluate<'s>(&'s self, subject: &'s Subject<'_>) -> Option<CowVal<'s, 's>> {
-        let scene = subject.scene()?;
-        if self.walks.saturating_mul(scene.size) > MAX_WORK {
+    /// The value in a scene, within what is left of the budget.
+    pub(crate) fn evaluate<'v>(&'v self, scene: &'v dyn Scene, budget: &'v Budget) -> Result<Value<'v>, Failure> {
+        Evaluation::new(scene, budget).value(&self.root)
+    }
+
+    fn of_event<'v>(&'v self, subject: &'v Subject<'_>, budget: &'v Budget) -> Option<Value<'v>> {
+        let value = self.evaluate(subject, budget);
+        if matches!(value, Err(Failure::TooMuch)) {
             subject.too_large.set(true);
-            return None;
         }
-        Value::resolve_val(&self.root, &scene.context).ok()
+        value.ok()
     }
 }
 
@@ -132,27 +148,6 @@ impl PartialEq for Expression {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
-}
-
-/// JSON of a scalar: numbers as JavaScript writes them, so that 9 and 9.0 are the same.
-fn scalar(value: &dyn Val) -> Option<String> {
-    let mut out = String::new();
-    if let Some(text) = value.downcast_ref::<CelString<'_>>() {
-        super::json::write_string(text.inner(), &mut out);
-    } else if let Some(number) = value.downcast_ref::<CelInt>() {
-        out = number.inner().to_string();
-    } else if let Some(number) = value.downcast_ref::<CelUInt>() {
-        out = number.inner().to_string();
-    } else if let Some(number) = value.downcast_ref::<CelDouble>().filter(|number| number.is_finite()) {
-        out.push_str(ryu_js::Buffer::new().format_finite(*number.inner()));
-    } else if let Some(truth) = value.downcast_ref::<CelBool>() {
-        out = truth.inner().to_string();
-    } else if value.downcast_ref::<CelNull>().is_some() {
-        out.push_str("null");
-    } else {
-        return None;
-    }
-    Some(out)
 }
 
 #[cfg(test)]

@@ -1,140 +1,181 @@
-//! Operators with meanings of our own: numbers as JSON has them, of one kind, and no comparison that copies.
+//! Operators: numbers as JSON has them, of one kind, and things of two kinds that are simply not equal.
 //!
 //! CEL adds no integer to a float, so whether `payload.value * 2` works would hang on whether the value happens to be
-//! whole. And where it compares a number with something else, it copies that for an error that nobody reads: looking
-//! for a long list in a long list took minutes.
+//! whole.
 
-use cel::common::ast::operators;
-use cel::common::types::{
-    CelBool, CelDouble, CelInt, CelList, CelMap, CelMapKey, CelNull, CelString, CelUInt, DYN_TYPE,
-};
-use cel::common::value::{CowVal, Val};
-use cel::{Env, ExecutionError};
+use super::budget::{Budget, Failure};
+use super::functions::MAX_TEXT;
+use super::step::Operator;
+use super::value::{Members, Value};
+use std::cmp::Ordering;
+use std::rc::Rc;
 
-/// Longest text that `+` makes, in bytes.
-const MAX_TEXT: usize = 64 * 1024;
+type Outcome<'v> = Result<Value<'v>, Failure>;
 
-type Outcome = Result<Box<dyn Val>, ExecutionError>;
-type Function = for<'b, 'v> fn(Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError>;
-
-/// The operator, the name of our function for it, which nobody can write, and the function.
-const OURS: [(&str, &str, Function); 12] = [
-    (operators::ADD, "@add", |args| of_two(&args, add)),
-    (operators::SUBSTRACT, "@subtract", |args| of_two(&args, |a, b| compute(a, b, |a, b| a - b))),
-    (operators::MULTIPLY, "@multiply", |args| of_two(&args, |a, b| compute(a, b, |a, b| a * b))),
-    (operators::DIVIDE, "@divide", |args| of_two(&args, |a, b| compute(a, b, |a, b| a / b))),
-    (operators::MODULO, "@remainder", |args| of_two(&args, |a, b| compute(a, b, |a, b| a % b))),
-    (operators::EQUALS, "@equal", |args| of_two(&args, |a, b| truth(equal(a, b)))),
-    (operators::NOT_EQUALS, "@unequal", |args| of_two(&args, |a, b| truth(!equal(a, b)))),
-    (operators::LESS, "@less", |args| of_two(&args, |a, b| truth(order(a, b)?.is_lt()))),
-    (operators::LESS_EQUALS, "@less_equal", |args| of_two(&args, |a, b| truth(order(a, b)?.is_le()))),
-    (operators::GREATER, "@greater", |args| of_two(&args, |a, b| truth(order(a, b)?.is_gt()))),
-    (operators::GREATER_EQUALS, "@greater_equal", |args| of_two(&args, |a, b| truth(order(a, b)?.is_ge()))),
-    (operators::IN, "@within", |args| of_two(&args, within)),
-];
-
-/// Our function for an operator.
-pub(super) fn ours(operator: &str) -> Option<&'static str> {
-    OURS.iter().find(|(theirs, _, _)| *theirs == operator).map(|(_, name, _)| *name)
-}
-
-/// Whether our function gives true or false.
-pub(super) fn is_comparison(function: &str) -> bool {
-    OURS.iter().skip(5).any(|(_, name, _)| *name == function)
-}
-
-/// The standard environment with our operators.
-pub(super) fn environment() -> Env {
-    let mut env = Env::default().with_optional_support(false).with_stdlib();
-    for (_, name, function) in OURS {
-        let declared = env.add_overload(name, name, vec![DYN_TYPE, DYN_TYPE], function);
-        debug_assert!(declared.is_ok());
+pub(super) fn operate<'v>(operator: Operator, left: &Value<'v>, right: &Value<'v>, budget: &Budget) -> Outcome<'v> {
+    match operator {
+        Operator::Add => add(left, right, budget),
+        Operator::Subtract => compute(left, right, |a, b| a - b),
+        Operator::Multiply => compute(left, right, |a, b| a * b),
+        Operator::Divide => compute(left, right, |a, b| a / b),
+        Operator::Remainder => compute(left, right, |a, b| a % b),
+        Operator::Equal => Ok(Value::Bool(equal(left, right, budget)?)),
+        Operator::Unequal => Ok(Value::Bool(!equal(left, right, budget)?)),
+        Operator::Less => Ok(Value::Bool(order(left, right, budget)?.is_lt())),
+        Operator::LessEqual => Ok(Value::Bool(order(left, right, budget)?.is_le())),
+        Operator::Greater => Ok(Value::Bool(order(left, right, budget)?.is_gt())),
+        Operator::GreaterEqual => Ok(Value::Bool(order(left, right, budget)?.is_ge())),
+        Operator::In => within(left, right, budget),
     }
-    env
 }
 
-fn failed(message: &str) -> ExecutionError {
-    ExecutionError::function_error("operator", message)
+/// The member of that name. What is no object has none.
+pub(super) fn member<'v>(of: &Value<'v>, name: &str, budget: &Budget) -> Outcome<'v> {
+    let Value::Object(members) = of else { return Err(Failure::Missing) };
+    find(members, name, budget)?.cloned().ok_or(Failure::Missing)
 }
 
-fn of_two<'b, 'v>(
-    args: &[CowVal<'b, 'v>],
-    operation: fn(&dyn Val, &dyn Val) -> Outcome,
-) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    let [left, right] = args else { return Err(failed("two values are needed")) };
-    operation(&**left, &**right).map(CowVal::Owned)
+pub(super) fn find<'a, 'v>(
+    members: &'a Members<'v>,
+    name: &str,
+    budget: &Budget,
+) -> Result<Option<&'a Value<'v>>, Failure> {
+    let place = members.iter().position(|(known, _)| known.as_str() == name);
+    // Names are compared much faster than values are evaluated.
+    budget.spend(place.unwrap_or(members.len()) / 16)?;
+    Ok(place.map(|place| &members[place].1))
 }
 
-fn truth(value: bool) -> Outcome {
-    Ok(Box::new(CelBool::from(value)))
-}
-
-fn number(value: &dyn Val) -> Option<f64> {
-    let whole = value.downcast_ref::<CelInt>().map(|value| *value.inner() as f64);
-    let float = || value.downcast_ref::<CelDouble>().map(|value| *value.inner());
-    let unsigned = || value.downcast_ref::<CelUInt>().map(|value| *value.inner() as f64);
-    whole.or_else(float).or_else(unsigned)
-}
-
-fn text(value: &dyn Val) -> Option<&str> {
-    value.downcast_ref::<CelString<'_>>().map(CelString::inner)
+/// The element of a list at that place, or the member of an object of that name.
+pub(super) fn index<'v>(of: &Value<'v>, at: &Value<'v>, budget: &Budget) -> Outcome<'v> {
+    match (of, at) {
+        (_, Value::Null) => Err(Failure::Missing),
+        (Value::List(items), Value::Number(place)) if *place >= 0.0 && place.fract() == 0.0 => {
+            // A number that is too large for a place becomes the last one, which no list has.
+            items.get(*place as usize).cloned().ok_or(Failure::Missing)
+        }
+        (Value::List(_), _) => Err(Failure::Wrong("an element's place is a whole number from 0")),
+        (Value::Object(_), Value::Text(name)) => member(of, name.as_str(), budget),
+        (Value::Object(_), _) => Err(Failure::Wrong("a member's name is a text")),
+        _ => Err(Failure::Missing),
+    }
 }
 
 /// A result that JSON can't hold, such as that of a division by zero, is none.
-fn compute(left: &dyn Val, right: &dyn Val, how: fn(f64, f64) -> f64) -> Outcome {
-    let (Some(left), Some(right)) = (number(left), number(right)) else { return Err(failed("numbers are needed")) };
-    match how(left, right) {
-        result if result.is_finite() => Ok(Box::new(CelDouble::from(result))),
-        _ => Err(failed("the result is no number")),
+fn compute<'v>(left: &Value<'v>, right: &Value<'v>, how: fn(f64, f64) -> f64) -> Outcome<'v> {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => match how(*left, *right) {
+            result if result.is_finite() => Ok(Value::Number(result)),
+            _ => Err(Failure::Wrong("the result is no number: a division by zero?")),
+        },
+        (Value::Null, _) | (_, Value::Null) => Err(Failure::Missing),
+        _ => Err(Failure::Wrong("numbers are needed")),
     }
 }
 
-fn add(left: &dyn Val, right: &dyn Val) -> Outcome {
-    let (Some(left), Some(right)) = (text(left), text(right)) else { return compute(left, right, |a, b| a + b) };
-    if left.len() + right.len() > MAX_TEXT {
-        return Err(failed("the text is too long"));
+/// Numbers are added; texts and lists are joined.
+fn add<'v>(left: &Value<'v>, right: &Value<'v>, budget: &Budget) -> Outcome<'v> {
+    match (left, right) {
+        (Value::Text(left), Value::Text(right)) => {
+            let (left, right) = (left.as_str(), right.as_str());
+            if left.len() + right.len() > MAX_TEXT {
+                return Err(Failure::TooLong);
+            }
+            budget.spend_text(left.len() + right.len())?;
+            Ok(Value::text(format!("{left}{right}")))
+        }
+        (Value::List(left), Value::List(right)) => {
+            budget.spend(left.len() + right.len())?;
+            Ok(Value::List(Rc::new(left.iter().chain(right.iter()).cloned().collect())))
+        }
+        (Value::Text(_), Value::Number(_)) | (Value::Number(_), Value::Text(_)) => {
+            Err(Failure::Wrong("a number is added to a text; write string(…) around the number"))
+        }
+        _ => compute(left, right, |a, b| a + b),
     }
-    Ok(Box::new(CelString::from(format!("{left}{right}"))))
 }
 
-fn order(left: &dyn Val, right: &dyn Val) -> Result<std::cmp::Ordering, ExecutionError> {
-    let numbers = || number(left)?.partial_cmp(&number(right)?);
-    let texts = || Some(text(left)?.cmp(text(right)?));
-    numbers().or_else(texts).ok_or_else(|| failed("two numbers or two texts are needed"))
+fn order(left: &Value<'_>, right: &Value<'_>, budget: &Budget) -> Result<Ordering, Failure> {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => left.partial_cmp(right).ok_or(Failure::Missing),
+        (Value::Text(left), Value::Text(right)) => {
+            budget.spend_text(left.as_str().len().min(right.as_str().len()))?;
+            Ok(left.as_str().cmp(right.as_str()))
+        }
+        (Value::Null, _) | (_, Value::Null) => Err(Failure::Missing),
+        _ => Err(Failure::Wrong("two numbers or two texts are needed")),
+    }
 }
 
 /// Things of two kinds are not equal.
-fn equal(left: &dyn Val, right: &dyn Val) -> bool {
-    if let Some(left) = left.downcast_ref::<CelList<'_>>() {
-        let right = right.downcast_ref::<CelList<'_>>().filter(|right| right.len() == left.len());
-        return right.is_some_and(|right| left.iter().zip(right.iter()).all(|(a, b)| equal(&**a, &**b)));
+fn equal(left: &Value<'_>, right: &Value<'_>, budget: &Budget) -> Result<bool, Failure> {
+    budget.spend(1)?;
+    match (left, right) {
+        (Value::List(left), Value::List(right)) => {
+            if left.len() != right.len() {
+                return Ok(false);
+            }
+            for (left, right) in left.iter().zip(right.iter()) {
+                if !equal(left, right, budget)? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        (Value::Object(left), Value::Object(right)) => same_members(left, right, budget),
+        _ => same_scalar(left, right, budget),
     }
-    if let Some(left) = left.downcast_ref::<CelMap<'_>>() {
-        let right = right.downcast_ref::<CelMap<'_>>().filter(|right| right.len() == left.len());
-        let same = |right: &CelMap<'_>| left.iter().all(|(key, a)| right.get(key).is_some_and(|b| equal(&**a, &**b)));
-        return right.is_some_and(same);
-    }
-    same_scalar(left, right)
 }
 
-fn same_scalar(left: &dyn Val, right: &dyn Val) -> bool {
-    let numbers = || Some(number(left)? == number(right)?);
-    let texts = || Some(text(left)? == text(right)?);
-    let truths = || Some(left.downcast_ref::<CelBool>()?.inner() == right.downcast_ref::<CelBool>()?.inner());
-    let nulls = || Some(left.downcast_ref::<CelNull>().is_some() && right.downcast_ref::<CelNull>().is_some());
-    texts().or_else(numbers).or_else(truths).or_else(nulls).unwrap_or(false)
+fn same_members(left: &Members<'_>, right: &Members<'_>, budget: &Budget) -> Result<bool, Failure> {
+    if left.len() != right.len() {
+        return Ok(false);
+    }
+    for ((name, one), (beside, other)) in left.iter().zip(right) {
+        budget.spend_text(name.as_str().len())?;
+        // Objects that are equal mostly have their members in the same order.
+        let other = if name.as_str() == beside.as_str() { Some(other) } else { find(right, name.as_str(), budget)? };
+        match other {
+            Some(other) if equal(one, other, budget)? => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
-/// An element of a list, or a key of an object. Only what is small is looked for.
-fn within(sought: &dyn Val, all: &dyn Val) -> Outcome {
-    if sought.downcast_ref::<CelList<'_>>().is_some() || sought.downcast_ref::<CelMap<'_>>().is_some() {
-        return Err(failed("no list or object can be looked for"));
+fn same_scalar(left: &Value<'_>, right: &Value<'_>, budget: &Budget) -> Result<bool, Failure> {
+    Ok(match (left, right) {
+        (Value::Text(left), Value::Text(right)) => {
+            let (left, right) = (left.as_str(), right.as_str());
+            if left.len() == right.len() {
+                budget.spend_text(left.len())?;
+            }
+            left == right
+        }
+        (Value::Number(left), Value::Number(right)) => left == right,
+        (Value::Bool(left), Value::Bool(right)) => left == right,
+        (Value::Null, Value::Null) => true,
+        _ => false,
+    })
+}
+
+/// An element of a list, or the name of an object's member. Only what is small is looked for.
+fn within<'v>(sought: &Value<'v>, all: &Value<'v>, budget: &Budget) -> Outcome<'v> {
+    if matches!(sought, Value::List(_) | Value::Object(_)) {
+        return Err(Failure::Wrong("no list or object can be looked for"));
     }
-    if let Some(list) = all.downcast_ref::<CelList<'_>>() {
-        return truth(list.iter().any(|element| same_scalar(sought, &**element)));
+    match (all, sought) {
+        (Value::List(items), _) => {
+            for item in items.iter() {
+                budget.spend(1)?;
+                if same_scalar(sought, item, budget)? {
+                    return Ok(Value::Bool(true));
+                }
+            }
+            Ok(Value::Bool(false))
+        }
+        (Value::Object(members), Value::Text(name)) => Ok(Value::Bool(find(members, name.as_str(), budget)?.is_some())),
+        (Value::Null, _) => Err(Failure::Missing),
+        _ => Err(Failure::Wrong("only lists and objects have something in them")),
     }
-    let (Some(object), Some(key)) = (all.downcast_ref::<CelMap<'_>>(), text(sought)) else {
-        return Err(failed("only lists and objects have something in them"));
-    };
-    truth(object.contains_key(&CelMapKey::from(key)))
 }

@@ -9,7 +9,7 @@ mod node;
 
 pub use members::Members;
 pub(crate) use members::{BODY, Entries};
-pub(crate) use node::Node;
+pub(crate) use node::{Node, array_index};
 pub use node::write_string;
 
 /// The largest integer that a JavaScript number holds exactly together with all smaller ones: 2^53 - 1.

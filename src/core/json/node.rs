@@ -1,5 +1,4 @@
-//! JSON as a tree in JavaScript's normal form: what normalising goes through, and what chats' messages and templates look
-//! into.
+//! JSON as a tree in JavaScript's normal form: what normalising goes through, and what templates are read from.
 //!
 //! Not `serde_json::Value`: for that one, an object with serde_json's own key for raw JSON is no object but JSON again.
 
@@ -27,16 +26,6 @@ impl<'a> Node<'a> {
         serde_json::from_slice(payload).ok()
     }
 
-    /// The member at a path such as `victim.ship`; null is as good as none.
-    pub(crate) fn at(&self, path: &str) -> Option<&Node<'a>> {
-        let mut node = self;
-        for name in path.split('.') {
-            let Node::Object(members) = node else { return None };
-            node = members.iter().find(|(key, _)| key == name).map(|(_, value)| value)?;
-        }
-        (*node != Node::Null).then_some(node)
-    }
-
     /// The value for people: text as it is, everything else as compact JSON.
     pub(crate) fn display(&self) -> Cow<'_, str> {
         match self {
@@ -46,15 +35,6 @@ impl<'a> Node<'a> {
                 other.write(&mut out);
                 Cow::Owned(out)
             }
-        }
-    }
-
-    /// The value as a number.
-    pub(crate) fn number(&self) -> Option<f64> {
-        match self {
-            Node::Int(value) => Some(*value as f64),
-            Node::Float(value) => Some(*value),
-            _ => None,
         }
     }
 
@@ -200,7 +180,7 @@ fn ordered<'a>(entries: Vec<(Cow<'a, str>, Node<'a>)>) -> Vec<(Cow<'a, str>, Nod
 }
 
 /// A key that JavaScript treats as an array index: canonical, below 2^32 - 1.
-fn array_index(key: &str) -> Option<u32> {
+pub(crate) fn array_index(key: &str) -> Option<u32> {
     let canonical = key == "0" || !key.is_empty() && !key.starts_with('0') && key.len() <= 10;
     if !canonical || !key.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -225,14 +205,5 @@ mod tests {
             assert_eq!(Node::read(text.as_bytes()).unwrap().display(), text);
         }
         assert_eq!(Node::read(b"{"), None);
-    }
-
-    #[test]
-    fn members_by_path() {
-        let node = Node::read(br#"{"victim":{"ship":"Stratios","name":null},"a.b":1}"#).unwrap();
-        assert_eq!(node.at("victim.ship").unwrap().display(), "Stratios");
-        for none in ["victim.name", "victim.ship.x", "a.b", "x", ""] {
-            assert_eq!(node.at(none), None, "{none}");
-        }
     }
 }

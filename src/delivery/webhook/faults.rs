@@ -13,7 +13,10 @@ pub fn faults(plain: &Plain, guard: &Guard) -> Vec<String> {
         tell("url", guard.target(url).err().map(|error| error.to_string()));
     }
     if let Some(template) = &plain.endpoint.template {
-        tell("template", Webhooks::check_template(&template.body, &template.content_type).err());
+        tell(
+            "template",
+            Webhooks::check_template(&template.body, &template.content_type).err().map(|error| error.to_string()),
+        );
     }
     if let Some(expression) = &plain.endpoint.filter.expression {
         tell("filter.expression", Webhooks::check_expression(expression).err());

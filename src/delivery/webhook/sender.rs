@@ -391,7 +391,7 @@ mod tests {
                 map: MapText::from(crate::core::ids::MapId::from_bytes([1; 16])),
                 topic: String::new(),
                 key: String::new(),
-                template: Some(CompiledTemplate::new("{{ event.seq }}", "text/plain").unwrap()),
+                template: Some(CompiledTemplate::new("${event.seq}", "text/plain").unwrap()),
             }),
             secrets: Secrets::new("a secret".into()),
             gap: None,

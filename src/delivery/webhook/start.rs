@@ -7,7 +7,7 @@ use super::guard::{Guard, Target as Url};
 use super::handover::{self, Leaving};
 use super::lambda::{self, Account};
 use super::permits::Permits;
-use super::render::{CompiledTemplate, RenderError};
+use super::render::{BadTemplate, CompiledTemplate};
 use super::sender::{BadEndpoint, Ended, Now, Sender};
 use super::shard::Shard;
 use super::shared::Shared;
@@ -160,12 +160,9 @@ impl Webhooks {
         Ok(Checked { target, host })
     }
 
-    /// Checks a template; the error says why it can't be one.
-    pub fn check_template(source: &str, content_type: &str) -> Result<(), String> {
-        CompiledTemplate::new(source, content_type).map(|_| ()).map_err(|error| match error {
-            RenderError::Template(why) => why,
-            other => other.to_string(),
-        })
+    /// Checks a template; the error says why it can't be one, and where it fails.
+    pub fn check_template(source: &str, content_type: &str) -> Result<(), BadTemplate> {
+        CompiledTemplate::new(source, content_type).map(drop)
     }
 
     /// Checks a condition over events; the error says why it can't be one.

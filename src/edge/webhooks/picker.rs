@@ -4,6 +4,7 @@
 use super::error::Problem;
 use super::managed::{Managed, Manager};
 use super::{answer, crud, object, place, settings, state_of};
+use crate::core::json::normalise;
 use crate::core::time::iso_millis;
 use crate::core::webhook::form::Form;
 use crate::core::webhook::outcome::Class;
@@ -14,12 +15,36 @@ use crate::edge::rest::body;
 use crate::hub::Grant;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 
-const TEST_KIND: &str = "game.added";
-const TEST_PAYLOAD: &str = r#"{"session":{"id":3,"is_active":true,"games_played":2},"game":{"id":42,"title":"Quiplash 3","pack_name":"Jackbox Party Pack 7","min_players":3,"max_players":8,"manually_added":false}}"#;
+/// The example event that a test sends: its type, and its payload in normal form.
+#[derive(Default)]
+struct Sample {
+    kind: String,
+    payload: String,
+}
+
+/// An empty one if the file can't be read, which a test rules out.
+static SAMPLE: LazyLock<Sample> = LazyLock::new(|| sample().unwrap_or_default());
+
+fn sample() -> Option<Sample> {
+    #[derive(Deserialize)]
+    struct Written<'a> {
+        #[serde(rename = "type")]
+        kind: String,
+        #[serde(borrow)]
+        payload: &'a RawValue,
+    }
+    let written: Written<'_> = serde_json::from_str(include_str!("picker.json")).ok()?;
+    let payload = normalise(written.payload.get(), MAX_DEPTH).ok()?;
+    Some(Sample { kind: written.kind, payload })
+}
+
+/// Deepest nesting of the example's payload.
+const MAX_DEPTH: usize = 8;
 
 /// One attempt as a log entry. Typed, since a payload's bytes go out as they are.
 #[derive(Serialize)]
@@ -123,10 +148,23 @@ pub(super) async fn test(
     body::none(&mut payload).await?;
     let id = endpoint.id;
     actix_web::rt::spawn(async move {
-        if let Err(error) = edge.webhooks.test(endpoint, TEST_KIND.to_owned(), TEST_PAYLOAD.into()).await {
+        if let Err(error) = edge.webhooks.test(endpoint, SAMPLE.kind.clone(), SAMPLE.payload.clone().into()).await {
             tracing::warn!(webhook = %id, %error, "a test could not be sent");
         }
     });
-    let message = json!({"message": "Test webhook sent", "webhook_id": id.to_string(), "event": TEST_KIND});
+    let message = json!({"message": "Test webhook sent", "webhook_id": id.to_string(), "event": SAMPLE.kind});
     Ok(HttpResponse::Accepted().json(message))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_an_example_event() {
+        let sample = sample().unwrap();
+        assert_eq!(sample.kind, "game.added");
+        assert!(sample.payload.starts_with(r#"{"session":{"id":3,"is_active":true,"games_played":2},"game":{"id":42"#));
+    }
 }

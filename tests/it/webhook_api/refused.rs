@@ -68,6 +68,7 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         (json!({"url": url("x"), "profile": "discord", "batch": {"max": 11}}), "batch.max"),
         (json!({"url": url("x"), "profile": "template"}), "template"),
         (json!({"url": url("x"), "profile": "template", "template": "{{ x"}), "template"),
+        (json!({"url": url("x"), "profile": "template", "template": "{\"a\": \"${x}\"}"}), "template"),
         (json!({"url": url("x"), "headers": {"X-A": "***"}}), "headers"),
         (json!({"url": url("x"), "headers": {"X-A": "1", "x-a": "2"}}), "headers"),
         (json!({"url": url("x"), "headers": {"X-A": "x".repeat(9000)}}), "headers"),

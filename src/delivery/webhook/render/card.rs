@@ -1,139 +1,220 @@
 //! What a message in a chat says about an event: a title, a sentence, fields, a link.
 //!
-//! Owns what is said of which type. Never escapes or cuts: that is each chat's own affair.
+//! What is said of which type stands in `cards.json`, in the language of templates. Never escapes or cuts: that is each
+//! chat's own affair.
 
-use super::patterns::{Field, GREY, PATTERNS, Pattern};
-use crate::core::event::Event;
-use crate::core::json::Node;
+use super::RenderError;
+use crate::core::event::{Event, MapText};
+use crate::core::expression::{Budget, Name, Subject, Value, Writer};
+use crate::core::template::{Interpolated, Piece as Part, TemplateError};
 use actix_web::http::Uri;
-use std::borrow::Cow;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::sync::LazyLock;
 
 /// Stands for what a payload doesn't tell.
 pub(super) const UNKNOWN: &str = "Unknown";
 /// Fields of one card: what Discord takes.
 pub(super) const MAX_FIELDS: usize = 25;
+/// The colour of what has no card.
+const GREY: u32 = 0x95a5a6;
+
+/// The cards of known types. None of them is missing: a test reads the file.
+static LAYOUTS: LazyLock<Vec<Layout>> = LazyLock::new(|| layouts().unwrap_or_default());
+
+/// A card as `cards.json` has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    title: &'a str,
+    /// As in CSS: `#00ff00`.
+    colour: &'a str,
+    text: &'a str,
+    #[serde(borrow)]
+    fields: Vec<WrittenField<'a>>,
+    /// A link; where it can't be made there is none.
+    url: Option<&'a str>,
+    /// A payload that such an event may have.
+    #[serde(borrow)]
+    #[cfg_attr(not(test), allow(dead_code))]
+    sample: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenField<'a> {
+    name: &'a str,
+    /// Where it has no value the field is left out.
+    value: &'a str,
+}
+
+/// A card whose templates are parsed.
+struct Layout {
+    kind: &'static str,
+    title: &'static str,
+    colour: u32,
+    text: Interpolated,
+    fields: Vec<(&'static str, Interpolated)>,
+    url: Option<Interpolated>,
+}
+
+/// Why `cards.json` can't be read.
+#[derive(Debug, thiserror::Error)]
+enum BadCards {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error("{0}: {1}")]
+    Template(&'static str, TemplateError),
+    #[error("{0}: a colour is like #00ff00")]
+    Colour(&'static str),
+}
+
+fn written() -> Result<Vec<Written<'static>>, serde_json::Error> {
+    serde_json::from_str(include_str!("cards.json"))
+}
+
+fn layouts() -> Result<Vec<Layout>, BadCards> {
+    written()?.into_iter().map(Layout::new).collect()
+}
+
+impl Layout {
+    fn new(card: Written<'static>) -> Result<Self, BadCards> {
+        let parsed = |text| Interpolated::parse(text, None).map_err(|error| BadCards::Template(card.kind, error));
+        let digits = card.colour.strip_prefix('#').filter(|digits| digits.len() == 6);
+        let colour = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let field = |field: &WrittenField<'static>| parsed(field.value).map(|value| (field.name, value));
+        Ok(Self {
+            kind: card.kind,
+            title: card.title,
+            colour: colour.ok_or(BadCards::Colour(card.kind))?,
+            text: parsed(card.text)?,
+            fields: card.fields.iter().map(field).collect::<Result<_, _>>()?,
+            url: card.url.map(parsed).transpose()?,
+        })
+    }
+}
 
 /// What is said about one event. Everything but the pieces that are ours is the publisher's text, as it came.
-pub(super) struct Card<'a> {
-    pub(super) title: Cow<'a, str>,
-    pub(super) text: Vec<Piece<'a>>,
+pub(super) struct Card {
+    pub(super) title: String,
+    pub(super) text: Vec<Piece>,
     pub(super) colour: u32,
-    pub(super) fields: Vec<Said<'a>>,
+    pub(super) fields: Vec<Said>,
     /// Only http(s), with nothing in it that a chat could take for markup.
     pub(super) url: Option<String>,
     pub(super) time_ms: u64,
 }
 
 /// A field's name and value.
-pub(super) type Said<'a> = (Cow<'a, str>, Cow<'a, str>);
+pub(super) type Said = (String, String);
 
 /// A part of a sentence.
 #[derive(Debug, PartialEq)]
-pub(super) enum Piece<'a> {
+pub(super) enum Piece {
     /// Ours; `**` stands around what is bold.
     Own(&'static str),
     /// The publisher's.
-    Value(Cow<'a, str>),
+    Value(String),
 }
 
-impl<'a> Card<'a> {
+impl Card {
     /// Says what is known of the event's type; of any other type, what its payload holds.
-    pub(super) fn new(event: &'a Event, payload: &'a Node<'a>) -> Self {
-        match PATTERNS.iter().find(|pattern| pattern.kind == &*event.kind) {
-            Some(pattern) => Self::of_pattern(pattern, event, payload),
-            None => Self::of_any(event, payload),
-        }
+    pub(super) fn new(map: &MapText, event: &Event) -> Result<Self, RenderError> {
+        let subject = Subject::new(event, map);
+        let payload = subject.named(Name::Payload).map_err(|_| RenderError::Payload(event.id))?;
+        Ok(match LAYOUTS.iter().find(|layout| layout.kind == &*event.kind) {
+            Some(layout) => Self::of_layout(layout, &subject, event),
+            None => Self::of_any(event, &payload),
+        })
     }
 
-    fn of_pattern(pattern: &Pattern, event: &Event, payload: &'a Node<'a>) -> Self {
-        let fields = pattern.fields.iter().filter_map(|field| Some((field.label.into(), field.value(payload)?)));
+    fn of_layout(layout: &'static Layout, subject: &Subject<'_>, event: &Event) -> Self {
+        let budget = Budget::default();
+        let pieces = layout.text.pieces(subject, &budget).into_iter().map(|part| match part {
+            Part::Own(own) => Piece::Own(own),
+            Part::Computed(value) => Piece::Value(value.unwrap_or_else(|| UNKNOWN.to_owned())),
+        });
+        let field =
+            |(name, value): &(&str, Interpolated)| Some(((*name).to_owned(), in_one(value.pieces(subject, &budget))?));
+        let url = layout.url.as_ref().and_then(|url| in_one(url.pieces(subject, &budget)));
         Self {
-            title: pattern.title.into(),
-            text: pieces(pattern.text, payload),
-            colour: pattern.colour,
-            fields: fields.collect(),
-            url: pattern.url.and_then(|(start, path)| numbered(start, payload.at(path)?)),
+            title: layout.title.to_owned(),
+            text: pieces.collect(),
+            colour: layout.colour,
+            fields: layout.fields.iter().filter_map(field).collect(),
+            url: url.and_then(|url| safe_url(&url)),
             time_ms: event.time_ms,
         }
     }
 
-    fn of_any(event: &'a Event, payload: &'a Node<'a>) -> Self {
+    fn of_any(event: &Event, payload: &Value<'_>) -> Self {
+        let nothing = || Some("No details".to_owned());
         let (mut fields, text) = match payload {
-            Node::Object(members) => (
-                members.iter().map(|(key, value)| (readable(key), value.display())).collect::<Vec<_>>(),
-                members.is_empty().then_some("No details".into()),
+            Value::Object(members) => (
+                members.iter().map(|(name, value)| (readable(name.as_str()), display(value))).collect::<Vec<_>>(),
+                if members.is_empty() { nothing() } else { None },
             ),
-            Node::Null => (Vec::new(), Some("No details".into())),
-            other => (Vec::new(), Some(other.display())),
+            Value::Null => (Vec::new(), nothing()),
+            other => (Vec::new(), Some(display(other))),
         };
         let more = fields.len().saturating_sub(MAX_FIELDS);
         if more > 0 {
             fields.truncate(MAX_FIELDS - 1);
-            fields.push(("More".into(), format!("{} further members", more + 1).into()));
+            fields.push(("More".to_owned(), format!("{} further members", more + 1)));
         }
+        let url = match payload {
+            Value::Object(members) => members.iter().find(|(name, _)| name.as_str() == "url"),
+            _ => None,
+        };
         Self {
             title: readable(&event.kind),
             text: text.into_iter().map(Piece::Value).collect(),
             colour: GREY,
             fields,
-            url: payload.at("url").and_then(|url| safe_url(&url.display())),
+            url: url.and_then(|(_, url)| safe_url(&display(url))),
             time_ms: event.time_ms,
         }
     }
 }
 
-impl Field {
-    fn value<'a>(&self, payload: &'a Node<'a>) -> Option<Cow<'a, str>> {
-        let found = first(self.paths, payload);
-        let shown = match found.and_then(Node::number).filter(|_| self.isk) {
-            Some(isk) => Some(millions(isk).into()),
-            None => found.map(Node::display),
-        };
-        shown.or(self.default.map(Cow::Borrowed))
+/// A text of which every part has a value.
+fn in_one(parts: Vec<Part<'_>>) -> Option<String> {
+    parts
+        .into_iter()
+        .map(|part| match part {
+            Part::Own(own) => Some(own.to_owned()),
+            Part::Computed(value) => value,
+        })
+        .collect()
+}
+
+/// The value for people: text as it is, everything else as compact JSON.
+fn display(value: &Value<'_>) -> String {
+    match value {
+        Value::Null => return "null".to_owned(),
+        Value::Text(text) => return text.as_str().to_owned(),
+        _ => {}
     }
+    let budget = Budget::default();
+    let mut out = Writer::new(MAX_SHOWN, &budget);
+    // What is too long to be shown is cut by the chats anyway.
+    let _ = out.display(value);
+    out.end()
 }
 
-/// The first path of `a|b` that leads to something.
-fn first<'a>(paths: &str, payload: &'a Node<'a>) -> Option<&'a Node<'a>> {
-    paths.split('|').find_map(|path| payload.at(path))
-}
-
-/// A pattern's sentence, filled in.
-fn pieces<'a>(pattern: &'static str, payload: &'a Node<'a>) -> Vec<Piece<'a>> {
-    let mut pieces = Vec::new();
-    for part in pattern.split('{') {
-        let (paths, own) = part.split_once('}').unwrap_or(("", part));
-        if !paths.is_empty() {
-            pieces.push(Piece::Value(first(paths, payload).map_or(UNKNOWN.into(), Node::display)));
-        }
-        if !own.is_empty() {
-            pieces.push(Piece::Own(own));
-        }
-    }
-    pieces
-}
-
-/// `250000000` as `250.0M ISK`, rounded as JavaScript's `toFixed` does.
-fn millions(isk: f64) -> String {
-    let tenths = (isk / 1e6 * 10.0).round();
-    if tenths.abs() < 1e15 { format!("{:.1}M ISK", tenths / 10.0) } else { format!("{:.1}M ISK", isk / 1e6) }
-}
+/// Bytes of a value that are made; chats show fewer.
+const MAX_SHOWN: usize = 64 * 1024;
 
 /// A name of a program as people write it: `player-count.updated` as `Player count updated`.
-fn readable(name: &str) -> Cow<'_, str> {
+fn readable(name: &str) -> String {
     let spaced = name.replace(['_', '.', ':', '-'], " ");
     let mut characters = spaced.trim().chars();
     match characters.next() {
-        Some(first) => first.to_uppercase().chain(characters).collect::<String>().into(),
-        None => "Unnamed".into(),
+        Some(first) => first.to_uppercase().chain(characters).collect(),
+        None => "Unnamed".to_owned(),
     }
-}
-
-/// A link that ends in a number of the payload.
-fn numbered(start: &str, number: &Node<'_>) -> Option<String> {
-    let digits = number.display();
-    let plain = (1..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| format!("{start}{digits}"))
 }
 
 /// Longest link that chats take.
@@ -158,19 +239,31 @@ fn safe_url(text: &str) -> Option<String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::core::event::NewEvent;
+    use crate::core::ids::{EventId, MapId};
+    use crate::core::json::normalise;
 
+    /// Every template of the file is one, and says something about the type's sample: all of its sentence, all fields
+    /// that have a template of their own, and its link.
     #[test]
-    fn amounts_as_javascript_rounds_them() {
-        for (isk, expected) in [
-            (250_000_000.0, "250.0M ISK"),
-            (250_000.0, "0.3M ISK"),
-            (149_999.0, "0.1M ISK"),
-            (0.0, "0.0M ISK"),
-            (-1_250_000.0, "-1.3M ISK"),
-            (1e21, "1000000000000000.0M ISK"),
-        ] {
-            assert_eq!(millions(isk), expected, "{isk}");
+    fn every_card_shows_its_sample() {
+        let (map, layouts, written) =
+            (MapText::from(MapId::from_bytes([7; 16])), layouts().unwrap(), written().unwrap());
+        assert_eq!(layouts.len(), written.len());
+        for (layout, card) in layouts.iter().zip(&written) {
+            assert!(crate::core::event::is_kind(card.kind), "{}", card.kind);
+            assert!(card.fields.len() <= MAX_FIELDS, "{}", card.kind);
+            let payload = normalise(card.sample.get(), 64).unwrap().into_bytes();
+            let new = NewEvent { subject: Default::default(), kind: card.kind.into(), payload };
+            let stored = Event::to_stored(EventId::new(1, 2, 3), &new);
+            let shown = Card::new(&map, &Event::from_stored(9, stored.into()).unwrap()).unwrap();
+            assert_eq!((&*shown.title, shown.colour), (card.title, layout.colour));
+            assert!(!shown.text.contains(&Piece::Value(UNKNOWN.to_owned())), "{}: {:?}", card.kind, shown.text);
+            assert_eq!(shown.url.is_some(), card.url.is_some(), "{}", card.kind);
+            assert!(!shown.fields.is_empty(), "{}", card.kind);
         }
+        let kinds: std::collections::HashSet<&str> = written.iter().map(|card| card.kind).collect();
+        assert_eq!(kinds.len(), written.len(), "a type stands there twice");
     }
 
     #[test]
@@ -196,26 +289,10 @@ mod tests {
         ] {
             assert_eq!(safe_url(bad), None, "{bad}");
         }
-        let number = |text: &str| numbered("x/", &Node::read(text.as_bytes()).unwrap());
-        assert_eq!(number("12345678").as_deref(), Some("x/12345678"));
-        assert_eq!(number("\"12\"").as_deref(), Some("x/12"));
-        assert_eq!(number("-1"), None);
-        assert_eq!(number("\"1/../..\""), None);
     }
 
     #[test]
-    fn sentences() {
-        let payload = Node::read(br#"{"name":null,"system_name":"J1","n":{"x":1.5}}"#).unwrap();
-        assert_eq!(
-            pieces("In **{name|system_name}**: {n.x}{gone}", &payload),
-            [
-                Piece::Own("In **"),
-                Piece::Value("J1".into()),
-                Piece::Own("**: "),
-                Piece::Value("1.5".into()),
-                Piece::Value(UNKNOWN.into())
-            ]
-        );
+    fn names_for_people() {
         assert_eq!(readable("player-count.updated"), "Player count updated");
         assert_eq!(readable("_"), "Unnamed");
     }

@@ -5,9 +5,9 @@
 
 use super::RenderError;
 use super::card::{Card, Piece, Said, UNKNOWN};
-use super::chat::{Object, escaped, is_visible, units};
-use crate::core::event::{Event, push_number};
-use crate::core::json::Node;
+use super::chat::Object;
+use crate::core::event::{Event, MapText, push_number};
+use crate::core::markup::{escape_discord, escaped, is_visible, units};
 use crate::core::time::iso_millis;
 
 /// Embeds of one message.
@@ -52,12 +52,8 @@ struct Embed {
 }
 
 /// The message with all events.
-pub(super) fn render(events: &[Event]) -> Result<Vec<u8>, RenderError> {
-    let payloads: Vec<Node<'_>> = events
-        .iter()
-        .map(|event| Node::read(&event.payload).ok_or(RenderError::Payload(event.id)))
-        .collect::<Result<_, _>>()?;
-    let cards: Vec<Card<'_>> = events.iter().zip(&payloads).map(|(event, payload)| Card::new(event, payload)).collect();
+pub(super) fn render(map: &MapText, events: &[Event]) -> Result<Vec<u8>, RenderError> {
+    let cards = events.iter().map(|event| Card::new(map, event)).collect::<Result<Vec<_>, _>>()?;
     let under = |limits: &Limits| cards.iter().map(|card| Embed::new(card, *limits)).collect::<Vec<_>>();
     let fitting = LIMITS.iter().map(under).find(|embeds| embeds.iter().map(Embed::units).sum::<usize>() <= MAX_TOTAL);
     let embeds = fitting.ok_or(RenderError::TooLarge("the embeds exceed 6000 characters"))?;
@@ -67,8 +63,8 @@ pub(super) fn render(events: &[Event]) -> Result<Vec<u8>, RenderError> {
 }
 
 impl Embed {
-    fn new(card: &Card<'_>, limits: Limits) -> Self {
-        let field = |(name, value): &Said<'_>| (line(name, limits.name), text(value, limits.value));
+    fn new(card: &Card, limits: Limits) -> Self {
+        let field = |(name, value): &Said| (line(name, limits.name), text(value, limits.value));
         Self {
             title: line(&card.title, limits.title),
             description: description(&card.text, limits.description),
@@ -104,7 +100,7 @@ impl Embed {
 }
 
 /// A sentence: what is ours as it is, the values sharing the room that is left.
-fn description(pieces: &[Piece<'_>], max: usize) -> String {
+fn description(pieces: &[Piece], max: usize) -> String {
     let own: usize = pieces.iter().map(|piece| if let Piece::Own(own) = piece { units(own) } else { 0 }).sum();
     let values = pieces.iter().filter(|piece| matches!(piece, Piece::Value(_))).count();
     let share = max.saturating_sub(own) / values.max(1);
@@ -119,30 +115,15 @@ fn description(pieces: &[Piece<'_>], max: usize) -> String {
 
 /// Text of several lines, never empty.
 fn text(value: &str, max: usize) -> String {
-    if is_visible(value) { escaped(value, max, escape) } else { UNKNOWN.to_owned() }
+    if is_visible(value) { escaped(value, max, escape_discord) } else { UNKNOWN.to_owned() }
 }
 
 /// Text of one line, never empty.
 fn line(value: &str, max: usize) -> String {
     let value = value.trim();
     if is_visible(value) {
-        escaped(value, max, |c, out| escape(if c == '\n' { ' ' } else { c }, out))
+        escaped(value, max, |c, out| escape_discord(if c == '\n' { ' ' } else { c }, out))
     } else {
         UNKNOWN.to_owned()
-    }
-}
-
-/// Takes from a character its meaning in Discord's markdown, as a mention, and as a link's beginning.
-fn escape(character: char, out: &mut String) {
-    let starts_line = out.is_empty() || out.ends_with('\n');
-    match character {
-        '\\' | '*' | '_' | '~' | '`' | '|' | '[' | ']' | '<' => out.push('\\'),
-        '#' | '>' | '-' | '+' if starts_line => out.push('\\'),
-        _ => {}
-    }
-    out.push(character);
-    if character == '@' {
-        // Nothing is between the two to be seen, and `@everyone` is no longer one word.
-        out.push('\u{200b}');
     }
 }

@@ -9,11 +9,7 @@ mod card;
 mod chat;
 mod discord;
 mod envelope;
-mod filters;
-mod meter;
-mod patterns;
 mod pusher;
-mod sandbox;
 pub mod sign;
 mod slack;
 mod standard;
@@ -21,7 +17,7 @@ mod template;
 mod wanderer;
 
 pub use sign::Secrets;
-pub use template::CompiledTemplate;
+pub use template::{BadTemplate, CompiledTemplate};
 
 use crate::core::digest::Parts;
 use crate::core::event::{Event, MapText, push_json_string};
@@ -184,8 +180,8 @@ fn body(
         (Profile::Envelope, _) => envelope::render(&events[0], request)?,
         (Profile::Broadcasting, _) => broadcasting::render(&events[0], request)?,
         (Profile::Pusher, _) => pusher::render(rendering.topic, rendering.key, events, request)?,
-        (Profile::Discord, _) => discord::render(events)?,
-        (Profile::Slack, _) => slack::render(events)?,
+        (Profile::Discord, _) => discord::render(rendering.map, events)?,
+        (Profile::Slack, _) => slack::render(rendering.map, events)?,
         (Profile::Template, Some(template)) => {
             return Ok((template.render(rendering.map, events)?, template.content_type().clone()));
         }

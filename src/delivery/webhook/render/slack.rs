@@ -5,9 +5,9 @@
 
 use super::RenderError;
 use super::card::{Card, Piece, Said, UNKNOWN};
-use super::chat::{Object, escaped, is_visible};
-use crate::core::event::Event;
-use crate::core::json::Node;
+use super::chat::Object;
+use crate::core::event::{Event, MapText};
+use crate::core::markup::{escape_slack, escaped, is_visible};
 use crate::core::time::iso_millis;
 
 /// Events of one message: at most five blocks each, of the fifty that a message may have.
@@ -28,12 +28,8 @@ const LINK: usize = 600;
 const LINE: usize = 300;
 
 /// The message with all events.
-pub(super) fn render(events: &[Event]) -> Result<Vec<u8>, RenderError> {
-    let payloads: Vec<Node<'_>> = events
-        .iter()
-        .map(|event| Node::read(&event.payload).ok_or(RenderError::Payload(event.id)))
-        .collect::<Result<_, _>>()?;
-    let cards: Vec<Card<'_>> = events.iter().zip(&payloads).map(|(event, payload)| Card::new(event, payload)).collect();
+pub(super) fn render(map: &MapText, events: &[Event]) -> Result<Vec<u8>, RenderError> {
+    let cards = events.iter().map(|event| Card::new(map, event)).collect::<Result<Vec<_>, _>>()?;
     let blocks: Vec<Block> = cards.iter().zip(events).flat_map(|(card, event)| blocks(card, &event.kind)).collect();
     let lines: Vec<String> = cards.iter().map(notification).collect();
     let mut body = Vec::with_capacity(4096);
@@ -75,27 +71,27 @@ fn mrkdwn(text: &str, out: &mut Vec<u8>) {
     Object::new(out).text("type", "mrkdwn").text("text", text).json("verbatim", "true").end();
 }
 
-fn blocks(card: &Card<'_>, kind: &str) -> Vec<Block> {
+fn blocks(card: &Card, kind: &str) -> Vec<Block> {
     let title = text(&card.title, TITLE);
     let link = card.url.as_deref().map(|url| entities(url, usize::MAX)).filter(|url| url.len() <= LINK);
     let head = link.map_or_else(|| format!("*{title}*"), |url| format!("*<{url}|{title}>*"));
     let sentence = sentence(&card.text, SENTENCE);
     let mut blocks = vec![Block::Text(if sentence.is_empty() { head } else { format!("{head}\n{sentence}") })];
-    let field = |(name, value): &Said<'_>| format!("*{}*\n{}", text(name, NAME), text(value, VALUE));
+    let field = |(name, value): &Said| format!("*{}*\n{}", text(name, NAME), text(value, VALUE));
     let fields: Vec<String> = card.fields.iter().map(field).collect();
     blocks.extend(fields.chunks(MAX_FIELDS).take(MAX_SECTIONS).map(|chunk| Block::Fields(chunk.to_vec())));
     blocks.push(Block::Context(format!("{} · {}", entities(kind, NAME), iso_millis(card.time_ms))));
     blocks
 }
 
-fn notification(card: &Card<'_>) -> String {
+fn notification(card: &Card) -> String {
     let sentence = sentence(&card.text, LINE / 2).replace('\n', " ");
     let title = text(&card.title, LINE / 4).replace('\n', " ");
     if sentence.is_empty() { title } else { format!("{title}: {sentence}") }
 }
 
 /// A sentence: what is ours in Slack's own markup, the values sharing the room.
-fn sentence(pieces: &[Piece<'_>], max: usize) -> String {
+fn sentence(pieces: &[Piece], max: usize) -> String {
     let values = pieces.iter().filter(|piece| matches!(piece, Piece::Value(_))).count();
     pieces
         .iter()
@@ -112,10 +108,5 @@ fn text(value: &str, max: usize) -> String {
 }
 
 fn entities(value: &str, max: usize) -> String {
-    escaped(value, max, |character, out| match character {
-        '&' => out.push_str("&amp;"),
-        '<' => out.push_str("&lt;"),
-        '>' => out.push_str("&gt;"),
-        other => out.push(other),
-    })
+    escaped(value, max, escape_slack)
 }

@@ -34,7 +34,7 @@ fn made_with(
     gap: Option<EventId>,
 ) -> Result<Rendered, RenderError> {
     let map = MapText::from(MAP.parse::<MapId>().unwrap());
-    let template = CompiledTemplate::new("{{ event }}", "application/json")?;
+    let template = CompiledTemplate::new("\"${event}\"", "application/json").unwrap();
     let rendering = Rendering { profile, map: &map, topic: TOPIC, key: "app-key", template: Some(&template), secrets };
     render(&rendering, events, gap, 2, NOW_MS)
 }
