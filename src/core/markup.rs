@@ -1,12 +1,14 @@
-//! Text for chats: counted and cut as it is escaped, so that no text of a payload has a meaning there, nor is too long.
+//! Text for chats: counted and cut as it is escaped, so that no text of a payload has a meaning there, nor is
+//! too long.
 
 use super::text::is_hidden;
 
 /// Stands where a text was cut.
 const CUT: char = '…';
 
-/// Escapes `text` with `escape` (which appends one character's escaped form, given what stands before) until `max`
-/// UTF-16 units are used; then it ends in `…`. Chats count code points: counted this way a text is never too long.
+/// Escapes `text` with `escape` (which appends one character's escaped form, given what stands before) until
+/// `max` UTF-16 units are used; then it ends in `…`. Chats count code points: counted this way a text is
+/// never too long.
 pub(crate) fn escaped(text: &str, max: usize, mut escape: impl FnMut(char, &mut String)) -> String {
     let mut out = String::with_capacity(text.len().min(max) + 8);
     // `marked` is the longest part with room for the mark of a cut behind it.
@@ -68,7 +70,8 @@ pub(crate) fn escape_discord(character: char, out: &mut String) {
     }
 }
 
-/// Takes from a character its meaning in Slack's mrkdwn that an entity can take. Slack knows no escape for `*` and `_`.
+/// Takes from a character its meaning in Slack's mrkdwn that an entity can take. Slack knows no escape for
+/// `*` and `_`.
 pub(crate) fn escape_slack(character: char, out: &mut String) {
     match character {
         '&' => out.push_str("&amp;"),
@@ -78,8 +81,8 @@ pub(crate) fn escape_slack(character: char, out: &mut String) {
     }
 }
 
-/// A character as people may see it: controls become spaces, and what turns the direction of writing or hides is left
-/// out.
+/// A character as people may see it: controls become spaces, and what turns the direction of writing or hides
+/// is left out.
 fn plain(character: char) -> Option<char> {
     match character {
         '\n' => Some('\n'),

@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 
-/// Work of one evaluation of a filter, or one rendering of a template: a step of the expression counts as one, and so does
-/// each value and each 16 bytes of text that a step looks at. Some two milliseconds: nothing interrupts an evaluation.
+/// Work of one evaluation of a filter, or one rendering of a template: a step of the expression counts as
+/// one, and so does each value and each 16 bytes of text that a step looks at. Some two milliseconds: nothing
+/// interrupts an evaluation.
 pub(crate) const MAX_WORK: u64 = 50_000;
 /// Bytes of text that count as much as one value.
 const TEXT_PER_VALUE: usize = 16;
@@ -53,10 +54,5 @@ impl Budget {
     /// Takes the work of looking at `bytes` of text.
     pub(crate) fn spend_text(&self, bytes: usize) -> Result<(), Failure> {
         self.spend(bytes / TEXT_PER_VALUE)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn spent(&self) -> u64 {
-        MAX_WORK - self.0.get()
     }
 }

@@ -1,7 +1,7 @@
 //! The functions of expressions.
 //!
-//! Each takes values that are evaluated already, and pays for what it looks at. `default()` is none of them: it takes
-//! what can't be evaluated, too.
+//! Each takes values that are evaluated already, and pays for what it looks at. `default()` is none of them:
+//! it takes what can't be evaluated, too.
 
 use super::budget::{Budget, Failure};
 use super::value::{Value, push_number};
@@ -172,7 +172,8 @@ fn join<'v>(of: &[Value<'v>], budget: &Budget) -> Outcome<'v> {
     Ok(Value::text(out.end()))
 }
 
-/// `date(ts, "DD.MM.YYYY HH:mm")`, in UTC, of an ISO time or of Unix milliseconds. `X` stands for Unix seconds.
+/// `date(ts, "DD.MM.YYYY HH:mm")`, in UTC, of an ISO time or of Unix milliseconds. `X` stands for Unix
+/// seconds.
 fn date<'v>(of: &[Value<'v>], budget: &Budget) -> Outcome<'v> {
     const WRONG: Failure = Failure::Wrong("date() takes an ISO time, or Unix milliseconds");
     let unix_ms = match &of[0] {

@@ -1,7 +1,8 @@
 //! Expressions over an event, in CEL: conditions of filters, keys, and what templates compute.
 //!
-//! Owns what may be written, how much work it may make, and what an event looks like from inside. An expression is
-//! compiled once; it can neither fail loudly nor run long: what can't be evaluated matches nothing.
+//! Owns what may be written, how much work it may make, and what an event looks like from inside. An
+//! expression is compiled once; it can neither fail loudly nor run long: what can't be evaluated matches
+//! nothing.
 
 mod budget;
 mod condition;
@@ -98,15 +99,15 @@ impl Expression {
         &self.text
     }
 
-    /// Whether the event meets the condition. What can't be evaluated (a field that isn't there, a text where a
-    /// number is needed), is too much work, or is neither true nor false is not met.
+    /// Whether the event meets the condition. What can't be evaluated (a field that isn't there, a text where
+    /// a number is needed), is too much work, or is neither true nor false is not met.
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
         let budget = Budget::default();
         matches!(self.of_event(subject, &budget), Some(Value::Bool(true)))
     }
 
-    /// The value as JSON text in normal form, the same for the same event everywhere; `None` for what can't be
-    /// evaluated or is a list or an object.
+    /// The value as JSON text in normal form, the same for the same event everywhere; `None` for what can't
+    /// be evaluated or is a list or an object.
     pub fn value(&self, subject: &Subject<'_>) -> Option<String> {
         let budget = Budget::default();
         match self.of_event(subject, &budget)? {

@@ -1,7 +1,7 @@
 //! Operators: numbers as JSON has them, of one kind, and things of two kinds that are simply not equal.
 //!
-//! CEL adds no integer to a float, so whether `payload.value * 2` works would hang on whether the value happens to be
-//! whole.
+//! CEL adds no integer to a float, so whether `payload.value * 2` works would hang on whether the value
+//! happens to be whole.
 
 use super::budget::{Budget, Failure};
 use super::functions::MAX_TEXT;

@@ -1,7 +1,7 @@
 //! What may be written: turns a text into a tree of steps, and refuses what isn't known, with its place.
 //!
-//! The crate `cel` parses; what is left of its tree afterwards is ours. How much work an expression makes is counted as it
-//! is evaluated; here only its depth is bounded, since every level takes stack.
+//! The crate `cel` parses; what is left of its tree afterwards is ours. How much work an expression makes is
+//! counted as it is evaluated; here only its depth is bounded, since every level takes stack.
 
 use super::ExpressionError;
 use super::functions::{FUNCTIONS, Function};
@@ -24,7 +24,8 @@ const LOOPS: [&str; 5] = ["all", "exists", "exists_one", "map", "filter"];
 
 type Parsed = Result<Step, ExpressionError>;
 
-/// Parses and checks an expression of at most [`super::MAX_EXPRESSION_LEN`] bytes; in a template some names more are known.
+/// Parses and checks an expression of at most [`super::MAX_EXPRESSION_LEN`] bytes; in a template some names
+/// more are known.
 pub(super) fn parse(text: &str, template: bool) -> Parsed {
     if text.trim().is_empty() {
         return Err(ExpressionError::new("an expression is expected"));
@@ -222,7 +223,8 @@ impl Checker<'_> {
         }
     }
 
-    /// A loop, which the parser has written as a fold: told by what the fold begins with, and by what a round does.
+    /// A loop, which the parser has written as a fold: told by what the fold begins with, and by what a round
+    /// does.
     fn comprehension(&mut self, fold: ComprehensionExpr, depth: usize) -> Parsed {
         let ComprehensionExpr { iter_range, iter_var, iter_var2, accu_init, loop_step, .. } = fold;
         let Expr::Call(mut round) = loop_step.expr else { return Err(ExpressionError::new("not an expression")) };

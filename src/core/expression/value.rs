@@ -1,7 +1,7 @@
 //! Values that expressions work on: JSON's, with numbers of one kind.
 //!
-//! Clones are cheap: lists and objects are shared, texts are borrowed from the event or shared. So an evaluation may hand
-//! the same large value on as often as it likes; only what looks into one pays for it.
+//! Clones are cheap: lists and objects are shared, texts are borrowed from the event or shared. So an
+//! evaluation may hand the same large value on as often as it likes; only what looks into one pays for it.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;

@@ -1,4 +1,5 @@
-//! Values as text: JSON in normal form, and what people read. All that is written counts against a budget and a limit.
+//! Values as text: JSON in normal form, and what people read. All that is written counts against a budget and
+//! a limit.
 
 use super::budget::{Budget, Failure};
 use super::value::{Value, push_number};

@@ -83,7 +83,8 @@ impl Interpolated {
         place_in(1, 1, self.pointer.as_deref())
     }
 
-    /// The value of a string that is exactly one expression: null for what is missing. `None` for any other string.
+    /// The value of a string that is exactly one expression: null for what is missing. `None` for any other
+    /// string.
     pub(super) fn value<'v>(
         &'v self,
         scene: &'v dyn Scene,
@@ -162,8 +163,8 @@ pub(super) fn place_of(text: &str, at: usize, pointer: Option<&str>) -> Place {
     place_in(before.matches('\n').count() + 1, line.chars().count() + 1, pointer)
 }
 
-/// Where the `}` stands that ends the expression which begins at `start`. Found with the lexer of expressions, so that
-/// one in quotes or of an object ends nothing.
+/// Where the `}` stands that ends the expression which begins at `start`. Found with the lexer of
+/// expressions, so that one in quotes or of an object ends nothing.
 fn end_of(text: &str, start: usize, pointer: Option<&str>) -> Result<usize, TemplateError> {
     let (mut lexer, mut open) = (Lexer::new(&text[start..]), 0usize);
     let fail = |at: usize, problem| Err(TemplateError { place: Some(place_of(text, at, pointer)), problem });

@@ -1,11 +1,13 @@
-//! Bodies of one's own making: JSON documents, or texts, whose `${…}` hold expressions of [`super::expression`].
+//! Bodies of one's own making: JSON documents, or texts, whose `${…}` hold expressions of
+//! [`super::expression`].
 //!
-//! A string of a JSON document that is exactly one expression becomes its value, of whatever kind; any other string has
-//! its expressions' values put into its text. What is no JSON is one such text. `$${` stands for `${`.
+//! A string of a JSON document that is exactly one expression becomes its value, of whatever kind; any other
+//! string has its expressions' values put into its text. What is no JSON is one such text. `$${` stands for
+//! `${`.
 //!
-//! A template is parsed once. Rendering has no loops of its own, makes no more work than one evaluation of a filter may,
-//! and its bytes are bounded, so it needs neither a thread nor a time limit of its own. What is missing in an event is
-//! null, or empty text; what the event holds but the expression can't work with is an error, with its place.
+//! A template is parsed once. Rendering makes no more work than one evaluation of a filter may, and its bytes are
+//! bounded. What is missing in an event is null, or empty text; what the event holds but the expression can't work
+//! with is an error, with its place.
 
 mod document;
 mod error;
@@ -80,8 +82,8 @@ impl Template {
         }))
     }
 
-    /// The body for `events`, of one map and at least one: the names of filters mean the first one, `event` is its whole
-    /// envelope, `events` are all envelopes.
+    /// The body for `events`, of one map and at least one: the names of filters mean the first one, `event`
+    /// is its whole envelope, `events` are all envelopes.
     pub fn render(&self, map: &MapText, events: &[Event]) -> Result<Vec<u8>, RenderFailure> {
         let Some(first) = events.first() else { return Err(RenderFailure::NoEvent) };
         if events.iter().map(|event| event.payload.len()).sum::<usize>() > MAX_INPUT {

@@ -1,5 +1,5 @@
 //! What templates can say, and what no template can do.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
 use crate::core::event::NewEvent;

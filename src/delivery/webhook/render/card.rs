@@ -1,7 +1,7 @@
 //! What a message in a chat says about an event: a title, a sentence, fields, a link.
 //!
-//! What is said of which type stands in `cards.json`, in the language of templates. Never escapes or cuts: that is each
-//! chat's own affair.
+//! What is said of which type stands in `cards.json`, in the language of templates. Never escapes or cuts:
+//! that is each chat's own affair.
 
 use super::RenderError;
 use crate::core::event::{Event, MapText};
@@ -220,7 +220,8 @@ fn readable(name: &str) -> String {
 /// Longest link that chats take.
 const MAX_URL: usize = 2000;
 
-/// An absolute http(s) URL of a named host, without a password and without a character that needs an escape anywhere.
+/// An absolute http(s) URL of a named host, without a password and without a character that needs an escape
+/// anywhere.
 fn safe_url(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"<>|\"\\`^{}()[]*~@".contains(&byte);
     if text.len() > MAX_URL || !text.bytes().all(plain) {
@@ -243,8 +244,8 @@ mod tests {
     use crate::core::ids::{EventId, MapId};
     use crate::core::json::normalise;
 
-    /// Every template of the file is one, and says something about the type's sample: all of its sentence, all fields
-    /// that have a template of their own, and its link.
+    /// Every template of the file is one, and says something about the type's sample: all of its sentence,
+    /// all fields that have a template of their own, and its link.
     #[test]
     fn every_card_shows_its_sample() {
         let (map, layouts, written) =

@@ -26,8 +26,8 @@ pub enum BadTemplate {
 }
 
 impl CompiledTemplate {
-    /// Parses `source`. With `application/json` (and `…+json`) it is a JSON document, with any other `content_type` one
-    /// text, in which values are escaped for `text/html`.
+    /// Parses `source`. With `application/json` (and `…+json`) it is a JSON document, with any other
+    /// `content_type` one text, in which values are escaped for `text/html`.
     pub fn new(source: &str, content_type: &str) -> Result<Self, BadTemplate> {
         let form = Form::of(content_type).ok_or(BadTemplate::ContentType)?;
         let header = HeaderValue::from_str(content_type).map_err(|_| BadTemplate::ContentType)?;
