@@ -9,8 +9,8 @@ mod node;
 
 pub use members::Members;
 pub(crate) use members::{BODY, Entries};
-pub(crate) use node::{Node, array_index};
 pub use node::write_string;
+pub(crate) use node::{Node, array_index};
 
 /// The largest integer that a JavaScript number holds exactly together with all smaller ones: 2^53 - 1.
 pub const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
