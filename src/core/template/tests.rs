@@ -202,7 +202,7 @@ fn functions() {
         ("default(payload.gone, payload.none, '', 'x')", r#""x""#),
         ("default(payload.gone, payload.gone)", "null"),
         ("default(fixed(payload.text, 1), payload.text)", r#""x \"y\"\n""#),
-        ("discord('*a* @b')", r#""\\*a\\* @​b""#),
+        ("discord('*a* @b')", "\"\\\\*a\\\\* @\u{200b}b\""),
         ("slack('<a&b>') + slack(1)", r#""&lt;a&amp;b&gt;1""#),
         ("payload.list.filter(x, x != null && x != true).map(x, x * 2)", "[2,5]"),
         ("payload.list.map(x, x == null, 'null')", r#"["null"]"#),
