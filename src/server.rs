@@ -188,7 +188,7 @@ struct Background {
 impl Background {
     fn spawn(config: &Config, edge: &web::Data<Edge>, shown: Option<Arc<Shown>>) -> Self {
         let endpoints = config.webhooks.endpoints.iter();
-        let endpoints = endpoints.map(|endpoint| (endpoint.map.clone(), endpoint.form.clone())).collect();
+        let endpoints = endpoints.map(|endpoint| (endpoint.map.clone(), endpoint.patch.clone())).collect();
         let drain_limit = Duration::from_secs(config.session.drain_seconds);
         let mut others = vec![
             actix_rt::spawn(webhooks::keep_configured(edge.clone(), endpoints)),

@@ -240,9 +240,8 @@ impl Client {
         let bytes = response.whole(1 << 20, ANSWER).await.unwrap_or_default();
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let text = |field: &str| answer.get(field).and_then(Value::as_str).map(super::output::printable);
-        // Where `error` is a sentence, the code stands beside it.
-        let is_code = |error: &String| !error.contains(' ');
-        let Some(code) = text("error").filter(is_code).or_else(|| text("code")) else {
+        // In `error` some answers have a sentence; in `code` all have the code, most of them in capitals.
+        let Some(code) = text("code").map(|code| code.to_lowercase()) else {
             let passes = matches!(status, 429 | 502 | 503 | 504);
             if let Some(leads) = leads {
                 return self.foreign(format!("status {status}; --url should be where it leads: {leads}"));

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::{output, settings::ConfigArgs};
-use crate::config::{DEFAULT_TOML, KEYS, Loaded, Source, Webhooks};
+use crate::config::{Aws, DEFAULT_TOML, KEYS, Loaded, Source, Webhooks};
 use crate::core::webhook::Profile;
-use crate::delivery::webhook::faults;
 use crate::delivery::webhook::guard::Guard;
+use crate::delivery::webhook::{Account, Checks};
 
 /// What to do with the configuration.
 #[derive(Debug, clap::Subcommand)]
@@ -55,17 +55,22 @@ fn check(loaded: &Loaded) -> anyhow::Result<()> {
 /// The webhooks of the file by their names, since nearly all else of them may be secret, and what is wrong with them.
 /// A node starts with them all the same, and delivers to the others.
 fn webhooks(webhooks: &Webhooks) -> anyhow::Result<()> {
-    let (endpoints, guard, mut wrong) = (&webhooks.endpoints, Guard::new(webhooks.allow_nets.clone()), Vec::new());
+    let endpoints = &webhooks.endpoints;
+    let guard = Guard::new(webhooks.allow_nets.clone());
+    let Aws { functions, endpoint, .. } = webhooks.aws.clone();
+    let account = Account { credentials: None, functions, endpoint };
+    let mut wrong = Vec::new();
     if !endpoints.is_empty() {
         output::line("\n# [[webhooks.endpoints]] of the file, by name alone, since they hold secrets:")?;
     }
     for endpoint in endpoints {
-        let profile = endpoint.form.profile().unwrap_or(Profile::Wanderer);
-        let (name, map) = (endpoint.form.name().unwrap_or_default(), &endpoint.map);
+        let profile = endpoint.patch.profile().unwrap_or(Profile::Wanderer);
+        let (name, map) = (endpoint.patch.name().unwrap_or_default(), &endpoint.map);
         output::line(format_args!("# - {name:?} of map {map:?}, profile {}", profile.name()))?;
-        let faults = faults(&endpoint.read(&webhooks.defaults()).0, &guard);
-        if !faults.is_empty() {
-            wrong.push(format!("webhook {name:?} of map {map:?} can't work: {}", faults.join("; ")));
+        let (mut plain, mut errors) = endpoint.read(&webhooks.defaults());
+        plain.check(&Checks::new(&guard, &account), &mut errors);
+        if !errors.is_empty() {
+            wrong.push(format!("webhook {name:?} of map {map:?} can't work: {errors}"));
         }
     }
     anyhow::ensure!(wrong.is_empty(), "{}", wrong.join("\n"));

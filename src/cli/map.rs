@@ -1,7 +1,12 @@
 //! `waypost map create|list|show|update|delete`.
 
+use std::sync::LazyLock;
+
+use clap::{Arg, ArgMatches};
 use http::Method;
 use serde_json::{Map, Value};
+
+use crate::core::limits::{LIMITS, Limit};
 
 use super::{
     Usage,
@@ -87,21 +92,8 @@ struct Fields {
     /// Name for people
     #[arg(long)]
     name: Option<String>,
-    /// Most sockets over the cluster, or none
-    #[arg(long, value_name = "N|none", value_parser = limit)]
-    connections: Option<Limit>,
-    /// Most webhooks, or none
-    #[arg(long, value_name = "N|none", value_parser = limit)]
-    webhooks: Option<Limit>,
-    /// Most API requests a minute a token, or none
-    #[arg(long, value_name = "N|none", value_parser = limit)]
-    requests_per_minute: Option<Limit>,
-    /// Most events a second, or none
-    #[arg(long, value_name = "N|none", value_parser = limit)]
-    publishes_per_second: Option<Limit>,
-    /// Most subjects that have events at once, or none
-    #[arg(long, value_name = "N|none", value_parser = limit)]
-    subjects: Option<Limit>,
+    #[command(flatten)]
+    limits: MapLimits,
     /// Keep at most so many events
     #[arg(long, value_name = "N")]
     retain_events: Option<u64>,
@@ -119,15 +111,50 @@ struct Fields {
     backlog_seconds: Option<u64>,
 }
 
-/// A limit: a number, or JSON null for none.
-#[derive(Debug, Clone)]
-struct Limit(Value);
+/// Names of the options for limits, in the order of [`LIMITS`].
+static OPTIONS: LazyLock<Vec<String>> =
+    LazyLock::new(|| LIMITS.iter().map(|limit| limit.name.replace('_', "-")).collect());
 
-fn limit(text: &str) -> Result<Limit, String> {
-    if text == "none" {
-        return Ok(Limit(Value::Null));
+/// Limits that were given, by name: an option for each that there is.
+#[derive(Debug, Default)]
+struct MapLimits(Map<String, Value>);
+
+impl clap::Args for MapLimits {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        LIMITS.iter().zip(OPTIONS.iter()).fold(command, |command, (limit, name)| command.arg(option(limit, name)))
     }
-    text.parse::<u64>().map(|n| Limit(n.into())).map_err(|_| "must be a number or none".to_owned())
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
+}
+
+fn option(limit: &Limit, name: &'static str) -> Arg {
+    Arg::new(limit.name)
+        .long(name)
+        .value_name("N|none")
+        .value_parser(number_or_none)
+        .help(format!("Most {}, or none", limit.unit))
+}
+
+impl clap::FromArgMatches for MapLimits {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |limit: &Limit| Some((limit.name.to_owned(), matches.get_one::<Value>(limit.name)?.clone()));
+        Ok(Self(LIMITS.iter().filter_map(given).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// A number, or JSON null for none.
+fn number_or_none(text: &str) -> Result<Value, String> {
+    if text == "none" {
+        return Ok(Value::Null);
+    }
+    text.parse::<u64>().map(Value::from).map_err(|_| "must be a number or none".to_owned())
 }
 
 impl Fields {
@@ -137,13 +164,6 @@ impl Fields {
             pairs.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
         };
         let section = |map: Map<String, Value>| (!map.is_empty()).then_some(Value::Object(map));
-        let limits = present(vec![
-            ("connections", self.connections.map(|l| l.0)),
-            ("webhooks", self.webhooks.map(|l| l.0)),
-            ("requests_per_minute", self.requests_per_minute.map(|l| l.0)),
-            ("publishes_per_second", self.publishes_per_second.map(|l| l.0)),
-            ("subjects", self.subjects.map(|l| l.0)),
-        ]);
         let backlog = present(vec![
             ("bytes", self.backlog_bytes.map(Value::from)),
             ("age_seconds", self.backlog_seconds.map(Value::from)),
@@ -157,7 +177,7 @@ impl Fields {
         present(vec![
             ("slug", self.slug.map(Value::from)),
             ("name", self.name.map(Value::from)),
-            ("limits", section(limits)),
+            ("limits", section(self.limits.0)),
             ("retention", section(retention)),
         ])
     }
@@ -209,15 +229,9 @@ fn show(map: &Value, json: bool) -> anyhow::Result<()> {
     if !output::for_people(json) {
         return Ok(output::json(map)?);
     }
-    let fields = [
-        "id",
-        "slug",
-        "name",
-        "limits.connections",
-        "limits.webhooks",
-        "limits.requests_per_minute",
-        "limits.publishes_per_second",
-        "limits.subjects",
+    let limits: Vec<String> = LIMITS.iter().map(|limit| format!("limits.{}", limit.name)).collect();
+    let before = ["id", "slug", "name"];
+    let after = [
         "retention.events",
         "retention.age_seconds",
         "retention.bytes",
@@ -226,7 +240,7 @@ fn show(map: &Value, json: bool) -> anyhow::Result<()> {
         "inserted_at",
         "updated_at",
     ];
-    for field in fields {
+    for field in before.into_iter().chain(limits.iter().map(String::as_str)).chain(after) {
         output::line(format_args!("{field:37} {}", cell(map, field)))?;
     }
     for warning in map["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {

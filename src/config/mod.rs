@@ -4,7 +4,8 @@
 //! the tree. Durations and sizes are integers whose unit stands in the key's name.
 //!
 //! Adding a key takes a field here, its line in `Default`, its line in `waypost.default.toml` and, for a number, its
-//! range in [`validate`]; tests hold these together. Environment names and flags follow by themselves.
+//! range in [`validate`]; tests hold these together. Environment names and flags follow by themselves. Limits that maps
+//! have of their own stand in [`crate::core::limits`] instead, and need but the line in `waypost.default.toml`.
 
 mod fault;
 mod keys;
@@ -18,6 +19,7 @@ mod webhooks;
 #[cfg(test)]
 mod tests;
 
+use crate::core::limits::NewMapLimits;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -113,9 +115,9 @@ pub enum LogFormat {
     Json,
 }
 
-/// What one event, request, socket, map or address may take.
+/// What one event, request, socket, map or address may take. The loader refuses unknown names: serde can't, beside a
+/// flattened part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Largest event (its JSON as sent), in bytes.
     pub event_bytes: usize,
@@ -125,16 +127,9 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Deepest JSON that is taken.
     pub json_depth: usize,
-    /// New maps: sockets a map over the whole cluster; 0 = no limit.
-    pub map_connections: u32,
-    /// New maps: webhooks a map; 0 = no limit.
-    pub map_webhooks: u32,
-    /// New maps: API requests a minute a token; 0 = no limit.
-    pub requests_per_minute: u32,
-    /// New maps: events a second; 0 = no limit.
-    pub publishes_per_second: u32,
-    /// New maps: subjects that have events at once; 0 = no limit.
-    pub map_subjects: u32,
+    /// What new maps start with.
+    #[serde(flatten)]
+    pub new_maps: NewMapLimits,
     /// Most maps in the cluster.
     pub maps: usize,
     /// Most tokens a map.
@@ -287,11 +282,7 @@ impl Default for Limits {
             batch_events: 1000,
             body_bytes: 2_097_152,
             json_depth: 64,
-            map_connections: 10,
-            map_webhooks: 5,
-            requests_per_minute: 100,
-            publishes_per_second: 0,
-            map_subjects: 1_000_000,
+            new_maps: NewMapLimits::default(),
             maps: 10_000,
             tokens_per_map: 100,
             sockets: 50_000,

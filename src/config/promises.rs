@@ -4,8 +4,7 @@
 use super::Config;
 use crate::core::access::WebhookBacklog;
 use crate::core::ids::{EndpointId, MapId};
-use crate::core::webhook::form::Plain;
-use crate::core::webhook::{Origin, Profile, promises};
+use crate::core::webhook::{Origin, Plain, Profile, promises};
 use std::collections::BTreeSet;
 
 /// Phoenix clients send a heartbeat each 30 s.
@@ -55,7 +54,7 @@ impl Config {
         let nobody = (EndpointId::from_bytes([0; 16]), MapId::from_bytes([0; 16]));
         let new = Plain::new(nobody.0, nobody.1, Origin::Api, Profile::Standard, &defaults);
         let configured = self.webhooks.endpoints.iter().map(move |endpoint| {
-            let name = endpoint.form.name().unwrap_or_default();
+            let name = endpoint.patch.name().unwrap_or_default();
             (format!("webhook {name:?} of map {:?}", endpoint.map), endpoint.read(&defaults).0)
         });
         std::iter::once(("new webhooks".to_owned(), new)).chain(configured)

@@ -7,24 +7,20 @@ use serde_json::Value;
 use url::{Host, Url};
 
 use super::{Config, fault::Fault, keys::pointer, security};
+use crate::core::limits::LIMITS;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 const TIB: u64 = 1024 * 1024 * MIB;
 
-/// Least and most of every number.
-pub(super) const RANGES: &[(&str, u64, u64)] = &[
+/// Least and most of every number, but for the limits of new maps.
+const RANGES: &[(&str, u64, u64)] = &[
     ("workers", 0, 1024),
     ("limits.event_bytes", KIB, 768 * KIB),
     ("limits.batch_events", 1, 10_000),
     ("limits.body_bytes", 4 * KIB, 256 * MIB),
     // The JSON parser itself stops at 128.
     ("limits.json_depth", 1, 127),
-    ("limits.map_connections", 0, 1_000_000),
-    ("limits.map_webhooks", 0, 1000),
-    ("limits.requests_per_minute", 0, 1_000_000),
-    ("limits.publishes_per_second", 0, 1_000_000),
-    ("limits.map_subjects", 0, 100_000_000),
     ("limits.maps", 1, 50_000),
     ("limits.tokens_per_map", 1, 10_000),
     ("limits.sockets", 1, 1_000_000),
@@ -74,6 +70,13 @@ pub(super) const RANGES: &[(&str, u64, u64)] = &[
     ("webhooks.flush_ms", 10, 10_000),
 ];
 
+/// Least and most of every number.
+pub(super) fn all_ranges() -> impl Iterator<Item = (&'static str, u64, u64)> {
+    // 0 is no limit.
+    let of_maps = LIMITS.iter().map(|limit| (limit.setting, 0, u64::from(limit.most)));
+    RANGES.iter().copied().chain(of_maps)
+}
+
 /// The first value that is not allowed.
 pub(super) fn check(config: &Config, tree: &Value) -> Option<Fault> {
     ranges(tree)
@@ -88,7 +91,7 @@ fn fault(path: &'static str, allowed: impl Into<String>) -> Option<Fault> {
 }
 
 fn ranges(tree: &Value) -> Option<Fault> {
-    RANGES.iter().find_map(|&(path, least, most)| {
+    all_ranges().find_map(|(path, least, most)| {
         let value = tree.pointer(&pointer(path)).and_then(Value::as_u64);
         if value.is_some_and(|value| (least..=most).contains(&value)) {
             return None;

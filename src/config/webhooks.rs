@@ -1,9 +1,10 @@
 //! Settings of webhook delivery, and the webhooks that stand in the configuration file.
 
 use super::Secret;
+use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::ids::{EndpointId, MapId};
-use crate::core::webhook::form::{Defaults, Form, Plain};
-use crate::core::webhook::{Origin, Profile};
+use crate::core::webhook::patch::Patch;
+use crate::core::webhook::{Defaults, Origin, Plain, Profile};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
@@ -71,7 +72,7 @@ pub struct ConfiguredEndpoint {
     /// Id or slug of its map.
     pub map: String,
     /// Its settings.
-    pub form: Form,
+    pub patch: Patch,
 }
 
 impl Default for Webhooks {
@@ -128,46 +129,49 @@ impl Webhooks {
     /// What is wrong with the webhooks of the file: the places of those that are, and why.
     pub(super) fn endpoint_faults(&self) -> Vec<(usize, String)> {
         let faults = self.endpoints.iter().enumerate().filter_map(|(place, endpoint)| {
-            let mut problems = endpoint.problems(&self.defaults());
+            let mut errors = endpoint.errors(&self.defaults());
             let same =
-                |other: &&ConfiguredEndpoint| other.map == endpoint.map && other.form.name() == endpoint.form.name();
+                |other: &&ConfiguredEndpoint| other.map == endpoint.map && other.patch.name() == endpoint.patch.name();
             if self.endpoints[..place].iter().any(|other| same(&other)) {
-                problems.push("name: another one of the map has it".to_owned());
+                errors.add("name", FieldCode::Conflict, "another one of the map has it");
             }
-            (!problems.is_empty()).then(|| (place, problems.join("; ")))
+            (!errors.is_empty()).then(|| (place, errors.to_string()))
         });
         faults.collect()
     }
 }
 
 impl ConfiguredEndpoint {
-    /// What it asks for, of nobody's map, and what is wrong with it by itself.
-    pub fn read(&self, defaults: &Defaults) -> (Plain, Vec<String>) {
+    /// What it asks for, of nobody's map, and its faults by itself.
+    pub fn read(&self, defaults: &Defaults) -> (Plain, FieldErrors) {
         let nobody = (EndpointId::from_bytes([0; 16]), MapId::from_bytes([0; 16]));
-        let profile = self.form.profile().unwrap_or(Profile::Wanderer);
+        let profile = self.patch.profile().unwrap_or(Profile::Wanderer);
         let mut plain = Plain::new(nobody.0, nobody.1, Origin::Config, profile, defaults);
-        let problems = self.form.apply(&mut plain);
-        (plain, problems)
+        let errors = self.patch.apply_to_new(&mut plain);
+        (plain, errors)
     }
 
-    fn problems(&self, defaults: &Defaults) -> Vec<String> {
-        let (plain, mut problems) = self.read(defaults);
-        let profile = plain.endpoint.profile;
-        let required = [
-            ("map", !self.map.is_empty()),
-            ("name", self.form.name().is_some_and(|name| !name.is_empty())),
-            ("url", problems.iter().any(|problem| problem.starts_with("url")) || plain.private.has_target()),
-            ("secret", profile.is_chat() || self.form.has_secret()),
-        ];
-        let missing = required.iter().filter(|(_, given)| !given);
-        problems.extend(missing.map(|(name, _)| format!("{name}: is required")));
-        problems
+    fn errors(&self, defaults: &Defaults) -> FieldErrors {
+        let (plain, asked) = self.read(defaults);
+        let mut errors = FieldErrors::default();
+        if self.map.is_empty() {
+            errors.require("map");
+        }
+        if self.patch.name().is_none_or(str::is_empty) && !asked.concern("name") {
+            errors.require("name");
+        }
+        let secret = plain.endpoint.profile.is_chat() || self.patch.has_secret() || asked.concern("secret");
+        errors.append(asked);
+        if !secret {
+            errors.require("secret");
+        }
+        errors
     }
 }
 
 impl fmt::Debug for ConfiguredEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConfiguredEndpoint").field("map", &self.map).field("form", &self.form).finish()
+        f.debug_struct("ConfiguredEndpoint").field("map", &self.map).field("patch", &self.patch).finish()
     }
 }
 
@@ -180,7 +184,7 @@ impl<'de> Deserialize<'de> for ConfiguredEndpoint {
             Some(_) => return Err(serde::de::Error::custom("map must be a string, the id or slug of a map")),
             None => String::new(),
         };
-        Ok(Self { map, form: Form::read(&Value::Object(table).to_string()) })
+        Ok(Self { map, patch: Patch::read(&Value::Object(table).to_string()) })
     }
 }
 

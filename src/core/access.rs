@@ -5,6 +5,8 @@
 
 use super::channel_rules::ChannelRules;
 use super::ids::{MapId, TokenId, TopicId};
+pub use super::limits::Limits;
+pub use super::retention::{Retention, WebhookBacklog};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,6 +32,8 @@ impl Scopes {
     pub const PUBLISH: Scopes = Scopes(2);
     /// Manage the map's tokens and webhooks, and read its settings.
     pub const MANAGE: Scopes = Scopes(4);
+    /// None of them.
+    pub const NONE: Scopes = Scopes(0);
     /// All of them.
     pub const ALL: Scopes = Scopes(7);
 
@@ -54,44 +58,6 @@ impl Scopes {
     pub fn contains(self, wanted: Scopes) -> bool {
         self.0 & wanted.0 == wanted.0
     }
-}
-
-/// A map's limits; `None` is no limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Sockets joined to the map at once, over the cluster.
-    pub connections: Option<u32>,
-    /// Webhooks of the map.
-    pub webhooks: Option<u32>,
-    /// API requests a minute for each token, publishing aside.
-    pub requests_per_minute: Option<u32>,
-    /// Events a second into the map; also the burst.
-    pub publishes_per_second: Option<u32>,
-    /// Subjects that have events at once, the map's own not counted.
-    pub subjects: Option<u32>,
-}
-
-/// How long a map's events are kept for readers: until the first bound is exceeded. `None` is no bound.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retention {
-    /// Newest events kept.
-    pub events: Option<u64>,
-    /// Seconds that an event is kept.
-    pub age_seconds: Option<u64>,
-    /// Bytes of stored events kept.
-    pub bytes: Option<u64>,
-    /// How far retention waits for webhooks.
-    pub webhook_backlog: WebhookBacklog,
-}
-
-/// How far retention waits for a map's active webhooks: events that readers get no more are kept until every active
-/// webhook is past them, or the first bound is exceeded. `None` is no bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WebhookBacklog {
-    /// Bytes of stored events kept for webhooks alone; 0 waits for none.
-    pub bytes: Option<u64>,
-    /// Seconds since an event was published, after which it is not kept for webhooks.
-    pub age_seconds: Option<u64>,
 }
 
 /// The tenant.
@@ -282,13 +248,7 @@ mod tests {
     use super::*;
 
     fn map(n: u8, slug: Option<&str>) -> Map {
-        let limits = Limits {
-            connections: None,
-            webhooks: None,
-            requests_per_minute: None,
-            publishes_per_second: None,
-            subjects: None,
-        };
+        let limits = Limits::NONE;
         let retention =
             Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: WebhookBacklog::default() };
         let slug = slug.map(str::to_owned);

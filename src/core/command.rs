@@ -2,12 +2,14 @@
 //!
 //! The enums are part of the log's format: variants are only ever added at the end.
 
-use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash, WebhookBacklog};
+use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHash};
 use super::channel_rules::ChannelRules;
 use super::consumer::progress::Order;
 use super::event::NewEvent;
 use super::ids::{EndpointId, EventId, MapId, NodeId, TokenId, TopicId};
 use super::lease::{Incarnation, LeaseBatch};
+pub use super::limits::LimitsPatch;
+pub use super::retention::RetentionPatch;
 use super::subject::{Selector, Subject};
 use super::webhook::directory::EndpointChange;
 use super::webhook::records::{Attempt, ProgressReport};
@@ -180,65 +182,6 @@ pub struct UpdateMap {
     pub limits: LimitsPatch,
     /// Changes of retention.
     pub retention: RetentionPatch,
-}
-
-/// Changes of some limits: `None` leaves one as it is, `Some(None)` lifts it. Merged where it is applied, so that
-/// two changes at once don't undo each other.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LimitsPatch {
-    /// See [`Limits::connections`].
-    pub connections: Option<Option<u32>>,
-    /// See [`Limits::webhooks`].
-    pub webhooks: Option<Option<u32>>,
-    /// See [`Limits::requests_per_minute`].
-    pub requests_per_minute: Option<Option<u32>>,
-    /// See [`Limits::publishes_per_second`].
-    pub publishes_per_second: Option<Option<u32>>,
-    /// See [`Limits::subjects`].
-    pub subjects: Option<Option<u32>>,
-}
-
-impl LimitsPatch {
-    /// The limits with the changes.
-    pub fn over(&self, base: &Limits) -> Limits {
-        Limits {
-            connections: self.connections.unwrap_or(base.connections),
-            webhooks: self.webhooks.unwrap_or(base.webhooks),
-            requests_per_minute: self.requests_per_minute.unwrap_or(base.requests_per_minute),
-            publishes_per_second: self.publishes_per_second.unwrap_or(base.publishes_per_second),
-            subjects: self.subjects.unwrap_or(base.subjects),
-        }
-    }
-}
-
-/// Changes of some bounds of retention; see [`LimitsPatch`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetentionPatch {
-    /// See [`Retention::events`].
-    pub events: Option<Option<u64>>,
-    /// See [`Retention::age_seconds`].
-    pub age_seconds: Option<Option<u64>>,
-    /// See [`Retention::bytes`].
-    pub bytes: Option<Option<u64>>,
-    /// See [`WebhookBacklog::bytes`].
-    pub backlog_bytes: Option<Option<u64>>,
-    /// See [`WebhookBacklog::age_seconds`].
-    pub backlog_age_seconds: Option<Option<u64>>,
-}
-
-impl RetentionPatch {
-    /// The retention with the changes.
-    pub fn over(&self, base: &Retention) -> Retention {
-        Retention {
-            events: self.events.unwrap_or(base.events),
-            age_seconds: self.age_seconds.unwrap_or(base.age_seconds),
-            bytes: self.bytes.unwrap_or(base.bytes),
-            webhook_backlog: WebhookBacklog {
-                bytes: self.backlog_bytes.unwrap_or(base.webhook_backlog.bytes),
-                age_seconds: self.backlog_age_seconds.unwrap_or(base.webhook_backlog.age_seconds),
-            },
-        }
-    }
 }
 
 /// See [`Command::CreateToken`].

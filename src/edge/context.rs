@@ -1,7 +1,7 @@
 //! What every edge is given: the hub, and the settings that are no protocol's own.
 
 use crate::core::access::{Limits, Retention};
-use crate::core::webhook::form::Defaults;
+use crate::core::webhook::Defaults;
 use crate::delivery::OutletConfig;
 use crate::delivery::webhook::Webhooks;
 use crate::edge::addresses::{Addresses, Failures};

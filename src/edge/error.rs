@@ -1,6 +1,7 @@
 //! The REST API's errors: `{"error": code, "message", "hint"}` with a status that tells whose fault it is.
 
 use crate::core::command::Refusal;
+use crate::core::field_error::FieldErrors;
 use crate::hub::{ArchiveError, HubError, ResumeError};
 use actix_web::http::StatusCode;
 use actix_web::http::header::RETRY_AFTER;
@@ -35,6 +36,11 @@ impl ApiError {
     /// 400 for a request that makes no sense.
     pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// 400 for a body with faults, each told by its field.
+    pub fn invalid_body(errors: &FieldErrors) -> Self {
+        Self::bad_request("invalid_body", errors.to_string()).with("errors", json!(errors))
     }
 
     /// 401.
@@ -127,6 +133,12 @@ impl ResponseError for ApiError {
             response.insert_header((RETRY_AFTER, seconds.to_string()));
         }
         response.json(body)
+    }
+}
+
+impl From<FieldErrors> for ApiError {
+    fn from(errors: FieldErrors) -> Self {
+        Self::invalid_body(&errors)
     }
 }
 

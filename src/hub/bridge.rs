@@ -284,13 +284,7 @@ mod tests {
         let bridge = Bridge::default();
         let (news, mut heard) = mpsc::unbounded_channel();
         bridge.attach_leases(news);
-        let limits = Limits {
-            connections: None,
-            webhooks: None,
-            requests_per_minute: None,
-            publishes_per_second: None,
-            subjects: None,
-        };
+        let limits = Limits::NONE;
         let map = Map {
             id: MapId::from_bytes([1; 16]),
             slug: None,

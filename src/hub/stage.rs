@@ -28,13 +28,7 @@ pub(super) async fn hub(folder: &std::path::Path) -> Hub {
 /// A map with that slug, and a token that is its slug.
 pub(super) async fn create(hub: &Hub, n: u8, slug: &str) -> MapId {
     let id = MapId::from_bytes([n; 16]);
-    let limits = Limits {
-        connections: None,
-        webhooks: None,
-        requests_per_minute: None,
-        publishes_per_second: None,
-        subjects: None,
-    };
+    let limits = Limits::NONE;
     let retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() };
     let token = NewToken {
         id: TokenId::from_bytes([n; 16]),

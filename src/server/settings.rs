@@ -76,19 +76,12 @@ pub(super) fn cluster(config: &Config, shares: &Shares) -> waypost_cluster::Conf
 
 pub(super) fn edge(config: &Config) -> EdgeConfig {
     let (limits, retention, session) = (&config.limits, &config.retention, &config.session);
-    let some = |limit: u32| (limit > 0).then_some(limit);
     EdgeConfig {
         event_bytes: limits.event_bytes,
         batch_events: limits.batch_events,
         body_bytes: limits.body_bytes,
         json_depth: limits.json_depth,
-        new_map_limits: Limits {
-            connections: some(limits.map_connections),
-            webhooks: some(limits.map_webhooks),
-            requests_per_minute: some(limits.requests_per_minute),
-            publishes_per_second: some(limits.publishes_per_second),
-            subjects: some(limits.map_subjects),
-        },
+        new_map_limits: Limits::from(&limits.new_maps),
         new_map_retention: Retention {
             events: Some(retention.events),
             age_seconds: Some(retention.age_seconds),

@@ -238,7 +238,7 @@ fn set_rules(c: &Cluster, map: &Map, rules: &Value) -> Result<Answer> {
 
 fn rules(c: &Cluster) -> Result<()> {
     let map = map(c, "rules")?;
-    ensure!(set_rules(c, &map, &json!([{"match": "noisy", "history": {"events": 0}}]))?.code() == "invalid_rules");
+    ensure!(set_rules(c, &map, &json!([{"match": "noisy", "history": {"events": 0}}]))?.code() == "invalid_body");
     let rules = json!([{"match": "noisy-*", "history": {"events": 10}}]);
     set_rules(c, &map, &rules)?.expect(200)?;
     let shown = c.api(1, &map).get(&rules_path(&map))?.data(200)?;

@@ -9,13 +9,12 @@ use anyhow::Context;
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use crate::core::webhook::Profile;
+
 use super::{
     super::{Usage, client::Client, output},
     Common, One, base, show,
 };
-
-const PROFILES: [&str; 8] =
-    ["wanderer", "envelope", "broadcasting", "pusher", "standard", "discord", "slack", "template"];
 
 /// A new webhook.
 #[derive(Debug, clap::Args)]
@@ -57,7 +56,7 @@ struct Fields {
     #[arg(long, value_name = "TYPES", value_delimiter = ',')]
     events: Option<Vec<String>>,
     /// How requests look [of a new webhook: wanderer]
-    #[arg(long, value_parser = PROFILES)]
+    #[arg(long, value_parser = Profile::NAMES.map(|(name, _)| name))]
     profile: Option<String>,
     /// Only events for which this holds, as in 'payload.value > 1e9', or none
     #[arg(long, value_name = "EXPRESSION|none", value_parser = or_none)]

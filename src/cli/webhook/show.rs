@@ -1,6 +1,10 @@
 //! Webhooks and attempts as people read them; as JSON for programs.
 
+use anyhow::Context;
 use serde_json::Value;
+
+use crate::core::json::Entries;
+use crate::core::webhook::shown::Webhook;
 
 use super::super::output::{self, BAD, FAINT, GOOD, NAME, STRONG, cell};
 
@@ -11,54 +15,22 @@ const LEAST_TARGET: usize = 10;
 const MOST_ERROR: usize = 160;
 const MOST_ANSWER: usize = 100;
 
-/// What `webhook show` tells: settings, then how it is doing.
-const FIELDS: [&str; 46] = [
-    "id",
-    "map_id",
-    "name",
-    "url",
-    "target.function_name",
-    "target.region",
-    "target.invocation_type",
-    "target.qualifier",
-    "profile",
-    "method",
-    "key",
-    "events",
-    "filter.expression",
-    "filter.subjects",
-    "filter.channel_type",
-    "filter.channel_prefix",
-    "ordering",
-    "ordering_key",
-    "rate_limit.requests",
-    "rate_limit.period_ms",
-    "batch.max",
-    "batch.duration_ms",
-    "retry.max_attempts",
-    "retry.delay_ms",
-    "retry.ambiguous",
-    "timeout_ms",
-    "auto_disable_seconds",
-    "content_type",
-    "origin",
-    "inserted_at",
-    "updated_at",
-    "secret_previous_until",
-    "owner",
-    "queue_depth",
-    "oldest_at",
-    "retrying",
-    "dead_letters",
-    "delivered",
-    "failed_attempts",
-    "missed",
-    "losing_since",
-    "success_rate",
-    "failing_since",
-    "last_delivery_at",
-    "last_error",
-    "next_attempt_at",
+/// What `webhook show` doesn't list: it is shown elsewhere, or says nothing to people.
+const NOT_LISTED: [&str; 14] = [
+    "target.type",
+    "target.url",
+    "retry.factor",
+    "retry.max_delay_ms",
+    "retry.jitter",
+    "headers",
+    "template",
+    "active",
+    "state",
+    "disabled_reason",
+    "disabled_at",
+    "given_up",
+    "consecutive_failures",
+    "warnings",
 ];
 
 /// One webhook; with its secret, where it has come along.
@@ -73,7 +45,8 @@ pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
         }
     }
     // What has no value says nothing to people: only what is there.
-    for (field, text) in FIELDS.map(|field| (field, cell(webhook, field))) {
+    let shown: Webhook = serde_json::from_value(webhook.clone()).context("the answer is no webhook")?;
+    for (field, text) in fields(&shown).into_iter().map(|field| (field.clone(), cell(webhook, &field))) {
         let what = if field == "queue_depth" { " events not looked at or not delivered yet" } else { "" };
         if text != "-" && !text.is_empty() {
             output::line(format_args!("{field:24} {text}{what}"))?;
@@ -91,6 +64,28 @@ pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
         output::note("Keep the secret: it is not shown again.");
     }
     Ok(())
+}
+
+/// Paths of what is listed, in the order of the type, as in `retry.max_attempts`.
+fn fields(webhook: &Webhook) -> Vec<String> {
+    let mut paths = Vec::new();
+    // As text: a tree would have them in the order of their names.
+    if let Ok(text) = serde_json::to_string(&Webhook { secret: None, ..webhook.clone() }) {
+        add_fields("", &text, &mut paths);
+    }
+    paths
+}
+
+fn add_fields(prefix: &str, object: &str, paths: &mut Vec<String>) {
+    let Ok(Entries(entries)) = serde_json::from_str(object) else { return };
+    for (name, value) in entries {
+        let path = format!("{prefix}{name}");
+        match value.get().starts_with('{') {
+            _ if NOT_LISTED.contains(&path.as_str()) => {}
+            true => add_fields(&format!("{path}."), value.get(), paths),
+            false => paths.push(path),
+        }
+    }
 }
 
 fn state(webhook: &Value) -> String {
@@ -203,7 +198,6 @@ pub(super) fn reason(failed: &Value) -> String {
     }
     match class.as_str() {
         "redirect" => text + "; redirects are not followed: give the URL where it leads",
-        "tls" if error.contains("InvalidContentType") => text + "; does the receiver speak plain HTTP?",
         _ => text,
     }
 }
@@ -244,14 +238,29 @@ mod tests {
     }
 
     #[test]
+    fn a_webhook_is_listed_in_the_order_of_its_type() {
+        let lambda = json!({"type": "lambda", "function_name": "f", "region": "r", "invocation_type": "Event", "qualifier": null});
+        let shown = json!({"id": "x", "target": lambda, "filter": {"expression": "true"}, "headers": {"X-A": "***"},
+                           "batch": {"max": 2, "duration_ms": 0}, "secret": "s"});
+        let fields = fields(&serde_json::from_value(shown).unwrap_or_default());
+        let place = |name: &str| fields.iter().position(|field| field == name);
+        let order =
+            ["id", "url", "target.function_name", "profile", "filter.expression", "batch.max", "retry.ambiguous"];
+        let order = order.into_iter().chain(["timeout_ms", "updated_at", "secret_previous_until", "next_attempt_at"]);
+        let places: Vec<_> = order.map(place).collect();
+        assert!(places.is_sorted() && places.iter().all(Option::is_some), "{places:?} in {fields:?}");
+        for hidden in ["secret", "headers.X-A", "target.type", "state"] {
+            assert_eq!(place(hidden), None, "{hidden}");
+        }
+    }
+
+    #[test]
     fn failures_in_words() {
         let answered =
             json!({"class": "status", "status": 500, "error": "answered 500", "response": "no\n\u{1b}[2J table "});
         assert_eq!(outcome(&answered), "status 500; it said: no \u{fffd}[2J table");
         let moved = json!({"class": "redirect", "status": 302, "error": "answered 302", "response": ""});
         assert!(outcome(&moved).starts_with("redirect 302; redirects are not followed"));
-        let plain = json!({"class": "tls", "status": null, "error": "corrupt message: InvalidContentType"});
-        assert_eq!(reason(&plain), "tls: corrupt message: InvalidContentType; does the receiver speak plain HTTP?");
         let late =
             json!({"class": "timeout", "status": null, "error": "no answer came", "sent": "maybe", "stage": "wait"});
         assert_eq!(reason(&late), "timeout: no answer came; it may have been taken");

@@ -1,7 +1,8 @@
-//! Reads a JSON object member by member, so that all that is wrong with it is told at once, each by its name.
+//! Reads a JSON object member by member, so that all that is wrong with it is told at once, each fault with its field.
 //!
 //! Every member is kept as text until its type is known: never a tree of client-sent values.
 
+use crate::core::field_error::{BODY, FieldCode, FieldErrors};
 use crate::core::nearest::meant;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
@@ -11,33 +12,49 @@ use std::fmt;
 /// Members in one object; more are refused before any is read.
 const MAX_MEMBERS: usize = 64;
 
-/// Begins what is told of a text that is no object.
-pub(crate) const BODY: &str = "body: ";
-
-/// The members of an object, and what was found wrong so far.
+/// The members of an object that were not read yet, and the faults found so far.
+///
+/// Ask for every member that the object may have, then call [`Members::finish`]: what nobody asked for is a fault.
 pub struct Members<'a> {
-    /// Stands before names in what is told, as in `retry.`.
-    prefix: &'static str,
+    /// The path of the object, with a dot behind it, as in `retry.`; empty for the body itself.
+    prefix: String,
     members: Vec<(String, &'a RawValue)>,
-    /// What was asked for so far.
+    /// Names that were asked for so far.
     known: Vec<String>,
-    pub(crate) problems: Vec<String>,
+    is_object: bool,
+    errors: FieldErrors,
 }
 
 impl<'a> Members<'a> {
-    /// Of the object that `text` is.
-    pub fn of(text: &'a str, prefix: &'static str) -> Self {
+    /// Of the body that `text` is.
+    pub fn of(text: &'a str) -> Self {
+        Self::at("", text)
+    }
+
+    /// Of the object that stands at `path` in the body, as in `retry`.
+    pub fn at(path: &str, text: &'a str) -> Self {
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}.") };
+        let (members, known, errors) = (Vec::new(), Vec::new(), FieldErrors::default());
+        let mut object = Self { prefix, members, known, is_object: true, errors };
         match serde_json::from_str::<Entries<'a>>(text) {
-            Ok(Entries(members)) => Self { prefix, members, known: Vec::new(), problems: Vec::new() },
+            Ok(Entries(members)) => object.members = members,
             Err(error) => {
-                let name = prefix.strip_suffix('.').map_or(BODY.to_owned(), |name| format!("{name}: "));
-                let what = match error.classify() {
-                    Category::Data => format!("must be a JSON object of at most {MAX_MEMBERS} fields"),
-                    _ => format!("is not JSON, at line {}, column {}", error.line(), error.column()),
-                };
-                Self { prefix, members: Vec::new(), known: Vec::new(), problems: vec![name + &what] }
+                object.is_object = false;
+                let field = if path.is_empty() { BODY } else { path };
+                match error.classify() {
+                    Category::Data => {
+                        let message = format_args!("must be a JSON object of at most {MAX_MEMBERS} fields");
+                        object.errors.add(field, FieldCode::WrongType, message);
+                    }
+                    _ => {
+                        let (line, column) = (error.line(), error.column());
+                        let message = format_args!("is not JSON, at line {line}, column {column}");
+                        object.errors.add(field, FieldCode::NotJson, message);
+                    }
+                }
             }
         }
+        object
     }
 
     /// The member of one of these names; it can't be `null`.
@@ -59,7 +76,7 @@ impl<'a> Members<'a> {
         while let Some(at) = self.members.iter().position(|(name, _)| names.contains(&name.as_str())) {
             let (name, raw) = self.members.remove(at);
             if found.replace(raw).is_some() {
-                self.problem(&name, "is given twice");
+                self.fault(&name, FieldCode::GivenTwice, "is given twice");
             }
         }
         found
@@ -68,63 +85,93 @@ impl<'a> Members<'a> {
     /// The member of that name, which must be there.
     pub fn required<T: DeserializeOwned>(&mut self, name: &str, expected: &str) -> Option<T> {
         let raw = self.raw(&[name]);
-        if raw.is_none() && self.is_good() {
-            self.problem(name, "is required");
+        if raw.is_none() && self.is_object {
+            self.fault(name, FieldCode::Required, "is required");
         }
         self.typed(name, raw?, expected)
     }
 
-    /// Reads the object that is the member of that name.
-    pub fn object<R>(
-        &mut self,
-        name: &str,
-        prefix: &'static str,
-        read: impl FnOnce(&mut Members<'a>) -> R,
-    ) -> Option<R> {
-        let mut inner = Members::of(self.raw(&[name])?.get(), prefix);
-        let value = read(&mut inner);
-        self.problems.extend(inner.finish());
-        Some(value)
+    /// The member of that name, which is the name of one of `known`.
+    pub fn one_of<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Option<T> {
+        let raw = self.raw(&[name])?;
+        self.known_one(name, raw, known)
     }
 
-    /// Whether nothing is wrong so far.
-    pub fn is_good(&self) -> bool {
-        self.problems.is_empty()
+    /// As [`Members::one_of`], of a member that may be `null`.
+    pub fn one_of_or_null<T: Copy>(&mut self, name: &str, known: &[(&str, T)]) -> Option<Option<T>> {
+        let raw = self.raw(&[name])?;
+        if is_null(raw) { Some(None) } else { self.known_one(name, raw, known).map(Some) }
+    }
+
+    /// Reads the object that is the member of that name.
+    pub fn object<R>(&mut self, name: &str, read: impl FnOnce(&mut Members<'a>) -> R) -> Option<R> {
+        let raw = self.raw(&[name])?;
+        Some(self.inside(name, raw, read))
+    }
+
+    /// Reads the object that a member's text is.
+    pub fn inside<R>(&mut self, name: &str, raw: &'a RawValue, read: impl FnOnce(&mut Members<'a>) -> R) -> R {
+        let mut inner = Members::at(&format!("{}{name}", self.prefix), raw.get());
+        let value = read(&mut inner);
+        self.errors.append(inner.finish());
+        value
+    }
+
+    /// Whether there is an object at all. Where there is none, that is the one fault.
+    pub fn is_object(&self) -> bool {
+        self.is_object
     }
 
     /// Leaves members of these names unread.
-    pub fn skip(&mut self, names: &[&str]) {
-        self.members.retain(|(name, _)| !names.contains(&name.as_str()));
+    pub fn skip<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
+        for skipped in names {
+            self.members.retain(|(name, _)| name != skipped);
+        }
     }
 
-    /// Takes members of these names for absent where they are `null`.
-    pub fn skip_null(&mut self, names: &[&str]) {
-        self.members.retain(|(name, raw)| raw.get() != "null" || !names.contains(&name.as_str()));
+    /// Takes the member of that name for absent where it is `null`.
+    pub fn skip_null(&mut self, name: &str) {
+        self.members.retain(|(member, raw)| !is_null(raw) || member != name);
     }
 
-    /// Says what is wrong with a member.
-    pub fn problem(&mut self, name: &str, what: impl fmt::Display) {
-        self.problems.push(format!("{}{name}: {what}", self.prefix));
+    /// Adds a fault of a member.
+    pub fn fault(&mut self, name: &str, code: FieldCode, message: impl fmt::Display) {
+        self.errors.add(format!("{}{name}", self.prefix), code, message);
     }
 
-    /// All problems; what nobody took is one.
-    pub fn finish(mut self) -> Vec<String> {
+    /// All faults; a member that nobody took is one.
+    pub fn finish(mut self) -> FieldErrors {
         for (name, _) in std::mem::take(&mut self.members) {
             let name: String = name.chars().take(100).collect();
             let meant = meant(&name, self.known.iter().map(String::as_str));
-            self.problem(&name, format_args!("is not a field that is known here{meant}"));
+            self.fault(&name, FieldCode::UnknownField, format_args!("is not a field that is known here{meant}"));
         }
-        self.problems
+        self.errors
     }
 
     // The parser's own words are not passed on: they repeat the value, which may be secret.
     fn typed<T: DeserializeOwned>(&mut self, name: &str, raw: &RawValue, expected: &str) -> Option<T> {
         let read = serde_json::from_str(raw.get()).ok();
         if read.is_none() {
-            self.problem(name, format_args!("must be {expected}"));
+            self.fault(name, FieldCode::WrongType, format_args!("must be {expected}"));
         }
         read
     }
+
+    fn known_one<T: Copy>(&mut self, name: &str, raw: &RawValue, known: &[(&str, T)]) -> Option<T> {
+        let names = || known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let given: String = self.typed(name, raw, &format!("one of {}", names()))?;
+        let found = known.iter().find(|(known, _)| *known == given).map(|(_, value)| *value);
+        if found.is_none() {
+            self.fault(name, FieldCode::Invalid, format_args!("must be one of {}", names()));
+        }
+        found
+    }
+}
+
+/// Whether a member's text is `null`.
+pub fn is_null(raw: &RawValue) -> bool {
+    raw.get() == "null"
 }
 
 /// Names and texts of an object's members, in their order.

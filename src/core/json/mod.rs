@@ -7,8 +7,8 @@
 mod members;
 mod node;
 
-pub use members::Members;
 pub(crate) use members::{BODY, Entries};
+pub use members::{Members, is_null};
 pub use node::write_string;
 pub(crate) use node::{Node, array_index};
 

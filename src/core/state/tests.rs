@@ -117,8 +117,7 @@ fn create(n: u8, slug: Option<&str>, limits: Limits, retention: Retention) -> Co
     })
 }
 
-const NO_LIMITS: Limits =
-    Limits { connections: None, webhooks: None, requests_per_minute: None, publishes_per_second: None, subjects: None };
+const NO_LIMITS: Limits = Limits::NONE;
 const WAIT_FOR_EVER: WebhookBacklog = WebhookBacklog { bytes: None, age_seconds: None };
 const KEEP_ALL: Retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: WAIT_FOR_EVER };
 

@@ -1,7 +1,7 @@
 //! URLs as they may be shown where the URL itself is the secret.
 
-use super::form::MASK;
-
+/// What a header's value is replaced with wherever headers are shown; sent back, it leaves the value as it is.
+pub const MASK: &str = "***";
 /// Longer parts of a path are taken for keys.
 const LONGEST_PLAIN: usize = 24;
 

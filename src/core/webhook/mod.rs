@@ -4,21 +4,25 @@
 //! delivery follows from it, the replicated records that name such things. What is sent next, and what becomes of what
 //! fails, [`consumer`](super::consumer) decides. Never: a secret in the clear; addresses, headers and keys come sealed.
 
+pub mod check;
 pub mod directory;
-pub mod form;
+mod filter;
 pub mod mask;
 pub mod outcome;
+pub mod patch;
 mod plan;
 mod profile;
 pub mod promises;
 pub mod records;
 pub mod secret;
 mod settings;
+pub mod shown;
 
 pub use super::consumer::plan::Batch;
 pub use super::consumer::schedule::RetryPolicy;
+pub use filter::{EventFilter, SubjectFilter, TopicKind};
 pub use profile::Profile;
 pub use settings::{
-    Disabled, Endpoint, EventFilter, Invocation, Lambda, MAX_BATCH, MAX_KINDS, MAX_TEMPLATE, Method, OnEndpoint,
-    Ordering, Origin, Private, PutEndpoint, RateLimit, SubjectFilter, Target, TargetKind, Template, TopicKind,
+    Defaults, Disabled, Endpoint, Invocation, Lambda, MAX_BATCH, MAX_KINDS, MAX_TEMPLATE, Method, OnEndpoint, Ordering,
+    Origin, Plain, Private, PutEndpoint, RateLimit, Target, TargetKind, Template,
 };

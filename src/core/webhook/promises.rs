@@ -32,8 +32,7 @@ pub fn warnings(endpoint: &Endpoint, kept: &WebhookBacklog) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::core::ids::{EndpointId, MapId};
-    use crate::core::webhook::form::{Defaults, Plain};
-    use crate::core::webhook::{Origin, Profile};
+    use crate::core::webhook::{Defaults, Origin, Plain, Profile};
 
     fn warned(kept: WebhookBacklog, auto_disable_seconds: Option<u64>) -> Vec<String> {
         let (id, map) = (EndpointId::from_bytes([1; 16]), MapId::from_bytes([1; 16]));

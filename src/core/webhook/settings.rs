@@ -1,19 +1,24 @@
 //! The settings of a webhook as they are replicated. Never a secret in the clear: addresses, headers and keys come sealed.
 
-use super::Profile;
+use super::{EventFilter, Profile};
 use crate::core::consumer::plan::Batch;
 use crate::core::consumer::schedule::RetryPolicy;
 use crate::core::ids::{EndpointId, MapId, TokenId};
 use crate::core::rate::Rate;
-use crate::core::subject::{Selector, SelectorError};
 use serde::{Deserialize, Serialize};
 
 /// Longest list of event types of one endpoint.
 pub const MAX_KINDS: usize = crate::core::filter::MAX_KINDS;
 /// Events in one request at most, whatever the endpoint asks for.
 pub const MAX_BATCH: u32 = 1000;
+/// Events in one message of a chat.
+pub(super) const CHAT_BATCH: u32 = 10;
 /// Longest source of a template, in bytes.
 pub const MAX_TEMPLATE: usize = 16 * 1024;
+
+/// What receivers of the profile `broadcasting` wait for by themselves.
+const BROADCASTING_TIMEOUT_MS: u32 = 5000;
+const HOUR_MS: u64 = 3_600_000;
 
 /// One endpoint as it is replicated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +124,12 @@ pub enum Invocation {
     DryRun,
 }
 
+impl Invocation {
+    /// All, by name.
+    pub const NAMES: [(&'static str, Self); 3] =
+        [("Event", Self::Event), ("RequestResponse", Self::RequestResponse), ("DryRun", Self::DryRun)];
+}
+
 /// Who made an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
@@ -126,6 +137,11 @@ pub enum Origin {
     Api,
     /// The configuration file; the API can't change it.
     Config,
+}
+
+impl Origin {
+    /// All, by name.
+    pub const NAMES: [(&'static str, Self); 2] = [("api", Self::Api), ("config", Self::Config)];
 }
 
 /// The kind of a [`Target`].
@@ -146,77 +162,9 @@ pub enum Method {
     Put,
 }
 
-/// Which events of the wanted types.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventFilter {
-    /// Only of these subjects, exact or with `*`. Where neither this nor another choice of subjects is given, only of the
-    /// map's own.
-    pub subjects: Option<Vec<String>>,
-    /// Only of subjects that are channels of that kind.
-    pub topic_kind: Option<TopicKind>,
-    /// Only of subjects whose name starts so.
-    pub topic_prefix: Option<String>,
-    /// Only events for which this holds (see [`crate::core::expression`]).
-    pub expression: Option<String>,
-}
-
-/// Kinds of channels, by the first part of their subjects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum TopicKind {
-    /// The map's own subject.
-    Map,
-    /// A Pusher channel for everybody.
-    Public,
-    /// `private-…`.
-    Private,
-    /// `presence-…`.
-    Presence,
-}
-
-impl TopicKind {
+impl Method {
     /// All, by name.
-    pub const NAMES: [(&'static str, TopicKind); 4] =
-        [("map", Self::Map), ("public", Self::Public), ("private", Self::Private), ("presence", Self::Presence)];
-
-    /// The kind of the channel that has that subject.
-    pub fn of(subject: &str) -> Self {
-        match subject {
-            "" => Self::Map,
-            subject if subject.starts_with("private-") => Self::Private,
-            subject if subject.starts_with("presence-") => Self::Presence,
-            _ => Self::Public,
-        }
-    }
-}
-
-impl EventFilter {
-    /// Which subjects it lets through.
-    pub fn subjects(&self) -> Result<SubjectFilter, SelectorError> {
-        let selector = match &self.subjects {
-            Some(names) => Selector::from_names(names.iter().map(|name| Ok(name.as_str())))?,
-            // They choose among all.
-            None if self.topic_kind.is_some() || self.topic_prefix.is_some() => Selector::All,
-            None => Selector::default(),
-        };
-        Ok(SubjectFilter { selector, kind: self.topic_kind, prefix: self.topic_prefix.clone() })
-    }
-}
-
-/// Which subjects a webhook wants, made once from its settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SubjectFilter {
-    selector: Selector,
-    kind: Option<TopicKind>,
-    prefix: Option<String>,
-}
-
-impl SubjectFilter {
-    /// Whether events of that subject are wanted.
-    pub fn takes(&self, subject: &str) -> bool {
-        self.selector.matches(subject)
-            && self.kind.is_none_or(|kind| kind == TopicKind::of(subject))
-            && self.prefix.as_deref().is_none_or(|prefix| subject.starts_with(prefix))
-    }
+    pub const NAMES: [(&'static str, Self); 2] = [("POST", Self::Post), ("PUT", Self::Put)];
 }
 
 /// What waits for what.
@@ -285,4 +233,106 @@ pub struct OnEndpoint<T> {
     pub endpoint: EndpointId,
     /// What.
     pub what: T,
+}
+
+/// What the node says of new webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// One deadline over a request, milliseconds.
+    pub timeout_ms: u32,
+    /// Attempts in all, instead of the profile's.
+    pub retry_attempts: Option<u32>,
+    /// Before the second attempt, milliseconds, instead of the profile's.
+    pub retry_delay_ms: Option<u64>,
+    /// Seconds of failing after which a webhook is disabled; `None` is never.
+    pub auto_disable_seconds: Option<u64>,
+}
+
+/// A webhook in the clear, from the request that makes or changes it until it is sealed; `endpoint.sealed` and `mark`
+/// are of no meaning yet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Plain {
+    /// What anybody may see.
+    pub endpoint: Endpoint,
+    /// What is sealed.
+    pub private: Private,
+}
+
+impl Plain {
+    /// A new one as its profile has it, without a target and a secret.
+    pub fn new(id: EndpointId, map: MapId, origin: Origin, profile: Profile, defaults: &Defaults) -> Self {
+        let endpoint = Endpoint {
+            id,
+            map,
+            name: String::new(),
+            origin,
+            target: TargetKind::Http,
+            host: String::new(),
+            mark: [0; 16],
+            sealed: Vec::new(),
+            profile,
+            method: Method::Post,
+            events: vec!["*".into()],
+            filter: EventFilter::default(),
+            ordering: Ordering::None,
+            rate: usual_rate(profile),
+            batch: usual_batch(profile),
+            retry: usual_retry(profile, defaults),
+            timeout_ms: usual_timeout(profile, defaults),
+            auto_disable_seconds: defaults.auto_disable_seconds,
+            template: None,
+            key: None,
+            active: true,
+            disabled: None,
+            born: 0,
+            revision: 0,
+            inserted_ms: 0,
+            updated_ms: 0,
+        };
+        let target = Target::Http(String::new());
+        Self { endpoint, private: Private { target, headers: Vec::new(), secret: String::new(), previous: Vec::new() } }
+    }
+}
+
+impl Private {
+    /// Whether it has a target.
+    pub fn has_target(&self) -> bool {
+        !matches!(&self.target, Target::Http(url) if url.is_empty())
+    }
+}
+
+fn usual_rate(profile: Profile) -> Option<RateLimit> {
+    match profile {
+        Profile::Slack => Some(RateLimit { requests: 1, period_ms: 1000 }),
+        Profile::Discord => Some(RateLimit { requests: 5, period_ms: 2000 }),
+        _ => None,
+    }
+}
+
+fn usual_batch(profile: Profile) -> Option<Batch> {
+    profile.is_chat().then_some(Batch { max: CHAT_BATCH, duration_ms: 0 })
+}
+
+fn usual_timeout(profile: Profile, defaults: &Defaults) -> u32 {
+    match profile {
+        Profile::Broadcasting => defaults.timeout_ms.min(BROADCASTING_TIMEOUT_MS),
+        _ => defaults.timeout_ms,
+    }
+}
+
+fn usual_retry(profile: Profile, defaults: &Defaults) -> RetryPolicy {
+    let (attempts, factor_percent) = match profile {
+        Profile::Pusher => (6, 200),
+        Profile::Broadcasting => (4, 100),
+        _ => (16, 200),
+    };
+    RetryPolicy {
+        max_attempts: defaults.retry_attempts.unwrap_or(attempts),
+        delay_ms: defaults.retry_delay_ms.unwrap_or(1000),
+        factor_percent,
+        max_delay_ms: HOUR_MS,
+        jitter_percent: if profile == Profile::Pusher { 10 } else { 25 },
+        // Chats know no ids: they would show a message twice.
+        ambiguous: !profile.is_chat(),
+    }
 }

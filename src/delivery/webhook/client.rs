@@ -15,11 +15,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use tokio::time::timeout_at;
 
 use crate::core::ids::EndpointId;
-use crate::core::webhook::{Method, outcome::Class};
+use crate::core::webhook::{Method, outcome::Class, patch::RESERVED_HEADERS};
 use crate::tls::BadTls;
 
 use super::{
@@ -52,20 +52,10 @@ const MOST_IDLE: usize = 1024;
 /// Longest that a name is looked up for a check.
 const CHECK: Duration = Duration::from_secs(3);
 
-/// Headers that belong to the connection or the message itself: an endpoint's own can't set them.
-pub const RESERVED: [HeaderName; 11] = [
-    header::HOST,
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::TE,
-    header::TRAILER,
-    header::UPGRADE,
-    header::EXPECT,
-    header::PROXY_AUTHORIZATION,
-    header::PROXY_AUTHENTICATE,
-    HeaderName::from_static("keep-alive"),
-];
+/// Whether a header belongs to the connection or the message itself: a webhook's own can't set it.
+pub(super) fn is_reserved(name: &HeaderName) -> bool {
+    RESERVED_HEADERS.contains(&name.as_str())
+}
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -74,7 +64,7 @@ pub struct Outgoing<'a> {
     pub method: Method,
     /// Where to.
     pub url: &'a Target,
-    /// Its headers; [`RESERVED`] ones are left out.
+    /// Its headers; those that are reserved are left out.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Its body.
     pub body: Bytes,

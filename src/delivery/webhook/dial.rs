@@ -8,7 +8,8 @@ use std::{cell::Cell, io, net::IpAddr, net::SocketAddr, rc::Rc, time::Duration};
 
 use futures_util::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, rustls::pki_types::ServerName};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::{self, pki_types::ServerName};
 
 use crate::core::webhook::outcome::{Class, Stage};
 
@@ -160,7 +161,7 @@ impl Dialer {
                 ServerName::try_from(name.to_string()).map_err(|error| (Class::Tls, error.to_string()))?
             }
         };
-        let stream = self.tls.connect(name, tcp).await.map_err(|error| (Class::Tls, error.to_string()))?;
+        let stream = self.tls.connect(name, tcp).await.map_err(|error| (Class::Tls, tls_error(&error)))?;
         Ok(Wire::tls(stream, target, trip))
     }
 }
@@ -172,6 +173,16 @@ fn blocked(host: &Host, refused: &NotPublic) -> Failed {
         Host::Name(name) => format!("{name} has an address that is not public ({})", refused.what),
     };
     (Class::Blocked, message)
+}
+
+fn tls_error(error: &io::Error) -> String {
+    match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+        // What came back is no message of TLS.
+        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
+            format!("{error}; does the receiver speak plain HTTP?")
+        }
+        _ => error.to_string(),
+    }
 }
 
 fn connect_error(error: &io::Error) -> String {

@@ -8,7 +8,7 @@
 //! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
 //! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions
 //!   of AWS.
-//! - [`faults`]: what can be told of settings beforehand.
+//! - [`check`]: what can be told of settings beforehand.
 //! - [`handover`]: what is let go when a node comes that is to have it.
 //! - [`report_queue`], [`report`]: what the cluster must know of it, in batches; [`remembered`]: what of an
 //!   attempt; [`gauges`]: what operators see of queues.
@@ -18,10 +18,10 @@
 
 mod actor;
 mod announce;
+mod check;
 pub mod client;
 mod config;
 pub mod dial;
-mod faults;
 mod gauges;
 pub mod guard;
 mod handover;
@@ -43,7 +43,7 @@ mod supervise;
 #[cfg(test)]
 mod tests;
 
+pub use check::Checks;
 pub use config::WebhookConfig;
-pub use faults::faults;
 pub use lambda::Account;
-pub use start::{BadWebhooks, CheckError, Checked, TestError, Webhooks};
+pub use start::{BadWebhooks, CheckError, TestError, Webhooks};

@@ -3,7 +3,7 @@
 //! Owns what is secret of the endpoint while it is delivered to: never in logs, never in errors. What is signed and
 //! what is sent are the same bytes.
 
-use super::client::{Answer, Client, Failure, Outgoing, RESERVED, Rest, Webhook};
+use super::client::{Answer, Client, Failure, Outgoing, Rest, Webhook, is_reserved};
 use super::guard::{Guard, Target};
 use super::lambda::{self, Account, Credentials};
 use super::render::{self, CompiledTemplate, Rendered, Rendering, Secrets, delivery_id};
@@ -183,7 +183,7 @@ impl Sender {
 
     fn outgoing(&self, rendered: Rendered, now_ms: u64, timeout: Duration) -> Result<Outgoing<'_>, Failure> {
         let mut headers = rendered.headers;
-        for (name, value) in self.headers.iter().filter(|(name, _)| !RESERVED.contains(name)) {
+        for (name, value) in self.headers.iter().filter(|(name, _)| !is_reserved(name)) {
             headers.retain(|(built_in, _)| built_in != name);
             headers.push((name.clone(), value.clone()));
         }

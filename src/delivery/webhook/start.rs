@@ -1,13 +1,13 @@
 //! The room's front: started with the node, asked by the API, drained at the end.
 
+use super::check::Checks;
 use super::client::Outside;
 use super::config::WebhookConfig;
 use super::gauges;
 use super::guard::{Guard, Target as Url};
 use super::handover::{self, Leaving};
-use super::lambda::{self, Account};
+use super::lambda::Account;
 use super::permits::Permits;
-use super::render::{BadTemplate, CompiledTemplate};
 use super::sender::{BadEndpoint, Ended, Now, Sender};
 use super::shard::Shard;
 use super::shared::Shared;
@@ -15,7 +15,7 @@ use super::supervise::supervise;
 use super::{remembered, report};
 use crate::core::command::Command;
 use crate::core::event::Event;
-use crate::core::expression::Expression;
+use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::ids::EventId;
 use crate::core::webhook::records::Attempt;
 use crate::core::webhook::{Endpoint, Target};
@@ -66,28 +66,12 @@ impl From<BadEndpoint> for TestError {
 }
 
 /// Why a target was not found good.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum CheckError {
     /// A setting of the webhook is wrong.
-    #[error("{field}: {why}")]
-    Setting {
-        /// Which.
-        field: &'static str,
-        /// In words.
-        why: String,
-    },
+    Field(FieldError),
     /// Nobody has time to look: too many checks and tests wait, or the node stops.
-    #[error("too many tests wait on this node")]
     Busy,
-}
-
-/// A target that webhooks may go to.
-#[derive(Clone)]
-pub struct Checked {
-    /// In its normal form.
-    pub target: Target,
-    /// Its host, for people.
-    pub host: String,
 }
 
 enum Job {
@@ -135,44 +119,23 @@ impl Webhooks {
         Ok(Self { hub, account, outside, shards, turn: AtomicUsize::new(0) })
     }
 
-    /// Checks a target that an endpoint is to have; the error says why it can't, in words. Names are resolved: one
-    /// that points inside is refused now, one that has no address yet is judged when it is dialled.
-    pub async fn check_target(&self, target: &Target) -> Result<Checked, CheckError> {
-        let guard = self.outside.guard();
-        let bad = |field, why| CheckError::Setting { field, why };
-        let (url, target) = match target {
-            Target::Http(url) => {
-                let url = guard.target(url).map_err(|error| bad("url", error.to_string()))?;
-                let normal = Target::Http(url.as_str().to_owned());
-                (url, normal)
-            }
-            Target::Lambda(function) => {
-                let url = lambda::target(function, &self.account, guard);
-                let url = url.map_err(|error| bad(error.field(), error.to_string()))?;
-                (url, target.clone())
-            }
-        };
+    /// The checks of settings on this node.
+    pub fn checks(&self) -> Checks<'_> {
+        Checks::new(self.outside.guard(), &self.account)
+    }
+
+    /// Resolves the name of a target that passed the other checks: one that points inside is refused now, one that has no
+    /// address yet is judged when it is dialled.
+    ///
+    /// # Errors
+    /// The fault of `url` or `lambda`, or that nobody has time.
+    pub async fn check_name(&self, target: &Target) -> Result<(), CheckError> {
+        let url = self.checks().url(target).map_err(CheckError::Field)?;
         let (answer, answered) = oneshot::channel();
-        let host = url.host().to_string();
-        let field = if matches!(target, Target::Http(_)) { "url" } else { "lambda" };
         self.ask(Job::Judge(Box::new(url), answer)).map_err(|_| CheckError::Busy)?;
-        answered.await.map_err(|_| CheckError::Busy)?.map_err(|why| bad(field, why))?;
-        Ok(Checked { target, host })
-    }
-
-    /// Checks a template; the error says why it can't be one, and where it fails.
-    pub fn check_template(source: &str, content_type: &str) -> Result<(), BadTemplate> {
-        CompiledTemplate::new(source, content_type).map(drop)
-    }
-
-    /// Checks a condition over events; the error says why it can't be one.
-    pub fn check_expression(text: &str) -> Result<(), String> {
-        Expression::condition(text).map(|_| ()).map_err(|error| error.to_string())
-    }
-
-    /// Checks an expression whose value is a key of ordering; the error says why it can't be one.
-    pub fn check_key(text: &str) -> Result<(), String> {
-        Expression::key(text).map(|_| ()).map_err(|error| error.to_string())
+        let field = if matches!(target, Target::Http(_)) { "url" } else { "lambda" };
+        let blocked = |why| CheckError::Field(FieldError::new(field, FieldCode::NotPublic, why));
+        answered.await.map_err(|_| CheckError::Busy)?.map_err(blocked)
     }
 
     /// Sends one event to an endpoint, at once and outside of its order, and remembers the attempt.

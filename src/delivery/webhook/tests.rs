@@ -18,8 +18,7 @@ use crate::core::event::NewEvent;
 use crate::core::ids::{EndpointId, MapId, TokenId};
 use crate::core::webhook::records::Update;
 use crate::core::webhook::{
-    Endpoint, EventFilter, Method, OnEndpoint, Ordering, Origin, Private, Profile, PutEndpoint, RetryPolicy, Target,
-    TargetKind,
+    Defaults, Endpoint, OnEndpoint, Origin, Plain, Private, Profile, PutEndpoint, RetryPolicy, Target,
 };
 use crate::hub::{Hub, HubConfig};
 use actix::Actor;
@@ -61,13 +60,7 @@ impl Stage {
         let hub = Hub::start(config, cluster).await.unwrap();
         until("the seal", || hub.vault().seal().is_ok()).await;
         let map = MapId::from_bytes([1; 16]);
-        let none = Limits {
-            connections: None,
-            webhooks: None,
-            requests_per_minute: None,
-            publishes_per_second: None,
-            subjects: None,
-        };
+        let none = Limits::NONE;
         let token = NewToken {
             id: TokenId::from_bytes([2; 16]),
             name: "t".into(),
@@ -112,34 +105,11 @@ impl Stage {
             jitter_percent: 0,
             ambiguous: true,
         };
-        let endpoint = Endpoint {
-            id,
-            map: self.map,
-            name: String::new(),
-            origin: Origin::Api,
-            target: TargetKind::Http,
-            host: "127.0.0.1".into(),
-            mark: [n; 16],
-            sealed: self.hub.vault().seal().unwrap().seal(id, &private).unwrap(),
-            profile: Profile::Envelope,
-            method: Method::Post,
-            events: vec!["*".into()],
-            filter: EventFilter::default(),
-            ordering: Ordering::None,
-            rate: None,
-            batch: None,
-            retry,
-            timeout_ms: 5000,
-            auto_disable_seconds: None,
-            template: None,
-            key: None,
-            active: true,
-            disabled: None,
-            born: 0,
-            revision: 0,
-            inserted_ms: 0,
-            updated_ms: 0,
-        };
+        let defaults =
+            Defaults { timeout_ms: 5000, retry_attempts: None, retry_delay_ms: None, auto_disable_seconds: None };
+        let Plain { endpoint, .. } = Plain::new(id, self.map, Origin::Api, Profile::Envelope, &defaults);
+        let sealed = self.hub.vault().seal().unwrap().seal(id, &private).unwrap();
+        let endpoint = Endpoint { host: "127.0.0.1".into(), mark: [n; 16], sealed, retry, ..endpoint };
         let put = PutEndpoint { by: None, endpoint, revision: None };
         self.hub.log().propose(&Command::PutEndpoint(Box::new(put))).await.unwrap();
         id

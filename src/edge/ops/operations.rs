@@ -1,5 +1,6 @@
 //! `POST /api/cluster/{operation}`: what an operator has the cluster do. Any node takes it.
 
+use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::json::Members;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -28,9 +29,15 @@ impl Wanted {
     }
 
     fn node(&self) -> Result<u64, ApiError> {
-        let missing = || ApiError::bad_request("invalid_body", "node: the id of a member is required");
-        self.node.ok_or_else(|| missing().hint(r#"for example {"node": 3}; GET /api/cluster/status lists the ids"#))
+        self.node.ok_or_else(|| {
+            missing("node", "the id of a member is required")
+                .hint(r#"for example {"node": 3}; GET /api/cluster/status lists the ids"#)
+        })
     }
+}
+
+fn missing(field: &str, message: &str) -> ApiError {
+    ApiError::invalid_body(&FieldError::new(field, FieldCode::Required, message).into())
 }
 
 pub(super) async fn operate(
@@ -71,8 +78,7 @@ fn done(operation: &str, mut what: Value) -> HttpResponse {
 /// A node joins by itself; this gives one that did its vote, or tells how to start one.
 async fn add(edge: &Edge, wanted: &Wanted) -> Result<HttpResponse, ApiError> {
     let Some(address) = &wanted.address else {
-        let message = "address: host:port at which the other nodes will reach it is required";
-        return Err(ApiError::bad_request("invalid_body", message));
+        return Err(missing("address", "host:port at which the other nodes will reach it is required"));
     };
     let status = edge.hub.health().status();
     if let Some(member) = status.members.iter().find(|member| member.peer_addr == *address) {

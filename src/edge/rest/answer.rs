@@ -1,7 +1,7 @@
 //! How maps and tokens look in answers, and how a new token is made.
 
 use crate::core::access::Scopes;
-use crate::core::access::{Limits, Map, Retention, Token, hash_token};
+use crate::core::access::{Map, Token, hash_token};
 use crate::core::command::NewToken;
 use crate::core::ids::TokenId;
 use crate::core::time::iso_millis;
@@ -17,30 +17,10 @@ pub(super) fn map(map: &Map) -> Value {
         "id": map.id.to_string(),
         "slug": map.slug,
         "name": map.name,
-        "limits": limits(&map.limits),
-        "retention": retention(&map.retention),
+        "limits": map.limits,
+        "retention": map.retention,
         "inserted_at": iso_millis(map.inserted_ms),
         "updated_at": iso_millis(map.updated_ms),
-    })
-}
-
-fn limits(limits: &Limits) -> Value {
-    json!({
-        "connections": limits.connections,
-        "webhooks": limits.webhooks,
-        "requests_per_minute": limits.requests_per_minute,
-        "publishes_per_second": limits.publishes_per_second,
-        "subjects": limits.subjects,
-    })
-}
-
-fn retention(retention: &Retention) -> Value {
-    let backlog = &retention.webhook_backlog;
-    json!({
-        "events": retention.events,
-        "age_seconds": retention.age_seconds,
-        "bytes": retention.bytes,
-        "webhook_backlog": {"bytes": backlog.bytes, "age_seconds": backlog.age_seconds},
     })
 }
 

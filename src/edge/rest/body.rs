@@ -34,18 +34,17 @@ pub(super) async fn next(payload: &mut Payload) -> Result<Option<bytes::Bytes>, 
     }
 }
 
-/// The body as an object that `read` takes member by member; an empty one is `{}`. `Err` is 400 with all that is wrong,
-/// unknown members among it.
+/// The body as an object that `read` takes member by member; an empty one is `{}`. `Err` is 400 with all faults, unknown
+/// members among them.
 pub(in crate::edge) async fn object<T>(
     payload: &mut Payload,
     max_bytes: usize,
     read: impl FnOnce(&mut Members<'_>) -> T,
 ) -> Result<T, ApiError> {
     let text = text(payload, max_bytes).await?;
-    let mut members = Members::of(if text.trim().is_empty() { "{}" } else { &text }, "");
+    let mut members = Members::of(if text.trim().is_empty() { "{}" } else { &text });
     let value = read(&mut members);
-    let problems = members.finish();
-    if problems.is_empty() { Ok(value) } else { Err(ApiError::bad_request("invalid_body", problems.join("; "))) }
+    Ok(members.finish().into_result(value)?)
 }
 
 /// No body, or `{}`: for requests that have nothing to say beside their path.

@@ -3,6 +3,7 @@
 use super::{answer, body};
 use crate::core::access::{Map, Scopes, is_slug};
 use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatch, UpdateMap};
+use crate::core::field_error::FieldCode;
 use crate::core::ids::MapId;
 use crate::core::json::Members;
 use crate::core::webhook::{Endpoint, promises};
@@ -16,150 +17,74 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// Longest name of a map or token, in characters.
-pub(super) const MAX_NAME: usize = 200;
+const MAX_NAME: usize = 200;
 /// Warnings in one answer.
 const MAX_WARNINGS: usize = 20;
 
-/// Limits as they are sent: absent, null, or a number.
-#[derive(Debug, Default)]
-struct LimitsBody {
-    connections: Option<Option<u32>>,
-    webhooks: Option<Option<u32>>,
-    requests_per_minute: Option<Option<u32>>,
-    publishes_per_second: Option<Option<u32>>,
-    subjects: Option<Option<u32>>,
-}
-
-const COUNT: &str = "a whole number";
-
-impl LimitsBody {
-    fn read(m: &mut Members<'_>) -> Option<Self> {
-        m.object("limits", "limits.", |m| Self {
-            connections: m.nullable("connections", COUNT),
-            webhooks: m.nullable("webhooks", COUNT),
-            requests_per_minute: m.nullable("requests_per_minute", COUNT),
-            publishes_per_second: m.nullable("publishes_per_second", COUNT),
-            subjects: m.nullable("subjects", COUNT),
-        })
-    }
-
-    fn checked(self) -> Result<LimitsPatch, ApiError> {
-        let Self { connections, webhooks, requests_per_minute, publishes_per_second, subjects } = self;
-        if requests_per_minute == Some(Some(0)) || publishes_per_second == Some(Some(0)) {
-            return Err(ApiError::bad_request("invalid_limits", "a rate must be at least 1")
-                .hint("null is no limit; to stop somebody, revoke the token"));
-        }
-        Ok(LimitsPatch { connections, webhooks, requests_per_minute, publishes_per_second, subjects })
-    }
-}
-
-/// Retention as it is sent: absent, null, or a number.
-#[derive(Debug, Default)]
-struct RetentionBody {
-    events: Option<Option<u64>>,
-    age_seconds: Option<Option<u64>>,
-    bytes: Option<Option<u64>>,
-    webhook_backlog: BacklogBody,
-}
-
-/// How far retention waits for webhooks, as it is sent.
-#[derive(Debug, Default)]
-struct BacklogBody {
-    /// 0 waits for none.
-    bytes: Option<Option<u64>>,
-    age_seconds: Option<Option<u64>>,
-}
-
-impl BacklogBody {
-    fn read(m: &mut Members<'_>) -> Option<Self> {
-        m.object("webhook_backlog", "retention.webhook_backlog.", |m| Self {
-            bytes: m.nullable("bytes", COUNT),
-            age_seconds: m.nullable("age_seconds", COUNT),
-        })
-    }
-}
-
-impl RetentionBody {
-    fn read(m: &mut Members<'_>) -> Option<Self> {
-        m.object("retention", "retention.", |m| Self {
-            events: m.nullable("events", COUNT),
-            age_seconds: m.nullable("age_seconds", COUNT),
-            bytes: m.nullable("bytes", COUNT),
-            webhook_backlog: BacklogBody::read(m).unwrap_or_default(),
-        })
-    }
-
-    fn checked(self) -> Result<RetentionPatch, ApiError> {
-        let Self { events, age_seconds, bytes, webhook_backlog: backlog } = self;
-        if [events, age_seconds, bytes, backlog.age_seconds].contains(&Some(Some(0))) {
-            return Err(
-                ApiError::bad_request("invalid_retention", "a bound must be at least 1").hint("null is no bound")
-            );
-        }
-        let (backlog_bytes, backlog_age_seconds) = (backlog.bytes, backlog.age_seconds);
-        Ok(RetentionPatch { events, age_seconds, bytes, backlog_bytes, backlog_age_seconds })
-    }
-}
-
-#[derive(Debug)]
-struct CreateBody {
-    id: Option<String>,
+/// A map as it is asked for.
+struct NewMap {
+    id: Option<MapId>,
     slug: Option<String>,
     name: Option<String>,
-    limits: LimitsBody,
-    retention: RetentionBody,
+    limits: LimitsPatch,
+    retention: RetentionPatch,
 }
 
-impl CreateBody {
+impl NewMap {
     fn read(m: &mut Members<'_>) -> Self {
         Self {
-            id: m.nullable("id", "a string").flatten(),
-            slug: m.nullable("slug", "a string").flatten(),
-            name: m.nullable("name", "a string").flatten(),
-            limits: LimitsBody::read(m).unwrap_or_default(),
-            retention: RetentionBody::read(m).unwrap_or_default(),
+            id: read_id(m),
+            slug: read_slug(m).flatten(),
+            name: read_name(m),
+            limits: m.object("limits", LimitsPatch::read).unwrap_or_default(),
+            retention: m.object("retention", RetentionPatch::read).unwrap_or_default(),
         }
     }
 }
 
-#[derive(Debug)]
-struct UpdateBody {
+/// Changes of a map; `None` is not asked for.
+struct Changes {
     slug: Option<Option<String>>,
     name: Option<String>,
-    limits: Option<LimitsBody>,
-    retention: Option<RetentionBody>,
+    limits: Option<LimitsPatch>,
+    retention: Option<RetentionPatch>,
 }
 
-impl UpdateBody {
+impl Changes {
     fn read(m: &mut Members<'_>) -> Self {
         Self {
-            slug: m.nullable("slug", "a string"),
-            name: m.nullable("name", "a string").flatten(),
-            limits: LimitsBody::read(m),
-            retention: RetentionBody::read(m),
+            slug: read_slug(m),
+            name: read_name(m),
+            limits: m.object("limits", LimitsPatch::read),
+            retention: m.object("retention", RetentionPatch::read),
         }
     }
 }
 
-fn check_names(slug: Option<&str>, name: Option<&str>) -> Result<(), ApiError> {
-    if let Some(slug) = slug
-        && !is_slug(slug)
-    {
-        return Err(ApiError::bad_request(
-            "invalid_slug",
-            "a slug begins with a-z or 0-9, has up to 63 of a-z, 0-9, - and _, and is no UUID",
-        ));
+fn read_id(m: &mut Members<'_>) -> Option<MapId> {
+    let id = m.nullable::<String>("id", "a string").flatten()?.parse().ok();
+    if id.is_none() {
+        m.fault("id", FieldCode::Invalid, "must be a UUID");
     }
-    check_name(name)
+    id
 }
 
-pub(super) fn check_name(name: Option<&str>) -> Result<(), ApiError> {
-    match name {
-        Some(name) if name.chars().count() > MAX_NAME => {
-            Err(ApiError::bad_request("invalid_name", format!("a name has at most {MAX_NAME} characters")))
-        }
-        _ => Ok(()),
+fn read_slug(m: &mut Members<'_>) -> Option<Option<String>> {
+    let slug: Option<String> = m.nullable("slug", "a string")?;
+    if !slug.as_deref().is_none_or(is_slug) {
+        let message = "must begin with a-z or 0-9, have up to 63 of a-z, 0-9, - and _, and be no UUID";
+        m.fault("slug", FieldCode::Invalid, message);
     }
+    Some(slug)
+}
+
+/// The name of a map or token.
+pub(super) fn read_name(m: &mut Members<'_>) -> Option<String> {
+    let name: String = m.nullable("name", "a string").flatten()?;
+    if name.chars().count() > MAX_NAME {
+        m.fault("name", FieldCode::OutOfRange, format_args!("must have at most {MAX_NAME} characters"));
+    }
+    Some(name)
 }
 
 pub(super) async fn create(
@@ -168,19 +93,15 @@ pub(super) async fn create(
     mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     edge.admin(&request).await?;
-    let body = body::object(&mut payload, edge.config.body_bytes, CreateBody::read).await?;
-    check_names(body.slug.as_deref(), body.name.as_deref())?;
-    let id = match &body.id {
-        None => MapId::new(Uuid::new_v4()),
-        Some(id) => id.parse().map_err(|_| ApiError::bad_request("invalid_id", "a map's id is a UUID"))?,
-    };
+    let body = body::object(&mut payload, edge.config.body_bytes, NewMap::read).await?;
+    let id = body.id.unwrap_or_else(|| MapId::new(Uuid::new_v4()));
     let (secret, token) = answer::new_token("first", Scopes::ALL)?;
     let command = Command::CreateMap(CreateMap {
         id,
         name: body.name.or_else(|| body.slug.clone()).unwrap_or_default(),
         slug: body.slug,
-        limits: body.limits.checked()?.over(&edge.config.new_map_limits),
-        retention: body.retention.checked()?.over(&edge.config.new_map_retention),
+        limits: body.limits.over(&edge.config.new_map_limits),
+        retention: body.retention.over(&edge.config.new_map_retention),
         token,
         max_maps: edge.config.max_maps,
     });
@@ -209,19 +130,18 @@ pub(super) async fn update(
     mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
-    let body = body::object(&mut payload, edge.config.body_bytes, UpdateBody::read).await?;
+    let body = body::object(&mut payload, edge.config.body_bytes, Changes::read).await?;
     let raises = body.limits.is_some() || body.retention.is_some();
     if raises && !matches!(grant.who, Who::Admin) {
         return Err(ApiError::forbidden("limits and retention are changed with the admin token"));
     }
-    check_names(body.slug.as_ref().and_then(|slug| slug.as_deref()), body.name.as_deref())?;
     let command = Command::UpdateMap(UpdateMap {
         map: grant.map.id,
         by: grant.who.by(),
         slug: body.slug,
         name: body.name,
-        limits: body.limits.unwrap_or_default().checked()?,
-        retention: body.retention.unwrap_or_default().checked()?,
+        limits: body.limits.unwrap_or_default(),
+        retention: body.retention.unwrap_or_default(),
     });
     let Reply::Map(map) = edge.hub.log().propose(&command).await? else { return Err(unexpected()) };
     let mut data = answer::map(&map);

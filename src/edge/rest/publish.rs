@@ -198,12 +198,12 @@ fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<NewEvent>, bool), A
 
 /// What is wrong with the names of an object's members, if anything is. Only asked of what could not be read.
 fn misspelt(text: &str, known: &[&str]) -> Option<String> {
-    let mut members = Members::of(text, "");
+    let mut members = Members::of(text);
     for name in known {
         members.raw(&[name]);
     }
-    let problems = members.finish();
-    (!problems.is_empty()).then(|| problems.join("; "))
+    let errors = members.finish();
+    (!errors.is_empty()).then(|| errors.to_string())
 }
 
 /// Whether JSON is an object. A list would pass for a struct's fields in their order.

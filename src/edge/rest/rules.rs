@@ -2,35 +2,20 @@
 
 use super::body;
 use super::maps::unexpected;
-use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability, SubjectHistory};
+use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability, MAX_RULES, RulesError, SubjectHistory};
 use crate::core::command::{Command, Reply, SetChannelRules};
+use crate::core::field_error::{BODY, FieldCode, FieldError, FieldErrors};
+use crate::core::json::Members;
 use crate::core::subject::SubjectPattern;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// A rule as it is sent.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RuleBody {
-    #[serde(rename = "match")]
-    matches: String,
-    #[serde(default)]
-    durability: Durability,
-    #[serde(default)]
-    history: Option<HistoryBody>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HistoryBody {
-    events: Option<u64>,
-    seconds: Option<u64>,
-    bytes: Option<u64>,
-}
+const HINT: &str =
+    "send a list such as [{\"match\": \"chat-*\", \"durability\": \"durable\", \"history\": {\"events\": 100}}]";
 
 pub(super) async fn show(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
@@ -54,21 +39,55 @@ pub(super) async fn set(
 }
 
 fn read(text: &str) -> Result<ChannelRules, ApiError> {
-    let invalid = |message: String| {
-        ApiError::bad_request("invalid_rules", message).hint(
-            "send a list such as [{\"match\": \"chat-*\", \"durability\": \"durable\", \"history\": {\"events\": 100}}]",
-        )
-    };
-    let bodies: Vec<RuleBody> = serde_json::from_str(text).map_err(|error| invalid(error.to_string()))?;
-    let rule = |(index, body): (usize, RuleBody)| {
-        let HistoryBody { events, seconds, bytes } = body.history.unwrap_or_default();
-        let matches = SubjectPattern::new(&body.matches)
-            .ok_or_else(|| invalid(format!("{:?} is no subject, nor a pattern of subjects", body.matches)).at(index))?;
-        let history = SubjectHistory { events, seconds, bytes };
-        Ok(ChannelRule { matches, durability: body.durability, history })
-    };
-    let rules = bodies.into_iter().enumerate().map(rule).collect::<Result<Vec<_>, ApiError>>()?;
-    ChannelRules::new(rules).map_err(|error| invalid(error.to_string()))
+    let invalid = |errors: &FieldErrors| ApiError::invalid_body(errors).hint(HINT);
+    let bodies: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
+        let code = if error.is_data() { FieldCode::WrongType } else { FieldCode::NotJson };
+        invalid(&FieldError::new(BODY, code, format_args!("must be a JSON list of rules ({error})")).into())
+    })?;
+    let (mut rules, mut errors) = (Vec::new(), FieldErrors::default());
+    for (place, body) in bodies.into_iter().take(MAX_RULES + 1).enumerate() {
+        let mut m = Members::at(&place.to_string(), body.get());
+        rules.extend(read_rule(&mut m));
+        errors.append(m.finish());
+    }
+    if !errors.is_empty() {
+        return Err(invalid(&errors));
+    }
+    let wrong = |error: RulesError| invalid(&FieldError::new(BODY, FieldCode::OutOfRange, error).into());
+    ChannelRules::new(rules).map_err(wrong)
+}
+
+/// One rule; `None` where there is a fault.
+fn read_rule(m: &mut Members<'_>) -> Option<ChannelRule> {
+    const DURABILITY: [(&str, Durability); 2] =
+        [("durable", Durability::Durable), ("ephemeral", Durability::Ephemeral)];
+    let name: Option<String> = m.required("match", "a subject, or a pattern of subjects");
+    let durability = m.one_of("durability", &DURABILITY).unwrap_or_default();
+    let history = read_history(m);
+    let name = name?;
+    let matches = SubjectPattern::new(&name);
+    if matches.is_none() {
+        m.fault("match", FieldCode::Invalid, format_args!("{name:?} is no subject, nor a pattern of subjects"));
+    }
+    Some(ChannelRule { matches: matches?, durability, history })
+}
+
+fn read_history(m: &mut Members<'_>) -> SubjectHistory {
+    m.skip_null("history");
+    let history = m.object("history", |m| SubjectHistory {
+        events: read_bound(m, "events"),
+        seconds: read_bound(m, "seconds"),
+        bytes: read_bound(m, "bytes"),
+    });
+    history.unwrap_or_default()
+}
+
+fn read_bound(m: &mut Members<'_>, name: &str) -> Option<u64> {
+    let bound = m.nullable(name, "a whole number").flatten();
+    if bound == Some(0) {
+        m.fault(name, FieldCode::OutOfRange, "must be at least 1; leave it out to keep what the map keeps");
+    }
+    bound
 }
 
 fn answer(rules: &ChannelRules) -> HttpResponse {
@@ -106,6 +125,10 @@ mod tests {
             r#"[{"match":"a","history":{"events":0}}]"#,
         ] {
             assert!(read(bad).unwrap_err().to_string().len() > 5, "{bad}");
+        }
+        let told = read(r#"[{"match":"a b"},{"match":"a","durability":1,"history":{"events":0}}]"#).unwrap_err();
+        for field in ["0.match: ", "1.durability: ", "1.history.events: "] {
+            assert!(told.to_string().contains(field), "{told}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! A map's tokens: made, listed, revoked.
 
-use super::maps::{check_name, unexpected};
+use super::maps::{read_name, unexpected};
 use super::{answer, body};
 use crate::core::access::Scopes;
 use crate::core::command::{Command, CreateToken, Reply, RevokeToken};
+use crate::core::field_error::FieldCode;
+use crate::core::json::Members;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use actix_web::web::{Data, Path, Payload};
@@ -17,16 +19,8 @@ pub(super) async fn create(
     mut payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
-    let (name, scopes) = body::object(&mut payload, edge.config.body_bytes, |m| {
-        let name: Option<String> = m.nullable("name", "a string").flatten();
-        let scopes: Option<Vec<String>> = m.required("scopes", "a list of scopes");
-        (name, scopes.unwrap_or_default())
-    })
-    .await?;
-    check_name(name.as_deref())?;
-    let scopes = Scopes::from_names(&scopes).ok_or_else(|| {
-        ApiError::bad_request("invalid_scopes", "scopes are subscribe, publish and manage, at least one")
-    })?;
+    let read = |m: &mut Members<'_>| (read_name(m), read_scopes(m));
+    let (name, scopes) = body::object(&mut payload, edge.config.body_bytes, read).await?;
     let (secret, token) = answer::new_token(&name.unwrap_or_default(), scopes)?;
     let max_tokens = edge.config.max_tokens;
     let command = Command::CreateToken(CreateToken { map: grant.map.id, by: grant.who.by(), token, max_tokens });
@@ -34,6 +28,16 @@ pub(super) async fn create(
     let mut data = answer::token(&token);
     data["token"] = secret.into();
     Ok(HttpResponse::Created().json(json!({ "data": data })))
+}
+
+/// No scopes where there is a fault.
+fn read_scopes(m: &mut Members<'_>) -> Scopes {
+    const EXPECTED: &str = "a list of subscribe, publish and manage, at least one";
+    let Some(names) = m.required::<Vec<String>>("scopes", EXPECTED) else { return Scopes::NONE };
+    Scopes::from_names(&names).unwrap_or_else(|| {
+        m.fault("scopes", FieldCode::Invalid, format_args!("must be {EXPECTED}"));
+        Scopes::NONE
+    })
 }
 
 pub(super) async fn list(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {

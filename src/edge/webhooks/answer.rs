@@ -7,43 +7,30 @@ use crate::core::consumer::progress::Progress;
 use crate::core::history::Start;
 use crate::core::ids::TopicId;
 use crate::core::time::iso_millis;
-use crate::core::webhook::form::{MASK, Plain};
-use crate::core::webhook::mask::masked_url;
-use crate::core::webhook::promises;
-use crate::core::webhook::{
-    Endpoint, EventFilter, Invocation, Lambda, Method, Ordering, Origin, Private, Target, TargetKind, TopicKind,
-};
+use crate::core::webhook::shown::{Settings, State, Webhook};
+use crate::core::webhook::{Endpoint, Plain, Private, promises};
 use crate::hub::Grant;
-use serde_json::{Value, json};
 
 /// After so long without a delivery, while some were tried, an endpoint is called failing whatever it answered.
 const FAILING_MS: u64 = 300_000;
 
-/// Name and value of what is added to an object.
-macro_rules! extend {
-    ($object:expr, $($name:literal: $value:expr),* $(,)?) => { $($object[$name] = json!($value);)* };
-}
-
 /// A webhook as everybody who manages it may see it. `None` for what is sealed where it can't be opened.
-pub(super) async fn webhook(
+async fn webhook(
     edge: &Edge,
     grant: &Grant,
     endpoint: &Endpoint,
     private: Option<&Private>,
-) -> Result<Value, Problem> {
-    let mut shown = asked_for(endpoint, private);
-    add_state(edge, grant.map.topic, endpoint, &mut shown).await?;
-    shown["warnings"] = json!(promises::warnings(endpoint, &grant.map.retention.webhook_backlog));
-    extend!(shown,
-        "secret_previous_until": private
-            .and_then(|p| p.previous_at(edge.hub.clock().expiry_ms()).map(|(_, until)| *until).max())
-            .map(|until| iso_millis(edge.hub.clock().shown_ms(until))),
-    );
-    Ok(shown)
+) -> Result<Webhook, Problem> {
+    let mut state = state_shown(edge, grant.map.topic, endpoint).await?;
+    state.warnings = promises::warnings(endpoint, &grant.map.retention.webhook_backlog);
+    state.secret_previous_until = private
+        .and_then(|p| p.previous_at(edge.hub.clock().expiry_ms()).map(|(_, until)| *until).max())
+        .map(|until| iso_millis(edge.hub.clock().shown_ms(until)));
+    Ok(Webhook { settings: Settings::of(endpoint, private), state, secret: None })
 }
 
 /// The same with what was opened here.
-pub(super) async fn opened(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> Result<Value, Problem> {
+pub(super) async fn opened(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> Result<Webhook, Problem> {
     let private = edge.hub.vault().seal().and_then(|seal| seal.open(endpoint.id, &endpoint.sealed));
     if let Err(error) = &private {
         tracing::warn!(webhook = %endpoint.id, %error, "a webhook is shown without its target");
@@ -52,107 +39,12 @@ pub(super) async fn opened(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> R
 }
 
 /// The same with its secret: in the answer to who made it, this once.
-pub(super) async fn with_secret(edge: &Edge, grant: &Grant, plain: &Plain) -> Result<Value, Problem> {
-    let mut shown = webhook(edge, grant, &plain.endpoint, Some(&plain.private)).await?;
-    shown["secret"] = plain.private.secret.as_str().into();
-    Ok(shown)
+pub(super) async fn with_secret(edge: &Edge, grant: &Grant, plain: &Plain) -> Result<Webhook, Problem> {
+    let shown = webhook(edge, grant, &plain.endpoint, Some(&plain.private)).await?;
+    Ok(Webhook { secret: Some(plain.private.secret.clone()), ..shown })
 }
 
-fn asked_for(endpoint: &Endpoint, private: Option<&Private>) -> Value {
-    let target = private.map(|private| &private.target);
-    let url = match target {
-        Some(Target::Http(url)) if endpoint.profile.is_chat() => Some(masked_url(url)),
-        Some(Target::Http(url)) => Some(url.clone()),
-        _ => None,
-    };
-    let headers: serde_json::Map<String, Value> =
-        private.iter().flat_map(|private| &private.headers).map(|(name, _)| (name.clone(), MASK.into())).collect();
-    let (ordering, ordering_key) = match &endpoint.ordering {
-        Ordering::None => ("none", None),
-        Ordering::Key(key) => ("key", Some(key)),
-        Ordering::Strict => ("strict", None),
-    };
-    let mut shown = json!({
-        "id": endpoint.id.to_string(),
-        "map_id": endpoint.map.to_string(),
-        "name": endpoint.name,
-        "url": url,
-        "target": target.map_or_else(|| json!({"type": kind(endpoint.target)}), |target| target_of(target, &url)),
-        "events": endpoint.events,
-        "active": endpoint.active,
-        "profile": endpoint.profile.name(),
-        "origin": match endpoint.origin { Origin::Api => "api", Origin::Config => "config" },
-        "inserted_at": iso_millis(endpoint.inserted_ms),
-        "updated_at": iso_millis(endpoint.updated_ms),
-    });
-    extend!(shown,
-        "method": match endpoint.method { Method::Post => "POST", Method::Put => "PUT" },
-        "headers": headers,
-        "ordering": ordering,
-        "ordering_key": ordering_key,
-        "rate_limit": endpoint.rate.map(|rate| json!({"requests": rate.requests, "period_ms": rate.period_ms})),
-        "batch": endpoint.batch.map(|batch| json!({"max": batch.max, "duration_ms": batch.duration_ms})),
-        "filter": filter(&endpoint.filter),
-        "template": endpoint.template.as_ref().map(|template| &template.body),
-        "content_type": endpoint.template.as_ref().map(|template| &template.content_type),
-        "retry": retry(endpoint),
-        "timeout_ms": endpoint.timeout_ms,
-        "auto_disable_seconds": endpoint.auto_disable_seconds,
-        "key": endpoint.key,
-    );
-    shown
-}
-
-fn kind(target: TargetKind) -> &'static str {
-    match target {
-        TargetKind::Http => "http",
-        TargetKind::Lambda => "lambda",
-    }
-}
-
-fn target_of(target: &Target, url: &Option<String>) -> Value {
-    match target {
-        Target::Http(_) => json!({"type": "http", "url": url}),
-        Target::Lambda(Lambda { function_name, region, invocation, qualifier }) => json!({
-            "type": "lambda",
-            "function_name": function_name,
-            "region": region,
-            "invocation_type": match invocation {
-                Invocation::Event => "Event",
-                Invocation::RequestResponse => "RequestResponse",
-                Invocation::DryRun => "DryRun",
-            },
-            "qualifier": qualifier,
-        }),
-    }
-}
-
-fn filter(filter: &EventFilter) -> Value {
-    if *filter == EventFilter::default() {
-        return Value::Null;
-    }
-    let named = |kind: TopicKind| TopicKind::NAMES.iter().find(|(_, known)| *known == kind).map(|(name, _)| *name);
-    json!({
-        "subjects": filter.subjects,
-        "channel_type": filter.topic_kind.and_then(named),
-        "channel_prefix": filter.topic_prefix,
-        "expression": filter.expression,
-    })
-}
-
-fn retry(endpoint: &Endpoint) -> Value {
-    let retry = &endpoint.retry;
-    json!({
-        "max_attempts": retry.max_attempts,
-        "delay_ms": retry.delay_ms,
-        "factor": f64::from(retry.factor_percent) / 100.0,
-        "max_delay_ms": retry.max_delay_ms,
-        "jitter": f64::from(retry.jitter_percent) / 100.0,
-        "ambiguous": retry.ambiguous,
-    })
-}
-
-async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut Value) -> Result<(), Problem> {
+async fn state_shown(edge: &Edge, topic: TopicId, endpoint: &Endpoint) -> Result<State, Problem> {
     let stored = state_of(edge, endpoint)?;
     let progress = &stored.progress;
     let losing = stored.backlog.losing.filter(|_| endpoint.active);
@@ -161,29 +53,31 @@ async fn add_state(edge: &Edge, topic: TopicId, endpoint: &Endpoint, shown: &mut
         Some(seq) => place::event_for(edge, endpoint.id, topic, seq).await?.map(|event| iso_millis(event.time_ms)),
         None => None,
     };
-    let (requests, now_ms) = (progress.delivered + progress.failed_attempts, edge.hub.clock().time_ms());
-    extend!(shown,
-        "state": state(endpoint, progress, losing.is_some(), now_ms),
-        "disabled_reason": endpoint.disabled.as_ref().map(|disabled| &disabled.why),
-        "disabled_at": endpoint.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
-        "owner": edge.hub.webhooks().directory().owners().owner_of(endpoint.id),
-        "queue_depth": queue_depth(progress, head_seq),
-        "oldest_at": oldest,
-        "retrying": retrying(progress),
-        "dead_letters": stored.shelf.dead,
-        "delivered": progress.delivered,
-        "failed_attempts": progress.failed_attempts,
-        "given_up": progress.buried,
-        "missed": stored.missed(edge.hub.webhooks().stored_seq(topic)?),
-        "losing_since": losing.map(|losing| iso_millis(edge.hub.clock().shown_ms(losing.since_ms))),
-        "success_rate": (requests > 0).then(|| progress.delivered as f64 / requests as f64),
-        "consecutive_failures": progress.failures,
-        "failing_since": progress.failing_since_ms.map(iso_millis),
-        "last_delivery_at": progress.last_delivery_ms.map(iso_millis),
-        "last_error": progress.last_error,
-        "next_attempt_at": next_attempt(progress, now_ms).filter(|_| endpoint.active).map(iso_millis),
-    );
-    Ok(())
+    let requests = progress.delivered + progress.failed_attempts;
+    let now_ms = edge.hub.clock().time_ms();
+    Ok(State {
+        state: state(endpoint, progress, losing.is_some(), now_ms).to_owned(),
+        disabled_reason: endpoint.disabled.as_ref().map(|disabled| disabled.why.clone()),
+        disabled_at: endpoint.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
+        secret_previous_until: None,
+        owner: edge.hub.webhooks().directory().owners().owner_of(endpoint.id),
+        queue_depth: queue_depth(progress, head_seq),
+        oldest_at: oldest,
+        retrying: retrying(progress),
+        dead_letters: stored.shelf.dead.into(),
+        delivered: progress.delivered,
+        failed_attempts: progress.failed_attempts,
+        given_up: progress.buried,
+        missed: stored.missed(edge.hub.webhooks().stored_seq(topic)?),
+        losing_since: losing.map(|losing| iso_millis(edge.hub.clock().shown_ms(losing.since_ms))),
+        success_rate: (requests > 0).then(|| progress.delivered as f64 / requests as f64),
+        consecutive_failures: progress.failures.into(),
+        failing_since: progress.failing_since_ms.map(iso_millis),
+        last_delivery_at: progress.last_delivery_ms.map(iso_millis),
+        last_error: progress.last_error.clone(),
+        next_attempt_at: next_attempt(progress, now_ms).filter(|_| endpoint.active).map(iso_millis),
+        warnings: Vec::new(),
+    })
 }
 
 fn state(endpoint: &Endpoint, progress: &Progress, losing: bool, now_ms: u64) -> &'static str {

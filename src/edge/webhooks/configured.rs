@@ -7,8 +7,8 @@ use super::error::Problem;
 use super::settings;
 use crate::core::command::{Command, Refusal};
 use crate::core::ids::{EndpointId, MapId};
-use crate::core::webhook::form::{Form, Plain};
-use crate::core::webhook::{Endpoint, OnEndpoint, Origin, Profile};
+use crate::core::webhook::patch::Patch;
+use crate::core::webhook::{Endpoint, OnEndpoint, Origin, Plain, Profile};
 use crate::edge::context::Edge;
 use actix_web::ResponseError;
 use actix_web::web::Data;
@@ -27,7 +27,7 @@ const TURNS: usize = 5;
 /// One webhook of the file, and for which map it was last seen to.
 struct Entry {
     map: String,
-    form: Form,
+    patch: Patch,
     done: Option<MapId>,
     /// Not to be tried before.
     not_before: Option<Instant>,
@@ -36,8 +36,8 @@ struct Entry {
 }
 
 /// Never returns. `configured` are names of maps and settings.
-pub async fn keep_configured(edge: Data<Edge>, configured: Vec<(String, Form)>) {
-    let entry = |(map, form)| Entry { map, form, done: None, not_before: None, told: None };
+pub async fn keep_configured(edge: Data<Edge>, configured: Vec<(String, Patch)>) {
+    let entry = |(map, patch)| Entry { map, patch, done: None, not_before: None, told: None };
     let mut entries: Vec<Entry> = configured.into_iter().map(entry).collect();
     while edge.hub.log().barrier().await.is_err() || edge.hub.vault().seal().is_err() {
         tokio::time::sleep(LOOK).await;
@@ -57,7 +57,7 @@ pub async fn keep_configured(edge: Data<Edge>, configured: Vec<(String, Form)>) 
 
 impl Entry {
     fn name(&self) -> &str {
-        self.form.name().unwrap_or_default()
+        self.patch.name().unwrap_or_default()
     }
 
     fn id(&self, map: MapId) -> EndpointId {
@@ -79,10 +79,7 @@ impl Entry {
                     other if other.status_code().is_server_error() => {}
                     _ => self.not_before = Some(Instant::now() + REFUSED_PAUSE),
                 }
-                let problem = match problem {
-                    Problem::Invalid(details) => details.join("; "),
-                    other => other.to_string(),
-                };
+                let problem = problem.to_string();
                 if self.told.as_ref() != Some(&problem) {
                     tracing::warn!(map = self.map, name = self.name(), problem, "a webhook of the file can't be put");
                     self.told = Some(problem);
@@ -100,7 +97,7 @@ impl Entry {
                 Err(problem) => return Err(problem),
             };
             let Some(old) = old else {
-                match settings::put_new(edge, None, self.draft(edge, map, id)?, &self.form).await {
+                match settings::put_new(edge, None, self.draft(edge, map, id)?, &self.patch).await {
                     Err(Problem::Api(error)) if error == Refusal::IdTaken.into() => {
                         edge.hub.log().barrier().await?;
                         continue;
@@ -118,20 +115,20 @@ impl Entry {
     }
 
     fn draft(&self, edge: &Edge, map: MapId, id: EndpointId) -> Result<Plain, Problem> {
-        let profile = self.form.profile().unwrap_or(Profile::Wanderer);
+        let profile = self.patch.profile().unwrap_or(Profile::Wanderer);
         settings::draft(id, map, Origin::Config, profile, &edge.config.webhooks.defaults)
     }
 
     /// The webhook as it stands in the file; `None` where it is that already.
     async fn over(&self, edge: &Edge, map: MapId, old: &Plain) -> Result<Option<Plain>, Problem> {
         let mut new = self.draft(edge, map, old.endpoint.id)?;
-        if !self.form.has_secret() {
+        if !self.patch.has_secret() {
             new.private.secret.clone_from(&old.private.secret);
         }
         // Whether it is active is the operators', unless the file says so.
         new.endpoint.active = old.endpoint.active;
-        let problems = self.form.apply(&mut new);
-        settings::judge(&edge.webhooks, &mut new, problems).await?;
+        let errors = self.patch.apply(&mut new);
+        settings::check(&edge.webhooks, &mut new, errors).await?;
         settings::follow(edge, &mut new.private, &old.private, None)?;
         let Endpoint { born, mark, sealed, disabled, revision, inserted_ms, updated_ms, .. } = old.endpoint.clone();
         new.endpoint = Endpoint { born, mark, sealed, disabled, revision, inserted_ms, updated_ms, ..new.endpoint };

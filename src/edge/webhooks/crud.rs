@@ -4,21 +4,22 @@ use super::error::Problem;
 use super::managed::{Managed, Manager};
 use super::{answer, object, on, settings};
 use crate::core::command::{Activate, Command, Refusal, Reply};
-use crate::core::webhook::form::Form;
+use crate::core::webhook::patch::Patch;
+use crate::core::webhook::shown::Webhook;
 use crate::core::webhook::{Endpoint, Origin, Profile};
 use crate::edge::context::Edge;
 use crate::edge::rest::body;
 use crate::hub::Grant;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Payload};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
 pub(super) async fn list(edge: Data<Edge>, Manager(grant): Manager) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(json!({"data": list_of(&edge, &grant).await?})))
 }
 
-pub(super) async fn list_of(edge: &Edge, grant: &Grant) -> Result<Vec<Value>, Problem> {
+pub(super) async fn list_of(edge: &Edge, grant: &Grant) -> Result<Vec<Webhook>, Problem> {
     let mut endpoints: Vec<Arc<Endpoint>> = edge.hub.webhooks().directory().of_map(grant.map.id).cloned().collect();
     endpoints.sort_by_key(|endpoint| std::cmp::Reverse((endpoint.inserted_ms, endpoint.id)));
     let mut shown = Vec::with_capacity(endpoints.len());
@@ -38,8 +39,8 @@ pub(super) async fn create(
     Manager(grant): Manager,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let form = Form::read(&object(&edge, &mut payload).await?);
-    let plain = settings::create(&edge, grant.who.by(), grant.map.id, &form, Profile::Wanderer).await?;
+    let patch = Patch::read(&object(&edge, &mut payload).await?);
+    let plain = settings::create(&edge, grant.who.by(), grant.map.id, &patch, Profile::Wanderer).await?;
     // What is shown is read on this node, which may be behind the leader.
     edge.catch_up().await;
     Ok(HttpResponse::Created().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))
@@ -54,18 +55,23 @@ pub(super) async fn update(
     Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let form = Form::read_back(&object(&edge, &mut payload).await?);
-    let changed = change(&edge, &grant, &endpoint, &form).await?;
+    let patch = Patch::read_back(&object(&edge, &mut payload).await?);
+    let changed = change(&edge, &grant, &endpoint, &patch).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &changed).await?})))
 }
 
-/// The webhook as the form asks. One that stands in the configuration file can only be stopped and started.
-pub(super) async fn change(edge: &Edge, grant: &Grant, endpoint: &Endpoint, form: &Form) -> Result<Endpoint, Problem> {
+/// The webhook as the patch asks. One that stands in the configuration file can only be stopped and started.
+pub(super) async fn change(
+    edge: &Edge,
+    grant: &Grant,
+    endpoint: &Endpoint,
+    patch: &Patch,
+) -> Result<Endpoint, Problem> {
     if endpoint.origin == Origin::Api {
-        return Ok(settings::update(edge, grant.who.by(), endpoint.id, form).await?.endpoint);
+        return Ok(settings::update(edge, grant.who.by(), endpoint.id, patch).await?.endpoint);
     }
-    match form.active() {
-        Some(active) if form.only_activates() => activate(edge, grant, endpoint, active, None).await,
+    match patch.active() {
+        Some(active) if patch.only_activates() => activate(edge, grant, endpoint, active, None).await,
         _ => Err(Refusal::Configured.into()),
     }
 }

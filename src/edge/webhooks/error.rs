@@ -1,6 +1,7 @@
 //! Errors of the webhook API: the house's, but for two whose words the first API of its kind fixed.
 
 use crate::core::command::Refusal;
+use crate::core::field_error::{FieldCode, FieldError, FieldErrors};
 use crate::delivery::webhook::TestError;
 use crate::edge::error::ApiError;
 use crate::hub::{ArchiveError, HubError, SealError};
@@ -14,8 +15,8 @@ use std::fmt;
 pub(super) enum Problem {
     /// There is no such webhook on the map.
     NoWebhook,
-    /// The body is wrong: all that is, each beginning with the field's name.
-    Invalid(Vec<String>),
+    /// The body has faults.
+    Invalid(FieldErrors),
     /// Anything else.
     Api(ApiError),
 }
@@ -24,7 +25,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoWebhook => f.write_str("no such webhook"),
-            Self::Invalid(details) => write!(f, "{} details", details.len()),
+            Self::Invalid(errors) => errors.fmt(f),
             Self::Api(error) => error.fmt(f),
         }
     }
@@ -48,12 +49,13 @@ impl ResponseError for Problem {
                 "hint": "the list of the map's webhooks has their ids",
                 "status": 404,
             })),
-            Self::Invalid(details) => HttpResponse::BadRequest().json(json!({
+            Self::Invalid(errors) => HttpResponse::BadRequest().json(json!({
                 "error": "Validation failed",
-                "details": details,
+                "details": errors.messages(),
+                "errors": errors,
                 "code": "validation_failed",
-                "message": details.join("; "),
-                "hint": hint(details),
+                "message": errors.to_string(),
+                "hint": hint(errors),
                 "status": 400,
             })),
             Self::Api(error) => error.error_response(),
@@ -62,13 +64,25 @@ impl ResponseError for Problem {
 }
 
 /// What to do about a body.
-fn hint(details: &[String]) -> &'static str {
+fn hint(errors: &FieldErrors) -> &'static str {
     // A public address is what only the sender can choose; what else may be reached is for who runs the nodes.
-    if details.iter().any(|detail| detail.contains("allow-list")) {
+    if errors.have(FieldCode::NotPublic) {
         "webhooks.allow_nets of the nodes opens private networks, as in WAYPOST_WEBHOOKS_ALLOW_NETS=10.0.0.0/8; \
          `waypost dev` opens loopback"
     } else {
         "nothing was changed; docs/openapi.yaml has all fields and their bounds"
+    }
+}
+
+impl From<FieldErrors> for Problem {
+    fn from(errors: FieldErrors) -> Self {
+        Self::Invalid(errors)
+    }
+}
+
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        Self::Invalid(error.into())
     }
 }
 

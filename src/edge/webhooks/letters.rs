@@ -9,9 +9,9 @@ use crate::core::command::{Command, Reply};
 use crate::core::consumer::progress::Order;
 use crate::core::event::MapText;
 use crate::core::ids::EventId;
+use crate::core::json::Members;
 use crate::core::time::iso_millis;
 use crate::core::webhook::Endpoint;
-use crate::core::webhook::form::Members;
 use crate::core::webhook::records::DeadLetter;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -155,13 +155,10 @@ pub(super) async fn retry_all(
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let text = object(&edge, &mut payload).await?;
-    let mut body = Members::of(&text, "");
+    let mut body = Members::of(&text);
     let since: Option<String> = body.take(&["since"], "a time or the id of an event");
     let place = since.and_then(|since| place::read(&mut body, "since", Form::IdOrTime, &since));
-    let problems = body.finish();
-    if !problems.is_empty() {
-        return Err(Problem::Invalid(problems));
-    }
+    body.finish().into_result(())?;
     let from_seq = match place {
         Some(place) => place::first(&edge, grant.map.topic, place).await?,
         None => edge.hub.webhooks().dead_letters(endpoint.id, 0, 1)?.first().map_or(1, |letter| letter.seq),

@@ -6,9 +6,9 @@ use super::managed::Managed;
 use super::{answer, object, place, settings};
 use crate::core::command::Refusal;
 use crate::core::event::is_kind;
-use crate::core::json;
+use crate::core::field_error::FieldCode;
+use crate::core::json::{self, Members};
 use crate::core::webhook::Origin;
-use crate::core::webhook::form::Members;
 use crate::core::webhook::secret;
 use crate::edge::context::Edge;
 use crate::edge::start::{Form, Named};
@@ -43,29 +43,28 @@ pub(super) async fn enable(
 }
 
 fn read_from(text: &str) -> Result<From, Problem> {
-    let mut body = Members::of(text, "");
+    let mut body = Members::of(text);
     let from: Option<String> = body.take(&["from"], "resume, skip or since");
     let since: Option<String> = body.take(&["since"], "a time or the id of an event");
     let place = since.and_then(|since| place::read(&mut body, "since", Form::IdOrTime, &since));
     let from = match (from.as_deref(), place) {
         (Some("since") | None, Some(place)) => From::Since(place),
         (Some("since"), None) => {
-            body.problem("since", "is required where from is since");
+            body.fault("since", FieldCode::Required, "is required where from is since");
             From::Resume
         }
         (Some("skip"), None) => From::Skip,
         (Some("resume") | None, None) => From::Resume,
         (Some("skip" | "resume"), Some(_)) => {
-            body.problem("since", "is only for from since");
+            body.fault("since", FieldCode::Conflict, "is only for from since");
             From::Resume
         }
         (Some(_), _) => {
-            body.problem("from", "must be resume, skip or since");
+            body.fault("from", FieldCode::Invalid, "must be resume, skip or since");
             From::Resume
         }
     };
-    let problems = body.finish();
-    if problems.is_empty() { Ok(from) } else { Err(Problem::Invalid(problems)) }
+    Ok(body.finish().into_result(from)?)
 }
 
 pub(super) async fn disable(
@@ -73,10 +72,7 @@ pub(super) async fn disable(
     Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let problems = Members::of(&object(&edge, &mut payload).await?, "").finish();
-    if !problems.is_empty() {
-        return Err(Problem::Invalid(problems));
-    }
+    Members::of(&object(&edge, &mut payload).await?).finish().into_result(())?;
     let endpoint = activate(&edge, &grant, &endpoint, false, None).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
 }
@@ -90,20 +86,17 @@ pub(super) async fn rotate(
         return Err(Refusal::Configured.into());
     }
     let text = object(&edge, &mut payload).await?;
-    let mut body = Members::of(&text, "");
+    let mut body = Members::of(&text);
     let secret: Option<String> = body.take(&["secret"], "a string");
     let overlap: Option<u64> = body.take(&["overlap_seconds"], "a whole number of seconds");
     let overlap = overlap.unwrap_or(edge.config.webhooks.overlap_seconds);
     if let Some(problem) = secret.as_deref().and_then(secret::problem) {
-        body.problem("secret", problem);
+        body.fault("secret", FieldCode::Invalid, problem);
     }
     if overlap > MAX_OVERLAP {
-        body.problem("overlap_seconds", format_args!("must be from 0 to {MAX_OVERLAP}"));
+        body.fault("overlap_seconds", FieldCode::OutOfRange, format_args!("must be from 0 to {MAX_OVERLAP}"));
     }
-    let problems = body.finish();
-    if !problems.is_empty() {
-        return Err(Problem::Invalid(problems));
-    }
+    body.finish().into_result(())?;
     let secret = secret.map_or_else(settings::new_secret, Ok)?;
     let plain = settings::rotate(&edge, grant.who.by(), endpoint.id, &secret, overlap).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))
@@ -120,20 +113,19 @@ pub(super) async fn test(
 }
 
 fn read_test(edge: &Edge, text: &str) -> Result<(String, String), Problem> {
-    let mut body = Members::of(text, "");
+    let mut body = Members::of(text);
     let kind = body.take(&["type"], "an event type").unwrap_or_else(|| TEST_KIND.to_owned());
     if !is_kind(&kind) {
-        body.problem("type", "must be an event type");
+        body.fault("type", FieldCode::Invalid, "must be an event type");
     }
     let payload = body.raw(&["payload"]).map_or(TEST_PAYLOAD, |raw| raw.get());
     let most = edge.config.event_bytes;
     if payload.len() > most {
-        body.problem("payload", format_args!("may have at most {most} bytes"));
+        body.fault("payload", FieldCode::OutOfRange, format_args!("may have at most {most} bytes"));
     }
     let payload = json::normalise(payload, edge.config.json_depth).unwrap_or_else(|error| {
-        body.problem("payload", error);
+        body.fault("payload", FieldCode::Invalid, error);
         String::new()
     });
-    let problems = body.finish();
-    if problems.is_empty() { Ok((kind, payload)) } else { Err(Problem::Invalid(problems)) }
+    Ok(body.finish().into_result((kind, payload))?)
 }

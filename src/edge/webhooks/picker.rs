@@ -6,9 +6,10 @@ use super::managed::{Managed, Manager};
 use super::{answer, crud, object, place, settings, state_of};
 use crate::core::json::normalise;
 use crate::core::time::iso_millis;
-use crate::core::webhook::form::Form;
 use crate::core::webhook::outcome::Class;
+use crate::core::webhook::patch::Patch;
 use crate::core::webhook::records::Attempt;
+use crate::core::webhook::shown::{ALIASES, Webhook};
 use crate::core::webhook::{Endpoint, Profile};
 use crate::edge::context::Edge;
 use crate::edge::rest::body;
@@ -62,21 +63,23 @@ struct Log {
 }
 
 async fn shown(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> Result<Value, Problem> {
-    Ok(shaped(answer::opened(edge, grant, endpoint).await?))
+    Ok(shaped(&answer::opened(edge, grant, endpoint).await?))
 }
 
-fn shaped(mut webhook: Value) -> Value {
-    let Some(fields) = webhook.as_object_mut() else { return webhook };
-    for (from, to) in [("active", "enabled"), ("inserted_at", "created_at")] {
-        if let Some(value) = fields.remove(from) {
-            fields.insert(to.to_owned(), value);
+/// With the names of that API.
+fn shaped(webhook: &Webhook) -> Value {
+    let mut shown = json!(webhook);
+    let Some(fields) = shown.as_object_mut() else { return shown };
+    for (ours, theirs) in ALIASES {
+        if let Some(value) = fields.remove(ours) {
+            fields.insert(theirs.to_owned(), value);
         }
     }
-    webhook
+    shown
 }
 
 pub(super) async fn list(edge: Data<Edge>, Manager(grant): Manager) -> Result<HttpResponse, Problem> {
-    let all: Vec<Value> = crud::list_of(&edge, &grant).await?.into_iter().map(shaped).collect();
+    let all: Vec<Value> = crud::list_of(&edge, &grant).await?.iter().map(shaped).collect();
     Ok(HttpResponse::Ok().json(all))
 }
 
@@ -85,13 +88,13 @@ pub(super) async fn create(
     Manager(grant): Manager,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let mut form = Form::read(&object(&edge, &mut payload).await?);
-    let profile = form.profile().unwrap_or(Profile::Envelope);
-    if !profile.is_chat() && !form.has_secret() && !form.is_unreadable() {
+    let mut patch = Patch::read(&object(&edge, &mut payload).await?);
+    let profile = patch.profile().unwrap_or(Profile::Envelope);
+    if !profile.is_chat() {
         // It could not be known otherwise: nothing here ever returns it.
-        form.add_problem("secret: is required".to_owned());
+        patch.require_secret();
     }
-    let plain = settings::create(&edge, grant.who.by(), grant.map.id, &form, Profile::Envelope).await?;
+    let plain = settings::create(&edge, grant.who.by(), grant.map.id, &patch, Profile::Envelope).await?;
     edge.catch_up().await;
     Ok(HttpResponse::Created().json(shown(&edge, &grant, &plain.endpoint).await?))
 }
@@ -105,8 +108,8 @@ pub(super) async fn update(
     Managed { grant, endpoint }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    let form = Form::read_back(&object(&edge, &mut payload).await?);
-    let changed = crud::change(&edge, &grant, &endpoint, &form).await?;
+    let patch = Patch::read_back(&object(&edge, &mut payload).await?);
+    let changed = crud::change(&edge, &grant, &endpoint, &patch).await?;
     Ok(HttpResponse::Ok().json(shown(&edge, &grant, &changed).await?))
 }
 

@@ -2,6 +2,7 @@
 
 use super::error::Problem;
 use crate::core::event::Event;
+use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::history::Start;
 use crate::core::ids::{EndpointId, EventId, TopicId};
 use crate::core::json::Members;
@@ -16,7 +17,7 @@ const AHEAD_MS: u64 = 60_000;
 
 /// Reads the position that a field names. What is wrong with it joins the problems of the body.
 pub(super) fn read(body: &mut Members<'_>, field: &str, form: Form, text: &str) -> Option<Named> {
-    form.read(Given::Text(text)).map_err(|error| body.problem(field, error)).ok()
+    form.read(Given::Text(text)).map_err(|error| body.fault(field, FieldCode::Invalid, error)).ok()
 }
 
 /// The first event of that time or later, or the event itself; where it is gone, what is left behind it. A time that has
@@ -24,7 +25,8 @@ pub(super) fn read(body: &mut Members<'_>, field: &str, form: Form, text: &str) 
 pub(super) async fn first(edge: &Edge, topic: TopicId, named: Named) -> Result<u64, Problem> {
     match named {
         Named::Time(ms) if ms > edge.hub.clock().time_ms() + AHEAD_MS => {
-            Err(Problem::Invalid(vec![format!("since: {} lies in the future", iso_millis(ms))]))
+            let message = format_args!("{} lies in the future", iso_millis(ms));
+            Err(FieldError::new("since", FieldCode::OutOfRange, message).into())
         }
         Named::Event(id) => match next_seq(edge, topic, id).await? {
             Some(next_seq) => Ok(next_seq - u64::from(event_before(edge, topic, next_seq, id).await?.is_some())),
@@ -41,7 +43,7 @@ async fn next_seq(edge: &Edge, topic: TopicId, id: EventId) -> Result<Option<u64
 }
 
 fn unknown(field: &str, id: EventId) -> Problem {
-    Problem::Invalid(vec![format!("{field}: {id} is not an event of the map")])
+    FieldError::new(field, FieldCode::Conflict, format_args!("{id} is not an event of the map")).into()
 }
 
 /// The seq behind the event that `field` names; where it is gone, what is left behind it.

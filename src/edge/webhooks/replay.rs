@@ -5,11 +5,12 @@ use super::managed::Managed;
 use super::place;
 use super::{object, order, state_of};
 use crate::core::consumer::progress::{NumberedOrder, Order, Replay};
+use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::history::Start;
 use crate::core::ids::EventId;
+use crate::core::json::Members;
 use crate::core::time::iso_millis;
 use crate::core::webhook::Endpoint;
-use crate::core::webhook::form::Members;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::start::{Form, Named};
@@ -72,7 +73,7 @@ pub(super) async fn start(
 }
 
 fn read(text: &str) -> Result<Asked, Problem> {
-    let mut body = Members::of(text, "");
+    let mut body = Members::of(text);
     let since: Option<String> = body.take(&["since"], "a time");
     let after: Option<String> = body.take(&["after"], "the id of an event");
     let ids: Option<Vec<String>> = body.take(&["event_ids"], "a list of ids of events");
@@ -89,30 +90,29 @@ fn read(text: &str) -> Result<Asked, Problem> {
         (None, None, Some(ids)) => events(ids, &mut body),
         (None, None, None) => {
             if !failed_only {
-                body.problem("since", "is required, or after, or event_ids, or failed_only");
+                body.fault("since", FieldCode::Required, "is required, or after, or event_ids, or failed_only");
             }
             None
         }
         _ => {
-            body.problem("since", "give one of since, after and event_ids");
+            body.fault("since", FieldCode::Conflict, "give one of since, after and event_ids");
             None
         }
     };
     if let (Some(From::Since(Named::Time(since))), Some(until)) = (&from, until_ms)
         && until < *since
     {
-        body.problem("until", "must not be before since");
+        body.fault("until", FieldCode::Conflict, "must not be before since");
     }
     if ids.is_some() && (has_until || failed_only) {
-        body.problem("event_ids", "can't be narrowed by until or failed_only");
+        body.fault("event_ids", FieldCode::Conflict, "can't be narrowed by until or failed_only");
     }
-    let problems = body.finish();
-    if problems.is_empty() { Ok(Asked { from, until_ms, failed_only }) } else { Err(Problem::Invalid(problems)) }
+    Ok(body.finish().into_result(Asked { from, until_ms, failed_only })?)
 }
 
 fn events(ids: &[String], body: &mut Members<'_>) -> Option<From> {
     if ids.is_empty() || ids.len() > MAX_EVENTS {
-        body.problem("event_ids", format_args!("must be 1 to {MAX_EVENTS} ids"));
+        body.fault("event_ids", FieldCode::OutOfRange, format_args!("must be 1 to {MAX_EVENTS} ids"));
         return None;
     }
     let read: Result<Vec<EventId>, _> = ids.iter().map(|id| id.parse()).collect();
@@ -123,18 +123,21 @@ fn events(ids: &[String], body: &mut Members<'_>) -> Option<From> {
             Some(From::Events(ids))
         }
         Err(error) => {
-            body.problem("event_ids", error);
+            body.fault("event_ids", FieldCode::Invalid, error);
             None
         }
     }
 }
 
 async fn redeliver(edge: &Edge, grant: &Grant, endpoint: &Endpoint, ids: &[EventId]) -> Result<HttpResponse, Problem> {
-    let (mut seqs, mut gone) = (Vec::new(), Vec::new());
+    let (mut seqs, mut gone) = (Vec::new(), FieldErrors::default());
     for id in ids {
         match place::seq_of(edge, grant.map.topic, *id).await? {
             Some(seq) => seqs.push(seq),
-            None => gone.push(format!("event_ids: {id} is not an event of the map, or no longer kept")),
+            None => {
+                let message = format_args!("{id} is not an event of the map, or no longer kept");
+                gone.add("event_ids", FieldCode::Conflict, message);
+            }
         }
     }
     let (Some(first), Some(last), true) = (seqs.first(), seqs.last(), gone.is_empty()) else {
@@ -276,6 +279,6 @@ mod tests {
         let Err(Problem::Invalid(problems)) = asked("2025-06-21T12:00:00Z", "2025-06-21T13:00:00+02:00") else {
             panic!("taken");
         };
-        assert_eq!(problems, ["until: must not be before since"]);
+        assert_eq!(problems.messages(), ["until: must not be before since"]);
     }
 }

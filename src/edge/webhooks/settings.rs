@@ -1,13 +1,14 @@
-//! The way of settings into the replicated state: judged, sealed, put; repeated where somebody else was faster.
+//! The way of settings into the replicated state: checked, sealed, put; repeated where somebody else was faster.
 
 use super::error::Problem;
 use super::unexpected;
 use crate::core::command::{By, Command, Refusal, Reply};
+use crate::core::field_error::FieldErrors;
 use crate::core::ids::{EndpointId, MapId};
 use crate::core::time::iso_millis;
-use crate::core::webhook::form::{Defaults, Form, Plain};
+use crate::core::webhook::patch::Patch;
 use crate::core::webhook::secret::{MAX_PREVIOUS, TooMany};
-use crate::core::webhook::{Endpoint, Lambda, Ordering, Origin, Private, Profile, PutEndpoint, Target};
+use crate::core::webhook::{Defaults, Endpoint, Lambda, Origin, Plain, Private, Profile, PutEndpoint, Target};
 use crate::delivery::webhook::{CheckError, TestError, Webhooks};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -25,11 +26,11 @@ const SEAL_WAIT: Duration = Duration::from_secs(3);
 const SEAL_PAUSE: Duration = Duration::from_millis(50);
 
 /// A new webhook of the API.
-pub(super) async fn create(edge: &Edge, by: By, map: MapId, form: &Form, usual: Profile) -> Result<Plain, Problem> {
+pub(super) async fn create(edge: &Edge, by: By, map: MapId, patch: &Patch, usual: Profile) -> Result<Plain, Problem> {
     let id = EndpointId::new(uuid::Uuid::new_v4());
-    let profile = form.profile().unwrap_or(usual);
+    let profile = patch.profile().unwrap_or(usual);
     let plain = draft(id, map, Origin::Api, profile, &edge.config.webhooks.defaults)?;
-    put_new(edge, by, plain, form).await
+    put_new(edge, by, plain, patch).await
 }
 
 /// A new webhook with a secret, before anything is asked for.
@@ -45,24 +46,20 @@ pub(super) fn draft(
     Ok(plain)
 }
 
-/// Puts a webhook that isn't there yet, as the form asks.
-pub(super) async fn put_new(edge: &Edge, by: By, mut plain: Plain, form: &Form) -> Result<Plain, Problem> {
-    let mut problems = form.apply(&mut plain);
-    let told = form.is_unreadable() || problems.iter().any(|problem| is_about_target(problem));
-    if !plain.private.has_target() && !told {
-        problems.push("url: is required".to_owned());
-    }
-    judge(&edge.webhooks, &mut plain, problems).await?;
+/// Puts a webhook that isn't there yet, as the patch asks.
+pub(super) async fn put_new(edge: &Edge, by: By, mut plain: Plain, patch: &Patch) -> Result<Plain, Problem> {
+    let errors = patch.apply_to_new(&mut plain);
+    check(&edge.webhooks, &mut plain, errors).await?;
     put(edge, by, plain, None).await
 }
 
 /// Changes settings of a webhook that is there.
-pub(super) async fn update(edge: &Edge, by: By, id: EndpointId, form: &Form) -> Result<Plain, Problem> {
+pub(super) async fn update(edge: &Edge, by: By, id: EndpointId, patch: &Patch) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
         let mut plain = open(edge, id)?;
         let (revision, old) = (plain.endpoint.revision, plain.private.clone());
-        let problems = form.apply(&mut plain);
-        judge(&edge.webhooks, &mut plain, problems).await?;
+        let errors = patch.apply(&mut plain);
+        check(&edge.webhooks, &mut plain, errors).await?;
         follow(edge, &mut plain.private, &old, None)?;
         if let Some(done) = try_put(edge, by, plain, revision).await? {
             return Ok(done);
@@ -114,37 +111,18 @@ pub(super) fn open(edge: &Edge, id: EndpointId) -> Result<Plain, Problem> {
     Ok(Plain { endpoint: Endpoint::clone(&endpoint), private })
 }
 
-/// Adds what only delivery can tell to what is wrong; nothing wrong is `Ok`.
-pub(super) async fn judge(webhooks: &Webhooks, plain: &mut Plain, mut problems: Vec<String>) -> Result<(), Problem> {
-    let Plain { endpoint, private } = plain;
-    if private.has_target() && !problems.iter().any(|problem| is_about_target(problem)) {
-        match webhooks.check_target(&private.target).await {
-            Ok(checked) => (private.target, endpoint.host) = (checked.target, checked.host),
+/// Adds the faults that the settings alone don't tell; none is `Ok`. Names are resolved: a name that leads inside is
+/// refused now.
+pub(super) async fn check(webhooks: &Webhooks, plain: &mut Plain, mut errors: FieldErrors) -> Result<(), Problem> {
+    plain.check(&webhooks.checks(), &mut errors);
+    if plain.private.has_target() && !errors.concern_target() {
+        match webhooks.check_name(&plain.private.target).await {
+            Ok(()) => {}
+            Err(CheckError::Field(error)) => errors.push(error),
             Err(CheckError::Busy) => return Err(TestError::Busy.into()),
-            Err(wrong) => problems.push(wrong.to_string()),
         }
     }
-    if let Some(template) = &endpoint.template
-        && !problems.iter().any(|problem| problem.starts_with("template:"))
-        && let Err(reason) = Webhooks::check_template(&template.body, &template.content_type)
-    {
-        problems.push(format!("template: {reason}"));
-    }
-    if let Some(expression) = &endpoint.filter.expression
-        && let Err(reason) = Webhooks::check_expression(expression)
-    {
-        problems.push(format!("filter.expression: {reason}"));
-    }
-    if let Ordering::Key(key) = &endpoint.ordering
-        && let Err(reason) = Webhooks::check_key(key)
-    {
-        problems.push(format!("ordering_key: {reason}"));
-    }
-    if problems.is_empty() { Ok(()) } else { Err(Problem::Invalid(problems)) }
-}
-
-fn is_about_target(problem: &str) -> bool {
-    problem.starts_with("url:") || problem.starts_with("lambda")
+    Ok(errors.into_result(())?)
 }
 
 /// `None`: somebody else changed it since it was read.

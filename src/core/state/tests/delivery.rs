@@ -10,9 +10,7 @@ use crate::core::webhook::outcome::{Class, Outcome, Sent};
 use crate::core::webhook::records::{
     Attempt, DeadLetter, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update,
 };
-use crate::core::webhook::{
-    EventFilter, Method, OnEndpoint, Ordering, Origin, Profile, PutEndpoint, RetryPolicy, TargetKind,
-};
+use crate::core::webhook::{Defaults, OnEndpoint, Origin, Plain, Profile, PutEndpoint, RetryPolicy};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub(super) fn endpoint_id(n: u8) -> EndpointId {
@@ -28,34 +26,9 @@ pub(super) fn endpoint(n: u8, map: u8) -> Endpoint {
         jitter_percent: 0,
         ambiguous: true,
     };
-    Endpoint {
-        id: endpoint_id(n),
-        map: map_id(map),
-        name: String::new(),
-        origin: Origin::Api,
-        target: TargetKind::Http,
-        host: "h".into(),
-        mark: [n; 16],
-        sealed: vec![n],
-        profile: Profile::Wanderer,
-        method: Method::Post,
-        events: vec!["*".into()],
-        filter: EventFilter::default(),
-        ordering: Ordering::None,
-        rate: None,
-        batch: None,
-        retry,
-        timeout_ms: 1,
-        auto_disable_seconds: None,
-        template: None,
-        key: None,
-        active: true,
-        disabled: None,
-        born: 0,
-        revision: 0,
-        inserted_ms: 0,
-        updated_ms: 0,
-    }
+    let defaults = Defaults { timeout_ms: 1, retry_attempts: None, retry_delay_ms: None, auto_disable_seconds: None };
+    let Plain { endpoint, .. } = Plain::new(endpoint_id(n), map_id(map), Origin::Api, Profile::Wanderer, &defaults);
+    Endpoint { host: "h".into(), mark: [n; 16], sealed: vec![n], retry, ..endpoint }
 }
 
 pub(super) fn put(endpoint: Endpoint, revision: Option<u64>, by: By) -> Command {

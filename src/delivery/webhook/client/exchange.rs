@@ -27,9 +27,10 @@ use crate::{
 };
 
 use super::{
-    Answer, LARGEST_HEAD, Outgoing, RESERVED,
+    Answer, LARGEST_HEAD, Outgoing,
     failure::{Cause, no_answer, timed_out},
     headers::{idle_limit, rate_limit, retry_after_ms},
+    is_reserved,
     line::Line,
     pool::IDLE,
 };
@@ -177,7 +178,7 @@ pub(super) fn build(request: &Outgoing<'_>) -> Request<Full<Bytes>> {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(request.body.len()));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    for (name, value) in request.headers.iter().filter(|(name, _)| !RESERVED.contains(name)) {
+    for (name, value) in request.headers.iter().filter(|(name, _)| !is_reserved(name)) {
         headers.insert(name.clone(), value.clone());
     }
     built

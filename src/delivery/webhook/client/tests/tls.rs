@@ -136,7 +136,9 @@ async fn a_kept_connection_that_ends_under_a_request_costs_one_repetition() {
 async fn what_speaks_no_tls_fails_the_handshake() {
     let port = serve(|_, mut stream| async move { answer(&mut stream, "HTTP/1.1 400 Bad\r\n\r\n").await }).await;
     let client = client(&Recorder::routed());
-    assert_eq!(send(&client, &target("receiver.example", port), LONG).await.unwrap_err().class, Class::Tls);
+    let failure = send(&client, &target("receiver.example", port), LONG).await.unwrap_err();
+    assert_eq!(failure.class, Class::Tls);
+    assert!(failure.message.contains("does the receiver speak plain HTTP?"), "{failure}");
     let port = serve(|_, _| async { Ok(()) }).await;
     assert_eq!(send(&client, &target("receiver.example", port), LONG).await.unwrap_err().class, Class::Tls);
     let port = serve(|_, stream| async move {

@@ -1,144 +1,144 @@
-//! An endpoint's settings as people write them: JSON of the API, tables of the configuration file.
+//! A webhook's settings as callers write them, in JSON of the API and in tables of the configuration file: read into a
+//! [`Patch`], which is laid over a webhook, be it new or there already.
 //!
-//! Owns the names, shapes, defaults and bounds of settings, and gathers everything that is wrong with them. Never
-//! judges where a target leads, nor what a template or an expression means: who can, does that afterwards.
+//! A file for each group of settings. It owns their names, shapes and bounds. All faults are gathered. What cannot be
+//! told from the settings alone is checked afterwards (see [`Plain::check`]).
 
-mod apply;
-mod defaults;
-mod parts;
-mod shown;
+mod basics;
+mod events;
+mod headers;
+mod pace;
+mod retry;
+mod target;
+mod template;
 
-pub use crate::core::json::Members;
-pub use defaults::{Defaults, Plain};
+pub use headers::RESERVED_HEADERS;
 
-use super::{Batch, EventFilter, Lambda, Method, Profile, RateLimit};
-use crate::core::json::BODY;
+use super::{Plain, Profile, shown};
+use crate::core::field_error::FieldErrors;
+use crate::core::json::Members;
+use basics::BasicsPatch;
+use events::EventsPatch;
+use headers::HeadersPatch;
+use pace::PacePatch;
+use retry::RetryPatch;
 use std::fmt;
+use target::{TargetPatch, receiver};
+use template::TemplatePatch;
 
-/// What a header's value is replaced with wherever headers are shown; sent back, it leaves the value as it is.
-pub const MASK: &str = "***";
+/// Longest name, key, prefix or media type, in characters.
+const MAX_NAME: usize = 200;
 
-/// Settings as they were given: `None` is absent. `Some(None)` takes back what may be absent.
+/// Settings that are asked for, and the faults of what could not be read. It lives as long as a request, or as the
+/// configuration whose table it was.
 #[derive(Clone, Default, PartialEq)]
-pub struct Form {
-    pub(super) name: Option<Option<String>>,
-    pub(super) url: Option<String>,
-    pub(super) lambda: Option<Lambda>,
-    pub(super) events: Option<Vec<String>>,
-    pub(super) active: Option<bool>,
-    pub(super) profile: Option<Profile>,
-    pub(super) method: Option<Method>,
-    pub(super) headers: Option<Vec<(String, String)>>,
-    pub(super) ordering: Option<OrderingName>,
-    pub(super) ordering_key: Option<Option<String>>,
-    pub(super) rate: Option<Option<RateLimit>>,
-    pub(super) batch: Option<Option<Batch>>,
-    pub(super) filter: Option<Option<EventFilter>>,
-    pub(super) template: Option<Option<String>>,
-    pub(super) content_type: Option<Option<String>>,
-    pub(super) retry: RetryForm,
-    pub(super) timeout_ms: Option<u64>,
-    pub(super) auto_disable: Option<Option<u64>>,
-    pub(super) secret: Option<String>,
-    pub(super) key: Option<Option<String>>,
-    problems: Vec<String>,
+pub struct Patch {
+    basics: BasicsPatch,
+    target: TargetPatch,
+    headers: HeadersPatch,
+    events: EventsPatch,
+    pace: PacePatch,
+    retry: RetryPatch,
+    template: TemplatePatch,
+    errors: FieldErrors,
+    /// What was given is no object: nothing is known of what was meant.
+    unreadable: bool,
 }
 
-/// What waits for what, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OrderingName {
-    None,
-    Key,
-    Strict,
-}
-
-/// Changes of a retry policy.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct RetryForm {
-    pub(super) max_attempts: Option<u32>,
-    pub(super) delay_ms: Option<u64>,
-    pub(super) factor: Option<f64>,
-    pub(super) max_delay_ms: Option<u64>,
-    pub(super) jitter: Option<f64>,
-    pub(super) ambiguous: Option<bool>,
-}
-
-impl fmt::Debug for Form {
+impl fmt::Debug for Patch {
     /// The name alone: addresses, headers and keys are secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Form").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Patch").field("name", &self.basics.name).finish_non_exhaustive()
     }
 }
 
-impl Form {
-    /// Reads a JSON object. What is wrong with it is told by [`Form::apply`], with the rest.
+impl Patch {
+    /// Reads a JSON object. Its faults are told by [`Patch::apply`], with the others.
     pub fn read(text: &str) -> Self {
-        Self::of(Members::of(text, ""))
+        Self::of(Members::of(text), |_| ())
     }
 
-    fn of(mut m: Members<'_>) -> Self {
-        let mut form = Self {
-            name: m.nullable("name", "a string"),
-            url: m.take(&["url"], "a string"),
-            events: parts::events(&mut m),
-            active: m.take(&["active", "enabled"], "true or false"),
-            profile: parts::profile(&mut m),
-            method: parts::method(&mut m),
-            headers: parts::headers(&mut m),
-            ordering: parts::ordering(&mut m),
-            ordering_key: m.nullable("ordering_key", "an expression"),
-            template: m.nullable("template", "a string"),
-            content_type: m.nullable("content_type", "a string"),
-            timeout_ms: m.take(&["timeout_ms"], "a whole number of milliseconds"),
-            auto_disable: parts::auto_disable(&mut m),
-            secret: m.take(&["secret"], "a string"),
-            key: m.nullable("key", "a string"),
-            ..Self::default()
+    /// As [`Patch::read`], of what an answer shows of a webhook, changed perhaps: leaves out what nobody sets.
+    pub fn read_back(text: &str) -> Self {
+        let mut members = Members::of(text);
+        // A function has no URL.
+        members.skip_null("url");
+        Self::of(members, |left| left.skip(shown::names()))
+    }
+
+    fn of(mut m: Members<'_>, drop_others: impl FnOnce(&mut Members<'_>)) -> Self {
+        let unreadable = !m.is_object();
+        let patch = Self {
+            basics: BasicsPatch::read(&mut m),
+            target: TargetPatch::read(&mut m),
+            headers: HeadersPatch::read(&mut m),
+            events: EventsPatch::read(&mut m),
+            pace: PacePatch::read(&mut m),
+            retry: RetryPatch::read(&mut m),
+            template: TemplatePatch::read(&mut m),
+            errors: FieldErrors::default(),
+            unreadable,
         };
-        form.lambda = m.raw(&["lambda"]).and_then(|raw| parts::lambda(raw, &mut m.problems));
-        form.rate = m.raw(&["rate_limit"]).map(|raw| parts::rate(raw, &mut m.problems));
-        form.batch = m.raw(&["batch"]).map(|raw| parts::batch(raw, &mut m.problems));
-        form.filter = m.raw(&["filter"]).map(|raw| parts::filter(raw, &mut m.problems));
-        if let Some(raw) = m.raw(&["retry"]) {
-            form.retry = parts::retry(raw, &mut m.problems);
+        drop_others(&mut m);
+        Self { errors: m.finish(), ..patch }
+    }
+
+    /// Changes `plain` to what is asked for; what is absent stays. The answer is all faults: unless there are none,
+    /// `plain` must not be used.
+    pub fn apply(&self, plain: &mut Plain) -> FieldErrors {
+        let mut errors = self.errors.clone();
+        let old = receiver(&plain.private.target);
+        self.target.apply(plain, &mut errors);
+        self.basics.apply(plain, &mut errors);
+        let moved = receiver(&plain.private.target) != old;
+        self.headers.apply(plain, moved, &mut errors);
+        self.events.apply(plain, &mut errors);
+        self.pace.apply(plain, &mut errors);
+        self.retry.apply(&mut plain.endpoint.retry, &mut errors);
+        self.template.apply(plain, &mut errors);
+        errors
+    }
+
+    /// As [`Patch::apply`], to a new webhook: it must have a target.
+    pub fn apply_to_new(&self, plain: &mut Plain) -> FieldErrors {
+        let mut errors = self.apply(plain);
+        if !plain.private.has_target() && !self.unreadable && !errors.concern_target() {
+            errors.require("url");
         }
-        form.problems = m.finish();
-        form
+        errors
     }
 
     /// The profile that is asked for.
     pub fn profile(&self) -> Option<Profile> {
-        self.profile
+        self.target.profile
     }
 
     /// The name that is asked for.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_ref()?.as_deref()
+        self.basics.name.as_ref()?.as_deref()
     }
 
     /// Whether a secret is given.
     pub fn has_secret(&self) -> bool {
-        self.secret.is_some()
+        self.basics.secret.is_some()
+    }
+
+    /// Makes the absence of a secret a fault.
+    pub fn require_secret(&mut self) {
+        if !self.has_secret() && !self.unreadable && !self.errors.concern("secret") {
+            self.errors.require("secret");
+        }
     }
 
     /// Whether it says to be active or not.
     pub fn active(&self) -> Option<bool> {
-        self.active
-    }
-
-    /// Whether there is nothing to go by: what was given is no object of settings.
-    pub fn is_unreadable(&self) -> bool {
-        self.problems.iter().any(|problem| problem.starts_with(BODY))
-    }
-
-    /// One thing more that is wrong.
-    pub fn add_problem(&mut self, problem: String) {
-        self.problems.push(problem);
+        self.basics.active
     }
 
     /// Whether nothing is asked for but to be active or not.
     pub fn only_activates(&self) -> bool {
-        *self == Self { active: self.active, ..Self::default() }
+        let basics = BasicsPatch::activating(self.basics.active);
+        *self == Self { basics, ..Self::default() }
     }
 }
 
@@ -152,7 +152,7 @@ fn shortened(name: &str) -> String {
 mod tests {
     use super::*;
     use crate::core::ids::{EndpointId, MapId};
-    use crate::core::webhook::{Endpoint, MAX_TEMPLATE, Origin, TopicKind};
+    use crate::core::webhook::{Defaults, Endpoint, EventFilter, MAX_TEMPLATE, Origin, TopicKind};
     use proptest::prelude::*;
 
     const DEFAULTS: Defaults =
@@ -164,15 +164,15 @@ mod tests {
 
     fn applied(text: &str) -> (Plain, Vec<String>) {
         let mut plain = plain(Profile::Wanderer);
-        let problems = Form::read(text).apply(&mut plain);
-        (plain, problems)
+        let errors = Patch::read(text).apply(&mut plain);
+        (plain, errors.messages())
     }
 
     #[test]
     fn nothing_asked_changes_nothing() {
         for (_, profile) in Profile::NAMES.iter().filter(|(_, profile)| *profile != Profile::Template) {
             let mut changed = plain(*profile);
-            assert_eq!(Form::read("{}").apply(&mut changed), Vec::<String>::new());
+            assert_eq!(Patch::read("{}").apply(&mut changed), FieldErrors::default());
             assert!(changed == plain(*profile), "{profile:?}");
         }
     }
@@ -191,9 +191,9 @@ mod tests {
         let text = r#"{"name":"n","url":5,"secret":["hidden"],"headers":{"X-A":["hidden"]},"lambda":"hidden"}"#;
         let (_, problems) = applied(text);
         assert_eq!(problems.len(), 4, "{problems:?}");
-        assert!(!format!("{problems:?} {:?}", Form::read(text)).contains("hidden"));
-        let form = Form::read(r#"{"name":"n","url":"http://hidden/","secret":"hidden-secret"}"#);
-        assert!(!format!("{form:?}").contains("hidden"));
+        assert!(!format!("{problems:?} {:?}", Patch::read(text)).contains("hidden"));
+        let patch = Patch::read(r#"{"name":"n","url":"http://hidden/","secret":"hidden-secret"}"#);
+        assert!(!format!("{patch:?}").contains("hidden"));
     }
 
     #[test]
@@ -245,9 +245,9 @@ mod tests {
             (&many, "body: must be a JSON object of at most 64 fields"),
         ] {
             assert_eq!(applied(text).1, [told]);
-            assert!(Form::read(text).is_unreadable());
+            assert!(Patch::read(text).unreadable);
         }
-        assert!(!Form::read(r#"{"name":1}"#).is_unreadable());
+        assert!(!Patch::read(r#"{"name":1,"body":1}"#).unreadable);
         assert_eq!(applied(r#"{"retry":[]}"#).1, ["retry: must be a JSON object of at most 64 fields"]);
     }
 
@@ -263,9 +263,9 @@ mod tests {
         let changed = |from: &str, change: &str| {
             let mut plain = plain(Profile::Wanderer);
             let made = format!(r#"{{{from},"headers":{{"Authorization":"Bearer x"}}}}"#);
-            assert!(Form::read(&made).apply(&mut plain).is_empty());
-            let problems = Form::read(change).apply(&mut plain);
-            (plain.private.headers.first().map(|(_, value)| value.clone()), problems.len())
+            assert!(Patch::read(&made).apply(&mut plain).is_empty());
+            let errors = Patch::read(change).apply(&mut plain);
+            (plain.private.headers.first().map(|(_, value)| value.clone()), errors.iter().len())
         };
         let bearer = Some("Bearer x".to_owned());
         let http = r#""url":"https://example.com/a""#;
@@ -290,13 +290,13 @@ mod tests {
     fn a_mask_never_becomes_a_url() {
         let mut plain = plain(Profile::Discord);
         let own = "https://discord.com/api/webhooks/1/aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789";
-        assert!(Form::read(&format!(r#"{{"url":"{own}"}}"#)).apply(&mut plain).is_empty());
+        assert!(Patch::read(&format!(r#"{{"url":"{own}"}}"#)).apply(&mut plain).is_empty());
         let masked =
             r#"{"url":"https://discord.com/api/webhooks/1/***","profile":"template","template":"x","batch":null}"#;
-        let problems = Form::read(masked).apply(&mut plain.clone());
-        assert_eq!(problems, ["url: is required again where the profile is no chat's any more"]);
+        let errors = Patch::read(masked).apply(&mut plain.clone());
+        assert_eq!(errors.messages(), ["url: is required again where the profile is no chat's any more"]);
         let kept = masked.replace("template\",\"template\":\"x", "slack");
-        assert!(Form::read(&kept).apply(&mut plain).is_empty());
+        assert!(Patch::read(&kept).apply(&mut plain).is_empty());
         assert!(plain.private.target == crate::core::webhook::Target::Http(own.into()));
     }
 
@@ -307,6 +307,33 @@ mod tests {
         assert_eq!(events(r#"["x","**"]"#), ["*"]);
         assert_eq!(events(r#"["b_*","a","a"]"#), ["a", "b_*"]);
         assert_eq!(events(r#""one""#), ["one"]);
+    }
+
+    #[test]
+    fn what_is_shown_is_left_out_and_what_is_unknown_is_told() {
+        let shown = r#"{"id":"x","url":null,"delivered":3,"created_at":"","name":"n","auto_disable_seconds":null}"#;
+        let back = Patch::read_back(shown);
+        assert_eq!((back.errors.messages(), back.name()), (vec![], Some("n")));
+        let told = Patch::read_back(r#"{"stat":"healthy","evnts":"*","colour":1}"#).errors.messages();
+        assert_eq!(
+            told,
+            [
+                "stat: is not a field that is known here",
+                "evnts: is not a field that is known here; is events meant?",
+                "colour: is not a field that is known here",
+            ]
+        );
+        assert_eq!(Patch::read(r#"{"id":"x"}"#).errors.iter().len(), 1);
+    }
+
+    #[test]
+    fn a_new_one_needs_a_target_and_is_told_so_once() {
+        let told = |text: &str| Patch::read(text).apply_to_new(&mut plain(Profile::Wanderer)).messages();
+        assert_eq!(told("{}"), ["url: is required"]);
+        assert_eq!(told(r#"{"url":5}"#), ["url: must be a string"]);
+        assert_eq!(told(r#"{"lambda":{"region":"us-east-1"}}"#), ["lambda.function_name: is required"]);
+        assert_eq!(told("{"), ["body: is not JSON, at line 1, column 1"]);
+        assert!(told(r#"{"url":"https://example.com/"}"#).is_empty());
     }
 
     proptest! {

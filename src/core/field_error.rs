@@ -1,0 +1,168 @@
+//! What is wrong with a body, field by field.
+//!
+//! Every body that a caller sends is answered with these, whatever it is about. All faults are gathered before the body
+//! is refused, so that a caller sees each of them at once. Programs go by `field` and `code`, people read `message`.
+
+use serde::Serialize;
+use std::fmt::{self, Display};
+use std::ops::RangeInclusive;
+
+/// The name of the body itself, for faults that belong to no field.
+pub const BODY: &str = "body";
+
+/// One fault of one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Path of the field, with dots, as in `retry.delay_ms`; [`BODY`] for the whole.
+    pub field: String,
+    /// The kind of fault.
+    pub code: FieldCode,
+    /// What is wrong, for people. Never the value: it may be secret.
+    pub message: String,
+}
+
+/// Kinds of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldCode {
+    /// The text is not JSON.
+    NotJson,
+    /// The value has another JSON type than the field takes.
+    WrongType,
+    /// There is no such field.
+    UnknownField,
+    /// The field stands there twice.
+    GivenTwice,
+    /// The field must be given.
+    Required,
+    /// The number, length or count is beyond a bound.
+    OutOfRange,
+    /// The value is none of those that are known, or not of the form that is needed.
+    Invalid,
+    /// The value contradicts another field, or what is stored.
+    Conflict,
+    /// The address is not public, and the operator has not opened its network.
+    NotPublic,
+    /// The operator has not allowed this value.
+    NotAllowed,
+}
+
+impl FieldError {
+    /// A fault of that field.
+    pub fn new(field: impl Into<String>, code: FieldCode, message: impl Display) -> Self {
+        Self { field: field.into(), code, message: message.to_string() }
+    }
+}
+
+impl Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+/// All faults of one body, in the order in which they were found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct FieldErrors(Vec<FieldError>);
+
+impl FieldErrors {
+    /// Adds a fault.
+    pub fn add(&mut self, field: impl Into<String>, code: FieldCode, message: impl Display) {
+        self.0.push(FieldError::new(field, code, message));
+    }
+
+    /// Adds that the field is required.
+    pub fn require(&mut self, field: impl Into<String>) {
+        self.add(field, FieldCode::Required, "is required");
+    }
+
+    /// Adds a fault unless the value is within the range.
+    pub fn check_range<T: PartialOrd + Display>(&mut self, field: &str, value: T, range: RangeInclusive<T>) {
+        if !range.contains(&value) {
+            let message = format_args!("must be from {} to {}", range.start(), range.end());
+            self.add(field, FieldCode::OutOfRange, message);
+        }
+    }
+
+    /// Adds a fault that is known already.
+    pub fn push(&mut self, error: FieldError) {
+        self.0.push(error);
+    }
+
+    /// Adds all faults of another part of the body.
+    pub fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All faults.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &FieldError> {
+        self.0.iter()
+    }
+
+    /// Whether something is wrong with that field, or with a field inside it.
+    pub fn concern(&self, field: &str) -> bool {
+        let inside = |path: &str| path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.iter().any(|error| inside(&error.field))
+    }
+
+    /// Whether one of the faults is of that kind.
+    pub fn have(&self, code: FieldCode) -> bool {
+        self.iter().any(|error| error.code == code)
+    }
+
+    /// Each fault as `field: message`.
+    pub fn messages(&self) -> Vec<String> {
+        self.iter().map(ToString::to_string).collect()
+    }
+
+    /// The value, unless something is wrong.
+    pub fn into_result<T>(self, value: T) -> Result<T, Self> {
+        if self.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+impl From<FieldError> for FieldErrors {
+    fn from(error: FieldError) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl Display for FieldErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.messages().join("; "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_gathered_and_shown_with_their_fields() {
+        let mut errors = FieldErrors::default();
+        errors.require("url");
+        errors.check_range("retry.delay_ms", 5, 10..=20);
+        errors.check_range("timeout_ms", 10, 10..=20);
+        assert_eq!(errors.to_string(), "url: is required; retry.delay_ms: must be from 10 to 20");
+        let shown = serde_json::json!([
+            {"field": "url", "code": "required", "message": "is required"},
+            {"field": "retry.delay_ms", "code": "out_of_range", "message": "must be from 10 to 20"},
+        ]);
+        assert_eq!(serde_json::to_value(&errors).ok(), Some(shown));
+        assert_eq!(FieldErrors::default().into_result(1), Ok(1));
+        assert_eq!(errors.clone().into_result(1), Err(errors));
+    }
+
+    #[test]
+    fn a_field_is_concerned_by_faults_inside_it_alone() {
+        let errors = FieldErrors::from(FieldError::new("lambda.region", FieldCode::Invalid, "must be a region"));
+        assert!(errors.concern("lambda") && errors.concern("lambda.region"));
+        assert!(!errors.concern("lamb") && !errors.concern("lambda.r") && !errors.concern("region"));
+        assert!(errors.have(FieldCode::Invalid) && !errors.have(FieldCode::Required));
+    }
+}

@@ -1,0 +1,146 @@
+//! The limits of a map, from one table: what a map may have of its own, what new maps start with, and within which
+//! bounds. The configuration, the API and the command line all go by the table: a new limit is one line more of it, and
+//! the place that holds it.
+
+use crate::core::field_error::FieldCode;
+use crate::core::json::Members;
+use serde::{Deserialize, Serialize};
+
+/// One limit, as people set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// The name in a map's `limits`.
+    pub name: &'static str,
+    /// The path of the setting for new maps, as in `limits.map_connections`; there 0 is no limit.
+    pub setting: &'static str,
+    /// The least that a map's own may be.
+    pub least: u32,
+    /// The most that the setting may be.
+    pub most: u32,
+    /// What it counts, for people.
+    pub unit: &'static str,
+}
+
+macro_rules! limits {
+    ($($name:ident: $unit:literal, least $least:literal; new maps: $setting:ident = $default:literal, most $most:literal;)+) => {
+        /// A map's limits; `None` is no limit. They are replicated: the order of the fields is a wire format.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct Limits {
+            $(#[doc = concat!($unit, ".")] pub $name: Option<u32>,)+
+        }
+
+        /// Changes of some limits: `None` leaves one as it is, `Some(None)` lifts it. Merged where it is applied, so that
+        /// two changes at once don't undo each other.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct LimitsPatch {
+            $(#[doc = concat!("See [`Limits::", stringify!($name), "`].")] pub $name: Option<Option<u32>>,)+
+        }
+
+        /// What new maps start with, as the configuration has it; 0 is no limit.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct NewMapLimits {
+            $(#[doc = concat!("New maps: ", $unit, ".")] pub $setting: u32,)+
+        }
+
+        /// All limits, in their order.
+        pub const LIMITS: &[Limit] = &[$(Limit {
+            name: stringify!($name),
+            setting: concat!("limits.", stringify!($setting)),
+            least: $least,
+            most: $most,
+            unit: $unit,
+        }),+];
+
+        impl Limits {
+            /// No limit at all.
+            pub const NONE: Self = Self { $($name: None),+ };
+        }
+
+        impl LimitsPatch {
+            /// Reads the changes that an object asks for.
+            pub fn read(m: &mut Members<'_>) -> Self {
+                Self { $($name: read_one(m, stringify!($name), $least)),+ }
+            }
+
+            /// The limits with the changes.
+            pub fn over(&self, base: &Limits) -> Limits {
+                Limits { $($name: self.$name.unwrap_or(base.$name)),+ }
+            }
+        }
+
+        impl Default for NewMapLimits {
+            fn default() -> Self {
+                Self { $($setting: $default),+ }
+            }
+        }
+
+        impl From<&NewMapLimits> for Limits {
+            fn from(new: &NewMapLimits) -> Self {
+                Self { $($name: Some(new.$setting).filter(|limit| *limit > 0)),+ }
+            }
+        }
+    };
+}
+
+limits! {
+    connections: "sockets joined to the map at once, over the cluster", least 0;
+        new maps: map_connections = 10, most 1_000_000;
+    webhooks: "webhooks of the map", least 0;
+        new maps: map_webhooks = 5, most 1000;
+    requests_per_minute: "API requests a minute for each token, publishing aside", least 1;
+        new maps: requests_per_minute = 100, most 1_000_000;
+    publishes_per_second: "events a second into the map, also at once", least 1;
+        new maps: publishes_per_second = 0, most 1_000_000;
+    subjects: "subjects that have events at once, the map's own not counted", least 0;
+        new maps: map_subjects = 1_000_000, most 100_000_000;
+}
+
+fn read_one(m: &mut Members<'_>, name: &str, least: u32) -> Option<Option<u32>> {
+    let limit = m.nullable(name, "a whole number")?;
+    if limit.is_some_and(|limit| limit < least) {
+        m.fault(name, FieldCode::OutOfRange, format_args!("must be at least {least}; null is no limit"));
+    }
+    Some(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (LimitsPatch, Vec<String>) {
+        let mut m = Members::at("limits", text);
+        let patch = LimitsPatch::read(&mut m);
+        (patch, m.finish().messages())
+    }
+
+    #[test]
+    fn what_is_not_asked_for_stays() {
+        let (patch, errors) = read(r#"{"connections":7,"webhooks":null,"subjects":0}"#);
+        assert_eq!(errors, Vec::<String>::new());
+        let new = Limits::from(&NewMapLimits::default());
+        let changed = patch.over(&new);
+        let expected = Limits { connections: Some(7), webhooks: None, subjects: Some(0), ..new };
+        assert_eq!(changed, expected);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told() {
+        let told = read(r#"{"connections":-1,"requests_per_minute":0,"publishes_per_second":"5","subject":1}"#).1;
+        assert_eq!(
+            told,
+            [
+                "limits.connections: must be a whole number or null",
+                "limits.requests_per_minute: must be at least 1; null is no limit",
+                "limits.publishes_per_second: must be a whole number or null",
+                "limits.subject: is not a field that is known here; is subjects meant?",
+            ]
+        );
+    }
+
+    #[test]
+    fn zero_in_the_configuration_is_no_limit() {
+        let new = NewMapLimits { map_connections: 0, ..NewMapLimits::default() };
+        let limits = Limits::from(&new);
+        assert_eq!((limits.connections, limits.webhooks, limits.publishes_per_second), (None, Some(5), None));
+    }
+}

@@ -1,0 +1,69 @@
+//! The checks that need more than the settings themselves: where a target leads, what a template means. Delivery knows
+//! both, and implements the two traits; expressions are checked here.
+
+use super::{Ordering, Plain, Target, Template};
+use crate::core::expression::Expression;
+use crate::core::field_error::{FieldCode, FieldError, FieldErrors};
+
+/// A target that webhooks may go to, as far as that can be told without asking anybody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CheckedTarget {
+    /// In its normal form.
+    pub target: Target,
+    /// Its host, for people.
+    pub host: String,
+}
+
+/// Judges targets. Names are not resolved.
+pub trait CheckTarget {
+    /// # Errors
+    /// The fault of `url` or of a field of `lambda`.
+    fn check_target(&self, target: &Target) -> Result<CheckedTarget, FieldError>;
+}
+
+/// Judges templates.
+pub trait CheckTemplate {
+    /// # Errors
+    /// The fault of `template` or `content_type`.
+    fn check_template(&self, template: &Template) -> Result<(), FieldError>;
+}
+
+impl FieldErrors {
+    /// Whether something is wrong with where a webhook leads.
+    pub fn concern_target(&self) -> bool {
+        self.concern("url") || self.concern("lambda")
+    }
+}
+
+impl Plain {
+    /// Checks target, template and expressions, and puts the target into its normal form. What has a fault already is
+    /// not looked at again.
+    pub fn check(&mut self, checks: &(impl CheckTarget + CheckTemplate), errors: &mut FieldErrors) {
+        let Self { endpoint, private } = self;
+        if private.has_target() && !errors.concern_target() {
+            match checks.check_target(&private.target) {
+                Ok(checked) => {
+                    private.target = checked.target;
+                    endpoint.host = checked.host;
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        if let Some(template) = &endpoint.template
+            && !errors.concern("template")
+            && let Err(error) = checks.check_template(template)
+        {
+            errors.push(error);
+        }
+        if let Some(condition) = &endpoint.filter.expression
+            && let Err(error) = Expression::condition(condition)
+        {
+            errors.add("filter.expression", FieldCode::Invalid, error);
+        }
+        if let Ordering::Key(key) = &endpoint.ordering
+            && let Err(error) = Expression::key(key)
+        {
+            errors.add("ordering_key", FieldCode::Invalid, error);
+        }
+    }
+}

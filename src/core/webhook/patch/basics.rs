@@ -1,0 +1,60 @@
+//! Who a webhook is: its name, its keys, and whether it is delivered to.
+
+use super::MAX_NAME;
+use crate::core::field_error::{FieldCode, FieldErrors};
+use crate::core::json::Members;
+use crate::core::webhook::{Method, Plain, secret};
+
+/// Changes of these settings; `None` is not asked for.
+#[derive(Clone, Default, PartialEq)]
+pub(super) struct BasicsPatch {
+    pub(super) name: Option<Option<String>>,
+    pub(super) active: Option<bool>,
+    pub(super) secret: Option<String>,
+    method: Option<Method>,
+    key: Option<Option<String>>,
+}
+
+impl BasicsPatch {
+    pub(super) fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            name: m.nullable("name", "a string"),
+            active: m.take(&["active", "enabled"], "true or false"),
+            secret: m.take(&["secret"], "a string"),
+            method: m.one_of("method", &Method::NAMES),
+            key: m.nullable("key", "a string"),
+        }
+    }
+
+    /// Asks for nothing but to be active or not.
+    pub(super) fn activating(active: Option<bool>) -> Self {
+        Self { active, ..Self::default() }
+    }
+
+    pub(super) fn apply(&self, plain: &mut Plain, errors: &mut FieldErrors) {
+        let endpoint = &mut plain.endpoint;
+        if let Some(name) = &self.name {
+            endpoint.name = name.clone().unwrap_or_default();
+            if endpoint.name.chars().count() > MAX_NAME || endpoint.name.chars().any(char::is_control) {
+                let message = format_args!("must have at most {MAX_NAME} characters, none of them control");
+                errors.add("name", FieldCode::Invalid, message);
+            }
+        }
+        if let Some(key) = &self.key {
+            endpoint.key.clone_from(key);
+            let good = |key: &String| (1..=MAX_NAME).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+            if !key.as_ref().is_none_or(good) {
+                let message = format_args!("must be 1 to {MAX_NAME} visible ASCII characters");
+                errors.add("key", FieldCode::Invalid, message);
+            }
+        }
+        if let Some(secret) = &self.secret {
+            if let Some(problem) = secret::problem(secret) {
+                errors.add("secret", FieldCode::Invalid, problem);
+            }
+            plain.private.secret.clone_from(secret);
+        }
+        endpoint.active = self.active.unwrap_or(endpoint.active);
+        endpoint.method = self.method.unwrap_or(endpoint.method);
+    }
+}

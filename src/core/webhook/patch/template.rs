@@ -1,0 +1,55 @@
+//! The template of a webhook's bodies. What may stand in one, delivery knows (see
+//! [`CheckTemplate`](crate::core::webhook::check::CheckTemplate)).
+
+use super::MAX_NAME;
+use crate::core::field_error::{FieldCode, FieldErrors};
+use crate::core::json::Members;
+use crate::core::webhook::{MAX_TEMPLATE, Plain, Profile, Template};
+
+/// Of bodies that a template makes.
+const USUAL_TYPE: &str = "application/json";
+
+/// Changes of these settings; `None` is not asked for.
+#[derive(Clone, Default, PartialEq)]
+pub(super) struct TemplatePatch {
+    template: Option<Option<String>>,
+    content_type: Option<Option<String>>,
+}
+
+impl TemplatePatch {
+    pub(super) fn read(m: &mut Members<'_>) -> Self {
+        Self { template: m.nullable("template", "a string"), content_type: m.nullable("content_type", "a string") }
+    }
+
+    pub(super) fn apply(&self, plain: &mut Plain, errors: &mut FieldErrors) {
+        let endpoint = &mut plain.endpoint;
+        let old = endpoint.template.take();
+        let (old_body, old_type) = old.map_or((None, None), |old| (Some(old.body), Some(old.content_type)));
+        let body = self.template.clone().unwrap_or(old_body);
+        let content_type = self.content_type.clone().unwrap_or(old_type);
+        if let Some(kind) = &content_type
+            && (kind.is_empty() || kind.len() > MAX_NAME || !kind.bytes().all(|b| b == b' ' || b.is_ascii_graphic()))
+        {
+            let message = "must be a media type, as in text/plain; charset=utf-8";
+            errors.add("content_type", FieldCode::Invalid, message);
+        }
+        if endpoint.profile != Profile::Template {
+            for (field, given) in [("template", &self.template), ("content_type", &self.content_type)] {
+                if matches!(given, Some(Some(_))) {
+                    errors.add(field, FieldCode::Conflict, "is only for the profile template");
+                }
+            }
+            return;
+        }
+        let Some(body) = body.filter(|body| !body.is_empty()) else {
+            errors.add("template", FieldCode::Required, "is required by the profile template");
+            return;
+        };
+        if body.len() > MAX_TEMPLATE {
+            let message = format_args!("may have at most {MAX_TEMPLATE} bytes");
+            errors.add("template", FieldCode::OutOfRange, message);
+        }
+        let content_type = content_type.unwrap_or_else(|| USUAL_TYPE.to_owned());
+        endpoint.template = Some(Template { body, content_type });
+    }
+}
