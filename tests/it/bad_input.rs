@@ -2,8 +2,8 @@
 //! the node goes on unharmed.
 
 use crate::support::{checked, nodes, publish};
-use anyhow::{Result, ensure};
-use serde_json::json;
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ fn bad_input_is_answered_clearly_and_harms_nothing() {
             ("wrong tokens and unknown maps", wrong_places),
             ("since, after and limit in every wrong form", wrong_queries),
             ("bad maps and tokens", bad_maps),
+            ("bodies with several faults", all_faults),
             ("HTTP that isn't HTTP", not_http),
             ("a slow-loris upgrade", slow_loris),
             ("garbage at the peer port", peer_garbage),

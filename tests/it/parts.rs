@@ -16,10 +16,10 @@ const MOST_METHODS: usize = 20;
 const MOST_LINES: usize = 60;
 
 /// Types that still have more methods: room, name, how many. None may grow, and no other may come.
-const LARGE_TYPES: &[(&str, &str, usize)] = &[("cluster/src", "Cluster", 27)];
+const LARGE_TYPES: &[(&str, &str, usize)] = &[];
 
 /// Functions that still are longer: file, name, lines. None may grow, and no other may come.
-const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[("cluster/src/net/listener.rs", "answer_requests", 64)];
+const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[];
 
 #[test]
 fn types_have_small_interfaces() {

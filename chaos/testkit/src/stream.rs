@@ -205,6 +205,8 @@ mod tests {
         let addr = listener.local_addr().unwrap();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
+            // What is not read would make the kernel reset the connection.
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
             let body = "event: x\nid: 7\ndata: {\"é\":1}\n\nevent: y\ndata: 2\n\n".as_bytes();
             let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
             for chunk in body.chunks(5) {

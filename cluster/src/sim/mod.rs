@@ -64,7 +64,7 @@ struct Host {
 /// The simulated world of one seed, with what all of its hosts share: time, chance, the network's state, the disks, and
 /// what witnesses saw. It belongs to one thread and one paused single-threaded runtime.
 pub struct World {
-    /// The one that is switched on.
+    /// The failpoint that is switched on.
     pub(crate) failpoint: Option<&'static str>,
     start: Instant,
     timing: Timing,

@@ -7,7 +7,7 @@
 mod members;
 mod node;
 
-pub(crate) use members::{BODY, Entries};
+pub(crate) use members::Entries;
 pub use members::{Members, is_null};
 pub use node::write_string;
 pub(crate) use node::{Node, array_index};
