@@ -272,6 +272,31 @@ fn bad_maps(c: &Cluster) -> Result<()> {
     clear("no such token", &api.delete(&format!("{path}/nothing"))?, &[400, 404])
 }
 
+/// Every fault of a body is told at once, with its field.
+fn all_faults(c: &Cluster) -> Result<()> {
+    let api = c.admin(0);
+    let told = |path: &str, body: &Value| -> Result<Vec<String>> {
+        let told = api.post(path, body)?.expect(400)?.json()?;
+        ensure!(told["error"] == "invalid_body" && told["message"].is_string(), "{told}");
+        let errors = told["errors"].as_array().with_context(|| format!("no errors in {told}"))?;
+        let short = |error: &Value| Some(format!("{} {}", error["field"].as_str()?, error["code"].as_str()?));
+        Ok(errors.iter().filter_map(short).collect())
+    };
+    let map = json!({"slug": "no spaces", "nam": 1, "limits": {"requests_per_minute": 0}, "retention": {"bytes": 0}});
+    let expected = [
+        "slug invalid",
+        "limits.requests_per_minute out_of_range",
+        "retention.bytes out_of_range",
+        "nam unknown_field",
+    ];
+    let of_map = told("/api/maps", &map)?;
+    ensure!(of_map == expected, "{of_map:?}");
+    let tokens = format!("/api/maps/{}/tokens", c.map("faults")?.id);
+    let of_token = told(&tokens, &json!({"name": "x".repeat(201), "scopes": ["fly"]}))?;
+    ensure!(of_token == ["name out_of_range", "scopes invalid"], "{of_token:?}");
+    Ok(())
+}
+
 fn not_http(c: &Cluster) -> Result<()> {
     let addr = c.nodes[0].http;
     let long = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n", "x".repeat(1 << 20));
