@@ -1,4 +1,4 @@
-//! The command line as people use it: the built program, real nodes started by `waypost dev`.
+//! The command line as people use it: the built program, with real nodes started by `waypost dev`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::{
@@ -17,10 +17,10 @@ use serde_json::Value;
 #[path = "cli/webhook.rs"]
 mod webhook;
 
-/// Longest wait for anything: only a hang is longer.
+/// The longest time to wait for anything; only a hang takes longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The program without any setting of this environment, away from any waypost.toml.
+/// Builds a command without the settings of this environment, away from any waypost.toml.
 fn waypost(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_waypost"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
@@ -51,13 +51,13 @@ fn err(output: &Output) -> String {
 fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !ready() {
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for: {what}");
         thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// The first of six free ports in a row, below those that the kernel gives to outgoing connections: nobody takes them
-/// by chance while nodes restart.
+/// Returns the first of six free ports in a row, below those that the kernel gives to outgoing connections:
+/// no other process takes them by chance while nodes restart.
 fn free_ports() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -101,9 +101,10 @@ fn config_check_shows_sources_masks_secrets_and_is_a_valid_file() {
     assert!(!with_webhook.contains("hidden"), "{with_webhook}");
 }
 
-/// Each webhook of the file that can't work is told, with all that is wrong with it, and none of its secrets.
+/// `config check` reports each webhook of the file that can't work, with all its errors and without its
+/// secrets.
 #[test]
-fn config_check_names_webhooks_that_can_not_work() {
+fn config_check_names_webhooks_that_cannot_work() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("webhooks.toml");
     let webhook = |name: &str, url: &str, more: &str| {
@@ -116,14 +117,14 @@ fn config_check_names_webhooks_that_can_not_work() {
     let good = webhook("good", "https://example.com/y", "");
     fs::write(&file, inside + &good + &template).unwrap();
     let output = run(&["config", "check", "--config", file.to_str().unwrap()]);
-    let told = err(&output);
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    let errors = err(&output);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
     for part in
         ["\"inside\" of map \"demo\"", "url: 10.0.0.1 is not", "filter.expression: ", "\"template\"", "template: "]
     {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(errors.contains(part), "{part}: {errors}");
     }
-    assert!(!told.contains("good") && !told.contains("hidden"), "{told}");
+    assert!(!errors.contains("good") && !errors.contains("hidden"), "{errors}");
     let allowed = run(&["config", "check", "--config", file.to_str().unwrap(), "--webhooks-allow-nets", "10.0.0.0/8"]);
     assert!(!err(&allowed).contains("url: "), "{}", err(&allowed));
 }
@@ -144,16 +145,16 @@ fn wrong_usage_ends_with_2_and_failure_with_1() {
         let output = run(usage);
         assert_eq!(output.status.code(), Some(2), "{usage:?}: {}", err(&output));
     }
-    let nobody = format!("http://127.0.0.1:{}", free_ports());
+    let unused = format!("http://127.0.0.1:{}", free_ports());
     for failure in [&["map", "list"][..], &["tail", "demo"], &["publish", "demo", "a", "1", "--retry-seconds", "0"]] {
-        let output = run(&[failure, &["--url", &nobody]].concat());
+        let output = run(&[failure, &["--url", &unused]].concat());
         assert_eq!(output.status.code(), Some(1), "{failure:?}");
         assert!(err(&output).contains("is waypost running there?"), "{}", err(&output));
     }
 }
 
 #[test]
-fn version_and_completions() {
+fn version_and_completions_are_printed() {
     let version = out(&run(&["--version"]));
     assert!(version.starts_with("waypost 0.") && version.contains('('), "{version}");
     for shell in ["bash", "zsh", "fish"] {
@@ -162,7 +163,7 @@ fn version_and_completions() {
 }
 
 #[test]
-fn dev_names_a_port_that_is_taken_and_starts_nothing() {
+fn dev_names_a_taken_port_and_starts_nothing() {
     let base = free_ports();
     let taken = TcpListener::bind(("127.0.0.1", base + 2)).unwrap();
     let output = run(&["dev", "--base-port", &base.to_string()]);
@@ -173,7 +174,7 @@ fn dev_names_a_port_that_is_taken_and_starts_nothing() {
     drop(taken);
 }
 
-/// A request's head and body.
+/// Reads a request: its head and its body.
 fn take_request(stream: &TcpStream) -> (String, Vec<u8>) {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
@@ -194,11 +195,11 @@ fn a_repeated_publish_is_the_same_request_at_the_next_node() {
     let [busy, lost] = nodes;
     let server = thread::spawn(move || {
         let mut requests = Vec::new();
-        // A node that is killed: what it has not read makes the kernel reset the connection.
+        // Like a node that is killed: the kernel resets the connection because of the unread bytes.
         let (stream, _) = lost.accept().unwrap();
         stream.peek(&mut [0]).unwrap();
         drop(stream);
-        // 503, then a connection that breaks after the request was taken, then success.
+        // 503, then a connection that breaks after the request was read, then success.
         let answers: [(&TcpListener, &str); 3] = [
             (&busy, "HTTP/1.1 503 x\r\nretry-after: 0\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"),
             (&lost, ""),
@@ -213,7 +214,7 @@ fn a_repeated_publish_is_the_same_request_at_the_next_node() {
     });
     let urls = [&urls[1], &urls[0]].map(String::as_str).join(",");
     let command = waypost(&["publish", "demo", "--url", &urls, "--token", "t"]);
-    // One line: a second one may come too late for the same request.
+    // One line only: a second line may come too late for the same request.
     let output = run_with_input(command, "{\"type\":\"a\",\"payload\":1}");
     assert!(output.status.success(), "{}", err(&output));
     let requests = server.join().unwrap();
@@ -223,7 +224,7 @@ fn a_repeated_publish_is_the_same_request_at_the_next_node() {
     assert_eq!(requests[0].1.iter().filter(|byte| **byte == b'\n').count(), 1);
 }
 
-/// `waypost dev`, ended with the test.
+/// A running `waypost dev`, killed at the end of the test.
 struct Dev {
     child: Child,
     base: u16,
@@ -279,7 +280,7 @@ fn kill(signal: &str, pid: &str) {
     assert!(Command::new("sh").args(["-c", "kill -$0 $1", signal, pid]).status().unwrap().success());
 }
 
-/// The process that was started with these words.
+/// Returns the process whose command line has `serve` and these words.
 fn process_of(words: &str) -> Option<String> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let mut pids = processes.filter_map(|entry| {
@@ -291,13 +292,14 @@ fn process_of(words: &str) -> Option<String> {
 }
 
 #[test]
-fn a_day_at_the_command_line() {
+fn the_command_line_does_everything_against_a_running_cluster() {
     let (mut dev, printed) = Dev::start(free_ports(), tempfile::tempdir().unwrap());
     let word_after = |label: &str| {
         let line = printed.lines().find(|line| line.contains(label)).unwrap();
         line.split_whitespace().last().unwrap().to_owned()
     };
-    let (token, admin) = (word_after("its token"), word_after("admin token"));
+    let token = word_after("its token");
+    let admin = word_after("admin token");
     let urls = [dev.url(2), dev.url(1), dev.url(0)].join(",");
     let with = |token: &str, args: &[&str]| {
         let mut command = waypost(args);
@@ -325,7 +327,7 @@ fn a_day_at_the_command_line() {
     assert!(with(&admin, &revoke).output().unwrap().status.success());
     assert!(with(&admin, &["map", "delete", "mine", "--yes"]).output().unwrap().status.success());
 
-    // Publishing while somebody follows, and the node that is followed is killed.
+    // Publish while `tail` follows, and kill the node that it follows.
     let seen = dev.data.path().join("seen");
     let mut tail = with(&token, &["tail", "demo", "--count", "1502", "--since", "2020-01-01T00:00:00Z"])
         .stdout(fs::File::create(&seen).unwrap())
@@ -355,7 +357,7 @@ fn a_day_at_the_command_line() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(err(&refused).contains("line 3:"), "{}", err(&refused));
 
-    // Three are healthy again, in the end.
+    // In the end three nodes are healthy again.
     wait_until("all nodes are back", || {
         let status = with(&admin, &["cluster", "status"]).output().unwrap();
         let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
@@ -363,7 +365,8 @@ fn a_day_at_the_command_line() {
         up && status["healthy"] == true
     });
 
-    // SIGTERM ends all of it; a second start in the same place finds map and events; kill -9 leaves no node behind.
+    // SIGTERM ends all nodes; a second start with the same data finds the map and its events; kill -9 leaves
+    // no node running.
     dev.signal("TERM");
     assert_eq!(dev.child.wait().unwrap().code(), Some(0), "{}", dev.notes());
     dev.wait_ports_free();

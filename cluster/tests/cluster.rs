@@ -5,56 +5,56 @@ mod common;
 
 use std::time::Duration;
 
-use common::{NEVER, Nodes, Place, commands, insist, list};
+use common::{NEVER, Nodes, Slot, commands, insist, list};
 use waypost_cluster::{RequestLane, Role, StartError};
 
 #[tokio::test]
-async fn a_node_alone_needs_no_configuration_and_keeps_what_it_has() {
+async fn a_single_node_needs_no_configuration_and_keeps_its_data() {
     let dir = tempfile::tempdir().unwrap();
-    let mut place = Place::new(dir.path(), &[]);
-    place.start().await;
+    let mut slot = Slot::new(dir.path(), &[]);
+    slot.start().await;
     for i in 0..100 {
-        let proposed = insist(place.node(), &format!("a{i}")).await;
+        let proposed = insist(slot.node(), &format!("a{i}")).await;
         assert_eq!(proposed.reply, (i + 1_u64).to_be_bytes());
     }
-    let status = place.node().status();
+    let status = slot.node().status();
     assert_eq!((status.role, status.has_quorum, status.members.len()), (Role::Leader, true, 1));
-    assert!(place.node().barrier().await.unwrap() <= place.node().applied());
-    let before = list(place.node());
-    place.stop().await;
-    place.start().await;
-    assert_eq!(place.loads.lock().unwrap().last().unwrap().1, 100);
-    insist(place.node(), "b").await;
-    let after = list(place.node());
+    assert!(slot.node().barrier().await.unwrap() <= slot.node().applied());
+    let before = list(slot.node());
+    slot.stop().await;
+    slot.start().await;
+    assert_eq!(slot.loads.lock().unwrap().last().unwrap().1, 100);
+    insist(slot.node(), "b").await;
+    let after = list(slot.node());
     assert_eq!((before.as_slice(), after.len()), (&after[..100], 101));
 }
 
 #[tokio::test]
-async fn a_data_directory_is_for_one_process() {
+async fn only_one_process_opens_a_data_directory() {
     let dir = tempfile::tempdir().unwrap();
-    let mut first = Place::new(dir.path(), &[]);
+    let mut first = Slot::new(dir.path(), &[]);
     first.start().await;
-    let mut second = Place::new(dir.path(), &[]);
+    let mut second = Slot::new(dir.path(), &[]);
     assert!(matches!(second.try_start().await, Err(StartError::Locked(_))));
     first.stop().await;
     second.start().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_nodes_agree_whoever_is_asked() {
+async fn three_nodes_agree_whichever_is_asked() {
     let nodes = Nodes::voters(3).await;
     for round in 0..20 {
         for (i, node) in nodes.up().enumerate() {
             let command = format!("{round}/{i}");
             let proposed = insist(node, &command).await;
-            assert!(node.applied() >= proposed.index, "its own node has applied it");
+            assert!(node.applied() >= proposed.index, "the node that proposed has applied it");
             assert!(commands(node).contains(&command));
         }
     }
     let all = nodes.agree().await;
     assert_eq!(all.len(), 60);
     let times: Vec<_> = all.iter().map(|v| v[8..16].to_vec()).collect();
-    assert!(times.is_sorted(), "time never goes back");
+    assert!(times.is_sorted(), "the time went back");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,8 +77,8 @@ async fn many_proposers_share_entries_and_keep_their_order() {
     let all = nodes.agree().await;
     assert_eq!(all.len(), 3 * 32 * 20);
     let entries: std::collections::BTreeSet<_> = all.iter().map(|v| v[..8].to_vec()).collect();
-    assert!(entries.len() < all.len(), "proposals were gathered");
-    let commands = commands(nodes.places[0].node());
+    assert!(entries.len() < all.len(), "no proposals shared an entry");
+    let commands = commands(nodes.slots[0].node());
     for prefix in ["0.0.", "1.7.", "2.31."] {
         let own: Vec<_> = commands.iter().filter(|c| c.starts_with(prefix)).collect();
         assert!(own.is_sorted());
@@ -89,7 +89,8 @@ async fn many_proposers_share_entries_and_keep_their_order() {
 async fn a_barrier_sees_what_was_acknowledged_elsewhere() {
     let nodes = Nodes::voters(3).await;
     for i in 0..30 {
-        let (writer, reader) = (nodes.places[i % 3].node(), nodes.places[(i + 1) % 3].node());
+        let writer = nodes.slots[i % 3].node();
+        let reader = nodes.slots[(i + 1) % 3].node();
         let proposed = insist(writer, &format!("x{i}")).await;
         assert!(reader.barrier().await.unwrap() >= proposed.index);
         assert!(commands(reader).contains(&format!("x{i}")));
@@ -99,7 +100,7 @@ async fn a_barrier_sees_what_was_acknowledged_elsewhere() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_answer_each_other() {
     let nodes = Nodes::voters(3).await;
-    let from = nodes.places[0].node();
+    let from = nodes.slots[0].node();
     for to in nodes.up() {
         let answer =
             from.request(to.node_id(), RequestLane::Quick, "hello".into(), Duration::from_secs(10)).await.unwrap();
@@ -108,15 +109,17 @@ async fn nodes_answer_each_other() {
     assert!(from.request(99, RequestLane::Patient, "hello".into(), Duration::from_secs(1)).await.is_err());
 }
 
-/// As many as there may be wait for ever, and more are refused at once.
+/// The leader holds as many patient requests as the limit allows and refuses the others at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_that_wait_hold_up_neither_proposals_nor_reads_nor_quick_ones() {
+async fn unanswered_requests_delay_no_proposals_no_reads_and_no_quick_requests() {
     let few = |config: &mut waypost_cluster::Config| {
-        (config.max_patient_requests, config.max_requests_in_flight) = (8, 16);
+        config.max_patient_requests = 8;
+        config.max_requests_in_flight = 16;
     };
     let nodes = Nodes::voters_with(3, few).await;
     let leader = nodes.leader().await;
-    let (from, to) = (nodes.places[(leader + 1) % 3].node(), nodes.places[leader].node().node_id());
+    let from = nodes.slots[(leader + 1) % 3].node();
+    let to = nodes.slots[leader].node().node_id();
     let waiting: Vec<_> = (0..40)
         .map(|_| {
             let from = from.clone();
@@ -142,19 +145,19 @@ async fn requests_that_wait_hold_up_neither_proposals_nor_reads_nor_quick_ones()
             asked.abort();
         }
     }
-    assert_eq!(refused, 32, "the others wait");
+    assert_eq!(refused, 32, "all but the waiting requests are refused");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_cluster_goes_on_without_its_leader_and_takes_it_back() {
+async fn the_cluster_continues_without_its_leader_and_takes_it_back() {
     let mut nodes = Nodes::voters(3).await;
     for round in 0..3 {
         let leader = nodes.leader().await;
-        insist(nodes.places[leader].node(), &format!("before {round}")).await;
-        nodes.places[leader].stop().await;
+        insist(nodes.slots[leader].node(), &format!("before {round}")).await;
+        nodes.slots[leader].stop().await;
         let other = (leader + 1) % 3;
-        insist(nodes.places[other].node(), &format!("after {round}")).await;
-        nodes.places[leader].start().await;
+        insist(nodes.slots[other].node(), &format!("after {round}")).await;
+        nodes.slots[leader].start().await;
     }
     nodes.leader().await;
     let commands: Vec<_> = nodes.agree().await;
@@ -162,45 +165,47 @@ async fn the_cluster_goes_on_without_its_leader_and_takes_it_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_lead_is_handed_over() {
+async fn a_leader_hands_over_the_lead() {
     let nodes = Nodes::voters(3).await;
     let leader = nodes.leader().await;
-    assert!(nodes.places[leader].node().admin().hand_over(Duration::from_secs(20)).await);
-    insist(nodes.places[leader].node(), "after").await;
+    assert!(nodes.slots[leader].node().admin().hand_over(Duration::from_secs(20)).await);
+    insist(nodes.slots[leader].node(), "after").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_stop_and_start_again_with_everything() {
+async fn a_cluster_that_stops_and_starts_again_keeps_everything() {
     let mut nodes = Nodes::voters(3).await;
     for i in 0..50 {
-        insist(nodes.places[i % 3].node(), &i.to_string()).await;
+        insist(nodes.slots[i % 3].node(), &i.to_string()).await;
     }
     let before = nodes.agree().await;
-    for place in &mut nodes.places {
-        place.stop().await;
+    for slot in &mut nodes.slots {
+        slot.stop().await;
     }
-    for place in &mut nodes.places {
-        place.start().await;
+    for slot in &mut nodes.slots {
+        slot.start().await;
     }
-    insist(nodes.places[0].node(), "on").await;
+    insist(nodes.slots[0].node(), "on").await;
     let after = nodes.agree().await;
     assert_eq!(after[..50], before[..]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_majority_nothing_is_acknowledged_and_nothing_hangs() {
+async fn without_a_majority_a_node_acknowledges_nothing_and_nothing_hangs() {
     let mut nodes = Nodes::voters_with(3, |c| c.propose_timeout = Duration::from_secs(2)).await;
     let leader = nodes.leader().await;
     let others: Vec<usize> = (0..3).filter(|i| *i != leader).collect();
     for i in &others {
-        nodes.places[*i].stop().await;
+        nodes.slots[*i].stop().await;
     }
-    let alone = nodes.places[leader].node().clone();
+    let alone = nodes.slots[leader].node().clone();
     assert!(alone.propose(b"never".to_vec()).await.is_err());
     assert!(alone.barrier().await.is_err());
-    nodes.until("it is noticed", |nodes| !nodes.places[leader].node().status().has_quorum).await;
+    nodes
+        .until("the node notices that it has no quorum", |nodes| !nodes.slots[leader].node().status().has_quorum)
+        .await;
     for i in others {
-        nodes.places[i].start().await;
+        nodes.slots[i].start().await;
     }
     insist(&alone, "again").await;
     nodes.agree().await;

@@ -1,4 +1,4 @@
-//! Newcomers, compaction, snapshots, and disks that lie.
+//! New members, compaction, snapshots, and damaged disks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod common;
@@ -6,19 +6,19 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::{Nodes, Place, insist, list};
+use common::{Nodes, Slot, insist, list};
 use waypost_cluster::{Config, Load, Operation, Refused, StartError};
 
-/// Small limits, so that checkpoints, purges and snapshots happen in a test.
+/// Sets small limits, so that checkpoints, purges and snapshots happen within a test.
 fn compact(config: &mut Config) {
     config.checkpoint_entries = 20;
     config.checkpoint_interval = Duration::from_millis(200);
     config.keep_entries = 20;
 }
 
-/// Enough entries that the log begins later than its first entry.
+/// Writes enough entries that the log no longer begins with its first entry.
 async fn fill_and_purge(nodes: &Nodes) {
-    let node = nodes.places[nodes.leader().await].node().clone();
+    let node = nodes.slots[nodes.leader().await].node().clone();
     for i in 0..200 {
         insist(&node, &format!("filler {i}")).await;
     }
@@ -26,44 +26,46 @@ async fn fill_and_purge(nodes: &Nodes) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newcomer_gets_a_snapshot_where_the_log_is_gone() {
+async fn a_new_member_gets_a_snapshot_when_the_log_is_purged() {
     let mut nodes = Nodes::voters_with(3, compact).await;
     fill_and_purge(&nodes).await;
-    let mut place = Place::new(&nodes.path(3), &[nodes.places[1].addr()]);
-    compact(&mut place.config);
-    place.start().await;
-    nodes.places.push(place);
+    let mut slot = Slot::new(&nodes.path(3), &[nodes.slots[1].addr()]);
+    compact(&mut slot.config);
+    slot.start().await;
+    nodes.slots.push(slot);
     nodes
-        .until("it votes", |nodes| nodes.up().all(|c| c.status().members.iter().filter(|m| m.voter).count() == 4))
+        .until("the new member votes", |nodes| {
+            nodes.up().all(|c| c.status().members.iter().filter(|m| m.voter).count() == 4)
+        })
         .await;
     nodes.agree().await;
-    let loads = nodes.places[3].loads.lock().unwrap().clone();
+    let loads = nodes.slots[3].loads.lock().unwrap().clone();
     assert!(loads.iter().any(|(why, length)| *why == Load::Snapshot && *length >= 150), "{loads:?}");
-    // Its reader goes on over the replaced store, and it goes on after a restart.
-    insist(nodes.places[3].node(), "from the newcomer").await;
-    nodes.places[3].stop().await;
-    nodes.places[3].start().await;
-    insist(nodes.places[3].node(), "again").await;
+    // Its reader continues on the replaced store, and the node works after a restart.
+    insist(nodes.slots[3].node(), "from the new member").await;
+    nodes.slots[3].stop().await;
+    nodes.slots[3].start().await;
+    insist(nodes.slots[3].node(), "again").await;
     nodes.agree().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_member_that_was_away_for_long_catches_up_by_snapshot() {
+async fn a_member_that_was_down_for_long_catches_up_by_snapshot() {
     let mut nodes = Nodes::voters_with(3, compact).await;
     let away = (nodes.leader().await + 1) % 3;
-    insist(nodes.places[away].node(), "before").await;
-    nodes.places[away].stop().await;
+    insist(nodes.slots[away].node(), "before").await;
+    nodes.slots[away].stop().await;
     fill_and_purge(&nodes).await;
-    nodes.places[away].start().await;
+    nodes.slots[away].start().await;
     nodes.agree().await;
-    let loads = nodes.places[away].loads.lock().unwrap().clone();
+    let loads = nodes.slots[away].loads.lock().unwrap().clone();
     assert_eq!(loads.last().unwrap().0, Load::Snapshot, "{loads:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_learner_stays_one_and_serves() {
+async fn a_learner_stays_a_learner_and_takes_proposals() {
     let nodes = Nodes::voters(1).await;
-    let mut learner = Place::new(&nodes.path(1), &[nodes.places[0].addr()]);
+    let mut learner = Slot::new(&nodes.path(1), &[nodes.slots[0].addr()]);
     learner.config.role_learner = true;
     learner.start().await;
     insist(learner.node(), "through a learner").await;
@@ -77,97 +79,98 @@ async fn a_member_is_removed_and_does_not_come_back() {
     let mut nodes = Nodes::voters(3).await;
     let leader = nodes.leader().await;
     let gone = (leader + 1) % 3;
-    let id = nodes.places[gone].node().node_id();
-    // Another may lead meanwhile, and who was taken in just now may count as away.
+    let id = nodes.slots[gone].node().node_id();
+    // The leader may change meanwhile, and a node that has just joined may count as down.
     for turn in 0.. {
-        match nodes.places[nodes.leader().await].node().admin().operate(Operation::Remove(id)).await {
+        match nodes.slots[nodes.leader().await].node().admin().operate(Operation::Remove(id)).await {
             Ok(()) | Err(Refused::UnknownNode(_)) => break,
             Err(refused) => assert!(turn < 100, "{refused}"),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    nodes.places[gone].stop().await;
-    insist(nodes.places[leader].node(), "two are left").await;
-    assert_eq!(nodes.places[leader].node().status().members.len(), 2);
-    nodes.places[gone].start().await;
+    nodes.slots[gone].stop().await;
+    insist(nodes.slots[leader].node(), "two are left").await;
+    assert_eq!(nodes.slots[leader].node().status().members.len(), 2);
+    nodes.slots[gone].start().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(nodes.places[leader].node().status().member(id).is_none());
+    assert!(nodes.slots[leader].node().status().member(id).is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wiped_node_comes_back_under_a_new_id() {
     let mut nodes = Nodes::voters(3).await;
     for i in 0..20 {
-        insist(nodes.places[i % 3].node(), &i.to_string()).await;
+        insist(nodes.slots[i % 3].node(), &i.to_string()).await;
     }
-    let old = nodes.places[2].node().node_id();
-    nodes.places[2].stop().await;
+    let old = nodes.slots[2].node().node_id();
+    nodes.slots[2].stop().await;
     std::fs::remove_dir_all(nodes.path(2)).unwrap();
-    nodes.places[2].start().await;
+    nodes.slots[2].start().await;
     rejoined(&nodes, 2, old).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wiped_node_that_begins_alone_notices_that_others_look_for_it() {
+async fn a_wiped_node_that_starts_a_cluster_of_its_own_notices_that_its_old_peers_call_it() {
     let mut nodes = Nodes::voters(3).await;
     assert!(nodes.up().all(|node| node.status().foreign_ms.is_none()));
-    // The first was told to join nobody.
-    nodes.places[0].stop().await;
+    // The first node has no addresses to join.
+    nodes.slots[0].stop().await;
     std::fs::remove_dir_all(nodes.path(0)).unwrap();
-    nodes.places[0].start().await;
-    nodes.until("it is astray", |nodes| nodes.places[0].node().status().is_astray()).await;
-    assert!(nodes.places[1..].iter().all(|place| !place.node().status().is_astray()));
+    nodes.slots[0].start().await;
+    nodes.until("the node knows that it is astray", |nodes| nodes.slots[0].node().status().is_astray()).await;
+    assert!(nodes.slots[1..].iter().all(|slot| !slot.node().status().is_astray()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[cfg_attr(debug_assertions, ignore = "a debug assertion of the consensus engine ends the leader first")]
-async fn an_older_copy_of_a_data_directory_is_refused_and_the_node_rebuilt() {
+async fn a_node_refuses_an_older_copy_of_its_data_directory_and_is_rebuilt() {
     let mut nodes = Nodes::voters(3).await;
     let leader = nodes.leader().await;
     let back = (leader + 1) % 3;
-    let (old, dir) = (nodes.places[back].node().node_id(), nodes.path(back));
-    insist(nodes.places[leader].node(), "before").await;
+    let old = nodes.slots[back].node().node_id();
+    let dir = nodes.path(back);
+    insist(nodes.slots[leader].node(), "before").await;
     nodes.agree().await;
-    nodes.places[back].stop().await;
+    nodes.slots[back].stop().await;
     copy(&dir, &nodes.dir.path().join("older"));
-    nodes.places[back].start().await;
+    nodes.slots[back].start().await;
     for i in 0..20 {
-        insist(nodes.places[leader].node(), &i.to_string()).await;
+        insist(nodes.slots[leader].node(), &i.to_string()).await;
     }
     nodes.agree().await;
-    nodes.places[back].stop().await;
-    let term = nodes.places[leader].node().status().term;
+    nodes.slots[back].stop().await;
+    let term = nodes.slots[leader].node().status().term;
     std::fs::remove_dir_all(&dir).unwrap();
     copy(&nodes.dir.path().join("older"), &dir);
-    nodes.places[back].start().await;
-    let ended = |nodes: &Nodes| !nodes.places[back].fatal.lock().unwrap().is_empty();
+    nodes.slots[back].start().await;
+    let ended = |nodes: &Nodes| !nodes.slots[back].fatal.lock().unwrap().is_empty();
     let another = |nodes: &Nodes| nodes.up().any(|node| node.status().term != term);
-    nodes.until("it is refused", |nodes| ended(nodes) || another(nodes)).await;
+    nodes.until("the older copy is refused", |nodes| ended(nodes) || another(nodes)).await;
     if !ended(&nodes) {
-        // Whoever leads now does not know what was acknowledged before.
-        println!("another leads: nothing to be seen");
+        // The new leader does not know what the node acknowledged before.
+        println!("the leader changed: nothing to check");
         return;
     }
-    assert!(nodes.places[back].fatal.lock().unwrap()[0].contains("older than what this node acknowledged"));
-    nodes.places[back].stop().await;
-    nodes.places[back].start().await;
+    assert!(nodes.slots[back].fatal.lock().unwrap()[0].contains("older than what this node acknowledged"));
+    nodes.slots[back].stop().await;
+    nodes.slots[back].start().await;
     rejoined(&nodes, back, old).await;
     assert!(dir.join("damaged-log-1").exists() && dir.join("damaged-1/state.redb").exists());
 }
 
-/// Place `i` is a voter under another id, and the old id is gone.
+/// Waits until slot `i` is a voter under another id and the old id is gone.
 async fn rejoined(nodes: &Nodes, i: usize, old: u64) {
-    let new = nodes.places[i].node().node_id();
+    let new = nodes.slots[i].node().node_id();
     assert!(new > old, "{new} is a new id");
     nodes
-        .until("it replaced itself", |nodes| {
+        .until("the new id replaces the old one", |nodes| {
             nodes.up().all(|c| {
                 let status = c.status();
                 status.member(old).is_none() && status.members.iter().filter(|m| m.voter).count() == 3
             })
         })
         .await;
-    insist(nodes.places[i].node(), "back").await;
+    insist(nodes.slots[i].node(), "back").await;
     nodes.agree().await;
 }
 
@@ -190,15 +193,15 @@ fn flip(path: &Path, part: f64, bit: u8) {
 async fn a_flipped_bit_in_the_log_rebuilds_the_node() {
     let mut nodes = Nodes::voters(3).await;
     for i in 0..60 {
-        insist(nodes.places[i % 3].node(), &format!("item {i}")).await;
+        insist(nodes.slots[i % 3].node(), &format!("item {i}")).await;
     }
     let damaged = (nodes.leader().await + 1) % 3;
-    let old = nodes.places[damaged].node().node_id();
-    nodes.places[damaged].stop().await;
+    let old = nodes.slots[damaged].node().node_id();
+    nodes.slots[damaged].stop().await;
     let log = files(&nodes.path(damaged).join("raft"));
     let largest = log.iter().max_by_key(|p| p.metadata().unwrap().len()).unwrap();
     flip(largest, 0.5, 3);
-    nodes.places[damaged].start().await;
+    nodes.slots[damaged].start().await;
     rejoined(&nodes, damaged, old).await;
     assert!(nodes.path(damaged).join("damaged-1/raft").exists());
 }
@@ -208,75 +211,77 @@ async fn a_damaged_store_rebuilds_the_node() {
     let mut nodes = Nodes::voters_with(3, compact).await;
     fill_and_purge(&nodes).await;
     let damaged = (nodes.leader().await + 1) % 3;
-    let old = nodes.places[damaged].node().node_id();
-    nodes.places[damaged].stop().await;
+    let old = nodes.slots[damaged].node().node_id();
+    nodes.slots[damaged].stop().await;
     let store = nodes.path(damaged).join("state.redb");
     let length = store.metadata().unwrap().len();
     let mut bytes = std::fs::read(&store).unwrap();
-    // Wherever the state is, some of this hits it.
+    // The state is somewhere in the file; one of these bits hits it.
     for at in (4096..length as usize).step_by(512) {
         bytes[at] ^= 0x10;
     }
     std::fs::write(&store, bytes).unwrap();
-    nodes.places[damaged].start().await;
+    nodes.slots[damaged].start().await;
     rejoined(&nodes, damaged, old).await;
 }
 
 #[tokio::test]
 async fn a_damaged_node_alone_refuses_to_start_and_names_the_file() {
     let dir = tempfile::tempdir().unwrap();
-    let mut place = Place::new(dir.path(), &[]);
-    place.start().await;
+    let mut slot = Slot::new(dir.path(), &[]);
+    slot.start().await;
     for i in 0..20 {
-        insist(place.node(), &format!("item {i}")).await;
+        insist(slot.node(), &format!("item {i}")).await;
     }
-    place.stop().await;
+    slot.stop().await;
     let log = files(&dir.path().join("raft"));
     flip(log.last().unwrap(), 0.4, 0);
-    let Err(StartError::Damaged { files, .. }) = place.try_start().await else { panic!("it started") };
+    let Err(StartError::Damaged { files, .. }) = slot.try_start().await else { panic!("the damaged node started") };
     assert_eq!(files, [dir.path().join("raft")]);
     std::fs::remove_dir_all(dir.path().join("raft")).unwrap();
-    assert!(matches!(place.try_start().await, Err(StartError::Damaged { .. })), "an empty log is no start either");
+    assert!(matches!(slot.try_start().await, Err(StartError::Damaged { .. })), "the node started with an empty log");
     let moved = waypost_cluster::repair(dir.path()).unwrap();
     assert!(!moved.is_empty());
-    place.start().await;
-    assert!(list(place.node()).is_empty());
+    slot.start().await;
+    assert!(list(slot.node()).is_empty());
 }
 
-/// Whatever single bit of whatever file flips: the node refuses, or it has exactly what it had (or, in the store, what
-/// the log gives it again). It never has something else.
+/// A single bit flips in any file: the node refuses to start, or it has exactly what it had (in the store
+/// perhaps because the log restored it). It never has anything else.
 #[tokio::test]
-async fn any_flipped_bit_is_found_or_harmless() {
+async fn every_flipped_bit_is_detected_or_harmless() {
     let dir = tempfile::tempdir().unwrap();
-    let (good, trial) = (dir.path().join("good"), dir.path().join("trial"));
-    let mut place = Place::new(&good, &[]);
-    place.start().await;
+    let good = dir.path().join("good");
+    let trial = dir.path().join("trial");
+    let mut slot = Slot::new(&good, &[]);
+    slot.start().await;
     for i in 0..40 {
-        insist(place.node(), &format!("item {i}")).await;
+        insist(slot.node(), &format!("item {i}")).await;
     }
-    let expected = list(place.node());
-    place.stop().await;
+    let expected = list(slot.node());
+    slot.stop().await;
     let names = ["raft", "state.redb", "identity"];
-    let (mut refused, mut harmless) = (0, 0);
+    let mut refused = 0;
+    let mut harmless = 0;
     for seed in 0..60_u32 {
         copy(&good, &trial);
         let name = names[seed as usize % 3];
         let target = if name == "raft" { files(&trial.join(name)).pop().unwrap() } else { trial.join(name) };
         let part = f64::from((seed / 3 * 7919 + 13) % 1000) / 1000.0;
         flip(&target, part, (seed % 8) as u8);
-        let mut place = Place::new(&trial, &[]);
-        match place.try_start().await {
+        let mut slot = Slot::new(&trial, &[]);
+        match slot.try_start().await {
             Err(StartError::Damaged { .. }) => refused += 1,
             Err(other) => panic!("seed {seed}: {name} at {part}: {other}"),
             Ok(()) => {
                 harmless += 1;
-                let node = place.node();
+                let node = slot.node();
                 assert!(node.barrier().await.is_ok());
                 let found = list(node);
                 assert!(found == expected, "seed {seed}: {name} at {part}: {} items", found.len());
             }
         }
-        place.stop().await;
+        slot.stop().await;
     }
     assert!(refused > 20 && refused + harmless == 60, "{refused} refused, {harmless} harmless");
 }

@@ -1,4 +1,4 @@
-//! `waypost webhook …` against three nodes and a receiver of ours.
+//! `waypost webhook …` against three nodes and a receiver in this process.
 
 use super::*;
 use testkit::receiver::{Receiver, behaviour};
@@ -26,14 +26,14 @@ fn wrong_usage_of_webhooks_ends_with_2() {
     }
 }
 
-/// Runs commands about the map `demo` of a `waypost dev`.
-struct Desk {
+/// Runs commands for the map `demo` of a `waypost dev`.
+struct Cli {
     dev: Dev,
     token: String,
 }
 
-impl Desk {
-    fn open() -> Self {
+impl Cli {
+    fn start() -> Self {
         let (dev, printed) = Dev::start(free_ports(), tempfile::tempdir().unwrap());
         let line = printed.lines().find(|line| line.contains("its token")).unwrap();
         let token = line.split_whitespace().last().unwrap().to_owned();
@@ -52,7 +52,7 @@ impl Desk {
         self.command(args).output().unwrap()
     }
 
-    /// The JSON lines that a command prints.
+    /// Runs a command and returns the JSON lines that it prints.
     fn lines(&self, args: &[&str]) -> Vec<Value> {
         let output = self.run(args);
         assert!(output.status.success(), "{args:?}: {}", err(&output));
@@ -77,87 +77,90 @@ impl Desk {
 }
 
 #[test]
-fn a_webhook_from_its_first_to_its_last_day() {
-    let (desk, receiver) = (Desk::open(), Receiver::start().unwrap());
+fn a_webhook_can_be_managed_from_creation_to_deletion() {
+    let cli = Cli::start();
+    let receiver = Receiver::start().unwrap();
     let url = receiver.on(PATH, behaviour::status(200));
     let create = ["webhook", "create", "demo", "--to", &url, "--name", "mine", "--profile", "standard"];
-    let made = desk.one(&[&create[..], &["--events", "add_*,n", "--attempts", "1", "--header", "X-A: b"]].concat());
+    let made = cli.one(&[&create[..], &["--events", "add_*,n", "--attempts", "1", "--header", "X-A: b"]].concat());
     assert!(made["secret"].as_str().unwrap().starts_with("whsec_"), "{made}");
     assert_eq!((&made["events"], &made["retry"]["max_attempts"]), (&serde_json::json!(["add_*", "n"]), &1.into()));
-    let listed = desk.one(&["webhook", "list", "demo"]);
+    let listed = cli.one(&["webhook", "list", "demo"]);
     assert_eq!((&listed["id"], listed.get("secret")), (&made["id"], None));
-    desk.refused(&create, "[409 url_taken]");
-    desk.refused(&create, "hint: one receiver would get every event twice");
+    cli.refused(&create, "[409 url_taken]");
+    cli.refused(&create, "hint: one receiver would get every event twice");
     let inside = ["webhook", "create", "demo", "--to", "http://169.254.169.254/"];
-    desk.refused(&inside, "hint: webhooks.allow_nets");
-    desk.refused(&inside, "[400 validation_failed]");
-    desk.refused(&["webhook", "show", "demo", "nobody"], "has no webhook nobody");
-    // Names are not unique: who must choose is told between what.
+    cli.refused(&inside, "hint: webhooks.allow_nets");
+    cli.refused(&inside, "[400 validation_failed]");
+    cli.refused(&["webhook", "show", "demo", "nobody"], "has no webhook nobody");
+    // Names are not unique: an ambiguous name is refused with the list of candidates.
     let other = format!("{url}?other");
     let other = ["webhook", "create", "demo", "--to", &other, "--name", "mine", "--disabled"];
-    let other = desk.one(&other)["id"].as_str().unwrap().to_owned();
-    desk.refused(&["webhook", "show", "demo", "mine"], "may be any of 2; say which by its id");
-    desk.refused(&["webhook", "show", "demo", "mine"], "hook?other");
-    desk.refused(&["webhook", "enable", "demo", &other, "--since", "9999-01-01T00:00:00Z"], "lies in the future");
-    assert!(desk.run(&["webhook", "delete", "demo", &other[..13], "--yes"]).status.success());
+    let other = cli.one(&other)["id"].as_str().unwrap().to_owned();
+    cli.refused(&["webhook", "show", "demo", "mine"], "may be any of 2; say which by its id");
+    cli.refused(&["webhook", "show", "demo", "mine"], "hook?other");
+    cli.refused(&["webhook", "enable", "demo", &other, "--since", "9999-01-01T00:00:00Z"], "lies in the future");
+    assert!(cli.run(&["webhook", "delete", "demo", &other[..13], "--yes"]).status.success());
 
-    // Delivered, and seen as it happens; what fails lies with the dead letters until it is tried again.
-    let (seen, notes) = (desk.dev.data.path().join("seen"), desk.dev.data.path().join("tail-notes"));
-    let mut tail = desk.command(&["webhook", "tail", "demo", "-n", "2"]);
+    // A delivered event is shown as it happens; a failed event stays with the dead letters until it is
+    // retried.
+    let seen = cli.dev.data.path().join("seen");
+    let notes = cli.dev.data.path().join("tail-notes");
+    let mut tail = cli.command(&["webhook", "tail", "demo", "-n", "2"]);
     tail.stdout(fs::File::create(&seen).unwrap()).stderr(fs::File::create(&notes).unwrap());
     let mut tail = tail.spawn().unwrap();
     wait_until("the tail follows", || fs::read_to_string(&notes).unwrap().contains("following 1 webhook"));
-    let first = desk.publish("add_system");
+    let first = cli.publish("add_system");
     wait_until("the first event is delivered", || receiver.count(PATH) > 0);
     let request = receiver.requests(PATH).remove(0);
     assert!(request.id() == first && request.header("x-a") == Some("b"), "{request:?}");
     let body: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!((&body["id"], &body["type"]), (&first.as_str().into(), &"add_system".into()));
-    desk.publish("unwanted");
+    cli.publish("unwanted");
     receiver.on(PATH, behaviour::status(500));
-    let second = desk.publish("add_system");
-    let dead = || desk.lines(&["webhook", "dead-letters", "list", "demo", "mine"]);
-    wait_until("it is given up", || dead().iter().any(|letter| letter["id"] == second.as_str()));
-    wait_until("the tail ends by itself", || tail.try_wait().unwrap().is_some());
+    let second = cli.publish("add_system");
+    let dead = || cli.lines(&["webhook", "dead-letters", "list", "demo", "mine"]);
+    wait_until("the event is a dead letter", || dead().iter().any(|letter| letter["id"] == second.as_str()));
+    wait_until("the tail ends", || tail.try_wait().unwrap().is_some());
     let seen = fs::read_to_string(&seen).unwrap();
     let seen: Vec<Value> = seen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let classes: Vec<&Value> = seen.iter().map(|attempt| &attempt["class"]).collect();
     assert_eq!(classes, ["delivered", "status"]);
     assert!(seen.iter().all(|attempt| attempt["webhook_id"] == made["id"]), "{seen:?}");
-    desk.refused(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"], "1 events failed again");
-    desk.refused(&["webhook", "test", "demo", "mine"], "the test was not delivered (status)");
+    cli.refused(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"], "1 events failed again");
+    cli.refused(&["webhook", "test", "demo", "mine"], "the test was not delivered (status)");
     receiver.on(PATH, behaviour::status(204));
-    assert_eq!(desk.one(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"])["delivered"], 1);
+    assert_eq!(cli.one(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"])["delivered"], 1);
     assert!(dead().is_empty());
-    assert_eq!(desk.one(&["webhook", "test", "demo", "mine", "--type", "add_x"])["status"], 204);
+    assert_eq!(cli.one(&["webhook", "test", "demo", "mine", "--type", "add_x"])["status"], 204);
 
-    // Everything once more.
+    // Replay everything.
     let before = receiver.count(PATH);
-    let replay = desk.one(&["webhook", "replay", "demo", "mine", "--since", "2020-01-01T00:00:00Z", "--wait"]);
+    let replay = cli.one(&["webhook", "replay", "demo", "mine", "--since", "2020-01-01T00:00:00Z", "--wait"]);
     assert_eq!((&replay["state"], &replay["delivered"]), (&"done".into(), &2.into()));
     assert!(receiver.count(PATH) >= before + 2, "at least once");
-    assert_eq!(desk.lines(&["webhook", "replays", "demo", "mine"]).len(), 3);
-    let attempts = desk.lines(&["webhook", "attempts", "demo", "mine"]);
+    assert_eq!(cli.lines(&["webhook", "replays", "demo", "mine"]).len(), 3);
+    let attempts = cli.lines(&["webhook", "attempts", "demo", "mine"]);
     assert!(attempts.len() > 5 && attempts.iter().any(|attempt| attempt["type"] == "webhook.test"), "{attempts:?}");
 
-    // Changed, stopped, started behind what came meanwhile.
-    let rotated = desk.one(&["webhook", "rotate", "demo", "mine"]);
+    // The webhook is changed, disabled, and enabled from after the events that came meanwhile.
+    let rotated = cli.one(&["webhook", "rotate", "demo", "mine"]);
     assert!(rotated["secret"] != made["secret"] && rotated["secret_previous_until"].is_string(), "{rotated}");
-    let changed = desk.one(&["webhook", "update", "demo", "mine", "--rate", "5/2s", "--filter", "payload.n > 0"]);
+    let changed = cli.one(&["webhook", "update", "demo", "mine", "--rate", "5/2s", "--filter", "payload.n > 0"]);
     assert_eq!(
-        desk.one(&["webhook", "update", "demo", "mine", "--auto-disable", "never"])["auto_disable_seconds"],
+        cli.one(&["webhook", "update", "demo", "mine", "--auto-disable", "never"])["auto_disable_seconds"],
         Value::Null
     );
     assert_eq!(changed["rate_limit"], serde_json::json!({"requests": 5, "period_ms": 2000}));
-    assert_eq!(desk.one(&["webhook", "disable", "demo", "mine"])["state"], "paused");
-    desk.refused(&["webhook", "replay", "demo", "mine", "--failed", "--wait"], "`waypost webhook enable demo mine`");
-    desk.publish("n");
-    desk.one(&["webhook", "enable", "demo", "mine", "--from", "skip"]);
-    let show = || desk.one(&["webhook", "show", "demo", made["id"].as_str().unwrap()]);
-    wait_until("it is up to date", || show()["queue_depth"] == 0);
+    assert_eq!(cli.one(&["webhook", "disable", "demo", "mine"])["state"], "paused");
+    cli.refused(&["webhook", "replay", "demo", "mine", "--failed", "--wait"], "`waypost webhook enable demo mine`");
+    cli.publish("n");
+    cli.one(&["webhook", "enable", "demo", "mine", "--from", "skip"]);
+    let show = || cli.one(&["webhook", "show", "demo", made["id"].as_str().unwrap()]);
+    wait_until("its queue is empty", || show()["queue_depth"] == 0);
     let bodies =
         receiver.requests(PATH).into_iter().map(|request| serde_json::from_slice::<Value>(&request.body).unwrap());
     assert!(bodies.into_iter().all(|body| body["type"] != "n"));
-    assert!(desk.run(&["webhook", "delete", "demo", "mine", "--yes"]).status.success());
-    assert!(desk.lines(&["webhook", "list", "demo"]).is_empty());
+    assert!(cli.run(&["webhook", "delete", "demo", "mine", "--yes"]).status.success());
+    assert!(cli.lines(&["webhook", "list", "demo"]).is_empty());
 }

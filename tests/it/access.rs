@@ -1,5 +1,4 @@
-//! Who may do what, on whichever node: scopes, maps that look absent, and revocation that reaches
-//! every open connection.
+//! Scopes, maps that look absent, and revocations that reach every open connection, on every node.
 
 use crate::support::{checked, nodes, publish, scenario};
 use anyhow::{Context, Result, ensure};
@@ -12,7 +11,7 @@ use testkit::http::text;
 use testkit::phoenix::Socket;
 use testkit::stream::Stream;
 
-/// The promise is one second; a machine that is busy with other tests may need more to notice.
+/// The promise is one second; a node on a machine that is busy with other tests may need longer.
 const REVOKED_WITHIN: Duration = Duration::from_secs(20);
 
 #[test]
@@ -22,7 +21,7 @@ fn access_holds_on_every_node() {
         &[
             ("scopes", scopes),
             ("tokens are shown once", shown_once),
-            ("an unknown map looks like one without access", looks_absent),
+            ("an unknown map looks like a map without access", looks_absent),
             ("revoking a token closes its connections everywhere", |c| {
                 closes(c, "revoked", |c, map, id| {
                     c.admin(0).delete(&format!("/api/maps/{}/tokens/{id}", map.id))?.expect(204)
@@ -31,38 +30,39 @@ fn access_holds_on_every_node() {
             ("deleting a map closes its connections everywhere", |c| {
                 closes(c, "deleted", |c, map, _| c.admin(1).delete(&format!("/api/maps/{}", map.id))?.expect(204))
             }),
-            ("a new token is good on every node at once", read_your_writes),
-            ("who guesses locks out nobody behind the same address", guessing),
-            ("a revocation that comes while a stream waits for its position", revoked_while_waiting),
-            ("a node that stood still knows no revoked token any more", revoked_while_still),
+            ("a new token works on every node at once", read_your_writes),
+            ("guessing tokens locks out no other client at the same address", guessing),
+            ("a token revoked while its stream waits for a position is refused", revoked_while_waiting),
+            ("a node that was suspended accepts no revoked token", revoked_while_suspended),
         ],
     );
 }
 
-/// A node that was down serves nobody by what it knew before.
+/// A restarted node must not accept a token that was revoked while it was down.
 #[test]
-fn a_node_that_starts_lets_no_revoked_token_in() {
+fn a_restarted_node_accepts_no_token_that_was_revoked_meanwhile() {
     scenario(nodes(3), |c| {
         let map = c.map("while-down")?;
         for _ in 0..5 {
             let (id, its) = token(c, &map, &["subscribe"])?;
             c.wait_same_applied()?;
-            let (down, leader) = (c.follower()?, c.leader()?);
+            let down = c.follower()?;
+            let leader = c.leader()?;
             c.nodes[down].kill9()?;
             c.admin(leader).delete(&format!("/api/maps/{}/tokens/{id}", map.id))?.expect(204)?;
             c.nodes[down].start()?;
             let api = c.api(down, &its);
-            // Until it listens there is nobody to ask.
+            // The node refuses connections until it listens.
             let answer = c.wait_until("an answer", |_| Ok(api.get(&map.events()).ok()))?;
             ensure!(matches!(answer.status, 401 | 503), "a revoked token got {}", answer.text());
             c.wait_node(down)?;
-            ensure!(api.get(&map.events())?.status == 401, "the node serves, and knows the token");
+            ensure!(api.get(&map.events())?.status == 401, "the ready node accepts a revoked token");
         }
         Ok(())
     });
 }
 
-/// Makes a token with those scopes; its id and a map that carries it.
+/// Creates a token with these scopes; returns its id and a copy of the map that carries it.
 fn token(c: &Cluster, map: &Map, scopes: &[&str]) -> Result<(String, Map)> {
     let path = format!("/api/maps/{}/tokens", map.id);
     let made = c.admin(0).post(&path, &json!({"name": "t", "scopes": scopes}))?.data(201)?;
@@ -89,9 +89,9 @@ fn scopes(c: &Cluster) -> Result<()> {
         ensure!(may == (reply.status() == "ok"), "{scope}: {reply:?}");
         ensure!(may || reply.reason() == "unauthorized", "{scope}: {reply:?}");
         let create = api.post("/api/maps", &json!({"slug": "mine"}))?;
-        ensure!(create.status == 403, "{scope} made a map: {}", create.text());
+        ensure!(create.status == 403, "a token with {scope} created a map: {}", create.text());
         let status = api.get("/api/cluster/status")?;
-        ensure!(status.status == 403, "{scope} saw the cluster: {}", status.text());
+        ensure!(status.status == 403, "a token with {scope} read the cluster's status: {}", status.text());
     }
     Ok(())
 }
@@ -105,13 +105,14 @@ fn shown_once(c: &Cluster) -> Result<()> {
     ensure!(!listed.contains(&made.token) && !listed.contains(&map.token), "{listed}");
     for node in &c.nodes {
         let log = std::fs::read_to_string(&node.log)?;
-        ensure!(!log.contains(&made.token), "a token in the log of {}", node.http);
+        ensure!(!log.contains(&made.token), "the log of {} has a token", node.http);
     }
     Ok(())
 }
 
 fn looks_absent(c: &Cluster) -> Result<()> {
-    let (map, other) = (c.map("absent")?, c.map("absent-other")?);
+    let map = c.map("absent")?;
+    let other = c.map("absent-other")?;
     let unknown = "00000000-0000-4000-8000-000000000000";
     let api = c.api(0, &map);
     for suffix in ["", "/events", "/tokens", "/events/stream"] {
@@ -119,7 +120,7 @@ fn looks_absent(c: &Cluster) -> Result<()> {
         let absent = api.get(&format!("/api/maps/{unknown}{suffix}"))?;
         let same = foreign.status == absent.status
             && foreign.text().replace(&other.id, "M") == absent.text().replace(unknown, "M");
-        ensure!(same, "{suffix}: {} is not {}", foreign.text(), absent.text());
+        ensure!(same, "{suffix}: {} differs from {}", foreign.text(), absent.text());
         ensure!(matches!(foreign.status, 403 | 404), "{suffix}: {}", foreign.status);
     }
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
@@ -133,7 +134,7 @@ fn looks_absent(c: &Cluster) -> Result<()> {
 
 type End = fn(&Cluster, &Map, &str) -> Result<testkit::http::Answer>;
 
-/// A socket and a stream on each node, and a long poll, end soon after `end` was answered.
+/// Checks that sockets and streams on every node, and a long poll, end soon after `end` is answered.
 fn closes(c: &Cluster, slug: &str, end: End) -> Result<()> {
     let map = c.map(slug)?;
     let (id, its) = token(c, &map, &["subscribe"])?;
@@ -191,45 +192,48 @@ fn read_your_writes(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Behind a load balancer all clients have one address: refused tokens slow down who presents them.
+/// Behind a load balancer all clients have one address: refused tokens slow down only the client that
+/// presents them.
 fn guessing(c: &Cluster) -> Result<()> {
     let map = c.map("guessing")?;
     let guess = testkit::http::Api::new(&c.nodes[0].url(), Some("wp_guess")).patient();
     let statuses: Vec<u16> = (0..130).map(|_| guess.get(&map.events()).map(|a| a.status)).collect::<Result<_>>()?;
     ensure!(statuses.iter().all(|s| matches!(s, 401 | 429)), "{statuses:?}");
-    ensure!(statuses.last() == Some(&429), "guessing goes on for ever: {statuses:?}");
+    ensure!(statuses.last() == Some(&429), "guessing is never slowed down: {statuses:?}");
     c.api(0, &map).get(&map.events())?.expect(200).map(|_| ())
 }
 
-/// A request that came while a node stood still, after the revoke was acknowledged: the node answers it before it may have
-/// heard of anything.
-fn revoked_while_still(c: &Cluster) -> Result<()> {
+/// A request arrives after the revoke was acknowledged, while the node is suspended; the node reads it before
+/// it can have heard of the revoke.
+fn revoked_while_suspended(c: &Cluster) -> Result<()> {
     let map = c.map("while-still")?;
     for _ in 0..10 {
         let (id, its) = token(c, &map, &["subscribe"])?;
         c.wait_same_applied()?;
-        let (still, leader) = (c.follower()?, c.leader()?);
-        c.nodes[still].sigstop()?;
+        let suspended = c.follower()?;
+        let leader = c.leader()?;
+        c.nodes[suspended].sigstop()?;
         let asked = || -> Result<Stream> {
             c.admin(leader).delete(&format!("/api/maps/{}/tokens/{id}", map.id))?.expect(204)?;
-            Stream::get(c.nodes[still].http, &map.events(), Some(&its.token), &[])
+            Stream::get(c.nodes[suspended].http, &map.events(), Some(&its.token), &[])
         };
         let asked = asked();
-        c.nodes[still].sigcont()?;
+        c.nodes[suspended].sigcont()?;
         let answer = asked?.status()?;
         ensure!(answer == 401 || answer == 503, "a revoked token got {answer}");
     }
     Ok(())
 }
 
-/// A node that stood still is asked for a stream from a position that it has yet to reach, by a token that it has yet to
-/// learn is revoked. It catches up with both before it answers.
+/// A suspended node is asked for a stream from a position that it has not reached, with a token that it does
+/// not know to be revoked. It must catch up with both before it answers.
 fn revoked_while_waiting(c: &Cluster) -> Result<()> {
     let map = c.map("while-waiting")?;
     for _ in 0..3 {
         let (id, its) = token(c, &map, &["subscribe"])?;
         c.wait_same_applied()?;
-        let (behind, leader) = (c.follower()?, c.leader()?);
+        let behind = c.follower()?;
+        let leader = c.leader()?;
         c.nodes[behind].sigstop()?;
         let asked = || -> Result<Stream> {
             let ahead = text(&publish(c, leader, &map, "x", json!({}))?, "id")?;
@@ -241,7 +245,7 @@ fn revoked_while_waiting(c: &Cluster) -> Result<()> {
         let asked = asked();
         c.nodes[behind].sigcont()?;
         let answer = asked?.status()?;
-        // 503: it heard no leader in time.
+        // 503: the node found no leader in time.
         ensure!(answer == 401 || answer == 503, "a revoked token got {answer}");
     }
     Ok(())

@@ -1,12 +1,12 @@
-//! The house's arrows: reads the `use` lines, and the paths within code, and holds who may know
-//! whom. Rooms of the server are the folders and files of `src/`.
+//! The dependency rules of the source tree: reads the `use` lines and the paths within code, and checks which
+//! module names which. The modules of the server are the folders and files of `src/`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::rust_code::{code_below, paths, paths_below};
 
-/// A room, what of the house it may not name, and which crates it may not name.
+/// A module, the modules that it may not name, and the crates that it may not name.
 const RULES: &[(&str, &[&str], &[&str])] = &[
     (
         "src/core",
@@ -23,35 +23,36 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     ("chaos/checker/src", &[], &["chaos", "testkit", "waypost", "waypost_cluster"]),
 ];
 
-/// Client protocols: none names another.
+/// The client protocols; none names another.
 const PROTOCOLS: &[&str] = &["phoenix", "pusher", "live", "sse", "ingest"];
 
-/// Their names that are no common words: these stand in no name and no text of others' code either.
+/// The protocol names that are no common words: they may not occur in other code's names and strings either.
 const PROTOCOL_WORDS: &[&str] = &["phoenix", "pusher", "sse"];
 
-/// The table of client protocols: the only file outside of their folders that names one.
+/// The table of client protocols: the only file outside their folders that names one.
 const TABLE: &str = "src/edge/mod.rs";
 
-/// Clocks: core has none.
+/// Clocks and I/O, which core may not use.
 const CLOCKS: &[&str] = &["std::time::SystemTime", "std::time::Instant", "std::fs", "std::net", "std::thread"];
 
 #[test]
-fn arrows_point_down_only() {
+fn dependencies_point_down_only() {
     let mut broken = Vec::new();
-    for (room, rooms, crates) in RULES {
-        for (file, path) in paths_below(room) {
+    for (module, modules, crates) in RULES {
+        for (file, path) in paths_below(module) {
             let mut parts = path.split("::");
-            let (first, second) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-            let up = matches!(first, "crate" | "waypost") && rooms.contains(&second);
+            let first = parts.next().unwrap_or("");
+            let second = parts.next().unwrap_or("");
+            let up = matches!(first, "crate" | "waypost") && modules.contains(&second);
             if up || crates.contains(&first) {
                 broken.push(format!("{}: {path}", file.display()));
             }
-            if *room == "src/core" && CLOCKS.iter().any(|c| path.starts_with(c)) {
-                broken.push(format!("{}: {path} (core is pure)", file.display()));
+            if *module == "src/core" && CLOCKS.iter().any(|c| path.starts_with(c)) {
+                broken.push(format!("{}: {path} (core uses no clock and no I/O)", file.display()));
             }
         }
     }
-    assert!(broken.is_empty(), "arrows that point up:\n{}", broken.join("\n"));
+    assert!(broken.is_empty(), "dependencies that point up:\n{}", broken.join("\n"));
 }
 
 #[test]
@@ -65,7 +66,7 @@ fn no_edge_protocol_knows_another() {
             for other in others {
                 let named =
                     [format!("crate::edge::{other}"), format!("super::{other}"), format!("super::super::{other}")];
-                // Within a protocol's folder, `super::x` is a file of its own, if there is one.
+                // Within a protocol's folder, `super::x` is a file of that folder if it exists.
                 let local = file.parent().is_some_and(|d| d.join(format!("{other}.rs")).exists())
                     && !file.parent().is_some_and(|d| d.ends_with("edge"));
                 let hit = named.iter().any(|n| path == *n || path.starts_with(&format!("{n}::")));
@@ -75,10 +76,11 @@ fn no_edge_protocol_knows_another() {
             }
         }
     }
-    assert!(broken.is_empty(), "protocols that know each other:\n{}", broken.join("\n"));
+    assert!(broken.is_empty(), "protocols that name each other:\n{}", broken.join("\n"));
 }
 
-/// A protocol brings its own settings and state: nobody else in the edge knows it, nor does the composition root.
+/// Settings and state of a protocol stay in its folder: neither the rest of the edge nor the composition root
+/// names it.
 #[test]
 fn only_the_table_names_a_protocol() {
     let mut broken = Vec::new();
@@ -88,7 +90,7 @@ fn only_the_table_names_a_protocol() {
             broken.extend(protocols_named(&code).into_iter().map(|name| format!("{}: {name}", file.display())));
         }
     }
-    assert!(broken.is_empty(), "protocols that are named outside of their folders:\n{}", broken.join("\n"));
+    assert!(broken.is_empty(), "protocols that are named outside their folders:\n{}", broken.join("\n"));
 }
 
 #[test]
@@ -107,7 +109,7 @@ fn names_of_protocols_are_found() {
     }
 }
 
-/// The client protocols that code names, by a path or within a word.
+/// Returns the client protocols that code names, by a path or within a word.
 fn protocols_named(code: &str) -> BTreeSet<String> {
     let modules = paths(code).into_iter().filter(|path| {
         let mut parts = path.split("::");
@@ -116,7 +118,7 @@ fn protocols_named(code: &str) -> BTreeSet<String> {
     modules.chain(words(code).into_iter().filter(|word| PROTOCOL_WORDS.contains(&word.as_str()))).collect()
 }
 
-/// The words that names and texts are made of: `SseForm` and `sse_form` have `sse` and `form`.
+/// Splits names and strings into words: `SseForm` and `sse_form` contain `sse` and `form`.
 fn words(code: &str) -> BTreeSet<String> {
     let mut spaced = String::new();
     let mut before = ' ';
@@ -130,12 +132,13 @@ fn words(code: &str) -> BTreeSet<String> {
     spaced.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// Crates and words of one kind of worker: the rules of consumers know none.
+/// Crates and words of one kind of worker; the consumer rules use none of them.
 const WORKERS: &[&str] = &["webhook", "http", "hyper", "status", "profile", "rustls", "lambda"];
 
 #[test]
-fn consumers_know_no_worker() {
-    let (mut broken, mut files) = (Vec::new(), 0);
+fn consumers_name_no_worker() {
+    let mut broken = Vec::new();
+    let mut files = 0;
     for (file, code) in code_below("src/core/consumer") {
         files += 1;
         let code = code.to_lowercase();
@@ -143,12 +146,12 @@ fn consumers_know_no_worker() {
         let known = words.filter(|word| WORKERS.iter().any(|worker| word.contains(worker)));
         broken.extend(known.map(|word| format!("{}: {word}", file.display())));
     }
-    assert!(files > 10, "the consumers' rules are elsewhere");
-    assert!(broken.is_empty(), "consumers that know a worker:\n{}", broken.join("\n"));
+    assert!(files > 10, "src/core/consumer has too few files");
+    assert!(broken.is_empty(), "consumers that name a worker:\n{}", broken.join("\n"));
 }
 
 #[test]
-fn only_the_session_knows_the_deprecated_actors() {
+fn only_one_file_uses_actix_web_actors() {
     let files: BTreeSet<PathBuf> = paths_below("src")
         .into_iter()
         .filter(|(_, path)| path.starts_with("actix_web_actors"))

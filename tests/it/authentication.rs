@@ -1,5 +1,5 @@
-//! Each way to present a token, on each transport: the good one opens, a bad one does not, and a bad one in
-//! the way that counts is not made good by another.
+//! Each way to present a token, on each transport: a good token opens a connection, a bad one does not, and a
+//! good token elsewhere does not make up for a bad one in the way that takes precedence.
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, bail, ensure};
@@ -19,7 +19,7 @@ fn every_way_to_present_a_token_works_on_every_transport() {
         &[
             ("WebSocket", websocket),
             ("long poll", longpoll),
-            ("a long poll's session is not taken for a token", session_is_no_token),
+            ("a long poll's session is no token", session_is_no_token),
             ("event stream", event_stream),
             ("phoenix.js: params and authToken, over both transports", phoenix_js),
             ("phoenix.js: authToken when it falls back from WebSocket", fallback),
@@ -27,7 +27,7 @@ fn every_way_to_present_a_token_works_on_every_transport() {
     );
 }
 
-/// What goes into the query, and a header.
+/// A way to present a token: its name, and a function that makes the query's part and a header.
 type Way = (&'static str, fn(&str) -> (String, Option<(&'static str, String)>));
 
 const QUERY: Way = ("the query", |token| (format!("&token={token}"), None));
@@ -38,23 +38,23 @@ const SUBPROTOCOL: Way = ("a subprotocol", |token| {
     let offered = format!("phoenix, base64url.bearer.phx.{}", URL_SAFE_NO_PAD.encode(token));
     (String::new(), Some(("sec-websocket-protocol", offered)))
 });
-/// The good token by itself, a bad one by itself, and a bad one beside a good one in the query.
+/// Tries the good token, a bad one, and a bad one next to a good one in the query.
 fn each(map: &Map, ways: &[Way], opens: impl Fn(&str, Option<(&str, String)>) -> Result<bool>) -> Result<()> {
     for (name, way) in ways {
         let checked = || -> Result<()> {
             let (query, header) = way(&map.token);
             ensure!(opens(&query, header)?, "the good token was refused");
             let (query, header) = way("wp_bad");
-            ensure!(!opens(&query, header.clone())?, "a bad token was taken");
+            ensure!(!opens(&query, header.clone())?, "a bad token was accepted");
             if header.is_some() {
                 let query = format!("&token={}", map.token);
-                ensure!(!opens(&query, header)?, "a bad token was passed over for that of the query");
+                ensure!(!opens(&query, header)?, "the query's token replaced a bad one in the header");
             }
             Ok(())
         };
         checked().with_context(|| (*name).to_owned())?;
     }
-    ensure!(!opens("", None)?, "nobody was let in");
+    ensure!(!opens("", None)?, "a client without a token was accepted");
     Ok(())
 }
 
@@ -71,7 +71,7 @@ fn websocket(c: &Cluster) -> Result<()> {
     })
 }
 
-/// The status of a poll, and its token.
+/// Polls once; returns the answer's status and its session token.
 fn poll(c: &Cluster, query: &str, headers: &[(&str, &str)]) -> Result<(u64, String)> {
     let path = format!("/socket/events/longpoll?vsn=2.0.0{query}");
     let answer = Api::new(&c.nodes[0].url(), None).call("GET", &path, headers, None)?.expect(200)?.json()?;
@@ -87,7 +87,7 @@ fn longpoll(c: &Cluster) -> Result<()> {
         ensure!(status == 410 && !token.is_empty() || status == 403 && token.is_empty(), "{status}: {token}");
         Ok(status == 410)
     })?;
-    // A session is named by either version's way, whatever opened it.
+    // A session is named in either of the two ways, whichever way opened it.
     let auth = ("x-phoenix-authtoken", map.token.as_str());
     for in_header in [false, true] {
         let (_, session) = poll(c, "", &[auth])?;
@@ -106,17 +106,17 @@ fn longpoll(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// phoenix.js with `authToken` names its session, and nothing else, in the query. When that is gone the
-/// header decides.
+/// phoenix.js with `authToken` puts its session, and nothing else, into the query. When the session is gone
+/// the token in the header decides.
 fn session_is_no_token(c: &Cluster) -> Result<()> {
     let map = c.map("auth-session")?;
     let (_, session) = poll(c, "", &[("x-phoenix-authtoken", &map.token)])?;
     let gone = format!("&token={}0.0", session.trim_end_matches(".0"));
     let (status, again) = poll(c, &gone, &[("x-phoenix-authtoken", &map.token)])?;
     ensure!(status == 410 && !again.is_empty() && again != session, "{status}: {again}");
-    ensure!(poll(c, &gone, &[])?.0 == 403, "a session that is gone opened another");
+    ensure!(poll(c, &gone, &[])?.0 == 403, "a dead session opened a new one");
     let after = format!("{gone}&token={}", map.token);
-    ensure!(poll(c, &after, &[])?.0 == 410, "the token was not found behind the session's");
+    ensure!(poll(c, &after, &[])?.0 == 410, "the token after the dead session was not found");
     Ok(())
 }
 

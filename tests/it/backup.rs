@@ -1,4 +1,4 @@
-//! Backups of a running cluster, and new clusters of them.
+//! Backups of a running cluster, and new clusters restored from them.
 
 use crate::support::{binary, nodes, publish, publish_many, scenario};
 use anyhow::{Context, Result, ensure};
@@ -11,7 +11,7 @@ use testkit::checks::{check_stream, same_backfill};
 use testkit::http::Api;
 use testkit::publisher::Publisher;
 
-/// Runs the program; whether it succeeded, its output and its errors.
+/// Runs the program; returns whether it succeeded, its output and its errors.
 fn waypost(arguments: &[&str]) -> Result<(bool, String, String)> {
     let mut command = Command::new("timeout");
     command.arg("120").arg(binary());
@@ -25,26 +25,28 @@ fn waypost(arguments: &[&str]) -> Result<(bool, String, String)> {
 
 fn backup(cluster: &Cluster, node: usize, name: &str, more: &[&str]) -> Result<(PathBuf, Value)> {
     let file = cluster.dir().join(name);
-    let (url, path) = (cluster.nodes[node].url(), file.display().to_string());
-    // Without a leader, as a busy machine may be for a moment, none is made.
+    let url = cluster.nodes[node].url();
+    let path = file.display().to_string();
+    // On a busy machine the cluster may have no leader for a moment; then the backup fails.
     let out = cluster.wait_until("a backup", |_| {
         let (ok, out, err) = waypost(&[&["cluster", "backup", &path, "--url", &url], more].concat())?;
         ensure!(ok, "{err}");
         Ok(Some(out))
     })?;
-    let mut told: Value = serde_json::from_str(&out)?;
-    let current = told.as_object_mut().and_then(|told| told.remove("current"));
+    let mut summary: Value = serde_json::from_str(&out)?;
+    let current = summary.as_object_mut().and_then(|summary| summary.remove("current"));
     ensure!(current == Some(true.into()), "{out}");
-    Ok((file, told))
+    Ok((file, summary))
 }
 
 fn restore(from: &Path, to: &Path, more: &[&str]) -> Result<(bool, String, String)> {
-    let (from, to) = (from.display().to_string(), to.display().to_string());
+    let from = from.display().to_string();
+    let to = to.display().to_string();
     waypost(&[&["restore", "--from", &from, "--data-dir", &to], more].concat())
 }
 
-/// Makes every node's disk new: the first has what was restored, the others join it.
-fn begin_anew(cluster: &mut Cluster, from: &Path) -> Result<Value> {
+/// Gives every node a new disk: the first gets the restored data, the others join it.
+fn rebuild_from(cluster: &mut Cluster, from: &Path) -> Result<Value> {
     for node in &mut cluster.nodes {
         if node.is_up() {
             node.kill9()?;
@@ -66,7 +68,7 @@ fn begin_anew(cluster: &mut Cluster, from: &Path) -> Result<Value> {
 }
 
 #[test]
-fn what_was_acknowledged_before_a_backup_is_in_the_cluster_made_of_it() {
+fn a_restored_cluster_has_everything_acknowledged_before_the_backup() {
     let options = nodes(3).set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8");
     scenario(options, |cluster| {
         let map = cluster.map("backup")?;
@@ -81,7 +83,7 @@ fn what_was_acknowledged_before_a_backup_is_in_the_cluster_made_of_it() {
             .collect();
         publishers.iter().try_for_each(|p| p.wait_more(50))?;
         let before: Vec<u64> = publishers.iter().map(Publisher::acked).collect();
-        let (file, told) = backup(cluster, 1, "under-load.backup", &["--with-key"])?;
+        let (file, summary) = backup(cluster, 1, "under-load.backup", &["--with-key"])?;
         publishers.iter().try_for_each(|p| p.wait_more(20))?;
         let acks = publishers.into_iter().map(Publisher::stop).collect::<Result<Vec<_>>>()?;
         let acked: Vec<_> =
@@ -93,32 +95,35 @@ fn what_was_acknowledged_before_a_backup_is_in_the_cluster_made_of_it() {
             (0..3).map(id).collect::<Result<Vec<_>>>()
         };
         let old_ids = ids(cluster)?;
-        ensure!(told["cluster_id"] == old && told["files"][0] == "endpoints.key", "{told}");
+        ensure!(summary["cluster_id"] == old && summary["files"][0] == "endpoints.key", "{summary}");
         let verified = waypost(&["cluster", "backup", "--verify", &file.display().to_string()])?;
-        ensure!(verified.0 && serde_json::from_str::<Value>(&verified.1)? == told, "{verified:?}");
+        ensure!(verified.0 && serde_json::from_str::<Value>(&verified.1)? == summary, "{verified:?}");
 
-        let restored = begin_anew(cluster, &file)?;
-        ensure!(restored["cluster_id"] != old && restored["backup"] == told, "{restored}");
+        let restored = rebuild_from(cluster, &file)?;
+        ensure!(restored["cluster_id"] != old && restored["backup"] == summary, "{restored}");
         let new_ids = ids(cluster)?;
-        ensure!(new_ids.iter().min() > old_ids.iter().max(), "ids of the old cluster: {new_ids:?}, {old_ids:?}");
+        ensure!(
+            new_ids.iter().min() > old_ids.iter().max(),
+            "the new cluster reuses node ids: {new_ids:?}, {old_ids:?}"
+        );
         let kept = same_backfill(cluster, &map)?;
         ensure!(kept.len() < all.len() && all.starts_with(&kept), "{} of {} events", kept.len(), all.len());
-        check_stream("the restored", 0, &kept, &acked)?;
-        // Tokens, keys of idempotency, webhooks with what is sealed of them; and ids go on behind the last.
+        check_stream("the restored cluster", 0, &kept, &acked)?;
+        // Tokens, idempotency keys and webhooks with their secrets are kept; new ids follow the last one.
         let again = cluster.api(2, &other).post_once(&other.events(), "the-key", &once)?;
-        ensure!(again.data(201)?["id"] == first["id"], "an idempotency key was forgotten");
+        ensure!(again.data(201)?["id"] == first["id"], "an idempotency key was lost");
         let hooks = cluster.api(2, &other).get(&path)?.data(200)?;
         ensure!(hooks[0]["id"] == hook["id"], "{hooks}");
         let shown = cluster.api(1, &other).get(&format!("{path}/{}", text(&hook, "id")?))?.data(200)?;
         ensure!(
             shown["url"].as_str().is_some_and(|url| url.contains("127.0.0.1:9")),
-            "what is sealed can't be read: {shown}"
+            "the encrypted URL can't be read: {shown}"
         );
         let next = publish(cluster, 1, &map, "y", json!({}))?;
         let last = kept.last().context("no events")?;
         ensure!(next["seq"] == last.seq + 1 && text(&next, "id")? > last.id, "{next} after {last:?}");
         ensure!(same_backfill(cluster, &map)?.len() == kept.len() + 1);
-        // It stands up again as any cluster does.
+        // It restarts like any other cluster.
         for node in &mut cluster.nodes {
             node.kill9()?;
         }
@@ -144,14 +149,14 @@ fn a_bad_backup_is_refused_and_leaves_nothing_behind() {
         }
         let (file, _) = backup(cluster, 0, "good.backup", &[])?;
         let good = std::fs::read(&file)?;
-        let bad = |name: &str, bytes: &[u8], told: &str| -> Result<()> {
+        let bad = |name: &str, bytes: &[u8], expected: &str| -> Result<()> {
             let path = cluster.dir().join(name);
             std::fs::write(&path, bytes)?;
             let target = cluster.dir().join("targets").join(name);
             let (ok, _, err) = restore(&path, &target, &[])?;
-            ensure!(!ok && err.contains(told), "{name}: {err}");
+            ensure!(!ok && err.contains(expected), "{name}: {err}");
             let (ok, _, err) = waypost(&["cluster", "backup", "--verify", &path.display().to_string()])?;
-            ensure!(!ok && err.contains(told), "{name}: {err}");
+            ensure!(!ok && err.contains(expected), "{name}: {err}");
             Ok(())
         };
         bad("empty", b"", "no backup")?;
@@ -170,23 +175,24 @@ fn a_bad_backup_is_refused_and_leaves_nothing_behind() {
         }
         bad("longer", &[&good[..], b"x"].concat(), "damaged or incomplete")?;
         let left: Vec<_> = std::fs::read_dir(cluster.dir().join("targets"))?.collect();
-        ensure!(left.is_empty(), "left behind: {left:?}");
+        ensure!(left.is_empty(), "failed restores left: {left:?}");
 
-        // Never over what is there.
+        // Nothing is overwritten.
         let (ok, _, err) = restore(&file, &cluster.nodes[0].data, &[])?;
         ensure!(!ok && err.contains("not empty"), "{err}");
-        let (url, path) = (cluster.nodes[0].url(), file.display().to_string());
+        let url = cluster.nodes[0].url();
+        let path = file.display().to_string();
         let (ok, _, err) = waypost(&["cluster", "backup", &path, "--url", &url])?;
         ensure!(!ok && err.contains("exists"), "{err}");
         ensure!(std::fs::read(&file)? == good);
         let refused = Api::new(&url, Some(&map.token)).get("/api/cluster/backup")?;
-        ensure!(refused.status == 403, "a map's token takes backups: {}", refused.status);
+        ensure!(refused.status == 403, "a map's token made a backup: {}", refused.status);
         Ok(())
     });
 }
 
 #[test]
-fn without_a_majority_a_backup_is_made_if_that_is_wanted() {
+fn without_a_majority_a_backup_needs_a_flag() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("rest")?;
         publish_many(cluster, 0, &map, "x", 30)?;
@@ -194,16 +200,17 @@ fn without_a_majority_a_backup_is_made_if_that_is_wanted() {
         cluster.nodes[0].kill9()?;
         cluster.nodes[1].kill9()?;
         let file = cluster.dir().join("last.backup");
-        let (url, path) = (cluster.nodes[2].url(), file.display().to_string());
+        let url = cluster.nodes[2].url();
+        let path = file.display().to_string();
         let (ok, _, err) = waypost(&["cluster", "backup", &path, "--url", &url])?;
         ensure!(!ok && err.contains("--without-majority") && !file.exists(), "{err}");
         let (ok, out, err) = waypost(&["cluster", "backup", &path, "--without-majority", "--url", &url])?;
         ensure!(ok && err.contains("no majority") && err.contains("key"), "{err}");
-        let told: serde_json::Value = serde_json::from_str(&out)?;
-        ensure!(told["current"] == false, "{told}");
+        let summary: Value = serde_json::from_str(&out)?;
+        ensure!(summary["current"] == false, "{summary}");
         let (ok, _, err) = waypost(&["cluster", "snapshot", "--url", &url])?;
         ensure!(!ok && err.contains("not done on node"), "{err}");
-        begin_anew(cluster, &file)?;
+        rebuild_from(cluster, &file)?;
         ensure!(same_backfill(cluster, &map)?.len() == 30);
         Ok(())
     });

@@ -1,5 +1,5 @@
-//! Bad input over HTTP and at the peer port: each gets a clear answer, nothing of it is stored, and
-//! the node goes on unharmed.
+//! Bad input over HTTP and at the peer port: each gets a clear answer, nothing of it is stored, and the node
+//! works on.
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
@@ -19,8 +19,8 @@ fn bad_input_is_answered_clearly_and_harms_nothing() {
             ("bodies that can't be published", bad_bodies),
             ("bodies that are odd but right", odd_bodies),
             ("a bad event in a batch", bad_batches),
-            ("wrong tokens and unknown maps", wrong_places),
-            ("since, after and limit in every wrong form", wrong_queries),
+            ("wrong tokens and unknown maps", wrong_credentials),
+            ("since, after and limit in wrong forms", wrong_queries),
             ("bad maps and tokens", bad_maps),
             ("bodies with several faults", all_faults),
             ("HTTP that isn't HTTP", not_http),
@@ -30,7 +30,7 @@ fn bad_input_is_answered_clearly_and_harms_nothing() {
     );
 }
 
-/// An error as every error is: a stable code and a message.
+/// Checks that an answer is a well-formed error: a stable code and a message.
 fn clear(what: &str, answer: &Answer, statuses: &[u16]) -> Result<()> {
     ensure!(statuses.contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
     let json = answer.json()?;
@@ -40,10 +40,10 @@ fn clear(what: &str, answer: &Answer, statuses: &[u16]) -> Result<()> {
     Ok(())
 }
 
-/// Nothing was stored: the next event is the first.
+/// Checks that nothing was stored: the next event is the first.
 fn nothing_stored(c: &Cluster, map: &Map) -> Result<()> {
     let next = publish(c, 0, map, "x", json!({}))?;
-    ensure!(next["seq"] == 1, "bad input was stored: the next event is {next}");
+    ensure!(next["seq"] == 1, "bad input was stored before the next event {next}");
     Ok(())
 }
 
@@ -78,7 +78,7 @@ fn bad_bodies(c: &Cluster) -> Result<()> {
             &[400, 422],
         ),
         ("a star in the type", br#"{"type":"a*","payload":1}"#.to_vec(), &[400, 422]),
-        ("a type that is the protocol's own", br#"{"type":"phx_close","payload":1}"#.to_vec(), &[400, 422]),
+        ("a type reserved by the protocol", br#"{"type":"phx_close","payload":1}"#.to_vec(), &[400, 422]),
         ("events isn't a list", br#"{"events":{"type":"x"}}"#.to_vec(), &[400, 422]),
         ("depth 10,000 of lists", deep("[", "]"), &[400, 413, 422]),
         ("depth 10,000 of objects", deep(r#"{"a":"#, "}"), &[400, 413, 422]),
@@ -91,7 +91,7 @@ fn bad_bodies(c: &Cluster) -> Result<()> {
         ("a raw NUL", b"{\"type\":\"x\",\"payload\":\"\0\"}".to_vec(), &[400]),
         ("an integer beyond 2^53", event("9007199254740993"), &[400, 422]),
         ("a negative integer beyond 2^53", event("-9007199254740993"), &[400, 422]),
-        ("a number too large for any", event("1e400"), &[400, 422]),
+        ("a number out of range", event("1e400"), &[400, 422]),
         ("NaN", event("NaN"), &[400]),
     ];
     for (what, body, statuses) in table {
@@ -109,7 +109,7 @@ fn bad_bodies(c: &Cluster) -> Result<()> {
     nothing_stored(c, &map)
 }
 
-/// What JavaScript can carry is carried, and comes back as JavaScript would write it.
+/// Any JSON that JavaScript can represent is accepted and comes back as JavaScript would write it.
 fn odd_bodies(c: &Cluster) -> Result<()> {
     let map = c.map("odd-bodies")?;
     let long = "x".repeat(200 << 10);
@@ -159,14 +159,14 @@ fn bad_batches(c: &Cluster) -> Result<()> {
     nothing_stored(c, &map)
 }
 
-fn wrong_places(c: &Cluster) -> Result<()> {
-    let map = c.map("places")?;
-    let other = c.map("other-place")?;
+fn wrong_credentials(c: &Cluster) -> Result<()> {
+    let map = c.map("credentials")?;
+    let other = c.map("other-credentials")?;
     let url = c.nodes[0].url();
     let unknown = "/api/maps/00000000-0000-4000-8000-000000000000/events";
     let body = json!({"type": "x", "payload": 1});
-    let nobody = Api::new(&url, None).post(&map.events(), &body)?;
-    clear("no token", &nobody, &[401])?;
+    let anonymous = Api::new(&url, None).post(&map.events(), &body)?;
+    clear("no token", &anonymous, &[401])?;
     let wrong = Api::new(&url, Some("wp_wrong")).post(&map.events(), &body)?;
     clear("a wrong token", &wrong, &[401])?;
     clear("an unknown map", &c.admin(0).post(unknown, &body)?, &[404])?;
@@ -175,7 +175,7 @@ fn wrong_places(c: &Cluster) -> Result<()> {
     let absent = c.api(0, &other).post(unknown, &body)?;
     ensure!(
         absent.status == foreign.status && absent.code() == foreign.code(),
-        "an unknown map and one without access can be told apart: {} {}",
+        "an unknown map and one without access get different answers: {} {}",
         absent.text(),
         foreign.text()
     );
@@ -219,7 +219,7 @@ fn wrong_queries(c: &Cluster) -> Result<()> {
         "subjects=a%20b",
         "events=,",
     ];
-    // An id that was never given out may as well be older than all history: no error then.
+    // An id that was never assigned may be older than all history; then it is no error.
     let fine = ["after=00000000000000000000000000"];
     for query in wrong {
         let answer = c.admin(0).get(&format!("{}?{query}", map.events()))?;
@@ -320,7 +320,7 @@ fn not_http(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// An upgrade that comes one byte now and then is given up by the server, not by us.
+/// The server closes an upgrade that arrives one byte at a time.
 fn slow_loris(c: &Cluster) -> Result<()> {
     let map = c.map("loris")?;
     let path = testkit::phoenix::path(&map.token);
@@ -334,7 +334,7 @@ fn slow_loris(c: &Cluster) -> Result<()> {
     }
     let start = Instant::now();
     while !slow.is_empty() {
-        ensure!(start.elapsed() < Duration::from_secs(60), "{} slow upgrades live on", slow.len());
+        ensure!(start.elapsed() < Duration::from_secs(60), "{} slow upgrades are still open", slow.len());
         std::thread::sleep(Duration::from_millis(100));
         slow.retain_mut(|stream| {
             let mut some = [0; 512];
@@ -365,7 +365,7 @@ fn peer_garbage(c: &Cluster) -> Result<()> {
         let patience = if input.len() == 1 { Duration::from_millis(200) } else { Duration::from_secs(20) };
         for _ in 0..20 {
             let (_, ended) = raw(c.nodes[0].peer, input, patience)?;
-            ensure!(ended || input.len() == 1, "{} bytes of garbage were put up with", input.len());
+            ensure!(ended || input.len() == 1, "the node kept the connection after {} bytes of garbage", input.len());
         }
     }
     let idle = (0..200).map(|_| TcpStream::connect(c.nodes[0].peer)).collect::<Result<Vec<_>, _>>()?;

@@ -1,5 +1,5 @@
-//! Bad frames on a socket: a close with a code or an error reply, never silence, and nobody else on
-//! the node feels it.
+//! Bad frames on a socket get a close code or an error reply, never silence, and no other client of the node
+//! notices.
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Result, bail, ensure};
@@ -19,14 +19,14 @@ fn bad_frames_are_answered_clearly_and_harm_nothing() {
             ("texts that aren't Phoenix", not_phoenix),
             ("binaries that aren't Phoenix", not_phoenix_binary),
             ("frames that aren't WebSocket", not_websocket),
-            ("a frame that never ends takes no memory", endless_frame),
-            ("joins that are refused stay cheap", cheap_refusals),
-            ("long poll that isn't", bad_longpoll),
+            ("a frame that never ends uses no memory", endless_frame),
+            ("refused joins stay cheap", cheap_refusals),
+            ("bad long polls", bad_longpoll),
         ],
     );
 }
 
-/// What a socket answers to bad input.
+/// The server's answer to bad input.
 #[derive(Debug)]
 enum Answer {
     Close(Option<u16>),
@@ -51,14 +51,14 @@ fn answer(socket: &mut Socket) -> Result<Answer> {
     }
 }
 
-/// Sends with a new socket beside a healthy one, which must not feel it.
+/// Sends bad input on a new socket next to a healthy one, which must not be affected.
 fn put(c: &Cluster, what: &str, send: impl FnOnce(&mut Socket) -> Result<()>) -> Result<Answer> {
     let map = c.map(&format!("put-{}", what.len() * 7919 + unique()))?;
     let mut healthy = Socket::connect(c.nodes[0].http, &map.token)?;
     healthy.join_ok(&map.topic(), json!({}))?;
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
     socket.join_ok(&map.topic(), json!({}))?;
-    // A server that has closed already may refuse the rest of what is written.
+    // A server that has already closed may refuse the rest of the bytes.
     let _ = send(&mut socket);
     let answer = answer(&mut socket).map_err(|e| e.context(what.to_owned()))?;
     publish(c, 0, &map, "x", json!({}))?;
@@ -94,7 +94,7 @@ fn not_phoenix(c: &Cluster) -> Result<()> {
     for text in texts {
         let what: String = text.chars().take(60).collect();
         match put(c, &what, |s| s.ws.text(text))? {
-            Answer::Close(Some(1000)) => bail!("{what}: 1000 means never to reconnect"),
+            Answer::Close(Some(1000)) => bail!("{what}: closed with 1000, which tells the client never to reconnect"),
             Answer::Close(Some(_)) => {}
             Answer::Error(frame) => ensure!(!frame.reason().is_empty(), "{frame:?}"),
             other => bail!("{what}: {other:?}"),
@@ -107,7 +107,9 @@ fn not_phoenix_binary(c: &Cluster) -> Result<()> {
     let binaries: [&[u8]; 6] = [&[], &[0], &[9, 1, 1, 1, 1], &[0, 255, 255, 255, 255, 1], &[1, 0, 0, 0, 0], &[0; 5]];
     for bytes in binaries {
         match put(c, &format!("{bytes:?}"), |s| s.ws.binary(bytes))? {
-            Answer::Close(Some(1000)) => bail!("{bytes:?}: 1000 means never to reconnect"),
+            Answer::Close(Some(1000)) => {
+                bail!("{bytes:?}: closed with 1000, which tells the client never to reconnect")
+            }
             Answer::Close(Some(_)) => {}
             Answer::Error(frame) => ensure!(!frame.reason().is_empty(), "{frame:?}"),
             other => bail!("{bytes:?}: {other:?}"),
@@ -152,16 +154,16 @@ fn not_websocket(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A head that promises 1 GiB, and then as much of it as the server takes.
+/// Sends a frame head that announces 1 GiB, then as much of it as the server accepts.
 fn endless_frame(c: &Cluster) -> Result<()> {
     let map = c.map("endless")?;
     let before = c.nodes[0].rss()?;
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
     socket.ws.raw(&[0x81, 0xff, 0, 0, 0, 0, 0x40, 0, 0, 0, 1, 2, 3, 4])?;
-    // It may close at any time: then nothing more can be written.
+    // The server may close at any time; then the write fails.
     let sent = (0..96).take_while(|_| socket.ws.raw(&[b'x'; 1 << 20]).is_ok()).count();
     let after = c.nodes[0].rss()?;
-    ensure!(after < before + (32 << 20), "{sent} MiB of one frame were taken: from {before} to {after} bytes");
+    ensure!(after < before + (32 << 20), "memory grew from {before} to {after} bytes after {sent} MiB of one frame");
     Ok(())
 }
 
@@ -192,7 +194,7 @@ fn bad_longpoll(c: &Cluster) -> Result<()> {
     let post = |query: &str, body: &[u8]| api.call("POST", query, &headers, Some(body));
     let forged = post(&format!("{path}&token=forged"), b"[]")?.expect(200)?.json()?;
     ensure!(status(forged.clone()) == 410, "{forged}");
-    // Whatever is posted to a session that lives has a status in its JSON.
+    // Every post to a live session is answered with a status in the JSON.
     for body in [&b"hello"[..], b"", b"{}", b"\xff\xfe", &[b'['; 10_000]] {
         let answer = post(&format!("{path}&token={session}"), body)?.expect(200)?.json()?;
         ensure!(answer["status"].is_u64(), "{answer}");

@@ -1,5 +1,6 @@
-//! What lies between the nodes of a cluster: their peers reach each of them through a relay, and a node can be cut off from
-//! all others, while clients still reach it. A relay knows who calls by the process that holds the caller's socket.
+//! A network between the nodes of a cluster that tests can cut: the peers of each node reach it through a
+//! relay. A node can be cut off from all others while clients still reach it. A relay finds out which node
+//! calls by the process that holds the caller's socket.
 
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use testkit::Cluster;
 
-/// The relays of a cluster. Their threads end with the connections.
+/// The relays of a cluster. A relay's threads end with their connections.
 pub(crate) struct Between(Arc<Shared>);
 
 #[derive(Default)]
@@ -23,27 +24,27 @@ struct Shared {
 }
 
 impl Between {
-    /// Stands between nodes that were prepared and not started yet.
+    /// Puts relays between nodes that are prepared and not yet started.
     pub(crate) fn of(cluster: &mut Cluster) -> Result<Self> {
         let nodes = cluster.nodes.iter().map(|node| node.peer).collect();
         let shared = Arc::new(Shared { nodes, ..Shared::default() });
-        for (place, node) in cluster.nodes.iter_mut().enumerate() {
+        for (to, node) in cluster.nodes.iter_mut().enumerate() {
             let listener = TcpListener::bind("127.0.0.1:0")?;
             node.peer = listener.local_addr()?;
             node.env.insert("WAYPOST_ADVERTISE_PEER_ADDR".to_owned(), node.peer.to_string());
             let shared = shared.clone();
-            std::thread::spawn(move || shared.relay_to(place, &listener));
+            std::thread::spawn(move || shared.relay_to(to, &listener));
         }
         Ok(Self(shared))
     }
 
-    /// From now on nothing gets from that node to another one or back. What is on its way is held, as TCP does where
-    /// packets are lost; who calls is hung up on.
+    /// Cuts a node off: from now on nothing passes from it to another node or back. The relay holds bytes
+    /// under way, as TCP does when packets are lost, and closes new connections.
     pub(crate) fn cut(&self, node: usize) {
         self.0.lock().insert(node);
     }
 
-    /// Everything gets everywhere, and first what was held.
+    /// Reconnects all nodes and delivers the held bytes first.
     pub(crate) fn heal(&self) {
         self.0.lock().clear();
         self.0.healed.notify_all();
@@ -58,7 +59,7 @@ impl Shared {
     fn relay_to(self: &Arc<Self>, to: usize, listener: &TcpListener) {
         for peer in listener.incoming().map_while(Result::ok) {
             let shared = self.clone();
-            // Nobody waits for the thread: what fails here is a connection that breaks.
+            // The thread is not joined: an error in it is a broken connection.
             std::thread::spawn(move || shared.carry(peer, to));
         }
     }
@@ -72,8 +73,10 @@ impl Shared {
         for stream in [&peer, &node] {
             stream.set_nodelay(true)?;
         }
-        let (peer_too, node_too, shared) = (peer.try_clone()?, node.try_clone()?, self.clone());
-        std::thread::spawn(move || shared.pass(node_too, peer_too, (from, to)));
+        let peer_copy = peer.try_clone()?;
+        let node_copy = node.try_clone()?;
+        let shared = self.clone();
+        std::thread::spawn(move || shared.pass(node_copy, peer_copy, (from, to)));
         self.pass(peer, node, (from, to));
         Ok(())
     }
@@ -97,9 +100,10 @@ impl Shared {
         let _ = from.shutdown(Shutdown::Both);
     }
 
-    /// The node that has called.
+    /// Returns the node that opened this connection.
     fn caller(&self, peer: &TcpStream) -> Result<usize> {
-        let (far, near) = (peer.peer_addr()?, peer.local_addr()?);
+        let far = peer.peer_addr()?;
+        let near = peer.local_addr()?;
         let socket = format!("socket:[{}]", inode(far, near).with_context(|| format!("no socket of {far}"))?);
         for process in fs::read_dir("/proc")?.filter_map(Result::ok).map(|entry| entry.path()) {
             if let Some(node) = self.node_of(&process)
@@ -108,10 +112,10 @@ impl Shared {
                 return Ok(node);
             }
         }
-        anyhow::bail!("{far} is of none of the nodes")
+        anyhow::bail!("{far} belongs to none of the nodes")
     }
 
-    /// Which of the nodes a process is, if it is one.
+    /// Returns which of the nodes a process is, if any.
     fn node_of(&self, process: &Path) -> Option<usize> {
         let environment = fs::read(process.join("environ")).ok()?;
         let mut settings = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
@@ -120,16 +124,16 @@ impl Shared {
     }
 }
 
-/// The inode of the socket that has these addresses, by the kernel's table.
+/// Looks up the inode of the socket with these addresses in the kernel's table.
 fn inode(local: SocketAddr, remote: SocketAddr) -> Option<String> {
-    let addresses = [in_table(local)?, in_table(remote)?];
+    let addresses = [table_address(local)?, table_address(remote)?];
     let table = fs::read_to_string("/proc/net/tcp").ok()?;
     let mut rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let row = rows.find(|row| row.get(1..3).is_some_and(|of| of == addresses))?;
     row.get(9).map(|inode| (*inode).to_owned())
 }
 
-fn in_table(address: SocketAddr) -> Option<String> {
+fn table_address(address: SocketAddr) -> Option<String> {
     let SocketAddr::V4(address) = address else { return None };
     Some(format!("{:08X}:{:04X}", u32::from_ne_bytes(address.ip().octets()), address.port()))
 }

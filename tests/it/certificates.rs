@@ -1,4 +1,4 @@
-//! Authorities and certificates for tests: such as `waypost cluster certs` makes, and such as nobody should have.
+//! Authorities and certificates for tests: valid ones, as `waypost cluster certs` makes them, and bad ones.
 
 use anyhow::Result;
 use rcgen::{
@@ -6,13 +6,13 @@ use rcgen::{
 };
 use std::path::{Path, PathBuf};
 
-/// A year that no certificate of a test is to see the end of.
+/// The last year of a certificate that never expires during a test.
 pub(crate) const FAR: i32 = 4000;
 
-/// An authority.
+/// A certificate authority.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// The files of a node.
+/// The paths of a node's authority, certificate and key.
 #[derive(Debug, Clone)]
 pub(crate) struct Files {
     pub(crate) ca: PathBuf,
@@ -29,12 +29,13 @@ impl Authority {
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
     }
 
-    /// Its certificate (PEM).
+    /// Returns the authority's certificate (PEM).
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// Writes certificate and key below `dir`, for use with its own authority; valid until the end of `year`.
+    /// Writes a certificate and its key below `dir`, with this authority's certificate; it is valid until the
+    /// end of `year`.
     pub(crate) fn issue(&self, dir: &Path, name: &str, year: i32) -> Result<Files> {
         let path = |end: &str| dir.join(format!("{name}{end}"));
         let files = Files { ca: path("-ca.pem"), cert: path(".pem"), key: path(".key") };
@@ -43,7 +44,7 @@ impl Authority {
         Ok(files)
     }
 
-    /// Replaces certificate and key by new ones.
+    /// Replaces the certificate and the key by new ones.
     pub(crate) fn replace(&self, files: &Files, year: i32) -> Result<()> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
@@ -55,7 +56,7 @@ impl Authority {
 }
 
 impl Files {
-    /// As settings of the peer port.
+    /// Returns the files as settings of the peer port.
     pub(crate) fn peer(&self) -> Vec<(String, String)> {
         let files = [("CA", &self.ca), ("CERT", &self.cert), ("KEY", &self.key)];
         files.map(|(name, file)| (format!("WAYPOST_PEER_TLS_{name}"), file.display().to_string())).to_vec()

@@ -1,5 +1,5 @@
-//! TLS on the client port: the command line, a WebSocket, HTTP/1.1 alone, a certificate that is replaced while it is
-//! shown. The certificates are those that `waypost cluster certs` makes.
+//! TLS on the client port: the command line, a WebSocket, HTTP/1.1 only, and a certificate that is replaced
+//! at run time. `waypost cluster certs` makes the certificates.
 
 use crate::certificates::{Authority, FAR, Files};
 use crate::pace;
@@ -19,7 +19,7 @@ use testkit::ws::small_stream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto};
 
-/// The program, told of nothing but `env`.
+/// Runs the program with no settings but `env`.
 fn waypost(arguments: &[&str], env: &[(&str, &str)]) -> Result<Output> {
     let mut command = Command::new(binary());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
@@ -32,12 +32,12 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A client of the port that trusts one authority and would like to speak HTTP/2.
+/// Opens a connection that trusts one authority and offers HTTP/2.
 fn connect(node: &Node, ca: &Path) -> Result<StreamOwned<ClientConnection, TcpStream>> {
     connect_on(TcpStream::connect(node.http)?, ca)
 }
 
-/// The same on a connection that is there.
+/// Does the same on an open TCP connection.
 fn connect_on(mut socket: TcpStream, ca: &Path) -> Result<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca)?)?;
@@ -53,9 +53,10 @@ fn connect_on(mut socket: TcpStream, ca: &Path) -> Result<StreamOwned<ClientConn
     Ok(StreamOwned::new(connection, socket))
 }
 
-/// Reads until `end` has come.
+/// Reads until the text contains `end`.
 fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
-    let (mut all, mut some) = (Vec::new(), [0; 1024]);
+    let mut all = Vec::new();
+    let mut some = [0; 1024];
     loop {
         let n = stream.read(&mut some).with_context(|| format!("waiting for {end}"))?;
         all.extend_from_slice(&some[..n]);
@@ -67,7 +68,7 @@ fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
     }
 }
 
-/// One node with these files, ready.
+/// Starts one node with these files and waits until it is ready.
 fn start(mut node: Node, files: &Files) -> Result<Node> {
     node.env.insert("WAYPOST_ADMIN_TOKEN".to_owned(), ADMIN.to_owned());
     node.env.insert("WAYPOST_WORKERS".to_owned(), "1".to_owned());
@@ -85,7 +86,7 @@ fn start(mut node: Node, files: &Files) -> Result<Node> {
     Ok(node)
 }
 
-/// A socket joins nothing but answers heartbeats.
+/// Opens a WebSocket that joins nothing, and checks that a heartbeat is answered.
 fn speaks_websocket(node: &Node, ca: &Path, token: &str) -> Result<()> {
     let mut stream = connect(node, ca)?;
     let path = testkit::phoenix::path(token);
@@ -95,15 +96,16 @@ fn speaks_websocket(node: &Node, ca: &Path, token: &str) -> Result<()> {
     let head = read_until(&mut stream, "\r\n\r\n")?;
     ensure!(head.starts_with("HTTP/1.1 101"), "{head}");
     let beat = br#"[null,"1","phoenix","heartbeat",{}]"#;
-    // Text, final, masked with zeros.
+    // A final text frame, masked with zeros.
     stream.write_all(&[&[0x81, 0x80 | beat.len() as u8, 0, 0, 0, 0][..], beat].concat())?;
     read_until(&mut stream, "phx_reply").map(drop)
 }
 
-/// Others that connect and say nothing. They are let go after some seconds, so whoever has to wait for them is served
-/// when the first of them is gone already; a slow machine may need several goes to be faster than that.
-fn silent_ones_keep_nobody_waiting(node: &Node, ca: &Path) -> Result<()> {
-    wait::until("an answer while all of them are there", || {
+/// Opens connections that send nothing. The server closes them after some seconds, so a client that had to
+/// wait for them would be served only after the first of them was closed. A slow machine may need several
+/// attempts to be faster.
+fn silent_connections_delay_no_client(node: &Node, ca: &Path) -> Result<()> {
+    wait::until("an answer while all of them are open", || {
         let silent = (0..600).map(|_| TcpStream::connect(node.http)).collect::<std::io::Result<Vec<_>>>()?;
         let mut stream = connect(node, ca)?;
         stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")?;
@@ -115,9 +117,9 @@ fn silent_ones_keep_nobody_waiting(node: &Node, ca: &Path) -> Result<()> {
     })
 }
 
-/// One that takes a large event little by little is kept: what it takes is measured below TLS.
+/// A client that reads a large event slowly stays connected: the server measures its progress below TLS.
 fn steady_reader(node: &Node, ca: &Path, map: &Value) -> Result<()> {
-    let word = |member: &str| map[member].as_str().map(str::to_owned).context("a map without it");
+    let word = |member: &str| map[member].as_str().map(str::to_owned).context("the map lacks a member");
     let map = Map { id: word("id")?, slug: word("slug")?, token: word("token")? };
     let mut stream = connect_on(small_stream(node.http, pace::RECEIVE_BUFFER)?, ca)?;
     pace::join(&mut stream, &map)?;
@@ -134,7 +136,7 @@ fn steady_reader(node: &Node, ca: &Path, map: &Value) -> Result<()> {
 }
 
 #[test]
-fn clients_speak_tls() {
+fn clients_can_use_tls() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("certs");
     let out_text = out.display().to_string();
@@ -145,11 +147,12 @@ fn clients_speak_tls() {
     assert!(made.status.success(), "{}", text(&made));
     let files = Files { ca: out.join("ca.pem"), cert: out.join("n.pem"), key: out.join("n.key") };
     let node = start(Node::new(Path::new(&binary()), &dir.path().join("node"), http, peer), &files).unwrap();
-    use_it(&node, &files).unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(40)));
+    check_all(&node, &files).unwrap_or_else(|error| panic!("{error:#}\n{}", node.log_tail(40)));
 }
 
-fn use_it(node: &Node, files: &Files) -> Result<()> {
-    let (url, ca) = (format!("https://{}", node.http), files.ca.display().to_string());
+fn check_all(node: &Node, files: &Files) -> Result<()> {
+    let url = format!("https://{}", node.http);
+    let ca = files.ca.display().to_string();
     let env = [("WAYPOST_URL", url.as_str()), ("WAYPOST_CA", &ca), ("WAYPOST_TOKEN", ADMIN)];
     let created = waypost(&["map", "create", "--slug", "m"], &env)?;
     ensure!(created.status.success(), "{}", text(&created));
@@ -157,19 +160,19 @@ fn use_it(node: &Node, files: &Files) -> Result<()> {
     let published = waypost(&["publish", "m", "x", "{}"], &env)?;
     ensure!(published.status.success(), "{}", text(&published));
     speaks_websocket(node, &files.ca, map["token"].as_str().context("no token")?)?;
-    silent_ones_keep_nobody_waiting(node, &files.ca)?;
+    silent_connections_delay_no_client(node, &files.ca)?;
     steady_reader(node, &files.ca, &map).context("a steady reader")?;
     let status = waypost(&["cluster", "status", "--json"], &env)?;
     let status: Value = serde_json::from_slice(&status.stdout)?;
     ensure!(status["http_certificate_until"].is_u64(), "{status}");
 
-    // Without the authority the certificate is not trusted, and that is said.
+    // Without the authority the client rejects the certificate and names the flag.
     let refused = waypost(&["cluster", "status"], &[env[0], env[2]])?;
     ensure!(!refused.status.success() && text(&refused).contains("--ca"), "{}", text(&refused));
     let plain = waypost(&["cluster", "status", "--url", &url.replace("https", "http")], &env[1..])?;
     ensure!(!plain.status.success(), "{}", text(&plain));
 
-    // A certificate of another authority takes the old one's place while a connection stays open.
+    // A certificate of another authority replaces the old one while a connection stays open.
     let mut open = connect(node, &files.ca)?;
     healthy(&mut open)?;
     let next = Authority::new("next")?;
@@ -177,11 +180,11 @@ fn use_it(node: &Node, files: &Files) -> Result<()> {
     std::fs::write(&replaced.ca, next.pem())?;
     next.replace(&replaced, FAR)?;
     wait::until("the new certificate to be shown", || connect(node, &replaced.ca).map(Some))?;
-    ensure!(connect(node, &files.ca).is_err(), "the old one is still shown");
+    ensure!(connect(node, &files.ca).is_err(), "the node still presents the old certificate");
     healthy(&mut open).context("the open connection broke")
 }
 
-/// One request and its answer, all of it.
+/// Sends one request and reads its whole answer.
 fn healthy(stream: &mut (impl Read + Write)) -> Result<()> {
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")?;
     let answer = read_until(stream, "}")?;

@@ -1,7 +1,7 @@
-//! Clocks that are wrong: nothing is lost, nothing is forgotten, times are right again, and the status says so.
+//! Wrong clocks: no event and no key is lost, times become right again, and the status reports the problem.
 //!
-//! Clocks are turned with libfaketime (Debian's package of that name), the monotonic clock stays. Where it is not
-//! installed these say so and pass.
+//! libfaketime (Debian's package of that name) moves the clocks; the monotonic clock stays. Where it is not
+//! installed the tests say so and pass.
 
 use crate::support::{binary, nodes, publish};
 use anyhow::{Context, Result, ensure};
@@ -13,16 +13,16 @@ use testkit::cluster::{ADMIN, Map};
 use testkit::{Cluster, Options};
 
 const DAY: i64 = 86_400;
-/// What goes by age is looked at every ten seconds.
-const LOOKED_AT: Duration = Duration::from_secs(13);
-/// A time may be so far from the true one, on a busy machine (ms).
+/// Longer than ten seconds, the interval at which the server looks for what has expired.
+const EXPIRY_CHECKED: Duration = Duration::from_secs(13);
+/// The most that an event's time may differ from the true one on a busy machine (ms).
 const NEAR_MS: i64 = 15_000;
 
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
-/// How far an event's time is from a clock that is so many days ahead (ms).
+/// Returns how far an event's time is from a clock that is `days` ahead (ms).
 fn off_ms(event: &Value, days: i64) -> Result<i64> {
     let ts = event["ts"].as_str().context("no ts")?;
     let ms = waypost::core::time::parse_iso(ts).with_context(|| format!("no time: {ts}"))?;
@@ -35,10 +35,10 @@ fn is_near(event: &Value, days: i64) -> Result<()> {
     Ok(())
 }
 
-/// Boots nodes that have clocks of their own; nothing where that can't be.
+/// Boots nodes that have clocks of their own, and runs `body`; does nothing where libfaketime is missing.
 fn with_clocks(options: &Options, body: impl FnOnce(&mut Cluster, &[Clock]) -> Result<()>) {
     if library().is_none() {
-        println!("not tried: libfaketime is not installed");
+        println!("skipped: libfaketime is not installed");
         return;
     }
     let mut cluster = Cluster::prepare(options).unwrap();
@@ -80,25 +80,25 @@ fn restart(cluster: &mut Cluster, node: usize) -> Result<()> {
 }
 
 #[test]
-fn a_leader_whose_clock_is_ahead_costs_nothing() {
+fn a_leader_whose_clock_jumps_loses_nothing() {
     with_clocks(&nodes(3), |cluster, clocks| {
         let map = cluster.map("ahead")?;
         let first = once(cluster, 0, &map)?;
         let leader = cluster.leader()?;
         clocks[leader].turn(30 * DAY)?;
-        // Published while no other node may have noticed yet.
+        // Published before another node can have noticed.
         let during = publish(cluster, leader, &map, "during", json!({}))?;
         is_near(&during, 0)?;
-        cluster.wait_until("another to lead", |c| Ok((c.leader()? != leader).then_some(())))?;
+        cluster.wait_until("another node to lead", |c| Ok((c.leader()? != leader).then_some(())))?;
         for node in 0..3 {
             wait_problem(cluster, node, "clocks_apart")?;
         }
-        std::thread::sleep(LOOKED_AT);
+        std::thread::sleep(EXPIRY_CHECKED);
         for node in 0..3 {
             ensure!(stored(cluster, node, &map, "")?.len() == 2, "events expired on node {node}");
             ensure!(once(cluster, node, &map)? == first, "the key was forgotten");
         }
-        // Now it is behind, and comes back.
+        // Now its clock is behind, then right again.
         clocks[leader].turn(-30 * DAY)?;
         is_near(&publish(cluster, leader, &map, "behind", json!({}))?, 0)?;
         clocks[leader].turn(0)?;
@@ -115,7 +115,7 @@ fn a_leader_whose_clock_is_ahead_costs_nothing() {
 }
 
 #[test]
-fn after_all_have_restarted_the_clock_in_the_middle_decides() {
+fn after_all_nodes_restart_the_median_clock_decides() {
     with_clocks(&nodes(3), |cluster, clocks| {
         let map = cluster.map("restarted")?;
         let first = once(cluster, 0, &map)?;
@@ -128,41 +128,41 @@ fn after_all_have_restarted_the_clock_in_the_middle_decides() {
             node.start()?;
         }
         cluster.wait_ready()?;
-        // Whoever leads by now, this one shall; where it is not let, so much the better.
+        // Node 0 should lead, to make it hard; if the cluster refuses, the test goes on.
         let lead = json!({"node": cluster.status(0)?["node_id"]});
         let _ = cluster.admin(1).post("/api/cluster/transfer-leader", &lead)?;
         is_near(&publish(cluster, 1, &map, "x", json!({}))?, 0)?;
-        std::thread::sleep(LOOKED_AT);
+        std::thread::sleep(EXPIRY_CHECKED);
         ensure!(once(cluster, 2, &map)? == first && stored(cluster, 2, &map, "")?.len() == 2, "something expired");
         wait_problem(cluster, 2, "clocks_apart")
     });
 }
 
 #[test]
-fn a_lone_voter_holds_expiry_and_its_time_comes_back() {
+fn a_lone_voter_holds_expiry_and_its_time_can_be_corrected() {
     with_clocks(&nodes(1), |cluster, clocks| {
         let map = cluster.map("lone")?;
         let first = once(cluster, 0, &map)?;
-        // While it runs its monotonic clock knows better.
+        // While the node runs, its monotonic clock outvotes the wrong one.
         clocks[0].turn(30 * DAY)?;
         wait_problem(cluster, 0, "clock_jumped")?;
         is_near(&publish(cluster, 0, &map, "jumped", json!({}))?, 0)?;
-        // After a restart it has nothing but its clock: times follow it, and nothing expires by it.
+        // After a restart it has only its own clock: times follow it, and nothing expires by it.
         restart(cluster, 0)?;
         wait_problem(cluster, 0, "expiry_held")?;
         let ahead = publish(cluster, 0, &map, "ahead", json!({}))?;
         is_near(&ahead, 30)?;
-        std::thread::sleep(LOOKED_AT);
+        std::thread::sleep(EXPIRY_CHECKED);
         ensure!(stored(cluster, 0, &map, "")?.len() == 3, "events expired");
         ensure!(once(cluster, 0, &map)? == first, "the key was forgotten");
         let file = cluster.dir().join("ahead.backup");
         backup(cluster, &file.display().to_string())?;
-        // And back.
+        // The clock is corrected.
         clocks[0].turn(0)?;
         restart(cluster, 0)?;
         wait_problem(cluster, 0, "ids_ahead")?;
-        came_back(cluster, &map, &first, &ahead)?;
-        // The same from a backup that carries the wrong time.
+        check_corrected(cluster, &map, &first, &ahead)?;
+        // The same, from a backup with the wrong time.
         cluster.nodes[0].kill9()?;
         cluster.nodes[0].wipe()?;
         waypost(&[
@@ -175,13 +175,13 @@ fn a_lone_voter_holds_expiry_and_its_time_comes_back() {
         cluster.nodes[0].start()?;
         cluster.wait_node(0)?;
         wait_problem(cluster, 0, "ids_ahead")?;
-        std::thread::sleep(LOOKED_AT);
-        came_back(cluster, &map, &first, &ahead)
+        std::thread::sleep(EXPIRY_CHECKED);
+        check_corrected(cluster, &map, &first, &ahead)
     });
 }
 
-/// Times are right, ids go on, `since` goes by times, and all is kept.
-fn came_back(cluster: &Cluster, map: &Map, first: &Value, ahead: &Value) -> Result<()> {
+/// Checks that times are right, ids continue, `since` goes by times, and nothing is lost.
+fn check_corrected(cluster: &Cluster, map: &Map, first: &Value, ahead: &Value) -> Result<()> {
     let after = publish(cluster, 0, map, "after", json!({}))?;
     is_near(&after, 0)?;
     ensure!(after["id"].as_str() > ahead["id"].as_str(), "{after} {ahead}");
@@ -190,7 +190,7 @@ fn came_back(cluster: &Cluster, map: &Map, first: &Value, ahead: &Value) -> Resu
     ensure!(all.len() == 4 && all[0] == *first && all[2] == *ahead && all[3] == after, "{all:?}");
     let since =
         |event: &Value| stored(cluster, 0, map, &format!("&since={}", event["ts"].as_str().unwrap_or_default()));
-    // The first event, by seq, at that time or later: the wrong times are times, too.
+    // `since` returns events from the first, by seq, with that time or later: wrong times count as well.
     ensure!(since(first)?.len() == 4, "{:?}", since(first)?);
     ensure!(since(ahead)? == all[2..], "{:?}", since(ahead)?);
     ensure!(since(&after)? == all[2..], "{:?}", since(&after)?);

@@ -1,4 +1,5 @@
-//! Configuration errors and other reasons not to start: told plainly, before anything is touched.
+//! Configuration errors and other reasons not to start: the program reports them clearly before it changes
+//! anything.
 
 use crate::support::{binary, nodes, scenario};
 use anyhow::{Context, Result, ensure};
@@ -7,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use testkit::wait::LIMIT;
 
-/// Runs the program until it ends by itself; whether it succeeded, and all that it printed.
+/// Runs the program until it ends; returns whether it succeeded and all its output.
 fn run(arguments: &[&str], env: &[(&str, &str)]) -> Result<(bool, String)> {
     let dir = tempfile::tempdir()?;
     let out = std::fs::File::create(dir.path().join("out"))?;
@@ -34,7 +35,7 @@ fn run(arguments: &[&str], env: &[(&str, &str)]) -> Result<(bool, String)> {
             child.kill()?;
             child.wait()?;
             let text = std::fs::read_to_string(dir.path().join("out"))?;
-            anyhow::bail!("it started: {text}");
+            anyhow::bail!("the program still runs: {text}");
         }
         std::thread::sleep(Duration::from_millis(20));
     };
@@ -52,17 +53,17 @@ fn wrong_settings_are_named() {
         ("WAYPOST_WEBHOOKS_ALLOW_NETS", "10.0.0.0/99", &["10.0.0.0/99"]),
         ("WAYPOST_JOIN", "not-an-address", &["not-an-address"]),
     ];
-    for (name, value, told) in table {
+    for (name, value, expected) in table {
         let (ok, text) = run(&["serve"], &[(name, value)]).expect(name);
-        assert!(!ok, "{name}={value} was taken: {text}");
-        for part in *told {
+        assert!(!ok, "{name}={value} was accepted: {text}");
+        for part in *expected {
             assert!(text.to_lowercase().contains(&part.to_lowercase()), "{name}: no {part}: {text}");
         }
     }
 }
 
 #[test]
-fn a_file_with_a_wrong_key_is_named() {
+fn an_unknown_key_in_a_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("waypost.toml");
     std::fs::write(&file, "[limits]\nevnt_bytes = 5\n").unwrap();
@@ -72,7 +73,7 @@ fn a_file_with_a_wrong_key_is_named() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn a_taken_port_is_named() {
     for name in ["WAYPOST_HTTP_ADDR", "WAYPOST_PEER_ADDR"] {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = taken.local_addr().unwrap().to_string();
@@ -88,12 +89,12 @@ fn a_data_directory_in_use_is_named() {
         let data = cluster.nodes[0].data.display().to_string();
         let (ok, text) = run(&["serve"], &[("WAYPOST_DATA_DIR", &data)])?;
         ensure!(!ok && text.contains(&data), "{text}");
-        cluster.wait_ready().context("the first was harmed")
+        cluster.wait_ready().context("the first node was affected")
     });
 }
 
 #[test]
-fn the_admin_token_is_made_once_and_kept() {
+fn the_admin_token_is_printed_once_and_kept() {
     let mut cluster = testkit::Cluster::prepare(&nodes(1)).unwrap();
     cluster.nodes[0].env.remove("WAYPOST_ADMIN_TOKEN");
     cluster.nodes[0].start().unwrap();
@@ -110,7 +111,7 @@ fn the_admin_token_is_made_once_and_kept() {
     assert_eq!(both.matches("admin token").count(), 1, "printed again: {both}");
 }
 
-/// The last word of the line that tells the admin token.
+/// Returns the last word of the line that prints the admin token.
 fn printed_token(log: &str) -> Option<String> {
     let line = log.lines().find(|line| line.contains("admin token"))?;
     line.split_whitespace().last().filter(|word| word.len() >= 32).map(str::to_owned)

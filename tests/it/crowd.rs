@@ -1,5 +1,6 @@
-//! A crowd that never reads beside one that reads all: memory stays bounded, the stalled are
-//! closed, the healthy miss nothing. `WAYPOST_TEST_CROWD` and `WAYPOST_TEST_SECONDS` make it larger.
+//! Many readers that never read next to as many that read everything: memory stays bounded, the server closes
+//! the stalled readers, and the healthy ones miss nothing. `WAYPOST_TEST_CROWD` and `WAYPOST_TEST_SECONDS`
+//! make it larger.
 
 use crate::support::{nodes, publish, scale, scenario};
 use anyhow::{Result, ensure};
@@ -12,42 +13,44 @@ use testkit::fleet::{Healthy, Stalled, StalledStreams};
 const GROWTH: u64 = 64 << 20;
 
 #[test]
-fn stalled_readers_cost_nobody_anything() {
-    let crowd = scale("WAYPOST_TEST_CROWD", 100) as usize;
+fn stalled_readers_cost_other_readers_nothing() {
+    let count = scale("WAYPOST_TEST_CROWD", 100) as usize;
     let seconds = scale("WAYPOST_TEST_SECONDS", 15);
     let stall = (seconds / 3).clamp(2, 15);
     scenario(nodes(1).set("WAYPOST_SESSION_STALL_SECONDS", stall), |cluster| {
         let map = cluster.map("crowd")?;
         let addr = cluster.nodes[0].http;
-        let healthy = Healthy::join(crowd, addr, &map.token, &map.topic())?;
-        let stalled = Stalled::join(crowd, addr, &map.token, &map.topic())?;
+        let healthy = Healthy::join(count, addr, &map.token, &map.topic())?;
+        let stalled = Stalled::join(count, addr, &map.token, &map.topic())?;
         let path = format!("{}/stream", map.events());
-        let streams = StalledStreams::open(crowd / 10, addr, &map.token, &path)?;
+        let streams = StalledStreams::open(count / 10, addr, &map.token, &path)?;
         let before = cluster.nodes[0].rss()?;
         let (sent, peak) = load(cluster, &map, Duration::from_secs(seconds))?;
         healthy.wait_seq(sent)?;
         println!("{sent} events; memory {} MiB, then at most {}", before >> 20, peak >> 20);
         ensure!(peak < before + GROWTH, "memory grew from {before} to {peak} bytes");
-        cluster.wait_until("the stalled to be closed", |c| {
+        cluster.wait_until("the stalled readers to be closed", |c| {
             let status = c.status(0)?;
             let open = status["members"][0]["connections"].as_u64();
-            Ok((open == Some(crowd as u64)).then_some(()))
+            Ok((open == Some(count as u64)).then_some(()))
         })?;
         let closed = stalled.closed(Duration::from_secs(10));
-        ensure!(closed == crowd, "{closed} of {crowd} stalled readers were closed");
+        ensure!(closed == count, "{closed} of {count} stalled readers were closed");
         let closed = streams.closed(Duration::from_secs(10));
-        ensure!(closed == crowd / 10, "{closed} of {} stalled streams were closed", crowd / 10);
+        ensure!(closed == count / 10, "{closed} of {} stalled streams were closed", count / 10);
         publish(cluster, 0, &map, "x", json!({}))?;
         healthy.wait_seq(sent + 1)?;
         healthy.finish()
     });
 }
 
-/// Events of 1 KiB, 40 a second or as fast as it goes; how many, and the most memory that the server had.
+/// Publishes events of 1 KiB for `length`, 40 a second or as fast as it can; returns their number and the
+/// peak memory of the server.
 fn load(cluster: &Cluster, map: &Map, length: Duration) -> Result<(u64, u64)> {
     let start = Instant::now();
     let filler = "x".repeat(1000);
-    let (mut sent, mut peak) = (0, 0);
+    let mut sent = 0;
+    let mut peak = 0;
     while start.elapsed() < length || sent < 40 * length.as_secs() {
         publish(cluster, 0, map, "tick", json!({"n": sent, "filler": filler}))?;
         sent += 1;

@@ -1,5 +1,5 @@
-//! Disks that were wiped or have a flipped bit: the node says so, rebuilds itself from the others
-//! and holds the same state. It never serves what is damaged.
+//! Wiped disks and flipped bits: the node reports the damage, rebuilds itself from the other nodes and holds
+//! the same state. It never serves damaged data.
 
 use crate::support::{nodes, publish_many, scenario};
 use anyhow::{Result, ensure};
@@ -27,10 +27,10 @@ fn wiped_and_damaged_nodes_rejoin_with_the_same_state() {
                 println!("flipped {}", cluster.nodes[victim].flip_bit(part)?);
                 fill(cluster, &map, &mut expected)?;
                 back(cluster, victim, &map, &mut expected)?;
-                let told = cluster.nodes[victim].log_tail(2000).to_lowercase();
-                println!("noticed: {}", told.contains("damaged"));
-                // The store also has pages that are in use no more.
-                ensure!(part == "state.redb" || told.contains("damaged"), "not told: {told}");
+                let log = cluster.nodes[victim].log_tail(2000).to_lowercase();
+                println!("reported: {}", log.contains("damaged"));
+                // The store also has unused pages.
+                ensure!(part == "state.redb" || log.contains("damaged"), "not reported: {log}");
             }
         }
         Ok(())
@@ -45,17 +45,17 @@ fn fill(cluster: &Cluster, map: &Map, expected: &mut usize) -> Result<()> {
     Ok(())
 }
 
-/// Starts the victim again; all must agree, and publishing through it must work.
+/// Starts the victim again; then all nodes must agree, and publishing through the victim must work.
 fn back(cluster: &mut Cluster, victim: usize, map: &Map, expected: &mut usize) -> Result<()> {
     cluster.nodes[victim].start()?;
     cluster.wait_ready()?;
     publish_many(cluster, victim, map, "y", 10)?;
     *expected += 10;
     let all = same_backfill(cluster, map)?;
-    ensure!(all.len() == *expected, "{} events, published {expected}", all.len());
+    ensure!(all.len() == *expected, "{} events of {expected}", all.len());
     let gapless = all.iter().zip(1..).all(|(e, seq)| e.seq == seq);
     ensure!(gapless, "a gap in the backfill");
     let maps = |i: usize| cluster.admin(i).get("/api/maps").and_then(|a| a.data(200));
-    ensure!(maps(0)? == maps(1)? && maps(1)? == maps(2)?, "the nodes hold other maps");
+    ensure!(maps(0)? == maps(1)? && maps(1)? == maps(2)?, "the nodes have different maps");
     cluster.wait_until("health", |c| Ok((c.status(victim)?["healthy"] == json!(true)).then_some(())))
 }

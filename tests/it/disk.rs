@@ -1,5 +1,5 @@
-//! A disk that fills up: publishing is refused before it is too late, everything else goes on, and the node recovers by
-//! itself. Needs root, for a small file system of its own.
+//! A disk that fills up: the node refuses publishes before it is too late, does everything else, and recovers
+//! by itself. Needs root, to mount a small file system.
 
 use crate::support::{nodes, publish, scenario};
 use anyhow::{Context, Result, ensure};
@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use testkit::phoenix::Socket;
 
-/// What is left when somebody has taken the room, MiB: less than must be free, and enough for votes and small writes.
+/// What the filler leaves free (MiB): less than the required free space, and enough for votes and small
+/// writes.
 const LEFT_MIB: u64 = 3;
 
-/// A small file system in memory; unmounted when dropped.
+/// A small file system in memory, unmounted on drop.
 struct Small(PathBuf);
 
 impl Small {
-    /// `None` where it may not be mounted.
+    /// Mounts it; returns `None` without the right to mount.
     fn mount(at: &Path, mib: u32) -> Result<Option<Self>> {
         std::fs::create_dir_all(at)?;
         let size = format!("size={mib}m");
@@ -30,7 +31,7 @@ impl Drop for Small {
     }
 }
 
-/// Publishes until it is refused; the acknowledged seqs.
+/// Publishes until a publish is refused; returns the acknowledged seqs and whether one was refused.
 fn fill(cluster: &testkit::Cluster, map: &testkit::cluster::Map, at_most: usize) -> Result<(Vec<u64>, bool)> {
     let body = json!({"type": "x", "payload": "x".repeat(100 << 10)});
     let mut acked = Vec::new();
@@ -45,11 +46,11 @@ fn fill(cluster: &testkit::Cluster, map: &testkit::cluster::Map, at_most: usize)
     Ok((acked, false))
 }
 
-/// Fills the file system but for [`LEFT_MIB`].
-fn take_room(dir: &Path) -> Result<PathBuf> {
-    let told = Command::new("df").args(["-BM", "--output=avail"]).arg(dir).output()?;
-    let told = String::from_utf8(told.stdout)?;
-    let available: u64 = told.lines().last().context("df says nothing")?.trim().trim_end_matches('M').parse()?;
+/// Fills the file system except for [`LEFT_MIB`].
+fn fill_disk(dir: &Path) -> Result<PathBuf> {
+    let df = Command::new("df").args(["-BM", "--output=avail"]).arg(dir).output()?;
+    let df = String::from_utf8(df.stdout)?;
+    let available: u64 = df.lines().last().context("df printed nothing")?.trim().trim_end_matches('M').parse()?;
     let filler = dir.join("filler");
     let count = format!("count={}", available.saturating_sub(LEFT_MIB));
     Command::new("dd").args(["if=/dev/zero", "bs=1M", &count]).arg(format!("of={}", filler.display())).output()?;
@@ -60,7 +61,7 @@ fn take_room(dir: &Path) -> Result<PathBuf> {
 fn a_full_disk_refuses_events_and_loses_none() {
     let mut cluster = testkit::Cluster::prepare(&nodes(1)).unwrap();
     let Some(_small) = Small::mount(&cluster.nodes[0].data, 160).unwrap() else {
-        return println!("skipped: mounting a file system of its own needs root");
+        return println!("skipped: mounting a file system needs root");
     };
     let done = full(&mut cluster);
     if let Err(error) = done {
@@ -76,16 +77,16 @@ fn full(cluster: &mut testkit::Cluster) -> Result<()> {
     let mut socket = Socket::connect(cluster.nodes[0].http, &map.token)?;
     socket.join_ok(&map.topic(), json!({"events": ["never"]}))?;
     let (mut acked, refused) = fill(cluster, &map, 2000)?;
-    ensure!(refused, "160 MiB took {} events of 100 KiB", acked.len());
+    ensure!(refused, "a disk of 160 MiB took {} events of 100 KiB", acked.len());
     println!("refused after {} events", acked.len());
 
-    // Somebody else takes nearly all that is left. A node that could not write what it has in memory would end, and
-    // go on after a restart with room: this one has nothing to write.
+    // A filler takes nearly all the rest. A node that could not write the data in its memory would end, and
+    // run again after a restart with free space: this one has nothing to write.
     cluster.admin(0).post("/api/cluster/snapshot", &json!({}))?.expect(200)?;
-    let filler = take_room(&cluster.nodes[0].data)?;
+    let filler = fill_disk(&cluster.nodes[0].data)?;
     std::thread::sleep(std::time::Duration::from_secs(3));
     ensure!(cluster.nodes[0].ended()?.is_none(), "the node ended");
-    cluster.wait_until("both problems to be told", |c| {
+    cluster.wait_until("both problems to be reported", |c| {
         let status = c.status(0)?;
         let problems = status["problems"].as_array().context("no problems")?;
         let codes: Vec<&Value> = problems.iter().map(|p| &p["code"]).collect();
@@ -104,17 +105,17 @@ fn full(cluster: &mut testkit::Cluster) -> Result<()> {
     std::fs::remove_file(&filler)?;
     let retention = json!({"retention": {"events": 10}});
     cluster.admin(0).patch(&format!("/api/maps/{}", map.id), &retention)?;
-    // The store reuses what retention frees; the log gives its part back by itself.
-    let taken = |cluster: &testkit::Cluster| {
+    // The store reuses the space that retention frees; the log frees its own.
+    let accepted = |cluster: &testkit::Cluster| {
         let again =
             |c: &testkit::Cluster| publish(c, 0, &map, "x", json!("z"))?["seq"].as_u64().context("no seq").map(Some);
-        cluster.wait_until("publishing to be taken again", again)
+        cluster.wait_until("a publish to be accepted again", again)
     };
-    let next = taken(cluster).or_else(|_| {
-        println!("retention alone made too little room: the file system is made larger");
+    let next = accepted(cluster).or_else(|_| {
+        println!("retention alone freed too little: enlarging the file system");
         let grown = Command::new("mount").args(["-o", "remount,size=400m"]).arg(&cluster.nodes[0].data).status()?;
         ensure!(grown.success());
-        taken(cluster)
+        accepted(cluster)
     })?;
     acked.push(next);
     let (more, _) = fill(cluster, &map, 5)?;
@@ -130,20 +131,20 @@ fn full(cluster: &mut testkit::Cluster) -> Result<()> {
 }
 
 #[test]
-fn one_full_follower_stops_nobody() {
+fn one_full_follower_stops_no_publisher() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("follower")?;
         let node = cluster.follower()?;
         cluster.nodes[node].kill9()?;
         cluster.nodes[node].wipe()?;
         let Some(_small) = Small::mount(&cluster.nodes[node].data, 64)? else {
-            println!("skipped: mounting a file system of its own needs root");
+            println!("skipped: mounting a file system needs root");
             return Ok(());
         };
         cluster.nodes[node].start()?;
         cluster.wait_ready()?;
-        let filler = take_room(&cluster.nodes[node].data)?;
-        cluster.wait_until("the full disk to be told", |c| {
+        let filler = fill_disk(&cluster.nodes[node].data)?;
+        cluster.wait_until("the full disk to be reported", |c| {
             let status = c.status(c.leader()?)?;
             let members = status["members"].as_array().context("no members")?;
             Ok(members.iter().any(|m| m["disk_full"] == true).then_some(()))
@@ -160,7 +161,7 @@ fn one_full_follower_stops_nobody() {
     });
 }
 
-/// Publishes 900 KiB at a time, from several connections at once, until each was refused a few times.
+/// Publishes 900 KiB at a time, from several connections at once, until each is refused a few times.
 fn flood(cluster: &testkit::Cluster, map: &testkit::cluster::Map) -> Result<()> {
     let urls = cluster.urls_from(0);
     let event = json!({"type": "x", "payload": "x".repeat(100 << 10)});
@@ -178,7 +179,7 @@ fn flood(cluster: &testkit::Cluster, map: &testkit::cluster::Map) -> Result<()> 
                 return Ok(());
             }
         }
-        anyhow::bail!("the disk never was full")
+        anyhow::bail!("the disk never filled up")
     };
     std::thread::scope(|scope| {
         let all: Vec<_> = urls.iter().cycle().take(6).map(|url| scope.spawn(|| one(url))).collect();
@@ -190,7 +191,7 @@ fn flood(cluster: &testkit::Cluster, map: &testkit::cluster::Map) -> Result<()> 
 fn a_disk_that_fills_at_once_ends_no_node() {
     let mut cluster = testkit::Cluster::prepare(&nodes(1)).unwrap();
     let Some(_small) = Small::mount(&cluster.nodes[0].data, 120).unwrap() else {
-        return println!("skipped: mounting a file system of its own needs root");
+        return println!("skipped: mounting a file system needs root");
     };
     if let Err(error) = at_once(&mut cluster) {
         panic!("{error:#}\n{}", cluster.dump());
@@ -206,20 +207,21 @@ fn at_once(cluster: &mut testkit::Cluster) -> Result<()> {
     ensure!(cluster.nodes[0].ended()?.is_none(), "the node ended");
     let before = testkit::checks::same_backfill(cluster, &map)?.len();
 
-    // A node that finds no room at its start runs, or says why it doesn't; it takes nothing for damaged.
+    // A node that starts without free space runs, or reports why it can't; it must not take a full disk for
+    // damage.
     cluster.nodes[0].kill9()?;
     let filler = cluster.nodes[0].data.join("filler");
     Command::new("dd").args(["if=/dev/zero", "bs=4k"]).arg(format!("of={}", filler.display())).output()?;
     cluster.nodes[0].start()?;
-    let runs = testkit::wait::until("the node to run, or to end", || match cluster.nodes[0].ended()? {
+    let runs = testkit::wait::until("the node to run or to end", || match cluster.nodes[0].ended()? {
         Some(_) => Ok(Some(false)),
         None => cluster.status(0).map(|_| Some(true)),
     })?;
     std::thread::sleep(std::time::Duration::from_secs(1));
     if !runs || cluster.nodes[0].ended()?.is_some() {
-        let told = cluster.nodes[0].log_tail(10);
-        ensure!(told.contains("make room") || told.contains("No space left"), "{told}");
-        println!("without room: {}", told.lines().last().unwrap_or_default());
+        let log = cluster.nodes[0].log_tail(10);
+        ensure!(log.contains("make room") || log.contains("No space left"), "{log}");
+        println!("without free space: {}", log.lines().last().unwrap_or_default());
     } else {
         ensure!(testkit::checks::same_backfill(cluster, &map)?.len() >= before);
         cluster.nodes[0].kill9()?;
@@ -227,14 +229,14 @@ fn at_once(cluster: &mut testkit::Cluster) -> Result<()> {
     std::fs::remove_file(&filler)?;
     cluster.nodes[0].start()?;
     cluster.wait_node(0)?;
-    // A refusal may have been of a publish that landed after all.
+    // A refused publish may have been stored after all.
     let after = testkit::checks::same_backfill(cluster, &map)?.len();
-    ensure!(after >= before, "{before} events, and {after} after the restart");
+    ensure!(after >= before, "{before} events before the restart, {after} after it");
     Ok(())
 }
 
 #[test]
-fn a_follower_whose_disk_is_too_small_lives_and_catches_up_on_a_larger_one() {
+fn a_follower_with_too_small_a_disk_runs_and_catches_up_on_a_larger_one() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("small")?;
         let event = json!({"type": "x", "payload": "x".repeat(100 << 10)});
@@ -247,14 +249,14 @@ fn a_follower_whose_disk_is_too_small_lives_and_catches_up_on_a_larger_one() {
         }
         cluster.nodes[node].wipe()?;
         let Some(_small) = Small::mount(&cluster.nodes[node].data, 64)? else {
-            println!("skipped: mounting a file system of its own needs root");
+            println!("skipped: mounting a file system needs root");
             return Ok(());
         };
         cluster.nodes[node].start()?;
         cluster.wait_until("the small disk to be full", |c| {
             Ok(c.nodes[node].log_tail(200).contains("room on the disk").then_some(()))
         })?;
-        // As long as it takes to try it some times more.
+        // Long enough for several more attempts.
         std::thread::sleep(std::time::Duration::from_secs(5));
         ensure!(cluster.nodes[node].ended()?.is_none(), "the small node ended");
         let grown = Command::new("mount").args(["-o", "remount,size=600m"]).arg(&cluster.nodes[node].data).status()?;
@@ -271,7 +273,7 @@ fn three_disks_that_fill_at_once_end_no_node() {
     let mut small = Vec::new();
     for node in &cluster.nodes {
         let Some(disk) = Small::mount(&node.data, 120).unwrap() else {
-            return println!("skipped: mounting a file system of its own needs root");
+            return println!("skipped: mounting a file system needs root");
         };
         small.push(disk);
     }

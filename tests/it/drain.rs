@@ -1,5 +1,5 @@
-//! SIGTERM: not ready, no new sockets, sockets told to come back elsewhere, leadership handed over,
-//! exit 0; and nobody who publishes or listens loses anything.
+//! SIGTERM: the node is not ready, takes no new sockets, tells its sockets to reconnect elsewhere, hands over
+//! the lead and exits with 0; publishers and readers lose nothing.
 
 use crate::support::{nodes, scenario};
 use anyhow::{Result, ensure};
@@ -40,11 +40,11 @@ fn a_node_drains_before_it_ends() {
         let exit = exit?;
         ensure!(exit.code() == Some(0), "exit after SIGTERM: {exit}");
         println!("readiness while draining: {:?}", seen.unwrap_or_default());
-        told_to_come_back(&mut socket)?;
+        closed_with_1012(&mut socket)?;
 
         publisher.wait_more(50)?;
         let elsewhere = cluster.leader()?;
-        ensure!(elsewhere != leader, "the one that ended leads");
+        ensure!(elsewhere != leader, "the ended node leads");
         cluster.nodes[leader].start()?;
         cluster.wait_ready()?;
         publisher.wait_more(10)?;
@@ -53,7 +53,7 @@ fn a_node_drains_before_it_ends() {
         check_stream("backfill", 0, &all, &acks)?;
         for client in &clients {
             client.wait_seq(all.last().map_or(0, |e| e.seq))?;
-            ensure!(client.events()? == all, "a client saw something else than the backfill has");
+            ensure!(client.events()? == all, "a client's events differ from the backfill");
             let closes = client.of("close");
             ensure!(closes.iter().all(|l| l["code"] == 1012), "{closes:?}");
         }
@@ -61,16 +61,16 @@ fn a_node_drains_before_it_ends() {
     });
 }
 
-/// The socket closes with a code that lets clients come back. Nothing closes the channel before: phoenix.js would take
-/// it for left, and never join it again.
-fn told_to_come_back(socket: &mut Socket) -> Result<()> {
+/// Checks that the socket closes with 1012, so that clients reconnect. Nothing may close the channel before:
+/// phoenix.js would take the channel for left, and never join it again.
+fn closed_with_1012(socket: &mut Socket) -> Result<()> {
     match socket.message()? {
         Message::Close(Some(1012), _) => Ok(()),
         other => anyhow::bail!("expected close 1012, got {other:?}"),
     }
 }
 
-/// The statuses of `/readyz`, without repetitions, until `ended`; 0 is a refused connection.
+/// Polls `/readyz` until `ended`; returns the statuses without repetitions, with 0 for a refused connection.
 fn readiness(url: &str, ended: &AtomicBool) -> Vec<u16> {
     let api = Api::new(url, None);
     let mut seen = vec![];
@@ -88,7 +88,7 @@ fn readiness(url: &str, ended: &AtomicBool) -> Vec<u16> {
 fn a_draining_node_says_that_it_is_not_ready() {
     scenario(nodes(1), |cluster| {
         let map = cluster.map("not-ready")?;
-        // Readers that don't read make the drain last until its limit.
+        // Stalled readers make the drain last until its limit.
         let addr = cluster.nodes[0].http;
         let stalled = testkit::fleet::Stalled::join(5, addr, &map.token, &map.topic())?;
         let filler = "x".repeat(200 << 10);
@@ -104,7 +104,7 @@ fn a_draining_node_says_that_it_is_not_ready() {
             (exit, watch.join().unwrap_or_default())
         });
         ensure!(exit?.code() == Some(0), "exit after SIGTERM");
-        ensure!(seen.contains(&503), "never told that it isn't ready: {seen:?}");
+        ensure!(seen.contains(&503), "the node never reported that it isn't ready: {seen:?}");
         ensure!(seen.iter().skip_while(|s| **s == 200).all(|s| *s != 200), "{seen:?}");
         drop(stalled);
         Ok(())

@@ -1,6 +1,6 @@
-//! Ephemeral events on three nodes: each subscriber gets them once at most and in every publishing node's order, whatever
-//! becomes of the nodes; nothing goes to a node that does not want it, and what waits for a node that does not read is
-//! bounded. Who reads too slowly is told.
+//! Ephemeral events on three nodes. Each subscriber gets them at most once and in every publishing node's
+//! order, whatever happens to the nodes. Nothing goes to a node that does not want it, the bytes waiting for
+//! a node that does not read are bounded, and a reader that is too slow is told.
 
 mod clients;
 mod faults;
@@ -16,9 +16,9 @@ use testkit::phoenix::{Frame, Socket};
 use testkit::ws::Message;
 
 const SUBJECTS: usize = 200;
-/// Bytes that may wait for a node here.
+/// The bytes that may wait for a node in these tests.
 const LINK_BYTES: u64 = 1 << 20;
-/// What is under way comes on top of that.
+/// The most that a batch under way adds to the waiting bytes.
 const BATCH_BYTES: u64 = 256 * 1024;
 
 fn cluster() -> testkit::Options {
@@ -29,7 +29,7 @@ fn subject(n: usize) -> String {
     format!("live-{}", n % SUBJECTS)
 }
 
-/// A map whose subjects `live-*` are ephemeral, as all nodes know.
+/// Creates a map whose subjects `live-*` are ephemeral, and waits until all nodes know that.
 fn map(c: &Cluster, slug: &str) -> Result<Map> {
     let map = c.map(slug)?;
     set_rules(c, &map, json!([{"match": "live-*", "durability": "ephemeral"}]))?;
@@ -43,7 +43,7 @@ fn set_rules(c: &Cluster, map: &Map, rules: Value) -> Result<()> {
     Ok(())
 }
 
-/// The label of a node.
+/// Returns the metric label of a node.
 fn peer(c: &Cluster, node: usize) -> Result<String> {
     Ok(format!("peer=\"{}\"", c.status(node)?["node_id"]))
 }
@@ -54,9 +54,9 @@ fn ephemeral_events_are_published_and_refused() {
         cluster(),
         &[
             ("answers and refusals", answers),
-            ("readers of several subjects, and streams", several),
-            ("a change of rules moves subscribers", rules_change),
-            ("a publish limit counts for all nodes", limited),
+            ("readers of several subjects", several),
+            ("a change of rules closes the subscribers it concerns", rules_change),
+            ("a publish limit counts over all nodes", limited),
         ],
     );
 }
@@ -78,7 +78,7 @@ fn answers(c: &Cluster) -> Result<()> {
     let header = [("content-type", "application/x-ndjson")];
     let stream = api.call("POST", &map.events(), &header, Some(lines.as_bytes()))?.data(202)?;
     ensure!(stream["count"] == 2 && stream.get("first_seq").is_none() && stream["last_id"].is_string(), "{stream}");
-    // Nothing is stored, and nobody can resume by its id.
+    // Nothing is stored, so its id is no position to resume from.
     let page = api.get(&format!("{}?subjects=*", map.events()))?.expect(200)?.json()?;
     ensure!(page["data"] == json!([]), "{page}");
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
@@ -126,7 +126,10 @@ fn rules_change(c: &Cluster) -> Result<()> {
         socket.join_ok(&map.topic(), json!({"subjects": subjects}))?;
         anyhow::Ok(socket)
     };
-    let (mut live, mut chat, mut own, mut all) = (join("live-1")?, join("chat")?, join("")?, join("*")?);
+    let mut live = join("live-1")?;
+    let mut chat = join("chat")?;
+    let mut own = join("")?;
+    let mut all = join("*")?;
     set_rules(c, &map, json!([{"match": "chat", "durability": "ephemeral"}]))?;
     for moved in [&mut live, &mut chat] {
         let (code, _) = moved.wait_close()?;
@@ -145,13 +148,13 @@ fn limited(c: &Cluster) -> Result<()> {
     let body = json!({"type": "x", "subject": "live-1", "payload": 1});
     let batch = json!({"events": vec![body; 500]});
     c.api(0, &map).post(&map.events(), &batch)?.expect(202)?;
-    // A hundred seconds' worth is used up, also elsewhere.
+    // The map has used its allowance for a hundred seconds, on every node.
     for node in 0..3 {
         c.wait_until("the limit to be reached", |c| {
             let refused = c.api(node, &map).post(&map.events(), &batch)?;
             match (refused.status, &*refused.code()) {
                 (429, "publish_rate") => Ok(Some(())),
-                // A node that can't ask the leader in time counts for itself.
+                // A node that can't reach the leader in time counts on its own.
                 (202, _) => Ok(None),
                 other => bail!("node {node}: {other:?}"),
             }
@@ -160,7 +163,8 @@ fn limited(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// CPU seconds of all nodes for a publish that is ephemeral, by those of a durable one. Shown, and held to be less.
+/// Compares the CPU seconds of all nodes for an ephemeral and for a durable publish; prints both, and the
+/// ephemeral one must be cheaper.
 #[test]
 fn an_ephemeral_publish_costs_less_than_a_durable_one() {
     scenario(cluster(), |c| {
@@ -173,7 +177,7 @@ fn an_ephemeral_publish_costs_less_than_a_durable_one() {
                 clients.push((socket, subject));
             }
         }
-        // Until all nodes know of all subscribers.
+        // Wait until all nodes know of all subscribers.
         for (socket, _) in clients.iter_mut().filter(|(_, of)| *of == "live-1") {
             let seen = std::cell::Cell::new(0_u32);
             socket.ws.nonblocking()?;
@@ -204,7 +208,8 @@ fn an_ephemeral_publish_costs_less_than_a_durable_one() {
             }
             Ok(cpu()? - before)
         };
-        let (ephemeral, durable) = (cost("live-1", 202)?, cost("stored-1", 201)?);
+        let ephemeral = cost("live-1", 202)?;
+        let durable = cost("stored-1", 201)?;
         let micros = |seconds: f64| seconds * 1e6 / count as f64;
         println!(
             "  CPU per publish on three nodes, a subscriber on each: ephemeral {:.0} us, durable {:.0} us, ratio {:.2}",

@@ -1,4 +1,5 @@
-//! `Expect: 100-continue`, as curl and many proxies send it: the node asks for the body, takes it, and answers once.
+//! `Expect: 100-continue`, as curl and many proxies send it: the node asks for the body, reads it, and
+//! answers once.
 
 use crate::support::{nodes, scenario};
 use anyhow::ensure;
@@ -9,7 +10,7 @@ use std::time::Duration;
 const INTERIM: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 
 #[test]
-fn a_publisher_that_waits_to_be_asked_for_its_body_is_asked() {
+fn a_publisher_that_expects_100_continue_gets_it_before_it_sends_the_body() {
     scenario(nodes(1), |cluster| {
         let map = cluster.map("expect")?;
         let body = r#"{"type":"x","payload":{}}"#;

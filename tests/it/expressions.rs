@@ -1,4 +1,4 @@
-//! Filters: patterns of types and expressions, live and in history, over every protocol, through any node.
+//! Filters: type patterns and expressions, live and in history, over every protocol, through any node.
 
 use crate::support::{Check, binary, checked, nodes, publish, publish_many};
 use anyhow::{Result, anyhow, bail, ensure};
@@ -10,38 +10,39 @@ use testkit::cluster::Map;
 use testkit::phoenix::Socket;
 
 #[test]
-fn filters_by_pattern_and_expression() {
+fn filters_select_by_pattern_and_expression() {
     const CHECKS: &[Check] = &[
         ("phoenix.js: live, backfill and resume on every node", phoenix_resumes),
         ("EventSource: live and resume on every node", sse_resumes),
         ("long poll", long_poll),
         ("backfill over REST", rest),
         ("patterns of types", patterns),
-        ("the seam between history and live", seam),
+        ("no event is lost between history and live", seam),
         ("far behind the ring", far_behind),
-        ("refusals", refusals),
+        ("bad filters are refused", refusals),
         ("waypost tail --filter", tail),
     ];
     checked(nodes(3), CHECKS);
 }
 
 #[test]
-fn different_filters_are_counted() {
+fn different_filters_are_limited() {
     let options = nodes(1).set("WAYPOST_LIMITS_EXPRESSIONS_PER_TOPIC", "2");
-    checked(options, &[("as many filters as there may be", too_many)]);
+    checked(options, &[("the limit of different filters", too_many)]);
 }
 
-/// A map with costly filters and large events is busy for long; another's stream goes on meanwhile, and so does its own
-/// without a filter.
+/// A map with costly filters and large events is busy for long. Another map's reader is not delayed, and
+/// neither is a reader of the busy map without a filter.
 #[test]
 fn filters_of_one_map_delay_no_other() {
-    checked(nodes(1), &[("a neighbour of costly filters", neighbour)]);
+    checked(nodes(1), &[("readers next to costly filters", neighbour)]);
 }
 
 fn neighbour(c: &Cluster) -> Result<()> {
     const FILTERS: usize = 10;
     const EVENTS: usize = 10;
-    let (map, other) = (c.map("costly")?, c.map("neighbour")?);
+    let map = c.map("costly")?;
+    let other = c.map("neighbour")?;
     let joined = |map: &Map, params: Value| -> Result<Socket> {
         let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
         socket.join_ok(&map.topic(), params)?;
@@ -49,7 +50,8 @@ fn neighbour(c: &Cluster) -> Result<()> {
     };
     let costly = |n: usize| joined(&map, json!({"filter": format!("payload.a.exists(x, x > {n})")}));
     let mut costly = (0..FILTERS).map(costly).collect::<Result<Vec<_>>>()?;
-    let (mut open, mut neighbour) = (joined(&map, json!({}))?, joined(&other, json!({}))?);
+    let mut open = joined(&map, json!({}))?;
+    let mut neighbour = joined(&other, json!({}))?;
     let mut list = vec![0; 4000];
     list.push(99);
     let event = json!({"type": "x", "payload": {"a": list}});
@@ -68,22 +70,23 @@ fn neighbour(c: &Cluster) -> Result<()> {
             Ok((neighbours, through.join().map_err(|_| anyhow!("the reader panicked"))??))
         })
     };
-    // Who has to wait for the filters does so each time; who only reads late on a busy machine does not.
-    let mut told = Vec::new();
+    // A reader that waits for the filters does so each time; one that is only late on a busy machine does
+    // not.
+    let mut measured = Vec::new();
     for _ in 0..5 {
         let (neighbours, through) = once()?;
         println!("{neighbours:?} without filters, {through:?} with them");
         if neighbours < through / 2 {
             return Ok(());
         }
-        told.push((neighbours, through));
+        measured.push((neighbours, through));
     }
-    bail!("the others waited for the filters: {told:?}")
+    bail!("the others waited for the filters: {measured:?}")
 }
 
 const HIGH_VALUE: &str = "payload.value > 1e9";
 
-/// Publishes kills whose values are below and above the bar in turn; `n` of each.
+/// Publishes `2 * n` kills with values below and above the bar in turn; returns the seqs of the `n` above it.
 fn kills(c: &Cluster, node: usize, map: &Map, n: usize) -> Result<Vec<u64>> {
     let kill = |i: usize| json!({"type": "map_kill", "payload": {"value": 500_000_000 + 1_000_000_000 * (i % 2)}});
     let events: Vec<Value> = (0..2 * n).map(kill).collect();
@@ -148,7 +151,8 @@ fn rest(c: &Cluster) -> Result<()> {
     let map = c.map("filtered-rest")?;
     let expected = kills(c, 0, &map, 50)?;
     c.wait_same_applied()?;
-    let (mut after, mut found) = (String::new(), Vec::new());
+    let mut after = String::new();
+    let mut found = Vec::new();
     for _ in 0..100 {
         let path = format!("{}?filter=payload.value%20%3E%201e9&events=*_kill&limit=7{after}", map.events());
         let page = c.admin(2).get(&path)?.expect(200)?.json()?;
@@ -169,7 +173,8 @@ fn patterns(c: &Cluster) -> Result<()> {
         socket.join_ok(&map.topic(), json!({"events": events}))?;
         Ok(socket)
     };
-    let (mut begin, mut end) = (joined(json!(["signature_*", "map_kill"]))?, joined(json!(["*_added"]))?);
+    let mut begin = joined(json!(["signature_*", "map_kill"]))?;
+    let mut end = joined(json!(["*_added"]))?;
     let mut all = joined(json!(["*", "x"]))?;
     let kinds = ["signature_added", "signature", "system_added", "map_kill", "signature_gone", "map_kills"];
     for kind in kinds {
@@ -188,11 +193,12 @@ fn patterns(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// One that joins again and again while it is published gets every matching event once.
+/// A client that joins again and again during publishing gets every matching event once.
 fn seam(c: &Cluster) -> Result<()> {
     let map = c.map("filtered-seam")?;
     let mut expected = kills(c, 0, &map, 1)?;
-    let (mut last, mut found) = (Value::Null, Vec::new());
+    let mut last = Value::Null;
+    let mut found = Vec::new();
     for turn in 0..12 {
         expected.extend(kills(c, turn % 3, &map, 5)?);
         let mut socket = Socket::connect(c.nodes[(turn + 1) % 3].http, &map.token)?;
@@ -200,7 +206,7 @@ fn seam(c: &Cluster) -> Result<()> {
         let params = json!({"filter": HIGH_VALUE, "last_event_id": last, "since": start});
         let reply = socket.join_ok(&map.topic(), params)?;
         expected.extend(kills(c, turn % 3, &map, 5)?);
-        // Some of what comes is history, some is live; where one ends the other begins.
+        // Some events come from history, some live; history ends where live begins.
         let due = expected.len() - found.len();
         ensure!(reply["backfill"].as_u64() <= Some(due as u64), "{reply}, {due} are due");
         for envelope in socket.events(due - 2)? {
@@ -212,7 +218,7 @@ fn seam(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// More is published than rings hold, and hardly any of it matches.
+/// More is published than rings hold, and few events match.
 fn far_behind(c: &Cluster) -> Result<()> {
     let map = c.map("filtered-far")?;
     let mut socket = Socket::connect(c.nodes[2].http, &map.token)?;
@@ -272,7 +278,7 @@ fn tail(c: &Cluster) -> Result<()> {
     let found: Vec<u64> =
         lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()?["seq"].as_u64()).collect();
     ensure!(output.status.success() && found == expected, "{output:?}");
-    ensure!(output.stderr.is_empty(), "no gap is told where a filter leaves events out: {output:?}");
+    ensure!(output.stderr.is_empty(), "a gap was reported where the filter left events out: {output:?}");
     Ok(())
 }
 
@@ -288,13 +294,13 @@ fn too_many(c: &Cluster) -> Result<()> {
     let path = format!("{}/stream?filter=payload.i%20%3E%203", map.events());
     let answer = c.api(0, &map).get(&path)?.expect(429)?.json()?;
     ensure!(answer["error"] == "too_many_filters" && answer["limit"] == 2, "{answer}");
-    // The same again is none more, and history is not counted.
+    // A filter in use does not count again, and history is not counted.
     third.join_ok(&map.topic(), json!({"filter": "payload.i > 2"}))?;
     c.api(0, &map).get(&format!("{}?filter=payload.i%20%3E%204", map.events()))?.expect(200)?;
     publish_many(c, 0, &map, "x", 4)?;
     ensure!(socket.events(2)?.len() == 2 && other.events(1)?.len() == 1 && third.events(1)?.len() == 1);
     drop(socket);
-    c.wait_until("the place of a filter that nobody has", |c| {
+    c.wait_until("an unused filter to free its slot", |c| {
         let mut fourth = Socket::connect(c.nodes[0].http, &map.token)?;
         let (_, reply) = fourth.join(&map.topic(), json!({"filter": "payload.i > 3"}))?;
         Ok((reply.status() == "ok").then_some(()))

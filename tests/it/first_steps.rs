@@ -1,5 +1,5 @@
-//! The first whole thing: what is published over HTTP at one node reaches every kind of client at
-//! the others, and the answers have the fields that they promise.
+//! End to end: an event published over HTTP at one node reaches every kind of client at the other nodes, and
+//! answers have the promised fields.
 
 use crate::support::{Check, checked, nodes, publish, publish_many};
 use anyhow::{Result, ensure};
@@ -10,20 +10,20 @@ use testkit::cluster::Map;
 use testkit::http::Api;
 
 #[test]
-fn a_node_alone_serves() {
+fn a_single_node_serves() {
     checked(
         nodes(1),
         &[
-            ("status, health and metrics", operators_view),
+            ("status, health and metrics", status_and_metrics),
             ("publishing: one, a batch, NDJSON", three_ways_to_publish),
-            ("maps: create, list, show, change, delete", map_life),
-            ("phoenix.js gets what is published", |c| client_gets(c, 0, 0, Js::phoenix)),
+            ("maps: create, list, show, change, delete", map_lifecycle),
+            ("phoenix.js gets a published event", |c| client_gets(c, 0, 0, Js::phoenix)),
         ],
     );
 }
 
 #[test]
-fn three_nodes_serve_through_any() {
+fn three_nodes_serve_through_any_of_them() {
     const CHECKS: &[Check] = &[
         ("phoenix.js with filter through a follower", filter_through_a_follower),
         ("phoenix.js on every node", |c| everywhere(c, Js::phoenix)),
@@ -32,19 +32,19 @@ fn three_nodes_serve_through_any() {
         ("token as a subprotocol", |c| special_client(c, json!({"subprotocol": true}))),
         ("EventSource on every node", event_source),
         ("SSE frame by frame", sse_bytes),
-        ("a slug is as good as an id", slug),
-        ("the nodes tell of each other", members),
+        ("a slug works like an id", slug),
+        ("every node lists all members", members),
     ];
     checked(nodes(3), CHECKS);
 }
 
-fn operators_view(c: &Cluster) -> Result<()> {
+fn status_and_metrics(c: &Cluster) -> Result<()> {
     let open = Api::new(&c.nodes[0].url(), None);
     for path in ["/healthz", "/readyz"] {
         open.get(path)?.expect(200)?;
     }
     let metrics = c.admin(0).get("/metrics")?.expect(200)?.text();
-    ensure!(metrics.contains("# TYPE waypost_"), "no metric of ours in {metrics}");
+    ensure!(metrics.contains("# TYPE waypost_"), "no Waypost metric in {metrics}");
     open.get("/api/cluster/status")?.expect(401)?;
     let status = c.status(0)?;
     ensure!(status["role"] == "leader" && status["healthy"] == true, "{status}");
@@ -59,7 +59,8 @@ fn three_ways_to_publish(c: &Cluster) -> Result<()> {
     let body = r#"{"type":"add_system","payload":{"\u00e9": 9.0, "b": 1, "10": 2, "9": 3}}"#;
     let one = c.api(0, &map).send(&map.events(), body.as_bytes())?.data(201)?;
     ensure!(one["seq"] == 1 && one["map_id"] == map.id && one["type"] == "add_system", "{one}");
-    let (id, ts) = (one["id"].as_str().unwrap_or(""), one["ts"].as_str().unwrap_or(""));
+    let id = one["id"].as_str().unwrap_or("");
+    let ts = one["ts"].as_str().unwrap_or("");
     ensure!(id.len() == 26 && id.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()));
     ensure!(ts.len() == 24 && ts.ends_with('Z'), "ts {ts}");
     let batch = publish_many(c, 0, &map, "x", 3)?;
@@ -69,7 +70,7 @@ fn three_ways_to_publish(c: &Cluster) -> Result<()> {
     let answer = c.api(0, &map).call("POST", &map.events(), &headers, Some(lines.as_bytes()))?;
     let data = answer.data(201)?;
     ensure!(data["count"] == 2 && data["first_seq"] == 5 && data["last_seq"] == 6, "{data}");
-    // The payload's bytes are what JSON.stringify(JSON.parse(body)) would make of them.
+    // The payload's bytes are those of JSON.stringify(JSON.parse(body)).
     let text = c.admin(0).get(&format!("{}?limit=1&since=2000-01-01T00:00:00Z", map.events()))?;
     let text = text.expect(200)?.text();
     ensure!(text.contains(r#"{"9":3,"10":2,"é":9,"b":1}"#), "{text}");
@@ -81,19 +82,19 @@ fn three_ways_to_publish(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn map_life(c: &Cluster) -> Result<()> {
+fn map_lifecycle(c: &Cluster) -> Result<()> {
     let map = c.map_with("life", json!({"name": "A map", "limits": {"webhooks": 3}}))?;
     let path = format!("/api/maps/{}", map.slug);
     let shown = c.admin(0).get(&path)?.data(200)?;
     ensure!(shown["id"] == map.id && shown["name"] == "A map", "{shown}");
     ensure!(shown["limits"]["webhooks"] == 3 && shown["limits"]["connections"] == 10, "{shown}");
-    ensure!(shown.get("token").is_none(), "a token is shown once: {shown}");
+    ensure!(shown.get("token").is_none(), "the token is shown again: {shown}");
     let changed = c.admin(0).patch(&path, &json!({"name": "Another"}))?.data(200)?;
     ensure!(changed["name"] == "Another" && changed["limits"]["webhooks"] == 3, "{changed}");
     let listed = c.admin(0).get("/api/maps")?.data(200)?;
     ensure!(listed.as_array().is_some_and(|l| l.iter().any(|m| m["id"] == map.id)), "{listed}");
     let again = c.admin(0).post("/api/maps", &json!({"slug": "life"}))?;
-    ensure!(matches!(again.status, 409 | 422), "a slug twice: {} {}", again.status, again.text());
+    ensure!(matches!(again.status, 409 | 422), "a slug was given twice: {} {}", again.status, again.text());
     c.admin(0).delete(&path)?.expect(204)?;
     c.admin(0).get(&path)?.expect(404)?;
     Ok(())
@@ -101,7 +102,7 @@ fn map_life(c: &Cluster) -> Result<()> {
 
 type Start = fn(&[String], &Map, Value) -> Result<Js>;
 
-/// A client at one node gets, as it is, what is published at another.
+/// A client at one node gets an event published at another node unchanged.
 fn client_gets(c: &Cluster, at: usize, through: usize, start: Start) -> Result<()> {
     let map = c.map(&format!("gets-{at}-{through}-{}", unique()))?;
     let client = start(&[c.nodes[at].url()], &map, json!({}))?;
@@ -184,7 +185,7 @@ fn sse_bytes(c: &Cluster) -> Result<()> {
     let client = Js::sse_raw(&format!("{url}&last_event_id="), json!({}))?;
     let head = client.wait_for("head", 1)?;
     let kind = head["headers"]["content-type"].as_str().unwrap_or_default();
-    // An empty last_event_id is either nothing or a clear refusal; never an empty stream.
+    // An empty last_event_id is either ignored or clearly refused; never an empty stream.
     ensure!(head["status"] == 400 || kind.starts_with("text/event-stream"), "{head}");
     let headers = json!({"Authorization": format!("Bearer {}", map.token), "Last-Event-ID": sent["id"]});
     let url = format!("{}{}/stream", c.nodes[2].url(), map.events());
@@ -202,7 +203,7 @@ fn sse_bytes(c: &Cluster) -> Result<()> {
     ensure!(text.contains(&format!("\n\nevent: y\nid: {id}\ndata: {{")), "{text:?}");
     let frame = text.split("\n\n").find(|frame| frame.starts_with("event: y")).unwrap_or_default();
     ensure!(frame.contains(r#""text":"a\nb""#) && frame.ends_with('}'), "{text:?}");
-    ensure!(!text.contains("event: x"), "what was seen came again: {text:?}");
+    ensure!(!text.contains("event: x"), "an event that was seen came again: {text:?}");
     let wrong = Api::new(&c.nodes[0].url(), Some("wp_wrong")).get(&format!("{}/stream", map.events()))?;
     let error = wrong.clone().expect(401)?.json()?;
     ensure!(error["error"].is_string() && error["status"] == 401, "{error}");

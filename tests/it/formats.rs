@@ -1,8 +1,8 @@
-//! What earlier releases wrote is read by this one: data directories and backups, kept as files.
+//! This release reads what earlier releases wrote: data directories and backups, kept as files.
 //!
-//! Each release adds a folder of its own below `tests/fixtures/formats`, made by
-//! `WAYPOST_MAKE_FIXTURES=1 cargo test --test it formats` (which replaces the folder of the present version and nothing
-//! else), and keeps those of the releases before.
+//! Each release adds a folder of its own below `tests/fixtures/formats` and keeps those of earlier releases.
+//! `WAYPOST_MAKE_FIXTURES=1 cargo test --test it formats` makes the folder; it replaces the folder of the
+//! present version and nothing else.
 
 use crate::support::{binary, nodes, publish_many};
 use anyhow::{Context, Result, ensure};
@@ -22,7 +22,7 @@ fn run(program: &str, arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// What the node holds, as its clients see it.
+/// Returns what the node holds, as its clients see it.
 fn held(cluster: &Cluster, map: &Map) -> Result<Value> {
     let api = cluster.api(0, map);
     Ok(json!({
@@ -38,7 +38,7 @@ fn once(cluster: &Cluster, map: &Map) -> Result<Value> {
     Ok(cluster.api(0, map).post_once(&map.events(), "fixture-key", &body)?.data(201)?["id"].clone())
 }
 
-/// Makes the folder of this release: part of the data in the store alone, part in the log alone.
+/// Makes the folder of this release: a part of the data is only in the store, a part only in the log.
 fn make(folder: &Path) -> Result<()> {
     let mut cluster = Cluster::boot(&options())?;
     let map = cluster.map_with("fixture", json!({"retention": {"age_seconds": null}}))?;
@@ -53,17 +53,18 @@ fn make(folder: &Path) -> Result<()> {
         std::fs::remove_dir_all(folder)?;
     }
     std::fs::create_dir_all(folder)?;
-    let (url, backup) = (cluster.nodes[0].url(), folder.join("state.backup").display().to_string());
+    let url = cluster.nodes[0].url();
+    let backup = folder.join("state.backup").display().to_string();
     run(&binary(), &["cluster", "backup", &backup, "--with-key", "--url", &url])?;
     let held = held(&cluster, &map)?;
     std::fs::write(folder.join("held.json"), format!("{held:#}\n"))?;
     cluster.nodes[0].kill9()?;
-    let (data, archive) =
-        (cluster.nodes[0].data.display().to_string(), folder.join("data.tar.gz").display().to_string());
+    let data = cluster.nodes[0].data.display().to_string();
+    let archive = folder.join("data.tar.gz").display().to_string();
     run("tar", &["-czf", &archive, "--exclude=LOCK", "--exclude=./reserve", "-C", &data, "."])
 }
 
-/// Nothing in a fixture runs out: whatever day it is read on, it is the same.
+/// Nothing in a fixture expires, so it reads the same on any day.
 fn options() -> testkit::Options {
     nodes(1)
         .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
@@ -71,7 +72,7 @@ fn options() -> testkit::Options {
         .set("WAYPOST_PUBLISH_IDEMPOTENCY_SECONDS", 36_500_u64 * 86_400)
 }
 
-/// Boots a node on what `fill` puts into its data directory, and looks whether it holds what it should.
+/// Boots a node on what `fill` puts into its data directory, and checks that it holds what is expected.
 fn opens(folder: &Path, fill: impl FnOnce(&str) -> Result<()>) -> Result<()> {
     let mut cluster = Cluster::prepare(&options())?;
     fill(&cluster.nodes[0].data.display().to_string())?;
@@ -83,19 +84,20 @@ fn opens(folder: &Path, fill: impl FnOnce(&str) -> Result<()>) -> Result<()> {
     let held = held(&cluster, &map)?;
     ensure!(has(&held, &expected), "held: {held:#}\nexpected: {expected:#}");
     let before = expected["events"].as_array().context("no events")?.len();
-    ensure!(once(&cluster, &map)? == expected["events"][5]["id"], "an idempotency key was forgotten");
+    ensure!(once(&cluster, &map)? == expected["events"][5]["id"], "an idempotency key was lost");
     let shown = format!("/api/maps/{}/webhooks/{}", map.id, expected["webhooks"][0]["id"].as_str().unwrap_or_default());
     let shown = cluster.api(0, &map).get(&shown)?.data(200)?;
     ensure!(
         shown["url"].as_str().is_some_and(|url| url.contains("127.0.0.1:9")),
-        "what is sealed can't be read: {shown}"
+        "the encrypted URL can't be read: {shown}"
     );
     let next = publish_many(&cluster, 0, &map, "new", 1)?;
     ensure!(next[0]["seq"] == before + 1, "{next:?}");
     Ok(())
 }
 
-/// Whether all that is expected was found; a later release may tell more. Who owns a webhook is the new cluster's matter.
+/// Returns whether all that is expected was found: a later release may report more. The owner of a webhook
+/// depends on the new cluster.
 fn has(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
         (Value::Object(found), Value::Object(expected)) => {
@@ -109,7 +111,7 @@ fn has(found: &Value, expected: &Value) -> bool {
 }
 
 #[test]
-fn what_earlier_releases_wrote_is_read() {
+fn data_of_earlier_releases_can_be_read() {
     let own = formats().join(env!("CARGO_PKG_VERSION"));
     if std::env::var_os("WAYPOST_MAKE_FIXTURES").is_some() {
         make(&own).unwrap();
@@ -130,7 +132,7 @@ fn what_earlier_releases_wrote_is_read() {
 }
 
 #[test]
-fn what_a_newer_release_wrote_is_refused_and_not_touched() {
+fn data_of_a_newer_release_is_refused_and_not_changed() {
     let mut cluster = Cluster::boot(&options()).unwrap();
     cluster.nodes[0].kill9().unwrap();
     let file = cluster.nodes[0].data.join("format");
@@ -141,7 +143,7 @@ fn what_a_newer_release_wrote_is_refused_and_not_touched() {
     std::fs::write(&file, format!("{words}, check {check:08x}\n")).unwrap();
     cluster.nodes[0].start().unwrap();
     let ended = testkit::wait::until("the node to end by itself", || cluster.nodes[0].ended()).unwrap();
-    let told = cluster.nodes[0].log_tail(5);
-    assert!(!ended.success() && told.contains("format 2") && told.contains("newer release"), "{told}");
-    assert!(!cluster.nodes[0].data.join("damaged-1").exists(), "set aside as damaged");
+    let log = cluster.nodes[0].log_tail(5);
+    assert!(!ended.success() && log.contains("format 2") && log.contains("newer release"), "{log}");
+    assert!(!cluster.nodes[0].data.join("damaged-1").exists(), "the data was set aside as damaged");
 }

@@ -1,5 +1,5 @@
-//! Phoenix Channels frame by frame, as contracts of the protocol have it: what phoenix.js never
-//! shows because it hides it.
+//! Phoenix Channels frame by frame, as the protocol's contracts describe it: what phoenix.js hides from its
+//! users.
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Result, ensure};
@@ -13,14 +13,14 @@ use testkit::phoenix::{Frame, Socket, path};
 use testkit::ws::{Message, Upgrade, Ws, opcode};
 
 #[test]
-fn phoenix_frames_are_as_phoenix_has_them() {
+fn frames_are_those_of_phoenix() {
     checked(
         nodes(1),
         &[
             ("heartbeat", heartbeat),
             ("leave", leave),
-            ("leaving what was not joined", leave_unjoined),
-            ("a join again", duplicate_join),
+            ("leaving a topic that was not joined", leave_unjoined),
+            ("a duplicate join", duplicate_join),
             ("stale and null join_ref", join_refs),
             ("unmatched topics and pushes before the join", unmatched),
             ("an unknown push", unknown_push),
@@ -120,7 +120,7 @@ fn join_refs(c: &Cluster) -> Result<()> {
     socket.alive()?;
     publish(c, 0, &map, "x", json!({}))?;
     ensure!(socket.frame()?.event == "x", "the stale leave ended the channel");
-    // A null join_ref belongs to whatever is joined.
+    // A null join_ref means the present join.
     socket.push((Value::Null, json!("8")), &map.topic(), "phx_leave", json!({}))?;
     let reply = socket.frame()?;
     ensure!(reply.reply_ref == "8" && reply.status() == "ok", "{reply:?}");
@@ -158,7 +158,7 @@ fn unknown_push(c: &Cluster) -> Result<()> {
     socket.alive()
 }
 
-/// A push with binary payload: `0, lengths of join_ref, ref, topic, event`, then these and the data.
+/// A push with a binary payload: 0, the lengths of join_ref, ref, topic and event, then these and the data.
 fn binary_push(c: &Cluster) -> Result<()> {
     let map = c.map("binary")?;
     let mut socket = open(c, &map)?;

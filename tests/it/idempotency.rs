@@ -1,4 +1,4 @@
-//! A publish that is repeated with its `Idempotency-Key` lands once, whichever nodes it goes to.
+//! A publish repeated with its `Idempotency-Key` is stored once, whichever nodes it goes to.
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Result, ensure};
@@ -8,15 +8,15 @@ use testkit::cluster::Map;
 use testkit::http::Answer;
 
 #[test]
-fn a_repeated_publish_lands_once() {
+fn a_repeated_publish_is_stored_once() {
     checked(
         nodes(3),
         &[
             ("one after another", repeated),
             ("all at the same time", at_once),
             ("batches", batches),
-            ("events that run together", run_together),
-            ("one key, one request, in whatever form", in_other_forms),
+            ("keys tell apart events with the same bytes", run_together),
+            ("a key means one request in any form", in_other_forms),
             ("keys belong to their map", per_map),
             ("keys end with their map", gone_with_the_map),
         ],
@@ -65,7 +65,7 @@ fn batches(c: &Cluster) -> Result<()> {
     let lines = "{\"type\":\"y\",\"payload\":1}\n".repeat(5);
     let headers = [("content-type", "application/x-ndjson"), ("idempotency-key", "n")];
     let post = |node| c.api(node, &map).call("POST", &map.events(), &headers, Some(lines.as_bytes()));
-    ensure!(post(1)?.expect(201)?.body == post(2)?.expect(201)?.body, "NDJSON landed twice");
+    ensure!(post(1)?.expect(201)?.body == post(2)?.expect(201)?.body, "NDJSON was stored twice");
     ensure!(publish(c, 0, &map, "x", json!({}))?["seq"] == 26);
     Ok(())
 }
@@ -77,7 +77,8 @@ fn lines(c: &Cluster, node: usize, map: &Map, key: &str, events: &[(&str, Value)
     c.api(node, map).call("POST", &map.events(), &headers, Some(body.as_bytes()))
 }
 
-/// Type and payload, or one event and the next, written one behind the other: the same bytes, and not the same events.
+/// Two requests whose types and payloads, written one after another, have the same bytes but are different
+/// events.
 fn run_together(c: &Cluster) -> Result<()> {
     let map = c.map("together")?;
     let pairs = [
@@ -86,8 +87,8 @@ fn run_together(c: &Cluster) -> Result<()> {
         (vec![("a", json!(1))], vec![("a", json!(1)), ("a", json!(1))]),
     ];
     let mut stored = 0;
-    for (place, (one, other)) in pairs.iter().enumerate() {
-        let key = format!("k{place}");
+    for (n, (one, other)) in pairs.iter().enumerate() {
+        let key = format!("k{n}");
         stored += one.len();
         lines(c, 0, &map, &key, one)?.expect(201)?;
         let refused = lines(c, 1, &map, &key, other)?;
@@ -98,14 +99,16 @@ fn run_together(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A stream and a body of JSON with the same key are the same request if they carry the same events, else a mistake.
+/// An NDJSON stream and a JSON body with the same key are the same request if they carry the same events;
+/// otherwise the second is refused.
 fn in_other_forms(c: &Cluster) -> Result<()> {
     let map = c.map("forms")?;
-    let (one, two) = (("x", json!({"n": 1.0})), ("y", json!(2)));
+    let one = ("x", json!({"n": 1.0}));
+    let two = ("y", json!(2));
     let event = |(kind, payload): &(&str, Value)| json!({"type": kind, "payload": payload});
     let post = |node, key, body: &Value| c.api(node, &map).post_once(&map.events(), key, body);
     let batch = json!({"events": [event(&one), event(&two)]});
-    // First a stream, then JSON, and the other way round; white space is no event.
+    // A stream, then JSON, and the other way round; white space makes no difference.
     let streamed = lines(c, 0, &map, "s", &[one.clone(), two.clone()])?.expect(201)?.json()?;
     let again = post(1, "s", &batch)?.expect(201)?;
     ensure!(again.header("idempotency-replayed") == Some("true"), "{}", again.text());
@@ -124,7 +127,7 @@ fn in_other_forms(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A map that was deleted and made again under the same id has none of its former keys.
+/// A map that is deleted and created again under the same id has none of its former keys.
 fn gone_with_the_map(c: &Cluster) -> Result<()> {
     let body = json!({"type": "x", "payload": 1});
     let map = c.map("again")?;
@@ -140,7 +143,8 @@ fn gone_with_the_map(c: &Cluster) -> Result<()> {
 
 fn per_map(c: &Cluster) -> Result<()> {
     let body = json!({"type": "x", "payload": 1});
-    let (one, two) = (c.map("key-one")?, c.map("key-two")?);
+    let one = c.map("key-one")?;
+    let two = c.map("key-two")?;
     let first = c.api(0, &one).post_once(&one.events(), "k", &body)?.data(201)?;
     let second = c.api(0, &two).post_once(&two.events(), "k", &body)?.data(201)?;
     ensure!(first["map_id"] == one.id && second["map_id"] == two.id, "{first} {second}");

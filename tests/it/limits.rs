@@ -1,4 +1,4 @@
-//! Limits of a map hold over the whole cluster, are told clearly, and are given back.
+//! A map's limits hold over the whole cluster, are reported clearly, and are given back.
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Result, ensure};
@@ -12,12 +12,12 @@ fn limits_hold_over_the_cluster() {
     checked(
         nodes(3),
         &[
-            ("ten sockets a map", sockets),
-            ("joins that are hung up on take no place", hung_up),
+            ("ten sockets per map", sockets),
+            ("a socket that disconnects during its join gives its slot back", hung_up),
             ("a limit lifted and set again", lifted_and_set),
             ("two limits changed at once", changed_at_once),
-            ("a hundred requests a minute a token", requests),
-            ("publishes a second", publishes),
+            ("a hundred requests per minute and token", requests),
+            ("publishes per second", publishes),
             ("no limits for the admin token", admin_is_free),
         ],
     );
@@ -38,10 +38,10 @@ fn sockets(c: &Cluster) -> Result<()> {
         ensure!(reply.reason() != "unauthorized", "{reply:?}");
         socket.alive()?;
     }
-    // A second join on a socket that counts already is not another socket.
+    // A second join on a socket that already counts does not count again.
     open[0].join_ok(&map.topic(), json!({}))?;
     open.truncate(9);
-    c.wait_until("the freed place", |c| {
+    c.wait_until("the freed slot", |c| {
         let mut socket = Socket::connect(c.nodes[2].http, &map.token)?;
         let (_, reply) = socket.join(&map.topic(), json!({}))?;
         Ok((reply.status() == "ok").then_some(()))
@@ -49,9 +49,9 @@ fn sockets(c: &Cluster) -> Result<()> {
     open.iter_mut().skip(1).try_for_each(Socket::alive)
 }
 
-/// The map takes a full set of sockets; they leave again.
-fn takes(c: &Cluster, map: &testkit::cluster::Map, count: usize) -> Result<()> {
-    c.wait_until("room for all sockets", |c| {
+/// Waits until the map accepts `count` sockets at once; then closes them.
+fn accepts(c: &Cluster, map: &testkit::cluster::Map, count: usize) -> Result<()> {
+    c.wait_until("slots for all sockets", |c| {
         let mut open = Vec::new();
         for i in 0..count {
             let mut socket = Socket::connect(c.nodes[i % 3].http, &map.token)?;
@@ -64,17 +64,17 @@ fn takes(c: &Cluster, map: &testkit::cluster::Map, count: usize) -> Result<()> {
     })
 }
 
-/// Whoever hangs up while the place is being taken gives it back.
+/// A client that disconnects while its slot is being taken gives it back.
 fn hung_up(c: &Cluster) -> Result<()> {
     let map = c.map_with("hung-up", json!({}))?;
     for i in 0..60 {
         let mut socket = Socket::connect(c.nodes[i % 3].http, &map.token)?;
         socket.ws.text(&json!(["1", "1", map.topic(), "phx_join", {}]).to_string())?;
     }
-    takes(c, &map, 10)
+    accepts(c, &map, 10)
 }
 
-/// Sockets that left while there was no limit don't count when there is one again.
+/// Sockets that left while there was no limit do not count when the limit is set again.
 fn lifted_and_set(c: &Cluster) -> Result<()> {
     let map = c.map_with("lifted", json!({"limits": {"connections": 3}}))?;
     let path = format!("/api/maps/{}", map.slug);
@@ -90,10 +90,10 @@ fn lifted_and_set(c: &Cluster) -> Result<()> {
     set(json!(null))?;
     drop(open);
     set(json!(3))?;
-    takes(c, &map, 3)
+    accepts(c, &map, 3)
 }
 
-/// Changes of different limits, through different nodes, don't undo each other.
+/// Changes of different limits, through different nodes, do not undo each other.
 fn changed_at_once(c: &Cluster) -> Result<()> {
     let map = c.map_with("at-once-limits", json!({}))?;
     let path = format!("/api/maps/{}", map.slug);
@@ -120,7 +120,7 @@ fn retry_after(answer: &Answer) -> Result<u64> {
 fn requests(c: &Cluster) -> Result<()> {
     let map = c.map_with("requests", json!({}))?;
     let mut refused = None;
-    // A minute that turns over in between allows as many again.
+    // The minute may end in between; then as many requests are allowed again.
     for i in 0..220 {
         let answer = c.api(i % 3, &map).get(&map.events())?;
         if answer.status != 200 {
@@ -134,7 +134,7 @@ fn requests(c: &Cluster) -> Result<()> {
     let (count, answer) = refused.ok_or_else(|| anyhow::anyhow!("220 requests were allowed"))?;
     retry_after(&answer)?;
     ensure!(count >= 100, "request {} was refused: {}", count + 1, answer.text());
-    // Meanwhile a request is allowed now and then.
+    // Some requests are allowed meanwhile.
     for node in 0..3 {
         let refusal = c.wait_until("a refusal", |c| {
             let answer = c.api(node, &map).get(&map.events())?;
@@ -150,7 +150,7 @@ fn publishes(c: &Cluster) -> Result<()> {
     let limits = json!({"publishes_per_second": 5, "requests_per_minute": null});
     let map = c.map_with("publishes", json!({"limits": limits}))?;
     let body = json!({"type": "x", "payload": 1});
-    // Many at once: one after another a slow machine may keep the limit by itself.
+    // The publishes run in parallel: one after another, a slow machine might never exceed the limit.
     let answers = std::thread::scope(|scope| {
         let one = |i: usize| c.api(i % 3, &map).post_once(&map.events(), &testkit::cluster::fresh_key(), &body);
         let five = move |n: usize| (n..n + 5).map(one).collect::<Result<Vec<_>>>();

@@ -1,5 +1,5 @@
-//! Long polls without stickiness: a session's requests go to one node after another, as a load balancer may send
-//! them, and it is one session all the same.
+//! Long polls without stickiness: a session's requests go to one node after another, as a load balancer may
+//! send them, and it stays one session.
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
@@ -10,26 +10,26 @@ use testkit::cluster::Map;
 use testkit::http::text;
 use testkit::longpoll::{LIMIT, Poller, message};
 
-/// Events that are published one by one.
+/// The number of events, published one by one.
 const EVENTS: u64 = 60;
 
 #[test]
 fn long_polls_need_no_stickiness() {
     checked(
-        // A revoked token is tried again until no node takes it: that is no guessing.
+        // The test retries with a revoked token until no node accepts it; that must not count as guessing.
         nodes(3).set("WAYPOST_SESSION_LONGPOLL_SECONDS", 4).set("WAYPOST_LIMITS_AUTH_FAILURES_PER_MINUTE", 0),
         &[
             ("requests at every node in turn", in_turn),
             ("a binary push at another node", binary_push),
-            ("a push nested by way of strings", nested_push),
+            ("a push with JSON nested in strings", nested_push),
             ("a poll that waits at another node", waiting),
-            ("a revoked token ends it", revoked),
+            ("a revoked token ends the session", revoked),
         ],
     );
 }
 
-/// Events come from all nodes while the client asks all nodes, both ways: each comes once, in order, and so does each
-/// reply.
+/// Events come from all nodes while the client asks all nodes, for polls and for pushes: each event and each
+/// reply comes once and in order.
 fn in_turn(c: &Cluster) -> Result<()> {
     for opened_at in [0, 2] {
         let map = c.map(&format!("in-turn-{opened_at}"))?;
@@ -41,7 +41,7 @@ fn in_turn(c: &Cluster) -> Result<()> {
             });
             let start = Instant::now();
             while poller.received().0.len() < EVENTS as usize {
-                ensure!(start.elapsed() < LIMIT, "only these came: {:?}", poller.received().0);
+                ensure!(start.elapsed() < LIMIT, "only these events came: {:?}", poller.received().0);
                 let two = [format!("a{}", refs.len()), format!("b{}", refs.len())];
                 let beats = two.each_ref().map(|own| message(own, "phoenix", "heartbeat"));
                 ensure!(poller.push(&beats.join("\n"))? == 200);
@@ -52,7 +52,7 @@ fn in_turn(c: &Cluster) -> Result<()> {
             published.join().expect("the publisher panicked")
         })?;
         poller.until("the last reply", |p| p.received().1.len() >= refs.len())?;
-        ensure!(poller.poll()? == 204, "more came than was sent: {:?}", poller.frames.last());
+        ensure!(poller.poll()? == 204, "more came than was published: {:?}", poller.frames.last());
         let expected: Vec<u64> = (1..=EVENTS).collect();
         ensure!(poller.received() == (expected, refs), "{:?}", poller.received());
         let payloads = poller.frames.iter().filter(|f| f.event == "x").map(|f| f.payload["payload"]["i"].as_u64());
@@ -61,8 +61,8 @@ fn in_turn(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// `0, lengths of join_ref, ref, topic, event`, then these and the data, in base64: nobody takes it, but it is
-/// answered.
+/// A push in base64: 0, the lengths of join_ref, ref, topic and event, then these and the data. No channel
+/// matches it, but it is answered.
 fn binary_push(c: &Cluster) -> Result<()> {
     let map = c.map("binary-poll")?;
     let mut poller = Poller::join(c, &map, 2)?;
@@ -74,7 +74,8 @@ fn binary_push(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// JSON that holds JSON in strings, under the key by which serde_json marks such, may be deep in all and harms nobody.
+/// JSON that holds JSON in strings, under serde_json's key for raw values, may be nested deeply and does no
+/// harm.
 fn nested_push(c: &Cluster) -> Result<()> {
     let map = c.map("nested-poll")?;
     let mut poller = Poller::join(c, &map, 1)?;
@@ -90,7 +91,7 @@ fn nested_push(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// What comes while the poll waits is answered at once.
+/// An event that comes while a poll waits is answered at once.
 fn waiting(c: &Cluster) -> Result<()> {
     let map = c.map("waiting")?;
     let mut poller = Poller::join(c, &map, 0)?;
@@ -110,14 +111,14 @@ fn waiting(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A poll that waits ends when the token is revoked, at whatever node it is, and no node opens another.
+/// A waiting poll ends when the token is revoked, at any node, and no node opens another session.
 fn revoked(c: &Cluster) -> Result<()> {
     let map = c.map("revoked-poll")?;
     let tokens = format!("/api/maps/{}/tokens", map.id);
     for node in 0..c.nodes.len() {
         let made = c.admin(0).post(&tokens, &json!({"name": "t", "scopes": ["subscribe"]}))?.data(201)?;
         let its = Map { token: text(&made, "token")?, ..map.clone() };
-        // The session is held by the first node.
+        // The first node holds the session.
         let mut poller = Poller::join(c, &its, 0)?;
         let session = poller.session.clone();
         let id = text(&made, "id")?;
@@ -129,8 +130,8 @@ fn revoked(c: &Cluster) -> Result<()> {
             let status = poller.poll_at(node);
             revoked.join().expect("the revoker panicked").and(status)
         })?;
-        // A node that has not heard of it may still open one, which then ends like the first.
-        ensure!(matches!(status, 403 | 410), "at node {node} the poll that waited ended with {status}");
+        // A node that has not heard of the revoke may still open a session, which then ends like the first.
+        ensure!(matches!(status, 403 | 410), "at node {node} the waiting poll ended with {status}");
         let mut seen = Vec::new();
         let ended = c.wait_until("403 from every node", |_| {
             let statuses = (0..3).map(|_| poller.poll()).collect::<Result<Vec<_>>>()?;
@@ -138,12 +139,12 @@ fn revoked(c: &Cluster) -> Result<()> {
             seen.push(statuses);
             Ok(done.then_some(()))
         });
-        ended.with_context(|| format!("at node {node} they were {seen:?}"))?;
+        ended.with_context(|| format!("the statuses at node {node} were {seen:?}"))?;
         for session in [session, String::new()] {
             for _ in 0..3 {
                 poller.session.clone_from(&session);
                 let status = poller.push(&message("2", "phoenix", "heartbeat"))?;
-                ensure!(status == 410, "a push to a session that is over: {status}");
+                ensure!(status == 410, "a push to a session that has ended: {status}");
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Long polls whose answers are lost: by clients that hang up, proxies that ask again, and two who ask at
-//! once. At whatever node, nothing is lost or comes twice, and no poll holds up another.
+//! Long polls whose answers are lost, because a client disconnects, a proxy repeats the request, or two
+//! requests run at once. At any node, nothing is lost or comes twice, and no poll delays another.
 
 use crate::support::{checked, nodes, publish};
 use anyhow::{Context, Result, ensure};
@@ -10,35 +10,35 @@ use testkit::cluster::Map;
 use testkit::longpoll::{Answered, LIMIT, Poller, message};
 use testkit::{Cluster, wait};
 
-/// How long a poll waits here: longer than a test takes on a busy machine, if nothing ends it.
+/// How long a poll waits (s): longer than a test takes on a busy machine, unless something ends it.
 const WAIT: u64 = 30;
 
 #[test]
-fn answers_that_are_lost_come_again() {
+fn lost_answers_are_repeated() {
     checked(
         nodes(3).set("WAYPOST_SESSION_LONGPOLL_SECONDS", WAIT),
         &[
-            ("a client hangs up before anything comes", hung_up),
+            ("a client disconnects before anything comes", hung_up),
             ("an answer breaks off", broken_off),
-            ("a proxy asks again while the first poll waits", asked_again),
-            ("a poll that is repeated acknowledges nothing", repeated),
-            ("a copy that comes late disturbs nobody", late_copy),
+            ("a proxy repeats a poll while the first one waits", asked_again),
+            ("a repeated poll acknowledges nothing", repeated),
+            ("a late copy disturbs no other poll", late_copy),
             ("a newer poll ends the older at once", newer_ends_older),
             ("a repeated POST joins and leaves once", repeated_push),
-            ("replies that nobody fetches are never dropped in silence", unfetched),
+            ("replies that are not fetched are never dropped silently", unfetched),
         ],
     );
 }
 
 #[test]
-fn a_pause_between_polls_is_not_slowness() {
+fn a_pause_between_polls_does_not_count_as_slow() {
     checked(nodes(2).set("WAYPOST_SESSION_STALL_SECONDS", 1), &[("pauses", pauses)]);
 }
 
 #[test]
-fn a_poll_that_waits_is_not_silence() {
+fn a_waiting_poll_does_not_count_as_idle() {
     let options = nodes(1).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 10).set("WAYPOST_SESSION_LONGPOLL_SECONDS", 20);
-    checked(options, &[("a poll longer than a client may be silent", quiet)]);
+    checked(options, &[("a poll longer than the idle timeout", quiet)]);
 }
 
 fn quiet(c: &Cluster) -> Result<()> {
@@ -49,7 +49,8 @@ fn quiet(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// A session on each node, asked at each node: its own, and across the relay.
+/// Runs a check for sessions held by two of the nodes, polled at each node: at their own, and across the
+/// relay.
 fn everywhere(c: &Cluster, slug: &str, check: impl Fn(&Map, &mut Poller, usize) -> Result<()>) -> Result<()> {
     for held_by in [0, 1] {
         for asked in 0..c.nodes.len() {
@@ -66,8 +67,8 @@ fn polled(poller: &Poller, node: usize) -> Result<Answered> {
     poller.ask(node, &poller.session, None, LIMIT)
 }
 
-/// The same until something comes. Requests may overtake one another on a busy machine, and the one that
-/// arrives last ends the others.
+/// Polls until something comes. On a busy machine requests may overtake one another, and the one that arrives
+/// last ends the others.
 fn polled_until(poller: &Poller, node: usize) -> Result<Answered> {
     let start = Instant::now();
     loop {
@@ -89,7 +90,7 @@ fn hung_up(c: &Cluster) -> Result<()> {
         for _ in 0..3 {
             poller.give_up(node, Duration::from_millis(200));
             expected.push(next(c, map)?);
-            // Whatever waited for nobody has taken it by now.
+            // By now a poll without a client would have taken the event.
             std::thread::sleep(Duration::from_millis(100));
             ensure!(poller.poll_at(node)? == 200, "the session ended");
         }
@@ -110,7 +111,7 @@ fn broken_off(c: &Cluster) -> Result<()> {
     })
 }
 
-/// As when a relaying node dies under a poll that waits: the client knows nothing of it.
+/// Simulates a relaying node that dies during a poll: the session must not notice.
 fn asked_again(c: &Cluster) -> Result<()> {
     everywhere(c, "asked-again", |map, poller, node| {
         std::thread::scope(|scope| {
@@ -145,8 +146,8 @@ fn repeated(c: &Cluster) -> Result<()> {
     })
 }
 
-/// A number whose batch has been acknowledged is no session any more; the poll that waits with the present
-/// one goes on.
+/// A session number whose batch is acknowledged is no longer valid; the poll that waits with the present
+/// number goes on.
 fn late_copy(c: &Cluster) -> Result<()> {
     everywhere(c, "late-copy", |map, poller, node| {
         next(c, map)?;
@@ -157,12 +158,12 @@ fn late_copy(c: &Cluster) -> Result<()> {
             let waiting = scope.spawn(move || polled(poller, node));
             let late = || poller.ask(node, &old, None, LIMIT);
             let start = Instant::now();
-            // Until the poll that acknowledges has arrived, the old batch is answered again.
+            // The old batch is answered again until the acknowledging poll has arrived.
             while late()?.status != 410 {
                 ensure!(start.elapsed() < LIMIT, "an acknowledged batch is kept");
                 std::thread::sleep(Duration::from_millis(20));
             }
-            ensure!(late()?.messages.is_empty(), "a session that is gone has messages");
+            ensure!(late()?.messages.is_empty(), "an ended session has messages");
             let seq = next(c, map)?;
             let answered = waiting.join().expect("the client panicked")?;
             ensure!(answered.status == 200 && answered.seqs() == [seq], "{answered:?}");
@@ -171,7 +172,7 @@ fn late_copy(c: &Cluster) -> Result<()> {
     })
 }
 
-/// Of two that ask at once one is ended, by which it knows that another has taken its place.
+/// When two polls run at once, one is ended; its empty answer tells its client that another poll replaced it.
 fn newer_ends_older(c: &Cluster) -> Result<()> {
     everywhere(c, "newer-ends-older", |map, poller, node| {
         std::thread::scope(|scope| {
@@ -196,18 +197,17 @@ fn repeated_push(c: &Cluster) -> Result<()> {
         let first = next(c, map)?;
         let join = json!(["9", "9", map.topic(), "phx_join", {"since": "2000-01-01T00:00:00Z"}]).to_string();
         poller.turn = node;
-        ensure!(poller.push(&join)? == 200 && poller.push(&join)? == 200, "a join was not taken");
+        ensure!(poller.push(&join)? == 200 && poller.push(&join)? == 200, "a join was refused");
         let second = next(c, map)?;
         let heard = |poller: &Poller| poller.frames.iter().filter(|f| f.event == "x").count();
         poller.until("both events", |poller| heard(poller) >= 2 && poller.received().0.last() == Some(&second))?;
-        // What the join of the test's client was sent is not looked at: it ended when the topic was joined
-        // again.
+        // The first join's events do not matter here: it ended when the topic was joined again.
         let refs = |event: &str| poller.frames.iter().filter(|f| f.event == event && f.join_ref == "9").count();
         ensure!(refs("phx_reply") == 1 && refs("phx_close") == 0, "{:?}", poller.frames);
         poller.frames.clear();
         let leave = json!(["9", "10", map.topic(), "phx_leave", {}]).to_string();
-        ensure!(poller.push(&leave)? == 200 && poller.push(&leave)? == 200, "a leave was not taken");
-        ensure!(poller.push(&message("11", "phoenix", "heartbeat"))? == 200, "a heartbeat was not taken");
+        ensure!(poller.push(&leave)? == 200 && poller.push(&leave)? == 200, "a leave was refused");
+        ensure!(poller.push(&message("11", "phoenix", "heartbeat"))? == 200, "a heartbeat was refused");
         poller.until("the heartbeat's reply", |poller| poller.frames.iter().any(|f| f.reply_ref == "11"))?;
         let closed = poller.frames.iter().filter(|f| f.event == "phx_close").count();
         ensure!(closed == 1 && first < second, "{:?}", poller.frames);
@@ -215,7 +215,8 @@ fn repeated_push(c: &Cluster) -> Result<()> {
     })
 }
 
-/// A client that pushes and never polls is told by the end of its session; until then it has all its replies.
+/// A client that pushes and never polls loses its session in the end; until then it can fetch all its
+/// replies.
 fn unfetched(c: &Cluster) -> Result<()> {
     const EACH: usize = 400;
     let map = c.map("unfetched")?;
@@ -231,7 +232,7 @@ fn unfetched(c: &Cluster) -> Result<()> {
             }
             pushed += EACH;
         }
-        ensure!(rounds < 100 || pushed < rounds * EACH, "{pushed} replies wait, and no end to it");
+        ensure!(rounds < 100 || pushed < rounds * EACH, "{pushed} replies wait, and the session does not end");
         let answered = poller.ask(0, &session, None, LIMIT)?;
         let whole = answered.status == 200 && answered.messages.len() == pushed;
         ensure!(
@@ -244,7 +245,8 @@ fn unfetched(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// For much longer than a socket may leave unread what waits: with nothing waiting, and with an event.
+/// Pauses much longer than a socket may leave waiting bytes unread: once with nothing waiting, once with an
+/// event.
 fn pauses(c: &Cluster) -> Result<()> {
     const PAUSE: Duration = Duration::from_secs(5);
     let map = c.map("pauses")?;
@@ -262,7 +264,7 @@ fn pauses(c: &Cluster) -> Result<()> {
         poller.until("the last event", |poller| poller.received().0.len() >= 3)?;
         ensure!(poller.received().0 == expected, "{:?} instead of {expected:?}", poller.received().0);
     }
-    wait::until("nobody to have been called slow", || {
+    wait::until("no client to be counted as too slow", || {
         let slow = c.admin(0).get("/metrics")?.expect(200)?.text();
         ensure!(!slow.contains("too_slow"), "{slow}");
         Ok(Some(()))

@@ -1,13 +1,14 @@
-//! Waypost as its users meet it: the built program, real processes, real clients. One module a
-//! promise; each boots few clusters and puts many checks to them.
+//! Waypost as its users meet it: the built program, real processes, real clients. Each module checks one
+//! promise, and boots few clusters for many checks.
 //!
 //! The JavaScript clients are installed by `npm ci` in `tests/js`. To try more by hand:
-//! - `WAYPOST_TEST_ROUNDS`: rounds of killing and restarting (3, with webhooks 2);
-//! - `WAYPOST_TEST_SUBJECTS`: subjects with a reader each (1000);
-//! - `WAYPOST_EPHEMERAL_SUBSCRIBERS`: subscribers of ephemeral events (300), spread over 200 subjects;
-//! - `WAYPOST_TEST_CROWD`, `WAYPOST_TEST_SECONDS`: stalled and healthy readers each (100), for how long (15);
-//! - `WAYPOST_TEST_CHECK`: only the checks of a table whose name holds this;
-//! - `WAYPOST_TEST_BINARY`: another executable than the one built with the tests.
+//! - `WAYPOST_TEST_ROUNDS`: rounds of killing and restarting nodes (default 3, with webhooks 2);
+//! - `WAYPOST_TEST_SUBJECTS`: subjects, each with one reader (default 1000);
+//! - `WAYPOST_EPHEMERAL_SUBSCRIBERS`: subscribers of ephemeral events, over 200 subjects (default 300);
+//! - `WAYPOST_TEST_CROWD`: stalled readers, and as many healthy ones (default 100);
+//! - `WAYPOST_TEST_SECONDS`: how long that test and the one of dying owners publish (default 15 and 6);
+//! - `WAYPOST_TEST_CHECK`: runs only the checks whose name contains this text;
+//! - `WAYPOST_TEST_BINARY`: the executable to test instead of the one built with the tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;

@@ -1,5 +1,5 @@
-//! A process that may open few files, and more connections than that which say nothing: they cost time, and never the
-//! node.
+//! A node with a low limit of open files, and more silent connections than that: they cost time and never end
+//! the node.
 
 use crate::support::{nodes, publish, scenario};
 use anyhow::{Result, ensure};
@@ -8,21 +8,21 @@ use serde_json::json;
 use std::net::{SocketAddr, TcpStream};
 use testkit::Cluster;
 
-/// More than the node may have files.
+/// More connections than the node may have open files.
 const SILENT: usize = 1300;
 
 fn silent(addr: SocketAddr, n: usize) -> Result<Vec<TcpStream>> {
     Ok((0..n).map(|_| TcpStream::connect(addr)).collect::<std::io::Result<_>>()?)
 }
 
-/// This process holds the other ends.
+/// Checks that this process may hold the other ends of the connections.
 fn enough_files() -> Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     ensure!(maximum.is_none_or(|most| most > 2 * SILENT as u64), "this test needs more open files than {maximum:?}");
     Ok(())
 }
 
-/// Starts the only node anew with so few files.
+/// Restarts the only node with that limit of open files.
 fn restart_with(cluster: &mut Cluster, files: usize) -> Result<()> {
     cluster.nodes[0].kill9()?;
     let script = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
@@ -32,13 +32,14 @@ fn restart_with(cluster: &mut Cluster, files: usize) -> Result<()> {
 }
 
 #[test]
-fn silent_connections_leave_the_node_its_files() {
+fn silent_connections_do_not_use_up_the_open_files() {
     enough_files().unwrap();
-    // The silent are let go soon, so that the test does not wait for them.
+    // The node closes silent connections soon, so that the test does not wait for them.
     scenario(nodes(1).set("WAYPOST_LIMITS_UPGRADE_TIMEOUT_MS", 1000), |cluster| {
         restart_with(cluster, 1024)?;
         let map = cluster.map("files")?;
-        let (http, peer) = (cluster.nodes[0].http, cluster.nodes[0].peer);
+        let http = cluster.nodes[0].http;
+        let peer = cluster.nodes[0].peer;
         for round in 0..3 {
             let _kept = (silent(http, SILENT)?, silent(peer, SILENT / 2)?);
             for _ in 0..3 {
@@ -49,10 +50,11 @@ fn silent_connections_leave_the_node_its_files() {
         }
         ensure!(cluster.nodes[0].ended()?.is_none(), "the node ended");
         let log = cluster.nodes[0].log_tail(usize::MAX);
-        // One who calls in a moment when others are still being sent away may wait; nothing else may miss a file.
+        // A peer that connects while the node closes other connections may have to wait; nothing else may
+        // lack a file.
         let missed = log.lines().find(|l| l.contains("Too many open files") && !l.contains("cannot accept a peer"));
-        ensure!(missed.is_none(), "it had no file left: {missed:?}");
-        ensure!(log.contains("a limit of 1024 open files leaves"), "nothing was said of it");
+        ensure!(missed.is_none(), "the node ran out of files: {missed:?}");
+        ensure!(log.contains("a limit of 1024 open files leaves"), "the low limit was not logged");
         let status = cluster.wait_until("the status", |cluster| Ok(cluster.status(0).ok()))?;
         ensure!(status["problems"].to_string().contains("few_open_files"), "{status}");
         Ok(())

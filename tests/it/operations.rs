@@ -1,4 +1,4 @@
-//! What an operator does to a running cluster: each operation and each refusal, through any node.
+//! An operator's actions on a running cluster: each operation and each refusal, through any node.
 
 use crate::support::{nodes, publish, publish_many, scenario};
 use anyhow::{Context, Result, ensure};
@@ -13,7 +13,8 @@ use testkit::publisher::Publisher;
 use testkit::wait::{self, LIMIT};
 use testkit::ws::Message;
 
-/// Asks for an operation, again where it is unknown whether it was done: twice is once.
+/// Requests an operation, and repeats the request when its outcome is unknown: doing it twice has the effect
+/// of once.
 fn operate(cluster: &Cluster, at: usize, name: &str, body: Value) -> Result<Answer> {
     let api = cluster.admin(at).timeout(LIMIT);
     wait::until(name, || {
@@ -27,12 +28,12 @@ fn done(cluster: &Cluster, at: usize, name: &str, body: Value) -> Result<Value> 
     operate(cluster, at, name, body)?.data(200).with_context(|| name.to_owned())
 }
 
-/// Gives a node its vote, which may still count as away or behind for a moment.
+/// Promotes a node; retries, because the node may count as away or behind for a moment.
 fn promoted(cluster: &Cluster, at: usize, node: u64) -> Result<()> {
     cluster.wait_until("promote", |c| done(c, at, "promote", json!({"node": node})).map(|_| Some(())))
 }
 
-/// Refused with that status and code, and told what to do.
+/// Checks that an operation is refused with that status and code, and with a hint.
 fn refused(cluster: &Cluster, at: usize, name: &str, body: Value, status: u16, code: &str) -> Result<()> {
     let answer = operate(cluster, at, name, body)?.expect(status)?;
     ensure!(answer.code() == code, "{name}: expected {code}: {}", answer.text());
@@ -40,12 +41,12 @@ fn refused(cluster: &Cluster, at: usize, name: &str, body: Value, status: u16, c
     Ok(())
 }
 
-/// The id of a node, by its own word.
+/// Returns the id of a node, from its own status.
 fn id(cluster: &Cluster, node: usize) -> Result<u64> {
     cluster.status(node)?["node_id"].as_u64().context("no node_id")
 }
 
-/// What node `at` shows of the member with that id.
+/// Returns what node `at` reports of the member with that id.
 fn member(cluster: &Cluster, at: usize, id: u64) -> Result<Option<Value>> {
     let status = cluster.status(at)?;
     let members = status["members"].as_array().context("no members")?;
@@ -64,14 +65,14 @@ fn problems(cluster: &Cluster, at: usize) -> Result<Vec<String>> {
 
 fn wait_problem(cluster: &Cluster, at: usize, code: &str) -> Result<()> {
     cluster.wait_until(code, |c| {
-        let told = problems(c, at)?;
-        ensure!(told.iter().any(|told| told == code), "told are {told:?}");
+        let reported = problems(c, at)?;
+        ensure!(reported.iter().any(|reported| reported == code), "reported: {reported:?}");
         Ok(Some(()))
     })
 }
 
 #[test]
-fn votes_and_the_lead_are_given_and_taken() {
+fn votes_and_the_lead_can_be_given_and_taken() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("votes")?;
         for name in ["remove", "promote", "demote", "drain", "undrain", "transfer-leader", "snapshot"] {
@@ -83,15 +84,17 @@ fn votes_and_the_lead_are_given_and_taken() {
         let plain = cluster.api(0, &map).post("/api/cluster/step-down", &json!({}))?;
         ensure!(plain.status == 403, "a map's token operates the cluster: {}", plain.text());
 
-        let (leader, follower) = (cluster.leader()?, cluster.follower()?);
+        let leader = cluster.leader()?;
+        let follower = cluster.follower()?;
         let target = id(cluster, follower)?;
         done(cluster, leader, "transfer-leader", json!({"node": target}))?;
         cluster.wait_until("the follower to lead", |c| Ok((c.leader()? == follower).then_some(())))?;
-        // Through a node that doesn't lead.
+        // Also through a node that doesn't lead.
         done(cluster, leader, "step-down", json!({}))?;
-        cluster.wait_until("another to lead", |c| Ok((c.leader()? != follower).then_some(())))?;
+        cluster.wait_until("another node to lead", |c| Ok((c.leader()? != follower).then_some(())))?;
 
-        let (leader, follower) = (cluster.leader()?, cluster.follower()?);
+        let leader = cluster.leader()?;
+        let follower = cluster.follower()?;
         let learner = id(cluster, follower)?;
         done(cluster, follower, "demote", json!({"node": learner}))?;
         wait_member(cluster, leader, learner, "the learner", |m| m["voter"] == false && m["stays_learner"] == true)?;
@@ -104,15 +107,15 @@ fn votes_and_the_lead_are_given_and_taken() {
         cluster.wait_node(follower)?;
         publish_many(cluster, follower, &map, "x", 20)?;
         std::thread::sleep(Duration::from_secs(1));
-        wait_member(cluster, leader, learner, "it still has no vote", |m| m["voter"] == false)?;
+        wait_member(cluster, leader, learner, "the learner still without a vote", |m| m["voter"] == false)?;
         promoted(cluster, follower, learner)?;
-        wait_member(cluster, leader, learner, "it votes", |m| m["voter"] == true)?;
+        wait_member(cluster, leader, learner, "the learner to vote", |m| m["voter"] == true)?;
 
-        // The leader itself: it hands the lead over first.
+        // The leader itself can be demoted: it hands the lead over first.
         let leader = cluster.leader()?;
         let demoted = id(cluster, leader)?;
         done(cluster, leader, "demote", json!({"node": demoted}))?;
-        let elsewhere = cluster.wait_until("another to lead than a learner", |c| {
+        let elsewhere = cluster.wait_until("another node to lead than the learner", |c| {
             let elsewhere = c.leader()?;
             Ok((elsewhere != leader).then_some(elsewhere))
         })?;
@@ -131,7 +134,7 @@ fn votes_and_the_lead_are_given_and_taken() {
 }
 
 #[test]
-fn a_node_is_drained_and_comes_back() {
+fn a_node_can_be_drained_and_undrained() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("drained")?;
         let leader = cluster.leader()?;
@@ -142,18 +145,18 @@ fn a_node_is_drained_and_comes_back() {
         done(cluster, other, "drain", json!({"node": node}))?;
         match socket.message()? {
             Message::Close(Some(1012), _) => {}
-            told => anyhow::bail!("expected close 1012, got {told:?}"),
+            other => anyhow::bail!("expected close 1012, got {other:?}"),
         }
         let gone = |c: &Cluster| -> Result<Option<()>> {
-            let me = member(c, other, node)?.context("gone")?;
+            let shown = member(c, other, node)?.context("the node is no member")?;
             let ready = c.admin(leader).get("/readyz")?.status;
-            let told = me["state"] == "drained" && me["connections"] == 0 && me["role"] == "follower";
-            Ok((ready == 503 && told).then_some(()))
+            let drained = shown["state"] == "drained" && shown["connections"] == 0 && shown["role"] == "follower";
+            Ok((ready == 503 && drained).then_some(()))
         };
         cluster.wait_until("the node to be drained, and not to lead", gone)?;
-        ensure!(Socket::connect(cluster.nodes[leader].http, &map.token).is_err(), "a drained node took a socket");
+        ensure!(Socket::connect(cluster.nodes[leader].http, &map.token).is_err(), "a drained node accepted a socket");
         wait_problem(cluster, other, "drained")?;
-        // It is a member all the same: it takes part, and publishes for whoever asks it.
+        // It is still a member: it votes, and takes publishes from any client.
         publish(cluster, leader, &map, "x", json!({}))?;
 
         cluster.nodes[leader].stop(LIMIT)?;
@@ -166,7 +169,7 @@ fn a_node_is_drained_and_comes_back() {
         publish(cluster, other, &map, "y", json!({}))?;
         socket.events(1)?;
 
-        // The last that serves is drained only by force.
+        // The last serving node is drained only by force.
         let rest: Vec<usize> = (0..3).filter(|n| *n != leader).collect();
         for n in &rest {
             done(cluster, leader, "drain", json!({"node": id(cluster, *n)?}))?;
@@ -190,48 +193,50 @@ fn members_are_removed_but_never_the_majority() {
         let publisher = Publisher::start(cluster.urls_from(0), &map, "r", &["x"], Duration::from_millis(5));
         client.wait_seq(1)?;
 
-        // The leader, through itself.
+        // Remove the leader, through itself.
         let first = cluster.leader()?;
         let removed = id(cluster, first)?;
         done(cluster, first, "remove", json!({"node": removed}))?;
         let left: Vec<usize> = (0..3).filter(|n| *n != first).collect();
         let at = left[0];
-        cluster.wait_until("it is no member any more", |c| Ok(member(c, at, removed)?.is_none().then_some(())))?;
+        cluster
+            .wait_until("the node to be no member any more", |c| Ok(member(c, at, removed)?.is_none().then_some(())))?;
         publisher.wait_more(20)?;
-        cluster.wait_until("the removed node to know it", |c| {
+        cluster.wait_until("the removed node to know that it is removed", |c| {
             let ready = c.admin(first).get("/readyz")?;
             Ok((ready.status == 503 && problems(c, first)?.contains(&"removed".to_owned())).then_some(()))
         })?;
-        // It hears of no revocation any more: it serves nobody.
+        // It hears of no revocations any more, so it serves no client.
         cluster.api(first, &map).hasty().get(&map.events())?.expect(503)?;
-        ensure!(Socket::connect(cluster.nodes[first].http, &map.token).is_err(), "a removed node took a socket");
+        ensure!(Socket::connect(cluster.nodes[first].http, &map.token).is_err(), "a removed node accepted a socket");
         refused(cluster, at, "remove", json!({"node": removed}), 404, "unknown_node")?;
-        // With an empty disk it comes again, under a new id: none is given out twice.
+        // With an empty disk it joins again under a new id: no id is assigned twice.
         cluster.nodes[first].stop(LIMIT)?;
         cluster.nodes[first].wipe()?;
         cluster.nodes[first].start()?;
         cluster.wait_ready()?;
-        ensure!(id(cluster, first)? > 3, "an id was given out twice: {}", id(cluster, first)?);
+        ensure!(id(cluster, first)? > 3, "an id was assigned twice: {}", id(cluster, first)?);
 
-        // One is away: the others are needed, and it may go.
+        // One node is down: the other two are needed, and the one that is down may be removed.
         let leader = cluster.leader()?;
-        let (third, away) = ((leader + 1) % 3, (leader + 2) % 3);
+        let third = (leader + 1) % 3;
+        let away = (leader + 2) % 3;
         let gone = id(cluster, away)?;
         cluster.nodes[away].kill9()?;
-        // At once: that it was there a moment ago is not enough.
+        // The refusal must come at once, although the node was up a moment ago.
         let needed = id(cluster, third)?;
         refused(cluster, third, "demote", json!({"node": needed}), 409, "would_lose_majority")?;
         refused(cluster, leader, "remove", json!({"node": needed}), 409, "would_lose_majority")?;
-        // Whoever is drained would stay so.
-        cluster.wait_until("a node to be ready whose removal was refused", |c| {
+        // A node whose removal is refused must not stay drained.
+        cluster.wait_until("the node whose removal was refused to be ready", |c| {
             c.admin(third).get("/readyz")?.expect(200).map(|_| Some(()))
         })?;
         done(cluster, third, "remove", json!({"node": gone}))?;
         publisher.wait_more(5)?;
 
-        // Down to one, which stays.
+        // Down to one node, which stays.
         done(cluster, third, "remove", json!({"node": id(cluster, leader)?}))?;
-        cluster.wait_until("one alone to lead", |c| Ok((c.status(third)?["role"] == "leader").then_some(())))?;
+        cluster.wait_until("the last node to lead", |c| Ok((c.status(third)?["role"] == "leader").then_some(())))?;
         for name in ["remove", "demote"] {
             refused(cluster, third, name, json!({"node": needed}), 409, "last_voter")?;
         }
@@ -246,7 +251,7 @@ fn members_are_removed_but_never_the_majority() {
 }
 
 #[test]
-fn a_node_moves_to_another_address_with_its_data() {
+fn a_node_can_move_to_another_address_with_its_data() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("moved")?;
         publish_many(cluster, 0, &map, "x", 10)?;
@@ -258,7 +263,7 @@ fn a_node_moves_to_another_address_with_its_data() {
         cluster.nodes[node].env.insert("WAYPOST_PEER_ADDR".to_owned(), peer.to_string());
         cluster.nodes[node].start()?;
         cluster.wait_ready()?;
-        ensure!(id(cluster, node)? == before, "it got another id");
+        ensure!(id(cluster, node)? == before, "the node got another id");
         let at = cluster.leader()?;
         wait_member(cluster, at, before, "the new address", |m| m["peer_addr"] == peer.to_string())?;
         publish_many(cluster, node, &map, "y", 10)?;
@@ -268,7 +273,7 @@ fn a_node_moves_to_another_address_with_its_data() {
 }
 
 #[test]
-fn all_nodes_are_restarted_in_turn_and_nobody_misses_anything() {
+fn a_rolling_restart_loses_nothing() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("rolling")?;
         let clients =
@@ -289,20 +294,20 @@ fn all_nodes_are_restarted_in_turn_and_nobody_misses_anything() {
         check_stream("backfill", 0, &all, &acks)?;
         for client in &clients {
             client.wait_seq(all.last().map_or(0, |e| e.seq))?;
-            ensure!(client.events()? == all, "a client saw something else than the backfill has");
+            ensure!(client.events()? == all, "a client's events differ from the backfill");
         }
         Ok(())
     });
 }
 
 #[test]
-fn a_node_that_is_cut_off_still_tells_what_is_wrong() {
+fn a_node_without_a_majority_still_reports_its_problems() {
     scenario(nodes(3), |cluster| {
         let others: Vec<usize> = (1..3).collect();
         for node in &others {
             cluster.nodes[*node].sigstop()?;
         }
-        let told = cluster.wait_until("the problems of a minority", |c| {
+        let reported = cluster.wait_until("the problems of a minority", |c| {
             let found = problems(c, 0)?;
             let away = found.iter().filter(|code| *code == "unreachable").count();
             Ok((found.contains(&"no_majority".to_owned()) && away == 2).then_some(found))
@@ -312,16 +317,16 @@ fn a_node_that_is_cut_off_still_tells_what_is_wrong() {
         for node in &others {
             cluster.nodes[*node].sigcont()?;
         }
-        println!("{:?}", told?);
+        println!("{:?}", reported?);
         let refusal = refusal?;
-        // A leader that lost its followers a moment ago still knows what it may not do.
+        // A leader that has just lost its followers still knows what it may not do.
         ensure!(matches!(refusal.status, 409 | 503) && !refusal.code().is_empty(), "{}", refusal.text());
         cluster.wait_ready()
     });
 }
 
 #[test]
-fn who_follows_a_leader_without_a_majority_says_so() {
+fn a_learner_of_a_leader_without_a_majority_reports_it() {
     scenario(nodes(3), |cluster| {
         let learner = cluster.follower()?;
         let node = id(cluster, learner)?;
@@ -330,12 +335,12 @@ fn who_follows_a_leader_without_a_majority_says_so() {
         let leader = cluster.leader()?;
         let voter = (0..3).find(|n| *n != leader && *n != learner).context("no third")?;
         cluster.nodes[voter].kill9()?;
-        // Its leader goes on to be heard.
-        cluster.wait_until("the learner to tell", |c| {
+        // The leader can still be reached.
+        cluster.wait_until("the learner to report it", |c| {
             let ready = c.admin(learner).get("/readyz")?.status;
             Ok((ready == 503 && problems(c, learner)?.contains(&"no_majority".to_owned())).then_some(()))
         })?;
-        ensure!(cluster.status(learner)?["leader_id"] == id(cluster, leader)?, "it hears its leader no more");
+        ensure!(cluster.status(learner)?["leader_id"] == id(cluster, leader)?, "the learner lost its leader");
         cluster.nodes[voter].start()?;
         cluster.wait_node(voter)?;
         promoted(cluster, leader, node)?;
@@ -344,7 +349,7 @@ fn who_follows_a_leader_without_a_majority_says_so() {
 }
 
 #[test]
-fn a_learner_by_its_own_wish_votes_once_it_is_promoted_by_hand() {
+fn a_node_configured_as_a_learner_votes_once_it_is_promoted() {
     let mut cluster = Cluster::prepare(&nodes(2)).unwrap();
     let done = learner(&mut cluster);
     done.unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
@@ -367,12 +372,12 @@ fn learner(cluster: &mut Cluster) -> Result<()> {
     cluster.nodes[1].stop(LIMIT)?;
     cluster.nodes[1].start()?;
     cluster.wait_node(1)?;
-    cluster.wait_until("both to agree", |c| Ok((c.status(1)?["healthy"] == true).then_some(())))?;
+    cluster.wait_until("the node to be healthy", |c| Ok((c.status(1)?["healthy"] == true).then_some(())))?;
     wait_member(cluster, 0, node, "a voter after its restart", |m| m["voter"] == true)
 }
 
 #[test]
-fn the_command_line_operates_and_watches() {
+fn the_command_line_operates_and_watches_the_cluster() {
     scenario(nodes(1), |cluster| {
         let url = cluster.nodes[0].url();
         let run = |seconds: &str, arguments: &[&str]| {
@@ -380,7 +385,7 @@ fn the_command_line_operates_and_watches() {
             command.args([seconds, &crate::support::binary(), "cluster"]).args(arguments).args(["--url", &url]);
             command.env("WAYPOST_TOKEN", testkit::cluster::ADMIN).output()
         };
-        let lines = cluster.wait_until("two looks in five seconds", |_| {
+        let lines = cluster.wait_until("two status lines within five seconds", |_| {
             let watched = run("5", &["status", "--watch"])?.stdout;
             let lines = watched.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
             let lines: Vec<Value> = lines.collect();
@@ -388,11 +393,14 @@ fn the_command_line_operates_and_watches() {
         })?;
         ensure!(lines.iter().all(|line| line["members"].is_array()), "{lines:?}");
         let refused = run("60", &["step-down"])?;
-        let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-        ensure!(refused.status.code() == Some(1) && told.contains("no_successor") && told.contains("hint:"), "{told}");
+        let errors = String::from_utf8_lossy(&refused.stderr).into_owned();
+        ensure!(
+            refused.status.code() == Some(1) && errors.contains("no_successor") && errors.contains("hint:"),
+            "{errors}"
+        );
         let done = run("60", &["snapshot"])?;
-        let told: Value = serde_json::from_slice(&done.stdout)?;
-        ensure!(told["nodes"][0]["durable_index"].as_u64() > Some(0), "{told}");
+        let summary: Value = serde_json::from_slice(&done.stdout)?;
+        ensure!(summary["nodes"][0]["durable_index"].as_u64() > Some(0), "{summary}");
         let added = run("60", &["add", "127.0.0.1:4009"])?;
         ensure!(String::from_utf8_lossy(&added.stdout).contains("--join"), "{added:?}");
         Ok(())

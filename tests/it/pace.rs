@@ -1,5 +1,5 @@
-//! Who is closed for being slow, and who is not: a client that takes its events steadily is kept however large they are,
-//! and what others did while the node itself stood still does not count against them.
+//! Which clients are closed for being slow: a client that reads steadily stays connected however large its
+//! events are, and the time during which the node itself was suspended does not count against its clients.
 
 use crate::support::{binary, nodes, publish, scenario};
 use anyhow::{Context, Result, ensure};
@@ -10,20 +10,20 @@ use testkit::cluster::Map;
 use testkit::phoenix::{Socket, path};
 use testkit::ws::small_stream;
 
-/// Bytes of the large event, nearly the most that there may be.
+/// The bytes of the large event: close to the limit.
 const LARGE: usize = 250_000;
-/// How much the steady reader takes at once, and how often: 16 KB a second.
+/// How many bytes the steady reader reads at once, and how often: 16 KB a second.
 const BITE: usize = 4_000;
 const PAUSE: Duration = Duration::from_millis(250);
-/// Time for which a client may take nothing, in seconds: far less than the large event needs.
+/// How long a client may read nothing (s): far less than the large event takes.
 pub(crate) const STALL: u64 = 6;
-/// Time for which a socket may be silent, in seconds: far less than the large event needs, too.
+/// How long a socket may be silent (s): far less than the large event takes, too.
 const IDLE: u64 = 5;
 /// A ping without a body, masked with zeros.
 const PING: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
-/// Bytes that the kernel holds for a client, so that the large event waits in the node.
+/// The kernel's send buffer: small, so that the large event waits in the node.
 pub(crate) const SEND_BUFFER: usize = 8 << 10;
-/// Receive buffer of the reader.
+/// The receive buffer of the reader.
 pub(crate) const RECEIVE_BUFFER: usize = 8 << 10;
 
 #[test]
@@ -40,7 +40,7 @@ fn a_steady_reader_is_kept() {
         let mut stream = small_stream(cluster.nodes[0].http, RECEIVE_BUFFER)?;
         follow(&mut stream, &map)?;
         std::thread::scope(|scope| {
-            // What the socket says lies unread in the node as long as the large event is written.
+            // The node does not read the socket's pings while it writes the large event.
             let speaks = scope.spawn(|| takes_all_and(&mut socket, |socket| Ok(socket.write_all(&PING)?)));
             let readers = [speaks, scope.spawn(|| takes_all(&mut stream))];
             large_and_small().into_iter().try_for_each(|payload| publish(cluster, 0, &map, "x", payload).map(drop))?;
@@ -49,42 +49,46 @@ fn a_steady_reader_is_kept() {
     });
 }
 
-/// Payloads of a large event, and of two small ones: one that waits behind it, and one by which the end is known.
+/// The payloads of a large event and of two small ones: one waits behind the large event, the other marks the
+/// end.
 pub(crate) fn large_and_small() -> [Value; 3] {
     [json!({"filler": "x".repeat(LARGE)}), json!({}), json!({"last": END})]
 }
 
-/// Stands in the last event alone.
+/// A text that only the last event contains.
 const END: &str = "that-was-all";
 
-/// Upgrades and joins, by hand.
+/// Upgrades to a WebSocket and joins, by hand.
 pub(crate) fn join(stream: &mut (impl Read + Write), map: &Map) -> Result<()> {
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     write!(stream, "GET {} HTTP/1.1\r\nHost: x\r\n{upgrade}{key}\r\n", path(&map.token))?;
     read_until(stream, "\r\n\r\n")?;
     let join = json!(["1", "1", map.topic(), "phx_join", {}]).to_string();
-    // Text, final, masked with zeros.
+    // A final text frame, masked with zeros.
     let head = [0x81, 0x80 | 126, 0, join.len() as u8, 0, 0, 0, 0];
     stream.write_all(&[&head[..], join.as_bytes()].concat())?;
     read_until(stream, "phx_reply").map(drop)
 }
 
-/// Asks for the event stream.
+/// Opens the event stream.
 pub(crate) fn follow(stream: &mut (impl Read + Write), map: &Map) -> Result<()> {
     let authorization = format!("Authorization: Bearer {}\r\n", map.token);
     write!(stream, "GET {}/stream HTTP/1.1\r\nHost: x\r\n{authorization}\r\n", map.events())?;
     read_until(stream, "event: connected").map(drop)
 }
 
-/// Reads little by little until the end.
+/// Reads slowly until the last event.
 pub(crate) fn takes_all(stream: &mut impl Read) -> Result<()> {
     takes_all_and(stream, |_| Ok(()))
 }
 
-/// The same, with something to do at each bite.
+/// Does the same, and calls `at_each` after each read.
 fn takes_all_and<S: Read>(stream: &mut S, at_each: impl Fn(&mut S) -> Result<()>) -> Result<()> {
-    let (mut bytes, mut tail, mut taken, start) = (vec![0; BITE], Vec::new(), 0, Instant::now());
+    let mut bytes = vec![0; BITE];
+    let mut tail = Vec::new();
+    let mut taken = 0;
+    let start = Instant::now();
     while !String::from_utf8_lossy(&tail).contains(END) {
         let length = stream.read(&mut bytes).with_context(|| format!("after {taken} bytes"))?;
         ensure!(length > 0, "closed after {taken} bytes and {:?}", start.elapsed());
@@ -95,12 +99,13 @@ fn takes_all_and<S: Read>(stream: &mut S, at_each: impl Fn(&mut S) -> Result<()>
         std::thread::sleep(PAUSE);
     }
     let least = Duration::from_secs(STALL.max(IDLE) * 3 / 2);
-    ensure!(start.elapsed() > least, "all was there within {:?}: nothing was tried", start.elapsed());
+    ensure!(start.elapsed() > least, "everything came within {:?}, too fast for the test", start.elapsed());
     Ok(())
 }
 
 fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
-    let (mut text, mut byte) = (String::new(), [0]);
+    let mut text = String::new();
+    let mut byte = [0];
     while !text.ends_with(end) {
         ensure!(stream.read(&mut byte)? > 0, "no {end} in {text}");
         text.push(char::from(byte[0]));
@@ -108,10 +113,10 @@ fn read_until(stream: &mut impl Read, end: &str) -> Result<String> {
     Ok(text)
 }
 
-/// The node stands still for longer than a socket may be silent. Whose heartbeat waits in the kernel stays; who says
-/// nothing is closed as ever.
+/// The node is suspended for longer than a socket may be silent. A client whose heartbeat waits in the kernel
+/// stays connected; a client that sends nothing is closed as usual.
 #[test]
-fn a_pause_of_the_node_is_held_against_nobody() {
+fn a_pause_of_the_node_does_not_count_against_clients() {
     let options = testkit::Options::new(&binary(), 1).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", IDLE);
     scenario(options, |cluster| {
         let map = cluster.map("pause")?;

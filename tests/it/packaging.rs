@@ -1,4 +1,4 @@
-//! What a node is run by in production: service managers, containers, dashboards and alerts.
+//! The environment of a node in production: service managers, containers, dashboards and alerts.
 
 use crate::support::{binary, nodes};
 use anyhow::{Context, Result, ensure};
@@ -12,14 +12,14 @@ use testkit::node::Node;
 use testkit::wait::LIMIT;
 use testkit::{Cluster, wait};
 
-/// A service manager's end of the socket, and all that it heard.
+/// A service manager's end of the notification socket, and the lines that it received.
 struct Manager {
     socket: UnixDatagram,
     heard: Vec<String>,
 }
 
 impl Manager {
-    /// Listens at a path in `dir` for one node, whose environment is told of it.
+    /// Listens at a path in `dir` for one node and sets the node's environment accordingly.
     fn of(dir: &Path, node: &mut Node) -> Result<Self> {
         let path = dir.join(format!("notify-{}", node.http.port()));
         let socket = UnixDatagram::bind(&path)?;
@@ -48,7 +48,7 @@ impl Manager {
 }
 
 #[test]
-fn a_service_manager_is_told() {
+fn a_node_notifies_its_service_manager() {
     let mut cluster = Cluster::prepare(&nodes(2)).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut first = Manager::of(dir.path(), &mut cluster.nodes[0]).unwrap();
@@ -61,9 +61,9 @@ fn followed(cluster: &mut Cluster, first: &mut Manager, dir: &Path) -> Result<()
     first.wait("WATCHDOG=1", 3)?;
     ensure!(first.listen()[0].starts_with("STATUS=starting"), "{:?}", first.heard);
 
-    // A node that hangs says nothing, and goes on when it can.
+    // A suspended node sends nothing, and continues afterwards.
     cluster.nodes[0].sigstop()?;
-    // What was being sent at that moment may still come.
+    // A message that was being sent at that moment may still come.
     std::thread::sleep(Duration::from_millis(300));
     first.listen();
     first.heard.clear();
@@ -71,7 +71,7 @@ fn followed(cluster: &mut Cluster, first: &mut Manager, dir: &Path) -> Result<()
     ensure!(first.listen().is_empty(), "{:?}", first.heard);
     cluster.nodes[0].sigcont()?;
     first.wait("WATCHDOG=1", 1)?;
-    ensure!(first.count("READY=1") == 0, "told twice: {:?}", first.heard);
+    ensure!(first.count("READY=1") == 0, "READY was sent twice: {:?}", first.heard);
 
     for node in &mut cluster.nodes {
         node.stop(LIMIT)?;
@@ -79,7 +79,7 @@ fn followed(cluster: &mut Cluster, first: &mut Manager, dir: &Path) -> Result<()
     let stopping = first.count("STOPPING=1");
     ensure!(stopping == 1, "{:?}", first.heard);
 
-    // Alone of two there is no majority: alive, but not ready, until the other is back.
+    // One node of two has no majority: it is alive, but not ready until the other is back.
     let mut second = Manager::of(dir, &mut cluster.nodes[1])?;
     cluster.nodes[1].start()?;
     second.wait("not ready: no leader with a majority", 1)?;
@@ -90,14 +90,14 @@ fn followed(cluster: &mut Cluster, first: &mut Manager, dir: &Path) -> Result<()
     if cluster.admin(1).get("/readyz")?.status == 200 {
         return Ok(());
     }
-    // A busy machine may have it lose its leader again, which it tells.
+    // On a busy machine the node may lose its leader again, and then says so.
     let lost =
-        |told: &[String]| told.iter().skip_while(|told| *told != "READY=1").any(|told| told.contains("not ready"));
-    let told = wait::until("the loss of its leader", || Ok(lost(second.listen()).then_some(())));
-    told.context("said to be ready before it was")
+        |heard: &[String]| heard.iter().skip_while(|line| *line != "READY=1").any(|line| line.contains("not ready"));
+    let reported = wait::until("the loss of its leader", || Ok(lost(second.listen()).then_some(())));
+    reported.context("the node sent READY=1 before it was ready")
 }
 
-/// The node's own check of itself, as a container's engine runs it.
+/// Runs the node's health check, as a container engine does.
 fn healthcheck(node: &Node, more: &[&str]) -> Result<Output> {
     let mut command = Command::new(binary());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WAYPOST_")) {
@@ -111,10 +111,11 @@ fn says(output: &Output) -> String {
 }
 
 #[test]
-fn a_node_checks_itself() {
+fn the_health_check_reports_the_state_of_its_node() {
     let dir = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(vec!["elsewhere.example".to_owned()]).unwrap();
-    let (cert, key) = (dir.path().join("cert"), dir.path().join("key"));
+    let cert = dir.path().join("cert");
+    let key = dir.path().join("key");
     std::fs::write(&cert, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     for tls in [false, true] {
@@ -132,10 +133,10 @@ fn a_node_checks_itself() {
 
 fn checks_itself(node: &mut Node) -> Result<()> {
     let none = healthcheck(node, &[])?;
-    ensure!(none.status.code() == Some(1), "nobody is there: {}", says(&none));
+    ensure!(none.status.code() == Some(1), "no node is running: {}", says(&none));
     node.start()?;
     let ready = || Ok(healthcheck(node, &["--ready"])?.status.success().then_some(()));
-    wait::until("the node to find itself ready", ready)?;
+    wait::until("the health check to succeed", ready)?;
     let well = healthcheck(node, &[])?;
     ensure!(well.status.success() && says(&well).contains("ok"), "{}", says(&well));
 
@@ -143,23 +144,25 @@ fn checks_itself(node: &mut Node) -> Result<()> {
     let began = Instant::now();
     let hangs = healthcheck(node, &["--wait-ms", "300"])?;
     ensure!(hangs.status.code() == Some(1) && says(&hangs).contains("no answer"), "{}", says(&hangs));
-    ensure!(began.elapsed() < Duration::from_secs(30), "it waited for {:?}", began.elapsed());
+    ensure!(began.elapsed() < Duration::from_secs(30), "the check took {:?}", began.elapsed());
     node.sigcont()?;
     let wrong = healthcheck(node, &["--wait-ms", "0"])?;
     ensure!(wrong.status.code() == Some(2), "{}", says(&wrong));
     node.stop(LIMIT).map(drop)
 }
 
-/// Names at the root of the repository that the image is built from.
+/// Returns the names at the root of the repository that the image is built from.
 fn build_context() -> Vec<String> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".dockerignore")).unwrap();
     text.lines().filter_map(|line| line.strip_prefix('!')).map(str::to_owned).collect()
 }
 
-/// Cargo finds every member of the workspace, and each of its targets, in what the image is built from.
+/// Cargo finds every member of the workspace, with all its targets, among the files that the image is built
+/// from.
 #[test]
 fn the_image_is_built_from_the_whole_workspace() {
-    let (root, context) = (Path::new(env!("CARGO_MANIFEST_DIR")), tempfile::tempdir().unwrap());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let context = tempfile::tempdir().unwrap();
     for name in build_context().into_iter().filter(|name| root.join(name).exists() && name != ".git") {
         let to = context.path().join(&name);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -171,9 +174,9 @@ fn the_image_is_built_from_the_whole_workspace() {
     assert!(found.status.success(), ".dockerignore leaves out what cargo needs: {}", says(&found));
 }
 
-/// What is compiled into the executable by its path lies in what the image is built from.
+/// Every file that sources include by path is among the files that the image is built from.
 #[test]
-fn the_image_is_built_from_all_that_sources_include() {
+fn the_image_is_built_from_every_included_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for folder in ["src", "cluster/src"] {
@@ -192,7 +195,7 @@ fn the_image_is_built_from_all_that_sources_include() {
             included += 1;
         }
     }
-    assert!(included > 0, "nothing is included: the test looks for the wrong thing");
+    assert!(included > 0, "no included file was found");
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -211,7 +214,7 @@ fn packaged(file: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All names of metrics in a text, those of a histogram's parts by the histogram's name.
+/// Returns all metric names in a text; the parts of a histogram count under the histogram's name.
 fn metrics_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let names = words.filter(|word| word.starts_with("waypost_"));
@@ -223,19 +226,19 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn dashboards_and_alerts_use_metrics_that_there_are() {
+fn dashboards_and_alerts_use_existing_metrics() {
     let declared = metrics_in(include_str!("../../src/metric.rs"));
     for file in ["grafana/waypost.json", "prometheus/alerts.yml"] {
         let used = metrics_in(&packaged(file));
         assert!(used.len() > 5, "{file}: {used:?}");
         let unknown: Vec<_> = used.difference(&declared).collect();
-        assert!(unknown.is_empty(), "{file} uses what no node has: {unknown:?}");
+        assert!(unknown.is_empty(), "{file} uses unknown metrics: {unknown:?}");
     }
     serde_json::from_str::<serde_json::Value>(&packaged("grafana/waypost.json")).unwrap();
 }
 
 #[test]
-fn what_a_node_shows_of_itself_is_what_alerts_ask_for() {
+fn a_node_exports_the_metrics_that_alerts_use() {
     crate::support::scenario(nodes(1), |cluster| {
         let map = cluster.map("m")?;
         crate::support::publish(cluster, 0, &map, "x", serde_json::json!({}))?;
@@ -244,28 +247,29 @@ fn what_a_node_shows_of_itself_is_what_alerts_ask_for() {
             Ok(value(&text, "waypost_disk_free_bytes").is_some_and(|free| free > 0.0).then_some(text))
         })?;
         let shown = metrics_in(&text);
-        // Those of webhooks and of refusals come with the first of them.
+        // The metrics of webhooks, refusals and losses appear with the first of each.
         let later = |name: &str| name.contains("webhook") || name.contains("refused") || name.contains("lost");
         let missing: Vec<_> = metrics_in(&packaged("prometheus/alerts.yml"))
             .into_iter()
             .filter(|n| !later(n) && !shown.contains(n))
             .collect();
-        ensure!(missing.is_empty(), "a node does not show {missing:?}:\n{text}");
+        ensure!(missing.is_empty(), "a node does not export {missing:?}:\n{text}");
         ensure!(value(&text, "waypost_ready") == Some(1.0), "{text}");
-        let (free, size) = (value(&text, "waypost_disk_free_bytes"), value(&text, "waypost_disk_size_bytes"));
+        let free = value(&text, "waypost_disk_free_bytes");
+        let size = value(&text, "waypost_disk_size_bytes");
         ensure!(free < size, "{free:?} of {size:?}");
         Ok(())
     });
 }
 
-/// The value of a metric without labels.
+/// Returns the value of a metric without labels.
 fn value(text: &str, name: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
-/// Whoever stops a node must wait for longer than it may take to drain.
+/// A service manager must wait longer than a drain may take before it kills the node.
 #[test]
-fn nobody_kills_a_node_that_drains() {
+fn service_managers_wait_for_a_drain() {
     let default = include_str!("../../waypost.default.toml");
     let number = |text: &str, key: &str| {
         let line = text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));

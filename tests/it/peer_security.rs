@@ -1,5 +1,5 @@
-//! Peers with certificates or a key: the cluster works and fails over, its certificates change while it works, and
-//! nobody else gets in or does harm.
+//! Peers with certificates or with a key: the cluster works and fails over, certificates can be replaced at
+//! run time, and no other process gets in or does harm.
 
 use crate::certificates::{Authority, FAR};
 use crate::support::{binary, nodes, publish, scenario, unharmed};
@@ -31,7 +31,7 @@ fn three(env: Env) -> Options {
     options
 }
 
-/// The leader dies and comes back under load.
+/// The leader is killed under load and starts again.
 fn fails_over(cluster: &mut Cluster) -> Result<()> {
     let map = cluster.map("failover")?;
     let publisher = Publisher::start(cluster.urls_from(0), &map, "p", &["x"], PACE);
@@ -47,8 +47,9 @@ fn fails_over(cluster: &mut Cluster) -> Result<()> {
     check_stream("backfill", 0, &same_backfill(cluster, &map)?, &acks)
 }
 
-/// A node with other settings asks to join; its log says `told`, the log of the node that it asked says `said`.
-fn turned_away(cluster: &Cluster, at: usize, env: Env, told: &str, said: &str) -> Result<()> {
+/// A node with other settings asks to join and is refused. Its own log says `own_line`, the log of the node
+/// that it asked says `peer_line`.
+fn check_refused(cluster: &Cluster, at: usize, env: Env, own_line: &str, peer_line: &str) -> Result<()> {
     let dir = cluster.dir().join(format!("stranger-{at}-{}", env.len()));
     let (http, peer) = own_ports()?;
     let mut stranger = Node::new(Path::new(&binary()), &dir, http, peer);
@@ -56,11 +57,11 @@ fn turned_away(cluster: &Cluster, at: usize, env: Env, told: &str, said: &str) -
     stranger.env.insert("WAYPOST_JOIN".to_owned(), cluster.nodes[at].peer.to_string());
     let seen = cluster.nodes[at].log_tail(usize::MAX).len();
     stranger.start()?;
-    let waited = wait::until(&format!("`{told}` and `{said}`"), || {
+    let waited = wait::until(&format!("`{own_line}` and `{peer_line}`"), || {
         let own = stranger.log_tail(usize::MAX);
         let node = cluster.nodes[at].log_tail(usize::MAX);
-        ensure!(own.contains(told), "the stranger's log: {own}");
-        ensure!(node.get(seen..).is_some_and(|new| new.contains(said)), "the node's log: {node}");
+        ensure!(own.contains(own_line), "the stranger's log: {own}");
+        ensure!(node.get(seen..).is_some_and(|new| new.contains(peer_line)), "the node's log: {node}");
         Ok(Some(()))
     });
     stranger.kill9().context("the stranger ended by itself")?;
@@ -70,7 +71,7 @@ fn turned_away(cluster: &Cluster, at: usize, env: Env, told: &str, said: &str) -
     Ok(())
 }
 
-/// Bytes that are no peer's.
+/// Sends bytes that no peer sends, and opens silent connections.
 fn garbage(cluster: &Cluster) -> Result<()> {
     let client_hello = [&[22, 3, 1, 1, 0, 1, 0, 0, 252, 3, 3][..], &[7; 300]].concat();
     let mut kept = Vec::new();
@@ -79,12 +80,12 @@ fn garbage(cluster: &Cluster) -> Result<()> {
         {
             let mut socket = TcpStream::connect(node.peer)?;
             socket.set_read_timeout(Some(Duration::from_secs(30)))?;
-            // It may have hung up before all of it was sent.
+            // The node may close the connection before all of it was sent.
             let _ = socket.write_all(bytes);
             let mut answer = [0; 1024];
             while matches!(socket.read(&mut answer), Ok(n) if n > 0) {}
         }
-        // These say nothing at all.
+        // These connections stay silent.
         kept.extend((0..20).map(|_| TcpStream::connect(node.peer)).collect::<std::io::Result<Vec<_>>>()?);
     }
     let map = cluster.map("garbage")?;
@@ -95,9 +96,10 @@ fn garbage(cluster: &Cluster) -> Result<()> {
 }
 
 #[test]
-fn nodes_with_certificates_work_and_let_nobody_else_in() {
+fn nodes_with_certificates_refuse_all_other_nodes() {
     let dir = tempfile::tempdir().unwrap();
-    let (own, foreign) = (Authority::new("own").unwrap(), Authority::new("foreign").unwrap());
+    let own = Authority::new("own").unwrap();
+    let foreign = Authority::new("foreign").unwrap();
     let files = own.issue(dir.path(), "node", FAR).unwrap();
     let strangers = foreign.issue(dir.path(), "stranger", FAR).unwrap();
     let ended = own.issue(dir.path(), "ended", 2020).unwrap();
@@ -105,25 +107,25 @@ fn nodes_with_certificates_work_and_let_nobody_else_in() {
         let status = cluster.status(1)?;
         let until = date_time_ymd(FAR, 12, 31).unix_timestamp();
         ensure!(status["peer_security"] == "tls" && status["peer_certificate_until"] == until, "{status}");
-        turned_away(cluster, 0, Env::new(), "this node speaks TLS", "has neither certificate nor key")?;
-        turned_away(cluster, 1, strangers.peer(), "of another authority", "closed a connection to the peer port")?;
-        turned_away(cluster, 2, ended.peer(), "this node's certificate: it has ended", "the certificate has ended")?;
-        turned_away(cluster, 0, key(KEY), "this node speaks TLS", "the caller speaks with a key")?;
+        check_refused(cluster, 0, Env::new(), "this node speaks TLS", "has neither certificate nor key")?;
+        check_refused(cluster, 1, strangers.peer(), "of another authority", "closed a connection to the peer port")?;
+        check_refused(cluster, 2, ended.peer(), "this node's certificate: it has ended", "the certificate has ended")?;
+        check_refused(cluster, 0, key(KEY), "this node speaks TLS", "the caller speaks with a key")?;
         garbage(cluster)?;
         fails_over(cluster)
     });
 }
 
 #[test]
-fn nodes_with_a_key_work_and_let_nobody_else_in() {
+fn nodes_with_a_key_refuse_all_other_nodes() {
     let dir = tempfile::tempdir().unwrap();
     let files = Authority::new("own").unwrap().issue(dir.path(), "node", FAR).unwrap();
     scenario(three(key(KEY)), |cluster| {
         let other = "the key that others share among them";
         ensure!(cluster.status(0)?["peer_security"] == "key", "{}", cluster.status(0)?);
-        turned_away(cluster, 0, Env::new(), "this node speaks with a key", "has neither certificate nor key")?;
-        turned_away(cluster, 1, key(other), "the caller has another key", "the caller has another key")?;
-        turned_away(cluster, 2, files.peer(), "does not speak TLS", "the caller speaks TLS")?;
+        check_refused(cluster, 0, Env::new(), "this node speaks with a key", "has neither certificate nor key")?;
+        check_refused(cluster, 1, key(other), "the caller has another key", "the caller has another key")?;
+        check_refused(cluster, 2, files.peer(), "does not speak TLS", "the caller speaks TLS")?;
         garbage(cluster)?;
         fails_over(cluster)
     });
@@ -132,7 +134,8 @@ fn nodes_with_a_key_work_and_let_nobody_else_in() {
 #[test]
 fn certificates_and_their_authority_are_replaced_without_a_failed_publish() {
     let dir = tempfile::tempdir().unwrap();
-    let (old, new) = (Authority::new("old").unwrap(), Authority::new("new").unwrap());
+    let old = Authority::new("old").unwrap();
+    let new = Authority::new("new").unwrap();
     let files = old.issue(dir.path(), "node", FAR - 1).unwrap();
     scenario(three(files.peer()), |cluster| {
         let map = cluster.map("renewed")?;
@@ -142,7 +145,8 @@ fn certificates_and_their_authority_are_replaced_without_a_failed_publish() {
             let log = |node: &Node| node.log_tail(usize::MAX).matches("took new peer certificates").count();
             cluster.nodes.iter().map(log).collect()
         };
-        // Each step is published through, at the node that stays, without a key by which it could be repeated.
+        // During each step the test publishes at the node that stays up, without a key: a failed publish
+        // could not be repeated.
         let event = json!({"type": "x", "payload": {}});
         let mut published = 0;
         let mut publish_until = |cluster: &Cluster, what: &str, done: &dyn Fn(&Cluster) -> Result<bool>| {
@@ -163,17 +167,17 @@ fn certificates_and_their_authority_are_replaced_without_a_failed_publish() {
         new.replace(&files, FAR)?;
         publish_until(cluster, "certificates of the new authority", &all_took(2))?;
         std::fs::write(&files.ca, new.pem())?;
-        publish_until(cluster, "the old authority to be trusted no more", &all_took(3))?;
+        publish_until(cluster, "the old authority to be no longer trusted", &all_took(3))?;
 
-        // A node that starts now has only ever seen the new ones, and all its connections are new.
+        // A node that starts now has seen only the new certificates, and all its connections are new.
         cluster.nodes[follower].kill9()?;
         cluster.nodes[follower].start()?;
         let count = publish_until(cluster, "the node to be back", &|cluster| {
             Ok(cluster.admin(follower).get("/readyz").is_ok_and(|answer| answer.status == 200))
         })?;
         let all = same_backfill(cluster, &map)?;
-        ensure!(all.len() == count, "{} events of {count} publishes: some had to be repeated", all.len());
+        ensure!(all.len() == count, "{} events of {count} publishes", all.len());
         let old_one = old.issue(cluster.dir(), "old", FAR)?;
-        turned_away(cluster, leader, old_one.peer(), "another authority", "closed a connection to the peer port")
+        check_refused(cluster, leader, old_one.peer(), "another authority", "closed a connection to the peer port")
     });
 }

@@ -1,5 +1,6 @@
-//! Positions that no event carries: who breaks off before the first event, in the middle of a backfill, or after days
-//! without a match, resumes without a loss and without a false gap; a position that can't be understood is told.
+//! Positions between events. A client that loses its connection before the first event, in the middle of a
+//! backfill, or after days without a match resumes without a loss and without a false gap; a position that
+//! can't be understood is reported.
 
 use crate::support::{binary, checked, nodes, publish, publish_many};
 use crate::way::Way;
@@ -29,11 +30,11 @@ fn a_position_is_never_lost() {
             ("EventSource that breaks before its first event", event_source_breaks),
             ("EventSource with a narrow filter", |c| narrow(c, json!({"events": "wanted"}))),
             ("EventSource with a narrow expression", |c| narrow(c, json!({"filter": "payload.i > 100"}))),
-            ("positions come now and then", now_and_then),
+            ("positions come at intervals", at_intervals),
             ("phoenix.js that asks for positions", phoenix_positions),
-            ("waypost tail before its first event", tail_breaks),
-            ("positions that are none of the topic's", unknown_positions),
-            ("webhooks start at no unknown event", webhook_starts),
+            ("waypost tail that breaks before its first event", tail_breaks),
+            ("positions that are not of the topic", unknown_positions),
+            ("a webhook does not start at an unknown event", webhook_starts),
             ("a topic joined again repeats nothing", joined_again),
             ("a topic joined again for more brings more", joined_for_more),
             ("a topic joined again has no gap in what was shown", joined_again_over_a_gap),
@@ -45,7 +46,7 @@ fn ids(envelopes: &[Value]) -> Result<Vec<String>> {
     envelopes.iter().map(|envelope| text(envelope, "id")).collect()
 }
 
-/// A stream's frames so far.
+/// Returns the complete frames of a stream so far.
 fn frames(client: &Js) -> Vec<String> {
     let text: String = client.of("chunk").iter().filter_map(|line| line["text"].as_str()).collect();
     let whole = text.rsplit_once("\n\n").map(|(whole, _)| whole.to_owned()).unwrap_or_default();
@@ -70,12 +71,13 @@ fn stream(c: &Cluster, node: usize, map: &Map, query: &str, last: Option<&str>) 
     Js::sse_raw(&url, headers)
 }
 
-/// Of a way to start: the first event that has to come where the newest is the given one.
+/// For a way to start: a function from the newest seq to the seq of the first event that must come.
 type First = fn(u64) -> u64;
 
-/// However a stream starts, its first frame carries the position before the first event that comes.
+/// However a stream starts, its first frame carries the position before the first event.
 fn stream_breaks_at_once(c: &Cluster) -> Result<()> {
-    let (map, fresh) = (c.map("breaks-at-once")?, c.map("empty-at-first")?);
+    let map = c.map("breaks-at-once")?;
+    let fresh = c.map("empty-at-first")?;
     let sent = ids(&publish_many(c, 0, &map, "x", 5)?)?;
     let starts: [(&Map, String, First); 6] = [
         (&fresh, String::new(), |_| 1),
@@ -107,7 +109,8 @@ fn stream_breaks_at_once(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// The same for the reply to a join: `last_event_id` is where to resume, `last_seq` where the topic is.
+/// The same for a join's reply: `last_event_id` is the position to resume from, `last_seq` the newest event
+/// of the topic.
 fn join_breaks_at_once(c: &Cluster) -> Result<()> {
     let map = c.map("join-breaks")?;
     let sent = ids(&publish_many(c, 0, &map, "x", 5)?)?;
@@ -133,7 +136,7 @@ fn join_breaks_at_once(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// npm eventsource that comes back by itself, to the same URL.
+/// Starts an npm eventsource client that reconnects by itself to the same URL.
 fn staying(way: &Way, map: &Map, query: &Value, types: &[&str]) -> Result<Js> {
     let url = format!("{}{}/stream", way.url(), map.events());
     Js::sse_with(json!({"urls": [url], "token": map.token, "query": query, "types": types, "stay": true}))
@@ -154,7 +157,8 @@ fn event_source_breaks(c: &Cluster) -> Result<()> {
     check_stream("EventSource", 3, &client.events()?, &[])
 }
 
-/// Nothing matches for long, and what the client saw last is removed meanwhile: it misses nothing, and is told no gap.
+/// Nothing matches for long, and meanwhile retention removes the last event that the client saw: the client
+/// misses nothing and is told no gap.
 fn narrow(c: &Cluster, query: Value) -> Result<()> {
     let slug = if query["filter"].is_null() { "narrow" } else { "narrow-expression" };
     let map = c.map_with(slug, json!({"retention": {"events": 30}}))?;
@@ -162,7 +166,7 @@ fn narrow(c: &Cluster, query: Value) -> Result<()> {
     let client = staying(&way, &map, &query, &["wanted"])?;
     client.wait_for("connected", 1)?;
     for batch in 1..=5 {
-        // One after the other: nobody falls behind what is kept.
+        // Batch by batch, so that the client does not fall behind retention.
         publish_many(c, 0, &map, "other", 10)?;
         client.wait("the batch's position", |client| {
             Ok(client.of("position").iter().any(|line| line["data"]["seq"] == 10 * batch).then_some(()))
@@ -181,9 +185,10 @@ fn narrow(c: &Cluster, query: Value) -> Result<()> {
     Ok(())
 }
 
-/// Each position is further on than the one before, they come no more often than asked for, and none where nothing moved.
-fn now_and_then(c: &Cluster) -> Result<()> {
-    let map = c.map("now-and-then")?;
+/// Each position is newer than the one before; positions come no more often than configured, and only when
+/// something moved.
+fn at_intervals(c: &Cluster) -> Result<()> {
+    let map = c.map("at-intervals")?;
     let urls = c.urls_from(0);
     let all = Js::sse(&urls, &map, json!({}), &["other"])?;
     let some = Js::sse(&urls, &map, json!({"events": "wanted"}), &["wanted"])?;
@@ -200,13 +205,14 @@ fn now_and_then(c: &Cluster) -> Result<()> {
     let seqs = |client: &Js| -> Vec<u64> {
         client.of("position").iter().filter_map(|line| line["data"]["seq"].as_u64()).collect()
     };
-    let told = seqs(&some);
-    ensure!(told.windows(2).all(|pair| pair[0] < pair[1]), "{told:?}");
-    ensure!(told.len() as u64 <= start.elapsed().as_secs() + 2, "{} positions in {:?}", told.len(), start.elapsed());
+    let positions = seqs(&some);
+    ensure!(positions.windows(2).all(|pair| pair[0] < pair[1]), "{positions:?}");
+    let elapsed = start.elapsed();
+    ensure!(positions.len() as u64 <= elapsed.as_secs() + 2, "{} positions in {elapsed:?}", positions.len());
     std::thread::sleep(Duration::from_millis(2500));
-    ensure!(seqs(&some) == told, "a position that has not moved: {:?}", seqs(&some));
+    ensure!(seqs(&some) == positions, "a position came twice: {:?}", seqs(&some));
     all.wait_seq(40)?;
-    ensure!(seqs(&all).is_empty(), "a position to a client that sees every event: {:?}", seqs(&all));
+    ensure!(seqs(&all).is_empty(), "a client that sees every event got positions: {:?}", seqs(&all));
     Ok(())
 }
 
@@ -226,13 +232,13 @@ fn phoenix_positions(c: &Cluster) -> Result<()> {
         let last = client.of("position").last().map(|line| line["payload"]["id"].clone());
         ensure!(last.as_ref() == Some(&sent[6]["id"]), "{last:?}");
     }
-    ensure!(others.of("position").is_empty(), "nobody asked for {:?}", others.of("position"));
+    ensure!(others.of("position").is_empty(), "unrequested positions: {:?}", others.of("position"));
     let wrong = Socket::connect(c.nodes[0].http, &map.token)?.join(&map.topic(), json!({"positions": "yes"}))?.1;
     ensure!(wrong.reason() == "invalid positions", "{wrong:?}");
     Ok(())
 }
 
-/// It resumes by a position, never by a clock.
+/// The tool resumes by a position, never by a time.
 fn tail_breaks(c: &Cluster) -> Result<()> {
     let map = c.map("tail-breaks")?;
     publish_many(c, 0, &map, "x", 2)?;
@@ -241,7 +247,7 @@ fn tail_breaks(c: &Cluster) -> Result<()> {
     tail.args(["tail", &map.slug, "--json", "-n", "4", "--url", &way.url()]).env("WAYPOST_TOKEN", &map.token);
     let child = tail.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     c.wait_until("the first frame", |_| Ok(way.answered().contains("event: connected").then_some(())))?;
-    // The tool has it a moment after the way.
+    // The proxy has the frame a moment before the tool.
     std::thread::sleep(Duration::from_millis(500));
     way.bar();
     publish_many(c, 0, &map, "x", 4)?;
@@ -256,17 +262,19 @@ fn tail_breaks(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// An id of another map, of no event, of another group, or ahead of all: told, and all that there is comes.
+/// An id of another map, of no event, of another group, or ahead of all events: the client is told a gap, and
+/// all events come.
 fn unknown_positions(c: &Cluster) -> Result<()> {
-    let (map, other) = (c.map("known")?, c.map("other")?);
+    let map = c.map("known")?;
+    let other = c.map("other")?;
     let first = publish_many(c, 0, &map, "x", 2)?;
     let foreign = ids(&publish_many(c, 1, &other, "x", 1)?)?;
     publish_many(c, 0, &map, "x", 2)?;
     let ahead = ids(&publish_many(c, 1, &other, "x", 1)?)?;
     c.wait_same_applied()?;
-    // One digit further: a place in the same entry at which there is nothing.
+    // The next digit: a position in the same entry without an event.
     let none = format!("{}9", &text(&first[0], "id")?[..25]);
-    // The twelfth digit belongs to the group's number.
+    // The twelfth digit is part of the group's number.
     let mut grouped = text(&first[0], "id")?;
     grouped.replace_range(11..12, "1");
     let cases =
@@ -294,12 +302,13 @@ fn unknown_positions(c: &Cluster) -> Result<()> {
 }
 
 fn webhook_starts(c: &Cluster) -> Result<()> {
-    let (map, other) = (c.map("hook-starts")?, c.map("hook-starts-other")?);
+    let map = c.map("hook-starts")?;
+    let other = c.map("hook-starts-other")?;
     let sent = ids(&publish_many(c, 0, &map, "x", 2)?)?;
     let foreign = ids(&publish_many(c, 0, &other, "x", 1)?)?;
     publish_many(c, 0, &map, "x", 2)?;
     let hooks = format!("/api/maps/{}/webhooks", map.id);
-    // Nothing listens there, and nothing has to arrive.
+    // No receiver listens there, and no delivery is expected.
     let made = c.admin(0).post(&hooks, &json!({"url": "http://127.0.0.1:9/"}))?.data(201)?;
     let hook = format!("{hooks}/{}", text(&made, "id")?);
     for (path, body) in [
@@ -313,8 +322,8 @@ fn webhook_starts(c: &Cluster) -> Result<()> {
     c.admin(1).post(&format!("{hook}/replay"), &json!({"after": sent[0]}))?.expect(202).map(drop)
 }
 
-/// A client joins its topic again and again on the same socket, by the last event that it has read: what is in flight
-/// meanwhile does not come twice.
+/// A client joins its topic again and again on the same socket, from the last event that it has read: events
+/// in flight meanwhile do not come twice.
 fn joined_again(c: &Cluster) -> Result<()> {
     let map = c.map("joined-again")?;
     let publisher = Publisher::start(c.urls_from(0), &map, "again", &["x"], Duration::from_millis(2));
@@ -328,7 +337,7 @@ fn joined_again(c: &Cluster) -> Result<()> {
             last = envelope["id"].clone();
             seen.push(Event::from_envelope(&envelope)?);
         }
-        // More is on the way by now.
+        // More events are under way by now.
         std::thread::sleep(Duration::from_millis(20));
         let own = format!("again{turn}");
         socket.push((json!(own), json!(own)), &map.topic(), "phx_join", json!({"last_event_id": last}))?;
@@ -337,7 +346,8 @@ fn joined_again(c: &Cluster) -> Result<()> {
             match &*frame.event {
                 "phx_reply" => {
                     ensure!(frame.reply_ref == own && frame.status() == "ok", "{frame:?}");
-                    let (position, last) = (&frame.payload["response"]["last_event_id"], seen.last());
+                    let position = &frame.payload["response"]["last_event_id"];
+                    let last = seen.last();
                     ensure!(position.as_str() == last.map(|event| &*event.id), "{frame:?} after {last:?}");
                     break;
                 }
@@ -353,10 +363,10 @@ fn joined_again(c: &Cluster) -> Result<()> {
     while seen.last().is_none_or(|event| event.seq < upto) {
         seen.push(Event::from_envelope(&socket.frame()?.payload)?);
     }
-    check_stream("the one that joins again", 0, &seen, &acks)
+    check_stream("a client that joins again", 0, &seen, &acks)
 }
 
-/// With another filter it is another subscription: all that it asks for comes.
+/// A join with another filter is another subscription: all that it asks for comes.
 fn joined_for_more(c: &Cluster) -> Result<()> {
     let map = c.map("joined-for-more")?;
     let mut sent = Vec::new();
@@ -375,7 +385,7 @@ fn joined_for_more(c: &Cluster) -> Result<()> {
     socket.alive()
 }
 
-/// Retention has taken what the socket has seen: for it that is no gap, for whoever was not there it is one.
+/// Retention has removed what the socket has seen: for this socket that is no gap, for a new one it is.
 fn joined_again_over_a_gap(c: &Cluster) -> Result<()> {
     let map = c.map_with("joined-over-a-gap", json!({"retention": {"events": 5}}))?;
     let before = publish(c, 0, &map, "x", json!({}))?;
@@ -384,7 +394,7 @@ fn joined_again_over_a_gap(c: &Cluster) -> Result<()> {
     let began = socket.join_ok(&map.topic(), json!({}))?["last_event_id"].clone();
     let mut sent = Vec::new();
     for _ in 0..12 {
-        // One after the other: nothing goes before it was seen.
+        // One by one, so that none is removed before it was seen.
         sent.push(publish(c, 0, &map, "x", json!({}))?["id"].clone());
         socket.events(1)?;
     }
@@ -397,7 +407,7 @@ fn joined_again_over_a_gap(c: &Cluster) -> Result<()> {
         let reply = other.join_ok(&map.topic(), json!({"last_event_id": position}))?;
         ensure!(reply["gap"] == true, "{position}: {reply}");
     }
-    // Where it was not there either, it is a gap for it too.
+    // For events that the socket has not seen either, it is told the gap too.
     let reply = socket.join_ok(&map.topic(), json!({"last_event_id": before["id"]}))?;
     ensure!(began == before["id"] || reply["gap"] == true, "{reply}");
     Ok(())

@@ -1,4 +1,4 @@
-//! The power cut: all nodes die at once under load and are started again.
+//! Power cuts: all nodes are killed at once under load and started again.
 
 use crate::support::{nodes, scenario};
 use anyhow::{Result, ensure};
@@ -9,7 +9,7 @@ use testkit::clients::Js;
 use testkit::publisher::Publisher;
 
 #[test]
-fn nothing_acknowledged_is_missing_after_all_died_at_once() {
+fn no_acknowledged_event_is_lost_when_all_nodes_die_at_once() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("power")?;
         let client = Js::phoenix(&cluster.urls_from(0), &map, json!({}))?;
@@ -38,15 +38,15 @@ fn nothing_acknowledged_is_missing_after_all_died_at_once() {
         let all = same_backfill(cluster, &map)?;
         check_stream("backfill", 0, &all, &acks)?;
         client.wait_seq(all.last().map_or(0, |e| e.seq))?;
-        ensure!(client.events()? == all, "the client saw something else than the backfill has");
+        ensure!(client.events()? == all, "the client's events differ from the backfill");
         println!("{} events, {} acknowledged", all.len(), acks.len());
         Ok(())
     });
 }
 
 #[test]
-fn a_node_that_never_made_its_store_durable_keeps_the_log_that_it_needs() {
-    // Lives too short for a checkpoint, over a log that is longer than what is kept behind one.
+fn a_node_without_a_checkpoint_keeps_the_log_that_it_needs() {
+    // The nodes die too soon for a checkpoint, and their log is longer than what is kept behind one.
     let options = nodes(3).set("WAYPOST_RAFT_KEEP_ENTRIES", 20);
     scenario(options, |cluster| {
         let map = cluster.map("short-lives")?;
@@ -55,7 +55,7 @@ fn a_node_that_never_made_its_store_durable_keeps_the_log_that_it_needs() {
             let name = format!("life{life}-");
             let publisher = Publisher::start(cluster.urls_from(0), &map, &name, &["x"], Duration::from_millis(5));
             publisher.wait_more(60)?;
-            // Long enough for the log to be purged, if it is.
+            // Long enough for the log to be purged, if it were purged.
             std::thread::sleep(Duration::from_millis(1500));
             acks.extend(publisher.stop()?);
             for node in &mut cluster.nodes {

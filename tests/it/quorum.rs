@@ -1,5 +1,5 @@
-//! Without a majority: publishing is refused clearly and soon, all reading goes on; with it back,
-//! everything does.
+//! Without a majority publishing is refused clearly and soon, and reading goes on; with a majority again
+//! everything works.
 
 use crate::support::{nodes, publish, publish_many, scenario};
 use anyhow::ensure;
@@ -11,7 +11,7 @@ use testkit::http::Api;
 use testkit::phoenix::Socket;
 
 #[test]
-fn reading_goes_on_without_a_majority() {
+fn reading_works_without_a_majority() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("quorum")?;
         let sent = publish_many(cluster, 0, &map, "x", 10)?;
@@ -41,7 +41,7 @@ fn reading_goes_on_without_a_majority() {
         stream.wait_seq(10)?;
         let open = Api::new(&cluster.nodes[2].url(), None);
         open.get("/healthz")?.expect(200)?;
-        cluster.wait_until("the node to tell that it isn't ready", |_| {
+        cluster.wait_until("the node to report that it isn't ready", |_| {
             Ok((open.get("/readyz")?.status == 503).then_some(()))
         })?;
         ensure!(cluster.status(2)?["healthy"] == false, "{}", cluster.status(2)?);
@@ -50,7 +50,7 @@ fn reading_goes_on_without_a_majority() {
         cluster.nodes[1].start()?;
         cluster.wait_ready()?;
         let last = publish(cluster, 0, &map, "y", json!({}))?;
-        // A refusal may have been of a publish that landed after all: never of one that lands twice.
+        // A refused publish may have been stored after all, but never twice.
         let all = same_backfill(cluster, &map)?;
         ensure!((11..=14).contains(&all.len()), "{} events", all.len());
         ensure!(last["seq"] == all.len(), "{last}");

@@ -1,5 +1,5 @@
-//! What a node delivers, at receivers that nobody here wrote: those of the guides that the profiles come from, unchanged,
-//! and public verifier libraries. Payloads are whatever JSON a publisher may send.
+//! Deliveries at independent receivers: the receivers of the guides that the profiles come from, unchanged,
+//! and public verifier libraries. The payloads are any JSON that a publisher may send.
 
 mod chat;
 mod fleet;
@@ -18,9 +18,9 @@ use waypost::core::ids::{EventId, MapId};
 use waypost::core::webhook::Profile;
 use waypost::delivery::webhook::render::{Rendered, Rendering, Secrets, render};
 
-/// Payloads that every receiver is sent.
+/// The number of payloads that every receiver gets.
 const PAYLOADS: usize = 300;
-/// Types that some receivers do something about, and others.
+/// Event types that some receivers act on, and others.
 const KINDS: &[&str] = &["signature_added", "client_event", "vote.received", "broadcast", "add_system", "map_kill"];
 const OTHER: &str = "a secret that somebody typed";
 const GAME: &str = r#"{"session":{"id":3},"game":{"title":"Quiplash 3","min_players":3,"max_players":8}}"#;
@@ -30,8 +30,8 @@ type Step = (&'static str, fn(&Fleet<'_>) -> Result<()>);
 const STEPS: &[Step] = &[
     ("any payload is verified", any_payload),
     ("a rotation loses nothing", a_rotation),
-    ("another's secret verifies nothing", another_secret),
-    ("one byte that differs is refused", one_byte),
+    ("deliveries with another secret are not verified", another_secret),
+    ("a forged byte is refused", one_byte),
     ("Discord messages are those of the guide's transformer", discord_messages),
 ];
 
@@ -51,7 +51,7 @@ fn receivers_verify_what_a_node_delivers() {
     });
 }
 
-/// An event that every receiver can do something about.
+/// Makes a payload that receivers act on.
 fn example(normal: &str) -> Payload {
     Payload { text: normal.into(), normal: normal.into() }
 }
@@ -76,7 +76,7 @@ fn any_payload(fleet: &Fleet<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Tests are verified too.
+/// Test deliveries are verified too.
 fn tested(fleet: &Fleet<'_>, hook: &Hook, count: usize) -> Result<()> {
     for payload in payloads(count) {
         let body = format!(r#"{{"type":"client_event","payload":{}}}"#, payload.text);
@@ -90,14 +90,15 @@ fn tested(fleet: &Fleet<'_>, hook: &Hook, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Who holds the old secret goes on verifying while the overlap lasts, and who holds the new one begins to.
+/// During the overlap, receivers with the old secret and receivers with the new one both verify.
 fn a_rotation(fleet: &Fleet<'_>) -> Result<()> {
     let map = fleet.map("rotation")?;
     let to = |secret: &str| json!({"secret": secret}).to_string();
     let old =
-        VERIFIERS.iter().filter(|verifier| verifier.tells()).map(|verifier| fleet.hook(&map, verifier, SECRET, 5));
+        VERIFIERS.iter().filter(|verifier| verifier.reports()).map(|verifier| fleet.hook(&map, verifier, SECRET, 5));
     let new = VERIFIERS.iter().map(|verifier| fleet.hook(&map, verifier, OTHER, 5));
-    let (old, new) = (old.collect::<Result<Vec<_>>>()?, new.collect::<Result<Vec<_>>>()?);
+    let old = old.collect::<Result<Vec<_>>>()?;
+    let new = new.collect::<Result<Vec<_>>>()?;
     for hook in &new {
         ensure!(fleet.post(hook, "/rotate-secret", &to(SECRET))?["secret"] == SECRET);
     }
@@ -124,7 +125,7 @@ fn a_rotation(fleet: &Fleet<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Neither a secret that was never the receiver's, nor the old one after a rotation without overlap.
+/// Receivers verify neither a secret that was never theirs nor the old one after a rotation without overlap.
 fn another_secret(fleet: &Fleet<'_>) -> Result<()> {
     let map = fleet.map("another-secret")?;
     let mut hooks = Vec::new();
@@ -137,39 +138,40 @@ fn another_secret(fleet: &Fleet<'_>) -> Result<()> {
     let mut events = Published::default();
     events.publish(fleet.cluster, &map, KINDS, &payloads(10))?;
     for hook in &hooks {
-        let member = if hook.verifier.tells() { "dead_letters" } else { "delivered" };
+        let member = if hook.verifier.reports() { "dead_letters" } else { "delivered" };
         let ended = |shown: &Value| shown[member] == events.ids.len();
-        wait::until("all to be refused", || Ok(ended(&fleet.get(hook, "")?).then_some(())))
+        wait::until("all events to be refused", || Ok(ended(&fleet.get(hook, "")?).then_some(())))
             .with_context(|| format!("{hook:?} {:?}", fleet.get(hook, "")))?;
-        let seen =
-            wait::until("what its receiver saw", || Ok(Some(fleet.seen(hook)?).filter(|seen| !seen.is_empty())))?;
-        ensure!(seen.iter().all(|seen| !seen.verified), "{hook:?} verified another's: {seen:?}");
+        let seen = wait::until("its receiver to see a request", || {
+            Ok(Some(fleet.seen(hook)?).filter(|seen| !seen.is_empty()))
+        })?;
+        ensure!(seen.iter().all(|seen| !seen.verified), "{hook:?} verified another secret: {seen:?}");
     }
     Ok(())
 }
 
-/// The receivers do look: what a node would never send is refused.
+/// The receivers do check: a forged body is refused.
 fn one_byte(fleet: &Fleet<'_>) -> Result<()> {
     let batch: Vec<Event> = (0..).zip(payloads(20)).map(|(n, payload)| event(n, "other", &payload.normal)).collect();
-    for verifier in VERIFIERS.iter().filter(|verifier| verifier.answers()) {
+    for verifier in VERIFIERS.iter().filter(|verifier| verifier.is_http()) {
         let events = if verifier.profile.batches() { &batch[..] } else { &batch[..1] };
         let rendered = made(verifier.profile, events)?;
         ensure!(verifies(fleet, verifier, &rendered)?, "{verifier:?}");
         let mut forged = rendered.clone();
         let mut bytes = forged.body.to_vec();
-        // The first digit stands in what every profile signs.
+        // The first digit is part of what every profile signs.
         let at = bytes.iter().position(u8::is_ascii_digit).context("no digit in a body")?;
         bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
         forged.body = bytes.into();
-        ensure!(!verifies(fleet, verifier, &forged)?, "{verifier:?} took a forged body: {:?}", forged.body);
+        ensure!(!verifies(fleet, verifier, &forged)?, "{verifier:?} accepted a forged body: {:?}", forged.body);
     }
     Ok(())
 }
 
-fn event(place: u32, kind: &str, payload: &str) -> Event {
-    let id = EventId::new(waypost::clock::now_ms(), 7, place);
+fn event(position: u32, kind: &str, payload: &str) -> Event {
+    let id = EventId::new(waypost::clock::now_ms(), 7, position);
     let event = NewEvent { subject: Default::default(), kind: kind.into(), payload: payload.as_bytes().to_vec() };
-    Event::from_stored(u64::from(place) + 1, Event::to_stored(id, &event).into()).unwrap()
+    Event::from_stored(u64::from(position) + 1, Event::to_stored(id, &event).into()).unwrap()
 }
 
 fn made(profile: Profile, events: &[Event]) -> Result<Rendered> {
@@ -185,8 +187,8 @@ fn verifies(fleet: &Fleet<'_>, verifier: &Verifier, rendered: &Rendered) -> Resu
     fleet.process(verifier)?.verifies(&verifier.target("by-hand"), &headers, &rendered.body)
 }
 
-/// The examples of the guide, by way of its own transformer and by the `discord` profile: the same embeds, but for the
-/// fields that we add, and numbers, which Discord wants as text.
+/// The guide's examples, through its own transformer and through the `discord` profile, give the same embeds,
+/// except for the fields that Waypost adds, and for numbers, which Discord wants as text.
 fn discord_messages(fleet: &Fleet<'_>) -> Result<()> {
     let examples = [
         (
@@ -202,10 +204,10 @@ fn discord_messages(fleet: &Fleet<'_>) -> Result<()> {
         ("connection_added", r#"{"from_name":"J1","to_name":"J2","mass_status":"Critical"}"#),
     ];
     let map = fleet.map("discord-messages")?;
-    for verifier in VERIFIERS.iter().filter(|verifier| verifier.posts()) {
+    for verifier in VERIFIERS.iter().filter(|verifier| verifier.posts_to_discord()) {
         fleet.hook(&map, verifier, SECRET, 16)?;
     }
-    // One message an event, and no waiting.
+    // One message per event, without waiting.
     let ours = json!({"url": fleet.discord.url("ours"), "profile": "discord", "batch": null, "rate_limit": null});
     fleet.cluster.api(0, &map).post(&format!("/api/maps/{}/webhooks", map.id), &ours)?.data(201)?;
     let mut events = Published::default();

@@ -1,5 +1,5 @@
-//! Joining with history: `backfill`, `since`, `last_event_id`, on any node, over WebSocket and SSE;
-//! reply first, then history in order, then live; and the gap that is told.
+//! Joining with history: `backfill`, `since` and `last_event_id`, on any node, over WebSocket and SSE. The
+//! reply comes first, then history in order, then live events; and a gap is reported.
 
 use crate::support::{checked, nodes, publish, publish_many};
 use anyhow::{Context, Result, ensure};
@@ -13,22 +13,22 @@ use testkit::phoenix::Socket;
 use testkit::publisher::Publisher;
 
 #[test]
-fn history_comes_in_order_before_what_is_live() {
-    // Nobody here takes too long to be waited for.
+fn history_comes_in_order_before_live_events() {
+    // The stall limit is long: no client here may be closed for being slow.
     checked(
         nodes(3).set("WAYPOST_SESSION_STALL_SECONDS", 120),
         &[
             ("every way to ask for history", ways_to_ask),
-            ("wrong wishes are refused", wrong_wishes),
-            ("no gap and no duplicate at the seam", seam),
-            ("history that is gone is told", gap),
+            ("wrong parameters are refused", wrong_parameters),
+            ("no gap and no duplicate between history and live", seam),
+            ("a gap in history is reported", gap),
             ("a slow reader misses nothing", slow_reader),
             ("EventSource resumes on another node", sse_resumes),
         ],
     );
 }
 
-/// Joins on `node` and reads as many events as the reply announces; reply and their seqs.
+/// Joins on `node` and reads as many events as the reply announces; returns the reply and the events' seqs.
 fn join(c: &Cluster, node: usize, token: &str, topic: &str, params: Value) -> Result<(Value, Vec<u64>)> {
     let mut socket = Socket::connect(c.nodes[node].http, token)?;
     let reply = socket.join_ok(topic, params)?;
@@ -74,7 +74,7 @@ fn ways_to_ask(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn wrong_wishes(c: &Cluster) -> Result<()> {
+fn wrong_parameters(c: &Cluster) -> Result<()> {
     let map = c.map("wishes")?;
     publish_many(c, 0, &map, "x", 2)?;
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
@@ -103,7 +103,7 @@ fn wrong_wishes(c: &Cluster) -> Result<()> {
     socket.alive()
 }
 
-/// Clients join again and again in the middle of a publisher's stream.
+/// A client joins again and again while a publisher publishes.
 fn seam(c: &Cluster) -> Result<()> {
     let map = c.map("seam")?;
     let publisher = Publisher::start(c.urls_from(0), &map, "seam", &["x"], Duration::from_millis(2));
@@ -126,7 +126,7 @@ fn seam(c: &Cluster) -> Result<()> {
     let acks = publisher.stop()?;
     let upto = seen.last().map_or(0, |e| e.seq);
     let acks: Vec<_> = acks.into_iter().filter(|a| a.seq <= upto).collect();
-    check_stream("the one that rejoins", 0, &seen, &acks)
+    check_stream("a client that joins again", 0, &seen, &acks)
 }
 
 fn gap(c: &Cluster) -> Result<()> {
@@ -153,7 +153,7 @@ fn gap(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// One that doesn't read while more is published than rings and buffers hold gets all of it.
+/// A client that does not read while more is published than rings and buffers hold gets everything.
 fn slow_reader(c: &Cluster) -> Result<()> {
     let map = c.map("slow")?;
     let mut slow = Socket::connect(c.nodes[1].http, &map.token)?;

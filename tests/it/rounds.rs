@@ -1,5 +1,5 @@
-//! Nodes die and come back while a publisher publishes and clients of every kind listen: nothing
-//! acknowledged is lost, repeated or out of order for any of them.
+//! Nodes die and come back while a publisher publishes and clients of every kind read: no acknowledged event
+//! is lost, repeated or out of order for any of them.
 
 use crate::support::{nodes, scale, scenario};
 use anyhow::{Result, ensure};
@@ -33,7 +33,8 @@ fn every_acknowledged_event_reaches_every_client_once_in_order() {
         let pace = Duration::from_millis(5);
         let publishers: Vec<Publisher> =
             (0..2).map(|i| Publisher::start(cluster.urls_from(i), &map, &format!("p{i}"), TYPES, pace)).collect();
-        // A client without an id to resume by can't know what it missed: each has one from here on.
+        // A client without an id to resume by can't know what it missed, so each must have one before the
+        // faults begin.
         clients.iter().try_for_each(|c| c.wait_seq(1))?;
         some.wait_seq(2)?;
         for round in 0..rounds {
@@ -51,7 +52,7 @@ fn every_acknowledged_event_reaches_every_client_once_in_order() {
             client.wait_seq(last)?;
             let seen = client.events()?;
             check_stream(&format!("client {i}"), 0, &seen, &acks)?;
-            ensure!(seen == all, "client {i} saw something else than the backfill has");
+            ensure!(seen == all, "client {i}'s events differ from the backfill");
         }
         let kills: Vec<&Event> = all.iter().filter(|e| e.kind == "map_kill").collect();
         some.wait_seq(kills.last().map_or(0, |e| e.seq))?;
@@ -61,7 +62,7 @@ fn every_acknowledged_event_reaches_every_client_once_in_order() {
     });
 }
 
-/// The leader dies and comes back, a follower dies and comes back, the leader hangs for a while.
+/// Kills and restarts the leader, kills and restarts a follower, and suspends the leader for a while.
 fn one_round(cluster: &mut Cluster, publishers: &[Publisher]) -> Result<()> {
     let more = |n| publishers.iter().try_for_each(|p| p.wait_more(n));
     more(20)?;

@@ -1,4 +1,4 @@
-//! Reads the Rust files of the house: the `use` statements and the paths in their code, comments and tests left out.
+//! Reads the Rust files of the source tree: the `use` statements and the paths in their code, comments and tests left out.
 
 use std::path::{Path, PathBuf};
 
@@ -13,22 +13,22 @@ pub(crate) struct Use {
     pub(crate) is_exported: bool,
 }
 
-/// All paths that the Rust files at or below `folder` name, with their files.
+/// Returns all paths that the Rust files at or below `folder` name, with their files.
 pub(crate) fn paths_below(folder: &str) -> Vec<(PathBuf, String)> {
     let of = |(file, code): (PathBuf, String)| paths(&code).into_iter().map(move |path| (file.clone(), path));
     code_below(folder).into_iter().flat_map(of).collect()
 }
 
-/// The code of the Rust files at or below `folder` (relative to the repository): without comments and tests.
+/// Returns the code of the Rust files at or below `folder` (relative to the repository), without comments and tests.
 pub(crate) fn code_below(folder: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     rust_files(&root.join(folder), &mut files);
-    // A room may be one file instead of a folder.
+    // A module may be one file instead of a folder.
     rust_files(&root.join(format!("{folder}.rs")), &mut files);
     files
         .into_iter()
-        // Tests in files of their own may name what they like, as those within a file may.
+        // Test files may name anything, like the test modules within a file.
         .filter(|file| {
             !file.components().any(|part| ["tests", "tests.rs"].iter().any(|name| part.as_os_str() == *name))
         })
@@ -48,7 +48,7 @@ fn rust_files(path: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// A file's code, without comments and without the items that only tests have.
+/// Returns a file's code without comments and without the items that only tests have: tests may name anything.
 pub(crate) fn code(text: &str) -> String {
     let mut code = Vec::new();
     let mut lines = text.lines().map(|line| line.split("//").next().unwrap_or(""));
@@ -70,7 +70,7 @@ pub(crate) fn code(text: &str) -> String {
     code.join("\n")
 }
 
-/// The paths of `use` statements, flattened, and those written out within code.
+/// Returns the paths of `use` statements, flattened, and those written out within code.
 pub(crate) fn paths(code: &str) -> Vec<String> {
     let (uses, rest) = split_uses(code);
     uses.into_iter().map(|found| found.path).chain(written_paths(&rest)).collect()
@@ -104,14 +104,15 @@ pub(crate) fn written_paths(code: &str) -> impl Iterator<Item = String> {
     code.split(move |c| !word(c)).filter(|w| w.contains("::")).map(str::to_owned)
 }
 
-/// `a::{b, c::{self, d as e}}` → `a::b`, `a::c`, `a::c::d` with the name `e`.
+/// Flattens `a::{b, c::{self, d as e}}` to `a::b`, `a::c` and `a::c::d` with the name `e`.
 fn flatten(prefix: &str, tree: &str, found: &mut impl FnMut(String, String)) {
     let tree = tree.trim();
     match tree.split_once('{') {
         Some((head, rest)) => {
             let prefix = format!("{prefix}{}", head.trim());
             let inner = rest.rsplit_once('}').map_or(rest, |(inner, _)| inner);
-            let (mut depth, mut start) = (0, 0);
+            let mut depth = 0;
+            let mut start = 0;
             for (at, c) in inner.char_indices() {
                 match c {
                     '{' => depth += 1,
@@ -138,7 +139,7 @@ fn flatten(prefix: &str, tree: &str, found: &mut impl FnMut(String, String)) {
 }
 
 #[test]
-fn uses_are_flattened() {
+fn use_statements_are_flattened() {
     let text = "use crate::{hub::{self, a, b as c}, core};\npub(crate) use tokio as t;\n// use actix;\n\
                 fn f() { crate::edge::x(); }\n#[cfg(test)]\nmod tests { use actix; }";
     let expected = ["crate::hub", "crate::hub::a", "crate::hub::b", "crate::core", "tokio", "crate::edge::x"];

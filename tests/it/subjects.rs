@@ -1,5 +1,6 @@
-//! Subjects: readers of one, of a pattern and of all get what they want in the map's order, over whatever transport; a gap
-//! is told to whom it concerns, and publishing to one subject wakes nobody who reads others.
+//! Subjects: readers of one subject, of a pattern and of all subjects get their events in the map's order
+//! over any transport; a gap is reported only to the readers that it concerns; publishing to a subject wakes
+//! no reader of others.
 
 use crate::support::checked;
 use crate::webhooks_support::{Hook, delivering, map};
@@ -14,40 +15,41 @@ use testkit::phoenix::Socket;
 use testkit::receiver::{Receiver, behaviour};
 use testkit::wait;
 
-/// Two clients' channels, the map's own, and another.
+/// The map's own subject and four others.
 const SUBJECTS: [&str; 5] = ["", "orders-1", "orders-2", "private-chat", "presence-lobby"];
 
 #[test]
-fn subjects_are_read_apart() {
+fn readers_get_the_events_of_their_subjects() {
     checked(
         delivering(3),
         &[
             ("readers get their subjects, at every node", readers),
             ("long polls get their subjects", long_polls),
-            ("what is wrong is refused", refused),
+            ("wrong subjects are refused", refused),
             ("a position of another subject is a position", other_positions),
             ("one subject is listed and backfilled", backfills),
-            ("a rule leaves quiet subjects whole, and tells the gap", rules),
-            ("what is deleted is told to whom it concerns", deletions),
+            ("a rule trims one subject only, and its gap is reported", rules),
+            ("a deletion is reported to the readers it concerns", deletions),
             ("webhooks get their subjects", webhooks),
-            ("publishing to one wakes nobody else", wakes_nobody_else),
+            ("publishing to a subject wakes no other reader", wakes_no_other),
         ],
     );
 }
 
-/// Publishes one event of a subject; its envelope.
+/// Publishes one event of a subject and returns its envelope.
 fn publish(c: &Cluster, node: usize, map: &Map, subject: &str) -> Result<Value> {
     let mut body = json!({"type": "App\\Events\\X \"é\"", "payload": {"of": subject}});
     if !subject.is_empty() {
         body["subject"] = subject.into();
     }
     let data = c.publish(node, map, &body)?;
-    let told = data.get("subject").and_then(Value::as_str).unwrap_or_default();
-    ensure!(told == subject && data.get("subject").is_some() != subject.is_empty(), "{data}");
+    let stored = data.get("subject").and_then(Value::as_str).unwrap_or_default();
+    ensure!(stored == subject && data.get("subject").is_some() != subject.is_empty(), "{data}");
     Ok(data)
 }
 
-/// Publishes `rounds` times to each of these at the nodes in turn; subject, seq and id of each.
+/// Publishes `rounds` events to each of these subjects at the nodes in turn; returns subject, seq and id of
+/// each.
 fn publish_all(c: &Cluster, map: &Map, subjects: &[&str], rounds: usize) -> Result<Vec<(String, u64, String)>> {
     let mut sent = Vec::new();
     for n in 0..rounds * subjects.len() {
@@ -68,7 +70,7 @@ fn seqs(events: &[Value]) -> Vec<u64> {
 
 type Wanted = fn(&str) -> bool;
 
-/// What readers ask for, and which subjects that is.
+/// Selections of subjects: as a join's parameter, as a query, and as a predicate.
 fn selections() -> Vec<(Value, &'static str, Wanted)> {
     vec![
         (json!(null), "", |subject| subject.is_empty()),
@@ -83,7 +85,7 @@ fn query_of(selection: &str) -> String {
     if selection.is_empty() { String::new() } else { format!("subjects={}", selection.replace('*', "%2A")) }
 }
 
-/// The events of a stream so far, by seq.
+/// Returns the seqs of a stream's events so far.
 fn streamed(client: &Js) -> Vec<u64> {
     let text: String = client.of("chunk").iter().filter_map(|line| line["text"].as_str()).collect();
     let data = text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
@@ -105,7 +107,8 @@ fn stream(c: &Cluster, node: usize, map: &Map, query: &str) -> Result<Js> {
 
 fn readers(c: &Cluster) -> Result<()> {
     let map = map(c, "readers")?;
-    let (mut sockets, mut streams) = (Vec::new(), Vec::new());
+    let mut sockets = Vec::new();
+    let mut streams = Vec::new();
     for (n, (params, query, wanted)) in selections().into_iter().enumerate() {
         let mut socket = Socket::connect(c.nodes[n % 3].http, &map.token)?;
         socket.join_ok(&map.topic(), json!({"subjects": params}))?;
@@ -148,13 +151,13 @@ fn long_polls(c: &Cluster) -> Result<()> {
 fn refused(c: &Cluster) -> Result<()> {
     let map = map(c, "refused")?;
     let api = c.api(0, &map);
-    for (subject, told) in
+    for (subject, code) in
         [(json!("a b"), "invalid_subject"), (json!("$sys"), "invalid_subject"), (json!(7), "invalid_event")]
     {
         let body = json!({"type": "x", "subject": subject, "payload": {}});
-        ensure!(api.post(&map.events(), &body)?.expect(400)?.code() == told, "{subject}");
+        ensure!(api.post(&map.events(), &body)?.expect(400)?.code() == code, "{subject}");
         let batch = json!({"events": [{"type": "x", "payload": 1}, body]});
-        ensure!(api.post(&map.events(), &batch)?.expect(400)?.code() == told, "{subject} in a batch");
+        ensure!(api.post(&map.events(), &batch)?.expect(400)?.code() == code, "{subject} in a batch");
     }
     let misspelt = json!({"type": "x", "subjct": "a", "payload": {}});
     let answer = api.post(&map.events(), &misspelt)?.expect(400)?;
@@ -166,7 +169,7 @@ fn refused(c: &Cluster) -> Result<()> {
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
     let (_, reply) = socket.join(&map.topic(), json!({"subjects": []}))?;
     ensure!(reply.reason() == "invalid subjects", "{reply:?}");
-    // The same key with another subject is another request.
+    // The same key with another subject is a different request.
     let key = fresh_key();
     let of = |subject: &str| json!({"type": "x", "subject": subject, "payload": {}});
     api.post_once(&map.events(), &key, &of("a"))?.expect(201)?;
@@ -174,7 +177,7 @@ fn refused(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Reads a page; its seqs, and whether a gap was told.
+/// Reads a page; returns its seqs, and whether it reported a gap.
 fn page(api: &Api, map: &Map, query: &str) -> Result<(Vec<u64>, bool)> {
     let page = api.get(&format!("{}?limit=1000&{query}", map.events()))?.expect(200)?.json()?;
     ensure!(page["has_more"] == false, "{page}");
@@ -189,8 +192,8 @@ fn other_positions(c: &Cluster) -> Result<()> {
     for (n, (_, at, id)) in sent.iter().enumerate() {
         for (params, query, wanted) in selections() {
             let expected: Vec<u64> = seqs_of(&sent, wanted).into_iter().filter(|seq| seq > at).collect();
-            let told = page(&c.api(n % 3, &map), &map, &format!("after={id}&{}", query_of(query)))?;
-            ensure!(told == (expected.clone(), false), "{told:?} instead of {expected:?} after {at} of {query:?}");
+            let got = page(&c.api(n % 3, &map), &map, &format!("after={id}&{}", query_of(query)))?;
+            ensure!(got == (expected.clone(), false), "{got:?} instead of {expected:?} after {at} of {query:?}");
             if n % 5 == 0 {
                 let mut socket = Socket::connect(c.nodes[n % 3].http, &map.token)?;
                 let reply = socket.join_ok(&map.topic(), json!({"subjects": params, "last_event_id": id}))?;
@@ -246,8 +249,8 @@ fn rules(c: &Cluster) -> Result<()> {
     let before = publish(c, 0, &map, "quiet")?;
     let noisy = publish_all(c, &map, &["noisy-1", "noisy-1", "quiet", ""], 50)?;
     let id = text(&before, "id")?;
-    // What has just come stays for a while: a tick takes it.
-    wait::until("the rule to take what is too much", || {
+    // New events stay for a while; a tick removes them.
+    wait::until("the rule to remove the surplus", || {
         let (left, _) = page(&c.api(0, &map), &map, &format!("subjects=noisy-1&after={id}"))?;
         Ok((left.len() <= 10).then_some(()))
     })?;
@@ -278,7 +281,8 @@ fn deletions(c: &Cluster) -> Result<()> {
     let map = map(c, "deletions")?;
     let sent = publish_all(c, &map, &["", "orders-1", "orders-2"], 4)?;
     let api = c.api(0, &map);
-    let (first, gone) = (&sent[0].2, &sent[4]);
+    let first = &sent[0].2;
+    let gone = &sent[4];
     api.delete(&format!("{}/{}", map.events(), gone.2))?.expect(204)?;
     ensure!(api.delete(&format!("{}/{}", map.events(), gone.2))?.expect(404)?.code() == "event_not_found");
     c.wait_same_applied()?;
@@ -287,7 +291,7 @@ fn deletions(c: &Cluster) -> Result<()> {
         let left: Vec<u64> = seqs_of(&sent, |of| of == "orders-1").into_iter().filter(|seq| *seq != gone.1).collect();
         ensure!(page(&api, &map, &format!("subjects=orders-1&after={first}"))? == (left, true));
         ensure!(!page(&api, &map, &format!("subjects=orders-2&after={first}"))?.1, "another subject's gap");
-        // Who had it, and who was behind it, misses nothing: the event is a position still.
+        // Readers that had the event or were past it miss nothing: a deleted event is still a position.
         ensure!(!page(&api, &map, &format!("subjects=orders-1&after={}", gone.2))?.1, "after the event itself");
     }
     let removed = api.delete(&format!("/api/maps/{}/subjects/orders-2", map.id))?.data(200)?;
@@ -342,7 +346,7 @@ fn webhooks(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn wakes_nobody_else(c: &Cluster) -> Result<()> {
+fn wakes_no_other(c: &Cluster) -> Result<()> {
     let map = map(c, "wakes")?;
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
     let other = c.map("wakes-elsewhere")?;
@@ -363,7 +367,7 @@ fn wakes_nobody_else(c: &Cluster) -> Result<()> {
     }
     socket.events(events.len())?;
     let woken = c.metric(0, "waypost_topic_wakeups_total", "")? - before;
-    // The reader of that subject, and nobody else: a wake-up may serve several events.
+    // Only the reader of that subject is woken; one wake-up may serve several events.
     ensure!((1..=events.len() as u64).contains(&woken), "{woken} wake-ups for {} events", events.len());
     for event in &events {
         c.api(0, &map).post_once(
@@ -373,6 +377,6 @@ fn wakes_nobody_else(c: &Cluster) -> Result<()> {
         )?;
     }
     let after = c.metric(0, "waypost_topic_wakeups_total", "")?;
-    ensure!(after == before + woken, "{} wake-ups for a subject that nobody reads", after - before - woken);
+    ensure!(after == before + woken, "{} wake-ups for a subject without readers", after - before - woken);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! What every test here needs: a cluster that tells its state when a check fails, tables of checks,
-//! and short ways to publish.
+//! Helpers for all tests here: clusters that print their state when a check fails, tables of checks, and
+//! publishing.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -10,17 +10,18 @@ use std::sync::Once;
 use testkit::cluster::Map;
 use testkit::{Cluster, Options};
 
-/// A named check.
+/// A check and its name.
 pub(crate) type Check = (&'static str, fn(&Cluster) -> Result<()>);
 
-/// The program under test: the one that was built with these tests, unless `WAYPOST_TEST_BINARY`
+/// Returns the path of the program under test: the one built with these tests, unless `WAYPOST_TEST_BINARY`
 /// names another.
 pub(crate) fn binary() -> String {
     let built = || env!("CARGO_BIN_EXE_waypost").to_owned();
     std::env::var("WAYPOST_TEST_BINARY").unwrap_or_else(|_| built())
 }
 
-/// N nodes of it. A socket that a test leaves alone for a while, on a busy machine for long, is not idle.
+/// Options for `n` nodes of the program under test. The idle timeout is long, because on a busy machine a
+/// test may leave a socket alone for long.
 pub(crate) fn nodes(n: usize) -> Options {
     static RAISED: Once = Once::new();
     // For all tests of this process together.
@@ -30,7 +31,7 @@ pub(crate) fn nodes(n: usize) -> Options {
     Options::new(&binary(), n).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 600)
 }
 
-/// Boots a cluster and runs `body` on it; a failure comes with the state and logs of all nodes.
+/// Boots a cluster and runs `body` on it; a failure prints the state and logs of all nodes.
 pub(crate) fn scenario(options: Options, body: impl FnOnce(&mut Cluster) -> Result<()>) {
     let mut cluster = Cluster::boot(&options).unwrap_or_else(|e| panic!("boot: {e:#}"));
     if let Err(error) = body(&mut cluster) {
@@ -38,7 +39,7 @@ pub(crate) fn scenario(options: Options, body: impl FnOnce(&mut Cluster) -> Resu
     }
 }
 
-/// Boots a cluster and runs all checks on it, one after another; those that fail are told together.
+/// Boots a cluster and runs all checks on it, one after another; reports all failures together.
 pub(crate) fn checked(options: Options, checks: &[Check]) {
     let only = std::env::var("WAYPOST_TEST_CHECK").ok();
     scenario(options, |cluster| {
@@ -60,7 +61,7 @@ pub(crate) fn checked(options: Options, checks: &[Check]) {
     });
 }
 
-/// Every node still answers, and is ready, if need be after an election.
+/// Checks that every node answers and becomes ready, if necessary after an election.
 pub(crate) fn unharmed(cluster: &Cluster) -> Result<()> {
     cluster.wait_until("every node to be ready", |cluster| {
         for node in 0..cluster.nodes.len() {
@@ -70,19 +71,19 @@ pub(crate) fn unharmed(cluster: &Cluster) -> Result<()> {
     })
 }
 
-/// Publishes one event through a node; the envelope from the answer.
+/// Publishes one event through a node and returns the envelope from the answer.
 pub(crate) fn publish(cluster: &Cluster, node: usize, map: &Map, kind: &str, payload: Value) -> Result<Value> {
     cluster.publish(node, map, &json!({"type": kind, "payload": payload}))
 }
 
-/// Publishes `n` events of one type in one batch; their envelopes.
+/// Publishes `n` events of one type in one batch and returns their envelopes.
 pub(crate) fn publish_many(cluster: &Cluster, node: usize, map: &Map, kind: &str, n: usize) -> Result<Vec<Value>> {
     let events: Vec<Value> = (0..n).map(|i| json!({"type": kind, "payload": {"i": i}})).collect();
     let data = cluster.publish(node, map, &json!({"events": events}))?;
     Ok(data.as_array().cloned().unwrap_or_default())
 }
 
-/// A script of `tests/py`, by the interpreter that has what it needs.
+/// Returns the command of a script of `tests/py`, with the interpreter that has the packages it needs.
 pub(crate) fn python(script: &str) -> Result<Command> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
     let python = target.join("python/bin/python");
@@ -92,7 +93,7 @@ pub(crate) fn python(script: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// A number from the environment, to make a test larger by hand.
+/// Reads a number from the environment; it makes a test larger by hand.
 pub(crate) fn scale(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }

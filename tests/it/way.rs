@@ -1,4 +1,4 @@
-//! A way from a client to a node that can be cut and barred, as networks are; it remembers what went over it.
+//! A proxy between a client and a node that can be blocked, as networks can; it records what passes.
 
 use anyhow::Result;
 use std::io::{Read, Write};
@@ -6,10 +6,10 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Most bytes that are remembered of each direction.
+/// The most bytes recorded of each direction.
 const REMEMBERED: usize = 1 << 20;
 
-/// The way. Its threads end with its connections.
+/// The proxy. Its threads end with its connections.
 pub(crate) struct Way {
     addr: SocketAddr,
     shared: Arc<Shared>,
@@ -24,14 +24,14 @@ struct Shared {
 }
 
 impl Way {
-    /// A way to that address.
+    /// Starts a proxy to that address.
     pub(crate) fn to(node: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let way = Self { addr: listener.local_addr()?, shared: Arc::default() };
         let shared = way.shared.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                // Who comes while it is barred is hung up on.
+                // While it is blocked, the proxy closes new connections.
                 if !shared.barred.load(Ordering::SeqCst)
                     && let Ok(server) = TcpStream::connect(node)
                 {
@@ -42,12 +42,12 @@ impl Way {
         Ok(way)
     }
 
-    /// Where clients connect.
+    /// Returns the URL at which clients connect.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// Ends all connections, and lets nobody through until [`Way::open`].
+    /// Closes all connections and refuses new ones until [`Way::open`].
     pub(crate) fn bar(&self) {
         self.shared.barred.store(true, Ordering::SeqCst);
         for stream in lock(&self.shared.open).drain(..) {
@@ -55,17 +55,17 @@ impl Way {
         }
     }
 
-    /// Lets clients through again.
+    /// Accepts connections again.
     pub(crate) fn open(&self) {
         self.shared.barred.store(false, Ordering::SeqCst);
     }
 
-    /// What clients have sent.
+    /// Returns what clients have sent.
     pub(crate) fn asked(&self) -> String {
         String::from_utf8_lossy(&lock(&self.shared.asked)).into_owned()
     }
 
-    /// What the node has sent.
+    /// Returns what the node has sent.
     pub(crate) fn answered(&self) -> String {
         String::from_utf8_lossy(&lock(&self.shared.answered)).into_owned()
     }
@@ -75,7 +75,8 @@ fn carry(shared: &Arc<Shared>, client: TcpStream, server: TcpStream) {
     let copies = [client.try_clone(), client.try_clone(), server.try_clone(), server.try_clone()];
     let [Ok(up), Ok(kept), Ok(down), Ok(other)] = copies else { return };
     lock(&shared.open).extend([kept, other]);
-    let (asking, answering) = (shared.clone(), shared.clone());
+    let asking = shared.clone();
+    let answering = shared.clone();
     std::thread::spawn(move || pass(up, server, &asking.asked));
     std::thread::spawn(move || pass(down, client, &answering.answered));
 }

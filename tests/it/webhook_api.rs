@@ -1,5 +1,5 @@
-//! The webhook API: shapes, refusals, both ways to the same webhooks, those of the configuration file; and that what is
-//! secret of them is nowhere but in the answers that show it.
+//! The webhook API: shapes, refusals, both APIs for the same webhooks, and webhooks of the configuration
+//! file. Secrets appear only in the answers that are meant to show them.
 
 mod files;
 mod kept;
@@ -24,37 +24,37 @@ const SECRET: &str = "a-secret-that-nobody-guesses";
 
 const TOKEN: &str = "tOkEn-of-a-chat-0123456789-abcdef";
 
-/// Nodes whose webhooks may go to this machine, and invoke two functions.
+/// Options for `n` nodes whose webhooks may deliver to this machine and invoke two functions.
 fn local(n: usize) -> Options {
     nodes(n).set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8").set("WAYPOST_WEBHOOKS_AWS_FUNCTIONS", "handler,f")
 }
 
 #[test]
-fn the_api_of_a_map() {
+fn the_webhook_api_of_a_map_works() {
     const CHECKS: &[Check] = &[
-        ("a webhook's life", life),
-        ("what is not asked for is by profile", defaults),
-        ("a wrong body is told whole", refused::wrong_bodies),
-        ("one target once, and no more than the limit", refused::refusals),
-        ("other maps' webhooks are not there", refused::foreign),
-        ("what is absent stays, masks too", changes),
-        ("what is shown can be sent back", sent_back),
+        ("a webhook's lifecycle", life),
+        ("defaults depend on the profile", defaults),
+        ("every error of a wrong body is reported", refused::wrong_bodies),
+        ("one webhook per target, and no more than the limit", refused::refusals),
+        ("webhooks of other maps look absent", refused::foreign),
+        ("absent and masked settings stay unchanged", changes),
+        ("a shown webhook can be sent back", sent_back),
         ("chats and functions", chats_and_functions),
         ("rotation", operated::rotation),
         ("stopped and started", operated::stopped_and_started),
         ("a test is delivered at once", operated::tests_are_sent),
         ("dead letters and replays", operated::letters_and_replays),
-        ("what was given up is told everywhere", operated::given_up),
+        ("an event that was given up is reported everywhere", operated::given_up),
     ];
     checked(local(1), CHECKS);
 }
 
 #[test]
-fn the_api_of_a_session_service() {
+fn the_compatibility_api_works() {
     const CHECKS: &[Check] = &[
-        ("life with its names", picker::picker_life),
+        ("a webhook's lifecycle with the names of that API", picker::picker_life),
         ("refusals", picker::picker_refusals),
-        ("its test and its logs", picker::picker_test),
+        ("test and logs", picker::picker_test),
     ];
     checked(local(1), CHECKS);
 }
@@ -67,7 +67,7 @@ fn url(path: &str) -> String {
     format!("http://127.0.0.1:9/{path}")
 }
 
-/// A webhook that is not delivered to, so that nothing but the API moves it.
+/// A webhook without deliveries, so that only the API changes its state.
 fn paused(path: &str) -> Value {
     json!({"url": url(path), "active": false, "secret": SECRET})
 }
@@ -81,7 +81,7 @@ fn put(api: &Api, path: &str, body: &Value) -> Result<Answer> {
     api.call("PUT", path, &[("content-type", "application/json")], Some(body.to_string().as_bytes()))
 }
 
-/// The details of a refusal of a body.
+/// Returns the details of a refused body.
 fn details(answer: Answer) -> Result<Vec<String>> {
     let body = answer.expect(400)?.json()?;
     ensure!(body["error"] == "Validation failed" && body["code"] == "validation_failed", "{body}");
@@ -124,7 +124,7 @@ fn life(c: &Cluster) -> Result<()> {
     let (_, second) = create(c, &map, &paused("second"))?;
     ensure!(second["secret"] == SECRET && second["state"] == "paused", "{second}");
     let listed = api.get(&hooks(&map))?.data(200)?;
-    ensure!(listed[0]["id"] == second["id"] && listed[1]["id"] == made["id"], "not the newest first: {listed}");
+    ensure!(listed[0]["id"] == second["id"] && listed[1]["id"] == made["id"], "the newest is not the first: {listed}");
     ensure!(listed[0].get("secret").is_none() && listed[1].get("secret").is_none(), "{listed}");
     let shown = api.get(&path)?.data(200)?;
     ensure!(shown["id"] == made["id"] && shown.get("secret").is_none(), "{shown}");
@@ -235,8 +235,11 @@ fn changes(c: &Cluster) -> Result<()> {
         if headers.is_null() {
             moved = json!({"url": elsewhere});
         }
-        let told = details(api.patch(&path, &moved)?)?;
-        ensure!(!told.is_empty() && told.iter().all(|detail| detail.starts_with("headers: ")), "{moved}: {told:?}");
+        let errors = details(api.patch(&path, &moved)?)?;
+        ensure!(
+            !errors.is_empty() && errors.iter().all(|detail| detail.starts_with("headers: ")),
+            "{moved}: {errors:?}"
+        );
     }
     ensure!(api.get(&path)?.data(200)? == last, "a refused change changed something");
     let moved = api.patch(&path, &json!({"url": elsewhere, "headers": {"X-New": "again"}}))?.data(200)?;
@@ -244,7 +247,7 @@ fn changes(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Read, changed, put: what is no setting is left out, for every kind of webhook.
+/// A webhook of any kind can be read, changed and put: members that are no settings are ignored.
 fn sent_back(c: &Cluster) -> Result<()> {
     let map = c.map("sent-back")?;
     let api = c.api(0, &map);
@@ -271,8 +274,8 @@ fn sent_back(c: &Cluster) -> Result<()> {
             ensure!(after == *before, "{after} is not {before}");
         }
     }
-    let told = details(api.post(&hooks(&map), &json!({"url": url("x"), "id": "x", "evnts": "*"}))?)?;
-    ensure!(told.len() == 2 && told.iter().any(|detail| detail.ends_with("is events meant?")), "{told:?}");
+    let errors = details(api.post(&hooks(&map), &json!({"url": url("x"), "id": "x", "evnts": "*"}))?)?;
+    ensure!(errors.len() == 2 && errors.iter().any(|detail| detail.ends_with("is events meant?")), "{errors:?}");
     Ok(())
 }
 
@@ -286,14 +289,14 @@ fn chats_and_functions(c: &Cluster) -> Result<()> {
     let same = api.patch(&path, &json!({"url": masked, "name": "Still there"}))?.data(200)?;
     ensure!(same["url"] == masked.as_str() && same["name"] == "Still there", "{same}");
     let again = api.post(&hooks(&map), &json!({"url": chat, "profile": "discord"}))?;
-    ensure!(again.status == 409, "the mask took the target's place: {}", again.text());
+    ensure!(again.status == 409, "the mask replaced the target: {}", again.text());
     for url in [json!({}), json!({"url": masked})] {
         let mut change = json!({"profile": "wanderer", "batch": null});
         change.as_object_mut().context("an object")?.extend(url.as_object().cloned().unwrap_or_default());
         ensure!(details(api.patch(&path, &change)?)?[0].starts_with("url: "), "{change}");
     }
     for path in [hooks(&map), path] {
-        ensure!(!api.get(&path)?.text().contains(TOKEN), "{path} shows what opens the chat");
+        ensure!(!api.get(&path)?.text().contains(TOKEN), "{path} shows the chat's token");
     }
     let function = json!({"function_name": "handler", "region": "us-east-1", "qualifier": "PROD"});
     let (path, made) = create(c, &map, &json!({"lambda": function, "active": false, "profile": "pusher"}))?;

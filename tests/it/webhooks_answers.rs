@@ -1,5 +1,5 @@
-//! Receivers that answer as they should not, or not at all: no request gets another's answer, and whether an event is
-//! sent again follows from whether it can have been taken.
+//! Receivers that answer wrongly or not at all: no request gets the answer of another, and an event is sent
+//! again depending on whether the receiver may have taken it.
 
 use crate::support::scenario;
 use crate::webhooks_support::{Hook, delivering, map, publish_keys, quick};
@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use testkit::Cluster;
 use testkit::receiver::dead::FullBacklog;
 
-/// What a receiver does with one request for a path; whether it goes on with the connection.
+/// Handles one request for a path; returns whether the connection stays open.
 type Script = dyn Fn(&mut TcpStream, &str) -> std::io::Result<bool> + Send + Sync;
 
-/// Raw sockets that follow a script. It ends with the process.
+/// A receiver on raw sockets that follows a script. It runs until the process ends.
 struct Raw {
     port: u16,
     requests: Arc<AtomicUsize>,
@@ -25,11 +25,13 @@ impl Raw {
     fn start(script: impl Fn(&mut TcpStream, &str) -> std::io::Result<bool> + Send + Sync + 'static) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
-        let (script, requests) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
+        let script = Arc::new(script);
+        let requests = Arc::new(AtomicUsize::new(0));
         let count = requests.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (script, count) = (script.clone(), count.clone());
+                let script = script.clone();
+                let count = count.clone();
                 std::thread::spawn(move || serve(stream, &*script, &count));
             }
         });
@@ -56,9 +58,10 @@ fn serve(mut stream: TcpStream, script: &Script, count: &AtomicUsize) -> std::io
     }
 }
 
-/// Reads a request; its path.
+/// Reads a request and returns its path.
 fn request(reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
-    let (mut path, mut length) = (None, 0);
+    let mut path = None;
+    let mut length = 0;
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
@@ -71,8 +74,8 @@ fn request(reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
         if path.is_none() {
             path = line.split(' ').nth(1).map(|path| path.split('?').next().unwrap_or_default().to_owned());
         }
-        if let Some(told) = line.strip_prefix("content-length: ") {
-            length = told.parse().unwrap_or(0);
+        if let Some(value) = line.strip_prefix("content-length: ") {
+            length = value.parse().unwrap_or(0);
         }
     }
     reader.read_exact(&mut vec![0; length])?;
@@ -83,12 +86,13 @@ fn whole(status: u16, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
 
-/// Its attempts so far, as the API tells them.
+/// Returns the webhook's attempts so far, from the API.
 fn attempts(c: &Cluster, hook: &Hook) -> Result<Vec<Value>> {
     hook.get(c, "/attempts")?.as_array().cloned().context("no attempts")
 }
 
-/// Two maps, one host and port; the receiver takes one's events, refuses the other's, and says a lot else besides.
+/// The webhooks of two maps deliver to one host and port. The receiver accepts the events of one map, refuses
+/// those of the other, and sends interim answers.
 #[test]
 fn every_map_sees_the_answers_to_its_own_requests() {
     scenario(delivering(1), |cluster| {
@@ -100,7 +104,7 @@ fn every_map_sees_the_answers_to_its_own_requests() {
         let next = AtomicUsize::new(0);
         let raw = Raw::start(move |stream, path| {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            // None, one and two in turn; the receiver that refuses says more than the other.
+            // No, one or two interim answers in turn; the refusing receiver sends more than the other.
             let often = (number + usize::from(path == "/refuse")) % 3;
             let before = interim[number % 3].repeat(often);
             let (head, tail) = before.split_at(number.min(before.len()));
@@ -138,7 +142,7 @@ fn every_map_sees_the_answers_to_its_own_requests() {
     });
 }
 
-/// How a receiver fails, and what is known of the request then.
+/// A way in which a receiver fails, and what the sender must know about the request then.
 struct Fault {
     name: &'static str,
     url: String,
@@ -147,16 +151,18 @@ struct Fault {
     stage: &'static str,
 }
 
-/// Attempts of an event where it may be sent again.
+/// The attempts of an event that may be sent again.
 const ATTEMPTS: u32 = 3;
 
-/// Chats know no ids: what may have been taken is not sent again. What was not sent is, whatever hung or broke.
+/// Chats know no ids, so a request that may have been taken is not repeated. A request that was not sent is
+/// repeated, whatever failed.
 #[test]
-fn what_was_not_sent_is_tried_again_and_what_may_have_been_taken_only_where_it_may() {
+fn a_request_that_may_have_been_taken_is_repeated_only_where_allowed() {
     scenario(delivering(1), |cluster| {
-        // Never accepted: the kernel takes the connection and nobody speaks on it.
+        // Never accepted: the kernel opens the connection and no process answers.
         let mute = TcpListener::bind("127.0.0.1:0")?;
-        let (mute, full) = (mute.local_addr().map(|at| (mute, at))?, FullBacklog::new()?);
+        let mute = mute.local_addr().map(|at| (mute, at))?;
+        let full = FullBacklog::new()?;
         let raw = Raw::start(|stream, path| {
             match path {
                 "/head" => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-le")?,
@@ -183,7 +189,7 @@ fn what_was_not_sent_is_tried_again_and_what_may_have_been_taken_only_where_it_m
             for (what, profile, ambiguous) in [
                 ("chat", "discord", None),
                 ("other", "standard", None),
-                ("told", "slack", Some(("ambiguous", true))),
+                ("explicit", "slack", Some(("ambiguous", true))),
                 ("old", "standard", Some(("on_timeout", false))),
             ] {
                 let mut retry = quick(ATTEMPTS);
@@ -220,10 +226,10 @@ fn what_was_not_sent_is_tried_again_and_what_may_have_been_taken_only_where_it_m
     });
 }
 
-/// A body that breaks off and one that outlasts the deadline are the same: the head of the answer has decided. Of a
-/// function that is awaited the body is the answer.
+/// A body that breaks off and one that outlasts the deadline count the same: the head of the answer has
+/// decided. Only for a function that is awaited is the body the answer.
 #[test]
-fn a_body_that_does_not_end_is_missed_only_by_who_needs_it() {
+fn an_incomplete_body_fails_only_an_awaited_function() {
     let raw = Raw::start(|stream, path| {
         let status = if path == "/refused" { 500 } else { 200 };
         stream.write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 100\r\n\r\n{{\"statusCode\":").as_bytes())?;
@@ -253,7 +259,8 @@ fn a_body_that_does_not_end_is_missed_only_by_who_needs_it() {
         for (name, mut body, class, sent) in table {
             let mut retry = quick(2);
             retry["ambiguous"] = json!(false);
-            (body["retry"], body["timeout_ms"]) = (retry, json!(1000));
+            body["retry"] = retry;
+            body["timeout_ms"] = json!(1000);
             let map = map(cluster, name)?;
             hooks.push((Hook::make(cluster, &map, &body)?, class, sent));
             publish_keys(cluster, &map, "e", 1)?;

@@ -1,4 +1,5 @@
-//! Chats with their documented limits: a burst arrives whole, within the rate, and calls nobody.
+//! Chat services with their documented limits: a burst of events arrives completely, within the rate, and
+//! mentions nobody.
 
 use crate::support::scenario;
 use crate::webhooks_support::{Hook, any, delivering, map};
@@ -10,20 +11,22 @@ use testkit::receiver::Receiver;
 use testkit::receiver::discord::Discord;
 use testkit::receiver::slack::Slack;
 
-/// Events of a burst.
+/// The number of events in a burst.
 const BURST: usize = 200;
-/// Refusals that are no storm: messages whose allowance was gone, or that came closer together than they were sent.
+/// Tolerated refusals: of messages beyond the allowance, or of messages that arrived closer together than
+/// they were sent.
 const FEW: usize = 10;
-/// What must not come through as more than text.
+/// Text that must come through as plain text only.
 const HOSTILE: &str =
     "@everyone @here <@123> <@&5> <!channel> <!here|x> [x](javascript:alert(1)) ``` `a` <https://x|y>";
 
 #[test]
-fn a_burst_reaches_discord_and_slack_whole() {
+fn a_burst_reaches_discord_and_slack_completely() {
     scenario(delivering(3), |cluster| {
         let map = map(cluster, "chat")?;
         let receiver = Receiver::start()?;
-        let (discord, slack) = (Discord::default(), Slack::default());
+        let discord = Discord::default();
+        let slack = Slack::default();
         let url = receiver.on("/api/webhooks/12345/token-of-discord", discord.behaviour());
         let to_discord = Hook::create(cluster, &map, &url, json!({"profile": "discord"}))?;
         let url = receiver.on("/services/T0/B0/token-of-slack", slack.behaviour());
@@ -32,7 +35,7 @@ fn a_burst_reaches_discord_and_slack_whole() {
         for hook in [&to_discord, &to_slack] {
             let shown = hook.wait_settled(cluster)?;
             ensure!(shown["dead_letters"] == 0 && shown["delivered"] == BURST, "{shown}");
-            ensure!(!shown.to_string().contains("token-of"), "the URL is told: {shown}");
+            ensure!(!shown.to_string().contains("token-of"), "the URL is shown: {shown}");
         }
         for (chat, messages, faults, refusals) in [
             ("discord", discord.messages(), discord.faults(), discord.refusals()),
@@ -41,7 +44,7 @@ fn a_burst_reaches_discord_and_slack_whole() {
             println!("{chat}: {} messages, {refusals} refusals", messages.len());
             ensure!(faults.is_empty(), "{chat}: {faults:?}");
             ensure!(refusals <= FEW, "{chat} refused {refusals} times");
-            ensure!(messages.len() <= BURST / 4, "{chat}: {} messages, hardly coalesced", messages.len());
+            ensure!(messages.len() <= BURST / 4, "{chat}: {} messages, so too few were coalesced", messages.len());
             all_visible(chat, &messages)?;
         }
         ended(cluster, &map, &to_discord, || discord.delete())?;
@@ -49,7 +52,7 @@ fn a_burst_reaches_discord_and_slack_whole() {
     });
 }
 
-/// Events of all types, each with a name that is found again, some with hostile text.
+/// Publishes events of all types, each with a name that the test finds again, some with hostile text.
 fn burst(c: &Cluster, map: &Map) -> Result<()> {
     let events: Vec<Value> = (0..BURST).map(event).collect();
     for events in events.chunks(40) {
@@ -77,15 +80,15 @@ fn event(i: usize) -> Value {
 fn all_visible(chat: &str, messages: &[Value]) -> Result<()> {
     let text = json!(messages).to_string();
     let missing: Vec<usize> = (0..BURST).filter(|i| !text.contains(&format!("mark{i:03}x"))).collect();
-    ensure!(missing.is_empty(), "{chat}: {} events are nowhere: {missing:?}", missing.len());
+    ensure!(missing.is_empty(), "{chat}: {} events are missing: {missing:?}", missing.len());
     Ok(())
 }
 
-/// The chat's end disables the webhook at once.
+/// When the chat is deleted, the webhook is disabled at once.
 fn ended(c: &Cluster, map: &Map, hook: &Hook, end: impl Fn()) -> Result<()> {
     end();
     any(c, map)?.post(&map.events(), &event(0))?.expect(201)?;
-    let shown = hook.wait(c, "disabling by a chat that is gone", |hook| hook["state"] == "disabled")?;
+    let shown = hook.wait(c, "the webhook of the deleted chat to be disabled", |hook| hook["state"] == "disabled")?;
     ensure!(shown["failed_attempts"].as_u64() <= Some(FEW as u64 + 1), "{shown}");
     Ok(())
 }

@@ -1,8 +1,9 @@
-//! Twenty endpoints of every kind, a steady publisher, and owners that die: the good ones get every event, in order
-//! where they ask for it, under stable ids; the bad ones end as configured and delay nobody else.
+//! Twenty webhooks of every kind, a steady publisher, and owners that die. Good receivers get every event, in
+//! order where requested, under stable ids; bad ones end as configured and delay no other.
 //!
-//! By hand: `WAYPOST_TEST_ROUNDS` (2) kills, `WAYPOST_TEST_SECONDS` (6) before and between them, and
-//! `WAYPOST_TEST_P99=1` to hold the delay of the good ones to 1.5 times of what it is without the bad ones.
+//! By hand: `WAYPOST_TEST_ROUNDS` sets the number of kills (2), `WAYPOST_TEST_SECONDS` the time before and
+//! between them (6), and `WAYPOST_TEST_P99=1` requires that the bad webhooks raise the delay of the good ones
+//! at most 1.5 times.
 
 use crate::support::{scale, scenario};
 use crate::webhooks_support::{Hook, delivering, map, quick};
@@ -19,16 +20,17 @@ use testkit::{Cluster, wait};
 
 use std::time::Duration;
 
-/// So many publish at once.
+/// The number of publishers.
 const PUBLISHERS: usize = 4;
-/// Between two publishes of one of them; all together make about 50 a second.
+/// The pause between two publishes of one publisher; all together publish about 50 events a second.
 const PACE: Duration = Duration::from_millis(70);
-/// The delay of the good ones that even a busy machine keeps, milliseconds.
+/// The most delay of the good webhooks, also on a busy machine (ms).
 const PATIENCE_MS: u64 = 15_000;
-/// Events that a new owner may deliver again: a batch of reports (256) and a window (16), twice for a late one.
+/// The events that a new owner may deliver again: a batch of reports (256) and a window (16), twice for a
+/// late report.
 const AGAIN: usize = 600;
 
-/// An endpoint and what is expected of it.
+/// A webhook, its receiver's path, and whether it has strict order.
 struct Endpoint {
     path: String,
     hook: Hook,
@@ -36,16 +38,18 @@ struct Endpoint {
 }
 
 #[test]
-fn twenty_endpoints_under_fire() {
+fn twenty_webhooks_deliver_while_owners_die() {
     scenario(delivering(3), |cluster| {
         let map = map(cluster, "fire")?;
-        let (receiver, closed, full) = (Receiver::start()?, ClosedPort::new()?, FullBacklog::new()?);
+        let receiver = Receiver::start()?;
+        let closed = ClosedPort::new()?;
+        let full = FullBacklog::new()?;
         let seconds = Duration::from_secs(scale("WAYPOST_TEST_SECONDS", 6));
         let good = good(cluster, &map, &receiver)?;
 
         let mut acks = publish(cluster, &map, "alone", seconds)?;
         let alone = caught_up(&receiver, &good, &acks)?;
-        println!("good ones alone: {alone}");
+        println!("good webhooks alone: {alone}");
 
         let started = acks.len();
         let late = recovering(cluster, &map, &receiver)?;
@@ -54,11 +58,11 @@ fn twenty_endpoints_under_fire() {
         let more = publish(cluster, &map, "together", seconds)?;
         let together = caught_up(&receiver, &good, &more)?;
         acks.extend(more);
-        println!("beside bad ones: {together}");
-        judge_delay(&alone, &together)?;
+        println!("next to bad webhooks: {together}");
+        check_delay(&alone, &together)?;
 
         let rounds = scale("WAYPOST_TEST_ROUNDS", 2);
-        // Before anybody publishes: an event is delivered within milliseconds, and would be forgotten with the rest.
+        // Before the publishers start: events are delivered within milliseconds and would be forgotten, too.
         good.iter().for_each(|e| receiver.forget(&e.path));
         let publishers = start(cluster, &map, "fire");
         for round in 0..rounds {
@@ -75,22 +79,27 @@ fn twenty_endpoints_under_fire() {
         stall(cluster, &publishers, &good[1])?;
         let more = stop(publishers)?;
         let fired = caught_up(&receiver, &good, &more)?;
-        println!("under fire: {fired}");
-        ensure!(fired.duplicates <= AGAIN * rounds as usize * good.len(), "too many again");
+        println!("while owners die: {fired}");
+        ensure!(
+            fired.duplicates <= AGAIN * rounds as usize * good.len(),
+            "too many events came again: {}",
+            fired.duplicates
+        );
         acks.extend(more);
 
         caught_up(&receiver, &late, &acks[started..])?;
-        bad.iter().try_for_each(|(endpoint, end)| judge_bad(cluster, &receiver, endpoint, end))
+        bad.iter().try_for_each(|(endpoint, end)| check_bad(cluster, &receiver, endpoint, end))
     });
 }
 
-/// An owner hangs until others deliver in its place, and comes back believing that it still owns what it did.
+/// Suspends an owner until others deliver in its place, and resumes it; it still takes itself for the owner
+/// then.
 fn stall(c: &mut Cluster, publishers: &[Publisher], endpoint: &Endpoint) -> Result<()> {
     let victim = endpoint.hook.owner(c)?;
     let before = endpoint.hook.show(c)?["owner"].clone();
     println!("node {victim} hangs");
     c.nodes[victim].sigstop()?;
-    // Only a node that runs is asked: whoever asks the one that hangs waits for long.
+    // The test asks another node: a request to the suspended one would hang.
     let asked = c.api((victim + 1) % c.nodes.len(), &endpoint.hook.map).timeout(Duration::from_secs(2));
     let moved = wait::until("another owner", || {
         let now = asked.get(&endpoint.hook.path(""))?.data(200)?["owner"].clone();
@@ -103,7 +112,7 @@ fn stall(c: &mut Cluster, publishers: &[Publisher], endpoint: &Endpoint) -> Resu
     publishers.iter().try_for_each(|p| p.wait_more(20))
 }
 
-/// What came in time for the good ones, and in which order; their numbers together.
+/// Checks that the good receivers got every event, in order where requested; returns their joined tally.
 fn caught_up(receiver: &Receiver, endpoints: &[Endpoint], acks: &[Ack]) -> Result<Tally> {
     let mut tallies = Vec::new();
     for Endpoint { path, strict, .. } in endpoints {
@@ -120,9 +129,10 @@ fn caught_up(receiver: &Receiver, endpoints: &[Endpoint], acks: &[Ack]) -> Resul
     Ok(Tally::join(tallies))
 }
 
-fn judge_delay(alone: &Tally, together: &Tally) -> Result<()> {
-    let (before, after) = (alone.percentile(99), together.percentile(99));
-    println!("p99 beside bad ones is {:.2} times that without", after as f64 / before.max(1) as f64);
+fn check_delay(alone: &Tally, together: &Tally) -> Result<()> {
+    let before = alone.percentile(99);
+    let after = together.percentile(99);
+    println!("p99 next to bad webhooks is {:.2} times that without", after as f64 / before.max(1) as f64);
     ensure!(after <= PATIENCE_MS, "p99 of {after} ms");
     let strictly = scale("WAYPOST_TEST_P99", 0) == 1;
     ensure!(!strictly || after as f64 <= before as f64 * 1.5, "p99 of {after} ms, {before} ms without the bad ones");
@@ -152,7 +162,7 @@ fn create(c: &Cluster, map: &Map, receiver: &Receiver, path: &str, how: Behaviou
     Ok(Endpoint { path: path.to_owned(), hook, strict })
 }
 
-/// Those that take everything, each in its way.
+/// Webhooks whose receivers accept everything, with different settings.
 fn good(c: &Cluster, map: &Map, receiver: &Receiver) -> Result<Vec<Endpoint>> {
     let slow = behaviour::slow(Duration::from_millis(20));
     Ok(vec![
@@ -166,7 +176,7 @@ fn good(c: &Cluster, map: &Map, receiver: &Receiver) -> Result<Vec<Endpoint>> {
     ])
 }
 
-/// Those that stumble, and get everything in the end.
+/// Webhooks whose receivers fail at first and get everything in the end.
 fn recovering(c: &Cluster, map: &Map, receiver: &Receiver) -> Result<Vec<Endpoint>> {
     let flaky = json!({"ordering": "strict", "retry": quick(50)});
     let busy = behaviour::busy(3, RetryAfter::Seconds(1));
@@ -178,7 +188,7 @@ fn recovering(c: &Cluster, map: &Map, receiver: &Receiver) -> Result<Vec<Endpoin
     ])
 }
 
-/// Those that never will, and how they end.
+/// Webhooks whose receivers never accept anything, and how they must end.
 fn bad(
     c: &Cluster,
     map: &Map,
@@ -207,26 +217,26 @@ fn bad(
     ])
 }
 
-fn judge_bad(c: &Cluster, receiver: &Receiver, endpoint: &Endpoint, end: &str) -> Result<()> {
+fn check_bad(c: &Cluster, receiver: &Receiver, endpoint: &Endpoint, end: &str) -> Result<()> {
     let Endpoint { path, hook, .. } = endpoint;
     check_ids(path, &receiver.requests(path))?;
-    ensure!(receiver.accepted(path).is_empty(), "{path} took something");
+    ensure!(receiver.accepted(path).is_empty(), "{path} accepted a request");
     let shown = hook.show(c)?;
     println!("  {path}: {} requests, {} dead letters", receiver.count(path), shown["dead_letters"]);
     match end {
         "gone" => ensure!(shown["state"] == "disabled" && shown["dead_letters"] == 0, "{path}: {shown}"),
         "throttled" => {
-            // Nothing was given up: all of it waits.
+            // No event was given up: all of them wait.
             ensure!(shown["dead_letters"] == 0 && shown["queue_depth"].as_u64() > Some(0), "{path}: {shown}");
         }
         class => {
             ensure!(shown["state"] == "failing" && shown["last_error"].is_string(), "{path}: {shown}");
-            // On a busy machine some may have ended in another way, or have been tried again by another owner.
+            // On a busy machine some events may end in another way, or be retried by another owner.
             let letters = hook.get(c, "/dead-letters?limit=1000")?;
-            let letters = letters.as_array().with_context(|| format!("{path}: nothing was given up: {shown}"))?;
+            let letters = letters.as_array().with_context(|| format!("{path}: no event was given up: {shown}"))?;
             let as_configured = |letter: &&Value| letter["class"] == class && letter["attempts"] == 2;
             let most = letters.iter().filter(as_configured).count() * 2 > letters.len();
-            ensure!(most, "{path}: {} letters, such as {:?}", letters.len(), letters.first());
+            ensure!(most, "{path}: {} dead letters, such as {:?}", letters.len(), letters.first());
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! How deliveries flow: filters, batches and what is done to those that are refused, rates and pauses, order.
+//! The flow of deliveries: filters, batches and how refused ones are split, rates and pauses, order.
 
 use crate::support::checked;
 use crate::webhooks_support::{Hook, delivering, holds, map, publish_as, publish_keys, quick};
@@ -14,24 +14,24 @@ use testkit::receiver::tally::{check_delivered, check_order, distinct};
 use testkit::receiver::{Behaviour, Receiver, Reply, Request, behaviour, now_ms};
 
 #[test]
-fn deliveries_flow_as_endpoints_ask() {
+fn deliveries_follow_the_settings_of_their_webhook() {
     checked(
         delivering(3),
         &[
-            ("only what the filter takes", filters),
+            ("only matching events are delivered", filters),
             ("a poison event is isolated", poison),
             ("413 splits", too_large),
             ("a rate is kept", rate),
             ("Retry-After is obeyed", retry_after),
             ("no storm of refusals", no_storm),
-            ("a moment's outage ends", outage),
+            ("deliveries recover from a short outage", outage),
             ("events of a key wait for each other", key_order),
-            ("strict order waits, and tells of a gap", strict_order),
+            ("strict order waits, and reports a gap", strict_order),
         ],
     );
 }
 
-/// An alert on kills of high value, and patterns of types.
+/// An alert on kills of high value, and type patterns.
 fn filters(c: &Cluster) -> Result<()> {
     let map = map(c, "filters")?;
     let receiver = Receiver::start()?;
@@ -55,7 +55,8 @@ fn filters(c: &Cluster) -> Result<()> {
         let requests = receiver.wait_events(path, expected.len())?;
         let mut keys: Vec<&str> = requests.iter().flat_map(|r| &r.events).map(|e| e.key.as_str()).collect();
         keys.sort_unstable();
-        // At least once: while nodes of a new cluster take up their shares, some come again.
+        // Delivery is at least once: some events come again while the nodes of a new cluster take up their
+        // shares.
         keys.dedup();
         ensure!(keys == expected, "{path} got {keys:?}");
     }
@@ -76,7 +77,7 @@ fn poison(c: &Cluster) -> Result<()> {
     let requests = receiver.requests("/p");
     check_delivered("around the poison", &requests, &acks)?;
     ensure!(requests.iter().any(|r| r.events.len() > 4), "nothing came in batches");
-    ensure!(hook.show(c)?["state"] == "healthy", "one bad event made the endpoint bad");
+    ensure!(hook.show(c)?["state"] == "healthy", "one bad event made the webhook unhealthy");
     Ok(())
 }
 
@@ -102,7 +103,7 @@ fn rate(c: &Cluster) -> Result<()> {
     Hook::create(c, &map, &receiver.on("/r", behaviour::healthy()), limit)?;
     let acks = publish_keys(c, &map, "r", 30)?;
     let requests = receiver.wait_events("/r", acks.len())?;
-    // A full bucket of 5, then one each 200 ms. A busy machine makes requests late, never early.
+    // A full bucket of 5, then one every 200 ms. A busy machine makes requests late, never early.
     for (i, request) in requests.iter().enumerate() {
         let earliest_ms = began_ms + (i as u64 + 1).saturating_sub(5) * 200;
         ensure!(request.at_ms + 100 >= earliest_ms, "request {i} came {} ms too early", earliest_ms - request.at_ms);
@@ -116,7 +117,7 @@ fn retry_after(c: &Cluster) -> Result<()> {
     let cases = [("/seconds", RetryAfter::Seconds(3), 2900), ("/date", RetryAfter::Date(4), 2900)];
     let mut hooks = Vec::new();
     for (path, wish, _) in cases {
-        // One attempt is all: waiting uses up none.
+        // One attempt is enough: waiting uses up none.
         let url = receiver.on(path, behaviour::busy(2, wish));
         hooks.push(Hook::create(c, &map, &url, json!({"retry": quick(1), "ordering": "strict"}))?);
     }
@@ -124,7 +125,7 @@ fn retry_after(c: &Cluster) -> Result<()> {
     for (hook, (path, _, pause_ms)) in hooks.iter().zip(cases) {
         let requests = receiver.wait_events(path, acks.len())?;
         let statuses: Vec<u16> = requests.iter().map(|r| r.status).collect();
-        // Whatever was taken may come again.
+        // An accepted event may come again.
         let taken = statuses.strip_prefix(&[429, 429]).is_some_and(|rest| rest.iter().all(|status| *status == 200));
         ensure!(taken, "{path}: {statuses:?}");
         for pair in requests.windows(2).take(2) {
@@ -134,7 +135,7 @@ fn retry_after(c: &Cluster) -> Result<()> {
         check_delivered(path, &requests, &acks)?;
         ensure!(hook.show(c)?["dead_letters"] == 0, "{path}: waiting used up attempts");
     }
-    // The pause is the whole endpoint's: what is under way may still arrive, nothing else does.
+    // The pause holds for the whole webhook: only requests under way may still arrive.
     let url = receiver.on("/all", behaviour::busy(1, RetryAfter::Seconds(3)));
     let hook = Hook::create(c, &map, &url, json!({}))?;
     publish_keys(c, &map, "first", 1)?;
@@ -149,7 +150,7 @@ fn retry_after(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Who says "later" again and again is asked by one request at a time, not by a whole window.
+/// A receiver that keeps answering "later" gets one request at a time, not a whole window.
 fn no_storm(c: &Cluster) -> Result<()> {
     let map = map(c, "storm")?;
     let receiver = Receiver::start()?;
@@ -157,18 +158,19 @@ fn no_storm(c: &Cluster) -> Result<()> {
     Hook::create(c, &map, &url, json!({}))?;
     publish_keys(c, &map, "b", 60)?;
     let requests = receiver.wait("/b", "some pauses", |requests| {
-        let (first, last) = (requests.first(), requests.last());
+        let first = requests.first();
+        let last = requests.last();
         first.zip(last).is_some_and(|(first, last)| last.at_ms - first.at_ms > 4500)
     })?;
-    // The first window of 16 at once, once more where another node takes over, then few in each pause of a second; a
-    // window in each would be five times as many.
+    // The first window of 16 at once, once more if another node takes over, then few requests in each pause
+    // of a second. A window in each pause would be five times as many.
     let seconds = (requests[requests.len() - 1].at_ms - requests[0].at_ms) as usize / 1000;
     let most = 2 * 16 + 4 * (seconds + 1);
     ensure!(requests.len() <= most, "{} requests in {seconds} s, not at most {most}", requests.len());
     Ok(())
 }
 
-/// A whole window fails at once, then all is well.
+/// A whole window fails at once, then the receiver is healthy.
 fn outage(c: &Cluster) -> Result<()> {
     let map = map(c, "outage")?;
     let receiver = Receiver::start()?;
@@ -178,7 +180,7 @@ fn outage(c: &Cluster) -> Result<()> {
     receiver.wait("/o", "all after an outage", |requests| distinct(requests) == acks.len()).map(|_| ())
 }
 
-/// Refuses what `sick` holds for, as long as the switch is on.
+/// A receiver that refuses the requests for which `sick` holds, while the switch is on.
 fn switched(on: &Arc<AtomicBool>, sick: impl Fn(&Request) -> bool + Send + 'static) -> Behaviour {
     let on = on.clone();
     Box::new(move |request| Reply::new(if on.load(Ordering::Relaxed) && sick(request) { 500 } else { 200 }))
@@ -237,5 +239,9 @@ fn strict_order(c: &Cluster) -> Result<()> {
     let first = |r: &&Request| r.is_accepted() && known.insert(r.id().to_owned());
     let gaps: Vec<Option<&str>> = requests.iter().filter(first).map(|r| r.header("webhook-gap")).collect();
     ensure!(gaps == [None, None, Some(acks[2].id.as_str()), None], "gaps: {gaps:?}");
-    holds(Duration::from_millis(300), "more than expected", || Ok(distinct(&receiver.requests("/gap")) == 4))
+    holds(
+        Duration::from_millis(300),
+        "more events came than expected",
+        || Ok(distinct(&receiver.requests("/gap")) == 4),
+    )
 }

@@ -1,5 +1,5 @@
-//! Functions of AWS Lambda as targets, against a stand-in that signs every call anew with botocore and refuses what
-//! differs.
+//! Functions of AWS Lambda as targets. A stand-in signs every call again with botocore and refuses a call
+//! whose signature differs.
 
 use crate::support::{python, scenario};
 use crate::webhooks_support::{Hook, delivering, map, publish_keys, quick};
@@ -17,7 +17,7 @@ const KEY: &str = "a/secret+key";
 const TOKEN: &str = "lent//token==";
 const REGION: &str = "eu-west-1";
 
-/// The stand-in's process; it ends when this is dropped.
+/// The stand-in's process, killed on drop.
 struct Standin {
     process: Lines,
     port: u64,
@@ -25,7 +25,7 @@ struct Standin {
 
 impl Standin {
     fn start(key: &str) -> Result<Self> {
-        // Its date is this process's, also where that is not the machine's.
+        // The stand-in uses this process's date, which may differ from the machine's.
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let mut command = python("lambda_standin.py")?;
         command.args([ID, key, REGION, TOKEN]).env("CLOCK", now.to_string()).env_remove("LD_PRELOAD");
@@ -35,12 +35,12 @@ impl Standin {
         Ok(Self { process, port })
     }
 
-    /// The calls of that function that were well signed.
+    /// Returns the correctly signed calls of that function.
     fn calls(&self, function: &str) -> Vec<Value> {
         self.process.look(|lines| lines.iter().filter(|call| call["function"] == function).cloned().collect())
     }
 
-    /// Nodes that may invoke every function of it.
+    /// Options for nodes that may invoke every function of the stand-in.
     fn invoked_by(&self, nodes: usize) -> Options {
         delivering(nodes)
             .set("WAYPOST_WEBHOOKS_AWS_ACCESS_KEY_ID", ID)
@@ -51,14 +51,14 @@ impl Standin {
     }
 }
 
-/// A webhook that invokes a function.
+/// Creates a webhook that invokes a function.
 fn hook(c: &Cluster, map: &Map, function: &str, mut more: Value) -> Result<Hook> {
     more["function_name"] = json!(function);
     more["region"] = json!(REGION);
     Hook::make(c, map, &json!({"lambda": more, "retry": quick(2)}))
 }
 
-fn buried(c: &Cluster, hook: &Hook, class: &str, status: u16) -> Result<()> {
+fn given_up(c: &Cluster, hook: &Hook, class: &str, status: u16) -> Result<()> {
     hook.wait(c, "a dead letter", |hook| hook["dead_letters"].as_u64() > Some(0))?;
     let letter = &hook.get(c, "/dead-letters?limit=1")?[0];
     ensure!(letter["class"] == class && letter["status"] == status, "{letter}");
@@ -66,7 +66,7 @@ fn buried(c: &Cluster, hook: &Hook, class: &str, status: u16) -> Result<()> {
 }
 
 #[test]
-fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
+fn functions_are_invoked_with_the_signatures_of_botocore() {
     let standin = Standin::start(KEY).unwrap();
     scenario(standin.invoked_by(2), |cluster| {
         let map = map(cluster, "lambda")?;
@@ -77,8 +77,10 @@ fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
         let returned = |status: &str, kind: &str| {
             hook(cluster, &map, &format!("returns-{status}"), json!({"invocation_type": kind}))
         };
-        let (refuses, takes) = (returned("401", "RequestResponse")?, returned("202", "RequestResponse")?);
-        let (fails, queues) = (returned("500", "RequestResponse")?, returned("503", "Event")?);
+        let refuses = returned("401", "RequestResponse")?;
+        let takes = returned("202", "RequestResponse")?;
+        let fails = returned("500", "RequestResponse")?;
+        let queues = returned("503", "Event")?;
         let missing = hook(cluster, &map, "missing", json!({}))?;
         let busy = hook(cluster, &map, "throttled", json!({}))?;
 
@@ -96,16 +98,16 @@ fn functions_are_invoked_with_signatures_that_botocore_makes_too() {
             ensure!(requests.iter().all(|r| r.wanderer(&hook.secret) && r.standard(&hook.secret)), "{calls:?}");
             check_delivered(function, &requests, &acks)?;
         }
-        buried(cluster, &broken, "function", 200)?;
-        buried(cluster, &missing, "status", 404)?;
-        buried(cluster, &refuses, "status", 401)?;
-        buried(cluster, &fails, "status", 500)?;
+        given_up(cluster, &broken, "function", 200)?;
+        given_up(cluster, &missing, "status", 404)?;
+        given_up(cluster, &refuses, "status", 401)?;
+        given_up(cluster, &fails, "status", 500)?;
         for taken in [&takes, &queues] {
             let delivered = |hook: &Value| hook["delivered"] == acks.len();
             taken.wait(cluster, "all to be delivered", delivered)?;
         }
         ensure!(refuses.show(cluster)?["delivered"] == 0, "a refusal counts as delivered");
-        wait::until("two calls of the busy one", || Ok((standin.calls("throttled").len() >= 2).then_some(())))?;
+        wait::until("two calls of the busy function", || Ok((standin.calls("throttled").len() >= 2).then_some(())))?;
         let shown = busy.show(cluster)?;
         ensure!(shown["dead_letters"] == 0 && shown["delivered"] == 0, "{shown}");
         ensure!(shown["target"]["type"] == "lambda" && !shown.to_string().contains(KEY), "{shown}");
@@ -120,13 +122,13 @@ fn a_wrong_key_invokes_nothing() {
         let map = map(cluster, "lambda")?;
         let refused = hook(cluster, &map, "refused", json!({}))?;
         publish_keys(cluster, &map, "l", 1)?;
-        buried(cluster, &refused, "status", 403)?;
-        ensure!(foreign.calls("refused").is_empty(), "a wrong signature was taken");
+        given_up(cluster, &refused, "status", 403)?;
+        ensure!(foreign.calls("refused").is_empty(), "a wrong signature was accepted");
         Ok(())
     });
 }
 
-/// The request that a call hands to the function: `{"headers", "body"}`, as the guide's handler of Lambda reads it.
+/// Returns the request in a call's payload: `{"headers", "body"}`, as the guide's Lambda handler reads it.
 fn carried(call: &Value) -> Option<Request> {
     let event: Value = serde_json::from_str(call["body"].as_str()?).ok()?;
     Some(Request { status: 200, ..Request::carried(&event["headers"], event["body"].as_str()?) })

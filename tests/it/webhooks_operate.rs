@@ -1,4 +1,5 @@
-//! What operators of webhooks do: switching off and on, dead letters, rotation, tests; and what switches off by itself.
+//! Operators' actions on webhooks: disabling and enabling, dead letters, rotation, tests; and webhooks that
+//! are disabled automatically.
 
 use crate::support::checked;
 use crate::webhooks_support::{Hook, delivering, holds, map, publish_keys, quick, wait_news};
@@ -13,11 +14,11 @@ use testkit::publisher::Ack;
 use testkit::receiver::tally::{check_delivered, check_ids};
 use testkit::receiver::{Receiver, Reply, behaviour};
 
-/// How long is looked for what shall not come.
+/// How long to watch that nothing comes.
 const QUIET: Duration = Duration::from_millis(700);
 
 #[test]
-fn webhooks_are_operated() {
+fn webhooks_can_be_operated() {
     checked(
         delivering(3),
         &[
@@ -44,13 +45,13 @@ fn enable(c: &Cluster) -> Result<()> {
     let map = map(c, "enable")?;
     let receiver = Receiver::start()?;
     let hook = Hook::create(c, &map, &receiver.on("/e", behaviour::healthy()), json!({}))?;
-    // Tells when a disabled one would have got something, too.
+    // The witness shows when a disabled webhook would have got an event.
     Hook::create(c, &map, &receiver.on("/witness", behaviour::healthy()), json!({}))?;
     let mut all = publish_keys(c, &map, "before", 3)?;
     receiver.wait_events("/e", 3)?;
 
     let disabled = |prefix: &str, so_far: &mut Vec<Ack>| -> Result<Vec<Ack>> {
-        // What is not settled when it is disabled may come again later.
+        // An event that is not settled when the webhook is disabled may come again later.
         hook.wait_settled(c)?;
         ensure!(hook.post(c, "/disable", &json!({}))?["active"] == false, "not disabled");
         receiver.forget("/e");
@@ -74,9 +75,9 @@ fn enable(c: &Cluster) -> Result<()> {
     let acks = publish_keys(c, &map, "after", 1)?;
     all.extend(acks.clone());
     receiver.wait_events("/e", 1)?;
-    holds(QUIET, "what was to be skipped came", || Ok(keys(&receiver, "/e") == set(&acks)))?;
+    holds(QUIET, "a skipped event came", || Ok(keys(&receiver, "/e") == set(&acks)))?;
 
-    // By an id: what follows it, whether or not it comes itself.
+    // From an id: the events after it; the event itself may come.
     let acks = disabled("id", &mut all)?;
     hook.post(c, "/enable", &json!({"from": "since", "since": acks[1].id}))?;
     receiver.wait_events("/e", 3)?;
@@ -84,7 +85,7 @@ fn enable(c: &Cluster) -> Result<()> {
     let got = keys(&receiver, "/e");
     ensure!(got.is_superset(&set(&acks[2..])) && got.is_subset(&set(&acks[1..])), "since an id brought {got:?}");
 
-    // By a time: before everything, so that all comes again.
+    // From a time before everything: all events come again.
     disabled("time", &mut all)?;
     hook.post(c, "/enable", &json!({"from": "since", "since": "2000-01-01T00:00:00Z"}))?;
     receiver.wait_events("/e", all.len())?;
@@ -121,7 +122,7 @@ fn dead_letters(c: &Cluster) -> Result<()> {
     receiver.on("/d", behaviour::healthy());
     hook.post(c, &format!("/dead-letters/{}/retry", acks[1].id), &json!({}))?;
     receiver.wait_events("/d", 1)?;
-    ensure!(keys(&receiver, "/d") == set(&acks[1..2]), "another one came: {:?}", keys(&receiver, "/d"));
+    ensure!(keys(&receiver, "/d") == set(&acks[1..2]), "another event came: {:?}", keys(&receiver, "/d"));
     hook.wait_letters(c, 3)?;
     let replay = hook.post(c, "/dead-letters/retry", &json!({}))?;
     ensure!(replay["failed_only"] == true, "{replay}");
@@ -132,14 +133,14 @@ fn dead_letters(c: &Cluster) -> Result<()> {
     receiver.on("/d", behaviour::status(500));
     let acks = publish_keys(c, &map, "purged", 3)?;
     hook.wait_letters(c, 3)?;
-    ensure!(hook.delete(c, &format!("/dead-letters/{}", acks[0].id))? == 204, "one isn't deleted");
+    ensure!(hook.delete(c, &format!("/dead-letters/{}", acks[0].id))? == 204, "the dead letter is not deleted");
     let purged = c.api(1, &map).delete(&hook.path("/dead-letters"))?.data(200)?;
     ensure!(purged["removed"] == 2, "{purged}");
     hook.wait_letters(c, 0)?;
     receiver.forget("/d");
     receiver.on("/d", behaviour::healthy());
     hook.post(c, "/dead-letters/retry", &json!({}))?;
-    holds(QUIET, "what was purged came", || Ok(receiver.count("/d") == 0))
+    holds(QUIET, "a purged event came", || Ok(receiver.count("/d") == 0))
 }
 
 fn auto_disable(c: &Cluster) -> Result<()> {
@@ -148,16 +149,16 @@ fn auto_disable(c: &Cluster) -> Result<()> {
     let url = receiver.on("/a", behaviour::status(500));
     let hook = Hook::create(c, &map, &url, json!({"auto_disable": 3}))?;
     let acks = publish_keys(c, &map, "a", 2)?;
-    let shown = hook.wait(c, "disabling by itself", |hook| hook["state"] == "disabled")?;
+    let shown = hook.wait(c, "the webhook to be disabled", |hook| hook["state"] == "disabled")?;
     ensure!(shown["active"] == false && shown["disabled_reason"].is_string(), "{shown}");
     ensure!(shown["disabled_at"].is_string(), "{shown}");
     wait_news(c, &hook, "webhook.disabled")?;
     let before = receiver.count("/a");
     holds(QUIET, "attempts after it was disabled", || Ok(receiver.count("/a") == before))?;
-    // Nothing was lost meanwhile; the news of the map come, too.
+    // No event was lost meanwhile; the map's own announcements come, too.
     receiver.on("/a", behaviour::healthy());
     hook.post(c, "/enable", &json!({}))?;
-    receiver.wait("/a", "what waited", |_| keys(&receiver, "/a").is_superset(&set(&acks)))?;
+    receiver.wait("/a", "the waiting events", |_| keys(&receiver, "/a").is_superset(&set(&acks)))?;
     let shown = hook.wait(c, "health", |hook| hook["state"] == "healthy")?;
     ensure!(shown["disabled_reason"].is_null() && shown["consecutive_failures"] == 0, "{shown}");
     Ok(())
@@ -168,19 +169,19 @@ fn gone(c: &Cluster) -> Result<()> {
     let receiver = Receiver::start()?;
     let hook = Hook::create(c, &map, &receiver.on("/g", behaviour::status(410)), json!({}))?;
     publish_keys(c, &map, "g", 1)?;
-    hook.wait(c, "disabling at 410", |hook| hook["state"] == "disabled")?;
+    hook.wait(c, "the webhook to be disabled", |hook| hook["state"] == "disabled")?;
     wait_news(c, &hook, "webhook.disabled")?;
     let before = receiver.count("/g");
     publish_keys(c, &map, "h", 3)?;
     holds(QUIET, "attempts after it was disabled", || Ok(receiver.count("/g") == before))?;
     let news = wait_news(c, &hook, "webhook.disabled")?;
-    ensure!(news.len() == 1, "told more than once: {news:?}");
-    ensure!(before == 1, "410 was told {before} times: {}", receiver.dump("/g"));
+    ensure!(news.len() == 1, "announced more than once: {news:?}");
+    ensure!(before == 1, "the receiver answered 410 {before} times: {}", receiver.dump("/g"));
     Ok(())
 }
 
-/// While events flow the secret is replaced: who checks all signatures may know either one, and a receiver that
-/// checks a single signature goes on with the one that it knows.
+/// The secret is replaced while events flow. A receiver that checks all signatures may know either secret,
+/// and a receiver that checks one signature goes on with the secret that it knows.
 fn rotation(c: &Cluster) -> Result<()> {
     let map = map(c, "rotation")?;
     let receiver = Receiver::start()?;
@@ -198,7 +199,7 @@ fn rotation(c: &Cluster) -> Result<()> {
         let rotated = hook.post(c, "/rotate-secret", &json!({"secret": new(hook)}))?;
         ensure!(rotated["secret"] == new(hook) && rotated["secret_previous_until"].is_string(), "{rotated}");
     }
-    // The last one's owner has told its receiver.
+    // The last receiver learns the new secret.
     receiver.on("/knows-new", behaviour::wanderer_with(&new(&hooks[2])));
     for round in 0..5 {
         acks.extend(publish_keys(c, &map, &format!("after{round}-"), 10)?);
@@ -208,7 +209,7 @@ fn rotation(c: &Cluster) -> Result<()> {
         receiver.wait_events(path, acks.len())?;
         let requests = receiver.requests(path);
         check_delivered(path, &requests, &acks)?;
-        ensure!(requests.iter().all(|r| r.standard(old)), "{path}: the old secret stopped to sign");
+        ensure!(requests.iter().all(|r| r.standard(old)), "{path}: a request is not signed with the old secret");
         let both = requests.iter().filter(|r| r.standard(&new(hook))).count();
         ensure!(both >= 50, "{path}: only {both} requests are signed with the new secret");
         ensure!(hook.show(c)?["dead_letters"] == 0, "{path}: given up");
@@ -219,10 +220,10 @@ fn rotation(c: &Cluster) -> Result<()> {
 fn rotation_ends(c: &Cluster) -> Result<()> {
     let map = map(c, "overlap")?;
     let receiver = Receiver::start()?;
-    // While the overlap lasts, and after it.
+    // During the overlap, and after it.
     for (path, seconds, lasts) in [("/within", 600, true), ("/after", 1, false)] {
         let hook = Hook::create(c, &map, &receiver.on(path, behaviour::healthy()), json!({"profile": "standard"}))?;
-        ensure!(hook.secret.starts_with("whsec_"), "made {}", hook.secret);
+        ensure!(hook.secret.starts_with("whsec_"), "the secret is {}", hook.secret);
         let rotated = hook.post(c, "/rotate-secret", &json!({"overlap_seconds": seconds}))?;
         let new = rotated["secret"].as_str().context("no new secret")?.to_owned();
         if !lasts {
@@ -247,7 +248,7 @@ fn tests_and_attempts(c: &Cluster) -> Result<()> {
     let hook = Hook::create(c, &map, &url, json!({"retry": quick(100)}))?;
     let acks = publish_keys(c, &map, "t", 1)?;
     receiver.wait("/t", "two attempts", |requests| requests.len() >= 2)?;
-    hook.wait(c, "a state that tells", |hook| {
+    hook.wait(c, "the failures in its state", |hook| {
         hook["consecutive_failures"].as_u64() >= Some(2) && hook["last_error"].is_string()
     })?;
     broken.store(false, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! What can't go on holds nothing that can, and orders mind what is under way: with real receivers.
+//! Events that can't be delivered hold up no others, and operators' commands respect requests under way: with
+//! real receivers.
 
 use crate::support::{checked, scenario};
 use crate::webhooks_support::{Hook, any, delivering, map};
@@ -13,20 +14,20 @@ use testkit::receiver::{Behaviour, Receiver, Reply, Request, behaviour};
 use testkit::wait;
 
 #[test]
-fn webhooks_go_on_with_what_can() {
+fn webhooks_continue_with_events_that_can_be_delivered() {
     checked(
         delivering(1),
         &[
-            ("a key that fails costs its own events", failing_key),
-            ("a type that fails stops no other", failing_type),
-            ("what is skipped while it is under way stays skipped", skipped_under_way),
-            ("a replay is cancelled beside one that runs", cancelled_beside),
+            ("a failing key delays its own events only", failing_key),
+            ("a failing type stops no other", failing_type),
+            ("an event skipped while under way stays skipped", skipped_under_way),
+            ("a replay is cancelled while another runs", cancelled_beside),
             ("a filter is changed while a replay runs", filtered_beside),
         ],
     );
 }
 
-/// Publishes `n` events of that type, all with that payload beside a key of their own.
+/// Publishes `n` events of that type with that payload, each with a key of its own.
 fn publish(c: &Cluster, map: &Map, kind: &str, prefix: &str, n: usize, payload: &Value) -> Result<()> {
     let events: Vec<Value> = (0..n)
         .map(|i| {
@@ -41,7 +42,7 @@ fn publish(c: &Cluster, map: &Map, kind: &str, prefix: &str, n: usize, payload: 
     Ok(())
 }
 
-/// Refuses events whose key begins so, and says how.
+/// A receiver that refuses events whose key has that prefix, with that status.
 fn refusing(prefix: &'static str, status: u16) -> Behaviour {
     Box::new(move |request: &Request| {
         let bad = request.events.iter().any(|event| event.key.starts_with(prefix));
@@ -55,7 +56,7 @@ fn good(receiver: &Receiver, path: &str) -> usize {
     keys.into_iter().filter(|key| key.starts_with("good")).count()
 }
 
-/// All attempts of an event take longer than the test.
+/// Retry settings with which the attempts of an event take longer than the test.
 fn patient() -> Value {
     json!({"max_attempts": 30, "delay_ms": 60_000, "factor": 2, "max_delay_ms": 3_600_000, "jitter": 0})
 }
@@ -72,8 +73,8 @@ fn failing_key(c: &Cluster) -> Result<()> {
     wait::until("all events of the other key", || Ok((good(&receiver, "/k") == 20).then_some(())))?;
     let bad = receiver.requests("/k").iter().filter(|request| request.status == 500).count();
     ensure!(bad < 5, "{bad} requests for the key that fails");
-    hook.wait(c, "the rest to wait", |hook| hook["queue_depth"].as_u64() >= Some(400))?;
-    ensure!(hook.show(c)?["active"] == true, "it is disabled");
+    hook.wait(c, "the rest to be waiting", |hook| hook["queue_depth"].as_u64() >= Some(400))?;
+    ensure!(hook.show(c)?["active"] == true, "the webhook is disabled");
     Ok(())
 }
 
@@ -86,7 +87,8 @@ fn failing_type(c: &Cluster) -> Result<()> {
         publish(c, &map, "bad_type", "bad", 1300, &json!({}))?;
         receiver.wait("/t", "failures", |requests| requests.len() >= if status == 400 { 1100 } else { 5 })?;
         publish(c, &map, "good_type", "good", 100, &json!({}))?;
-        // The pauses of a receiver that fails, and a busy machine, take their time; what fails takes an hour.
+        // Pauses for the failing receiver, and a busy machine, take their time; the failing events take an
+        // hour.
         let all = || Ok((good(&receiver, "/t") == 100).then_some(()));
         wait::until_for(4 * wait::LIMIT, "all events of the other type", all)?;
     }
@@ -106,8 +108,8 @@ fn skipped_under_way(c: &Cluster) -> Result<()> {
     wait::until("a request under way", || Ok((receiver.peak("/s") > 0).then_some(())))?;
     hook.post(c, "/enable", &json!({"from": "skip"}))?;
     publish(c, &map, "x", "good", 3, &json!({}))?;
-    wait::until("what came after", || Ok((good(&receiver, "/s") == 3).then_some(())))?;
-    let shown = hook.wait(c, "nothing to wait", |hook| hook["retrying"] == 0 && hook["queue_depth"] == 0)?;
+    wait::until("the later events", || Ok((good(&receiver, "/s") == 3).then_some(())))?;
+    let shown = hook.wait(c, "no event to be waiting", |hook| hook["retrying"] == 0 && hook["queue_depth"] == 0)?;
     ensure!(shown["dead_letters"] == 1, "{shown}");
     let letter = hook.wait_letters(c, 1)?;
     ensure!(letter[0]["class"] == "skipped", "{letter:?}");
@@ -121,10 +123,10 @@ fn replayed(c: &Cluster, slug: &str, beside: impl FnOnce(&Hook) -> Result<()>) -
     let url = receiver.on("/r", behaviour::slow(Duration::from_millis(300)));
     let hook = Hook::create(c, &map, &url, json!({}))?;
     let replay = hook.post(c, "/replay", &json!({"since": "2000-01-01T00:00:00Z"}))?;
-    receiver.wait("/r", "its middle", |requests| requests.len() >= 20)?;
+    receiver.wait("/r", "the middle of the replay", |requests| requests.len() >= 20)?;
     beside(&hook)?;
     let path = format!("/replays/{}", replay["id"].as_str().map_or(replay["id"].to_string(), str::to_owned));
-    c.wait_until("its end", |c| Ok((hook.get(c, &path)?["state"] == "done").then_some(())))?;
+    c.wait_until("the end of the replay", |c| Ok((hook.get(c, &path)?["state"] == "done").then_some(())))?;
     let requests = receiver.requests("/r");
     ensure!(distinct(&requests) == 100, "{} of 100", distinct(&requests));
     ensure!(requests.len() == 100, "{} requests for 100 events", requests.len());
@@ -134,7 +136,7 @@ fn replayed(c: &Cluster, slug: &str, beside: impl FnOnce(&Hook) -> Result<()>) -
 fn cancelled_beside(c: &Cluster) -> Result<()> {
     replayed(c, "cancelled", |hook| {
         let other = hook.post(c, "/replay", &json!({"since": "2000-01-01T00:00:00Z"}))?;
-        // Its owner has taken it up, and so it has to be asked.
+        // By now the owner has taken it up, so it must be asked to stop.
         let id = other["id"].as_str().map_or(other["id"].to_string(), str::to_owned);
         std::thread::sleep(Duration::from_millis(400));
         let status = hook.delete(c, &format!("/replays/{id}"))?;
@@ -151,9 +153,9 @@ fn filtered_beside(c: &Cluster) -> Result<()> {
     })
 }
 
-/// A node that goes and comes back takes its webhooks over once what is under way to them elsewhere has ended.
+/// A node that returns takes over its webhooks only after the requests under way on other nodes have ended.
 #[test]
-fn a_node_that_comes_back_doubles_nothing() {
+fn a_returning_node_repeats_no_delivery() {
     scenario(delivering(3), |c| {
         let map = map(c, "return")?;
         let receiver = Receiver::start()?;
@@ -164,7 +166,8 @@ fn a_node_that_comes_back_doubles_nothing() {
             })
             .collect::<Result<Vec<_>>>()?;
         publish(c, &map, "x", "first", 10, &json!({}))?;
-        // The cluster knows of all: going doubles nothing, and what comes again is the return's fault.
+        // The cluster knows of all deliveries, so stopping the node repeats none: repetitions are due to its
+        // return.
         hooks.iter().try_for_each(|hook| hook.wait(c, "ten deliveries", |hook| hook["delivered"] == 10).map(drop))?;
         let node = hooks[0].owner(c)?;
         let exit = c.nodes[node].stop(wait::LIMIT)?;
@@ -181,8 +184,8 @@ fn a_node_that_comes_back_doubles_nothing() {
             let requests = receiver.requests(&path);
             again.push(requests.len() - distinct(&requests));
         }
-        println!("so many came again, by webhook: {again:?}");
-        ensure!(again.iter().sum::<usize>() < 5, "so many came again, by webhook: {again:?}");
+        println!("repeated events by webhook: {again:?}");
+        ensure!(again.iter().sum::<usize>() < 5, "repeated events by webhook: {again:?}");
         Ok(())
     });
 }

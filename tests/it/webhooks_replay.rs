@@ -1,6 +1,6 @@
-//! A replay outlives the owner that runs it: it goes on from where it was, and little comes again.
+//! A replay survives its owner: it continues where it was, and few events come again.
 //!
-//! By hand: `WAYPOST_TEST_REPLAY` events (3,000).
+//! By hand: `WAYPOST_TEST_REPLAY` sets the number of events (3,000).
 
 use crate::support::{scale, scenario};
 use crate::webhooks_support::{Hook, delivering, map, publish_keys};
@@ -12,12 +12,12 @@ use testkit::receiver::tally::{check_delivered, distinct};
 use testkit::receiver::{Receiver, behaviour};
 use testkit::wait;
 
-/// Events that may come again beside those that the cluster was not told of when the owner died, since the node comes
-/// back: a batch of reports (256) and a window (16), twice for a late one.
+/// The events that may come again because the node comes back, besides those that were not reported when the
+/// owner died: a batch of reports (256) and a window (16), twice for a late report.
 const AGAIN: usize = 600;
 
 #[test]
-fn a_replay_outlives_its_owner() {
+fn a_replay_survives_its_owner() {
     let events = scale("WAYPOST_TEST_REPLAY", 3000) as usize;
     scenario(delivering(3), |cluster| {
         let map = map(cluster, "replay")?;
@@ -33,20 +33,21 @@ fn a_replay_outlives_its_owner() {
         let until = |what: &str, n: usize| {
             wait::until_for(limit, what, || Ok((distinct(&receiver.requests("/r")) >= n).then_some(())))
         };
-        until("a third", events / 3)?;
+        until("a third of the events", events / 3)?;
         let before = show(cluster, &hook, &id)?;
         let victim = hook.owner(cluster)?;
         cluster.nodes[victim].kill9()?;
-        let (killed, at_death) = (Instant::now(), distinct(&receiver.requests("/r")));
-        until("some more", (at_death + 50).min(events))?;
-        println!("{at_death} of {events} at its owner's death, on again after {:?}", killed.elapsed());
+        let killed = Instant::now();
+        let at_death = distinct(&receiver.requests("/r"));
+        until("more events", (at_death + 50).min(events))?;
+        println!("{at_death} of {events} when the owner died, resumed after {:?}", killed.elapsed());
         let after = show(cluster, &hook, &id)?;
-        ensure!(number(&after)? >= number(&before)?, "it went back: {before} to {after}");
+        ensure!(number(&after)? >= number(&before)?, "the progress went back: {before} to {after}");
         cluster.nodes[victim].start()?;
         cluster.wait_ready()?;
 
-        until("all", events)?;
-        let done = cluster.wait_until("its end", |c| {
+        until("all events", events)?;
+        let done = cluster.wait_until("the end of the replay", |c| {
             let replay = show(c, &hook, &id)?;
             Ok((replay["state"] == "done").then_some(replay))
         })?;
@@ -54,14 +55,14 @@ fn a_replay_outlives_its_owner() {
         ensure!(done["delivered"].as_u64() >= Some(events as u64), "{done}");
         let tally = check_delivered("replay", &receiver.requests("/r"), &acks)?;
         println!("{tally}");
-        let told = before["delivered"].as_u64().context("no count of what was delivered")? as usize;
-        let most = at_death.saturating_sub(told) + AGAIN;
-        ensure!(tally.duplicates <= most, "{} came again, {told} of {at_death} were told", tally.duplicates);
+        let reported = before["delivered"].as_u64().context("no count of deliveries")? as usize;
+        let most = at_death.saturating_sub(reported) + AGAIN;
+        ensure!(tally.duplicates <= most, "{} came again, {reported} of {at_death} were reported", tally.duplicates);
         others(cluster, &hook, &receiver, &acks)
     });
 }
 
-/// Further ways to ask: named events, after an id, and one that is stopped.
+/// Other kinds of replay: of named events, after an id, and one that is cancelled.
 fn others(c: &Cluster, hook: &Hook, receiver: &Receiver, acks: &[testkit::publisher::Ack]) -> Result<()> {
     receiver.forget("/r");
     let named = [acks[5].clone(), acks[9].clone()];
@@ -73,9 +74,10 @@ fn others(c: &Cluster, hook: &Hook, receiver: &Receiver, acks: &[testkit::publis
     let from = acks.len() - 4;
     hook.post(c, "/replay", &json!({"after": acks[from].id}))?;
     let after = &acks[from + 1..];
-    receiver.wait("/r", "what is after an id", |requests| check_delivered("after an id", requests, after).is_ok())?;
+    receiver
+        .wait("/r", "the events after an id", |requests| check_delivered("after an id", requests, after).is_ok())?;
     std::thread::sleep(Duration::from_millis(300));
-    // Those that were named may come again.
+    // The named events may come again.
     let asked = |id: &str| named.iter().chain(after).any(|ack| ack.id == id);
     let requests = receiver.requests("/r");
     ensure!(requests.iter().flat_map(|r| &r.events).all(|e| asked(&e.id)), "{}", receiver.dump("/r"));
@@ -83,17 +85,17 @@ fn others(c: &Cluster, hook: &Hook, receiver: &Receiver, acks: &[testkit::publis
     receiver.on("/r", behaviour::slow(Duration::from_millis(500)));
     let replay = hook.post(c, "/replay", &json!({"since": "2000-01-01T00:00:00Z"}))?;
     let id = replay["id"].clone();
-    receiver.wait("/r", "its beginning", |requests| requests.len() > 5)?;
+    receiver.wait("/r", "the beginning of the replay", |requests| requests.len() > 5)?;
     let path = format!("/replays/{}", text(&id));
-    ensure!(matches!(hook.delete(c, &path)?, 200 | 202 | 204), "it can't be stopped");
-    c.wait_until("its stop", |c| Ok((show(c, hook, &id)?["state"] == "cancelled").then_some(())))?;
-    // Its owner hears of it a moment later, and what is under way still comes.
-    wait::until("an end of its requests", || {
+    ensure!(matches!(hook.delete(c, &path)?, 200 | 202 | 204), "the replay can't be cancelled");
+    c.wait_until("the replay to be cancelled", |c| Ok((show(c, hook, &id)?["state"] == "cancelled").then_some(())))?;
+    // The owner hears of it a moment later, and requests under way still arrive.
+    wait::until("the end of its requests", || {
         let count = receiver.count("/r");
         std::thread::sleep(Duration::from_millis(1500));
         Ok((receiver.count("/r") == count).then_some(()))
     })?;
-    ensure!(distinct(&receiver.requests("/r")) < acks.len(), "it went on to its end");
+    ensure!(distinct(&receiver.requests("/r")) < acks.len(), "the replay went on to its end");
     let listed = hook.get(c, "/replays")?;
     ensure!(listed.as_array().is_some_and(|all| all.iter().any(|r| r["id"] == id)), "{listed}");
     Ok(())
@@ -103,7 +105,7 @@ fn show(c: &Cluster, hook: &Hook, id: &Value) -> Result<Value> {
     hook.get(c, &format!("/replays/{}", text(id)))
 }
 
-/// An id that may be text or a number, as it stands in a path.
+/// Formats an id, which may be a text or a number, for a path.
 fn text(id: &Value) -> String {
     id.as_str().map_or_else(|| id.to_string(), str::to_owned)
 }

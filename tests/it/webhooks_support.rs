@@ -1,4 +1,4 @@
-//! Webhooks in tests: making them, asking about them, and publishing what is recognised again.
+//! Helpers for tests of webhooks: creating and reading them, and publishing events that a test finds again.
 
 use crate::support::nodes;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -9,25 +9,25 @@ use testkit::http::{Api, text};
 use testkit::publisher::Ack;
 use testkit::{Cluster, Options, wait};
 
-/// The nets of all receivers here.
+/// The network of all receivers here.
 const LOOPBACK: &str = "127.0.0.0/8";
 
-/// N nodes that may deliver to loopback.
+/// Options for `n` nodes that may deliver to loopback.
 pub(crate) fn delivering(n: usize) -> Options {
     nodes(n).set("WAYPOST_WEBHOOKS_ALLOW_NETS", LOOPBACK)
 }
 
-/// A map without limits.
+/// Creates a map without limits.
 pub(crate) fn map(c: &Cluster, slug: &str) -> Result<Map> {
     c.map_with(slug, json!({"limits": unlimited(), "retention": {"events": 1_000_000}}))
 }
 
-/// Few attempts, soon after one another.
+/// Retry settings with `attempts` attempts in quick succession.
 pub(crate) fn quick(attempts: u32) -> Value {
     json!({"max_attempts": attempts, "delay_ms": 50, "factor": 1, "max_delay_ms": 1000, "jitter": 0})
 }
 
-/// A webhook.
+/// A webhook that a test has created.
 #[derive(Debug, Clone)]
 pub(crate) struct Hook {
     pub(crate) map: Map,
@@ -36,76 +36,76 @@ pub(crate) struct Hook {
 }
 
 impl Hook {
-    /// Makes one that delivers to `url`; `more` has further settings.
+    /// Creates a webhook that delivers to `url`; `more` has further settings.
     pub(crate) fn create(c: &Cluster, map: &Map, url: &str, mut more: Value) -> Result<Self> {
         more["url"] = json!(url);
         Self::make(c, map, &more)
     }
 
-    /// Makes one.
+    /// Creates a webhook.
     pub(crate) fn make(c: &Cluster, map: &Map, body: &Value) -> Result<Self> {
         let data = any(c, map)?.post(&format!("/api/maps/{}/webhooks", map.id), body)?.data(201)?;
         let secret = data["secret"].as_str().unwrap_or_default().to_owned();
         Ok(Self { map: map.clone(), id: text(&data, "id")?, secret })
     }
 
-    /// The path of something of it.
+    /// Returns the path of a resource below the webhook.
     pub(crate) fn path(&self, of: &str) -> String {
         format!("/api/maps/{}/webhooks/{}{of}", self.map.id, self.id)
     }
 
-    /// As any running node tells it.
+    /// Reads the webhook from any running node.
     pub(crate) fn show(&self, c: &Cluster) -> Result<Value> {
         self.get(c, "")
     }
 
-    /// GET of something of it: its `data`.
+    /// Reads a resource below the webhook; returns its `data`.
     pub(crate) fn get(&self, c: &Cluster, of: &str) -> Result<Value> {
         any(c, &self.map)?.get(&self.path(of))?.data(200)
     }
 
-    /// POST to something of it; the answer's `data`.
+    /// Posts to a resource below the webhook; returns the answer's `data`.
     pub(crate) fn post(&self, c: &Cluster, of: &str, body: &Value) -> Result<Value> {
         let answer = any(c, &self.map)?.post(&self.path(of), body)?;
         ensure!(matches!(answer.status, 200 | 202), "POST {of}: {}: {}", answer.status, answer.text());
         Ok(answer.json()?["data"].clone())
     }
 
-    /// DELETE of something of it; the status.
+    /// Deletes a resource below the webhook; returns the status.
     pub(crate) fn delete(&self, c: &Cluster, of: &str) -> Result<u16> {
         Ok(any(c, &self.map)?.delete(&self.path(of))?.status)
     }
 
-    /// Waits until it is such.
+    /// Waits until `done` holds for the webhook, and returns it.
     pub(crate) fn wait(&self, c: &Cluster, what: &str, done: impl Fn(&Value) -> bool) -> Result<Value> {
         let mut last = json!(null);
-        let told = wait::until(what, || {
+        let waited = wait::until(what, || {
             last = self.show(c)?;
             Ok(done(&last).then(|| last.clone()))
         });
-        told.map_err(|e| anyhow!("{e:#}; it is {last}; attempts {:?}", self.attempts(c)))
+        waited.map_err(|e| anyhow!("{e:#}; it is {last}; attempts {:?}", self.attempts(c)))
     }
 
-    /// Waits until it has that many dead letters; all of them.
+    /// Waits until the webhook has `n` dead letters, and returns them.
     pub(crate) fn wait_letters(&self, c: &Cluster, n: usize) -> Result<Vec<Value>> {
         self.wait(c, &format!("{n} dead letters"), |hook| hook["dead_letters"] == n)?;
         let letters = self.get(c, "/dead-letters?limit=1000")?;
         letters.as_array().cloned().context("no list of dead letters")
     }
 
-    /// Waits until nothing is left to deliver.
+    /// Waits until no event is left to deliver.
     pub(crate) fn wait_settled(&self, c: &Cluster) -> Result<Value> {
         self.wait(c, "an empty queue", |hook| hook["queue_depth"] == 0 && hook["retrying"] == 0)
     }
 
-    /// What it remembers of its last attempts, in short.
+    /// Returns a summary of the attempts that the webhook remembers.
     pub(crate) fn attempts(&self, c: &Cluster) -> Vec<String> {
         let attempts = self.get(c, "/attempts").unwrap_or_default();
         let short = |a: &Value| format!("{} #{} {} {}", a["message_id"], a["attempt"], a["class"], a["error"]);
         attempts.as_array().into_iter().flatten().map(short).collect()
     }
 
-    /// The node that owns it.
+    /// Returns the node that owns the webhook.
     pub(crate) fn owner(&self, c: &Cluster) -> Result<usize> {
         c.wait_until("an owner", |c| {
             let owner = self.show(c)?["owner"].clone();
@@ -115,12 +115,12 @@ impl Hook {
     }
 }
 
-/// A running node's API with the map's token.
+/// Returns the API of a running node, with the map's token.
 pub(crate) fn any(c: &Cluster, map: &Map) -> Result<Api> {
     Ok(c.api(c.up()?, map))
 }
 
-/// Publishes one event of that type with that payload in which `key` is found again.
+/// Publishes one event of that type with that payload; `key` identifies it.
 pub(crate) fn publish_as(c: &Cluster, map: &Map, kind: &str, key: &str, mut payload: Value) -> Result<Ack> {
     payload["key"] = json!(key);
     let body = json!({"type": kind, "payload": payload});
@@ -128,7 +128,7 @@ pub(crate) fn publish_as(c: &Cluster, map: &Map, kind: &str, key: &str, mut payl
     ack(&data, key)
 }
 
-/// Publishes `{prefix}0`, `{prefix}1`, … in batches.
+/// Publishes events with the keys `{prefix}0`, `{prefix}1`, … in batches.
 pub(crate) fn publish_keys(c: &Cluster, map: &Map, prefix: &str, n: usize) -> Result<Vec<Ack>> {
     let keys: Vec<String> = (0..n).map(|i| format!("{prefix}{i}")).collect();
     let mut acks = Vec::new();
@@ -150,7 +150,7 @@ fn ack(envelope: &Value, key: &str) -> Result<Ack> {
     Ok(Ack { key: key.to_owned(), id: text(envelope, "id")?, seq })
 }
 
-/// Waits until the map has an event of that type about that webhook; all such events.
+/// Waits until the map has an event of that type about that webhook; returns all such events.
 pub(crate) fn wait_news(c: &Cluster, hook: &Hook, kind: &str) -> Result<Vec<Value>> {
     c.wait_until(&format!("`{kind}` about the webhook"), |c| {
         let path = format!("{}?since=2000-01-01T00:00:00Z&limit=1000", hook.map.events());
@@ -162,7 +162,7 @@ pub(crate) fn wait_news(c: &Cluster, hook: &Hook, kind: &str) -> Result<Vec<Valu
     })
 }
 
-/// For so long, looks again and again that something stays as it is.
+/// Checks again and again for `time` that `holds` stays true.
 pub(crate) fn holds(time: Duration, what: &str, holds: impl Fn() -> Result<bool>) -> Result<()> {
     let until = Instant::now() + time;
     while Instant::now() < until {

@@ -1,4 +1,4 @@
-//! A toy machine and nodes that tests can stop, break and start again.
+//! A small state machine, and nodes that tests can stop, break and start again.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 use std::collections::BTreeMap;
@@ -15,7 +15,8 @@ use waypost_cluster::{
     View,
 };
 
-/// Appends each command to a list: key = number of the command, value = the command with its index and time.
+/// A list to which each command is appended. Key: the number of the command. Value: its index, time and
+/// position in the entry, then the command.
 #[derive(Default)]
 pub struct List {
     pub length: u64,
@@ -49,7 +50,7 @@ fn item(number: u64) -> Vec<u8> {
     [b"item/".as_slice(), &number.to_be_bytes()].concat()
 }
 
-/// Everything in the list, as stored.
+/// Returns everything in the list, as stored.
 pub fn list(cluster: &Cluster) -> Vec<Vec<u8>> {
     let view = cluster.reader().view().unwrap();
     let mut all = Vec::new();
@@ -61,12 +62,12 @@ pub fn list(cluster: &Cluster) -> Vec<Vec<u8>> {
     all
 }
 
-/// The commands in the list.
+/// Returns the commands in the list.
 pub fn commands(cluster: &Cluster) -> Vec<String> {
     list(cluster).into_iter().map(|v| String::from_utf8(v[20..].to_vec()).unwrap()).collect()
 }
 
-/// Answers what it is asked with the asker's id in front; [`NEVER`] it doesn't answer.
+/// Answers a request with the sender's id and the request's body; never answers [`NEVER`].
 pub struct Echo;
 
 pub const NEVER: &str = "never";
@@ -80,8 +81,8 @@ impl Handler for Echo {
     }
 }
 
-/// A port that nobody uses, at an address of 127/8 that no other node of this process has: nobody takes it while its
-/// node is down. Outgoing connections leave from 127.0.0.1.
+/// Returns a free port at an address of 127/8 that no other node of this process uses: no other process takes
+/// the port while its node is down, because outgoing connections leave from 127.0.0.1.
 pub fn free_addr() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
@@ -89,15 +90,15 @@ pub fn free_addr() -> SocketAddr {
     TcpListener::bind((own, 0)).unwrap().local_addr().unwrap()
 }
 
-/// One node that may be up or down.
-pub struct Place {
+/// A slot for one node, which may be up or down.
+pub struct Slot {
     pub config: Config,
     pub up: Option<Cluster>,
     pub loads: Arc<Mutex<Vec<(Load, u64)>>>,
     pub fatal: Arc<Mutex<Vec<String>>>,
 }
 
-impl Place {
+impl Slot {
     pub fn new(dir: &Path, join: &[String]) -> Self {
         let fatal = Arc::new(Mutex::new(Vec::new()));
         let seen = fatal.clone();
@@ -130,7 +131,7 @@ impl Place {
         self.try_start().await.unwrap();
     }
 
-    /// Stops in order.
+    /// Stops the node with a clean shutdown.
     pub async fn stop(&mut self) {
         if let Some(cluster) = self.up.take() {
             cluster.shutdown().await;
@@ -145,27 +146,27 @@ impl Place {
 /// Several nodes in one temporary directory.
 pub struct Nodes {
     pub dir: tempfile::TempDir,
-    pub places: Vec<Place>,
+    pub slots: Vec<Slot>,
 }
 
 impl Nodes {
-    /// `n` nodes that are all voters.
+    /// Starts `n` nodes and waits until all are voters.
     pub async fn voters(n: usize) -> Self {
         Self::voters_with(n, |_| {}).await
     }
 
     pub async fn voters_with(n: usize, adjust: impl Fn(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut nodes = Self { dir, places: Vec::new() };
+        let mut nodes = Self { dir, slots: Vec::new() };
         for i in 0..n {
-            let join: Vec<String> = nodes.places.iter().map(Place::addr).collect();
-            let mut place = Place::new(&nodes.path(i), &join);
-            adjust(&mut place.config);
-            place.start().await;
-            nodes.places.push(place);
+            let join: Vec<String> = nodes.slots.iter().map(Slot::addr).collect();
+            let mut slot = Slot::new(&nodes.path(i), &join);
+            adjust(&mut slot.config);
+            slot.start().await;
+            nodes.slots.push(slot);
         }
         nodes
-            .until("all vote", |nodes| {
+            .until("all nodes vote", |nodes| {
                 nodes
                     .up()
                     .all(|c| c.status().members.iter().filter(|m| m.voter).count() == n && c.status().leader.is_some())
@@ -179,14 +180,14 @@ impl Nodes {
     }
 
     pub fn up(&self) -> impl Iterator<Item = &Cluster> {
-        self.places.iter().filter_map(|p| p.up.as_ref())
+        self.slots.iter().filter_map(|p| p.up.as_ref())
     }
 
-    /// Place of the node that leads with a majority.
+    /// Returns the slot of the node that leads with a majority.
     pub async fn leader(&self) -> usize {
-        let leads = |p: &Place| p.up.as_ref().is_some_and(|c| c.status().is_leader() && c.status().has_quorum);
-        self.until("one leads", |nodes| nodes.places.iter().any(leads)).await;
-        self.places.iter().position(leads).unwrap_or(0)
+        let leads = |p: &Slot| p.up.as_ref().is_some_and(|c| c.status().is_leader() && c.status().has_quorum);
+        self.until("a node leads", |nodes| nodes.slots.iter().any(leads)).await;
+        self.slots.iter().position(leads).unwrap_or(0)
     }
 
     pub async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
@@ -200,7 +201,8 @@ impl Nodes {
         }
     }
 
-    /// All nodes that are up have applied the same and hold the same.
+    /// Waits until all nodes that are up have applied the same entries, checks that their lists are equal,
+    /// and returns the list.
     pub async fn agree(&self) -> Vec<Vec<u8>> {
         let last = self.up().map(|c| c.status().last_log).max().unwrap();
         self.until("all applied", |nodes| nodes.up().all(|c| c.applied() >= last)).await;
@@ -213,7 +215,7 @@ impl Nodes {
     }
 }
 
-/// Proposes until it is stored for certain; a repeated command may be stored twice.
+/// Proposes until the command is certainly stored; a repeated command may be stored twice.
 pub async fn insist(cluster: &Cluster, command: &str) -> Proposed {
     let end = Instant::now() + Duration::from_secs(60);
     loop {

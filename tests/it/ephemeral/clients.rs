@@ -1,5 +1,5 @@
-//! Publishers and subscribers of ephemeral events, and what a subscriber may see: each event once at most, those of one
-//! publisher in its order, and none of another subject.
+//! Publishers and subscribers of ephemeral events. A subscriber checks what it sees: each event at most once,
+//! the events of a publisher in its order, and no event of another subject.
 
 use super::{SUBJECTS, subject};
 use anyhow::{Context, Result, bail, ensure};
@@ -12,11 +12,11 @@ use testkit::phoenix::{Frame, Socket};
 use testkit::wait;
 use testkit::ws::Message;
 
-/// One who publishes at one node: numbers its events of each subject.
+/// A publisher at one node; it numbers its events per subject.
 pub(super) struct Publisher {
     name: String,
     node: usize,
-    /// Number of the last event of each subject.
+    /// The number of the last event per subject.
     pub(super) sent: BTreeMap<String, u64>,
 }
 
@@ -32,7 +32,7 @@ impl Publisher {
         json!({"type": "moved", "subject": subject, "payload": payload})
     }
 
-    /// Publishes one event to each of the subjects; the answer's events.
+    /// Publishes one event to each of the subjects and returns the answer's events.
     pub(super) fn publish(
         &mut self,
         c: &Cluster,
@@ -46,16 +46,16 @@ impl Publisher {
     }
 }
 
-/// A subscriber: what it saw, wherever it was.
+/// A subscriber that may move between nodes, and what it has seen.
 pub(super) struct Client {
     socket: Option<Socket>,
     pub(super) node: usize,
     pub(super) subject: usize,
-    /// Number of the newest event that it saw, by publisher and subject.
+    /// The number of the newest event seen, by publisher and subject.
     last: BTreeMap<(String, String), u64>,
     pub(super) seen: usize,
     closed: Option<u16>,
-    /// What it should not have seen. It stays: who waits for something tries again.
+    /// The first wrong event. It is kept, because a test that waits for something retries after errors.
     fault: Option<String>,
 }
 
@@ -67,18 +67,21 @@ impl Client {
         Ok(client)
     }
 
-    /// Leaves where it is, having read what had arrived, and subscribes at that node.
+    /// Reads what has arrived, disconnects, and subscribes at that node.
     pub(super) fn go_to(&mut self, c: &Cluster, map: &Map, node: usize) -> Result<()> {
         self.read()?;
         self.socket = None;
         let mut socket = Socket::connect(c.nodes[node].http, &map.token)?;
         socket.join_ok(&map.topic(), json!({"subjects": subject(self.subject)}))?;
         socket.ws.nonblocking()?;
-        (self.socket, self.node, self.closed) = (Some(socket), node, None);
+        self.socket = Some(socket);
+        self.node = node;
+        self.closed = None;
         Ok(())
     }
 
-    /// Takes what has arrived: nothing twice, nothing out of a publisher's order, nothing of another subject.
+    /// Reads what has arrived and checks it: no event twice, none out of its publisher's order, none of
+    /// another subject.
     pub(super) fn read(&mut self) -> Result<()> {
         if self.fault.is_none() {
             self.fault = self.take().err().map(|error| format!("{error:#}"));
@@ -117,7 +120,7 @@ impl Client {
     }
 }
 
-/// Waits until all clients saw the last event of each of the publishers.
+/// Waits until all clients have seen the last event of each publisher.
 pub(super) fn wait_seen(clients: &mut [Client], publishers: &[&Publisher]) -> Result<()> {
     wait::until("all clients to see the last events", || {
         let mut missing = 0;
@@ -130,13 +133,13 @@ pub(super) fn wait_seen(clients: &mut [Client], publishers: &[&Publisher]) -> Re
     })
 }
 
-/// Publishes until all clients have seen an event of each publisher that was published from now on: nodes that were out
-/// of touch find each other again, and what goes out meanwhile may be lost.
+/// Publishes until all clients have seen a new event of each publisher. Nodes that were out of touch find
+/// each other again meanwhile, and some of these events may be lost.
 pub(super) fn wait_flowing(c: &Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publisher]) -> Result<()> {
     wait_flowing_at(c, map, clients, publishers, |_| true)
 }
 
-/// The same for the clients at those nodes.
+/// Does the same for the clients at the nodes that `at` selects.
 pub(super) fn wait_flowing_at(
     c: &Cluster,
     map: &Map,
@@ -145,7 +148,7 @@ pub(super) fn wait_flowing_at(
     at: impl Fn(usize) -> bool,
 ) -> Result<()> {
     let before: Vec<BTreeMap<String, u64>> = publishers.iter().map(|publisher| publisher.sent.clone()).collect();
-    wait::until("events of all publishers to come to all clients", || {
+    wait::until("events of all publishers to reach all clients", || {
         for publisher in publishers.iter_mut() {
             publisher.publish(c, map, 0..SUBJECTS, 0)?;
         }

@@ -1,4 +1,4 @@
-//! What becomes of nodes: clients move, a node stands still, is cut off, is killed.
+//! Ephemeral events while clients move and a node is suspended, cut off or killed.
 
 use super::clients::{Client, Publisher, wait_flowing, wait_flowing_at, wait_seen};
 use super::{BATCH_BYTES, LINK_BYTES, SUBJECTS, cluster, map, peer};
@@ -12,34 +12,35 @@ use std::time::Duration;
 use testkit::Cluster;
 use testkit::cluster::Map;
 
-/// Published while a node stands still, far more than may wait for it.
+/// Bytes published while a node is suspended: far more than may wait for it.
 const FLOOD_BYTES: usize = 48 << 20;
-/// Subjects that a publisher publishes to at once while clients move.
+/// The subjects of one batch of a publisher while clients move.
 const MOVING_SUBJECTS: usize = 10;
-/// What a node's memory may grow by meanwhile.
+/// The most that a node's memory may grow meanwhile.
 const FLOOD_MEMORY: u64 = 24 << 20;
 
-/// With `WAYPOST_EPHEMERAL_SUBSCRIBERS=1000` as many as one likes.
+/// `WAYPOST_EPHEMERAL_SUBSCRIBERS` sets the number of subscribers.
 #[test]
-fn subscribers_see_each_event_once_in_order_whatever_becomes_of_nodes() {
-    // Its clients say nothing after they joined, and on a busy machine this takes long.
+fn subscribers_see_each_event_once_and_in_order_whatever_happens_to_nodes() {
+    // The clients send nothing after they joined, and on a busy machine the test takes long.
     let options = cluster().set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 3600);
     let mut c = Cluster::prepare(&options).unwrap();
     let done = Between::of(&mut c).and_then(|between| {
         c.launch()?;
-        whatever_becomes_of_nodes(&mut c, &between)
+        check_through_faults(&mut c, &between)
     });
     done.unwrap_or_else(|error| panic!("{error:#}\n{}", c.dump()));
 }
 
-fn whatever_becomes_of_nodes(c: &mut Cluster, between: &Between) -> Result<()> {
+fn check_through_faults(c: &mut Cluster, between: &Between) -> Result<()> {
     let map = map(c, "ephemeral")?;
     let count = scale("WAYPOST_EPHEMERAL_SUBSCRIBERS", 300) as usize;
     let clients = (0..count).map(|n| Client::join(c, &map, node_of(n), n % SUBJECTS));
     let mut clients = clients.collect::<Result<Vec<_>>>()?;
     println!("  {count} clients joined");
     let mut publishers: Vec<Publisher> = (0..3).map(|node| Publisher::new(&format!("p{node}"), node)).collect();
-    // Nodes that were too busy to confirm in time know of all subscribers then, and nothing is lost any more.
+    // After this all nodes know of all subscribers, also nodes that were too busy to confirm in time: no
+    // event is lost.
     wait_flowing(c, &map, &mut clients, &mut publishers)?;
     wait_seen(&mut clients, &publishers.iter().collect::<Vec<_>>())?;
     let before: Vec<usize> = clients.iter().map(|client| client.seen).collect();
@@ -51,39 +52,36 @@ fn whatever_becomes_of_nodes(c: &mut Cluster, between: &Between) -> Result<()> {
     wait_seen(&mut clients, &publishers.iter().collect::<Vec<_>>())?;
     let seen = clients.iter().zip(before).map(|(client, before)| client.seen - before);
     ensure!(seen.min() == Some(9), "an event was lost");
-    only_to_whom_it_concerns(c, &map, &mut publishers, &mut clients)?;
+    sent_only_where_wanted(c, &map, &mut publishers, &mut clients)?;
     moving(c, &map, &mut clients)?;
     println!("  clients moved");
     wait_flowing(c, &map, &mut clients, &mut publishers)?;
     paused(c, &map, &mut clients, &mut publishers)?;
-    println!("  a node stood still");
+    println!("  a node was suspended");
     cut_off(c, between, &map, &mut clients, &mut publishers)?;
     println!("  a node was cut off");
     killed(c, &map, &mut clients, &mut publishers)?;
     println!("  a node was killed");
-    only_to_whom_it_concerns(c, &map, &mut publishers, &mut clients)?;
+    sent_only_where_wanted(c, &map, &mut publishers, &mut clients)?;
     clients.iter_mut().try_for_each(Client::read)
 }
 
-/// The node that a client begins at. The clients of each fourth subject are all at one node, of the others at any.
+/// Returns the node at which a client starts. The clients of every fourth subject are all at one node, those
+/// of the other subjects at all nodes.
 fn node_of(client: usize) -> usize {
     let subject = client % SUBJECTS;
     if subject % 4 == 3 { subject / 4 % 3 } else { client % 3 }
 }
 
-/// Frames go to nodes with subscribers of the subject, and to no other.
-fn only_to_whom_it_concerns(
-    c: &Cluster,
-    map: &Map,
-    publishers: &mut [Publisher],
-    clients: &mut [Client],
-) -> Result<()> {
+/// Events go to the nodes with subscribers of the subject, and to no other.
+fn sent_only_where_wanted(c: &Cluster, map: &Map, publishers: &mut [Publisher], clients: &mut [Client]) -> Result<()> {
     wait_seen(clients, &publishers.iter().collect::<Vec<_>>())?;
-    // A subscription that ended is told to the others a moment later.
+    // A node tells the others a moment later that a subscription ended.
     for node in [1, 2] {
         let at = clients.iter().filter(|client| client.node == node).map(|client| client.subject);
-        let (wanted, label) = (at.collect::<BTreeSet<_>>().len() as u64, peer(c, node)?);
-        c.wait_until("the subjects that a node wants to be those of its clients", |_| {
+        let wanted = at.collect::<BTreeSet<_>>().len() as u64;
+        let label = peer(c, node)?;
+        c.wait_until("a node to want exactly its clients' subjects", |_| {
             let known = c.metric(0, "waypost_ephemeral_peer_interest", &label)?;
             ensure!(known == wanted, "{known} instead of {wanted}");
             Ok(Some(()))
@@ -97,7 +95,7 @@ fn only_to_whom_it_concerns(
         for _ in 0..20 {
             publishers[0].publish(c, map, std::iter::once(subject), 0)?;
         }
-        // Also of what nobody wants.
+        // An event of a subject without subscribers goes nowhere.
         let unread = json!({"type": "x", "subject": "live-unread", "payload": 1});
         c.api(0, map).post(&map.events(), &unread)?.expect(202)?;
         let expected = [1, 2].map(|node| if wanting.contains(&node) { 20 } else { 0 });
@@ -110,14 +108,15 @@ fn only_to_whom_it_concerns(
     Ok(())
 }
 
-/// One client of so many is moved: a quarter, and no more than some hundred.
+/// Returns n so that every nth client moves: a quarter of them, and not more than about a hundred.
 fn every(clients: usize) -> usize {
     (clients / 75).max(4)
 }
 
-/// Clients go from node to node while publishers go on.
+/// Clients move from node to node while publishers publish.
 fn moving(c: &Cluster, map: &Map, clients: &mut [Client]) -> Result<()> {
-    let (over, every) = (AtomicBool::new(false), every(clients.len()));
+    let over = AtomicBool::new(false);
+    let every = every(clients.len());
     std::thread::scope(|scope| {
         let publishing: Vec<_> = (0..3)
             .map(|node| {
@@ -149,21 +148,24 @@ fn moving(c: &Cluster, map: &Map, clients: &mut [Client]) -> Result<()> {
     })
 }
 
-/// A node that stands still: what waits for it is bounded, and it goes on without anything twice.
+/// A node is suspended: the bytes that wait for it are bounded, and after it resumes its clients see nothing
+/// twice.
 fn paused(c: &Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publisher]) -> Result<()> {
-    let (stopped, stopped_peer) = (2, peer(c, 2)?);
-    // One that others have no subscribers of.
-    let of_it = clients.iter().map(|client| client.subject).find(|subject| {
+    let stopped = 2;
+    let stopped_peer = peer(c, stopped)?;
+    // A subject whose subscribers are all at this node.
+    let its_subject = clients.iter().map(|client| client.subject).find(|subject| {
         clients.iter().filter(|client| client.subject == *subject).all(|client| client.node == stopped)
     });
-    let of_it = of_it.context("a subject with subscribers there alone")?;
+    let its_subject = its_subject.context("no subject has all its subscribers there")?;
     let dropped = || c.metric(0, "waypost_ephemeral_dropped_events_total", "overflow");
-    let (before, memory) = (dropped()?, c.nodes[0].rss()?);
+    let before = dropped()?;
+    let memory = c.nodes[0].rss()?;
     c.nodes[stopped].sigstop()?;
     let mut most = 0;
     let flooded = (0..FLOOD_BYTES / (75 * 20_000)).try_for_each(|_| {
-        // More than may wait, at once: a node that is silent for long is not sent anything any more.
-        publishers[0].publish(c, map, std::iter::repeat_n(of_it, 75), 20_000)?;
+        // Sends more than may wait, quickly: a node that is silent for long is no longer sent anything.
+        publishers[0].publish(c, map, std::iter::repeat_n(its_subject, 75), 20_000)?;
         most = most.max(c.metric(0, "waypost_ephemeral_waiting_bytes", &stopped_peer)?);
         clients.iter_mut().filter(|client| client.node != stopped).try_for_each(Client::read)
     });
@@ -174,8 +176,8 @@ fn paused(c: &Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publ
     let grown = c.nodes[0].rss()?.saturating_sub(memory);
     c.nodes[stopped].sigcont()?;
     flooded?;
-    println!("  {most} bytes waited at most for a node that stood still, and memory grew by {grown}");
-    ensure!(dropped()? > before, "nothing was dropped: nothing was tried");
+    println!("  at most {most} bytes waited for a suspended node; memory grew by {grown}");
+    ensure!(dropped()? > before, "nothing was dropped, so the flood was too small");
     ensure!(most <= LINK_BYTES + BATCH_BYTES, "{most} bytes waited");
     ensure!(grown < FLOOD_MEMORY, "memory grew by {grown} bytes");
     wait_node_ready(c, stopped)?;
@@ -189,8 +191,9 @@ fn wait_node_ready(c: &Cluster, node: usize) -> Result<()> {
     })
 }
 
-/// A node that is cut off from the others for a moment, so that what was on its way comes late, and then until they have
-/// given it up. Meanwhile the others go on, and some of its clients go to them; then they come back.
+/// A node is cut off from the others, first for a moment, so that bytes under way arrive late, then until the
+/// others have given it up. Meanwhile the others go on and some of its clients move to them; at the end these
+/// clients return.
 fn cut_off(
     c: &Cluster,
     between: &Between,
@@ -198,7 +201,8 @@ fn cut_off(
     clients: &mut [Client],
     publishers: &mut [Publisher],
 ) -> Result<()> {
-    let (away, others) = (0, [1, 2]);
+    let away = 0;
+    let others = [1, 2];
     let elsewhere = |node| node != away;
     between.cut(away);
     let flowed = wait_flowing_at(c, map, clients, &mut publishers[1..], elsewhere);
@@ -218,7 +222,7 @@ fn cut_off(
     wait_flowing(c, map, clients, publishers)
 }
 
-/// Until the others send nothing any more to the node that is away. Answers which of its clients went to them.
+/// Waits until the others send the cut-off node nothing any more. Returns which of its clients moved to them.
 fn while_given_up(
     c: &Cluster,
     map: &Map,
@@ -227,15 +231,15 @@ fn while_given_up(
     (away, others): (usize, [usize; 2]),
 ) -> Result<Vec<usize>> {
     let label = peer(c, away)?;
-    // It goes on taking events for its own clients.
+    // The node still takes events for its own clients.
     wait_flowing_at(c, map, clients, &mut publishers[..=away], |node| node == away)?;
     let there: Vec<usize> =
         (0..clients.len()).filter(|n| clients[*n].node == away).step_by(every(clients.len())).collect();
-    for (place, client) in there.iter().enumerate() {
-        clients[*client].go_to(c, map, others[place % 2])?;
+    for (n, client) in there.iter().enumerate() {
+        clients[*client].go_to(c, map, others[n % 2])?;
     }
     let mut most = 0;
-    c.wait_until("the node that is cut off to be given up", |c| {
+    c.wait_until("the others to give up the cut-off node", |c| {
         for node in others {
             publishers[node].publish(c, map, 0..SUBJECTS, 100)?;
         }
@@ -248,13 +252,13 @@ fn while_given_up(
         }
         Ok((wanted == 0).then_some(()))
     })?;
-    println!("  {most} bytes waited at most for a node that was cut off");
+    println!("  at most {most} bytes waited for a node that was cut off");
     ensure!(most <= LINK_BYTES + BATCH_BYTES, "{most} bytes waited");
     wait_flowing_at(c, map, clients, &mut publishers[1..], |node| node != away)?;
     Ok(there)
 }
 
-/// A node that is killed: its clients go elsewhere, and come back.
+/// A node is killed: its clients move elsewhere; when it is back, some clients move to it.
 fn killed(c: &mut Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publisher]) -> Result<()> {
     let count = clients.len();
     c.nodes[1].kill9()?;

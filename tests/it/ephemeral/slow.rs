@@ -1,5 +1,5 @@
-//! Who falls out of the ring of an ephemeral topic is told, never skipped silently: a socket is closed with 1012, a stream
-//! ends, a long poll is gone. Until then nothing is missing.
+//! A reader that falls out of the ring of an ephemeral topic is told, never skipped silently: a socket is
+//! closed with 1012, a stream ends, a long poll's session is gone. Until then the reader misses nothing.
 
 use super::map;
 use crate::support::{Check, checked, nodes};
@@ -13,32 +13,34 @@ use testkit::phoenix::{self, Socket, path};
 use testkit::stream::{Frame, Stream};
 use testkit::ws::{Message, Upgrade, Ws, small_stream};
 
-/// The smallest ring that there may be.
+/// The smallest allowed ring.
 const RING_BYTES: usize = 64 << 10;
-/// What the kernel holds for a reader, on either side.
+/// The socket buffer on either side.
 const SOCKET_BYTES: usize = 8 << 10;
-/// Events of 4 KB: many times what ring, node and kernel hold for one reader.
+/// Events of 4 KB: many times what the ring, the node and the kernel hold for one reader.
 const EVENTS: u64 = 800;
 const EVENT_BYTES: usize = 4000;
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn who_falls_out_of_the_ring_is_told() {
+fn a_reader_that_falls_out_of_the_ring_is_told() {
     let options = nodes(1)
         .set("WAYPOST_SESSION_RING_BYTES", RING_BYTES)
         .set("WAYPOST_SESSION_SEND_BUFFER_BYTES", SOCKET_BYTES)
         .set("WAYPOST_SESSION_STALL_SECONDS", 600);
     let checks: &[Check] = &[
         ("a socket is closed with 1012", |c| socket(c, "one", json!({"subjects": "live-1"}))),
-        ("so is one of all subjects", |c| socket(c, "all", json!({"subjects": "*"}))),
-        ("so is one with a filter", |c| socket(c, "filter", json!({"subjects": "live-1", "filter": "payload.n > 0"}))),
+        ("a socket of all subjects is closed with 1012", |c| socket(c, "all", json!({"subjects": "*"}))),
+        ("a socket with a filter is closed with 1012", |c| {
+            socket(c, "filter", json!({"subjects": "live-1", "filter": "payload.n > 0"}))
+        }),
         ("a stream ends", stream),
-        ("a long poll is gone", poll),
+        ("a long poll's session is gone", poll),
     ];
     checked(options, checks);
 }
 
-/// Publishes more than a reader that takes nothing can be kept.
+/// Publishes more than the server keeps for a reader that reads nothing.
 fn flood(c: &Cluster, map: &Map) -> Result<()> {
     let filler = "x".repeat(EVENT_BYTES);
     let numbers: Vec<u64> = (1..=EVENTS).collect();
@@ -54,20 +56,21 @@ fn number(envelope: &Value) -> Result<u64> {
     envelope["payload"]["n"].as_u64().with_context(|| envelope.to_string())
 }
 
-/// All came that there was up to some event, and then the end.
-fn ensure_told_in_time(seen: &[u64]) -> Result<()> {
+/// Checks that the reader saw every event up to some event and then the end.
+fn ensure_nothing_skipped(seen: &[u64]) -> Result<()> {
     ensure!(seen.iter().copied().eq(1..=seen.len() as u64), "skipped silently: {seen:?}");
-    ensure!((seen.len() as u64) < EVENTS, "nothing was missed: nothing was tried");
+    ensure!((seen.len() as u64) < EVENTS, "no event was missed, so the flood was too small");
     Ok(())
 }
 
-/// Sessions that the server closed for that reason.
+/// Returns how many sessions the server closed because they fell out of a ring.
 fn fallen_out(c: &Cluster) -> Result<u64> {
     c.metric(0, "waypost_closed_total", "fell_out")
 }
 
 fn socket(c: &Cluster, slug: &str, params: Value) -> Result<()> {
-    let (map, before) = (map(c, slug)?, fallen_out(c)?);
+    let map = map(c, slug)?;
+    let before = fallen_out(c)?;
     let Upgrade::Open(mut ws, _) = Ws::upgrade_small(c.nodes[0].http, &path(&map.token), SOCKET_BYTES)? else {
         bail!("no socket");
     };
@@ -84,9 +87,9 @@ fn socket(c: &Cluster, slug: &str, params: Value) -> Result<()> {
         }
     };
     ensure!(code == Some(1012), "{code:?}");
-    ensure_told_in_time(&seen)?;
+    ensure_nothing_skipped(&seen)?;
     ensure!(fallen_out(c)? == before + 1, "closed for another reason");
-    // Who comes back gets what is published from then on.
+    // A client that reconnects gets what is published from then on.
     let mut back = Socket::connect(c.nodes[0].http, &map.token)?;
     back.join_ok(&map.topic(), params)?;
     let again = json!({"type": "moved", "subject": "live-1", "payload": {"n": EVENTS + 1}});
@@ -96,25 +99,27 @@ fn socket(c: &Cluster, slug: &str, params: Value) -> Result<()> {
 }
 
 fn stream(c: &Cluster) -> Result<()> {
-    let (map, before) = (map(c, "stream")?, fallen_out(c)?);
+    let map = map(c, "stream")?;
+    let before = fallen_out(c)?;
     let connection = small_stream(c.nodes[0].http, SOCKET_BYTES)?;
     let path = format!("{}/stream?subjects=live-1", map.events());
     let mut stream = Stream::get_on(connection, &path, Some(&map.token), &[])?;
     stream.until("event: connected")?;
     flood(c, &map)?;
     while !stream.is_whole() {
-        ensure!(stream.more()?, "the stream did not end as it should");
+        ensure!(stream.more()?, "the stream broke off");
     }
     let text = stream.body();
     let frames = text.split("\n\n").map(Frame::parse).filter(|frame| frame.event == "moved");
     let envelopes = frames.map(|frame| number(&serde_json::from_str(&frame.data)?));
-    ensure_told_in_time(&envelopes.collect::<Result<Vec<_>>>()?)?;
+    ensure_nothing_skipped(&envelopes.collect::<Result<Vec<_>>>()?)?;
     ensure!(fallen_out(c)? == before + 1, "closed for another reason");
     Ok(())
 }
 
 fn poll(c: &Cluster) -> Result<()> {
-    let (map, before) = (map(c, "poll")?, fallen_out(c)?);
+    let map = map(c, "poll")?;
+    let before = fallen_out(c)?;
     let mut poller = Poller::join(c, &map, 0)?;
     let join = json!(["2", "2", map.topic(), "phx_join", {"subjects": "live-1"}]).to_string();
     ensure!(poller.push(&join)? == 200);
@@ -128,7 +133,7 @@ fn poll(c: &Cluster) -> Result<()> {
     };
     ensure!(status == 410, "{status}");
     let events = poller.frames.iter().filter(|frame| frame.event == "moved");
-    ensure_told_in_time(&events.map(|frame| number(&frame.payload)).collect::<Result<Vec<_>>>()?)?;
+    ensure_nothing_skipped(&events.map(|frame| number(&frame.payload)).collect::<Result<Vec<_>>>()?)?;
     ensure!(fallen_out(c)? == before + 1, "closed for another reason");
     Ok(())
 }

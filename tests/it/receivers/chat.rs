@@ -1,4 +1,4 @@
-//! A stand-in for Discord: takes everything and remembers it.
+//! A stand-in for Discord that accepts and records every message.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use testkit::wait;
 
-/// The stand-in.
+/// The stand-in; it runs until the process ends.
 pub(super) struct Discord {
     base: String,
     messages: Arc<Mutex<Vec<(String, Value)>>>,
@@ -27,12 +27,12 @@ impl Discord {
         Ok(Self { base, messages })
     }
 
-    /// A channel's address.
+    /// Returns a channel's address.
     pub(super) fn url(&self, channel: &str) -> String {
         format!("{}/api/webhooks/{channel}/token", self.base)
     }
 
-    /// Waits for a message in that channel, by what it says.
+    /// Waits for a message in that channel for which `like` holds.
     pub(super) fn message(&self, channel: &str, like: impl Fn(&Value) -> bool) -> Result<Value> {
         let path = format!("/api/webhooks/{channel}/token");
         let found = wait::until(&format!("a message in {channel}"), || {
@@ -44,10 +44,12 @@ impl Discord {
     }
 }
 
-/// Reads a request and answers it: its target and its body.
+/// Reads a request and answers it; returns its target and its body.
 fn take(stream: TcpStream) -> Option<(String, Value)> {
     let mut reader = BufReader::new(stream);
-    let (mut line, mut length, mut target) = (String::new(), 0, String::new());
+    let mut line = String::new();
+    let mut length = 0;
+    let mut target = String::new();
     while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
         if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().unwrap_or(0);
@@ -59,7 +61,7 @@ fn take(stream: TcpStream) -> Option<(String, Value)> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    // The sender may be gone.
+    // The sender may have disconnected.
     let _ = reader.get_mut().write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
     Some((target, serde_json::from_slice(&body).unwrap_or_default()))
 }

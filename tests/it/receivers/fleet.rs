@@ -1,4 +1,4 @@
-//! All receivers, the webhooks of a node that deliver to them, and what must have arrived.
+//! All receivers, the webhooks that deliver to them, and checks of what arrived.
 
 use super::chat::Discord;
 use super::payloads::Payload;
@@ -12,19 +12,19 @@ use testkit::http::text;
 use testkit::{Cluster, Options, wait};
 use waypost::core::webhook::Profile;
 
-/// What every receiver knows. Of the kind that every library takes.
+/// The secret of every receiver, in a form that every library accepts.
 pub(super) const SECRET: &str = "whsec_d2F5cG9zdCBzaWducyB3aGF0IGl0IHNlbmRz";
 pub(super) const KEY: &str = "app-key";
 const AWS: [&str; 3] = ["AKIDEXAMPLE", "a/secret+key", "eu-west-1"];
 
-/// Somebody who verifies, and the profile it knows.
+/// A receiver that verifies, and the profile it understands.
 #[derive(Debug)]
 pub(super) struct Verifier {
     process: &'static str,
-    /// The path; for a function, how it is invoked.
+    /// The path; for an AWS function, the invocation type.
     path: &'static str,
     pub(super) profile: Profile,
-    /// Most events of a request.
+    /// The most events per request.
     pub(super) batch: Option<u32>,
 }
 
@@ -32,7 +32,7 @@ const fn verifier(process: &'static str, path: &'static str, profile: Profile, b
     Verifier { process, path, profile, batch }
 }
 
-/// The guides' own, unchanged, and public libraries.
+/// The guides' receivers, unchanged, and public libraries.
 pub(super) const VERIFIERS: &[Verifier] = &[
     verifier("wanderer_handler.cjs", "/webhook", Profile::Wanderer, None),
     verifier("wanderer_handler.cjs", "/webhook", Profile::Wanderer, Some(7)),
@@ -62,29 +62,29 @@ pub(super) const VERIFIERS: &[Verifier] = &[
 ];
 
 impl Verifier {
-    /// It is asked over HTTP, not as a function of AWS.
-    pub(super) fn answers(&self) -> bool {
+    /// Whether it is an HTTP receiver, not an AWS function.
+    pub(super) fn is_http(&self) -> bool {
         self.process != "lambda_standin.py"
     }
 
-    /// Who sends learns whether it verified: a function that is queued tells nobody.
-    pub(super) fn tells(&self) -> bool {
+    /// Whether the sender learns if the receiver verified; a queued function does not report it.
+    pub(super) fn reports(&self) -> bool {
         self.path != "Event"
     }
 
-    /// It posts to Discord itself.
-    pub(super) fn posts(&self) -> bool {
+    /// Whether it posts to Discord itself.
+    pub(super) fn posts_to_discord(&self) -> bool {
         ["wanderer_discord.cjs", "game_picker.cjs"].contains(&self.process)
     }
 
-    /// Where a request goes; `tag` is found again in what the receiver tells.
+    /// Returns the target of requests; the receiver reports `tag` with each request.
     pub(super) fn target(&self, tag: &str) -> String {
         let secret: String = SECRET.bytes().map(|byte| format!("%{byte:02x}")).collect();
         format!("{}?key={KEY}&secret={secret}&tag={tag}", self.path)
     }
 }
 
-/// Receivers, and a node that delivers to them.
+/// The receivers, and a node that delivers to them.
 pub(super) struct Fleet<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) discord: Discord,
@@ -101,12 +101,12 @@ pub(super) struct Hook {
     map: Map,
 }
 
-/// What functions of AWS are invoked at.
+/// Starts the stand-in for AWS functions.
 pub(super) fn functions() -> Result<Receiver> {
     Receiver::python("lambda_standin.py", &AWS, &[("PUSHER_SECRET", SECRET)])
 }
 
-/// A node that may deliver to them.
+/// Options for a node that may deliver to the receivers.
 pub(super) fn delivering(options: Options, functions: &Receiver) -> Options {
     let options = options
         .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
@@ -119,7 +119,7 @@ impl<'a> Fleet<'a> {
     pub(super) fn start(cluster: &'a Cluster, functions: Receiver) -> Result<Self> {
         let discord = Discord::start()?;
         let names: BTreeSet<&str> =
-            VERIFIERS.iter().filter(|verifier| verifier.answers()).map(|verifier| verifier.process).collect();
+            VERIFIERS.iter().filter(|verifier| verifier.is_http()).map(|verifier| verifier.process).collect();
         let theirs = discord.url("theirs");
         let env = [("WEBHOOK_SECRET", SECRET), ("PUSHER_SECRET", SECRET), ("DISCORD_WEBHOOK_URL", &theirs)];
         let start = |name: &str| match name {
@@ -140,18 +140,18 @@ impl<'a> Fleet<'a> {
         found.with_context(|| format!("no {}", verifier.process))
     }
 
-    /// A map without limits.
+    /// Creates a map without limits.
     pub(super) fn map(&self, slug: &str) -> Result<Map> {
         let none = json!({"connections": null, "requests_per_minute": null, "webhooks": null});
         self.cluster.map_with(slug, json!({"limits": none}))
     }
 
-    /// Makes a webhook as its receiver wants it.
+    /// Creates a webhook with the settings that its receiver needs.
     pub(super) fn hook(&self, map: &Map, verifier: &'static Verifier, secret: &str, attempts: u32) -> Result<Hook> {
         let tag = format!("hook-{:03}", self.tags.replace(self.tags.get() + 1));
         let retry = json!({"max_attempts": attempts, "delay_ms": 200, "max_delay_ms": 1000});
         let mut body = json!({"profile": verifier.profile.name(), "secret": secret, "key": KEY, "retry": retry});
-        if verifier.answers() {
+        if verifier.is_http() {
             let base = &self.process(verifier)?.base;
             body["url"] = json!(format!("{base}{}", verifier.target(&tag)));
         } else {
@@ -167,22 +167,22 @@ impl<'a> Fleet<'a> {
         Ok(Hook { verifier, tag, path: format!("{webhooks}/{}", text(&made, "id")?), map: map.clone() })
     }
 
-    /// The webhook, or something of it.
+    /// Reads the webhook, or a resource below it.
     pub(super) fn get(&self, hook: &Hook, of: &str) -> Result<Value> {
         self.cluster.api(0, &hook.map).get(&format!("{}{of}", hook.path))?.data(200)
     }
 
-    /// POST of something of it; the answer's `data`.
+    /// Posts to a resource below the webhook and returns the answer's `data`.
     pub(super) fn post(&self, hook: &Hook, of: &str, body: &str) -> Result<Value> {
         self.cluster.api(0, &hook.map).send(&format!("{}{of}", hook.path), body.as_bytes())?.data(200)
     }
 
-    /// What its receiver saw of it.
+    /// Returns the webhook's requests that its receiver has seen.
     pub(super) fn seen(&self, hook: &Hook) -> Result<Vec<Seen>> {
         Ok(self.process(hook.verifier)?.seen(&hook.tag))
     }
 
-    /// Waits until its receiver has verified all these events, and checks what it was sent.
+    /// Waits until the receiver has verified all these events, and checks the requests.
     pub(super) fn verified(&self, hook: &Hook, events: &Published) -> Result<Vec<Seen>> {
         let process = self.process(hook.verifier)?;
         let missing = || {
@@ -206,7 +206,7 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// Events that a node acknowledged, in the order of the log.
+/// Events that a node has acknowledged, in the order of the log.
 #[derive(Default)]
 pub(super) struct Published {
     pub(super) ids: Vec<String>,
@@ -214,7 +214,7 @@ pub(super) struct Published {
 }
 
 impl Published {
-    /// Publishes them in batches, each as a client wrote it.
+    /// Publishes payloads in batches, each as a client wrote it.
     pub(super) fn publish(&mut self, c: &Cluster, map: &Map, kinds: &[&str], payloads: &[Payload]) -> Result<()> {
         for chunk in payloads.chunks(50) {
             let numbered = chunk.iter().enumerate();
@@ -232,16 +232,17 @@ impl Published {
         Ok(())
     }
 
-    /// The events of a delivery, by its id: one, or the first and how many.
+    /// Returns the events of a delivery. Its id names one event, or the first event and the number of events.
     fn of(&self, delivery: &str) -> &[String] {
         let mut parts = delivery.split('-');
-        let (first, count) = (parts.next().unwrap_or_default(), parts.next().unwrap_or("1"));
+        let first = parts.next().unwrap_or_default();
+        let count = parts.next().unwrap_or("1");
         let from = self.ids.binary_search_by(|id| id.as_str().cmp(first)).ok();
         let range = from.zip(count.parse::<usize>().ok()).map(|(from, count)| from..from + count);
         range.and_then(|range| self.ids.get(range)).unwrap_or_default()
     }
 
-    /// A delivery has the events that its id names, with their payloads as the log keeps them.
+    /// Checks that a delivery has the events that its id names, with their payloads as the log has them.
     fn check(&self, seen: &Seen, verifier: &Verifier) -> Result<()> {
         let ids = self.of(&seen.id);
         ensure!(!ids.is_empty() && ids.len() <= verifier.batch.unwrap_or(1) as usize, "{} events", ids.len());
@@ -256,9 +257,9 @@ impl Published {
     }
 
     fn check_pusher(&self, event: &Value, id: &str) -> Result<()> {
-        ensure!(event["event_id"] == id, "{event} stands where {id} belongs");
+        ensure!(event["event_id"] == id, "{event} instead of {id}");
         let payload = self.payloads.get(id).map(String::as_str);
-        // An object about a channel or a member has its members beside the name, not as text.
+        // The members of an object about a channel or a member stand beside the name, not in a text.
         let about_channel = ["client_event", "member_added"].iter().any(|kind| event["name"] == *kind);
         let apart = about_channel && payload.is_some_and(|payload| payload.starts_with('{'));
         ensure!(apart || event["data"].as_str() == payload, "the data of {id} differ");

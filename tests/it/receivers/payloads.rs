@@ -1,20 +1,20 @@
-//! Payloads: whatever JSON a publisher may send.
+//! Payloads: any JSON that a publisher may send.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use waypost::core::json::normalise;
 
-/// Deepest nesting that a node takes.
+/// The deepest nesting that a node accepts.
 const DEPTH: usize = 64;
 
-/// A payload as it is published, and as the log keeps it.
+/// A payload as it is published, and its normal form in the log.
 pub(super) struct Payload {
     pub(super) text: String,
     pub(super) normal: String,
 }
 
-/// So many that a node takes.
+/// Generates `count` payloads that a node accepts.
 pub(super) fn payloads(count: usize) -> Vec<Payload> {
     let mut runner = TestRunner::default();
     let texts = std::iter::repeat_with(|| json_texts().new_tree(&mut runner).unwrap().current());
@@ -22,8 +22,8 @@ pub(super) fn payloads(count: usize) -> Vec<Payload> {
     taken.take(count).collect()
 }
 
-/// JSON as publishers write it: numbers in every notation, escapes, keys that JavaScript puts in another order or knows
-/// for something else, deep and empty values.
+/// Generates JSON as publishers write it: numbers in every notation, escapes, keys that JavaScript reorders
+/// or treats specially, deep and empty values.
 fn json_texts() -> impl Strategy<Value = String> {
     let number = prop_oneof![
         any::<i32>().prop_map(|number| number.to_string()),

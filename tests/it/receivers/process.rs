@@ -1,4 +1,4 @@
-//! Receivers' processes, and what they tell of the requests that they answered.
+//! The processes of receivers, and the requests that they report.
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -17,16 +17,16 @@ pub(super) struct Seen {
     pub(super) body: String,
 }
 
-/// A receiver's process; it ends when this is dropped.
+/// A receiver's process, killed on drop.
 pub(crate) struct Receiver {
     pub(super) name: String,
     process: Lines,
-    /// Where it listens, such as `http://127.0.0.1:4000`.
+    /// Its base URL, such as `http://127.0.0.1:4000`.
     pub(crate) base: String,
 }
 
 impl Receiver {
-    /// A script of `tests/js/receivers`.
+    /// Starts a script of `tests/js/receivers`.
     pub(super) fn node(script: &str, env: &[(&str, &str)]) -> Result<Self> {
         let folder = tests("js/receivers");
         ensure!(tests("js/node_modules").is_dir(), "the test clients aren't installed: run `make clients`");
@@ -35,7 +35,7 @@ impl Receiver {
         Self::start(script, command, env)
     }
 
-    /// A script of `tests/py`.
+    /// Starts a script of `tests/py`.
     pub(crate) fn python(script: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Self> {
         let mut command = crate::support::python(script)?;
         command.args(args);
@@ -52,7 +52,7 @@ impl Receiver {
         Ok(Self { name: name.to_owned(), process, base: format!("http://127.0.0.1:{port}") })
     }
 
-    /// The requests whose target holds `tag`.
+    /// Returns the requests whose target contains `tag`.
     pub(super) fn seen(&self, tag: &str) -> Vec<Seen> {
         let text = |line: &Value, member: &str| line[member].as_str().unwrap_or_default().to_owned();
         let tagged =
@@ -62,21 +62,21 @@ impl Receiver {
         self.process.look(|lines| lines.iter().filter(tagged).map(seen).collect())
     }
 
-    /// The ids of the requests that were verified of those whose target holds `tag`.
+    /// Returns the ids of the verified requests whose target contains `tag`.
     pub(super) fn verified(&self, tag: &str) -> Vec<String> {
         self.seen(tag).into_iter().filter(|request| request.verified).map(|request| request.id).collect()
     }
 
-    /// Sends a request of one's own making; whether it was verified.
+    /// Sends a hand-made request; returns whether it was verified.
     pub(super) fn verifies(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<bool> {
         let answer = Api::new(&self.base, None).call("POST", path, headers, Some(body))?;
-        // A comparison of signatures of different lengths throws: that is a refusal too.
+        // Comparing signatures of different lengths throws an error in some receivers; that is a refusal too.
         ensure!(matches!(answer.status, 200 | 401 | 500), "{}: {}", self.name, answer.text());
         Ok(answer.status == 200)
     }
 }
 
-/// What it prints first: the port, or an object with it.
+/// Returns the port from the first line with it: the line is the port or an object with it.
 fn port(lines: &[Value]) -> Option<u64> {
     lines.iter().find_map(|line| line.as_u64().or(line["port"].as_u64()))
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::webhooks_support::holds;
 
 #[test]
-fn webhooks_of_the_configuration_file() {
+fn the_configuration_file_defines_webhooks() {
     scenario(local(1), |c| {
         let file = c.dir().join("webhooks.toml");
         let endpoint = |name: &str, more: &str| {
@@ -19,13 +19,14 @@ fn webhooks_of_the_configuration_file() {
         )?;
         c.nodes[0].env.insert("WAYPOST_CONFIG".into(), file.display().to_string());
         restart(c)?;
-        // They come when their map does.
+        // The webhooks are created as soon as their map exists.
         let map = c.map("filed")?;
         let both = wait_for(c, &map, |list| list.as_array().is_some_and(|list| list.len() == 2))?;
         let one = named(&both, "one")?;
         ensure!(one["origin"] == "config" && one["events"] == json!(["x"]) && one["active"] == true, "{one}");
         ensure!(named(&both, "two")?["profile"] == "pusher" && named(&both, "two")?["active"] == false, "{both}");
-        let (api, path) = (c.api(0, &map), format!("{}/{}", hooks(&map), text(&one, "id")?));
+        let api = c.api(0, &map);
+        let path = format!("{}/{}", hooks(&map), text(&one, "id")?);
         for answer in [
             api.patch(&path, &json!({"name": "x"}))?,
             api.patch(&path, &json!({"active": false, "timeout_ms": 500}))?,
@@ -40,15 +41,15 @@ fn webhooks_of_the_configuration_file() {
         ensure!(api.post(&format!("{path}/disable"), &json!({}))?.data(200)?["active"] == false);
         let (_, own) = create(c, &map, &paused("own"))?;
         let before = api.get(&path)?.data(200)?;
-        // Nothing changes where nothing is different, and operators' stops stay.
+        // Unchanged webhooks stay as they are, and a webhook that an operator stopped stays stopped.
         restart(c)?;
         create(c, &map, &paused("after-the-restart"))?;
-        c.wait_until("its owner", |c| {
+        c.wait_until("the webhook to have its owner again", |c| {
             Ok((c.api(0, &map).get(&path)?.data(200)?["owner"] == before["owner"]).then_some(()))
         })?;
         std::thread::sleep(Duration::from_secs(2));
         ensure!(c.api(0, &map).get(&path)?.data(200)? == before);
-        // What stands there no more goes; what changed is changed; what the API made stays.
+        // A webhook that left the file is removed, a changed one is changed, and one made over the API stays.
         std::fs::write(&file, endpoint("one", "timeout_ms = 1234\nenabled = true").replace(SECRET, "a-new-secret"))?;
         restart(c)?;
         let list = wait_for(c, &map, |list| {
@@ -58,14 +59,14 @@ fn webhooks_of_the_configuration_file() {
         ensure!(one["id"] == before["id"] && one["events"] == json!(["*"]) && one["active"] == true, "{one}");
         ensure!(one["secret_previous_until"].is_string(), "{list}");
         ensure!(list.as_array().is_some_and(|list| list.iter().any(|webhook| webhook["id"] == own["id"])), "{list}");
-        ensure!(c.admin(0).delete(&path)?.code() == "configured", "not even the admin removes it");
+        ensure!(c.admin(0).delete(&path)?.code() == "configured", "the admin token removed it");
         Ok(())
     });
 }
 
-/// What stands in the way of a webhook of the file may go: it comes then, without a restart.
+/// When the webhook that blocks one of the file is deleted, the latter is created without a restart.
 #[test]
-fn a_webhook_of_the_file_comes_when_its_place_is_free() {
+fn a_webhook_of_the_file_is_created_once_its_url_is_free() {
     scenario(local(1), |c| {
         let map = c.map("taken")?;
         let (path, _) = create(c, &map, &paused("first"))?;
@@ -79,7 +80,7 @@ fn a_webhook_of_the_file_comes_when_its_place_is_free() {
         std::fs::write(&file, endpoint("first") + &endpoint("second"))?;
         c.nodes[0].env.insert("WAYPOST_CONFIG".into(), file.display().to_string());
         restart(c)?;
-        // They are put in the order of the file.
+        // The webhooks are created in the order of the file.
         let list = wait_for(c, &map, |list| named(list, "second").is_ok())?;
         ensure!(named(&list, "first").is_err(), "two webhooks with one address: {list}");
         ensure!(c.api(0, &map).delete(&path)?.status == 204);
@@ -88,7 +89,7 @@ fn a_webhook_of_the_file_comes_when_its_place_is_free() {
     });
 }
 
-/// A webhook that leaves the file is there as long as one node has the old file.
+/// A webhook that was removed from the file remains until no node has the old file.
 #[test]
 fn a_changed_file_is_rolled_out_node_by_node() {
     scenario(local(3), |c| {
@@ -99,7 +100,8 @@ fn a_changed_file_is_rolled_out_node_by_node() {
                 "[[webhooks.endpoints]]\nmap = \"rolled\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n"
             )
         };
-        let (old, new) = (c.dir().join("old.toml"), c.dir().join("new.toml"));
+        let old = c.dir().join("old.toml");
+        let new = c.dir().join("new.toml");
         std::fs::write(&old, endpoint("both") + &endpoint("old"))?;
         std::fs::write(&new, endpoint("both") + &endpoint("new"))?;
         let names = |list: &Value| -> Vec<String> {
@@ -115,7 +117,7 @@ fn a_changed_file_is_rolled_out_node_by_node() {
                 if file == &new && node < 2 {
                     wait_for(c, &map, |list| names(list) == ["both", "new", "old"])?;
                     let all = || Ok(names(&c.api(0, &map).get(&hooks(&map))?.data(200)?) == ["both", "new", "old"]);
-                    holds(Duration::from_secs(6), "a node that has the old file", all)?;
+                    holds(Duration::from_secs(6), "a webhook vanished while a node has the old file", all)?;
                 }
             }
             wait_for(c, &map, |list| names(list) == expected)?;

@@ -1,9 +1,9 @@
-//! What a restart and changes at once leave; that no secret is told or lies about.
+//! Concurrent changes and restarts lose nothing, and no secret is stored or logged in the clear.
 
 use super::*;
 
 #[test]
-fn changes_at_once_through_all_nodes_undo_nothing() {
+fn concurrent_changes_through_all_nodes_do_not_undo_each_other() {
     scenario(local(3), |c| {
         let map = c.map("at-once")?;
         let (path, _) = create(c, &map, &paused("at-once"))?;
@@ -12,7 +12,8 @@ fn changes_at_once_through_all_nodes_undo_nothing() {
         std::thread::scope(|scope| -> Result<()> {
             let mut running = Vec::new();
             for (node, (field, value)) in fields.iter().enumerate() {
-                let (api, path) = (c.api(node, &map), &path);
+                let api = c.api(node, &map);
+                let path = &path;
                 running.push(scope.spawn(move || api.patch(path, &json!({*field: value}))?.data(200).map(drop)));
             }
             running.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| anyhow::bail!("panicked")))
@@ -27,7 +28,7 @@ fn changes_at_once_through_all_nodes_undo_nothing() {
 }
 
 #[test]
-fn a_restart_keeps_all_and_tells_no_secret() {
+fn a_restart_keeps_webhooks_and_no_secret_is_in_the_clear() {
     scenario(local(1).set("WAYPOST_LOG", "debug"), |c| {
         let map = c.map("restart")?;
         let mut hidden = vec![SECRET.to_owned(), TOKEN.to_owned(), "hidden-header-value".to_owned()];
@@ -38,7 +39,7 @@ fn a_restart_keeps_all_and_tells_no_secret() {
         let (path, _) = create(c, &map, &body)?;
         let rotated = c.api(0, &map).post(&format!("{path}/rotate-secret"), &json!({}))?.data(200)?;
         hidden.push(text(&rotated, "secret")?);
-        // A refused body says nothing of it in the log either.
+        // The log has nothing of a refused body either.
         c.api(0, &map)
             .post(&hooks(&map), &json!({"url": url(TOKEN), "secret": SECRET, "timeout_ms": 1}))?
             .expect(400)?;
@@ -46,7 +47,7 @@ fn a_restart_keeps_all_and_tells_no_secret() {
         let before = c.api(0, &map).get(&hooks(&map))?.data(200)?;
         ensure!(c.nodes[0].stop(LIMIT)?.code() == Some(0));
         let everything = bytes_below(&c.nodes[0].data)?;
-        ensure!(holds(&everything, "a name in the clear"), "the search finds nothing at all");
+        ensure!(holds(&everything, "a name in the clear"), "the search finds nothing");
         let log = std::fs::read(&c.nodes[0].log)?;
         for secret in &hidden {
             ensure!(!holds(&everything, secret), "{secret} is in the data directory");
@@ -55,12 +56,12 @@ fn a_restart_keeps_all_and_tells_no_secret() {
         c.nodes[0].start()?;
         c.wait_node(0)?;
         let after = c.api(0, &map).get(&hooks(&map))?.data(200)?;
-        for place in 0..2 {
+        for n in 0..2 {
             for field in ["id", "url", "name", "headers", "profile", "inserted_at", "active"] {
-                ensure!(before[place][field] == after[place][field], "{field}: {before} became {after}");
+                ensure!(before[n][field] == after[n][field], "{field}: {before} became {after}");
             }
-            // A node alone does not count the time for which it was down.
-            let old = |shown: &serde_json::Value| shown[place]["secret_previous_until"].is_string();
+            // A single node does not count the time during which it was down.
+            let old = |shown: &serde_json::Value| shown[n]["secret_previous_until"].is_string();
             ensure!(old(&before) == old(&after), "{before} became {after}");
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Webhooks operated over the API: rotated, stopped, tested, replayed; dead letters.
+//! Webhooks operated over the API: secrets rotated, webhooks stopped, tested and replayed, and dead letters.
 
 use super::*;
 use testkit::receiver::dead::ClosedPort;
@@ -19,9 +19,9 @@ pub(super) fn rotation(c: &Cluster) -> Result<()> {
         let rotated = if n == 0 { api.patch(&path, &next)? } else { api.post(&rotate, &next)? }.data(200)?;
         ensure!(rotated["secret_previous_until"].is_string(), "{rotated}");
     }
-    for crowded in [api.post(&rotate, &json!({}))?, api.patch(&path, &json!({"secret": "one-too-many"}))?] {
-        let told = crowded.expect(409)?.json()?;
-        ensure!(told["error"] == "too_many_secrets", "{told}");
+    for answer in [api.post(&rotate, &json!({}))?, api.patch(&path, &json!({"secret": "one-too-many"}))?] {
+        let refused = answer.expect(409)?.json()?;
+        ensure!(refused["error"] == "too_many_secrets", "{refused}");
     }
     api.post(&rotate, &json!({"overlap_seconds": 0}))?.data(200)?;
     api.post(&rotate, &json!({}))?.data(200)?;
@@ -73,14 +73,15 @@ pub(super) fn stopped_and_started(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Takes one request, answers it with that status, and gives back what it was.
+/// Starts a receiver that takes one request and answers it with that status; the thread returns the request.
 pub(super) fn receiver(status: u16) -> Result<(String, JoinHandle<String>)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let at = format!("http://{}/hook", listener.local_addr()?);
     let thread = std::thread::spawn(move || {
         let Ok((mut stream, _)) = listener.accept() else { return String::new() };
         let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
-        let (mut taken, mut buffer) = (Vec::new(), [0; 4096]);
+        let mut taken = Vec::new();
+        let mut buffer = [0; 4096];
         while !is_whole(&taken) {
             match stream.read(&mut buffer) {
                 Ok(n) if n > 0 => taken.extend_from_slice(&buffer[..n]),
@@ -114,7 +115,7 @@ pub(super) fn tests_are_sent(c: &Cluster) -> Result<()> {
     ensure!(taken.contains("\"value\":9}"), "not in normal form: {taken}");
     let kept = api.get(&format!("{path}/attempts"))?.data(200)?;
     ensure!(kept[0] == attempt, "{kept} is not {attempt}");
-    ensure!(api.get(&format!("{path}/attempts?after=0"))?.data(200)? == json!([]), "tests have no number");
+    ensure!(api.get(&format!("{path}/attempts?after=0"))?.data(200)? == json!([]), "tests have a number");
     ensure!(api.get(&format!("{path}/attempts?after=x"))?.status == 400);
     let closed = ClosedPort::new()?;
     let (path, _) = create(c, &map, &json!({"url": format!("http://{}/", closed.addr), "active": false}))?;
@@ -128,8 +129,8 @@ pub(super) fn tests_are_sent(c: &Cluster) -> Result<()> {
         (format!("{{\"payload\":\"{}\"}}", "x".repeat(300_000)), "payload"),
         (r#"{"kind":"x"}"#.to_owned(), "kind"),
     ] {
-        let told = details(api.send(&format!("{path}/test"), body.as_bytes())?)?;
-        ensure!(told.len() == 1 && told[0].starts_with(&format!("{field}: ")), "{told:?}");
+        let errors = details(api.send(&format!("{path}/test"), body.as_bytes())?)?;
+        ensure!(errors.len() == 1 && errors[0].starts_with(&format!("{field}: ")), "{errors:?}");
     }
     Ok(())
 }
@@ -192,7 +193,7 @@ pub(super) fn letters_and_replays(c: &Cluster) -> Result<()> {
     ensure!(retried["failed_only"] == true, "{retried}");
     details(api.post(&format!("{letters}/retry"), &json!({"since": "x"}))?)?;
     let all = api.get(&format!("{path}/replays"))?.data(200)?;
-    ensure!(all[0]["id"] == retried["id"], "not the newest first: {all}");
+    ensure!(all[0]["id"] == retried["id"], "the newest is not the first: {all}");
     ensure!(api.get(&format!("{path}/replays/1"))?.code() == "not_found");
     Ok(())
 }
@@ -200,8 +201,8 @@ pub(super) fn letters_and_replays(c: &Cluster) -> Result<()> {
 pub(super) fn given_up(c: &Cluster) -> Result<()> {
     let map = c.map("given-up")?;
     let api = c.api(0, &map);
-    let nobody = ClosedPort::new()?;
-    let body = json!({"url": format!("http://{}/", nobody.addr), "retry": {"max_attempts": 1}, "events": ["lost_*"]});
+    let closed = ClosedPort::new()?;
+    let body = json!({"url": format!("http://{}/", closed.addr), "retry": {"max_attempts": 1}, "events": ["lost_*"]});
     let (path, _) = create(c, &map, &body)?;
     publish(c, 0, &map, "other", json!({}))?;
     let lost = publish_many(c, 0, &map, "lost_one", 3)?;
@@ -218,7 +219,7 @@ pub(super) fn given_up(c: &Cluster) -> Result<()> {
     ensure!(rest["has_more"] == false && rest["data"].as_array().map(Vec::len) == Some(1), "{rest}");
     let one = format!("{letters}/{}", text(&lost[1], "id")?);
     ensure!(api.get(&one)?.data(200)?["event"] == lost[1]);
-    let shown = c.wait_until("its state", |_| {
+    let shown = c.wait_until("the webhook's counts", |_| {
         let shown = api.get(&path)?.data(200)?;
         Ok((shown["given_up"] == 3 && shown["queue_depth"] == 0).then_some(shown))
     })?;
@@ -240,8 +241,8 @@ pub(super) fn given_up(c: &Cluster) -> Result<()> {
         let replay = api.get(&format!("{path}/replays/{}", all["id"]))?.data(200)?;
         Ok((replay["state"] == "done").then_some(()))
     })?;
-    // What is tried again is no letter until it is given up again.
-    c.wait_until("both letters again", |_| {
+    // An event that is being retried is no dead letter until it is given up again.
+    c.wait_until("both dead letters again", |_| {
         let shown = api.get(&path)?.data(200)?;
         Ok((shown["dead_letters"] == 2 && shown["retrying"] == 0).then_some(()))
     })?;

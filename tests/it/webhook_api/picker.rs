@@ -1,4 +1,4 @@
-//! The API of a session service.
+//! The compatibility API, whose paths and names are those of a session service.
 
 use super::operated::receiver;
 use super::*;
@@ -25,7 +25,7 @@ pub(super) fn picker_life(c: &Cluster) -> Result<()> {
     ensure!(put(&api, &path, &json!({"secret": "anothersecret"}))?.expect(200)?.json()?.get("secret").is_none());
     let listed = api.get("/api/webhooks")?.expect(200)?.json()?;
     ensure!(listed[0]["id"] == made["id"] && listed[0]["enabled"] == false, "{listed}");
-    // The same webhook, by its other way.
+    // The other API shows the same webhook.
     let same = api.get(&format!("{}/{}", hooks(&map), text(&made, "id")?))?.data(200)?;
     ensure!(same["active"] == false && same["profile"] == "envelope", "{same}");
     let admin = c.admin(0);
@@ -36,10 +36,14 @@ pub(super) fn picker_life(c: &Cluster) -> Result<()> {
 }
 
 pub(super) fn picker_refusals(c: &Cluster) -> Result<()> {
-    let (map, other) = (c.map("picker-refusals")?, c.map("picker-other")?);
+    let map = c.map("picker-refusals")?;
+    let other = c.map("picker-other")?;
     let api = c.api(0, &map);
-    let told = details(api.post("/api/webhooks", &json!({"name": "x"}))?)?;
-    ensure!(told.iter().any(|d| d.starts_with("secret: ")) && told.iter().any(|d| d.starts_with("url: ")), "{told:?}");
+    let errors = details(api.post("/api/webhooks", &json!({"name": "x"}))?)?;
+    ensure!(
+        errors.iter().any(|d| d.starts_with("secret: ")) && errors.iter().any(|d| d.starts_with("url: ")),
+        "{errors:?}"
+    );
     let chat = json!({"url": url(&format!("x/{TOKEN}")), "profile": "discord"});
     let chat = c.api(0, &other).post("/api/webhooks", &chat)?.expect(201)?.json()?;
     let path = format!("/api/webhooks/{}", text(&chat, "id")?);
@@ -62,7 +66,7 @@ pub(super) fn picker_test(c: &Cluster) -> Result<()> {
     let sent = api.post(&format!("/api/webhooks/test/{id}"), &json!({}))?.expect(202)?.json()?;
     ensure!(sent["message"] == "Test webhook sent", "{sent}");
     ensure!(taken.join().unwrap_or_default().contains("Quiplash 3"));
-    let logs = c.wait_until("the test's log", |_| {
+    let logs = c.wait_until("the log of the test delivery", |_| {
         let logs = api.get(&format!("/api/webhooks/{id}/logs"))?.expect(200)?.json()?;
         Ok((logs.as_array().map(Vec::len) == Some(1)).then_some(logs))
     })?;

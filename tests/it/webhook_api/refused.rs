@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! Refused requests and their error texts.
 
 use super::*;
 
@@ -12,7 +12,7 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         "timeout_ms": 50, "auto_disable": true, "secret": "short", "name": "x".repeat(201), "key": "", "colour": "red",
         "template": "x"
     });
-    let told = details(api.post(&hooks(&map), &everything)?)?;
+    let errors = details(api.post(&hooks(&map), &everything)?)?;
     for field in [
         "url",
         "events",
@@ -38,9 +38,12 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         "colour",
         "template",
     ] {
-        ensure!(told.iter().any(|detail| detail.starts_with(&format!("{field}: "))), "nothing of {field}: {told:?}");
+        ensure!(
+            errors.iter().any(|detail| detail.starts_with(&format!("{field}: "))),
+            "no error about {field}: {errors:?}"
+        );
     }
-    ensure!(told.iter().filter(|detail| detail.starts_with("headers: ")).count() == 2, "{told:?}");
+    ensure!(errors.iter().filter(|detail| detail.starts_with("headers: ")).count() == 2, "{errors:?}");
     for (body, field) in [
         (json!({}), "url"),
         (json!([]), "body"),
@@ -76,20 +79,20 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         (json!({"url": url("x"), "timeout_ms": -1}), "timeout_ms"),
         (json!({"url": url("x"), "$serde_json::private::RawValue": "1"}), "$serde_json::private::RawValue"),
     ] {
-        let told = details(api.post(&hooks(&map), &body)?).with_context(|| body.to_string())?;
-        ensure!(told.iter().any(|detail| detail.starts_with(&format!("{field}: "))), "{body}: {told:?}");
+        let errors = details(api.post(&hooks(&map), &body)?).with_context(|| body.to_string())?;
+        ensure!(errors.iter().any(|detail| detail.starts_with(&format!("{field}: "))), "{body}: {errors:?}");
     }
     let twice = format!(r#"{{"url":"{0}","url":"{0}"}}"#, url("x"));
     ensure!(details(api.send(&hooks(&map), twice.as_bytes())?)?.iter().any(|detail| detail.starts_with("url: ")));
     for broken in ["{", "nul", "{\"url\":}", "\u{0}", "{\"timeout_ms\": NaN}"] {
-        let told = details(api.send(&hooks(&map), broken.as_bytes())?)?;
-        ensure!(told.len() == 1 && told[0].starts_with("body: is not JSON"), "{broken}: {told:?}");
+        let errors = details(api.send(&hooks(&map), broken.as_bytes())?)?;
+        ensure!(errors.len() == 1 && errors[0].starts_with("body: is not JSON"), "{broken}: {errors:?}");
     }
     let long = json!({"url": url("x"), "profile": "template", "template": "x".repeat(17_000)});
     ensure!(details(api.post(&hooks(&map), &long)?)? == ["template: may have at most 16384 bytes"]);
     let deep = format!("{{\"filter\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     details(api.send(&hooks(&map), deep.as_bytes())?)?;
-    ensure!(api.get(&hooks(&map))?.data(200)? == json!([]), "something was made");
+    ensure!(api.get(&hooks(&map))?.data(200)? == json!([]), "a webhook was created");
     Ok(())
 }
 
@@ -113,7 +116,8 @@ pub(super) fn refusals(c: &Cluster) -> Result<()> {
 }
 
 pub(super) fn foreign(c: &Cluster) -> Result<()> {
-    let (map, other) = (c.map("owner-of-a-webhook")?, c.map("other-map")?);
+    let map = c.map("owner-of-a-webhook")?;
+    let other = c.map("other-map")?;
     let (path, made) = create(c, &map, &paused("mine"))?;
     let id = text(&made, "id")?;
     let theirs = c.api(0, &other);
@@ -133,14 +137,14 @@ pub(super) fn foreign(c: &Cluster) -> Result<()> {
     let weak = Api::new(&c.nodes[0].url(), Some(&text(&weak, "token")?));
     ensure!(weak.get(&hooks(&map))?.status == 403 && weak.post(&hooks(&map), &paused("x"))?.status == 403);
     ensure!(weak.get("/api/webhooks")?.status == 403);
-    ensure!(c.api(0, &map).get(&path)?.data(200)?["active"] == false, "a stranger changed it");
+    ensure!(c.api(0, &map).get(&path)?.data(200)?["active"] == false, "another map's token changed it");
     Ok(())
 }
 
-/// A node without a leader would make who asks for the newest wait for one: a stranger is refused at once.
+/// Reading the newest state waits for a leader; an unauthenticated request must be refused without that wait.
 #[test]
-fn strangers_are_refused_before_the_leader_is_asked() {
-    // Longer than the client waits.
+fn unauthenticated_requests_are_refused_without_a_leader() {
+    // Longer than the client's timeout.
     scenario(nodes(2).set("WAYPOST_PUBLISH_TIMEOUT_MS", "60000"), |c| {
         let map = c.map("strangers")?;
         c.wait_same_applied()?;
@@ -154,14 +158,14 @@ fn strangers_are_refused_before_the_leader_is_asked() {
 }
 
 #[test]
-fn targets_inside_are_refused_unless_allowed() {
+fn targets_in_private_networks_are_refused_unless_allowed() {
     scenario(nodes(1), |c| {
         let map = c.map("inside")?;
         let refused = c.api(0, &map).post(&hooks(&map), &paused("x"))?;
         let hint = refused.json()?["hint"].clone();
         ensure!(hint.as_str().is_some_and(|hint| hint.contains("webhooks.allow_nets")), "{hint}");
-        let told = details(refused)?;
-        ensure!(told.len() == 1 && told[0].starts_with("url: "), "{told:?}");
+        let errors = details(refused)?;
+        ensure!(errors.len() == 1 && errors[0].starts_with("url: "), "{errors:?}");
         Ok(())
     });
 }
