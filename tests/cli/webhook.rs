@@ -3,7 +3,7 @@
 use super::*;
 use testkit::receiver::{Receiver, behaviour};
 
-/// Where the receiver takes requests.
+/// The path of the receiver.
 const PATH: &str = "/hook";
 
 #[test]
@@ -128,6 +128,7 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     assert_eq!(classes, ["delivered", "status"]);
     assert!(seen.iter().all(|attempt| attempt["webhook_id"] == made["id"]), "{seen:?}");
     cli.refused(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"], "1 events failed again");
+
     cli.refused(&["webhook", "test", "demo", "mine"], "the test was not delivered (status)");
     receiver.on(PATH, behaviour::status(204));
     assert_eq!(cli.one(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"])["delivered"], 1);

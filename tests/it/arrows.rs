@@ -160,9 +160,9 @@ fn only_one_file_uses_actix_web_actors() {
     assert!(files.len() <= 1, "actix-web-actors belongs to one file: {files:?}");
 }
 
-/// Everything that is stored or sent is encoded in two places (docs/adr/0004).
+/// Only two modules encode what is stored or sent (docs/adr/0004).
 #[test]
-fn only_the_wire_modules_know_bincode() {
+fn only_the_wire_modules_use_bincode() {
     let known = ["src/core/codec.rs", "cluster/src/wire/mod.rs"];
     let named =
         ["src", "cluster/src"].into_iter().flat_map(paths_below).filter(|(_, path)| path.starts_with("bincode"));
@@ -170,7 +170,7 @@ fn only_the_wire_modules_know_bincode() {
     assert_eq!(files, known.into_iter().map(PathBuf::from).collect());
 }
 
-/// Who starts the program hands in its variables, so that tests need no global state.
+/// The caller hands in the environment, so that tests need no global state.
 #[test]
 fn the_configuration_reads_no_environment() {
     let read: Vec<_> = paths_below("src/config").into_iter().filter(|(_, path)| path.starts_with("std::env")).collect();

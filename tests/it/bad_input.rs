@@ -272,13 +272,13 @@ fn bad_maps(c: &Cluster) -> Result<()> {
     clear("no such token", &api.delete(&format!("{path}/nothing"))?, &[400, 404])
 }
 
-/// Every fault of a body is told at once, with its field.
+/// All faults of a body are reported at once, with their fields.
 fn all_faults(c: &Cluster) -> Result<()> {
     let api = c.admin(0);
-    let told = |path: &str, body: &Value| -> Result<Vec<String>> {
-        let told = api.post(path, body)?.expect(400)?.json()?;
-        ensure!(told["error"] == "invalid_body" && told["message"].is_string(), "{told}");
-        let errors = told["errors"].as_array().with_context(|| format!("no errors in {told}"))?;
+    let faults = |path: &str, body: &Value| -> Result<Vec<String>> {
+        let refusal = api.post(path, body)?.expect(400)?.json()?;
+        ensure!(refusal["error"] == "invalid_body" && refusal["message"].is_string(), "{refusal}");
+        let errors = refusal["errors"].as_array().with_context(|| format!("no errors in {refusal}"))?;
         let short = |error: &Value| Some(format!("{} {}", error["field"].as_str()?, error["code"].as_str()?));
         Ok(errors.iter().filter_map(short).collect())
     };
@@ -289,10 +289,10 @@ fn all_faults(c: &Cluster) -> Result<()> {
         "retention.bytes out_of_range",
         "nam unknown_field",
     ];
-    let of_map = told("/api/maps", &map)?;
+    let of_map = faults("/api/maps", &map)?;
     ensure!(of_map == expected, "{of_map:?}");
     let tokens = format!("/api/maps/{}/tokens", c.map("faults")?.id);
-    let of_token = told(&tokens, &json!({"name": "x".repeat(201), "scopes": ["fly"]}))?;
+    let of_token = faults(&tokens, &json!({"name": "x".repeat(201), "scopes": ["fly"]}))?;
     ensure!(of_token == ["name out_of_range", "scopes invalid"], "{of_token:?}");
     Ok(())
 }

@@ -1,18 +1,18 @@
-//! Holds that the files of the house know each other in one direction only.
+//! Checks that files depend on each other in one direction only.
 //!
-//! Reads the files of `src/` and of `cluster/src/`, each as a graph: a file points to those that define what its code
-//! names. A circle in it is a set of files that can only be understood together. A file and its parent may know each
-//! other: what they name of each other is no part of any circle.
+//! Reads the files of `src/` and of `cluster/src/`, each crate as a graph: a file points to the files that
+//! define what its code names. A circle in the graph is a set of files that can only be understood together.
+//! A file and its parent may depend on each other: what they name of each other is part of no circle.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::rust_code::{Use, code, code_below, split_uses, written_paths};
 
-/// Folders of the house's crates.
+/// The source folders of the crates.
 const CRATES: &[&str] = &["src", "cluster/src"];
 
-/// Circles that still stand, each with all of its files. None may grow, and no other may come.
+/// Circles that still exist, each with all of its files. None may grow, and no new one may come.
 const KNOWN: &[&[&str]] = &[];
 
 #[test]
@@ -38,10 +38,10 @@ fn no_files_know_each_other_in_a_circle() {
     assert!(broken.is_empty(), "files that know each other in a circle:\n{}", broken.join("\n"));
 }
 
-/// A path of names below a crate: `crate::hub::topic` is `["hub", "topic"]`.
+/// The names of a path below a crate: `crate::hub::topic` is `["hub", "topic"]`.
 type ModulePath = Vec<String>;
 
-/// What a file's code says of others.
+/// A source file, and what its code names.
 struct File {
     path: PathBuf,
     module: ModulePath,
@@ -51,11 +51,11 @@ struct File {
 }
 
 impl File {
-    fn says(&self, word: &str) -> bool {
+    fn names(&self, word: &str) -> bool {
         self.code.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|found| found == word)
     }
 
-    /// It has an item of that name.
+    /// Whether the file has an item of that name.
     fn defines(&self, item: &str) -> bool {
         const KINDS: [&str; 9] = ["fn", "struct", "enum", "trait", "type", "const", "static", "union", "macro_rules"];
         let words = self.code.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
@@ -68,17 +68,18 @@ impl File {
     }
 }
 
-/// The files of one crate, and which of them names what another one defines that is not its parent or child.
+/// The files of one crate. An edge leads from a file to one that defines what it names, except between parent
+/// and child.
 struct Graph {
     files: Vec<File>,
     by_module: BTreeMap<ModulePath, usize>,
     edges: BTreeSet<(usize, usize)>,
 }
 
-/// Files of which each can be reached from each.
+/// Files that can all be reached from each other.
 struct Circle {
     files: BTreeSet<PathBuf>,
-    /// Who names whom among them.
+    /// The edges between these files.
     edges: Vec<(PathBuf, PathBuf)>,
 }
 
@@ -90,13 +91,13 @@ impl std::fmt::Display for Circle {
 }
 
 impl Graph {
-    /// Of files and their code; `root` is the folder of the crate.
+    /// Builds the graph from files and their code; `root` is the crate's folder.
     fn read(sources: Vec<(PathBuf, String)>, root: &str) -> Self {
         let mut files = Vec::new();
         for (path, code) in sources {
-            // Nobody can name what `main.rs` has.
+            // Nothing can name an item of `main.rs`.
             let Some(module) = module_of(&path, root).filter(|_| !path.ends_with("main.rs")) else { continue };
-            // What a macro's body names is its callers' affair; only planted defects are such.
+            // The names in a macro's body depend on its callers; only failpoints are such macros.
             let (uses, code) = split_uses(&without_scopes(&code.replace("$crate::", "$crate_")));
             files.push(File { path, module, uses, code });
         }
@@ -108,7 +109,7 @@ impl Graph {
         graph
     }
 
-    /// The other files that a file names something of.
+    /// Returns the other files that define what a file names.
     fn named_by(&self, at: usize) -> BTreeSet<usize> {
         let file = &self.files[at];
         let mut found = BTreeSet::new();
@@ -116,8 +117,8 @@ impl Graph {
             let Some(path) = self.absolute(file, &import.path) else { continue };
             if import.name == "*" {
                 found.extend(self.all_named(file, &path[..path.len() - 1]));
-            } else if !import.is_exported || file.says(&import.name) {
-                // Passing a name on, without a use for it, is no reason to know it.
+            } else if !import.is_exported || file.names(&import.name) {
+                // A name that is only re-exported is no dependency.
                 found.extend(self.resolve(&path, 0));
             }
         }
@@ -128,15 +129,16 @@ impl Graph {
         found
     }
 
-    /// What `use module::*` brings a file: of all names there those that it says.
+    /// Returns the files behind `use module::*`: of the names there, those that the file uses.
     fn all_named(&self, file: &File, module: &[String]) -> BTreeSet<usize> {
         let Some(of) = self.resolve(module, 0) else { return BTreeSet::new() };
-        let passed_on = self.files[of].uses.iter().filter(|import| file.says(&import.name));
+        let passed_on = self.files[of].uses.iter().filter(|import| file.names(&import.name));
         let targets = passed_on.filter_map(|import| self.resolve(&self.absolute(&self.files[of], &import.path)?, 0));
         targets.chain([of]).collect()
     }
 
-    /// A path as it is written in a file, from the crate's root; `None` where it leads into another crate.
+    /// Turns a path as written in a file into one from the crate's root; `None` if it leads into another
+    /// crate.
     fn absolute(&self, file: &File, path: &str) -> Option<ModulePath> {
         let mut names = path.split("::").filter(|name| !name.is_empty()).map(str::to_owned).peekable();
         let first = names.next()?;
@@ -167,7 +169,7 @@ impl Graph {
         Some(start)
     }
 
-    /// The file that defines what a path names: past the modules that only pass it on.
+    /// Returns the file that defines what a path names, past the modules that only re-export it.
     fn resolve(&self, path: &[String], depth: usize) -> Option<usize> {
         let modules = (0..=path.len()).rev().find(|length| self.by_module.contains_key(&path[..*length]))?;
         let at = self.by_module[&path[..modules]];
@@ -191,7 +193,7 @@ impl Graph {
         all.find(|to| self.files[*to].defines(item)).or(Some(at))
     }
 
-    /// Every circle, without what parents and their children name of each other.
+    /// Returns every circle, without the edges between parents and children.
     fn circles(&self) -> Vec<Circle> {
         let reached: Vec<BTreeSet<usize>> = (0..self.files.len()).map(|from| self.reached_from(from)).collect();
         let mut left: BTreeSet<usize> = (0..self.files.len()).collect();
@@ -211,7 +213,8 @@ impl Graph {
     }
 
     fn reached_from(&self, from: usize) -> BTreeSet<usize> {
-        let (mut reached, mut next) = (BTreeSet::new(), vec![from]);
+        let mut reached = BTreeSet::new();
+        let mut next = vec![from];
         while let Some(at) = next.pop() {
             let new = self.edges.range((at, 0)..=(at, usize::MAX)).filter(|(_, to)| reached.insert(*to));
             next.extend(new.map(|(_, to)| *to));
@@ -219,7 +222,7 @@ impl Graph {
         reached
     }
 
-    /// One is the parent of the other.
+    /// Whether one file is the parent of the other.
     fn is_family(&self, a: usize, b: usize) -> bool {
         let is_parent = |of: usize, child: usize| {
             self.files[child].module.split_last().is_some_and(|(_, parent)| parent == self.files[of].module)
@@ -228,14 +231,14 @@ impl Graph {
     }
 }
 
-/// The code without the modules in `pub(in crate::x)`: who may see an item is no use of theirs.
+/// Returns the code without the modules in `pub(in crate::x)`: a visibility is no dependency.
 fn without_scopes(code: &str) -> String {
     let mut parts = code.split("pub(in ");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |code, part| code + "pub(in " + part.trim_start_matches(|c| c != ')'))
 }
 
-/// The module that a file is.
+/// Returns the module that a file is.
 fn module_of(file: &Path, root: &str) -> Option<ModulePath> {
     let below = file.strip_prefix(root).ok()?.with_extension("");
     let mut module: ModulePath = below.iter().map(|part| part.to_string_lossy().into_owned()).collect();
@@ -245,7 +248,7 @@ fn module_of(file: &Path, root: &str) -> Option<ModulePath> {
     Some(module)
 }
 
-/// The circles of a made-up crate, as the names of their files.
+/// Returns the circles of a crate made of these files, as file names.
 fn circles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
     let sources = files.iter().map(|(path, text)| (PathBuf::from(format!("src/{path}")), code(text))).collect();
     let circles = Graph::read(sources, "src").circles().into_iter();
@@ -276,12 +279,12 @@ fn circles_are_found() {
 }
 
 #[test]
-fn a_parent_and_its_children_may_know_each_other() {
+fn a_parent_and_its_children_may_depend_on_each_other() {
     let lib = ("lib.rs", "mod a;");
     let parent = ("a/mod.rs", "mod b;\nmod c;\npub use b::B;\nuse c::C;\nfn f(c: C) {}\npub struct A;");
     let b = ("a/b.rs", "use super::A;\npub struct B;");
     assert!(circles_of(&[lib, parent, b, ("a/c.rs", "use super::A;\npub struct C;")]).is_empty());
-    // What a parent only passes on is no way round: this is b and c.
+    // A parent that only re-exports a name is not part of the circle, which is b and c.
     let found = circles_of(&[lib, parent, ("a/b.rs", "use super::c::C;"), ("a/c.rs", "use super::B;")]);
     assert_eq!(found, [["src/a/b.rs", "src/a/c.rs"]]);
 }

@@ -22,7 +22,7 @@ const SECOND_HALF: f64 = 2.0;
 /// Allowance for the resolution of the kernel's CPU times and for the node's other work (s).
 const CPU_SLACK: f64 = 0.25;
 
-/// A stream of one subject.
+/// Opens a stream of one subject.
 fn open(c: &Cluster, map: &Map, subject: &str) -> Result<Stream> {
     let path = format!("{}/stream?subjects={subject}&token={}", map.events(), map.token);
     Stream::get(c.nodes[0].http, &path, None, &[])

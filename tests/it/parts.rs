@@ -1,24 +1,24 @@
-//! Holds that types have small interfaces and that functions fit on a screen, in `src/` and `cluster/src/`; tests may be
-//! longer.
+//! Checks that types have small interfaces and that functions fit on a screen, in `src/` and `cluster/src/`.
+//! Tests may be longer.
 //!
-//! Files are read as rustfmt writes them: an item begins and ends at its own indentation.
+//! The files are formatted by rustfmt: an item begins and ends at its own indentation.
 
 use crate::rust_code::{code, code_below};
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-/// Folders of the house's crates.
+/// The source folders of the crates.
 const CRATES: &[&str] = &["src", "cluster/src"];
 
-/// Public methods of one type.
+/// The most public methods of one type.
 const MOST_METHODS: usize = 20;
-/// Lines of code of one function, its signature counted.
+/// The most lines of code of one function, with its signature.
 const MOST_LINES: usize = 60;
 
-/// Types that still have more methods: room, name, how many. None may grow, and no other may come.
+/// Types that still have more methods: folder, name, number. None may grow, and no new one may come.
 const LARGE_TYPES: &[(&str, &str, usize)] = &[];
 
-/// Functions that still are longer: file, name, lines. None may grow, and no other may come.
+/// Functions that are still longer: file, name, lines. None may grow, and no new one may come.
 const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[];
 
 #[test]
@@ -26,12 +26,12 @@ fn types_have_small_interfaces() {
     let mut methods: BTreeMap<(String, String), usize> = BTreeMap::new();
     for (file, code) in CRATES.iter().flat_map(|folder| code_below(folder)) {
         for name in public_methods(&code) {
-            *methods.entry((room_of(&file), name)).or_default() += 1;
+            *methods.entry((folder_of(&file), name)).or_default() += 1;
         }
     }
-    assert!(methods.len() > 100, "the types are elsewhere");
-    let measured = methods.into_iter().map(|((room, name), count)| (room, name, count));
-    hold("public methods", measured, MOST_METHODS, LARGE_TYPES);
+    assert!(methods.len() > 100, "too few types were found");
+    let measured = methods.into_iter().map(|((folder, name), count)| (folder, name, count));
+    check("public methods", measured, MOST_METHODS, LARGE_TYPES);
 }
 
 #[test]
@@ -41,12 +41,13 @@ fn functions_fit_on_a_screen() {
         let file = file.display().to_string();
         measured.extend(functions(&code).into_iter().map(|(name, lines)| (file.clone(), name, lines)));
     }
-    assert!(measured.len() > 2000, "the functions are elsewhere");
-    hold("lines", measured, MOST_LINES, LONG_FUNCTIONS);
+    assert!(measured.len() > 2000, "too few functions were found");
+    check("lines", measured, MOST_LINES, LONG_FUNCTIONS);
 }
 
-/// Nothing measures more than `most`, but for what is `known`: that measures no more than noted.
-fn hold(
+/// Checks that nothing measures more than `most`, except for the `known`, which may not measure more than
+/// noted.
+fn check(
     what: &str,
     measured: impl IntoIterator<Item = (String, String, usize)>,
     most: usize,
@@ -54,12 +55,12 @@ fn hold(
 ) {
     let mut broken = Vec::new();
     let mut standing = Vec::new();
-    for (place, name, size) in measured {
-        let noted = known.iter().find(|(at, of, _)| *at == place && *of == name);
+    for (location, name, size) in measured {
+        let noted = known.iter().find(|(at, of, _)| *at == location && *of == name);
         match noted {
             _ if size <= most => {}
             Some(entry) if size <= entry.2 => standing.push((*entry, size)),
-            _ => broken.push(format!("{place}: {name} has {size} {what}")),
+            _ => broken.push(format!("{location}: {name} has {size} {what}")),
         }
     }
     for entry in known.iter().filter(|entry| !standing.contains(&(**entry, entry.2))) {
@@ -68,15 +69,16 @@ fn hold(
     assert!(broken.is_empty(), "more than {most} {what}:\n{}", broken.join("\n"));
 }
 
-/// The folder that a file belongs to, two levels deep: in it a type's name names one type.
-fn room_of(file: &Path) -> String {
+/// Returns the folder of a file, at most two levels deep. In such a folder a type's name names one type.
+fn folder_of(file: &Path) -> String {
     let folders = file.parent().into_iter().flat_map(Path::components).take(2).map(Component::as_os_str);
     folders.map(|folder| folder.to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-/// For each public method the type that has it.
+/// Returns, for each public method, the name of its type.
 fn public_methods(code: &str) -> Vec<String> {
-    let (mut found, mut own) = (Vec::new(), None);
+    let mut found = Vec::new();
+    let mut own = None;
     for line in code.lines() {
         if line.starts_with("impl") {
             own = inherent_type(line);
@@ -91,13 +93,13 @@ fn public_methods(code: &str) -> Vec<String> {
     found
 }
 
-/// The type of an `impl` that is of no trait.
+/// Returns the type of an `impl` without a trait.
 fn inherent_type(line: &str) -> Option<String> {
     let mut rest = line.strip_prefix("impl")?;
     if rest.starts_with('<') {
         let mut depth = 0;
         let end = rest.char_indices().find(|(at, c)| {
-            // The end of an arrow closes nothing.
+            // The end of an arrow closes no bracket.
             match c {
                 '<' => depth += 1,
                 '>' if !rest[..*at].ends_with('-') => depth -= 1,
@@ -113,13 +115,13 @@ fn inherent_type(line: &str) -> Option<String> {
     Some(rest.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
 }
 
-/// What stands behind a function's visibility.
+/// Whether an item without its visibility is a function.
 fn is_function(item: &str) -> bool {
     let words = item.split_whitespace().skip_while(|word| ["const", "async", "unsafe"].contains(word));
     words.take(1).any(|word| word == "fn")
 }
 
-/// Functions with a body, and how many lines of code each has.
+/// Returns the functions with a body, and the number of lines of code of each.
 fn functions(code: &str) -> Vec<(String, usize)> {
     let lines: Vec<&str> = code.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let mut found = Vec::new();
@@ -164,7 +166,7 @@ fn lines_of_functions_are_counted() {
 
 #[test]
 #[should_panic(expected = "src/x: B has 3 things")]
-fn what_is_known_may_not_grow() {
+fn known_exceptions_may_not_grow() {
     let measured = [("A", 2), ("B", 3), ("C", 1)].map(|(name, size)| ("src/x".to_owned(), name.to_owned(), size));
-    hold("things", measured, 1, &[("src/x", "A", 2), ("src/x", "B", 2)]);
+    check("things", measured, 1, &[("src/x", "A", 2), ("src/x", "B", 2)]);
 }

@@ -2,8 +2,8 @@
 //! backfill, or after days without a match resumes without a loss and without a false gap; a position that
 //! can't be understood is reported.
 
+use crate::proxy::Proxy;
 use crate::support::{binary, checked, nodes, publish, publish_many};
-use crate::way::Way;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
@@ -137,20 +137,20 @@ fn join_breaks_at_once(c: &Cluster) -> Result<()> {
 }
 
 /// Starts an npm eventsource client that reconnects by itself to the same URL.
-fn staying(way: &Way, map: &Map, query: &Value, types: &[&str]) -> Result<Js> {
-    let url = format!("{}{}/stream", way.url(), map.events());
+fn staying(proxy: &Proxy, map: &Map, query: &Value, types: &[&str]) -> Result<Js> {
+    let url = format!("{}{}/stream", proxy.url(), map.events());
     Js::sse_with(json!({"urls": [url], "token": map.token, "query": query, "types": types, "stay": true}))
 }
 
 fn event_source_breaks(c: &Cluster) -> Result<()> {
     let map = c.map("source-breaks")?;
     publish_many(c, 0, &map, "x", 3)?;
-    let way = Way::to(c.nodes[0].http)?;
-    let client = staying(&way, &map, &json!({}), &["x"])?;
+    let proxy = Proxy::to(c.nodes[0].http)?;
+    let client = staying(&proxy, &map, &json!({}), &["x"])?;
     client.wait_for("connected", 1)?;
-    way.bar();
+    proxy.block();
     publish_many(c, 0, &map, "x", 4)?;
-    way.open();
+    proxy.unblock();
     client.wait_for("connected", 2)?;
     publish(c, 0, &map, "x", json!({}))?;
     client.wait_seq(8)?;
@@ -162,8 +162,8 @@ fn event_source_breaks(c: &Cluster) -> Result<()> {
 fn narrow(c: &Cluster, query: Value) -> Result<()> {
     let slug = if query["filter"].is_null() { "narrow" } else { "narrow-expression" };
     let map = c.map_with(slug, json!({"retention": {"events": 30}}))?;
-    let way = Way::to(c.nodes[0].http)?;
-    let client = staying(&way, &map, &query, &["wanted"])?;
+    let proxy = Proxy::to(c.nodes[0].http)?;
+    let client = staying(&proxy, &map, &query, &["wanted"])?;
     client.wait_for("connected", 1)?;
     for batch in 1..=5 {
         // Batch by batch, so that the client does not fall behind retention.
@@ -172,11 +172,11 @@ fn narrow(c: &Cluster, query: Value) -> Result<()> {
             Ok(client.of("position").iter().any(|line| line["data"]["seq"] == 10 * batch).then_some(()))
         })?;
     }
-    way.bar();
+    proxy.block();
     publish_many(c, 0, &map, "other", 5)?;
     publish(c, 0, &map, "wanted", json!({"i": 101}))?;
     publish_many(c, 0, &map, "other", 2)?;
-    way.open();
+    proxy.unblock();
     client.wait_for("event", 1)?;
     let connected = client.of("connected");
     ensure!(connected.iter().all(|line| line["data"]["gap"].is_null()), "a false gap: {connected:?}");
@@ -242,22 +242,22 @@ fn phoenix_positions(c: &Cluster) -> Result<()> {
 fn tail_breaks(c: &Cluster) -> Result<()> {
     let map = c.map("tail-breaks")?;
     publish_many(c, 0, &map, "x", 2)?;
-    let way = Way::to(c.nodes[0].http)?;
+    let proxy = Proxy::to(c.nodes[0].http)?;
     let mut tail = Command::new(binary());
-    tail.args(["tail", &map.slug, "--json", "-n", "4", "--url", &way.url()]).env("WAYPOST_TOKEN", &map.token);
+    tail.args(["tail", &map.slug, "--json", "-n", "4", "--url", &proxy.url()]).env("WAYPOST_TOKEN", &map.token);
     let child = tail.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    c.wait_until("the first frame", |_| Ok(way.answered().contains("event: connected").then_some(())))?;
+    c.wait_until("the first frame", |_| Ok(proxy.responses().contains("event: connected").then_some(())))?;
     // The proxy has the frame a moment before the tool.
     std::thread::sleep(Duration::from_millis(500));
-    way.bar();
+    proxy.block();
     publish_many(c, 0, &map, "x", 4)?;
-    way.open();
+    proxy.unblock();
     let output = child.wait_with_output()?;
     let events: Vec<Value> =
         String::from_utf8_lossy(&output.stdout).lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let seqs: Vec<u64> = events.iter().filter_map(|event| event["seq"].as_u64()).collect();
     ensure!(output.status.success() && seqs == [3, 4, 5, 6], "{output:?}");
-    let asked = way.asked();
+    let asked = proxy.requests();
     ensure!(asked.contains("last_event_id=") && !asked.contains("since="), "{asked}");
     Ok(())
 }

@@ -1,15 +1,16 @@
-//! Reads the Rust files of the source tree: the `use` statements and the paths in their code, comments and tests left out.
+//! Reads the Rust files of the source tree: the `use` statements and the paths in their code, without
+//! comments and tests.
 
 use std::path::{Path, PathBuf};
 
 /// One name that a `use` statement brings into a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Use {
-    /// What it stands for, as written: `super::store::Store`.
+    /// The full path as written: `super::store::Store`.
     pub(crate) path: String,
-    /// How the file calls it: the last part of the path, or what stands behind `as`; `*` for all names.
+    /// The name in the file: the last part of the path, or the alias after `as`; `*` for all names.
     pub(crate) name: String,
-    /// Others may import it from here (`pub use`, `pub(crate) use`).
+    /// Whether other files may import it from here (`pub use`, `pub(crate) use`).
     pub(crate) is_exported: bool,
 }
 
@@ -19,7 +20,8 @@ pub(crate) fn paths_below(folder: &str) -> Vec<(PathBuf, String)> {
     code_below(folder).into_iter().flat_map(of).collect()
 }
 
-/// Returns the code of the Rust files at or below `folder` (relative to the repository), without comments and tests.
+/// Returns the code of the Rust files at or below `folder` (relative to the repository), without comments and
+/// tests.
 pub(crate) fn code_below(folder: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
@@ -48,7 +50,7 @@ fn rust_files(path: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Returns a file's code without comments and without the items that only tests have: tests may name anything.
+/// Returns a file's code, without comments and without items that only tests have.
 pub(crate) fn code(text: &str) -> String {
     let mut code = Vec::new();
     let mut lines = text.lines().map(|line| line.split("//").next().unwrap_or(""));
@@ -58,7 +60,7 @@ pub(crate) fn code(text: &str) -> String {
             code.push(line);
             continue;
         }
-        // As rustfmt writes it, an item ends in its first line, or at a line that is indented like that one.
+        // In rustfmt's format an item ends in its first line, or at a line with the same indentation.
         let indent = &line[..line.len() - line.trim_start().len()];
         let is_one_line = |line: &str| line.ends_with([';', '}', ',']);
         let Some(first) = lines.find(|line| !line.trim().is_empty() && !line.trim().starts_with("#[")) else { break };
@@ -76,9 +78,10 @@ pub(crate) fn paths(code: &str) -> Vec<String> {
     uses.into_iter().map(|found| found.path).chain(written_paths(&rest)).collect()
 }
 
-/// The names that `use` statements bring, and the code without these statements.
+/// Returns the names that `use` statements import, and the code without these statements.
 pub(crate) fn split_uses(code: &str) -> (Vec<Use>, String) {
-    let (mut uses, mut rest) = (Vec::new(), String::new());
+    let mut uses = Vec::new();
+    let mut rest = String::new();
     for statement in code.split_inclusive(';') {
         let start = statement.rfind("use ").filter(|at| {
             let before = statement[..*at].trim_end();
@@ -98,13 +101,13 @@ pub(crate) fn split_uses(code: &str) -> (Vec<Use>, String) {
     (uses, rest)
 }
 
-/// Everything in code that has `::` between its names.
+/// Returns every path within code that has `::`.
 pub(crate) fn written_paths(code: &str) -> impl Iterator<Item = String> {
     let word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     code.split(move |c| !word(c)).filter(|w| w.contains("::")).map(str::to_owned)
 }
 
-/// Flattens `a::{b, c::{self, d as e}}` to `a::b`, `a::c` and `a::c::d` with the name `e`.
+/// Flattens `a::{b, c::{self, d as e}}` to `a::b`, `a::c`, and `a::c::d` with the name `e`.
 fn flatten(prefix: &str, tree: &str, found: &mut impl FnMut(String, String)) {
     let tree = tree.trim();
     match tree.split_once('{') {
@@ -151,7 +154,7 @@ fn use_statements_are_flattened() {
 }
 
 #[test]
-fn only_the_items_of_tests_are_left_out() {
+fn only_items_of_tests_are_left_out() {
     let text = "#[cfg(test)]\nmod stage;\nuse a::A;\nimpl A {\n    #[cfg(test)]\n    fn len(&self) -> usize {\n        \
                 b::B\n    }\n\n    fn c(&self) { c::C }\n}\n#[cfg(all(test, x))]\n#[allow(y)]\nmod tests {\n    d::D\n}\n\
                 fn e() { e::E }\n";

@@ -62,7 +62,7 @@ fn operations() -> Vec<(String, String)> {
     found
 }
 
-/// A map with a webhook, to fill in paths.
+/// A map with a webhook, to fill in the variables of paths.
 struct Fixture {
     map: Map,
     webhook: String,

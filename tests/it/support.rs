@@ -24,7 +24,7 @@ pub(crate) fn binary() -> String {
 /// test may leave a socket alone for long.
 pub(crate) fn nodes(n: usize) -> Options {
     static RAISED: Once = Once::new();
-    // For all tests of this process together.
+    // Once for all tests of this process.
     RAISED.call_once(|| {
         testkit::proc::raise_open_files().expect("a limit that is not over the maximum");
     });
@@ -83,7 +83,7 @@ pub(crate) fn publish_many(cluster: &Cluster, node: usize, map: &Map, kind: &str
     Ok(data.as_array().cloned().unwrap_or_default())
 }
 
-/// Returns the command of a script of `tests/py`, with the interpreter that has the packages it needs.
+/// Builds the command for a script of `tests/py`, with the interpreter that has its packages.
 pub(crate) fn python(script: &str) -> Result<Command> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target folder")?;
     let python = target.join("python/bin/python");

@@ -2,7 +2,7 @@
 
 use super::clients::{Client, Publisher, wait_flowing, wait_flowing_at, wait_seen};
 use super::{BATCH_BYTES, LINK_BYTES, SUBJECTS, cluster, map, peer};
-use crate::between::Between;
+use crate::network::Network;
 use crate::support::scale;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::json;
@@ -25,14 +25,14 @@ fn subscribers_see_each_event_once_and_in_order_whatever_happens_to_nodes() {
     // The clients send nothing after they joined, and on a busy machine the test takes long.
     let options = cluster().set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 3600);
     let mut c = Cluster::prepare(&options).unwrap();
-    let done = Between::of(&mut c).and_then(|between| {
+    let done = Network::of(&mut c).and_then(|network| {
         c.launch()?;
-        check_through_faults(&mut c, &between)
+        check_through_faults(&mut c, &network)
     });
     done.unwrap_or_else(|error| panic!("{error:#}\n{}", c.dump()));
 }
 
-fn check_through_faults(c: &mut Cluster, between: &Between) -> Result<()> {
+fn check_through_faults(c: &mut Cluster, network: &Network) -> Result<()> {
     let map = map(c, "ephemeral")?;
     let count = scale("WAYPOST_EPHEMERAL_SUBSCRIBERS", 300) as usize;
     let clients = (0..count).map(|n| Client::join(c, &map, node_of(n), n % SUBJECTS));
@@ -58,7 +58,7 @@ fn check_through_faults(c: &mut Cluster, between: &Between) -> Result<()> {
     wait_flowing(c, &map, &mut clients, &mut publishers)?;
     paused(c, &map, &mut clients, &mut publishers)?;
     println!("  a node was suspended");
-    cut_off(c, between, &map, &mut clients, &mut publishers)?;
+    cut_off(c, network, &map, &mut clients, &mut publishers)?;
     println!("  a node was cut off");
     killed(c, &map, &mut clients, &mut publishers)?;
     println!("  a node was killed");
@@ -196,7 +196,7 @@ fn wait_node_ready(c: &Cluster, node: usize) -> Result<()> {
 /// clients return.
 fn cut_off(
     c: &Cluster,
-    between: &Between,
+    network: &Network,
     map: &Map,
     clients: &mut [Client],
     publishers: &mut [Publisher],
@@ -204,16 +204,16 @@ fn cut_off(
     let away = 0;
     let others = [1, 2];
     let elsewhere = |node| node != away;
-    between.cut(away);
+    network.cut(away);
     let flowed = wait_flowing_at(c, map, clients, &mut publishers[1..], elsewhere);
     let own = publishers[away].publish(c, map, 0..SUBJECTS, 0);
-    between.heal();
+    network.heal();
     flowed.and(own)?;
     wait_flowing(c, map, clients, publishers)?;
 
-    between.cut(away);
+    network.cut(away);
     let moved = while_given_up(c, map, clients, publishers, (away, others));
-    between.heal();
+    network.heal();
     let moved = moved?;
     wait_node_ready(c, away)?;
     for client in moved {

@@ -76,7 +76,7 @@ impl Receiver {
     }
 }
 
-/// Returns the port from the first line with it: the line is the port or an object with it.
+/// Returns the port from the first line, which is the port or an object with it.
 fn port(lines: &[Value]) -> Option<u64> {
     lines.iter().find_map(|line| line.as_u64().or(line["port"].as_u64()))
 }

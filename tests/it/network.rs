@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use testkit::Cluster;
 
 /// The relays of a cluster. A relay's threads end with their connections.
-pub(crate) struct Between(Arc<Shared>);
+pub(crate) struct Network(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -23,7 +23,7 @@ struct Shared {
     nodes: Vec<SocketAddr>,
 }
 
-impl Between {
+impl Network {
     /// Puts relays between nodes that are prepared and not yet started.
     pub(crate) fn of(cluster: &mut Cluster) -> Result<Self> {
         let nodes = cluster.nodes.iter().map(|node| node.peer).collect();

@@ -1,4 +1,4 @@
-//! A proxy between a client and a node that can be blocked, as networks can; it records what passes.
+//! A proxy between a client and a node. It can be blocked, like a network, and records what passes.
 
 use anyhow::Result;
 use std::io::{Read, Write};
@@ -7,39 +7,39 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The most bytes recorded of each direction.
-const REMEMBERED: usize = 1 << 20;
+const RECORDED_BYTES: usize = 1 << 20;
 
 /// The proxy. Its threads end with its connections.
-pub(crate) struct Way {
+pub(crate) struct Proxy {
     addr: SocketAddr,
     shared: Arc<Shared>,
 }
 
 #[derive(Default)]
 struct Shared {
-    barred: AtomicBool,
-    open: Mutex<Vec<TcpStream>>,
-    asked: Mutex<Vec<u8>>,
-    answered: Mutex<Vec<u8>>,
+    is_blocked: AtomicBool,
+    connections: Mutex<Vec<TcpStream>>,
+    requests: Mutex<Vec<u8>>,
+    responses: Mutex<Vec<u8>>,
 }
 
-impl Way {
+impl Proxy {
     /// Starts a proxy to that address.
     pub(crate) fn to(node: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let way = Self { addr: listener.local_addr()?, shared: Arc::default() };
-        let shared = way.shared.clone();
+        let proxy = Self { addr: listener.local_addr()?, shared: Arc::default() };
+        let shared = proxy.shared.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 // While it is blocked, the proxy closes new connections.
-                if !shared.barred.load(Ordering::SeqCst)
+                if !shared.is_blocked.load(Ordering::SeqCst)
                     && let Ok(server) = TcpStream::connect(node)
                 {
                     carry(&shared, client, server);
                 }
             }
         });
-        Ok(way)
+        Ok(proxy)
     }
 
     /// Returns the URL at which clients connect.
@@ -47,49 +47,49 @@ impl Way {
         format!("http://{}", self.addr)
     }
 
-    /// Closes all connections and refuses new ones until [`Way::open`].
-    pub(crate) fn bar(&self) {
-        self.shared.barred.store(true, Ordering::SeqCst);
-        for stream in lock(&self.shared.open).drain(..) {
+    /// Closes all connections and refuses new ones until [`Proxy::unblock`].
+    pub(crate) fn block(&self) {
+        self.shared.is_blocked.store(true, Ordering::SeqCst);
+        for stream in lock(&self.shared.connections).drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
     /// Accepts connections again.
-    pub(crate) fn open(&self) {
-        self.shared.barred.store(false, Ordering::SeqCst);
+    pub(crate) fn unblock(&self) {
+        self.shared.is_blocked.store(false, Ordering::SeqCst);
     }
 
     /// Returns what clients have sent.
-    pub(crate) fn asked(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.shared.asked)).into_owned()
+    pub(crate) fn requests(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.shared.requests)).into_owned()
     }
 
     /// Returns what the node has sent.
-    pub(crate) fn answered(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.shared.answered)).into_owned()
+    pub(crate) fn responses(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.shared.responses)).into_owned()
     }
 }
 
 fn carry(shared: &Arc<Shared>, client: TcpStream, server: TcpStream) {
     let copies = [client.try_clone(), client.try_clone(), server.try_clone(), server.try_clone()];
     let [Ok(up), Ok(kept), Ok(down), Ok(other)] = copies else { return };
-    lock(&shared.open).extend([kept, other]);
-    let asking = shared.clone();
-    let answering = shared.clone();
-    std::thread::spawn(move || pass(up, server, &asking.asked));
-    std::thread::spawn(move || pass(down, client, &answering.answered));
+    lock(&shared.connections).extend([kept, other]);
+    let upstream = shared.clone();
+    let downstream = shared.clone();
+    std::thread::spawn(move || pass(up, server, &upstream.requests));
+    std::thread::spawn(move || pass(down, client, &downstream.responses));
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, remembered: &Mutex<Vec<u8>>) {
+fn pass(mut from: TcpStream, mut to: TcpStream, recorded: &Mutex<Vec<u8>>) {
     let mut bytes = [0; 16 << 10];
     while let Ok(length @ 1..) = from.read(&mut bytes) {
         if to.write_all(&bytes[..length]).is_err() {
             break;
         }
-        let mut remembered = lock(remembered);
-        if remembered.len() < REMEMBERED {
-            remembered.extend_from_slice(&bytes[..length]);
+        let mut recorded = lock(recorded);
+        if recorded.len() < RECORDED_BYTES {
+            recorded.extend_from_slice(&bytes[..length]);
         }
     }
     let _ = to.shutdown(Shutdown::Both);
