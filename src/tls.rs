@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, RootCertStore, ServerConfig,
     client::verify_server_cert_signed_by_trust_anchor,
     crypto,
-    pki_types::{PrivateKeyDer, UnixTime, pem::PemObject},
+    pki_types::UnixTime,
     server::{ClientHello, ParsedCertificate, ResolvesServerCert},
     sign::CertifiedKey,
 };
@@ -121,7 +121,7 @@ impl Certificate for OfServer {
 
     fn make(Files { cert, key }: &Files) -> Result<(Self, Option<BadFile>), BadFile> {
         let chain = cert.certificates()?;
-        let private = PrivateKeyDer::from_pem_slice(&key.content).map_err(|error| BadFile::new(&key.path, error))?;
+        let private = key.private_key()?;
         let certified = CertifiedKey::from_der(chain, private, &crypto::ring::default_provider());
         let certified = certified.map_err(|error| match error {
             rustls::Error::InconsistentKeys(_) => BadFile::new(&key.path, "not the private key of the certificate"),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio_rustls::rustls::pki_types::{CertificateDer, pem::PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use crate::clock;
 use crate::os::spawn_blocking;
@@ -74,6 +74,15 @@ impl PemFile {
             Ok(found) if found.is_empty() => Err(BadFile::new(&self.path, "no certificate in the file")),
             Ok(found) => Ok(found),
         }
+    }
+
+    /// The private key in it.
+    ///
+    /// # Errors
+    /// When it holds none, or one that is damaged.
+    pub fn private_key(&self) -> Result<PrivateKeyDer<'static>, BadFile> {
+        PrivateKeyDer::from_pem_slice(&self.content)
+            .map_err(|error| BadFile::new(&self.path, format!("no private key: {error}")))
     }
 }
 

@@ -11,7 +11,6 @@ use crate::os::TcpStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
 use tokio_rustls::rustls::crypto::{self, CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
@@ -83,8 +82,7 @@ impl Certificate for OfPeer {
     fn make(files: &Files) -> Result<(Self, Option<BadFile>), BadFile> {
         let bad = |file: &PemFile, reason: String| BadFile::new(&file.path, reason);
         let chain = files.cert.certificates()?;
-        let key =
-            || PrivateKeyDer::from_pem_slice(&files.key.content).map_err(|error| bad(&files.key, error.to_string()));
+        let key = || files.key.private_key();
         let mut roots = RootCertStore::empty();
         for authority in files.ca.certificates()? {
             roots.add(authority).map_err(|error| bad(&files.ca, error.to_string()))?;
