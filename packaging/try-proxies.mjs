@@ -91,7 +91,7 @@ const publishers = [plain, tls, plain, tls].map(async (base, p) => {
     await sleep(5);
   }
 });
-// Without a key nobody may repeat it but who sent it: counted, not judged.
+// Without a key nobody may repeat it but who sent it: counted, not checked.
 publishers.push((async () => {
   while (publishing) {
     keyless.sent += 1;

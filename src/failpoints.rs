@@ -4,7 +4,7 @@
 use crate::core::command::Publish;
 use crate::core::consumer::progress::Progress;
 use crate::core::event::Event;
-use crate::core::ids::{EndpointId, EventId};
+use crate::core::ids::{EventId, WebhookId};
 use crate::core::webhook::records::Update;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -19,12 +19,12 @@ pub(crate) fn early_event(publish: &Publish, index: u64) -> Option<Event> {
     Event::from_stored(0, Event::to_stored(id, event).into())
 }
 
-/// `stale-owner`: who owns an endpoint no more tells again and again how far it was when it lost it.
+/// `stale-owner`: who owns a webhook no more tells again and again how far it was when it lost it.
 pub(crate) fn repeat_old_word(update: &mut Update) {
-    static OLD: Mutex<BTreeMap<EndpointId, Progress>> = Mutex::new(BTreeMap::new());
+    static OLD: Mutex<BTreeMap<WebhookId, Progress>> = Mutex::new(BTreeMap::new());
     if is_on("stale-owner") {
         let mut old = OLD.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        update.progress = old.entry(update.endpoint).or_insert_with(|| update.progress.clone()).clone();
+        update.progress = old.entry(update.webhook).or_insert_with(|| update.progress.clone()).clone();
     }
 }
 

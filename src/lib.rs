@@ -5,7 +5,7 @@
 //! - [`cli`]: one file a subcommand; [`config`]: one typed tree of settings.
 //! - [`server`]: the composition root, the only file that sees every room.
 //! - [`edge`]: what clients speak, a folder a protocol, and the REST API.
-//! - [`delivery`]: who receives: outlets, session actors, streams.
+//! - [`delivery`]: who receives: dispatchers, session actors, streams.
 //! - [`hub`]: actors that own topics; publishing; the bridge from the replicated log.
 //! - [`core`]: pure rules: ids, events, filters, rings, access, the replicated state.
 //! - `waypost_cluster`: replicates a deterministic state machine; knows no event.

@@ -84,26 +84,28 @@ pub const WEBHOOK_ATTEMPT_SECONDS: &str = "waypost_webhook_attempt_seconds";
 pub const WEBHOOK_DELAY_SECONDS: &str = "waypost_webhook_delay_seconds";
 /// Events given up, by `class` of the last attempt.
 pub const WEBHOOK_DEAD_LETTERS: &str = "waypost_webhook_dead_letters_total";
-/// Endpoints disabled without anybody asking.
+/// Webhooks disabled without anybody asking.
 pub const WEBHOOK_DISABLED: &str = "waypost_webhook_disabled_total";
-/// Events that retention removed though an active endpoint of this node needed them.
+/// Events that retention removed though an active webhook of this node needed them.
 pub const WEBHOOK_LOST: &str = "waypost_webhook_lost_events_total";
-/// Endpoints of the cluster that lose events.
+/// Webhooks of the cluster that lose events.
 pub const WEBHOOKS_LOSING: &str = "waypost_webhooks_losing";
-/// Endpoints that this node owns, by `shard`.
-pub const WEBHOOK_ENDPOINTS: &str = "waypost_webhook_endpoints";
-/// Endpoints of this node by `state`: working, failing.
+/// Webhooks that this node owns, by `shard`.
+pub const WEBHOOK_WEBHOOKS: &str = "waypost_webhook_webhooks";
+/// Webhooks of this node by `state`: working, failing.
 pub const WEBHOOK_ACTIVE: &str = "waypost_webhook_actors";
-/// Events that wait for an endpoint, by `webhook`; those of many endpoints together under `other`.
+/// Events that wait for a webhook, by `webhook`; those of many webhooks together under `other`.
 pub const WEBHOOK_QUEUE: &str = "waypost_webhook_queue_events";
 /// Age of the oldest event that waits, seconds, by `webhook` like the queue.
 pub const WEBHOOK_QUEUE_SECONDS: &str = "waypost_webhook_queue_age_seconds";
-/// Share of an endpoint's events that were delivered of those that were delivered or given up, by `webhook`.
+/// Share of a webhook's events that were delivered of those that were delivered or given up, by `webhook`.
 pub const WEBHOOK_SUCCESS: &str = "waypost_webhook_success_ratio";
 
 /// Describes them to the recorder.
 pub fn describe() {
-    use metrics::{Unit, describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
+    use metrics::{
+        Unit, describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram,
+    };
     gauge!(TOPICS, "Topic actors of this node");
     counter!(TOPICS_WOKEN, "Wake-ups of topic actors by new events");
     gauge!(CONNECTIONS, "Open client connections");
@@ -144,12 +146,16 @@ pub fn describe() {
     counter!(WEBHOOK_ATTEMPTS, "Attempts to deliver webhooks");
     counter!(WEBHOOK_DELIVERED, "Events delivered to webhooks");
     histogram!(WEBHOOK_ATTEMPT_SECONDS, Unit::Seconds, "An attempt to deliver a webhook");
-    histogram!(WEBHOOK_DELAY_SECONDS, Unit::Seconds, "From an event's publication to its delivery to a webhook");
+    histogram!(
+        WEBHOOK_DELAY_SECONDS,
+        Unit::Seconds,
+        "From an event's publication to its delivery to a webhook"
+    );
     counter!(WEBHOOK_DEAD_LETTERS, "Events given up for a webhook");
     counter!(WEBHOOK_DISABLED, "Webhooks disabled because they failed");
     counter!(WEBHOOK_LOST, "Events that retention removed though a webhook needed them");
     gauge!(WEBHOOKS_LOSING, "Webhooks of the cluster that lose events");
-    gauge!(WEBHOOK_ENDPOINTS, "Webhooks that this node delivers to");
+    gauge!(WEBHOOK_WEBHOOKS, "Webhooks that this node delivers to");
     gauge!(WEBHOOK_ACTIVE, "Webhooks with something to do, by state");
     gauge!(WEBHOOK_QUEUE, "Events that wait for a webhook");
     gauge!(WEBHOOK_QUEUE_SECONDS, Unit::Seconds, "Age of the oldest event that waits for a webhook");

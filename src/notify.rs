@@ -1,6 +1,6 @@
 //! Tells a service manager how the node is: ready, stopping, alive (systemd, and whoever speaks its `sd_notify`).
 //!
-//! Owns the manager's socket and the rhythm of the watchdog. Never judges a node: who calls does. Without `NOTIFY_SOCKET`
+//! Owns the manager's socket and the rhythm of the watchdog. Never checks a node: who calls does. Without `NOTIFY_SOCKET`
 //! there is nobody to tell, and a manager that does not listen holds nobody up.
 
 use std::ffi::{OsStr, OsString};
@@ -121,8 +121,10 @@ mod tests {
     /// What has come so far.
     fn heard(socket: &UnixDatagram) -> Vec<String> {
         let mut bytes = [0; 512];
-        std::iter::from_fn(|| socket.recv(&mut bytes).ok().map(|n| String::from_utf8_lossy(&bytes[..n]).into_owned()))
-            .collect()
+        std::iter::from_fn(|| {
+            socket.recv(&mut bytes).ok().map(|n| String::from_utf8_lossy(&bytes[..n]).into_owned())
+        })
+        .collect()
     }
 
     fn listening(address: &SocketAddr) -> UnixDatagram {
@@ -170,7 +172,10 @@ mod tests {
         let _ = tokio::time::timeout(some_time, &mut following).await;
         let first = heard(&socket);
         assert_eq!(first[0], "STATUS=ready: false");
-        assert!(first.contains(&"WATCHDOG=1".to_owned()) && !first.contains(&"READY=1".to_owned()), "{first:?}");
+        assert!(
+            first.contains(&"WATCHDOG=1".to_owned()) && !first.contains(&"READY=1".to_owned()),
+            "{first:?}"
+        );
 
         ready.set(true);
         let _ = tokio::time::timeout(some_time, &mut following).await;

@@ -33,7 +33,9 @@ const LEADER_WAIT: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The client port is taken or not ours.
-    #[error("cannot listen for clients on {addr}: {source}; choose another with --http-addr or WAYPOST_HTTP_ADDR")]
+    #[error(
+        "cannot listen for clients on {addr}: {source}; choose another with --http-addr or WAYPOST_HTTP_ADDR"
+    )]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -187,11 +189,11 @@ struct Background {
 
 impl Background {
     fn spawn(config: &Config, edge: &web::Data<Edge>, shown: Option<Arc<Shown>>) -> Self {
-        let endpoints = config.webhooks.endpoints.iter();
-        let endpoints = endpoints.map(|endpoint| (endpoint.map.clone(), endpoint.patch.clone())).collect();
+        let webhooks = config.webhooks.listed.iter();
+        let webhooks = webhooks.map(|webhook| (webhook.map.clone(), webhook.patch.clone())).collect();
         let drain_limit = Duration::from_secs(config.session.drain_seconds);
         let mut others = vec![
-            actix_rt::spawn(webhooks::keep_configured(edge.clone(), endpoints)),
+            actix_rt::spawn(webhooks::keep_configured(edge.clone(), webhooks)),
             actix_rt::spawn(drained::follow(edge.clone(), drain_limit)),
         ];
         others.extend(shown.map(|shown| actix_rt::spawn(shown.keep_fresh())));

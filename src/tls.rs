@@ -47,7 +47,8 @@ pub fn trusting(ca_file: Option<&Path>) -> Result<ClientConfig, BadTls> {
         tracing::warn!("no certificate authorities on this system: connections to https will fail");
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
-    let mut config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
+    let mut config =
+        builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -84,8 +85,10 @@ impl Shown {
     /// When the library refuses its own settings.
     pub fn server(self: &Arc<Self>) -> Result<ServerConfig, BadTls> {
         let builder = ServerConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()));
-        let mut config =
-            builder.with_safe_default_protocol_versions()?.with_no_client_auth().with_cert_resolver(self.clone());
+        let mut config = builder
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(self.clone());
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(config)
     }
@@ -124,7 +127,9 @@ impl Certificate for OfServer {
         let private = key.private_key()?;
         let certified = CertifiedKey::from_der(chain, private, &crypto::ring::default_provider());
         let certified = certified.map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => BadFile::new(&key.path, "not the private key of the certificate"),
+            rustls::Error::InconsistentKeys(_) => {
+                BadFile::new(&key.path, "not the private key of the certificate")
+            }
             other => BadFile::new(&cert.path, other),
         })?;
         let refused = refused(&certified, UnixTime::now()).map(|why| BadFile::new(&cert.path, why));
@@ -204,7 +209,8 @@ mod tests {
         let (cert, key) = (dir.path().join("cert"), dir.path().join("key"));
         let write = |years: (i32, i32), purpose: ExtendedKeyUsagePurpose| {
             let mut params = CertificateParams::new(vec!["a".to_owned()]).unwrap();
-            (params.not_before, params.not_after) = (date_time_ymd(years.0, 1, 1), date_time_ymd(years.1, 12, 31));
+            (params.not_before, params.not_after) =
+                (date_time_ymd(years.0, 1, 1), date_time_ymd(years.1, 12, 31));
             params.extended_key_usages = vec![purpose];
             let pair = KeyPair::generate().unwrap();
             std::fs::write(&cert, params.self_signed(&pair).unwrap().pem()).unwrap();

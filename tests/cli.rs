@@ -35,7 +35,8 @@ fn run(args: &[&str]) -> Output {
 }
 
 fn run_with_input(mut command: Command, input: &str) -> Output {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
@@ -71,7 +72,8 @@ fn free_ports() -> u16 {
 
 #[test]
 fn the_default_configuration_is_the_file_in_the_repository() {
-    let file = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("waypost.default.toml")).unwrap();
+    let file =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("waypost.default.toml")).unwrap();
     let output = run(&["config", "default"]);
     assert!(output.status.success());
     assert_eq!(out(&output), file);
@@ -80,8 +82,11 @@ fn the_default_configuration_is_the_file_in_the_repository() {
 #[test]
 fn config_check_shows_sources_masks_secrets_and_is_a_valid_file() {
     let mut command = waypost(&["config", "check", "--limits-maps", "7"]);
-    let output =
-        command.env("WAYPOST_ADMIN_TOKEN", "only-i-know-this-token").env("WAYPOST_JOIN", "a:1,b:2").output().unwrap();
+    let output = command
+        .env("WAYPOST_ADMIN_TOKEN", "only-i-know-this-token")
+        .env("WAYPOST_JOIN", "a:1,b:2")
+        .output()
+        .unwrap();
     let text = out(&output);
     assert!(output.status.success(), "{}", err(&output));
     assert!(text.contains("maps = 7  # flag --limits-maps"), "{text}");
@@ -94,7 +99,7 @@ fn config_check_shows_sources_masks_secrets_and_is_a_valid_file() {
     let again = run(&["config", "check", "--config", file.to_str().unwrap()]);
     assert!(again.status.success(), "{}", err(&again));
 
-    let webhook = "[[webhooks.endpoints]]\nmap = \"demo\"\nname = \"kills\"\nurl = \"https://example.com/hidden\"\nsecret = \"hidden-too\"\n";
+    let webhook = "[[webhooks.webhook]]\nmap = \"demo\"\nname = \"kills\"\nurl = \"https://example.com/hidden\"\nsecret = \"hidden-too\"\n";
     fs::write(&file, webhook).unwrap();
     let with_webhook = out(&run(&["config", "check", "--config", file.to_str().unwrap()]));
     assert!(with_webhook.contains("# - \"kills\" of map \"demo\", profile wanderer"), "{with_webhook}");
@@ -109,23 +114,29 @@ fn config_check_names_webhooks_that_cannot_work() {
     let file = dir.path().join("webhooks.toml");
     let webhook = |name: &str, url: &str, more: &str| {
         format!(
-            "[[webhooks.endpoints]]\nmap = \"demo\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"hidden-too\"\n{more}\n"
+            "[[webhooks.webhook]]\nmap = \"demo\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"hidden-too\"\n{more}\n"
         )
     };
     let inside = webhook("inside", "http://10.0.0.1/x", "filter = {expression = \"foo >\"}");
-    let template = webhook("template", "https://example.com/x", "profile = \"template\"\ntemplate = \"{% if %}\"");
+    let template =
+        webhook("template", "https://example.com/x", "profile = \"template\"\ntemplate = \"{% if %}\"");
     let good = webhook("good", "https://example.com/y", "");
     fs::write(&file, inside + &good + &template).unwrap();
     let output = run(&["config", "check", "--config", file.to_str().unwrap()]);
     let errors = err(&output);
     assert_eq!(output.status.code(), Some(1), "{errors}");
-    for part in
-        ["\"inside\" of map \"demo\"", "url: 10.0.0.1 is not", "filter.expression: ", "\"template\"", "template: "]
-    {
+    for part in [
+        "\"inside\" of map \"demo\"",
+        "url: 10.0.0.1 is not",
+        "filter.expression: ",
+        "\"template\"",
+        "template: ",
+    ] {
         assert!(errors.contains(part), "{part}: {errors}");
     }
     assert!(!errors.contains("good") && !errors.contains("hidden"), "{errors}");
-    let allowed = run(&["config", "check", "--config", file.to_str().unwrap(), "--webhooks-allow-nets", "10.0.0.0/8"]);
+    let allowed =
+        run(&["config", "check", "--config", file.to_str().unwrap(), "--webhooks-allow-nets", "10.0.0.0/8"]);
     assert!(!err(&allowed).contains("url: "), "{}", err(&allowed));
 }
 
@@ -146,7 +157,9 @@ fn wrong_usage_ends_with_2_and_failure_with_1() {
         assert_eq!(output.status.code(), Some(2), "{usage:?}: {}", err(&output));
     }
     let unused = format!("http://127.0.0.1:{}", free_ports());
-    for failure in [&["map", "list"][..], &["tail", "demo"], &["publish", "demo", "a", "1", "--retry-seconds", "0"]] {
+    for failure in
+        [&["map", "list"][..], &["tail", "demo"], &["publish", "demo", "a", "1", "--retry-seconds", "0"]]
+    {
         let output = run(&[failure, &["--url", &unused]].concat());
         assert_eq!(output.status.code(), Some(1), "{failure:?}");
         assert!(err(&output).contains("is waypost running there?"), "{}", err(&output));
@@ -182,7 +195,8 @@ fn take_request(stream: &TcpStream) -> (String, Vec<u8>) {
         assert!(reader.read_line(&mut head).unwrap() > 0, "no request: {head}");
     }
     let head = head.to_lowercase();
-    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
+    let length =
+        head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).unwrap();
     (head, body)
@@ -191,7 +205,8 @@ fn take_request(stream: &TcpStream) -> (String, Vec<u8>) {
 #[test]
 fn a_repeated_publish_is_the_same_request_at_the_next_node() {
     let nodes = [TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap()];
-    let urls: Vec<String> = nodes.iter().map(|node| format!("http://{}", node.local_addr().unwrap())).collect();
+    let urls: Vec<String> =
+        nodes.iter().map(|node| format!("http://{}", node.local_addr().unwrap())).collect();
     let [busy, lost] = nodes;
     let server = thread::spawn(move || {
         let mut requests = Vec::new();
@@ -203,7 +218,10 @@ fn a_repeated_publish_is_the_same_request_at_the_next_node() {
         let answers: [(&TcpListener, &str); 3] = [
             (&busy, "HTTP/1.1 503 x\r\nretry-after: 0\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"),
             (&lost, ""),
-            (&busy, "HTTP/1.1 201 x\r\nconnection: close\r\ncontent-length: 23\r\n\r\n{\"data\":{\"count\":   1}}"),
+            (
+                &busy,
+                "HTTP/1.1 201 x\r\nconnection: close\r\ncontent-length: 23\r\n\r\n{\"data\":{\"count\":   1}}",
+            ),
         ];
         for (node, answer) in answers {
             let (mut stream, _) = node.accept().unwrap();
@@ -218,7 +236,8 @@ fn a_repeated_publish_is_the_same_request_at_the_next_node() {
     let output = run_with_input(command, "{\"type\":\"a\",\"payload\":1}");
     assert!(output.status.success(), "{}", err(&output));
     let requests = server.join().unwrap();
-    let key = |head: &str| head.split("idempotency-key: ").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
+    let key =
+        |head: &str| head.split("idempotency-key: ").nth(1).unwrap().split("\r\n").next().unwrap().to_owned();
     assert!(requests.iter().all(|(head, _)| key(head) == key(&requests[0].0)));
     assert!(requests.iter().all(|(_, body)| *body == requests[0].1));
     assert_eq!(requests[0].1.iter().filter(|byte| **byte == b'\n').count(), 1);
@@ -349,7 +368,9 @@ fn the_command_line_does_everything_against_a_running_cluster() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].take())
         .collect();
     assert_eq!(seqs, (1..=1502).map(Value::from).collect::<Vec<_>>());
-    wait_until("the killed node is reported", || dev.notes().contains("node 3 ended (signal 9); starting it again"));
+    wait_until("the killed node is reported", || {
+        dev.notes().contains("node 3 ended (signal 9); starting it again")
+    });
 
     // A bad line is named, and nothing of its request is stored.
     let bad = "{\"type\":\"n\",\"payload\":1}\n\n{\"type\":\"not,a type\",\"payload\":1}\n";
@@ -361,7 +382,9 @@ fn the_command_line_does_everything_against_a_running_cluster() {
     wait_until("all nodes are back", || {
         let status = with(&admin, &["cluster", "status"]).output().unwrap();
         let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
-        let up = status["members"].as_array().is_some_and(|m| m.len() == 3 && m.iter().all(|m| m["reachable"] == true));
+        let up = status["members"]
+            .as_array()
+            .is_some_and(|m| m.len() == 3 && m.iter().all(|m| m["reachable"] == true));
         up && status["healthy"] == true
     });
 
@@ -373,7 +396,8 @@ fn the_command_line_does_everything_against_a_running_cluster() {
     let data = std::mem::replace(&mut dev.data, tempfile::tempdir().unwrap());
     let (mut dev, printed) = Dev::start(dev.base, data);
     assert!(printed.contains(&token) && printed.contains(&admin), "other tokens: {printed}");
-    let again = with(&token, &["tail", "demo", "-n", "1502", "--since", "2020-01-01T00:00:00Z"]).output().unwrap();
+    let again =
+        with(&token, &["tail", "demo", "-n", "1502", "--since", "2020-01-01T00:00:00Z"]).output().unwrap();
     assert_eq!(lines(&again).len(), 1502);
     dev.signal("KILL");
     dev.child.wait().unwrap();

@@ -57,8 +57,10 @@ impl Burden {
     }
 
     fn start(threads: usize, work: impl Fn(&AtomicBool, &AtomicU64) + Send + Sync + 'static) -> Result<Self> {
-        let (stop, written, work) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::new(work));
-        let mut burden = Self { stop: stop.clone(), written: written.clone(), threads: Vec::with_capacity(threads) };
+        let (stop, written, work) =
+            (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default(), Arc::new(work));
+        let mut burden =
+            Self { stop: stop.clone(), written: written.clone(), threads: Vec::with_capacity(threads) };
         for _ in 0..threads {
             let (stop, written, work) = (stop.clone(), written.clone(), work.clone());
             let run = move || work(&stop, &written);

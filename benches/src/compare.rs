@@ -55,7 +55,13 @@ async fn in_turns(binary: &Path, dir: &Path, size: Size, pace: Pace, coalesce: u
     let node = cluster.nodes.first().context("no node")?;
     let (map, token) = cluster.map().await?;
     let plan = |addr, pid| Plan {
-        target: Target { addr, map: map.clone(), subject: None, token: token.clone(), connections: size.connections },
+        target: Target {
+            addr,
+            map: map.clone(),
+            subject: None,
+            token: token.clone(),
+            connections: size.connections,
+        },
         publish_to: addr,
         publish_token: ADMIN.to_owned(),
         pace,

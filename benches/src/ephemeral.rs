@@ -162,7 +162,11 @@ impl Kind {
     async fn wait_delivered(&self, expected: u64) -> Result<()> {
         let start = Instant::now();
         while self.delivered() < expected {
-            let lost = self.subscribers.iter().map(|subscribers| subscribers.counters.lost.load(Relaxed)).sum::<u64>();
+            let lost = self
+                .subscribers
+                .iter()
+                .map(|subscribers| subscribers.counters.lost.load(Relaxed))
+                .sum::<u64>();
             if lost > 0 || start.elapsed() > ARRIVAL_PATIENCE {
                 bail!("{} of {expected} deliveries arrived, {lost} subscribers were lost", self.delivered());
             }

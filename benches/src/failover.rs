@@ -47,8 +47,14 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     let (map, _) = cluster.map_that_keeps_all().await?;
     let nodes: Vec<_> = cluster.nodes.iter().map(|node| node.http).collect();
     let Size { publishers, pause, pad, .. } = size;
-    let plan =
-        publishers::Plan { nodes: nodes.clone(), map: map.clone(), token: ADMIN.to_owned(), publishers, pause, pad };
+    let plan = publishers::Plan {
+        nodes: nodes.clone(),
+        map: map.clone(),
+        token: ADMIN.to_owned(),
+        publishers,
+        pause,
+        pad,
+    };
     let mut publishers = Publishers::start(&plan);
     sleep(CALM).await;
     let start = Instant::now();
@@ -68,7 +74,12 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
 }
 
 /// Kills the leader again and again.
-async fn kills(cluster: &mut Cluster, publishers: &mut Publishers, size: Size, report: &mut Report) -> Result<usize> {
+async fn kills(
+    cluster: &mut Cluster,
+    publishers: &mut Publishers,
+    size: Size,
+    report: &mut Report,
+) -> Result<usize> {
     let (mut anyone, mut everyone) = (Vec::new(), Vec::new());
     for round in 1..=size.kills {
         let leader = cluster.leader().await?;
@@ -79,8 +90,10 @@ async fn kills(cluster: &mut Cluster, publishers: &mut Publishers, size: Size, r
         let gone = Instant::now();
         let next = |log: &Log| next_of_each(&log.acks[from..], size.publishers, gone);
         publishers.wait(PATIENCE, |log| next(log).iter().all(Option::is_some)).await?;
-        let next: Vec<f64> = publishers.look(next).into_iter().flatten().map(|at| (at - start).as_secs_f64()).collect();
-        let (first, last) = (next.iter().copied().fold(f64::MAX, f64::min), next.iter().copied().fold(0.0, f64::max));
+        let next: Vec<f64> =
+            publishers.look(next).into_iter().flatten().map(|at| (at - start).as_secs_f64()).collect();
+        let (first, last) =
+            (next.iter().copied().fold(f64::MAX, f64::min), next.iter().copied().fold(0.0, f64::max));
         println!("kill {round:2}: acknowledged after {first:.3} s, for every publisher after {last:.3} s");
         anyone.push(first);
         everyone.extend(next);
@@ -89,11 +102,21 @@ async fn kills(cluster: &mut Cluster, publishers: &mut Publishers, size: Size, r
     }
     if size.kills > 0 {
         let (p50, p99, worst) = quantiles(&mut anyone);
-        report.at_most(&format!("kill: next acknowledgement, median of {}", size.kills), p50, KILL_MEDIAN, "s");
+        report.at_most(
+            &format!("kill: next acknowledgement, median of {}", size.kills),
+            p50,
+            KILL_MEDIAN,
+            "s",
+        );
         report.at_most("kill: next acknowledgement, p99", p99, KILL_MOST, "s");
         report.note("kill: next acknowledgement, longest", worst, "s");
         let (p50, p99, worst) = quantiles(&mut everyone);
-        report.at_most(&format!("kill: each of {} publishers, median", size.publishers), p50, KILL_MEDIAN, "s");
+        report.at_most(
+            &format!("kill: each of {} publishers, median", size.publishers),
+            p50,
+            KILL_MEDIAN,
+            "s",
+        );
         report.at_most("kill: each publisher, p99", p99, KILL_MOST, "s");
         report.note("kill: each publisher, longest", worst, "s");
     }
@@ -167,7 +190,8 @@ fn gap(acks: &[Ack], start: Instant, end: Instant, of: impl Fn(&Ack) -> bool) ->
 /// Median, 99th percentile (the longest, of fewer than a hundred) and the longest.
 fn quantiles(times: &mut [f64]) -> (f64, f64, f64) {
     times.sort_unstable_by(f64::total_cmp);
-    let at = |share: usize| times.get((times.len() * share / 100).min(times.len().saturating_sub(1))).copied();
+    let at =
+        |share: usize| times.get((times.len() * share / 100).min(times.len().saturating_sub(1))).copied();
     (at(50).unwrap_or(f64::NAN), at(99).unwrap_or(f64::NAN), times.last().copied().unwrap_or(f64::NAN))
 }
 

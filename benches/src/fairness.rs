@@ -64,7 +64,8 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     let (map, _) = cluster.map_that_keeps_all().await?;
     let nodes: Vec<_> = cluster.nodes.iter().map(|node| node.http).collect();
     let Size { publishers, pause, .. } = size;
-    let plan = publishers::Plan { nodes, map: map.clone(), token: ADMIN.to_owned(), publishers, pause, pad: 200 };
+    let plan =
+        publishers::Plan { nodes, map: map.clone(), token: ADMIN.to_owned(), publishers, pause, pad: 200 };
     let publishers = Publishers::start(&plan);
     sleep(CALM).await;
 
@@ -106,7 +107,9 @@ async fn snapshot(
         }
         anyhow::Ok(())
     };
-    timeout(PURGE, purged).await.context("the log lets go of nothing: a new member would be sent no snapshot")??;
+    timeout(PURGE, purged)
+        .await
+        .context("the log lets go of nothing: a new member would be sent no snapshot")??;
     let mut watch = Watch::begin(cluster).await?;
     let burden = Burden::compute()?;
     let start = Instant::now();
@@ -163,7 +166,11 @@ impl Watch {
                     Err(_) => continue,
                 };
                 if term != self.term {
-                    println!("after {:.1} s node {} is in term {term}", self.start.elapsed().as_secs_f64(), place + 1);
+                    println!(
+                        "after {:.1} s node {} is in term {term}",
+                        self.start.elapsed().as_secs_f64(),
+                        place + 1
+                    );
                     self.elections += term.saturating_sub(self.term);
                     self.term = self.term.max(term);
                 }
@@ -204,7 +211,11 @@ async fn told(node: SocketAddr) -> Result<(u64, f64)> {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(line.with_context(|| format!("no metric {name}"))?.trim().parse()?)
     };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "terms are small whole numbers")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "terms are small whole numbers"
+    )]
     let term = value("waypost_term")? as u64;
     Ok((term, value("waypost_leader_silence_seconds")?))
 }

@@ -120,7 +120,13 @@ fn parse_head(head: &[u8]) -> Result<(u16, usize)> {
 ///
 /// # Errors
 /// As [`Client::exchange`].
-pub(crate) async fn call(addr: SocketAddr, method: &str, path: &str, token: &str, body: &str) -> Result<(u16, Value)> {
+pub(crate) async fn call(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: &str,
+) -> Result<(u16, Value)> {
     let mut client = Client::connect(addr).await?;
     let status = client.exchange(&request(method, path, token, body)).await?;
     Ok((status, serde_json::from_slice(client.body()).unwrap_or(Value::Null)))

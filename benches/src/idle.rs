@@ -27,8 +27,13 @@ pub(crate) async fn run(binary: &Path, dir: &Path, connections: usize, report: &
     let cluster = Cluster::start(binary, dir, 1).await?;
     let node = cluster.nodes.first().context("no node")?;
     let (map, token) = cluster.map().await?;
-    let target =
-        |connections| Target { addr: node.http, map: map.clone(), subject: None, token: token.clone(), connections };
+    let target = |connections| Target {
+        addr: node.http,
+        map: map.clone(),
+        subject: None,
+        token: token.clone(),
+        connections,
+    };
     // What the first connections set up for good is not the price of a connection.
     let warm = Subscribers::start(target(8))?;
     load::all_joined(&warm, 8).await?;

@@ -257,7 +257,8 @@ impl Server {
 
     fn watch(&mut self, index: usize, flags: epoll::EventFlags) {
         let data = epoll::EventData::new_u64(index as u64);
-        let watched = self.connections[index].as_ref().map(|c| epoll::modify(&self.epoll, &c.stream, data, flags));
+        let watched =
+            self.connections[index].as_ref().map(|c| epoll::modify(&self.epoll, &c.stream, data, flags));
         if matches!(watched, Some(Err(_))) {
             self.drop_connection(index);
         }

@@ -3,7 +3,6 @@
 mod burden;
 mod compare;
 mod disk;
-mod endpoints;
 mod ephemeral;
 mod event;
 mod exodus;
@@ -14,6 +13,7 @@ mod http;
 mod idle;
 mod limit;
 mod load;
+mod many_webhooks;
 mod node;
 mod post;
 mod publish;
@@ -97,12 +97,12 @@ enum Command {
         rounds: usize,
     },
     /// Memory of idle webhooks, and one event to many of them
-    Endpoints {
+    ManyWebhooks {
         #[arg(long, default_value_t = 100)]
         maps: usize,
         /// In all
         #[arg(long, default_value_t = 50_000)]
-        endpoints: usize,
+        webhooks: usize,
         /// Bytes of an event's payload
         #[arg(long, default_value_t = 300)]
         payload: usize,
@@ -314,8 +314,9 @@ async fn run(cli: Cli) -> Result<bool> {
         Command::Webhooks { deliveries, payload, rounds } => {
             webhooks::run(waypost, dir, webhooks::Size { deliveries, payload, rounds }, &mut report).await?;
         }
-        Command::Endpoints { maps, endpoints, payload } => {
-            endpoints::run(waypost, dir, endpoints::Size { maps, endpoints, payload }, &mut report).await?;
+        Command::ManyWebhooks { maps, webhooks, payload } => {
+            many_webhooks::run(waypost, dir, many_webhooks::Size { maps, webhooks, payload }, &mut report)
+                .await?;
         }
         Command::All => all(waypost, dir, cli.frame, &mut report).await,
     }
@@ -325,8 +326,15 @@ async fn run(cli: Cli) -> Result<bool> {
 
 /// Everything with short durations. What can't be measured is a failed line, and the rest goes on.
 async fn all(waypost: &Path, dir: &Path, frame: usize, report: &mut Report) {
-    let compare =
-        compare::Size { connections: 1_000, frame, rate: 40.0, batch: 50, window: 200, seconds: 4.0, rounds: 3 };
+    let compare = compare::Size {
+        connections: 1_000,
+        frame,
+        rate: 40.0,
+        batch: 50,
+        window: 200,
+        seconds: 4.0,
+        rounds: 3,
+    };
     if let Err(error) = compare::run(waypost, dir, compare, report).await {
         report.broken("compare", &error);
     }
@@ -337,11 +345,12 @@ async fn all(waypost: &Path, dir: &Path, frame: usize, report: &mut Report) {
     if let Err(error) = webhooks::run(waypost, dir, webhooks, report).await {
         report.broken("webhooks", &error);
     }
-    let endpoints = endpoints::Size { maps: 100, endpoints: 50_000, payload: 300 };
-    if let Err(error) = endpoints::run(waypost, dir, endpoints, report).await {
-        report.broken("endpoints", &error);
+    let webhooks = many_webhooks::Size { maps: 100, webhooks: 50_000, payload: 300 };
+    if let Err(error) = many_webhooks::run(waypost, dir, webhooks, report).await {
+        report.broken("webhooks", &error);
     }
-    let publish = publish::Size { seconds: 5.0, frame, batch: 100, batch_connections: 12, single_connections: 192 };
+    let publish =
+        publish::Size { seconds: 5.0, frame, batch: 100, batch_connections: 12, single_connections: 192 };
     if let Err(error) = publish::run(waypost, dir, publish, report).await {
         report.broken("publish", &error);
     }
@@ -349,8 +358,13 @@ async fn all(waypost: &Path, dir: &Path, frame: usize, report: &mut Report) {
     if let Err(error) = ephemeral::run(waypost, dir, ephemeral, report).await {
         report.broken("ephemeral", &error);
     }
-    let failover =
-        failover::Size { kills: 10, handovers: 10, publishers: 12, pause: Duration::from_millis(4), pad: 200 };
+    let failover = failover::Size {
+        kills: 10,
+        handovers: 10,
+        publishers: 12,
+        pause: Duration::from_millis(4),
+        pad: 200,
+    };
     if let Err(error) = failover::run(waypost, dir, failover, report).await {
         report.broken("failover", &error);
     }

@@ -140,8 +140,9 @@ impl Cluster {
     /// # Errors
     /// A node does not get ready.
     pub(crate) async fn start(binary: &Path, parent: &Path, count: usize) -> Result<Self> {
-        let binary =
-            binary.canonicalize().with_context(|| format!("{} is missing: cargo build --release", binary.display()))?;
+        let binary = binary
+            .canonicalize()
+            .with_context(|| format!("{} is missing: cargo build --release", binary.display()))?;
         std::fs::create_dir_all(parent)?;
         // The receivers are here.
         let options = Options::new(&binary.display().to_string(), count)
@@ -209,7 +210,11 @@ impl Cluster {
     ///
     /// # Errors
     /// As [`Self::map`].
-    pub(crate) async fn map_with_sockets(&self, slug: &str, sockets: Option<u32>) -> Result<(String, String)> {
+    pub(crate) async fn map_with_sockets(
+        &self,
+        slug: &str,
+        sockets: Option<u32>,
+    ) -> Result<(String, String)> {
         let mut limits = unlimited();
         limits["connections"] = sockets.into();
         self.make_map(slug, json!({"limits": limits})).await

@@ -21,7 +21,7 @@ use tokio::{
 
 const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 const GLANCE: Duration = Duration::from_millis(2);
-/// Connections that may wait to be accepted: many endpoints dial at once, and the kernel tries again only after a second.
+/// Connections that may wait to be accepted: many webhooks dial at once, and the kernel tries again only after a second.
 const BACKLOG: u32 = 4096;
 /// A request beyond this ends the connection.
 const MAX_REQUEST: usize = 1 << 20;

@@ -42,7 +42,12 @@ impl Report {
     /// A measurement that could not be made counts as failed.
     pub(crate) fn broken(&mut self, what: &str, why: &anyhow::Error) {
         let measured = format!("{why:#}");
-        self.rows.push(Row { what: what.to_owned(), target: String::from("runs"), measured, passed: Some(false) });
+        self.rows.push(Row {
+            what: what.to_owned(),
+            target: String::from("runs"),
+            measured,
+            passed: Some(false),
+        });
     }
 
     /// Whether no line failed.

@@ -274,7 +274,12 @@ impl Connection {
         self.socket.write_all(bytes)
     }
 
-    fn frames(&mut self, chunk: &[u8], counters: &Counters, mut latency: Option<&mut Histogram<u64>>) -> Result<()> {
+    fn frames(
+        &mut self,
+        chunk: &[u8],
+        counters: &Counters,
+        mut latency: Option<&mut Histogram<u64>>,
+    ) -> Result<()> {
         let (mut count, mut bytes, mut joined, mut end) = (0, 0, false, None);
         let (mut pong, mut now) = (None, 0);
         self.reader.feed(chunk, |opcode, payload| match opcode {

@@ -1,4 +1,4 @@
-//! Owns the price of a webhook delivery: one endpoint works off a backlog as fast as it can, in turns with bare clients
+//! Owns the price of a webhook delivery: one webhook works off a backlog as fast as it can, in turns with bare clients
 //! that send the same request as often. What publishing costs is not in it: the backlog is there before.
 
 use std::{
@@ -24,7 +24,7 @@ use crate::{
 /// Waypost may use this many times the bare client's CPU.
 const RATIO: f64 = 2.0;
 const PROFILES: [&str; 2] = ["standard", "wanderer"];
-/// Waypost's own, most requests under way to one endpoint; the bare clients get as many connections.
+/// Waypost's own, most requests under way to one webhook; the bare clients get as many connections.
 const WINDOW: usize = 16;
 /// Events in one published batch.
 const BATCH: usize = 100;
@@ -88,7 +88,10 @@ impl Cost {
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     fn new(cpu_seconds: f64, start: Instant, deliveries: usize) -> Self {
         let deliveries = deliveries as f64;
-        Self { micros: cpu_seconds * 1e6 / deliveries, per_second: deliveries / start.elapsed().as_secs_f64() }
+        Self {
+            micros: cpu_seconds * 1e6 / deliveries,
+            per_second: deliveries / start.elapsed().as_secs_f64(),
+        }
     }
 }
 
@@ -187,7 +190,8 @@ impl<'a> Lane<'a> {
     }
 
     fn line(&self) -> String {
-        let last = |runs: &[Cost]| runs.last().map_or((f64::NAN, f64::NAN), |cost| (cost.micros, cost.per_second));
+        let last =
+            |runs: &[Cost]| runs.last().map_or((f64::NAN, f64::NAN), |cost| (cost.micros, cost.per_second));
         let (waypost, awc, raw) = (last(&self.waypost), last(&self.awc), last(&self.raw));
         format!(
             "{}  waypost {:5.1} µs {:6.0}/s  bare client {:5.1} µs {:6.0}/s  bare socket {:5.1} µs {:6.0}/s",

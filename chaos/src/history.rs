@@ -32,7 +32,9 @@ pub fn selects(subjects: &[String], subject: &str) -> bool {
 fn fits(pattern: &[u8], subject: &[u8]) -> bool {
     match (pattern.split_first(), subject.split_first()) {
         (None, None) => true,
-        (Some((b'*', rest)), more) => fits(rest, subject) || more.is_some_and(|(_, more)| fits(pattern, more)),
+        (Some((b'*', rest)), more) => {
+            fits(rest, subject) || more.is_some_and(|(_, more)| fits(pattern, more))
+        }
         (Some((one, rest)), Some((other, more))) => one == other && fits(rest, more),
         _ => false,
     }
@@ -287,8 +289,7 @@ mod tests {
     fn what_is_noted_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::create(&dir.path().join("h.jsonl")).unwrap();
-        let text =
-            r#"{"id":"A","seq":1,"type":"t","map_id":"m","ts":"2026-01-01T00:00:00.000Z","payload":{"key":"k"}}"#;
+        let text = r#"{"id":"A","seq":1,"type":"t","map_id":"m","ts":"2026-01-01T00:00:00.000Z","payload":{"key":"k"}}"#;
         let event = Event::read(text).unwrap();
         assert_eq!((event.key.as_str(), event.seq), ("k", 1));
         assert_ne!(event.hash, Event::read(&text.replace("\"k\"}", "\"k\" }")).unwrap().hash, "bytes count");

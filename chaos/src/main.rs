@@ -152,8 +152,10 @@ impl Run {
         if let Some(refusal) = scenario.refusal() {
             bail!("{refusal}");
         }
-        let binary =
-            self.waypost.canonicalize().with_context(|| format!("{}: build it first", self.waypost.display()))?;
+        let binary = self
+            .waypost
+            .canonicalize()
+            .with_context(|| format!("{}: build it first", self.waypost.display()))?;
         // Thousands of sockets need as many open files.
         testkit::proc::raise_open_files()?;
         clean_dead_runs()?;
@@ -163,7 +165,8 @@ impl Run {
         let interrupted = watch(&names, Duration::from_secs(self.seconds) + BESIDE)?;
         let time = Duration::from_secs(self.seconds);
         let (preload, failpoint) = (self.preload.clone(), self.failpoint.clone());
-        let plan = Plan { binary, time, seed: self.seed, environment: scenario.environment, preload, failpoint };
+        let plan =
+            Plan { binary, time, seed: self.seed, environment: scenario.environment, preload, failpoint };
         let journal = Journal::create(&names.dir().join("history.jsonl"))?;
         println!("{}: {} s, seed {}", scenario.name, self.seconds, self.seed);
         let carried_out = carry_out(scenario, &plan, &names, &journal, interrupted);
@@ -245,8 +248,10 @@ impl All {
 impl Prove {
     /// Whether every defect was found.
     fn run(&self) -> Result<bool> {
-        let binary =
-            self.waypost.canonicalize().with_context(|| format!("{}: build it first", self.waypost.display()))?;
+        let binary = self
+            .waypost
+            .canonicalize()
+            .with_context(|| format!("{}: build it first", self.waypost.display()))?;
         let series = Series::begin()?;
         let mut proofs = Vec::new();
         for defect in named(&self.only, prove::DEFECTS, |defect| defect.name)? {
@@ -304,7 +309,10 @@ fn tell_as(name: &str, history: &History) -> bool {
     print!("{}", Table(&verdicts));
     let count = |is: &dyn Fn(&Record) -> bool| history.records().filter(|record| is(record)).count();
     let operations = count(&|r| {
-        matches!(r, Record::Asked { .. } | Record::TokenUsed { .. } | Record::Wrote { .. } | Record::Read { .. })
+        matches!(
+            r,
+            Record::Asked { .. } | Record::TokenUsed { .. } | Record::Wrote { .. } | Record::Read { .. }
+        )
     });
     let acknowledged = count(&|r| matches!(r, Record::Acked { .. }));
     let faults = count(&|r| matches!(r, Record::Fault { .. }));

@@ -33,23 +33,47 @@ const fn defect(
 
 /// All of them, by their invariant.
 pub const DEFECTS: &[Defect] = &[
-    defect(1, "seq-reused", "calm", 8, "a place in the topic is given out twice: what was acknowledged is overwritten"),
+    defect(
+        1,
+        "seq-reused",
+        "calm",
+        8,
+        "a place in the topic is given out twice: what was acknowledged is overwritten",
+    ),
     defect(2, "event-dropped", "calm", 8, "the first event after a resume is left out"),
     defect(2, "event-doubled", "calm", 8, "the last event before a resume comes again"),
-    defect(1, "rule-of-another", "calm", 15, "what a rule keeps of one subject is all that is kept of another"),
+    defect(
+        1,
+        "rule-of-another",
+        "calm",
+        15,
+        "what a rule keeps of one subject is all that is kept of another",
+    ),
     defect(2, "subject-leaks", "calm", 12, "an event reaches readers of other subjects"),
     defect(3, "own-time", "calm", 8, "a node stamps the time of an event itself"),
     defect(4, "delivered-early", "calm", 8, "a node sends an event to its sockets before it is stored"),
     defect(5, "gap-not-told", "rules", 25, "who resumes behind what retention took is not told"),
     defect(5, "gap-of-another-subject", "rules", 25, "who resumes is told the gap of another subject"),
-    defect(5, "gap-of-subject-untold", "rules", 25, "who resumes behind what a rule took is not told"),
+    defect(5, "gap-of-subject-unreported", "rules", 25, "who resumes behind what a rule took is not told"),
     defect(6, "order-ignored", "calm", 8, "an ordered webhook gets several events at once"),
     defect(7, "revoked-served", "calm", 8, "a revoked token is still served"),
     defect(7, "settings-stale", "calm", 8, "a node does not take in some changes of settings"),
     defect(8, "key-forgotten", "kill-leader", 20, "idempotency keys are forgotten"),
-    defect(9, "stale-owner", "rolling-restart", 25, "an owner of an earlier epoch goes on, and its reports are taken"),
+    defect(
+        9,
+        "stale-owner",
+        "rolling-restart",
+        25,
+        "an owner of an earlier epoch goes on, and its reports are taken",
+    ),
     defect(10, "never-freed", "calm", 12, "what is published is never freed"),
-    defect(11, "corrupt-served", "flip-identity", 15, "a record rots on disk, and its checksum is not looked at"),
+    defect(
+        11,
+        "corrupt-served",
+        "flip-identity",
+        15,
+        "a record rots on disk, and its checksum is not looked at",
+    ),
 ];
 
 /// Seeds that are tried for a defect.

@@ -2,7 +2,8 @@
 
 use crate::environment::tool;
 use crate::run::{
-    Action, Environment, backlog, channels, clock as clocks, damage, disk, network, operations, process, traffic,
+    Action, Environment, backlog, channels, clock as clocks, damage, disk, network, operations, process,
+    traffic,
 };
 use testkit::clients::Js;
 use testkit::clock;
@@ -25,8 +26,12 @@ impl Need {
     pub fn missing(self) -> Option<String> {
         match self {
             Need::Root => (!tool::is_root()).then(|| "it needs root".to_owned()),
-            Need::Program(name) => (!tool::is_there(name)).then(|| format!("it needs `{name}` to be installed")),
-            Need::Faketime => clock::library().is_none().then(|| "it needs libfaketime to be installed".to_owned()),
+            Need::Program(name) => {
+                (!tool::is_there(name)).then(|| format!("it needs `{name}` to be installed"))
+            }
+            Need::Faketime => {
+                clock::library().is_none().then(|| "it needs libfaketime to be installed".to_owned())
+            }
             Need::Clients => (!tool::is_there("node") || !Js::are_installed())
                 .then(|| "it needs Node.js, and `npm ci` in tests/js".to_owned()),
         }
@@ -85,7 +90,12 @@ const fn plain(name: &'static str, about: &'static str, actions: &'static [Actio
     on(LOOPBACK, name, about, actions)
 }
 
-const fn on(environment: Environment, name: &'static str, about: &'static str, actions: &'static [Action]) -> Scenario {
+const fn on(
+    environment: Environment,
+    name: &'static str,
+    about: &'static str,
+    actions: &'static [Action],
+) -> Scenario {
     Scenario { name, about, environment, actions, needs: &[] }
 }
 
@@ -125,10 +135,18 @@ pub const SCENARIOS: &[Scenario] = &[
     plain("leader-churn", "The leader is killed every two seconds", &[process::churn]),
     plain("pause", "A node hangs (SIGSTOP) for 1 to 30 s and goes on", &[process::pause]),
     plain("throttle", "A node has 3 to 20 % of a processor", &[process::throttle]),
-    plain("rolling-restart", "Each node in turn leaves (SIGTERM) and comes back", &[process::rolling_restart]),
+    plain(
+        "rolling-restart",
+        "Each node in turn leaves (SIGTERM) and comes back",
+        &[process::rolling_restart],
+    ),
     Scenario {
         environment: Environment { spare: 1, ..LOOPBACK },
-        ..plain("membership", "A fourth member comes, then members are replaced by new ones", &[process::membership])
+        ..plain(
+            "membership",
+            "A fourth member comes, then members are replaced by new ones",
+            &[process::membership],
+        )
     },
     plain("operations", "Every two seconds something that operators do, backups too", &[operations::any]),
     plain("leader-transfer", "The lead is handed over every two seconds", &[operations::transfer_leader]),
@@ -142,7 +160,12 @@ pub const SCENARIOS: &[Scenario] = &[
     on(NET, "partition-non-transitive", "Two nodes only reach the third", &[network::non_transitive]),
     on(NET, "partition-flapping", "A node is cut off and back, many times", &[network::flapping]),
     on(NET, "loss", "2 to 30 % of the packets between nodes are lost", &[network::loss]),
-    on(RELAY, "delay", "Packets between nodes are late, and overtake one another", &[network::delay, network::jitter]),
+    on(
+        RELAY,
+        "delay",
+        "Packets between nodes are late, and overtake one another",
+        &[network::delay, network::jitter],
+    ),
     on(RELAY, "duplication", "Packets between nodes come twice", &[network::duplication]),
     on(RELAY, "corruption", "Bits turn between nodes, also under right checksums", &[network::corruption]),
     on(DISK, "disk-full", "The disk of a node, or of two, is full for a while", &[disk::full]),
@@ -151,11 +174,20 @@ pub const SCENARIOS: &[Scenario] = &[
     traced("slow-disk", "Syncs of a node take up to 800 ms longer", &[disk::slow]),
     on(CLOCK, "clock-jump", "A node's clock jumps by up to ten minutes", &[clocks::jump]),
     on(CLOCK, "clock-forward", "The leader's clock jumps 8 or 30 days ahead, and back", &[clocks::forward]),
-    on(PROXY, "lost-polls", "Long polls through nginx are lost and repeated, nodes are killed", &[process::kill_one]),
+    on(
+        PROXY,
+        "lost-polls",
+        "Long polls through nginx are lost and repeated, nodes are killed",
+        &[process::kill_one],
+    ),
     plain("storm", "5,000 sockets lose their node at once", &[traffic::storm]),
     plain("stalled-readers", "Readers that never read", &[traffic::stalled_readers]),
     plain("blackhole", "Receivers of webhooks take requests and never answer", &[traffic::blackhole]),
-    plain("backlog", "Webhooks fall behind while retention presses, within its bound and beyond it", &[backlog::all]),
+    plain(
+        "backlog",
+        "Webhooks fall behind while retention presses, within its bound and beyond it",
+        &[backlog::all],
+    ),
     plain("backlog-outage", "The same, receivers that are down alone", &[backlog::outage]),
     plain("backlog-refusals", "The same, keys and types that are refused alone", &[backlog::refusals]),
     plain("backlog-beyond", "The same, beyond the bound alone", &[backlog::beyond]),
@@ -180,7 +212,11 @@ mod tests {
     #[test]
     fn names_are_unique_and_what_needs_root_says_so() {
         for (n, scenario) in SCENARIOS.iter().enumerate() {
-            assert!(SCENARIOS.iter().skip(n + 1).all(|other| other.name != scenario.name), "{}", scenario.name);
+            assert!(
+                SCENARIOS.iter().skip(n + 1).all(|other| other.name != scenario.name),
+                "{}",
+                scenario.name
+            );
             let root = scenario.needs().contains(&Need::Root);
             assert!(root || !(scenario.environment.net || scenario.environment.disk), "{}", scenario.name);
         }

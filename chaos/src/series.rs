@@ -49,8 +49,11 @@ impl Series {
     /// `chaos run` with these arguments; what it prints is shown with `shown`. An error when it was interrupted.
     pub fn run(&self, arguments: &[&str], shown: bool) -> Result<Ran> {
         let begun = Instant::now();
-        let mut child =
-            Command::new(std::env::current_exe()?).arg("run").args(arguments).stdout(Stdio::piped()).spawn()?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("run")
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()?;
         let (pid, over) = (Pid::from_child(&child), Arc::new(AtomicBool::new(false)));
         let (interrupted, ended) = (self.interrupted.clone(), over.clone());
         let watch = std::thread::spawn(move || {
@@ -159,7 +162,9 @@ mod tests {
         let mut ran = Ran { holds: None, row: None, failed: Vec::new(), took: Duration::ZERO };
         let good = "| calm | 1 | 20 | 10 | 0 | 5 |";
         let bad = "| mix | 2 | 20 | 10 | 3 | **3 of 5** |";
-        for line in [" 1  pass  kept  5 checked", " 3  FAIL           one log", "      this", "      and that", bad] {
+        for line in
+            [" 1  pass  kept  5 checked", " 3  FAIL           one log", "      this", "      and that", bad]
+        {
             ran.read(line);
         }
         assert_eq!(ran.failed, [(3, "this".to_owned())]);

@@ -19,7 +19,12 @@ impl StateMachine for Counter {
         self.0 = view.get(b"n")?.map_or(0, |v| u64::from_le_bytes(v.try_into().unwrap()));
         Ok(())
     }
-    fn apply(&mut self, _: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, StoreError> {
+    fn apply(
+        &mut self,
+        _: &mut ApplyContext,
+        command: &[u8],
+        txn: &mut Txn<'_>,
+    ) -> Result<Vec<u8>, StoreError> {
         self.0 += 1;
         txn.put(&[b"item/".as_slice(), &self.0.to_be_bytes()].concat(), command)?;
         txn.put(b"n", &self.0.to_le_bytes())?;
@@ -37,7 +42,8 @@ fn node(dir: &str, addr: &str, join: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let join = join.split(',').filter(|a| !a.is_empty()).map(str::to_owned).collect();
-        let config = Config { data_dir: dir.into(), peer_addr: addr.parse().unwrap(), join, ..Config::default() };
+        let config =
+            Config { data_dir: dir.into(), peer_addr: addr.parse().unwrap(), join, ..Config::default() };
         let cluster = Cluster::start(config, Counter(0), Arc::new(NoHandler)).await.unwrap();
         println!("up");
         for line in BufReader::new(std::io::stdin()).lines() {
@@ -222,7 +228,8 @@ fn main() {
             }
         }
         _ => {
-            let proposers: Vec<usize> = args.get(1).map_or(vec![1, 64, 512, 4096], |n| vec![n.parse().unwrap()]);
+            let proposers: Vec<usize> =
+                args.get(1).map_or(vec![1, 64, 512, 4096], |n| vec![n.parse().unwrap()]);
             for n in proposers {
                 let at = leader(&mut nodes);
                 for (place, i) in [("leader", at), ("follower", (at + 1) % 3)] {

@@ -183,7 +183,11 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn raw(&mut self, bytes: Vec<u8>) -> Result<(), StoreError> {
         self.sha.update(&bytes);
-        if (self.take)(bytes) { Ok(()) } else { Err(StoreError::Io("nobody takes the backup any more".to_owned())) }
+        if (self.take)(bytes) {
+            Ok(())
+        } else {
+            Err(StoreError::Io("nobody takes the backup any more".to_owned()))
+        }
     }
 
     fn block(&mut self, kind: u8, content: &impl Serialize) -> Result<(), StoreError> {
@@ -286,7 +290,9 @@ impl Reader {
             BackupError::Damaged { .. } => BackupError::NotABackup,
             other => other,
         })?;
-        let Some((magic, version)) = start.split_first_chunk::<8>() else { return Err(BackupError::NotABackup) };
+        let Some((magic, version)) = start.split_first_chunk::<8>() else {
+            return Err(BackupError::NotABackup);
+        };
         if magic != MAGIC {
             return Err(BackupError::NotABackup);
         }
@@ -309,7 +315,9 @@ impl Reader {
         let mut bytes = vec![0; length];
         match self.file.read_exact(&mut bytes) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(self.damaged("it ends here")),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(self.damaged("it ends here"));
+            }
             Err(source) => return Err(BackupError::Io { path: self.path.clone(), source }),
         }
         self.at += length as u64;
@@ -319,7 +327,8 @@ impl Reader {
 
     fn block(&mut self) -> Result<(u8, Vec<u8>), BackupError> {
         let head = self.take(9)?;
-        let number = |at: usize| head[at..at + 4].iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+        let number =
+            |at: usize| head[at..at + 4].iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
         let (length, crc) = (number(1) as usize, number(5));
         if length > MAX_ENCODED {
             return Err(self.damaged(format!("a block of {length} bytes")));

@@ -72,13 +72,16 @@ pub(crate) async fn start(
         meta: config.meta.clone(),
         wishes: Wishes::default(),
     };
-    let Opened { lock, layout, mut identity, log, store, begins } = open::open(&config, &secure, &member).await?;
+    let Opened { lock, layout, mut identity, log, store, begins } =
+        open::open(&config, &secure, &member).await?;
     let disk = DiskBudget::new(Disk::new(&layout.root, config.disk_reserve), log.clone(), store.clone());
     disk.enough_to_start().await?;
     let fatal = Arc::new(Fatal::new(&config));
     let after = CheckpointAfter { bytes: config.checkpoint_bytes };
-    let worker = Worker::start(store.clone(), log.clone(), machine, layout.snapshot(), after, fatal.clone()).await?;
-    let me = Me { cluster_id: identity.cluster_id, node_id: identity.node_id, addr: member.peer_addr.clone() };
+    let worker =
+        Worker::start(store.clone(), log.clone(), machine, layout.snapshot(), after, fatal.clone()).await?;
+    let me =
+        Me { cluster_id: identity.cluster_id, node_id: identity.node_id, addr: member.peer_addr.clone() };
     let peers = Peers::new(me, secure.clone(), limits);
     for (id, addr) in &identity.peers {
         peers.learn(*id, addr);

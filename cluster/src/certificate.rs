@@ -151,7 +151,11 @@ impl<C: Certificate> Renewed<C> {
         let (certificate, refused) = C::make(&files)?;
         if let Some(BadFile { path, reason }) = refused {
             let path = path.display();
-            tracing::error!("{path}: {} refuse the {} until the file is replaced: {reason}", C::SHOWN_TO, C::NAME);
+            tracing::error!(
+                "{path}: {} refuse the {} until the file is replaced: {reason}",
+                C::SHOWN_TO,
+                C::NAME
+            );
         }
         let current = RwLock::new(Current { files, certificate: Arc::new(certificate) });
         Ok(Self { paths, current })
@@ -210,7 +214,9 @@ impl<C: Certificate> Renewed<C> {
             said.ending = now;
             match left {
                 Some(days) => tracing::warn!(days, "the {} ends soon: replace its files", C::NAME),
-                None => tracing::error!("the {} has ended: {} refuse it; replace its files", C::NAME, C::SHOWN_TO),
+                None => {
+                    tracing::error!("the {} has ended: {} refuse it; replace its files", C::NAME, C::SHOWN_TO)
+                }
             }
         }
     }
@@ -262,7 +268,8 @@ mod tests {
 
         fn make(file: &PemFile) -> Result<(Self, Option<BadFile>), BadFile> {
             let text = String::from_utf8_lossy(&file.content).into_owned();
-            let until = text.trim_end_matches('!').parse().map_err(|error| BadFile::new(&file.path, error))?;
+            let until =
+                text.trim_end_matches('!').parse().map_err(|error| BadFile::new(&file.path, error))?;
             Ok((Self(until), text.ends_with('!').then(|| BadFile::new(&file.path, "of its sign"))))
         }
 

@@ -113,10 +113,12 @@ impl Cluster {
             Ok(Ok(Outcome::NotStored { .. })) => Err(ProposeError::Unavailable),
             Ok(Ok(Outcome::Unknown)) => Err(ProposeError::Unknown),
             // Its time was up, or the node stopped; what still was queued is not proposed any more.
-            Ok(Err(_)) | Err(_) if ticket.is_abandoned() || ticket.abandon() => Err(match node.engine.is_stopping() {
-                true => ProposeError::Stopping,
-                false => ProposeError::Unavailable,
-            }),
+            Ok(Err(_)) | Err(_) if ticket.is_abandoned() || ticket.abandon() => {
+                Err(match node.engine.is_stopping() {
+                    true => ProposeError::Stopping,
+                    false => ProposeError::Unavailable,
+                })
+            }
             Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
         }
     }

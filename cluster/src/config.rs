@@ -188,14 +188,20 @@ impl Config {
         if self.election_min_ms >= self.election_max_ms {
             return wrong("election_min_ms must be less than election_max_ms");
         }
-        if self.max_command_bytes > crate::wire::MAX_COMMAND || self.max_entry_bytes > crate::wire::MAX_COMMAND {
+        if self.max_command_bytes > crate::wire::MAX_COMMAND
+            || self.max_entry_bytes > crate::wire::MAX_COMMAND
+        {
             return wrong("max_command_bytes and max_entry_bytes may be 2 MiB at most");
         }
-        if self.max_request_bytes > crate::wire::MAX_COMMAND || self.max_append_bytes > crate::wire::MAX_COMMAND {
+        if self.max_request_bytes > crate::wire::MAX_COMMAND
+            || self.max_append_bytes > crate::wire::MAX_COMMAND
+        {
             return wrong("max_request_bytes and max_append_bytes may be 2 MiB at most");
         }
         if self.max_entry_commands == 0 || self.max_entries_in_flight == 0 || self.max_queued_proposals == 0 {
-            return wrong("max_entry_commands, max_entries_in_flight and max_queued_proposals must be at least 1");
+            return wrong(
+                "max_entry_commands, max_entries_in_flight and max_queued_proposals must be at least 1",
+            );
         }
         if self.checkpoint_entries == 0 {
             return wrong("checkpoint_entries must be at least 1");

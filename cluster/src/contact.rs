@@ -74,7 +74,9 @@ impl LeaderContact {
             let now = metrics.borrow_watched();
             let alone = now.membership_config.voter_ids().count() == 1;
             let followed = alone
-                || now.last_quorum_acked.is_some_and(|at| openraft::Instant::elapsed(&at.into_inner()) <= longest);
+                || now
+                    .last_quorum_acked
+                    .is_some_and(|at| openraft::Instant::elapsed(&at.into_inner()) <= longest);
             (now.state == ServerState::Leader, now.current_term, followed)
         };
         let heard = self.heard();

@@ -316,8 +316,9 @@ impl DiskBudget {
     /// stays beside it, and sending it costs both sides much.
     pub(crate) fn may_begin_snapshot(&self) -> bool {
         let room = self.room();
-        let hopeless =
-            |(at, free): (Instant, u64)| at.elapsed() < SNAPSHOT_AGAIN && room.free <= free + room.reserve / 2;
+        let hopeless = |(at, free): (Instant, u64)| {
+            at.elapsed() < SNAPSHOT_AGAIN && room.free <= free + room.reserve / 2
+        };
         !room.is_closed && !locked(&self.cramped).is_some_and(hopeless)
     }
 
@@ -365,7 +366,8 @@ pub(crate) fn used(dir: &Path) -> u64 {
 /// Folders of files that were set aside as damaged.
 pub(crate) fn set_aside_folders(root: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(root) else { return 0 };
-    entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("damaged-")).count() as u64
+    entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with("damaged-")).count()
+        as u64
 }
 
 #[cfg(test)]

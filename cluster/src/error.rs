@@ -120,7 +120,9 @@ pub enum Refused {
     #[error("node {0} is the last voter")]
     LastVoter(NodeId),
     /// Too few of the voters that would be left can be reached.
-    #[error("of the {voters} voters that would be left only {reachable} can be reached, and {needed} are needed")]
+    #[error(
+        "of the {voters} voters that would be left only {reachable} can be reached, and {needed} are needed"
+    )]
     Majority {
         /// Voters that would be left.
         voters: u64,

@@ -24,7 +24,9 @@ pub fn is_on(name: &str) -> bool {
 /// Whether it is on and strikes now: once in so many calls, on each node at its own.
 pub fn strikes(name: &str, every: u32) -> bool {
     static CALLS: AtomicU32 = AtomicU32::new(0);
-    is_on(name) && (CALLS.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id())).is_multiple_of(every.max(1))
+    is_on(name)
+        && (CALLS.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id()))
+            .is_multiple_of(every.max(1))
 }
 
 /// A disk that rots: one in some of the large records is another than was written. What is changed is a digit of a

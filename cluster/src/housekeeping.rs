@@ -47,7 +47,8 @@ impl Housekeeping {
                 return self.fatal.raise(&format!("the consensus engine stopped: {fatal}"));
             }
             let (applied, durable) = (index(&metrics.last_applied), index(&metrics.snapshot));
-            let pressed = self.disk.is_near_full() || self.log.bytes() > purge::far_beyond(self.engine.config());
+            let pressed =
+                self.disk.is_near_full() || self.log.bytes() > purge::far_beyond(self.engine.config());
             let every = if pressed { PRESSED } else { self.engine.config().checkpoint_interval };
             let due = applied >= durable + self.engine.config().checkpoint_entries || last.elapsed() >= every;
             if applied > durable && due {

@@ -79,9 +79,12 @@ impl Layout {
             other => other?,
         };
         match read_format(&String::from_utf8_lossy(&bytes)) {
-            Some(found) if found > FORMAT => {
-                Err(StartError::Newer { what: "data directory", path: self.root.clone(), found, known: FORMAT })
-            }
+            Some(found) if found > FORMAT => Err(StartError::Newer {
+                what: "data directory",
+                path: self.root.clone(),
+                found,
+                known: FORMAT,
+            }),
             Some(found) if found == FORMAT => Ok(()),
             _ => Ok(self.write_format()?),
         }

@@ -101,7 +101,9 @@ impl Log {
             log.purge(id)?;
             self.flush(&mut log)?
         };
-        flushed.blocking_recv().unwrap_or_else(|_| Err(io::Error::other("the log's flush thread has stopped")))
+        flushed
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(io::Error::other("the log's flush thread has stopped")))
     }
 
     /// Lets go of all entries, which end before `id`: the store has what they led to, and more. On disk when
@@ -224,7 +226,10 @@ impl openraft::storage::RaftLogStorage<Types> for Log {
         let log = self.lock();
         let state = log.log_state();
         let last_purged_log_id = state.purged().copied().map(Into::into);
-        Ok(LogState { last_purged_log_id, last_log_id: state.last().copied().map(Into::into).or(last_purged_log_id) })
+        Ok(LogState {
+            last_purged_log_id,
+            last_log_id: state.last().copied().map(Into::into).or(last_purged_log_id),
+        })
     }
 
     async fn get_log_reader(&mut self) -> Self {

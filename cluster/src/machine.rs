@@ -27,7 +27,12 @@ pub trait StateMachine: Send + 'static {
 
     /// Applies one command; its only inputs are `ctx`, `command` and `txn`, so every node does the same.
     /// A malformed command gets a deterministic reply, never an error.
-    fn apply(&mut self, ctx: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, StoreError>;
+    fn apply(
+        &mut self,
+        ctx: &mut ApplyContext,
+        command: &[u8],
+        txn: &mut Txn<'_>,
+    ) -> Result<Vec<u8>, StoreError>;
 
     /// The store transaction is about to be committed: the last chance to write what waited for its end.
     fn flush(&mut self, txn: &mut Txn<'_>) -> Result<(), StoreError> {
@@ -59,7 +64,14 @@ impl ApplyContext {
     }
 
     pub(crate) fn at(index: u64, stamp: StampV1, id_ms: u64) -> Self {
-        Self { group: FIRST_GROUP, index, time_ms: stamp.time_ms, id_ms, expiry_ms: stamp.expiry_ms, next_place: 0 }
+        Self {
+            group: FIRST_GROUP,
+            index,
+            time_ms: stamp.time_ms,
+            id_ms,
+            expiry_ms: stamp.expiry_ms,
+            next_place: 0,
+        }
     }
 
     /// The group whose log has the entry.

@@ -154,6 +154,7 @@ pub(crate) fn assemble(on: Foundation, listener: Listener, secure: Arc<Secure>) 
     let operations = Operations::new(engine.clone(), members, lead.clone(), clock.clone());
     let backups = Backups::new(engine.clone(), store.clone(), clock.clone());
     let tools = Tools { identity, operations, lead, housekeeping, backups, worker, fatal };
-    let node = Node { engine, store, disk, proposer, reads: ask_to_read, contact, clock, observer, handler, tools };
+    let node =
+        Node { engine, store, disk, proposer, reads: ask_to_read, contact, clock, observer, handler, tools };
     Assembled { node, tasks }
 }

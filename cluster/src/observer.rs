@@ -163,7 +163,8 @@ impl Observer {
     /// The leader heard from a majority within `lately` milliseconds, a follower from the leader.
     fn has_quorum(&self, metrics: &Metrics, lately: u64) -> bool {
         if metrics.state != ServerState::Leader {
-            return metrics.current_leader.is_some() && self.of.contact.heard_ms().is_some_and(|ms| ms < lately);
+            return metrics.current_leader.is_some()
+                && self.of.contact.heard_ms().is_some_and(|ms| ms < lately);
         }
         let acked_ms = metrics.last_quorum_acked.map(|at| millis(at.into_inner()));
         metrics.membership_config.voter_ids().count() == 1 || acked_ms.is_some_and(|ms| ms < lately)
@@ -182,8 +183,12 @@ impl Observer {
         let voters: BTreeSet<u64> = membership.voter_ids().collect();
         let own = self.of.engine.id();
         let describe = |(id, member): (&u64, &Member)| {
-            let matched =
-                metrics.replication.as_ref().and_then(|r| r.get(id)).and_then(|m| m.as_ref()).map(|m| m.index);
+            let matched = metrics
+                .replication
+                .as_ref()
+                .and_then(|r| r.get(id))
+                .and_then(|m| m.as_ref())
+                .map(|m| m.index);
             let beat = metrics.heartbeat.as_ref().and_then(|h| h.get(id)).and_then(|at| *at);
             let heard_ms = match beat {
                 _ if *id == own => Some(0),

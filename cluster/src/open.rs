@@ -107,10 +107,11 @@ async fn parts(config: &Config, layout: &Layout, identity: &IdentityV1) -> Resul
     if identity.joined && log.is_pristine() {
         return Err(damage(layout.log(), "the log of a member is empty".to_owned()));
     }
-    let store = Store::open(&layout.store(), config.store_cache_bytes, config.verify_store).map_err(|e| match e {
-        StoreError::Corrupt(reason) => damage(layout.store(), reason),
-        other => Found::Failure(other.into()),
-    })?;
+    let store =
+        Store::open(&layout.store(), config.store_cache_bytes, config.verify_store).map_err(|e| match e {
+            StoreError::Corrupt(reason) => damage(layout.store(), reason),
+            other => Found::Failure(other.into()),
+        })?;
     let (applied, purged) = (store.state().applied, log.purged());
     if applied < purged {
         let reason = format!("the store stands at {applied:?}, but the log begins after {purged:?}");

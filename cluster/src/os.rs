@@ -97,8 +97,12 @@ pub(crate) fn private_dir(path: &Path) -> io::Result<()> {
 
 /// Takes a lock file for this process; released when it is dropped, however the process ends.
 pub(crate) fn lock(path: &Path) -> Result<fs::File, fs::TryLockError> {
-    let file =
-        fs::File::options().create(true).truncate(false).write(true).open(path).map_err(fs::TryLockError::Error)?;
+    let file = fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(fs::TryLockError::Error)?;
     file.try_lock()?;
     Ok(file)
 }

@@ -105,7 +105,9 @@ pub(crate) struct Client {
 
 fn unreachable(error: &LinkError) -> RPCError<Types> {
     match error {
-        LinkError::Timeout | LinkError::Overloaded | LinkError::Lost => RPCError::Network(NetworkError::new(error)),
+        LinkError::Timeout | LinkError::Overloaded | LinkError::Lost => {
+            RPCError::Network(NetworkError::new(error))
+        }
         LinkError::Refused | LinkError::NotSent(_) | LinkError::NoGroup(_) => {
             RPCError::Unreachable(Unreachable::new(error))
         }
@@ -136,7 +138,9 @@ fn append(rpc: AppendEntriesRequest<Types>) -> Result<Request, RPCError<Types>> 
 fn appended(answer: Answer) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
     match answer {
         Answer::AppendV1(Appended::Success) => Ok(AppendEntriesResponse::Success),
-        Answer::AppendV1(Appended::Partial(id)) => Ok(AppendEntriesResponse::PartialSuccess(id.map(Into::into))),
+        Answer::AppendV1(Appended::Partial(id)) => {
+            Ok(AppendEntriesResponse::PartialSuccess(id.map(Into::into)))
+        }
         Answer::AppendV1(Appended::Conflict) => Ok(AppendEntriesResponse::Conflict),
         Answer::AppendV1(Appended::Higher(vote)) => Ok(AppendEntriesResponse::HigherVote(vote.into())),
         Answer::FailedV1 { reason } => Err(RPCError::Unreachable(Unreachable::from_string(reason))),

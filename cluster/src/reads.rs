@@ -116,8 +116,10 @@ impl Reads {
     /// A majority of the voters follows this lead, after now.
     async fn is_followed(&self, lead: &Lead, limit: Duration) -> bool {
         let own = self.engine.id();
-        let request = Request::AppendV1(Append { vote: lead.vote, prev: None, commit: None, entries: Vec::new() });
-        let others: BTreeSet<NodeId> = lead.voters.iter().flatten().copied().filter(|id| *id != own).collect();
+        let request =
+            Request::AppendV1(Append { vote: lead.vote, prev: None, commit: None, entries: Vec::new() });
+        let others: BTreeSet<NodeId> =
+            lead.voters.iter().flatten().copied().filter(|id| *id != own).collect();
         let mut answers: FuturesUnordered<_> = others
             .into_iter()
             .map(|id| {

@@ -100,7 +100,11 @@ pub fn restore(backup: &Path, dir: &Path, files: Vec<(String, Vec<u8>)>) -> Resu
 
 /// Makes the parts under [`Layout::restoring`] and moves them up. The directory may be a mounted file system,
 /// which can't be put in place as a whole.
-fn fill(reader: &mut Reader, layout: &Layout, files: Vec<(String, Vec<u8>)>) -> Result<([u8; 16], u64), Failed> {
+fn fill(
+    reader: &mut Reader,
+    layout: &Layout,
+    files: Vec<(String, Vec<u8>)>,
+) -> Result<([u8; 16], u64), Failed> {
     clear(&layout.root).map_err(Failed::Io)?;
     let path = layout.restoring();
     fs::DirBuilder::new().mode(0o700).create(&path).map_err(Failed::Io)?;
@@ -132,7 +136,8 @@ fn is_free(dir: &Path) -> io::Result<bool> {
     if Layout::new(dir).is_half_restored() {
         return Ok(true);
     }
-    let names: Result<Vec<_>, _> = fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name())).collect();
+    let names: Result<Vec<_>, _> =
+        fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name())).collect();
     Ok(names?.iter().all(|name| name == LOST || name == LOCK))
 }
 
@@ -167,14 +172,22 @@ impl<E: Into<BackupError>> From<E> for Failed {
     }
 }
 
-fn make(reader: &mut Reader, layout: &Layout, files: Vec<(String, Vec<u8>)>) -> Result<([u8; 16], u64), Failed> {
+fn make(
+    reader: &mut Reader,
+    layout: &Layout,
+    files: Vec<(String, Vec<u8>)>,
+) -> Result<([u8; 16], u64), Failed> {
     let (applied, node_id) = (reader.head.applied, reader.head.last_node_id + 1);
     let cluster_id = fresh_cluster_id().map_err(Failed::Io)?;
     let member = MemberV1::default();
     let state = SystemV1 {
         applied: Some(applied),
         // The node tells its address once it runs.
-        membership: MembershipV1 { log_id: Some(applied), voters: vec![vec![node_id]], nodes: vec![(node_id, member)] },
+        membership: MembershipV1 {
+            log_id: Some(applied),
+            voters: vec![vec![node_id]],
+            nodes: vec![(node_id, member)],
+        },
         // Nobody has checked it against the clocks of the new cluster.
         stamp: StampV1 { checked: false, ..reader.head.stamp },
         id_ms: reader.head.id_ms,
@@ -232,8 +245,10 @@ mod tests {
     }
 
     fn names(dir: &Path) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<_> = fs::read_dir(dir)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }

@@ -76,8 +76,11 @@ pub(crate) struct Session {
 
 impl PeerService {
     async fn vote(&self, request: VoteRequest<Types>, pre: bool) -> Answer {
-        let voted =
-            if pre { self.engine.raft().pre_vote(request).await } else { self.engine.raft().vote(request).await };
+        let voted = if pre {
+            self.engine.raft().pre_vote(request).await
+        } else {
+            self.engine.raft().vote(request).await
+        };
         match voted {
             Ok(v) => Answer::VoteV1 {
                 vote: (&v.vote).into(),
@@ -90,7 +93,8 @@ impl PeerService {
 
     // Nothing is awaited before the engine has it: appends keep their order by that.
     async fn append(&self, append: Append) -> Answer {
-        if !self.disk.take_at_once(append.entries.iter().map(|entry| entry.content.len() as u64 + HEAD).sum()) {
+        if !self.disk.take_at_once(append.entries.iter().map(|entry| entry.content.len() as u64 + HEAD).sum())
+        {
             return failed(DISK_FULL);
         }
         let (leader, arrived) = (append.vote.term, Instant::now());
@@ -198,20 +202,28 @@ impl Service for PeerService {
                 Box::pin(std::future::ready(Answer::CountedV1 { term, index }))
             }
             Request::ClockV1 { told } => Box::pin(std::future::ready(self.clock.told(from, told))),
-            Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } | Request::SnapshotEndV1 { .. } => {
+            Request::SnapshotBeginV1 { .. }
+            | Request::SnapshotChunkV1 { .. }
+            | Request::SnapshotEndV1 { .. } => {
                 Box::pin(std::future::ready(failed("a part of a snapshot out of its session")))
             }
         }
     }
 
-    async fn in_session(self: &Arc<Self>, session: &mut Session, request: Request) -> Result<Answer, Request> {
+    async fn in_session(
+        self: &Arc<Self>,
+        session: &mut Session,
+        request: Request,
+    ) -> Result<Answer, Request> {
         match request {
             Request::SnapshotBeginV1 { .. } if !self.disk.may_begin_snapshot() => Ok(failed(DISK_FULL)),
             Request::SnapshotChunkV1 { ref pairs, .. } if !self.disk.take(size(pairs)).await => {
                 self.disk.snapshot_found_no_room(session.free);
                 Ok(session.receiving.fail(&StoreError::Io(DISK_FULL.to_owned())))
             }
-            Request::SnapshotBeginV1 { .. } | Request::SnapshotChunkV1 { .. } | Request::SnapshotEndV1 { .. } => {
+            Request::SnapshotBeginV1 { .. }
+            | Request::SnapshotChunkV1 { .. }
+            | Request::SnapshotEndV1 { .. } => {
                 let dir = self.identity.layout().snapshot();
                 if matches!(request, Request::SnapshotBeginV1 { .. }) {
                     session.free = self.disk.room().free;

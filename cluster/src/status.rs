@@ -200,7 +200,13 @@ mod tests {
         let now = 1_700_000_000;
         assert_eq!(status(None).certificate_problem(now), None);
         assert_eq!(status(Some(now + 31 * 86_400)).certificate_problem(now), None);
-        assert!(status(Some(now + 29 * 86_400)).certificate_problem(now).is_some_and(|text| text.contains("29 days")));
-        assert!(status(Some(now - 1)).certificate_problem(now).is_some_and(|text| text.contains("has ended")));
+        assert!(
+            status(Some(now + 29 * 86_400))
+                .certificate_problem(now)
+                .is_some_and(|text| text.contains("29 days"))
+        );
+        assert!(
+            status(Some(now - 1)).certificate_problem(now).is_some_and(|text| text.contains("has ended"))
+        );
     }
 }

@@ -36,10 +36,16 @@ impl StoreBuilder<Types, Log, Machine, tempfile::TempDir> for Builder {
         let store = Arc::new(Store::open(&dir.path().join("state.redb"), 1 << 20, true).unwrap());
         let fatal = Arc::new(Fatal::new(&config));
         let after = CheckpointAfter { bytes: 1 << 20 };
-        let worker =
-            Worker::start(store.clone(), log.clone(), Box::new(Nothing), dir.path().join("snapshot"), after, fatal)
-                .await
-                .unwrap();
+        let worker = Worker::start(
+            store.clone(),
+            log.clone(),
+            Box::new(Nothing),
+            dir.path().join("snapshot"),
+            after,
+            fatal,
+        )
+        .await
+        .unwrap();
         Ok((dir, log, Machine::new(store, worker)))
     }
 }

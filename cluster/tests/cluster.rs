@@ -102,8 +102,10 @@ async fn nodes_answer_each_other() {
     let nodes = Nodes::voters(3).await;
     let from = nodes.slots[0].node();
     for to in nodes.up() {
-        let answer =
-            from.request(to.node_id(), RequestLane::Quick, "hello".into(), Duration::from_secs(10)).await.unwrap();
+        let answer = from
+            .request(to.node_id(), RequestLane::Quick, "hello".into(), Duration::from_secs(10))
+            .await
+            .unwrap();
         assert_eq!(answer, format!("{}:hello", from.node_id()));
     }
     assert!(from.request(99, RequestLane::Patient, "hello".into(), Duration::from_secs(1)).await.is_err());
@@ -123,9 +125,9 @@ async fn unanswered_requests_delay_no_proposals_no_reads_and_no_quick_requests()
     let waiting: Vec<_> = (0..40)
         .map(|_| {
             let from = from.clone();
-            tokio::spawn(
-                async move { from.request(to, RequestLane::Patient, NEVER.into(), Duration::from_secs(600)).await },
-            )
+            tokio::spawn(async move {
+                from.request(to, RequestLane::Patient, NEVER.into(), Duration::from_secs(600)).await
+            })
         })
         .collect();
     while waiting.iter().filter(|asked| asked.is_finished()).count() < 32 {
@@ -202,7 +204,9 @@ async fn without_a_majority_a_node_acknowledges_nothing_and_nothing_hangs() {
     assert!(alone.propose(b"never".to_vec()).await.is_err());
     assert!(alone.barrier().await.is_err());
     nodes
-        .until("the node notices that it has no quorum", |nodes| !nodes.slots[leader].node().status().has_quorum)
+        .until("the node notices that it has no quorum", |nodes| {
+            !nodes.slots[leader].node().status().has_quorum
+        })
         .await;
     for i in others {
         nodes.slots[i].start().await;

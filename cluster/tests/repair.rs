@@ -236,10 +236,15 @@ async fn a_damaged_node_alone_refuses_to_start_and_names_the_file() {
     slot.stop().await;
     let log = files(&dir.path().join("raft"));
     flip(log.last().unwrap(), 0.4, 0);
-    let Err(StartError::Damaged { files, .. }) = slot.try_start().await else { panic!("the damaged node started") };
+    let Err(StartError::Damaged { files, .. }) = slot.try_start().await else {
+        panic!("the damaged node started")
+    };
     assert_eq!(files, [dir.path().join("raft")]);
     std::fs::remove_dir_all(dir.path().join("raft")).unwrap();
-    assert!(matches!(slot.try_start().await, Err(StartError::Damaged { .. })), "the node started with an empty log");
+    assert!(
+        matches!(slot.try_start().await, Err(StartError::Damaged { .. })),
+        "the node started with an empty log"
+    );
     let moved = waypost_cluster::repair(dir.path()).unwrap();
     assert!(!moved.is_empty());
     slot.start().await;

@@ -175,12 +175,20 @@ impl Client {
 
     /// One request and the `data` of its answer. Goes on to the next node only where the request cannot have been
     /// taken, or is a mere question.
-    pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ClientError> {
         let mut tried = 1;
         loop {
             let result = self.answer(method.clone(), path, body.map(Body::from)).await;
             match result {
-                Err(error) if tried < self.nodes() && (error.unsent() || method == Method::GET && error.passes()) => {
+                Err(error)
+                    if tried < self.nodes()
+                        && (error.unsent() || method == Method::GET && error.passes()) =>
+                {
                     tried += 1;
                     self.next_node();
                 }
@@ -190,7 +198,12 @@ impl Client {
     }
 
     /// As [`Client::call`], at the node in use only.
-    pub(super) async fn call_here(&self, method: Method, path: &str, body: Body) -> Result<Value, ClientError> {
+    pub(super) async fn call_here(
+        &self,
+        method: Method,
+        path: &str,
+        body: Body,
+    ) -> Result<Value, ClientError> {
         let bytes = self.answer(method, path, Some(body)).await?;
         self.data(&bytes)
     }
@@ -204,12 +217,18 @@ impl Client {
         if answer.is_empty() {
             return Ok(Value::Null);
         }
-        let mut answer: Value = serde_json::from_slice(answer).map_err(|error| self.foreign(error.to_string()))?;
+        let mut answer: Value =
+            serde_json::from_slice(answer).map_err(|error| self.foreign(error.to_string()))?;
         Ok(answer.get_mut("data").map(Value::take).unwrap_or(answer))
     }
 
     /// Sends a request and gives the answer's head, if it is a success.
-    pub(super) async fn send(&self, method: Method, path: &str, body: Option<Body>) -> Result<Answer, ClientError> {
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Body>,
+    ) -> Result<Answer, ClientError> {
         let mut headers = Vec::new();
         if let Some(token) = &self.token {
             headers.push((header::AUTHORIZATION, self.header(&format!("Bearer {token}"))?));
@@ -228,15 +247,19 @@ impl Client {
     }
 
     fn header(&self, value: &str) -> Result<HeaderValue, ClientError> {
-        HeaderValue::from_str(value).map_err(|_| self.unreachable("the token can't be sent as it is".to_owned(), true))
+        HeaderValue::from_str(value)
+            .map_err(|_| self.unreachable("the token can't be sent as it is".to_owned(), true))
     }
 
     async fn refusal(&self, response: Answer) -> ClientError {
         let status = response.status().as_u16();
         let retry_after =
             response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let leads =
-            response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).map(super::output::printable);
+        let leads = response
+            .headers()
+            .get(header::LOCATION)
+            .and_then(|to| to.to_str().ok())
+            .map(super::output::printable);
         let bytes = response.whole(1 << 20, ANSWER).await.unwrap_or_default();
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let text = |field: &str| answer.get(field).and_then(Value::as_str).map(super::output::printable);

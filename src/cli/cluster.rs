@@ -97,10 +97,14 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Status(args) => status::run(args).await,
         Command::Add(args) => add(args).await,
-        Command::Remove(args) => on(args.common, "remove", json!({"node": args.node, "force": args.force})).await,
+        Command::Remove(args) => {
+            on(args.common, "remove", json!({"node": args.node, "force": args.force})).await
+        }
         Command::Promote(args) => on(args.common, "promote", json!({"node": args.node})).await,
         Command::Demote(args) => on(args.common, "demote", json!({"node": args.node})).await,
-        Command::Drain(args) => on(args.common, "drain", json!({"node": args.node, "force": args.force})).await,
+        Command::Drain(args) => {
+            on(args.common, "drain", json!({"node": args.node, "force": args.force})).await
+        }
         Command::Undrain(args) => on(args.common, "undrain", json!({"node": args.node})).await,
         Command::TransferLeader(args) => on(args.common, "transfer-leader", json!({"node": args.node})).await,
         Command::StepDown(common) => on(common, "step-down", json!({})).await,
@@ -138,7 +142,9 @@ async fn add(args: Add) -> anyhow::Result<()> {
     }
     match done.get("run").and_then(Value::as_str) {
         Some(run) => {
-            output::note("no node has joined at that address yet; on its machine, with an empty data directory:");
+            output::note(
+                "no node has joined at that address yet; on its machine, with an empty data directory:",
+            );
             Ok(output::line(output::printable(run))?)
         }
         None => Ok(output::line(format_args!("node {} votes", cell(&done, "node")))?),
@@ -150,7 +156,8 @@ async fn snapshot(args: Lead) -> anyhow::Result<()> {
     let done = ask(&client, "snapshot", &json!({"node": args.node})).await?;
     let nodes = done.get("nodes").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     if output::for_people(args.common.json) {
-        let row = |node: &Value| ["id", "durable_index", "purged_index"].map(|field| cell(node, field)).to_vec();
+        let row =
+            |node: &Value| ["id", "durable_index", "purged_index"].map(|field| cell(node, field)).to_vec();
         let rows: Vec<Vec<String>> = nodes.iter().map(row).collect();
         output::line(output::table(&["NODE", "DURABLE", "LOG GONE TO"], &rows))?;
     } else {

@@ -11,8 +11,8 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PublicKeyData,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PublicKeyData,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -106,11 +106,16 @@ impl Authority {
                 let certificate = params.self_signed(&key)?;
                 write(&key_file, &key.serialize_pem(), 0o600, false)?;
                 write(&file, &certificate.pem(), 0o644, false)?;
-                output::note(format_args!("made a new authority: keep {} secret and safe", key_file.display()));
+                output::note(format_args!(
+                    "made a new authority: keep {} secret and safe",
+                    key_file.display()
+                ));
                 Ok(Self { issuer: Issuer::new(params, key), file })
             }
             (true, false) => bail!("{} is there, but not its key {}", file.display(), key_file.display()),
-            (false, true) => bail!("{} is there, but not its certificate {}", key_file.display(), file.display()),
+            (false, true) => {
+                bail!("{} is there, but not its certificate {}", key_file.display(), file.display())
+            }
         }
     }
 
@@ -118,11 +123,13 @@ impl Authority {
     fn make(&self, out: &Path, name: &str, also: &[String], days: u16) -> anyhow::Result<OffsetDateTime> {
         let names: Vec<String> =
             std::iter::once(name).chain(also.iter().map(String::as_str)).map(str::to_owned).collect();
-        let mut params = CertificateParams::new(names).map_err(|error| Usage(format!("--node {name}: {error}")))?;
+        let mut params =
+            CertificateParams::new(names).map_err(|error| Usage(format!("--node {name}: {error}")))?;
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         let now = OffsetDateTime::now_utc();
         params.not_before = now - SLACK;
@@ -156,7 +163,8 @@ impl Authority {
 /// What an authority says of itself. Its name follows from its key, so that no two have the same.
 fn authority(key: &KeyPair) -> CertificateParams {
     let mut params = CertificateParams::default();
-    let id: String = Sha256::digest(key.der_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let id: String =
+        Sha256::digest(key.der_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, format!("Waypost authority {id}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -179,7 +187,8 @@ fn write(file: &Path, text: &str, mode: u32, replace: bool) -> anyhow::Result<()
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(fail),
         _ => {}
     }
-    let mut open = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft).with_context(fail)?;
+    let mut open =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft).with_context(fail)?;
     open.write_all(text.as_bytes()).and_then(|()| open.sync_all()).with_context(fail)?;
     fs::rename(&draft, file).with_context(fail)
 }

@@ -40,7 +40,8 @@ fn check(loaded: &Loaded) -> anyhow::Result<()> {
             section = here;
         }
         let value = tree.pointer(&format!("/{}", key.path.replace('.', "/"))).unwrap_or(&Value::Null);
-        let setting = if value.is_null() { format!("# {name} is not set") } else { format!("{name} = {value}") };
+        let setting =
+            if value.is_null() { format!("# {name} is not set") } else { format!("{name} = {value}") };
         match loaded.source(&key.path) {
             Source::Default => output::line(output::paint(output::FAINT, setting))?,
             source => output::line(format_args!("{setting}  # {source}"))?,
@@ -55,19 +56,19 @@ fn check(loaded: &Loaded) -> anyhow::Result<()> {
 /// The webhooks of the file by their names, since nearly all else of them may be secret, and what is wrong with them.
 /// A node starts with them all the same, and delivers to the others.
 fn webhooks(webhooks: &Webhooks) -> anyhow::Result<()> {
-    let endpoints = &webhooks.endpoints;
+    let listed = &webhooks.listed;
     let guard = Guard::new(webhooks.allow_nets.clone());
     let Aws { functions, endpoint, .. } = webhooks.aws.clone();
     let account = Account { credentials: None, functions, endpoint };
     let mut wrong = Vec::new();
-    if !endpoints.is_empty() {
-        output::line("\n# [[webhooks.endpoints]] of the file, by name alone, since they hold secrets:")?;
+    if !listed.is_empty() {
+        output::line("\n# [[webhooks.webhook]] of the file, by name alone, since they hold secrets:")?;
     }
-    for endpoint in endpoints {
-        let profile = endpoint.patch.profile().unwrap_or(Profile::Wanderer);
-        let (name, map) = (endpoint.patch.name().unwrap_or_default(), &endpoint.map);
+    for webhook in listed {
+        let profile = webhook.patch.profile().unwrap_or(Profile::Wanderer);
+        let (name, map) = (webhook.patch.name().unwrap_or_default(), &webhook.map);
         output::line(format_args!("# - {name:?} of map {map:?}, profile {}", profile.name()))?;
-        let (mut plain, mut errors) = endpoint.read(&webhooks.defaults());
+        let (mut plain, mut errors) = webhook.read(&webhooks.defaults());
         plain.check(&Checks::new(&guard, &account), &mut errors);
         if !errors.is_empty() {
             wrong.push(format!("webhook {name:?} of map {map:?} can't work: {errors}"));

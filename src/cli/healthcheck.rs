@@ -70,7 +70,8 @@ fn own_address(bound: SocketAddr) -> SocketAddr {
 fn trusting_itself() -> Result<ClientConfig, Error> {
     let provider = Arc::new(crypto::ring::default_provider());
     let verifier = Arc::new(Itself(provider.signature_verification_algorithms));
-    let mut config = with(provider)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let mut config =
+        with(provider)?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

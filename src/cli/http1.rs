@@ -121,21 +121,27 @@ impl Http {
         {
             return Ok(sender);
         }
-        timeout(CONNECT, self.connect(place))
-            .await
-            .unwrap_or_else(|_| Err(HttpError::Connect(format!("no connection within {} s", CONNECT.as_secs()))))
+        timeout(CONNECT, self.connect(place)).await.unwrap_or_else(|_| {
+            Err(HttpError::Connect(format!("no connection within {} s", CONNECT.as_secs())))
+        })
     }
 
     async fn connect(&self, place: &Place) -> Result<Sender, HttpError> {
-        let tcp = TcpStream::connect((place.host.as_str(), place.port)).await.map_err(|error| no_connection(&error))?;
+        let tcp = TcpStream::connect((place.host.as_str(), place.port))
+            .await
+            .map_err(|error| no_connection(&error))?;
         let _ = tcp.set_nodelay(true);
         if !place.encrypted {
             return started(tcp).await;
         }
-        let config =
-            self.tls.clone().ok_or_else(|| HttpError::Connect("no certificates are trusted here".to_owned()))?;
-        let name = ServerName::try_from(place.host.clone()).map_err(|error| HttpError::Connect(error.to_string()))?;
-        let stream = TlsConnector::from(config).connect(name, tcp).await.map_err(|error| no_connection(&error))?;
+        let config = self
+            .tls
+            .clone()
+            .ok_or_else(|| HttpError::Connect("no certificates are trusted here".to_owned()))?;
+        let name = ServerName::try_from(place.host.clone())
+            .map_err(|error| HttpError::Connect(error.to_string()))?;
+        let stream =
+            TlsConnector::from(config).connect(name, tcp).await.map_err(|error| no_connection(&error))?;
         started(stream).await
     }
 }
@@ -209,7 +215,12 @@ impl Place {
         })
     }
 
-    fn request(&self, method: Method, headers: Vec<(HeaderName, HeaderValue)>, body: Bytes) -> Request<Full<Bytes>> {
+    fn request(
+        &self,
+        method: Method,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        body: Bytes,
+    ) -> Request<Full<Bytes>> {
         let bodiless = method == Method::GET || method == Method::HEAD;
         let length = body.len();
         let mut request = Request::new(Full::new(body));
@@ -217,7 +228,10 @@ impl Place {
         *request.uri_mut() = self.path.clone();
         let all = request.headers_mut();
         all.insert(header::HOST, self.authority.clone());
-        all.insert(header::USER_AGENT, HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))));
+        all.insert(
+            header::USER_AGENT,
+            HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))),
+        );
         if length > 0 || !bodiless {
             all.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
@@ -280,7 +294,8 @@ mod tests {
                     number += 1;
                     let before = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n";
                     let answer = format!("{before}HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{number}");
-                    let behind = if number % 2 == 0 { "HTTP/1.1 500 Stray\r\ncontent-length: 0\r\n\r\n" } else { "" };
+                    let behind =
+                        if number % 2 == 0 { "HTTP/1.1 500 Stray\r\ncontent-length: 0\r\n\r\n" } else { "" };
                     stream.write_all(format!("{answer}{behind}").as_bytes()).await.unwrap();
                 }
             }
@@ -295,7 +310,8 @@ mod tests {
     async fn what_was_not_sent_is_told_apart() {
         let closed = tokio::net::TcpSocket::new_v4().unwrap();
         closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let refused = get(&Http::new(None), &format!("http://{}/", closed.local_addr().unwrap())).await.unwrap_err();
+        let refused =
+            get(&Http::new(None), &format!("http://{}/", closed.local_addr().unwrap())).await.unwrap_err();
         assert!(refused.is_unsent() && matches!(refused, HttpError::Refused), "{refused}");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());

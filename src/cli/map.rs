@@ -121,7 +121,10 @@ struct MapLimits(Map<String, Value>);
 
 impl clap::Args for MapLimits {
     fn augment_args(command: clap::Command) -> clap::Command {
-        LIMITS.iter().zip(OPTIONS.iter()).fold(command, |command, (limit, name)| command.arg(option(limit, name)))
+        LIMITS
+            .iter()
+            .zip(OPTIONS.iter())
+            .fold(command, |command, (limit, name)| command.arg(option(limit, name)))
     }
 
     fn augment_args_for_update(command: clap::Command) -> clap::Command {
@@ -139,7 +142,8 @@ fn option(limit: &Limit, name: &'static str) -> Arg {
 
 impl clap::FromArgMatches for MapLimits {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = |limit: &Limit| Some((limit.name.to_owned(), matches.get_one::<Value>(limit.name)?.clone()));
+        let given =
+            |limit: &Limit| Some((limit.name.to_owned(), matches.get_one::<Value>(limit.name)?.clone()));
         Ok(Self(LIMITS.iter().filter_map(given).collect()))
     }
 

@@ -99,7 +99,8 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
 
 fn report(error: &anyhow::Error) -> ExitCode {
     // Whoever read our output has seen enough, as in `waypost tail demo | head -1`.
-    let pipe_closed = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+    let pipe_closed =
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
     if pipe_closed {
         return ExitCode::SUCCESS;
     }

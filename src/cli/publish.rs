@@ -64,7 +64,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         client: Client::new(args.connection),
     };
     match (args.kind, args.payload) {
-        (Some(kind), Some(payload)) => publisher.one(&kind, args.subject.as_deref(), &payload, args.json).await,
+        (Some(kind), Some(payload)) => {
+            publisher.one(&kind, args.subject.as_deref(), &payload, args.json).await
+        }
         _ if io::stdin().is_terminal() => {
             Err(Usage("give TYPE and JSON, or lines of JSON on standard input".into()).into())
         }
@@ -89,9 +91,10 @@ struct Tally {
 impl Publisher {
     async fn one(&self, kind: &str, subject: Option<&str>, payload: &str, json: bool) -> anyhow::Result<()> {
         // Sent as it was written: the server decides about numbers and depth, and has the better words.
-        let raw: Box<serde_json::value::RawValue> =
-            serde_json::from_str(payload).map_err(|error| Usage(format!("the payload is not JSON: {error}")))?;
-        let subject = subject.map(|subject| format!("\"subject\":{},", Value::from(subject))).unwrap_or_default();
+        let raw: Box<serde_json::value::RawValue> = serde_json::from_str(payload)
+            .map_err(|error| Usage(format!("the payload is not JSON: {error}")))?;
+        let subject =
+            subject.map(|subject| format!("\"subject\":{},", Value::from(subject))).unwrap_or_default();
         let text = format!("{{\"type\":{},{subject}\"payload\":{raw}}}", Value::from(kind));
         let body = Body { mime: "application/json", bytes: text.into(), key: Some(fresh_key()) };
         let event = self.send(body).await?;

@@ -70,7 +70,8 @@ mod tests {
     #[test]
     fn frames_come_out_whole_however_the_bytes_are_cut() {
         let text =
-            "event: connected\ndata: {}\n\n: keepalive\n\nevent: a\r\nid: 01\r\ndata: é\r\ndata: 2\r\n\r\n".as_bytes();
+            "event: connected\ndata: {}\n\n: keepalive\n\nevent: a\r\nid: 01\r\ndata: é\r\ndata: 2\r\n\r\n"
+                .as_bytes();
         for size in 1..text.len() {
             let mut parser = Parser::default();
             let frames: Vec<Frame> = text.chunks(size).flat_map(|part| parser.feed(part).unwrap()).collect();

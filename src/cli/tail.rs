@@ -99,8 +99,10 @@ impl Event<'_> {
     /// Time, seq, subject where it is not the map's own, type and payload.
     fn words(&self) -> String {
         let time = output::printable(self.ts.get(11..23).unwrap_or(&self.ts));
-        let mut words =
-            vec![output::paint(output::FAINT, time), output::paint(output::FAINT, format_args!("#{}", self.seq))];
+        let mut words = vec![
+            output::paint(output::FAINT, time),
+            output::paint(output::FAINT, format_args!("#{}", self.seq)),
+        ];
         if !self.subject.is_empty() {
             words.push(output::paint(output::STRONG, output::printable(&self.subject)));
         }
@@ -138,7 +140,10 @@ impl Tail {
             let error = match client.send(Method::GET, &self.stream_path(), None).await {
                 Ok(response) => {
                     if failures > 0 {
-                        output::note(output::paint_err(output::FAINT, format_args!("following {}", client.url())));
+                        output::note(output::paint_err(
+                            output::FAINT,
+                            format_args!("following {}", client.url()),
+                        ));
                     }
                     (ever, failures) = (true, 0);
                     match self.stream(response).await? {
@@ -200,7 +205,8 @@ impl Tail {
         match serde_json::from_str(&frame.data) {
             Ok(event) => self.print(&event, &frame.data)?,
             Err(_) if ABOUT.contains(&&*frame.event) => {
-                let about: About<'_> = serde_json::from_str(&frame.data).context("the stream carries no JSON")?;
+                let about: About<'_> =
+                    serde_json::from_str(&frame.data).context("the stream carries no JSON")?;
                 if about.gap {
                     self.tell_gap(about.oldest_id);
                 }
@@ -269,7 +275,8 @@ mod tests {
         };
         let own = r#"{"seq":7,"ts":"2026-01-31T12:00:00.123Z","type":"x","payload":{"a":1}}"#;
         assert_eq!(words(own), r#"12:00:00.123 #7 x {"a":1}"#);
-        let other = r#"{"seq":8,"subject":"room:1","ts":"2026-01-31T12:00:00.123Z","type":"x\u202e","payload":1}"#;
+        let other =
+            r#"{"seq":8,"subject":"room:1","ts":"2026-01-31T12:00:00.123Z","type":"x\u202e","payload":1}"#;
         assert_eq!(words(other), "12:00:00.123 #8 room:1 x\u{fffd} 1");
     }
 }

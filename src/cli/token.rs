@@ -81,7 +81,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             if !output::for_people(args.json) {
                 return Ok(output::json(&tokens)?);
             }
-            let row = |token: &Value| ["id", "name", "scopes", "inserted_at"].map(|f| cell(token, f)).to_vec();
+            let row =
+                |token: &Value| ["id", "name", "scopes", "inserted_at"].map(|f| cell(token, f)).to_vec();
             let rows: Vec<_> = tokens.as_array().into_iter().flatten().map(row).collect();
             output::line(output::table(&["ID", "NAME", "SCOPES", "CREATED"], &rows))?;
         }

@@ -3,7 +3,7 @@
 //! Owns the words of the command line and which request each stands for. Never delivers anything itself: that is the
 //! nodes'.
 
-mod letters;
+mod dead_letters;
 mod replay;
 mod settings;
 mod show;
@@ -31,7 +31,7 @@ pub(super) enum Command {
     Create(Box<settings::Create>),
     /// Change settings of a webhook; what is not given stays as it is
     Update(Box<settings::Update>),
-    /// Delete a webhook with its dead letters
+    /// Delete a webhook with its dead dead letters
     Delete(Delete),
     /// Deliver to a webhook that was stopped or disabled; what waits to be tried again is tried at once
     Enable(Enable),
@@ -47,7 +47,7 @@ pub(super) enum Command {
     Rotate(Rotate),
     /// Events that were given up
     #[command(subcommand)]
-    DeadLetters(letters::Command),
+    DeadLetters(dead_letters::Command),
     /// Show the last attempts of a webhook
     Attempts(One),
     /// Print attempts as they are made: of one webhook, or of all of a map
@@ -153,7 +153,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
         Command::Replay(args) => replay::start(args).await,
         Command::Replays(args) => replay::list(args).await,
         Command::Rotate(args) => rotate(args).await,
-        Command::DeadLetters(command) => letters::run(command).await,
+        Command::DeadLetters(command) => dead_letters::run(command).await,
         Command::Attempts(one) => {
             let webhook = one.find().await?;
             show::attempts(&webhook.call(Method::GET, "/attempts", None).await?, webhook.json)
@@ -164,7 +164,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 
 async fn delete(args: Delete) -> anyhow::Result<()> {
     if !args.yes {
-        let text = "this deletes the webhook with its dead letters, for ever; add --yes if you mean it";
+        let text = "this deletes the webhook with its dead dead letters, for ever; add --yes if you mean it";
         return Err(Usage(text.into()).into());
     }
     let webhook = args.one.find().await?;
@@ -176,7 +176,9 @@ async fn delete(args: Delete) -> anyhow::Result<()> {
 async fn enable(args: Enable) -> anyhow::Result<()> {
     let (body, did) = match args.since {
         Some(since) => (json!({"from": "since", "since": since}), format!("goes on at {since}")),
-        None if args.from == "skip" => (json!({"from": "skip"}), "goes on with what comes from now on".to_owned()),
+        None if args.from == "skip" => {
+            (json!({"from": "skip"}), "goes on with what comes from now on".to_owned())
+        }
         None => (json!({"from": args.from}), "goes on where it stopped".to_owned()),
     };
     let webhook = args.one.find().await?;
@@ -198,12 +200,13 @@ async fn test(args: Test) -> anyhow::Result<()> {
     }
     if let Some(payload) = args.payload {
         // Sent as it was written: the server decides about numbers and depth, and has the better words.
-        let raw: Box<RawValue> =
-            serde_json::from_str(&payload).map_err(|error| Usage(format!("the payload is not JSON: {error}")))?;
+        let raw: Box<RawValue> = serde_json::from_str(&payload)
+            .map_err(|error| Usage(format!("the payload is not JSON: {error}")))?;
         fields.push(format!("\"payload\":{raw}"));
     }
     let webhook = args.one.find().await?;
-    let body = Body { mime: "application/json", bytes: format!("{{{}}}", fields.join(",")).into(), key: None };
+    let body =
+        Body { mime: "application/json", bytes: format!("{{{}}}", fields.join(",")).into(), key: None };
     let path = format!("{}/test", webhook.path);
     let attempt = webhook.client.call_here(Method::POST, &path, body).await?;
     show::attempt(&attempt, None, webhook.json)?;
@@ -298,7 +301,9 @@ async fn find(client: &Client, map: &str, text: String) -> anyhow::Result<String
     let found = matching(&all, &text);
     match found.as_slice() {
         [webhook] => Ok(cell(webhook, "id")),
-        [] => anyhow::bail!("the map {map} has no webhook {text}; `waypost webhook list {map}` shows which there are"),
+        [] => anyhow::bail!(
+            "the map {map} has no webhook {text}; `waypost webhook list {map}` shows which there are"
+        ),
         several => anyhow::bail!("{}", choice(&text, several)),
     }
 }
@@ -309,7 +314,11 @@ fn matching<'a>(all: &'a Value, text: &str) -> Vec<&'a Value> {
         all.as_array().into_iter().flatten().filter(|webhook| is(webhook)).collect()
     };
     let named = those(&|webhook| webhook["name"] == *text);
-    if named.is_empty() && !text.is_empty() { those(&|webhook| cell(webhook, "id").starts_with(text)) } else { named }
+    if named.is_empty() && !text.is_empty() {
+        those(&|webhook| cell(webhook, "id").starts_with(text))
+    } else {
+        named
+    }
 }
 
 /// Names are not unique, ids are: which of these is meant?
@@ -326,7 +335,8 @@ mod tests {
 
     #[test]
     fn webhooks_are_found_by_name_and_by_the_beginning_of_an_id() {
-        let all = json!([{"id": "ab1", "name": "chat"}, {"id": "ab2", "name": "ab1"}, {"id": "cd3", "name": ""}]);
+        let all =
+            json!([{"id": "ab1", "name": "chat"}, {"id": "ab2", "name": "ab1"}, {"id": "cd3", "name": ""}]);
         let ids = |text| matching(&all, text).into_iter().map(|found| cell(found, "id")).collect::<Vec<_>>();
         assert_eq!(ids("chat"), ["ab1"]);
         assert_eq!(ids("ab1"), ["ab2"]);
@@ -337,8 +347,12 @@ mod tests {
 
     #[test]
     fn who_must_choose_sees_between_what() {
-        let [one, two] = ["1", "2"].map(|id| json!({"id": id, "name": "ord", "url": format!("http://r/{id}")}));
+        let [one, two] =
+            ["1", "2"].map(|id| json!({"id": id, "name": "ord", "url": format!("http://r/{id}")}));
         let told = choice("ord", &[&one, &two]);
-        assert!(told.contains("by its id") && told.contains("1   ord   http://r/1\n2   ord   http://r/2"), "{told}");
+        assert!(
+            told.contains("by its id") && told.contains("1   ord   http://r/1\n2   ord   http://r/2"),
+            "{told}"
+        );
     }
 }

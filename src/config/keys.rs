@@ -12,8 +12,13 @@ use super::{Config, DEFAULT_TOML};
 pub const NOT_KEYS: [&str; 4] = ["WAYPOST_CONFIG", "WAYPOST_URL", "WAYPOST_TOKEN", "WAYPOST_CA"];
 
 /// Settings whose value is never shown.
-const SECRETS: [&str; 5] =
-    ["admin_token", "peer.key", "webhooks.secret_key", "webhooks.aws.secret_access_key", "webhooks.aws.session_token"];
+const SECRETS: [&str; 5] = [
+    "admin_token",
+    "peer.key",
+    "webhooks.secret_key",
+    "webhooks.aws.secret_access_key",
+    "webhooks.aws.session_token",
+];
 
 /// One setting under its names.
 #[derive(Debug)]

@@ -15,8 +15,8 @@ use crate::core::nearest::nearest;
 use super::{Config, KEYS, Key, NOT_KEYS, fault::Fault, keys::pointer, validate};
 
 /// The list of tables below `webhooks` that is no setting by itself.
-const ENDPOINTS: &str = "endpoints";
-const ENDPOINTS_PATH: &str = "webhooks.endpoints";
+const LIST: &str = "webhook";
+const LIST_PATH: &str = "webhooks.webhook";
 /// AWS's own variables, and the settings that they stand for.
 const AWS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "webhooks.aws.access_key_id"),
@@ -132,8 +132,8 @@ impl Loader {
     /// # Errors
     /// When it cannot be read, is not TOML, names an unknown key or gives a value of the wrong type.
     pub fn file(self, path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         self.toml(&text, path)
     }
 
@@ -145,10 +145,10 @@ impl Loader {
         let syntax = |message: String| ConfigError::Syntax { path: path.to_owned(), message };
         let table: toml::Table = toml::from_str(text).map_err(|e| syntax(fault(text, &e)))?;
         let mut tree = serde_json::to_value(table).map_err(|e| syntax(e.to_string()))?;
-        if let Some(endpoints) =
-            tree.get_mut("webhooks").and_then(Value::as_object_mut).and_then(|w| w.remove(ENDPOINTS))
+        if let Some(listed) =
+            tree.get_mut("webhooks").and_then(Value::as_object_mut).and_then(|w| w.remove(LIST))
         {
-            self.set_endpoints(endpoints, Source::File(path.to_owned()))?;
+            self.set_listed(listed, Source::File(path.to_owned()))?;
         }
         let mut leaves = Vec::new();
         flatten("", tree, &mut leaves);
@@ -218,10 +218,10 @@ impl Loader {
     /// # Errors
     /// For the first value that is out of range or contradicts another.
     pub fn finish(self) -> Result<Loaded, ConfigError> {
-        let config: Config =
-            serde_json::from_value(self.tree.clone()).map_err(|e| self.invalid("configuration", e.to_string()))?;
-        if let Some((place, allowed)) = all_faults(config.webhooks.endpoint_faults()) {
-            return Err(self.bad_endpoint(place, allowed));
+        let config: Config = serde_json::from_value(self.tree.clone())
+            .map_err(|e| self.invalid("configuration", e.to_string()))?;
+        if let Some((place, allowed)) = all_faults(config.webhooks.webhook_faults()) {
+            return Err(self.bad_webhook(place, allowed));
         }
         match validate::check(&config, &self.tree) {
             Some(Fault { path, allowed }) => Err(self.invalid(path, allowed)),
@@ -242,24 +242,26 @@ impl Loader {
     }
 
     /// Puts the file's webhooks into the tree. Their values are never shown: some are secret.
-    fn set_endpoints(&mut self, endpoints: Value, source: Source) -> Result<(), ConfigError> {
-        let count = endpoints.as_array().map_or(0, Vec::len);
+    fn set_listed(&mut self, listed: Value, source: Source) -> Result<(), ConfigError> {
+        let count = listed.as_array().map_or(0, Vec::len);
         if let Some(webhooks) = self.tree.get_mut("webhooks") {
-            webhooks[ENDPOINTS] = endpoints;
+            webhooks[LIST] = listed;
         }
-        self.sources.insert(ENDPOINTS_PATH, source);
+        self.sources.insert(LIST_PATH, source);
         match serde_json::from_value::<Config>(self.tree.clone()) {
             Ok(_) => Ok(()),
-            Err(_) => Err(self.bad_endpoint(count, "must be tables, each with map and name as strings".into())),
+            Err(_) => {
+                Err(self.bad_webhook(count, "must be tables, each with map and name as strings".into()))
+            }
         }
     }
 
-    fn bad_endpoint(&self, place: usize, allowed: String) -> ConfigError {
+    fn bad_webhook(&self, place: usize, allowed: String) -> ConfigError {
         ConfigError::Invalid {
-            key: format!("[[{ENDPOINTS_PATH}]] number {}", place + 1),
+            key: format!("[[{LIST_PATH}]] number {}", place + 1),
             value: "{ … }".to_owned(),
             allowed,
-            origin: self.sources.get(ENDPOINTS_PATH).cloned().unwrap_or(Source::Default),
+            origin: self.sources.get(LIST_PATH).cloned().unwrap_or(Source::Default),
         }
     }
 
@@ -269,7 +271,11 @@ impl Loader {
         ConfigError::Invalid {
             key: path.to_owned(),
             value: if secret { "********".to_owned() } else { value.to_string() },
-            allowed: if secret { allowed.replace(value.as_str().unwrap_or("\0"), "********") } else { allowed },
+            allowed: if secret {
+                allowed.replace(value.as_str().unwrap_or("\0"), "********")
+            } else {
+                allowed
+            },
             origin: self.sources.get(path).cloned().unwrap_or(Source::Default),
         }
     }
@@ -277,7 +283,9 @@ impl Loader {
 
 /// What is wrong with TOML, and where. Not the line itself: a secret may stand in it.
 fn fault(text: &str, error: &toml::de::Error) -> String {
-    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else { return error.message().to_owned() };
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return error.message().to_owned();
+    };
     let (line, last) = (before.matches('\n').count() + 1, before.rsplit('\n').next().unwrap_or_default());
     format!("line {line}, column {}: {}", last.chars().count() + 1, error.message())
 }
@@ -304,7 +312,8 @@ fn flatten(prefix: &str, tree: Value, leaves: &mut Vec<(String, Value)>) {
 /// Kubernetes puts variables like `WAYPOST_PORT=tcp://10.0.0.7:4000` into every container beside a service that is
 /// called waypost: nobody set them, so they are no mistake.
 fn is_service_link(name: &str, value: &str) -> bool {
-    let port_parts = name.split_once("_PORT_").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let port_parts =
+        name.split_once("_PORT_").is_some_and(|(_, rest)| rest.starts_with(|c: char| c.is_ascii_digit()));
     let port = name.ends_with("_PORT") && value.contains("://");
     port || port_parts || name.ends_with("_SERVICE_HOST") || name.contains("_SERVICE_PORT")
 }

@@ -28,7 +28,7 @@ pub use keys::{KEYS, Key, NOT_KEYS};
 pub use load::{ConfigError, Loaded, Loader, Source};
 pub use secret::Secret;
 pub use security::{Http, Peer};
-pub use webhooks::{Aws, ConfiguredEndpoint, Webhooks};
+pub use webhooks::{Aws, ConfiguredWebhook, Webhooks};
 
 /// The commented default configuration, as `waypost config default` prints it.
 pub const DEFAULT_TOML: &str = include_str!("../../waypost.default.toml");
@@ -300,7 +300,12 @@ impl Default for Limits {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { events: 100_000, age_seconds: 604_800, bytes: 268_435_456, webhook_backlog: WebhookBacklog::default() }
+        Self {
+            events: 100_000,
+            age_seconds: 604_800,
+            bytes: 268_435_456,
+            webhook_backlog: WebhookBacklog::default(),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::Config;
 use crate::core::access::WebhookBacklog;
-use crate::core::ids::{EndpointId, MapId};
+use crate::core::ids::{MapId, WebhookId};
 use crate::core::webhook::{Origin, Plain, Profile, promises};
 use std::collections::BTreeSet;
 
@@ -43,7 +43,9 @@ impl Config {
         let backlog = &retention.webhook_backlog;
         let kept = WebhookBacklog { bytes: Some(backlog.bytes), age_seconds: Some(backlog.age_seconds) };
         for (whose, plain) in self.webhooks_to_be() {
-            found.extend(promises::warnings(&plain.endpoint, &kept).into_iter().map(|what| format!("{whose}: {what}")));
+            found.extend(
+                promises::warnings(&plain.webhook, &kept).into_iter().map(|what| format!("{whose}: {what}")),
+            );
         }
         found.into_iter().collect()
     }
@@ -51,11 +53,11 @@ impl Config {
     /// What new webhooks are like, and those of the file.
     fn webhooks_to_be(&self) -> impl Iterator<Item = (String, Plain)> {
         let defaults = self.webhooks.defaults();
-        let nobody = (EndpointId::from_bytes([0; 16]), MapId::from_bytes([0; 16]));
+        let nobody = (WebhookId::from_bytes([0; 16]), MapId::from_bytes([0; 16]));
         let new = Plain::new(nobody.0, nobody.1, Origin::Api, Profile::Standard, &defaults);
-        let configured = self.webhooks.endpoints.iter().map(move |endpoint| {
-            let name = endpoint.patch.name().unwrap_or_default();
-            (format!("webhook {name:?} of map {:?}", endpoint.map), endpoint.read(&defaults).0)
+        let configured = self.webhooks.listed.iter().map(move |webhook| {
+            let name = webhook.patch.name().unwrap_or_default();
+            (format!("webhook {name:?} of map {:?}", webhook.map), webhook.read(&defaults).0)
         });
         std::iter::once(("new webhooks".to_owned(), new)).chain(configured)
     }

@@ -53,10 +53,14 @@ impl Http {
 pub(super) fn check(config: &Config) -> Option<Fault> {
     let fault = |path, allowed: String| Some(Fault { path, allowed });
     let peer = &config.peer;
-    let files = [("peer.tls_ca", &peer.tls_ca), ("peer.tls_cert", &peer.tls_cert), ("peer.tls_key", &peer.tls_key)];
+    let files =
+        [("peer.tls_ca", &peer.tls_ca), ("peer.tls_cert", &peer.tls_cert), ("peer.tls_key", &peer.tls_key)];
     let some = files.iter().any(|(_, file)| file.is_some());
     if some && let Some((path, _)) = files.iter().find(|(_, file)| file.is_none()) {
-        return fault(path, "must be set: peer.tls_ca, peer.tls_cert and peer.tls_key go together".to_owned());
+        return fault(
+            path,
+            "must be set: peer.tls_ca, peer.tls_cert and peer.tls_key go together".to_owned(),
+        );
     }
     if config.http.tls_cert.is_some() != config.http.tls_key.is_some() {
         return fault("http.tls_cert", "must be set together with http.tls_key".to_owned());

@@ -36,7 +36,8 @@ fn default_file_has_and_explains_every_key() {
 
 #[test]
 fn every_number_has_a_range() {
-    let mut numbers: Vec<&str> = KEYS.iter().filter(|k| k.default.is_number()).map(|k| k.path.as_str()).collect();
+    let mut numbers: Vec<&str> =
+        KEYS.iter().filter(|k| k.default.is_number()).map(|k| k.path.as_str()).collect();
     let mut ranged: Vec<&str> = all_ranges().map(|(path, _, _)| path).collect();
     ranged.sort_unstable();
     numbers.sort_unstable();
@@ -46,7 +47,10 @@ fn every_number_has_a_range() {
 #[test]
 fn a_line_that_is_no_toml_is_not_shown() {
     let told = error("data_dir = \"x\"\n[peer]\nkey = \"a-very-secret-key\nmore\n");
-    assert!(told.starts_with("w.toml is not valid TOML: line 4, column ") && !told.contains("secret"), "{told}");
+    assert!(
+        told.starts_with("w.toml is not valid TOML: line 4, column ") && !told.contains("secret"),
+        "{told}"
+    );
     let told = error("admin_token = a-very-secret-token");
     assert!(told.contains("line 1, column ") && !told.contains("secret"), "{told}");
     let told = error("[peer]\nkey = [\"a-very-secret-key\"]");
@@ -141,39 +145,42 @@ fn the_command_lines_own_variables_and_service_links_are_no_settings() {
     assert_eq!(loaded.config, Config::default());
 }
 
-const ENDPOINT: &str = "[[webhooks.endpoints]]\nmap = \"a\"\nname = \"n\"\nurl = \"https://example.com/x\"\n";
+const WEBHOOK: &str = "[[webhooks.webhook]]\nmap = \"a\"\nname = \"n\"\nurl = \"https://example.com/x\"\n";
 
 #[test]
 fn webhooks_stand_in_the_file() {
     let text = format!(
-        "[webhooks]\ntimeout_ms = 900\n{ENDPOINT}secret = \"12345678\"\nevent_types = [\"x\"]\nenabled = false\nretry = {{jitter = 0.5}}\n"
+        "[webhooks]\ntimeout_ms = 900\n{WEBHOOK}secret = \"12345678\"\nevent_types = [\"x\"]\nenabled = false\nretry = {{jitter = 0.5}}\n"
     );
     let loaded = toml(&text).unwrap().finish().unwrap();
-    let endpoints = &loaded.config.webhooks.endpoints;
-    assert_eq!((endpoints.len(), endpoints[0].map.as_str()), (1, "a"));
-    assert_eq!((endpoints[0].patch.name(), endpoints[0].patch.active()), (Some("n"), Some(false)));
+    let webhooks = &loaded.config.webhooks.listed;
+    assert_eq!((webhooks.len(), webhooks[0].map.as_str()), (1, "a"));
+    assert_eq!((webhooks[0].patch.name(), webhooks[0].patch.active()), (Some("n"), Some(false)));
     assert_eq!(loaded.config.webhooks.timeout_ms, 900);
-    assert!(!KEYS.iter().any(|key| key.path.contains("endpoints")));
+    assert!(!KEYS.iter().any(|key| key.path.contains("webhooks")));
 }
 
 #[test]
 fn wrong_webhooks_are_told_without_their_values() {
-    let wrong = error(&format!("{ENDPOINT}secret = \"top\"\ncolour = 1\nretry = {{jitter = 7}}\n"));
-    for part in ["[[webhooks.endpoints]] number 1", "secret: ", "colour: ", "retry.jitter: must be from 0 to 1"] {
+    let wrong = error(&format!("{WEBHOOK}secret = \"top\"\ncolour = 1\nretry = {{jitter = 7}}\n"));
+    for part in ["[[webhooks.webhook]] number 1", "secret: ", "colour: ", "retry.jitter: must be from 0 to 1"]
+    {
         assert!(wrong.contains(part), "{part}: {wrong}");
     }
     assert!(!wrong.contains("top") && !wrong.contains("example.com"), "{wrong}");
-    assert!(error(ENDPOINT).contains("secret: is required"));
+    assert!(error(WEBHOOK).contains("secret: is required"));
     assert!(
-        error("[[webhooks.endpoints]]\nsecret = \"12345678\"").contains("map: is required; name: is required; url")
+        error("[[webhooks.webhook]]\nsecret = \"12345678\"")
+            .contains("map: is required; name: is required; url")
     );
-    assert!(error("[[webhooks.endpoints]]\nmap = 5").contains("map and name as strings"));
+    assert!(error("[[webhooks.webhook]]\nmap = 5").contains("map and name as strings"));
     assert!(error("[webhooks]\nendpoints = \"hidden\"").contains("must be tables"));
-    let several =
-        format!("{ENDPOINT}secret = \"12345678\"\n{ENDPOINT}secret = \"x\"\n[[webhooks.endpoints]]\nmap = \"b\"\n");
+    let several = format!(
+        "{WEBHOOK}secret = \"12345678\"\n{WEBHOOK}secret = \"x\"\n[[webhooks.webhook]]\nmap = \"b\"\n"
+    );
     let several = error(&several);
     assert!(several.contains("number 2 ") && several.contains("; number 3: name: is required"), "{several}");
-    let twice = format!("{ENDPOINT}secret = \"12345678\"\n").repeat(2);
+    let twice = format!("{WEBHOOK}secret = \"12345678\"\n").repeat(2);
     assert!(error(&twice).contains("number 2") && error(&twice).contains("another one of the map has it"));
 }
 
@@ -181,9 +188,9 @@ fn wrong_webhooks_are_told_without_their_values() {
 fn a_key_that_seals_has_32_bytes() {
     let key = |text: &str| toml(&format!("[webhooks]\nsecret_key = \"{text}\""));
     let hex = key(&"0f".repeat(32)).unwrap().finish().unwrap();
-    assert_eq!(hex.config.webhooks.seal_key(), Some([15; 32]));
+    assert_eq!(hex.config.webhooks.encryption_key(), Some([15; 32]));
     let base64 = key("Dw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8PDw8=").unwrap().finish().unwrap();
-    assert_eq!(base64.config.webhooks.seal_key(), Some([15; 32]));
+    assert_eq!(base64.config.webhooks.encryption_key(), Some([15; 32]));
     for wrong in ["", "0f0f", "kein", &"0g".repeat(32)] {
         let wrong = key(wrong).unwrap().finish().err().unwrap().to_string();
         assert!(wrong.starts_with("webhooks.secret_key = ******** "), "{wrong}");
@@ -194,7 +201,11 @@ fn a_key_that_seals_has_32_bytes() {
 fn who_peers_are_must_be_said_beyond_loopback() {
     let ok = |text: &str| toml(text).and_then(Loader::finish).map(drop).map_err(|error| error.to_string());
     let open = "peer_addr = \"10.0.0.1:4001\"\n";
-    assert!(error(open).starts_with("peer_addr = ") && error(open).contains("peer.tls_ca"), "{}", error(open));
+    assert!(
+        error(open).starts_with("peer_addr = ") && error(open).contains("peer.tls_ca"),
+        "{}",
+        error(open)
+    );
     assert!(error("peer_addr = \"[::]:4001\"").contains("peer.key"));
     for near in ["127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
         ok(&format!("peer_addr = \"{near}\"")).unwrap();
@@ -211,11 +222,14 @@ fn who_peers_are_must_be_said_beyond_loopback() {
 
 #[test]
 fn the_address_of_aws_is_safe() {
-    let with = |endpoint: &str| {
-        format!("[webhooks]\nallow_nets = [\"10.1.0.0/16\"]\n[webhooks.aws]\nendpoint = \"{endpoint}\"")
+    let with = |webhook: &str| {
+        format!("[webhooks]\nallow_nets = [\"10.1.0.0/16\"]\n[webhooks.aws]\nendpoint = \"{webhook}\"")
     };
-    for good in ["https://vpce-1.lambda.us-east-1.vpce.amazonaws.com", "https://a.example/base", "http://10.1.2.3:4566"]
-    {
+    for good in [
+        "https://vpce-1.lambda.us-east-1.vpce.amazonaws.com",
+        "https://a.example/base",
+        "http://10.1.2.3:4566",
+    ] {
         assert!(toml(&with(good)).unwrap().finish().is_ok(), "{good}");
     }
     for bad in [

@@ -135,19 +135,26 @@ fn texts(config: &Config) -> Option<Fault> {
         return fault("log", format!("must be a filter like info or waypost=debug,warn ({error})"));
     }
     if config.limits.origins.iter().any(|origin| !is_origin(origin)) {
-        return fault("limits.origins", "each must be scheme://host[:port] without a path, as a browser sends it");
+        return fault(
+            "limits.origins",
+            "each must be scheme://host[:port] without a path, as a browser sends it",
+        );
     }
     if config.webhooks.read_key() == Some(None) {
         return fault("webhooks.secret_key", "must be 64 hexadecimal digits, or base64 of 32 bytes");
     }
     let aws = &config.webhooks.aws;
     if aws.access_key_id.is_some() != aws.secret_access_key.is_some() {
-        return fault("webhooks.aws.access_key_id", "must be set together with webhooks.aws.secret_access_key");
+        return fault(
+            "webhooks.aws.access_key_id",
+            "must be set together with webhooks.aws.secret_access_key",
+        );
     }
     if let Some(endpoint) = &aws.endpoint
         && !is_aws_endpoint(endpoint, &config.webhooks.allow_nets)
     {
-        let allowed = "must be https://host[:port][/path]; http only to an address within webhooks.allow_nets";
+        let allowed =
+            "must be https://host[:port][/path]; http only to an address within webhooks.allow_nets";
         return fault("webhooks.aws.endpoint", allowed);
     }
     None
@@ -162,7 +169,8 @@ fn relations(config: &Config) -> Option<Fault> {
         return fault("retention.bytes", "must be at least limits.event_bytes, so that one event is kept");
     }
     if config.publish.idempotency_seconds.saturating_mul(1000) <= config.publish.timeout_ms {
-        let allowed = "must be longer than publish.timeout_ms, so that a publish that timed out can be repeated";
+        let allowed =
+            "must be longer than publish.timeout_ms, so that a publish that timed out can be repeated";
         return fault("publish.idempotency_seconds", allowed);
     }
     if session.rings_bytes < session.ring_bytes {
@@ -191,8 +199,10 @@ fn is_host_port(text: &str) -> bool {
 /// Signed requests and the session's token go there.
 fn is_aws_endpoint(text: &str, allow_nets: &[IpNet]) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
-    let bare =
-        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    let bare = url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
     let allowed = |ip: IpAddr| allow_nets.iter().any(|net| net.contains(&ip));
     let is_safe = match (url.scheme(), url.host()) {
         ("https", Some(_)) => true,
@@ -204,6 +214,7 @@ fn is_aws_endpoint(text: &str, allow_nets: &[IpNet]) -> bool {
 }
 
 fn is_origin(text: &str) -> bool {
-    text.split_once("://")
-        .is_some_and(|(scheme, host)| !scheme.is_empty() && !host.is_empty() && !host.contains(['/', ' ', '?', '#']))
+    text.split_once("://").is_some_and(|(scheme, host)| {
+        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', ' ', '?', '#'])
+    })
 }

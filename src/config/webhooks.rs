@@ -2,7 +2,7 @@
 
 use super::Secret;
 use crate::core::field_error::{FieldCode, FieldErrors};
-use crate::core::ids::{EndpointId, MapId};
+use crate::core::ids::{MapId, WebhookId};
 use crate::core::webhook::patch::Patch;
 use crate::core::webhook::{Defaults, Origin, Plain, Profile};
 use base64::Engine;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 pub struct Webhooks {
     /// Private networks (CIDR) that webhooks may reach nevertheless.
     pub allow_nets: Vec<IpNet>,
-    /// Seals addresses, headers and keys of webhooks at rest: 64 hexadecimal digits, or base64 of 32 bytes. Absent: the
+    /// Encrypts addresses, headers and keys of webhooks at rest: 64 hexadecimal digits, or base64 of 32 bytes. Absent: the
     /// cluster makes one.
     pub secret_key: Option<Secret>,
     /// Certificates (PEM) that are trusted beside the public ones.
@@ -44,9 +44,10 @@ pub struct Webhooks {
     pub flush_ms: u64,
     /// For functions of AWS Lambda.
     pub aws: Aws,
-    /// Webhooks of the file, `[[webhooks.endpoints]]`. No setting by itself: it has no flag and no variable.
+    /// Webhooks of the file, `[[webhooks.webhook]]`. No setting by itself: it has no flag and no variable.
     #[serde(default, skip_serializing)]
-    pub endpoints: Vec<ConfiguredEndpoint>,
+    #[serde(rename = "webhook")]
+    pub listed: Vec<ConfiguredWebhook>,
 }
 
 /// Functions of AWS that webhooks may invoke, and as whom.
@@ -56,7 +57,7 @@ pub struct Aws {
     /// Functions that webhooks may invoke: names and ARNs as webhooks give them, `*` standing for any characters. None
     /// where it is empty.
     pub functions: Vec<String>,
-    /// Another address than the region's own, such as a private endpoint's.
+    /// Another address than the region's own, such as a private webhook's.
     pub endpoint: Option<String>,
     /// Id of the access key.
     pub access_key_id: Option<String>,
@@ -68,7 +69,7 @@ pub struct Aws {
 
 /// One webhook of the file.
 #[derive(Clone, Default, PartialEq)]
-pub struct ConfiguredEndpoint {
+pub struct ConfiguredWebhook {
     /// Id or slug of its map.
     pub map: String,
     /// Its settings.
@@ -91,21 +92,21 @@ impl Default for Webhooks {
             retry_delay_ms: 0,
             flush_ms: 200,
             aws: Aws::default(),
-            endpoints: Vec::new(),
+            listed: Vec::new(),
         }
     }
 }
 
 impl Webhooks {
-    /// The key that seals, in bytes; `Some(None)` where what was given is no key.
+    /// The key that encrypts, in bytes; `Some(None)` where what was given is no key.
     pub(super) fn read_key(&self) -> Option<Option<[u8; 32]>> {
         let text = self.secret_key.as_ref()?.expose().trim();
         let bytes = if text.len() == 64 { from_hex(text) } else { STANDARD.decode(text).ok() };
         Some(bytes.and_then(|bytes| bytes.try_into().ok()))
     }
 
-    /// The key that seals, in bytes.
-    pub fn seal_key(&self) -> Option<[u8; 32]> {
+    /// The key that encrypts, in bytes.
+    pub fn encryption_key(&self) -> Option<[u8; 32]> {
         self.read_key().flatten()
     }
 
@@ -127,12 +128,13 @@ impl Webhooks {
     }
 
     /// What is wrong with the webhooks of the file: the places of those that are, and why.
-    pub(super) fn endpoint_faults(&self) -> Vec<(usize, String)> {
-        let faults = self.endpoints.iter().enumerate().filter_map(|(place, endpoint)| {
-            let mut errors = endpoint.errors(&self.defaults());
-            let same =
-                |other: &&ConfiguredEndpoint| other.map == endpoint.map && other.patch.name() == endpoint.patch.name();
-            if self.endpoints[..place].iter().any(|other| same(&other)) {
+    pub(super) fn webhook_faults(&self) -> Vec<(usize, String)> {
+        let faults = self.listed.iter().enumerate().filter_map(|(place, webhook)| {
+            let mut errors = webhook.errors(&self.defaults());
+            let same = |other: &&ConfiguredWebhook| {
+                other.map == webhook.map && other.patch.name() == webhook.patch.name()
+            };
+            if self.listed[..place].iter().any(|other| same(&other)) {
                 errors.add("name", FieldCode::Conflict, "another one of the map has it");
             }
             (!errors.is_empty()).then(|| (place, errors.to_string()))
@@ -141,10 +143,10 @@ impl Webhooks {
     }
 }
 
-impl ConfiguredEndpoint {
+impl ConfiguredWebhook {
     /// What it asks for, of nobody's map, and its faults by itself.
     pub fn read(&self, defaults: &Defaults) -> (Plain, FieldErrors) {
-        let nobody = (EndpointId::from_bytes([0; 16]), MapId::from_bytes([0; 16]));
+        let nobody = (WebhookId::from_bytes([0; 16]), MapId::from_bytes([0; 16]));
         let profile = self.patch.profile().unwrap_or(Profile::Wanderer);
         let mut plain = Plain::new(nobody.0, nobody.1, Origin::Config, profile, defaults);
         let errors = self.patch.apply_to_new(&mut plain);
@@ -160,7 +162,7 @@ impl ConfiguredEndpoint {
         if self.patch.name().is_none_or(str::is_empty) && !asked.concern("name") {
             errors.require("name");
         }
-        let secret = plain.endpoint.profile.is_chat() || self.patch.has_secret() || asked.concern("secret");
+        let secret = plain.webhook.profile.is_chat() || self.patch.has_secret() || asked.concern("secret");
         errors.append(asked);
         if !secret {
             errors.require("secret");
@@ -169,13 +171,13 @@ impl ConfiguredEndpoint {
     }
 }
 
-impl fmt::Debug for ConfiguredEndpoint {
+impl fmt::Debug for ConfiguredWebhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ConfiguredEndpoint").field("map", &self.map).field("patch", &self.patch).finish()
+        f.debug_struct("ConfiguredWebhook").field("map", &self.map).field("patch", &self.patch).finish()
     }
 }
 
-impl<'de> Deserialize<'de> for ConfiguredEndpoint {
+impl<'de> Deserialize<'de> for ConfiguredWebhook {
     /// `map`, and beside it what the API takes. What is wrong with the latter is told when all is checked.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = serde_json::Map::<String, Value>::deserialize(deserializer)?;

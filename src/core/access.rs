@@ -249,8 +249,12 @@ mod tests {
 
     fn map(n: u8, slug: Option<&str>) -> Map {
         let limits = Limits::NONE;
-        let retention =
-            Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: WebhookBacklog::default() };
+        let retention = Retention {
+            events: None,
+            age_seconds: None,
+            bytes: None,
+            webhook_backlog: WebhookBacklog::default(),
+        };
         let slug = slug.map(str::to_owned);
         Map {
             id: MapId::from_bytes([n; 16]),

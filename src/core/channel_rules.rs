@@ -77,7 +77,9 @@ pub enum RulesError {
     #[error("a map has at most {MAX_RULES} channel rules")]
     TooMany,
     /// A bound of 0 would keep nothing.
-    #[error("history keeps at least 1 event, 1 second and 1 byte; leave a bound out to keep what the map keeps")]
+    #[error(
+        "history keeps at least 1 event, 1 second and 1 byte; leave a bound out to keep what the map keeps"
+    )]
     Zero,
 }
 
@@ -130,7 +132,8 @@ impl ChannelRules {
             Selector::One(subject) if of(subject) == Durability::Ephemeral => Coverage::Ephemeral,
             Selector::One(_) => Coverage::Durable,
             Selector::Several(several) if several.patterns().is_empty() => {
-                let ephemeral = several.named().iter().filter(|subject| of(subject) == Durability::Ephemeral).count();
+                let ephemeral =
+                    several.named().iter().filter(|subject| of(subject) == Durability::Ephemeral).count();
                 match ephemeral {
                     0 => Coverage::Durable,
                     all if all == several.named().len() => Coverage::Ephemeral,

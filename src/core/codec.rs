@@ -35,8 +35,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
         return Err(CodecError::Format(format));
     }
     let config = bincode::config::standard().with_limit::<LIMIT_BYTES>();
-    let (value, used) =
-        bincode::serde::decode_from_slice(body, config).map_err(|error| CodecError::Malformed(error.to_string()))?;
+    let (value, used) = bincode::serde::decode_from_slice(body, config)
+        .map_err(|error| CodecError::Malformed(error.to_string()))?;
     if used != body.len() {
         return Err(CodecError::Malformed(format!("{} bytes left over", body.len() - used)));
     }

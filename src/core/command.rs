@@ -6,14 +6,14 @@ use super::access::{AccessChange, Limits, Map, Retention, Scopes, Token, TokenHa
 use super::channel_rules::ChannelRules;
 use super::consumer::progress::Order;
 use super::event::NewEvent;
-use super::ids::{EndpointId, EventId, MapId, NodeId, TokenId, TopicId};
+use super::ids::{EventId, MapId, NodeId, TokenId, TopicId, WebhookId};
 use super::lease::{Incarnation, LeaseBatch};
 pub use super::limits::LimitsPatch;
 pub use super::retention::RetentionPatch;
 use super::subject::{Selector, Subject};
-use super::webhook::directory::EndpointChange;
+use super::webhook::directory::WebhookChange;
 use super::webhook::records::{Attempt, ProgressReport};
-use super::webhook::{Endpoint, OnEndpoint, Origin, PutEndpoint};
+use super::webhook::{OnWebhook, Origin, PutWebhook, Webhook};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -43,24 +43,24 @@ pub enum Command {
     NodeGone(NodeId),
     /// Time passes: drop what is too old, a bounded piece at a time.
     Tick,
-    /// Make or change an endpoint.
-    PutEndpoint(Box<PutEndpoint>),
-    /// Delete an endpoint, its progress and its dead letters.
-    DeleteEndpoint(OnEndpoint<Origin>),
-    /// Deliver to an endpoint, or stop; with where to go on.
-    ActivateEndpoint(OnEndpoint<Activate>),
-    /// Ask something of an endpoint's owner.
-    OrderEndpoint(OnEndpoint<Order>),
-    /// Remove dead letters: those of the seqs named, or all.
-    PurgeDead(OnEndpoint<Option<Vec<u64>>>),
-    /// An owner tells how far its endpoints are.
+    /// Make or change a webhook.
+    PutWebhook(Box<PutWebhook>),
+    /// Delete a webhook, its progress and its dead dead letters.
+    DeleteWebhook(OnWebhook<Origin>),
+    /// Deliver to a webhook, or stop; with where to go on.
+    ActivateWebhook(OnWebhook<Activate>),
+    /// Ask something of a webhook's owner.
+    OwnerCommand(OnWebhook<Order>),
+    /// Remove dead dead letters: those of the seqs named, or all.
+    PurgeDead(OnWebhook<Option<Vec<u64>>>),
+    /// An owner tells how far its webhooks are.
     Progress(ProgressReport),
     /// An attempt that was no delivery of an event: a test.
-    NoteAttempt(EndpointId, Box<Attempt>),
-    /// A node in that incarnation has ended its requests to all endpoints that are to leave it, but for these.
-    HandOver(NodeId, Incarnation, BTreeSet<EndpointId>),
-    /// Keep the mark of the key that seals endpoints, if there is none yet.
-    SetSealMark([u8; 16]),
+    NoteAttempt(WebhookId, Box<Attempt>),
+    /// A node in that incarnation has ended its requests to all webhooks that are to leave it, but for these.
+    HandOver(NodeId, Incarnation, BTreeSet<WebhookId>),
+    /// Keep the mark of the key that encrypts webhooks, if there is none yet.
+    SetKeyFingerprint([u8; 16]),
     /// Give a map these channel rules in the place of those it has.
     SetChannelRules(SetChannelRules),
     /// Remove one event of a map from its stream.
@@ -102,7 +102,7 @@ pub struct DeleteSubject {
     pub subject: Subject,
 }
 
-/// See [`Command::ActivateEndpoint`].
+/// See [`Command::ActivateWebhook`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activate {
     /// Whether it is delivered to from now on.
@@ -223,14 +223,14 @@ pub enum Reply {
     Ticked(bool),
     /// Nothing was changed.
     Refused(Refusal),
-    /// The endpoint as it is now.
-    Endpoint(Box<Endpoint>),
+    /// The webhook as it is now.
+    Webhook(Box<Webhook>),
     /// The number under which an order stands.
     Ordered(u64),
     /// So many were removed.
     Removed(u32),
-    /// Progress is kept, but of these endpoints: they are gone.
-    Progressed(Vec<EndpointId>),
+    /// Progress is kept, but of these webhooks: they are gone.
+    Progressed(Vec<WebhookId>),
     /// The leases are changed as asked, but for these.
     Leased(Vec<Denied>),
 }
@@ -291,20 +291,20 @@ pub enum Refusal {
     KeyReused,
     /// The command is not one that this release understands.
     Malformed,
-    /// No such endpoint.
-    UnknownEndpoint,
-    /// Another endpoint of the map has the same target.
-    TargetTaken(EndpointId),
-    /// The endpoint was changed since it was read: read it again.
+    /// No such webhook.
+    UnknownWebhook,
+    /// Another webhook of the map has the same target.
+    TargetTaken(WebhookId),
+    /// The webhook was changed since it was read: read it again.
     Changed,
     /// The node does not own what it tells of, or no longer: the present epoch. Or the incarnation whose leases it
     /// changes is not its present one: 0.
     Stale(u64),
-    /// The endpoint stands in the configuration file, and is changed there.
+    /// The webhook stands in the configuration file, and is changed there.
     Configured,
-    /// Too much waits for the endpoint's owner.
+    /// Too much waits for the webhook's owner.
     Busy,
-    /// The endpoint is not active.
+    /// The webhook is not active.
     Inactive,
     /// The map's channel rules make a subject ephemeral: its events are not stored.
     Ephemeral,
@@ -321,12 +321,12 @@ pub enum Change {
     Access(AccessChange),
     /// A node's leases were taken back: if it lives, it comes back as another incarnation.
     NodeGone(NodeId),
-    /// Endpoints, or who owns them, changed.
-    Endpoint(EndpointChange),
+    /// Webhooks, or who owns them, changed.
+    Webhook(WebhookChange),
     /// Somebody removed events of those subjects from inside a stream.
     Removed(TopicId, Touched),
-    /// Retention removed so many events that the endpoint needed, beyond the bound up to which it waits.
-    Lost(EndpointId, u64),
+    /// Retention removed so many events that the webhook needed, beyond the bound up to which it waits.
+    Lost(WebhookId, u64),
 }
 
 /// Most subjects in one change. What concerns more is several changes.

@@ -235,7 +235,11 @@ mod tests {
     use super::*;
 
     fn event() -> NewEvent {
-        NewEvent { subject: Subject::own(), kind: "add_system".into(), payload: br#"{"name":"J123456"}"#.to_vec() }
+        NewEvent {
+            subject: Subject::own(),
+            kind: "add_system".into(),
+            payload: br#"{"name":"J123456"}"#.to_vec(),
+        }
     }
 
     #[test]
@@ -243,7 +247,10 @@ mod tests {
         let id = EventId::new(1_750_509_296_789, 7, 3);
         let bytes = Bytes::from(Event::to_stored(id, &event()));
         let back = Event::from_stored(9, bytes.clone()).unwrap();
-        assert_eq!((back.id, back.seq, &*back.kind, &back.payload[..]), (id, 9, "add_system", &event().payload[..]));
+        assert_eq!(
+            (back.id, back.seq, &*back.kind, &back.payload[..]),
+            (id, 9, "add_system", &event().payload[..])
+        );
         let times = Times { time_ms: 5, peak_ms: 6, expiry_ms: 7 };
         let late = Event::to_stored_at(id, times, &event());
         assert_eq!((Event::stored_times(&late), Event::stored_id(&late)), (Some(times), Some(id)));
@@ -306,9 +313,17 @@ mod tests {
 
     #[test]
     fn kinds() {
-        for good in
-            ["a", "add_system", "session.started", "0:x", "App\\Events\\X", "_x", "a b", "é\"", &"é".repeat(200)]
-        {
+        for good in [
+            "a",
+            "add_system",
+            "session.started",
+            "0:x",
+            "App\\Events\\X",
+            "_x",
+            "a b",
+            "é\"",
+            &"é".repeat(200),
+        ] {
             assert!(is_kind(good), "{good}");
         }
         for bad in ["", "phx_close", "a,b", "a*", "a\n", "\u{85}", &"a".repeat(201)] {

@@ -106,7 +106,9 @@ impl FieldErrors {
 
     /// Whether something is wrong with that field, or with a field inside it.
     pub fn concern(&self, field: &str) -> bool {
-        let inside = |path: &str| path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let inside = |path: &str| {
+            path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
         self.iter().any(|error| inside(&error.field))
     }
 
@@ -160,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_field_is_concerned_by_faults_inside_it_alone() {
-        let errors = FieldErrors::from(FieldError::new("lambda.region", FieldCode::Invalid, "must be a region"));
+        let errors =
+            FieldErrors::from(FieldError::new("lambda.region", FieldCode::Invalid, "must be a region"));
         assert!(errors.concern("lambda") && errors.concern("lambda.region"));
         assert!(!errors.concern("lamb") && !errors.concern("lambda.r") && !errors.concern("region"));
         assert!(errors.have(FieldCode::Invalid) && !errors.have(FieldCode::Required));

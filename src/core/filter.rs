@@ -31,7 +31,8 @@ struct Pattern(Box<str>);
 impl Pattern {
     /// `None` unless `text` is made of a type's characters and `*`, and is no longer than a type may be.
     fn new(text: &str) -> Option<Self> {
-        let good = text.chars().count() <= MAX_KIND_LEN && text.chars().all(|char| char == '*' || is_kind_char(char));
+        let good = text.chars().count() <= MAX_KIND_LEN
+            && text.chars().all(|char| char == '*' || is_kind_char(char));
         good.then(|| Self(text.into()))
     }
 
@@ -83,7 +84,9 @@ impl Filter {
         Self::from_kinds(events.iter().map(|kind| Ok(kind.as_str())))
     }
 
-    fn from_kinds<'a>(kinds: impl Iterator<Item = Result<&'a str, FilterError>>) -> Result<Self, FilterError> {
+    fn from_kinds<'a>(
+        kinds: impl Iterator<Item = Result<&'a str, FilterError>>,
+    ) -> Result<Self, FilterError> {
         let (mut named, mut patterns, mut all) = (Vec::<Box<str>>::new(), Vec::new(), false);
         for kind in kinds {
             match kind? {

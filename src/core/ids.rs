@@ -82,8 +82,8 @@ uuid_id! {
     TokenId
 }
 uuid_id! {
-    /// Id of an endpoint, something that events are delivered to by request.
-    EndpointId
+    /// Id of a webhook, something that events are delivered to by request.
+    WebhookId
 }
 
 /// Number of a topic, allocated by the replicated state and never used twice.

@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_told() {
-        let told = read(r#"{"connections":-1,"requests_per_minute":0,"publishes_per_second":"5","subject":1}"#).1;
+        let told =
+            read(r#"{"connections":-1,"requests_per_minute":0,"publishes_per_second":"5","subject":1}"#).1;
         assert_eq!(
             told,
             [

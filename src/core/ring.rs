@@ -50,7 +50,8 @@ impl Chunk {
     /// Encodes `events`, all that the topic has of the span. Those that `verdicts`, if there are any, says no to get an
     /// empty frame: readers go on over them.
     pub fn encode(span: Span, events: &[Event], form: &dyn WireForm, verdicts: Option<&[bool]>) -> Self {
-        let shown = |place: usize| verdicts.is_none_or(|verdicts| verdicts.get(place).copied().unwrap_or(false));
+        let shown =
+            |place: usize| verdicts.is_none_or(|verdicts| verdicts.get(place).copied().unwrap_or(false));
         let sizes = events.iter().enumerate().filter(|(place, _)| shown(*place));
         let mut bytes = Vec::with_capacity(sizes.map(|(_, event)| event.payload.len() + 256).sum());
         let mut frames = Vec::with_capacity(events.len());
@@ -321,7 +322,8 @@ mod tests {
             .chars()
             .zip(from..)
             .map(|(kind, seq)| {
-                let new = NewEvent { subject: Default::default(), kind: kind.into(), payload: b"{}".to_vec() };
+                let new =
+                    NewEvent { subject: Default::default(), kind: kind.into(), payload: b"{}".to_vec() };
                 Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap()
             })
             .collect();

@@ -153,7 +153,8 @@ impl SubjectPattern {
     /// `None` unless `text` is made of a subject's bytes and `*`.
     pub fn new(text: &str) -> Option<Self> {
         let name = text.strip_prefix('$').unwrap_or(text);
-        let good = text.len() <= MAX_SUBJECT_LEN && name.bytes().all(|byte| byte == b'*' || is_subject_byte(byte));
+        let good =
+            text.len() <= MAX_SUBJECT_LEN && name.bytes().all(|byte| byte == b'*' || is_subject_byte(byte));
         good.then(|| Self(text.into()))
     }
 
@@ -341,7 +342,9 @@ mod tests {
         assert_eq!(from(json!(["a b"])), Err(SelectorError::Subject("a b".into())));
         assert_eq!(from(json!(vec!["a"; 101])), Err(SelectorError::TooMany));
         let several = from(json!(["orders-*", "", "$sys"])).unwrap();
-        for (name, wanted) in [("", true), ("orders-7", true), ("$sys", true), ("$orders-", false), ("b", false)] {
+        for (name, wanted) in
+            [("", true), ("orders-7", true), ("$sys", true), ("$orders-", false), ("b", false)]
+        {
             assert_eq!(several.matches(name), wanted, "{name}");
         }
         assert!(Selector::All.matches("") && Selector::All.matches("a") && !Selector::All.matches("$a"));

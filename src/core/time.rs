@@ -20,7 +20,8 @@ pub fn iso_millis(unix_ms: u64) -> String {
 /// Hands `2025-06-21T12:34:56.789Z` to `put`, without an allocation.
 pub fn push_iso_millis(unix_ms: u64, put: &mut dyn FnMut(&str)) {
     let unix_ms = unix_ms.min(LAST_MS);
-    let at = OffsetDateTime::from_unix_timestamp((unix_ms / 1000) as i64).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let at =
+        OffsetDateTime::from_unix_timestamp((unix_ms / 1000) as i64).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let mut text = *b"0000-00-00T00:00:00.000Z";
     let mut digits = |at: usize, width: usize, mut value: u64| {
         for place in (at..at + width).rev() {
@@ -79,7 +80,9 @@ pub fn parse_iso(text: &str) -> Option<u64> {
         return None;
     }
     let at = match text.rfind(' ') {
-        Some(space) => OffsetDateTime::parse(&format!("{}+{}", &text[..space], &text[space + 1..]), &Iso8601::DEFAULT),
+        Some(space) => {
+            OffsetDateTime::parse(&format!("{}+{}", &text[..space], &text[space + 1..]), &Iso8601::DEFAULT)
+        }
         None => OffsetDateTime::parse(text, &Iso8601::DEFAULT),
     }
     .ok()?;

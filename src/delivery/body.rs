@@ -1,9 +1,9 @@
 //! The body that writes to a client: what its session says first, then its events, at last its farewell.
 
+use super::dispatcher::Dispatcher;
 use super::doorbell::Doorbell;
-use super::outbox::Outbox;
-use super::outlet::Outlet;
 use super::socket::Connection;
+use super::subscriber::Subscriber;
 use super::tally::Tally;
 use super::watchdog::Liveness;
 use actix_web::body::{BodySize, MessageBody};
@@ -19,8 +19,8 @@ pub(super) type Words = Pin<Box<dyn Stream<Item = Bytes>>>;
 
 /// What one session writes. Dropped with the connection, it ends the session.
 pub struct OutboundBody {
-    outlet: Rc<Outlet>,
-    outbox: Rc<Outbox>,
+    dispatcher: Rc<Dispatcher>,
+    subscriber: Rc<Subscriber>,
     watched: usize,
     words: Option<Words>,
     doorbell: Doorbell,
@@ -30,10 +30,10 @@ pub struct OutboundBody {
 }
 
 impl OutboundBody {
-    /// A body for the session of `outbox`, watched from now on until it is dropped.
+    /// A body for the session of `subscriber`, watched from now on until it is dropped.
     pub fn new(
-        outlet: &Rc<Outlet>,
-        outbox: Rc<Outbox>,
+        dispatcher: &Rc<Dispatcher>,
+        subscriber: Rc<Subscriber>,
         connection: Option<Connection>,
         words: Words,
         protocol: &'static str,
@@ -43,13 +43,13 @@ impl OutboundBody {
         connections.increment(1.0);
         let liveness = if must_speak { Liveness::ReadAndSpeak } else { Liveness::Read };
         Self {
-            watched: outlet.watch(outbox.clone(), connection, liveness),
-            outlet: outlet.clone(),
-            outbox,
+            watched: dispatcher.watch(subscriber.clone(), connection, liveness),
+            dispatcher: dispatcher.clone(),
+            subscriber,
             words: Some(words),
             doorbell: Doorbell::new(),
             ended: false,
-            tally: outlet.tally(protocol),
+            tally: dispatcher.tally(protocol),
             connections,
         }
     }
@@ -57,13 +57,13 @@ impl OutboundBody {
     fn end(&mut self) {
         self.ended = true;
         self.words = None;
-        self.outlet.let_go(self.watched);
+        self.dispatcher.let_go(self.watched);
     }
 
     fn farewell(&mut self, end: super::End) -> Poll<Option<Result<Bytes, Infallible>>> {
-        self.outbox.finish(end);
+        self.subscriber.finish(end);
         self.end();
-        let last = self.outbox.last_words(end);
+        let last = self.subscriber.last_words(end);
         Poll::Ready(if last.is_empty() { None } else { Some(Ok(last)) })
     }
 }
@@ -80,7 +80,7 @@ impl MessageBody for OutboundBody {
         if this.ended {
             return Poll::Ready(None);
         }
-        if let Some(end) = this.outbox.ending() {
+        if let Some(end) = this.subscriber.ending() {
             return this.farewell(end);
         }
         let Some(words) = &mut this.words else { return Poll::Ready(None) };
@@ -92,7 +92,7 @@ impl MessageBody for OutboundBody {
             }
             Poll::Pending => {}
         }
-        match this.outbox.poll_frames(cx) {
+        match this.subscriber.poll_frames(cx) {
             Poll::Ready(Ok(bytes)) => {
                 this.tally.count(bytes.len());
                 Poll::Ready(Some(Ok(bytes)))
@@ -105,10 +105,10 @@ impl MessageBody for OutboundBody {
 
 impl Drop for OutboundBody {
     fn drop(&mut self) {
-        // The session's actor may hold the outbox a little longer; its subscriptions end with the connection.
+        // The session's actor may hold the subscriber a little longer; its subscriptions end with the connection.
         self.words = None;
-        self.outbox.clear();
-        self.outlet.unwatch(self.watched);
+        self.subscriber.clear();
+        self.dispatcher.unwatch(self.watched);
         self.connections.decrement(1.0);
     }
 }

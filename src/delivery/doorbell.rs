@@ -38,7 +38,11 @@ impl Doorbell {
     }
 
     /// Polls the part if it was woken since it was last pending; it stays woken as long as it is ready.
-    pub(super) fn answer<T>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+    pub(super) fn answer<T>(
+        &self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
         // Registered before the bell is read: a ring in between is either seen here or wakes the task.
         self.bell.task.register(cx.waker());
         if !self.bell.rung.swap(false, Ordering::AcqRel) {

@@ -31,7 +31,12 @@ impl Unseen {
 
     /// The reader has read all that is at hand, the last being `id` where that is known. Answers the position, id and
     /// seq, if the client is to be told now; the cursor then counts it as shown.
-    pub(super) fn pass(&mut self, cursor: &mut Cursor, id: Option<EventId>, now: u64) -> Option<(EventId, u64)> {
+    pub(super) fn pass(
+        &mut self,
+        cursor: &mut Cursor,
+        id: Option<EventId>,
+        now: u64,
+    ) -> Option<(EventId, u64)> {
         let every = self.every?;
         if !cursor.has_passed_unseen() {
             self.since = None;
@@ -67,11 +72,19 @@ mod tests {
         cursor.next_seq = 9;
         assert_eq!(unseen.pass(&mut cursor, Some(id(8)), 10), None);
         assert_eq!(unseen.pass(&mut cursor, Some(id(8)), 11), Some((id(8), 8)));
-        assert_eq!((unseen.pass(&mut cursor, Some(id(8)), 40), unseen.due()), (None, None), "it has not moved since");
+        assert_eq!(
+            (unseen.pass(&mut cursor, Some(id(8)), 40), unseen.due()),
+            (None, None),
+            "it has not moved since"
+        );
         cursor.next_seq = 10;
         assert_eq!((unseen.pass(&mut cursor, Some(id(9)), 41), unseen.due()), (None, Some(51)));
         cursor = Cursor::at(11);
-        assert_eq!((unseen.pass(&mut cursor, Some(id(10)), 60), unseen.due()), (None, None), "an event was shown");
+        assert_eq!(
+            (unseen.pass(&mut cursor, Some(id(10)), 60), unseen.due()),
+            (None, None),
+            "an event was shown"
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! The session owns transport concerns (ping, fragments, sizes, idleness); a protocol owns the meaning of whole
 //! messages. Messages are handled one after another: while one awaits something, the next waits.
 
-use super::outbox::Outbox;
+use super::subscriber::Subscriber;
 use bytes::Bytes;
 use bytestring::ByteString;
 use futures_util::future::LocalBoxFuture;
@@ -49,5 +49,5 @@ pub trait Protocol: Unpin + 'static {
     fn message(&mut self, message: Incoming, link: &mut dyn Link) -> Next<Self>;
 
     /// What the session is to be sent.
-    fn outbox(&self) -> &Rc<Outbox>;
+    fn subscriber(&self) -> &Rc<Subscriber>;
 }

@@ -2,7 +2,7 @@
 //! kernel's stead, whose own limit knows no progress.
 
 use super::pace::Pace;
-use super::settings::{LOOK_AFTER, OutletConfig};
+use super::settings::{DispatcherConfig, LOOK_AFTER};
 use super::socket::Connection;
 
 /// Measures how fast the client of one connection takes what waits. It lives as long as the session.
@@ -20,7 +20,7 @@ impl Reading {
     /// nothing does, what the kernel still has to send counts, as long as the kernel's own limit does not hold.
     ///
     /// Costs a system call only where something has waited for seconds.
-    pub(super) fn is_too_slow(&mut self, now: u64, since: Option<u64>, config: &OutletConfig) -> bool {
+    pub(super) fn is_too_slow(&mut self, now: u64, since: Option<u64>, config: &DispatcherConfig) -> bool {
         let is_measured = self.pace.is_looked_at();
         if since.map_or(!is_measured, |since| now.saturating_sub(since) < LOOK_AFTER) {
             return false;
@@ -34,7 +34,8 @@ impl Reading {
             // The kernel would count no progress of a window that opens in small pieces.
             self.connection.lift_limit();
         }
-        self.pace.look(now, since.unwrap_or(now), sent.acknowledged, config.least_bytes) > config.stall_seconds
+        self.pace.look(now, since.unwrap_or(now), sent.acknowledged, config.least_bytes)
+            > config.stall_seconds
     }
 
     /// Nothing waits for the client any more: the kernel's limit holds again.
@@ -62,7 +63,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     const LIMIT: Duration = Duration::from_secs(77);
-    const CONFIG: OutletConfig = OutletConfig {
+    const CONFIG: DispatcherConfig = DispatcherConfig {
         ring_bytes: 0,
         ring_events: 0,
         rings_bytes: 0,
@@ -117,7 +118,10 @@ mod tests {
         let (mut server, mut client, mut reading) = connected();
         assert_eq!(limit(&server), Some(LIMIT));
         let written = fill(&mut server, &reading);
-        assert!(!reading.is_too_slow(1, Some(0), &CONFIG) && limit(&server) == Some(LIMIT), "it has just begun");
+        assert!(
+            !reading.is_too_slow(1, Some(0), &CONFIG) && limit(&server) == Some(LIMIT),
+            "it has just begun"
+        );
         assert!(!reading.is_too_slow(2, Some(0), &CONFIG));
         assert_eq!(limit(&server), None, "it is measured");
         client.read_exact(&mut vec![0; written]).unwrap();
@@ -134,7 +138,10 @@ mod tests {
         let (mut server, _client, mut reading) = connected();
         fill(&mut server, &reading);
         assert!(!reading.is_too_slow(2, Some(0), &CONFIG));
-        assert!(!reading.is_too_slow(6, None, &CONFIG) && limit(&server).is_none(), "all is handed over, not taken");
+        assert!(
+            !reading.is_too_slow(6, None, &CONFIG) && limit(&server).is_none(),
+            "all is handed over, not taken"
+        );
         assert!(reading.is_too_slow(7, None, &CONFIG));
     }
 

@@ -3,7 +3,7 @@
 //! The node's bound is shared evenly by its worker threads. Where a thread holds more than its share, the rings that were
 //! filled longest ago are emptied: who has yet to read what was in them reads it from the archive.
 
-use super::feed::{Counted, Feed};
+use super::topic_view::{Counted, TopicView};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -20,7 +20,7 @@ pub(super) struct Rings {
     /// The place of the ring that was filled last.
     last: Cell<u64>,
     /// Those that hold anything; the one filled longest ago comes first.
-    filled: RefCell<BTreeMap<u64, Rc<Feed>>>,
+    filled: RefCell<BTreeMap<u64, Rc<TopicView>>>,
 }
 
 impl Rings {
@@ -36,27 +36,27 @@ impl Rings {
         self.held.get()
     }
 
-    /// The feed's ring holds something else than before.
-    pub(super) fn changed(&self, feed: &Rc<Feed>) {
-        self.drop_feed(feed);
-        let bytes = feed.memory();
+    /// The topic view's ring holds something else than before.
+    pub(super) fn changed(&self, topic_view: &Rc<TopicView>) {
+        self.drop_topic_view(topic_view);
+        let bytes = topic_view.memory();
         if bytes > 0 {
             let place = self.last.get() + 1;
             self.last.set(place);
             self.held.set(self.held.get() + bytes);
-            feed.set_counted(Counted { place, bytes });
-            self.filled.borrow_mut().insert(place, feed.clone());
+            topic_view.set_counted(Counted { place, bytes });
+            self.filled.borrow_mut().insert(place, topic_view.clone());
         }
         self.keep_to_share();
     }
 
-    /// The feed is gone.
-    pub(super) fn drop_feed(&self, feed: &Feed) {
-        let Counted { place, bytes } = feed.counted();
+    /// The topic view is gone.
+    pub(super) fn drop_topic_view(&self, topic_view: &TopicView) {
+        let Counted { place, bytes } = topic_view.counted();
         if self.filled.borrow_mut().remove(&place).is_some() {
             self.held.set(self.held.get() - bytes);
         }
-        feed.set_counted(Counted::default());
+        topic_view.set_counted(Counted::default());
     }
 
     /// Empties rings until the rest is within the thread's share.
@@ -66,10 +66,10 @@ impl Rings {
 
     fn keep_to(&self, most: usize) {
         while self.held.get() > most {
-            let Some((_, feed)) = self.filled.borrow_mut().pop_first() else { return };
-            self.held.set(self.held.get() - feed.counted().bytes);
-            feed.set_counted(Counted::default());
-            feed.empty();
+            let Some((_, topic_view)) = self.filled.borrow_mut().pop_first() else { return };
+            self.held.set(self.held.get() - topic_view.counted().bytes);
+            topic_view.set_counted(Counted::default());
+            topic_view.empty();
         }
     }
 }
@@ -104,17 +104,17 @@ mod tests {
         fn encode_position(&self, _: EventId, _: u64, _: &mut Vec<u8>) {}
     }
 
-    fn feed(n: usize) -> Rc<Feed> {
+    fn topic_view(n: usize) -> Rc<TopicView> {
         let topic = TopicKey::new(TopicId(1), Selector::One(Subject::parse(&n.to_string()).unwrap()));
-        Rc::new(Feed::new(topic, View::new(Arc::new(Plain("plain".into())), None)))
+        Rc::new(TopicView::new(topic, View::new(Arc::new(Plain("plain".into())), None)))
     }
 
-    fn push(feed: &Rc<Feed>, seq: u64, payload: usize) {
+    fn push(topic_view: &Rc<TopicView>, seq: u64, payload: usize) {
         let new = NewEvent { subject: Subject::own(), kind: "k".into(), payload: vec![b'1'; payload] };
         let event = Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap();
         let span = Span { first_seq: seq, next_seq: seq + 1, last_id: event.id };
-        let chunk = Chunk::encode(span, &[event], feed.view().form(), None);
-        feed.push(Arc::new(chunk), 1 << 20, 4096);
+        let chunk = Chunk::encode(span, &[event], topic_view.view().form(), None);
+        topic_view.push(Arc::new(chunk), 1 << 20, 4096);
     }
 
     /// Many topics with little in each: what is noted of each frame counts, too.
@@ -122,38 +122,38 @@ mod tests {
     fn the_rings_of_many_topics_stay_within_the_bound() {
         let most = 1 << 20;
         let rings = Rings::new(most);
-        let feeds: Vec<_> = (0..2000).map(feed).collect();
+        let topic_views: Vec<_> = (0..2000).map(topic_view).collect();
         for seq in 1..6 {
-            for feed in &feeds {
-                push(feed, seq, 200);
-                rings.changed(feed);
+            for topic_view in &topic_views {
+                push(topic_view, seq, 200);
+                rings.changed(topic_view);
                 assert!(rings.held() <= most);
             }
         }
-        let held: usize = feeds.iter().map(|feed| feed.memory()).sum();
+        let held: usize = topic_views.iter().map(|topic_view| topic_view.memory()).sum();
         assert!(held == rings.held() && held > 0);
-        feeds.iter().for_each(|feed| rings.drop_feed(feed));
+        topic_views.iter().for_each(|topic_view| rings.drop_topic_view(topic_view));
         assert!(rings.held() == 0 && rings.filled.borrow().is_empty());
     }
 
     #[test]
     fn the_ring_filled_longest_ago_is_emptied_first() {
-        let (rings, feeds) = (Rings::new(usize::MAX), [feed(1), feed(2), feed(3)]);
+        let (rings, topic_views) = (Rings::new(usize::MAX), [topic_view(1), topic_view(2), topic_view(3)]);
         for place in [0, 1, 2, 0] {
-            push(&feeds[place], 7 + u64::from(rings.last.get() == 3), 100);
-            rings.changed(&feeds[place]);
+            push(&topic_views[place], 7 + u64::from(rings.last.get() == 3), 100);
+            rings.changed(&topic_views[place]);
         }
         let all = rings.held();
         rings.keep_to(all - 1);
-        let holds = || feeds.each_ref().map(|feed| feed.memory() > 0);
+        let holds = || topic_views.each_ref().map(|topic_view| topic_view.memory() > 0);
         assert_eq!(holds(), [true, false, true]);
-        rings.keep_to(all - feeds[2].memory() - 1);
-        rings.keep_to(feeds[0].memory());
+        rings.keep_to(all - topic_views[2].memory() - 1);
+        rings.keep_to(topic_views[0].memory());
         assert_eq!(holds(), [true, false, false]);
         // What comes next still continues the ring.
-        push(&feeds[1], 8, 100);
-        rings.changed(&feeds[1]);
-        assert_eq!(feeds[1].with_ring(|ring| ring.first_seq()), Some(8));
+        push(&topic_views[1], 8, 100);
+        rings.changed(&topic_views[1]);
+        assert_eq!(topic_views[1].with_ring(|ring| ring.first_seq()), Some(8));
         rings.keep_to(0);
         assert_eq!((holds(), rings.held()), ([false; 3], 0));
     }

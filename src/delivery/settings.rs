@@ -3,9 +3,9 @@
 /// Seconds for which something has to wait before it is asked how much the client takes.
 pub(super) const LOOK_AFTER: u64 = 2;
 
-/// Settings of all outlets.
+/// Settings of all dispatchers.
 #[derive(Clone, Debug)]
-pub struct OutletConfig {
+pub struct DispatcherConfig {
     /// Bytes of one ring.
     pub ring_bytes: usize,
     /// Events of one ring.

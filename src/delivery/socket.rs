@@ -52,7 +52,8 @@ impl Connection {
         let (info, status) = unsafe {
             let mut info: libc::tcp_info = std::mem::zeroed();
             let to = (&raw mut info).cast();
-            let status = libc::getsockopt(self.descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length);
+            let status =
+                libc::getsockopt(self.descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, to, &raw mut length);
             (info, status)
         };
         // A kernel before 4.1 writes less; one before 4.6 leaves out, as zero, what was not sent.
@@ -86,7 +87,7 @@ impl Connection {
 
     fn with_socket<T>(&self, act: impl FnOnce(socket2::SockRef<'_>) -> T) -> T {
         // SAFETY: a `Connection` is used only by the watchdog of the worker thread on which the session's body lives
-        // (`Outlet` is not Send), and by that body while it is polled, and only while the session is registered there. The
+        // (`Dispatcher` is not Send), and by that body while it is polled, and only while the session is registered there. The
         // body unregisters it when it is dropped. Body and socket are fields of the same connection future of that
         // thread, which drops the body before or together with the socket within one poll; the watchdog never runs in
         // between. So the descriptor is open and still this connection's.

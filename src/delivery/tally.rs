@@ -1,6 +1,6 @@
 //! What was written to clients, counted without a shared counter on the way of each frame.
 //!
-//! Each worker thread counts for itself; the outlet's watchdog hands the sums to the metrics once a second.
+//! Each worker thread counts for itself; the dispatcher's watchdog hands the sums to the metrics once a second.
 
 use std::cell::Cell;
 

@@ -3,7 +3,7 @@
 
 use super::close::End;
 use super::reading::Reading;
-use super::settings::{LOOK_AFTER, OutletConfig};
+use super::settings::{DispatcherConfig, LOOK_AFTER};
 use super::socket::Connection;
 use crate::core::access::Map;
 use crate::core::ids::{MapId, TokenId};
@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// Seconds that an ending session has to take its last words.
 const FAREWELL_SECONDS: u64 = 3;
 
-/// What the watch and the outlet see of a session. Times are the outlet's seconds.
+/// What the watch and the dispatcher see of a session. Times are the dispatcher's seconds.
 pub(super) trait Session {
     /// Why it ends, if it does.
     fn ending(&self) -> Option<End>;
@@ -81,7 +81,7 @@ impl Watched {
     }
 
     /// Once a second: ends a session that shows no life, and cuts off one that doesn't go.
-    pub(super) fn look(&mut self, now: u64, config: &OutletConfig) {
+    pub(super) fn look(&mut self, now: u64, config: &DispatcherConfig) {
         if self.session.ending().is_some() {
             let cut_at = *self.cut_at.get_or_insert(now + FAREWELL_SECONDS);
             if now >= cut_at
@@ -99,15 +99,15 @@ impl Watched {
     }
 
     /// While a write waits for the client its session is not polled: what the client says lies unread, and its pace alone
-    /// is judged.
-    fn is_silent(&self, now: u64, config: &OutletConfig) -> bool {
+    /// is checked.
+    fn is_silent(&self, now: u64, config: &DispatcherConfig) -> bool {
         let since = self.session.waiting_since().filter(|_| self.liveness.must_read());
         let is_held_up = since.is_some_and(|since| now.saturating_sub(since) >= LOOK_AFTER);
         let silent = now.saturating_sub(self.session.heard_at()) > config.idle_seconds;
         self.liveness.must_speak() && silent && !is_held_up
     }
 
-    fn is_too_slow(&mut self, now: u64, config: &OutletConfig) -> bool {
+    fn is_too_slow(&mut self, now: u64, config: &DispatcherConfig) -> bool {
         let since = self.session.waiting_since();
         self.reading.as_mut().is_some_and(|reading| reading.is_too_slow(now, since, config))
     }

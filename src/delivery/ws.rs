@@ -2,11 +2,11 @@
 //!
 //! Owns transport concerns: ping and pong, fragments put together under a bound, frame sizes, protocol errors. The
 //! actor lives in the response body, so it is polled only while the socket takes bytes; nobody sends it messages, and
-//! what watches it is the outlet.
+//! what watches it is the dispatcher.
 
 use super::body::OutboundBody;
+use super::dispatcher::Dispatcher;
 use super::guard::{Guarded, Offence};
-use super::outlet::Outlet;
 use super::protocol::{Incoming, Link, Next, Protocol};
 use super::socket::Connection;
 use actix::prelude::{ActorFutureExt, WrapFuture};
@@ -32,15 +32,15 @@ pub struct WsConfig {
 pub fn start<P: Protocol>(
     request: &HttpRequest,
     payload: Payload,
-    outlet: &Rc<Outlet>,
+    dispatcher: &Rc<Dispatcher>,
     protocol: P,
     config: &WsConfig,
     subprotocols: &[&str],
 ) -> Result<HttpResponse, actix_web::Error> {
     let mut response = ws::handshake_with_protocols(request, subprotocols)?;
-    let outbox = protocol.outbox().clone();
+    let subscriber = protocol.subscriber().clone();
     // The close code alone: phoenix.js takes a `phx_close` for a channel left for good, and never joins it again.
-    outbox.set_farewell(|end| close_frame(end.code(), end.reason()).into());
+    subscriber.set_farewell(|end| close_frame(end.code(), end.reason()).into());
     let offence = Rc::new(Cell::new(None));
     let payload = Guarded::new(payload, config.max_message_bytes, offence.clone());
     let session = Session { protocol, fragments: None, max_bytes: config.max_message_bytes, offence };
@@ -51,7 +51,7 @@ pub fn start<P: Protocol>(
         .boxed_local();
     let connection = request.conn_data::<Connection>().copied();
     Ok(response
-        .message_body(OutboundBody::new(outlet, outbox, connection, words, P::NAME, true))?
+        .message_body(OutboundBody::new(dispatcher, subscriber, connection, words, P::NAME, true))?
         .map_into_boxed_body())
 }
 
@@ -190,7 +190,7 @@ impl<P: Protocol> Session<P> {
 
 impl<P: Protocol> StreamHandler<Result<Message, ProtocolError>> for Session<P> {
     fn handle(&mut self, message: Result<Message, ProtocolError>, ctx: &mut Ctx<P>) {
-        self.protocol.outbox().heard();
+        self.protocol.subscriber().heard();
         match message {
             Ok(Message::Text(text)) => self.message(Incoming::Text(text), ctx),
             Ok(Message::Binary(bytes)) => self.message(Incoming::Binary(bytes), ctx),

@@ -31,7 +31,9 @@ impl Failures {
         let addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         match addresses.get(&address) {
             Some((since, count)) if *count >= self.per_minute && since.elapsed() < MINUTE => {
-                Err(Refused::TooManyFailures { wait_ms: MINUTE.saturating_sub(since.elapsed()).as_millis() as u64 })
+                Err(Refused::TooManyFailures {
+                    wait_ms: MINUTE.saturating_sub(since.elapsed()).as_millis() as u64,
+                })
             }
             _ => Ok(()),
         }
@@ -61,14 +63,14 @@ impl Failures {
 pub struct Addresses(Mutex<FxHashMap<IpAddr, usize>>);
 
 /// A socket counted for its address; counted no more when dropped.
-pub struct AddressSlot {
+pub struct AddressShare {
     addresses: Arc<Addresses>,
     address: IpAddr,
 }
 
 impl Addresses {
     /// Counts one more socket of `address`, unless it has `max` already; 0 is no limit, and nothing is counted.
-    pub fn take(self: &Arc<Self>, address: IpAddr, max: usize) -> Result<Option<AddressSlot>, Quota> {
+    pub fn take(self: &Arc<Self>, address: IpAddr, max: usize) -> Result<Option<AddressShare>, Quota> {
         if max == 0 {
             return Ok(None);
         }
@@ -78,11 +80,11 @@ impl Addresses {
             return Err(Quota::Sockets { limit: max });
         }
         *count += 1;
-        Ok(Some(AddressSlot { addresses: self.clone(), address }))
+        Ok(Some(AddressShare { addresses: self.clone(), address }))
     }
 }
 
-impl Drop for AddressSlot {
+impl Drop for AddressShare {
     fn drop(&mut self) {
         let mut addresses = self.addresses.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = addresses.get_mut(&self.address) {

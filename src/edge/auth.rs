@@ -1,6 +1,6 @@
 //! Who is asking, over HTTP: the token in its header, and what it may do with the map in the path.
 
-use super::addresses::{AddressSlot, address_of};
+use super::addresses::{AddressShare, address_of};
 use super::context::Edge;
 use super::error::ApiError;
 use super::refused::{Quota, Refused, Unavailable};
@@ -96,12 +96,16 @@ impl Edge {
             return Ok(());
         };
         self.hub.quota().charge_request(token.id, permits).await.map_err(|wait_ms| {
-            ApiError::too_fast("request_rate", format!("the token may make {permits} requests a minute"), wait_ms)
+            ApiError::too_fast(
+                "request_rate",
+                format!("the token may make {permits} requests a minute"),
+                wait_ms,
+            )
         })
     }
 
     /// Counts a socket for the address that it comes from.
-    pub fn take_address(&self, request: &HttpRequest) -> Result<Option<AddressSlot>, Quota> {
+    pub fn take_address(&self, request: &HttpRequest) -> Result<Option<AddressShare>, Quota> {
         self.addresses.take(address_of(request), self.config.sockets_per_address)
     }
 
@@ -109,7 +113,8 @@ impl Edge {
     pub fn check_origin(&self, request: &HttpRequest) -> Result<(), Refused> {
         let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
         let known = &self.config.origins;
-        let allowed = known.is_empty() || origin.is_none_or(|origin| known.iter().any(|known| known == origin));
+        let allowed =
+            known.is_empty() || origin.is_none_or(|origin| known.iter().any(|known| known == origin));
         if allowed { Ok(()) } else { Err(Refused::Origin) }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::core::access::{Limits, Retention};
 use crate::core::webhook::Defaults;
-use crate::delivery::OutletConfig;
+use crate::delivery::DispatcherConfig;
 use crate::delivery::webhook::Webhooks;
 use crate::edge::addresses::{Addresses, Failures};
 use crate::hub::Hub;
@@ -33,8 +33,8 @@ pub struct EdgeConfig {
     pub origins: Vec<String>,
     /// Bytes written to a client at once, about.
     pub write_bytes: usize,
-    /// Outlets.
-    pub outlet: OutletConfig,
+    /// Dispatchers.
+    pub dispatcher: DispatcherConfig,
     /// Webhooks.
     pub webhooks: WebhookDefaults,
 }

@@ -30,7 +30,15 @@ impl ApiError {
     /// An error with a stable code.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Parts { status, code, message, hint: None, index: None, retry_after: None, extra: None }))
+        Self(Box::new(Parts {
+            status,
+            code,
+            message,
+            hint: None,
+            index: None,
+            retry_after: None,
+            extra: None,
+        }))
     }
 
     /// 400 for a request that makes no sense.
@@ -190,7 +198,7 @@ impl From<Refusal> for ApiError {
                 "the Idempotency-Key was used for another body",
             )
             .hint("use a new key for each request, and the same key only to repeat it"),
-            Refusal::UnknownEndpoint => {
+            Refusal::UnknownWebhook => {
                 Self::new(StatusCode::NOT_FOUND, "webhook_not_found", "the webhook was not found")
             }
             Refusal::TargetTaken(other) => {

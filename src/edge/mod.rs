@@ -1,4 +1,4 @@
-//! What clients speak: a folder a protocol, the REST API, and the operator's endpoints.
+//! What clients speak: a folder a protocol, the REST API, and the operator's webhooks.
 //!
 //! A protocol never imports another, and nobody but the table here names one. To add one: a folder with its routes,
 //! settings and state, a line in [`PROTOCOLS`], a folder of golden frames. It opens subscriptions by

@@ -44,7 +44,8 @@ impl Query {
     }
 
     pub(super) fn read(text: &str, names: &'static [&'static str], many: &[&str]) -> Result<Self, ApiError> {
-        let pairs: Vec<(String, String)> = url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+        let pairs: Vec<(String, String)> =
+            url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
         for (place, (name, value)) in pairs.iter().enumerate() {
             if !names.contains(&name.as_str()) {
                 return Err(unknown(name, names));
@@ -71,13 +72,19 @@ impl Query {
     }
 
     /// The value of a parameter that is a whole number within `range`. `Err` is 400, `invalid_{name}` being its `code`.
-    pub fn number(&self, name: &str, code: &'static str, range: RangeInclusive<u64>) -> Result<Option<u64>, ApiError> {
+    pub fn number(
+        &self,
+        name: &str,
+        code: &'static str,
+        range: RangeInclusive<u64>,
+    ) -> Result<Option<u64>, ApiError> {
         match self.get(name).map(str::parse) {
             None => Ok(None),
             Some(Ok(number)) if range.contains(&number) => Ok(Some(number)),
             Some(_) => {
                 let (least, most) = range.into_inner();
-                let bounds = if most == u64::MAX { String::new() } else { format!(" from {least} to {most}") };
+                let bounds =
+                    if most == u64::MAX { String::new() } else { format!(" from {least} to {most}") };
                 Err(ApiError::bad_request(code, format!("{name} is a whole number{bounds}")))
             }
         }
@@ -111,7 +118,10 @@ mod tests {
         assert_eq!((query.get("since"), query.get("token")), (Some("a b c"), None));
         assert_eq!(query.number("limit", "invalid_limit", 1..=7).unwrap(), Some(7));
         assert!(query.number("limit", "invalid_limit", 1..=6).is_err());
-        assert_eq!(Query::read("", NAMES, &[]).unwrap().number("limit", "invalid_limit", 1..=6).unwrap(), None);
+        assert_eq!(
+            Query::read("", NAMES, &[]).unwrap().number("limit", "invalid_limit", 1..=6).unwrap(),
+            None
+        );
         for (wrong, told) in [
             ("sinc=1", "is since meant?"),
             ("Limit=1", "is limit meant?"),

@@ -90,7 +90,9 @@ impl Refused {
             Self::Quota(quota) => Some(quota.retry_ms()),
             Self::TooManyFailures { wait_ms } => Some(*wait_ms),
             Self::Unavailable(_) => Some(1000),
-            Self::Unauthorized | Self::Origin | Self::Forbidden(_) | Self::NotFound | Self::Parameter(_) => None,
+            Self::Unauthorized | Self::Origin | Self::Forbidden(_) | Self::NotFound | Self::Parameter(_) => {
+                None
+            }
         }
     }
 }

@@ -139,12 +139,16 @@ pub const OF_PAGE: Starts = Starts {
 impl Starts {
     /// Where a caller starts that gives these parameters.
     pub fn read<'v>(&self, given: impl Fn(&str) -> Option<Given<'v>>) -> Result<Start, BadParameter> {
-        let mut all = self.parameters.iter().filter_map(|parameter| Some((parameter, given(parameter.name)?)));
-        let Some((Parameter { name, code, form, hint }, value)) = all.next() else { return Ok(self.otherwise) };
+        let mut all =
+            self.parameters.iter().filter_map(|parameter| Some((parameter, given(parameter.name)?)));
+        let Some((Parameter { name, code, form, hint }, value)) = all.next() else {
+            return Ok(self.otherwise);
+        };
         if let Some(message) = self.alone.filter(|_| all.next().is_some()) {
             return Err(BadParameter::new("query", "invalid_query", message));
         }
-        let bad = |error| BadParameter { hint: *hint, ..BadParameter::new(name, code, format!("{name} {error}")) };
+        let bad =
+            |error| BadParameter { hint: *hint, ..BadParameter::new(name, code, format!("{name} {error}")) };
         form.read(value).map(Named::start).map_err(bad)
     }
 }
@@ -199,7 +203,10 @@ mod tests {
         let after = Start::After(ID.parse().unwrap());
         assert_eq!(read(&OF_SUBSCRIPTION, &[]), Ok(Start::Live));
         assert_eq!(read(&OF_SUBSCRIPTION, &[("backfill", "5")]), Ok(Start::Last(5)));
-        assert_eq!(read(&OF_SUBSCRIPTION, &[("backfill", "5"), ("last_event_id", ID), ("since", "x")]), Ok(after));
+        assert_eq!(
+            read(&OF_SUBSCRIPTION, &[("backfill", "5"), ("last_event_id", ID), ("since", "x")]),
+            Ok(after)
+        );
         let bad = read(&OF_SUBSCRIPTION, &[("since", "x"), ("backfill", "5")]).unwrap_err();
         assert_eq!((bad.field, bad.code), ("since", "invalid_since"));
         assert_eq!(bad.to_string(), "since must be a time with an offset, as in 2025-06-21T12:34:56Z");

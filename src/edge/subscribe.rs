@@ -19,7 +19,7 @@ use crate::core::history::{Position, Start};
 use crate::core::ids::{EventId, MapId, TokenId};
 use crate::core::subject::Selector;
 use crate::core::topic::TopicKey;
-use crate::delivery::{Held, Of, Outbox, Outlet, SubscriptionId};
+use crate::delivery::{Dispatcher, Held, Of, Subscriber, SubscriptionId};
 use crate::hub::{Connection, Grant, Hub, PatternsInUse, Who};
 use rustc_hash::FxHashMap;
 use std::any::Any;
@@ -42,22 +42,27 @@ pub struct Wanted {
 
 impl Wanted {
     /// Reads what was given: `subjects`, `events`, `filter`, and a start position by the parameters that the place takes.
-    pub fn read<'v>(starts: &Starts, given: impl Fn(&str) -> Option<Given<'v>>) -> Result<Self, BadParameter> {
+    pub fn read<'v>(
+        starts: &Starts,
+        given: impl Fn(&str) -> Option<Given<'v>>,
+    ) -> Result<Self, BadParameter> {
         let subjects = match given("subjects") {
             Some(Given::Text(list)) => Selector::from_query(Some(list)),
             Some(Given::Json(list)) => Selector::from_json(Some(list)),
             None => Ok(Selector::default()),
         };
         let subjects = subjects.map_err(|error| {
-            BadParameter::new("subjects", "invalid_subjects", error.to_string())
-                .hint("subjects and patterns with *, such as orders-7 or orders-*; leave it out for the map's own")
+            BadParameter::new("subjects", "invalid_subjects", error.to_string()).hint(
+                "subjects and patterns with *, such as orders-7 or orders-*; leave it out for the map's own",
+            )
         })?;
         let filter = match given("events") {
             Some(Given::Text(list)) => Filter::from_query(Some(list)),
             Some(Given::Json(list)) => Filter::from_json(Some(list)),
             None => Ok(Filter::All),
         };
-        let filter = filter.map_err(|error| BadParameter::new("events", "invalid_events", error.to_string()))?;
+        let filter =
+            filter.map_err(|error| BadParameter::new("events", "invalid_events", error.to_string()))?;
         let expression = given("filter").map(expression).transpose()?;
         Ok(Self { subjects, filter, expression, start: starts.read(given)? })
     }
@@ -95,14 +100,14 @@ pub struct Asked {
 /// A subscription that a client asks for again on the session that has it.
 pub struct Former {
     /// What the session is sent.
-    pub outbox: Rc<Outbox>,
+    pub subscriber: Rc<Subscriber>,
     /// The subscription.
     pub id: SubscriptionId,
     /// Whether positions are wanted from now on.
     pub positions: bool,
 }
 
-/// Where a subscription that was there goes on. It is held until [`Outbox::let_go_on`].
+/// Where a subscription that was there goes on. It is held until [`Subscriber::let_go_on`].
 #[derive(Clone, Copy, Debug)]
 pub struct GoesOn {
     /// The subscription.
@@ -140,8 +145,8 @@ pub struct Opened {
 }
 
 /// Opens a subscription for a session of this thread. The dispatcher comes first: it hears of what is revoked meanwhile.
-pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> {
-    let hub = outlet.hub();
+pub async fn open(dispatcher: &Rc<Dispatcher>, asked: Asked) -> Result<Opened, Refused> {
+    let hub = dispatcher.hub();
     let Asked { who, map, wanted, form, quota, count, former } = asked;
     let Wanted { subjects, filter, expression, start } = wanted;
     let grant = granted(hub, who, &map, Scopes::SUBSCRIBE).await?;
@@ -150,7 +155,8 @@ pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> 
     }
     let connection = quota.take(hub, grant.map.id, grant.who.by()).await?;
     let patterns = hub.quota().take_patterns(&grant.map, &subjects).map_err(Quota::Patterns)?;
-    let condition = expression.map(|expression| hub.quota().take_condition(&grant.map, expression)).transpose();
+    let condition =
+        expression.map(|expression| hub.quota().take_condition(&grant.map, expression)).transpose();
     let condition = condition.map_err(Quota::Filters)?;
     let coverage = grant.map.rules.coverage_of(&subjects);
     let topic = TopicKey::new(grant.map.topic, subjects);
@@ -170,7 +176,7 @@ pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> 
         None => None,
     };
     let ephemeral = match coverage.has_ephemeral() && goes_on.is_none() {
-        true => Some(begin_ephemeral(outlet, &topic, &view).await?),
+        true => Some(begin_ephemeral(dispatcher, &topic, &view).await?),
         false => None,
     };
     let moved = |rules: &ChannelRules| rules.coverage_of(&topic.selector) != coverage;
@@ -180,14 +186,30 @@ pub async fn open(outlet: &Rc<Outlet>, asked: Asked) -> Result<Opened, Refused> 
     if !hub.access().still_granted(&grant, Scopes::SUBSCRIBE) {
         return Err(Refused::Unauthorized);
     }
-    Ok(Opened { grant, topic, coverage, ephemeral, position, coming, filter, view, goes_on, connection, patterns })
+    Ok(Opened {
+        grant,
+        topic,
+        coverage,
+        ephemeral,
+        position,
+        coming,
+        filter,
+        view,
+        goes_on,
+        connection,
+        patterns,
+    })
 }
 
 /// The ephemeral topic of the same subjects, from which nothing comes that was published before.
-async fn begin_ephemeral(outlet: &Rc<Outlet>, topic: &TopicKey, view: &View) -> Result<Held, Refused> {
+async fn begin_ephemeral(
+    dispatcher: &Rc<Dispatcher>,
+    topic: &TopicKey,
+    view: &View,
+) -> Result<Held, Refused> {
     let topic = TopicKey::ephemeral(topic.stream, topic.selector.clone());
-    let held = outlet.hold(topic, view.clone()).await.ok_or(Unavailable::Slow)?;
-    outlet.hub().ephemeral().begin().await;
+    let held = dispatcher.hold(topic, view.clone()).await.ok_or(Unavailable::Slow)?;
+    dispatcher.hub().ephemeral().begin().await;
     Ok(held)
 }
 
@@ -201,7 +223,8 @@ impl Former {
         coming: Option<u64>,
     ) -> Result<Option<GoesOn>, Refused> {
         let shows = (topic.clone(), view.key().clone());
-        let Some(at) = self.outbox.hold_at(self.id, &shows, filter, position.next_seq, self.positions) else {
+        let Some(at) = self.subscriber.hold_at(self.id, &shows, filter, position.next_seq, self.positions)
+        else {
             return Ok(None);
         };
         let id = self.id;
@@ -217,16 +240,22 @@ impl Former {
 impl Opened {
     /// Sends the events to the session from now on; with `positions` also how far it is, where the filter lets nothing
     /// through.
-    pub fn attach(self, outlet: &Outlet, outbox: &Rc<Outbox>, positions: bool) -> SubscriptionId {
-        let Self { grant, topic, coverage, ephemeral, position, filter, view, connection, patterns, .. } = self;
-        let (id, map) = (outbox.new_subscription(), grant.map.id);
+    pub fn attach(
+        self,
+        dispatcher: &Dispatcher,
+        subscriber: &Rc<Subscriber>,
+        positions: bool,
+    ) -> SubscriptionId {
+        let Self { grant, topic, coverage, ephemeral, position, filter, view, connection, patterns, .. } =
+            self;
+        let (id, map) = (subscriber.new_subscription(), grant.map.id);
         let held: Rc<dyn Any> = Rc::new((connection, patterns));
         let of = || Of { map, coverage, filter: filter.clone(), held: Some(held.clone()) };
         if coverage.has_durable() {
-            outbox.subscribe(id, outlet.feed(topic, view), of(), &position, positions);
+            subscriber.subscribe(id, dispatcher.topic_view(topic, view), of(), &position, positions);
         }
         if let Some(held) = ephemeral {
-            outbox.follow(id, held.feed().clone(), of(), outlet.hub().ephemeral().position());
+            subscriber.follow(id, held.topic_view().clone(), of(), dispatcher.hub().ephemeral().position());
         }
         id
     }
@@ -241,7 +270,9 @@ impl SessionQuota {
         if let Some(known) = self.known(map) {
             return Ok(known);
         }
-        let taken = Rc::new(hub.quota().take_connection(map, by).await.map_err(|limit| Quota::Connections { limit })?);
+        let taken = Rc::new(
+            hub.quota().take_connection(map, by).await.map_err(|limit| Quota::Connections { limit })?,
+        );
         // Another subscription of the session may have been faster.
         if let Some(known) = self.known(map) {
             return Ok(known);
@@ -276,12 +307,18 @@ mod tests {
     #[test]
     fn a_query_and_json_say_the_same() {
         let subjects = ("subjects", "orders-*,");
-        let query = of_query(&[("events", "kill_*,a"), ("filter", "seq > 7"), ("backfill", "3"), subjects]).unwrap();
+        let query =
+            of_query(&[("events", "kill_*,a"), ("filter", "seq > 7"), ("backfill", "3"), subjects]).unwrap();
         let body = json!({"events": ["a", "kill_*"], "filter": "seq > 7", "backfill": 3, "subjects": ["", "orders-*"]});
         let body = of_json(&body).unwrap();
         assert_eq!(query, body);
         assert_eq!(query.start, Start::Last(3));
-        let all = Wanted { subjects: Selector::default(), filter: Filter::All, expression: None, start: Start::Live };
+        let all = Wanted {
+            subjects: Selector::default(),
+            filter: Filter::All,
+            expression: None,
+            start: Start::Live,
+        };
         assert_eq!((of_query(&[]).unwrap(), of_json(&json!({})).unwrap()), (all.clone(), all));
     }
 

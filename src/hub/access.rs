@@ -167,7 +167,8 @@ mod tests {
             assert!(hub.access().map_of(&who, name).await.is_err(), "{name}");
         }
         assert!(
-            hub.access().map_of(&who, "mine").await.unwrap().is_some() && hub.access().map_here("foreign").is_some()
+            hub.access().map_of(&who, "mine").await.unwrap().is_some()
+                && hub.access().map_here("foreign").is_some()
         );
     }
 }

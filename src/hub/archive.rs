@@ -36,7 +36,7 @@ pub enum ArchiveError {
     Damaged(String),
     /// A condition could not be evaluated.
     #[error("the filter's expression failed on this node")]
-    Unjudged,
+    NotEvaluated,
     /// The node is stopping.
     #[error("the node is stopping")]
     Stopping,
@@ -153,7 +153,10 @@ impl Page {
     /// The events, and whether each meets the condition, if there was one, and the filter.
     pub fn wanted<'p>(&'p self, filter: &'p Filter) -> impl Iterator<Item = (&'p Event, bool)> {
         let met = |place: usize| self.verdicts.as_ref().is_none_or(|verdicts| verdicts[place]);
-        self.events.iter().enumerate().map(move |(place, event)| (event, met(place) && filter.matches(&event.kind)))
+        self.events
+            .iter()
+            .enumerate()
+            .map(move |(place, event)| (event, met(place) && filter.matches(&event.kind)))
     }
 }
 
@@ -180,7 +183,15 @@ impl Archive {
             let page = history.read(from_seq, Bounds { events: max_events, bytes: max_bytes })?;
             let (next_seq, first_seq, head_seq) = (page.next_seq, history.first_seq(), history.head_seq());
             let (passed_id, gone_seq) = (page.passed_id, page.gone_seq);
-            Ok(Page { events: page.events, verdicts: None, next_seq, first_seq, head_seq, passed_id, gone_seq })
+            Ok(Page {
+                events: page.events,
+                verdicts: None,
+                next_seq,
+                first_seq,
+                head_seq,
+                passed_id,
+                gone_seq,
+            })
         })
     }
 
@@ -218,7 +229,7 @@ impl Archive {
         looked
     }
 
-    /// Reads a page, and has its events judged if there is a condition: off the caller's thread, since both take time.
+    /// Reads a page, and has its events evaluated if there is a condition: off the caller's thread, since both take time.
     pub async fn read(
         &self,
         part: impl Into<Part>,
@@ -228,11 +239,12 @@ impl Archive {
         condition: Option<Arc<Condition>>,
     ) -> Result<Page, ArchiveError> {
         let part = part.into();
-        let mut page = self.blocking(move |archive| archive.read_now(part, from_seq, max_events, max_bytes)).await?;
+        let mut page =
+            self.blocking(move |archive| archive.read_now(part, from_seq, max_events, max_bytes)).await?;
         if let Some(condition) = condition {
             // Not while it has a permit: other maps' readers wait for those.
-            let judged = self.evaluators.verdicts(condition, page.events.clone()).await;
-            page.verdicts = Some(judged.ok_or(ArchiveError::Unjudged)?);
+            let evaluated = self.evaluators.verdicts(condition, page.events.clone()).await;
+            page.verdicts = Some(evaluated.ok_or(ArchiveError::NotEvaluated)?);
         }
         Ok(page)
     }
@@ -277,13 +289,19 @@ impl Archive {
         after: Option<Subject>,
         max: usize,
     ) -> Result<Vec<StoredSubject>, ArchiveError> {
-        let list =
-            move |archive: Self| archive.history(&Part::Whole(stream), |history| history.subjects(after.as_ref(), max));
+        let list = move |archive: Self| {
+            archive.history(&Part::Whole(stream), |history| history.subjects(after.as_ref(), max))
+        };
         self.blocking(list).await
     }
 
     /// Counts the events of `from_seq..=head_seq`, where that takes no reading of them; at once, as [`Archive::read_now`].
-    pub fn count_now(&self, part: impl Into<Part>, from_seq: u64, head_seq: u64) -> Result<Option<u64>, ArchiveError> {
+    pub fn count_now(
+        &self,
+        part: impl Into<Part>,
+        from_seq: u64,
+        head_seq: u64,
+    ) -> Result<Option<u64>, ArchiveError> {
         self.history(&part.into(), |history| history.count(from_seq, head_seq))
     }
 

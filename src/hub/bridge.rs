@@ -1,7 +1,7 @@
 //! From the log to this node's actors: what applying changed, made known without ever waiting for an actor.
 //!
 //! Owns the node's read copy of access and the list of who must hear of what. Runs on the thread that applies the
-//! log, so nothing here blocks: topics are nudged (one nudge waits for all that happens meanwhile), outlets are told.
+//! log, so nothing here blocks: topics are nudged (one nudge waits for all that happens meanwhile), dispatchers are told.
 
 use super::news::{News, Watch};
 use super::nudges::{Bell, Nudges, TopicLost};
@@ -11,7 +11,7 @@ use crate::core::frame::FormKey;
 use crate::core::ids::{MapId, NodeId, TokenId, TopicId};
 use crate::core::ring::Chunk;
 use crate::core::topic::TopicKey;
-use crate::core::webhook::directory::{Directory, EndpointChange};
+use crate::core::webhook::directory::{Directory, WebhookChange};
 use actix::{Message, Recipient};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::mpsc;
@@ -79,10 +79,10 @@ pub(super) enum LeaseNews {
 #[derive(Default)]
 pub(super) struct Bridge {
     access: RwLock<Access>,
-    endpoints: RwLock<Directory>,
+    webhooks: RwLock<Directory>,
     watches: Mutex<Vec<Watch>>,
     topics: RwLock<Nudges>,
-    outlets: Mutex<Vec<Recipient<Deliver>>>,
+    dispatchers: Mutex<Vec<Recipient<Deliver>>>,
     registry: Mutex<Option<Recipient<TopicLost>>>,
     lease_news: Mutex<Option<mpsc::UnboundedSender<LeaseNews>>>,
 }
@@ -92,8 +92,8 @@ impl Bridge {
         self.access.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn endpoints(&self) -> RwLockReadGuard<'_, Directory> {
-        self.endpoints.read().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn webhooks(&self) -> RwLockReadGuard<'_, Directory> {
+        self.webhooks.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many connections the map may have in the cluster; `None` is no limit.
@@ -117,8 +117,8 @@ impl Bridge {
         *lock(&self.lease_news) = Some(news);
     }
 
-    pub(super) fn register_outlet(&self, outlet: Recipient<Deliver>) {
-        lock(&self.outlets).push(outlet);
+    pub(super) fn register_dispatcher(&self, dispatcher: Recipient<Deliver>) {
+        lock(&self.dispatchers).push(dispatcher);
     }
 
     pub(super) fn watch_topic(&self, topic: TopicKey, bell: Bell) {
@@ -134,21 +134,21 @@ impl Bridge {
         self.topics.write().unwrap_or_else(PoisonError::into_inner).unwatch(topic);
     }
 
-    /// Tells every outlet. Outlets are few and what is told here is rare, so it may always be queued.
+    /// Tells every dispatcher. Dispatchers are few and what is told here is rare, so it may always be queued.
     pub(super) fn broadcast(&self, news: impl Fn() -> Deliver) {
-        lock(&self.outlets).retain(|outlet| {
-            outlet.do_send(news());
-            outlet.connected()
+        lock(&self.dispatchers).retain(|dispatcher| {
+            dispatcher.do_send(news());
+            dispatcher.connected()
         });
     }
 
     /// The state was loaded anew; after a snapshot every topic may have jumped, and lost events that readers have in memory.
-    pub(super) fn reset(&self, access: Access, endpoints: Directory, from_snapshot: bool) {
+    pub(super) fn reset(&self, access: Access, webhooks: Directory, from_snapshot: bool) {
         let old = {
             let mut current = self.access.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *current, access)
         };
-        *self.endpoints.write().unwrap_or_else(PoisonError::into_inner) = endpoints;
+        *self.webhooks.write().unwrap_or_else(PoisonError::into_inner) = webhooks;
         self.tell_watches(|news| news.all = true);
         if !from_snapshot {
             return;
@@ -184,9 +184,9 @@ impl Bridge {
         for change in &changes {
             match change {
                 Change::Access(change) => self.change_access(change),
-                Change::Endpoint(change) => self.change_endpoints(change),
+                Change::Webhook(change) => self.change_webhooks(change),
                 Change::NodeGone(node) => self.lease_news(LeaseNews::NodeGone(*node)),
-                Change::Lost(endpoint, events) => self.tell_watches(|news| news.lost(*endpoint, *events)),
+                Change::Lost(webhook, events) => self.tell_watches(|news| news.lost(*webhook, *events)),
                 Change::Removed(stream, _) => self.tell_watches(|news| news.removed(*stream)),
                 Change::Events(..) => {}
             }
@@ -195,7 +195,8 @@ impl Bridge {
             match change {
                 Change::Events(stream, first_seq, subjects) => self.nudge(stream, first_seq, &subjects),
                 Change::Removed(stream, subjects) => {
-                    let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).removed(stream, &subjects);
+                    let gone =
+                        self.topics.read().unwrap_or_else(PoisonError::into_inner).removed(stream, &subjects);
                     self.report_lost(gone);
                 }
                 _ => {}
@@ -233,22 +234,23 @@ impl Bridge {
         self.access().map(map.id).is_none_or(|old| old.limits.connections != map.limits.connections)
     }
 
-    fn change_endpoints(&self, change: &EndpointChange) {
-        self.endpoints.write().unwrap_or_else(PoisonError::into_inner).change(change);
-        if let EndpointChange::Owners(_) = change {
+    fn change_webhooks(&self, change: &WebhookChange) {
+        self.webhooks.write().unwrap_or_else(PoisonError::into_inner).change(change);
+        if let WebhookChange::Owners(_) = change {
             self.lease_news(LeaseNews::Owners);
         }
         self.tell_watches(|news| match change {
-            EndpointChange::Put(endpoint) => news.changed(endpoint.id),
-            EndpointChange::Gone(id) | EndpointChange::Ordered(id) => news.changed(*id),
-            EndpointChange::Owners(owners) => news.owned(owners),
+            WebhookChange::Put(webhook) => news.changed(webhook.id),
+            WebhookChange::Gone(id) | WebhookChange::Ordered(id) => news.changed(*id),
+            WebhookChange::Owners(owners) => news.owned(owners),
         });
     }
 
     /// Wakes who reads these subjects of the stream, and nobody else.
     fn nudge(&self, stream: TopicId, first_seq: u64, subjects: &Touched) {
         self.tell_watches(|news| news.stored(stream));
-        let gone = self.topics.read().unwrap_or_else(PoisonError::into_inner).wake(stream, first_seq, subjects);
+        let gone =
+            self.topics.read().unwrap_or_else(PoisonError::into_inner).wake(stream, first_seq, subjects);
         self.report_lost(gone);
     }
 
@@ -291,7 +293,12 @@ mod tests {
             name: "a".into(),
             topic: TopicId(1),
             limits,
-            retention: Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() },
+            retention: Retention {
+                events: None,
+                age_seconds: None,
+                bytes: None,
+                webhook_backlog: Default::default(),
+            },
             rules: Default::default(),
             inserted_ms: 1,
             updated_ms: 1,

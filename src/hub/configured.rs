@@ -1,8 +1,8 @@
-//! Which endpoints stand in the nodes' configuration files. Nodes may have different files while one is rolled out: an
-//! endpoint is in nobody's file only once every member of the cluster has said so.
+//! Which webhooks stand in the nodes' configuration files. Nodes may have different files while one is rolled out: an
+//! webhook is in nobody's file only once every member of the cluster has said so.
 
 use super::peers::{Lane, PeerRequest, PeerServer, Peers};
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,33 +13,33 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Which of these stand in your configuration file?
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct AreConfigured(Vec<EndpointId>);
+pub(super) struct AreConfigured(Vec<WebhookId>);
 
 impl PeerRequest for AreConfigured {
     /// Those that do, once the node knows.
-    type Answer = Option<Vec<EndpointId>>;
+    type Answer = Option<Vec<WebhookId>>;
     const KIND: u16 = 5;
     const LANE: Lane = Lane::quick(8, 8);
 }
 
 pub(super) fn serve(peers: &PeerServer, configured: Arc<OwnFile>) {
-    peers.serve(move |_, AreConfigured(endpoints)| std::future::ready(configured.among(&endpoints)));
+    peers.serve(move |_, AreConfigured(webhooks)| std::future::ready(configured.among(&webhooks)));
 }
 
 /// What stands in this node's file; nothing is known before the file has been looked through.
 #[derive(Debug, Default)]
-pub(super) struct OwnFile(RwLock<Option<BTreeSet<EndpointId>>>);
+pub(super) struct OwnFile(RwLock<Option<BTreeSet<WebhookId>>>);
 
 impl OwnFile {
-    /// Those of `endpoints` that stand in the file.
-    fn among(&self, endpoints: &[EndpointId]) -> Option<Vec<EndpointId>> {
+    /// Those of `webhooks` that stand in the file.
+    fn among(&self, webhooks: &[WebhookId]) -> Option<Vec<WebhookId>> {
         let configured = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let configured = configured.as_ref()?;
-        Some(endpoints.iter().filter(|endpoint| configured.contains(endpoint)).copied().collect())
+        Some(webhooks.iter().filter(|webhook| configured.contains(webhook)).copied().collect())
     }
 }
 
-/// Which endpoints stand in configuration files; cheap to clone.
+/// Which webhooks stand in configuration files; cheap to clone.
 #[derive(Clone)]
 pub struct Configured {
     cluster: Cluster,
@@ -53,22 +53,22 @@ impl Configured {
     }
 
     /// Takes what stands in this node's file, for other nodes that ask.
-    pub fn set(&self, endpoints: BTreeSet<EndpointId>) {
-        *self.own.0.write().unwrap_or_else(PoisonError::into_inner) = Some(endpoints);
+    pub fn set(&self, webhooks: BTreeSet<WebhookId>) {
+        *self.own.0.write().unwrap_or_else(PoisonError::into_inner) = Some(webhooks);
     }
 
-    /// Those of `endpoints` that stand in no member's file; none while a member doesn't answer.
-    pub async fn nowhere(&self, mut endpoints: Vec<EndpointId>) -> Vec<EndpointId> {
+    /// Those of `webhooks` that stand in no member's file; none while a member doesn't answer.
+    pub async fn nowhere(&self, mut webhooks: Vec<WebhookId>) -> Vec<WebhookId> {
         let me = self.cluster.node_id();
         for node in self.cluster.status().members.into_iter().map(|member| member.id) {
             let standing = if node == me {
-                self.own.among(&endpoints)
+                self.own.among(&webhooks)
             } else {
-                self.peers.ask(node, &AreConfigured(endpoints.clone()), ASK_TIMEOUT).await.ok().flatten()
+                self.peers.ask(node, &AreConfigured(webhooks.clone()), ASK_TIMEOUT).await.ok().flatten()
             };
             let Some(standing) = standing else { return Vec::new() };
-            endpoints.retain(|endpoint| !standing.contains(endpoint));
+            webhooks.retain(|webhook| !standing.contains(webhook));
         }
-        endpoints
+        webhooks
     }
 }

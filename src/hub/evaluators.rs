@@ -80,15 +80,19 @@ impl Evaluators {
     /// Which of the events meet the condition.
     pub async fn verdicts(&self, condition: Arc<Condition>, events: Vec<Event>) -> Option<Vec<bool>> {
         let map = condition.map();
-        let judge = move |mut turn: Turn| async move {
+        let evaluate = move |mut turn: Turn| async move {
             verdicts(&[condition], &events, &mut turn).await.pop().unwrap_or_default()
         };
-        self.work(map, judge).await
+        self.work(map, evaluate).await
     }
 }
 
 /// For each condition, all of one map, which of the events meet it. Each payload is parsed once.
-pub(super) async fn verdicts(conditions: &[Arc<Condition>], events: &[Event], turn: &mut Turn) -> Vec<Vec<bool>> {
+pub(super) async fn verdicts(
+    conditions: &[Arc<Condition>],
+    events: &[Event],
+    turn: &mut Turn,
+) -> Vec<Vec<bool>> {
     let mut verdicts = vec![Vec::with_capacity(events.len()); conditions.len()];
     let Some(first) = conditions.first() else { return verdicts };
     for event in events {
@@ -97,7 +101,7 @@ pub(super) async fn verdicts(conditions: &[Arc<Condition>], events: &[Event], tu
             verdicts.push(condition.matches(&subject));
             turn.pass().await;
         }
-        turn.judged(&subject);
+        turn.evaluated(&subject);
     }
     verdicts
 }
@@ -112,7 +116,7 @@ impl Turn {
     }
 
     /// The event is through: one that was too large for an expression is counted, and operators are told.
-    pub fn judged(&self, subject: &Subject<'_>) {
+    pub fn evaluated(&self, subject: &Subject<'_>) {
         if !subject.is_too_large() {
             return;
         }
@@ -170,7 +174,8 @@ mod tests {
     }
 
     fn event(seq: u64, payload: &str) -> Event {
-        let new = NewEvent { subject: Default::default(), kind: "a".into(), payload: payload.as_bytes().to_vec() };
+        let new =
+            NewEvent { subject: Default::default(), kind: "a".into(), payload: payload.as_bytes().to_vec() };
         Event::from_stored(seq, Event::to_stored(EventId::new(1, seq, 0), &new).into()).unwrap()
     }
 
@@ -186,8 +191,10 @@ mod tests {
             let verdicts = evaluators.verdicts(condition(map(1), text), events.clone()).await;
             assert_eq!(verdicts.unwrap(), expected, "{text}");
         }
-        let (two, taken) = ([condition(map(1), "payload.n < 2"), condition(map(1), "payload.n == 3")], events.clone());
-        let both = evaluators.work(map(1), |mut turn| async move { verdicts(&two, &taken, &mut turn).await }).await;
+        let (two, taken) =
+            ([condition(map(1), "payload.n < 2"), condition(map(1), "payload.n == 3")], events.clone());
+        let both =
+            evaluators.work(map(1), |mut turn| async move { verdicts(&two, &taken, &mut turn).await }).await;
         assert_eq!(both.unwrap(), [[true, true, false, false], [false, false, false, true]]);
     }
 
@@ -205,7 +212,8 @@ mod tests {
         let heavy = actix_rt::spawn(futures_util::future::join_all(heavy.map(ask).collect::<Vec<_>>()));
         // The jobs are asked for.
         tokio::task::yield_now().await;
-        let light = evaluators.verdicts(condition(map(2), "payload.n == 1"), vec![event(1, "{\"n\":1}")]).await;
+        let light =
+            evaluators.verdicts(condition(map(2), "payload.n == 1"), vec![event(1, "{\"n\":1}")]).await;
         assert_eq!(light.unwrap(), [true]);
         assert!(!heavy.is_finished(), "the other map's work was done first");
         let heavy = heavy.await.unwrap();
@@ -220,7 +228,8 @@ mod tests {
                 turn.pass().await;
             }
         });
-        let forever: Option<()> = tokio::time::timeout(Duration::from_millis(20), forever).await.ok().flatten();
+        let forever: Option<()> =
+            tokio::time::timeout(Duration::from_millis(20), forever).await.ok().flatten();
         assert_eq!(forever, None);
         let failed: Option<()> = evaluators.work(map(1), |_| async { assert_eq!(1, 2, "on purpose") }).await;
         assert_eq!(failed, None);
@@ -235,7 +244,8 @@ mod tests {
         let events = [event(1, &large), event(2, "{\"l\":[1]}")];
         let skipped = Rc::new(Skipped { events: Cell::new(0), told: Cell::new(None) });
         let mut turn = Turn { map: map(1), since: Instant::now(), skipped };
-        let conditions = [condition(map(1), "!payload.l.exists(x, x == 2)"), condition(map(1), "payload.l[0] == 1")];
+        let conditions =
+            [condition(map(1), "!payload.l.exists(x, x == 2)"), condition(map(1), "payload.l[0] == 1")];
         let verdicts = metrics::with_local_recorder(&recorder, || {
             actix_rt::System::new().block_on(verdicts(&conditions, &events, &mut turn))
         });

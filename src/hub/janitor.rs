@@ -51,8 +51,8 @@ pub(super) fn spawn(cluster: Cluster, bridge: Arc<Bridge>) {
 async fn strike_off(cluster: &Cluster, status: &Status, gone: &mut BTreeSet<NodeId>) {
     for member in status.members.iter().filter(|member| member.id != status.node_id) {
         let silent = !member.reachable && member.heard_ms.is_none_or(|ms| ms >= GONE_AFTER_MS);
-        let told =
-            silent && (gone.contains(&member.id) || propose(cluster, &Command::NodeGone(member.id)).await.is_some());
+        let told = silent
+            && (gone.contains(&member.id) || propose(cluster, &Command::NodeGone(member.id)).await.is_some());
         if told {
             gone.insert(member.id);
         } else {
@@ -63,7 +63,7 @@ async fn strike_off(cluster: &Cluster, status: &Status, gone: &mut BTreeSet<Node
 
 /// Strikes off nodes that are no members any more, such as one that was replaced after its disk was lost.
 async fn strike_off_former(cluster: &Cluster, bridge: &Bridge, status: &Status) {
-    let mut counted: BTreeSet<NodeId> = bridge.endpoints().owners().nodes.keys().copied().collect();
+    let mut counted: BTreeSet<NodeId> = bridge.webhooks().owners().nodes.keys().copied().collect();
     let Ok(view) = cluster.reader().view() else { return };
     let (from, to) = keys::all(keys::HOLDERS);
     let scanned = ViewStore(&view).scan(&from, &to, &mut |key, _| {

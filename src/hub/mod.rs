@@ -52,8 +52,8 @@ pub use peers::{Lane, PeerError, PeerRequest, Peers};
 pub use publisher::Publisher;
 pub use quota::{PatternsInUse, Quotas, TooManyConditions, TooManyPatterns};
 pub use topics::Topics;
-pub use vault::{Seal, SealError, Vault};
-pub use webhooks::{EndpointState, WebhookStore};
+pub use vault::{Encryption, EncryptionError, Vault};
+pub use webhooks::{WebhookState, WebhookStore};
 
 use crate::core::access::TokenHash;
 use crate::core::ids::NodeId;
@@ -74,8 +74,8 @@ pub struct HubConfig {
     pub admin: Option<TokenHash>,
     /// For how long an idempotency key is remembered.
     pub idempotency: Duration,
-    /// The key that seals endpoints, if the configuration has one.
-    pub seal_key: Option<[u8; 32]>,
+    /// The key that encrypts webhooks, if the configuration has one.
+    pub encryption_key: Option<[u8; 32]>,
     /// Different expressions that subscriptions to one map may have on this node, and different patterns of subjects.
     pub expressions_per_topic: usize,
     /// Bytes of ephemeral events that wait for one other node.
@@ -133,7 +133,7 @@ impl Ground {
         let counts = Arc::new(Counts::default());
         let requests = Arc::default();
         quota::rates::serve(&server, Arc::clone(&requests));
-        let keys = Arc::new(vault::KeyRing::new(config.seal_key, &cluster.data_dir));
+        let keys = Arc::new(vault::KeyRing::new(config.encryption_key, &cluster.data_dir));
         vault::serve(&server, keys.clone());
         let own_file = Arc::default();
         configured::serve(&server, Arc::clone(&own_file));
@@ -170,7 +170,8 @@ impl Ground {
         let access = AccessControl::new(bridge.clone(), log.clone(), caught_up, config.admin);
         let configured = Configured::new(cluster.clone(), peers.clone(), own_file);
         let vault = Vault::new(keys, cluster.clone(), peers.clone(), log.clone(), archive.clone());
-        let operations = Operations::new(cluster.clone(), peers.clone(), log.clone(), health.clone(), webhooks.clone());
+        let operations =
+            Operations::new(cluster.clone(), peers.clone(), log.clone(), health.clone(), webhooks.clone());
         let tasks = Tasks { leases: leases_task, bridge: bridge.clone(), ephemeral: ephemeral_thread };
         let hub = Hub(Arc::new(Parts {
             access,
@@ -294,7 +295,7 @@ impl Hub {
         &self.0.topics
     }
 
-    /// The key that seals what is secret of webhooks.
+    /// The key that encrypts what is secret of webhooks.
     pub fn vault(&self) -> &Vault {
         &self.0.vault
     }

@@ -4,7 +4,7 @@
 //! takes all of it at once.
 
 use crate::core::consumer::ownership::Owners;
-use crate::core::ids::{EndpointId, TopicId};
+use crate::core::ids::{TopicId, WebhookId};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
@@ -16,11 +16,11 @@ pub struct News {
     pub topics: FxHashSet<TopicId>,
     /// Streams from which somebody removed stored events.
     pub removed: FxHashSet<TopicId>,
-    /// Endpoints that came, went, were changed or asked for something.
-    pub endpoints: FxHashSet<EndpointId>,
-    /// Events that retention removed though the endpoint needed them.
-    pub lost: FxHashMap<EndpointId, u64>,
-    /// Every change of the nodes that deliver, in order: who owned an endpoint all along sees it here.
+    /// Webhooks that came, went, were changed or asked for something.
+    pub webhooks: FxHashSet<WebhookId>,
+    /// Events that retention removed though the webhook needed them.
+    pub lost: FxHashMap<WebhookId, u64>,
+    /// Every change of the nodes that deliver, in order: who owned a webhook all along sees it here.
     pub owners: Vec<Owners>,
     /// Everything may be different, and what was known before counts no more.
     pub all: bool,
@@ -46,12 +46,12 @@ impl News {
         self.owners.push(owners.clone());
     }
 
-    pub(super) fn lost(&mut self, endpoint: EndpointId, events: u64) {
-        *self.lost.entry(endpoint).or_default() += events;
+    pub(super) fn lost(&mut self, webhook: WebhookId, events: u64) {
+        *self.lost.entry(webhook).or_default() += events;
     }
 
-    pub(super) fn changed(&mut self, endpoint: EndpointId) {
-        self.endpoints.insert(endpoint);
+    pub(super) fn changed(&mut self, webhook: WebhookId) {
+        self.webhooks.insert(webhook);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an operator has the cluster do, from any node.
 //!
 //! Owns finding the node that can do it, and draining a node before it is removed. What may be done and what may not is
-//! the cluster's judgement.
+//! the cluster's verdict.
 
 use super::health::Health;
 use super::log::Log;
@@ -71,7 +71,13 @@ pub struct Operations {
 
 impl Operations {
     /// Also carries out what other nodes ask this one for.
-    pub(super) fn new(cluster: Cluster, peers: Peers, log: Log, health: Health, webhooks: WebhookStore) -> Self {
+    pub(super) fn new(
+        cluster: Cluster,
+        peers: Peers,
+        log: Log,
+        health: Health,
+        webhooks: WebhookStore,
+    ) -> Self {
         serve(&peers, &cluster);
         Self { cluster, peers, log, health, webhooks }
     }
@@ -87,7 +93,9 @@ impl Operations {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let done = match self.cluster.status().leader {
-                Some(leader) if leader == self.cluster.node_id() => self.cluster.admin().operate(operation).await,
+                Some(leader) if leader == self.cluster.node_id() => {
+                    self.cluster.admin().operate(operation).await
+                }
                 Some(leader) => match self.peers.ask(leader, &Operate(operation), left).await {
                     Ok(done) => done,
                     // Doing any of these twice is doing it once.
@@ -105,7 +113,9 @@ impl Operations {
                     begun = true;
                     tokio::time::sleep(AGAIN).await;
                 }
-                Err(Refused::NotLeader(_)) if Instant::now() + AGAIN < deadline => tokio::time::sleep(AGAIN).await,
+                Err(Refused::NotLeader(_)) if Instant::now() + AGAIN < deadline => {
+                    tokio::time::sleep(AGAIN).await
+                }
                 done => return done,
             }
         }
@@ -152,7 +162,7 @@ impl Operations {
         }
     }
 
-    /// Whether that node owns endpoints, or could.
+    /// Whether that node owns webhooks, or could.
     pub fn delivers(&self, node: NodeId) -> bool {
         self.webhooks.directory().owners().nodes.contains_key(&node)
     }
@@ -165,7 +175,7 @@ impl Operations {
         self.peers.ask(node, &Snapshot, OPERATION).await.ok().flatten()
     }
 
-    /// Begins a backup of this node's state, with the key that seals endpoints if wanted. Also tells whether all that
+    /// Begins a backup of this node's state, with the key that encrypts webhooks if wanted. Also tells whether all that
     /// was acknowledged anywhere before is in it: without a majority that can't be known.
     ///
     /// # Errors

@@ -24,12 +24,17 @@ impl Replica {
 impl StateMachine for Replica {
     fn load(&mut self, view: &View, why: Load) -> Result<(), DiskError> {
         self.state = State::load(&ViewStore(view)).map_err(in_the_cluster_s_words)?;
-        let (access, endpoints) = (self.state.access().clone(), self.state.endpoints().clone());
-        self.bridge.reset(access, endpoints, why == Load::Snapshot);
+        let (access, webhooks) = (self.state.access().clone(), self.state.webhooks().clone());
+        self.bridge.reset(access, webhooks, why == Load::Snapshot);
         Ok(())
     }
 
-    fn apply(&mut self, ctx: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, DiskError> {
+    fn apply(
+        &mut self,
+        ctx: &mut ApplyContext,
+        command: &[u8],
+        txn: &mut Txn<'_>,
+    ) -> Result<Vec<u8>, DiskError> {
         self.state.apply(&mut Place(ctx), command, &mut TxnStore(txn)).map_err(in_the_cluster_s_words)
     }
 
@@ -128,7 +133,9 @@ mod tests {
     #[test]
     fn a_store_that_fails_is_not_taken_for_damaged() {
         let there_and_back = |error| in_the_cluster_s_words(StateError::Store(in_core_s_words(error)));
-        assert!(matches!(there_and_back(DiskError::Io("full".to_owned())), DiskError::Io(what) if what == "full"));
+        assert!(
+            matches!(there_and_back(DiskError::Io("full".to_owned())), DiskError::Io(what) if what == "full")
+        );
         assert!(matches!(there_and_back(DiskError::Corrupt("a page".to_owned())), DiskError::Corrupt(_)));
     }
 }

@@ -12,7 +12,7 @@ pub(super) async fn hub(folder: &std::path::Path) -> Hub {
     let config = HubConfig {
         admin: None,
         idempotency: Duration::from_secs(60),
-        seal_key: None,
+        encryption_key: None,
         expressions_per_topic: 8,
         ephemeral_link_bytes: 1 << 20,
     };
@@ -29,7 +29,8 @@ pub(super) async fn hub(folder: &std::path::Path) -> Hub {
 pub(super) async fn create(hub: &Hub, n: u8, slug: &str) -> MapId {
     let id = MapId::from_bytes([n; 16]);
     let limits = Limits::NONE;
-    let retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() };
+    let retention =
+        Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() };
     let token = NewToken {
         id: TokenId::from_bytes([n; 16]),
         name: "t".into(),

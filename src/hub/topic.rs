@@ -30,20 +30,20 @@ pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(50);
 /// A nudge waiting is as good as many.
 pub(super) const MAILBOX: usize = 16;
 
-/// Deliver the topic's events to that outlet in that view from now on.
+/// Deliver the topic's events to that dispatcher in that view from now on.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Attach {
     pub(super) view: View,
-    pub(super) outlet: Recipient<Deliver>,
+    pub(super) dispatcher: Recipient<Deliver>,
 }
 
-/// The outlet no longer wants the view. Answers how many subscriptions are left.
+/// The dispatcher no longer wants the view. Answers how many subscriptions are left.
 #[derive(Message)]
 #[rtype(result = "usize")]
 pub(super) struct Detach {
     pub(super) form: FormKey,
-    pub(super) outlet: Recipient<Deliver>,
+    pub(super) dispatcher: Recipient<Deliver>,
 }
 
 /// The actor.
@@ -56,10 +56,10 @@ pub(super) struct Topic {
     /// Views of all events, encoded here.
     open: Lane,
     /// Views with a condition, encoded by the evaluators: they never delay the others.
-    judged: Lane,
-    judging: bool,
+    evaluated: Lane,
+    checking: bool,
     /// Events were removed since the page was read that the evaluators have.
-    judged_is_stale: bool,
+    checked_is_stale: bool,
 }
 
 /// Views that are offered the same events at the same time.
@@ -81,7 +81,7 @@ struct Viewed {
 }
 
 struct Subscriber {
-    outlet: Recipient<Deliver>,
+    dispatcher: Recipient<Deliver>,
     /// It was told to expect events from here on.
     from_seq: u64,
     /// It had no room for a chunk, and must be told where the topic is.
@@ -100,8 +100,18 @@ impl Topic {
         woken: metrics::Counter,
         pending: Pending,
     ) -> Self {
-        let (open, judged) = (Lane::default(), Lane::default());
-        Self { key, archive, evaluators, woken, pending, open, judged, judging: false, judged_is_stale: false }
+        let (open, evaluated) = (Lane::default(), Lane::default());
+        Self {
+            key,
+            archive,
+            evaluators,
+            woken,
+            pending,
+            open,
+            evaluated,
+            checking: false,
+            checked_is_stale: false,
+        }
     }
 
     fn head_seq(&self) -> Option<u64> {
@@ -146,39 +156,40 @@ impl Topic {
         }
     }
 
-    /// Has a page judged for the views with conditions; the next when that is done.
-    fn judge_new(&mut self, ctx: &mut Context<Self>) {
-        let Some(map) = self.judged.map().filter(|_| !self.judging) else { return };
-        let Some(mut page) = self.read(self.judged.next_seq, ctx) else { return };
-        if !self.judged.takes(&page) {
+    /// Has a page evaluated for the views with conditions; the next when that is done.
+    fn check_new(&mut self, ctx: &mut Context<Self>) {
+        let Some(map) = self.evaluated.map().filter(|_| !self.checking) else { return };
+        let Some(mut page) = self.read(self.evaluated.next_seq, ctx) else { return };
+        if !self.evaluated.takes(&page) {
             return;
         }
         // Who comes meanwhile begins behind this page.
-        let Some(span) = self.judged.advance(&mut page) else {
-            if self.judged.next_seq <= page.head_seq {
+        let Some(span) = self.evaluated.advance(&mut page) else {
+            if self.evaluated.next_seq <= page.head_seq {
                 ctx.notify(Nudge);
             }
             return;
         };
-        self.judging = true;
-        let views = self.judged.views();
+        self.checking = true;
+        let views = self.evaluated.views();
         let evaluators = self.evaluators.clone();
-        let judged =
-            async move { evaluators.work(map, move |turn| encode_judged(span, page.events, views, turn)).await };
-        ctx.spawn(judged.into_actor(self).map(|chunks, topic, ctx| {
-            topic.judging = false;
-            let is_stale = std::mem::take(&mut topic.judged_is_stale);
+        let evaluated = async move {
+            evaluators.work(map, move |turn| encode_checked(span, page.events, views, turn)).await
+        };
+        ctx.spawn(evaluated.into_actor(self).map(|chunks, topic, ctx| {
+            topic.checking = false;
+            let is_stale = std::mem::take(&mut topic.checked_is_stale);
             let chunks = chunks.filter(|_| !is_stale);
-            if topic.judged.conclude(&topic.key, chunks) {
+            if topic.evaluated.conclude(&topic.key, chunks) {
                 ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
             }
-            topic.judge_new(ctx);
+            topic.check_new(ctx);
         }));
     }
 
     /// Tells who missed chunks where the topic is now, until they have room for it: they fetch the rest themselves.
     fn catch_up(&mut self, ctx: &mut Context<Self>) {
-        if self.open.catch_up(&self.key) | self.judged.catch_up(&self.key) {
+        if self.open.catch_up(&self.key) | self.evaluated.catch_up(&self.key) {
             ctx.run_later(RETRY_PAUSE, |topic, ctx| topic.catch_up(ctx));
         }
     }
@@ -186,13 +197,13 @@ impl Topic {
     /// Events were removed. What was offered may have some of them, and so may the page that the evaluators have: of that
     /// nothing is offered, and readers look for what is left of it in the archive.
     fn forget_removed(&mut self) {
-        self.judged_is_stale |= self.judging;
+        self.checked_is_stale |= self.checking;
         self.open.forget_removed(&self.key);
-        self.judged.forget_removed(&self.key);
+        self.evaluated.forget_removed(&self.key);
     }
 
     fn lane(&mut self, view: &View) -> &mut Lane {
-        if view.condition().is_some() { &mut self.judged } else { &mut self.open }
+        if view.condition().is_some() { &mut self.evaluated } else { &mut self.open }
     }
 }
 
@@ -262,7 +273,7 @@ impl Lane {
                     return true;
                 }
                 let news = Deliver::Chunk { topic: topic.clone(), form: key.clone(), chunk: chunk.clone() };
-                match subscriber.outlet.try_send(news) {
+                match subscriber.dispatcher.try_send(news) {
                     Ok(()) => true,
                     Err(SendError::Full(_)) => {
                         subscriber.behind = true;
@@ -295,7 +306,8 @@ impl Lane {
         for known in &mut self.views {
             for subscriber in known.subscribers.iter_mut().filter(|subscriber| subscriber.behind) {
                 let (form, next_seq) = (known.view.key().clone(), self.told_seq);
-                let told = subscriber.outlet.try_send(Deliver::Start { topic: topic.clone(), form, next_seq });
+                let told =
+                    subscriber.dispatcher.try_send(Deliver::Start { topic: topic.clone(), form, next_seq });
                 subscriber.behind = matches!(told, Err(SendError::Full(_)));
                 subscriber.from_seq = next_seq;
                 still_behind |= subscriber.behind;
@@ -308,29 +320,31 @@ impl Lane {
     fn forget_removed(&self, topic: &TopicKey) {
         for Viewed { view, subscribers } in &self.views {
             for subscriber in subscribers {
-                subscriber.outlet.do_send(Deliver::Removed { topic: topic.clone(), form: view.key().clone() });
+                subscriber
+                    .dispatcher
+                    .do_send(Deliver::Removed { topic: topic.clone(), form: view.key().clone() });
             }
         }
     }
 
-    pub(super) fn attach(&mut self, topic: TopicKey, view: View, outlet: Recipient<Deliver>) {
+    pub(super) fn attach(&mut self, topic: TopicKey, view: View, dispatcher: Recipient<Deliver>) {
         let from_seq = self.told_seq;
-        outlet.do_send(Deliver::Start { topic, form: view.key().clone(), next_seq: from_seq });
+        dispatcher.do_send(Deliver::Start { topic, form: view.key().clone(), next_seq: from_seq });
         let place = self.views.iter().position(|known| known.view.key() == view.key()).unwrap_or_else(|| {
             self.views.push(Viewed { view, subscribers: Vec::new() });
             self.views.len() - 1
         });
         let subscribers = &mut self.views[place].subscribers;
-        match subscribers.iter_mut().find(|subscriber| subscriber.outlet == outlet) {
+        match subscribers.iter_mut().find(|subscriber| subscriber.dispatcher == dispatcher) {
             Some(known) => known.from_seq = from_seq,
-            None => subscribers.push(Subscriber { outlet, from_seq, behind: false }),
+            None => subscribers.push(Subscriber { dispatcher, from_seq, behind: false }),
         }
     }
 
     /// Says how many views are left.
-    pub(super) fn detach(&mut self, form: &FormKey, outlet: &Recipient<Deliver>) -> usize {
+    pub(super) fn detach(&mut self, form: &FormKey, dispatcher: &Recipient<Deliver>) -> usize {
         for known in self.views.iter_mut().filter(|known| known.view.key() == form) {
-            known.subscribers.retain(|subscriber| subscriber.outlet != *outlet);
+            known.subscribers.retain(|subscriber| subscriber.dispatcher != *dispatcher);
         }
         self.views.retain(|known| !known.subscribers.is_empty());
         self.views.len()
@@ -338,7 +352,12 @@ impl Lane {
 }
 
 /// Evaluators the events once for each condition, and writes them for each view.
-pub(super) async fn encode_judged(span: Span, events: Vec<Event>, views: Vec<View>, mut turn: Turn) -> Chunks {
+pub(super) async fn encode_checked(
+    span: Span,
+    events: Vec<Event>,
+    views: Vec<View>,
+    mut turn: Turn,
+) -> Chunks {
     let mut conditions: Vec<Arc<Condition>> = Vec::new();
     let mut places = Vec::with_capacity(views.len());
     for condition in views.iter().filter_map(View::condition) {
@@ -372,16 +391,16 @@ impl Handler<Nudge> for Topic {
             self.forget_removed();
         }
         self.open.announce(news.first_seq);
-        self.judged.announce(news.first_seq);
+        self.evaluated.announce(news.first_seq);
         self.offer_new(ctx);
-        self.judge_new(ctx);
+        self.check_new(ctx);
     }
 }
 
 impl Handler<Attach> for Topic {
     type Result = ();
 
-    fn handle(&mut self, Attach { view, outlet }: Attach, _: &mut Self::Context) {
+    fn handle(&mut self, Attach { view, dispatcher }: Attach, _: &mut Self::Context) {
         let topic = self.key.clone();
         // A lane that nobody followed stood still.
         if self.lane(&view).views.is_empty()
@@ -389,15 +408,15 @@ impl Handler<Attach> for Topic {
         {
             self.lane(&view).stand_at(head_seq + 1);
         }
-        self.lane(&view).attach(topic, view, outlet);
+        self.lane(&view).attach(topic, view, dispatcher);
     }
 }
 
 impl Handler<Detach> for Topic {
     type Result = usize;
 
-    fn handle(&mut self, Detach { form, outlet }: Detach, _: &mut Self::Context) -> usize {
-        self.open.detach(&form, &outlet) + self.judged.detach(&form, &outlet)
+    fn handle(&mut self, Detach { form, dispatcher }: Detach, _: &mut Self::Context) -> usize {
+        self.open.detach(&form, &dispatcher) + self.evaluated.detach(&form, &dispatcher)
     }
 }
 
@@ -442,12 +461,13 @@ mod tests {
     #[actix_web::test]
     async fn a_failed_evaluation_is_told_at_once() {
         let told = Told::default();
-        let outlet = told.clone().start().recipient();
-        let condition = Condition::new(Expression::condition("payload.n > 1").unwrap(), MapId::from_bytes([1; 16]));
+        let dispatcher = told.clone().start().recipient();
+        let condition =
+            Condition::new(Expression::condition("payload.n > 1").unwrap(), MapId::from_bytes([1; 16]));
         let view = View::new(Arc::new(NoForm("form".into())), Some(Arc::new(condition)));
         let topic = TopicKey::new(TopicId(1), Selector::All);
         let mut lane = Lane { next_seq: 5, told_seq: 5, ..Lane::default() };
-        lane.attach(topic.clone(), view, outlet);
+        lane.attach(topic.clone(), view, dispatcher);
         // A page of three was taken out to be evaluated.
         (lane.next_seq, lane.told_seq) = (8, 8);
         assert!(!lane.conclude(&topic, None), "there was room");
@@ -467,7 +487,11 @@ mod tests {
     fn a_cursor_passes_over_what_nobody_announced() {
         let mut lane = Lane { next_seq: 5, told_seq: 5, is_at_rest: true, ..Lane::default() };
         lane.announce(Some(1000));
-        assert_eq!((lane.next_seq, lane.told_seq), (1000, 5), "nothing of the topic lies between, and the chain holds");
+        assert_eq!(
+            (lane.next_seq, lane.told_seq),
+            (1000, 5),
+            "nothing of the topic lies between, and the chain holds"
+        );
         // A page that did not come to the end: what is announced meanwhile is no news of the rest.
         assert!(lane.takes(&page(1256, 1300)));
         lane.next_seq = 1256;
@@ -511,7 +535,11 @@ mod tests {
         let order = Order::default();
         let topic = TopicKey::new(TopicId(1), Selector::All);
         let mut lane = Lane { next_seq: 5, told_seq: 5, ..Lane::default() };
-        lane.attach(topic.clone(), View::new(Arc::new(NoForm("form".into())), None), order.clone().start().recipient());
+        lane.attach(
+            topic.clone(),
+            View::new(Arc::new(NoForm("form".into())), None),
+            order.clone().start().recipient(),
+        );
         let chunk = |first_seq| {
             let span = Span { first_seq, next_seq: first_seq + 1, last_id: EventId::ZERO };
             move |view: &View| Some(Arc::new(Chunk::encode(span, &[], view.form(), None)))

@@ -15,7 +15,7 @@ use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, MailboxError, 
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-/// Where outlets subscribe to topics, and hear of what ends; cheap to clone.
+/// Where dispatchers subscribe to topics, and hear of what ends; cheap to clone.
 #[derive(Clone)]
 pub struct Topics {
     registry: Addr<Registry>,
@@ -24,34 +24,39 @@ pub struct Topics {
 
 impl Topics {
     /// Starts the thread of the topics.
-    pub(super) fn start(bridge: Arc<Bridge>, ephemeral: Ephemeral, archive: Archive, evaluators: Evaluators) -> Self {
+    pub(super) fn start(
+        bridge: Arc<Bridge>,
+        ephemeral: Ephemeral,
+        archive: Archive,
+        evaluators: Evaluators,
+    ) -> Self {
         let registry = Registry::start_on_own_thread(bridge.clone(), ephemeral.clone(), archive, evaluators);
         bridge.attach_registry(registry.clone().recipient());
         ephemeral.attach_registry(registry.clone().recipient());
         Self { registry, bridge }
     }
 
-    /// Subscribes an outlet to a view of a topic. The answer comes as [`Deliver::Start`], then chunks follow.
-    pub fn subscribe(&self, topic: TopicKey, view: View, outlet: Recipient<Deliver>) {
-        self.registry.do_send(Subscribe { topic, view, outlet });
+    /// Subscribes a dispatcher to a view of a topic. The answer comes as [`Deliver::Start`], then chunks follow.
+    pub fn subscribe(&self, topic: TopicKey, view: View, dispatcher: Recipient<Deliver>) {
+        self.registry.do_send(Subscribe { topic, view, dispatcher });
     }
 
     /// Ends a subscription.
-    pub fn unsubscribe(&self, topic: TopicKey, form: FormKey, outlet: Recipient<Deliver>) {
-        self.registry.do_send(Unsubscribe { topic, form, outlet });
+    pub fn unsubscribe(&self, topic: TopicKey, form: FormKey, dispatcher: Recipient<Deliver>) {
+        self.registry.do_send(Unsubscribe { topic, form, dispatcher });
     }
 
-    /// Tells `outlet` of what ends: topics, tokens, maps, the node.
-    pub fn register_outlet(&self, outlet: Recipient<Deliver>) {
-        self.bridge.register_outlet(outlet);
+    /// Tells `dispatcher` of what ends: topics, tokens, maps, the node.
+    pub fn register_dispatcher(&self, dispatcher: Recipient<Deliver>) {
+        self.bridge.register_dispatcher(dispatcher);
     }
 
-    /// Tells every outlet that the node is going away.
+    /// Tells every dispatcher that the node is going away.
     pub fn announce_drain(&self) {
         self.bridge.broadcast(|| Deliver::Drain);
     }
 
-    /// Tells every outlet that the node stays.
+    /// Tells every dispatcher that the node stays.
     pub fn announce_return(&self) {
         self.bridge.broadcast(|| Deliver::Stay);
     }
@@ -67,13 +72,13 @@ impl Topics {
     }
 }
 
-/// Subscribe an outlet to a view of a topic. The answer comes as [`Deliver::Start`], then chunks follow.
+/// Subscribe a dispatcher to a view of a topic. The answer comes as [`Deliver::Start`], then chunks follow.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Subscribe {
     topic: TopicKey,
     view: View,
-    outlet: Recipient<Deliver>,
+    dispatcher: Recipient<Deliver>,
 }
 
 /// End a subscription.
@@ -82,7 +87,7 @@ struct Subscribe {
 struct Unsubscribe {
     topic: TopicKey,
     form: FormKey,
-    outlet: Recipient<Deliver>,
+    dispatcher: Recipient<Deliver>,
 }
 
 /// Answered by an actor whose thread works.
@@ -196,17 +201,17 @@ impl Actor for Registry {
 impl Handler<Subscribe> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Subscribe { topic, view, outlet }: Subscribe, _: &mut Self::Context) {
-        self.topic(topic).attach(Attach { view, outlet });
+    fn handle(&mut self, Subscribe { topic, view, dispatcher }: Subscribe, _: &mut Self::Context) {
+        self.topic(topic).attach(Attach { view, dispatcher });
     }
 }
 
 impl Handler<Unsubscribe> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Unsubscribe { topic, form, outlet }: Unsubscribe, ctx: &mut Self::Context) {
+    fn handle(&mut self, Unsubscribe { topic, form, dispatcher }: Unsubscribe, ctx: &mut Self::Context) {
         let Some(actor) = self.topics.get(&topic).cloned() else { return };
-        let left = actor.detach(Detach { form, outlet }).into_actor(self);
+        let left = actor.detach(Detach { form, dispatcher }).into_actor(self);
         // In the registry's order: a Subscribe that comes meanwhile waits for this, and finds no topic half gone.
         ctx.wait(left.map(move |left, registry, _| match left {
             Ok(0) => registry.forget(&topic),

@@ -8,31 +8,31 @@ use super::news::Watch;
 use super::replica::ViewStore;
 use crate::core::codec;
 use crate::core::command::{Command, Refusal, Reply};
-use crate::core::consumer::progress::{NumberedOrder, Progress, Retry};
+use crate::core::consumer::progress::{NumberedCommand, Progress, Retry};
 use crate::core::event::Event;
-use crate::core::ids::{EndpointId, TopicId};
+use crate::core::ids::{TopicId, WebhookId};
 use crate::core::state::backlog::{Backlog, Losing};
 use crate::core::state::{TopicRecord, keys};
 use crate::core::store::ReadStore;
 use crate::core::webhook::directory::Directory;
-use crate::core::webhook::records::{DeadLetter, ProgressReport, Shelf};
+use crate::core::webhook::records::{AttemptHistory, DeadLetter, ProgressReport};
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, RwLockReadGuard};
 
-/// What is stored of an endpoint beside its settings.
+/// What is stored of a webhook beside its settings.
 #[derive(Clone, Debug)]
-pub struct EndpointState {
+pub struct WebhookState {
     /// How far it is.
     pub progress: Progress,
-    /// Attempts and the number of dead letters.
-    pub shelf: Shelf,
+    /// Attempts and the number of dead dead letters.
+    pub attempt_history: AttemptHistory,
     /// What its owner was asked and has not taken up, in order.
-    pub orders: Vec<NumberedOrder>,
+    pub orders: Vec<NumberedCommand>,
     /// What retention keeps for it alone, and whether it loses events.
     pub backlog: Backlog,
 }
 
-impl EndpointState {
+impl WebhookState {
     /// Events that retention removed before they were delivered: those that its owner found gone, and those that it has
     /// yet to find. `stored_seq` is the oldest that is stored of its topic (see [`WebhookStore::stored_seq`]).
     pub fn missed(&self, stored_seq: u64) -> u64 {
@@ -53,12 +53,12 @@ impl WebhookStore {
         Self { bridge, archive, log }
     }
 
-    /// Endpoints and who owns them, as this node knows. Hold it briefly: the log waits for writers.
+    /// Webhooks and who owns them, as this node knows. Hold it briefly: the log waits for writers.
     pub fn directory(&self) -> RwLockReadGuard<'_, Directory> {
-        self.bridge.endpoints()
+        self.bridge.webhooks()
     }
 
-    /// Hears of events, endpoints and owners from now on; the first news are that everything may be different.
+    /// Hears of events, webhooks and owners from now on; the first news are that everything may be different.
     pub fn watch(&self) -> Watch {
         let watch = Watch::default();
         self.bridge.attach_watch(watch.clone());
@@ -66,14 +66,14 @@ impl WebhookStore {
         watch
     }
 
-    /// What is stored of an endpoint; `None` when there is no such endpoint.
-    pub fn state(&self, id: EndpointId) -> Result<Option<EndpointState>, ArchiveError> {
+    /// What is stored of a webhook; `None` when there is no such webhook.
+    pub fn state(&self, id: WebhookId) -> Result<Option<WebhookState>, ArchiveError> {
         self.archive.look(|store| {
             let Some(progress) = record(store, &keys::progress(id))? else { return Ok(None) };
-            let shelf = record(store, &keys::shelf(id))?.unwrap_or_default();
+            let attempt_history = record(store, &keys::attempt_history(id))?.unwrap_or_default();
             let orders = range(store, &keys::order(id, 0), &keys::order(id, u64::MAX), usize::MAX)?;
             let backlog = record(store, &keys::backlog(id))?.unwrap_or_default();
-            Ok(Some(EndpointState { progress, shelf, orders, backlog }))
+            Ok(Some(WebhookState { progress, attempt_history, orders, backlog }))
         })
     }
 
@@ -83,31 +83,32 @@ impl WebhookStore {
         Ok(found.unwrap_or_default().stored_seq)
     }
 
-    /// An event that retention removed from its topic, and a retry or a dead letter of the endpoint needs.
-    pub fn kept_event(&self, id: EndpointId, seq: u64) -> Result<Option<Event>, ArchiveError> {
+    /// An event that retention removed from its topic, and a retry or a dead dead letter of the webhook needs.
+    pub fn kept_event(&self, id: WebhookId, seq: u64) -> Result<Option<Event>, ArchiveError> {
         let key = keys::kept_event(id, seq);
         let bytes = self.archive.look(|store| store.get(&key).map_err(ArchiveError::of_store))?;
         let damaged = || ArchiveError::Damaged(format!("event {seq}, kept for webhook {id}"));
         bytes.map(|bytes| Event::from_stored(seq, bytes.into()).ok_or_else(damaged)).transpose()
     }
 
-    /// Endpoints that lose events, and since when.
-    pub fn losing(&self) -> Result<Vec<(EndpointId, Losing)>, ArchiveError> {
+    /// Webhooks that lose events, and since when.
+    pub fn losing(&self) -> Result<Vec<(WebhookId, Losing)>, ArchiveError> {
         let (from, to) = keys::all(keys::BACKLOGS);
         self.archive.look(|store| {
-            let mut found: Vec<(EndpointId, Result<Backlog, codec::CodecError>)> = Vec::new();
+            let mut found: Vec<(WebhookId, Result<Backlog, codec::CodecError>)> = Vec::new();
             let scanned = store.scan(&from, &to, &mut |key, value| {
-                found.extend(keys::endpoint_of(key).map(|id| (id, codec::decode(value))));
+                found.extend(keys::webhook_of(key).map(|id| (id, codec::decode(value))));
                 true
             });
             scanned.map_err(ArchiveError::of_store)?;
-            let losing = found.into_iter().map(|(id, backlog)| Ok(backlog?.losing.map(|losing| (id, losing))));
+            let losing =
+                found.into_iter().map(|(id, backlog)| Ok(backlog?.losing.map(|losing| (id, losing))));
             losing.filter_map(Result::transpose).collect::<Result<_, _>>().map_err(damaged)
         })
     }
 
-    /// What waits of an endpoint: records by number.
-    pub fn waiting(&self, id: EndpointId) -> Result<Vec<(u64, Retry)>, ArchiveError> {
+    /// What waits of a webhook: records by number.
+    pub fn waiting(&self, id: WebhookId) -> Result<Vec<(u64, Retry)>, ArchiveError> {
         let (from, to) = (keys::waiting(id, 0), keys::waiting(id, u64::MAX));
         self.archive.look(|store| {
             let (mut found, mut bad) = (Vec::new(), None);
@@ -126,14 +127,22 @@ impl WebhookStore {
         })
     }
 
-    /// Dead letters of an endpoint from that seq on, oldest first.
-    pub fn dead_letters(&self, id: EndpointId, from_seq: u64, max: usize) -> Result<Vec<DeadLetter>, ArchiveError> {
+    /// Dead dead letters of a webhook from that seq on, oldest first.
+    pub fn dead_letters(
+        &self,
+        id: WebhookId,
+        from_seq: u64,
+        max: usize,
+    ) -> Result<Vec<DeadLetter>, ArchiveError> {
         let (from, to) = (keys::dead_letter(id, from_seq), keys::dead_letter(id, u64::MAX));
         self.archive.look(|store| range(store, &from, &to, max))
     }
 
-    /// Tells the cluster how far endpoints are. `Ok(Err(epoch))` when this node owns them no more, under that epoch.
-    pub async fn report_progress(&self, report: ProgressReport) -> Result<Result<Vec<EndpointId>, u64>, HubError> {
+    /// Tells the cluster how far webhooks are. `Ok(Err(epoch))` when this node owns them no more, under that epoch.
+    pub async fn report_progress(
+        &self,
+        report: ProgressReport,
+    ) -> Result<Result<Vec<WebhookId>, u64>, HubError> {
         match self.log.propose(&Command::Progress(report)).await {
             Ok(Reply::Progressed(gone)) => Ok(Ok(gone)),
             Ok(other) => Err(HubError::Internal(format!("progress was answered with {other:?}"))),

@@ -72,7 +72,9 @@ where
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            .on_connect_ext(move |connection: &_, extensions: &mut _| on_connect(connection as &dyn Any, extensions))
+            .on_connect_ext(move |connection: &_, extensions: &mut _| {
+                on_connect(connection as &dyn Any, extensions)
+            })
             .h1(map_config(app().into_factory().map_err(|error| error.into().error_response()), |()| {
                 AppConfig::default()
             }))

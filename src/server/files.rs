@@ -33,7 +33,10 @@ impl Shares {
         let wanted = (config.limits.sockets, config.webhooks.connections);
         let shares = Self::of(raised(), workers, wanted);
         if let Some(problem) = shares.problem(config) {
-            tracing::warn!(webhooks = shares.webhooks, "{problem}; raise it: LimitNOFILE= of systemd, ulimit -n");
+            tracing::warn!(
+                webhooks = shares.webhooks,
+                "{problem}; raise it: LimitNOFILE= of systemd, ulimit -n"
+            );
         }
         shares
     }
@@ -59,7 +62,8 @@ impl Shares {
 
 /// The limit, raised as far as an unprivileged process can.
 fn raised() -> usize {
-    let known = |limit: Option<u64>| limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let known =
+        |limit: Option<u64>| limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if known(current) >= known(maximum) {
         return known(current);
@@ -80,9 +84,13 @@ mod tests {
         for limit in [256, 1024, 4096, 20_000, 60_000, 1_000_000, usize::MAX] {
             for workers in [1, 2, 8] {
                 let shares = Shares::of(limit, workers, (50_000, 4096));
-                let given = OWN + OWN_OF_WORKER * workers + 2 * (shares.peers + shares.webhooks) + shares.sockets;
+                let given =
+                    OWN + OWN_OF_WORKER * workers + 2 * (shares.peers + shares.webhooks) + shares.sockets;
                 assert!(given <= limit || limit < 512, "{given} of {limit}: {shares:?}");
-                assert!(shares.sockets >= shares.webhooks || shares.webhooks == 4096 || limit < 512, "{shares:?}");
+                assert!(
+                    shares.sockets >= shares.webhooks || shares.webhooks == 4096 || limit < 512,
+                    "{shares:?}"
+                );
             }
         }
         let enough = Shares::of(1_000_000, 2, (50_000, 4096));

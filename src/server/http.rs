@@ -49,8 +49,10 @@ pub(super) fn serve(
     shown: Option<&Arc<Shown>>,
     routes: Routes,
 ) -> Result<Server, ServerError> {
-    let sockets =
-        SocketConfig { send_buffer_bytes: config.session.send_buffer_bytes, user_timeout: user_timeout(config) };
+    let sockets = SocketConfig {
+        send_buffer_bytes: config.session.send_buffer_bytes,
+        user_timeout: user_timeout(config),
+    };
     let origins = config.limits.origins.clone();
     let header_bytes = config.limits.header_bytes;
     let app = move || {
@@ -122,7 +124,8 @@ fn refusal(request: ServiceRequest, error: &ApiError) -> ServiceResponse {
 }
 
 fn check_head(request: &ServiceRequest, max_bytes: usize) -> Result<(), ApiError> {
-    let headers: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let headers: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers + request.head().uri.path().len() + request.query_string().len() <= max_bytes {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use super::http::WRITE_BUFFER_BYTES;
 use crate::config::{self, Config};
 use crate::core::access::{Limits, Retention, WebhookBacklog, hash_token};
 use crate::delivery::webhook::lambda::Credentials;
-use crate::delivery::{OutletConfig, webhook};
+use crate::delivery::{DispatcherConfig, webhook};
 use crate::edge::context::{EdgeConfig, WebhookDefaults};
 use crate::hub::HubConfig;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub(super) fn hub(config: &Config) -> HubConfig {
     HubConfig {
         admin: config.admin_token.as_ref().map(|token| hash_token(token.expose())),
         idempotency: Duration::from_secs(config.publish.idempotency_seconds),
-        seal_key: config.webhooks.seal_key(),
+        encryption_key: config.webhooks.encryption_key(),
         expressions_per_topic: config.limits.expressions_per_topic,
         ephemeral_link_bytes: config.ephemeral.link_bytes,
     }
@@ -25,10 +25,8 @@ pub(super) fn hub(config: &Config) -> HubConfig {
 pub(super) fn webhook(config: &Config, shares: &Shares) -> webhook::WebhookConfig {
     let settings = &config.webhooks;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let credentials = settings.credentials().map(|(access_key_id, secret_access_key, session_token)| Credentials {
-        access_key_id,
-        secret_access_key,
-        session_token,
+    let credentials = settings.credentials().map(|(access_key_id, secret_access_key, session_token)| {
+        Credentials { access_key_id, secret_access_key, session_token }
     });
     webhook::WebhookConfig {
         workers: if settings.workers == 0 { (cores / 2).max(1) } else { settings.workers },
@@ -46,7 +44,8 @@ pub(super) fn webhook(config: &Config, shares: &Shares) -> webhook::WebhookConfi
 }
 
 pub(super) fn cluster(config: &Config, shares: &Shares) -> waypost_cluster::Config {
-    let advertised = |given: &Option<String>, bound: SocketAddr| given.clone().unwrap_or_else(|| bound.to_string());
+    let advertised =
+        |given: &Option<String>, bound: SocketAddr| given.clone().unwrap_or_else(|| bound.to_string());
     let meta = BTreeMap::from([
         ("http_addr".to_owned(), advertised(&config.advertise_http_addr, config.http_addr)),
         ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
@@ -96,7 +95,7 @@ pub(super) fn edge(config: &Config) -> EdgeConfig {
         sockets_per_address: limits.sockets_per_address,
         origins: limits.origins.clone(),
         write_bytes: WRITE_BUFFER_BYTES,
-        outlet: OutletConfig {
+        dispatcher: DispatcherConfig {
             ring_bytes: session.ring_bytes,
             ring_events: session.ring_events,
             rings_bytes: session.rings_bytes,

@@ -14,11 +14,11 @@ fn wrong_usage_of_webhooks_ends_with_2() {
         &["webhook", "create", "demo", "--to", "http://a", "--rate", "often"],
         &["webhook", "update", "demo", "x"],
         &["webhook", "delete", "demo", "x"],
-        &["webhook", "dead-letters", "purge", "demo", "x"],
+        &["webhook", "dead-dead letters", "purge", "demo", "x"],
         &["webhook", "replay", "demo", "x"],
         &["webhook", "replay", "demo", "x", "--since", "y", "--after", "z"],
         &["webhook", "replay", "demo", "x", "--events", "y", "--wait"],
-        &["webhook", "dead-letters", "retry", "demo", "x", "y", "--wait"],
+        &["webhook", "dead-dead letters", "retry", "demo", "x", "y", "--wait"],
         &["webhook", "test", "demo", "x", "--payload", "{"],
     ] {
         let output = run(usage);
@@ -82,9 +82,13 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     let receiver = Receiver::start().unwrap();
     let url = receiver.on(PATH, behaviour::status(200));
     let create = ["webhook", "create", "demo", "--to", &url, "--name", "mine", "--profile", "standard"];
-    let made = cli.one(&[&create[..], &["--events", "add_*,n", "--attempts", "1", "--header", "X-A: b"]].concat());
+    let made =
+        cli.one(&[&create[..], &["--events", "add_*,n", "--attempts", "1", "--header", "X-A: b"]].concat());
     assert!(made["secret"].as_str().unwrap().starts_with("whsec_"), "{made}");
-    assert_eq!((&made["events"], &made["retry"]["max_attempts"]), (&serde_json::json!(["add_*", "n"]), &1.into()));
+    assert_eq!(
+        (&made["events"], &made["retry"]["max_attempts"]),
+        (&serde_json::json!(["add_*", "n"]), &1.into())
+    );
     let listed = cli.one(&["webhook", "list", "demo"]);
     assert_eq!((&listed["id"], listed.get("secret")), (&made["id"], None));
     cli.refused(&create, "[409 url_taken]");
@@ -99,10 +103,13 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     let other = cli.one(&other)["id"].as_str().unwrap().to_owned();
     cli.refused(&["webhook", "show", "demo", "mine"], "may be any of 2; say which by its id");
     cli.refused(&["webhook", "show", "demo", "mine"], "hook?other");
-    cli.refused(&["webhook", "enable", "demo", &other, "--since", "9999-01-01T00:00:00Z"], "lies in the future");
+    cli.refused(
+        &["webhook", "enable", "demo", &other, "--since", "9999-01-01T00:00:00Z"],
+        "lies in the future",
+    );
     assert!(cli.run(&["webhook", "delete", "demo", &other[..13], "--yes"]).status.success());
 
-    // A delivered event is shown as it happens; a failed event stays with the dead letters until it is
+    // A delivered event is shown as it happens; a failed event stays with the dead dead letters until it is
     // retried.
     let seen = cli.dev.data.path().join("seen");
     let notes = cli.dev.data.path().join("tail-notes");
@@ -119,19 +126,24 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     cli.publish("unwanted");
     receiver.on(PATH, behaviour::status(500));
     let second = cli.publish("add_system");
-    let dead = || cli.lines(&["webhook", "dead-letters", "list", "demo", "mine"]);
-    wait_until("the event is a dead letter", || dead().iter().any(|letter| letter["id"] == second.as_str()));
+    let dead = || cli.lines(&["webhook", "dead-dead letters", "list", "demo", "mine"]);
+    wait_until("the event is a dead dead letter", || {
+        dead().iter().any(|dead_letter| dead_letter["id"] == second.as_str())
+    });
     wait_until("the tail ends", || tail.try_wait().unwrap().is_some());
     let seen = fs::read_to_string(&seen).unwrap();
     let seen: Vec<Value> = seen.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let classes: Vec<&Value> = seen.iter().map(|attempt| &attempt["class"]).collect();
     assert_eq!(classes, ["delivered", "status"]);
     assert!(seen.iter().all(|attempt| attempt["webhook_id"] == made["id"]), "{seen:?}");
-    cli.refused(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"], "1 events failed again");
+    cli.refused(
+        &["webhook", "dead-dead letters", "retry", "demo", "mine", "--wait"],
+        "1 events failed again",
+    );
 
     cli.refused(&["webhook", "test", "demo", "mine"], "the test was not delivered (status)");
     receiver.on(PATH, behaviour::status(204));
-    assert_eq!(cli.one(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"])["delivered"], 1);
+    assert_eq!(cli.one(&["webhook", "dead-dead letters", "retry", "demo", "mine", "--wait"])["delivered"], 1);
     assert!(dead().is_empty());
     assert_eq!(cli.one(&["webhook", "test", "demo", "mine", "--type", "add_x"])["status"], 204);
 
@@ -142,25 +154,34 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     assert!(receiver.count(PATH) >= before + 2, "at least once");
     assert_eq!(cli.lines(&["webhook", "replays", "demo", "mine"]).len(), 3);
     let attempts = cli.lines(&["webhook", "attempts", "demo", "mine"]);
-    assert!(attempts.len() > 5 && attempts.iter().any(|attempt| attempt["type"] == "webhook.test"), "{attempts:?}");
+    assert!(
+        attempts.len() > 5 && attempts.iter().any(|attempt| attempt["type"] == "webhook.test"),
+        "{attempts:?}"
+    );
 
     // The webhook is changed, disabled, and enabled from after the events that came meanwhile.
     let rotated = cli.one(&["webhook", "rotate", "demo", "mine"]);
     assert!(rotated["secret"] != made["secret"] && rotated["secret_previous_until"].is_string(), "{rotated}");
-    let changed = cli.one(&["webhook", "update", "demo", "mine", "--rate", "5/2s", "--filter", "payload.n > 0"]);
+    let changed =
+        cli.one(&["webhook", "update", "demo", "mine", "--rate", "5/2s", "--filter", "payload.n > 0"]);
     assert_eq!(
         cli.one(&["webhook", "update", "demo", "mine", "--auto-disable", "never"])["auto_disable_seconds"],
         Value::Null
     );
     assert_eq!(changed["rate_limit"], serde_json::json!({"requests": 5, "period_ms": 2000}));
     assert_eq!(cli.one(&["webhook", "disable", "demo", "mine"])["state"], "paused");
-    cli.refused(&["webhook", "replay", "demo", "mine", "--failed", "--wait"], "`waypost webhook enable demo mine`");
+    cli.refused(
+        &["webhook", "replay", "demo", "mine", "--failed", "--wait"],
+        "`waypost webhook enable demo mine`",
+    );
     cli.publish("n");
     cli.one(&["webhook", "enable", "demo", "mine", "--from", "skip"]);
     let show = || cli.one(&["webhook", "show", "demo", made["id"].as_str().unwrap()]);
     wait_until("its queue is empty", || show()["queue_depth"] == 0);
-    let bodies =
-        receiver.requests(PATH).into_iter().map(|request| serde_json::from_slice::<Value>(&request.body).unwrap());
+    let bodies = receiver
+        .requests(PATH)
+        .into_iter()
+        .map(|request| serde_json::from_slice::<Value>(&request.body).unwrap());
     assert!(bodies.into_iter().all(|body| body["type"] != "n"));
     assert!(cli.run(&["webhook", "delete", "demo", "mine", "--yes"]).status.success());
     assert!(cli.lines(&["webhook", "list", "demo"]).is_empty());

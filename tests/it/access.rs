@@ -28,7 +28,9 @@ fn access_holds_on_every_node() {
                 })
             }),
             ("deleting a map closes its connections everywhere", |c| {
-                closes(c, "deleted", |c, map, _| c.admin(1).delete(&format!("/api/maps/{}", map.id))?.expect(204))
+                closes(c, "deleted", |c, map, _| {
+                    c.admin(1).delete(&format!("/api/maps/{}", map.id))?.expect(204)
+                })
             }),
             ("a new token works on every node at once", read_your_writes),
             ("guessing tokens locks out no other client at the same address", guessing),
@@ -171,7 +173,8 @@ fn closes(c: &Cluster, slug: &str, end: End) -> Result<()> {
         })?;
     }
     poller.wait("the long poll's end", |p| {
-        let over = p.lines().iter().any(|l| matches!(l["t"].as_str(), Some("error" | "close" | "channel_close")));
+        let over =
+            p.lines().iter().any(|l| matches!(l["t"].as_str(), Some("error" | "close" | "channel_close")));
         Ok(over.then_some(()))
     })?;
     drop(poller);
@@ -197,7 +200,8 @@ fn read_your_writes(c: &Cluster) -> Result<()> {
 fn guessing(c: &Cluster) -> Result<()> {
     let map = c.map("guessing")?;
     let guess = testkit::http::Api::new(&c.nodes[0].url(), Some("wp_guess")).patient();
-    let statuses: Vec<u16> = (0..130).map(|_| guess.get(&map.events()).map(|a| a.status)).collect::<Result<_>>()?;
+    let statuses: Vec<u16> =
+        (0..130).map(|_| guess.get(&map.events()).map(|a| a.status)).collect::<Result<_>>()?;
     ensure!(statuses.iter().all(|s| matches!(s, 401 | 429)), "{statuses:?}");
     ensure!(statuses.last() == Some(&429), "guessing is never slowed down: {statuses:?}");
     c.api(0, &map).get(&map.events())?.expect(200).map(|_| ())

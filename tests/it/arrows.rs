@@ -11,12 +11,29 @@ const RULES: &[(&str, &[&str], &[&str])] = &[
     (
         "src/core",
         &["hub", "delivery", "edge", "server", "cli", "config"],
-        &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "hyper", "tokio", "waypost_cluster"],
+        &[
+            "actix",
+            "actix_rt",
+            "actix_web",
+            "actix_http",
+            "actix_web_actors",
+            "hyper",
+            "tokio",
+            "waypost_cluster",
+        ],
     ),
-    ("src/hub", &["delivery", "edge", "server", "cli"], &["actix_web", "actix_http", "actix_web_actors", "hyper"]),
+    (
+        "src/hub",
+        &["delivery", "edge", "server", "cli"],
+        &["actix_web", "actix_http", "actix_web_actors", "hyper"],
+    ),
     ("src/delivery", &["edge", "server", "cli"], &[]),
     ("src/edge", &["server", "cli"], &[]),
-    ("cluster/src", &[], &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "hyper", "waypost"]),
+    (
+        "cluster/src",
+        &[],
+        &["actix", "actix_rt", "actix_web", "actix_http", "actix_web_actors", "hyper", "waypost"],
+    ),
     ("chaos/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
     ("chaos/sim/src", &[], &["waypost", "waypost_cluster", "actix", "actix_web"]),
     ("chaos/testkit/src", &[], &["chaos", "waypost", "waypost_cluster", "actix", "actix_web"]),
@@ -33,7 +50,8 @@ const PROTOCOL_WORDS: &[&str] = &["phoenix", "pusher", "sse"];
 const TABLE: &str = "src/edge/mod.rs";
 
 /// Clocks and I/O, which core may not use.
-const CLOCKS: &[&str] = &["std::time::SystemTime", "std::time::Instant", "std::fs", "std::net", "std::thread"];
+const CLOCKS: &[&str] =
+    &["std::time::SystemTime", "std::time::Instant", "std::fs", "std::net", "std::thread"];
 
 #[test]
 fn dependencies_point_down_only() {
@@ -64,8 +82,11 @@ fn no_edge_protocol_knows_another() {
         for (file, path) in found {
             let others = PROTOCOLS.iter().filter(|other| *other != own);
             for other in others {
-                let named =
-                    [format!("crate::edge::{other}"), format!("super::{other}"), format!("super::super::{other}")];
+                let named = [
+                    format!("crate::edge::{other}"),
+                    format!("super::{other}"),
+                    format!("super::super::{other}"),
+                ];
                 // Within a protocol's folder, `super::x` is a file of that folder if it exists.
                 let local = file.parent().is_some_and(|d| d.join(format!("{other}.rs")).exists())
                     && !file.parent().is_some_and(|d| d.ends_with("edge"));
@@ -87,7 +108,8 @@ fn only_the_table_names_a_protocol() {
     for (file, code) in code_below("src/edge").into_iter().chain(code_below("src/server")) {
         let of_protocol = |own: &&str| file.starts_with(format!("src/edge/{own}"));
         if file != Path::new(TABLE) && !PROTOCOLS.iter().any(of_protocol) {
-            broken.extend(protocols_named(&code).into_iter().map(|name| format!("{}: {name}", file.display())));
+            broken
+                .extend(protocols_named(&code).into_iter().map(|name| format!("{}: {name}", file.display())));
         }
     }
     assert!(broken.is_empty(), "protocols that are named outside their folders:\n{}", broken.join("\n"));
@@ -164,8 +186,10 @@ fn only_one_file_uses_actix_web_actors() {
 #[test]
 fn only_the_wire_modules_use_bincode() {
     let known = ["src/core/codec.rs", "cluster/src/wire/mod.rs"];
-    let named =
-        ["src", "cluster/src"].into_iter().flat_map(paths_below).filter(|(_, path)| path.starts_with("bincode"));
+    let named = ["src", "cluster/src"]
+        .into_iter()
+        .flat_map(paths_below)
+        .filter(|(_, path)| path.starts_with("bincode"));
     let files: BTreeSet<PathBuf> = named.map(|(file, _)| file).collect();
     assert_eq!(files, known.into_iter().map(PathBuf::from).collect());
 }
@@ -173,6 +197,7 @@ fn only_the_wire_modules_use_bincode() {
 /// The caller hands in the environment, so that tests need no global state.
 #[test]
 fn the_configuration_reads_no_environment() {
-    let read: Vec<_> = paths_below("src/config").into_iter().filter(|(_, path)| path.starts_with("std::env")).collect();
+    let read: Vec<_> =
+        paths_below("src/config").into_iter().filter(|(_, path)| path.starts_with("std::env")).collect();
     assert!(read.is_empty(), "{read:?}");
 }

@@ -31,7 +31,8 @@ fn every_way_to_present_a_token_works_on_every_transport() {
 type Way = (&'static str, fn(&str) -> (String, Option<(&'static str, String)>));
 
 const QUERY: Way = ("the query", |token| (format!("&token={token}"), None));
-const BEARER: Way = ("Authorization", |token| (String::new(), Some(("authorization", format!("Bearer {token}")))));
+const BEARER: Way =
+    ("Authorization", |token| (String::new(), Some(("authorization", format!("Bearer {token}")))));
 const AUTH_TOKEN: Way =
     ("X-Phoenix-AuthToken", |token| (String::new(), Some(("x-phoenix-authtoken", token.to_owned()))));
 const SUBPROTOCOL: Way = ("a subprotocol", |token| {
@@ -137,8 +138,7 @@ fn event_stream(c: &Cluster) -> Result<()> {
 fn phoenix_js(c: &Cluster) -> Result<()> {
     let map = c.map("auth-phoenix-js")?;
     for auth_token in [false, true] {
-        let options =
-            json!({"urls": [c.nodes[0].url()], "token": map.token, "topic": map.topic(), "subprotocol": auth_token});
+        let options = json!({"urls": [c.nodes[0].url()], "token": map.token, "topic": map.topic(), "subprotocol": auth_token});
         let clients = [Js::phoenix_with(options.clone())?, Js::longpoll_with(options)?];
         for client in &clients {
             client.wait_joined()?;

@@ -73,13 +73,22 @@ fn a_restored_cluster_has_everything_acknowledged_before_the_backup() {
     scenario(options, |cluster| {
         let map = cluster.map("backup")?;
         let other = cluster.map("other")?;
-        let hook = json!({"url": "http://127.0.0.1:9/hook", "name": "kept", "secret": "a secret of some length"});
+        let hook =
+            json!({"url": "http://127.0.0.1:9/hook", "name": "kept", "secret": "a secret of some length"});
         let path = format!("/api/maps/{}/webhooks", other.id);
         let hook = cluster.api(0, &other).post(&path, &hook)?.data(201)?;
         let once = json!({"type": "once", "payload": {"n": 1}});
         let first = cluster.api(0, &other).post_once(&other.events(), "the-key", &once)?.data(201)?;
         let publishers: Vec<Publisher> = (0..2)
-            .map(|i| Publisher::start(cluster.urls_from(i), &map, &format!("b{i}"), &["x"], Duration::from_millis(2)))
+            .map(|i| {
+                Publisher::start(
+                    cluster.urls_from(i),
+                    &map,
+                    &format!("b{i}"),
+                    &["x"],
+                    Duration::from_millis(2),
+                )
+            })
             .collect();
         publishers.iter().try_for_each(|p| p.wait_more(50))?;
         let before: Vec<u64> = publishers.iter().map(Publisher::acked).collect();
@@ -95,7 +104,7 @@ fn a_restored_cluster_has_everything_acknowledged_before_the_backup() {
             (0..3).map(id).collect::<Result<Vec<_>>>()
         };
         let old_ids = ids(cluster)?;
-        ensure!(summary["cluster_id"] == old && summary["files"][0] == "endpoints.key", "{summary}");
+        ensure!(summary["cluster_id"] == old && summary["files"][0] == "webhooks.key", "{summary}");
         let verified = waypost(&["cluster", "backup", "--verify", &file.display().to_string()])?;
         ensure!(verified.0 && serde_json::from_str::<Value>(&verified.1)? == summary, "{verified:?}");
 

@@ -365,7 +365,11 @@ fn peer_garbage(c: &Cluster) -> Result<()> {
         let patience = if input.len() == 1 { Duration::from_millis(200) } else { Duration::from_secs(20) };
         for _ in 0..20 {
             let (_, ended) = raw(c.nodes[0].peer, input, patience)?;
-            ensure!(ended || input.len() == 1, "the node kept the connection after {} bytes of garbage", input.len());
+            ensure!(
+                ended || input.len() == 1,
+                "the node kept the connection after {} bytes of garbage",
+                input.len()
+            );
         }
     }
     let idle = (0..200).map(|_| TcpStream::connect(c.nodes[0].peer)).collect::<Result<Vec<_>, _>>()?;

@@ -94,7 +94,9 @@ fn not_phoenix(c: &Cluster) -> Result<()> {
     for text in texts {
         let what: String = text.chars().take(60).collect();
         match put(c, &what, |s| s.ws.text(text))? {
-            Answer::Close(Some(1000)) => bail!("{what}: closed with 1000, which tells the client never to reconnect"),
+            Answer::Close(Some(1000)) => {
+                bail!("{what}: closed with 1000, which tells the client never to reconnect")
+            }
             Answer::Close(Some(_)) => {}
             Answer::Error(frame) => ensure!(!frame.reason().is_empty(), "{frame:?}"),
             other => bail!("{what}: {other:?}"),
@@ -104,7 +106,8 @@ fn not_phoenix(c: &Cluster) -> Result<()> {
 }
 
 fn not_phoenix_binary(c: &Cluster) -> Result<()> {
-    let binaries: [&[u8]; 6] = [&[], &[0], &[9, 1, 1, 1, 1], &[0, 255, 255, 255, 255, 1], &[1, 0, 0, 0, 0], &[0; 5]];
+    let binaries: [&[u8]; 6] =
+        [&[], &[0], &[9, 1, 1, 1, 1], &[0, 255, 255, 255, 255, 1], &[1, 0, 0, 0, 0], &[0; 5]];
     for bytes in binaries {
         match put(c, &format!("{bytes:?}"), |s| s.ws.binary(bytes))? {
             Answer::Close(Some(1000)) => {
@@ -163,7 +166,10 @@ fn endless_frame(c: &Cluster) -> Result<()> {
     // The server may close at any time; then the write fails.
     let sent = (0..96).take_while(|_| socket.ws.raw(&[b'x'; 1 << 20]).is_ok()).count();
     let after = c.nodes[0].rss()?;
-    ensure!(after < before + (32 << 20), "memory grew from {before} to {after} bytes after {sent} MiB of one frame");
+    ensure!(
+        after < before + (32 << 20),
+        "memory grew from {before} to {after} bytes after {sent} MiB of one frame"
+    );
     Ok(())
 }
 

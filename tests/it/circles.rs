@@ -23,8 +23,9 @@ fn no_files_know_each_other_in_a_circle() {
         let graph = Graph::read(code_below(folder), folder);
         assert!(graph.files.len() > 50, "the files of {folder} are elsewhere");
         for circle in graph.circles() {
-            let known =
-                KNOWN.iter().find(|known| circle.files.iter().all(|file| known.iter().any(|k| file == Path::new(k))));
+            let known = KNOWN
+                .iter()
+                .find(|known| circle.files.iter().all(|file| known.iter().any(|k| file == Path::new(k))));
             match known {
                 Some(known) if known.len() == circle.files.len() => drop(standing.insert(*known)),
                 Some(known) => eprintln!("a known circle of {} files is smaller now:\n{circle}", known.len()),
@@ -57,8 +58,10 @@ impl File {
 
     /// Whether the file has an item of that name.
     fn defines(&self, item: &str) -> bool {
-        const KINDS: [&str; 9] = ["fn", "struct", "enum", "trait", "type", "const", "static", "union", "macro_rules"];
-        let words = self.code.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
+        const KINDS: [&str; 9] =
+            ["fn", "struct", "enum", "trait", "type", "const", "static", "union", "macro_rules"];
+        let words =
+            self.code.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty());
         let mut kind = "";
         words.into_iter().any(|word| {
             let is_item = word == item && KINDS.contains(&kind);
@@ -86,7 +89,9 @@ struct Circle {
 impl std::fmt::Display for Circle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "a circle of {} files: {:?}", self.files.len(), self.files)?;
-        self.edges.iter().try_for_each(|(from, to)| writeln!(f, "  {} names {}", from.display(), to.display()))
+        self.edges
+            .iter()
+            .try_for_each(|(from, to)| writeln!(f, "  {} names {}", from.display(), to.display()))
     }
 }
 
@@ -96,7 +101,9 @@ impl Graph {
         let mut files = Vec::new();
         for (path, code) in sources {
             // Nothing can name an item of `main.rs`.
-            let Some(module) = module_of(&path, root).filter(|_| !path.ends_with("main.rs")) else { continue };
+            let Some(module) = module_of(&path, root).filter(|_| !path.ends_with("main.rs")) else {
+                continue;
+            };
             // The names in a macro's body depend on its callers; only failpoints are such macros.
             let (uses, code) = split_uses(&without_scopes(&code.replace("$crate::", "$crate_")));
             files.push(File { path, module, uses, code });
@@ -133,7 +140,8 @@ impl Graph {
     fn all_named(&self, file: &File, module: &[String]) -> BTreeSet<usize> {
         let Some(of) = self.resolve(module, 0) else { return BTreeSet::new() };
         let passed_on = self.files[of].uses.iter().filter(|import| file.names(&import.name));
-        let targets = passed_on.filter_map(|import| self.resolve(&self.absolute(&self.files[of], &import.path)?, 0));
+        let targets =
+            passed_on.filter_map(|import| self.resolve(&self.absolute(&self.files[of], &import.path)?, 0));
         targets.chain([of]).collect()
     }
 
@@ -189,13 +197,15 @@ impl Graph {
         if let Some(import) = file.uses.iter().find(|import| import.name == *item) {
             return further(import).or(Some(at));
         }
-        let mut all = file.uses.iter().filter(|import| import.name == "*" && import.is_exported).filter_map(further);
+        let mut all =
+            file.uses.iter().filter(|import| import.name == "*" && import.is_exported).filter_map(further);
         all.find(|to| self.files[*to].defines(item)).or(Some(at))
     }
 
     /// Returns every circle, without the edges between parents and children.
     fn circles(&self) -> Vec<Circle> {
-        let reached: Vec<BTreeSet<usize>> = (0..self.files.len()).map(|from| self.reached_from(from)).collect();
+        let reached: Vec<BTreeSet<usize>> =
+            (0..self.files.len()).map(|from| self.reached_from(from)).collect();
         let mut left: BTreeSet<usize> = (0..self.files.len()).collect();
         let mut circles = Vec::new();
         while let Some(first) = left.pop_first() {
@@ -203,7 +213,8 @@ impl Graph {
             let members: BTreeSet<usize> = (0..self.files.len()).filter(together).collect();
             left.retain(|at| !members.contains(at));
             let path = |at: usize| self.files[at].path.clone();
-            let inside = self.edges.iter().filter(|(from, to)| members.contains(from) && members.contains(to));
+            let inside =
+                self.edges.iter().filter(|(from, to)| members.contains(from) && members.contains(to));
             let edges = inside.map(|(from, to)| (path(*from), path(*to))).collect();
             if !members.is_empty() {
                 circles.push(Circle { files: members.iter().map(|at| path(*at)).collect(), edges });
@@ -250,7 +261,8 @@ fn module_of(file: &Path, root: &str) -> Option<ModulePath> {
 
 /// Returns the circles of a crate made of these files, as file names.
 fn circles_of(files: &[(&str, &str)]) -> Vec<Vec<String>> {
-    let sources = files.iter().map(|(path, text)| (PathBuf::from(format!("src/{path}")), code(text))).collect();
+    let sources =
+        files.iter().map(|(path, text)| (PathBuf::from(format!("src/{path}")), code(text))).collect();
     let circles = Graph::read(sources, "src").circles().into_iter();
     circles.map(|circle| circle.files.iter().map(|file| file.display().to_string()).collect()).collect()
 }

@@ -126,7 +126,8 @@ fn steady_reader(node: &Node, ca: &Path, map: &Value) -> Result<()> {
     for payload in pace::large_and_small() {
         let mut publisher = connect(node, ca)?;
         let body = json!({"type": "x", "payload": payload}).to_string();
-        let head = format!("POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n", map.events(), map.token);
+        let head =
+            format!("POST {} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n", map.events(), map.token);
         let length = format!("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
         publisher.write_all([head, length, body].concat().as_bytes())?;
         let answer = read_until(&mut publisher, "}")?;

@@ -53,7 +53,8 @@ fn once(cluster: &Cluster, node: usize, map: &Map) -> Result<Value> {
 }
 
 fn stored(cluster: &Cluster, node: usize, map: &Map, query: &str) -> Result<Vec<Value>> {
-    let data = cluster.api(node, map).get(&format!("{}?limit=1000{query}", map.events()))?.expect(200)?.json()?;
+    let data =
+        cluster.api(node, map).get(&format!("{}?limit=1000{query}", map.events()))?.expect(200)?.json()?;
     Ok(data["data"].as_array().context("no data")?.clone())
 }
 
@@ -108,7 +109,8 @@ fn a_leader_whose_clock_jumps_loses_nothing() {
         let after = publish(cluster, leader, &map, "after", json!({}))?;
         is_near(&after, 0)?;
         ensure!(after["id"].as_str() > during["id"].as_str(), "{after} {during}");
-        let since = stored(cluster, 0, &map, &format!("&since={}", after["ts"].as_str().unwrap_or_default()))?;
+        let since =
+            stored(cluster, 0, &map, &format!("&since={}", after["ts"].as_str().unwrap_or_default()))?;
         ensure!(since.len() == 1 && since[0] == after, "{since:?}");
         Ok(())
     });
@@ -133,7 +135,10 @@ fn after_all_nodes_restart_the_median_clock_decides() {
         let _ = cluster.admin(1).post("/api/cluster/transfer-leader", &lead)?;
         is_near(&publish(cluster, 1, &map, "x", json!({}))?, 0)?;
         std::thread::sleep(EXPIRY_CHECKED);
-        ensure!(once(cluster, 2, &map)? == first && stored(cluster, 2, &map, "")?.len() == 2, "something expired");
+        ensure!(
+            once(cluster, 2, &map)? == first && stored(cluster, 2, &map, "")?.len() == 2,
+            "something expired"
+        );
         wait_problem(cluster, 2, "clocks_apart")
     });
 }
@@ -188,8 +193,9 @@ fn check_corrected(cluster: &Cluster, map: &Map, first: &Value, ahead: &Value) -
     ensure!(once(cluster, 0, map)? == *first, "the key was forgotten");
     let all = stored(cluster, 0, map, "")?;
     ensure!(all.len() == 4 && all[0] == *first && all[2] == *ahead && all[3] == after, "{all:?}");
-    let since =
-        |event: &Value| stored(cluster, 0, map, &format!("&since={}", event["ts"].as_str().unwrap_or_default()));
+    let since = |event: &Value| {
+        stored(cluster, 0, map, &format!("&since={}", event["ts"].as_str().unwrap_or_default()))
+    };
     // `since` returns events from the first, by seq, with that time or later: wrong times count as well.
     ensure!(since(first)?.len() == 4, "{:?}", since(first)?);
     ensure!(since(ahead)? == all[2..], "{:?}", since(ahead)?);

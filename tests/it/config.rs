@@ -99,7 +99,8 @@ fn the_admin_token_is_printed_once_and_kept() {
     cluster.nodes[0].env.remove("WAYPOST_ADMIN_TOKEN");
     cluster.nodes[0].start().unwrap();
     cluster.wait_node(0).unwrap();
-    let token = cluster.wait_until("the admin token to be printed", |c| Ok(printed_token(&c.nodes[0].log_tail(1000))));
+    let token = cluster
+        .wait_until("the admin token to be printed", |c| Ok(printed_token(&c.nodes[0].log_tail(1000))));
     let token = token.unwrap();
     let api = testkit::http::Api::new(&cluster.nodes[0].url(), Some(&token));
     api.get("/api/maps").unwrap().expect(200).unwrap();

@@ -50,10 +50,14 @@ fn fill(cluster: &testkit::Cluster, map: &testkit::cluster::Map, at_most: usize)
 fn fill_disk(dir: &Path) -> Result<PathBuf> {
     let df = Command::new("df").args(["-BM", "--output=avail"]).arg(dir).output()?;
     let df = String::from_utf8(df.stdout)?;
-    let available: u64 = df.lines().last().context("df printed nothing")?.trim().trim_end_matches('M').parse()?;
+    let available: u64 =
+        df.lines().last().context("df printed nothing")?.trim().trim_end_matches('M').parse()?;
     let filler = dir.join("filler");
     let count = format!("count={}", available.saturating_sub(LEFT_MIB));
-    Command::new("dd").args(["if=/dev/zero", "bs=1M", &count]).arg(format!("of={}", filler.display())).output()?;
+    Command::new("dd")
+        .args(["if=/dev/zero", "bs=1M", &count])
+        .arg(format!("of={}", filler.display()))
+        .output()?;
     Ok(filler)
 }
 
@@ -107,13 +111,15 @@ fn full(cluster: &mut testkit::Cluster) -> Result<()> {
     cluster.admin(0).patch(&format!("/api/maps/{}", map.id), &retention)?;
     // The store reuses the space that retention frees; the log frees its own.
     let accepted = |cluster: &testkit::Cluster| {
-        let again =
-            |c: &testkit::Cluster| publish(c, 0, &map, "x", json!("z"))?["seq"].as_u64().context("no seq").map(Some);
+        let again = |c: &testkit::Cluster| {
+            publish(c, 0, &map, "x", json!("z"))?["seq"].as_u64().context("no seq").map(Some)
+        };
         cluster.wait_until("a publish to be accepted again", again)
     };
     let next = accepted(cluster).or_else(|_| {
         println!("retention alone freed too little: enlarging the file system");
-        let grown = Command::new("mount").args(["-o", "remount,size=400m"]).arg(&cluster.nodes[0].data).status()?;
+        let grown =
+            Command::new("mount").args(["-o", "remount,size=400m"]).arg(&cluster.nodes[0].data).status()?;
         ensure!(grown.success());
         accepted(cluster)
     })?;
@@ -124,9 +130,15 @@ fn full(cluster: &mut testkit::Cluster) -> Result<()> {
     cluster.nodes[0].kill9()?;
     cluster.nodes[0].start()?;
     cluster.wait_node(0)?;
-    let kept: Vec<u64> = testkit::checks::same_backfill(cluster, &map)?.iter().map(|event| event.seq).collect();
+    let kept: Vec<u64> =
+        testkit::checks::same_backfill(cluster, &map)?.iter().map(|event| event.seq).collect();
     ensure!(kept.windows(2).all(|pair| pair[0] + 1 == pair[1]), "a gap: {kept:?}");
-    ensure!(kept.last() == acked.last(), "the newest is {:?}, acknowledged was {:?}", kept.last(), acked.last());
+    ensure!(
+        kept.last() == acked.last(),
+        "the newest is {:?}, acknowledged was {:?}",
+        kept.last(),
+        acked.last()
+    );
     Ok(())
 }
 
@@ -183,7 +195,8 @@ fn flood(cluster: &testkit::Cluster, map: &testkit::cluster::Map) -> Result<()> 
     };
     std::thread::scope(|scope| {
         let all: Vec<_> = urls.iter().cycle().take(6).map(|url| scope.spawn(|| one(url))).collect();
-        all.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a publisher panicked"))?)
+        all.into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a publisher panicked"))?)
     })
 }
 
@@ -259,7 +272,10 @@ fn a_follower_with_too_small_a_disk_runs_and_catches_up_on_a_larger_one() {
         // Long enough for several more attempts.
         std::thread::sleep(std::time::Duration::from_secs(5));
         ensure!(cluster.nodes[node].ended()?.is_none(), "the small node ended");
-        let grown = Command::new("mount").args(["-o", "remount,size=600m"]).arg(&cluster.nodes[node].data).status()?;
+        let grown = Command::new("mount")
+            .args(["-o", "remount,size=600m"])
+            .arg(&cluster.nodes[node].data)
+            .status()?;
         ensure!(grown.success());
         cluster.wait_ready()?;
         ensure!(testkit::checks::same_backfill(cluster, &map)?.len() == 720);

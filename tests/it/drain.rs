@@ -19,8 +19,9 @@ fn a_node_drains_before_it_ends() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("drain")?;
         let leader = cluster.leader()?;
-        let clients =
-            (0..3).map(|i| Js::phoenix(&cluster.urls_from(i), &map, json!({}))).collect::<Result<Vec<_>>>()?;
+        let clients = (0..3)
+            .map(|i| Js::phoenix(&cluster.urls_from(i), &map, json!({})))
+            .collect::<Result<Vec<_>>>()?;
         clients.iter().try_for_each(|c| c.wait_joined().map(|_| ()))?;
         let mut socket = Socket::connect(cluster.nodes[leader].http, &map.token)?;
         socket.join_ok(&map.topic(), json!({"events": ["never"]}))?;

@@ -66,10 +66,14 @@ fn answers(c: &Cluster) -> Result<()> {
     let api = c.api(1, &map);
     let event = |subject: &str| json!({"type": "moved", "subject": subject, "payload": {"x": 1}});
     let data = api.post(&map.events(), &event("live-1"))?.data(202)?;
-    ensure!(data["subject"] == "live-1" && data.get("seq").is_none() && data["payload"] == json!({"x": 1}), "{data}");
+    ensure!(
+        data["subject"] == "live-1" && data.get("seq").is_none() && data["payload"] == json!({"x": 1}),
+        "{data}"
+    );
     let id = data["id"].as_str().context("an id")?.to_owned();
     ensure!(
-        api.post_once(&map.events(), &fresh_key(), &event("live-1"))?.expect(400)?.code() == "idempotency_of_ephemeral"
+        api.post_once(&map.events(), &fresh_key(), &event("live-1"))?.expect(400)?.code()
+            == "idempotency_of_ephemeral"
     );
     let mixed = json!({"events": [event("live-1"), event("other")]});
     let mixed = api.post(&map.events(), &mixed)?.expect(400)?;
@@ -77,7 +81,10 @@ fn answers(c: &Cluster) -> Result<()> {
     let lines = format!("{}\n{}\n", event("live-1"), event("live-2"));
     let header = [("content-type", "application/x-ndjson")];
     let stream = api.call("POST", &map.events(), &header, Some(lines.as_bytes()))?.data(202)?;
-    ensure!(stream["count"] == 2 && stream.get("first_seq").is_none() && stream["last_id"].is_string(), "{stream}");
+    ensure!(
+        stream["count"] == 2 && stream.get("first_seq").is_none() && stream["last_id"].is_string(),
+        "{stream}"
+    );
     // Nothing is stored, so its id is no position to resume from.
     let page = api.get(&format!("{}?subjects=*", map.events()))?.expect(200)?.json()?;
     ensure!(page["data"] == json!([]), "{page}");
@@ -94,7 +101,8 @@ fn several(c: &Cluster) -> Result<()> {
     let mut socket = Socket::connect(c.nodes[0].http, &map.token)?;
     socket.join_ok(&map.topic(), json!({"subjects": "*"}))?;
     let mut filtered = Socket::connect(c.nodes[1].http, &map.token)?;
-    filtered.join_ok(&map.topic(), json!({"subjects": ["live-*"], "filter": "payload.n > 1 && seq == null"}))?;
+    filtered
+        .join_ok(&map.topic(), json!({"subjects": ["live-*"], "filter": "payload.n > 1 && seq == null"}))?;
     let mut poller = Poller::join(c, &map, 2)?;
     let joins = json!(["2", "2", map.topic(), "phx_join", {"subjects": ["live-*"]}]).to_string();
     ensure!(poller.push(&joins)? == 200);
@@ -111,7 +119,10 @@ fn several(c: &Cluster) -> Result<()> {
     for (subject, has_seq) in [("live-1", false), ("stored", true)] {
         let of: Vec<&Value> = events.iter().filter(|event| event["subject"] == subject).collect();
         let numbers: Vec<u64> = of.iter().filter_map(|event| event["payload"]["n"].as_u64()).collect();
-        ensure!(numbers == [1, 2, 3] && of.iter().all(|event| event.get("seq").is_some() == has_seq), "{events:?}");
+        ensure!(
+            numbers == [1, 2, 3] && of.iter().all(|event| event.get("seq").is_some() == has_seq),
+            "{events:?}"
+        );
     }
     let numbers: Vec<Value> = filtered.events(2)?.iter().map(|event| event["payload"]["n"].clone()).collect();
     ensure!(numbers == [2, 3], "{numbers:?}");
@@ -200,7 +211,8 @@ fn an_ephemeral_publish_costs_less_than_a_durable_one() {
         let mut cost = |subject: &str, status: u16| -> Result<f64> {
             let before = cpu()?;
             for n in 0..count {
-                let body = json!({"type": "x", "subject": subject, "payload": {"n": n, "x": "x".repeat(200)}});
+                let body =
+                    json!({"type": "x", "subject": subject, "payload": {"n": n, "x": "x".repeat(200)}});
                 c.api(n % 3, &map).post(&map.events(), &body)?.expect(status)?;
             }
             for (socket, _) in clients.iter_mut().filter(|(_, of)| *of == subject) {

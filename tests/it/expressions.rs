@@ -88,7 +88,8 @@ const HIGH_VALUE: &str = "payload.value > 1e9";
 
 /// Publishes `2 * n` kills with values below and above the bar in turn; returns the seqs of the `n` above it.
 fn kills(c: &Cluster, node: usize, map: &Map, n: usize) -> Result<Vec<u64>> {
-    let kill = |i: usize| json!({"type": "map_kill", "payload": {"value": 500_000_000 + 1_000_000_000 * (i % 2)}});
+    let kill =
+        |i: usize| json!({"type": "map_kill", "payload": {"value": 500_000_000 + 1_000_000_000 * (i % 2)}});
     let events: Vec<Value> = (0..2 * n).map(kill).collect();
     let body = json!({"events": events});
     let data = c.publish(node, map, &body)?;
@@ -180,8 +181,9 @@ fn patterns(c: &Cluster) -> Result<()> {
     for kind in kinds {
         publish(c, 0, &map, kind, json!({}))?;
     }
-    let types =
-        |events: Vec<Value>| events.iter().map(|e| e["type"].as_str().unwrap_or("").to_owned()).collect::<Vec<_>>();
+    let types = |events: Vec<Value>| {
+        events.iter().map(|e| e["type"].as_str().unwrap_or("").to_owned()).collect::<Vec<_>>()
+    };
     ensure!(types(begin.events(3)?) == ["signature_added", "map_kill", "signature_gone"]);
     ensure!(types(end.events(2)?) == ["signature_added", "system_added"]);
     ensure!(types(all.events(6)?) == kinds);
@@ -189,7 +191,10 @@ fn patterns(c: &Cluster) -> Result<()> {
     end.alive()?;
     let path = format!("{}?events=sig*ed,*kills", map.events());
     let page = c.admin(0).get(&path)?.expect(200)?.json()?;
-    ensure!(types(page["data"].as_array().cloned().unwrap_or_default()) == ["signature_added", "map_kills"], "{page}");
+    ensure!(
+        types(page["data"].as_array().cloned().unwrap_or_default()) == ["signature_added", "map_kills"],
+        "{page}"
+    );
     Ok(())
 }
 
@@ -267,7 +272,8 @@ fn tail(c: &Cluster) -> Result<()> {
     let map = c.map("filtered-tail")?;
     let expected = kills(c, 0, &map, 2)?;
     c.wait_same_applied()?;
-    let args = ["tail", &map.id, "--filter", HIGH_VALUE, "--since", "2000-01-01T00:00:00Z", "-n", "2", "--json"];
+    let args =
+        ["tail", &map.id, "--filter", HIGH_VALUE, "--since", "2000-01-01T00:00:00Z", "-n", "2", "--json"];
     let url = c.nodes[1].url();
     let output = std::process::Command::new(binary())
         .args(args)

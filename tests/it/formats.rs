@@ -43,8 +43,7 @@ fn make(folder: &Path) -> Result<()> {
     let mut cluster = Cluster::boot(&options())?;
     let map = cluster.map_with("fixture", json!({"retention": {"age_seconds": null}}))?;
     publish_many(&cluster, 0, &map, "stored", 5)?;
-    let hook =
-        json!({"url": "http://127.0.0.1:9/hook", "name": "kept", "secret": "a secret of some length", "active": false});
+    let hook = json!({"url": "http://127.0.0.1:9/hook", "name": "kept", "secret": "a secret of some length", "active": false});
     cluster.api(0, &map).post(&format!("/api/maps/{}/webhooks", map.id), &hook)?.data(201)?;
     once(&cluster, &map)?;
     cluster.admin(0).post("/api/cluster/snapshot", &json!({}))?.expect(200)?;
@@ -85,7 +84,11 @@ fn opens(folder: &Path, fill: impl FnOnce(&str) -> Result<()>) -> Result<()> {
     ensure!(has(&held, &expected), "held: {held:#}\nexpected: {expected:#}");
     let before = expected["events"].as_array().context("no events")?.len();
     ensure!(once(&cluster, &map)? == expected["events"][5]["id"], "an idempotency key was lost");
-    let shown = format!("/api/maps/{}/webhooks/{}", map.id, expected["webhooks"][0]["id"].as_str().unwrap_or_default());
+    let shown = format!(
+        "/api/maps/{}/webhooks/{}",
+        map.id,
+        expected["webhooks"][0]["id"].as_str().unwrap_or_default()
+    );
     let shown = cluster.api(0, &map).get(&shown)?.data(200)?;
     ensure!(
         shown["url"].as_str().is_some_and(|url| url.contains("127.0.0.1:9")),
@@ -100,9 +103,9 @@ fn opens(folder: &Path, fill: impl FnOnce(&str) -> Result<()>) -> Result<()> {
 /// depends on the new cluster.
 fn has(found: &Value, expected: &Value) -> bool {
     match (found, expected) {
-        (Value::Object(found), Value::Object(expected)) => {
-            expected.iter().all(|(name, value)| name == "owner" || found.get(name).is_some_and(|f| has(f, value)))
-        }
+        (Value::Object(found), Value::Object(expected)) => expected
+            .iter()
+            .all(|(name, value)| name == "owner" || found.get(name).is_some_and(|f| has(f, value))),
         (Value::Array(found), Value::Array(expected)) => {
             found.len() == expected.len() && found.iter().zip(expected).all(|(f, e)| has(f, e))
         }

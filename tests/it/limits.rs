@@ -98,7 +98,8 @@ fn changed_at_once(c: &Cluster) -> Result<()> {
     let map = c.map_with("at-once-limits", json!({}))?;
     let path = format!("/api/maps/{}", map.slug);
     for round in 1..=10 {
-        let patch = |node: usize, limits| c.admin(node).patch(&path, &json!({ "limits": limits }))?.expect(200);
+        let patch =
+            |node: usize, limits| c.admin(node).patch(&path, &json!({ "limits": limits }))?.expect(200);
         std::thread::scope(|scope| {
             let other = scope.spawn(|| patch(1, json!({"webhooks": round})).map(|_| ()));
             let own = patch(2, json!({"connections": round})).map(|_| ());
@@ -152,7 +153,8 @@ fn publishes(c: &Cluster) -> Result<()> {
     let body = json!({"type": "x", "payload": 1});
     // The publishes run in parallel: one after another, a slow machine might never exceed the limit.
     let answers = std::thread::scope(|scope| {
-        let one = |i: usize| c.api(i % 3, &map).post_once(&map.events(), &testkit::cluster::fresh_key(), &body);
+        let one =
+            |i: usize| c.api(i % 3, &map).post_once(&map.events(), &testkit::cluster::fresh_key(), &body);
         let five = move |n: usize| (n..n + 5).map(one).collect::<Result<Vec<_>>>();
         let threads: Vec<_> = (0..12).map(|n| scope.spawn(move || five(n))).collect();
         let joined = threads.into_iter().map(|t| t.join().unwrap_or_else(|_| anyhow::bail!("panicked")));

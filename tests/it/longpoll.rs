@@ -37,7 +37,8 @@ fn in_turn(c: &Cluster) -> Result<()> {
         let mut refs = Vec::new();
         std::thread::scope(|scope| {
             let published = scope.spawn(|| {
-                (0..EVENTS).try_for_each(|i| publish(c, i as usize % 3, &map, "x", json!({"i": i})).map(|_| ()))
+                (0..EVENTS)
+                    .try_for_each(|i| publish(c, i as usize % 3, &map, "x", json!({"i": i})).map(|_| ()))
             });
             let start = Instant::now();
             while poller.received().0.len() < EVENTS as usize {
@@ -55,7 +56,8 @@ fn in_turn(c: &Cluster) -> Result<()> {
         ensure!(poller.poll()? == 204, "more came than was published: {:?}", poller.frames.last());
         let expected: Vec<u64> = (1..=EVENTS).collect();
         ensure!(poller.received() == (expected, refs), "{:?}", poller.received());
-        let payloads = poller.frames.iter().filter(|f| f.event == "x").map(|f| f.payload["payload"]["i"].as_u64());
+        let payloads =
+            poller.frames.iter().filter(|f| f.event == "x").map(|f| f.payload["payload"]["i"].as_u64());
         ensure!(payloads.eq((0..EVENTS).map(Some)), "other events than were published: {:?}", poller.frames);
     }
     Ok(())

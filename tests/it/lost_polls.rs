@@ -37,7 +37,8 @@ fn a_pause_between_polls_does_not_count_as_slow() {
 
 #[test]
 fn a_waiting_poll_does_not_count_as_idle() {
-    let options = nodes(1).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 10).set("WAYPOST_SESSION_LONGPOLL_SECONDS", 20);
+    let options =
+        nodes(1).set("WAYPOST_SESSION_IDLE_TIMEOUT_SECONDS", 10).set("WAYPOST_SESSION_LONGPOLL_SECONDS", 20);
     checked(options, &[("a poll longer than the idle timeout", quiet)]);
 }
 
@@ -57,7 +58,8 @@ fn everywhere(c: &Cluster, slug: &str, check: impl Fn(&Map, &mut Poller, usize) 
             let map = c.map(&format!("{slug}-{held_by}-{asked}"))?;
             let mut poller = Poller::join(c, &map, held_by)?;
             let checked = check(&map, &mut poller, asked);
-            checked.map_err(|error| error.context(format!("held by node {held_by}, asked at node {asked}")))?;
+            checked
+                .map_err(|error| error.context(format!("held by node {held_by}, asked at node {asked}")))?;
         }
     }
     Ok(())
@@ -105,7 +107,11 @@ fn broken_off(c: &Cluster) -> Result<()> {
         poller.break_off(node)?;
         let second = next(c, map)?;
         for expected in [first, second] {
-            ensure!(poller.poll()? == 200 && poller.received().0.last() == Some(&expected), "{:?}", poller.received());
+            ensure!(
+                poller.poll()? == 200 && poller.received().0.last() == Some(&expected),
+                "{:?}",
+                poller.received()
+            );
         }
         Ok(())
     })
@@ -200,9 +206,12 @@ fn repeated_push(c: &Cluster) -> Result<()> {
         ensure!(poller.push(&join)? == 200 && poller.push(&join)? == 200, "a join was refused");
         let second = next(c, map)?;
         let heard = |poller: &Poller| poller.frames.iter().filter(|f| f.event == "x").count();
-        poller.until("both events", |poller| heard(poller) >= 2 && poller.received().0.last() == Some(&second))?;
+        poller.until("both events", |poller| {
+            heard(poller) >= 2 && poller.received().0.last() == Some(&second)
+        })?;
         // The first join's events do not matter here: it ended when the topic was joined again.
-        let refs = |event: &str| poller.frames.iter().filter(|f| f.event == event && f.join_ref == "9").count();
+        let refs =
+            |event: &str| poller.frames.iter().filter(|f| f.event == event && f.join_ref == "9").count();
         ensure!(refs("phx_reply") == 1 && refs("phx_close") == 0, "{:?}", poller.frames);
         poller.frames.clear();
         let leave = json!(["9", "10", map.topic(), "phx_leave", {}]).to_string();
@@ -232,7 +241,10 @@ fn unfetched(c: &Cluster) -> Result<()> {
             }
             pushed += EACH;
         }
-        ensure!(rounds < 100 || pushed < rounds * EACH, "{pushed} replies wait, and the session does not end");
+        ensure!(
+            rounds < 100 || pushed < rounds * EACH,
+            "{pushed} replies wait, and the session does not end"
+        );
         let answered = poller.ask(0, &session, None, LIMIT)?;
         let whole = answered.status == 200 && answered.messages.len() == pushed;
         ensure!(

@@ -66,8 +66,13 @@ fn each_subject_has_a_reader_of_its_own() {
         })?;
         let each = c.nodes[0].rss()?.saturating_sub(before) / count as u64;
         let took = start.elapsed();
-        println!("{count} readers in {took:?}, CPU {first:.2} and {second:.2} s for each half, {each} bytes each");
-        ensure!(second < first * SECOND_HALF + CPU_SLACK, "later joins cost more: {first} s, then {second} s");
+        println!(
+            "{count} readers in {took:?}, CPU {first:.2} and {second:.2} s for each half, {each} bytes each"
+        );
+        ensure!(
+            second < first * SECOND_HALF + CPU_SLACK,
+            "later joins cost more: {first} s, then {second} s"
+        );
         ensure!(each < EACH, "{each} bytes for each of {count} subjects");
         let woken = c.metric(0, "waypost_topic_wakeups_total", "")?;
         publish(c, &map, "s-7")?;
@@ -80,8 +85,9 @@ fn each_subject_has_a_reader_of_its_own() {
             ensure!(text.matches("\"payload\":{").count() == usize::from(n == 7), "{n}: {text}");
         }
         // An event for every reader.
-        let events: Vec<_> =
-            (0..count).map(|n| json!({"type": "x", "subject": format!("s-{n}"), "payload": {"of": n}})).collect();
+        let events: Vec<_> = (0..count)
+            .map(|n| json!({"type": "x", "subject": format!("s-{n}"), "payload": {"of": n}}))
+            .collect();
         for events in events.chunks(500) {
             let body = json!({"events": events});
             c.publish(0, &map, &body)?;

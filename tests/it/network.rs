@@ -118,7 +118,8 @@ impl Shared {
     /// Returns which of the nodes a process is, if any.
     fn node_of(&self, process: &Path) -> Option<usize> {
         let environment = fs::read(process.join("environ")).ok()?;
-        let mut settings = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
+        let mut settings =
+            environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
         let address = settings.find_map(|entry| entry.strip_prefix("WAYPOST_PEER_ADDR="))?;
         self.nodes.iter().position(|node| node.to_string() == address)
     }

@@ -18,7 +18,10 @@ fn silent(addr: SocketAddr, n: usize) -> Result<Vec<TcpStream>> {
 /// Checks that this process may hold the other ends of the connections.
 fn enough_files() -> Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    ensure!(maximum.is_none_or(|most| most > 2 * SILENT as u64), "this test needs more open files than {maximum:?}");
+    ensure!(
+        maximum.is_none_or(|most| most > 2 * SILENT as u64),
+        "this test needs more open files than {maximum:?}"
+    );
     Ok(())
 }
 
@@ -52,7 +55,8 @@ fn silent_connections_do_not_use_up_the_open_files() {
         let log = cluster.nodes[0].log_tail(usize::MAX);
         // A peer that connects while the node closes other connections may have to wait; nothing else may
         // lack a file.
-        let missed = log.lines().find(|l| l.contains("Too many open files") && !l.contains("cannot accept a peer"));
+        let missed =
+            log.lines().find(|l| l.contains("Too many open files") && !l.contains("cannot accept a peer"));
         ensure!(missed.is_none(), "the node ran out of files: {missed:?}");
         ensure!(log.contains("a limit of 1024 open files leaves"), "the low limit was not logged");
         let status = cluster.wait_until("the status", |cluster| Ok(cluster.status(0).ok()))?;

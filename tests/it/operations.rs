@@ -37,7 +37,11 @@ fn promoted(cluster: &Cluster, at: usize, node: u64) -> Result<()> {
 fn refused(cluster: &Cluster, at: usize, name: &str, body: Value, status: u16, code: &str) -> Result<()> {
     let answer = operate(cluster, at, name, body)?.expect(status)?;
     ensure!(answer.code() == code, "{name}: expected {code}: {}", answer.text());
-    ensure!(answer.json()?["hint"].as_str().is_some_and(|hint| hint.len() > 10), "no hint: {}", answer.text());
+    ensure!(
+        answer.json()?["hint"].as_str().is_some_and(|hint| hint.len() > 10),
+        "no hint: {}",
+        answer.text()
+    );
     Ok(())
 }
 
@@ -97,7 +101,9 @@ fn votes_and_the_lead_can_be_given_and_taken() {
         let follower = cluster.follower()?;
         let learner = id(cluster, follower)?;
         done(cluster, follower, "demote", json!({"node": learner}))?;
-        wait_member(cluster, leader, learner, "the learner", |m| m["voter"] == false && m["stays_learner"] == true)?;
+        wait_member(cluster, leader, learner, "the learner", |m| {
+            m["voter"] == false && m["stays_learner"] == true
+        })?;
         refused(cluster, leader, "transfer-leader", json!({"node": learner}), 409, "learner")?;
         wait_problem(cluster, leader, "even_voters")?;
         cluster.nodes[follower].stop(LIMIT)?;
@@ -121,14 +127,18 @@ fn votes_and_the_lead_can_be_given_and_taken() {
         })?;
         wait_member(cluster, elsewhere, demoted, "a learner", |m| m["voter"] == false)?;
         let addr = cluster.nodes[leader].peer.to_string();
-        let added = cluster.wait_until("add", |c| done(c, leader, "add", json!({"address": addr})).map(Some))?;
+        let added =
+            cluster.wait_until("add", |c| done(c, leader, "add", json!({"address": addr})).map(Some))?;
         ensure!(added["node"] == demoted, "{added}");
         let awaited = done(cluster, leader, "add", json!({"address": "127.0.0.1:9"}))?;
         ensure!(awaited["run"].as_str().is_some_and(|run| run.contains("--join")), "{awaited}");
 
         let snapshot = done(cluster, leader, "snapshot", json!({}))?;
         let nodes = snapshot["nodes"].as_array().context("no nodes")?;
-        ensure!(nodes.len() == 3 && nodes.iter().all(|n| n["durable_index"].as_u64() > Some(0)), "{snapshot}");
+        ensure!(
+            nodes.len() == 3 && nodes.iter().all(|n| n["durable_index"].as_u64() > Some(0)),
+            "{snapshot}"
+        );
         cluster.wait_ready()
     });
 }
@@ -150,11 +160,15 @@ fn a_node_can_be_drained_and_undrained() {
         let gone = |c: &Cluster| -> Result<Option<()>> {
             let shown = member(c, other, node)?.context("the node is no member")?;
             let ready = c.admin(leader).get("/readyz")?.status;
-            let drained = shown["state"] == "drained" && shown["connections"] == 0 && shown["role"] == "follower";
+            let drained =
+                shown["state"] == "drained" && shown["connections"] == 0 && shown["role"] == "follower";
             Ok((ready == 503 && drained).then_some(()))
         };
         cluster.wait_until("the node to be drained, and not to lead", gone)?;
-        ensure!(Socket::connect(cluster.nodes[leader].http, &map.token).is_err(), "a drained node accepted a socket");
+        ensure!(
+            Socket::connect(cluster.nodes[leader].http, &map.token).is_err(),
+            "a drained node accepted a socket"
+        );
         wait_problem(cluster, other, "drained")?;
         // It is still a member: it votes, and takes publishes from any client.
         publish(cluster, leader, &map, "x", json!({}))?;
@@ -199,8 +213,9 @@ fn members_are_removed_but_never_the_majority() {
         done(cluster, first, "remove", json!({"node": removed}))?;
         let left: Vec<usize> = (0..3).filter(|n| *n != first).collect();
         let at = left[0];
-        cluster
-            .wait_until("the node to be no member any more", |c| Ok(member(c, at, removed)?.is_none().then_some(())))?;
+        cluster.wait_until("the node to be no member any more", |c| {
+            Ok(member(c, at, removed)?.is_none().then_some(()))
+        })?;
         publisher.wait_more(20)?;
         cluster.wait_until("the removed node to know that it is removed", |c| {
             let ready = c.admin(first).get("/readyz")?;
@@ -208,7 +223,10 @@ fn members_are_removed_but_never_the_majority() {
         })?;
         // It hears of no revocations any more, so it serves no client.
         cluster.api(first, &map).hasty().get(&map.events())?.expect(503)?;
-        ensure!(Socket::connect(cluster.nodes[first].http, &map.token).is_err(), "a removed node accepted a socket");
+        ensure!(
+            Socket::connect(cluster.nodes[first].http, &map.token).is_err(),
+            "a removed node accepted a socket"
+        );
         refused(cluster, at, "remove", json!({"node": removed}), 404, "unknown_node")?;
         // With an empty disk it joins again under a new id: no id is assigned twice.
         cluster.nodes[first].stop(LIMIT)?;
@@ -236,7 +254,9 @@ fn members_are_removed_but_never_the_majority() {
 
         // Down to one node, which stays.
         done(cluster, third, "remove", json!({"node": id(cluster, leader)?}))?;
-        cluster.wait_until("the last node to lead", |c| Ok((c.status(third)?["role"] == "leader").then_some(())))?;
+        cluster.wait_until("the last node to lead", |c| {
+            Ok((c.status(third)?["role"] == "leader").then_some(()))
+        })?;
         for name in ["remove", "demote"] {
             refused(cluster, third, name, json!({"node": needed}), 409, "last_voter")?;
         }
@@ -276,8 +296,9 @@ fn a_node_can_move_to_another_address_with_its_data() {
 fn a_rolling_restart_loses_nothing() {
     scenario(nodes(3), |cluster| {
         let map = cluster.map("rolling")?;
-        let clients =
-            (0..3).map(|i| Js::phoenix(&cluster.urls_from(i), &map, json!({}))).collect::<Result<Vec<_>>>()?;
+        let clients = (0..3)
+            .map(|i| Js::phoenix(&cluster.urls_from(i), &map, json!({})))
+            .collect::<Result<Vec<_>>>()?;
         clients.iter().try_for_each(|c| c.wait_joined().map(|_| ()))?;
         let publisher = Publisher::start(cluster.urls_from(0), &map, "u", &["x"], Duration::from_millis(5));
         clients.iter().try_for_each(|c| c.wait_seq(1))?;
@@ -313,7 +334,8 @@ fn a_node_without_a_majority_still_reports_its_problems() {
             Ok((found.contains(&"no_majority".to_owned()) && away == 2).then_some(found))
         });
         let body = json!({"node": id(cluster, 1).unwrap_or(2)});
-        let refusal = cluster.admin(0).hasty().timeout(Duration::from_secs(60)).post("/api/cluster/demote", &body);
+        let refusal =
+            cluster.admin(0).hasty().timeout(Duration::from_secs(60)).post("/api/cluster/demote", &body);
         for node in &others {
             cluster.nodes[*node].sigcont()?;
         }
@@ -382,7 +404,10 @@ fn the_command_line_operates_and_watches_the_cluster() {
         let url = cluster.nodes[0].url();
         let run = |seconds: &str, arguments: &[&str]| {
             let mut command = std::process::Command::new("timeout");
-            command.args([seconds, &crate::support::binary(), "cluster"]).args(arguments).args(["--url", &url]);
+            command
+                .args([seconds, &crate::support::binary(), "cluster"])
+                .args(arguments)
+                .args(["--url", &url]);
             command.env("WAYPOST_TOKEN", testkit::cluster::ADMIN).output()
         };
         let lines = cluster.wait_until("two status lines within five seconds", |_| {

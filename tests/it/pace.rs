@@ -43,7 +43,9 @@ fn a_steady_reader_is_kept() {
             // The node does not read the socket's pings while it writes the large event.
             let speaks = scope.spawn(|| takes_all_and(&mut socket, |socket| Ok(socket.write_all(&PING)?)));
             let readers = [speaks, scope.spawn(|| takes_all(&mut stream))];
-            large_and_small().into_iter().try_for_each(|payload| publish(cluster, 0, &map, "x", payload).map(drop))?;
+            large_and_small()
+                .into_iter()
+                .try_for_each(|payload| publish(cluster, 0, &map, "x", payload).map(drop))?;
             readers.into_iter().try_for_each(|reader| reader.join().expect("a reader panicked"))
         })
     });

@@ -53,7 +53,8 @@ fn a_node_notifies_its_service_manager() {
     let dir = tempfile::tempdir().unwrap();
     let mut first = Manager::of(dir.path(), &mut cluster.nodes[0]).unwrap();
     cluster.launch().unwrap();
-    followed(&mut cluster, &mut first, dir.path()).unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
+    followed(&mut cluster, &mut first, dir.path())
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", cluster.dump()));
 }
 
 fn followed(cluster: &mut Cluster, first: &mut Manager, dir: &Path) -> Result<()> {
@@ -91,8 +92,9 @@ fn followed(cluster: &mut Cluster, first: &mut Manager, dir: &Path) -> Result<()
         return Ok(());
     }
     // On a busy machine the node may lose its leader again, and then says so.
-    let lost =
-        |heard: &[String]| heard.iter().skip_while(|line| *line != "READY=1").any(|line| line.contains("not ready"));
+    let lost = |heard: &[String]| {
+        heard.iter().skip_while(|line| *line != "READY=1").any(|line| line.contains("not ready"))
+    };
     let reported = wait::until("the loss of its leader", || Ok(lost(second.listen()).then_some(())));
     reported.context("the node sent READY=1 before it was ready")
 }
@@ -127,7 +129,8 @@ fn the_health_check_reports_the_state_of_its_node() {
             node.env.insert("WAYPOST_HTTP_TLS_CERT".to_owned(), cert.display().to_string());
             node.env.insert("WAYPOST_HTTP_TLS_KEY".to_owned(), key.display().to_string());
         }
-        checks_itself(&mut node).unwrap_or_else(|error| panic!("TLS {tls}: {error:#}\n{}", node.log_tail(30)));
+        checks_itself(&mut node)
+            .unwrap_or_else(|error| panic!("TLS {tls}: {error:#}\n{}", node.log_tail(30)));
     }
 }
 
@@ -186,7 +189,8 @@ fn the_image_is_built_from_every_included_file() {
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         let marks = ["include_str!(\"", "include_bytes!(\"", "include!(\""];
-        let paths = marks.iter().flat_map(|mark| text.split(mark).skip(1).filter_map(|rest| rest.split('"').next()));
+        let paths =
+            marks.iter().flat_map(|mark| text.split(mark).skip(1).filter_map(|rest| rest.split('"').next()));
         for path in paths {
             let whole = file.parent().unwrap().join(path).canonicalize().unwrap();
             let whole = whole.strip_prefix(root.canonicalize().unwrap()).unwrap();
@@ -248,7 +252,8 @@ fn a_node_exports_the_metrics_that_alerts_use() {
         })?;
         let shown = metrics_in(&text);
         // The metrics of webhooks, refusals and losses appear with the first of each.
-        let later = |name: &str| name.contains("webhook") || name.contains("refused") || name.contains("lost");
+        let later =
+            |name: &str| name.contains("webhook") || name.contains("refused") || name.contains("lost");
         let missing: Vec<_> = metrics_in(&packaged("prometheus/alerts.yml"))
             .into_iter()
             .filter(|n| !later(n) && !shown.contains(n))
@@ -272,7 +277,8 @@ fn value(text: &str, name: &str) -> Option<f64> {
 fn service_managers_wait_for_a_drain() {
     let default = include_str!("../../waypost.default.toml");
     let number = |text: &str, key: &str| {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));
+        let line =
+            text.lines().find_map(|line| line.trim().strip_prefix(key)).unwrap_or_else(|| panic!("no {key}"));
         line.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u64>().unwrap()
     };
     let drain = number(default, "drain_seconds = ");

@@ -167,6 +167,7 @@ fn lines_of_functions_are_counted() {
 #[test]
 #[should_panic(expected = "src/x: B has 3 things")]
 fn known_exceptions_may_not_grow() {
-    let measured = [("A", 2), ("B", 3), ("C", 1)].map(|(name, size)| ("src/x".to_owned(), name.to_owned(), size));
+    let measured =
+        [("A", 2), ("B", 3), ("C", 1)].map(|(name, size)| ("src/x".to_owned(), name.to_owned(), size));
     check("things", measured, 1, &[("src/x", "A", 2), ("src/x", "B", 2)]);
 }

@@ -76,7 +76,8 @@ fn garbage(cluster: &Cluster) -> Result<()> {
     let client_hello = [&[22, 3, 1, 1, 0, 1, 0, 0, 252, 3, 3][..], &[7; 300]].concat();
     let mut kept = Vec::new();
     for node in &cluster.nodes {
-        for bytes in [&client_hello[..], b"GET / HTTP/1.1\r\n\r\n", &[0; 5000], b"WPST\x02\x04\xff\xff", &[22; 70_000]]
+        for bytes in
+            [&client_hello[..], b"GET / HTTP/1.1\r\n\r\n", &[0; 5000], b"WPST\x02\x04\xff\xff", &[22; 70_000]]
         {
             let mut socket = TcpStream::connect(node.peer)?;
             socket.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -108,8 +109,20 @@ fn nodes_with_certificates_refuse_all_other_nodes() {
         let until = date_time_ymd(FAR, 12, 31).unix_timestamp();
         ensure!(status["peer_security"] == "tls" && status["peer_certificate_until"] == until, "{status}");
         check_refused(cluster, 0, Env::new(), "this node speaks TLS", "has neither certificate nor key")?;
-        check_refused(cluster, 1, strangers.peer(), "of another authority", "closed a connection to the peer port")?;
-        check_refused(cluster, 2, ended.peer(), "this node's certificate: it has ended", "the certificate has ended")?;
+        check_refused(
+            cluster,
+            1,
+            strangers.peer(),
+            "of another authority",
+            "closed a connection to the peer port",
+        )?;
+        check_refused(
+            cluster,
+            2,
+            ended.peer(),
+            "this node's certificate: it has ended",
+            "the certificate has ended",
+        )?;
         check_refused(cluster, 0, key(KEY), "this node speaks TLS", "the caller speaks with a key")?;
         garbage(cluster)?;
         fails_over(cluster)
@@ -123,7 +136,13 @@ fn nodes_with_a_key_refuse_all_other_nodes() {
     scenario(three(key(KEY)), |cluster| {
         let other = "the key that others share among them";
         ensure!(cluster.status(0)?["peer_security"] == "key", "{}", cluster.status(0)?);
-        check_refused(cluster, 0, Env::new(), "this node speaks with a key", "has neither certificate nor key")?;
+        check_refused(
+            cluster,
+            0,
+            Env::new(),
+            "this node speaks with a key",
+            "has neither certificate nor key",
+        )?;
         check_refused(cluster, 1, key(other), "the caller has another key", "the caller has another key")?;
         check_refused(cluster, 2, files.peer(), "does not speak TLS", "the caller speaks TLS")?;
         garbage(cluster)?;
@@ -160,7 +179,8 @@ fn certificates_and_their_authority_are_replaced_without_a_failed_publish() {
             })??;
             anyhow::Ok(published)
         };
-        let all_took = |times: usize| move |cluster: &Cluster| Ok(taken(cluster).iter().all(|taken| *taken == times));
+        let all_took =
+            |times: usize| move |cluster: &Cluster| Ok(taken(cluster).iter().all(|taken| *taken == times));
 
         std::fs::write(&files.ca, old.pem() + &new.pem())?;
         publish_until(cluster, "both authorities to be trusted", &all_took(1))?;
@@ -178,6 +198,12 @@ fn certificates_and_their_authority_are_replaced_without_a_failed_publish() {
         let all = same_backfill(cluster, &map)?;
         ensure!(all.len() == count, "{} events of {count} publishes", all.len());
         let old_one = old.issue(cluster.dir(), "old", FAR)?;
-        check_refused(cluster, leader, old_one.peer(), "another authority", "closed a connection to the peer port")
+        check_refused(
+            cluster,
+            leader,
+            old_one.peer(),
+            "another authority",
+            "closed a connection to the peer port",
+        )
     });
 }

@@ -93,7 +93,8 @@ fn stream_breaks_at_once(c: &Cluster) -> Result<()> {
         let broken = stream(c, turn % 2, map, query, None)?;
         let greeting = broken.wait("the first frame", |client| Ok(frames(client).first().cloned()))?;
         drop(broken);
-        let position = line(&greeting, "id").with_context(|| format!("no id in {greeting:?} for {query:?}"))?;
+        let position =
+            line(&greeting, "id").with_context(|| format!("no id in {greeting:?} for {query:?}"))?;
         let first = first(head);
         let next = publish(c, 0, map, "x", json!({"i": 0}))?["seq"].as_u64().context("no seq")?;
         head = head.max(next);
@@ -233,7 +234,8 @@ fn phoenix_positions(c: &Cluster) -> Result<()> {
         ensure!(last.as_ref() == Some(&sent[6]["id"]), "{last:?}");
     }
     ensure!(others.of("position").is_empty(), "unrequested positions: {:?}", others.of("position"));
-    let wrong = Socket::connect(c.nodes[0].http, &map.token)?.join(&map.topic(), json!({"positions": "yes"}))?.1;
+    let wrong =
+        Socket::connect(c.nodes[0].http, &map.token)?.join(&map.topic(), json!({"positions": "yes"}))?.1;
     ensure!(wrong.reason() == "invalid positions", "{wrong:?}");
     Ok(())
 }
@@ -244,7 +246,8 @@ fn tail_breaks(c: &Cluster) -> Result<()> {
     publish_many(c, 0, &map, "x", 2)?;
     let proxy = Proxy::to(c.nodes[0].http)?;
     let mut tail = Command::new(binary());
-    tail.args(["tail", &map.slug, "--json", "-n", "4", "--url", &proxy.url()]).env("WAYPOST_TOKEN", &map.token);
+    tail.args(["tail", &map.slug, "--json", "-n", "4", "--url", &proxy.url()])
+        .env("WAYPOST_TOKEN", &map.token);
     let child = tail.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     c.wait_until("the first frame", |_| Ok(proxy.responses().contains("event: connected").then_some(())))?;
     // The proxy has the frame a moment before the tool.
@@ -253,8 +256,10 @@ fn tail_breaks(c: &Cluster) -> Result<()> {
     publish_many(c, 0, &map, "x", 4)?;
     proxy.unblock();
     let output = child.wait_with_output()?;
-    let events: Vec<Value> =
-        String::from_utf8_lossy(&output.stdout).lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let events: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
     let seqs: Vec<u64> = events.iter().filter_map(|event| event["seq"].as_u64()).collect();
     ensure!(output.status.success() && seqs == [3, 4, 5, 6], "{output:?}");
     let asked = proxy.requests();
@@ -277,8 +282,12 @@ fn unknown_positions(c: &Cluster) -> Result<()> {
     // The twelfth digit is part of the group's number.
     let mut grouped = text(&first[0], "id")?;
     grouped.replace_range(11..12, "1");
-    let cases =
-        [("foreign", &*foreign[0]), ("ahead", &*ahead[0]), ("of no event", &*none), ("of another group", &*grouped)];
+    let cases = [
+        ("foreign", &*foreign[0]),
+        ("ahead", &*ahead[0]),
+        ("of no event", &*none),
+        ("of another group", &*grouped),
+    ];
     for (what, id) in cases {
         for node in 0..2 {
             let mut socket = Socket::connect(c.nodes[node].http, &map.token)?;

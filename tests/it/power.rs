@@ -53,7 +53,8 @@ fn a_node_without_a_checkpoint_keeps_the_log_that_it_needs() {
         let mut acks = Vec::new();
         for life in 0..3 {
             let name = format!("life{life}-");
-            let publisher = Publisher::start(cluster.urls_from(0), &map, &name, &["x"], Duration::from_millis(5));
+            let publisher =
+                Publisher::start(cluster.urls_from(0), &map, &name, &["x"], Duration::from_millis(5));
             publisher.wait_more(60)?;
             // Long enough for the log to be purged, if it were purged.
             std::thread::sleep(Duration::from_millis(1500));

@@ -21,7 +21,8 @@ use waypost::delivery::webhook::render::{Rendered, Rendering, Secrets, render};
 /// The number of payloads that every receiver gets.
 const PAYLOADS: usize = 300;
 /// Event types that some receivers act on, and others.
-const KINDS: &[&str] = &["signature_added", "client_event", "vote.received", "broadcast", "add_system", "map_kill"];
+const KINDS: &[&str] =
+    &["signature_added", "client_event", "vote.received", "broadcast", "add_system", "map_kill"];
 const OTHER: &str = "a secret that somebody typed";
 const GAME: &str = r#"{"session":{"id":3},"game":{"title":"Quiplash 3","min_players":3,"max_players":8}}"#;
 
@@ -41,7 +42,8 @@ fn receivers_verify_what_a_node_delivers() {
     scenario(delivering(nodes(1), &functions), |cluster| {
         let fleet = Fleet::start(cluster, functions)?;
         let only = std::env::var("WAYPOST_TEST_CHECK").ok();
-        let steps = STEPS.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| name.contains(only.as_str())));
+        let steps =
+            STEPS.iter().filter(|(name, _)| only.as_ref().is_none_or(|only| name.contains(only.as_str())));
         for (name, step) in steps {
             let began = std::time::Instant::now();
             step(&fleet).context(*name)?;
@@ -94,8 +96,10 @@ fn tested(fleet: &Fleet<'_>, hook: &Hook, count: usize) -> Result<()> {
 fn a_rotation(fleet: &Fleet<'_>) -> Result<()> {
     let map = fleet.map("rotation")?;
     let to = |secret: &str| json!({"secret": secret}).to_string();
-    let old =
-        VERIFIERS.iter().filter(|verifier| verifier.reports()).map(|verifier| fleet.hook(&map, verifier, SECRET, 5));
+    let old = VERIFIERS
+        .iter()
+        .filter(|verifier| verifier.reports())
+        .map(|verifier| fleet.hook(&map, verifier, SECRET, 5));
     let new = VERIFIERS.iter().map(|verifier| fleet.hook(&map, verifier, OTHER, 5));
     let old = old.collect::<Result<Vec<_>>>()?;
     let new = new.collect::<Result<Vec<_>>>()?;
@@ -152,7 +156,8 @@ fn another_secret(fleet: &Fleet<'_>) -> Result<()> {
 
 /// The receivers do check: a forged body is refused.
 fn one_byte(fleet: &Fleet<'_>) -> Result<()> {
-    let batch: Vec<Event> = (0..).zip(payloads(20)).map(|(n, payload)| event(n, "other", &payload.normal)).collect();
+    let batch: Vec<Event> =
+        (0..).zip(payloads(20)).map(|(n, payload)| event(n, "other", &payload.normal)).collect();
     for verifier in VERIFIERS.iter().filter(|verifier| verifier.is_http()) {
         let events = if verifier.profile.batches() { &batch[..] } else { &batch[..1] };
         let rendered = made(verifier.profile, events)?;
@@ -163,21 +168,27 @@ fn one_byte(fleet: &Fleet<'_>) -> Result<()> {
         let at = bytes.iter().position(u8::is_ascii_digit).context("no digit in a body")?;
         bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
         forged.body = bytes.into();
-        ensure!(!verifies(fleet, verifier, &forged)?, "{verifier:?} accepted a forged body: {:?}", forged.body);
+        ensure!(
+            !verifies(fleet, verifier, &forged)?,
+            "{verifier:?} accepted a forged body: {:?}",
+            forged.body
+        );
     }
     Ok(())
 }
 
 fn event(position: u32, kind: &str, payload: &str) -> Event {
     let id = EventId::new(waypost::clock::now_ms(), 7, position);
-    let event = NewEvent { subject: Default::default(), kind: kind.into(), payload: payload.as_bytes().to_vec() };
+    let event =
+        NewEvent { subject: Default::default(), kind: kind.into(), payload: payload.as_bytes().to_vec() };
     Event::from_stored(u64::from(position) + 1, Event::to_stored(id, &event).into()).unwrap()
 }
 
 fn made(profile: Profile, events: &[Event]) -> Result<Rendered> {
     let map = MapText::from("550e8400-e29b-41d4-a716-446655440000".parse::<MapId>()?);
     let secrets = Secrets::new(SECRET.into());
-    let rendering = Rendering { profile, map: &map, topic: "events", key: KEY, template: None, secrets: &secrets };
+    let rendering =
+        Rendering { profile, map: &map, topic: "events", key: KEY, template: None, secrets: &secrets };
     Ok(render(&rendering, events, None, 1, waypost::clock::now_ms())?)
 }
 
@@ -199,7 +210,10 @@ fn discord_messages(fleet: &Fleet<'_>) -> Result<()> {
             "map_kill",
             r#"{"killmail_id":12345678,"system_name":"J123456","victim":{"name":"Pilot Name","ship":"Stratios","corporation":"Corp Name"},"value":250000000}"#,
         ),
-        ("map_kill", r#"{"killmail_id":2,"system_name":"Jita","victim":{"name":"A","ship":"Rifter"},"value":1250000}"#),
+        (
+            "map_kill",
+            r#"{"killmail_id":2,"system_name":"Jita","victim":{"name":"A","ship":"Rifter"},"value":1250000}"#,
+        ),
         ("connection_added", r#"{"from_name":"J123456","to_name":"Jita","type":"wormhole"}"#),
         ("connection_added", r#"{"from_name":"J1","to_name":"J2","mass_status":"Critical"}"#),
     ];
@@ -208,7 +222,8 @@ fn discord_messages(fleet: &Fleet<'_>) -> Result<()> {
         fleet.hook(&map, verifier, SECRET, 16)?;
     }
     // One message per event, without waiting.
-    let ours = json!({"url": fleet.discord.url("ours"), "profile": "discord", "batch": null, "rate_limit": null});
+    let ours =
+        json!({"url": fleet.discord.url("ours"), "profile": "discord", "batch": null, "rate_limit": null});
     fleet.cluster.api(0, &map).post(&format!("/api/maps/{}/webhooks", map.id), &ours)?.data(201)?;
     let mut events = Published::default();
     let mut seen = BTreeSet::new();
@@ -218,7 +233,8 @@ fn discord_messages(fleet: &Fleet<'_>) -> Result<()> {
         let ours = fleet.discord.message("ours", fresh)?;
         let said = description(&ours);
         let theirs = fleet.discord.message("theirs", |message| description(message) == said)?;
-        same_embed(&ours["embeds"][0], &theirs["embeds"][0]).with_context(|| format!("{ours} and {theirs}"))?;
+        same_embed(&ours["embeds"][0], &theirs["embeds"][0])
+            .with_context(|| format!("{ours} and {theirs}"))?;
         seen.insert(said);
     }
     events.publish(fleet.cluster, &map, &["game.added"], &[example(GAME)])?;
@@ -238,7 +254,10 @@ fn same_embed(ours: &Value, theirs: &Value) -> Result<()> {
     for field in theirs["fields"].as_array().context("no fields")? {
         let text = field["value"].as_str().map_or_else(|| field["value"].to_string(), str::to_owned);
         let same = |other: &&Value| other["name"] == field["name"] && other["inline"] == field["inline"];
-        let found = ours["fields"].as_array().and_then(|fields| fields.iter().find(same)).context("a field is gone")?;
+        let found = ours["fields"]
+            .as_array()
+            .and_then(|fields| fields.iter().find(same))
+            .context("a field is gone")?;
         ensure!(found["value"] == text, "{field} is {found}");
     }
     Ok(())

@@ -31,8 +31,9 @@ fn every_acknowledged_event_reaches_every_client_once_in_order() {
         clients[5].wait_for("connected", 1)?;
 
         let pace = Duration::from_millis(5);
-        let publishers: Vec<Publisher> =
-            (0..2).map(|i| Publisher::start(cluster.urls_from(i), &map, &format!("p{i}"), TYPES, pace)).collect();
+        let publishers: Vec<Publisher> = (0..2)
+            .map(|i| Publisher::start(cluster.urls_from(i), &map, &format!("p{i}"), TYPES, pace))
+            .collect();
         // A client without an id to resume by can't know what it missed, so each must have one before the
         // faults begin.
         clients.iter().try_for_each(|c| c.wait_seq(1))?;

@@ -63,9 +63,12 @@ pub(crate) fn code(text: &str) -> String {
         // In rustfmt's format an item ends in its first line, or at a line with the same indentation.
         let indent = &line[..line.len() - line.trim_start().len()];
         let is_one_line = |line: &str| line.ends_with([';', '}', ',']);
-        let Some(first) = lines.find(|line| !line.trim().is_empty() && !line.trim().starts_with("#[")) else { break };
+        let Some(first) = lines.find(|line| !line.trim().is_empty() && !line.trim().starts_with("#[")) else {
+            break;
+        };
         if !is_one_line(first.trim_end()) {
-            let is_end = |line: &str| line.starts_with(indent) && line[indent.len()..].starts_with(['}', ')', ';']);
+            let is_end =
+                |line: &str| line.starts_with(indent) && line[indent.len()..].starts_with(['}', ')', ';']);
             let _ = lines.find(|line| is_end(line) && is_one_line(line.trim_end()));
         }
     }
@@ -149,7 +152,8 @@ fn use_statements_are_flattened() {
     let found: Vec<String> = paths(&code(text));
     assert_eq!(found, expected);
     let (uses, _) = split_uses(&code(text));
-    let names: Vec<(&str, bool)> = uses.iter().map(|found| (found.name.as_str(), found.is_exported)).collect();
+    let names: Vec<(&str, bool)> =
+        uses.iter().map(|found| (found.name.as_str(), found.is_exported)).collect();
     assert_eq!(names, [("hub", false), ("a", false), ("c", false), ("core", false), ("t", true)]);
 }
 

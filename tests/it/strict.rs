@@ -47,7 +47,9 @@ fn input_that_cannot_be_understood_is_refused() {
 fn operations() -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut path = String::new();
-    for line in OPENAPI.lines().skip_while(|line| *line != "paths:").skip(1).take_while(|line| *line != "components:") {
+    for line in
+        OPENAPI.lines().skip_while(|line| *line != "paths:").skip(1).take_while(|line| *line != "components:")
+    {
         if let Some(next) = line.strip_prefix("  /").and_then(|rest| rest.strip_suffix(':')) {
             path = format!("/{next}");
         } else if let Some(method) = line.strip_prefix("    ").and_then(|rest| rest.strip_suffix(':'))
@@ -113,7 +115,10 @@ fn call(c: &Cluster, method: &str, path: &str, token: &str, more: &str, body: &s
 /// Checks for a 400 whose text contains all of `expected`.
 fn refused(what: &str, (status, answer): &(u16, String), expected: &[&str]) -> Result<()> {
     ensure!(*status == 400, "{what}: {answer}");
-    ensure!(expected.iter().all(|expected| answer.contains(expected)), "{what}: not {expected:?} in {answer}");
+    ensure!(
+        expected.iter().all(|expected| answer.contains(expected)),
+        "{what}: not {expected:?} in {answer}"
+    );
     Ok(())
 }
 
@@ -148,9 +153,17 @@ fn misspelt_names(c: &Cluster) -> Result<()> {
         for name in takes.names {
             let wrong = format!("{name}x");
             let expected = format!("{wrong} is not a parameter that is known here; is {name} meant?");
-            let answer = call(c, takes.method, &format!("{path}?{wrong}=1"), fixture.token(takes.path), "", "")?;
+            let answer =
+                call(c, takes.method, &format!("{path}?{wrong}=1"), fixture.token(takes.path), "", "")?;
             refused(&format!("{} {path}", takes.method), &answer, &["invalid_query", &expected])?;
-            let twice = call(c, takes.method, &format!("{path}?{name}=1&{name}=1"), fixture.token(takes.path), "", "")?;
+            let twice = call(
+                c,
+                takes.method,
+                &format!("{path}?{name}=1&{name}=1"),
+                fixture.token(takes.path),
+                "",
+                "",
+            )?;
             if takes.many.contains(name) {
                 ensure!(!twice.1.contains("invalid_query"), "{name}: {}", twice.1);
             } else {
@@ -166,7 +179,10 @@ fn misspelt_names(c: &Cluster) -> Result<()> {
             unsaid.contains(name) || by_name.iter().any(|text| block.contains(text.as_str()))
         };
         let missing: Vec<_> = takes.names.iter().filter(|name| !documented(name)).collect();
-        ensure!(takes.path.starts_with("/socket") || missing.is_empty(), "{takes:?}: openapi.yaml lacks {missing:?}");
+        ensure!(
+            takes.path.starts_with("/socket") || missing.is_empty(),
+            "{takes:?}: openapi.yaml lacks {missing:?}"
+        );
         routes += 1;
     }
     ensure!(routes > 15, "{routes}");
@@ -256,7 +272,8 @@ fn origins(c: &Cluster) -> Result<()> {
     let longpoll = format!("/socket/events/longpoll?vsn=2.0.0&token={token}");
     for (path, more) in [(&stream, ""), (&websocket, upgrade), (&longpoll, "")] {
         let asked = |origin: &[u8], wait| {
-            let head = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{more}Origin: ");
+            let head =
+                format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{more}Origin: ");
             raw(c, &[head.as_bytes(), origin, b"\r\n"].concat(), "", wait)
         };
         for unreadable in [&b"https://good.example\xff"[..], "https://évil.example".as_bytes()] {
@@ -282,7 +299,9 @@ fn streamed(c: &Cluster, map: &Map, query: &str, headers: &[(&str, &str)], expec
 
 fn starts(c: &Cluster) -> Result<()> {
     let map = c.map("starts")?;
-    let ids = (0..3).map(|n| text(&publish(c, 0, &map, "x", json!({"n": n}))?, "id")).collect::<Result<Vec<_>>>()?;
+    let ids = (0..3)
+        .map(|n| text(&publish(c, 0, &map, "x", json!({"n": n}))?, "id"))
+        .collect::<Result<Vec<_>>>()?;
     let after = [
         (format!("?last_event_id={}", ids[0]), None),
         // An empty header counts as absent and does not replace the parameter.

@@ -50,7 +50,12 @@ fn publish(c: &Cluster, node: usize, map: &Map, subject: &str) -> Result<Value> 
 
 /// Publishes `rounds` events to each of these subjects at the nodes in turn; returns subject, seq and id of
 /// each.
-fn publish_all(c: &Cluster, map: &Map, subjects: &[&str], rounds: usize) -> Result<Vec<(String, u64, String)>> {
+fn publish_all(
+    c: &Cluster,
+    map: &Map,
+    subjects: &[&str],
+    rounds: usize,
+) -> Result<Vec<(String, u64, String)>> {
     let mut sent = Vec::new();
     for n in 0..rounds * subjects.len() {
         let subject = subjects[n % subjects.len()];
@@ -88,7 +93,8 @@ fn query_of(selection: &str) -> String {
 /// Returns the seqs of a stream's events so far.
 fn streamed(client: &Js) -> Vec<u64> {
     let text: String = client.of("chunk").iter().filter_map(|line| line["text"].as_str()).collect();
-    let data = text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    let data =
+        text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
     data.filter(|data| data["payload"].is_object()).filter_map(|data| data["seq"].as_u64()).collect()
 }
 
@@ -127,7 +133,9 @@ fn readers(c: &Cluster) -> Result<()> {
     }
     for (client, wanted) in &streams {
         let expected = seqs_of(&sent, wanted);
-        client.wait("all events of a stream", |client| Ok((streamed(client).len() >= expected.len()).then_some(())))?;
+        client.wait("all events of a stream", |client| {
+            Ok((streamed(client).len() >= expected.len()).then_some(()))
+        })?;
         ensure!(streamed(client) == expected, "{:?} instead of {expected:?}", streamed(client));
     }
     Ok(())
@@ -193,7 +201,10 @@ fn other_positions(c: &Cluster) -> Result<()> {
         for (params, query, wanted) in selections() {
             let expected: Vec<u64> = seqs_of(&sent, wanted).into_iter().filter(|seq| seq > at).collect();
             let got = page(&c.api(n % 3, &map), &map, &format!("after={id}&{}", query_of(query)))?;
-            ensure!(got == (expected.clone(), false), "{got:?} instead of {expected:?} after {at} of {query:?}");
+            ensure!(
+                got == (expected.clone(), false),
+                "{got:?} instead of {expected:?} after {at} of {query:?}"
+            );
             if n % 5 == 0 {
                 let mut socket = Socket::connect(c.nodes[n % 3].http, &map.token)?;
                 let reply = socket.join_ok(&map.topic(), json!({"subjects": params, "last_event_id": id}))?;
@@ -220,10 +231,14 @@ fn backfills(c: &Cluster) -> Result<()> {
     let api = c.api(1, &map);
     let subjects = format!("/api/maps/{}/subjects", map.id);
     let list = api.get(&subjects)?.data(200)?;
-    let names: Vec<&str> = list.as_array().context("a list")?.iter().filter_map(|s| s["subject"].as_str()).collect();
+    let names: Vec<&str> =
+        list.as_array().context("a list")?.iter().filter_map(|s| s["subject"].as_str()).collect();
     ensure!(names == ["", "orders-1", "orders-2", "presence-lobby", "private-chat"], "{list}");
     let orders = seqs_of(&sent, |subject| subject == "orders-1");
-    ensure!(list[1]["count"] == 10 && list[1]["first_seq"] == orders[0] && list[1]["last_seq"] == orders[9], "{list}");
+    ensure!(
+        list[1]["count"] == 10 && list[1]["first_seq"] == orders[0] && list[1]["last_seq"] == orders[9],
+        "{list}"
+    );
     let second = api.get(&format!("{subjects}?limit=2&after=orders-1"))?.expect(200)?.json()?;
     ensure!(second["data"][0]["subject"] == "orders-2" && second["cursor"] == "presence-lobby", "{second}");
     ensure!(second["has_more"] == true, "{second}");
@@ -241,7 +256,9 @@ fn set_rules(c: &Cluster, map: &Map, rules: &Value) -> Result<Answer> {
 
 fn rules(c: &Cluster) -> Result<()> {
     let map = map(c, "rules")?;
-    ensure!(set_rules(c, &map, &json!([{"match": "noisy", "history": {"events": 0}}]))?.code() == "invalid_body");
+    ensure!(
+        set_rules(c, &map, &json!([{"match": "noisy", "history": {"events": 0}}]))?.code() == "invalid_body"
+    );
     let rules = json!([{"match": "noisy-*", "history": {"events": 10}}]);
     set_rules(c, &map, &rules)?.expect(200)?;
     let shown = c.api(1, &map).get(&rules_path(&map))?.data(200)?;
@@ -288,11 +305,15 @@ fn deletions(c: &Cluster) -> Result<()> {
     c.wait_same_applied()?;
     for node in 0..3 {
         let api = c.api(node, &map);
-        let left: Vec<u64> = seqs_of(&sent, |of| of == "orders-1").into_iter().filter(|seq| *seq != gone.1).collect();
+        let left: Vec<u64> =
+            seqs_of(&sent, |of| of == "orders-1").into_iter().filter(|seq| *seq != gone.1).collect();
         ensure!(page(&api, &map, &format!("subjects=orders-1&after={first}"))? == (left, true));
         ensure!(!page(&api, &map, &format!("subjects=orders-2&after={first}"))?.1, "another subject's gap");
         // Readers that had the event or were past it miss nothing: a deleted event is still a position.
-        ensure!(!page(&api, &map, &format!("subjects=orders-1&after={}", gone.2))?.1, "after the event itself");
+        ensure!(
+            !page(&api, &map, &format!("subjects=orders-1&after={}", gone.2))?.1,
+            "after the event itself"
+        );
     }
     let removed = api.delete(&format!("/api/maps/{}/subjects/orders-2", map.id))?.data(200)?;
     ensure!(removed["removed"] == 4, "{removed}");
@@ -321,7 +342,9 @@ fn webhooks(c: &Cluster) -> Result<()> {
         ("/presence", json!({"channel_type": "presence"}), |subject| subject.starts_with("presence-")),
         ("/prefix", json!({"channel_prefix": "private-"}), |subject| subject.starts_with("private-")),
         ("/public", json!({"channel_type": "public"}), |subject| subject.starts_with("orders-")),
-        ("/cel", json!({"subjects": ["*"], "expression": "subject == \"orders-2\""}), |subject| subject == "orders-2"),
+        ("/cel", json!({"subjects": ["*"], "expression": "subject == \"orders-2\""}), |subject| {
+            subject == "orders-2"
+        }),
     ];
     let mut hooks = Vec::new();
     for (path, filter, _) in &wanted {
@@ -361,7 +384,8 @@ fn wakes_no_other(c: &Cluster) -> Result<()> {
     publish(c, 0, &map, "noisy")?;
     socket.events(1)?;
     let before = c.metric(0, "waypost_topic_wakeups_total", "")?;
-    let events: Vec<Value> = (0..20).map(|i| json!({"type": "x", "subject": "noisy", "payload": {"i": i}})).collect();
+    let events: Vec<Value> =
+        (0..20).map(|i| json!({"type": "x", "subject": "noisy", "payload": {"i": i}})).collect();
     for event in &events {
         c.publish(0, &map, event)?;
     }

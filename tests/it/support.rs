@@ -72,12 +72,24 @@ pub(crate) fn unharmed(cluster: &Cluster) -> Result<()> {
 }
 
 /// Publishes one event through a node and returns the envelope from the answer.
-pub(crate) fn publish(cluster: &Cluster, node: usize, map: &Map, kind: &str, payload: Value) -> Result<Value> {
+pub(crate) fn publish(
+    cluster: &Cluster,
+    node: usize,
+    map: &Map,
+    kind: &str,
+    payload: Value,
+) -> Result<Value> {
     cluster.publish(node, map, &json!({"type": kind, "payload": payload}))
 }
 
 /// Publishes `n` events of one type in one batch and returns their envelopes.
-pub(crate) fn publish_many(cluster: &Cluster, node: usize, map: &Map, kind: &str, n: usize) -> Result<Vec<Value>> {
+pub(crate) fn publish_many(
+    cluster: &Cluster,
+    node: usize,
+    map: &Map,
+    kind: &str,
+    n: usize,
+) -> Result<Vec<Value>> {
     let events: Vec<Value> = (0..n).map(|i| json!({"type": kind, "payload": {"i": i}})).collect();
     let data = cluster.publish(node, map, &json!({"events": events}))?;
     Ok(data.as_array().cloned().unwrap_or_default())

@@ -1,10 +1,10 @@
 //! The webhook API: shapes, refusals, both APIs for the same webhooks, and webhooks of the configuration
 //! file. Secrets appear only in the answers that are meant to show them.
 
+mod compat;
 mod files;
 mod kept;
 mod operated;
-mod picker;
 mod refused;
 
 use crate::support::{Check, checked, nodes, publish, publish_many, scenario};
@@ -26,7 +26,9 @@ const TOKEN: &str = "tOkEn-of-a-chat-0123456789-abcdef";
 
 /// Options for `n` nodes whose webhooks may deliver to this machine and invoke two functions.
 fn local(n: usize) -> Options {
-    nodes(n).set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8").set("WAYPOST_WEBHOOKS_AWS_FUNCTIONS", "handler,f")
+    nodes(n)
+        .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
+        .set("WAYPOST_WEBHOOKS_AWS_FUNCTIONS", "handler,f")
 }
 
 #[test]
@@ -43,7 +45,7 @@ fn the_webhook_api_of_a_map_works() {
         ("rotation", operated::rotation),
         ("stopped and started", operated::stopped_and_started),
         ("a test is delivered at once", operated::tests_are_sent),
-        ("dead letters and replays", operated::letters_and_replays),
+        ("dead dead letters and replays", operated::dead_letters_and_replays),
         ("an event that was given up is reported everywhere", operated::given_up),
     ];
     checked(local(1), CHECKS);
@@ -52,9 +54,9 @@ fn the_webhook_api_of_a_map_works() {
 #[test]
 fn the_compatibility_api_works() {
     const CHECKS: &[Check] = &[
-        ("a webhook's lifecycle with the names of that API", picker::picker_life),
-        ("refusals", picker::picker_refusals),
-        ("test and logs", picker::picker_test),
+        ("a webhook's lifecycle with the names of that API", compat::compat_life),
+        ("refusals", compat::compat_refusals),
+        ("test and logs", compat::compat_test),
     ];
     checked(local(1), CHECKS);
 }
@@ -120,11 +122,17 @@ fn life(c: &Cluster) -> Result<()> {
         ensure!(made[field] == value, "{field} is not {value} in {made}");
     }
     ensure!(text(&made, "secret")?.starts_with("whsec_") && text(&made, "secret")?.len() == 50, "{made}");
-    ensure!(text(&made, "inserted_at")?.ends_with('Z') && made["inserted_at"] == made["updated_at"], "{made}");
+    ensure!(
+        text(&made, "inserted_at")?.ends_with('Z') && made["inserted_at"] == made["updated_at"],
+        "{made}"
+    );
     let (_, second) = create(c, &map, &paused("second"))?;
     ensure!(second["secret"] == SECRET && second["state"] == "paused", "{second}");
     let listed = api.get(&hooks(&map))?.data(200)?;
-    ensure!(listed[0]["id"] == second["id"] && listed[1]["id"] == made["id"], "the newest is not the first: {listed}");
+    ensure!(
+        listed[0]["id"] == second["id"] && listed[1]["id"] == made["id"],
+        "the newest is not the first: {listed}"
+    );
     ensure!(listed[0].get("secret").is_none() && listed[1].get("secret").is_none(), "{listed}");
     let shown = api.get(&path)?.data(200)?;
     ensure!(shown["id"] == made["id"] && shown.get("secret").is_none(), "{shown}");
@@ -157,10 +165,20 @@ fn defaults(c: &Cluster) -> Result<()> {
         ("slack", 10_000, retry(16, 2.0, 0.25, false), slack, ten),
     ] {
         let (_, made) = create(c, &map, &json!({"url": url(profile), "profile": profile, "active": false}))?;
-        ensure!(made["profile"] == profile && made["timeout_ms"] == timeout && made["retry"] == retry, "{made}");
+        ensure!(
+            made["profile"] == profile && made["timeout_ms"] == timeout && made["retry"] == retry,
+            "{made}"
+        );
         ensure!(made["rate_limit"] == rate && made["batch"] == batch, "{made}");
-        ensure!(made["ordering"] == "none" && made["events"] == json!(["*"]) && made["method"] == "POST", "{made}");
-        ensure!(made["auto_disable_seconds"] == 432_000 && made["filter"].is_null() && made["headers"] == json!({}));
+        ensure!(
+            made["ordering"] == "none" && made["events"] == json!(["*"]) && made["method"] == "POST",
+            "{made}"
+        );
+        ensure!(
+            made["auto_disable_seconds"] == 432_000
+                && made["filter"].is_null()
+                && made["headers"] == json!({})
+        );
     }
     let (_, made) = create(c, &map, &json!({"url": url("x"), "active": false}))?;
     ensure!(made["profile"] == "wanderer", "{made}");
@@ -175,14 +193,19 @@ fn defaults(c: &Cluster) -> Result<()> {
     for field in ["name", "profile", "method", "ordering", "ordering_key", "batch", "timeout_ms", "key"] {
         ensure!(made[field] == all[field], "{field} of {made}");
     }
-    ensure!(made["rate_limit"] == json!({"requests": 7, "period_ms": 1000}) && made["auto_disable_seconds"] == 60);
+    ensure!(
+        made["rate_limit"] == json!({"requests": 7, "period_ms": 1000}) && made["auto_disable_seconds"] == 60
+    );
     ensure!(made["filter"]["channel_type"] == "map" && made["filter"]["expression"].is_null(), "{made}");
     ensure!(made["retry"]["factor"] == 1.5 && made["retry"]["max_attempts"] == 3, "{made}");
     let body = json!({"url": url("t"), "active": false, "profile": "template", "template": "${event.id}",
                       "content_type": "text/plain", "auto_disable": false, "filter": "payload.value > 1e9"});
     let (_, made) = create(c, &map, &body)?;
     ensure!(made["template"] == "${event.id}" && made["content_type"] == "text/plain", "{made}");
-    ensure!(made["auto_disable_seconds"].is_null() && made["filter"]["expression"] == "payload.value > 1e9", "{made}");
+    ensure!(
+        made["auto_disable_seconds"].is_null() && made["filter"]["expression"] == "payload.value > 1e9",
+        "{made}"
+    );
     Ok(())
 }
 
@@ -212,9 +235,12 @@ fn changes(c: &Cluster) -> Result<()> {
     .enumerate()
     {
         let before = api.get(&path)?.data(200)?;
-        let after = if n % 2 == 0 { api.patch(&path, change)? } else { put(&api, &path, change)? }.data(200)?;
+        let after =
+            if n % 2 == 0 { api.patch(&path, change)? } else { put(&api, &path, change)? }.data(200)?;
         ensure!(after.get("secret").is_none(), "{after}");
-        for field in ["name", "events", "timeout_ms", "rate_limit", "ordering", "filter", "headers", "url", "active"] {
+        for field in
+            ["name", "events", "timeout_ms", "rate_limit", "ordering", "filter", "headers", "url", "active"]
+        {
             let alias = (field == "events").then_some("event_types");
             let asked = change.get(field).is_some() || alias.is_some_and(|alias| change.get(alias).is_some());
             ensure!(asked || after[field] == before[field], "{change} changed {field}: {before} {after}");
@@ -224,9 +250,14 @@ fn changes(c: &Cluster) -> Result<()> {
     let same = api.patch(&path, &json!({"filter": shown}))?.data(200)?;
     ensure!(same["filter"] == shown && shown["expression"] == "payload.a == 1", "{same}");
     let last = api.get(&path)?.data(200)?;
-    ensure!(last["name"] == "" && last["events"] == json!(["x"]) && last["retry"]["max_attempts"] == 2, "{last}");
+    ensure!(
+        last["name"] == "" && last["events"] == json!(["x"]) && last["retry"]["max_attempts"] == 2,
+        "{last}"
+    );
     ensure!(last["headers"] == json!({"authorization": "***", "X-New": "***"}), "{last}");
-    ensure!(last["ordering"] == "key" && last["ordering_key"] == "payload.id" && last["rate_limit"].is_null());
+    ensure!(
+        last["ordering"] == "key" && last["ordering_key"] == "payload.id" && last["rate_limit"].is_null()
+    );
     ensure!(details(api.patch(&path, &json!({"timeout_ms": 1, "nothing": 1}))?)?.len() == 2);
     ensure!(details(api.patch(&path, &json!({"headers": {"X-Other": "***"}}))?)?.len() == 1);
     let elsewhere = url("changes").replace(":9/", ":10/");
@@ -260,7 +291,8 @@ fn sent_back(c: &Cluster) -> Result<()> {
                "ordering": "key", "ordering_key": "payload.id"}),
     ] {
         let (path, made) = create(c, &map, &body)?;
-        for (path, active) in [(path, "active"), (format!("/api/webhooks/{}", text(&made, "id")?), "enabled")] {
+        for (path, active) in [(path, "active"), (format!("/api/webhooks/{}", text(&made, "id")?), "enabled")]
+        {
             let answer = api.get(&path)?.expect(200)?.json()?;
             let before = answer.get("data").unwrap_or(&answer);
             let mut changed = before.clone();
@@ -275,7 +307,10 @@ fn sent_back(c: &Cluster) -> Result<()> {
         }
     }
     let errors = details(api.post(&hooks(&map), &json!({"url": url("x"), "id": "x", "evnts": "*"}))?)?;
-    ensure!(errors.len() == 2 && errors.iter().any(|detail| detail.ends_with("is events meant?")), "{errors:?}");
+    ensure!(
+        errors.len() == 2 && errors.iter().any(|detail| detail.ends_with("is events meant?")),
+        "{errors:?}"
+    );
     Ok(())
 }
 

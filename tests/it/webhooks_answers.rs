@@ -22,7 +22,9 @@ struct Raw {
 }
 
 impl Raw {
-    fn start(script: impl Fn(&mut TcpStream, &str) -> std::io::Result<bool> + Send + Sync + 'static) -> Result<Self> {
+    fn start(
+        script: impl Fn(&mut TcpStream, &str) -> std::io::Result<bool> + Send + Sync + 'static,
+    ) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
         let script = Arc::new(script);
@@ -206,9 +208,9 @@ fn a_request_that_may_have_been_taken_is_repeated_only_where_allowed() {
             }
         }
         for (hook, fault, tries, what) in &hooks {
-            let letters = hook.wait_letters(cluster, 1)?;
+            let dead_letters = hook.wait_dead_letters(cluster, 1)?;
             let about = || format!("{} {what}: {:?}", fault.name, hook.attempts(cluster));
-            ensure!(letters[0]["attempts"] == *tries, "{}: {}", about(), letters[0]);
+            ensure!(dead_letters[0]["attempts"] == *tries, "{}: {}", about(), dead_letters[0]);
             let attempts = attempts(cluster, hook)?;
             ensure!(attempts.len() == *tries as usize, "{}", about());
             for attempt in attempts {
@@ -232,7 +234,9 @@ fn a_request_that_may_have_been_taken_is_repeated_only_where_allowed() {
 fn an_incomplete_body_fails_only_an_awaited_function() {
     let raw = Raw::start(|stream, path| {
         let status = if path == "/refused" { 500 } else { 200 };
-        stream.write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 100\r\n\r\n{{\"statusCode\":").as_bytes())?;
+        stream.write_all(
+            format!("HTTP/1.1 {status} X\r\ncontent-length: 100\r\n\r\n{{\"statusCode\":").as_bytes(),
+        )?;
         if !path.contains("cut") {
             std::thread::sleep(std::time::Duration::from_secs(30));
         }

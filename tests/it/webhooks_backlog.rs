@@ -11,8 +11,7 @@ use testkit::{Cluster, wait};
 
 /// Creates a map that keeps `events` events for clients.
 fn keeping(c: &Cluster, slug: &str, events: u64, backlog: Value) -> Map {
-    let none =
-        json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null});
+    let none = json!({"connections": null, "requests_per_minute": null, "webhooks": null, "publishes_per_second": null});
     let mut retention = json!({"events": events});
     if backlog.is_object() {
         retention["webhook_backlog"] = backlog;
@@ -36,7 +35,7 @@ fn retention_waits_for_webhooks_and_clients_see_none_of_it() {
     let url = receiver.on("/once", behaviour::status(500));
     let once = Hook::create(&cluster, &map, &url, json!({"retry": quick(1), "events": ["first"]})).unwrap();
     publish_many(&cluster, 0, &map, "first", 2).unwrap();
-    once.wait_letters(&cluster, 2).unwrap();
+    once.wait_dead_letters(&cluster, 2).unwrap();
     for _ in 0..5 {
         publish_many(&cluster, 0, &map, "more", 300).unwrap();
     }
@@ -47,8 +46,11 @@ fn retention_waits_for_webhooks_and_clients_see_none_of_it() {
         events.len() <= 21 && events[0]["seq"].as_u64() > Some(1400),
         "clients have other events than retention keeps"
     );
-    let letters = once.wait_letters(&cluster, 2).unwrap();
-    assert!(letters.iter().all(|letter| letter["event"]["type"] == "first"), "{letters:?}");
+    let dead_letters = once.wait_dead_letters(&cluster, 2).unwrap();
+    assert!(
+        dead_letters.iter().all(|dead_letter| dead_letter["event"]["type"] == "first"),
+        "{dead_letters:?}"
+    );
     cluster.nodes[0].kill9().unwrap();
     cluster.nodes[0].start().unwrap();
     cluster.wait_node(0).unwrap();
@@ -58,14 +60,14 @@ fn retention_waits_for_webhooks_and_clients_see_none_of_it() {
     assert_eq!(down.wait_settled(&cluster).unwrap()["missed"], 0);
     // The events that were given up at the beginning are delivered in the end.
     publish_many(&cluster, 0, &map, "more", 100).unwrap();
-    let letters = once.wait_letters(&cluster, 2).unwrap();
+    let dead_letters = once.wait_dead_letters(&cluster, 2).unwrap();
     assert!(
-        letters.iter().all(|letter| letter["event"]["type"] == "first"),
-        "dead letters lost their events: {letters:?}"
+        dead_letters.iter().all(|dead_letter| dead_letter["event"]["type"] == "first"),
+        "dead dead letters lost their events: {dead_letters:?}"
     );
     once.post(&cluster, "/replay", &json!({"failed_only": true})).unwrap();
     receiver.wait_events("/once", 2).unwrap();
-    once.wait_letters(&cluster, 0).unwrap();
+    once.wait_dead_letters(&cluster, 0).unwrap();
 }
 
 #[test]
@@ -78,7 +80,10 @@ fn beyond_the_bound_a_webhook_reports_lost_events() {
     let url = receiver.on("/down", behaviour::status(500));
     let down = Hook::create(&cluster, &map, &url, json!({"retry": quick(100)})).unwrap();
     let warned = down.show(&cluster).unwrap()["warnings"].to_string();
-    assert!(warned.contains("auto_disable_seconds"), "no warning that an hour is less than five days: {warned}");
+    assert!(
+        warned.contains("auto_disable_seconds"),
+        "no warning that an hour is less than five days: {warned}"
+    );
     for _ in 0..5 {
         publish_many(&cluster, 0, &map, "more", 300).unwrap();
     }
@@ -86,11 +91,15 @@ fn beyond_the_bound_a_webhook_reports_lost_events() {
     assert!(losing["missed"].as_u64() > Some(0) && losing["losing_since"].is_string(), "{losing}");
     // The alarm's own webhook may be behind for a moment.
     let announced = wait::until("the announcement", || {
-        let bodies = receiver.accepted("/alarm").into_iter().map(|r| serde_json::from_slice::<Value>(&r.body));
+        let bodies =
+            receiver.accepted("/alarm").into_iter().map(|r| serde_json::from_slice::<Value>(&r.body));
         Ok(bodies.flatten().find(|announced| announced["payload"]["webhook_id"] == down.id))
     });
     let announced = announced.unwrap();
-    assert!(announced["type"] == "webhook.losing" && announced["payload"]["lost"].as_u64() > Some(0), "{announced}");
+    assert!(
+        announced["type"] == "webhook.losing" && announced["payload"]["lost"].as_u64() > Some(0),
+        "{announced}"
+    );
     let problems = cluster.status(0).unwrap()["problems"].clone();
     assert!(problems.to_string().contains("webhooks_losing"), "{problems}");
     let metrics = Api::new(&cluster.nodes[0].url(), None).get("/metrics").unwrap().expect(200).unwrap().body;

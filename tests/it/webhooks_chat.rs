@@ -44,7 +44,11 @@ fn a_burst_reaches_discord_and_slack_completely() {
             println!("{chat}: {} messages, {refusals} refusals", messages.len());
             ensure!(faults.is_empty(), "{chat}: {faults:?}");
             ensure!(refusals <= FEW, "{chat} refused {refusals} times");
-            ensure!(messages.len() <= BURST / 4, "{chat}: {} messages, so too few were coalesced", messages.len());
+            ensure!(
+                messages.len() <= BURST / 4,
+                "{chat}: {} messages, so too few were coalesced",
+                messages.len()
+            );
             all_visible(chat, &messages)?;
         }
         ended(cluster, &map, &to_discord, || discord.delete())?;
@@ -64,12 +68,21 @@ fn burst(c: &Cluster, map: &Map) -> Result<()> {
 fn event(i: usize) -> Value {
     let name = format!("mark{i:03}x");
     let (kind, payload) = match i % 6 {
-        0 => ("add_system", json!({"solar_system_id": 31_000_001, "name": name, "type": "wormhole", "class": "C3"})),
+        0 => (
+            "add_system",
+            json!({"solar_system_id": 31_000_001, "name": name, "type": "wormhole", "class": "C3"}),
+        ),
         1 => {
             let victim = json!({"name": name, "ship": "Stratios", "corporation": HOSTILE});
-            ("map_kill", json!({"killmail_id": 5, "system_name": "J123456", "victim": victim, "value": 2.5e8}))
+            (
+                "map_kill",
+                json!({"killmail_id": 5, "system_name": "J123456", "victim": victim, "value": 2.5e8}),
+            )
         }
-        2 => ("connection_added", json!({"from_name": name, "to_name": "J2", "type": HOSTILE, "mass_status": ""})),
+        2 => (
+            "connection_added",
+            json!({"from_name": name, "to_name": "J2", "type": HOSTILE, "mass_status": ""}),
+        ),
         3 => ("signature_added", json!({"eve_id": name, "name": HOSTILE, "group": null})),
         4 => ("rally_point_added", json!({"name": name, "message": HOSTILE.repeat(30)})),
         _ => ("my.own-type", json!({"name": name, "empty": "", "nested": {"a": [1, HOSTILE]}, "float": 0.1})),
@@ -88,7 +101,8 @@ fn all_visible(chat: &str, messages: &[Value]) -> Result<()> {
 fn ended(c: &Cluster, map: &Map, hook: &Hook, end: impl Fn()) -> Result<()> {
     end();
     any(c, map)?.post(&map.events(), &event(0))?.expect(201)?;
-    let shown = hook.wait(c, "the webhook of the deleted chat to be disabled", |hook| hook["state"] == "disabled")?;
+    let shown =
+        hook.wait(c, "the webhook of the deleted chat to be disabled", |hook| hook["state"] == "disabled")?;
     ensure!(shown["failed_attempts"].as_u64() <= Some(FEW as u64 + 1), "{shown}");
     Ok(())
 }

@@ -39,7 +39,8 @@ fn filters(c: &Cluster) -> Result<()> {
     Hook::create(c, &map, &url, json!({"events": ["map_*"], "filter": "payload.value > 1e9"}))?;
     let url = receiver.on("/connections", behaviour::healthy());
     Hook::create(c, &map, &url, json!({"events": ["connection_added", "connection_r*"]}))?;
-    let values = [json!(5), json!(2e9), json!(1e9), json!("2e9"), json!(null), json!(1_000_000_001u64), json!({})];
+    let values =
+        [json!(5), json!(2e9), json!(1e9), json!("2e9"), json!(null), json!(1_000_000_001u64), json!({})];
     for (i, value) in values.iter().enumerate() {
         publish_as(c, &map, "map_kill", &format!("kill{i}"), json!({"value": value}))?;
         publish_as(c, &map, "connection_added", &format!("value{i}"), json!({"value": value}))?;
@@ -67,13 +68,14 @@ fn poison(c: &Cluster) -> Result<()> {
     let map = map(c, "poison")?;
     let receiver = Receiver::start()?;
     let url = receiver.on("/p", behaviour::poisoned_by("poison"));
-    let hook = Hook::create(c, &map, &url, json!({"batch": {"max": 20, "duration_ms": 500}, "retry": quick(2)}))?;
+    let hook =
+        Hook::create(c, &map, &url, json!({"batch": {"max": 20, "duration_ms": 500}, "retry": quick(2)}))?;
     let mut acks = publish_keys(c, &map, "good", 7)?;
     let poison = publish_as(c, &map, "x", "poison", json!({}))?;
     acks.extend(publish_keys(c, &map, "fine", 12)?);
     receiver.wait_events("/p", acks.len())?;
-    let letters = hook.wait_letters(c, 1)?;
-    ensure!(letters[0]["id"] == poison.id && letters[0]["status"] == 400, "{letters:?}");
+    let dead_letters = hook.wait_dead_letters(c, 1)?;
+    ensure!(dead_letters[0]["id"] == poison.id && dead_letters[0]["status"] == 400, "{dead_letters:?}");
     let requests = receiver.requests("/p");
     check_delivered("around the poison", &requests, &acks)?;
     ensure!(requests.iter().any(|r| r.events.len() > 4), "nothing came in batches");
@@ -85,7 +87,8 @@ fn too_large(c: &Cluster) -> Result<()> {
     let map = map(c, "large")?;
     let receiver = Receiver::start()?;
     let url = receiver.on("/l", behaviour::at_most(3));
-    let hook = Hook::create(c, &map, &url, json!({"batch": {"max": 16, "duration_ms": 300}, "retry": quick(1)}))?;
+    let hook =
+        Hook::create(c, &map, &url, json!({"batch": {"max": 16, "duration_ms": 300}, "retry": quick(1)}))?;
     let acks = publish_keys(c, &map, "l", 16)?;
     let requests = receiver.wait_events("/l", acks.len())?;
     check_delivered("split", &requests, &acks)?;
@@ -106,7 +109,11 @@ fn rate(c: &Cluster) -> Result<()> {
     // A full bucket of 5, then one every 200 ms. A busy machine makes requests late, never early.
     for (i, request) in requests.iter().enumerate() {
         let earliest_ms = began_ms + (i as u64 + 1).saturating_sub(5) * 200;
-        ensure!(request.at_ms + 100 >= earliest_ms, "request {i} came {} ms too early", earliest_ms - request.at_ms);
+        ensure!(
+            request.at_ms + 100 >= earliest_ms,
+            "request {i} came {} ms too early",
+            earliest_ms - request.at_ms
+        );
     }
     Ok(())
 }
@@ -126,7 +133,8 @@ fn retry_after(c: &Cluster) -> Result<()> {
         let requests = receiver.wait_events(path, acks.len())?;
         let statuses: Vec<u16> = requests.iter().map(|r| r.status).collect();
         // An accepted event may come again.
-        let taken = statuses.strip_prefix(&[429, 429]).is_some_and(|rest| rest.iter().all(|status| *status == 200));
+        let taken =
+            statuses.strip_prefix(&[429, 429]).is_some_and(|rest| rest.iter().all(|status| *status == 200));
         ensure!(taken, "{path}: {statuses:?}");
         for pair in requests.windows(2).take(2) {
             let paused = pair[1].at_ms - pair[0].at_ms;
@@ -190,7 +198,8 @@ fn key_order(c: &Cluster) -> Result<()> {
     let map = map(c, "keys")?;
     let receiver = Receiver::start()?;
     let sick = Arc::new(AtomicBool::new(true));
-    let url = receiver.on("/k", switched(&sick, |request| request.events.iter().any(|e| e.key.starts_with('a'))));
+    let url =
+        receiver.on("/k", switched(&sick, |request| request.events.iter().any(|e| e.key.starts_with('a'))));
     let order = json!({"ordering": "key", "ordering_key": "payload.lane", "retry": quick(100)});
     Hook::create(c, &map, &url, order)?;
     let mut acks = Vec::new();
@@ -200,7 +209,8 @@ fn key_order(c: &Cluster) -> Result<()> {
         }
     }
     let requests = receiver.wait_events("/k", 20)?;
-    let waiting: Vec<_> = requests.iter().filter(|r| r.status == 500).map(|r| r.events[0].key.as_str()).collect();
+    let waiting: Vec<_> =
+        requests.iter().filter(|r| r.status == 500).map(|r| r.events[0].key.as_str()).collect();
     ensure!(!waiting.is_empty() && waiting.iter().all(|k| *k == "a0"), "out of turn: {waiting:?}");
     sick.store(false, Ordering::Relaxed);
     let requests = receiver.wait_events("/k", acks.len())?;
@@ -234,14 +244,12 @@ fn strict_order(c: &Cluster) -> Result<()> {
     let acks = publish_keys(c, &map, "g", 5)?;
     let requests = receiver.wait_events("/gap", 4)?;
     check_order("with a gap", &requests)?;
-    hook.wait_letters(c, 1)?;
+    hook.wait_dead_letters(c, 1)?;
     let mut known = BTreeSet::new();
     let first = |r: &&Request| r.is_accepted() && known.insert(r.id().to_owned());
     let gaps: Vec<Option<&str>> = requests.iter().filter(first).map(|r| r.header("webhook-gap")).collect();
     ensure!(gaps == [None, None, Some(acks[2].id.as_str()), None], "gaps: {gaps:?}");
-    holds(
-        Duration::from_millis(300),
-        "more events came than expected",
-        || Ok(distinct(&receiver.requests("/gap")) == 4),
-    )
+    holds(Duration::from_millis(300), "more events came than expected", || {
+        Ok(distinct(&receiver.requests("/gap")) == 4)
+    })
 }

@@ -59,9 +59,9 @@ fn hook(c: &Cluster, map: &Map, function: &str, mut more: Value) -> Result<Hook>
 }
 
 fn given_up(c: &Cluster, hook: &Hook, class: &str, status: u16) -> Result<()> {
-    hook.wait(c, "a dead letter", |hook| hook["dead_letters"].as_u64() > Some(0))?;
-    let letter = &hook.get(c, "/dead-letters?limit=1")?[0];
-    ensure!(letter["class"] == class && letter["status"] == status, "{letter}");
+    hook.wait(c, "a dead dead letter", |hook| hook["dead_letters"].as_u64() > Some(0))?;
+    let dead_letter = &hook.get(c, "/dead-dead letters?limit=1")?[0];
+    ensure!(dead_letter["class"] == class && dead_letter["status"] == status, "{dead_letter}");
     Ok(())
 }
 
@@ -85,7 +85,10 @@ fn functions_are_invoked_with_the_signatures_of_botocore() {
         let busy = hook(cluster, &map, "throttled", json!({}))?;
 
         let acks = publish_keys(cluster, &map, "l", 20)?;
-        let good = [(&queued, arn, "Event", json!("$LATEST")), (&awaited, "awaited", "RequestResponse", json!(null))];
+        let good = [
+            (&queued, arn, "Event", json!("$LATEST")),
+            (&awaited, "awaited", "RequestResponse", json!(null)),
+        ];
         for (hook, function, kind, qualifier) in good {
             let calls = wait::until(&format!("all events at {function}"), || {
                 let calls = standin.calls(function);
@@ -95,7 +98,10 @@ fn functions_are_invoked_with_the_signatures_of_botocore() {
             let calls = calls.with_context(|| format!("{:?}", hook.attempts(cluster)))?;
             ensure!(calls.iter().all(|c| c["type"] == kind && c["qualifier"] == qualifier), "{calls:?}");
             let requests: Vec<Request> = calls.iter().filter_map(carried).collect();
-            ensure!(requests.iter().all(|r| r.wanderer(&hook.secret) && r.standard(&hook.secret)), "{calls:?}");
+            ensure!(
+                requests.iter().all(|r| r.wanderer(&hook.secret) && r.standard(&hook.secret)),
+                "{calls:?}"
+            );
             check_delivered(function, &requests, &acks)?;
         }
         given_up(cluster, &broken, "function", 200)?;
@@ -107,7 +113,9 @@ fn functions_are_invoked_with_the_signatures_of_botocore() {
             taken.wait(cluster, "all to be delivered", delivered)?;
         }
         ensure!(refuses.show(cluster)?["delivered"] == 0, "a refusal counts as delivered");
-        wait::until("two calls of the busy function", || Ok((standin.calls("throttled").len() >= 2).then_some(())))?;
+        wait::until("two calls of the busy function", || {
+            Ok((standin.calls("throttled").len() >= 2).then_some(()))
+        })?;
         let shown = busy.show(cluster)?;
         ensure!(shown["dead_letters"] == 0 && shown["delivered"] == 0, "{shown}");
         ensure!(shown["target"]["type"] == "lambda" && !shown.to_string().contains(KEY), "{shown}");

@@ -1,4 +1,4 @@
-//! Operators' actions on webhooks: disabling and enabling, dead letters, rotation, tests; and webhooks that
+//! Operators' actions on webhooks: disabling and enabling, dead dead letters, rotation, tests; and webhooks that
 //! are disabled automatically.
 
 use crate::support::checked;
@@ -23,7 +23,7 @@ fn webhooks_can_be_operated() {
         delivering(3),
         &[
             ("enabled again, each way", enable),
-            ("dead letters", dead_letters),
+            ("dead dead letters", dead_letters),
             ("disabled after a time of failing", auto_disable),
             ("410 disables at once", gone),
             ("rotation while delivering", rotation),
@@ -83,7 +83,10 @@ fn enable(c: &Cluster) -> Result<()> {
     receiver.wait_events("/e", 3)?;
     hook.wait_settled(c)?;
     let got = keys(&receiver, "/e");
-    ensure!(got.is_superset(&set(&acks[2..])) && got.is_subset(&set(&acks[1..])), "since an id brought {got:?}");
+    ensure!(
+        got.is_superset(&set(&acks[2..])) && got.is_subset(&set(&acks[1..])),
+        "since an id brought {got:?}"
+    );
 
     // From a time before everything: all events come again.
     disabled("time", &mut all)?;
@@ -99,47 +102,54 @@ fn enable(c: &Cluster) -> Result<()> {
 }
 
 fn dead_letters(c: &Cluster) -> Result<()> {
-    let map = map(c, "letters")?;
+    let map = map(c, "dead letters")?;
     let receiver = Receiver::start()?;
     let url = receiver.on("/d", behaviour::status(500));
     let hook = Hook::create(c, &map, &url, json!({"retry": quick(2)}))?;
     let acks = publish_keys(c, &map, "d", 4)?;
-    let letters = hook.wait_letters(c, 4)?;
-    for (letter, ack) in letters.iter().zip(&acks) {
-        let good = letter["id"] == ack.id && letter["seq"] == ack.seq && letter["attempts"] == 2;
-        ensure!(good && letter["status"] == 500 && letter["class"] == "status", "{letter}");
-        ensure!(letter["event"]["payload"]["key"] == ack.key && letter["error"].is_string(), "{letter}");
+    let dead_letters = hook.wait_dead_letters(c, 4)?;
+    for (dead_letter, ack) in dead_letters.iter().zip(&acks) {
+        let good =
+            dead_letter["id"] == ack.id && dead_letter["seq"] == ack.seq && dead_letter["attempts"] == 2;
+        ensure!(good && dead_letter["status"] == 500 && dead_letter["class"] == "status", "{dead_letter}");
+        ensure!(
+            dead_letter["event"]["payload"]["key"] == ack.key && dead_letter["error"].is_string(),
+            "{dead_letter}"
+        );
     }
-    let page = c.api(2, &map).get(&hook.path("/dead-letters?limit=3"))?.expect(200)?.json()?;
+    let page = c.api(2, &map).get(&hook.path("/dead-dead letters?limit=3"))?.expect(200)?.json()?;
     let count = page["data"].as_array().map_or(0, Vec::len);
     ensure!(count == 3 && page["has_more"] == true && page["total"] == 4, "{page}");
-    let rest = format!("/dead-letters?limit=3&after={}", page["cursor"].as_u64().context("no cursor")?);
+    let rest = format!("/dead-dead letters?limit=3&after={}", page["cursor"].as_u64().context("no cursor")?);
     let rest = hook.get(c, &rest)?;
     ensure!(rest[0]["id"] == acks[3].id && rest[1].is_null(), "{rest}");
-    let one = hook.get(c, &format!("/dead-letters/{}", acks[1].id))?;
+    let one = hook.get(c, &format!("/dead-dead letters/{}", acks[1].id))?;
     ensure!(one["seq"] == acks[1].seq, "{one}");
 
     receiver.on("/d", behaviour::healthy());
-    hook.post(c, &format!("/dead-letters/{}/retry", acks[1].id), &json!({}))?;
+    hook.post(c, &format!("/dead-dead letters/{}/retry", acks[1].id), &json!({}))?;
     receiver.wait_events("/d", 1)?;
     ensure!(keys(&receiver, "/d") == set(&acks[1..2]), "another event came: {:?}", keys(&receiver, "/d"));
-    hook.wait_letters(c, 3)?;
-    let replay = hook.post(c, "/dead-letters/retry", &json!({}))?;
+    hook.wait_dead_letters(c, 3)?;
+    let replay = hook.post(c, "/dead-dead letters/retry", &json!({}))?;
     ensure!(replay["failed_only"] == true, "{replay}");
     receiver.wait_events("/d", 4)?;
-    hook.wait_letters(c, 0)?;
+    hook.wait_dead_letters(c, 0)?;
     check_delivered("after retries", &receiver.requests("/d"), &acks)?;
 
     receiver.on("/d", behaviour::status(500));
     let acks = publish_keys(c, &map, "purged", 3)?;
-    hook.wait_letters(c, 3)?;
-    ensure!(hook.delete(c, &format!("/dead-letters/{}", acks[0].id))? == 204, "the dead letter is not deleted");
-    let purged = c.api(1, &map).delete(&hook.path("/dead-letters"))?.data(200)?;
+    hook.wait_dead_letters(c, 3)?;
+    ensure!(
+        hook.delete(c, &format!("/dead-dead letters/{}", acks[0].id))? == 204,
+        "the dead dead letter is not deleted"
+    );
+    let purged = c.api(1, &map).delete(&hook.path("/dead-dead letters"))?.data(200)?;
     ensure!(purged["removed"] == 2, "{purged}");
-    hook.wait_letters(c, 0)?;
+    hook.wait_dead_letters(c, 0)?;
     receiver.forget("/d");
     receiver.on("/d", behaviour::healthy());
-    hook.post(c, "/dead-letters/retry", &json!({}))?;
+    hook.post(c, "/dead-dead letters/retry", &json!({}))?;
     holds(QUIET, "a purged event came", || Ok(receiver.count("/d") == 0))
 }
 
@@ -209,7 +219,10 @@ fn rotation(c: &Cluster) -> Result<()> {
         receiver.wait_events(path, acks.len())?;
         let requests = receiver.requests(path);
         check_delivered(path, &requests, &acks)?;
-        ensure!(requests.iter().all(|r| r.standard(old)), "{path}: a request is not signed with the old secret");
+        ensure!(
+            requests.iter().all(|r| r.standard(old)),
+            "{path}: a request is not signed with the old secret"
+        );
         let both = requests.iter().filter(|r| r.standard(&new(hook))).count();
         ensure!(both >= 50, "{path}: only {both} requests are signed with the new secret");
         ensure!(hook.show(c)?["dead_letters"] == 0, "{path}: given up");
@@ -222,7 +235,8 @@ fn rotation_ends(c: &Cluster) -> Result<()> {
     let receiver = Receiver::start()?;
     // During the overlap, and after it.
     for (path, seconds, lasts) in [("/within", 600, true), ("/after", 1, false)] {
-        let hook = Hook::create(c, &map, &receiver.on(path, behaviour::healthy()), json!({"profile": "standard"}))?;
+        let hook =
+            Hook::create(c, &map, &receiver.on(path, behaviour::healthy()), json!({"profile": "standard"}))?;
         ensure!(hook.secret.starts_with("whsec_"), "the secret is {}", hook.secret);
         let rotated = hook.post(c, "/rotate-secret", &json!({"overlap_seconds": seconds}))?;
         let new = rotated["secret"].as_str().context("no new secret")?.to_owned();
@@ -258,7 +272,10 @@ fn tests_and_attempts(c: &Cluster) -> Result<()> {
     let attempts = hook.get(c, "/attempts")?;
     let attempts = attempts.as_array().context("no attempts")?;
     let first = attempts.first().context("no attempt")?;
-    ensure!(first["class"] == "status" && first["status"] == 503 && first["event_id"] == acks[0].id, "{first}");
+    ensure!(
+        first["class"] == "status" && first["status"] == 503 && first["event_id"] == acks[0].id,
+        "{first}"
+    );
     ensure!(first["response"].as_str().is_some_and(|r| r.contains("this is 503")), "{first}");
     let last = attempts.last().context("no attempt")?;
     ensure!(last["class"] == "delivered" && last["status"] == 200 && last["ms"].is_number(), "{last}");
@@ -274,7 +291,10 @@ fn tests_and_attempts(c: &Cluster) -> Result<()> {
     let requests = receiver.requests("/t");
     let keys: Vec<&str> = requests.iter().flat_map(|r| &r.events).map(|e| e.key.as_str()).collect();
     ensure!(keys == ["test0", "test1", "test2"], "tests brought {keys:?}");
-    ensure!(requests.iter().all(|r| r.wanderer(&hook.secret) && r.standard(&hook.secret)), "tests aren't signed");
+    ensure!(
+        requests.iter().all(|r| r.wanderer(&hook.secret) && r.standard(&hook.secret)),
+        "tests aren't signed"
+    );
     let noted = |attempts: &Value| attempts.as_array().is_some_and(|all| all.len() >= 5);
     c.wait_until("tests among the attempts", |c| Ok(noted(&hook.get(c, "/attempts")?).then_some(())))
 }

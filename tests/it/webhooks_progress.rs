@@ -52,7 +52,8 @@ fn refusing(prefix: &'static str, status: u16) -> Behaviour {
 
 fn good(receiver: &Receiver, path: &str) -> usize {
     let accepted = receiver.accepted(path);
-    let keys: BTreeSet<&str> = accepted.iter().flat_map(|r| &r.events).map(|event| event.key.as_str()).collect();
+    let keys: BTreeSet<&str> =
+        accepted.iter().flat_map(|r| &r.events).map(|event| event.key.as_str()).collect();
     keys.into_iter().filter(|key| key.starts_with("good")).count()
 }
 
@@ -109,10 +110,11 @@ fn skipped_under_way(c: &Cluster) -> Result<()> {
     hook.post(c, "/enable", &json!({"from": "skip"}))?;
     publish(c, &map, "x", "good", 3, &json!({}))?;
     wait::until("the later events", || Ok((good(&receiver, "/s") == 3).then_some(())))?;
-    let shown = hook.wait(c, "no event to be waiting", |hook| hook["retrying"] == 0 && hook["queue_depth"] == 0)?;
+    let shown =
+        hook.wait(c, "no event to be waiting", |hook| hook["retrying"] == 0 && hook["queue_depth"] == 0)?;
     ensure!(shown["dead_letters"] == 1, "{shown}");
-    let letter = hook.wait_letters(c, 1)?;
-    ensure!(letter[0]["class"] == "skipped", "{letter:?}");
+    let dead_letter = hook.wait_dead_letters(c, 1)?;
+    ensure!(dead_letter[0]["class"] == "skipped", "{dead_letter:?}");
     Ok(())
 }
 
@@ -168,7 +170,9 @@ fn a_returning_node_repeats_no_delivery() {
         publish(c, &map, "x", "first", 10, &json!({}))?;
         // The cluster knows of all deliveries, so stopping the node repeats none: repetitions are due to its
         // return.
-        hooks.iter().try_for_each(|hook| hook.wait(c, "ten deliveries", |hook| hook["delivered"] == 10).map(drop))?;
+        hooks
+            .iter()
+            .try_for_each(|hook| hook.wait(c, "ten deliveries", |hook| hook["delivered"] == 10).map(drop))?;
         let node = hooks[0].owner(c)?;
         let exit = c.nodes[node].stop(wait::LIMIT)?;
         ensure!(exit.code() == Some(0), "{exit}");
@@ -176,7 +180,9 @@ fn a_returning_node_repeats_no_delivery() {
         c.nodes[node].start()?;
         c.wait_ready()?;
         let back = c.status(node)?["node_id"].clone();
-        c.wait_until("the node to have its webhook again", |c| Ok((hooks[0].show(c)?["owner"] == back).then_some(())))?;
+        c.wait_until("the node to have its webhook again", |c| {
+            Ok((hooks[0].show(c)?["owner"] == back).then_some(()))
+        })?;
         let mut again = Vec::new();
         for i in 0..12 {
             let path = format!("/{i}");

@@ -57,7 +57,11 @@ fn a_replay_survives_its_owner() {
         println!("{tally}");
         let reported = before["delivered"].as_u64().context("no count of deliveries")? as usize;
         let most = at_death.saturating_sub(reported) + AGAIN;
-        ensure!(tally.duplicates <= most, "{} came again, {reported} of {at_death} were reported", tally.duplicates);
+        ensure!(
+            tally.duplicates <= most,
+            "{} came again, {reported} of {at_death} were reported",
+            tally.duplicates
+        );
         others(cluster, &hook, &receiver, &acks)
     });
 }
@@ -74,8 +78,9 @@ fn others(c: &Cluster, hook: &Hook, receiver: &Receiver, acks: &[testkit::publis
     let from = acks.len() - 4;
     hook.post(c, "/replay", &json!({"after": acks[from].id}))?;
     let after = &acks[from + 1..];
-    receiver
-        .wait("/r", "the events after an id", |requests| check_delivered("after an id", requests, after).is_ok())?;
+    receiver.wait("/r", "the events after an id", |requests| {
+        check_delivered("after an id", requests, after).is_ok()
+    })?;
     std::thread::sleep(Duration::from_millis(300));
     // The named events may come again.
     let asked = |id: &str| named.iter().chain(after).any(|ack| ack.id == id);
@@ -88,7 +93,9 @@ fn others(c: &Cluster, hook: &Hook, receiver: &Receiver, acks: &[testkit::publis
     receiver.wait("/r", "the beginning of the replay", |requests| requests.len() > 5)?;
     let path = format!("/replays/{}", text(&id));
     ensure!(matches!(hook.delete(c, &path)?, 200 | 202 | 204), "the replay can't be cancelled");
-    c.wait_until("the replay to be cancelled", |c| Ok((show(c, hook, &id)?["state"] == "cancelled").then_some(())))?;
+    c.wait_until("the replay to be cancelled", |c| {
+        Ok((show(c, hook, &id)?["state"] == "cancelled").then_some(()))
+    })?;
     // The owner hears of it a moment later, and requests under way still arrive.
     wait::until("the end of its requests", || {
         let count = receiver.count("/r");

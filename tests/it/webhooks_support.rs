@@ -86,11 +86,11 @@ impl Hook {
         waited.map_err(|e| anyhow!("{e:#}; it is {last}; attempts {:?}", self.attempts(c)))
     }
 
-    /// Waits until the webhook has `n` dead letters, and returns them.
-    pub(crate) fn wait_letters(&self, c: &Cluster, n: usize) -> Result<Vec<Value>> {
-        self.wait(c, &format!("{n} dead letters"), |hook| hook["dead_letters"] == n)?;
-        let letters = self.get(c, "/dead-letters?limit=1000")?;
-        letters.as_array().cloned().context("no list of dead letters")
+    /// Waits until the webhook has `n` dead dead letters, and returns them.
+    pub(crate) fn wait_dead_letters(&self, c: &Cluster, n: usize) -> Result<Vec<Value>> {
+        self.wait(c, &format!("{n} dead dead letters"), |hook| hook["dead_letters"] == n)?;
+        let dead_letters = self.get(c, "/dead-dead letters?limit=1000")?;
+        dead_letters.as_array().cloned().context("no list of dead dead letters")
     }
 
     /// Waits until no event is left to deliver.
@@ -101,7 +101,8 @@ impl Hook {
     /// Returns a summary of the attempts that the webhook remembers.
     pub(crate) fn attempts(&self, c: &Cluster) -> Vec<String> {
         let attempts = self.get(c, "/attempts").unwrap_or_default();
-        let short = |a: &Value| format!("{} #{} {} {}", a["message_id"], a["attempt"], a["class"], a["error"]);
+        let short =
+            |a: &Value| format!("{} #{} {} {}", a["message_id"], a["attempt"], a["class"], a["error"]);
         attempts.as_array().into_iter().flatten().map(short).collect()
     }
 
@@ -133,7 +134,8 @@ pub(crate) fn publish_keys(c: &Cluster, map: &Map, prefix: &str, n: usize) -> Re
     let keys: Vec<String> = (0..n).map(|i| format!("{prefix}{i}")).collect();
     let mut acks = Vec::new();
     for keys in keys.chunks(500) {
-        let events: Vec<Value> = keys.iter().map(|key| json!({"type": "x", "payload": {"key": key}})).collect();
+        let events: Vec<Value> =
+            keys.iter().map(|key| json!({"type": "x", "payload": {"key": key}})).collect();
         let body = json!({"events": events});
         let data = c.publish(c.up()?, map, &body)?;
         let data = data.as_array().context("no list of events")?;

@@ -89,7 +89,9 @@ impl Client {
         socket.set_tcp_nodelay(true)?;
         socket.bind(&self.source.into())?;
         match socket.connect(&to.into()) {
-            Err(e) if e.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => return Err(e.into()),
+            Err(e) if e.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+                return Err(e.into());
+            }
             _ => self.stage = Stage::Connecting,
         }
         Ok(self.socket.insert(socket))

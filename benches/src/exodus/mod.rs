@@ -60,7 +60,11 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     let start = Instant::now();
     let crowd = Crowd::start(nodes.clone(), &maps, size.clients)?;
     all_live(&crowd, size.clients).await?;
-    report.note(&format!("exodus: {} sockets joined, after", size.clients), start.elapsed().as_secs_f64(), "s");
+    report.note(
+        &format!("exodus: {} sockets joined, after", size.clients),
+        start.elapsed().as_secs_f64(),
+        "s",
+    );
     // One publisher a map; its home is one node after the other.
     let publish = |(number, (map, _)): (usize, &(String, String))| {
         let mut nodes = nodes.clone();
@@ -125,7 +129,8 @@ async fn one(
     }
     all_live(crowd, size.clients).await?;
     let returns = crowd.seen.returns.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let (own, strange): (Vec<Return>, Vec<Return>) = returns.into_iter().partition(|back| back.lost == victim);
+    let (own, strange): (Vec<Return>, Vec<Return>) =
+        returns.into_iter().partition(|back| back.lost == victim);
     let mut times: Vec<f64> = own.iter().map(|back| (back.at - start).as_secs_f64()).collect();
     times.sort_unstable_by(f64::total_cmp);
     let last = times.last().copied().unwrap_or(f64::NAN);
@@ -136,7 +141,12 @@ async fn one(
     report.note(&of("sockets there"), sockets as f64, "");
     report.note(&of("half of them back after"), times.get(times.len() / 2).copied().unwrap_or(f64::NAN), "s");
     report.at_most(&of("all back, with all they missed"), last, BACK, "s");
-    report.at_most(&of("sockets of that node that did not come"), sockets.abs_diff(own.len() as u64) as f64, 0.0, "");
+    report.at_most(
+        &of("sockets of that node that did not come"),
+        sockets.abs_diff(own.len() as u64) as f64,
+        0.0,
+        "",
+    );
     report.at_most(&of("sockets of other nodes that broke"), strange.len() as f64, 0.0, "");
     report.note(&of("CPU of the survivors meanwhile"), cpu, "s");
     // Publishers at the survivors: one of each map that is not at home at the victim.

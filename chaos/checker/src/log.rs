@@ -158,7 +158,8 @@ impl<I: Item> Log<I> {
             let place = item.told().place;
             let missing = (expected..place).find(|place| !kept.may_be_gone(*place, first));
             if place < expected || missing.is_some() {
-                checker.check(3, false, || format!("{who} holds {item:?} at {}", missing.unwrap_or(expected)));
+                checker
+                    .check(3, false, || format!("{who} holds {item:?} at {}", missing.unwrap_or(expected)));
             }
             expected = place + 1;
             self.agrees(&who, *item, checker);
@@ -177,13 +178,16 @@ impl<I: Item> Log<I> {
             None => kept.may_be_gone(told.place, first),
         };
         for told in self.acked.iter().filter(|told| told.place >= first) {
-            checker
-                .check(1, same(told), || format!("{told:?} was acknowledged, {who} holds {:?}", held.get(&told.place)));
+            checker.check(1, same(told), || {
+                format!("{told:?} was acknowledged, {who} holds {:?}", held.get(&told.place))
+            });
         }
-        let mut lost: Vec<_> = self.given.values().filter(|told| told.place >= first && !same(told)).collect();
+        let mut lost: Vec<_> =
+            self.given.values().filter(|told| told.place >= first && !same(told)).collect();
         lost.sort_by_key(|told| told.place);
         for told in lost {
-            checker.check(4, false, || format!("{told:?} was given, {who} holds {:?}", held.get(&told.place)));
+            checker
+                .check(4, false, || format!("{told:?} was given, {who} holds {:?}", held.get(&told.place)));
         }
     }
 
@@ -203,7 +207,9 @@ impl<I: Item> Log<I> {
     /// No node will tell any more.
     pub fn finish(&self, checker: &mut impl Checker) {
         if self.ends.is_none() && !self.acked.is_empty() {
-            checker.check(1, false, || format!("{} acknowledged, and no node told what it holds", self.acked.len()));
+            checker.check(1, false, || {
+                format!("{} acknowledged, and no node told what it holds", self.acked.len())
+            });
         }
         // Where one landed twice, that was counted when it was told.
         for _ in self.asked.iter().filter(|(key, asked)| asked.times > 1 && self.places.contains_key(key)) {
@@ -232,9 +238,9 @@ mod tests {
     use super::*;
     use crate::{Outcome, Verdicts};
 
-    type Letter = (u64, char);
+    type DeadLetter = (u64, char);
 
-    impl Item for Letter {
+    impl Item for DeadLetter {
         type Key = char;
         type Id = u64;
 
@@ -247,14 +253,18 @@ mod tests {
         }
     }
 
-    const ABC: [Letter; 3] = [(1, 'a'), (2, 'b'), (3, 'c')];
+    const ABC: [DeadLetter; 3] = [(1, 'a'), (2, 'b'), (3, 'c')];
 
     /// Asked for, acknowledged and given; then what each node holds.
-    fn failed(lists: &[&[Letter]], more: impl FnOnce(&mut Log<Letter>, &mut Verdicts)) -> Vec<u8> {
+    fn failed(lists: &[&[DeadLetter]], more: impl FnOnce(&mut Log<DeadLetter>, &mut Verdicts)) -> Vec<u8> {
         failed_of(Kept::Whole, lists, more)
     }
 
-    fn failed_of(kept: Kept<'_>, lists: &[&[Letter]], more: impl FnOnce(&mut Log<Letter>, &mut Verdicts)) -> Vec<u8> {
+    fn failed_of(
+        kept: Kept<'_>,
+        lists: &[&[DeadLetter]],
+        more: impl FnOnce(&mut Log<DeadLetter>, &mut Verdicts),
+    ) -> Vec<u8> {
         let (mut log, mut verdicts) = (Log::default(), Verdicts::default());
         for item in ABC {
             log.asked(item.1);
@@ -278,8 +288,8 @@ mod tests {
     #[test]
     fn what_may_be_gone_is_no_loss() {
         let removed = |place| place == 2;
-        let without: &[Letter] = &[(1, 'a'), (3, 'c')];
-        let sound = |lists: &[&[Letter]]| failed_of(Kept::But(&removed), lists, |_, _| ());
+        let without: &[DeadLetter] = &[(1, 'a'), (3, 'c')];
+        let sound = |lists: &[&[DeadLetter]]| failed_of(Kept::But(&removed), lists, |_, _| ());
         assert_eq!(sound(&[without, without]), [0; 0]);
         assert_eq!(sound(&[&ABC, &ABC]), [0; 0], "it need not be gone");
         assert_eq!(sound(&[&ABC, without]), [3], "but on all");
@@ -297,16 +307,25 @@ mod tests {
         assert_eq!(failed(&[&[(1, 'a'), (3, 'c')]], |_, _| ()), [1, 3, 4], "a hole");
         assert_eq!(failed(&[&[(2, 'b'), (1, 'a'), (3, 'c')]], |_, _| ()), [3], "out of order");
         assert_eq!(failed(&[&ABC], |log, checker| log.seen("d", (3, 'x'), checker)), [3, 4], "not the same");
-        assert_eq!(failed(&[&ABC], |log, checker| log.given("d", (4, 'c').told(), checker)), [4], "not in the end");
+        assert_eq!(
+            failed(&[&ABC], |log, checker| log.given("d", (4, 'c').told(), checker)),
+            [4],
+            "not in the end"
+        );
         assert_eq!(failed(&[&ABC], |log, checker| log.seen("d", (4, 'd'), checker)), [4], "not asked for");
         assert_eq!(failed(&[&ABC], |log, checker| log.refused('b', checker)), [8], "refused, and there");
-        assert_eq!(failed(&[&ABC], |log, checker| log.acked((4, 'c').told(), checker)), [1, 8], "two answers");
-        let copied =
-            |list: &'static [Letter], acked| failed(&[&ABC], |log, checker| log.copied("d", list, acked, checker));
+        assert_eq!(
+            failed(&[&ABC], |log, checker| log.acked((4, 'c').told(), checker)),
+            [1, 8],
+            "two answers"
+        );
+        let copied = |list: &'static [DeadLetter], acked| {
+            failed(&[&ABC], |log, checker| log.copied("d", list, acked, checker))
+        };
         assert_eq!(copied(&[(1, 'a'), (2, 'b')], 2), [0; 0]);
         assert_eq!(copied(&[(1, 'a')], 2), [1], "not all that was acknowledged before");
         assert_eq!(copied(&[(1, 'a'), (2, 'x')], 1), [3], "not the log's beginning");
-        let twice: Vec<Letter> = ABC.into_iter().chain([(4, 'a')]).collect();
+        let twice: Vec<DeadLetter> = ABC.into_iter().chain([(4, 'a')]).collect();
         assert_eq!(failed(&[&twice], |_, _| ()), [8]);
     }
 }

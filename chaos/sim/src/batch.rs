@@ -59,7 +59,12 @@ impl fmt::Display for Total {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.took.as_secs_f64();
         let [proposed, acknowledged, reads] = self.counts;
-        writeln!(f, "{} seeds in {seconds:.0} s, {:.0} a minute", self.seeds, self.seeds as f64 * 60.0 / seconds)?;
+        writeln!(
+            f,
+            "{} seeds in {seconds:.0} s, {:.0} a minute",
+            self.seeds,
+            self.seeds as f64 * 60.0 / seconds
+        )?;
         writeln!(f, "{} hours of simulated time, {} faults", self.simulated_ms / 3_600_000, self.faults)?;
         writeln!(f, "{proposed} commands proposed, {acknowledged} acknowledged, {reads} reads")?;
         for ((number, name), checks) in (1..).zip(NAMES).zip(self.checks).filter(|(_, checks)| *checks > 0) {
@@ -101,7 +106,9 @@ impl Batch {
         let kept = once_failed()?;
         let plan = |at: u64| match kept.get(at as usize) {
             Some(plan) => Some(plan.clone()),
-            None => Some(at - kept.len() as u64).filter(|n| *n < self.seeds).map(|n| Plan::new(self.from + n)),
+            None => {
+                Some(at - kept.len() as u64).filter(|n| *n < self.seeds).map(|n| Plan::new(self.from + n))
+            }
         };
         let always = kept.len() as u64;
         let (begin, next, stopped) = (Instant::now(), AtomicU64::new(0), AtomicBool::new(false));

@@ -72,7 +72,9 @@ async fn read(hosts: &Hosts, host: usize) {
     match seen {
         Ok((applied, length, found)) => {
             if applied < index {
-                hosts.world.violation(format!("invariant 7: a barrier said {index}, the view stands at {applied}"));
+                hosts
+                    .world
+                    .violation(format!("invariant 7: a barrier said {index}, the view stands at {applied}"));
             }
             hosts.history.read(host, floor, length, found);
         }

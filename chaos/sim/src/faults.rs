@@ -55,9 +55,15 @@ async fn one(hosts: &Arc<Hosts>, fault: Fault) -> bool {
             process.thaw();
             true
         }
-        Fault::Isolate { target, time } => cut(hosts, around(hosts, hosts.find(target), true, true), time).await,
-        Fault::Deaf { target, time } => cut(hosts, around(hosts, hosts.find(target), true, false), time).await,
-        Fault::Mute { target, time } => cut(hosts, around(hosts, hosts.find(target), false, true), time).await,
+        Fault::Isolate { target, time } => {
+            cut(hosts, around(hosts, hosts.find(target), true, true), time).await
+        }
+        Fault::Deaf { target, time } => {
+            cut(hosts, around(hosts, hosts.find(target), true, false), time).await
+        }
+        Fault::Mute { target, time } => {
+            cut(hosts, around(hosts, hosts.find(target), false, true), time).await
+        }
         Fault::Split { group, time } => {
             let inside = |host: usize| group >> host & 1 == 1;
             let ways = pairs(hosts.plan.nodes).filter(|(a, b)| inside(*a) != inside(*b)).collect();

@@ -94,7 +94,14 @@ impl History {
         Self {
             world,
             has_time,
-            seen: Mutex::new(Seen { log: Log::default(), bench, proposed: 0, floor: 0, newest_ms: 0, reads: 0 }),
+            seen: Mutex::new(Seen {
+                log: Log::default(),
+                bench,
+                proposed: 0,
+                floor: 0,
+                newest_ms: 0,
+                reads: 0,
+            }),
         }
     }
 
@@ -136,7 +143,9 @@ impl History {
             *newest_ms = applied.time_ms;
             if self.has_time {
                 let latest = self.world.true_ms() + TIME_SLACK_MS;
-                bench.check(1, applied.time_ms <= latest, || format!("a stamp ran away: {applied:?} after {latest}"));
+                bench.check(1, applied.time_ms <= latest, || {
+                    format!("a stamp ran away: {applied:?} after {latest}")
+                });
                 bench.check(1, applied.expiry_ms <= latest, || {
                     format!("expiry ran faster than time: {applied:?} after {latest}")
                 });
@@ -152,8 +161,10 @@ impl History {
     pub(crate) fn floor(&self) -> (u64, Option<Applied>) {
         let seen = self.seen();
         let known = seen.log.acknowledged();
-        let pick =
-            known.len().checked_sub(1).map(|last| known[last - self.world.below(known.len().min(20) as u64) as usize]);
+        let pick = known
+            .len()
+            .checked_sub(1)
+            .map(|last| known[last - self.world.below(known.len().min(20) as u64) as usize]);
         (seen.floor, pick.and_then(|told| seen.log.at(told.place)))
     }
 

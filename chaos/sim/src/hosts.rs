@@ -73,7 +73,8 @@ impl Hosts {
             }
         }));
         let ledger = Ledger::new(host, self.history.clone());
-        let (this, started) = (self.clone(), process.run(Cluster::start(config, ledger, Arc::new(NoHandler))));
+        let (this, started) =
+            (self.clone(), process.run(Cluster::start(config, ledger, Arc::new(NoHandler))));
         tokio::spawn(async move {
             match started.await {
                 Ok(node) => this.started(host, disk, &process, node),
@@ -151,7 +152,9 @@ impl Hosts {
     /// Every host's node is up and a member with the role it wants, and the leader hears from all.
     pub(crate) fn all_well(&self) -> bool {
         let up = (0..self.plan.nodes).all(|host| self.node(host).is_some());
-        let Some(leader) = self.leader().filter(|_| up).and_then(|host| self.node(host)) else { return false };
+        let Some(leader) = self.leader().filter(|_| up).and_then(|host| self.node(host)) else {
+            return false;
+        };
         let status = leader.status();
         let member = |host| self.node(host).is_some_and(|node| status.member(node.node_id()).is_some());
         let voters = status.members.iter().filter(|m| m.voter).count();

@@ -67,7 +67,12 @@ impl StateMachine for Ledger {
         Ok(())
     }
 
-    fn apply(&mut self, ctx: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, StoreError> {
+    fn apply(
+        &mut self,
+        ctx: &mut ApplyContext,
+        command: &[u8],
+        txn: &mut Txn<'_>,
+    ) -> Result<Vec<u8>, StoreError> {
         self.length += 1;
         let applied = Applied {
             number: self.length,

@@ -73,8 +73,13 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     let from = args.from.unwrap_or_else(fresh);
     let limit = args.minutes.map_or(Duration::MAX, |m| Duration::from_secs(m * 60));
-    let batch = Batch { from, seeds: args.seeds, jobs: args.jobs, failpoint: args.failpoint, stop: args.stop, limit };
-    println!("seeds {from} to {}, after {} plans that once failed", from + args.seeds - 1, batch::once_failed()?.len());
+    let batch =
+        Batch { from, seeds: args.seeds, jobs: args.jobs, failpoint: args.failpoint, stop: args.stop, limit };
+    println!(
+        "seeds {from} to {}, after {} plans that once failed",
+        from + args.seeds - 1,
+        batch::once_failed()?.len()
+    );
     let total = batch.run(&mut |plan, verdict| {
         println!("seed {0} FAILED; replay it with --seed {0}", plan.seed);
         for (at, what) in &verdict.violations {
@@ -94,7 +99,8 @@ fn fresh() -> u64 {
 }
 
 fn replay(plan: Plan, failpoint: Option<&'static str>) -> anyhow::Result<ExitCode> {
-    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("sim=debug,simulated=info"))?;
+    let filter =
+        EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("sim=debug,simulated=info"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
     println!("{plan:#?}");
     let verdict = run::run(plan, failpoint);

@@ -136,8 +136,9 @@ impl Plan {
         let nodes = dice.of(&[3, 3, 3, 4, 5]);
         let learners = usize::from(nodes > 3 && dice.one_in(3));
         let duration_ms = dice.between(1000, 3500);
-        let mut faults: Vec<(u64, Fault)> =
-            (0..dice.between(2, 9)).map(|_| (dice.between(0, duration_ms), fault(&mut dice, nodes))).collect();
+        let mut faults: Vec<(u64, Fault)> = (0..dice.between(2, 9))
+            .map(|_| (dice.between(0, duration_ms), fault(&mut dice, nodes)))
+            .collect();
         wrong_clocks(seed, nodes, duration_ms, &mut faults);
         faults.sort_by_key(|(at, _)| *at);
         Self {

@@ -115,9 +115,9 @@ async fn check(hosts: &Arc<Hosts>) {
     if !well {
         let missing: Vec<usize> = (0..hosts.plan.nodes).filter(|host| hosts.node(*host).is_none()).collect();
         let members = hosts.leader().and_then(|host| hosts.node(host)).map(|node| node.status());
-        return hosts
-            .world
-            .violation(format!("invariant 10: not whole in time; not up: {missing:?}; the leader sees {members:?}"));
+        return hosts.world.violation(format!(
+            "invariant 10: not whole in time; not up: {missing:?}; the leader sees {members:?}"
+        ));
     }
     for host in 0..hosts.plan.nodes {
         if !clients::probe(hosts, host, CATCH_UP).await {
@@ -134,7 +134,8 @@ async fn check(hosts: &Arc<Hosts>) {
     hosts.history.check_time();
     // What nobody knew of may still land: a request that a broken network held back comes when that is mended.
     let all = |hosts: &Hosts| {
-        let statuses: Vec<_> = (0..hosts.plan.nodes).filter_map(|host| Some(hosts.node(host)?.status())).collect();
+        let statuses: Vec<_> =
+            (0..hosts.plan.nodes).filter_map(|host| Some(hosts.node(host)?.status())).collect();
         let last = statuses.iter().map(|status| status.last_log).max();
         statuses.len() == hosts.plan.nodes && statuses.iter().all(|status| Some(status.applied) >= last)
     };

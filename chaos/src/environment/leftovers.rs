@@ -111,7 +111,8 @@ fn has_environment(pid: i32, mark: &str) -> bool {
 fn mounts_below(dir: &Path) -> Vec<String> {
     let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = table.lines().filter_map(|line| line.split(' ').nth(1));
-    let mut below: Vec<String> = points.filter(|at| Path::new(at).starts_with(dir)).map(str::to_owned).collect();
+    let mut below: Vec<String> =
+        points.filter(|at| Path::new(at).starts_with(dir)).map(str::to_owned).collect();
     below.sort_by_key(|at| std::cmp::Reverse(at.len()));
     below
 }
@@ -125,7 +126,9 @@ fn groups(prefix: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for root in super::throttle::ROOTS {
         let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
-        found.extend(entries.filter(|e| e.file_name().to_string_lossy().starts_with(prefix)).map(|e| e.path()));
+        found.extend(
+            entries.filter(|e| e.file_name().to_string_lossy().starts_with(prefix)).map(|e| e.path()),
+        );
     }
     found
 }

@@ -133,7 +133,8 @@ impl Net {
                 if self.rules.blocked.contains(&(other, node)) {
                     rules += &format!("ip saddr {address} drop\n");
                 } else if self.rules.loss > 0 {
-                    rules += &format!("ip saddr {address} numgen random mod 100 < {} drop\n", self.rules.loss);
+                    rules +=
+                        &format!("ip saddr {address} numgen random mod 100 < {} drop\n", self.rules.loss);
                 }
             }
         }

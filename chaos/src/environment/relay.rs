@@ -142,7 +142,8 @@ impl Work {
     }
 
     fn take(&mut self, bytes: &[u8]) {
-        let Some(to) = receiver(bytes).and_then(|to| self.devices.iter().position(|(own, _)| *own == to)) else {
+        let Some(to) = receiver(bytes).and_then(|to| self.devices.iter().position(|(own, _)| *own == to))
+        else {
             return;
         };
         let weather = *self.weather.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,7 +213,10 @@ fn parts(packet: &[u8]) -> Option<(usize, usize)> {
 fn checksum(packet: &[u8], head: usize) -> u16 {
     let tcp = &packet[head..];
     let words = |bytes: &[u8]| -> u32 {
-        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0))).sum()
+        bytes
+            .chunks(2)
+            .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0)))
+            .sum()
     };
     let own = u32::from(u16::from_be_bytes([tcp[16], tcp[17]]));
     let mut sum = words(&packet[12..20]) + 6 + tcp.len() as u32 + words(tcp) - own;

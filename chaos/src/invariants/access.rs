@@ -32,17 +32,20 @@ pub(super) fn linearizable(index: &Index<'_>) -> Verdict {
                     continue;
                 }
                 let right = !(good && matches!(status, 401 | 403) || gone && (200..300).contains(status));
-                verdict
-                    .check(right, || format!("node {node} answered {status} to {token} of {life:?} at {asked_ms} ms"));
+                verdict.check(right, || {
+                    format!("node {node} answered {status} to {token} of {life:?} at {asked_ms} ms")
+                });
             }
             Record::TokenSocket { token, node, closed } => {
-                let revoked = tokens.get(token.as_str()).and_then(|life| life.revoked_ms).unwrap_or(entry.at_ms);
+                let revoked =
+                    tokens.get(token.as_str()).and_then(|life| life.revoked_ms).unwrap_or(entry.at_ms);
                 if index.out_of_reach(*node, revoked, entry.at_ms) {
                     away += 1;
                     continue;
                 }
-                verdict
-                    .check(*closed, || format!("node {node} kept a socket of {token}, revoked at {revoked} ms, open"));
+                verdict.check(*closed, || {
+                    format!("node {node} kept a socket of {token}, revoked at {revoked} ms, open")
+                });
             }
             _ => {}
         }
@@ -99,12 +102,15 @@ fn registers(index: &Index<'_>, verdict: &mut Verdict) -> u64 {
                     continue;
                 }
                 let Register { least, asked } = registers.entry(register).or_default();
-                let known = least.iter().rev().filter(|(at, _)| at < asked_ms).map(|(_, version)| *version).max();
+                let known =
+                    least.iter().rev().filter(|(at, _)| at < asked_ms).map(|(_, version)| *version).max();
                 verdict.check(*version >= known.unwrap_or(0), || {
                     format!("node {node} told version {version}, asked at {asked_ms} ms, after {known:?} was known")
                 });
                 let possible = *version == 0 || asked.get(version).is_some_and(|at| *at <= entry.at_ms);
-                verdict.check(possible, || format!("node {node} told version {version}, which nobody had written yet"));
+                verdict.check(possible, || {
+                    format!("node {node} told version {version}, which nobody had written yet")
+                });
                 least.push((entry.at_ms, *version));
             }
             _ => {}

@@ -27,7 +27,8 @@ pub(super) fn catches_up(index: &Index<'_>) -> Verdict {
             }
             Record::Memory { node, peak: most, limit } => {
                 peak = peak.max(*most);
-                verdict.check(most <= limit, || format!("node {node} took {most} bytes, its limit is {limit}"));
+                verdict
+                    .check(most <= limit, || format!("node {node} took {most} bytes, its limit is {limit}"));
             }
             _ => {}
         }
@@ -76,7 +77,8 @@ pub(super) fn damage_is_found(index: &Index<'_>) -> Verdict {
     let nodes = index.stored.get(MAIN);
     for (node, events) in nodes.into_iter().flatten() {
         for (place, event) in events.iter().enumerate() {
-            let agree = nodes.into_iter().flatten().filter(|(_, other)| other.get(place) == Some(event)).count();
+            let agree =
+                nodes.into_iter().flatten().filter(|(_, other)| other.get(place) == Some(event)).count();
             let sound = agree * 2 > nodes.map_or(0, |nodes| nodes.len());
             verdict.check(sound, || format!("node {node} holds {event:?}, most others don't"));
         }

@@ -86,8 +86,9 @@ fn of_their_subjects(index: &Index<'_>, verdict: &mut Verdict) {
         let sent: HashSet<&str> = hook.got.iter().map(|got| got.id).collect();
         for event in removals.known() {
             if !selects(hook.subjects, event.subject) {
-                verdict
-                    .check(!sent.contains(event.id), || format!("{name} was sent {event:?}, which it did not choose"));
+                verdict.check(!sent.contains(event.id), || {
+                    format!("{name} was sent {event:?}, which it did not choose")
+                });
             } else if !removals.may_be_deleted(event, u64::MAX) {
                 let got = accepted.get(name).is_some_and(|ids| ids.contains(event.id));
                 verdict.check(got, || format!("{name} never accepted {event:?}"));

@@ -76,7 +76,9 @@ impl<'a> Index<'a> {
                     }
                 }
                 Record::Over { fault, nodes } => {
-                    let same = |cut: &&mut Cut<'_>| cut.fault == fault && cut.nodes == nodes && cut.to_ms == u64::MAX;
+                    let same = |cut: &&mut Cut<'_>| {
+                        cut.fault == fault && cut.nodes == nodes && cut.to_ms == u64::MAX
+                    };
                     if let Some(cut) = index.cuts.iter_mut().find(same) {
                         cut.to_ms = entry.at_ms + GRACE_MS;
                     }

@@ -19,7 +19,8 @@ pub(super) fn checked(index: &Index<'_>) -> Verdicts {
     for record in index.history.records() {
         if let Record::Stamped { node, off_ms } = record {
             let right = off_ms.abs() <= STAMP_OFF_MS;
-            verdicts.check(1, right, || format!("the time of an event that node {node} took is {off_ms} ms off"));
+            verdicts
+                .check(1, right, || format!("the time of an event that node {node} took is {off_ms} ms off"));
         }
     }
     let nodes = index.stored.get(MAIN).map_or(0, |nodes| nodes.len());
@@ -57,7 +58,9 @@ fn one<'a>(index: &Index<'a>, of: &str, verdicts: &mut Verdicts) -> Log<&'a Even
                 topics.insert(who, topic);
             }
             Record::Asked { topic, key, .. } if topic == of => log.asked(key.as_str()),
-            Record::Acked { topic, key, id, seq, .. } if topic == of => log.acked(told(key, id, *seq), verdicts),
+            Record::Acked { topic, key, id, seq, .. } if topic == of => {
+                log.acked(told(key, id, *seq), verdicts)
+            }
             Record::Seen { client, event } if topics.get(client.as_str()) == Some(&of) => {
                 log.seen(client, event, verdicts);
                 of_its_subject(index, client, event, verdicts);

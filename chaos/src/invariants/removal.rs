@@ -105,7 +105,8 @@ impl<'a> Removals<'a> {
                 _ => {}
             }
         }
-        let landed = index.acks.get(of).map_or(0, |acks| acks.iter().map(|ack| ack.key).collect::<HashSet<_>>().len());
+        let landed =
+            index.acks.get(of).map_or(0, |acks| acks.iter().map(|ack| ack.key).collect::<HashSet<_>>().len());
         removals.unsettled = asked.len().saturating_sub(landed);
         removals
     }
@@ -124,13 +125,15 @@ impl<'a> Removals<'a> {
     pub(super) fn may_be_deleted(&self, event: &Known<'_>, at_ms: u64) -> bool {
         let deleted = self.deleted.get(event.id).is_some_and(|(asked_ms, _)| *asked_ms <= at_ms);
         let there = |done_ms: Option<u64>| done_ms.is_none_or(|done_ms| event.asked_ms <= done_ms);
-        let mut emptied = self.emptied.iter().filter(|one| one.subject == event.subject && one.asked_ms <= at_ms);
+        let mut emptied =
+            self.emptied.iter().filter(|one| one.subject == event.subject && one.asked_ms <= at_ms);
         deleted || emptied.any(|one| there(one.done_ms))
     }
 
     /// Whether so many of its subject may be newer that a rule or retention has taken it.
     fn may_be_behind(&self, event: &Known<'_>, at_ms: u64) -> bool {
-        let keeps = self.keeps.iter().filter(|one| one.from_ms <= at_ms && selects(&one.subjects, event.subject));
+        let keeps =
+            self.keeps.iter().filter(|one| one.from_ms <= at_ms && selects(&one.subjects, event.subject));
         let Some(least) = keeps.map(|one| one.events as usize).min() else { return false };
         let newer = self.asked.get(event.subject).into_iter().flat_map(|asked| &asked[event.nth + 1..]);
         newer.filter(|asked_ms| **asked_ms <= at_ms).take(least).count() == least
@@ -145,21 +148,27 @@ impl<'a> Removals<'a> {
     pub(super) fn carried_out(&self, index: &Index<'_>, of: &str, verdicts: &mut Verdicts) {
         let acked = index.acked_ms(of);
         for (node, events) in index.stored.get(of).into_iter().flatten() {
-            let held: HashMap<&str, u64> = events.iter().map(|event| (event.id.as_str(), event.seq)).collect();
+            let held: HashMap<&str, u64> =
+                events.iter().map(|event| (event.id.as_str(), event.seq)).collect();
             for (id, _) in self.deleted.iter().filter(|(_, (_, done))| *done) {
-                verdicts.check(1, !held.contains_key(id), || format!("{id} was deleted, node {node} of {of} holds it"));
+                verdicts.check(1, !held.contains_key(id), || {
+                    format!("{id} was deleted, node {node} of {of} holds it")
+                });
             }
             for emptied in self.emptied.iter().filter(|one| one.done_ms.is_some()) {
                 let before = |id: &str| acked.get(id).is_some_and(|acked_ms| *acked_ms < emptied.asked_ms);
                 let left = events.iter().find(|event| event.subject == emptied.subject && before(&event.id));
-                verdicts.check(1, left.is_none(), || format!("node {node} of {of} holds {left:?} after {emptied:?}"));
+                verdicts.check(1, left.is_none(), || {
+                    format!("node {node} of {of} holds {left:?} after {emptied:?}")
+                });
             }
             let mut counts: HashMap<&str, u64> = HashMap::new();
             events.iter().for_each(|event| *counts.entry(&event.subject).or_default() += 1);
             for (subject, count) in counts {
                 let keeps = self.keeps.iter().filter(|one| selects(&one.subjects, subject));
                 let Some(most) = keeps.map(Keeps::most).max() else { continue };
-                verdicts.check(1, count <= most, || format!("node {node} of {of} holds {count} of {subject:?}"));
+                verdicts
+                    .check(1, count <= most, || format!("node {node} of {of} holds {count} of {subject:?}"));
             }
         }
     }
@@ -171,7 +180,14 @@ fn known<'a>(index: &Index<'a>, of: &str) -> BTreeMap<u64, Known<'a>> {
     let mut known = BTreeMap::new();
     for ack in index.acks.get(of).into_iter().flatten() {
         let (asked_ms, subject) = asked(ack.key);
-        known.entry(ack.seq).or_insert(Known { id: ack.id, seq: ack.seq, subject, kind: None, asked_ms, nth: 0 });
+        known.entry(ack.seq).or_insert(Known {
+            id: ack.id,
+            seq: ack.seq,
+            subject,
+            kind: None,
+            asked_ms,
+            nth: 0,
+        });
     }
     let seen = index.clients(of).into_values().flat_map(|client| client.events().collect::<Vec<_>>());
     for event in seen.chain(index.reference(of).iter().copied()) {

@@ -35,7 +35,8 @@ pub(super) fn exactly_once(index: &Index<'_>) -> Verdict {
         let seen: Vec<&Event> = client.events().collect();
         in_order(&mut verdict, name, &seen);
     }
-    let joins = index.history.records().filter(|r| matches!(r, Record::Joined { after: Some(_), .. })).count();
+    let joins =
+        index.history.records().filter(|r| matches!(r, Record::Joined { after: Some(_), .. })).count();
     verdict.figure = format!("{joins} times resumed");
     verdict
 }
@@ -84,7 +85,9 @@ fn jumps(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
             Told::Gap(_) => told_gap = true,
             Told::Event(event) => {
                 let jumped = last.is_some_and(|last| event.seq != last.seq + 1);
-                verdict.check(!jumped || told_gap, || format!("{name}: {event:?} after {last:?}, and no word of it"));
+                verdict.check(!jumped || told_gap, || {
+                    format!("{name}: {event:?} after {last:?}, and no word of it")
+                });
                 (last, told_gap) = (Some(event), false);
             }
         }
@@ -99,8 +102,9 @@ fn nothing_older(verdict: &mut Verdict, name: &str, client: &Client<'_>) {
             Told::Gap(gap) => pending = gap.oldest,
             Told::Event(event) => {
                 if let Some(oldest) = pending.take() {
-                    verdict
-                        .check(&*event.id >= oldest, || format!("{name}: {event:?}, older than the oldest {oldest}"));
+                    verdict.check(&*event.id >= oldest, || {
+                        format!("{name}: {event:?}, older than the oldest {oldest}")
+                    });
                 }
             }
         }
@@ -124,9 +128,16 @@ fn told_for_a_reason(verdict: &mut Verdict, name: &str, client: &Client<'_>, rem
 }
 
 /// What a client wants, never saw, and what is gone in the end, was covered by a gap that it was told before it went on.
-fn losses(verdict: &mut Verdict, name: &str, client: &Client<'_>, removals: &Removals<'_>, stored: &HashSet<u64>) {
+fn losses(
+    verdict: &mut Verdict,
+    name: &str,
+    client: &Client<'_>,
+    removals: &Removals<'_>,
+    stored: &HashSet<u64>,
+) {
     let wanted = |event: &&Known<'_>| {
-        let kind = client.kinds.is_empty() || event.kind.is_some_and(|kind| client.kinds.iter().any(|one| one == kind));
+        let kind = client.kinds.is_empty()
+            || event.kind.is_some_and(|kind| client.kinds.iter().any(|one| one == kind));
         kind && client.selects(event.subject)
     };
     let mut rest = removals.known().filter(wanted).peekable();

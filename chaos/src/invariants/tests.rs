@@ -24,7 +24,15 @@ fn seen(client: &str, seq: u64) -> Record {
 
 fn got(hook: &str, seq: u64) -> Record {
     let Event { id, key, .. } = event(seq);
-    Record::Got { hook: hook.into(), request: id.clone(), digest: format!("d{seq}"), id, seq, key, accepted: true }
+    Record::Got {
+        hook: hook.into(),
+        request: id.clone(),
+        digest: format!("d{seq}"),
+        id,
+        seq,
+        key,
+        accepted: true,
+    }
 }
 
 fn progress(node: usize, delivered: u64) -> Record {
@@ -144,9 +152,11 @@ fn a_sound_history_exercises_and_passes_all() {
 
 #[test]
 fn what_was_acknowledged_is_missed_and_so_is_a_changed_place() {
-    let lost = without(|r| matches!(r, Record::Stored { event, topic, .. } if topic == MAIN && event.seq == 6));
+    let lost =
+        without(|r| matches!(r, Record::Stored { event, topic, .. } if topic == MAIN && event.seq == 6));
     assert!(failed(lost).contains(&1));
-    let one = without(|r| matches!(r, Record::Stored { node: 2, event, topic } if topic == MAIN && event.seq == 6));
+    let one =
+        without(|r| matches!(r, Record::Stored { node: 2, event, topic } if topic == MAIN && event.seq == 6));
     assert!(failed(one).contains(&1));
     let nothing = without(|r| matches!(r, Record::Stored { .. } | Record::Listed { .. }));
     assert!(failed(nothing).contains(&1));
@@ -182,7 +192,14 @@ fn clients_that_miss_or_repeat() {
     assert_eq!(failed(with(is(3), |r| vec![r, seen("c", 2)])), [2], "back in time");
     let filtered = with(
         |r| matches!(r, Record::Client { client, .. } if client == "c"),
-        |_| vec![Record::Client { client: "c".into(), topic: MAIN.into(), subjects: vec![], kinds: vec!["b".into()] }],
+        |_| {
+            vec![Record::Client {
+                client: "c".into(),
+                topic: MAIN.into(),
+                subjects: vec![],
+                kinds: vec!["b".into()],
+            }]
+        },
     );
     assert_eq!(failed(filtered), [2], "not wanted");
 }
@@ -190,16 +207,20 @@ fn clients_that_miss_or_repeat() {
 #[test]
 fn logs_that_differ_or_have_holes() {
     assert!(failed(held(2, 3, |event| event.hash = "x".into())).contains(&3));
-    let hole = without(|r| matches!(r, Record::Stored { event, topic, .. } if topic == MAIN && event.seq == 3));
+    let hole =
+        without(|r| matches!(r, Record::Stored { event, topic, .. } if topic == MAIN && event.seq == 3));
     assert!(failed(hole).contains(&3));
     let mut other = event(3);
     other.hash = "x".into();
-    let told = with(|r| *r == seen("c", 3), |_| vec![Record::Seen { client: "c".into(), event: other.clone() }]);
+    let told =
+        with(|r| *r == seen("c", 3), |_| vec![Record::Seen { client: "c".into(), event: other.clone() }]);
     assert_eq!(failed(told), [3, 11], "a client's bytes");
     let swapped = without(|r| matches!(r, Record::Stored { node: 2, topic, .. } if topic == MAIN));
     assert!(
-        failed(swapped.into_iter().chain([Record::Listed { node: 2, topic: MAIN.into(), events: 0 }]).collect())
-            .contains(&3)
+        failed(
+            swapped.into_iter().chain([Record::Listed { node: 2, topic: MAIN.into(), events: 0 }]).collect()
+        )
+        .contains(&3)
     );
 }
 
@@ -263,7 +284,7 @@ fn tokens_and_settings_that_are_stale() {
 }
 
 #[test]
-fn nodes_out_of_reach_are_not_judged_for_what_they_can_not_know() {
+fn nodes_out_of_reach_are_not_checked_for_what_they_can_not_know() {
     let cut = Record::Fault { fault: "p".into(), nodes: vec![2], cut: true, note: String::new() };
     let late = sound().len() as u64 + 1;
     assert_eq!(failed(and([cut.clone(), used("t", 2, late, 200)])), [0; 0]);
@@ -328,8 +349,17 @@ fn damage_that_is_served_or_not_found() {
 /// A webhook of a map with short retention: two events that it has to get, and how it says that it is doing.
 fn pressed(got: impl IntoIterator<Item = u64>, more: impl IntoIterator<Item = Record>) -> Vec<u8> {
     let owed = |seq| Record::Owed { hook: "p".into(), id: event(seq).id, key: event(seq).key };
-    let hook = Record::Hook { hook: "p".into(), strict: false, dead: false, topic: "pressed".into(), subjects: vec![] };
-    failed(and([hook, owed(1), owed(2)].into_iter().chain(got.into_iter().map(|seq| self::got("p", seq))).chain(more)))
+    let hook = Record::Hook {
+        hook: "p".into(),
+        strict: false,
+        dead: false,
+        topic: "pressed".into(),
+        subjects: vec![],
+    };
+    failed(and([hook, owed(1), owed(2)]
+        .into_iter()
+        .chain(got.into_iter().map(|seq| self::got("p", seq)))
+        .chain(more)))
 }
 
 fn doing(state: &str, missed: u64, beyond: bool) -> Record {
@@ -350,7 +380,11 @@ fn beyond_what_retention_waits_for_losses_are_told_and_counted() {
     let announced = Record::Announced { hook: "p".into(), lost: 3 };
     let told = [doing("losing", 2, true), announced.clone(), doing("healthy", 3, true)];
     assert!(pressed([1, 2], told.clone().into_iter().chain([offered(5)])).is_empty());
-    assert_eq!(pressed([1, 2], told.clone().into_iter().chain([offered(6)])), [6], "one is neither here nor there");
+    assert_eq!(
+        pressed([1, 2], told.clone().into_iter().chain([offered(6)])),
+        [6],
+        "one is neither here nor there"
+    );
     let silent = [doing("failing", 3, true), announced, offered(5)];
     assert_eq!(pressed([1, 2], silent), [6], "it never said so");
     let unannounced = [doing("losing", 3, true), offered(5)];

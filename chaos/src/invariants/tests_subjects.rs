@@ -69,7 +69,13 @@ fn sound() -> Vec<Record> {
         client("q", &["quiet"]),
         client("n", &["n*"]),
         client("a", &["*"]),
-        Record::Hook { hook: "h".into(), strict: true, dead: false, topic: topic(), subjects: vec!["noisy".into()] },
+        Record::Hook {
+            hook: "h".into(),
+            strict: true,
+            dead: false,
+            topic: topic(),
+            subjects: vec!["noisy".into()],
+        },
     ];
     for seq in 1..=LAST {
         all.extend(published(seq));
@@ -158,7 +164,11 @@ fn what_is_deleted_is_gone_and_told() {
     let unseen = |told: Option<Record>| {
         let records = gone.iter().filter(|r| **r != seen("q", 5)).cloned();
         let told = told.into_iter().collect::<Vec<_>>();
-        failed(records.flat_map(|r| if r == seen("q", 8) { [&told[..], &[r]].concat() } else { vec![r] }).collect())
+        failed(
+            records
+                .flat_map(|r| if r == seen("q", 8) { [&told[..], &[r]].concat() } else { vec![r] })
+                .collect(),
+        )
     };
     assert_eq!(unseen(None), [5], "in silence");
     assert_eq!(unseen(Some(gap("q", 8))), [0; 0]);

@@ -11,8 +11,10 @@ use testkit::http::{Answer, text};
 use testkit::wait;
 
 /// The subjects, each as often as it comes up: `""` is the map's own, and one begins as others do.
-const SUBJECTS: [&str; 12] =
-    ["", "orders", "orders-1", "orders-2", "chat", "noisy", "noisy", "noisy", "noisy", "noisy", "noisy", "noisy"];
+const SUBJECTS: [&str; 12] = [
+    "", "orders", "orders-1", "orders-2", "chat", "noisy", "noisy", "noisy", "noisy", "noisy", "noisy",
+    "noisy",
+];
 /// Those of which events may be deleted.
 const DELETED: [&str; 2] = ["orders-2", "chat"];
 /// The one of which a rule keeps few.

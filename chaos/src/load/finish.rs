@@ -30,7 +30,8 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
     let heads = TOPICS.map(|topic| (topic, told(&site.admin(0), site.map(topic)).unwrap_or_default()));
     let until = Instant::now() + LIMIT;
     for reader in &load.readers {
-        let events = heads.iter().find(|(topic, _)| *topic == reader.topic).map_or(&[][..], |(_, events)| events);
+        let events =
+            heads.iter().find(|(topic, _)| *topic == reader.topic).map_or(&[][..], |(_, events)| events);
         let head = events.iter().rfind(|event| reader.wants(event)).map_or(0, |event| event.seq);
         let done = wait::until_for(left(until), "its last event", || {
             let seq = reader.seq.load(Ordering::Relaxed);
@@ -46,7 +47,7 @@ pub fn finish(load: &mut Load, cluster: &mut Cluster) -> Result<()> {
         for topic in TOPICS {
             match told(&site.admin(node), site.map(topic)) {
                 Ok(events) => list(&site, node, topic, events),
-                Err(error) => note(&format!("node {node}"), Err(error.context(format!("telling {topic}")))),
+                Err(error) => note(&format!("node {node}"), Err(error.context(format!("reporting {topic}")))),
             }
         }
     }
@@ -63,7 +64,8 @@ type Heads = [(&'static str, Vec<Event>); TOPICS.len()];
 fn webhooks(load: &Load, heads: &Heads, note: impl Fn(&str, Result<()>)) -> Result<()> {
     let until = Instant::now() + LIMIT;
     for hook in load.hooks.ids().iter().filter(|hook| !hook.dead) {
-        let events = heads.iter().find(|(topic, _)| *topic == hook.topic).map_or(&[][..], |(_, events)| events);
+        let events =
+            heads.iter().find(|(topic, _)| *topic == hook.topic).map_or(&[][..], |(_, events)| events);
         let stored = hook.wanted(events);
         let done = wait::until_for(left(until), "all events and the same word of all nodes", || {
             let accepted = load.hooks.accepted();
@@ -71,7 +73,10 @@ fn webhooks(load: &Load, heads: &Heads, note: impl Fn(&str, Result<()>)) -> Resu
             ensure!(own >= stored, "{own} of {stored} accepted");
             let nodes = 0..load.site.nodes.len();
             let told = nodes.map(|node| hooks::ask(&load.site, node, hook)).collect::<Result<Vec<_>>>()?;
-            ensure!(told.iter().all(|word| *word == told[0] && word.1 == 0), "delivered and queued: {told:?}");
+            ensure!(
+                told.iter().all(|word| *word == told[0] && word.1 == 0),
+                "delivered and queued: {told:?}"
+            );
             Ok(Some(()))
         });
         note(&format!("webhook {}", hook.name), done);

@@ -58,12 +58,13 @@ impl Hooks {
             ("chosen", "strict", false, CHANNELS, &channels::HOOKED),
         ];
         for (name, ordering, dead, topic, subjects) in all {
-            let url =
-                made.receiver.on(&format!("/{name}"), if dead { behaviour::silent() } else { behaviour::healthy() });
+            let url = made
+                .receiver
+                .on(&format!("/{name}"), if dead { behaviour::silent() } else { behaviour::healthy() });
             let attempts = if dead { 2 } else { 20 };
-            let retry =
-                json!({"max_attempts": attempts, "delay_ms": 200, "factor": 1.5, "max_delay_ms": 3000, "jitter": 0});
-            let mut body = json!({"url": url, "name": name, "ordering": ordering, "retry": retry, "timeout_ms": 1500});
+            let retry = json!({"max_attempts": attempts, "delay_ms": 200, "factor": 1.5, "max_delay_ms": 3000, "jitter": 0});
+            let mut body =
+                json!({"url": url, "name": name, "ordering": ordering, "retry": retry, "timeout_ms": 1500});
             if !subjects.is_empty() {
                 body["filter"] = json!({"subjects": subjects});
             }

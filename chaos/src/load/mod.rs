@@ -204,14 +204,22 @@ impl Load {
             over: AtomicBool::new(false),
             seed,
         });
-        journal.note(Record::Keeps { topic: SHORT.to_owned(), subjects: "*".to_owned(), events: SHORT_EVENTS });
+        journal.note(Record::Keeps {
+            topic: SHORT.to_owned(),
+            subjects: "*".to_owned(),
+            events: SHORT_EVENTS,
+        });
         let hooks = Hooks::make(cluster, &site, hub)?;
         let mut load = Self { site, readers: Vec::new(), hooks, writing: Vec::new(), reading: Vec::new() };
         load.start_readers(size.readers)?;
         for n in 0..size.publishers {
-            load.write(format!("pub{n}"), move |site, name| publish::run(site, name, MAIN, &[""], size.pace))?;
+            load.write(format!("pub{n}"), move |site, name| {
+                publish::run(site, name, MAIN, &[""], size.pace)
+            })?;
         }
-        load.write("brief".to_owned(), move |site, name| publish::run(site, name, SHORT, &[""], size.pace / 2))?;
+        load.write("brief".to_owned(), move |site, name| {
+            publish::run(site, name, SHORT, &[""], size.pace / 2)
+        })?;
         channels::start(&mut load, size.pace)?;
         load.write("tokens".to_owned(), settings::tokens)?;
         settings::registers(&mut load)?;
@@ -251,7 +259,11 @@ impl Load {
         Ok(())
     }
 
-    pub(crate) fn write(&mut self, name: String, run: impl FnOnce(&Site, &str) + Send + 'static) -> Result<()> {
+    pub(crate) fn write(
+        &mut self,
+        name: String,
+        run: impl FnOnce(&Site, &str) + Send + 'static,
+    ) -> Result<()> {
         let site = self.site.clone();
         let thread = std::thread::Builder::new().name(name.clone()).spawn(move || run(&site, &name))?;
         self.writing.push(thread);
@@ -279,5 +291,7 @@ impl Drop for Load {
 }
 
 fn join(threads: &mut Vec<JoinHandle<()>>) -> Result<()> {
-    threads.drain(..).try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread of the load panicked")))
+    threads
+        .drain(..)
+        .try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread of the load panicked")))
 }

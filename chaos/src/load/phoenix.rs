@@ -50,7 +50,9 @@ pub(super) fn take(stay: &mut Stay<'_>, text: &str) -> Result<()> {
             stay.answered(response);
         }
         "phx_close" | "phx_error" => bail!("{name}"),
-        "position" => stay.last = Frame::parse(text)?.payload["id"].as_str().map(str::to_owned).or(stay.last.take()),
+        "position" => {
+            stay.last = Frame::parse(text)?.payload["id"].as_str().map(str::to_owned).or(stay.last.take())
+        }
         _ => stay.seen(Event::read(parts.get(4).context("no payload")?.get())?),
     }
     Ok(())

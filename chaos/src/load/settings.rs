@@ -69,7 +69,12 @@ fn use_it(site: &Site, token: &str, secret: &str, node: usize) {
     let asked_ms = site.journal.now_ms();
     let api = site.api(node, secret).timeout(Duration::from_secs(3));
     if let Ok(answer) = api.get(&format!("{}?limit=1", site.desk.events())) {
-        site.journal.note(Record::TokenUsed { token: token.to_owned(), node, asked_ms, status: answer.status });
+        site.journal.note(Record::TokenUsed {
+            token: token.to_owned(),
+            node,
+            asked_ms,
+            status: answer.status,
+        });
     }
 }
 
@@ -79,7 +84,13 @@ fn listen(site: &Site, node: usize, secret: &str) -> Result<Socket> {
     Ok(socket)
 }
 
-fn note_socket(site: &Site, token: &str, node: usize, socket: Result<Socket>, revoked: Instant) -> Result<()> {
+fn note_socket(
+    site: &Site,
+    token: &str,
+    node: usize,
+    socket: Result<Socket>,
+    revoked: Instant,
+) -> Result<()> {
     let mut socket = socket?;
     let closed = loop {
         let left = CLOSED_WITHIN.saturating_sub(revoked.elapsed());
@@ -125,7 +136,10 @@ pub(super) fn registers(load: &mut Load) -> Result<()> {
 }
 
 fn count(site: &Site, n: u64, present: &Present, node: &mut impl FnMut() -> usize) -> Result<()> {
-    let made = site.admin(node()).post("/api/maps", &json!({"slug": format!("count-{n}"), "name": "0"}))?.data(201)?;
+    let made = site
+        .admin(node())
+        .post("/api/maps", &json!({"slug": format!("count-{n}"), "name": "0"}))?
+        .data(201)?;
     let register = text(&made, "id")?;
     *present.lock().unwrap_or_else(PoisonError::into_inner) = Some(register.clone());
     for version in 1.. {
@@ -133,7 +147,8 @@ fn count(site: &Site, n: u64, present: &Present, node: &mut impl FnMut() -> usiz
             break;
         }
         let asked_ms = site.journal.now_ms();
-        let answer = site.admin(node()).patch(&format!("/api/maps/{register}"), &json!({"name": version.to_string()}));
+        let answer =
+            site.admin(node()).patch(&format!("/api/maps/{register}"), &json!({"name": version.to_string()}));
         let acked = answer.as_ref().is_ok_and(|answer| answer.status == 200);
         site.journal.note(Record::Wrote { register: register.clone(), version, asked_ms, acked });
         answer?.expect(200)?;

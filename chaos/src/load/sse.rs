@@ -28,8 +28,8 @@ fn stay(stay: &mut Stay<'_>) -> Result<()> {
     if last.is_none() {
         path += "since=2000-01-01T00:00:00Z";
     }
-    let mut stream =
-        Stream::get(stay.site.nodes[node], &path, Some(&map.token), headers.as_slice())?.patience(stay.left())?;
+    let mut stream = Stream::get(stay.site.nodes[node], &path, Some(&map.token), headers.as_slice())?
+        .patience(stay.left())?;
     let status = stream.status()?;
     ensure!(status == 200, "{status}");
     stay.joined(node);

@@ -76,7 +76,8 @@ pub fn refusals(run: &mut Run) -> Result<()> {
     let events: Vec<Event> = first.chain((QUEUED..QUEUED + GOOD).map(|n| Event::good(n, &lane(n)))).collect();
     refused(run, "keyed", keyed, &events)?;
     // So late that nothing of it is tried again before the others have to be there.
-    let retry = json!({"max_attempts": 20, "delay_ms": 300_000, "factor": 1, "max_delay_ms": 300_000, "jitter": 0});
+    let retry =
+        json!({"max_attempts": 20, "delay_ms": 300_000, "factor": 1, "max_delay_ms": 300_000, "jitter": 0});
     let among = |n: usize| if n % 3 == 2 { Event::good(n, &lane(n)) } else { Event::refused(n) };
     let events: Vec<Event> = (0..REFUSED + GOOD).map(among).collect();
     refused(run, "typed", json!({"retry": retry}), &events)
@@ -119,7 +120,9 @@ pub fn beyond(run: &mut Run) -> Result<()> {
 
 /// 500 to whatever holds an event to be refused, 200 to all others.
 fn refusing() -> Behaviour {
-    Box::new(|request| Reply::new(if request.events.iter().any(|e| e.key.starts_with("refused")) { 500 } else { 200 }))
+    Box::new(|request| {
+        Reply::new(if request.events.iter().any(|e| e.key.starts_with("refused")) { 500 } else { 200 })
+    })
 }
 
 /// An event to publish.
@@ -178,7 +181,8 @@ impl<'f> Bench<'f> {
     fn hook(&self, what: &str, behaviour: Behaviour, more: Value) -> Result<Hook> {
         let name = format!("{}-{what}", self.name);
         let path = format!("/{name}");
-        let retry = json!({"max_attempts": 50, "delay_ms": 200, "factor": 1.5, "max_delay_ms": 3000, "jitter": 0});
+        let retry =
+            json!({"max_attempts": 50, "delay_ms": 200, "factor": 1.5, "max_delay_ms": 3000, "jitter": 0});
         let mut body = json!({"url": self.receiver.on(&path, behaviour), "name": name, "retry": retry});
         for (name, value) in more.as_object().into_iter().flatten() {
             body[name] = value.clone();
@@ -223,7 +227,8 @@ impl<'f> Bench<'f> {
         let mut node = self.run.any();
         loop {
             let site = &self.run.load.site;
-            let answer = site.api(node, &self.map.token).post_once(&path, &key, body).and_then(|got| got.data(201));
+            let answer =
+                site.api(node, &self.map.token).post_once(&path, &key, body).and_then(|got| got.data(201));
             match answer {
                 Ok(data) => return Ok(data),
                 Err(error) if Instant::now() > until => return Err(error.context("publishing")),

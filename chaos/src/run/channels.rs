@@ -34,7 +34,8 @@ pub fn rules(run: &mut Run) -> Result<()> {
         _ => {
             run.broken("events deleted", &[node], false, "");
             let count = 1 + chance % DELETED;
-            let deleted = (0..count).try_for_each(|_| channels::delete_one(&site, node, run.dice.next() as usize));
+            let deleted =
+                (0..count).try_for_each(|_| channels::delete_one(&site, node, run.dice.next() as usize));
             run.mended("events deleted", &[node]);
             deleted
         }

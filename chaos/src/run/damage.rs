@@ -27,7 +27,8 @@ fn flipped(run: &mut Run, part: &str) -> Result<()> {
         let file = largest(&run.cluster.nodes[node].data.join(part))?;
         let mut bytes = std::fs::read(&file)?;
         // Where there are only zeros, there may be nothing that could be damaged.
-        let used: Vec<usize> = bytes.iter().enumerate().filter(|(_, byte)| **byte != 0).map(|(at, _)| at).collect();
+        let used: Vec<usize> =
+            bytes.iter().enumerate().filter(|(_, byte)| **byte != 0).map(|(at, _)| at).collect();
         let at = *used.get(run.dice.below(used.len())).context("a file of zeros")?;
         bytes[at] ^= 1 << run.dice.below(8);
         std::fs::write(&file, bytes)?;
@@ -46,7 +47,11 @@ pub fn torn_tail(run: &mut Run) -> Result<()> {
     })
 }
 
-fn down_and_damaged(run: &mut Run, fault: &str, damage: impl FnOnce(&mut Run, usize) -> Result<String>) -> Result<()> {
+fn down_and_damaged(
+    run: &mut Run,
+    fault: &str,
+    damage: impl FnOnce(&mut Run, usize) -> Result<String>,
+) -> Result<()> {
     run.settle()?;
     let node = if run.dice.thousandth(400) { run.leader() } else { run.any() };
     run.broken(fault, &[node], true, "");

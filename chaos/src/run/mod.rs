@@ -114,7 +114,12 @@ const DISK_MB: u64 = 256;
 
 impl Run {
     /// Boots the nodes and starts the load. `interrupted` ends all waiting.
-    pub fn begin(plan: &Plan, names: &Names, journal: &Journal, interrupted: Arc<AtomicBool>) -> Result<Self> {
+    pub fn begin(
+        plan: &Plan,
+        names: &Names,
+        journal: &Journal,
+        interrupted: Arc<AtomicBool>,
+    ) -> Result<Self> {
         let environment = plan.environment;
         let slots = NODES + environment.spare;
         let net = match environment.net {

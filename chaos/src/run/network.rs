@@ -36,7 +36,8 @@ pub fn partition(run: &mut Run) -> Result<()> {
 pub fn one_way(run: &mut Run) -> Result<()> {
     let node = victim(run);
     let deaf = run.dice.thousandth(500);
-    let pairs = others(run, node).into_iter().map(|other| if deaf { (other, node) } else { (node, other) }).collect();
+    let pairs =
+        others(run, node).into_iter().map(|other| if deaf { (other, node) } else { (node, other) }).collect();
     cut(run, "one-way partition", &[node], pairs, 9000)
 }
 
@@ -51,7 +52,8 @@ pub fn non_transitive(run: &mut Run) -> Result<()> {
 /// One node is cut off and back again, many times a round.
 pub fn flapping(run: &mut Run) -> Result<()> {
     let node = victim(run);
-    let pairs: Vec<_> = others(run, node).into_iter().flat_map(|other| [(node, other), (other, node)]).collect();
+    let pairs: Vec<_> =
+        others(run, node).into_iter().flat_map(|other| [(node, other), (other, node)]).collect();
     for _ in 0..8 {
         run.broken("flapping", &[node], true, "");
         run.net()?.block(pairs.clone())?;

@@ -165,7 +165,8 @@ pub(super) fn end(run: &mut Run) -> Result<()> {
         for member in members {
             let (id, body) = (member["id"].as_u64(), json!({"node": member["id"]}));
             for name in ["undrain", "promote"] {
-                let done = run.cluster.admin(0).timeout(OPERATION).post(&format!("/api/cluster/{name}"), &body)?;
+                let done =
+                    run.cluster.admin(0).timeout(OPERATION).post(&format!("/api/cluster/{name}"), &body)?;
                 ensure!(done.status == 200, "{name} of {id:?}: {}", done.text());
             }
         }

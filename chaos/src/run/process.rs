@@ -85,7 +85,8 @@ pub fn rolling_restart(run: &mut Run) -> Result<()> {
         run.settle()?;
         run.broken("SIGTERM", &[node], true, "");
         if let Err(error) = run.cluster.nodes[node].stop(LEAVES) {
-            run.journal.note(Record::Behind { whom: format!("node {node}, leaving"), why: format!("{error:#}") });
+            run.journal
+                .note(Record::Behind { whom: format!("node {node}, leaving"), why: format!("{error:#}") });
             run.kill(node)?;
         }
         run.start(node)?;

@@ -29,7 +29,8 @@ pub fn storm(run: &mut Run) -> Result<()> {
     run.broken("reconnect storm", &[victim], true, format!("{} sockets", sockets.len()));
     run.kill(victim)?;
     drop(sockets);
-    let left: Vec<SocketAddr> = nodes.iter().enumerate().filter(|(n, _)| *n != victim).map(|(_, addr)| *addr).collect();
+    let left: Vec<SocketAddr> =
+        nodes.iter().enumerate().filter(|(n, _)| *n != victim).map(|(_, addr)| *addr).collect();
     let start = Instant::now();
     let again = joined(&left, &token, &topic);
     run.journal.note(match again {
@@ -69,7 +70,10 @@ fn join(nodes: &[SocketAddr], place: usize, token: &str, topic: &str) -> Result<
             let mut ws = Ws::connect(address, &path(token))?;
             ws.text(&json!(["1", "1", topic, "phx_join", {"events": ["storm"]}]).to_string())?;
             let reply = ws.read(Duration::from_secs(20))?;
-            ensure!(matches!(&reply, Some(Message::Text(text)) if text.contains("\"ok\"")), "join: {reply:?}");
+            ensure!(
+                matches!(&reply, Some(Message::Text(text)) if text.contains("\"ok\"")),
+                "join: {reply:?}"
+            );
             Ok(ws)
         };
         match joined() {

@@ -43,8 +43,15 @@ pub fn check_stream(who: &str, start: u64, seen: &[Event], acks: &[Ack]) -> Resu
     let before = |seq| seq <= start;
     log.ends(who, &events, Kept::But(&before), &mut verdicts);
     let from = events.first().map(|event| event.seq);
-    verdicts.check(2, from.is_none_or(|from| from == start + 1), || format!("began with {from:?}, after {start}"));
-    verdicts.into_vec().iter().try_for_each(Verdict::result).map_err(Error::msg).with_context(|| who.to_owned())
+    verdicts.check(2, from.is_none_or(|from| from == start + 1), || {
+        format!("began with {from:?}, after {start}")
+    });
+    verdicts
+        .into_vec()
+        .iter()
+        .try_for_each(Verdict::result)
+        .map_err(Error::msg)
+        .with_context(|| who.to_owned())
 }
 
 /// The same for a client with a filter: the acknowledged events of the types `kinds`, each exactly

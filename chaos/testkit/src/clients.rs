@@ -70,7 +70,11 @@ impl Js {
 
     fn start(script: &str, options: Value) -> Result<Self> {
         let dir = scripts();
-        ensure!(Self::are_installed(), "the test clients aren't installed: run `npm ci` in {}", dir.display());
+        ensure!(
+            Self::are_installed(),
+            "the test clients aren't installed: run `npm ci` in {}",
+            dir.display()
+        );
         let errors = tempfile::NamedTempFile::new()?;
         let mut node = Command::new("node");
         node.arg(dir.join(script)).arg(options.to_string()).stderr(Stdio::from(File::create(errors.path())?));

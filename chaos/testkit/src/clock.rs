@@ -76,7 +76,10 @@ mod tests {
     #[test]
     fn spans_are_read() {
         let read = |text| super::seconds_of(text).ok();
-        assert_eq!((read("+400d"), read("-34560000"), read("2m")), (Some(34_560_000), Some(-34_560_000), Some(120)));
+        assert_eq!(
+            (read("+400d"), read("-34560000"), read("2m")),
+            (Some(34_560_000), Some(-34_560_000), Some(120))
+        );
         assert_eq!(read("@2030-01-01 00:00:00"), None);
     }
 }

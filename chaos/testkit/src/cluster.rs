@@ -205,7 +205,8 @@ impl Cluster {
     /// A metric of a node, summed over those of its labels that have `label` in them.
     pub fn metric(&self, node: usize, name: &str, label: &str) -> Result<u64> {
         let text = String::from_utf8(self.admin(node).get("/metrics")?.expect(200)?.body)?;
-        let lines = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label));
+        let lines =
+            text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name) && line.contains(label));
         let values = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         Ok(values.sum::<f64>() as u64)
     }
@@ -285,7 +286,8 @@ impl Cluster {
         let status = self.status(node)?;
         let members = status["members"].as_array().context("no members")?;
         let me = members.iter().find(|m| m["id"] == status["node_id"]);
-        me.and_then(|m| m["applied_index"].as_u64()).with_context(|| format!("no applied_index of its own in {status}"))
+        me.and_then(|m| m["applied_index"].as_u64())
+            .with_context(|| format!("no applied_index of its own in {status}"))
     }
 
     /// Waits for a condition; a failure tells what was awaited, and the state of all nodes.

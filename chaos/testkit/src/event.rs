@@ -61,7 +61,8 @@ impl Event {
 
 /// Eight bytes of SHA-256 over the parts, each behind its length, in hexadecimal.
 pub fn digest(parts: &[&[u8]]) -> String {
-    let with = |hash: Sha256, part: &&[u8]| hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part);
+    let with =
+        |hash: Sha256, part: &&[u8]| hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part);
     let hash = parts.iter().fold(Sha256::new(), with).finalize();
     hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -40,7 +40,8 @@ pub struct Answer {
 impl Answer {
     /// The body as JSON.
     pub fn json(&self) -> Result<Value> {
-        serde_json::from_slice(&self.body).with_context(|| format!("status {}: not JSON: {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("status {}: not JSON: {}", self.status, self.text()))
     }
 
     /// The body as text, for messages.
@@ -156,13 +157,20 @@ impl Api {
     }
 
     /// Any request.
-    pub fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Result<Answer> {
+    pub fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Result<Answer> {
         let start = Instant::now();
         let keyed = headers.iter().any(|(name, _)| *name == "idempotency-key");
         loop {
             let answer = self.once(method, path, headers, body)?;
             let code = answer.code();
-            let passing = answer.status == 503 && (code == "unavailable" || keyed && code == "unknown_outcome");
+            let passing =
+                answer.status == 503 && (code == "unavailable" || keyed && code == "unknown_outcome");
             if !self.patient || !passing || start.elapsed() > PATIENCE {
                 return Ok(answer);
             }
@@ -170,7 +178,13 @@ impl Api {
         }
     }
 
-    fn once(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Result<Answer> {
+    fn once(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> Result<Answer> {
         let what = || format!("{method} {}{path}", self.base);
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(token) = &self.token {
@@ -185,8 +199,9 @@ impl Api {
         };
         let mut response = response.with_context(what)?;
         let headers = response.headers().iter();
-        let headers =
-            headers.map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned())).collect();
+        let headers = headers
+            .map(|(n, v)| (n.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()))
+            .collect();
         let body = response.body_mut().with_config().limit(ANSWER_LIMIT).read_to_vec();
         let body = body.with_context(what)?;
         Ok(Answer { status: response.status().as_u16(), headers, body })

@@ -31,7 +31,8 @@ pub fn ask(
         true => path += &format!("&token={session}"),
     }
     let method = if push.is_some() { "POST" } else { "GET" };
-    let answer = Api::new(url, None).timeout(limit).call(method, &path, &headers, push)?.expect(200)?.json()?;
+    let answer =
+        Api::new(url, None).timeout(limit).call(method, &path, &headers, push)?.expect(200)?.json()?;
     let messages = answer["messages"].as_array().with_context(|| answer.to_string())?.iter();
     let text = |message: &Value| message.as_str().map(str::to_owned).context("a message that is no string");
     Ok(Answered {
@@ -158,7 +159,8 @@ impl Poller {
 
     /// The seqs of the events that came, and the refs of the replies, each in the order in which they came.
     pub fn received(&self) -> (Vec<u64>, Vec<String>) {
-        let (replies, events): (Vec<&Frame>, Vec<&Frame>) = self.frames.iter().partition(|f| f.event == "phx_reply");
+        let (replies, events): (Vec<&Frame>, Vec<&Frame>) =
+            self.frames.iter().partition(|f| f.event == "phx_reply");
         let seqs = events.iter().filter_map(|event| event.payload["seq"].as_u64());
         let refs = replies.iter().filter_map(|reply| reply.reply_ref.as_str().map(str::to_owned));
         (seqs.collect(), refs.collect())

@@ -146,9 +146,9 @@ impl Node {
         ensure!(self.child.is_none(), "{} is running", self.http);
         let mut files = Vec::new();
         files_below(&self.data, &mut files)?;
-        let matching = files
-            .iter()
-            .filter(|(path, _)| path.strip_prefix(&self.data).is_ok_and(|p| p.to_string_lossy().starts_with(part)));
+        let matching = files.iter().filter(|(path, _)| {
+            path.strip_prefix(&self.data).is_ok_and(|p| p.to_string_lossy().starts_with(part))
+        });
         let Some((path, _)) = matching.max_by_key(|(_, length)| *length) else {
             bail!("no file like `{part}` in {files:?}");
         };

@@ -14,7 +14,8 @@ pub fn cpu_seconds(pids: &[u32]) -> Result<f64> {
 }
 
 fn one_cpu_seconds(pid: u32) -> Result<f64> {
-    let stat = read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;
+    let stat =
+        read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("process {pid} is gone"))?;
     // The name may hold anything, blanks and brackets too: fields count from its last bracket.
     let fields = stat.rsplit_once(") ").context("a strange stat line")?.1;
     let ticks: f64 = fields.split(' ').skip(11).take(2).filter_map(|f| f.parse::<f64>().ok()).sum();
@@ -27,7 +28,8 @@ pub fn resident_bytes(pids: &[u32]) -> Result<u64> {
 }
 
 fn one_resident(pid: u32) -> Result<u64> {
-    let status = read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
+    let status =
+        read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid} is gone"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kib * 1024)

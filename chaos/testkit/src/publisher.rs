@@ -38,7 +38,10 @@ impl Publisher {
     pub fn start(urls: Vec<String>, map: &Map, name: &str, types: &[&str], pace: Duration) -> Self {
         let (stop, acked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let work = Loop {
-            apis: urls.iter().map(|u| Api::new(u, Some(&map.token)).timeout(Duration::from_secs(7))).collect(),
+            apis: urls
+                .iter()
+                .map(|u| Api::new(u, Some(&map.token)).timeout(Duration::from_secs(7)))
+                .collect(),
             path: map.events(),
             name: name.to_owned(),
             types: types.iter().map(|t| (*t).to_owned()).collect(),

@@ -163,7 +163,9 @@ impl Stream {
         let head = match &self.head {
             Some(head) => head,
             None => {
-                let Some(end) = self.input.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(()) };
+                let Some(end) = self.input.windows(4).position(|four| four == b"\r\n\r\n") else {
+                    return Ok(());
+                };
                 let head: Vec<u8> = self.input.drain(..end + 4).collect();
                 self.head.insert(String::from_utf8_lossy(&head).into_owned())
             }
@@ -174,7 +176,8 @@ impl Stream {
         }
         while let Some(line) = self.input.windows(2).position(|two| two == b"\r\n") {
             let length = std::str::from_utf8(&self.input[..line])?;
-            let length = usize::from_str_radix(length, 16).with_context(|| format!("a chunk of length {length:?}"))?;
+            let length =
+                usize::from_str_radix(length, 16).with_context(|| format!("a chunk of length {length:?}"))?;
             let (begin, end) = (line + 2, line + 2 + length);
             if self.input.len() < end + 2 {
                 break;

@@ -68,7 +68,12 @@ impl Ws {
         Self::upgrade_on(small_stream(addr, receive_bytes)?, addr, path, &[])
     }
 
-    fn upgrade_on(mut stream: TcpStream, addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Result<Upgrade> {
+    fn upgrade_on(
+        mut stream: TcpStream,
+        addr: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Upgrade> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
         stream.set_write_timeout(Some(Duration::from_secs(20)))?;

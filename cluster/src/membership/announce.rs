@@ -24,7 +24,7 @@ const LEADERLESS: Duration = Duration::from_secs(1);
 /// Pause before a node that was refused asks again.
 const REFUSED: Duration = Duration::from_secs(30);
 
-/// What came of telling the leader about this node.
+/// What came of reporting the leader about this node.
 enum Announced {
     Member,
     NotYet,
@@ -72,7 +72,9 @@ impl Announcer {
         loop {
             sleep(LOOK).await;
             let silent = Duration::from_millis(self.engine.config().election_max_ms * 2);
-            if self.engine.leads() || self.contact.heard_ms().is_some_and(|ms| u128::from(ms) < silent.as_millis()) {
+            if self.engine.leads()
+                || self.contact.heard_ms().is_some_and(|ms| u128::from(ms) < silent.as_millis())
+            {
                 since = None;
             } else if since.get_or_insert_with(Instant::now).elapsed() >= LEADERLESS {
                 return;
@@ -122,7 +124,8 @@ impl Announcer {
                 let asked = self.engine.peers().link(id, Lane::Work).ask_node(&request, ASK).await;
                 // To who is no member yet nobody says that another leads by now: what it knows may be of
                 // former days.
-                let reply = asked.ok().and_then(joined).filter(|reply| !matches!(reply, JoinReply::Elsewhere { .. }));
+                let reply =
+                    asked.ok().and_then(joined).filter(|reply| !matches!(reply, JoinReply::Elsewhere { .. }));
                 if let Some(reply) = reply {
                     return vec![reply];
                 }
@@ -131,7 +134,8 @@ impl Announcer {
         }
         // A member hears from its leader by itself. One that isn't yet, or has moved, must make itself known.
         let mut replies = Vec::new();
-        let mut addrs: BTreeSet<String> = self.engine.peers().addrs().into_iter().map(|(_, addr)| addr).collect();
+        let mut addrs: BTreeSet<String> =
+            self.engine.peers().addrs().into_iter().map(|(_, addr)| addr).collect();
         addrs.extend(self.engine.config().join.iter().cloned());
         addrs.remove(&self.engine.peers().me().addr);
         for addr in addrs {
@@ -143,11 +147,12 @@ impl Announcer {
     async fn ask_at(&self, addr: &str, announce: &Announce) -> Option<JoinReply> {
         let (cluster, own) = (self.engine.peers().me().cluster_id, &self.engine.peers().me().addr);
         let request = Request::AnnounceV1(announce.clone());
-        let reply = joined(ask_guest(self.engine.peers().secure(), addr, cluster, own, &request, ASK).await.ok()?)?;
+        let reply =
+            joined(ask_guest(self.engine.peers().secure(), addr, cluster, own, &request, ASK).await.ok()?)?;
         match reply {
-            JoinReply::Elsewhere { addr } if !addr.is_empty() && addr != *own => {
-                joined(ask_guest(self.engine.peers().secure(), &addr, cluster, own, &request, ASK).await.ok()?)
-            }
+            JoinReply::Elsewhere { addr } if !addr.is_empty() && addr != *own => joined(
+                ask_guest(self.engine.peers().secure(), &addr, cluster, own, &request, ASK).await.ok()?,
+            ),
             other => Some(other),
         }
     }

@@ -22,7 +22,11 @@ pub(crate) fn alone() -> std::io::Result<IdentityV1> {
 }
 
 /// Asks the members at `addrs` for an id until one answers.
-pub(crate) async fn ask(secure: &Secure, addrs: &[String], member: &Member) -> Result<IdentityV1, StartError> {
+pub(crate) async fn ask(
+    secure: &Secure,
+    addrs: &[String],
+    member: &Member,
+) -> Result<IdentityV1, StartError> {
     let mut pause = Duration::from_millis(100);
     let request = Request::NewIdV1 { member: member.into() };
     loop {

@@ -50,7 +50,8 @@ impl Lead {
         if self.engine.raft().trigger().transfer_leader(to).await.is_err() {
             return;
         }
-        let deadline = Instant::now() + limit.min(Duration::from_millis(self.engine.config().election_max_ms));
+        let deadline =
+            Instant::now() + limit.min(Duration::from_millis(self.engine.config().election_max_ms));
         while self.engine.leader().is_none_or(|id| id == self.engine.id()) && Instant::now() < deadline {
             self.engine.leader_change(deadline.saturating_duration_since(Instant::now())).await;
         }

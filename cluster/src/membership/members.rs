@@ -48,7 +48,12 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    pub(crate) fn new(engine: Arc<Engine>, store: Arc<Store>, reads: Arc<Reads>, observer: Arc<Observer>) -> Arc<Self> {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        store: Arc<Store>,
+        reads: Arc<Reads>,
+        observer: Arc<Observer>,
+    ) -> Arc<Self> {
         Arc::new(Self { engine, store, reads, observer, changes: Mutex::default() })
     }
 
@@ -58,7 +63,9 @@ impl Members {
             return None;
         }
         let leader = self.engine.leader();
-        Some(JoinReply::Elsewhere { addr: leader.and_then(|id| self.engine.peers().addr(id)).unwrap_or_default() })
+        Some(JoinReply::Elsewhere {
+            addr: leader.and_then(|id| self.engine.peers().addr(id)).unwrap_or_default(),
+        })
     }
 
     /// Gives a newcomer an id.
@@ -67,7 +74,9 @@ impl Members {
             return elsewhere;
         }
         if member.peer_addr == self.engine.peers().me().addr {
-            return JoinReply::Refused { reason: format!("{} is the leader's own address", member.peer_addr) };
+            return JoinReply::Refused {
+                reason: format!("{} is the leader's own address", member.peer_addr),
+            };
         }
         let taken = others_at(self.engine.metrics().membership_config.membership(), 0, &member.peer_addr);
         if let Some(reason) = self.lives_there(&taken).await {
@@ -121,7 +130,9 @@ impl Members {
                 if self.reads.read_index().await.is_none() {
                     return JoinReply::Elsewhere { addr: String::new() };
                 }
-                return JoinReply::Refused { reason: format!("node {id} is no member of this cluster any more") };
+                return JoinReply::Refused {
+                    reason: format!("node {id} is no member of this cluster any more"),
+                };
             }
             None if id > self.store.state().last_node_id => {
                 return JoinReply::Refused { reason: format!("node id {id} was never given out") };
@@ -148,7 +159,9 @@ impl Members {
     async fn lives_there(&self, members: &[NodeId]) -> Option<String> {
         let there = join_all(members.iter().map(|id| self.is_there(*id))).await;
         let id = members.iter().zip(there).find_map(|(id, there)| there.then_some(id))?;
-        Some(format!("node {id} lives at that address; set advertise_peer_addr (WAYPOST_ADVERTISE_PEER_ADDR)"))
+        Some(format!(
+            "node {id} lives at that address; set advertise_peer_addr (WAYPOST_ADVERTISE_PEER_ADDR)"
+        ))
     }
 
     /// Changes the membership; `retain` keeps voters that are removed as learners.
@@ -221,7 +234,9 @@ impl Members {
     /// second ago is not enough to build a majority on.
     pub(super) async fn fresh(&self) -> Result<Status, Refused> {
         let mut status = self.as_leader()?;
-        let there = futures_util::future::join_all(status.members.iter().map(|member| self.is_there(member.id))).await;
+        let there =
+            futures_util::future::join_all(status.members.iter().map(|member| self.is_there(member.id)))
+                .await;
         status.members.iter_mut().zip(there).for_each(|(member, there)| member.reachable = there);
         self.as_leader()?;
         Ok(status)
@@ -260,7 +275,11 @@ impl Members {
 
 /// The members other than `id` that are to be found at `addr`.
 fn others_at(known: &Membership, id: NodeId, addr: &str) -> Vec<NodeId> {
-    known.nodes().filter(|(other, member)| **other != id && member.peer_addr == addr).map(|(other, _)| *other).collect()
+    known
+        .nodes()
+        .filter(|(other, member)| **other != id && member.peer_addr == addr)
+        .map(|(other, _)| *other)
+        .collect()
 }
 
 /// Adds a learner, and in the same change removes those that it replaces.
@@ -270,7 +289,8 @@ fn adding(id: NodeId, member: Member, replaced: &[NodeId], voters: &BTreeSet<Nod
 }
 
 pub(super) fn removing(ids: &[NodeId], voters: &BTreeSet<NodeId>) -> Change {
-    let (voters, learners): (BTreeSet<NodeId>, BTreeSet<NodeId>) = ids.iter().partition(|id| voters.contains(id));
+    let (voters, learners): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
+        ids.iter().partition(|id| voters.contains(id));
     let mut changes = Vec::new();
     if !voters.is_empty() {
         changes.push(ChangeMembers::RemoveVoters(voters));

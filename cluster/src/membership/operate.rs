@@ -47,7 +47,7 @@ pub enum Operation {
     MayRemove(NodeId),
 }
 
-/// Carries operations out, on the leader. Judges what may be done, with the reason where it may not, and
+/// Carries operations out, on the leader. Checks what may be done, with the reason where it may not, and
 /// never leaves the cluster with a set of voters of which no majority can be reached.
 pub(crate) struct Operations {
     engine: Arc<Engine>,
@@ -57,7 +57,12 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
-    pub(crate) fn new(engine: Arc<Engine>, members: Arc<Members>, lead: Arc<Lead>, clock: Arc<ClusterClock>) -> Self {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        members: Arc<Members>,
+        lead: Arc<Lead>,
+        clock: Arc<ClusterClock>,
+    ) -> Self {
         Self { engine, members, lead, clock }
     }
 
@@ -148,7 +153,8 @@ impl Operations {
             self.pass_on(&status).await?;
             return Err(Refused::NotLeader(self.engine.leader()));
         }
-        let wish = self.members.wished(id, |member| member.wishes.drained_ms = Some(self.clock.now().time_ms))?;
+        let wish =
+            self.members.wished(id, |member| member.wishes.drained_ms = Some(self.clock.now().time_ms))?;
         self.members.change(wish, true).await.map_err(|_| Refused::Failed)
     }
 

@@ -62,7 +62,12 @@ fn members(node: &Cluster) -> &Members {
 
 fn older(node: &Cluster) -> OlderData {
     let (engine, tools) = (node.node().engine.clone(), &node.node().tools);
-    OlderData::new(engine, tools.housekeeping.log.clone(), tools.identity.layout().clone(), tools.fatal.clone())
+    OlderData::new(
+        engine,
+        tools.housekeeping.log.clone(),
+        tools.identity.layout().clone(),
+        tools.fatal.clone(),
+    )
 }
 
 fn says(node: &Cluster, peer_addr: &str, id: NodeId, join: bool) -> Announce {
@@ -86,7 +91,9 @@ async fn nobody_takes_the_address_of_who_lives_there() {
     let addr = victim.peer_addr();
 
     let newcomer = Member { peer_addr: addr.to_owned(), ..Member::default() };
-    let JoinReply::Refused { reason } = lead.new_id(newcomer).await else { panic!("an id for a taken address") };
+    let JoinReply::Refused { reason } = lead.new_id(newcomer).await else {
+        panic!("an id for a taken address")
+    };
     assert!(reason.contains(&format!("node {} lives at that address", victim.node_id())), "{reason}");
     let elsewhere = Member { peer_addr: "127.0.0.1:1".to_owned(), ..Member::default() };
     let JoinReply::Id { id, .. } = lead.new_id(elsewhere).await else { panic!("no id") };
@@ -166,5 +173,7 @@ async fn a_leader_tells_what_it_counts_and_a_log_set_aside_is_damage() {
     drop(learner);
     let again = start(&dir.path().join("2"), &[], true).await;
     assert!(again.node_id() > id, "it goes on under its old id");
-    assert!(dir.path().join("2/damaged-log-1").exists() && dir.path().join("2/damaged-1/state.redb").exists());
+    assert!(
+        dir.path().join("2/damaged-log-1").exists() && dir.path().join("2/damaged-1/state.redb").exists()
+    );
 }

@@ -30,7 +30,8 @@ pub(super) fn may_lead(status: &Status, member: &MemberStatus) -> Result<(), Ref
 
 /// Refuses where no majority of the other voters can be reached.
 pub(super) fn without(status: &Status, ids: &[NodeId]) -> Result<(), Refused> {
-    let left: Vec<&MemberStatus> = status.members.iter().filter(|m| m.voter && !ids.contains(&m.id)).collect();
+    let left: Vec<&MemberStatus> =
+        status.members.iter().filter(|m| m.voter && !ids.contains(&m.id)).collect();
     if left.is_empty() {
         return Err(Refused::LastVoter(ids.first().copied().unwrap_or_default()));
     }

@@ -39,7 +39,8 @@ impl From<RequestLane> for Lane {
 }
 
 impl Lane {
-    pub(crate) const ALL: [Self; 6] = [Self::Pulse, Self::Append, Self::Work, Self::Bulk, Self::Quick, Self::Patient];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Pulse, Self::Append, Self::Work, Self::Bulk, Self::Quick, Self::Patient];
 
     /// Its number on the wire.
     pub(crate) fn number(self) -> u8 {

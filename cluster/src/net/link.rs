@@ -126,7 +126,12 @@ impl Link {
     }
 
     /// Asks something of that group and waits for the answer.
-    pub(crate) async fn ask(&self, group: GroupId, request: &Request, limit: Duration) -> Result<Answer, LinkError> {
+    pub(crate) async fn ask(
+        &self,
+        group: GroupId,
+        request: &Request,
+        limit: Duration,
+    ) -> Result<Answer, LinkError> {
         let deadline = Instant::now() + limit;
         self.start(group, request, deadline).await?.answer(deadline).await
     }
@@ -148,7 +153,8 @@ impl Link {
             .await
             .map_err(|_| LinkError::NotSent("no connection in time".to_owned()))??;
         let id = conn.next_id.fetch_add(1, Ordering::Relaxed);
-        let frame = frame::encode(Kind::Request, group, id, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
+        let frame =
+            frame::encode(Kind::Request, group, id, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
         let (sender, answer) = oneshot::channel();
         {
             let mut waiting = conn.waiting();
@@ -190,8 +196,13 @@ impl Link {
         let addr = peers.addr(self.to).ok_or_else(|| LinkError::NotSent("address unknown".to_owned()))?;
         let me = peers.me();
         let lane = self.lane.number();
-        let hello =
-            Hello { cluster_id: me.cluster_id, from: me.node_id, to: self.to, from_addr: me.addr.clone(), lane };
+        let hello = Hello {
+            cluster_id: me.cluster_id,
+            from: me.node_id,
+            to: self.to,
+            from_addr: me.addr.clone(),
+            lane,
+        };
         let (read, write) = open(peers.secure(), &addr, &hello).await?;
         let (frames, queue) = mpsc::channel(self.in_flight);
         let conn = Arc::new(Conn {
@@ -271,7 +282,9 @@ async fn read_answers(mut read: Reader, conn: Arc<Conn>) {
             frame = read.frame(wire::MAX_ENCODED) => frame,
         };
         let answer = match frame {
-            Ok((head, body)) if head.kind == Kind::Answer => wire::decode(&body).map(|answer| (head.id, answer)),
+            Ok((head, body)) if head.kind == Kind::Answer => {
+                wire::decode(&body).map(|answer| (head.id, answer))
+            }
             Ok(_) | Err(_) => break,
         };
         let Ok((id, answer)) = answer else { break };
@@ -300,8 +313,8 @@ pub(crate) async fn ask_guest(
         let (mut read, mut write) = open(secure, addr, &hello).await?;
         let lost = |_| LinkError::Lost;
         let body = wire::encode(request).map_err(|e| LinkError::NotSent(e.to_string()))?;
-        let frame =
-            frame::encode(Kind::Request, frame::NODE, 1, &body).map_err(|e| LinkError::NotSent(e.to_string()))?;
+        let frame = frame::encode(Kind::Request, frame::NODE, 1, &body)
+            .map_err(|e| LinkError::NotSent(e.to_string()))?;
         write.frame(&frame).await.map_err(lost)?;
         write.flush().await.map_err(lost)?;
         let (head, body) = read.frame(wire::MAX_ENCODED).await.map_err(lost)?;

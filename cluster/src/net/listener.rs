@@ -98,11 +98,14 @@ impl Listener {
             match accepted {
                 Ok((socket, from)) => {
                     if callers.make_room(self.max_connections) && is_time(&reported, REPORT_MS) {
-                        tracing::warn!("many callers at the peer port do not say who they are; closing the oldest");
+                        tracing::warn!(
+                            "many callers at the peer port do not say who they are; closing the oldest"
+                        );
                     }
                     let (secure, service, places) = (secure.clone(), service.clone(), places.clone());
                     callers.add(async move {
-                        let shaken = timeout(HANDSHAKE, shake(socket, from, &secure, &*service, places)).await;
+                        let shaken =
+                            timeout(HANDSHAKE, shake(socket, from, &secure, &*service, places)).await;
                         shaken
                             .unwrap_or_else(|_| Err(io::Error::other("no handshake in time")))
                             .map_err(|error| (from, error))
@@ -142,7 +145,10 @@ impl<T> Default for Callers<T> {
 }
 
 impl<T: Send + 'static> Callers<T> {
-    fn add(&mut self, shake: impl Future<Output = Result<Known<T>, (SocketAddr, io::Error)>> + Send + 'static) {
+    fn add(
+        &mut self,
+        shake: impl Future<Output = Result<Known<T>, (SocketAddr, io::Error)>> + Send + 'static,
+    ) {
         self.order.push_back(self.shaking.spawn(here(shake)));
     }
 
@@ -169,14 +175,23 @@ fn report(reported: &AtomicU64, from: SocketAddr, error: &io::Error) {
     }
 }
 
-async fn serve<S: Service>(known: Known<S::Session>, service: Arc<S>, limits: Limits, reported: Arc<AtomicU64>) {
+async fn serve<S: Service>(
+    known: Known<S::Session>,
+    service: Arc<S>,
+    limits: Limits,
+    reported: Arc<AtomicU64>,
+) {
     let from = known.from;
     if let Err(error) = answer_requests(known, service, limits).await {
         report(&reported, from, &error);
     }
 }
 
-async fn answer_requests<S: Service>(known: Known<S::Session>, service: Arc<S>, limits: Limits) -> io::Result<()> {
+async fn answer_requests<S: Service>(
+    known: Known<S::Session>,
+    service: Arc<S>,
+    limits: Limits,
+) -> io::Result<()> {
     let Known { mut read, write, hello, lane, mut session, _place, .. } = known;
     let in_flight = limits.of(lane);
     let (answers, queue) = mpsc::channel(in_flight);
@@ -299,7 +314,8 @@ async fn write_answers(mut write: Writer, mut queue: mpsc::Receiver<(Reply, Answ
     while let Some(first) = queue.recv().await {
         let mut next = Some(first);
         while let Some((to, answer)) = next {
-            let Ok(frame) = wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, to.group, to.id, &body))
+            let Ok(frame) =
+                wire::encode(&answer).and_then(|body| frame::encode(Kind::Answer, to.group, to.id, &body))
             else {
                 tracing::warn!("an answer is too large to send");
                 return;

@@ -84,7 +84,10 @@ impl Peers {
     /// The connection to `id` for `lane`; connects when it is first used, and again when it broke.
     pub(crate) fn link(self: &Arc<Self>, id: NodeId, lane: Lane) -> Arc<Link> {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        links.entry((id, lane)).or_insert_with(|| Arc::new(Link::new(self, id, lane, self.limits.of(lane)))).clone()
+        links
+            .entry((id, lane))
+            .or_insert_with(|| Arc::new(Link::new(self, id, lane, self.limits.of(lane))))
+            .clone()
     }
 
     /// Closes all connections.

@@ -1,4 +1,4 @@
-//! The two ends of one connection: frames over TCP or TLS, buffered, and sealed where peers share a key.
+//! The two ends of one connection: frames over TCP or TLS, buffered, and tagged where peers share a key.
 
 use std::io;
 use std::pin::Pin;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::os::TcpStream;
 use crate::os::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadBuf, ReadHalf,
-    WriteHalf,
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadBuf,
+    ReadHalf, WriteHalf,
 };
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 
-use super::secure::seal::{Seal, TAG};
+use super::secure::frame_tag::{FrameTag, TAG};
 use crate::wire::frame::{self, HEAD, Head};
 
 /// Bytes that are gathered in each direction.
@@ -37,13 +37,13 @@ enum WriteEnd {
 /// The end that frames come from.
 pub(crate) struct Reader {
     bytes: BufReader<ReadEnd>,
-    seal: Option<Seal>,
+    frame_tag: Option<FrameTag>,
 }
 
 /// The end that frames go to.
 pub(crate) struct Writer {
     bytes: BufWriter<WriteEnd>,
-    seal: Option<Seal>,
+    frame_tag: Option<FrameTag>,
 }
 
 /// The ends of a connection without TLS.
@@ -59,14 +59,14 @@ pub(super) fn tls(socket: TlsStream<TcpStream>) -> (Reader, Writer) {
 }
 
 fn ends(read: ReadEnd, write: WriteEnd) -> (Reader, Writer) {
-    let reader = Reader { bytes: BufReader::with_capacity(BUFFER, read), seal: None };
-    (reader, Writer { bytes: BufWriter::with_capacity(BUFFER, write), seal: None })
+    let reader = Reader { bytes: BufReader::with_capacity(BUFFER, read), frame_tag: None };
+    (reader, Writer { bytes: BufWriter::with_capacity(BUFFER, write), frame_tag: None })
 }
 
 impl Reader {
     /// The next frame; refuses a body longer than `limit` before taking memory for it.
     pub(super) async fn frame(&mut self, limit: usize) -> io::Result<(Head, Vec<u8>)> {
-        read_frame(&mut self.bytes, limit, self.seal.as_mut()).await
+        read_frame(&mut self.bytes, limit, self.frame_tag.as_mut()).await
     }
 
     /// What the next byte will be; `None` at the end.
@@ -74,9 +74,9 @@ impl Reader {
         Ok(self.bytes.fill_buf().await?.first().copied())
     }
 
-    /// From here on every frame must be sealed.
-    pub(super) fn sealed(&mut self, seal: Seal) {
-        self.seal = Some(seal);
+    /// From here on every frame must be tagged.
+    pub(super) fn tagged(&mut self, frame_tag: FrameTag) {
+        self.frame_tag = Some(frame_tag);
     }
 }
 
@@ -84,8 +84,8 @@ impl Writer {
     /// Writes a frame, which may wait for a flush.
     pub(super) async fn frame(&mut self, frame: &[u8]) -> io::Result<()> {
         self.bytes.write_all(frame).await?;
-        match &mut self.seal {
-            Some(seal) => self.bytes.write_all(&seal.tag(&[frame])).await,
+        match &mut self.frame_tag {
+            Some(frame_tag) => self.bytes.write_all(&frame_tag.tag(&[frame])).await,
             None => Ok(()),
         }
     }
@@ -95,9 +95,9 @@ impl Writer {
         self.bytes.flush().await
     }
 
-    /// From here on every frame is sealed.
-    pub(super) fn sealed(&mut self, seal: Seal) {
-        self.seal = Some(seal);
+    /// From here on every frame is tagged.
+    pub(super) fn tagged(&mut self, frame_tag: FrameTag) {
+        self.frame_tag = Some(frame_tag);
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) async fn part(mut read: Reader, mut write: Writer, last: &[u8]) {
 async fn read_frame(
     bytes: &mut (impl AsyncRead + Unpin),
     limit: usize,
-    seal: Option<&mut Seal>,
+    frame_tag: Option<&mut FrameTag>,
 ) -> io::Result<(Head, Vec<u8>)> {
     let mut head_bytes = [0; HEAD];
     bytes.read_exact(&mut head_bytes).await?;
@@ -126,10 +126,10 @@ async fn read_frame(
     let mut body = vec![0; head.length];
     bytes.read_exact(&mut body).await?;
     frame::check(&head_bytes, &head, &body)?;
-    if let Some(seal) = seal {
+    if let Some(frame_tag) = frame_tag {
         let mut tag = [0; TAG];
         bytes.read_exact(&mut tag).await?;
-        seal.check(&[&head_bytes, &body], &tag)?;
+        frame_tag.check(&[&head_bytes, &body], &tag)?;
     }
     Ok((head, body))
 }

@@ -98,7 +98,16 @@ impl Gatherer {
     ) -> Arc<Self> {
         let most = engine.config().max_entries_in_flight;
         let (slots, all) = (Arc::new(Semaphore::new(most)), u32::try_from(most).unwrap_or(u32::MAX));
-        Arc::new(Self { engine, store, disk, clock, slots, all, retries: Mutex::default(), again: Notify::new() })
+        Arc::new(Self {
+            engine,
+            store,
+            disk,
+            clock,
+            slots,
+            all,
+            retries: Mutex::default(),
+            again: Notify::new(),
+        })
     }
 
     /// Works for as long as somebody can submit.
@@ -262,7 +271,9 @@ impl Gatherer {
             Ok(Answer::ForwardV1(Forwarded::NotStored { overloaded: true, .. })) => {
                 batch.answer(|| Outcome::NotStored { leader: None, overloaded: true });
             }
-            Ok(Answer::ForwardV1(Forwarded::NotStored { .. })) | Err(LinkError::NoGroup(_)) => self.keep(batch),
+            Ok(Answer::ForwardV1(Forwarded::NotStored { .. })) | Err(LinkError::NoGroup(_)) => {
+                self.keep(batch)
+            }
             Err(_) if crate::failpoint!("repeat-unknown") => self.keep(batch),
             _ => batch.answer(|| Outcome::Unknown),
         }

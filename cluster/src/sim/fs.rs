@@ -180,7 +180,9 @@ impl Files {
         for id in ids {
             let Some(content) = self.contents.get_mut(&id) else { continue };
             *content = match content {
-                Content::File(data) => Content::File(Arc::new(Mutex::new(lock(data).crashed(power, &mut *survives)))),
+                Content::File(data) => {
+                    Content::File(Arc::new(Mutex::new(lock(data).crashed(power, &mut *survives))))
+                }
                 Content::Journal(journal) => {
                     Content::Journal(Arc::new(Mutex::new(lock(journal).crashed(power, &mut *survives))))
                 }
@@ -191,7 +193,8 @@ impl Files {
 }
 
 fn with<T>(work: impl FnOnce(&mut Files) -> T) -> io::Result<T> {
-    World::try_with(|world| work(&mut lock(&world.files))).ok_or_else(|| io::Error::other("no simulated world"))
+    World::try_with(|world| work(&mut lock(&world.files)))
+        .ok_or_else(|| io::Error::other("no simulated world"))
 }
 
 /// The folder of a host.

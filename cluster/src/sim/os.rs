@@ -60,7 +60,9 @@ pub(crate) fn work_off<J: Send + 'static>(
         while let Some(job) = queue.recv().await {
             let host = Process::current().map(|p| p.host());
             // Most jobs apply entries, which waits for no disk unless the one before has filled a cache.
-            let time = |world: &Arc<World>| if world.below(4) == 0 { world.flush_time(host) } else { Duration::ZERO };
+            let time = |world: &Arc<World>| {
+                if world.below(4) == 0 { world.flush_time(host) } else { Duration::ZERO }
+            };
             let time = World::try_with(time).unwrap_or_default();
             if !time.is_zero() {
                 tokio::time::sleep(time).await;
@@ -126,11 +128,17 @@ impl AsyncRuntime for RaftRuntime {
         TokioRuntime::sleep_until(deadline)
     }
 
-    fn timeout<R, F: Future<Output = R> + OptionalSend>(duration: Duration, future: F) -> Self::Timeout<R, F> {
+    fn timeout<R, F: Future<Output = R> + OptionalSend>(
+        duration: Duration,
+        future: F,
+    ) -> Self::Timeout<R, F> {
         TokioRuntime::timeout(duration, future)
     }
 
-    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(deadline: TokioInstant, future: F) -> Self::Timeout<R, F> {
+    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(
+        deadline: TokioInstant,
+        future: F,
+    ) -> Self::Timeout<R, F> {
         TokioRuntime::timeout_at(deadline, future)
     }
 

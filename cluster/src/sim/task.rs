@@ -157,9 +157,9 @@ impl<F: Future> Future for Here<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let process = self.process.clone();
-        let (dead, frozen) = process
-            .as_ref()
-            .map_or((false, false), |p| (p.inner.dead.load(Ordering::Relaxed), p.inner.frozen.load(Ordering::Relaxed)));
+        let (dead, frozen) = process.as_ref().map_or((false, false), |p| {
+            (p.inner.dead.load(Ordering::Relaxed), p.inner.frozen.load(Ordering::Relaxed))
+        });
         let _turn = Turn::of(process);
         if dead {
             self.future = None;

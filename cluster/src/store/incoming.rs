@@ -53,14 +53,17 @@ impl Incoming {
         let path = dir.join(format!("incoming-{number}.redb"));
         let _ = fs::remove_file(&path);
         let received = Received { path, state };
-        let db = os::database(Database::builder().set_cache_size(8 * 1024 * 1024), &received.path).map_err(failed)?;
+        let db = os::database(Database::builder().set_cache_size(8 * 1024 * 1024), &received.path)
+            .map_err(failed)?;
         Ok(Self { db, received, last_key: Vec::new(), chunks: 0, pairs: 0 })
     }
 
     /// Adds the next chunk; refuses damage, gaps and disorder.
     pub(crate) fn chunk(&mut self, place: u64, crc: u32, pairs: &[PairV1]) -> Result<(), StoreError> {
         if place != self.chunks || crc != chunk_crc(pairs) {
-            return Err(StoreError::corrupt(format!("chunk {place} of a snapshot is damaged or out of place")));
+            return Err(StoreError::corrupt(format!(
+                "chunk {place} of a snapshot is damaged or out of place"
+            )));
         }
         guarded(|| {
             let txn = begin(&self.db, Durability::None)?;

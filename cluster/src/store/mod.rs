@@ -204,12 +204,12 @@ fn read_system<T: DeserializeOwned>(db: &Database, key: &[u8]) -> Result<Option<
 fn write_system(txn: &WriteTransaction, key: &[u8], value: &impl Serialize) -> Result<(), StoreError> {
     let value = wire::encode(value).map_err(|e| StoreError::Io(e.to_string()))?;
     let mut table = txn.open_table(SYSTEM).map_err(failed)?;
-    table.insert(key, seal(key, &value).as_slice()).map_err(failed)?;
+    table.insert(key, frame_tag(key, &value).as_slice()).map_err(failed)?;
     Ok(())
 }
 
 /// A value with the checksum of itself and its key in front: redb checks pages only when it repairs.
-fn seal(key: &[u8], value: &[u8]) -> Vec<u8> {
+fn frame_tag(key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(4 + value.len());
     record.extend_from_slice(&checksum(key, value).to_le_bytes());
     record.extend_from_slice(value);
@@ -220,8 +220,9 @@ fn seal(key: &[u8], value: &[u8]) -> Vec<u8> {
 
 /// The value of a record, if it is what was written under `key`.
 fn unseal<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], StoreError> {
-    let damaged =
-        || StoreError::corrupt(format!("the value of a key of {} bytes does not match its checksum", key.len()));
+    let damaged = || {
+        StoreError::corrupt(format!("the value of a key of {} bytes does not match its checksum", key.len()))
+    };
     let (crc, value) = record.split_first_chunk::<4>().ok_or_else(damaged)?;
     if u32::from_le_bytes(*crc) == checksum(key, value) || crate::failpoint!("corrupt-served") {
         Ok(value)
@@ -242,8 +243,12 @@ fn checksum(key: &[u8], value: &[u8]) -> u32 {
 fn failed(error: impl Into<redb::Error>) -> StoreError {
     match error.into() {
         redb::Error::Corrupted(what) => StoreError::Corrupt(what),
-        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => StoreError::Corrupt(e.to_string()),
-        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => StoreError::Corrupt(e.to_string()),
+        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+            StoreError::Corrupt(e.to_string())
+        }
+        redb::Error::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+            StoreError::Corrupt(e.to_string())
+        }
         other @ (redb::Error::UpgradeRequired(_)
         | redb::Error::TableTypeMismatch { .. }
         | redb::Error::TypeDefinitionChanged { .. }

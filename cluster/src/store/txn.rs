@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::view::{self, Pair};
-use super::{Bytes, MAX_KEY, MAX_VALUE, failed, guarded, seal};
+use super::{Bytes, MAX_KEY, MAX_VALUE, failed, frame_tag, guarded};
 use crate::error::StoreError;
 
 /// The reads and writes of one chunk of entries; all of it becomes visible at once, when the applying thread
@@ -29,7 +29,7 @@ impl<'a> Txn<'a> {
                 return Err(StoreError::TooLarge { what, size, limit });
             }
         }
-        let record = seal(key, value);
+        let record = frame_tag(key, value);
         guarded(|| self.table.insert(key, record.as_slice()).map(drop).map_err(failed))
     }
 
@@ -39,7 +39,11 @@ impl<'a> Txn<'a> {
     }
 
     /// Visits the pairs of `range` in order until `visit` returns false.
-    pub fn scan(&self, range: Range<&[u8]>, visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
+    pub fn scan(
+        &self,
+        range: Range<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
         view::scan(&self.table, range, visit)
     }
 

@@ -50,7 +50,9 @@ impl View {
             let system = txn.open_table(SYSTEM).map_err(failed)?;
             let state = match system.get(SYSTEM_KEY).map_err(failed)? {
                 None => SystemV1::default(),
-                Some(record) => wire::decode(unseal(SYSTEM_KEY, record.value())?).map_err(StoreError::corrupt)?,
+                Some(record) => {
+                    wire::decode(unseal(SYSTEM_KEY, record.value())?).map_err(StoreError::corrupt)?
+                }
             };
             let table = txn.open_table(DATA).map_err(failed)?;
             Ok(Self { table, state, _txn: txn, _db: db.clone() })
@@ -77,7 +79,11 @@ impl View {
     }
 
     /// Visits the pairs of `range` in order until `visit` returns false.
-    pub fn scan(&self, range: Range<&[u8]>, visit: &mut dyn FnMut(&[u8], &[u8]) -> bool) -> Result<(), StoreError> {
+    pub fn scan(
+        &self,
+        range: Range<&[u8]>,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<(), StoreError> {
         scan(&self.table, range, visit)
     }
 
@@ -110,7 +116,10 @@ impl View {
     }
 }
 
-pub(super) fn get(table: &impl ReadableTable<Bytes, Bytes>, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+pub(super) fn get(
+    table: &impl ReadableTable<Bytes, Bytes>,
+    key: &[u8],
+) -> Result<Option<Vec<u8>>, StoreError> {
     guarded(|| match table.get(key).map_err(failed)? {
         None => Ok(None),
         Some(record) => Ok(Some(unseal(key, record.value())?.to_vec())),
@@ -154,7 +163,10 @@ fn visit_each<'t>(
     Ok(())
 }
 
-pub(super) fn last(table: &impl ReadableTable<Bytes, Bytes>, range: Range<&[u8]>) -> Result<Option<Pair>, StoreError> {
+pub(super) fn last(
+    table: &impl ReadableTable<Bytes, Bytes>,
+    range: Range<&[u8]>,
+) -> Result<Option<Pair>, StoreError> {
     if range.start >= range.end {
         return Ok(None);
     }

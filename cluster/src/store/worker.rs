@@ -248,7 +248,8 @@ fn apply_entry(
         EntryPayload::Membership(membership) => {
             let voters = membership.nodes().map(|(id, _)| *id).max().unwrap_or(0);
             state.last_node_id = state.last_node_id.max(voters);
-            state.membership = MembershipV1 { log_id: Some((&entry.log_id).into()), ..MembershipV1::from(membership) };
+            state.membership =
+                MembershipV1 { log_id: Some((&entry.log_id).into()), ..MembershipV1::from(membership) };
         }
         EntryPayload::Normal(Data(bytes)) => match EntryData::decode(bytes).map_err(StoreError::corrupt)? {
             EntryData::AllocateV1 => {

@@ -193,8 +193,11 @@ impl Timekeeper {
         if !clocks.is_majority() && !is_new && !crate::failpoint!("restart-trusts-clock") {
             time = offset(last.time_ms, mono);
         }
-        let counted =
-            if (agreed && last.checked) || crate::failpoint!("restart-trusts-clock") { passed.max(0) } else { 0 };
+        let counted = if (agreed && last.checked) || crate::failpoint!("restart-trusts-clock") {
+            passed.max(0)
+        } else {
+            0
+        };
         let expiry = if is_new { time } else { offset(last.expiry_ms, mono).saturating_add(counted) };
         self.course = Some(Course { time, expiry });
         self.checked = agreed;
@@ -320,9 +323,17 @@ mod tests {
             (keeper.now(0).unwrap().expiry_ms, keeper.held_ms().is_some())
         };
         assert_eq!(held(&lone(RIGHT + 8 * DAY), hour_ago(true)), (5_000, true), "a lone voter");
-        assert_eq!(held(&three(RIGHT, &[RIGHT, RIGHT]), hour_ago(false)), (5_000, false), "the last stamp's time");
+        assert_eq!(
+            held(&three(RIGHT, &[RIGHT, RIGHT]), hour_ago(false)),
+            (5_000, false),
+            "the last stamp's time"
+        );
         assert_eq!(held(&three(RIGHT, &[RIGHT + DAY]), hour_ago(true)), (5_000, true), "two that differ");
-        assert_eq!(held(&three(RIGHT, &[RIGHT + DAY, RIGHT - DAY]), hour_ago(true)), (5_000, true), "three that do");
+        assert_eq!(
+            held(&three(RIGHT, &[RIGHT + DAY, RIGHT - DAY]), hour_ago(true)),
+            (5_000, true),
+            "three that do"
+        );
     }
 
     #[test]
@@ -330,7 +341,10 @@ mod tests {
         let ahead = Stamp { time_ms: at(RIGHT + 30 * DAY, 0), expiry_ms: 5_000, checked: true };
         let mut keeper = Timekeeper::default();
         keeper.settle(&three(RIGHT, &[RIGHT, RIGHT]), ahead, 0);
-        assert_eq!(keeper.now(10).unwrap(), Stamp { time_ms: at(RIGHT, 10), expiry_ms: 5_010, checked: true });
+        assert_eq!(
+            keeper.now(10).unwrap(),
+            Stamp { time_ms: at(RIGHT, 10), expiry_ms: 5_010, checked: true }
+        );
         let mut keeper = self::keeper(&three(RIGHT, &[RIGHT, RIGHT]));
         keeper.told(Stamp { time_ms: at(RIGHT + DAY, 5), expiry_ms: at(RIGHT, 5), checked: false }, 5);
         keeper.look(&three(RIGHT, &[RIGHT, RIGHT]), 10);

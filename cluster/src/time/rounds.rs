@@ -116,7 +116,11 @@ impl ClockRounds {
             tracing::warn!(off_ms, "this leader's clock is wrong, and no voter with a right one can lead");
             return;
         };
-        tracing::warn!(off_ms, to, "this leader's clock is wrong: the lead goes to a node whose clock is right");
+        tracing::warn!(
+            off_ms,
+            to,
+            "this leader's clock is wrong: the lead goes to a node whose clock is right"
+        );
         self.lead.transfer(to, ASK).await;
     }
 }
@@ -138,7 +142,11 @@ mod tests {
     #[test]
     fn a_clock_that_was_asked_over_a_pause_says_nothing() {
         assert_eq!(offset_of(1_000_000, Duration::ZERO, 7_000), Some(993_000));
-        assert_eq!(offset_of(1_000_000, Duration::from_millis(300), 7_000), Some(993_150), "it was read halfway");
+        assert_eq!(
+            offset_of(1_000_000, Duration::from_millis(300), 7_000),
+            Some(993_150),
+            "it was read halfway"
+        );
         assert_eq!(offset_of(1_000_000, ASK, 7_000), Some(993_250));
         assert_eq!(offset_of(1_000_000, ASK + Duration::from_millis(1), 7_000), None);
         assert_eq!(offset_of(1_000_000, Duration::from_secs(3600), 7_000), None);

@@ -80,7 +80,9 @@ impl StoredPayload {
         match kind {
             BLANK if content.is_empty() => Ok(Self(Payload::Blank)),
             NORMAL => Ok(Self(Payload::Normal(Data(content)))),
-            MEMBERSHIP_V1 => Ok(Self(Payload::Membership(decode::<MembershipV1>(&content)?.into_membership()?))),
+            MEMBERSHIP_V1 => {
+                Ok(Self(Payload::Membership(decode::<MembershipV1>(&content)?.into_membership()?)))
+            }
             other => Err(WireError::Malformed(format!(
                 "a log entry of kind {other}, which this release does not know: a newer one wrote it"
             ))),

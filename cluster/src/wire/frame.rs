@@ -31,8 +31,15 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        const ALL: [Kind; 7] =
-            [Kind::Hello, Kind::Welcome, Kind::Request, Kind::Answer, Kind::KeyHello, Kind::KeyNonce, Kind::KeyProof];
+        const ALL: [Kind; 7] = [
+            Kind::Hello,
+            Kind::Welcome,
+            Kind::Request,
+            Kind::Answer,
+            Kind::KeyHello,
+            Kind::KeyNonce,
+            Kind::KeyProof,
+        ];
         ALL.into_iter().find(|k| *k as u8 == byte)
     }
 }

@@ -44,7 +44,11 @@ impl From<&Vote> for StoredVote {
 
 impl From<StoredVote> for Vote {
     fn from(vote: StoredVote) -> Self {
-        if vote.committed { Vote::new_committed(vote.term, vote.node) } else { Vote::new(vote.term, vote.node) }
+        if vote.committed {
+            Vote::new_committed(vote.term, vote.node)
+        } else {
+            Vote::new(vote.term, vote.node)
+        }
     }
 }
 

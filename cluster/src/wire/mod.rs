@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub(crate) use entry::{EntryData, StoredPayload};
 pub(crate) use ids::{StoredLogId, StoredVote};
 pub(crate) use peer::{
-    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, KeyHello, KeyNonce, KeyProof, PairV1, Request,
-    Welcome, WireEntry,
+    Announce, Answer, Append, Appended, Forwarded, Hello, JoinReply, KeyHello, KeyNonce, KeyProof, PairV1,
+    Request, Welcome, WireEntry,
 };
 #[cfg(not(feature = "sim"))]
 pub(crate) use system::MemberV1;
@@ -62,15 +62,15 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, WireError> {
 
 /// Decodes a layout that must fill `bytes`.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
-    let (value, used) =
-        bincode::serde::decode_from_slice(bytes, layout()).map_err(|e| WireError::Malformed(e.to_string()))?;
+    let (value, used) = bincode::serde::decode_from_slice(bytes, layout())
+        .map_err(|e| WireError::Malformed(e.to_string()))?;
     whole(value, used, bytes)
 }
 
 /// Decodes a layout that borrows from `bytes` and must fill it.
 pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, WireError> {
-    let (value, used) =
-        bincode::serde::borrow_decode_from_slice(bytes, layout()).map_err(|e| WireError::Malformed(e.to_string()))?;
+    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, layout())
+        .map_err(|e| WireError::Malformed(e.to_string()))?;
     whole(value, used, bytes)
 }
 

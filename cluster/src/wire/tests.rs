@@ -26,7 +26,11 @@ const STAMP: StampV1 = StampV1 { time_ms: 1, expiry_ms: 300, checked: true };
 const VOTE: StoredVote = StoredVote { term: 3, node: 2, committed: true };
 
 fn member() -> MemberV1 {
-    MemberV1 { peer_addr: "a:1".to_owned(), learner_only: false, meta: vec![("k".to_owned(), "v".to_owned())] }
+    MemberV1 {
+        peer_addr: "a:1".to_owned(),
+        learner_only: false,
+        meta: vec![("k".to_owned(), "v".to_owned())],
+    }
 }
 
 fn membership() -> MembershipV1 {
@@ -35,7 +39,10 @@ fn membership() -> MembershipV1 {
 
 #[test]
 fn requests_keep_their_bytes() {
-    golden(&Request::VoteV1 { vote: VOTE, last: Some(ID), transfer: false, pre: true }, "00030201010302fb2c010001");
+    golden(
+        &Request::VoteV1 { vote: VOTE, last: Some(ID), transfer: false, pre: true },
+        "00030201010302fb2c010001",
+    );
     let entry = WireEntry { id: ID, kind: 1, content: vec![9, 8].into() };
     let append = Append { vote: VOTE, prev: None, commit: Some(ID), entries: vec![entry] };
     golden(&Request::AppendV1(append), "0103020100010302fb2c01010302fb2c0101020908");
@@ -44,7 +51,10 @@ fn requests_keep_their_bytes() {
     golden(&Request::ReadIndexV1, "04");
     golden(&Request::AppV1 { body: vec![7].into() }, "050107");
     golden(&Request::NewIdV1 { member: member() }, "0603613a310001016b0176");
-    golden(&Request::AnnounceV1(Announce { id: 4, member: member(), join: true }), "070403613a310001016b017601");
+    golden(
+        &Request::AnnounceV1(Announce { id: 4, member: member(), join: true }),
+        "070403613a310001016b017601",
+    );
     let pairs = vec![PairV1 { key: vec![1].into(), record: vec![2, 3].into() }];
     golden(&Request::SnapshotChunkV1 { place: 1, crc: 70_000, pairs }, "0901fc70110100010101020203");
     golden(&Request::SnapshotEndV1 { chunks: 2, pairs: 3 }, "0a0203");
@@ -84,9 +94,14 @@ fn answers_keep_their_bytes() {
 
 #[test]
 fn what_is_stored_keeps_its_bytes() {
-    let system = SystemV1 { applied: Some(ID), membership: membership(), stamp: STAMP, id_ms: 3, last_node_id: 2 };
-    golden(&system, "010302fb2c01010302fb2c0101020102020103613a310001016b01760203613a310001016b017601fb2c01010302");
-    let identity = IdentityV1 { cluster_id: [7; 16], node_id: 3, joined: true, peers: vec![(1, "a:1".to_owned())] };
+    let system =
+        SystemV1 { applied: Some(ID), membership: membership(), stamp: STAMP, id_ms: 3, last_node_id: 2 };
+    golden(
+        &system,
+        "010302fb2c01010302fb2c0101020102020103613a310001016b01760203613a310001016b017601fb2c01010302",
+    );
+    let identity =
+        IdentityV1 { cluster_id: [7; 16], node_id: 3, joined: true, peers: vec![(1, "a:1".to_owned())] };
     golden(&identity, "070707070707070707070707070707070301010103613a31");
     let data = EntryData::commands(STAMP, &[vec![1, 2].into(), vec![3].into()]).unwrap();
     assert_eq!(hex(&data.0), "0001fb2c0101020201020103");

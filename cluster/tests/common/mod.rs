@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use waypost_cluster::{
-    ApplyContext, Cluster, Config, Handler, Load, ProposeError, Proposed, StartError, StateMachine, StoreError, Txn,
-    View,
+    ApplyContext, Cluster, Config, Handler, Load, ProposeError, Proposed, StartError, StateMachine,
+    StoreError, Txn, View,
 };
 
 /// A list to which each command is appended. Key: the number of the command. Value: its index, time and
@@ -32,7 +32,12 @@ impl StateMachine for List {
         Ok(())
     }
 
-    fn apply(&mut self, ctx: &mut ApplyContext, command: &[u8], txn: &mut Txn<'_>) -> Result<Vec<u8>, StoreError> {
+    fn apply(
+        &mut self,
+        ctx: &mut ApplyContext,
+        command: &[u8],
+        txn: &mut Txn<'_>,
+    ) -> Result<Vec<u8>, StoreError> {
         self.length += 1;
         let mut value = ctx.index().to_be_bytes().to_vec();
         value.extend(ctx.time_ms().to_be_bytes());
@@ -123,7 +128,8 @@ impl Slot {
     pub async fn try_start(&mut self) -> Result<(), StartError> {
         let machine = List { loads: self.loads.clone(), ..List::default() };
         let started = Cluster::start(self.config.clone(), machine, Arc::new(Echo));
-        self.up = Some(tokio::time::timeout(Duration::from_secs(60), started).await.expect("starts in time")?);
+        self.up =
+            Some(tokio::time::timeout(Duration::from_secs(60), started).await.expect("starts in time")?);
         Ok(())
     }
 
@@ -167,9 +173,9 @@ impl Nodes {
         }
         nodes
             .until("all nodes vote", |nodes| {
-                nodes
-                    .up()
-                    .all(|c| c.status().members.iter().filter(|m| m.voter).count() == n && c.status().leader.is_some())
+                nodes.up().all(|c| {
+                    c.status().members.iter().filter(|m| m.voter).count() == n && c.status().leader.is_some()
+                })
             })
             .await;
         nodes

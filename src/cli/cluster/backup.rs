@@ -34,7 +34,7 @@ pub(in crate::cli) struct Backup {
     /// Check a backup instead of making one
     #[arg(long, value_name = "FILE")]
     verify: Option<PathBuf>,
-    /// With the key that seals webhooks: whoever has the file can then read their addresses and secrets
+    /// With the key that encrypts webhooks: whoever has the file can then read their addresses and secrets
     #[arg(long, conflicts_with = "verify")]
     with_key: bool,
     /// Also without a majority: what the node that is asked knows, which may not be all that was acknowledged
@@ -56,7 +56,7 @@ pub(in crate::cli) struct Restore {
     /// Data directory of the new cluster's first node: empty or absent
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
-    /// The old cluster's endpoints.key, where the backup was made without --with-key
+    /// The old cluster's webhooks.key, where the backup was made without --with-key
     #[arg(long, value_name = "FILE")]
     with_key: Option<PathBuf>,
     /// Print JSON on a terminal too
@@ -65,7 +65,7 @@ pub(in crate::cli) struct Restore {
 }
 
 /// Name of the key's file in a data directory.
-const KEY_FILE: &str = "endpoints.key";
+const KEY_FILE: &str = "webhooks.key";
 
 pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
     let Some(file) = args.file else {
@@ -84,7 +84,7 @@ pub(super) async fn backup(args: Backup) -> anyhow::Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| folder.display().to_string())?;
     if !args.with_key {
         output::note(
-            "the key that seals webhooks is not in it: keep endpoints.key of a data directory (or webhooks.secret_key) beside it",
+            "the key that encrypts webhooks is not in it: keep webhooks.key of a data directory (or webhooks.secret_key) beside it",
         );
     }
     let mut told = json!(info);
@@ -115,8 +115,7 @@ async fn fetch(client: &Client, with_key: bool, without_majority: bool, path: &P
     let mut answer = client.send(Method::GET, &query, None).await?;
     let current = answer.headers().get("waypost-backup-current").is_none_or(|current| current != "false");
     if !current {
-        let what =
-            "there is no majority: a backup has what this node knows, which may not be all that was acknowledged";
+        let what = "there is no majority: a backup has what this node knows, which may not be all that was acknowledged";
         anyhow::ensure!(without_majority, "{what}; none was written; with --without-majority it is");
         output::note(what);
     }
@@ -148,13 +147,13 @@ pub(in crate::cli) fn restore(args: &Restore) -> anyhow::Result<()> {
     let key = args.with_key.as_ref().map(|path| fs::read(path).with_context(|| path.display().to_string()));
     let key = key.transpose()?;
     if key.as_ref().is_some_and(|key| key.len() != 32) {
-        return Err(Usage("--with-key: an endpoints.key has 32 bytes".to_owned()).into());
+        return Err(Usage("--with-key: a webhooks.key has 32 bytes".to_owned()).into());
     }
     let files = key.map(|key| (KEY_FILE.to_owned(), key)).into_iter().collect();
     let restored = waypost_cluster::restore(&args.from, &args.data_dir, files)?;
     if !args.data_dir.join(KEY_FILE).exists() {
         output::note(
-            "without the key that seals webhooks: put the old cluster's endpoints.key into the directory, or set webhooks.secret_key as it was, before the node starts, if there are webhooks",
+            "without the key that encrypts webhooks: put the old cluster's webhooks.key into the directory, or set webhooks.secret_key as it was, before the node starts, if there are webhooks",
         );
     }
     if !output::for_people(args.json) {

@@ -42,7 +42,8 @@ const COLUMNS: [(&str, &str); 15] = [
 ];
 
 /// Shown where a member has something to tell: not every cluster has ephemeral events, and the table is wide.
-const EPHEMERAL_COLUMNS: [(&str, &str); 2] = [("EPHEMERAL", "ephemeral_interest"), ("DROPPED", "ephemeral_dropped")];
+const EPHEMERAL_COLUMNS: [(&str, &str); 2] =
+    [("EPHEMERAL", "ephemeral_interest"), ("DROPPED", "ephemeral_dropped")];
 
 /// Between two looks.
 const ROUND: Duration = Duration::from_secs(1);
@@ -76,7 +77,11 @@ pub(super) async fn run(args: Status) -> anyhow::Result<()> {
 /// The whole picture, for people.
 fn shown(client: &Client, status: &Value) -> String {
     let healthy = status.get("healthy").and_then(Value::as_bool) == Some(true);
-    let health = if healthy { output::paint(output::GOOD, "healthy") } else { output::paint(output::BAD, "unhealthy") };
+    let health = if healthy {
+        output::paint(output::GOOD, "healthy")
+    } else {
+        output::paint(output::BAD, "unhealthy")
+    };
     let head = format!(
         "cluster {} is {health}; leader {}, term {}; asked node {} at {}",
         cell(status, "cluster_id"),
@@ -103,7 +108,8 @@ fn problem(problem: &Value) -> String {
 
 /// The members, a line each.
 fn table(status: &Value) -> String {
-    let members: Vec<&Value> = status.get("members").and_then(Value::as_array).into_iter().flatten().collect();
+    let members: Vec<&Value> =
+        status.get("members").and_then(Value::as_array).into_iter().flatten().collect();
     let told = |field: &str| members.iter().any(|member| member.get(field).and_then(Value::as_u64) > Some(0));
     let ephemeral = EPHEMERAL_COLUMNS.into_iter().filter(|(_, field)| told(field));
     let columns: Vec<(&str, &str)> = COLUMNS.into_iter().chain(ephemeral).collect();

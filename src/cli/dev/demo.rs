@@ -95,11 +95,18 @@ async fn renew(client: &Client) -> Result<Demo, ClientError> {
 }
 
 /// A fresh cluster may change its leader once more while its nodes join.
-async fn patiently(client: &Client, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+async fn patiently(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value, ClientError> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match client.call(method.clone(), path, body).await {
-            Err(error) if error.passes() && Instant::now() < deadline => sleep(Duration::from_millis(200)).await,
+            Err(error) if error.passes() && Instant::now() < deadline => {
+                sleep(Duration::from_millis(200)).await
+            }
             result => return result,
         }
     }

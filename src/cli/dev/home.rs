@@ -19,8 +19,9 @@ impl Home {
     /// Makes the directory.
     pub(super) fn open(asked: Option<PathBuf>) -> anyhow::Result<Self> {
         let temporary = asked.is_none();
-        let path = asked
-            .unwrap_or_else(|| std::env::temp_dir().join(format!("waypost-dev-{}", uuid::Uuid::new_v4().simple())));
+        let path = asked.unwrap_or_else(|| {
+            std::env::temp_dir().join(format!("waypost-dev-{}", uuid::Uuid::new_v4().simple()))
+        });
         let failed = || format!("cannot make the directory {}", path.display());
         // For its owner alone: logs and data are nobody else's. One that exists keeps its mode.
         fs::DirBuilder::new().recursive(!temporary).mode(0o700).create(&path).with_context(failed)?;

@@ -75,7 +75,8 @@ impl Nodes {
     pub(super) fn new(home: &Home, ports: Ports, admin: &str) -> anyhow::Result<Self> {
         let place = |index: usize| {
             let dir = home.path().join(format!("node{}", index + 1));
-            fs::create_dir_all(&dir).with_context(|| format!("cannot make the directory {}", dir.display()))?;
+            fs::create_dir_all(&dir)
+                .with_context(|| format!("cannot make the directory {}", dir.display()))?;
             anyhow::Ok(Node { dir, child: None, deaths: Vec::new() })
         };
         Ok(Self {
@@ -110,7 +111,8 @@ impl Nodes {
     /// Starts one node.
     pub(super) fn start(&mut self, index: usize) -> anyhow::Result<()> {
         let Some(node) = self.nodes.get_mut(index) else { bail!("there is no node {}", index + 1) };
-        let log = File::options().create(true).append(true).open(node.log()).context("cannot open the log file")?;
+        let log =
+            File::options().create(true).append(true).open(node.log()).context("cannot open the log file")?;
         let mut command = Command::new(&self.program);
         command
             .args(["serve", "--exit-with-parent", "--role", "voter", "--data-dir"])
@@ -144,7 +146,12 @@ impl Nodes {
         while Instant::now() < deadline {
             for other in 0..self.count() {
                 if let Some(status) = self.ended(other)? {
-                    bail!("node {} ended ({}) before it was ready{}", other + 1, words(status), self.last_lines(other));
+                    bail!(
+                        "node {} ended ({}) before it was ready{}",
+                        other + 1,
+                        words(status),
+                        self.last_lines(other)
+                    );
                 }
             }
             let asked = self.http.send(Method::GET, &url, vec![], Bytes::new(), ANSWER).await;
@@ -217,7 +224,8 @@ impl Nodes {
     fn last_lines(&self, index: usize) -> String {
         let log = self.log(index);
         let text = fs::read(&log).unwrap_or_default();
-        let end = String::from_utf8_lossy(text.get(text.len().saturating_sub(LAST_BYTES)..).unwrap_or_default());
+        let end =
+            String::from_utf8_lossy(text.get(text.len().saturating_sub(LAST_BYTES)..).unwrap_or_default());
         let lines: Vec<&str> = end.lines().collect();
         let last = lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default();
         format!("; the end of {}:\n  {}", log.display(), last.join("\n  "))

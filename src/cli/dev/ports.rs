@@ -53,7 +53,9 @@ impl Ports {
                     Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                         taken.push(format!("  port {} is taken (node {}, {what})", addr.port(), node + 1));
                     }
-                    Err(error) => taken.push(format!("  {addr} cannot be used (node {}, {what}): {error}", node + 1)),
+                    Err(error) => {
+                        taken.push(format!("  {addr} cannot be used (node {}, {what}): {error}", node + 1))
+                    }
                 }
             }
         }

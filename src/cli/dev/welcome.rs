@@ -19,7 +19,9 @@ pub(super) fn print(nodes: &Nodes, admin: &str, demo: &Demo) -> io::Result<()> {
         let (url, log) = (paint(NAME, nodes.url(node)), nodes.log(node));
         output::line(format_args!("  node {}       {url}   log {}", node + 1, log.display()))?;
     }
-    output::line(format_args!("  admin token  {admin}\n  demo map     {SLUG}, id {id}\n  its token    {token}\n"))?;
+    output::line(format_args!(
+        "  admin token  {admin}\n  demo map     {SLUG}, id {id}\n  its token    {token}\n"
+    ))?;
     output::line(format_args!(
         "{}
 export WAYPOST_URL={three} WAYPOST_TOKEN={token}
@@ -45,7 +47,10 @@ curl -sS {one}/api/maps/{SLUG}/events \\
 
 /// A receiver, a webhook, and what becomes of deliveries.
 fn webhook(one: &str, three: &str, token: &str, port: u16, waypost: &str) -> String {
-    let head = paint(STRONG, "Deliver to a webhook (loopback is open to webhooks here, and nowhere else by default):");
+    let head = paint(
+        STRONG,
+        "Deliver to a webhook (loopback is open to webhooks here, and nowhere else by default):",
+    );
     format!(
         r#"{head}
 node -e 'require("http").createServer((q, s) => q.on("end", () => s.end(console.log())).pipe(process.stdout)).listen({port}, "127.0.0.1")' &

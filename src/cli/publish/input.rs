@@ -92,9 +92,10 @@ fn read(mut input: impl BufRead, sender: &mpsc::Sender<io::Result<Line>>) {
         let mut text = Vec::new();
         let result = match input.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut text) {
             Ok(0) => return,
-            Ok(_) if text.len() as u64 == LONGEST_LINE => {
-                Err(io::Error::new(io::ErrorKind::InvalidData, format!("line {number} is longer than 17 MiB")))
-            }
+            Ok(_) if text.len() as u64 == LONGEST_LINE => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("line {number} is longer than 17 MiB"),
+            )),
             Ok(_) if text.iter().all(u8::is_ascii_whitespace) => continue,
             Ok(_) => {
                 if text.last() != Some(&b'\n') {

@@ -11,7 +11,9 @@ impl Progress {
     /// Starts it on standard error; hidden where that is no terminal.
     pub(super) fn start() -> Self {
         let (bar, template) = match input_bytes() {
-            Some(bytes) => (ProgressBar::new(bytes), "{bar:30} {percent}%  {msg} events  {bytes_per_sec}  {eta} left"),
+            Some(bytes) => {
+                (ProgressBar::new(bytes), "{bar:30} {percent}%  {msg} events  {bytes_per_sec}  {eta} left")
+            }
             None => (ProgressBar::new_spinner(), "{spinner} {msg} events  {elapsed}  {bytes_per_sec}"),
         };
         if let Ok(style) = ProgressStyle::with_template(template) {

@@ -24,7 +24,7 @@ const MOST_FAILURES: u32 = 60;
 /// Looks between two at the webhook itself.
 const LOOKS_PER_STATE: u32 = 10;
 /// Why nobody waits for single events.
-pub(super) const NOT_SINGLE: &str = "--wait is for replays and for all dead letters: single events go among the new ones, \
+pub(super) const NOT_SINGLE: &str = "--wait is for replays and for all dead dead letters: single events go among the new ones, \
     and nothing tells when they are done; `waypost webhook tail` shows their attempts";
 /// Parts of the bar.
 const PARTS: f64 = 1000.0;
@@ -94,7 +94,7 @@ pub(super) async fn follow(webhook: &Webhook, begun: Value, wait: bool) -> anyho
     match (wait, ended["state"].as_str(), ended["failed"].as_u64().unwrap_or(0)) {
         (true, Some("cancelled"), _) => bail!("the replay was cancelled"),
         (true, _, failed) if failed > 0 => {
-            bail!("{failed} events failed again: `waypost webhook dead-letters list` tells why")
+            bail!("{failed} events failed again: `waypost webhook dead-dead letters list` tells why")
         }
         _ => Ok(()),
     }
@@ -141,7 +141,10 @@ async fn rests(webhook: &Webhook) -> Option<String> {
     matches!(state.as_str(), "paused" | "disabled").then(|| {
         let why = cell(&shown, "disabled_reason");
         let why = if why == "-" { String::new() } else { format!(" ({why})") };
-        format!("the webhook is {state}{why}: the replay waits until `waypost webhook enable {}`", webhook.called)
+        format!(
+            "the webhook is {state}{why}: the replay waits until `waypost webhook enable {}`",
+            webhook.called
+        )
     })
 }
 
@@ -167,20 +170,27 @@ fn bar() -> ProgressBar {
 fn counts(replay: &Value) -> String {
     let number = |field: &str| replay[field].as_u64().unwrap_or(0);
     let looked_at = number("next_seq").saturating_sub(number("from_seq"));
-    let of =
-        number("until_seq").checked_sub(number("from_seq")).map_or_else(String::new, |total| format!(" of {total}"));
+    let of = number("until_seq")
+        .checked_sub(number("from_seq"))
+        .map_or_else(String::new, |total| format!(" of {total}"));
     let missed = match number("missed") {
         0 => String::new(),
         missed => format!("{missed} removed by retention, "),
     };
-    format!("{} delivered, {} failed, {missed}{looked_at}{of} events looked at", number("delivered"), number("failed"))
+    format!(
+        "{} delivered, {} failed, {missed}{looked_at}{of} events looked at",
+        number("delivered"),
+        number("failed")
+    )
 }
 
 fn words(replay: &Value) -> String {
     if let Some(events) = replay["events"].as_u64() {
         return format!("{events} events are delivered again");
     }
-    let last = replay["until_seq"].as_u64().map_or("the end".to_owned(), |until| until.saturating_sub(1).to_string());
+    let last = replay["until_seq"]
+        .as_u64()
+        .map_or("the end".to_owned(), |until| until.saturating_sub(1).to_string());
     let stretch = format!("seq {} to {last}", cell(replay, "from_seq"));
     format!("replay {} of {stretch} is {}: {}", cell(replay, "id"), cell(replay, "state"), counts(replay))
 }
@@ -200,13 +210,34 @@ pub(super) async fn list(args: List) -> anyhow::Result<()> {
         let done = replay["progress"].as_f64().unwrap_or(0.0) * 100.0;
         let mut shown = replay.clone();
         shown["progress"] = json!(format!("{done:.0}%"));
-        ["id", "state", "progress", "delivered", "failed", "missed", "from_seq", "until_seq", "started_at", "ended_at"]
-            .map(|field| cell(&shown, field))
-            .to_vec()
+        [
+            "id",
+            "state",
+            "progress",
+            "delivered",
+            "failed",
+            "missed",
+            "from_seq",
+            "until_seq",
+            "started_at",
+            "ended_at",
+        ]
+        .map(|field| cell(&shown, field))
+        .to_vec()
     };
     let rows: Vec<_> = replays.as_array().into_iter().flatten().map(row).collect();
-    let headings =
-        ["ID", "STATE", "DONE", "DELIVERED", "FAILED", "MISSED", "FROM SEQ", "BEFORE SEQ", "STARTED", "ENDED"];
+    let headings = [
+        "ID",
+        "STATE",
+        "DONE",
+        "DELIVERED",
+        "FAILED",
+        "MISSED",
+        "FROM SEQ",
+        "BEFORE SEQ",
+        "STARTED",
+        "ENDED",
+    ];
     Ok(output::line(output::table(&headings, &rows))?)
 }
 
@@ -223,6 +254,8 @@ mod tests {
         replay["missed"] = json!(2);
         assert!(words(&replay).ends_with("1 failed, 2 removed by retention, 10 of 20 events looked at"));
         replay["until_seq"] = Value::Null;
-        assert!(words(&replay).contains("seq 11 to the end") && counts(&replay).ends_with("10 events looked at"));
+        assert!(
+            words(&replay).contains("seq 11 to the end") && counts(&replay).ends_with("10 events looked at")
+        );
     }
 }

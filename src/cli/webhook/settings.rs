@@ -144,7 +144,8 @@ pub(super) fn read_secret(file: &Path) -> anyhow::Result<String> {
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
-    let text = if file == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
+    let text =
+        if file == Path::new("-") { io::read_to_string(io::stdin()) } else { fs::read_to_string(file) };
     text.with_context(|| format!("cannot read {}", file.display()))
 }
 
@@ -231,7 +232,8 @@ fn pair(text: &str) -> Result<Option<(u64, Option<u64>)>, String> {
         return Ok(None);
     }
     let (number, time) = text.split_once('/').map_or((text, None), |(number, time)| (number, Some(time)));
-    let number = number.parse().map_err(|_| "must be a number, a number and a time as in 5/2s, or none".to_owned())?;
+    let number =
+        number.parse().map_err(|_| "must be a number, a number and a time as in 5/2s, or none".to_owned())?;
     Ok(Some((number, time.map(millis).transpose()?)))
 }
 

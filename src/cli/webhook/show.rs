@@ -4,7 +4,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use crate::core::json::Entries;
-use crate::core::webhook::shown::Webhook;
+use crate::core::webhook::shown::ShownWebhook;
 
 use super::super::output::{self, BAD, FAINT, GOOD, NAME, STRONG, cell};
 
@@ -45,7 +45,7 @@ pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
         }
     }
     // What has no value says nothing to people: only what is there.
-    let shown: Webhook = serde_json::from_value(webhook.clone()).context("the answer is no webhook")?;
+    let shown: ShownWebhook = serde_json::from_value(webhook.clone()).context("the answer is no webhook")?;
     for (field, text) in fields(&shown).into_iter().map(|field| (field.clone(), cell(webhook, &field))) {
         let what = if field == "queue_depth" { " events not looked at or not delivered yet" } else { "" };
         if text != "-" && !text.is_empty() {
@@ -67,10 +67,10 @@ pub(super) fn one(webhook: &Value, json: bool) -> anyhow::Result<()> {
 }
 
 /// Paths of what is listed, in the order of the type, as in `retry.max_attempts`.
-fn fields(webhook: &Webhook) -> Vec<String> {
+fn fields(webhook: &ShownWebhook) -> Vec<String> {
     let mut paths = Vec::new();
     // As text: a tree would have them in the order of their names.
-    if let Ok(text) = serde_json::to_string(&Webhook { secret: None, ..webhook.clone() }) {
+    if let Ok(text) = serde_json::to_string(&ShownWebhook { secret: None, ..webhook.clone() }) {
         add_fields("", &text, &mut paths);
     }
     paths
@@ -146,7 +146,11 @@ pub(super) fn target(webhook: &Value) -> String {
 
 /// As much of a text as fits.
 fn short(text: &str, most: usize) -> String {
-    if text.chars().count() <= most { text.to_owned() } else { text.chars().take(most - 1).chain(['…']).collect() }
+    if text.chars().count() <= most {
+        text.to_owned()
+    } else {
+        text.chars().take(most - 1).chain(['…']).collect()
+    }
 }
 
 /// Whether the receiver took it.
@@ -179,11 +183,12 @@ fn outcome(attempt: &Value) -> String {
         return output::paint(GOOD, format_args!("delivered {}", cell(attempt, "status")));
     }
     let answer = short(cell_line(attempt, "response").trim(), MOST_ANSWER);
-    let answer = if answer.is_empty() || answer == "-" { String::new() } else { format!("; it said: {answer}") };
+    let answer =
+        if answer.is_empty() || answer == "-" { String::new() } else { format!("; it said: {answer}") };
     output::paint(BAD, format_args!("{}{answer}", reason(attempt)))
 }
 
-/// Why an attempt, or all of a dead letter's, failed.
+/// Why an attempt, or all of a dead dead letter's, failed.
 pub(super) fn reason(failed: &Value) -> String {
     let (class, status, error) = (cell(failed, "class"), cell(failed, "status"), cell(failed, "error"));
     let mut text = if status == "-" { class.clone() } else { format!("{class} {status}") };
@@ -232,9 +237,14 @@ mod tests {
                    "dead_letters": 10_000, "missed": 7, "url": format!("https://example.com/{}", "x".repeat(200))})
         };
         let (one, two) = (hook("a name that is longer than there is room for"), hook("b"));
-        let wide = |columns| listed(&[&one, &two], columns).lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        let wide = |columns| {
+            listed(&[&one, &two], columns).lines().map(|line| line.chars().count()).max().unwrap_or(0)
+        };
         assert_eq!((wide(80), wide(120)), (80, 120));
-        assert!(listed(&[&two], 80).contains("0190a1b2  b     disabled  100000  10000  7     https://example.com/xxx"));
+        assert!(
+            listed(&[&two], 80)
+                .contains("0190a1b2  b     disabled  100000  10000  7     https://example.com/xxx")
+        );
     }
 
     #[test]
@@ -244,9 +254,17 @@ mod tests {
                            "batch": {"max": 2, "duration_ms": 0}, "secret": "s"});
         let fields = fields(&serde_json::from_value(shown).unwrap_or_default());
         let place = |name: &str| fields.iter().position(|field| field == name);
+        let order = [
+            "id",
+            "url",
+            "target.function_name",
+            "profile",
+            "filter.expression",
+            "batch.max",
+            "retry.ambiguous",
+        ];
         let order =
-            ["id", "url", "target.function_name", "profile", "filter.expression", "batch.max", "retry.ambiguous"];
-        let order = order.into_iter().chain(["timeout_ms", "updated_at", "secret_previous_until", "next_attempt_at"]);
+            order.into_iter().chain(["timeout_ms", "updated_at", "secret_previous_until", "next_attempt_at"]);
         let places: Vec<_> = order.map(place).collect();
         assert!(places.is_sorted() && places.iter().all(Option::is_some), "{places:?} in {fields:?}");
         for hidden in ["secret", "headers.X-A", "target.type", "state"] {
@@ -256,16 +274,13 @@ mod tests {
 
     #[test]
     fn failures_in_words() {
-        let answered =
-            json!({"class": "status", "status": 500, "error": "answered 500", "response": "no\n\u{1b}[2J table "});
+        let answered = json!({"class": "status", "status": 500, "error": "answered 500", "response": "no\n\u{1b}[2J table "});
         assert_eq!(outcome(&answered), "status 500; it said: no \u{fffd}[2J table");
         let moved = json!({"class": "redirect", "status": 302, "error": "answered 302", "response": ""});
         assert!(outcome(&moved).starts_with("redirect 302; redirects are not followed"));
-        let late =
-            json!({"class": "timeout", "status": null, "error": "no answer came", "sent": "maybe", "stage": "wait"});
+        let late = json!({"class": "timeout", "status": null, "error": "no answer came", "sent": "maybe", "stage": "wait"});
         assert_eq!(reason(&late), "timeout: no answer came; it may have been taken");
-        let lost =
-            json!({"class": "timeout", "status": null, "error": "no connection", "sent": "nothing", "stage": "tls"});
+        let lost = json!({"class": "timeout", "status": null, "error": "no connection", "sent": "nothing", "stage": "tls"});
         assert_eq!(reason(&lost), "timeout: no connection; nothing was sent");
     }
 }

@@ -104,7 +104,10 @@ impl Tail {
             match self.round().await {
                 Ok(attempts) => {
                     if lost {
-                        output::note(output::paint_err(output::FAINT, format_args!("following {}", self.client.url())));
+                        output::note(output::paint_err(
+                            output::FAINT,
+                            format_args!("following {}", self.client.url()),
+                        ));
                     }
                     lost = false;
                     attempts.iter().try_for_each(|attempt| self.print(attempt))?;
@@ -115,7 +118,10 @@ impl Tail {
                 Err(error) if error.passes() => {
                     if !lost {
                         output::note(&error);
-                        output::note(output::paint_err(output::FAINT, "asking again; what is missed will be told"));
+                        output::note(output::paint_err(
+                            output::FAINT,
+                            "asking again; what is missed will be told",
+                        ));
                     }
                     lost = true;
                     self.client.next_node();
@@ -187,7 +193,8 @@ impl Tail {
         if self.left == Some(0) || (self.failed && show::is_delivered(attempt)) {
             return Ok(());
         }
-        let name = attempt["webhook_id"].as_str().and_then(|id| self.seen.get(id)).map(|seen| seen.name.as_str());
+        let name =
+            attempt["webhook_id"].as_str().and_then(|id| self.seen.get(id)).map(|seen| seen.name.as_str());
         show::attempt(attempt, name.filter(|_| self.several), self.json)?;
         self.left = self.left.map(|left| left.saturating_sub(1));
         Ok(())
@@ -225,7 +232,8 @@ mod tests {
 
     #[test]
     fn attempts_are_shown_once_and_in_order() {
-        let attempts = |numbers: &[u64]| numbers.iter().map(|number| json!({"number": number})).collect::<Vec<_>>();
+        let attempts =
+            |numbers: &[u64]| numbers.iter().map(|number| json!({"number": number})).collect::<Vec<_>>();
         let (mut seen, mut fresh) = (Seen { last: 3, ..Seen::default() }, Vec::new());
         seen.take("a", attempts(&[2, 3, 4, 5]), true, &mut fresh);
         seen.take("a", attempts(&[5]), true, &mut fresh);

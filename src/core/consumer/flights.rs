@@ -135,7 +135,11 @@ mod tests {
         flights.begin(3, flying(&[6, 7], Source::Live, false));
         flights.begin(4, flying(&[1, 2], Source::Replay(9), true));
         assert_eq!(flights.batches().collect::<Vec<_>>(), [vec![(1, 3), (4, 5)]]);
-        assert!(flights.carry(7) && flights.carry_of(Source::Replay(9), 2) && !flights.carry_of(Source::Replay(9), 4));
+        assert!(
+            flights.carry(7)
+                && flights.carry_of(Source::Replay(9), 2)
+                && !flights.carry_of(Source::Replay(9), 4)
+        );
         assert!(!flights.are_tried_before());
         [1, 2, 4].into_iter().for_each(|number| drop(flights.end(number)));
         assert!(flights.are_tried_before() && !flights.has(Source::Replay(9)));

@@ -290,7 +290,10 @@ mod tests {
             pauses.push(health.gate_until_ms());
         }
         assert!(pauses[..FAILING_FROM as usize - 1].iter().all(|pause_ms| *pause_ms == 0), "{pauses:?}");
-        assert!(pauses[FAILING_FROM as usize - 1..].is_sorted() && pauses.last() <= Some(&MAX_GATE_MS), "{pauses:?}");
+        assert!(
+            pauses[FAILING_FROM as usize - 1..].is_sorted() && pauses.last() <= Some(&MAX_GATE_MS),
+            "{pauses:?}"
+        );
         assert_eq!((health.cap(), health.is_failing()), (1, true));
         let caps: Vec<usize> = (0..4)
             .map(|_| {

@@ -98,7 +98,8 @@ mod tests {
 
     fn delivery(events: &[(u64, u64)]) -> Retry {
         let lanes = events.iter().map(|(lane, _)| *lane).collect();
-        let events = events.iter().map(|(_, seq)| EventRef { seq: *seq, id: EventId::new(1, *seq, 0) }).collect();
+        let events =
+            events.iter().map(|(_, seq)| EventRef { seq: *seq, id: EventId::new(1, *seq, 0) }).collect();
         Retry { events, attempts: 0, due_ms: 0, first_ms: 0, lanes, source: Source::Live }
     }
 

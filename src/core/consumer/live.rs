@@ -35,7 +35,8 @@ struct Ahead {
 impl Live {
     /// Reads from the cursor on. `batches` are ranges of seqs: the first, and one past the last.
     pub(super) fn new(track: Track, batches: Vec<Vec<(u64, u64)>>) -> Self {
-        let batches = batches.into_iter().map(|ranges| ranges.into_iter().flat_map(|(a, b)| a..b).collect()).collect();
+        let batches =
+            batches.into_iter().map(|ranges| ranges.into_iter().flat_map(|(a, b)| a..b).collect()).collect();
         let (queue, ahead) = (Queue::default(), Ahead::default());
         Self { next: track.next, kept_from: u64::MAX, track, queue, ahead, batches }
     }

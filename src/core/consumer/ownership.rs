@@ -1,7 +1,7 @@
 //! Which node owns which consumer: the same on every node, and moved by epochs.
 
 use crate::core::digest;
-use crate::core::ids::{EndpointId, NodeId};
+use crate::core::ids::{NodeId, WebhookId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ pub struct Owners {
     pub epoch: u64,
     /// Each node and the random number of its present run.
     pub nodes: BTreeMap<NodeId, u64>,
-    /// Endpoints on their way to a node that came.
+    /// Webhooks on their way to a node that came.
     pub handover: Option<Handover>,
 }
 
-/// A node came, and endpoints go to it: each once its owner has ended its requests. A node that dies has ended them.
+/// A node came, and webhooks go to it: each once its owner has ended its requests. A node that dies has ended them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handover {
     /// The node that came last.
@@ -25,10 +25,10 @@ pub struct Handover {
     pub began: u64,
     /// When that was, Unix milliseconds.
     pub since_ms: u64,
-    /// Nodes that have not said yet which endpoints they still have: all that they owned.
+    /// Nodes that have not said yet which webhooks they still have: all that they owned.
     pub silent: BTreeSet<NodeId>,
-    /// Endpoints that a node still has, though they are another's already.
-    pub held: BTreeMap<EndpointId, NodeId>,
+    /// Webhooks that a node still has, though they are another's already.
+    pub held: BTreeMap<WebhookId, NodeId>,
 }
 
 /// A handover that takes longer is over: no request takes so long. Milliseconds.
@@ -40,30 +40,32 @@ pub struct Busy;
 
 impl Owners {
     /// The node that delivers for `endpoint`: the one whose hash with it is the largest, so that a node that comes or
-    /// goes moves no endpoints but its own.
+    /// goes moves no webhooks but its own.
     ///
-    /// While endpoints are handed over, one that is not let go yet is still its earlier owner's.
-    pub fn owner_of(&self, endpoint: EndpointId) -> Option<NodeId> {
-        let next = self.next_owner_of(endpoint);
+    /// While webhooks are handed over, one that is not let go yet is still its earlier owner's.
+    pub fn owner_of(&self, webhook: WebhookId) -> Option<NodeId> {
+        let next = self.next_owner_of(webhook);
         let Some(handover) = &self.handover else { return next };
-        if let Some(holder) = handover.held.get(&endpoint) {
+        if let Some(holder) = handover.held.get(&webhook) {
             return Some(*holder);
         }
         if next != Some(handover.to) {
             return next;
         }
         let others = self.nodes.keys().copied().filter(|node| *node != handover.to);
-        heaviest(endpoint, others).filter(|before| handover.silent.contains(before)).or(next)
+        heaviest(webhook, others).filter(|before| handover.silent.contains(before)).or(next)
     }
 
     /// The node that delivers for `endpoint` once everything is handed over.
-    pub fn next_owner_of(&self, endpoint: EndpointId) -> Option<NodeId> {
-        heaviest(endpoint, self.nodes.keys().copied())
+    pub fn next_owner_of(&self, webhook: WebhookId) -> Option<NodeId> {
+        heaviest(webhook, self.nodes.keys().copied())
     }
 
-    /// The node still has the endpoint, and is to let it go.
-    pub fn is_leaving(&self, endpoint: EndpointId, node: NodeId) -> bool {
-        self.handover.is_some() && self.owner_of(endpoint) == Some(node) && self.next_owner_of(endpoint) != Some(node)
+    /// The node still has the webhook, and is to let it go.
+    pub fn is_leaving(&self, webhook: WebhookId, node: NodeId) -> bool {
+        self.handover.is_some()
+            && self.owner_of(webhook) == Some(node)
+            && self.next_owner_of(webhook) != Some(node)
     }
 
     /// A node delivers from now on, in that run. Says whether that changes anything.
@@ -100,17 +102,18 @@ impl Owners {
         true
     }
 
-    /// A node has ended its requests to all endpoints that are to leave it, but for these. Says whether that changes
+    /// A node has ended its requests to all webhooks that are to leave it, but for these. Says whether that changes
     /// anything.
-    pub fn handed_over(&mut self, node: NodeId, run: u64, but: &BTreeSet<EndpointId>) -> bool {
+    pub fn handed_over(&mut self, node: NodeId, run: u64, but: &BTreeSet<WebhookId>) -> bool {
         if self.handover.is_none() || self.nodes.get(&node) != Some(&run) {
             return false;
         }
-        let still: Vec<EndpointId> = but.iter().copied().filter(|endpoint| self.is_leaving(*endpoint, node)).collect();
+        let still: Vec<WebhookId> =
+            but.iter().copied().filter(|webhook| self.is_leaving(*webhook, node)).collect();
         let before = self.handover.clone();
         self.let_go(node);
         if let Some(handover) = &mut self.handover {
-            handover.held.extend(still.into_iter().map(|endpoint| (endpoint, node)));
+            handover.held.extend(still.into_iter().map(|webhook| (webhook, node)));
         }
         if before == self.handover {
             return false;
@@ -140,19 +143,23 @@ impl Owners {
 
     fn changed(&mut self) {
         self.epoch += 1;
-        if self.handover.as_ref().is_some_and(|handover| handover.silent.is_empty() && handover.held.is_empty()) {
+        if self
+            .handover
+            .as_ref()
+            .is_some_and(|handover| handover.silent.is_empty() && handover.held.is_empty())
+        {
             self.handover = None;
         }
     }
 }
 
-fn heaviest(endpoint: EndpointId, nodes: impl Iterator<Item = NodeId>) -> Option<NodeId> {
-    nodes.max_by_key(|node| (weight(endpoint, *node), *node))
+fn heaviest(webhook: WebhookId, nodes: impl Iterator<Item = NodeId>) -> Option<NodeId> {
+    nodes.max_by_key(|node| (weight(webhook, *node), *node))
 }
 
 /// The same on every node and in every release: it decides who owns what.
-fn weight(endpoint: EndpointId, node: NodeId) -> u64 {
-    digest::short(&[endpoint.as_bytes(), &node.to_be_bytes()])
+fn weight(webhook: WebhookId, node: NodeId) -> u64 {
+    digest::short(&[webhook.as_bytes(), &node.to_be_bytes()])
 }
 
 #[cfg(test)]
@@ -164,51 +171,54 @@ mod tests {
         Owners { epoch: 1, nodes: nodes.iter().map(|node| (*node, 0)).collect(), handover: None }
     }
 
-    fn endpoints() -> impl Iterator<Item = EndpointId> {
+    fn webhooks() -> impl Iterator<Item = WebhookId> {
         (0u32..3000).map(|n| {
             let mut bytes = [0; 16];
             bytes[12..].copy_from_slice(&n.to_be_bytes());
-            EndpointId::from_bytes(bytes)
+            WebhookId::from_bytes(bytes)
         })
     }
 
     #[test]
     fn a_node_that_goes_moves_only_its_own() {
         let (three, two) = (owners(&[1, 2, 3]), owners(&[1, 3]));
-        for endpoint in endpoints() {
-            let before = three.owner_of(endpoint);
-            assert!(before == Some(2) || two.owner_of(endpoint) == before);
+        for webhook in webhooks() {
+            let before = three.owner_of(webhook);
+            assert!(before == Some(2) || two.owner_of(webhook) == before);
         }
-        assert_eq!(owners(&[]).owner_of(EndpointId::from_bytes([1; 16])), None);
+        assert_eq!(owners(&[]).owner_of(WebhookId::from_bytes([1; 16])), None);
     }
 
     #[test]
     fn nodes_get_about_as_many() {
         let three = owners(&[1, 2, 3]);
         for node in 1..=3 {
-            let owned = endpoints().filter(|endpoint| three.owner_of(*endpoint) == Some(node)).count();
+            let owned = webhooks().filter(|webhook| three.owner_of(*webhook) == Some(node)).count();
             assert!((800..1200).contains(&owned), "{owned}");
         }
     }
 
     #[test]
-    fn an_endpoint_goes_to_the_node_that_came_once_its_owner_lets_it_go() {
+    fn an_webhook_goes_to_the_node_that_came_once_its_owner_lets_it_go() {
         let before = owners(&[1, 3]);
         let mut now = before.clone();
         assert_eq!(now.came(2, 5, 1000), Ok(true));
         assert_eq!(now.came(4, 5, 1000), Err(Busy), "one after the other");
-        let moves: Vec<EndpointId> = endpoints().filter(|id| now.next_owner_of(*id) == Some(2)).collect();
-        assert!(endpoints().all(|id| now.owner_of(id) == before.owner_of(id)));
-        let of = |node| -> Vec<EndpointId> {
+        let moves: Vec<WebhookId> = webhooks().filter(|id| now.next_owner_of(*id) == Some(2)).collect();
+        assert!(webhooks().all(|id| now.owner_of(id) == before.owner_of(id)));
+        let of = |node| -> Vec<WebhookId> {
             moves.iter().copied().filter(|id| before.owner_of(*id) == Some(node)).collect()
         };
-        let busy: BTreeSet<EndpointId> = of(1).into_iter().take(2).collect();
+        let busy: BTreeSet<WebhookId> = of(1).into_iter().take(2).collect();
         assert!(!now.handed_over(1, 7, &busy), "of another run");
         assert!(now.handed_over(1, 0, &busy) && !now.handed_over(1, 0, &busy));
         assert!(of(1).into_iter().all(|id| now.owner_of(id) == Some(if busy.contains(&id) { 1 } else { 2 })));
         assert!(of(3).into_iter().all(|id| now.is_leaving(id, 3)), "it has not said anything");
         let mut dead = now.clone();
-        assert!(dead.went(3) && of(3).into_iter().all(|id| dead.owner_of(id) == Some(2)), "who is dead delays nothing");
+        assert!(
+            dead.went(3) && of(3).into_iter().all(|id| dead.owner_of(id) == Some(2)),
+            "who is dead delays nothing"
+        );
         let mut back = now.clone();
         assert!(back.went(2) && back.handover.as_ref().is_none_or(|it| it.silent.is_empty()));
         assert!(
@@ -221,16 +231,20 @@ mod tests {
         assert!(now.handed_over(3, 0, &BTreeSet::new()));
         assert_eq!(now.came(4, 5, 2000), Ok(true), "what is held stays held");
         assert!(busy.iter().all(|id| now.owner_of(*id) == Some(1)));
-        assert!([(1, 0), (2, 5), (3, 0)].iter().all(|(node, run)| now.handed_over(*node, *run, &BTreeSet::new())));
+        assert!([(1, 0), (2, 5), (3, 0)].iter().all(|(node, run)| now.handed_over(
+            *node,
+            *run,
+            &BTreeSet::new()
+        )));
         assert_eq!(now.handover, None);
     }
 
     proptest! {
-        /// Whoever comes, goes and says what: an endpoint has an owner while there is a node, and only a node that is
+        /// Whoever comes, goes and says what: a webhook has an owner while there is a node, and only a node that is
         /// there; and once everybody has let go, it is the one that all compute.
         #[test]
-        fn an_endpoint_has_one_owner(acts in prop::collection::vec((0u8..6, 1u64..5, 1u64..3, 0usize..20), 0..60)) {
-            let ids: Vec<EndpointId> = endpoints().take(20).collect();
+        fn an_webhook_has_one_owner(acts in prop::collection::vec((0u8..6, 1u64..5, 1u64..3, 0usize..20), 0..60)) {
+            let ids: Vec<WebhookId> = webhooks().take(20).collect();
             let (mut owners, mut now_ms) = (Owners::default(), 1);
             for (act, node, run, at) in acts {
                 let before = owners.epoch;
@@ -260,6 +274,6 @@ mod tests {
 
     #[test]
     fn the_hash_never_changes() {
-        assert_eq!(weight(EndpointId::from_bytes([7; 16]), 3), 16_802_193_955_151_162_323);
+        assert_eq!(weight(WebhookId::from_bytes([7; 16]), 3), 16_802_193_955_151_162_323);
     }
 }

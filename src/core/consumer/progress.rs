@@ -4,7 +4,7 @@
 //! does.
 
 use crate::core::event::NewEvent;
-use crate::core::ids::{EndpointId, EventId, NodeId};
+use crate::core::ids::{EventId, NodeId, WebhookId};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -50,8 +50,8 @@ impl Track {
         if from >= to {
             return;
         }
-        let touched =
-            self.above.partition_point(|(_, end)| *end < from)..self.above.partition_point(|(start, _)| *start <= to);
+        let touched = self.above.partition_point(|(_, end)| *end < from)
+            ..self.above.partition_point(|(start, _)| *start <= to);
         let (first, last) = match &self.above[touched.clone()] {
             [(first, last)] => (*first, *last),
             [(first, _), .., (_, last)] => (*first, *last),
@@ -166,7 +166,7 @@ pub struct Progress {
     /// Replays, oldest first.
     pub replays: Vec<Replay>,
     /// Orders up to this number are taken up.
-    pub orders_done: u64,
+    pub commands_done: u64,
     /// Since when every attempt has failed, Unix milliseconds.
     pub failing_since_ms: Option<u64>,
     /// The last failure that was the receiver's, Unix milliseconds.
@@ -223,7 +223,7 @@ impl Progress {
             batches: Vec::new(),
             gaps: Vec::new(),
             replays: Vec::new(),
-            orders_done: 0,
+            commands_done: 0,
             failing_since_ms: None,
             last_failure_ms: None,
             failures: 0,
@@ -294,7 +294,7 @@ pub struct DeadLetter<C> {
     pub reason: Reason<C>,
 }
 
-/// A change of the dead letters; several are carried out in the order in which they came to be.
+/// A change of the dead dead letters; several are carried out in the order in which they came to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeadLetterChange<C> {
     /// The event was given up.
@@ -326,7 +326,7 @@ pub enum Order {
         from_seq: u64,
         /// One past the last; `u64::MAX` is the topic's end at that place in the log.
         until_seq: u64,
-        /// Only dead letters.
+        /// Only dead dead letters.
         failed_only: bool,
     },
     /// Stop a replay.
@@ -337,7 +337,7 @@ pub enum Order {
 
 /// An order with its number, the log index it came with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NumberedOrder {
+pub struct NumberedCommand {
     /// Counts up over all consumers.
     pub number: u64,
     /// When it was given, Unix milliseconds.
@@ -360,12 +360,12 @@ pub struct ProgressReport<A, C> {
     pub updates: Vec<Update<A, C>>,
 }
 
-/// How far one consumer is now. Telling it twice does no harm; updates of one owner are told in order, and none is left
+/// How far one consumer is now. Reporting it twice does no harm; updates of one owner are told in order, and none is left
 /// out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update<A, C> {
     /// The consumer.
-    pub endpoint: EndpointId,
+    pub webhook: WebhookId,
     /// Which consumer of that id (one made anew under the same id is another).
     pub born: u64,
     /// All of its progress.
@@ -376,8 +376,8 @@ pub struct Update<A, C> {
     pub dropped: Vec<u64>,
     /// Attempts made since.
     pub attempts: Vec<A>,
-    /// What became of dead letters since, in order.
-    pub letters: Vec<DeadLetterChange<C>>,
+    /// What became of dead dead letters since, in order.
+    pub dead_letters: Vec<DeadLetterChange<C>>,
     /// Disable it, unless somebody asked meanwhile that it goes on.
     pub disable: Option<Disable>,
     /// Events to tell the map of it.

@@ -86,7 +86,8 @@ impl Queue {
 
     /// Takes those at these places, which ascend.
     pub(super) fn take(&mut self, places: &[usize]) -> Vec<Ready> {
-        let mut taken: Vec<Ready> = places.iter().rev().filter_map(|place| self.ready.remove(*place)).collect();
+        let mut taken: Vec<Ready> =
+            places.iter().rev().filter_map(|place| self.ready.remove(*place)).collect();
         taken.reverse();
         taken
     }

@@ -14,7 +14,7 @@ pub struct ReplayRead {
     pub from_seq: u64,
     /// One past the last.
     pub until_seq: u64,
-    /// Only dead letters.
+    /// Only dead dead letters.
     pub failed_only: bool,
 }
 
@@ -104,7 +104,9 @@ impl Replays {
     /// ended.
     pub(super) fn end_running(&mut self, now_ms: u64) -> bool {
         let is_read = self.queue.is_empty();
-        let Some(replay) = self.records.iter_mut().find(|replay| replay.ended_ms.is_none()) else { return false };
+        let Some(replay) = self.records.iter_mut().find(|replay| replay.ended_ms.is_none()) else {
+            return false;
+        };
         if !is_read || replay.track.next < replay.until_seq {
             return false;
         }
@@ -175,10 +177,20 @@ mod tests {
         for id in [1, 2] {
             replays.add(id, 10 * id, 10 * id + 1, false, 5);
         }
-        assert_eq!((replays.source(), replays.next(), replays.end_running(6)), (Some(Source::Replay(1)), 10, false));
+        assert_eq!(
+            (replays.source(), replays.next(), replays.end_running(6)),
+            (Some(Source::Replay(1)), 10, false)
+        );
         replays.track_mut(1).into_iter().for_each(|track| track.settle(10));
-        assert!(replays.end_running(7) && replays.is_over(Source::Replay(1)) && !replays.is_over(Source::Replay(2)));
-        assert_eq!((replays.source(), replays.wants().map(|read| read.from_seq)), (Some(Source::Replay(2)), Some(20)));
+        assert!(
+            replays.end_running(7)
+                && replays.is_over(Source::Replay(1))
+                && !replays.is_over(Source::Replay(2))
+        );
+        assert_eq!(
+            (replays.source(), replays.wants().map(|read| read.from_seq)),
+            (Some(Source::Replay(2)), Some(20))
+        );
         assert!(replays.cancel(2, 8) && !replays.cancel(2, 9) && !replays.cancel(3, 9));
         assert_eq!((replays.running(), replays.wants()), (None, None));
         assert!(replays.records()[1].cancelled && !replays.records()[0].cancelled);
@@ -201,7 +213,9 @@ mod tests {
         replays.add(100, 1, 2, false, 7);
         assert_eq!(replays.records().len(), KEPT_REPLAYS);
         assert!(replays.records().iter().all(|replay| replay.id != 3), "it had ended");
-        assert!(replays.completed(Source::Replay(0), 4, true) && !replays.completed(Source::Replay(3), 4, true));
+        assert!(
+            replays.completed(Source::Replay(0), 4, true) && !replays.completed(Source::Replay(3), 4, true)
+        );
         assert_eq!(replays.records()[0].delivered, 4);
     }
 }

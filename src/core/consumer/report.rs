@@ -27,17 +27,17 @@ pub enum Urgency {
 
 /// What was not told yet, beside the progress and the records of what waits.
 #[derive(Debug)]
-pub(super) struct Untold<C> {
-    pub(super) letters: Vec<DeadLetterChange<C>>,
+pub(super) struct Unreported<C> {
+    pub(super) dead_letters: Vec<DeadLetterChange<C>>,
     /// It is to be disabled, for this reason.
     pub(super) disable: Option<String>,
     /// It has been failing for so much of the time until it is disabled, percent.
     pub(super) announce: Option<u8>,
 }
 
-impl<C> Default for Untold<C> {
+impl<C> Default for Unreported<C> {
     fn default() -> Self {
-        Self { letters: Vec::new(), disable: None, announce: None }
+        Self { dead_letters: Vec::new(), disable: None, announce: None }
     }
 }
 
@@ -47,7 +47,7 @@ impl<C> Default for Untold<C> {
 pub(super) struct Reports<C> {
     /// Counts what was told.
     count: u64,
-    untold: Untold<C>,
+    unreported: Unreported<C>,
     urgency: Urgency,
     /// Requests that ended since the last report.
     completions: u32,
@@ -62,7 +62,7 @@ impl<C> Reports<C> {
     pub(super) fn new(count: u64) -> Self {
         Self {
             count: count + GENERATION,
-            untold: Untold::default(),
+            unreported: Unreported::default(),
             urgency: Urgency::None,
             completions: 0,
             told: 0,
@@ -103,13 +103,13 @@ impl<C> Reports<C> {
 
     /// An event was given up.
     pub(super) fn buried(&mut self, change: DeadLetterChange<C>) {
-        self.untold.letters.push(change);
+        self.unreported.dead_letters.push(change);
         self.note(Urgency::Now);
     }
 
-    /// Dead letters were delivered after all.
+    /// Dead dead letters were delivered after all.
     pub(super) fn revived(&mut self, events: &[EventRef]) {
-        self.untold.letters.extend(events.iter().map(|event| DeadLetterChange::Removed(event.seq)));
+        self.unreported.dead_letters.extend(events.iter().map(|event| DeadLetterChange::Removed(event.seq)));
     }
 
     /// A delivery in lanes was given up. It holds them until the cluster knows, so that no other owner delivers it after
@@ -120,28 +120,28 @@ impl<C> Reports<C> {
 
     /// The consumer is to be disabled. The first reason is told.
     pub(super) fn disable(&mut self, why: String) {
-        self.untold.disable.get_or_insert(why);
+        self.unreported.disable.get_or_insert(why);
         self.note(Urgency::Now);
     }
 
     pub(super) fn announce(&mut self, percent: u8) {
-        self.untold.announce = Some(percent);
+        self.unreported.announce = Some(percent);
         self.note(Urgency::Now);
     }
 
     /// Somebody asked that the consumer goes on.
     pub(super) fn withdraw(&mut self) {
-        self.untold.disable = None;
-        self.untold.announce = None;
+        self.unreported.disable = None;
+        self.unreported.announce = None;
     }
 
     /// Takes what was not told. `is_all` says that the rest of the report leaves nothing out.
-    pub(super) fn take(&mut self, is_all: bool) -> Untold<C> {
+    pub(super) fn take(&mut self, is_all: bool) -> Unreported<C> {
         self.count += 1;
         self.reporting.append(&mut self.given_up);
         self.urgency = if is_all { Urgency::None } else { Urgency::Soon };
         self.told += std::mem::take(&mut self.completions);
-        std::mem::take(&mut self.untold)
+        std::mem::take(&mut self.unreported)
     }
 
     /// The cluster has heard all that was taken. Answers what may let its lanes go now.
@@ -157,7 +157,14 @@ mod tests {
     use crate::core::consumer::progress::Source;
 
     fn delivery() -> Retry {
-        Retry { events: Vec::new(), attempts: 1, due_ms: 0, first_ms: 0, lanes: vec![7], source: Source::Live }
+        Retry {
+            events: Vec::new(),
+            attempts: 1,
+            due_ms: 0,
+            first_ms: 0,
+            lanes: vec![7],
+            source: Source::Live,
+        }
     }
 
     #[test]

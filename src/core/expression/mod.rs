@@ -89,7 +89,9 @@ impl Expression {
 
     fn compiled(text: &str, template: bool) -> Result<Self, ExpressionError> {
         if text.len() > MAX_EXPRESSION_LEN {
-            return Err(ExpressionError::new(format!("an expression may have at most {MAX_EXPRESSION_LEN} bytes")));
+            return Err(ExpressionError::new(format!(
+                "an expression may have at most {MAX_EXPRESSION_LEN} bytes"
+            )));
         }
         Ok(Self { root: Arc::new(parse::parse(text, template)?), text: text.into() })
     }
@@ -126,7 +128,11 @@ impl Expression {
     }
 
     /// The value in a scene, within what is left of the budget.
-    pub(crate) fn evaluate<'v>(&'v self, scene: &'v dyn Scene, budget: &'v Budget) -> Result<Value<'v>, Failure> {
+    pub(crate) fn evaluate<'v>(
+        &'v self,
+        scene: &'v dyn Scene,
+        budget: &'v Budget,
+    ) -> Result<Value<'v>, Failure> {
         Evaluation::new(scene, budget).value(&self.root)
     }
 

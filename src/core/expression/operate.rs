@@ -12,7 +12,12 @@ use std::rc::Rc;
 
 type Outcome<'v> = Result<Value<'v>, Failure>;
 
-pub(super) fn operate<'v>(operator: Operator, left: &Value<'v>, right: &Value<'v>, budget: &Budget) -> Outcome<'v> {
+pub(super) fn operate<'v>(
+    operator: Operator,
+    left: &Value<'v>,
+    right: &Value<'v>,
+    budget: &Budget,
+) -> Outcome<'v> {
     match operator {
         Operator::Add => add(left, right, budget),
         Operator::Subtract => compute(left, right, |a, b| a - b),
@@ -134,7 +139,8 @@ fn same_members(left: &Members<'_>, right: &Members<'_>, budget: &Budget) -> Res
     for ((name, one), (beside, other)) in left.iter().zip(right) {
         budget.spend_text(name.as_str().len())?;
         // Objects that are equal mostly have their members in the same order.
-        let other = if name.as_str() == beside.as_str() { Some(other) } else { find(right, name.as_str(), budget)? };
+        let other =
+            if name.as_str() == beside.as_str() { Some(other) } else { find(right, name.as_str(), budget)? };
         match other {
             Some(other) if equal(one, other, budget)? => {}
             _ => return Ok(false),
@@ -174,7 +180,9 @@ fn within<'v>(sought: &Value<'v>, all: &Value<'v>, budget: &Budget) -> Outcome<'
             }
             Ok(Value::Bool(false))
         }
-        (Value::Object(members), Value::Text(name)) => Ok(Value::Bool(find(members, name.as_str(), budget)?.is_some())),
+        (Value::Object(members), Value::Text(name)) => {
+            Ok(Value::Bool(find(members, name.as_str(), budget)?.is_some()))
+        }
         (Value::Null, _) => Err(Failure::Missing),
         _ => Err(Failure::Wrong("only lists and objects have something in them")),
     }

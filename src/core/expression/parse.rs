@@ -8,7 +8,8 @@ use super::functions::{FUNCTIONS, Function};
 use super::step::{Loop, LoopKind, Name, Operator, Step};
 use crate::core::json::array_index;
 use cel::common::ast::{
-    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue, SelectExpr, operators,
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue, SelectExpr,
+    operators,
 };
 use cel::parser::{ParseErrors, PrattParser};
 
@@ -89,13 +90,17 @@ impl Checker<'_> {
 
     fn step(&mut self, node: IdedExpr, depth: usize) -> Parsed {
         if depth > MAX_DEPTH {
-            return Err(ExpressionError::new(format!("the expression is nested deeper than {MAX_DEPTH} levels")));
+            return Err(ExpressionError::new(format!(
+                "the expression is nested deeper than {MAX_DEPTH} levels"
+            )));
         }
         match node.expr {
             Expr::Literal(literal) => self.literal(literal),
             Expr::Ident(name) => self.name(&name),
             Expr::Select(select) => self.select(select, depth),
-            Expr::List(list) if list.optional_indices.is_empty() => Ok(Step::List(self.steps(list.elements, depth)?)),
+            Expr::List(list) if list.optional_indices.is_empty() => {
+                Ok(Step::List(self.steps(list.elements, depth)?))
+            }
             Expr::Call(call) => self.call(call, depth),
             Expr::Comprehension(comprehension) => self.comprehension(*comprehension, depth),
             Expr::Map(map) => self.object(map.entries, depth),
@@ -149,7 +154,9 @@ impl Checker<'_> {
     fn object(&mut self, entries: Vec<IdedEntryExpr>, depth: usize) -> Parsed {
         let mut members: Vec<(Box<str>, Step)> = Vec::with_capacity(entries.len());
         for entry in entries {
-            let EntryExpr::MapEntry(entry) = entry.expr else { return self.refuse("{", "{…} is not known here") };
+            let EntryExpr::MapEntry(entry) = entry.expr else {
+                return self.refuse("{", "{…} is not known here");
+            };
             if entry.optional {
                 return self.refuse("?", "optional values are not known here");
             }
@@ -170,7 +177,10 @@ impl Checker<'_> {
         let is_method = target.is_some();
         if is_method && LOOPS.contains(&&*name) {
             // With the right arguments the parser has made a fold of it.
-            return self.refuse(&name, format!("{name}() takes a name and an expression, as in list.{name}(x, x > 1)"));
+            return self.refuse(
+                &name,
+                format!("{name}() takes a name and an expression, as in list.{name}(x, x > 1)"),
+            );
         }
         let mut parts = self.steps(target.map(|target| *target).into_iter().chain(args).collect(), depth)?;
         if matches!(&*name, operators::OPT_INDEX | operators::OPT_SELECT) {
@@ -199,7 +209,12 @@ impl Checker<'_> {
         parts.try_into().map(Box::new).map_err(|_| ExpressionError::new("not an expression"))
     }
 
-    fn function(&self, name: &str, is_method: bool, count: usize) -> Result<&'static Function, ExpressionError> {
+    fn function(
+        &self,
+        name: &str,
+        is_method: bool,
+        count: usize,
+    ) -> Result<&'static Function, ExpressionError> {
         let known = || FUNCTIONS.iter().filter(|function| function.is_method == is_method);
         let given = count - usize::from(is_method);
         match known().find(|function| function.name == name) {
@@ -227,7 +242,9 @@ impl Checker<'_> {
     /// does.
     fn comprehension(&mut self, fold: ComprehensionExpr, depth: usize) -> Parsed {
         let ComprehensionExpr { iter_range, iter_var, iter_var2, accu_init, loop_step, .. } = fold;
-        let Expr::Call(mut round) = loop_step.expr else { return Err(ExpressionError::new("not an expression")) };
+        let Expr::Call(mut round) = loop_step.expr else {
+            return Err(ExpressionError::new("not an expression"));
+        };
         if iter_var2.is_some() {
             return self.refuse(&iter_var, "a loop has one element");
         }
@@ -239,7 +256,9 @@ impl Checker<'_> {
                 (if *all.inner() { LoopKind::All } else { LoopKind::Exists }, round.args.pop(), None)
             }
             // `condition ? @result + 1 : @result`
-            Expr::Literal(LiteralValue::Int(_)) => (LoopKind::ExistsOne, Some(round.args.swap_remove(0)), None),
+            Expr::Literal(LiteralValue::Int(_)) => {
+                (LoopKind::ExistsOne, Some(round.args.swap_remove(0)), None)
+            }
             // `condition ? @result + [value] : @result`
             Expr::List(_) if chooses => {
                 let made = appended(round.args.swap_remove(1));

@@ -131,7 +131,12 @@ impl Step {
     /// Whether evaluating it could give true or false.
     pub(super) fn may_be_boolean(&self) -> bool {
         match self {
-            Self::Null | Self::Number(_) | Self::Text(_) | Self::Negate(_) | Self::List(_) | Self::Object(_) => false,
+            Self::Null
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::Negate(_)
+            | Self::List(_)
+            | Self::Object(_) => false,
             Self::Name(name) => *name == Name::Payload,
             Self::Choose(parts) => parts[1].may_be_boolean() && parts[2].may_be_boolean(),
             Self::Operate(operator, _) => operator.is_comparison(),

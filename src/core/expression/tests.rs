@@ -265,7 +265,9 @@ fn towers() -> Vec<String> {
         }
     }
     for chain in ["payload", "payload.size()", "payload['a']", "(payload)"] {
-        for tail in [".a", "[0]", ".size()", ".contains('a')", "+payload", "==payload", " in payload", "&&payload"] {
+        for tail in
+            [".a", "[0]", ".size()", ".contains('a')", "+payload", "==payload", " in payload", "&&payload"]
+        {
             all.push(format!("{chain}{}", tail.repeat((MAX_EXPRESSION_LEN - 16) / tail.len())));
             all.push(format!("{chain}{}", tail.repeat(25)));
         }
@@ -338,7 +340,7 @@ fn work_is_bounded() {
         ["payload.l.map(x, payload.l.map(y, payload.l))", "payload.l.all(x, payload.l.all(y, x == y))"]
             .map(|text| format!("{text} == payload.l")),
     );
-    let (map, mut ended, mut judged) = (MapText::from(MAP.parse::<MapId>().unwrap()), 0, 0);
+    let (map, mut ended, mut checked) = (MapText::from(MAP.parse::<MapId>().unwrap()), 0, 0);
     for payload in &payloads {
         let event = event("a", payload);
         for text in all.iter().filter(|text| text.len() <= MAX_EXPRESSION_LEN) {
@@ -355,11 +357,11 @@ fn work_is_bounded() {
                     assert!(subject.is_too_large(), "{text}");
                     ended += 1;
                 }
-                _ => judged += 1,
+                _ => checked += 1,
             }
         }
     }
-    assert!(ended > 50 && judged > 20, "{ended} {judged}");
+    assert!(ended > 50 && checked > 20, "{ended} {checked}");
     // What people write costs nothing, however large the payload is.
     let large = format!(r#"{{"value":2e9,"name":"a","list":[{ints}]}}"#);
     assert!(matches("payload.value > 1e9 && payload.name in ['a', 'b'] && type.startsWith('sig')", &large));

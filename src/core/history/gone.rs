@@ -47,7 +47,8 @@ impl<S: ReadStore> History<'_, S> {
                     return Ok(of_stream);
                 }
                 let mut gone = Gone::NONE;
-                let is_whole = self.visit_records(several, &mut |record| gone = gone.newer(Gone::of(record)))?;
+                let is_whole =
+                    self.visit_records(several, &mut |record| gone = gone.newer(Gone::of(record)))?;
                 Ok(if is_whole { gone } else { of_stream })
             }
             Wanted::Whole => Ok(self.gone_of_stream()),
@@ -131,7 +132,8 @@ impl<S: ReadStore> History<'_, S> {
             return Ok(None);
         }
         let mut gone = None;
-        let mut add = |record: &SubjectRecord| gone = gone.max(Some(record.trimmed_seq).filter(|seq| within(*seq)));
+        let mut add =
+            |record: &SubjectRecord| gone = gone.max(Some(record.trimmed_seq).filter(|seq| within(*seq)));
         let is_told_apart = match &self.wanted {
             Wanted::Several(several) => self.visit_records(several, &mut add)?,
             Wanted::All => self.has_reserved()? && self.visit_open(&mut add)?,

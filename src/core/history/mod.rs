@@ -122,7 +122,9 @@ impl<'s, S: ReadStore> History<'s, S> {
     /// Opens the whole stream; one that never had an event is empty.
     pub fn open(store: &'s S, stream: TopicId) -> Result<Self, HistoryError> {
         let record = match store.get(&keys::topic(stream))? {
-            Some(bytes) => super::codec::decode(&bytes).map_err(|_| HistoryError::Damaged { topic: stream, seq: 0 })?,
+            Some(bytes) => {
+                super::codec::decode(&bytes).map_err(|_| HistoryError::Damaged { topic: stream, seq: 0 })?
+            }
             None => TopicRecord::default(),
         };
         Ok(Self { store, stream, record, wanted: Wanted::Whole, backlog: false })
@@ -176,7 +178,11 @@ impl<'s, S: ReadStore> History<'s, S> {
 
     /// Visits the records of several subjects: what is named, and all that begin as a pattern does. Answers whether that
     /// were all: at most [`MAX_VISITED`] are looked at.
-    fn visit_records(&self, several: &Several, visit: &mut dyn FnMut(&SubjectRecord)) -> Result<bool, HistoryError> {
+    fn visit_records(
+        &self,
+        several: &Several,
+        visit: &mut dyn FnMut(&SubjectRecord),
+    ) -> Result<bool, HistoryError> {
         if several.matches("") {
             visit(&self.record.own);
         }

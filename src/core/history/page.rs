@@ -211,7 +211,8 @@ impl<S: ReadStore> History<'_, S> {
         let (from, to) = (keys::event(self.stream, *run.start()), keys::event(self.stream, run.end() + 1));
         let (mut expected, mut damaged) = (*run.start(), false);
         self.store.scan(&from, &to, &mut |key, value| {
-            let event = keys::event_seq(key).filter(|seq| *seq == expected).and_then(|seq| stored(seq, value));
+            let event =
+                keys::event_seq(key).filter(|seq| *seq == expected).and_then(|seq| stored(seq, value));
             let Some(event) = event else {
                 damaged = true;
                 return false;
@@ -220,7 +221,11 @@ impl<S: ReadStore> History<'_, S> {
             page.push(event, value.len());
             page.has_room()
         })?;
-        if damaged || page.has_room() && expected <= *run.end() { Err(self.damaged(expected)) } else { Ok(()) }
+        if damaged || page.has_room() && expected <= *run.end() {
+            Err(self.damaged(expected))
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads the stream and leaves out what the reader does not want, which is not decoded. `gone_seq` is the highest

@@ -59,7 +59,7 @@ impl<S: ReadStore> History<'_, S> {
     }
 
     fn hides_gap_of_subject(&self) -> bool {
-        crate::failpoint!("gap-of-subject-untold") && self.record.removed_seq > 0
+        crate::failpoint!("gap-of-subject-unreported") && self.record.removed_seq > 0
     }
 
     /// The seq to read from after the position `id`; `None` where it is none of this stream. Of events that were removed
@@ -123,7 +123,8 @@ impl<S: ReadStore> History<'_, S> {
             &keys::event(self.stream, to_seq),
             &mut |key, value| {
                 let times = Event::stored_id(value).zip(Event::stored_times(value));
-                found = keys::event_seq(key).map(|seq| (seq, times.map(|(id, times)| Found { seq, id, times })));
+                found =
+                    keys::event_seq(key).map(|seq| (seq, times.map(|(id, times)| Found { seq, id, times })));
                 false
             },
         )?;
@@ -168,7 +169,11 @@ impl<S: ReadStore> History<'_, S> {
             }
             Wanted::Whole | Wanted::All => {
                 let seq = record.next_seq.saturating_sub(count).max(record.first_seq);
-                if seq == record.first_seq || self.has_all_from(seq)? { Ok(seq) } else { self.look_back(count) }
+                if seq == record.first_seq || self.has_all_from(seq)? {
+                    Ok(seq)
+                } else {
+                    self.look_back(count)
+                }
             }
         }
     }
@@ -185,7 +190,8 @@ impl<S: ReadStore> History<'_, S> {
 
     fn look_back(&self, count: u64) -> Result<u64, HistoryError> {
         let record = &self.record;
-        let (from, to) = (keys::event(self.stream, record.first_seq), keys::event(self.stream, record.next_seq));
+        let (from, to) =
+            (keys::event(self.stream, record.first_seq), keys::event(self.stream, record.next_seq));
         let (mut left, mut looked, mut seq) = (count, 0, record.next_seq);
         if from >= to || count == 0 {
             return Ok(seq);
@@ -208,7 +214,9 @@ impl<S: ReadStore> History<'_, S> {
         match &self.wanted {
             _ if from_seq > last_seq => Ok(Some(0)),
             Wanted::One(_, one) if from_seq > one.last_seq => Ok(Some(0)),
-            Wanted::One(_, one) if from_seq <= one.first_seq && one.last_seq <= last_seq => Ok(Some(one.count)),
+            Wanted::One(_, one) if from_seq <= one.first_seq && one.last_seq <= last_seq => {
+                Ok(Some(one.count))
+            }
             Wanted::One(subject, one) => {
                 let (mut count, mut runs) = (0, 0);
                 self.runs(subject, one).visit(from_seq, &mut |run| {

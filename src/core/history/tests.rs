@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::codec;
 use crate::core::event::{Event, NewEvent, Times};
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 use crate::core::state::streams::Deletion;
 use crate::core::state::subjects;
 use crate::core::store::memory::MemoryStore;
@@ -46,7 +46,8 @@ impl Stream {
         let times = Times { time_ms, peak_ms: self.record.peak_ms, expiry_ms: 0 };
         let new = NewEvent { subject: name(subject), kind: "k".into(), payload: b"1".to_vec() };
         let stored = Event::to_stored_at(id, times, &new);
-        (self.record.count, self.record.bytes) = (self.record.count + 1, self.record.bytes + stored.len() as u64);
+        (self.record.count, self.record.bytes) =
+            (self.record.count + 1, self.record.bytes + stored.len() as u64);
         let record = self.subjects.entry(subject).or_default();
         record.append((STREAM, &new.subject), (seq, id, stored.len() as u64), &mut self.store).unwrap();
         self.store.put(&keys::event(STREAM, seq), &stored).unwrap();
@@ -65,7 +66,8 @@ impl Stream {
     /// Retention takes the oldest of the stream.
     fn trim(&mut self, count: usize) {
         let range = keys::event(STREAM, 0).to_vec()..keys::event(STREAM, u64::MAX).to_vec();
-        let stored: Vec<u64> = self.store.0.range(range).map(|(key, _)| keys::event_seq(key).unwrap()).collect();
+        let stored: Vec<u64> =
+            self.store.0.range(range).map(|(key, _)| keys::event_seq(key).unwrap()).collect();
         let mut count = count;
         for seq in stored {
             let known = &self.known[seq as usize - 1];
@@ -128,8 +130,13 @@ impl Stream {
         let record = &mut self.record;
         (record.removed_seq, record.removed_id) = (record.removed_seq, record.removed_id).max((seq, id));
         record.deletions.retain(|deletion| deletion.subject != name);
-        let copies_from = (EndpointId::from_bytes([0; 16]), 0);
-        record.deletions.push(Deletion { subject: name, below_seq: record.next_seq, backlog_seq: 0, copies_from });
+        let copies_from = (WebhookId::from_bytes([0; 16]), 0);
+        record.deletions.push(Deletion {
+            subject: name,
+            below_seq: record.next_seq,
+            backlog_seq: 0,
+            copies_from,
+        });
     }
 
     fn flush(&mut self) {
@@ -324,10 +331,16 @@ fn what_is_missing_without_a_hole_is_damage() {
         let mut stream = after(&steps);
         stream.store.delete(&keys::event(STREAM, missing)).unwrap();
         let subject = stream.known[missing as usize - 1].subject;
-        for (selector, damaged) in [(selector(&[subject]), true), (selector(&["b"]), false), (Selector::All, true)] {
+        for (selector, damaged) in
+            [(selector(&[subject]), true), (selector(&["b"]), false), (Selector::All, true)]
+        {
             let history = History::of(&stream.store, STREAM, &selector).unwrap();
             let read = history.read(1, EVERYTHING);
-            assert_eq!(matches!(read, Err(HistoryError::Damaged { seq, .. }) if seq == missing), damaged, "{selector}");
+            assert_eq!(
+                matches!(read, Err(HistoryError::Damaged { seq, .. }) if seq == missing),
+                damaged,
+                "{selector}"
+            );
         }
     }
 }
@@ -358,7 +371,11 @@ fn only_so_many_subjects_are_looked_at_and_then_a_gap_too_many_is_told() {
     for (names, is_whole) in [(["a*", "*none"], false), (["a", "c*"], true), (["a12*", "a1*"], true)] {
         let store = Counting { store: &stream.store, reads: Cell::new(0), visited: Cell::new(0) };
         let history = History::of(&store, STREAM, &selector(&names)).unwrap();
-        assert_eq!(history.locate(Start::After(stream.known[0].id)).unwrap().gap.is_none(), is_whole, "{names:?}");
+        assert_eq!(
+            history.locate(Start::After(stream.known[0].id)).unwrap().gap.is_none(),
+            is_whole,
+            "{names:?}"
+        );
         assert_eq!(history.read(1, EVERYTHING).unwrap().gone_seq.is_none(), is_whole);
         assert!(store.visited.get() <= 2 * MAX_VISITED as u64 + 100, "{}", store.visited.get());
     }

@@ -110,7 +110,12 @@ impl<'a> Members<'a> {
     }
 
     /// Reads the object that a member's text is.
-    pub fn inside<R>(&mut self, name: &str, raw: &'a RawValue, read: impl FnOnce(&mut Members<'a>) -> R) -> R {
+    pub fn inside<R>(
+        &mut self,
+        name: &str,
+        raw: &'a RawValue,
+        read: impl FnOnce(&mut Members<'a>) -> R,
+    ) -> R {
         let mut inner = Members::at(&format!("{}{name}", self.prefix), raw.get());
         let value = read(&mut inner);
         self.errors.append(inner.finish());
@@ -144,7 +149,11 @@ impl<'a> Members<'a> {
         for (name, _) in std::mem::take(&mut self.members) {
             let name: String = name.chars().take(100).collect();
             let meant = meant(&name, self.known.iter().map(String::as_str));
-            self.fault(&name, FieldCode::UnknownField, format_args!("is not a field that is known here{meant}"));
+            self.fault(
+                &name,
+                FieldCode::UnknownField,
+                format_args!("is not a field that is known here{meant}"),
+            );
         }
         self.errors
     }

@@ -88,7 +88,8 @@ fn unsafe_integer(text: &str) -> Option<&str> {
             b'"' => at = end_of_string(bytes, at + 1),
             b'0'..=b'9' => {
                 let start = at;
-                while at < bytes.len() && matches!(bytes[at], b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-') {
+                while at < bytes.len() && matches!(bytes[at], b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-')
+                {
                     at += 1;
                 }
                 let literal = &text[start..at];
@@ -172,7 +173,9 @@ mod tests {
         ] {
             assert!(matches!(normalise(text, 64), Err(JsonError::UnsafeInteger(_))), "{text}");
         }
-        for text in ["1e400", r#""\ud800""#, "", "{", "nul", "[1,]", "01", "{\"a\" 1}", "\"\t\"", "NaN", "1 2"] {
+        for text in
+            ["1e400", r#""\ud800""#, "", "{", "nul", "[1,]", "01", "{\"a\" 1}", "\"\t\"", "NaN", "1 2"]
+        {
             assert!(matches!(normalise(text, 64), Err(JsonError::Syntax(_))), "{text}");
         }
         assert_eq!(normalise(r#"["9007199254740993"]"#, 64).unwrap(), r#"["9007199254740993"]"#);
@@ -192,7 +195,9 @@ mod tests {
             Just(serde_json::Value::Null),
             any::<bool>().prop_map(Into::into),
             (-(MAX_SAFE_INTEGER as i64)..=MAX_SAFE_INTEGER as i64).prop_map(Into::into),
-            any::<f64>().prop_filter("finite, and no integer in disguise", |n| n.is_finite()).prop_map(Into::into),
+            any::<f64>()
+                .prop_filter("finite, and no integer in disguise", |n| n.is_finite())
+                .prop_map(Into::into),
             ".*".prop_map(Into::into),
         ];
         leaf.prop_recursive(4, 32, 6, |inner| {

@@ -126,7 +126,11 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Bool(value))
     }
     fn visit_i64<E>(self, value: i64) -> Result<Node<'de>, E> {
-        Ok(if value.unsigned_abs() <= MAX_SAFE_INTEGER { Node::Int(value) } else { Node::Float(value as f64) })
+        Ok(if value.unsigned_abs() <= MAX_SAFE_INTEGER {
+            Node::Int(value)
+        } else {
+            Node::Float(value as f64)
+        })
     }
     fn visit_u64<E>(self, value: u64) -> Result<Node<'de>, E> {
         Ok(if value <= MAX_SAFE_INTEGER { Node::Int(value as i64) } else { Node::Float(value as f64) })

@@ -28,7 +28,11 @@ impl Rate {
         let full_at = full_at_us.max(now);
         let price = per_permit.saturating_mul(cost.into());
         let allowed_from = full_at.saturating_add(price.min(period)).saturating_sub(period);
-        if allowed_from <= now { Ok(full_at.saturating_add(price)) } else { Err((allowed_from - now).div_ceil(1000)) }
+        if allowed_from <= now {
+            Ok(full_at.saturating_add(price))
+        } else {
+            Err((allowed_from - now).div_ceil(1000))
+        }
     }
 }
 

@@ -35,7 +35,8 @@ impl Window {
             self.counts[(slot % KEPT as u64) as usize] += 1;
             return Ok(());
         }
-        let oldest = (slot.saturating_sub(SLOTS)..=slot).find(|at| self.counts[(at % KEPT as u64) as usize] > 0);
+        let oldest =
+            (slot.saturating_sub(SLOTS)..=slot).find(|at| self.counts[(at % KEPT as u64) as usize] > 0);
         let free_us = oldest.unwrap_or(slot).saturating_add(KEPT as u64).saturating_mul(slot_us);
         Err(free_us.saturating_sub(now_us).div_ceil(1000).max(1))
     }

@@ -1,7 +1,7 @@
-//! Keys of the store: a letter for the kind, then big-endian numbers, so that they sort as they are read. Each kind
+//! Keys of the store: a dead letter for the kind, then big-endian numbers, so that they sort as they are read. Each kind
 //! belongs to one of the two machines, which alone writes it: [`DIRECTORY`] and [`STREAMS`].
 
-use crate::core::ids::{EndpointId, MapId, NodeId, TokenId, TopicId};
+use crate::core::ids::{MapId, NodeId, TokenId, TopicId, WebhookId};
 use crate::core::lease::Member;
 use crate::core::subject::Subject;
 
@@ -25,30 +25,30 @@ pub const MEMBERS: u8 = b'M';
 /// Prefix of members whose node has ended and who stay for a while.
 pub const PARTING: u8 = b'P';
 /// Prefix of topics whose events wait to be removed.
-pub const DOOMED: u8 = b'd';
+pub const TOMBSTONE: u8 = b'd';
 /// Key of the counters.
 pub const COUNTERS: &[u8] = b"c";
 /// Key of the generated admin token's hash.
 pub const ADMIN: &[u8] = b"a";
 
-/// Prefix of endpoints.
-pub const ENDPOINTS: u8 = b'w';
-/// Prefix of endpoints' progress.
+/// Prefix of webhooks.
+pub const WEBHOOKS: u8 = b'w';
+/// Prefix of webhooks' progress.
 pub const PROGRESS: u8 = b'p';
-/// Prefix of endpoints' shelves.
+/// Prefix of webhooks' shelves.
 pub const SHELVES: u8 = b'h';
-/// Prefix of endpoints' backlogs.
+/// Prefix of webhooks' backlogs.
 pub const BACKLOGS: u8 = b'b';
-/// Prefix of the deliveries of endpoints that wait.
+/// Prefix of the deliveries of webhooks that wait.
 pub const WAITING: u8 = b'r';
-/// Prefix of endpoints whose dead letters and orders wait to be removed.
-pub const DOOMED_ENDPOINTS: u8 = b'z';
-/// Prefix of the ids of deleted endpoints that are not free yet.
+/// Prefix of webhooks whose dead dead letters and orders wait to be removed.
+pub const TOMBSTONE_WEBHOOKS: u8 = b'z';
+/// Prefix of the ids of deleted webhooks that are not free yet.
 pub const LEAVING: u8 = b'f';
 /// Key of the nodes that deliver.
 pub const OWNERS: &[u8] = b"n";
-/// Key of the mark of the key that seals endpoints.
-pub const SEAL_MARK: &[u8] = b"y";
+/// Key of the mark of the key that encrypts webhooks.
+pub const KEY_FINGERPRINT: &[u8] = b"y";
 
 /// The keys that start with `prefix`, as a range.
 pub fn all(prefix: u8) -> ([u8; 1], [u8; 1]) {
@@ -71,11 +71,11 @@ pub fn topic(id: TopicId) -> [u8; 9] {
 }
 
 /// A topic whose events wait to be removed.
-pub fn doomed(id: TopicId) -> [u8; 9] {
-    join(DOOMED, &id.0.to_be_bytes())
+pub fn tombstone(id: TopicId) -> [u8; 9] {
+    join(TOMBSTONE, &id.0.to_be_bytes())
 }
 
-/// The topic of a [`topic`] or [`doomed`] key.
+/// The topic of a [`topic`] or [`tombstone`] key.
 pub fn topic_of(key: &[u8]) -> Option<TopicId> {
     Some(TopicId(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
 }
@@ -264,59 +264,59 @@ pub fn expiry(at_ms: u64, idempotency: &[u8; 25]) -> [u8; 34] {
     out
 }
 
-/// An endpoint's record.
-pub fn endpoint(id: EndpointId) -> [u8; 17] {
-    join(ENDPOINTS, id.as_bytes())
+/// A webhook's record.
+pub fn webhook(id: WebhookId) -> [u8; 17] {
+    join(WEBHOOKS, id.as_bytes())
 }
 
-/// An endpoint's progress.
-pub fn progress(id: EndpointId) -> [u8; 17] {
+/// A webhook's progress.
+pub fn progress(id: WebhookId) -> [u8; 17] {
     join(PROGRESS, id.as_bytes())
 }
 
-/// An endpoint's shelf.
-pub fn shelf(id: EndpointId) -> [u8; 17] {
+/// A webhook's attempt history.
+pub fn attempt_history(id: WebhookId) -> [u8; 17] {
     join(SHELVES, id.as_bytes())
 }
 
-/// What retention keeps for an endpoint alone.
-pub fn backlog(id: EndpointId) -> [u8; 17] {
+/// What retention keeps for a webhook alone.
+pub fn backlog(id: WebhookId) -> [u8; 17] {
     join(BACKLOGS, id.as_bytes())
 }
 
-/// An endpoint whose dead letters and orders wait to be removed.
-pub fn doomed_endpoint(id: EndpointId) -> [u8; 17] {
-    join(DOOMED_ENDPOINTS, id.as_bytes())
+/// A webhook whose dead dead letters and orders wait to be removed.
+pub fn tombstone_webhook(id: WebhookId) -> [u8; 17] {
+    join(TOMBSTONE_WEBHOOKS, id.as_bytes())
 }
 
-/// The id of a deleted endpoint that is not free yet.
-pub fn leaving(id: EndpointId) -> [u8; 17] {
+/// The id of a deleted webhook that is not free yet.
+pub fn leaving(id: WebhookId) -> [u8; 17] {
     join(LEAVING, id.as_bytes())
 }
 
-/// The endpoint of an [`endpoint`], [`progress`], [`shelf`], [`backlog`], [`waiting`], [`leaving`] or [`doomed_endpoint`] key.
-pub fn endpoint_of(key: &[u8]) -> Option<EndpointId> {
-    Some(EndpointId::from_bytes(key.get(1..17)?.try_into().ok()?))
+/// The webhook of an [`endpoint`], [`progress`], [`attempt_history`], [`backlog`], [`waiting`], [`leaving`] or [`tombstone_webhook`] key.
+pub fn webhook_of(key: &[u8]) -> Option<WebhookId> {
+    Some(WebhookId::from_bytes(key.get(1..17)?.try_into().ok()?))
 }
 
-/// A dead letter.
-pub fn dead_letter(endpoint: EndpointId, seq: u64) -> [u8; 25] {
-    numbered(b'l', endpoint, seq)
+/// A dead dead letter.
+pub fn dead_letter(webhook: WebhookId, seq: u64) -> [u8; 25] {
+    numbered(b'l', webhook, seq)
 }
 
-/// An order that the endpoint's owner has not taken up.
-pub fn order(endpoint: EndpointId, number: u64) -> [u8; 25] {
-    numbered(b'o', endpoint, number)
+/// An order that the webhook's owner has not taken up.
+pub fn order(webhook: WebhookId, number: u64) -> [u8; 25] {
+    numbered(b'o', webhook, number)
 }
 
-/// A delivery of the endpoint that waits.
-pub fn waiting(endpoint: EndpointId, number: u64) -> [u8; 25] {
-    numbered(WAITING, endpoint, number)
+/// A delivery of the webhook that waits.
+pub fn waiting(webhook: WebhookId, number: u64) -> [u8; 25] {
+    numbered(WAITING, webhook, number)
 }
 
-/// An event that retention removed from its topic, and an endpoint still needs.
-pub fn kept_event(endpoint: EndpointId, seq: u64) -> [u8; 25] {
-    numbered(b'v', endpoint, seq)
+/// An event that retention removed from its topic, and a webhook still needs.
+pub fn kept_event(webhook: WebhookId, seq: u64) -> [u8; 25] {
+    numbered(b'v', webhook, seq)
 }
 
 /// The number of a [`dead_letter`], [`order`], [`waiting`] or [`kept_event`] key.
@@ -324,9 +324,9 @@ pub fn number_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(key.get(17..25)?.try_into().ok()?))
 }
 
-fn numbered(prefix: u8, endpoint: EndpointId, number: u64) -> [u8; 25] {
+fn numbered(prefix: u8, webhook: WebhookId, number: u64) -> [u8; 25] {
     let mut key = [prefix; 25];
-    key[1..17].copy_from_slice(endpoint.as_bytes());
+    key[1..17].copy_from_slice(webhook.as_bytes());
     key[17..].copy_from_slice(&number.to_be_bytes());
     key
 }

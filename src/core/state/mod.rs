@@ -42,7 +42,7 @@ use super::codec;
 use super::command::{Change, Command, Refusal, Reply};
 use super::ids::{GroupId, LogPosition};
 use super::store::{ReadStore, StoreError, WriteStore};
-use super::webhook::directory::Directory as Endpoints;
+use super::webhook::directory::Directory as Webhooks;
 
 /// What a command's application may know besides the command.
 pub trait Context {
@@ -96,9 +96,9 @@ impl State {
         self.directory.access()
     }
 
-    /// Endpoints, and who owns them.
-    pub fn endpoints(&self) -> &Endpoints {
-        self.directory.endpoints()
+    /// Webhooks, and who owns them.
+    pub fn webhooks(&self) -> &Webhooks {
+        self.directory.webhooks()
     }
 
     /// Applies one command and gives the encoded [`Reply`]. Bytes that are no command are refused, the same everywhere.
@@ -152,7 +152,11 @@ impl State {
     }
 
     /// Has the streams follow the directory, before anything else of this entry.
-    fn tell_streams<S: WriteStore>(&mut self, context: &mut dyn Context, store: &mut S) -> Result<(), StateError> {
+    fn tell_streams<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        store: &mut S,
+    ) -> Result<(), StateError> {
         let steps = self.directory.take_steps();
         steps.into_iter().try_for_each(|step| self.streams.follow(context, step, store))
     }

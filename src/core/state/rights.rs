@@ -3,8 +3,8 @@
 use crate::core::access::{Map, Scopes, Token};
 use crate::core::command::{By, Refusal};
 use crate::core::ids::{MapId, TokenId};
-use crate::core::webhook::directory::Directory as Endpoints;
-use crate::core::webhook::{Endpoint, OnEndpoint};
+use crate::core::webhook::directory::Directory as Webhooks;
+use crate::core::webhook::{OnWebhook, Webhook};
 use std::sync::Arc;
 
 /// Maps and tokens, as of a place in a log.
@@ -26,10 +26,10 @@ pub(super) trait Rights {
 /// The webhook, if the caller may manage it.
 pub(super) fn managed<T>(
     rights: &impl Rights,
-    webhooks: &Endpoints,
-    on: &OnEndpoint<T>,
-) -> Result<Arc<Endpoint>, Refusal> {
+    webhooks: &Webhooks,
+    on: &OnWebhook<T>,
+) -> Result<Arc<Webhook>, Refusal> {
     rights.check(on.map, on.by, Scopes::MANAGE)?;
-    let webhook = webhooks.get(on.endpoint).filter(|webhook| webhook.map == on.map);
-    webhook.cloned().ok_or(Refusal::UnknownEndpoint)
+    let webhook = webhooks.get(on.webhook).filter(|webhook| webhook.map == on.map);
+    webhook.cloned().ok_or(Refusal::UnknownWebhook)
 }

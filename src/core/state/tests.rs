@@ -17,9 +17,9 @@ use crate::core::command::{
 use crate::core::event::NewEvent;
 use crate::core::history::{Bounds, History, Start};
 use crate::core::ids::TokenId;
-use crate::core::ids::{EndpointId, EventId, MapId, NodeId, TopicId};
+use crate::core::ids::{EventId, MapId, NodeId, TopicId, WebhookId};
 use crate::core::store::memory::MemoryStore;
-use crate::core::webhook::Endpoint;
+use crate::core::webhook::Webhook;
 use proptest::prelude::*;
 
 struct Entry {
@@ -80,7 +80,8 @@ impl Node {
             .cloned()
             .map(|command| {
                 let command = &delivery::of_what_is_there(&self.state, command);
-                let bytes = self.state.apply(&mut entry, &codec::encode(command).unwrap(), &mut self.store).unwrap();
+                let bytes =
+                    self.state.apply(&mut entry, &codec::encode(command).unwrap(), &mut self.store).unwrap();
                 codec::decode(&bytes).unwrap()
             })
             .collect();
@@ -119,7 +120,8 @@ fn create(n: u8, slug: Option<&str>, limits: Limits, retention: Retention) -> Co
 
 const NO_LIMITS: Limits = Limits::NONE;
 const WAIT_FOR_EVER: WebhookBacklog = WebhookBacklog { bytes: None, age_seconds: None };
-const KEEP_ALL: Retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: WAIT_FOR_EVER };
+const KEEP_ALL: Retention =
+    Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: WAIT_FOR_EVER };
 
 fn publish(map: u8, by: By, kinds: &[&str], key: Option<(u8, u8)>) -> Command {
     let events = kinds
@@ -148,7 +150,8 @@ fn seqs(node: &Node, map: u8) -> Vec<u64> {
 fn seq_is_gapless_and_ids_name_their_place() {
     let mut node = Node::new();
     node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
-    let replies = node.entry(20, &[publish(1, None, &["a", "b"], None), publish(1, Some(token_id(1)), &["c"], None)]);
+    let replies =
+        node.entry(20, &[publish(1, None, &["a", "b"], None), publish(1, Some(token_id(1)), &["c"], None)]);
     let [first, second] = <[Reply; 2]>::try_from(replies).unwrap().map(published);
     assert_eq!((first.first_seq, second.first_seq), (1, 3));
     assert_eq!((first.id(1).log_position().index, second.id(0).id_ms()), (2, 20));
@@ -303,17 +306,15 @@ fn bytes_that_are_no_command_are_refused() {
 fn command() -> impl Strategy<Value = Command> {
     let n = 1u8..5;
     let by = prop_oneof![Just(None), (1u8..5).prop_map(|n| Some(token_id(n)))];
-    let limits = (prop::option::of(1u32..4), prop::option::of(1u32..5))
-        .prop_map(|(connections, publishes_per_second)| Limits { connections, publishes_per_second, ..NO_LIMITS });
+    let limits = (prop::option::of(1u32..4), prop::option::of(1u32..5)).prop_map(
+        |(connections, publishes_per_second)| Limits { connections, publishes_per_second, ..NO_LIMITS },
+    );
     let retention = (prop::option::of(1u64..9), prop::option::of(1u64..3), prop::option::of(30u64..300))
         .prop_map(|(events, age_seconds, bytes)| (events, age_seconds, bytes));
     let backlog = (prop::option::of(0u64..2000), prop::option::of(1u64..4))
         .prop_map(|(bytes, age_seconds)| WebhookBacklog { bytes, age_seconds });
-    let retention = (retention, backlog).prop_map(|((events, age_seconds, bytes), webhook_backlog)| Retention {
-        events,
-        age_seconds,
-        bytes,
-        webhook_backlog,
+    let retention = (retention, backlog).prop_map(|((events, age_seconds, bytes), webhook_backlog)| {
+        Retention { events, age_seconds, bytes, webhook_backlog }
     });
     prop_oneof![
         6 => (n.clone(), by.clone(), prop::collection::vec(prop_oneof![Just("a"), Just("b")], 1..5), prop::option::of((0u8..4, 0u8..2)))

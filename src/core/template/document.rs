@@ -79,7 +79,8 @@ impl Document {
                 items.map(|items| format!("[{}]", items.join(",")))
             }
             Self::Object(members) => {
-                let member = |(name, member): &(Box<str>, Self)| Some(format!("{name}:{}", member.constant()?));
+                let member =
+                    |(name, member): &(Box<str>, Self)| Some(format!("{name}:{}", member.constant()?));
                 let members: Option<Vec<String>> = members.iter().map(member).collect();
                 members.map(|members| format!("{{{}}}", members.join(",")))
             }
@@ -92,7 +93,12 @@ impl Document {
     }
 
     /// Writes the document for the events.
-    pub(super) fn write(&self, scene: &dyn Scene, budget: &Budget, out: &mut Writer<'_>) -> Result<(), RenderFailure> {
+    pub(super) fn write(
+        &self,
+        scene: &dyn Scene,
+        budget: &Budget,
+        out: &mut Writer<'_>,
+    ) -> Result<(), RenderFailure> {
         self.write_at(MAX_DEPTH, scene, budget, out)
     }
 

@@ -2,7 +2,9 @@
 
 use super::error::{Place, Problem, RenderFailure, TemplateError};
 use super::unwritten;
-use crate::core::expression::{Budget, Expression, ExpressionError, Failure, MAX_EXPRESSION_LEN, Scene, Value, Writer};
+use crate::core::expression::{
+    Budget, Expression, ExpressionError, Failure, MAX_EXPRESSION_LEN, Scene, Value, Writer,
+};
 use cel::parser::pratt_parser::{Lexer, TokenKind};
 
 /// Parsed: its own text, and expressions, in turn.

@@ -17,7 +17,11 @@ fn map() -> MapText {
 
 fn event(place: u32, payload: &str) -> Event {
     let id = EventId::new(1_750_509_296_789, 7, place);
-    let event = NewEvent { subject: Default::default(), kind: "map_kill".into(), payload: payload.as_bytes().to_vec() };
+    let event = NewEvent {
+        subject: Default::default(),
+        kind: "map_kill".into(),
+        payload: payload.as_bytes().to_vec(),
+    };
     Event::from_stored(9, Event::to_stored(id, &event).into()).unwrap()
 }
 
@@ -141,13 +145,17 @@ fn a_plain_text() {
     let source = "${payload.victim.name} lost a ${lower(payload.victim.ship)}.\n\
         Attackers: ${default(join(payload.attackers.map(a, a.name), ', '), 'nobody knows')}\n\
         ${date(ts, 'DD.MM.YYYY HH:mm')} UTC, ${payload.value} ISK; $${x}, $5 and a } too {.\n";
-    let attacked = r#"{"victim":{"name":"P","ship":"Stratios"},"value":1.5,"attackers":[{"name":"A"},{"name":"B"}]}"#;
+    let attacked =
+        r#"{"victim":{"name":"P","ship":"Stratios"},"value":1.5,"attackers":[{"name":"A"},{"name":"B"}]}"#;
     for (payload, expected) in [
         (
             KILL,
             "Pilot *Name* <@1> lost a stratios.\nAttackers: nobody knows\n21.06.2025 12:34 UTC, 250000000 ISK; ${x}, $5 and a } too {.\n",
         ),
-        (attacked, "P lost a stratios.\nAttackers: A, B\n21.06.2025 12:34 UTC, 1.5 ISK; ${x}, $5 and a } too {.\n"),
+        (
+            attacked,
+            "P lost a stratios.\nAttackers: A, B\n21.06.2025 12:34 UTC, 1.5 ISK; ${x}, $5 and a } too {.\n",
+        ),
     ] {
         assert_eq!(run_as(Form::Text, source, &[event(0, payload)]).as_deref(), Ok(expected));
     }
@@ -173,9 +181,15 @@ fn the_examples_of_the_documentation() {
 fn a_whole_string_becomes_its_value_and_any_other_a_text() {
     for (source, expected) in [
         (r#""${payload}""#, KILL),
-        (r#"{"ship": "${payload.victim.ship}", "isk": "${payload.value}"}"#, r#"{"ship":"Stratios","isk":250000000}"#),
+        (
+            r#"{"ship": "${payload.victim.ship}", "isk": "${payload.value}"}"#,
+            r#"{"ship":"Stratios","isk":250000000}"#,
+        ),
         (r#"{"t": "Lost: ${payload.victim.ship}, ${payload.text}"}"#, r#"{"t":"Lost: Stratios, x \"y\"\n"}"#),
-        (r#"{"t": "${payload.list} ${payload.npc} ${payload.none}."}"#, r#"{"t":"[1,2.5,null,true] false ."}"#),
+        (
+            r#"{"t": "${payload.list} ${payload.npc} ${payload.none}."}"#,
+            r#"{"t":"[1,2.5,null,true] false ."}"#,
+        ),
         (r#"{"a": "${payload.gone.deep}", "b": "${payload.gone.deep}."}"#, r#"{"a":null,"b":"."}"#),
         (r#"["${type}", "${map_id}", "${seq}", "${size(events)}"]"#, &format!(r#"["map_kill","{MAP}",9,1]"#)),
         (
@@ -221,8 +235,10 @@ fn functions() {
 /// `event` is what every other client of the event gets.
 #[test]
 fn the_envelope_is_the_envelope() {
-    let of =
-        |subject: &str| Event { subject: crate::core::subject::Subject::parse(subject).unwrap(), ..event(3, KILL) };
+    let of = |subject: &str| Event {
+        subject: crate::core::subject::Subject::parse(subject).unwrap(),
+        ..event(3, KILL)
+    };
     let ephemeral = Event { id: EventId::ephemeral(1_750_509_296_789, 7, 3), ..of("live-7") };
     for event in [event(0, KILL), of("orders-7"), ephemeral] {
         let mut envelope = Vec::new();
@@ -230,7 +246,10 @@ fn the_envelope_is_the_envelope() {
         let expected = String::from_utf8(envelope).unwrap();
         let events = [event.clone(), event];
         assert_eq!(run_as(Form::Json, r#""${event}""#, &events).unwrap(), expected);
-        assert_eq!(run_as(Form::Json, r#""${events}""#, &events).unwrap(), format!("[{expected},{expected}]"));
+        assert_eq!(
+            run_as(Form::Json, r#""${events}""#, &events).unwrap(),
+            format!("[{expected},{expected}]")
+        );
     }
 }
 
@@ -303,7 +322,11 @@ fn the_language_of_others_is_answered_with_this_one() {
         (Form::Json, "{{ event|tojson }}", "line 1, column 1: {{ … }} is not known here; write ${event}"),
         (Form::Text, "{{ x", "line 1, column 1: {{ … }} is not known here; write ${payload.name}"),
         (Form::Text, "\n{% if x %}", "line 2, column 1: {% … %} is not known here; write ${has("),
-        (Form::Json, "[{%- for x in events %}]", "line 1, column 2: {% … %} is not known here; write ${events.map("),
+        (
+            Form::Json,
+            "[{%- for x in events %}]",
+            "line 1, column 2: {% … %} is not known here; write ${events.map(",
+        ),
         (Form::Text, "{%set x = 1%}", "line 1, column 1: {% … %} is not known here; write the expression"),
     ] {
         let error = refused(form, source);
@@ -336,8 +359,7 @@ fn work_and_bodies_are_bounded() {
     let list = format!(r#"{{"l":[{}1],"t":"{}"}}"#, "1,".repeat(5000), "x".repeat(60_000));
     let loops = "${payload.l.map(a, payload.l.map(b, payload.l.map(c, 1)))}";
     let bomb = format!("${{{}[1]{}}}", "[1, 2].map(x, ".repeat(6), ")".repeat(6));
-    let doubled =
-        "${[payload].map(a, [a, a]).map(a, [a, a]).map(a, [a, a]).map(a, [a, a]).map(a, [a, a]).map(a, [a, a])}";
+    let doubled = "${[payload].map(a, [a, a]).map(a, [a, a]).map(a, [a, a]).map(a, [a, a]).map(a, [a, a]).map(a, [a, a])}";
     let copied = "${payload.t + payload.t}".repeat(20);
     let quoted = "${json(json(json(payload.t)))}".repeat(20);
     for (source, may_pass) in [

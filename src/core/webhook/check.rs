@@ -14,14 +14,14 @@ pub struct CheckedTarget {
     pub host: String,
 }
 
-/// Judges targets. Names are not resolved.
+/// Checks targets. Names are not resolved.
 pub trait CheckTarget {
     /// # Errors
     /// The fault of `url` or of a field of `lambda`.
     fn check_target(&self, target: &Target) -> Result<CheckedTarget, FieldError>;
 }
 
-/// Judges templates.
+/// Checks templates.
 pub trait CheckTemplate {
     /// # Errors
     /// The fault of `template` or `content_type`.
@@ -39,28 +39,28 @@ impl Plain {
     /// Checks target, template and expressions, and puts the target into its normal form. What has a fault already is
     /// not looked at again.
     pub fn check(&mut self, checks: &(impl CheckTarget + CheckTemplate), errors: &mut FieldErrors) {
-        let Self { endpoint, private } = self;
+        let Self { webhook, private } = self;
         if private.has_target() && !errors.concern_target() {
             match checks.check_target(&private.target) {
                 Ok(checked) => {
                     private.target = checked.target;
-                    endpoint.host = checked.host;
+                    webhook.host = checked.host;
                 }
                 Err(error) => errors.push(error),
             }
         }
-        if let Some(template) = &endpoint.template
+        if let Some(template) = &webhook.template
             && !errors.concern("template")
             && let Err(error) = checks.check_template(template)
         {
             errors.push(error);
         }
-        if let Some(condition) = &endpoint.filter.expression
+        if let Some(condition) = &webhook.filter.expression
             && let Err(error) = Expression::condition(condition)
         {
             errors.add("filter.expression", FieldCode::Invalid, error);
         }
-        if let Ordering::Key(key) = &endpoint.ordering
+        if let Ordering::Key(key) = &webhook.ordering
             && let Err(error) = Expression::key(key)
         {
             errors.add("ordering_key", FieldCode::Invalid, error);

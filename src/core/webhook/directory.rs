@@ -1,52 +1,52 @@
-//! Which endpoints there are.
+//! Which webhooks there are.
 //!
-//! [`Directory`] is changed only by [`EndpointChange`]s, so that a node's read copy and the replicated state stay the
+//! [`Directory`] is changed only by [`WebhookChange`]s, so that a node's read copy and the replicated state stay the
 //! same by construction; both share the records.
 
-use super::Endpoint;
+use super::Webhook;
 use crate::core::consumer::ownership::Owners;
-use crate::core::ids::{EndpointId, MapId};
+use crate::core::ids::{MapId, WebhookId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// One change of the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EndpointChange {
-    /// An endpoint came or was changed.
-    Put(Arc<Endpoint>),
-    /// An endpoint went.
-    Gone(EndpointId),
-    /// Something was asked of an endpoint's owner.
-    Ordered(EndpointId),
+pub enum WebhookChange {
+    /// A webhook came or was changed.
+    Put(Arc<Webhook>),
+    /// A webhook went.
+    Gone(WebhookId),
+    /// Something was asked of a webhook's owner.
+    Ordered(WebhookId),
     /// Nodes that deliver came or went.
     Owners(Owners),
 }
 
-/// All endpoints.
+/// All webhooks.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    endpoints: BTreeMap<EndpointId, Arc<Endpoint>>,
-    of_map: BTreeMap<MapId, BTreeSet<EndpointId>>,
+    webhooks: BTreeMap<WebhookId, Arc<Webhook>>,
+    of_map: BTreeMap<MapId, BTreeSet<WebhookId>>,
     owners: Owners,
 }
 
 impl Directory {
-    /// The endpoint with that id.
-    pub fn get(&self, id: EndpointId) -> Option<&Arc<Endpoint>> {
-        self.endpoints.get(&id)
+    /// The webhook with that id.
+    pub fn get(&self, id: WebhookId) -> Option<&Arc<Webhook>> {
+        self.webhooks.get(&id)
     }
 
-    /// All endpoints, by id.
-    pub fn all(&self) -> impl ExactSizeIterator<Item = &Arc<Endpoint>> {
-        self.endpoints.values()
+    /// All webhooks, by id.
+    pub fn all(&self) -> impl ExactSizeIterator<Item = &Arc<Webhook>> {
+        self.webhooks.values()
     }
 
-    /// The endpoints of a map, by id.
-    pub fn of_map(&self, map: MapId) -> impl Iterator<Item = &Arc<Endpoint>> {
-        self.of_map.get(&map).into_iter().flatten().filter_map(|id| self.endpoints.get(id))
+    /// The webhooks of a map, by id.
+    pub fn of_map(&self, map: MapId) -> impl Iterator<Item = &Arc<Webhook>> {
+        self.of_map.get(&map).into_iter().flatten().filter_map(|id| self.webhooks.get(id))
     }
 
-    /// How many endpoints a map has.
+    /// How many webhooks a map has.
     pub fn count(&self, map: MapId) -> usize {
         self.of_map.get(&map).map_or(0, BTreeSet::len)
     }
@@ -57,24 +57,24 @@ impl Directory {
     }
 
     /// Carries out a change.
-    pub fn change(&mut self, change: &EndpointChange) {
+    pub fn change(&mut self, change: &WebhookChange) {
         match change {
-            EndpointChange::Put(endpoint) => {
-                self.of_map.entry(endpoint.map).or_default().insert(endpoint.id);
-                self.endpoints.insert(endpoint.id, endpoint.clone());
+            WebhookChange::Put(webhook) => {
+                self.of_map.entry(webhook.map).or_default().insert(webhook.id);
+                self.webhooks.insert(webhook.id, webhook.clone());
             }
-            EndpointChange::Gone(id) => self.remove(*id),
-            EndpointChange::Ordered(_) => {}
-            EndpointChange::Owners(owners) => self.owners = owners.clone(),
+            WebhookChange::Gone(id) => self.remove(*id),
+            WebhookChange::Ordered(_) => {}
+            WebhookChange::Owners(owners) => self.owners = owners.clone(),
         }
     }
 
-    fn remove(&mut self, id: EndpointId) {
-        let Some(endpoint) = self.endpoints.remove(&id) else { return };
-        if let Some(of_map) = self.of_map.get_mut(&endpoint.map) {
+    fn remove(&mut self, id: WebhookId) {
+        let Some(webhook) = self.webhooks.remove(&id) else { return };
+        if let Some(of_map) = self.of_map.get_mut(&webhook.map) {
             of_map.remove(&id);
             if of_map.is_empty() {
-                self.of_map.remove(&endpoint.map);
+                self.of_map.remove(&webhook.map);
             }
         }
     }

@@ -32,8 +32,12 @@ pub enum TopicKind {
 
 impl TopicKind {
     /// All, by name.
-    pub const NAMES: [(&'static str, TopicKind); 4] =
-        [("map", Self::Map), ("public", Self::Public), ("private", Self::Private), ("presence", Self::Presence)];
+    pub const NAMES: [(&'static str, TopicKind); 4] = [
+        ("map", Self::Map),
+        ("public", Self::Public),
+        ("private", Self::Private),
+        ("presence", Self::Presence),
+    ];
 
     /// The kind of the channel that has that subject.
     pub fn of(subject: &str) -> Self {

@@ -35,7 +35,10 @@ mod tests {
                 "https://discord.com/api/webhooks/123456789012345678/***",
             ),
             ("https://discord.com/api/webhooks/1/TOKEN/", "https://discord.com/api/webhooks/1/***"),
-            ("https://discord.com/api/webhooks/1/TOKEN?thread_id=5", "https://discord.com/api/webhooks/1/***"),
+            (
+                "https://discord.com/api/webhooks/1/TOKEN?thread_id=5",
+                "https://discord.com/api/webhooks/1/***",
+            ),
             ("https://discord.com/api/webhooks/1/TOKEN/slack", "https://discord.com/api/webhooks/1/***/***"),
             ("https://hooks.slack.com/services/T1/B2/TOKEN", "https://hooks.slack.com/services/T1/B2/***"),
             ("http://127.0.0.1:9", "http://127.0.0.1:9/"),

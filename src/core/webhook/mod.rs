@@ -2,7 +2,7 @@
 //!
 //! Owns what is special about them: settings and how people write them, what came of a request and which verdict on the
 //! delivery follows from it, the replicated records that name such things. What is sent next, and what becomes of what
-//! fails, [`consumer`](super::consumer) decides. Never: a secret in the clear; addresses, headers and keys come sealed.
+//! fails, [`consumer`](super::consumer) decides. Never: a secret in the clear; addresses, headers and keys come encrypted.
 
 pub mod check;
 pub mod directory;
@@ -23,6 +23,6 @@ pub use super::consumer::schedule::RetryPolicy;
 pub use filter::{EventFilter, SubjectFilter, TopicKind};
 pub use profile::Profile;
 pub use settings::{
-    Defaults, Disabled, Endpoint, Invocation, Lambda, MAX_BATCH, MAX_KINDS, MAX_TEMPLATE, Method, OnEndpoint, Ordering,
-    Origin, Plain, Private, PutEndpoint, RateLimit, Target, TargetKind, Template,
+    Defaults, Disabled, Invocation, Lambda, MAX_BATCH, MAX_KINDS, MAX_TEMPLATE, Method, OnWebhook, Ordering,
+    Origin, Plain, Private, PutWebhook, RateLimit, Target, TargetKind, Template, Webhook,
 };

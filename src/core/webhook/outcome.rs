@@ -102,7 +102,7 @@ impl Sent {
 /// The stages of a request, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Stage {
-    /// Finding the host's addresses, and judging them.
+    /// Finding the host's addresses, and checking them.
     Dns,
     /// Opening a TCP connection.
     Connect,
@@ -183,7 +183,12 @@ impl Outcome {
             503 if pause_ms.is_some() => Class::Throttled,
             _ => Class::Status,
         };
-        Self { class, sent: Sent::Answered, status: Some(status), pause_ms: pause_ms.map(|ms| ms.min(MAX_PAUSE_MS)) }
+        Self {
+            class,
+            sent: Sent::Answered,
+            status: Some(status),
+            pause_ms: pause_ms.map(|ms| ms.min(MAX_PAUSE_MS)),
+        }
     }
 
     /// What follows for a delivery of `events` events. `ambiguous` says whether one that may have been taken is repeated.
@@ -206,7 +211,9 @@ impl Outcome {
     pub fn blame(&self) -> Blame {
         match (self.class, self.status) {
             (Class::Delivered | Class::Expired, _) => Blame::Nobody,
-            (Class::Render | Class::Skipped | Class::Internal, _) | (_, Some(400 | 413 | 422)) => Blame::Delivery,
+            (Class::Render | Class::Skipped | Class::Internal, _) | (_, Some(400 | 413 | 422)) => {
+                Blame::Delivery
+            }
             _ => Blame::Receiver,
         }
     }
@@ -229,7 +236,8 @@ mod tests {
 
     #[test]
     fn verdicts_by_status_and_profile() {
-        let verdict = |status, pause, profile, events| Outcome::answered(status, pause).verdict(profile, events, true);
+        let verdict =
+            |status, pause, profile, events| Outcome::answered(status, pause).verdict(profile, events, true);
         let table = [
             (204, None, Profile::Standard, 1, Verdict::Done),
             (302, None, Profile::Standard, 1, Verdict::Again),
@@ -266,7 +274,11 @@ mod tests {
             }
         }
         for status in [500, 502, 503, 504, 408] {
-            assert_eq!(Outcome::answered(status, None).verdict(Profile::Slack, 1, false), Verdict::Again, "an answer");
+            assert_eq!(
+                Outcome::answered(status, None).verdict(Profile::Slack, 1, false),
+                Verdict::Again,
+                "an answer"
+            );
         }
     }
 
@@ -289,7 +301,10 @@ mod tests {
     #[test]
     fn a_completion_has_the_pause_that_was_asked_for() {
         let busy = Outcome::answered(429, Some(1500)).completion(Profile::Standard, 3, false);
-        assert_eq!(busy, Completion { verdict: Verdict::Later, blame: Blame::Receiver, pause_ms: Some(1500) });
+        assert_eq!(
+            busy,
+            Completion { verdict: Verdict::Later, blame: Blame::Receiver, pause_ms: Some(1500) }
+        );
         let taken = Outcome::answered(200, Some(100)).completion(Profile::Standard, 1, true);
         assert_eq!(taken, Completion { pause_ms: Some(100), ..Completion::DONE }, "its allowance is used up");
         let gone = Outcome::failed(Class::Expired);

@@ -1,10 +1,10 @@
 //! What the engine takes of a webhook's settings.
 
-use super::{Endpoint, Ordering};
+use super::{Ordering, Webhook};
 use crate::core::consumer::plan::{MAX_PARKED, Plan};
 use crate::core::rate::Rate;
 
-impl Endpoint {
+impl Webhook {
     /// The plan of its deliveries, with at most so many requests under way.
     pub fn plan(&self, window: usize) -> Plan {
         Plan {

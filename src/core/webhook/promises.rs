@@ -1,25 +1,26 @@
 //! What one setting of a webhook promises and another one breaks: said when it is set, not when it happens.
 
-use super::Endpoint;
+use super::Webhook;
 use crate::core::access::WebhookBacklog;
 
 /// In words, for people; none where all fits together. `kept` is how far its map's retention waits for webhooks.
-pub fn warnings(endpoint: &Endpoint, kept: &WebhookBacklog) -> Vec<String> {
+pub fn warnings(webhook: &Webhook, kept: &WebhookBacklog) -> Vec<String> {
     let mut found = Vec::new();
     if kept.bytes == Some(0) {
         found.push(
-            "retention.webhook_backlog.bytes is 0: what retention removes before it is delivered is lost".to_owned(),
+            "retention.webhook_backlog.bytes is 0: what retention removes before it is delivered is lost"
+                .to_owned(),
         );
     }
     let Some(kept_seconds) = kept.age_seconds else { return found };
-    let tried_seconds = endpoint.retry.longest_ms().div_ceil(1000);
+    let tried_seconds = webhook.retry.longest_ms().div_ceil(1000);
     if tried_seconds > kept_seconds {
         found.push(format!(
             "retry: an event is tried for up to {tried_seconds} s, but kept for webhooks for only {kept_seconds} s \
              (retention.webhook_backlog.age_seconds)"
         ));
     }
-    if let Some(disabled_seconds) = endpoint.auto_disable_seconds.filter(|seconds| *seconds > kept_seconds) {
+    if let Some(disabled_seconds) = webhook.auto_disable_seconds.filter(|seconds| *seconds > kept_seconds) {
         found.push(format!(
             "auto_disable_seconds: it is disabled after failing for {disabled_seconds} s, but events are kept for \
              webhooks for only {kept_seconds} s (retention.webhook_backlog.age_seconds): those before are lost"
@@ -31,14 +32,14 @@ pub fn warnings(endpoint: &Endpoint, kept: &WebhookBacklog) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::ids::{EndpointId, MapId};
+    use crate::core::ids::{MapId, WebhookId};
     use crate::core::webhook::{Defaults, Origin, Plain, Profile};
 
     fn warned(kept: WebhookBacklog, auto_disable_seconds: Option<u64>) -> Vec<String> {
-        let (id, map) = (EndpointId::from_bytes([1; 16]), MapId::from_bytes([1; 16]));
+        let (id, map) = (WebhookId::from_bytes([1; 16]), MapId::from_bytes([1; 16]));
         let defaults =
             Defaults { timeout_ms: 10_000, retry_attempts: None, retry_delay_ms: None, auto_disable_seconds };
-        warnings(&Plain::new(id, map, Origin::Api, Profile::Standard, &defaults).endpoint, &kept)
+        warnings(&Plain::new(id, map, Origin::Api, Profile::Standard, &defaults).webhook, &kept)
     }
 
     #[test]

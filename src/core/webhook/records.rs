@@ -12,7 +12,7 @@ pub type ProgressReport = progress::ProgressReport<Attempt, Cause>;
 pub type Update = progress::Update<Attempt, Cause>;
 /// An event that was given up.
 pub type DeadLetter = progress::DeadLetter<Cause>;
-/// A change of the dead letters.
+/// A change of the dead dead letters.
 pub type DeadLetterChange = progress::DeadLetterChange<Cause>;
 
 impl DeadLetter {
@@ -43,7 +43,7 @@ impl DeadLetter {
     }
 }
 
-/// Attempts remembered of an endpoint.
+/// Attempts remembered of a webhook.
 pub const KEPT_ATTEMPTS: usize = 20;
 /// Bytes of an answer's body remembered with an attempt.
 pub const KEPT_ANSWER: usize = 512;
@@ -53,7 +53,7 @@ const KEPT_NAME: usize = 256;
 /// One attempt, as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Counts the endpoint's attempts; 0 for a test.
+    /// Counts the webhook's attempts; 0 for a test.
     pub number: u64,
     /// The first event of it; `None` for a test.
     pub seq: Option<u64>,
@@ -89,7 +89,8 @@ impl Attempt {
     /// Cuts texts that others chose: what is remembered is bounded, whatever a receiver answers.
     pub fn clip(&mut self) {
         let error = self.error.iter_mut().map(|error| (error, KEPT_ERROR));
-        let names = [(&mut self.message_id, KEPT_NAME), (&mut self.kind, KEPT_NAME), (&mut self.answer, KEPT_ANSWER)];
+        let names =
+            [(&mut self.message_id, KEPT_NAME), (&mut self.kind, KEPT_NAME), (&mut self.answer, KEPT_ANSWER)];
         for (text, max) in error.chain(names) {
             text.truncate(clipped(text, max).len());
         }
@@ -98,11 +99,11 @@ impl Attempt {
 
 /// What is kept beside the progress, and not by the owner alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shelf {
+pub struct AttemptHistory {
     /// The last attempts, oldest first.
     pub attempts: Vec<Attempt>,
-    /// Dead letters there are.
+    /// Dead dead letters there are.
     pub dead: u32,
-    /// Dead letters that had to make room for newer ones.
+    /// Dead dead letters that had to make room for newer ones.
     pub dropped: u64,
 }

@@ -1,4 +1,4 @@
-//! The keys of an endpoint's signatures: what may be one, and how long old ones sign beside the new one.
+//! The keys of a webhook's signatures: what may be one, and how long old ones sign beside the new one.
 //!
 //! Never signs: that is delivery's.
 
@@ -84,7 +84,9 @@ mod tests {
 
     #[test]
     fn what_may_be_a_secret() {
-        for good in ["12345678", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_aGk", "whsec_aGk=", "no whsec_ !!"] {
+        for good in
+            ["12345678", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_aGk", "whsec_aGk=", "no whsec_ !!"]
+        {
             assert_eq!(problem(good), None, "{good}");
         }
         for bad in ["1234567", "whsec_!!!!notbase64", "whsec_", "whsec_==", "whsec_a b c d", "a\nbcdefgh"] {

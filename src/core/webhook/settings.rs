@@ -1,15 +1,15 @@
-//! The settings of a webhook as they are replicated. Never a secret in the clear: addresses, headers and keys come sealed.
+//! The settings of a webhook as they are replicated. Never a secret in the clear: addresses, headers and keys come encrypted.
 
 use super::{EventFilter, Profile};
 use crate::core::consumer::plan::Batch;
 use crate::core::consumer::schedule::RetryPolicy;
-use crate::core::ids::{EndpointId, MapId, TokenId};
+use crate::core::ids::{MapId, TokenId, WebhookId};
 use crate::core::rate::Rate;
 use serde::{Deserialize, Serialize};
 
-/// Longest list of event types of one endpoint.
+/// Longest list of event types of one webhook.
 pub const MAX_KINDS: usize = crate::core::filter::MAX_KINDS;
-/// Events in one request at most, whatever the endpoint asks for.
+/// Events in one request at most, whatever the webhook asks for.
 pub const MAX_BATCH: u32 = 1000;
 /// Events in one message of a chat.
 pub(super) const CHAT_BATCH: u32 = 10;
@@ -20,11 +20,11 @@ pub const MAX_TEMPLATE: usize = 16 * 1024;
 const BROADCASTING_TIMEOUT_MS: u32 = 5000;
 const HOUR_MS: u64 = 3_600_000;
 
-/// One endpoint as it is replicated.
+/// One webhook as it is replicated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Endpoint {
+pub struct Webhook {
     /// Id.
-    pub id: EndpointId,
+    pub id: WebhookId,
     /// The place in the log at which it was made: one that is made anew under the same id is another.
     pub born: u64,
     /// The map whose events it gets.
@@ -38,10 +38,10 @@ pub struct Endpoint {
     /// Host of the target, for people and logs: nothing secret.
     pub host: String,
     /// Keyed hash of the target, so that two with the same one are found without opening them.
-    pub mark: [u8; 16],
-    /// [`Private`], sealed.
+    pub fingerprint: [u8; 16],
+    /// [`Private`], encrypted.
     #[serde(with = "serde_bytes")]
-    pub sealed: Vec<u8>,
+    pub encrypted: Vec<u8>,
     /// How bodies and signatures look.
     pub profile: Profile,
     /// With which method.
@@ -78,7 +78,7 @@ pub struct Endpoint {
     pub updated_ms: u64,
 }
 
-/// What only the owner and the editors of an endpoint may see.
+/// What only the owner and the editors of a webhook may see.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Private {
     /// Where to.
@@ -130,7 +130,7 @@ impl Invocation {
         [("Event", Self::Event), ("RequestResponse", Self::RequestResponse), ("DryRun", Self::DryRun)];
 }
 
-/// Who made an endpoint.
+/// Who made a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// The API.
@@ -202,7 +202,7 @@ pub struct Template {
     pub content_type: String,
 }
 
-/// Why an endpoint was disabled without anybody asking.
+/// Why a webhook was disabled without anybody asking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disabled {
     /// Unix milliseconds.
@@ -211,26 +211,26 @@ pub struct Disabled {
     pub why: String,
 }
 
-/// Asks for an endpoint to be made or changed.
+/// Asks for a webhook to be made or changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PutEndpoint {
+pub struct PutWebhook {
     /// Who asks.
     pub by: Option<TokenId>,
-    /// The endpoint as it shall be; revision and times are set where it is applied.
-    pub endpoint: Endpoint,
+    /// The webhook as it shall be; revision and times are set where it is applied.
+    pub webhook: Webhook,
     /// The revision that was read; `None` makes a new one.
     pub revision: Option<u64>,
 }
 
-/// Asks for something about one endpoint.
+/// Asks for something about one webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OnEndpoint<T> {
+pub struct OnWebhook<T> {
     /// Who asks.
     pub by: Option<TokenId>,
     /// The map.
     pub map: MapId,
-    /// The endpoint.
-    pub endpoint: EndpointId,
+    /// The webhook.
+    pub webhook: WebhookId,
     /// What.
     pub what: T,
 }
@@ -248,28 +248,28 @@ pub struct Defaults {
     pub auto_disable_seconds: Option<u64>,
 }
 
-/// A webhook in the clear, from the request that makes or changes it until it is sealed; `endpoint.sealed` and `mark`
+/// A webhook in the clear, from the request that makes or changes it until it is encrypted; `webhook.encrypted` and `fingerprint`
 /// are of no meaning yet.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Plain {
     /// What anybody may see.
-    pub endpoint: Endpoint,
-    /// What is sealed.
+    pub webhook: Webhook,
+    /// What is encrypted.
     pub private: Private,
 }
 
 impl Plain {
     /// A new one as its profile has it, without a target and a secret.
-    pub fn new(id: EndpointId, map: MapId, origin: Origin, profile: Profile, defaults: &Defaults) -> Self {
-        let endpoint = Endpoint {
+    pub fn new(id: WebhookId, map: MapId, origin: Origin, profile: Profile, defaults: &Defaults) -> Self {
+        let webhook = Webhook {
             id,
             map,
             name: String::new(),
             origin,
             target: TargetKind::Http,
             host: String::new(),
-            mark: [0; 16],
-            sealed: Vec::new(),
+            fingerprint: [0; 16],
+            encrypted: Vec::new(),
             profile,
             method: Method::Post,
             events: vec!["*".into()],
@@ -290,7 +290,10 @@ impl Plain {
             updated_ms: 0,
         };
         let target = Target::Http(String::new());
-        Self { endpoint, private: Private { target, headers: Vec::new(), secret: String::new(), previous: Vec::new() } }
+        Self {
+            webhook,
+            private: Private { target, headers: Vec::new(), secret: String::new(), previous: Vec::new() },
+        }
     }
 }
 

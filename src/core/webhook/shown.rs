@@ -2,7 +2,7 @@
 //! this one type. Secrets are masked. Whatever stands here may come back in an update.
 
 use super::mask::{MASK, masked_url};
-use super::{Batch, Endpoint, Invocation, Method, Origin, Private, RateLimit, TopicKind};
+use super::{Batch, Invocation, Method, Origin, Private, RateLimit, TopicKind, Webhook};
 use crate::core::time::iso_millis;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ pub const ALIASES: [(&str, &str); 2] = [("active", "enabled"), ("inserted_at", "
 
 /// Settings, then how delivery stands. In the order in which people read it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Webhook {
+pub struct ShownWebhook {
     /// What was asked for.
     #[serde(flatten)]
     pub settings: Settings,
@@ -84,7 +84,7 @@ pub struct State {
     pub warnings: Vec<String>,
 }
 
-/// Where it leads. The type alone where what is sealed can't be opened.
+/// Where it leads. The type alone where what is encrypted can't be opened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Target {
@@ -145,59 +145,59 @@ pub struct Retry {
 /// All names that answers show, those of a compatible API among them.
 pub fn names() -> impl Iterator<Item = &'static str> {
     static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
-        let shown = serde_json::to_value(Webhook::default()).unwrap_or_default();
+        let shown = serde_json::to_value(ShownWebhook::default()).unwrap_or_default();
         shown.as_object().into_iter().flat_map(|fields| fields.keys().cloned()).collect()
     });
     NAMES.iter().map(String::as_str).chain(ALIASES.iter().map(|(_, theirs)| *theirs))
 }
 
 impl Settings {
-    /// Of an endpoint; `private` is `None` where it can't be opened.
-    pub fn of(endpoint: &Endpoint, private: Option<&Private>) -> Self {
+    /// Of a webhook; `private` is `None` where it can't be opened.
+    pub fn of(webhook: &Webhook, private: Option<&Private>) -> Self {
         let target = private.map(|private| &private.target);
         let url = match target {
-            Some(super::Target::Http(url)) if endpoint.profile.is_chat() => Some(masked_url(url)),
+            Some(super::Target::Http(url)) if webhook.profile.is_chat() => Some(masked_url(url)),
             Some(super::Target::Http(url)) => Some(url.clone()),
             _ => None,
         };
-        let (ordering, ordering_key) = match &endpoint.ordering {
+        let (ordering, ordering_key) = match &webhook.ordering {
             super::Ordering::None => ("none", None),
             super::Ordering::Key(key) => ("key", Some(key.clone())),
             super::Ordering::Strict => ("strict", None),
         };
         let headers = private.iter().flat_map(|private| &private.headers);
         Self {
-            id: endpoint.id.to_string(),
-            map_id: endpoint.map.to_string(),
-            name: endpoint.name.clone(),
-            target: Target::of(endpoint, target, url.as_ref()),
+            id: webhook.id.to_string(),
+            map_id: webhook.map.to_string(),
+            name: webhook.name.clone(),
+            target: Target::of(webhook, target, url.as_ref()),
             url,
-            profile: endpoint.profile.name().to_owned(),
-            method: name_of(&Method::NAMES, endpoint.method),
-            key: endpoint.key.clone(),
-            events: endpoint.events.clone(),
-            filter: Filter::of(&endpoint.filter),
+            profile: webhook.profile.name().to_owned(),
+            method: name_of(&Method::NAMES, webhook.method),
+            key: webhook.key.clone(),
+            events: webhook.events.clone(),
+            filter: Filter::of(&webhook.filter),
             ordering: ordering.to_owned(),
             ordering_key,
-            rate_limit: endpoint.rate,
-            batch: endpoint.batch,
-            retry: Retry::of(endpoint),
-            timeout_ms: endpoint.timeout_ms,
-            auto_disable_seconds: endpoint.auto_disable_seconds,
+            rate_limit: webhook.rate,
+            batch: webhook.batch,
+            retry: Retry::of(webhook),
+            timeout_ms: webhook.timeout_ms,
+            auto_disable_seconds: webhook.auto_disable_seconds,
             headers: headers.map(|(name, _)| (name.clone(), MASK.to_owned())).collect(),
-            template: endpoint.template.as_ref().map(|template| template.body.clone()),
-            content_type: endpoint.template.as_ref().map(|template| template.content_type.clone()),
-            active: endpoint.active,
-            origin: name_of(&Origin::NAMES, endpoint.origin),
-            inserted_at: iso_millis(endpoint.inserted_ms),
-            updated_at: iso_millis(endpoint.updated_ms),
+            template: webhook.template.as_ref().map(|template| template.body.clone()),
+            content_type: webhook.template.as_ref().map(|template| template.content_type.clone()),
+            active: webhook.active,
+            origin: name_of(&Origin::NAMES, webhook.origin),
+            inserted_at: iso_millis(webhook.inserted_ms),
+            updated_at: iso_millis(webhook.updated_ms),
         }
     }
 }
 
 impl Target {
-    fn of(endpoint: &Endpoint, target: Option<&super::Target>, url: Option<&String>) -> Self {
-        match (target, endpoint.target) {
+    fn of(webhook: &Webhook, target: Option<&super::Target>, url: Option<&String>) -> Self {
+        match (target, webhook.target) {
             (Some(super::Target::Lambda(lambda)), _) => Self::Lambda {
                 function: Some(Function {
                     function_name: lambda.function_name.clone(),
@@ -207,7 +207,9 @@ impl Target {
                 }),
             },
             (None, super::TargetKind::Lambda) => Self::Lambda { function: None },
-            (Some(super::Target::Http(_)), _) | (None, super::TargetKind::Http) => Self::Http { url: url.cloned() },
+            (Some(super::Target::Http(_)), _) | (None, super::TargetKind::Http) => {
+                Self::Http { url: url.cloned() }
+            }
         }
     }
 }
@@ -224,8 +226,8 @@ impl Filter {
 }
 
 impl Retry {
-    fn of(endpoint: &Endpoint) -> Self {
-        let retry = &endpoint.retry;
+    fn of(webhook: &Webhook) -> Self {
+        let retry = &webhook.retry;
         Self {
             max_attempts: retry.max_attempts,
             delay_ms: retry.delay_ms,
@@ -245,7 +247,7 @@ fn name_of<T: PartialEq + Copy>(names: &[(&str, T)], value: T) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::core::ids::{EndpointId, MapId};
+    use crate::core::ids::{MapId, WebhookId};
     use crate::core::webhook::patch::Patch;
     use crate::core::webhook::{Defaults, Plain, Profile};
     use serde_json::{Value, json};
@@ -254,17 +256,21 @@ mod tests {
     const OPENAPI: &str = include_str!("../../../docs/openapi.yaml");
 
     fn plain(text: &str) -> Plain {
-        let defaults =
-            Defaults { timeout_ms: 10_000, retry_attempts: None, retry_delay_ms: None, auto_disable_seconds: None };
-        let (id, map) = (EndpointId::from_bytes([1; 16]), MapId::from_bytes([2; 16]));
+        let defaults = Defaults {
+            timeout_ms: 10_000,
+            retry_attempts: None,
+            retry_delay_ms: None,
+            auto_disable_seconds: None,
+        };
+        let (id, map) = (WebhookId::from_bytes([1; 16]), MapId::from_bytes([2; 16]));
         let mut plain = Plain::new(id, map, Origin::Api, Profile::Wanderer, &defaults);
         assert_eq!(Patch::read(text).apply(&mut plain).messages(), Vec::<String>::new());
         plain
     }
 
     fn shown(plain: &Plain) -> Value {
-        let settings = Settings::of(&plain.endpoint, Some(&plain.private));
-        serde_json::to_value(Webhook { settings, ..Webhook::default() }).unwrap()
+        let settings = Settings::of(&plain.webhook, Some(&plain.private));
+        serde_json::to_value(ShownWebhook { settings, ..ShownWebhook::default() }).unwrap()
     }
 
     /// Names of the properties of a schema in the reference.
@@ -272,7 +278,10 @@ mod tests {
         let block = OPENAPI.split(&format!("\n    {schema}:\n")).nth(1).unwrap();
         let block = block.split("\n      properties:\n").nth(1).unwrap();
         let lines = block.lines().take_while(|line| line.starts_with("        "));
-        lines.filter_map(|line| line.strip_prefix("        ")?.split_once(':')).map(|(name, _)| name).collect()
+        lines
+            .filter_map(|line| line.strip_prefix("        ")?.split_once(':'))
+            .map(|(name, _)| name)
+            .collect()
     }
 
     #[test]
@@ -286,7 +295,8 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_sent_back_and_changes_nothing() {
         let url = r#""url":"https://example.com/a","headers":{"X-A":"b"},"rate_limit":5,"batch":{"max":3}"#;
-        let filter = r#""filter":{"subjects":["a-*"],"channel_type":"public"},"ordering":"key","ordering_key":"type""#;
+        let filter =
+            r#""filter":{"subjects":["a-*"],"channel_type":"public"},"ordering":"key","ordering_key":"type""#;
         for asked in [
             format!("{{{url},{filter},\"method\":\"PUT\",\"key\":\"k\",\"retry\":{{\"factor\":1.5}}}}"),
             r#"{"lambda":{"function_name":"f","region":"us-east-1","qualifier":"q"}}"#.to_owned(),
@@ -302,8 +312,7 @@ mod tests {
 
     #[test]
     fn nothing_secret_is_shown() {
-        let chat =
-            r#"{"url":"https://hooks.slack.com/services/T1/B2/hidden","profile":"slack","secret":"hidden-secret"}"#;
+        let chat = r#"{"url":"https://hooks.slack.com/services/T1/B2/hidden","profile":"slack","secret":"hidden-secret"}"#;
         for asked in [chat, r#"{"url":"https://example.com/","headers":{"X-A":"hidden"}}"#] {
             assert!(!shown(&plain(asked)).to_string().contains("hidden"), "{asked}");
         }
@@ -317,19 +326,19 @@ mod tests {
         let lambda = json!({"type": "lambda", "function_name": "f", "region": "us-east-1",
                             "invocation_type": "Event", "qualifier": null});
         assert_eq!(target(r#"{"lambda":{"function_name":"f","region":"us-east-1"}}"#), lambda);
-        let sealed = plain(r#"{"lambda":{"function_name":"f","region":"us-east-1"}}"#);
-        let sealed = serde_json::to_value(Settings::of(&sealed.endpoint, None)).unwrap();
-        assert_eq!((&sealed["target"], &sealed["url"]), (&json!({"type": "lambda"}), &Value::Null));
+        let encrypted = plain(r#"{"lambda":{"function_name":"f","region":"us-east-1"}}"#);
+        let encrypted = serde_json::to_value(Settings::of(&encrypted.webhook, None)).unwrap();
+        assert_eq!((&encrypted["target"], &encrypted["url"]), (&json!({"type": "lambda"}), &Value::Null));
     }
 
     #[test]
     fn an_answer_of_another_release_can_be_read() {
-        let less: Webhook = serde_json::from_value(json!({"id": "x", "new": 1})).unwrap();
+        let less: ShownWebhook = serde_json::from_value(json!({"id": "x", "new": 1})).unwrap();
         assert_eq!(less.settings.id, "x");
         let mut all = shown(&plain(r#"{"lambda":{"function_name":"f","region":"us-east-1"}}"#));
-        let read: Webhook = serde_json::from_value(all.clone()).unwrap();
+        let read: ShownWebhook = serde_json::from_value(all.clone()).unwrap();
         assert_eq!(serde_json::to_value(read).unwrap(), all);
         all["target"] = json!({"type": "lambda"});
-        assert!(serde_json::from_value::<Webhook>(all).is_ok());
+        assert!(serde_json::from_value::<ShownWebhook>(all).is_ok());
     }
 }

@@ -1,12 +1,12 @@
-//! The actor of one endpoint: it reads the topic from its own cursor, sends what the engine says, and tells
+//! The actor of one webhook: it reads the topic from its own cursor, sends what the engine says, and tells
 //! the engine how that ended.
 //!
-//! Owns the endpoint's delivery state while this node owns the endpoint. Nothing piles up in it: it reads
+//! Owns the webhook's delivery state while this node owns the webhook. Nothing piles up in it: it reads
 //! when the engine has room, and holds the events of that room alone.
 //!
 //! Whatever happens (a message, a request that ended, a page that was read, a time that came) goes through
-//! [`EndpointActor::drive`]: it changes the state, and what is to be done about it follows in
-//! [`EndpointActor::advance`].
+//! [`WebhookActor::drive`]: it changes the state, and what is to be done about it follows in
+//! [`WebhookActor::advance`].
 
 mod commands;
 mod completion;
@@ -27,8 +27,8 @@ use state::{Commands, Life, Readers, Reporting};
 
 use super::shared::Shared;
 use crate::core::consumer::engine::{Engine, Step, Urgency};
-use crate::core::ids::{EndpointId, TopicId};
-use crate::core::webhook::Endpoint;
+use crate::core::ids::{TopicId, WebhookId};
+use crate::core::webhook::Webhook;
 use crate::core::webhook::outcome::Cause;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, SpawnHandle};
 use std::cell::Cell;
@@ -38,17 +38,17 @@ use std::time::{Duration, Instant};
 
 /// Messages that may wait: what is there wakes it as well as what is refused.
 const MAILBOX: usize = 16;
-/// An actor with nothing to do for so long stops; its endpoint lives on in the index.
+/// An actor with nothing to do for so long stops; its webhook lives on in the index.
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Starts actors, and starts them anew where there is more to do.
 pub(super) trait Supervisor {
     /// An actor has stopped by itself.
-    fn stopped(self: Rc<Self>, endpoint: EndpointId, actor: &Addr<EndpointActor>);
+    fn stopped(self: Rc<Self>, webhook: WebhookId, actor: &Addr<WebhookActor>);
 }
 
 /// The actor. Its states are described at their types.
-pub(super) struct EndpointActor {
+pub(super) struct WebhookActor {
     shared: Rc<Shared>,
     supervisor: Rc<dyn Supervisor>,
     settings: Settings,
@@ -66,18 +66,18 @@ pub(super) struct EndpointActor {
     idle_since: Option<Instant>,
 }
 
-impl EndpointActor {
-    /// Loads what is stored; `None` when the endpoint is gone.
+impl WebhookActor {
+    /// Loads what is stored; `None` when the webhook is gone.
     pub(super) fn load(
         shared: Rc<Shared>,
         supervisor: Rc<dyn Supervisor>,
-        endpoint: Arc<Endpoint>,
+        webhook: Arc<Webhook>,
         topic: TopicId,
     ) -> Result<Option<Self>, LoadError> {
-        let Some(state) = shared.hub.webhooks().state(endpoint.id)? else { return Ok(None) };
-        let settings = Settings::new(&shared, endpoint.clone(), topic)?;
-        let waiting = shared.hub.webhooks().waiting(endpoint.id)?;
-        let engine = Engine::new(endpoint.plan(shared.config.window), state.progress, waiting);
+        let Some(state) = shared.hub.webhooks().state(webhook.id)? else { return Ok(None) };
+        let settings = Settings::new(&shared, webhook.clone(), topic)?;
+        let waiting = shared.hub.webhooks().waiting(webhook.id)?;
+        let engine = Engine::new(webhook.plan(shared.config.window), state.progress, waiting);
         let life = Life::Closing.follow(settings.permitted(&shared));
         Ok(Some(Self {
             shared,
@@ -120,7 +120,8 @@ impl EndpointActor {
         let may_begin = self.life.get().is_running() && self.shared.in_touch();
         let sending = if may_begin { self.send_what_can_be(now, ctx) } else { None };
         self.announce(now);
-        let pauses = [self.readers.pause_until(), self.commands.pauses_until(), self.reports.state.waits_until()];
+        let pauses =
+            [self.readers.pause_until(), self.commands.pauses_until(), self.reports.state.waits_until()];
         self.wait(sending.into_iter().chain(pauses.into_iter().flatten()).min(), now, ctx);
     }
 
@@ -175,7 +176,7 @@ impl EndpointActor {
     }
 }
 
-impl Actor for EndpointActor {
+impl Actor for WebhookActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -186,7 +187,7 @@ impl Actor for EndpointActor {
     fn stopped(&mut self, ctx: &mut Self::Context) {
         // One that panics is stopped while its stack unwinds: it counts as lost, and the shard finds it.
         if self.life.get() != Life::Retired && !std::thread::panicking() {
-            self.supervisor.clone().stopped(self.settings.endpoint.id, &ctx.address());
+            self.supervisor.clone().stopped(self.settings.webhook.id, &ctx.address());
         }
     }
 }

@@ -1,39 +1,44 @@
-//! What the map is told of its endpoints, as events: that one is failing, and that it was disabled.
+//! What the map is told of its webhooks, as events: that one is failing, and that it was disabled.
 
 use crate::core::consumer::progress::{Disable, Progress};
 use crate::core::event::NewEvent;
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 use crate::core::json;
-use crate::core::webhook::Endpoint;
+use crate::core::webhook::Webhook;
 use serde_json::json;
 
-/// Told while an endpoint fails, at 50 and 90 percent of the time after which it is disabled.
+/// Told while a webhook fails, at 50 and 90 percent of the time after which it is disabled.
 const FAILING: &str = "webhook.failing";
 /// Told when it is disabled.
 const DISABLED: &str = "webhook.disabled";
 
-/// The event that tells that an endpoint has been failing for so much of the time until it is disabled, with the log
+/// The event that tells that a webhook has been failing for so much of the time until it is disabled, with the log
 /// line beside it. `since`: from when on it has been failing.
-pub(super) fn failing(endpoint: &Endpoint, progress: &Progress, since: Option<&str>, percent: u8) -> Option<NewEvent> {
-    tracing::warn!(webhook = %endpoint.id, host = endpoint.host, percent, "the webhook is failing and will be disabled");
-    event(endpoint, progress, since, FAILING, "percent", json!(percent))
+pub(super) fn failing(
+    webhook: &Webhook,
+    progress: &Progress,
+    since: Option<&str>,
+    percent: u8,
+) -> Option<NewEvent> {
+    tracing::warn!(webhook = %webhook.id, host = webhook.host, percent, "the webhook is failing and will be disabled");
+    event(webhook, progress, since, FAILING, "percent", json!(percent))
 }
 
-/// Has an endpoint disabled, and the map told of it once that is so.
-pub(super) fn disable(endpoint: &Endpoint, progress: &Progress, since: Option<&str>, why: String) -> Disable {
-    tracing::warn!(webhook = %endpoint.id, host = endpoint.host, why, "the webhook is disabled");
+/// Has a webhook disabled, and the map told of it once that is so.
+pub(super) fn disable(webhook: &Webhook, progress: &Progress, since: Option<&str>, why: String) -> Disable {
+    tracing::warn!(webhook = %webhook.id, host = webhook.host, why, "the webhook is disabled");
     metrics::counter!(crate::metric::WEBHOOK_DISABLED).increment(1);
-    Disable { news: event(endpoint, progress, since, DISABLED, "reason", json!(why)), why }
+    Disable { news: event(webhook, progress, since, DISABLED, "reason", json!(why)), why }
 }
 
 /// Retention removed events that a webhook of this node still needed. The map is told by the replicated state.
-pub(super) fn lost(webhook: EndpointId, events: u64) {
+pub(super) fn lost(webhook: WebhookId, events: u64) {
     metrics::counter!(crate::metric::WEBHOOK_LOST).increment(events);
     tracing::warn!(%webhook, events, "the webhook loses events: retention waits for it no longer");
 }
 
 fn event(
-    endpoint: &Endpoint,
+    webhook: &Webhook,
     progress: &Progress,
     since: Option<&str>,
     kind: &str,
@@ -41,9 +46,9 @@ fn event(
     value: serde_json::Value,
 ) -> Option<NewEvent> {
     let mut payload = json!({
-        "webhook_id": endpoint.id.to_string(),
-        "name": endpoint.name,
-        "host": endpoint.host,
+        "webhook_id": webhook.id.to_string(),
+        "name": webhook.name,
+        "host": webhook.host,
         "failing_since": since,
         "consecutive_failures": progress.failures,
         "last_error": progress.last_error,

@@ -70,9 +70,10 @@ fn code_of_function(error: &BadFunction) -> FieldCode {
         BadFunction::NotListed(_) => FieldCode::NotAllowed,
         BadFunction::OtherRegion { .. } => FieldCode::Conflict,
         BadFunction::Target(error) => code_of_target(error),
-        BadFunction::Name(_) | BadFunction::Region(_) | BadFunction::Qualifier(_) | BadFunction::Signature(_) => {
-            FieldCode::Invalid
-        }
+        BadFunction::Name(_)
+        | BadFunction::Region(_)
+        | BadFunction::Qualifier(_)
+        | BadFunction::Signature(_) => FieldCode::Invalid,
     }
 }
 
@@ -83,7 +84,8 @@ mod tests {
     use crate::core::webhook::{Invocation, Lambda};
 
     fn told(target: &Target) -> (String, FieldCode) {
-        let (guard, account) = (Guard::default(), Account { functions: vec!["f".into()], ..Account::default() });
+        let (guard, account) =
+            (Guard::default(), Account { functions: vec!["f".into()], ..Account::default() });
         let error = Checks::new(&guard, &account).check_target(target).err().unwrap();
         (error.field, error.code)
     }
@@ -110,8 +112,9 @@ mod tests {
     #[test]
     fn a_target_is_kept_in_its_normal_form() {
         let (guard, account) = (Guard::default(), Account::default());
-        let checked =
-            Checks::new(&guard, &account).check_target(&Target::Http("HTTPS://Example.COM:443".into())).unwrap();
+        let checked = Checks::new(&guard, &account)
+            .check_target(&Target::Http("HTTPS://Example.COM:443".into()))
+            .unwrap();
         assert!(checked.target == Target::Http("https://example.com/".into()));
         assert_eq!(checked.host, "example.com");
     }

@@ -5,7 +5,7 @@
 //! - [`exchange`]: one request and its answer over one connection, and whether that may be used again.
 //! - [`failure`]: why there is no answer. [`headers`]: what an answer says about waiting.
 //!
-//! Never follows a redirect, never uses a proxy, never decompresses, never judges a status: what an answer means is the
+//! Never follows a redirect, never uses a proxy, never decompresses, never checks a status: what an answer means is the
 //! caller's business. HTTP/1.1 only.
 
 use std::{
@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use tokio::time::timeout_at;
 
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 use crate::core::webhook::{Method, outcome::Class, patch::RESERVED_HEADERS};
 use crate::tls::BadTls;
 
@@ -74,9 +74,9 @@ pub struct Outgoing<'a> {
 
 /// The webhook that a request is for.
 #[derive(Debug, Clone, Copy)]
-pub struct Webhook {
+pub struct Requester {
     /// Its connections carry no other webhook's requests.
-    pub id: EndpointId,
+    pub id: WebhookId,
     /// Whether a request that may have been taken is repeated.
     pub ambiguous: bool,
 }
@@ -143,10 +143,10 @@ impl Client {
         Self { dialer, pool: RefCell::new(Pool::new(outside.most_idle)) }
     }
 
-    /// Judges where `target` leads to now, without going there. A name that has no address yet is no fault: it is judged
+    /// Checks where `target` leads to now, without going there. A name that has no address yet is no fault: it is checked
     /// again whenever it is dialled.
     pub async fn check(&self, target: &Target) -> Result<(), String> {
-        match tokio::time::timeout(CHECK, self.dialer.judge(target)).await {
+        match tokio::time::timeout(CHECK, self.dialer.check(target)).await {
             Ok(Err((Class::Blocked, why))) => Err(why),
             Ok(_) | Err(_) => Ok(()),
         }
@@ -161,7 +161,7 @@ impl Client {
     ///
     /// The answer's head decides: a body that breaks off, or outlasts the deadline, leaves the answer as it is, and
     /// [`Answer::rest`] tells.
-    pub async fn send(&self, request: Outgoing<'_>, webhook: Webhook) -> Result<Answer, Failure> {
+    pub async fn send(&self, request: Outgoing<'_>, webhook: Requester) -> Result<Answer, Failure> {
         let start = Instant::now();
         let deadline = tokio::time::Instant::from_std(start + request.timeout);
         let trip = Rc::new(Trip::new());
@@ -188,12 +188,14 @@ impl Client {
         &self,
         request: &Outgoing<'_>,
         trip: &Rc<Trip>,
-        webhook: Webhook,
+        webhook: Requester,
         kept: Option<Kept>,
     ) -> Result<Exchange, Cause> {
         // What is seldom needed is boxed: it would make every exchange larger.
         let kept = match kept {
-            Some(Kept::Wire(wire)) => Some(Box::pin(Line::new(wire)).await.map_err(|error| no_answer(&error, trip))?),
+            Some(Kept::Wire(wire)) => {
+                Some(Box::pin(Line::new(wire)).await.map_err(|error| no_answer(&error, trip))?)
+            }
             Some(Kept::Line(line)) => Some(line),
             None => None,
         };
@@ -213,7 +215,7 @@ impl Client {
     }
 }
 
-fn may_go_again(trip: &Trip, class: Class, webhook: Webhook) -> bool {
+fn may_go_again(trip: &Trip, class: Class, webhook: Requester) -> bool {
     let ended = class == Class::Closed && trip.heard.get() == 0;
     !trip.sent.get() || ended && webhook.ambiguous
 }

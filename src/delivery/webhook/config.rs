@@ -12,7 +12,7 @@ pub struct WebhookConfig {
     pub workers: usize,
     /// Requests under way on this node, at most.
     pub connections: usize,
-    /// Requests under way to one endpoint, at most.
+    /// Requests under way to one webhook, at most.
     pub window: usize,
     /// Longest time between a delivery and the cluster's knowing of it.
     pub flush: Duration,

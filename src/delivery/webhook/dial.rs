@@ -1,4 +1,4 @@
-//! Connections for webhooks: resolve, judge every address, connect to a judged one, speak TLS with the name that was
+//! Connections for webhooks: resolve, check every address, connect to a checked one, speak TLS with the name that was
 //! asked for.
 //!
 //! Owns the only way out, and what is known of how far a request has come. Never keeps a connection: the pool is the
@@ -66,7 +66,7 @@ impl Trip {
     }
 }
 
-/// Opens a TCP connection to an address that was judged. Tests put a recorder in its place.
+/// Opens a TCP connection to an address that was checked. Tests put a recorder in its place.
 pub trait Dial {
     /// Connects; the caller bounds the time.
     fn connect(&self, to: SocketAddr) -> LocalBoxFuture<'static, io::Result<TcpStream>>;
@@ -98,8 +98,8 @@ impl Dialer {
         Self { guard, resolve, dial, tls: tls.connector() }
     }
 
-    /// Looks where a request would go, and judges that.
-    pub(super) async fn judge(&self, target: &Target) -> Result<(), Failed> {
+    /// Looks where a request would go, and checks that.
+    pub(super) async fn check(&self, target: &Target) -> Result<(), Failed> {
         self.addresses(target).await.map(|_| ())
     }
 
@@ -111,14 +111,20 @@ impl Dialer {
         let tcp = self.connect(&addresses).await.map_err(|error| (Class::Connect, connect_error(&error)))?;
         // Answers are small and awaited: a segment held back costs more than it saves.
         let _ = tcp.set_nodelay(true);
-        if target.tls() { self.handshake(target, trip, tcp).await } else { Ok(Wire::plain(tcp, target, trip)) }
+        if target.tls() {
+            self.handshake(target, trip, tcp).await
+        } else {
+            Ok(Wire::plain(tcp, target, trip))
+        }
     }
 
-    /// The addresses to try, once all that the name has were judged: one bad address among good ones refuses them all.
+    /// The addresses to try, once all that the name has were checked: one bad address among good ones refuses them all.
     async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, Failed> {
         let found = match target.host() {
             Host::Ip(ip) => vec![*ip],
-            Host::Name(name) => self.resolve.resolve(name).await.map_err(|error| (Class::Dns, error.to_string()))?,
+            Host::Name(name) => {
+                self.resolve.resolve(name).await.map_err(|error| (Class::Dns, error.to_string()))?
+            }
         };
         for ip in &found {
             self.guard.check(*ip).map_err(|refused| blocked(target.host(), &refused))?;
@@ -166,7 +172,7 @@ impl Dialer {
     }
 }
 
-/// Says of a name only what kind of address it has: which one is no business of who made the endpoint.
+/// Says of a name only what kind of address it has: which one is no business of who made the webhook.
 fn blocked(host: &Host, refused: &NotPublic) -> Failed {
     let message = match host {
         Host::Ip(_) => refused.to_string(),

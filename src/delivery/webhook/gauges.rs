@@ -1,12 +1,12 @@
-//! What is shown of queues: depth, age and success of the endpoints that have something to do.
+//! What is shown of queues: depth, age and success of the webhooks that have something to do.
 //!
-//! Owns the bound on labels: the first endpoints that have a queue are shown by name, all others together. A place is
-//! free again when its endpoint is deleted.
+//! Owns the bound on labels: the first webhooks that have a queue are shown by name, all others together. A place is
+//! free again when its webhook is deleted.
 
 use super::actor::{Look, Queue};
 use super::shard::Shard;
 use super::shared::Shared;
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 use crate::metric;
 use futures_util::future::join_all;
 use rustc_hash::FxHashSet;
@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Endpoints shown by name at a time.
+/// Webhooks shown by name at a time.
 const MAX_NAMED: usize = 100;
 /// And in the life of a node: the recorder forgets no name.
 const MAX_NAMES: usize = 1000;
@@ -41,21 +41,22 @@ pub(super) async fn run(shard: Rc<Shard>) {
 
 fn show_all(shared: &Shared, queues: &[Queue], shown: &mut FxHashSet<String>) {
     let now_ms = shared.hub.clock().time_ms();
-    let age = |queue: &Queue| queue.oldest_ms.map_or(0.0, |oldest| now_ms.saturating_sub(oldest) as f64 / 1000.0);
+    let age =
+        |queue: &Queue| queue.oldest_ms.map_or(0.0, |oldest| now_ms.saturating_sub(oldest) as f64 / 1000.0);
     let (mut others, mut oldest, mut unnamed) = (0, 0.0f64, false);
     let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
     {
-        let endpoints = shared.hub.webhooks().directory();
-        named.tidy(|endpoint| endpoints.get(endpoint).is_some());
+        let webhooks = shared.hub.webhooks().directory();
+        named.tidy(|webhook| webhooks.get(webhook).is_some());
     }
     for queue in queues {
-        if !named.has_place(queue.endpoint) {
+        if !named.has_place(queue.webhook) {
             unnamed = true;
             others += queue.events;
             oldest = oldest.max(age(queue));
             continue;
         }
-        let name = queue.endpoint.to_string();
+        let name = queue.webhook.to_string();
         show(&name, queue.events, age(queue));
         let settled = queue.delivered + queue.given_up;
         if settled > 0 {
@@ -72,7 +73,8 @@ fn show_all(shared: &Shared, queues: &[Queue], shown: &mut FxHashSet<String>) {
     let failing = queues.iter().filter(|queue| queue.failing).count();
     let number = shared.number().to_string();
     let active = |state: &'static str, count: usize| {
-        metrics::gauge!(metric::WEBHOOK_ACTIVE, "state" => state, "shard" => number.clone()).set(count as f64);
+        metrics::gauge!(metric::WEBHOOK_ACTIVE, "state" => state, "shard" => number.clone())
+            .set(count as f64);
     };
     active("failing", failing);
     active("working", queues.len() - failing);
@@ -83,24 +85,24 @@ fn show(name: &str, events: u64, age_seconds: f64) {
     metrics::gauge!(metric::WEBHOOK_QUEUE_SECONDS, "webhook" => name.to_owned()).set(age_seconds);
 }
 
-/// The endpoints shown by name.
+/// The webhooks shown by name.
 struct Named {
-    now: Vec<EndpointId>,
+    now: Vec<WebhookId>,
     ever: usize,
 }
 
 impl Named {
-    /// Takes the places of endpoints that are gone.
-    fn tidy(&mut self, is_there: impl Fn(EndpointId) -> bool) {
-        self.now.retain(|endpoint| is_there(*endpoint));
+    /// Takes the places of webhooks that are gone.
+    fn tidy(&mut self, is_there: impl Fn(WebhookId) -> bool) {
+        self.now.retain(|webhook| is_there(*webhook));
     }
 
-    /// Whether the endpoint is one of those shown by name; it becomes one while there is room.
-    fn has_place(&mut self, endpoint: EndpointId) -> bool {
-        let known = self.now.contains(&endpoint);
+    /// Whether the webhook is one of those shown by name; it becomes one while there is room.
+    fn has_place(&mut self, webhook: WebhookId) -> bool {
+        let known = self.now.contains(&webhook);
         let room = !known && self.now.len() < MAX_NAMED && self.ever < MAX_NAMES;
         if room {
-            self.now.push(endpoint);
+            self.now.push(webhook);
             self.ever += 1;
         }
         known || room
@@ -113,15 +115,15 @@ mod tests {
 
     #[test]
     fn places_are_free_again() {
-        let endpoint = |n: usize| EndpointId::new(uuid::Uuid::from_u128(n as u128));
+        let webhook = |n: usize| WebhookId::new(uuid::Uuid::from_u128(n as u128));
         let mut named = Named { now: Vec::new(), ever: 0 };
-        assert!((0..MAX_NAMED).all(|n| named.has_place(endpoint(n))));
-        assert!(!named.has_place(endpoint(200)) && named.has_place(endpoint(7)));
-        named.tidy(|there| there != endpoint(7));
-        assert!(named.has_place(endpoint(200)) && !named.has_place(endpoint(7)));
+        assert!((0..MAX_NAMED).all(|n| named.has_place(webhook(n))));
+        assert!(!named.has_place(webhook(200)) && named.has_place(webhook(7)));
+        named.tidy(|there| there != webhook(7));
+        assert!(named.has_place(webhook(200)) && !named.has_place(webhook(7)));
         let churn = (1000..5000).filter(|n| {
             named.tidy(|_| false);
-            named.has_place(endpoint(*n))
+            named.has_place(webhook(*n))
         });
         assert_eq!(churn.count(), MAX_NAMES - MAX_NAMED - 1, "labels are bounded, however many come and go");
     }

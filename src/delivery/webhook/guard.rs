@@ -1,7 +1,7 @@
 //! Where webhooks may go: verdicts over addresses, and the one parse of a target's URL.
 //!
-//! Pure: never resolves a name and never connects. What a name stands for is judged by the dialer, address by address,
-//! with [`Guard::check`]; what an address literal stands for is judged here already, when an endpoint is created.
+//! Pure: never resolves a name and never connects. What a name stands for is checked by the dialer, address by address,
+//! with [`Guard::check`]; what an address literal stands for is checked here already, when a webhook is created.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -74,7 +74,7 @@ const fn v6([a, b, c, d, e, f, g, h]: [u16; 8], prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), prefix)
 }
 
-/// What an address is, if it isn't on the public Internet. An IPv4 address inside an IPv6 one is judged as what it is.
+/// What an address is, if it isn't on the public Internet. An IPv4 address inside an IPv6 one is checked as what it is.
 pub fn special(ip: IpAddr) -> Option<&'static str> {
     match ip {
         IpAddr::V4(ip) => V4.iter().find(|(net, _)| net.contains(&ip)).map(|(_, what)| *what),
@@ -148,7 +148,9 @@ impl Guard {
     /// none of the tunnelled forms: those take another way.
     fn allows(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
-        self.allow.iter().any(|net| net.contains(&ip) || matches!(ip, IpAddr::V4(v4) if holds_mapped(net, v4)))
+        self.allow
+            .iter()
+            .any(|net| net.contains(&ip) || matches!(ip, IpAddr::V4(v4) if holds_mapped(net, v4)))
     }
 
     /// Whether anything beyond the public Internet is allowed.

@@ -128,8 +128,8 @@ pub fn target(function: &Lambda, account: &Account, guard: &Guard) -> Result<Tar
     };
     let mut url = format!("{base}/2015-03-31/functions/{escaped}/invocations");
     if let Some(qualifier) = qualifier {
-        let fits =
-            (1..=LONGEST_QUALIFIER).contains(&qualifier.len()) && qualifier.bytes().all(|b| is_word(b) || b == b'$');
+        let fits = (1..=LONGEST_QUALIFIER).contains(&qualifier.len())
+            && qualifier.bytes().all(|b| is_word(b) || b == b'$');
         if !fits {
             return Err(BadFunction::Qualifier(qualifier.clone()));
         }
@@ -149,7 +149,10 @@ pub fn invoke<'a>(
     now_ms: u64,
 ) -> Result<Outgoing<'a>, BadFunction> {
     let authority = target.authority().to_str().map_err(unsignable)?;
-    let plain = [("content-type", "application/json"), ("x-amz-invocation-type", invocation_type(function.invocation))];
+    let plain = [
+        ("content-type", "application/json"),
+        ("x-amz-invocation-type", invocation_type(function.invocation)),
+    ];
     let signed = signed_headers(function, target.as_str(), authority, &plain, credentials, &body, now_ms)?;
     let mut headers = Vec::with_capacity(plain.len() + signed.len());
     for (name, value) in plain {
@@ -180,7 +183,8 @@ fn signed_headers(
         .map_err(unsignable)?
         .into();
     let headers = plain.iter().copied().chain([("host", authority)]);
-    let request = SignableRequest::new("POST", url, headers, SignableBody::Bytes(body)).map_err(unsignable)?;
+    let request =
+        SignableRequest::new("POST", url, headers, SignableBody::Bytes(body)).map_err(unsignable)?;
     let (instructions, _) = sign(request, &params).map_err(unsignable)?.into_parts();
     let as_header = |(name, value): (&str, &str)| {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(unsignable)?;
@@ -198,11 +202,12 @@ pub fn outcome(invocation: Invocation, answer: &Answer, now_ms: u64) -> (Outcome
     let by_aws = |class| Outcome { class, ..Outcome::answered(answer.status, asked) };
     match (&answer.function_error, answer.status) {
         (Some(kind), 200..=299) => (by_aws(Class::Function), Some(format!("the function failed ({kind})"))),
-        (None, 200..=299) if invocation == Invocation::RequestResponse => {
-            returned(&answer.head, now_ms).unwrap_or_else(|why| (by_aws(Class::Function), Some(why.to_string())))
-        }
+        (None, 200..=299) if invocation == Invocation::RequestResponse => returned(&answer.head, now_ms)
+            .unwrap_or_else(|why| (by_aws(Class::Function), Some(why.to_string()))),
         (None, 200..=299) => (by_aws(Class::Delivered), None),
-        (_, TOO_MANY) => (by_aws(Class::Throttled), Some("the function runs too often (TooManyRequests)".to_owned())),
+        (_, TOO_MANY) => {
+            (by_aws(Class::Throttled), Some("the function runs too often (TooManyRequests)".to_owned()))
+        }
         (_, 300..=399) => (by_aws(Class::Redirect), Some(format!("AWS answered {}", answer.status))),
         (_, status) => (by_aws(Class::Status), Some(format!("AWS answered {status}"))),
     }
@@ -236,7 +241,8 @@ fn returned(payload: &[u8], now_ms: u64) -> Result<(Outcome, Option<String>), Un
         (None, Err(_)) if payload.trim_ascii_start().starts_with(b"{") => return Err(Unclear::CutOff),
         (None, _) => return Ok((Outcome::answered(200, None), None)),
     };
-    let asked = returned.headers.filter(|_| matches!(status, 429 | 503)).and_then(|headers| pause(&headers, now_ms));
+    let asked =
+        returned.headers.filter(|_| matches!(status, 429 | 503)).and_then(|headers| pause(&headers, now_ms));
     let outcome = Outcome::answered(status, asked);
     let why = (outcome.class != Class::Delivered).then(|| format!("the function answered {status}"));
     Ok((outcome, why))
@@ -250,7 +256,8 @@ fn status_of(value: &Value) -> Option<u16> {
 
 /// `Retry-After` among the headers that the function returned, in milliseconds.
 fn pause(headers: &Value, now_ms: u64) -> Option<u64> {
-    let (_, value) = headers.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
+    let (_, value) =
+        headers.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut map = HeaderMap::new();
     map.insert(header::RETRY_AFTER, HeaderValue::from_str(&text).ok()?);
@@ -295,7 +302,10 @@ fn check_name(name: &str, region: &str) -> Result<(), BadFunction> {
     let rest = match parts.as_slice() {
         ["arn", partition, "lambda", arn_region, rest @ ..] if is_plain(partition) => {
             if *arn_region != region {
-                return Err(BadFunction::OtherRegion { arn: (*arn_region).to_owned(), region: region.to_owned() });
+                return Err(BadFunction::OtherRegion {
+                    arn: (*arn_region).to_owned(),
+                    region: region.to_owned(),
+                });
             }
             rest
         }
@@ -303,7 +313,9 @@ fn check_name(name: &str, region: &str) -> Result<(), BadFunction> {
     };
     let is_arn = rest.len() < parts.len();
     let function = match rest {
-        [account, "function", function @ ..] if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) => {
+        [account, "function", function @ ..]
+            if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) =>
+        {
             function
         }
         function if !is_arn => function,

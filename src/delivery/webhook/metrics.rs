@@ -45,8 +45,8 @@ fn attempts(class: Class) -> Counter {
 }
 
 /// Events were given up.
-pub(super) fn buried<'a>(letters: impl Iterator<Item = &'a DeadLetter>) {
-    for letter in letters {
-        metrics::counter!(metric::WEBHOOK_DEAD_LETTERS, "class" => letter.class().name()).increment(1);
+pub(super) fn buried<'a>(dead_letters: impl Iterator<Item = &'a DeadLetter>) {
+    for dead_letter in dead_letters {
+        metrics::counter!(metric::WEBHOOK_DEAD_LETTERS, "class" => dead_letter.class().name()).increment(1);
     }
 }

@@ -1,20 +1,20 @@
 //! Delivery by request: webhooks to HTTP receivers, chats and functions.
 //!
 //! A guided map, in the order of a delivery's way:
-//! - [`shard`]: a thread's share of the endpoints that this node owns; starts, wakes and retires their actors.
+//! - [`shard`]: a thread's share of the webhooks that this node owns; starts, wakes and retires their actors.
 //!   [`shared`]: what these use together.
-//! - [`actor`]: one endpoint: reads from its own cursor ([`source`]), asks the engine in `core::consumer`, sends.
-//! - [`judge`]: which events it wants, and which wait for each other.
+//! - [`actor`]: one webhook: reads from its own cursor ([`source`]), asks the engine in `core::consumer`, sends.
+//! - [`evaluate`]: which events it wants, and which wait for each other.
 //! - [`sender`]: one request, from [`render`] (bodies and signatures) through [`client`] to what the answer means.
-//! - [`guard`], [`resolve`], [`dial`]: where a request may go, judged when it is dialled. [`lambda`]: functions
+//! - [`guard`], [`resolve`], [`dial`]: where a request may go, evaluated when it is dialled. [`lambda`]: functions
 //!   of AWS.
 //! - [`check`]: what can be told of settings beforehand.
 //! - [`handover`]: what is let go when a node comes that is to have it.
 //! - [`report_queue`], [`report`]: what the cluster must know of it, in batches; [`remembered`]: what of an
 //!   attempt; [`gauges`]: what operators see of queues.
 //!
-//! Never: an endpoint that delays another (each has its own window, and those that fail a budget of their own), a
-//! payload that is copied for an endpoint, a secret in a log.
+//! Never: a webhook that delays another (each has its own window, and those that fail a budget of their own), a
+//! payload that is copied for a webhook, a secret in a log.
 
 mod actor;
 mod announce;
@@ -22,10 +22,10 @@ mod check;
 pub mod client;
 mod config;
 pub mod dial;
+mod evaluate;
 mod gauges;
 pub mod guard;
 mod handover;
-mod judge;
 pub mod lambda;
 mod metrics;
 mod permits;

@@ -1,6 +1,6 @@
 //! How many requests may be under way on a node at once.
 //!
-//! Owns two budgets: endpoints that fail draw from one of their own, so that however many of them hang, those that
+//! Owns two budgets: webhooks that fail draw from one of their own, so that however many of them hang, those that
 //! work find room.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(super) struct Permits {
 }
 
 impl Permits {
-    /// `total` requests at once, a quarter of them to endpoints that fail.
+    /// `total` requests at once, a quarter of them to webhooks that fail.
     pub(super) fn new(total: usize) -> Self {
         let failing = (total / 4).max(1);
         let working = total.saturating_sub(failing).max(1);

@@ -1,10 +1,10 @@
-//! Tells the cluster how far this thread's endpoints are: in batches, soon enough, and again until it is
+//! Tells the cluster how far this thread's webhooks are: in batches, soon enough, and again until it is
 //! known.
 //!
 //! Owns what was collected and isn't acknowledged. Never waits for more than the interval, nor at all where
 //! something was given up, disabled or ordered.
 
-use super::actor::{Collect, EndpointActor, Reported, TooMuch};
+use super::actor::{Collect, Reported, TooMuch, WebhookActor};
 use super::shard::Shard;
 use crate::core::codec;
 use crate::core::webhook::records::{ProgressReport, Update};
@@ -25,14 +25,14 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// A part of what one actor has to tell. Parts of one actor are told in order.
 pub(super) struct Piece {
-    actor: Addr<EndpointActor>,
+    actor: Addr<WebhookActor>,
     update: Update,
     /// After it the cluster knows all that the actor was asked for.
     last: bool,
 }
 
 impl Piece {
-    pub(super) fn new(actor: Addr<EndpointActor>, update: Update, last: bool) -> Self {
+    pub(super) fn new(actor: Addr<WebhookActor>, update: Update, last: bool) -> Self {
         Self { actor, update, last }
     }
 }
@@ -77,7 +77,8 @@ pub(super) async fn tell_all(shard: &Shard, mut pieces: VecDeque<Piece>) {
         let Some(refused) = tell(shard, batch).await else { continue };
         // Who has more to tell than the log takes keeps nobody else from being heard.
         for piece in refused {
-            let Some(piece) = tell(shard, vec![piece]).await.and_then(|refused| refused.into_iter().next()) else {
+            let Some(piece) = tell(shard, vec![piece]).await.and_then(|refused| refused.into_iter().next())
+            else {
                 continue;
             };
             give_back(piece, &mut pieces);
@@ -96,23 +97,24 @@ fn take_batch(pieces: &mut VecDeque<Piece>) -> Vec<Piece> {
     pieces.drain(..count).collect()
 }
 
-/// Tells one batch until the cluster has it, or its endpoints are not this node's any more. Answers what is
+/// Tells one batch until the cluster has it, or its webhooks are not this node's any more. Answers what is
 /// too large.
 async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
     loop {
-        // Who lost an endpoint meanwhile has another actor, should it have it again: what the first one knew
+        // Who lost a webhook meanwhile has another actor, should it have it again: what the first one knew
         // is old.
-        pieces.retain(|piece| shard.is_its_actor(piece.update.endpoint, &piece.actor));
+        pieces.retain(|piece| shard.is_its_actor(piece.update.webhook, &piece.actor));
         if pieces.is_empty() {
             return None;
         }
         #[cfg(feature = "failpoints")]
-        for piece in pieces.iter_mut().filter(|piece| !shard.shared.is_mine(piece.update.endpoint)) {
+        for piece in pieces.iter_mut().filter(|piece| !shard.shared.is_mine(piece.update.webhook)) {
             crate::failpoints::repeat_old_word(&mut piece.update);
         }
         let (node, run, epoch) = shard.shared.ownership();
         let updates = pieces.iter().map(|piece| piece.update.clone()).collect();
-        match shard.shared.hub.webhooks().report_progress(ProgressReport { node, epoch, run, updates }).await {
+        match shard.shared.hub.webhooks().report_progress(ProgressReport { node, epoch, run, updates }).await
+        {
             Ok(Ok(_)) => {
                 pieces.iter().filter(|piece| piece.last).for_each(|piece| piece.actor.do_send(Reported));
                 return None;
@@ -132,7 +134,7 @@ async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
 /// Gives a piece that is too large back to its actor, with those that would have followed.
 fn give_back(piece: Piece, pieces: &mut VecDeque<Piece>) {
     let Piece { actor, update, .. } = piece;
-    tracing::error!(webhook = %update.endpoint, "what the cluster must know of the webhook is too large for the log");
+    tracing::error!(webhook = %update.webhook, "what the cluster must know of the webhook is too large for the log");
     let (its, others): (VecDeque<Piece>, _) =
         std::mem::take(pieces).into_iter().partition(|other| other.actor == actor);
     *pieces = others;

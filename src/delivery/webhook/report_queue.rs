@@ -1,6 +1,6 @@
-//! Which endpoints of a thread have something to report, and how soon the reporter is to collect it.
+//! Which webhooks of a thread have something to report, and how soon the reporter is to collect it.
 
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 use rustc_hash::FxHashSet;
 use std::cell::{Cell, RefCell};
 use tokio::sync::Notify;
@@ -8,19 +8,19 @@ use tokio::sync::Notify;
 /// Completions that make the next report due at once.
 const MANY: u32 = 256;
 
-/// Endpoints that have something to report.
+/// Webhooks that have something to report.
 #[derive(Default)]
 pub(super) struct ReportQueue {
-    endpoints: RefCell<FxHashSet<EndpointId>>,
+    webhooks: RefCell<FxHashSet<WebhookId>>,
     completions: Cell<u32>,
     some: Notify,
     urgent: Notify,
 }
 
 impl ReportQueue {
-    /// The endpoint has something to report, once its actor is asked.
-    pub(super) fn add(&self, endpoint: EndpointId) {
-        self.endpoints.borrow_mut().insert(endpoint);
+    /// The webhook has something to report, once its actor is asked.
+    pub(super) fn add(&self, webhook: WebhookId) {
+        self.webhooks.borrow_mut().insert(webhook);
         self.some.notify_one();
     }
 
@@ -37,7 +37,7 @@ impl ReportQueue {
         self.urgent.notify_one();
     }
 
-    /// Waits until some endpoint has something to report.
+    /// Waits until some webhook has something to report.
     pub(super) async fn some(&self) {
         self.some.notified().await;
     }
@@ -48,9 +48,9 @@ impl ReportQueue {
     }
 
     /// Takes all of them.
-    pub(super) fn take(&self) -> FxHashSet<EndpointId> {
+    pub(super) fn take(&self) -> FxHashSet<WebhookId> {
         self.completions.set(0);
-        std::mem::take(&mut *self.endpoints.borrow_mut())
+        std::mem::take(&mut *self.webhooks.borrow_mut())
     }
 }
 
@@ -72,8 +72,8 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_asked_once() {
-        let (queue, id) = (ReportQueue::default(), EndpointId::from_bytes([1; 16]));
+    fn an_webhook_is_asked_once() {
+        let (queue, id) = (ReportQueue::default(), WebhookId::from_bytes([1; 16]));
         queue.add(id);
         queue.add(id);
         assert!(queue.some().now_or_never().is_some());

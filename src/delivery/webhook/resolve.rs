@@ -1,6 +1,6 @@
 //! Names to addresses, for webhooks.
 //!
-//! Owns the resolver and how long it may take. Never judges an address, and never gives an order of preference beyond
+//! Owns the resolver and how long it may take. Never checks an address, and never gives an order of preference beyond
 //! the resolver's own.
 
 use std::{net::IpAddr, time::Duration};
@@ -21,7 +21,7 @@ const ANSWER: Duration = Duration::from_secs(3);
 const KEPT: u64 = 4096;
 /// Longest that an address is kept: a receiver that moves is found again soon.
 const KEPT_FOR: Duration = Duration::from_secs(300);
-/// Longest that a missing name is remembered: people create the endpoint first and the name then.
+/// Longest that a missing name is remembered: people create the webhook first and the name then.
 const MISSING_FOR: Duration = Duration::from_secs(10);
 
 /// Why a name has no address, in words.

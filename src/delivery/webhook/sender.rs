@@ -1,9 +1,9 @@
-//! Requests to one endpoint: made once from its settings, used for every attempt.
+//! Requests to one webhook: made once from its settings, used for every attempt.
 //!
-//! Owns what is secret of the endpoint while it is delivered to: never in logs, never in errors. What is signed and
+//! Owns what is secret of the webhook while it is delivered to: never in logs, never in errors. What is signed and
 //! what is sent are the same bytes.
 
-use super::client::{Answer, Client, Failure, Outgoing, Rest, Webhook, is_reserved};
+use super::client::{Answer, Client, Failure, Outgoing, Requester, Rest, is_reserved};
 use super::guard::{Guard, Target};
 use super::lambda::{self, Account, Credentials};
 use super::render::{self, CompiledTemplate, Rendered, Rendering, Secrets, delivery_id};
@@ -11,7 +11,7 @@ use crate::core::event::{Event, MapText, push_json_string};
 use crate::core::ids::EventId;
 use crate::core::webhook::outcome::{Class, Outcome, Sent, Stage};
 use crate::core::webhook::records::KEPT_ANSWER;
-use crate::core::webhook::{Endpoint, Invocation, Private, Profile, Target as Address};
+use crate::core::webhook::{Invocation, Private, Profile, Target as Address, Webhook};
 use crate::hub::Hub;
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -25,9 +25,9 @@ use tokio::time::timeout;
 /// Templates that a node runs at once, each on a thread of its own: they work for others' maps no longer than one takes.
 static TEMPLATES: Semaphore = Semaphore::const_new(2);
 
-/// Sends to one endpoint.
+/// Sends to one webhook.
 pub(super) struct Sender {
-    endpoint: Arc<Endpoint>,
+    webhook: Arc<Webhook>,
     style: Arc<Style>,
     target: Target,
     function: Option<(crate::core::webhook::Lambda, Credentials)>,
@@ -66,31 +66,31 @@ pub(super) struct Ended {
     pub(super) message_id: String,
 }
 
-/// Why an endpoint can't be sent to.
+/// Why a webhook can't be sent to.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct BadEndpoint(String);
+pub(super) struct BadWebhook(String);
 
 impl Sender {
     pub(super) fn new(
-        endpoint: Arc<Endpoint>,
+        webhook: Arc<Webhook>,
         private: Private,
         guard: &Guard,
         account: &Account,
-    ) -> Result<Self, BadEndpoint> {
-        let (target, function) = address(&endpoint, &private.target, guard, account)?;
-        let template = endpoint.template.as_ref().map(|template| {
+    ) -> Result<Self, BadWebhook> {
+        let (target, function) = address(&webhook, &private.target, guard, account)?;
+        let template = webhook.template.as_ref().map(|template| {
             CompiledTemplate::new(&template.body, &template.content_type)
-                .map_err(|error| BadEndpoint(error.to_string()))
+                .map_err(|error| BadWebhook(error.to_string()))
         });
         let headers = private.headers.iter().filter_map(|(name, value)| {
             Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
         });
         let style = Style {
-            profile: endpoint.profile,
-            map: MapText::from(endpoint.map),
-            topic: topic_name(&endpoint),
-            key: endpoint.key.clone().unwrap_or_else(|| endpoint.map.to_string()),
+            profile: webhook.profile,
+            map: MapText::from(webhook.map),
+            topic: topic_name(&webhook),
+            key: webhook.key.clone().unwrap_or_else(|| webhook.map.to_string()),
             template: template.transpose()?,
         };
         Ok(Self {
@@ -100,7 +100,7 @@ impl Sender {
             headers: headers.collect(),
             private,
             preferred: Cell::new(0),
-            endpoint,
+            webhook,
         })
     }
 
@@ -115,8 +115,11 @@ impl Sender {
         now: Now,
     ) -> Ended {
         // Others under way learn the same at the same time: each tries what it has not tried itself.
-        let known =
-            if has_one_signature(self.endpoint.profile) { self.secrets(now.expiry_ms, 0).all().count() } else { 1 };
+        let known = if has_one_signature(self.webhook.profile) {
+            self.secrets(now.expiry_ms, 0).all().count()
+        } else {
+            1
+        };
         let first = Some(self.preferred.get()).filter(|first| *first < known).unwrap_or(0);
         let mut ended = self.send_once(client, events, gap, attempt, first, now).await;
         for other in (0..known).filter(|other| *other != first) {
@@ -142,11 +145,13 @@ impl Sender {
     ) -> Ended {
         let message_id = delivery_id(events).unwrap_or_default();
         let now_ms = now.time_ms;
-        let deadline = Instant::now() + Duration::from_millis(self.endpoint.timeout_ms.into());
+        let deadline = Instant::now() + Duration::from_millis(self.webhook.timeout_ms.into());
         let (style, secrets) = (self.style.clone(), self.secrets(now.expiry_ms, preferred));
         let work = Work { style, secrets, gap, attempt, now_ms };
         let outgoing = match work.render(events, deadline).await {
-            Ok(rendered) => self.outgoing(rendered, now_ms, deadline.saturating_duration_since(Instant::now())),
+            Ok(rendered) => {
+                self.outgoing(rendered, now_ms, deadline.saturating_duration_since(Instant::now()))
+            }
             Err(failure) => Err(failure),
         };
         let result = match outgoing {
@@ -164,16 +169,16 @@ impl Sender {
         }
     }
 
-    /// A failure in words, which also stand with a dead letter.
+    /// A failure in words, which also stand with a dead dead letter.
     fn in_words(&self, sent: Sent, mut message: String) -> String {
-        if sent == Sent::Maybe && !self.endpoint.retry.ambiguous {
+        if sent == Sent::Maybe && !self.webhook.retry.ambiguous {
             message.push_str("; it may have been taken, so it is not sent again");
         }
         message
     }
 
-    fn webhook(&self) -> Webhook {
-        Webhook { id: self.endpoint.id, ambiguous: self.endpoint.retry.ambiguous }
+    fn webhook(&self) -> Requester {
+        Requester { id: self.webhook.id, ambiguous: self.webhook.retry.ambiguous }
     }
 
     fn secrets(&self, expiry_ms: u64, preferred: usize) -> Secrets {
@@ -194,7 +199,7 @@ impl Sender {
                     .map_err(|error| Failure::unsent(Class::Internal, error.to_string()))
             }
             None => {
-                let (method, url) = (self.endpoint.method, &self.target);
+                let (method, url) = (self.webhook.method, &self.target);
                 Ok(Outgoing { method, url, headers, body: rendered.body, timeout })
             }
         }
@@ -203,11 +208,12 @@ impl Sender {
     fn answered(&self, answer: &Answer, message_id: String) -> Ended {
         let asked_pause = matches!(answer.status, 429 | 503).then_some(answer.retry_after_ms).flatten();
         // Of these headers only Discord's mean the same wherever they come from.
-        let allowance = answer.ratelimit.as_ref().filter(|_| self.endpoint.profile == Profile::Discord);
-        let used_up = allowance.filter(|allowance| allowance.remaining == 0).map(|allowance| allowance.reset_after_ms);
+        let allowance = answer.ratelimit.as_ref().filter(|_| self.webhook.profile == Profile::Discord);
+        let used_up =
+            allowance.filter(|allowance| allowance.remaining == 0).map(|allowance| allowance.reset_after_ms);
         let (mut outcome, mut error) = match &self.function {
             Some((function, _)) => lambda::outcome(function.invocation, answer, crate::clock::now_ms()),
-            None => by_status(self.endpoint.profile, answer, asked_pause.or(used_up)),
+            None => by_status(self.webhook.profile, answer, asked_pause.or(used_up)),
         };
         if let Some((class, message)) = self.unread_answer(answer, &outcome) {
             outcome = Outcome { class, sent: Sent::Maybe, ..outcome };
@@ -247,7 +253,8 @@ fn slack_refusal(body: &[u8]) -> Option<String> {
         error: Option<String>,
     }
     let said: Said = serde_json::from_slice(body).ok()?;
-    let error: String = said.error.unwrap_or_default().chars().filter(|c| !c.is_control()).take(100).collect();
+    let error: String =
+        said.error.unwrap_or_default().chars().filter(|c| !c.is_control()).take(100).collect();
     (!said.ok).then(|| format!("answered that it is not ok: {error}"))
 }
 
@@ -259,7 +266,7 @@ fn with_pair(url: &str, pair: &str) -> String {
     format!("{path}?{}", kept.chain([pair]).collect::<Vec<_>>().join("&"))
 }
 
-/// What all requests to the endpoint have in common, but for secrets.
+/// What all requests to the webhook have in common, but for secrets.
 struct Style {
     profile: Profile,
     map: MapText,
@@ -311,30 +318,32 @@ impl Work {
     }
 }
 
-/// The topic that an endpoint's events come from, by the name that clients join it under.
-pub(super) fn topic_name(endpoint: &Endpoint) -> String {
-    format!("events:map:{}", endpoint.map)
+/// The topic that a webhook's events come from, by the name that clients join it under.
+pub(super) fn topic_name(webhook: &Webhook) -> String {
+    format!("events:map:{}", webhook.map)
 }
 
 fn address(
-    endpoint: &Endpoint,
+    webhook: &Webhook,
     address: &Address,
     guard: &Guard,
     account: &Account,
-) -> Result<(Target, Option<(crate::core::webhook::Lambda, Credentials)>), BadEndpoint> {
+) -> Result<(Target, Option<(crate::core::webhook::Lambda, Credentials)>), BadWebhook> {
     match address {
         Address::Http(url) => {
-            let url = match render::query(endpoint.profile) {
+            let url = match render::query(webhook.profile) {
                 Some(pair) => with_pair(url, pair),
                 None => url.clone(),
             };
-            // Where it may go is judged when it is dialled: the rules may have changed since it was made.
-            Ok((Target::parse(&url).map_err(|error| BadEndpoint(error.to_string()))?, None))
+            // Where it may go is checked when it is dialled: the rules may have changed since it was made.
+            Ok((Target::parse(&url).map_err(|error| BadWebhook(error.to_string()))?, None))
         }
         Address::Lambda(function) => {
             let credentials = account.credentials.clone();
-            let credentials = credentials.ok_or_else(|| BadEndpoint("this node has no AWS credentials".into()))?;
-            let target = lambda::target(function, account, guard).map_err(|error| BadEndpoint(error.to_string()))?;
+            let credentials =
+                credentials.ok_or_else(|| BadWebhook("this node has no AWS credentials".into()))?;
+            let target =
+                lambda::target(function, account, guard).map_err(|error| BadWebhook(error.to_string()))?;
             Ok((target, Some((function.clone(), credentials))))
         }
     }
@@ -361,7 +370,7 @@ fn lambda_event(headers: &[(HeaderName, HeaderValue)], body: &Bytes) -> Bytes {
     event.into()
 }
 
-/// A header's name as people spell it: functions look it up letter by letter.
+/// A header's name as people spell it: functions look it up dead letter by dead letter.
 fn spelled(name: &HeaderName) -> String {
     if name.as_str().starts_with("webhook-") {
         return name.as_str().to_owned();
@@ -451,8 +460,10 @@ mod tests {
 
     #[test]
     fn a_function_finds_the_headers_as_the_seed_spells_them() {
-        let header = |name: &'static str, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        let headers = [header("x-pusher-signature", "ab\"c"), header("webhook-id", "1"), header("content-type", "x")];
+        let header =
+            |name: &'static str, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let headers =
+            [header("x-pusher-signature", "ab\"c"), header("webhook-id", "1"), header("content-type", "x")];
         let event = lambda_event(&headers, &Bytes::from_static(b"{\"a\":\"\\n\"}"));
         let expected = r#"{"headers":{"X-Pusher-Signature":"ab\"c","webhook-id":"1","Content-Type":"x"},"body":"{\"a\":\"\\n\"}"}"#;
         assert_eq!(std::str::from_utf8(&event).unwrap(), expected);

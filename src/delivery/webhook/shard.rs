@@ -1,19 +1,19 @@
-//! One thread's share of the endpoints that this node owns.
+//! One thread's share of the webhooks that this node owns.
 //!
-//! Owns their actors: starts one when its endpoint has something to do, wakes it when there is more, retires
-//! it when another node owns it. An endpoint that has nothing to do costs an entry in an index.
+//! Owns their actors: starts one when its webhook has something to do, wakes it when there is more, retires
+//! it when another node owns it. A webhook that has nothing to do costs an entry in an index.
 
 mod broken;
 mod watch;
 
-use super::actor::{Changed, EndpointActor, Removed, Retire, Supervisor, Wake};
+use super::actor::{Changed, Removed, Retire, Supervisor, Wake, WebhookActor};
 use super::announce;
 use super::handover::Leaving;
 use super::shared::Shared;
 use crate::core::consumer::ownership::Owners;
-use crate::core::ids::{EndpointId, TopicId};
-use crate::core::webhook::Endpoint;
-use crate::hub::{EndpointState, News, Watch};
+use crate::core::ids::{TopicId, WebhookId};
+use crate::core::webhook::Webhook;
+use crate::hub::{News, Watch, WebhookState};
 use crate::metric;
 use actix::{Actor, Addr};
 use broken::Broken;
@@ -22,22 +22,22 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Endpoints looked at before others get their turn on the thread.
+/// Webhooks looked at before others get their turn on the thread.
 const AT_ONCE: usize = 256;
 
 /// An actor, and which endpoint of its id it is of.
 struct Running {
-    actor: Addr<EndpointActor>,
+    actor: Addr<WebhookActor>,
     born: u64,
 }
 
-/// The endpoints and actors of one thread.
+/// The webhooks and actors of one thread.
 pub(super) struct Shard {
     pub(super) shared: Rc<Shared>,
-    actors: RefCell<FxHashMap<EndpointId, Running>>,
-    /// Active endpoints, by the topic that they read.
-    topics: RefCell<FxHashMap<TopicId, FxHashSet<EndpointId>>>,
-    owned: RefCell<FxHashMap<EndpointId, TopicId>>,
+    actors: RefCell<FxHashMap<WebhookId, Running>>,
+    /// Active webhooks, by the topic that they read.
+    topics: RefCell<FxHashMap<TopicId, FxHashSet<WebhookId>>>,
+    owned: RefCell<FxHashMap<WebhookId, TopicId>>,
     leaving: Leaving,
     broken: Broken,
 }
@@ -85,13 +85,13 @@ impl Shard {
         if news.all || !news.owners.is_empty() {
             self.tell_leaving();
         }
-        for (endpoint, events) in news.lost.into_iter().filter(|(endpoint, _)| self.shared.is_mine(*endpoint)) {
-            announce::lost(endpoint, events);
+        for (webhook, events) in news.lost.into_iter().filter(|(webhook, _)| self.shared.is_mine(*webhook)) {
+            announce::lost(webhook, events);
         }
-        let some_changed = !news.endpoints.is_empty();
-        for endpoint in news.endpoints {
-            self.broken.wake(endpoint);
-            self.look_at(endpoint);
+        let some_changed = !news.webhooks.is_empty();
+        for webhook in news.webhooks {
+            self.broken.wake(webhook);
+            self.look_at(webhook);
         }
         if some_changed {
             // One that was to leave may be gone.
@@ -106,87 +106,92 @@ impl Shard {
         }
     }
 
-    /// Takes in one change of owners. Who lost an endpoint for a moment lost what it knew of it.
+    /// Takes in one change of owners. Who lost a webhook for a moment lost what it knew of it.
     fn change_owners(&self, owners: &Owners) {
         let is_another = self.shared.change_owners(owners);
         if is_another && !crate::failpoint!("stale-owner") {
             self.retire_all();
         }
-        let lost: Vec<EndpointId> =
+        let lost: Vec<WebhookId> =
             self.owned.borrow().keys().copied().filter(|id| !self.shared.is_mine(*id)).collect();
         let lost = lost.into_iter().filter(|_| !crate::failpoint!("stale-owner"));
         lost.for_each(|id| self.disown(id));
     }
 
     async fn look_at_all(self: &Rc<Self>) {
-        let mine: Vec<EndpointId> = {
+        let mine: Vec<WebhookId> = {
             let directory = self.shared.hub.webhooks().directory();
-            directory.all().map(|endpoint| endpoint.id).filter(|id| self.shared.is_mine(*id)).collect()
+            directory.all().map(|webhook| webhook.id).filter(|id| self.shared.is_mine(*id)).collect()
         };
         for some in mine.chunks(AT_ONCE) {
             some.iter().for_each(|id| self.look_at(*id));
             tokio::task::yield_now().await;
         }
-        metrics::gauge!(metric::WEBHOOK_ENDPOINTS, "shard" => self.shared.number().to_string())
+        metrics::gauge!(metric::WEBHOOK_WEBHOOKS, "shard" => self.shared.number().to_string())
             .set(self.owned.borrow().len() as f64);
     }
 
-    /// The endpoint may have been made, changed, deleted, or asked for something.
-    fn look_at(self: &Rc<Self>, id: EndpointId) {
-        let endpoint = self.shared.hub.webhooks().directory().get(id).cloned();
-        let Some(endpoint) = endpoint.filter(|_| self.shared.is_mine(id)) else { return self.disown(id) };
-        let Some(topic) = self.shared.hub.access().known().map(endpoint.map).map(|map| map.topic) else {
+    /// The webhook may have been made, changed, deleted, or asked for something.
+    fn look_at(self: &Rc<Self>, id: WebhookId) {
+        let webhook = self.shared.hub.webhooks().directory().get(id).cloned();
+        let Some(webhook) = webhook.filter(|_| self.shared.is_mine(id)) else { return self.disown(id) };
+        let Some(topic) = self.shared.hub.access().known().map(webhook.map).map(|map| map.topic) else {
             return self.disown(id);
         };
-        if self.actors.borrow().get(&id).is_some_and(|running| running.born != endpoint.born) {
+        if self.actors.borrow().get(&id).is_some_and(|running| running.born != webhook.born) {
             // It was deleted and made anew: what was known of it is another's.
             self.disown(id);
         }
         self.owned.borrow_mut().insert(id, topic);
-        if endpoint.active {
+        if webhook.active {
             self.topics.borrow_mut().entry(topic).or_default().insert(id);
         } else {
             self.forget_topic(id, topic);
         }
         if self.is_running(id) {
             self.actors.borrow().get(&id).into_iter().for_each(|running| running.actor.do_send(Changed));
-        } else if endpoint.active && self.has_work(id, topic) {
-            self.start(&endpoint, topic);
+        } else if webhook.active && self.has_work(id, topic) {
+            self.start(&webhook, topic);
         }
     }
 
-    /// Tells which endpoints that are to leave have requests under way, or something to tell.
+    /// Tells which webhooks that are to leave have requests under way, or something to tell.
     pub(super) fn tell_leaving(&self) {
         let Some(began) = self.shared.handover() else { return };
         let actors = self.actors.borrow();
-        let left =
-            actors.keys().copied().filter(|id| self.shared.is_mine(*id) && self.shared.is_leaving(*id)).collect();
+        let left = actors
+            .keys()
+            .copied()
+            .filter(|id| self.shared.is_mine(*id) && self.shared.is_leaving(*id))
+            .collect();
         self.leaving.set(self.shared.number(), began, left);
     }
 
-    fn has_work(&self, id: EndpointId, topic: TopicId) -> bool {
+    fn has_work(&self, id: WebhookId, topic: TopicId) -> bool {
         let head_seq = match self.shared.source.archive().read_now(topic, u64::MAX, 0, 0) {
             Ok(page) => page.head_seq,
             Err(_) => return true,
         };
         match self.shared.hub.webhooks().state(id) {
-            Ok(Some(EndpointState { progress, orders, .. })) => !orders.is_empty() || !progress.is_idle(head_seq),
+            Ok(Some(WebhookState { progress, orders, .. })) => {
+                !orders.is_empty() || !progress.is_idle(head_seq)
+            }
             Ok(None) => false,
             Err(_) => true,
         }
     }
 
     async fn wake_topic(self: &Rc<Self>, topic: TopicId) {
-        let endpoints: Vec<EndpointId> = match self.topics.borrow().get(&topic) {
-            Some(endpoints) => endpoints.iter().copied().collect(),
+        let webhooks: Vec<WebhookId> = match self.topics.borrow().get(&topic) {
+            Some(webhooks) => webhooks.iter().copied().collect(),
             None => return,
         };
-        for some in endpoints.chunks(AT_ONCE) {
+        for some in webhooks.chunks(AT_ONCE) {
             for id in some {
                 if self.is_running(*id) {
                     self.wake(*id);
-                } else if let Some(endpoint) = self.shared.hub.webhooks().directory().get(*id).cloned() {
-                    self.start(&endpoint, topic);
+                } else if let Some(webhook) = self.shared.hub.webhooks().directory().get(*id).cloned() {
+                    self.start(&webhook, topic);
                 }
             }
             tokio::task::yield_now().await;
@@ -201,8 +206,8 @@ impl Shard {
         }
     }
 
-    /// Whether the endpoint has an actor; one that was lost counts no more.
-    fn is_running(self: &Rc<Self>, id: EndpointId) -> bool {
+    /// Whether the webhook has an actor; one that was lost counts no more.
+    fn is_running(self: &Rc<Self>, id: WebhookId) -> bool {
         let lost = match self.actors.borrow().get(&id) {
             Some(running) => !running.actor.connected(),
             None => return false,
@@ -213,51 +218,51 @@ impl Shard {
         !lost
     }
 
-    fn start(self: &Rc<Self>, endpoint: &Arc<Endpoint>, topic: TopicId) {
-        if self.broken.rests(endpoint.id) || self.shared.is_leaving(endpoint.id) {
+    fn start(self: &Rc<Self>, webhook: &Arc<Webhook>, topic: TopicId) {
+        if self.broken.rests(webhook.id) || self.shared.is_leaving(webhook.id) {
             return;
         }
-        match EndpointActor::load(self.shared.clone(), self.clone(), endpoint.clone(), topic) {
+        match WebhookActor::load(self.shared.clone(), self.clone(), webhook.clone(), topic) {
             Ok(Some(actor)) => {
-                let running = Running { actor: actor.start(), born: endpoint.born };
-                self.actors.borrow_mut().insert(endpoint.id, running);
+                let running = Running { actor: actor.start(), born: webhook.born };
+                self.actors.borrow_mut().insert(webhook.id, running);
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(webhook = %endpoint.id, %error, "the webhook can't be delivered to");
+                tracing::error!(webhook = %webhook.id, %error, "the webhook can't be delivered to");
                 // Who comes later may find it mended: another key, a readable store.
-                self.rest(endpoint.id);
+                self.rest(webhook.id);
             }
         }
     }
 
-    /// The actors of endpoints that have had something to do lately.
-    pub(super) fn actors(&self) -> Vec<Addr<EndpointActor>> {
+    /// The actors of webhooks that have had something to do lately.
+    pub(super) fn actors(&self) -> Vec<Addr<WebhookActor>> {
         self.actors.borrow().values().map(|running| running.actor.clone()).collect()
     }
 
-    /// The actor of an endpoint that has had something to do lately.
-    pub(super) fn actor(&self, id: EndpointId) -> Option<Addr<EndpointActor>> {
+    /// The actor of a webhook that has had something to do lately.
+    pub(super) fn actor(&self, id: WebhookId) -> Option<Addr<WebhookActor>> {
         self.actors.borrow().get(&id).map(|running| running.actor.clone())
     }
 
-    /// Whether the endpoint is still this thread's, and has been since that actor began.
-    pub(super) fn is_its_actor(&self, id: EndpointId, actor: &Addr<EndpointActor>) -> bool {
+    /// Whether the webhook is still this thread's, and has been since that actor began.
+    pub(super) fn is_its_actor(&self, id: WebhookId, actor: &Addr<WebhookActor>) -> bool {
         self.owned.borrow().contains_key(&id) && self.has_actor(id, actor)
     }
 
-    fn has_actor(&self, id: EndpointId, actor: &Addr<EndpointActor>) -> bool {
+    fn has_actor(&self, id: WebhookId, actor: &Addr<WebhookActor>) -> bool {
         self.actors.borrow().get(&id).is_some_and(|running| running.actor == *actor)
     }
 
     /// A full mailbox holds what wakes the actor already.
-    fn wake(&self, id: EndpointId) {
+    fn wake(&self, id: WebhookId) {
         if let Some(running) = self.actors.borrow().get(&id) {
             let _ = running.actor.try_send(Wake);
         }
     }
 
-    fn disown(&self, id: EndpointId) {
+    fn disown(&self, id: WebhookId) {
         self.broken.forget(id);
         if let Some(topic) = self.owned.borrow_mut().remove(&id) {
             self.forget_topic(id, topic);
@@ -267,11 +272,11 @@ impl Shard {
         }
     }
 
-    fn forget_topic(&self, id: EndpointId, topic: TopicId) {
+    fn forget_topic(&self, id: WebhookId, topic: TopicId) {
         let mut topics = self.topics.borrow_mut();
-        if let Some(endpoints) = topics.get_mut(&topic) {
-            endpoints.remove(&id);
-            if endpoints.is_empty() {
+        if let Some(webhooks) = topics.get_mut(&topic) {
+            webhooks.remove(&id);
+            if webhooks.is_empty() {
                 topics.remove(&topic);
                 self.shared.source.forget(topic);
             }
@@ -279,14 +284,14 @@ impl Shard {
     }
 
     fn retire_all(&self) {
-        let owned: Vec<EndpointId> = self.owned.borrow().keys().copied().collect();
+        let owned: Vec<WebhookId> = self.owned.borrow().keys().copied().collect();
         owned.into_iter().for_each(|id| self.disown(id));
     }
 }
 
 impl Supervisor for Shard {
     /// What the actor missed since is looked for.
-    fn stopped(self: Rc<Self>, id: EndpointId, actor: &Addr<EndpointActor>) {
+    fn stopped(self: Rc<Self>, id: WebhookId, actor: &Addr<WebhookActor>) {
         if self.has_actor(id, actor) {
             self.actors.borrow_mut().remove(&id);
             if self.shared.is_leaving(id) {

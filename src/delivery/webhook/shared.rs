@@ -7,16 +7,16 @@ use super::permits::Permits;
 use super::report_queue::ReportQueue;
 use super::source::Source;
 use crate::core::consumer::ownership::Owners;
-use crate::core::ids::{EndpointId, NodeId};
-use crate::hub::{Hub, Seal};
+use crate::core::ids::{NodeId, WebhookId};
+use crate::hub::{Encryption, Hub};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-/// A thread's tools, and what it knows of who owns which endpoint.
+/// A thread's tools, and what it knows of who owns which webhook.
 pub(super) struct Shared {
     pub(super) hub: Hub,
     pub(super) config: Arc<WebhookConfig>,
-    pub(super) seal: Arc<Seal>,
+    pub(super) encryption: Arc<Encryption>,
     pub(super) outside: Outside,
     pub(super) client: Client,
     pub(super) source: Source,
@@ -25,7 +25,7 @@ pub(super) struct Shared {
     pub(super) meters: Meters,
     number: usize,
     owners: RefCell<Owners>,
-    /// The node's incarnation under which it owns endpoints; 0 while it owns none.
+    /// The node's incarnation under which it owns webhooks; 0 while it owns none.
     incarnation: Cell<u64>,
     in_touch: Cell<bool>,
     resting: Cell<bool>,
@@ -36,7 +36,7 @@ impl Shared {
         number: usize,
         hub: Hub,
         config: Arc<WebhookConfig>,
-        seal: Arc<Seal>,
+        encryption: Arc<Encryption>,
         outside: Outside,
         permits: Permits,
     ) -> Self {
@@ -52,7 +52,7 @@ impl Shared {
             number,
             hub,
             config,
-            seal,
+            encryption,
             outside,
             permits,
         }
@@ -63,7 +63,7 @@ impl Shared {
         self.number
     }
 
-    /// Takes in one change of owners. Answers whether the node owns endpoints in another incarnation than
+    /// Takes in one change of owners. Answers whether the node owns webhooks in another incarnation than
     /// before.
     pub(super) fn change_owners(&self, owners: &Owners) -> bool {
         *self.owners.borrow_mut() = owners.clone();
@@ -72,15 +72,15 @@ impl Shared {
         self.incarnation.replace(incarnation) != incarnation
     }
 
-    /// Whether this node owns the endpoint, in this incarnation, and the thread has it.
-    pub(super) fn is_mine(&self, id: EndpointId) -> bool {
+    /// Whether this node owns the webhook, in this incarnation, and the thread has it.
+    pub(super) fn is_mine(&self, id: WebhookId) -> bool {
         self.incarnation.get() != 0
             && usize::from(id.as_bytes()[15]) % self.config.workers == self.number
             && self.owners.borrow().owner_of(id) == Some(self.hub.node_id())
     }
 
-    /// The endpoint is to go to another node: nothing begins for it here any more.
-    pub(super) fn is_leaving(&self, id: EndpointId) -> bool {
+    /// The webhook is to go to another node: nothing begins for it here any more.
+    pub(super) fn is_leaving(&self, id: WebhookId) -> bool {
         self.owners.borrow().is_leaving(id, self.hub.node_id())
     }
 

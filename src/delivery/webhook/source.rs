@@ -1,7 +1,7 @@
-//! New events of topics, read once for all endpoints of a thread.
+//! New events of topics, read once for all webhooks of a thread.
 //!
 //! Owns a short tail of each topic in use, without holes. Who is further behind reads its own pages from the archive. Events share
-//! their bytes: a payload is never copied for an endpoint.
+//! their bytes: a payload is never copied for a webhook.
 
 use crate::core::event::Event;
 use crate::core::ids::TopicId;
@@ -91,7 +91,7 @@ impl Source {
         Ok(Read::Events(page.events, reach))
     }
 
-    /// Forgets a topic that no endpoint reads any more.
+    /// Forgets a topic that no webhook reads any more.
     pub(super) fn forget(&self, topic: TopicId) {
         self.tails.borrow_mut().forget(topic);
     }
@@ -135,7 +135,8 @@ impl Tails {
         tail.events.extend(events.iter().cloned());
         tail.next_seq = page.next_seq;
         self.bytes += added;
-        while tail.events.len() > TAIL_EVENTS || (self.bytes > TAILS_BYTES && tail.events.len() > PAGE_EVENTS) {
+        while tail.events.len() > TAIL_EVENTS || (self.bytes > TAILS_BYTES && tail.events.len() > PAGE_EVENTS)
+        {
             let Some(oldest) = tail.events.pop_front() else { break };
             self.bytes -= weight(&oldest);
             tail.from_seq = oldest.seq + 1;

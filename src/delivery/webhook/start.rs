@@ -8,7 +8,7 @@ use super::guard::{Guard, Target as Url};
 use super::handover::{self, Leaving};
 use super::lambda::Account;
 use super::permits::Permits;
-use super::sender::{BadEndpoint, Ended, Now, Sender};
+use super::sender::{BadWebhook, Ended, Now, Sender};
 use super::shard::Shard;
 use super::shared::Shared;
 use super::supervise::supervise;
@@ -18,8 +18,8 @@ use crate::core::event::Event;
 use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::ids::EventId;
 use crate::core::webhook::records::Attempt;
-use crate::core::webhook::{Endpoint, Target};
-use crate::hub::{Hub, HubError, Seal, SealError};
+use crate::core::webhook::{Target, Webhook};
+use crate::hub::{Encryption, EncryptionError, Hub, HubError};
 use crate::tls::BadTls;
 use actix_rt::{Arbiter, ArbiterHandle};
 use std::rc::Rc;
@@ -30,9 +30,9 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Tests and checks that may wait for their thread.
 const MAX_JOBS: usize = 256;
-const SEAL_PAUSE: Duration = Duration::from_millis(100);
-/// After so long without the key the node leaves endpoints to others.
-const SEAL_PATIENCE: Duration = Duration::from_secs(5);
+const ENCRYPTION_PAUSE: Duration = Duration::from_millis(100);
+/// After so long without the key the node leaves webhooks to others.
+const ENCRYPTION_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why webhooks can't be delivered from this node.
 #[derive(Debug, thiserror::Error)]
@@ -45,9 +45,9 @@ pub enum BadWebhooks {
 /// Why a test was not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TestError {
-    /// What is secret of the endpoint can't be opened.
+    /// What is secret of the webhook can't be opened.
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Encryption(#[from] EncryptionError),
     /// Its settings can't be used on this node.
     #[error("{0}")]
     Settings(String),
@@ -59,8 +59,8 @@ pub enum TestError {
     Hub(#[from] HubError),
 }
 
-impl From<BadEndpoint> for TestError {
-    fn from(error: BadEndpoint) -> Self {
+impl From<BadWebhook> for TestError {
+    fn from(error: BadWebhook) -> Self {
         Self::Settings(error.to_string())
     }
 }
@@ -75,13 +75,13 @@ pub enum CheckError {
 }
 
 enum Job {
-    Test(Arc<Endpoint>, Event, oneshot::Sender<Result<Ended, TestError>>),
-    Judge(Box<Url>, oneshot::Sender<Result<(), String>>),
+    Test(Arc<Webhook>, Event, oneshot::Sender<Result<Ended, TestError>>),
+    Check(Box<Url>, oneshot::Sender<Result<(), String>>),
     Drain(Duration, oneshot::Sender<()>),
     Resume,
 }
 
-/// Delivers to the endpoints that this node owns.
+/// Delivers to the webhooks that this node owns.
 pub struct Webhooks {
     hub: Hub,
     account: Account,
@@ -91,7 +91,7 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    /// Starts the threads. They begin once the node has the key that seals endpoints.
+    /// Starts the threads. They begin once the node has the key that encrypts webhooks.
     pub fn start(hub: Hub, config: WebhookConfig) -> Result<Self, BadWebhooks> {
         let outside = Outside::new(Guard::new(config.allow_nets.clone()), config.ca_file.as_deref())?
             .keeping(config.connections / config.workers.max(1));
@@ -125,22 +125,31 @@ impl Webhooks {
     }
 
     /// Resolves the name of a target that passed the other checks: one that points inside is refused now, one that has no
-    /// address yet is judged when it is dialled.
+    /// address yet is checked when it is dialled.
     ///
     /// # Errors
     /// The fault of `url` or `lambda`, or that nobody has time.
     pub async fn check_name(&self, target: &Target) -> Result<(), CheckError> {
         let url = self.checks().url(target).map_err(CheckError::Field)?;
         let (answer, answered) = oneshot::channel();
-        self.ask(Job::Judge(Box::new(url), answer)).map_err(|_| CheckError::Busy)?;
+        self.ask(Job::Check(Box::new(url), answer)).map_err(|_| CheckError::Busy)?;
         let field = if matches!(target, Target::Http(_)) { "url" } else { "lambda" };
         let blocked = |why| CheckError::Field(FieldError::new(field, FieldCode::NotPublic, why));
         answered.await.map_err(|_| CheckError::Busy)?.map_err(blocked)
     }
 
-    /// Sends one event to an endpoint, at once and outside of its order, and remembers the attempt.
-    pub async fn test(&self, endpoint: Arc<Endpoint>, kind: String, payload: Vec<u8>) -> Result<Attempt, TestError> {
-        let id = EventId::new(self.hub.clock().time_ms(), getrandom::u64().unwrap_or(0), getrandom::u32().unwrap_or(0));
+    /// Sends one event to a webhook, at once and outside of its order, and remembers the attempt.
+    pub async fn test(
+        &self,
+        webhook: Arc<Webhook>,
+        kind: String,
+        payload: Vec<u8>,
+    ) -> Result<Attempt, TestError> {
+        let id = EventId::new(
+            self.hub.clock().time_ms(),
+            getrandom::u64().unwrap_or(0),
+            getrandom::u32().unwrap_or(0),
+        );
         let at_ms = self.hub.clock().time_ms();
         let event = Event {
             id,
@@ -151,14 +160,14 @@ impl Webhooks {
             payload: payload.into(),
         };
         let (answer, answered) = oneshot::channel();
-        self.ask(Job::Test(endpoint.clone(), event.clone(), answer))?;
+        self.ask(Job::Test(webhook.clone(), event.clone(), answer))?;
         let ended = answered.await.map_err(|_| TestError::Busy)??;
         let attempt = remembered::attempt(&ended, &[event], 1, at_ms, self.hub.node_id());
-        self.hub.log().propose(&Command::NoteAttempt(endpoint.id, Box::new(attempt.clone()))).await?;
+        self.hub.log().propose(&Command::NoteAttempt(webhook.id, Box::new(attempt.clone()))).await?;
         Ok(attempt)
     }
 
-    /// Begins no more requests, waits for those under way, tells the cluster, and gives the endpoints to other nodes.
+    /// Begins no more requests, waits for those under way, tells the cluster, and gives the webhooks to other nodes.
     pub async fn drain(&self, within: Duration) {
         let mut drained = Vec::new();
         for shard in &self.shards {
@@ -168,8 +177,11 @@ impl Webhooks {
             }
         }
         // Whoever isn't done by then is overtaken by the next owner, which tries again what isn't known.
-        let _ =
-            tokio::time::timeout(within + Duration::from_millis(500), futures_util::future::join_all(drained)).await;
+        let _ = tokio::time::timeout(
+            within + Duration::from_millis(500),
+            futures_util::future::join_all(drained),
+        )
+        .await;
         self.hub.leases().rest(Duration::from_secs(1)).await;
     }
 
@@ -202,10 +214,10 @@ struct Part {
 
 impl Part {
     async fn run(self, mut jobs: mpsc::Receiver<Job>) {
-        let seal = seal(&self.hub).await;
+        let encryption = encryption(&self.hub).await;
         let watch = self.hub.webhooks().watch();
         let flush = self.config.flush;
-        let shared = Shared::new(self.number, self.hub, self.config, seal, self.outside, self.permits);
+        let shared = Shared::new(self.number, self.hub, self.config, encryption, self.outside, self.permits);
         let shard = Shard::new(shared, self.leaving);
         let of = shard.clone();
         actix_rt::spawn(supervise("webhook_watch", move |_| of.clone().watch()));
@@ -224,8 +236,8 @@ impl Part {
 async fn carry_out(shard: Rc<Shard>, job: Job) {
     // Who asked may have hung up.
     match job {
-        Job::Test(endpoint, event, answer) => drop(answer.send(test(&shard.shared, endpoint, event).await)),
-        Job::Judge(url, answer) => drop(answer.send(shard.shared.client.check(&url).await)),
+        Job::Test(webhook, event, answer) => drop(answer.send(test(&shard.shared, webhook, event).await)),
+        Job::Check(url, answer) => drop(answer.send(shard.shared.client.check(&url).await)),
         Job::Resume => shard.go_on(),
         Job::Drain(within, done) => {
             shard.come_to_rest(within).await;
@@ -235,27 +247,27 @@ async fn carry_out(shard: Rc<Shard>, job: Job) {
     }
 }
 
-async fn test(shared: &Shared, endpoint: Arc<Endpoint>, event: Event) -> Result<Ended, TestError> {
-    let private = shared.seal.open(endpoint.id, &endpoint.sealed)?;
-    let sender = Sender::new(endpoint, private, shared.outside.guard(), &shared.config.aws)?;
+async fn test(shared: &Shared, webhook: Arc<Webhook>, event: Event) -> Result<Ended, TestError> {
+    let private = shared.encryption.open(webhook.id, &webhook.encrypted)?;
+    let sender = Sender::new(webhook, private, shared.outside.guard(), &shared.config.aws)?;
     let _permit = shared.permits.take(true).await.ok_or(TestError::Busy)?;
     Ok(sender.send(&shared.client, &[event], None, 1, Now::of(&shared.hub)).await)
 }
 
-/// The key that opens endpoints, once the node has it.
-async fn seal(hub: &Hub) -> Arc<Seal> {
+/// The key that opens webhooks, once the node has it.
+async fn encryption(hub: &Hub) -> Arc<Encryption> {
     loop {
-        match hub.vault().seal() {
-            Ok(seal) => return seal,
-            Err(_) => tokio::time::sleep(SEAL_PAUSE).await,
+        match hub.vault().encryption() {
+            Ok(encryption) => return encryption,
+            Err(_) => tokio::time::sleep(ENCRYPTION_PAUSE).await,
         }
     }
 }
 
-/// Has this node own endpoints, once it can open them. Until then others have them, also those that it owned in an
+/// Has this node own webhooks, once it can open them. Until then others have them, also those that it owned in an
 /// earlier run.
 async fn announce(hub: Hub) {
-    while tokio::time::timeout(SEAL_PATIENCE, seal(&hub)).await.is_err() {
+    while tokio::time::timeout(ENCRYPTION_PATIENCE, encryption(&hub)).await.is_err() {
         hub.leases().cannot_deliver_yet();
     }
     hub.leases().deliver_here();

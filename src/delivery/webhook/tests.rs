@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 //! A shard and its actors on a real log of one node, with a receiver on loopback.
 
-use super::actor::{Changed, EndpointActor, Wake};
+use super::actor::{Changed, Wake, WebhookActor};
 use super::client::Outside;
 use super::config::WebhookConfig;
 use super::guard::Guard;
@@ -15,10 +15,10 @@ use super::supervise::supervise;
 use crate::core::access::{Limits, Retention, Scopes, hash_token};
 use crate::core::command::{Activate, Command, CreateMap, NewToken, Publish};
 use crate::core::event::NewEvent;
-use crate::core::ids::{EndpointId, MapId, TokenId};
+use crate::core::ids::{MapId, TokenId, WebhookId};
 use crate::core::webhook::records::Update;
 use crate::core::webhook::{
-    Defaults, Endpoint, OnEndpoint, Origin, Plain, Private, Profile, PutEndpoint, RetryPolicy, Target,
+    Defaults, OnWebhook, Origin, Plain, Private, Profile, PutWebhook, RetryPolicy, Target, Webhook,
 };
 use crate::hub::{Hub, HubConfig};
 use actix::Actor;
@@ -47,7 +47,7 @@ impl Stage {
         let config = HubConfig {
             admin: None,
             idempotency: Duration::from_secs(60),
-            seal_key: Some([7; 32]),
+            encryption_key: Some([7; 32]),
             expressions_per_topic: 8,
             ephemeral_link_bytes: 1 << 20,
         };
@@ -58,7 +58,7 @@ impl Stage {
             ..waypost_cluster::Config::default()
         };
         let hub = Hub::start(config, cluster).await.unwrap();
-        until("the seal", || hub.vault().seal().is_ok()).await;
+        until("the encryption", || hub.vault().encryption().is_ok()).await;
         let map = MapId::from_bytes([1; 16]);
         let none = Limits::NONE;
         let token = NewToken {
@@ -67,8 +67,10 @@ impl Stage {
             hash: hash_token("t"),
             scopes: Scopes::PUBLISH,
         };
-        let retention = Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() };
-        let make = CreateMap { id: map, slug: None, name: "m".into(), limits: none, retention, token, max_maps: 9 };
+        let retention =
+            Retention { events: None, age_seconds: None, bytes: None, webhook_backlog: Default::default() };
+        let make =
+            CreateMap { id: map, slug: None, name: "m".into(), limits: none, retention, token, max_maps: 9 };
         hub.log().propose(&Command::CreateMap(make)).await.unwrap();
         let (permits, outside) =
             (Permits::new(4), Outside::new(Guard::new(vec!["127.0.0.0/8".parse().unwrap()]), None));
@@ -81,8 +83,8 @@ impl Stage {
             ca_file: None,
             aws: Account::default(),
         });
-        let seal = hub.vault().seal().unwrap();
-        let shared = Shared::new(0, hub.clone(), config, seal, outside.unwrap(), permits.clone());
+        let encryption = hub.vault().encryption().unwrap();
+        let shared = Shared::new(0, hub.clone(), config, encryption, outside.unwrap(), permits.clone());
         let shard = Shard::new(shared, Leaving::new(1));
         let (watch, of, again) = (hub.webhooks().watch(), shard.clone(), shard.clone());
         actix_rt::spawn(supervise("test_watch", move |_| again.clone().watch()));
@@ -93,8 +95,8 @@ impl Stage {
         Self { hub, map, permits, shard, port, received, _folder: folder }
     }
 
-    async fn endpoint(&self, n: u8) -> EndpointId {
-        let id = EndpointId::from_bytes([n; 16]);
+    async fn webhook(&self, n: u8) -> WebhookId {
+        let id = WebhookId::from_bytes([n; 16]);
         let target = Target::Http(format!("http://127.0.0.1:{}/", self.port));
         let private = Private { target, headers: Vec::new(), secret: "secret".into(), previous: Vec::new() };
         let retry = RetryPolicy {
@@ -105,41 +107,46 @@ impl Stage {
             jitter_percent: 0,
             ambiguous: true,
         };
-        let defaults =
-            Defaults { timeout_ms: 5000, retry_attempts: None, retry_delay_ms: None, auto_disable_seconds: None };
-        let Plain { endpoint, .. } = Plain::new(id, self.map, Origin::Api, Profile::Envelope, &defaults);
-        let sealed = self.hub.vault().seal().unwrap().seal(id, &private).unwrap();
-        let endpoint = Endpoint { host: "127.0.0.1".into(), mark: [n; 16], sealed, retry, ..endpoint };
-        let put = PutEndpoint { by: None, endpoint, revision: None };
-        self.hub.log().propose(&Command::PutEndpoint(Box::new(put))).await.unwrap();
+        let defaults = Defaults {
+            timeout_ms: 5000,
+            retry_attempts: None,
+            retry_delay_ms: None,
+            auto_disable_seconds: None,
+        };
+        let Plain { webhook, .. } = Plain::new(id, self.map, Origin::Api, Profile::Envelope, &defaults);
+        let encrypted = self.hub.vault().encryption().unwrap().encrypt(id, &private).unwrap();
+        let webhook = Webhook { host: "127.0.0.1".into(), fingerprint: [n; 16], encrypted, retry, ..webhook };
+        let put = PutWebhook { by: None, webhook, revision: None };
+        self.hub.log().propose(&Command::PutWebhook(Box::new(put))).await.unwrap();
         id
     }
 
     async fn publish(&self) {
-        let events = vec![NewEvent { subject: Default::default(), kind: "x".into(), payload: b"{}".to_vec() }];
+        let events =
+            vec![NewEvent { subject: Default::default(), kind: "x".into(), payload: b"{}".to_vec() }];
         self.hub.publisher().publish(Publish { map: self.map, by: None, events, key: None }).await.unwrap();
     }
 
-    async fn activate(&self, endpoint: EndpointId, active: bool) {
+    async fn activate(&self, webhook: WebhookId, active: bool) {
         let what = Activate { active, seek: None };
-        let on = OnEndpoint { by: None, map: self.map, endpoint, what };
-        self.hub.log().propose(&Command::ActivateEndpoint(on)).await.unwrap();
+        let on = OnWebhook { by: None, map: self.map, webhook, what };
+        self.hub.log().propose(&Command::ActivateWebhook(on)).await.unwrap();
     }
 
-    fn actor(&self, endpoint: EndpointId) -> actix::Addr<EndpointActor> {
-        self.shard.actor(endpoint).unwrap()
+    fn actor(&self, webhook: WebhookId) -> actix::Addr<WebhookActor> {
+        self.shard.actor(webhook).unwrap()
     }
 
-    fn delivered(&self, endpoint: EndpointId) -> u64 {
-        self.hub.webhooks().state(endpoint).unwrap().unwrap().progress.delivered
+    fn delivered(&self, webhook: WebhookId) -> u64 {
+        self.hub.webhooks().state(webhook).unwrap().unwrap().progress.delivered
     }
 
-    fn update(&self, endpoint: EndpointId, reports: u64) -> Update {
-        let mut progress = self.hub.webhooks().state(endpoint).unwrap().unwrap().progress;
+    fn update(&self, webhook: WebhookId, reports: u64) -> Update {
+        let mut progress = self.hub.webhooks().state(webhook).unwrap().unwrap().progress;
         (progress.delivered, progress.reports) = (1000, progress.reports + reports);
-        let born = self.hub.webhooks().directory().get(endpoint).unwrap().born;
-        let (kept, dropped, attempts, letters, news) = Default::default();
-        Update { endpoint, born, progress, kept, dropped, attempts, letters, disable: None, news }
+        let born = self.hub.webhooks().directory().get(webhook).unwrap().born;
+        let (kept, dropped, attempts, dead_letters, news) = Default::default();
+        Update { webhook, born, progress, kept, dropped, attempts, dead_letters, disable: None, news }
     }
 }
 
@@ -172,7 +179,7 @@ async fn receiver() -> (u16, Arc<AtomicUsize>) {
 #[actix_web::test]
 async fn what_waits_for_its_turn_does_not_begin_once_the_webhook_is_off() {
     let stage = Stage::new().await;
-    let id = stage.endpoint(1).await;
+    let id = stage.webhook(1).await;
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
     let mut taken = Vec::new();
@@ -196,7 +203,7 @@ async fn what_waits_for_its_turn_does_not_begin_once_the_webhook_is_off() {
 #[actix_web::test]
 async fn what_is_too_large_keeps_no_other_from_being_told() {
     let stage = Stage::new().await;
-    let (large, small) = (stage.endpoint(1).await, stage.endpoint(2).await);
+    let (large, small) = (stage.webhook(1).await, stage.webhook(2).await);
     stage.publish().await;
     until("deliveries", || stage.delivered(large) == 1 && stage.delivered(small) == 1).await;
     let much = Update { dropped: vec![u64::MAX; 1 << 20], ..stage.update(large, 100) };
@@ -212,7 +219,7 @@ async fn what_is_too_large_keeps_no_other_from_being_told() {
 #[actix_web::test]
 async fn what_an_actor_of_an_earlier_ownership_knew_is_not_told() {
     let stage = Stage::new().await;
-    let id = stage.endpoint(1).await;
+    let id = stage.webhook(1).await;
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
     // By its count of reports alone the cluster would take it.
@@ -231,7 +238,7 @@ async fn what_an_actor_of_an_earlier_ownership_knew_is_not_told() {
 #[rtype(result = "()")]
 struct Panic;
 
-impl actix::Handler<Panic> for EndpointActor {
+impl actix::Handler<Panic> for WebhookActor {
     type Result = ();
 
     #[allow(clippy::panic)]
@@ -243,7 +250,7 @@ impl actix::Handler<Panic> for EndpointActor {
 #[actix_web::test]
 async fn an_actor_that_panics_rests_before_it_goes_on() {
     let stage = Stage::new().await;
-    let id = stage.endpoint(1).await;
+    let id = stage.webhook(1).await;
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
     for seconds in [1, 2] {
@@ -259,14 +266,14 @@ async fn an_actor_that_panics_rests_before_it_goes_on() {
 #[actix_web::test]
 async fn one_that_is_made_anew_under_its_id_begins_anew() {
     let stage = Stage::new().await;
-    let id = stage.endpoint(1).await;
+    let id = stage.webhook(1).await;
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
     let (earlier, born) = (stage.actor(id), stage.hub.webhooks().directory().get(id).unwrap().born);
-    let on = OnEndpoint { by: None, map: stage.map, endpoint: id, what: Origin::Api };
-    stage.hub.log().propose(&Command::DeleteEndpoint(on)).await.unwrap();
+    let on = OnWebhook { by: None, map: stage.map, webhook: id, what: Origin::Api };
+    stage.hub.log().propose(&Command::DeleteWebhook(on)).await.unwrap();
     stage.hub.log().propose(&Command::Tick).await.unwrap();
-    assert_eq!(stage.endpoint(1).await, id);
+    assert_eq!(stage.webhook(1).await, id);
     assert!(stage.hub.webhooks().directory().get(id).unwrap().born != born);
     stage.publish().await;
     until("a delivery of the new one", || stage.delivered(id) == 1).await;
@@ -278,23 +285,25 @@ async fn one_that_is_made_anew_under_its_id_begins_anew() {
 #[actix_web::test]
 async fn an_actor_takes_no_settings_of_one_that_is_made_anew() {
     let mut stage = Stage::new().await;
-    let id = stage.endpoint(1).await;
+    let id = stage.webhook(1).await;
     let earlier = stage.hub.webhooks().directory().get(id).unwrap().clone();
-    let on = OnEndpoint { by: None, map: stage.map, endpoint: id, what: Origin::Api };
-    stage.hub.log().propose(&Command::DeleteEndpoint(on)).await.unwrap();
+    let on = OnWebhook { by: None, map: stage.map, webhook: id, what: Origin::Api };
+    stage.hub.log().propose(&Command::DeleteWebhook(on)).await.unwrap();
     stage.hub.log().propose(&Command::Tick).await.unwrap();
     let (port, received) = receiver().await;
     let of_earlier = std::mem::replace(&mut stage.received, received);
     stage.port = port;
-    stage.endpoint(1).await;
+    stage.webhook(1).await;
     // Another revision than the earlier one had.
     stage.activate(id, false).await;
     stage.activate(id, true).await;
     assert!(stage.hub.webhooks().directory().get(id).unwrap().revision != earlier.revision);
     // An actor that the shard has not retired yet hears of it first.
     let topic = stage.hub.access().known().map(stage.map).unwrap().topic;
-    let actor =
-        EndpointActor::load(stage.shard.shared.clone(), stage.shard.clone(), earlier, topic).unwrap().unwrap().start();
+    let actor = WebhookActor::load(stage.shard.shared.clone(), stage.shard.clone(), earlier, topic)
+        .unwrap()
+        .unwrap()
+        .start();
     actor.send(Changed).await.unwrap();
     stage.publish().await;
     until("a delivery of the new one", || stage.received.load(Memory::Relaxed) == 1).await;

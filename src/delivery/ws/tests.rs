@@ -1,7 +1,7 @@
 //! Whole sessions over real sockets, with a protocol that echoes.
 
 use super::*;
-use crate::delivery::{Outbox, OutletConfig};
+use crate::delivery::{DispatcherConfig, Subscriber};
 use crate::hub::{Hub, HubConfig};
 use actix_web::web::{Data, get};
 use actix_web::{App, HttpServer};
@@ -14,7 +14,7 @@ const MAX_BYTES: usize = 70_000;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Says each message again, with a text before and behind what is binary.
-struct Echo(Rc<Outbox>);
+struct Echo(Rc<Subscriber>);
 
 impl Protocol for Echo {
     const NAME: &'static str = "echo";
@@ -31,13 +31,17 @@ impl Protocol for Echo {
         Next::Done
     }
 
-    fn outbox(&self) -> &Rc<Outbox> {
+    fn subscriber(&self) -> &Rc<Subscriber> {
         &self.0
     }
 }
 
-async fn echo(request: HttpRequest, payload: Payload, hub: Data<Hub>) -> Result<HttpResponse, actix_web::Error> {
-    let config = OutletConfig {
+async fn echo(
+    request: HttpRequest,
+    payload: Payload,
+    hub: Data<Hub>,
+) -> Result<HttpResponse, actix_web::Error> {
+    let config = DispatcherConfig {
         ring_bytes: 1 << 20,
         ring_events: 1024,
         rings_bytes: 1 << 20,
@@ -46,9 +50,9 @@ async fn echo(request: HttpRequest, payload: Payload, hub: Data<Hub>) -> Result<
         idle_seconds: 600,
         position_seconds: 60,
     };
-    let outlet = Outlet::of_this_thread(&hub, &config);
-    let outbox = Outbox::new(&outlet, None, 8 * 1024);
-    start(&request, payload, &outlet, Echo(outbox), &WsConfig { max_message_bytes: MAX_BYTES }, &[])
+    let dispatcher = Dispatcher::of_this_thread(&hub, &config);
+    let subscriber = Subscriber::new(&dispatcher, None, 8 * 1024);
+    start(&request, payload, &dispatcher, Echo(subscriber), &WsConfig { max_message_bytes: MAX_BYTES }, &[])
 }
 
 /// Puts sessions to a server that runs for as long.
@@ -62,7 +66,7 @@ fn with_server(client: impl FnOnce(SocketAddr) + Send + 'static) {
     let config = HubConfig {
         admin: None,
         idempotency: LIMIT,
-        seal_key: None,
+        encryption_key: None,
         expressions_per_topic: 1,
         ephemeral_link_bytes: 1 << 20,
     };

@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use waypost_cluster::BackupError;
 
-/// With the key that seals webhooks, or without.
+/// With the key that encrypts webhooks, or without.
 pub(super) const NAMES: &[&str] = &["with_key"];
 
 pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<HttpResponse, ApiError> {
@@ -38,7 +38,8 @@ pub(super) async fn backup(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
 
 fn key(edge: &Edge) -> Result<(String, Vec<u8>), ApiError> {
     edge.hub.vault().key_file().ok_or_else(|| {
-        let message = "the key that seals webhooks is none of this node's to give: it stands in the configuration";
+        let message =
+            "the key that encrypts webhooks is none of this node's to give: it stands in the configuration";
         ApiError::new(StatusCode::CONFLICT, "key_configured", message)
             .hint("make the backup without it, and keep webhooks.secret_key as you keep the configuration")
     })

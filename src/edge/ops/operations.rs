@@ -95,7 +95,8 @@ async fn snapshot(edge: &Edge, node: Option<u64>) -> Result<HttpResponse, ApiErr
     if let Some(node) = node.filter(|node| status.member(*node).is_none()) {
         return Err(refused(Refused::UnknownNode(node)));
     }
-    let members = status.members.iter().map(|member| member.id).filter(|id| node.is_none_or(|node| node == *id));
+    let members =
+        status.members.iter().map(|member| member.id).filter(|id| node.is_none_or(|node| node == *id));
     let asked = members.map(|id| async move { (id, edge.hub.operations().snapshot_on(id).await) });
     let told = futures_util::future::join_all(asked).await.into_iter().map(|(id, indexes)| {
         json!({

@@ -1,8 +1,8 @@
 //! What is wrong with the cluster, how bad that is, and what to do about it.
 //!
-//! Owns the judgement alone: pure over what the nodes told.
+//! Owns the verdict alone: pure over what the nodes told.
 
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 use crate::core::state::backlog::Losing;
 use crate::core::time::iso_millis;
 use crate::hub::{NodeInfo, Seen};
@@ -47,7 +47,7 @@ pub(super) struct State<'a> {
     /// Publishing is taken.
     pub(super) has_room: bool,
     /// Webhooks that lose events.
-    pub(super) losing: &'a [(EndpointId, Losing)],
+    pub(super) losing: &'a [(WebhookId, Losing)],
 }
 
 /// One of them.
@@ -69,7 +69,12 @@ impl Problem {
     }
 }
 
-fn problem(code: &'static str, severity: &'static str, what: impl Into<String>, hint: impl Into<String>) -> Problem {
+fn problem(
+    code: &'static str,
+    severity: &'static str,
+    what: impl Into<String>,
+    hint: impl Into<String>,
+) -> Problem {
     Problem { code, severity, node: None, what: what.into(), hint: hint.into() }
 }
 
@@ -100,8 +105,9 @@ pub(super) fn problems(
 }
 
 /// Webhooks that lose events, in one problem.
-fn of_webhooks(status: &Status, losing: &[(EndpointId, Losing)]) -> Option<Problem> {
-    let (first, since_ms) = losing.iter().map(|(id, losing)| (id, losing.since_ms)).min_by_key(|(_, since)| *since)?;
+fn of_webhooks(status: &Status, losing: &[(WebhookId, Losing)]) -> Option<Problem> {
+    let (first, since_ms) =
+        losing.iter().map(|(id, losing)| (id, losing.since_ms)).min_by_key(|(_, since)| *since)?;
     let events: u64 = losing.iter().map(|(_, losing)| losing.events).sum();
     let ago_ms = status.clock.expiry_ms.saturating_sub(since_ms);
     let (count, since) = (losing.len(), iso_millis(status.clock.time_ms.saturating_sub(ago_ms)));
@@ -118,7 +124,8 @@ fn of_webhooks(status: &Status, losing: &[(EndpointId, Losing)]) -> Option<Probl
 fn of_certificate(status: &Status, now: u64) -> Option<Problem> {
     let what = status.certificate_problem(now)?;
     let ended = status.peer_certificate_until.is_some_and(|until| until < now);
-    let hint = "replace its files (`waypost cluster certs` makes them): they are read again without a restart";
+    let hint =
+        "replace its files (`waypost cluster certs` makes them): they are read again without a restart";
     let found = problem("certificate_ends", if ended { "critical" } else { "warning" }, what, hint);
     Some(Problem { node: Some(status.node_id), ..found })
 }
@@ -129,14 +136,20 @@ fn of_port(status: &Status, port: &Port, now: u64) -> Vec<Problem> {
     let mut found = Vec::new();
     if let Some(left) = port.certificate_until.and_then(|until| certificate_days_left(until, now)) {
         let (severity, what) = match left {
-            Some(days) => ("warning", format!("the certificate that node {id} shows clients ends in {days} days")),
-            None => ("critical", format!("the certificate that node {id} shows clients has ended: they refuse it")),
+            Some(days) => {
+                ("warning", format!("the certificate that node {id} shows clients ends in {days} days"))
+            }
+            None => (
+                "critical",
+                format!("the certificate that node {id} shows clients has ended: they refuse it"),
+            ),
         };
         let hint = "replace its files (http.tls_cert, http.tls_key): they are read again without a restart";
         found.push(problem("certificate_ends", severity, what, hint));
     }
     if let Some(what) = &port.short_of_files {
-        let hint = "raise it (LimitNOFILE= of systemd, ulimit -n) and restart the node, or lower limits.sockets";
+        let hint =
+            "raise it (LimitNOFILE= of systemd, ulimit -n) and restart the node, or lower limits.sockets";
         found.push(problem("few_open_files", "warning", format!("node {id}: {what}"), hint));
     }
     found.into_iter().map(|found| Problem { node: Some(id), ..found }).collect()
@@ -175,9 +188,9 @@ fn of_service(status: &Status, known: &[Known<'_>], has_room: bool) -> Vec<Probl
     if !status.has_quorum {
         let voters = known.iter().filter(|known| known.member.voter);
         let (there, all) = (voters.clone().filter(|known| known.info.is_some()).count(), voters.count());
-        let what = format!("no leader with a majority: {there} of {all} voters answer; publishing answers 503");
-        let hint =
-            "start the voters that do not answer, or mend the network between the nodes; reading goes on meanwhile";
+        let what =
+            format!("no leader with a majority: {there} of {all} voters answer; publishing answers 503");
+        let hint = "start the voters that do not answer, or mend the network between the nodes; reading goes on meanwhile";
         found.push(problem("no_majority", "critical", what, hint));
     }
     let mut answering = known.iter().filter(|known| known.info.is_some()).peekable();
@@ -185,10 +198,16 @@ fn of_service(status: &Status, known: &[Known<'_>], has_room: bool) -> Vec<Probl
         && answering.all(|known| known.member.drained_ms.is_some())
     {
         let what = "no node serves clients: all that answer are drained";
-        found.push(problem("none_serves", "critical", what, format!("undrain one: waypost cluster undrain {first}")));
+        found.push(problem(
+            "none_serves",
+            "critical",
+            what,
+            format!("undrain one: waypost cluster undrain {first}"),
+        ));
     }
     if !has_room {
-        let what = "too little room on the disk of the leader or of a majority: publishing answers 503 disk_full";
+        let what =
+            "too little room on the disk of the leader or of a majority: publishing answers 503 disk_full";
         found.push(problem(
             "disk_full",
             "critical",
@@ -246,8 +265,14 @@ fn of_member(status: &Status, known: &Known<'_>, right_ms: i64) -> Vec<Problem> 
     if let Some(since) = member.drained_ms {
         let long = now_ms.saturating_sub(since) > FORGOTTEN_MS;
         let (code, severity) = if long { ("drain_forgotten", "warning") } else { ("drained", "info") };
-        let what = format!("node {id} is drained since {}: it serves no clients", ago(now_ms.saturating_sub(since)));
-        found.push(problem(code, severity, what, format!("waypost cluster undrain {id}, when the work on it is done")));
+        let what =
+            format!("node {id} is drained since {}: it serves no clients", ago(now_ms.saturating_sub(since)));
+        found.push(problem(
+            code,
+            severity,
+            what,
+            format!("waypost cluster undrain {id}, when the work on it is done"),
+        ));
     }
     let Some(info) = known.info else {
         found.push(unreachable(status, known));
@@ -264,15 +289,16 @@ fn of_member(status: &Status, known: &Known<'_>, right_ms: i64) -> Vec<Problem> 
         ));
     }
     if lag > 0 && known.still >= STUCK {
-        let what =
-            format!("node {id} is {lag} log entries behind and has applied none for {} s", known.still.as_secs());
+        let what = format!(
+            "node {id} is {lag} log entries behind and has applied none for {} s",
+            known.still.as_secs()
+        );
         let hint = "while it is being sent a snapshot (its log says so) wait; else stop it, move its data directory away, and start it with an empty one and WAYPOST_JOIN: so it must be where an older copy of the directory was put back";
         found.push(problem("stuck", "critical", what, hint));
     }
     if info.damaged > 0 {
         let what = format!("node {id} set damaged files aside and rebuilt itself from the others");
-        let hint =
-            "check its disk; when nobody needs them any more, delete the folders damaged-* in its data directory";
+        let hint = "check its disk; when nobody needs them any more, delete the folders damaged-* in its data directory";
         found.push(problem("was_damaged", "warning", what, hint));
     }
     let low = info.disk_total > 0 && (info.disk_free < info.disk_total / 10 || info.disk_free < GIB);
@@ -316,7 +342,8 @@ fn unreachable(status: &Status, known: &Known<'_>) -> Problem {
 /// nobody knows which is right; then this node's counts as right.
 fn middle(status: &Status, known: &[Known<'_>]) -> i64 {
     let others = known.iter().filter(|known| known.info.is_some() && known.member.id != status.node_id);
-    let mut clocks: Vec<i64> = others.filter_map(|known| known.seen).map(|seen| seen.clock_ms).chain([0]).collect();
+    let mut clocks: Vec<i64> =
+        others.filter_map(|known| known.seen).map(|seen| seen.clock_ms).chain([0]).collect();
     clocks.sort_unstable();
     if clocks.len() < 3 { 0 } else { clocks[(clocks.len() - 1) / 2] }
 }
@@ -324,7 +351,9 @@ fn middle(status: &Status, known: &[Known<'_>]) -> i64 {
 /// What is wrong with the cluster's time, as the leader tells.
 fn of_time(status: &Status, known: &[Known<'_>]) -> Vec<Problem> {
     let leads = known.iter().find(|known| Some(known.member.id) == status.leader);
-    let Some((leader, info)) = leads.and_then(|known| Some((known.member.id, known.info?))) else { return Vec::new() };
+    let Some((leader, info)) = leads.and_then(|known| Some((known.member.id, known.info?))) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     match info.clocks {
         ClockState::Disagree => found.push(problem(
@@ -334,7 +363,8 @@ fn of_time(status: &Status, known: &[Known<'_>]) -> Vec<Problem> {
             "let NTP set the clocks of all nodes, and start those that are down: docs/runbooks/clock.md",
         )),
         ClockState::Jumped(ms) => {
-            let what = format!("the clock of node {leader} jumped by {} while it ran, and it alone votes", span(ms));
+            let what =
+                format!("the clock of node {leader} jumped by {} while it ran, and it alone votes", span(ms));
             let hint = "set it by NTP; if it is right as it is, restart the node: docs/runbooks/clock.md";
             found.push(problem("clock_jumped", "warning", what, hint));
         }
@@ -350,7 +380,8 @@ fn of_time(status: &Status, known: &[Known<'_>]) -> Vec<Problem> {
     }
     if info.ids_ahead_ms > IDS_AHEAD_MS {
         let ahead = span(i64::try_from(info.ids_ahead_ms).unwrap_or(i64::MAX));
-        let what = format!("a clock was ahead: event ids stay {ahead} ahead of the time until it reaches them");
+        let what =
+            format!("a clock was ahead: event ids stay {ahead} ahead of the time until it reaches them");
         let hint = "nothing has to be done: ids only order events, and their times are right: docs/runbooks/clock.md";
         found.push(problem("ids_ahead", "info", what, hint));
     }
@@ -385,7 +416,12 @@ mod tests {
         NodeInfo { disk_total: 100 * GIB, disk_free: 50 * GIB, version: "1".into(), ..NodeInfo::default() }
     }
 
-    fn codes(status: &Status, infos: &[Option<NodeInfo>], seen: Option<&Seen>, room: bool) -> Vec<&'static str> {
+    fn codes(
+        status: &Status,
+        infos: &[Option<NodeInfo>],
+        seen: Option<&Seen>,
+        room: bool,
+    ) -> Vec<&'static str> {
         let known: Vec<Known<'_>> = status
             .members
             .iter()
@@ -409,7 +445,10 @@ mod tests {
     #[test]
     fn webhooks_that_lose_events_are_one_problem() {
         let webhook = |n: u8, since_ms| {
-            (EndpointId::from_bytes([n; 16]), Losing { since_ms, last_ms: since_ms, events: 5, announced: true })
+            (
+                WebhookId::from_bytes([n; 16]),
+                Losing { since_ms, last_ms: since_ms, events: 5, announced: true },
+            )
         };
         let losing = [webhook(1, 2_000), webhook(2, 1_000)];
         let state = State { has_room: true, losing: &losing };
@@ -449,7 +488,11 @@ mod tests {
         let status = Status { committed: LAG + 1, applied: LAG + 1, ..three() };
         assert_eq!(codes(&status, &all(), None, true), ["lag", "lag", "lag"]);
         let seen = Seen { info: good(), age: Duration::ZERO, clock_ms: -600_000 };
-        assert_eq!(codes(&three(), &all(), Some(&seen), true), ["clocks_apart"], "that of the node that is asked");
+        assert_eq!(
+            codes(&three(), &all(), Some(&seen), true),
+            ["clocks_apart"],
+            "that of the node that is asked"
+        );
         let mut status = three();
         status.clock.time_ms = 10_000_000;
         status.members[0].drained_ms = Some(9_999_000);
@@ -515,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_port_is_judged() {
+    fn the_client_port_is_checked() {
         let codes = |port: &Port| -> Vec<(&str, &str)> {
             of_port(&three(), port, 10_000).into_iter().map(|p| (p.code, p.severity)).collect()
         };

@@ -23,7 +23,8 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
     let status = hub.health().status();
     let asked = status.members.iter().map(|member| hub.health().node_info(member.id, ASK_TIMEOUT));
     let infos = futures_util::future::join_all(asked).await;
-    let seen: Vec<Option<Seen>> = status.members.iter().map(|member| hub.health().last_seen(member.id)).collect();
+    let seen: Vec<Option<Seen>> =
+        status.members.iter().map(|member| hub.health().last_seen(member.id)).collect();
     let known: Vec<Known<'_>> = status
         .members
         .iter()
@@ -75,9 +76,9 @@ pub(super) async fn status(request: HttpRequest, edge: Data<Edge>) -> Result<Htt
 
 /// How many webhooks each node delivers.
 fn owned(edge: &Edge) -> BTreeMap<u64, u64> {
-    let endpoints = edge.hub.webhooks().directory();
+    let webhooks = edge.hub.webhooks().directory();
     let mut owned = BTreeMap::new();
-    for owner in endpoints.all().filter_map(|endpoint| endpoints.owners().owner_of(endpoint.id)) {
+    for owner in webhooks.all().filter_map(|webhook| webhooks.owners().owner_of(webhook.id)) {
         *owned.entry(owner).or_default() += 1;
     }
     owned

@@ -82,7 +82,11 @@ mod tests {
         encoded_as("", "add_system", (version, transport, star))
     }
 
-    fn encoded_as(subject: &str, kind: &str, (version, transport, star): (Version, Transport, bool)) -> Vec<u8> {
+    fn encoded_as(
+        subject: &str,
+        kind: &str,
+        (version, transport, star): (Version, Transport, bool),
+    ) -> Vec<u8> {
         let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
         let subject = crate::core::subject::Subject::parse(subject).unwrap();
         let new = NewEvent { subject, kind: kind.into(), payload: br#"{"name":"J1"}"#.to_vec() };
@@ -106,7 +110,10 @@ mod tests {
         );
         assert_eq!(std::str::from_utf8(&encoded(Version::V1, Transport::WebSocket, false)[4..]).unwrap(), v1);
         let polled = encoded(Version::V2, Transport::LongPoll, false);
-        assert_eq!(std::str::from_utf8(&polled).unwrap(), format!("{},", serde_json::to_string(&v2).unwrap()));
+        assert_eq!(
+            std::str::from_utf8(&polled).unwrap(),
+            format!("{},", serde_json::to_string(&v2).unwrap())
+        );
     }
 
     #[test]
@@ -117,22 +124,27 @@ mod tests {
         let v2 = format!(r#"[null,null,"events:map:home","App\\Events\\X \"é\"",{envelope}]"#);
         assert_eq!(std::str::from_utf8(&frame[4..]).unwrap(), v2);
         let polled = encoded_as("orders-7", kind, (Version::V2, Transport::LongPoll, false));
-        assert_eq!(std::str::from_utf8(&polled).unwrap(), format!("{},", serde_json::to_string(&v2).unwrap()));
+        assert_eq!(
+            std::str::from_utf8(&polled).unwrap(),
+            format!("{},", serde_json::to_string(&v2).unwrap())
+        );
     }
 
     #[test]
     fn golden_positions() {
-        let position =
-            |version, transport| {
-                let mut out = Vec::new();
-                PhoenixForm::new(version, transport, "events:map:home", MapId::from_bytes([1; 16]), true)
-                    .encode_position(EventId::new(1_750_509_296_789, 7, 3), 9, &mut out);
-                String::from_utf8(out.split_off(if transport == Transport::WebSocket { 2 } else { 0 })).unwrap()
-            };
+        let position = |version, transport| {
+            let mut out = Vec::new();
+            PhoenixForm::new(version, transport, "events:map:home", MapId::from_bytes([1; 16]), true)
+                .encode_position(EventId::new(1_750_509_296_789, 7, 3), 9, &mut out);
+            String::from_utf8(out.split_off(if transport == Transport::WebSocket { 2 } else { 0 })).unwrap()
+        };
         let payload = r#"{"id":"01JY97R74N0000000000070003","seq":9}"#;
         let v2 = format!(r#"[null,null,"events:map:home","position",{payload}]"#);
         assert_eq!(position(Version::V2, Transport::WebSocket), v2);
-        assert_eq!(position(Version::V2, Transport::LongPoll), format!("{},", serde_json::to_string(&v2).unwrap()));
+        assert_eq!(
+            position(Version::V2, Transport::LongPoll),
+            format!("{},", serde_json::to_string(&v2).unwrap())
+        );
         let v1 = format!(
             r#"{{"topic":"events:map:home","event":"position","payload":{payload},"ref":null,"join_ref":null}}"#
         );

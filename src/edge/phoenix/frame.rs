@@ -182,7 +182,9 @@ pub fn decode_text(version: Version, text: &str) -> Result<Message, FrameError> 
     };
     let Plain(payload) = match payload {
         None => Plain::default(),
-        Some(raw) => serde_json::from_str(raw.get()).map_err(|_| FrameError("the payload is nested too deeply"))?,
+        Some(raw) => {
+            serde_json::from_str(raw.get()).map_err(|_| FrameError("the payload is nested too deeply"))?
+        }
     };
     checked(Ref::from_value(join_ref.0)?, Ref::from_value(reference.0)?, &topic, &event, Some(payload))
 }
@@ -195,7 +197,8 @@ pub fn decode_binary(bytes: &[u8]) -> Result<Message, FrameError> {
     let mut parts = [""; 4];
     for (part, len) in parts.iter_mut().zip(lengths) {
         let (bytes, tail) = rest.split_at_checked(usize::from(*len)).ok_or(SHORT)?;
-        *part = std::str::from_utf8(bytes).map_err(|_| FrameError("a binary push whose head is not UTF-8"))?;
+        *part =
+            std::str::from_utf8(bytes).map_err(|_| FrameError("a binary push whose head is not UTF-8"))?;
         rest = tail;
     }
     let [join_ref, reference, topic, event] = parts;

@@ -7,7 +7,8 @@ use crate::edge::subscribe::Wanted;
 use serde_json::Value;
 
 /// The names of a join's parameters.
-const NAMES: [&str; 8] = ["subjects", "events", "filter", "last_event_id", "since", "backfill", "star", "positions"];
+const NAMES: [&str; 8] =
+    ["subjects", "events", "filter", "last_event_id", "since", "backfill", "star", "positions"];
 
 /// A join's parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,12 +34,16 @@ impl JoinParams {
             let shown: String = unknown.chars().take(100).collect();
             let meant = meant(&shown, NAMES);
             let known = NAMES.join(", ");
-            return Err(invalid(format!("{shown} is not a parameter that is known here{meant}; there are {known}")));
+            return Err(invalid(format!(
+                "{shown} is not a parameter that is known here{meant}; there are {known}"
+            )));
         }
         let given = |name: &str| params.get(name).filter(|value| !value.is_null());
         let flag = |name, code| match given(name).map(Value::as_bool) {
             None => Ok(false),
-            Some(flag) => flag.ok_or_else(|| BadParameter::new(name, code, format!("{name} must be true or false"))),
+            Some(flag) => {
+                flag.ok_or_else(|| BadParameter::new(name, code, format!("{name} must be true or false")))
+            }
         };
         Ok(Self {
             wanted: Wanted::read(&OF_SUBSCRIPTION, |name| given(name).map(Given::Json))?,

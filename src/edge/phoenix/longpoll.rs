@@ -20,7 +20,7 @@ use super::request::{X_PHOENIX_LONGPOLL_TOKEN, admit, all, text_of, version_of};
 use super::session::PhoenixSession;
 use super::state::Phoenix;
 use crate::core::ids::NodeId;
-use crate::delivery::{Outbox, Outlet};
+use crate::delivery::{Dispatcher, Subscriber};
 use crate::edge::context::Edge;
 use crate::hub::{Lane, PeerError, PeerRequest};
 use actix::Message;
@@ -104,11 +104,17 @@ pub(super) async fn poll(request: HttpRequest, edge: Data<Edge>, phoenix: Data<P
 }
 
 /// `POST`: messages of the client, one a line.
-pub(super) async fn push(request: HttpRequest, edge: Data<Edge>, phoenix: Data<Phoenix>, body: Bytes) -> HttpResponse {
+pub(super) async fn push(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    phoenix: Data<Phoenix>,
+    body: Bytes,
+) -> HttpResponse {
     let Some(token) = session_token(&request) else { return answer(410, None, "") };
     let Ok(body) = std::str::from_utf8(&body) else { return answer(400, None, "") };
     let lines = body.lines().filter(|line| !line.is_empty());
-    let Some(pushes) = lines.map(read_push).collect::<Option<Vec<_>>>().filter(|all| all.len() <= MAX_PUSHES) else {
+    let Some(pushes) = lines.map(read_push).collect::<Option<Vec<_>>>().filter(|all| all.len() <= MAX_PUSHES)
+    else {
         return answer(400, None, "");
     };
     match ask_session(&edge, &phoenix, &token, Request::Push(pushes)).await {
@@ -139,7 +145,8 @@ fn answer(status: u16, token: Option<&SessionToken>, messages: &str) -> HttpResp
 /// The session's token: in the newer header, or the last of the query's (the first is the one that opens
 /// maps).
 fn session_token(request: &HttpRequest) -> Option<SessionToken> {
-    let token = text_of(request.headers().get(X_PHOENIX_LONGPOLL_TOKEN)).or_else(|| all(request, "token").last());
+    let token =
+        text_of(request.headers().get(X_PHOENIX_LONGPOLL_TOKEN)).or_else(|| all(request, "token").last());
     token?.parse().ok()
 }
 
@@ -152,13 +159,14 @@ async fn open(request: &HttpRequest, edge: &Edge, phoenix: &Phoenix) -> HttpResp
         }
     };
     let Ok(version) = version_of(request) else { return answer(403, None, "") };
-    let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
+    let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
     let Some(token) = SessionToken::new(edge.hub.node_id()) else { return answer(500, None, "") };
     // Not 403, which clients take for the last word: they come back.
     let Ok(address) = edge.take_address(request) else { return answer(500, None, "") };
-    let outbox = Outbox::new(&outlet, who.by(), edge.config.write_bytes);
-    outbox.hold(address);
-    let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::LongPoll, &phoenix.settings);
+    let subscriber = Subscriber::new(&dispatcher, who.by(), edge.config.write_bytes);
+    subscriber.hold(address);
+    let session =
+        PhoenixSession::new(&dispatcher, subscriber, who, version, Transport::LongPoll, &phoenix.settings);
     let session = Session::start_on(session, phoenix.settings.longpoll);
     if edge.is_draining() || !phoenix.longpolls.insert(&token.secret, session.clone()) {
         session.do_send(Stop);

@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 
 /// The response of a join: where to resume, where the map is, how many stored events come, and whether history is gone,
 /// with the oldest event that is left.
-pub(super) fn joined(before: EventId, head_seq: u64, coming: Option<u64>, gap: Option<Option<EventId>>) -> Value {
+pub(super) fn joined(
+    before: EventId,
+    head_seq: u64,
+    coming: Option<u64>,
+    gap: Option<Option<EventId>>,
+) -> Value {
     let mut response = json!({
         "last_event_id": before.to_string(),
         "last_seq": head_seq,
@@ -57,10 +62,15 @@ mod tests {
 
     #[test]
     fn golden_refusals() {
-        let parameter = BadParameter::new("since", "invalid_since", "since must be a time").hint("for people");
+        let parameter =
+            BadParameter::new("since", "invalid_since", "since must be a time").hint("for people");
         let lost = HubError::Unavailable("no leader with a majority");
         for (refusal, told, polled) in [
-            (Refused::Parameter(parameter), json!({"reason": "invalid since", "message": "since must be a time"}), 403),
+            (
+                Refused::Parameter(parameter),
+                json!({"reason": "invalid since", "message": "since must be a time"}),
+                403,
+            ),
             (
                 Quota::Connections { limit: 10 }.into(),
                 json!({
@@ -87,7 +97,11 @@ mod tests {
                 }),
                 500,
             ),
-            (Unavailable::Draining.into(), json!({"reason": "unavailable", "message": "this node is going away"}), 500),
+            (
+                Unavailable::Draining.into(),
+                json!({"reason": "unavailable", "message": "this node is going away"}),
+                500,
+            ),
         ] {
             assert_eq!((refused(&refusal), status(&refusal)), (told, polled));
         }

@@ -7,7 +7,7 @@ use super::session::PhoenixSession;
 use super::settings::Settings;
 use super::state::Phoenix;
 use crate::config::Config;
-use crate::delivery::{Outbox, Outlet, start_ws};
+use crate::delivery::{Dispatcher, Subscriber, start_ws};
 use crate::edge::Routes;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -59,27 +59,31 @@ async fn websocket(
     phoenix: Data<Phoenix>,
 ) -> Result<HttpResponse> {
     if !request.headers().contains_key(UPGRADE) {
-        let error = ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "a WebSocket is expected here")
-            .hint("give phoenix.js the base address, it appends /websocket");
+        let error =
+            ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", "a WebSocket is expected here")
+                .hint("give phoenix.js the base address, it appends /websocket");
         return Err(error.into());
     }
     let version = version_of(&request)?;
     let who = admit(&request, &edge).await.map_err(at_upgrade)?;
-    let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
+    let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
     if edge.is_draining() {
         return Err(ApiError::from(Refused::from(Unavailable::Draining)).into());
     }
     let address = edge.take_address(&request).map_err(|quota| ApiError::from(Refused::from(quota)))?;
-    let outbox = Outbox::new(&outlet, who.by(), edge.config.write_bytes);
-    outbox.hold(address);
-    let session = PhoenixSession::new(&outlet, outbox, who, version, Transport::WebSocket, &phoenix.settings);
-    start_ws(&request, payload, &outlet, session, &phoenix.settings.ws, &[SUBPROTOCOL])
+    let subscriber = Subscriber::new(&dispatcher, who.by(), edge.config.write_bytes);
+    subscriber.hold(address);
+    let session =
+        PhoenixSession::new(&dispatcher, subscriber, who, version, Transport::WebSocket, &phoenix.settings);
+    start_ws(&request, payload, &dispatcher, session, &phoenix.settings.ws, &[SUBPROTOCOL])
 }
 
 /// A refused socket is 403 at the upgrade: clients of Phoenix know no other.
 fn at_upgrade(refused: Refused) -> ApiError {
     match refused {
-        Refused::Unauthorized => ApiError::forbidden(refused.to_string()).hint("connect with params: {token: \"…\"}"),
+        Refused::Unauthorized => {
+            ApiError::forbidden(refused.to_string()).hint("connect with params: {token: \"…\"}")
+        }
         other => other.into(),
     }
 }

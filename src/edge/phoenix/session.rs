@@ -9,7 +9,7 @@ use super::reply;
 use super::settings::Settings;
 use crate::core::history::Start;
 use crate::core::ids::EventId;
-use crate::delivery::{Incoming, Link, Next, Outbox, Outlet, Protocol, Resume, SubscriptionId};
+use crate::delivery::{Dispatcher, Incoming, Link, Next, Protocol, Resume, Subscriber, SubscriptionId};
 use crate::edge::refused::Refused;
 use crate::edge::subscribe::{self, Asked, Former, GoesOn, Opened, SessionQuota};
 use crate::hub::Who;
@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 /// One client's socket. It lives as long as the connection, or as the long poll's session.
 pub(super) struct PhoenixSession {
-    outlet: Rc<Outlet>,
-    outbox: Rc<Outbox>,
+    dispatcher: Rc<Dispatcher>,
+    subscriber: Rc<Subscriber>,
     who: Who,
     version: Version,
     transport: Transport,
@@ -51,16 +51,16 @@ struct Joined {
 impl PhoenixSession {
     /// A session of whom `who` says it is.
     pub(super) fn new(
-        outlet: &Rc<Outlet>,
-        outbox: Rc<Outbox>,
+        dispatcher: &Rc<Dispatcher>,
+        subscriber: Rc<Subscriber>,
         who: Who,
         version: Version,
         transport: Transport,
         settings: &Settings,
     ) -> Self {
         Self {
-            outlet: outlet.clone(),
-            outbox,
+            dispatcher: dispatcher.clone(),
+            subscriber,
             who,
             version,
             transport,
@@ -72,7 +72,14 @@ impl PhoenixSession {
 
     fn reply(&self, link: &mut dyn Link, to: &Message, status: &str, response: &Value) {
         let payload = json!({"status": status, "response": response});
-        link.text(frame::encode_text(self.version, &to.join_ref, &to.reference, &to.topic, "phx_reply", &payload));
+        link.text(frame::encode_text(
+            self.version,
+            &to.join_ref,
+            &to.reference,
+            &to.topic,
+            "phx_reply",
+            &payload,
+        ));
     }
 
     fn closed(&self, link: &mut dyn Link, topic: &str, join_ref: &Ref) {
@@ -88,7 +95,8 @@ impl PhoenixSession {
                 None => self.reply(link, &message, "error", &json!({"reason": "unmatched topic"})),
                 Some(channel) if is_stale(channel, &message) => {}
                 Some(_) => {
-                    let reason = reply::response("unknown event", "clients publish by POST /api/maps/{map}/events");
+                    let reason =
+                        reply::response("unknown event", "clients publish by POST /api/maps/{map}/events");
                     self.reply(link, &message, "error", &reason);
                 }
             },
@@ -102,7 +110,7 @@ impl PhoenixSession {
         }
         self.reply(link, message, "ok", &json!({}));
         if let Some(channel) = self.channels.remove(&message.topic) {
-            self.outbox.unsubscribe(channel.subscription);
+            self.subscriber.unsubscribe(channel.subscription);
             self.closed(link, &message.topic, &channel.join_ref);
         }
     }
@@ -111,14 +119,17 @@ impl PhoenixSession {
     /// broke, may have sent its request twice. The reply to the first is kept until it arrives. A WebSocket
     /// repeats nothing.
     fn digest(&self, join: &Message) -> Option<u64> {
-        let repeats = self.transport == Transport::LongPoll && !join.join_ref.is_null() && !join.reference.is_null();
+        let repeats =
+            self.transport == Transport::LongPoll && !join.join_ref.is_null() && !join.reference.is_null();
         let payload = || join.payload.as_ref().map(Value::to_string);
         repeats.then(|| FxBuildHasher.hash_one((&join.join_ref, &join.reference, payload())))
     }
 
     fn join(&mut self, message: Message, link: &mut dyn Link) -> Next<Self> {
         let digest = self.digest(&message);
-        if digest.is_some() && self.channels.get(&message.topic).is_some_and(|channel| channel.made_by == digest) {
+        if digest.is_some()
+            && self.channels.get(&message.topic).is_some_and(|channel| channel.made_by == digest)
+        {
             return Next::Done;
         }
         if !self.channels.contains_key(&message.topic) && self.channels.len() >= self.max_channels {
@@ -143,7 +154,11 @@ impl PhoenixSession {
         let (version, transport, topic) = (self.version, self.transport, message.topic.clone());
         let start = wanted.start;
         let former = self.channels.get(&message.topic).filter(|_| matches!(start, Start::After(_)));
-        let former = former.map(|channel| Former { outbox: self.outbox.clone(), id: channel.subscription, positions });
+        let former = former.map(|channel| Former {
+            subscriber: self.subscriber.clone(),
+            id: channel.subscription,
+            positions,
+        });
         let asked = Asked {
             who: self.who.clone(),
             map: map.to_owned(),
@@ -154,9 +169,9 @@ impl PhoenixSession {
             former,
         };
         // Its own copies, since the session may be gone before it is through.
-        let outlet = self.outlet.clone();
+        let dispatcher = self.dispatcher.clone();
         Next::Await(Box::pin(async move {
-            let result = subscribe::open(&outlet, asked).await;
+            let result = subscribe::open(&dispatcher, asked).await;
             let joined = result.map(|opened| Joined { opened, start, positions });
             let resume: Resume<Self> = Box::new(move |session, link| match joined {
                 Ok(joined) => session.joined(message, digest, joined, link),
@@ -195,13 +210,13 @@ impl PhoenixSession {
                 if let Some(channel) = self.channels.remove(&message.topic) {
                     self.closed(link, &message.topic, &channel.join_ref);
                 }
-                self.outbox.let_go_on(id);
+                self.subscriber.let_go_on(id);
                 id
             }
             None => {
                 // The former may have been the last of its topic: it is gone before the topic is asked for again.
                 self.close_former(&message.topic, link);
-                opened.attach(&self.outlet, &self.outbox, positions)
+                opened.attach(&self.dispatcher, &self.subscriber, positions)
             }
         };
         let channel = Channel { join_ref: message.join_ref, subscription, began, made_by: digest };
@@ -211,7 +226,7 @@ impl PhoenixSession {
     /// A topic joined again: the channel that it had is closed under its old join_ref.
     fn close_former(&mut self, topic: &str, link: &mut dyn Link) {
         if let Some(former) = self.channels.remove(topic) {
-            self.outbox.unsubscribe(former.subscription);
+            self.subscriber.unsubscribe(former.subscription);
             self.closed(link, topic, &former.join_ref);
         }
     }
@@ -235,7 +250,7 @@ impl Protocol for PhoenixSession {
         }
     }
 
-    fn outbox(&self) -> &Rc<Outbox> {
-        &self.outbox
+    fn subscriber(&self) -> &Rc<Subscriber> {
+        &self.subscriber
     }
 }

@@ -6,7 +6,7 @@ use crate::core::command::{Command, CreateMap, LimitsPatch, Reply, RetentionPatc
 use crate::core::field_error::FieldCode;
 use crate::core::ids::MapId;
 use crate::core::json::Members;
-use crate::core::webhook::{Endpoint, promises};
+use crate::core::webhook::{Webhook, promises};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::hub::{HubError, Who};
@@ -118,7 +118,11 @@ pub(super) async fn list(request: HttpRequest, edge: Data<Edge>) -> Result<HttpR
     Ok(HttpResponse::Ok().json(json!({ "data": maps })))
 }
 
-pub(super) async fn show(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn show(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    map: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::map(&grant.map)})))
 }
@@ -151,13 +155,13 @@ pub(super) async fn update(
 
 /// What the map's settings break of what its webhooks promise.
 fn broken_promises(edge: &Edge, map: &Map) -> Vec<String> {
-    let endpoints = edge.hub.webhooks().directory();
-    let of = |endpoint: &Arc<Endpoint>| {
-        let warnings = promises::warnings(endpoint, &map.retention.webhook_backlog);
-        let id = endpoint.id;
+    let webhooks = edge.hub.webhooks().directory();
+    let of = |webhook: &Arc<Webhook>| {
+        let warnings = promises::warnings(webhook, &map.retention.webhook_backlog);
+        let id = webhook.id;
         warnings.into_iter().map(move |warning| format!("webhook {id}: {warning}")).collect::<Vec<_>>()
     };
-    endpoints.of_map(map.id).flat_map(of).take(MAX_WARNINGS).collect()
+    webhooks.of_map(map.id).flat_map(of).take(MAX_WARNINGS).collect()
 }
 
 pub(super) async fn remove(

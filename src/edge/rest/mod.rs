@@ -38,11 +38,15 @@ pub fn routes(config: &mut ServiceConfig) {
         )
         .service(at("/api/maps/{map}/tokens").route(post().to(tokens::create)).route(get().to(tokens::list)))
         .service(at("/api/maps/{map}/tokens/{token}").route(delete().to(tokens::revoke)))
-        .service(at("/api/maps/{map}/events").route(post().to(publish::publish)).route(get().to(events::backfill)))
+        .service(
+            at("/api/maps/{map}/events").route(post().to(publish::publish)).route(get().to(events::backfill)),
+        )
         .service(at(EVENT).route(delete().to(subjects::remove_event)))
         .service(at("/api/maps/{map}/subjects").route(get().to(subjects::list)))
         .service(at(SUBJECT).route(delete().to(subjects::remove)))
-        .service(at("/api/maps/{map}/channel-rules").route(get().to(rules::show)).route(put().to(rules::set)));
+        .service(
+            at("/api/maps/{map}/channel-rules").route(get().to(rules::show)).route(put().to(rules::set)),
+        );
 }
 
 /// A path whose other methods are refused like everything else, as JSON.

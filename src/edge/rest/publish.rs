@@ -163,9 +163,9 @@ fn key_of(request: &HttpRequest) -> Result<Option<String>, ApiError> {
 /// The identity of a request, or of a stream's batch by its number, under the caller's key: the same events are the same
 /// request, in whatever form they were sent, as long as they fit into one batch of a stream.
 fn identity(edge: &Edge, key: &str, batch: u64, events: &[NewEvent]) -> IdempotencyKey {
-    let parts = events
-        .iter()
-        .flat_map(|event| [event.subject.as_str().as_bytes(), event.kind.as_bytes(), event.payload.as_slice()]);
+    let parts = events.iter().flat_map(|event| {
+        [event.subject.as_str().as_bytes(), event.kind.as_bytes(), event.payload.as_slice()]
+    });
     IdempotencyKey {
         key: Parts::default().with(key.as_bytes()).with(&batch.to_be_bytes()).half(),
         fingerprint: parts.collect::<Parts>().half(),
@@ -190,7 +190,9 @@ fn read_body(text: &str, config: &EdgeConfig) -> Result<(Vec<NewEvent>, bool), A
             return Err(ApiError::too_large(format!("a batch may have at most {most} events"))
                 .hint("send several batches, or a stream of application/x-ndjson"));
         }
-        let read = |(index, raw): (usize, &&RawValue)| read_event(raw.get(), config).map_err(|error| error.at(index));
+        let read = |(index, raw): (usize, &&RawValue)| {
+            read_event(raw.get(), config).map_err(|error| error.at(index))
+        };
         return Ok((events.iter().enumerate().map(read).collect::<Result<_, _>>()?, true));
     }
     Ok((vec![read_event(whole.get(), config)?], false))
@@ -299,7 +301,9 @@ impl<'e> Stream<'e> {
             }
             if rest.len() > self.edge.config.event_bytes {
                 let most = self.edge.config.event_bytes;
-                return Err(ApiError::too_large(format!("a line may have at most {most} bytes")).at(self.lines));
+                return Err(
+                    ApiError::too_large(format!("a line may have at most {most} bytes")).at(self.lines)
+                );
             }
         }
         self.line(&rest).await?;

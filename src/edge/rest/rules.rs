@@ -2,7 +2,9 @@
 
 use super::body;
 use super::maps::unexpected;
-use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability, MAX_RULES, RulesError, SubjectHistory};
+use crate::core::channel_rules::{
+    ChannelRule, ChannelRules, Durability, MAX_RULES, RulesError, SubjectHistory,
+};
 use crate::core::command::{Command, Reply, SetChannelRules};
 use crate::core::field_error::{BODY, FieldCode, FieldError, FieldErrors};
 use crate::core::json::Members;
@@ -14,10 +16,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-const HINT: &str =
-    "send a list such as [{\"match\": \"chat-*\", \"durability\": \"durable\", \"history\": {\"events\": 100}}]";
+const HINT: &str = "send a list such as [{\"match\": \"chat-*\", \"durability\": \"durable\", \"history\": {\"events\": 100}}]";
 
-pub(super) async fn show(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn show(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    map: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
     Ok(answer(&grant.map.rules))
 }
@@ -67,7 +72,11 @@ fn read_rule(m: &mut Members<'_>) -> Option<ChannelRule> {
     let name = name?;
     let matches = SubjectPattern::new(&name);
     if matches.is_none() {
-        m.fault("match", FieldCode::Invalid, format_args!("{name:?} is no subject, nor a pattern of subjects"));
+        m.fault(
+            "match",
+            FieldCode::Invalid,
+            format_args!("{name:?} is no subject, nor a pattern of subjects"),
+        );
     }
     Some(ChannelRule { matches: matches?, durability, history })
 }
@@ -126,7 +135,8 @@ mod tests {
         ] {
             assert!(read(bad).unwrap_err().to_string().len() > 5, "{bad}");
         }
-        let told = read(r#"[{"match":"a b"},{"match":"a","durability":1,"history":{"events":0}}]"#).unwrap_err();
+        let told =
+            read(r#"[{"match":"a b"},{"match":"a","durability":1,"history":{"events":0}}]"#).unwrap_err();
         for field in ["0.match: ", "1.durability: ", "1.history.events: "] {
             assert!(told.to_string().contains(field), "{told}");
         }

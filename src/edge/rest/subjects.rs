@@ -20,7 +20,11 @@ const MAX_LIMIT: u64 = 1000;
 pub(super) const NAMES: &[&str] = &["after", "limit"];
 
 /// Subjects that have events, by name; the map's own is the first.
-pub(super) async fn list(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn list(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    map: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     let grant = edge.grant(&request, bearer(&request), &map, Scopes::SUBSCRIBE).await?;
     edge.charge(&grant).await?;
     let query = Query::of(&request, NAMES)?;
@@ -56,8 +60,8 @@ pub(super) async fn remove(
     let (map, subject) = path.into_inner();
     let grant = edge.managed(&request, &map).await?;
     body::none(&mut payload).await?;
-    let subject =
-        Subject::parse(&subject).map_err(|error| ApiError::bad_request("invalid_subject", error.to_string()))?;
+    let subject = Subject::parse(&subject)
+        .map_err(|error| ApiError::bad_request("invalid_subject", error.to_string()))?;
     let delete = DeleteSubject { map: grant.map.id, by: grant.who.by(), subject };
     match edge.hub.log().propose_everywhere(&Command::DeleteSubject(delete)).await? {
         Reply::Removed(0) => Err(ApiError::not_found("the subject's history")),

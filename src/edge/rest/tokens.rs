@@ -23,7 +23,8 @@ pub(super) async fn create(
     let (name, scopes) = body::object(&mut payload, edge.config.body_bytes, read).await?;
     let (secret, token) = answer::new_token(&name.unwrap_or_default(), scopes)?;
     let max_tokens = edge.config.max_tokens;
-    let command = Command::CreateToken(CreateToken { map: grant.map.id, by: grant.who.by(), token, max_tokens });
+    let command =
+        Command::CreateToken(CreateToken { map: grant.map.id, by: grant.who.by(), token, max_tokens });
     let Reply::Token(token) = edge.hub.log().propose(&command).await? else { return Err(unexpected()) };
     let mut data = answer::token(&token);
     data["token"] = secret.into();
@@ -40,9 +41,14 @@ fn read_scopes(m: &mut Members<'_>) -> Scopes {
     })
 }
 
-pub(super) async fn list(request: HttpRequest, edge: Data<Edge>, map: Path<String>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn list(
+    request: HttpRequest,
+    edge: Data<Edge>,
+    map: Path<String>,
+) -> Result<HttpResponse, ApiError> {
     let grant = edge.managed(&request, &map).await?;
-    let tokens: Vec<_> = edge.hub.access().known().tokens_of(grant.map.id).map(|token| answer::token(token)).collect();
+    let tokens: Vec<_> =
+        edge.hub.access().known().tokens_of(grant.map.id).map(|token| answer::token(token)).collect();
     Ok(HttpResponse::Ok().json(json!({ "data": tokens })))
 }
 

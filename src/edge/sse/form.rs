@@ -41,7 +41,8 @@ impl WireForm for SseForm {
     // and no `type`, which only events have.
     fn encode_position(&self, id: EventId, seq: u64, out: &mut Vec<u8>) {
         let (map, at) = (self.map.as_str(), iso_millis(id.id_ms()));
-        let data = format!(r#"{{"id":"{id}","seq":{seq},"map_id":"{map}","timestamp":"{at}","payload":null}}"#);
+        let data =
+            format!(r#"{{"id":"{id}","seq":{seq},"map_id":"{map}","timestamp":"{at}","payload":null}}"#);
         out.extend_from_slice(format!("event: position\nid: {id}\ndata: {data}\n\n").as_bytes());
     }
 }
@@ -55,7 +56,11 @@ mod tests {
     #[test]
     fn golden_position() {
         let mut out = Vec::new();
-        SseForm::new(MapId::from_bytes([1; 16])).encode_position(EventId::new(1_750_509_296_789, 7, 3), 9, &mut out);
+        SseForm::new(MapId::from_bytes([1; 16])).encode_position(
+            EventId::new(1_750_509_296_789, 7, 3),
+            9,
+            &mut out,
+        );
         let expected = "event: position\nid: 01JY97R74N0000000000070003\n\
                         data: {\"id\":\"01JY97R74N0000000000070003\",\"seq\":9,\
                         \"map_id\":\"01010101-0101-0101-0101-010101010101\",\
@@ -69,7 +74,8 @@ mod tests {
         let subject = crate::core::subject::Subject::parse("orders-7").unwrap();
         let new = NewEvent { subject, kind: "App\\Events\\X \"é\"".into(), payload: b"1".to_vec() };
         let event =
-            Event::from_stored(9, Event::to_stored(EventId::new(1_750_509_296_789, 7, 3), &new).into()).unwrap();
+            Event::from_stored(9, Event::to_stored(EventId::new(1_750_509_296_789, 7, 3), &new).into())
+                .unwrap();
         let mut out = Vec::new();
         SseForm::new(map).encode(&event, &mut out);
         assert_eq!(
@@ -81,8 +87,11 @@ mod tests {
     #[test]
     fn golden_event() {
         let map = "550e8400-e29b-41d4-a716-446655440000".parse::<MapId>().unwrap();
-        let new =
-            NewEvent { subject: Default::default(), kind: "map_kill".into(), payload: br#"{"value":1}"#.to_vec() };
+        let new = NewEvent {
+            subject: Default::default(),
+            kind: "map_kill".into(),
+            payload: br#"{"value":1}"#.to_vec(),
+        };
         let id = EventId::new(1_750_509_296_789, 7, 3);
         let event = Event::from_stored(9, Event::to_stored(id, &new).into()).unwrap();
         let mut out = Vec::new();

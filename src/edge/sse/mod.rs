@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::core::history::Position;
 use crate::core::ids::MapId;
 use crate::core::time::iso_millis;
-use crate::delivery::{Connection, EventStream, OutboundBody, Outbox, Outlet};
+use crate::delivery::{Connection, Dispatcher, EventStream, OutboundBody, Subscriber};
 use crate::edge::Routes;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
@@ -32,8 +32,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const PATH: &str = "/api/maps/{map}/events/stream";
-const NAMES: &[&str] =
-    &["token", "subjects", "events", "filter", "last_event_id", LAST_EVENT_ID_OF_POLYFILLS, "since", "backfill"];
+const NAMES: &[&str] = &[
+    "token",
+    "subjects",
+    "events",
+    "filter",
+    "last_event_id",
+    LAST_EVENT_ID_OF_POLYFILLS,
+    "since",
+    "backfill",
+];
 /// What browsers send when they reconnect.
 const LAST_EVENT_ID: &str = "last-event-id";
 /// What polyfills of EventSource, which can't set headers everywhere, send in place of it.
@@ -73,20 +81,21 @@ async fn stream(
     let who = edge.authenticate(&request, bearer(&request).or(query.get("token"))).await?;
     let token = who.by();
     let wanted = Wanted::read(&OF_SUBSCRIPTION, |name| given(&request, &query, name))?;
-    let outlet = Outlet::of_this_thread(&edge.hub, &edge.config.outlet);
+    let dispatcher = Dispatcher::of_this_thread(&edge.hub, &edge.config.dispatcher);
     let address = edge.take_address(&request).map_err(Refused::from)?;
     let form = Box::new(|map| Arc::new(SseForm::new(map)) as _);
     let map = map.into_inner();
     let asked = Asked { who, map, wanted, form, quota: Rc::default(), count: false, former: None };
-    let opened = subscribe::open(&outlet, asked).await?;
+    let opened = subscribe::open(&dispatcher, asked).await?;
     let greeting = greeting(&edge, opened.grant.map.id, opened.position);
     // One event, one chunk: at least one real client can't put an event together from two.
-    let outbox = Outbox::new(&outlet, token, 1);
-    outbox.hold(address);
-    opened.attach(&outlet, &outbox, true);
-    let words = EventStream::new(greeting.into(), Bytes::from_static(b": keepalive\n\n"), settings.keep_alive);
+    let subscriber = Subscriber::new(&dispatcher, token, 1);
+    subscriber.hold(address);
+    opened.attach(&dispatcher, &subscriber, true);
+    let words =
+        EventStream::new(greeting.into(), Bytes::from_static(b": keepalive\n\n"), settings.keep_alive);
     let connection = request.conn_data::<Connection>().copied();
-    let body = OutboundBody::new(&outlet, outbox, connection, Box::pin(words), "sse", false);
+    let body = OutboundBody::new(&dispatcher, subscriber, connection, Box::pin(words), "sse", false);
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
@@ -109,7 +118,8 @@ fn given<'r>(request: &'r HttpRequest, query: &'r Query, name: &str) -> Option<G
 fn greeting(edge: &Edge, map: MapId, position: Position) -> String {
     let before = position.before.to_string();
     let server_time = iso_millis(edge.hub.clock().time_ms());
-    let mut greeting = json!({"map_id": map.to_string(), "server_time": server_time, "last_event_id": before});
+    let mut greeting =
+        json!({"map_id": map.to_string(), "server_time": server_time, "last_event_id": before});
     if let Some(oldest) = position.gap {
         greeting["gap"] = true.into();
         greeting["oldest_id"] = oldest.map(|id| id.to_string()).into();

@@ -7,64 +7,67 @@ use crate::core::consumer::progress::Progress;
 use crate::core::history::Start;
 use crate::core::ids::TopicId;
 use crate::core::time::iso_millis;
-use crate::core::webhook::shown::{Settings, State, Webhook};
-use crate::core::webhook::{Endpoint, Plain, Private, promises};
+use crate::core::webhook::shown::{Settings, ShownWebhook, State};
+use crate::core::webhook::{Plain, Private, Webhook, promises};
 use crate::hub::Grant;
 
-/// After so long without a delivery, while some were tried, an endpoint is called failing whatever it answered.
+/// After so long without a delivery, while some were tried, a webhook is called failing whatever it answered.
 const FAILING_MS: u64 = 300_000;
 
-/// A webhook as everybody who manages it may see it. `None` for what is sealed where it can't be opened.
-async fn webhook(
+/// A webhook as everybody who manages it may see it. `None` for what is encrypted where it can't be opened.
+async fn shown(
     edge: &Edge,
     grant: &Grant,
-    endpoint: &Endpoint,
+    webhook: &Webhook,
     private: Option<&Private>,
-) -> Result<Webhook, Problem> {
-    let mut state = state_shown(edge, grant.map.topic, endpoint).await?;
-    state.warnings = promises::warnings(endpoint, &grant.map.retention.webhook_backlog);
+) -> Result<ShownWebhook, Problem> {
+    let mut state = state_shown(edge, grant.map.topic, webhook).await?;
+    state.warnings = promises::warnings(webhook, &grant.map.retention.webhook_backlog);
     state.secret_previous_until = private
         .and_then(|p| p.previous_at(edge.hub.clock().expiry_ms()).map(|(_, until)| *until).max())
         .map(|until| iso_millis(edge.hub.clock().shown_ms(until)));
-    Ok(Webhook { settings: Settings::of(endpoint, private), state, secret: None })
+    Ok(ShownWebhook { settings: Settings::of(webhook, private), state, secret: None })
 }
 
 /// The same with what was opened here.
-pub(super) async fn opened(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> Result<Webhook, Problem> {
-    let private = edge.hub.vault().seal().and_then(|seal| seal.open(endpoint.id, &endpoint.sealed));
+pub(super) async fn opened(edge: &Edge, grant: &Grant, webhook: &Webhook) -> Result<ShownWebhook, Problem> {
+    let private =
+        edge.hub.vault().encryption().and_then(|encryption| encryption.open(webhook.id, &webhook.encrypted));
     if let Err(error) = &private {
-        tracing::warn!(webhook = %endpoint.id, %error, "a webhook is shown without its target");
+        tracing::warn!(webhook = %webhook.id, %error, "a webhook is shown without its target");
     }
-    webhook(edge, grant, endpoint, private.as_ref().ok()).await
+    shown(edge, grant, webhook, private.as_ref().ok()).await
 }
 
 /// The same with its secret: in the answer to who made it, this once.
-pub(super) async fn with_secret(edge: &Edge, grant: &Grant, plain: &Plain) -> Result<Webhook, Problem> {
-    let shown = webhook(edge, grant, &plain.endpoint, Some(&plain.private)).await?;
-    Ok(Webhook { secret: Some(plain.private.secret.clone()), ..shown })
+pub(super) async fn with_secret(edge: &Edge, grant: &Grant, plain: &Plain) -> Result<ShownWebhook, Problem> {
+    let shown = shown(edge, grant, &plain.webhook, Some(&plain.private)).await?;
+    Ok(ShownWebhook { secret: Some(plain.private.secret.clone()), ..shown })
 }
 
-async fn state_shown(edge: &Edge, topic: TopicId, endpoint: &Endpoint) -> Result<State, Problem> {
-    let stored = state_of(edge, endpoint)?;
+async fn state_shown(edge: &Edge, topic: TopicId, webhook: &Webhook) -> Result<State, Problem> {
+    let stored = state_of(edge, webhook)?;
     let progress = &stored.progress;
-    let losing = stored.backlog.losing.filter(|_| endpoint.active);
+    let losing = stored.backlog.losing.filter(|_| webhook.active);
     let head_seq = edge.hub.archive().locate(topic, Start::Live).await?.head_seq;
     let oldest = match oldest_seq(progress, head_seq) {
-        Some(seq) => place::event_for(edge, endpoint.id, topic, seq).await?.map(|event| iso_millis(event.time_ms)),
+        Some(seq) => {
+            place::event_for(edge, webhook.id, topic, seq).await?.map(|event| iso_millis(event.time_ms))
+        }
         None => None,
     };
     let requests = progress.delivered + progress.failed_attempts;
     let now_ms = edge.hub.clock().time_ms();
     Ok(State {
-        state: state(endpoint, progress, losing.is_some(), now_ms).to_owned(),
-        disabled_reason: endpoint.disabled.as_ref().map(|disabled| disabled.why.clone()),
-        disabled_at: endpoint.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
+        state: state(webhook, progress, losing.is_some(), now_ms).to_owned(),
+        disabled_reason: webhook.disabled.as_ref().map(|disabled| disabled.why.clone()),
+        disabled_at: webhook.disabled.as_ref().map(|disabled| iso_millis(disabled.at_ms)),
         secret_previous_until: None,
-        owner: edge.hub.webhooks().directory().owners().owner_of(endpoint.id),
+        owner: edge.hub.webhooks().directory().owners().owner_of(webhook.id),
         queue_depth: queue_depth(progress, head_seq),
         oldest_at: oldest,
         retrying: retrying(progress),
-        dead_letters: stored.shelf.dead.into(),
+        dead_letters: stored.attempt_history.dead.into(),
         delivered: progress.delivered,
         failed_attempts: progress.failed_attempts,
         given_up: progress.buried,
@@ -75,19 +78,19 @@ async fn state_shown(edge: &Edge, topic: TopicId, endpoint: &Endpoint) -> Result
         failing_since: progress.failing_since_ms.map(iso_millis),
         last_delivery_at: progress.last_delivery_ms.map(iso_millis),
         last_error: progress.last_error.clone(),
-        next_attempt_at: next_attempt(progress, now_ms).filter(|_| endpoint.active).map(iso_millis),
+        next_attempt_at: next_attempt(progress, now_ms).filter(|_| webhook.active).map(iso_millis),
         warnings: Vec::new(),
     })
 }
 
-fn state(endpoint: &Endpoint, progress: &Progress, losing: bool, now_ms: u64) -> &'static str {
+fn state(webhook: &Webhook, progress: &Progress, losing: bool, now_ms: u64) -> &'static str {
     let failing_ms = progress.failing_since_ms.map_or(0, |since| now_ms.saturating_sub(since));
-    match (endpoint.active, &endpoint.disabled) {
+    match (webhook.active, &webhook.disabled) {
         (false, Some(_)) => "disabled",
         (false, None) => "paused",
         // Whatever else it is: events are being lost.
         _ if losing => "losing",
-        // One event that can't be delivered doesn't make an endpoint bad, nothing else for minutes does.
+        // One event that can't be delivered doesn't make a webhook bad, nothing else for minutes does.
         _ if progress.failures > 0 || failing_ms > FAILING_MS => "failing",
         _ if progress.hold_until_ms > now_ms => "throttled",
         _ => "healthy",
@@ -131,7 +134,8 @@ mod tests {
         progress.track.settle(13);
         progress.track.settle(14);
         assert_eq!(queue_depth(&progress, 15), 3);
-        progress.waiting = WaitingSummary { events: 2, retrying: 1, asked: 0, oldest_seq: Some(3), due_ms: Some(7) };
+        progress.waiting =
+            WaitingSummary { events: 2, retrying: 1, asked: 0, oldest_seq: Some(3), due_ms: Some(7) };
         assert_eq!(retrying(&progress), 1);
         assert_eq!((queue_depth(&progress, 15), oldest_seq(&progress, 15)), (5, Some(3)));
         assert_eq!(next_attempt(&progress, 1), Some(7));

@@ -19,10 +19,10 @@ pub(super) const NAMES: &[&str] = &["after"];
 pub(super) async fn list(
     request: HttpRequest,
     edge: Data<Edge>,
-    Managed { endpoint, .. }: Managed,
+    Managed { webhook, .. }: Managed,
 ) -> Result<HttpResponse, Problem> {
     let after = Query::of(&request, NAMES)?.number("after", "invalid_after", 0..=u64::MAX)?;
-    let attempts = state_of(&edge, &endpoint)?.shelf.attempts;
+    let attempts = state_of(&edge, &webhook)?.attempt_history.attempts;
     let wanted = attempts.iter().filter(|attempt| after.is_none_or(|after| attempt.number > after));
     let shown: Vec<Value> = wanted.map(attempt).collect();
     Ok(HttpResponse::Ok().json(json!({ "data": shown })))

@@ -6,9 +6,9 @@
 use super::error::Problem;
 use super::settings;
 use crate::core::command::{Command, Refusal};
-use crate::core::ids::{EndpointId, MapId};
+use crate::core::ids::{MapId, WebhookId};
 use crate::core::webhook::patch::Patch;
-use crate::core::webhook::{Endpoint, OnEndpoint, Origin, Plain, Profile};
+use crate::core::webhook::{OnWebhook, Origin, Plain, Profile, Webhook};
 use crate::edge::context::Edge;
 use actix_web::ResponseError;
 use actix_web::web::Data;
@@ -39,14 +39,15 @@ struct Entry {
 pub async fn keep_configured(edge: Data<Edge>, configured: Vec<(String, Patch)>) {
     let entry = |(map, patch)| Entry { map, patch, done: None, not_before: None, told: None };
     let mut entries: Vec<Entry> = configured.into_iter().map(entry).collect();
-    while edge.hub.log().barrier().await.is_err() || edge.hub.vault().seal().is_err() {
+    while edge.hub.log().barrier().await.is_err() || edge.hub.vault().encryption().is_err() {
         tokio::time::sleep(LOOK).await;
     }
     for look in 0u32.. {
         for entry in &mut entries {
             entry.see_to(&edge).await;
         }
-        let wanted = entries.iter().filter_map(|entry| Some(entry.id(edge.hub.access().map_here(&entry.map)?.id)));
+        let wanted =
+            entries.iter().filter_map(|entry| Some(entry.id(edge.hub.access().map_here(&entry.map)?.id)));
         edge.hub.configured().set(wanted.collect());
         if look % LOOKS_PER_SWEEP == 0 && edge.hub.health().status().is_leader() {
             remove_stale(&edge).await;
@@ -60,8 +61,8 @@ impl Entry {
         self.patch.name().unwrap_or_default()
     }
 
-    fn id(&self, map: MapId) -> EndpointId {
-        EndpointId::new(Uuid::new_v5(&Uuid::from_bytes(*map.as_bytes()), self.name().as_bytes()))
+    fn id(&self, map: MapId) -> WebhookId {
+        WebhookId::new(Uuid::new_v5(&Uuid::from_bytes(*map.as_bytes()), self.name().as_bytes()))
     }
 
     async fn see_to(&mut self, edge: &Edge) {
@@ -81,7 +82,12 @@ impl Entry {
                 }
                 let problem = problem.to_string();
                 if self.told.as_ref() != Some(&problem) {
-                    tracing::warn!(map = self.map, name = self.name(), problem, "a webhook of the file can't be put");
+                    tracing::warn!(
+                        map = self.map,
+                        name = self.name(),
+                        problem,
+                        "a webhook of the file can't be put"
+                    );
                     self.told = Some(problem);
                 }
             }
@@ -105,7 +111,7 @@ impl Entry {
                     put => return put.map(drop),
                 }
             };
-            let revision = old.endpoint.revision;
+            let revision = old.webhook.revision;
             let Some(new) = self.over(edge, map, &old).await? else { return Ok(()) };
             if settings::try_put(edge, None, new, revision).await?.is_some() {
                 return Ok(());
@@ -114,44 +120,54 @@ impl Entry {
         Err(Refusal::Changed.into())
     }
 
-    fn draft(&self, edge: &Edge, map: MapId, id: EndpointId) -> Result<Plain, Problem> {
+    fn draft(&self, edge: &Edge, map: MapId, id: WebhookId) -> Result<Plain, Problem> {
         let profile = self.patch.profile().unwrap_or(Profile::Wanderer);
         settings::draft(id, map, Origin::Config, profile, &edge.config.webhooks.defaults)
     }
 
     /// The webhook as it stands in the file; `None` where it is that already.
     async fn over(&self, edge: &Edge, map: MapId, old: &Plain) -> Result<Option<Plain>, Problem> {
-        let mut new = self.draft(edge, map, old.endpoint.id)?;
+        let mut new = self.draft(edge, map, old.webhook.id)?;
         if !self.patch.has_secret() {
             new.private.secret.clone_from(&old.private.secret);
         }
         // Whether it is active is the operators', unless the file says so.
-        new.endpoint.active = old.endpoint.active;
+        new.webhook.active = old.webhook.active;
         let errors = self.patch.apply(&mut new);
         settings::check(&edge.webhooks, &mut new, errors).await?;
         settings::follow(edge, &mut new.private, &old.private, None)?;
-        let Endpoint { born, mark, sealed, disabled, revision, inserted_ms, updated_ms, .. } = old.endpoint.clone();
-        new.endpoint = Endpoint { born, mark, sealed, disabled, revision, inserted_ms, updated_ms, ..new.endpoint };
+        let Webhook { born, fingerprint, encrypted, disabled, revision, inserted_ms, updated_ms, .. } =
+            old.webhook.clone();
+        new.webhook = Webhook {
+            born,
+            fingerprint,
+            encrypted,
+            disabled,
+            revision,
+            inserted_ms,
+            updated_ms,
+            ..new.webhook
+        };
         Ok((new != *old).then_some(new))
     }
 }
 
 /// Removes webhooks that stand in no node's file any more.
 async fn remove_stale(edge: &Edge) {
-    let of_files: Vec<EndpointId> = edge
+    let of_files: Vec<WebhookId> = edge
         .hub
         .webhooks()
         .directory()
         .all()
-        .filter(|endpoint| endpoint.origin == Origin::Config)
+        .filter(|webhook| webhook.origin == Origin::Config)
         .map(|e| e.id)
         .collect();
     if of_files.is_empty() {
         return;
     }
     for id in edge.hub.configured().nowhere(of_files).await {
-        let Some(map) = edge.hub.webhooks().directory().get(id).map(|endpoint| endpoint.map) else { continue };
-        let gone = Command::DeleteEndpoint(OnEndpoint { by: None, map, endpoint: id, what: Origin::Config });
+        let Some(map) = edge.hub.webhooks().directory().get(id).map(|webhook| webhook.map) else { continue };
+        let gone = Command::DeleteWebhook(OnWebhook { by: None, map, webhook: id, what: Origin::Config });
         match edge.hub.log().propose(&gone).await {
             Ok(_) => tracing::info!(webhook = %id, "removed: it stands in no node's file any more"),
             Err(error) => tracing::warn!(webhook = %id, %error, "could not be removed"),

@@ -5,8 +5,8 @@ use super::managed::{Managed, Manager};
 use super::{answer, object, on, settings};
 use crate::core::command::{Activate, Command, Refusal, Reply};
 use crate::core::webhook::patch::Patch;
-use crate::core::webhook::shown::Webhook;
-use crate::core::webhook::{Endpoint, Origin, Profile};
+use crate::core::webhook::shown::ShownWebhook;
+use crate::core::webhook::{Origin, Profile, Webhook};
 use crate::edge::context::Edge;
 use crate::edge::rest::body;
 use crate::hub::Grant;
@@ -19,12 +19,13 @@ pub(super) async fn list(edge: Data<Edge>, Manager(grant): Manager) -> Result<Ht
     Ok(HttpResponse::Ok().json(json!({"data": list_of(&edge, &grant).await?})))
 }
 
-pub(super) async fn list_of(edge: &Edge, grant: &Grant) -> Result<Vec<Webhook>, Problem> {
-    let mut endpoints: Vec<Arc<Endpoint>> = edge.hub.webhooks().directory().of_map(grant.map.id).cloned().collect();
-    endpoints.sort_by_key(|endpoint| std::cmp::Reverse((endpoint.inserted_ms, endpoint.id)));
-    let mut shown = Vec::with_capacity(endpoints.len());
-    for endpoint in endpoints {
-        match answer::opened(edge, grant, &endpoint).await {
+pub(super) async fn list_of(edge: &Edge, grant: &Grant) -> Result<Vec<ShownWebhook>, Problem> {
+    let mut webhooks: Vec<Arc<Webhook>> =
+        edge.hub.webhooks().directory().of_map(grant.map.id).cloned().collect();
+    webhooks.sort_by_key(|webhook| std::cmp::Reverse((webhook.inserted_ms, webhook.id)));
+    let mut shown = Vec::with_capacity(webhooks.len());
+    for webhook in webhooks {
+        match answer::opened(edge, grant, &webhook).await {
             Ok(webhook) => shown.push(webhook),
             // It was deleted meanwhile.
             Err(Problem::NoWebhook) => {}
@@ -46,17 +47,20 @@ pub(super) async fn create(
     Ok(HttpResponse::Created().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))
 }
 
-pub(super) async fn show(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
+pub(super) async fn show(
+    edge: Data<Edge>,
+    Managed { grant, webhook }: Managed,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &webhook).await?})))
 }
 
 pub(super) async fn update(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
+    Managed { grant, webhook }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let patch = Patch::read_back(&object(&edge, &mut payload).await?);
-    let changed = change(&edge, &grant, &endpoint, &patch).await?;
+    let changed = change(&edge, &grant, &webhook, &patch).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &changed).await?})))
 }
 
@@ -64,14 +68,14 @@ pub(super) async fn update(
 pub(super) async fn change(
     edge: &Edge,
     grant: &Grant,
-    endpoint: &Endpoint,
+    webhook: &Webhook,
     patch: &Patch,
-) -> Result<Endpoint, Problem> {
-    if endpoint.origin == Origin::Api {
-        return Ok(settings::update(edge, grant.who.by(), endpoint.id, patch).await?.endpoint);
+) -> Result<Webhook, Problem> {
+    if webhook.origin == Origin::Api {
+        return Ok(settings::update(edge, grant.who.by(), webhook.id, patch).await?.webhook);
     }
     match patch.active() {
-        Some(active) if patch.only_activates() => activate(edge, grant, endpoint, active, None).await,
+        Some(active) if patch.only_activates() => activate(edge, grant, webhook, active, None).await,
         _ => Err(Refusal::Configured.into()),
     }
 }
@@ -80,23 +84,25 @@ pub(super) async fn change(
 pub(super) async fn activate(
     edge: &Edge,
     grant: &Grant,
-    endpoint: &Endpoint,
+    webhook: &Webhook,
     active: bool,
     seek: Option<u64>,
-) -> Result<Endpoint, Problem> {
-    let command = Command::ActivateEndpoint(on(grant, endpoint, Activate { active, seek }));
-    let Reply::Endpoint(endpoint) = edge.hub.log().propose(&command).await? else { return Err(super::unexpected()) };
+) -> Result<Webhook, Problem> {
+    let command = Command::ActivateWebhook(on(grant, webhook, Activate { active, seek }));
+    let Reply::Webhook(webhook) = edge.hub.log().propose(&command).await? else {
+        return Err(super::unexpected());
+    };
     // How it is doing is read on this node, which may be behind the leader.
     edge.catch_up().await;
-    Ok(*endpoint)
+    Ok(*webhook)
 }
 
 pub(super) async fn remove(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
+    Managed { grant, webhook }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     body::none(&mut payload).await?;
-    edge.hub.log().propose(&Command::DeleteEndpoint(on(&grant, &endpoint, Origin::Api))).await?;
+    edge.hub.log().propose(&Command::DeleteWebhook(on(&grant, &webhook, Origin::Api))).await?;
     Ok(HttpResponse::NoContent().finish())
 }

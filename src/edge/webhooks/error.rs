@@ -4,7 +4,7 @@ use crate::core::command::Refusal;
 use crate::core::field_error::{FieldCode, FieldError, FieldErrors};
 use crate::delivery::webhook::TestError;
 use crate::edge::error::ApiError;
-use crate::hub::{ArchiveError, HubError, SealError};
+use crate::hub::{ArchiveError, EncryptionError, HubError};
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
@@ -95,7 +95,7 @@ impl From<ApiError> for Problem {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::UnknownEndpoint => Self::NoWebhook,
+            Refusal::UnknownWebhook => Self::NoWebhook,
             taken @ Refusal::TargetTaken(_) => Self::Api(ApiError::from(taken).hint(
                 "one receiver would get every event twice; change that webhook, or make the targets differ, as in \
                  …/hook?for=kills",
@@ -120,16 +120,15 @@ impl From<ArchiveError> for Problem {
     }
 }
 
-impl From<SealError> for Problem {
-    fn from(error: SealError) -> Self {
+impl From<EncryptionError> for Problem {
+    fn from(error: EncryptionError) -> Self {
         let unavailable = ApiError::unavailable(error.to_string());
         Self::Api(match error {
-            SealError::NotYet => unavailable,
-            SealError::Wrong => {
-                unavailable.hint("nothing was changed; set webhooks.secret_key as it was, or make the webhook anew")
-            }
-            SealError::Failed(_) => {
-                tracing::error!(%error, "a webhook could not be sealed");
+            EncryptionError::NotYet => unavailable,
+            EncryptionError::Wrong => unavailable
+                .hint("nothing was changed; set webhooks.secret_key as it was, or make the webhook anew"),
+            EncryptionError::Failed(_) => {
+                tracing::error!(%error, "a webhook could not be encrypted");
                 unavailable
             }
         })
@@ -139,7 +138,7 @@ impl From<SealError> for Problem {
 impl From<TestError> for Problem {
     fn from(error: TestError) -> Self {
         match error {
-            TestError::Seal(error) => error.into(),
+            TestError::Encryption(error) => error.into(),
             TestError::Hub(error) => error.into(),
             TestError::Busy => Self::Api(ApiError::unavailable(error.to_string())),
             TestError::Settings(_) => {

@@ -2,7 +2,7 @@
 
 use super::error::Problem;
 use super::{settings, unexpected};
-use crate::core::webhook::Endpoint;
+use crate::core::webhook::Webhook;
 use crate::edge::auth::bearer;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -21,7 +21,7 @@ pub(super) struct Manager(pub(super) Grant);
 /// That, and the webhook of the path, if it is the map's.
 pub(super) struct Managed {
     pub(super) grant: Grant,
-    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) webhook: Arc<Webhook>,
 }
 
 /// What paths without a map take in a query: the admin names one there.
@@ -52,7 +52,7 @@ impl FromRequest for Manager {
                 None => own_map(edge, &request).await?,
             };
             let grant = edge.managed(&request, &map).await?;
-            settings::await_seal(edge).await;
+            settings::await_encryption(edge).await;
             Ok(Self(grant))
         })
     }
@@ -70,9 +70,14 @@ impl FromRequest for Managed {
             let edge = request.app_data::<Data<Edge>>().ok_or_else(unexpected)?;
             let path = Path::<OfWebhook>::extract(&request).await.map_err(|_| Problem::NoWebhook)?;
             let id = path.id.parse().map_err(|_| Problem::NoWebhook)?;
-            let endpoint =
-                edge.hub.webhooks().directory().get(id).filter(|endpoint| endpoint.map == grant.map.id).cloned();
-            Ok(Self { grant, endpoint: endpoint.ok_or(Problem::NoWebhook)? })
+            let webhook = edge
+                .hub
+                .webhooks()
+                .directory()
+                .get(id)
+                .filter(|webhook| webhook.map == grant.map.id)
+                .cloned();
+            Ok(Self { grant, webhook: webhook.ok_or(Problem::NoWebhook)? })
         })
     }
 }

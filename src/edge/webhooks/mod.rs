@@ -1,17 +1,17 @@
 //! Webhooks over REST: made, changed, operated; what became of deliveries.
 //!
-//! Two ways to the same endpoints: below a map (`/api/maps/{map}/webhooks`), and of the token's own map with the shapes
-//! of a session service (`/api/webhooks`, see [`picker`]). Never delivers: that is `delivery`'s, and the owner's.
+//! Two ways to the same webhooks: below a map (`/api/maps/{map}/webhooks`), and of the token's own map with the shapes
+//! of a session service (`/api/webhooks`, see [`compat`]). Never delivers: that is `delivery`'s, and the owner's.
 
 mod answer;
 mod attempts;
+mod compat;
 mod configured;
 mod crud;
+mod dead_letters;
 mod error;
-mod letters;
 mod managed;
 mod operate;
-mod picker;
 mod place;
 mod replay;
 mod settings;
@@ -23,15 +23,15 @@ use super::query::Takes;
 use super::rest::{at, body};
 use crate::core::command::Command;
 use crate::core::consumer::progress::Order;
-use crate::core::webhook::{Endpoint, OnEndpoint};
-use crate::hub::{EndpointState, Grant, HubError};
+use crate::core::webhook::{OnWebhook, Webhook};
+use crate::hub::{Grant, HubError, WebhookState};
 use actix_web::web::{Payload, ServiceConfig, delete, get, patch, post, put};
 use error::Problem;
 
 /// What the routes take in a query.
 pub const TAKES: &[Takes] = &[
     Takes::of("GET", "/api/maps/{map}/webhooks/{id}/attempts", attempts::NAMES),
-    Takes::of("GET", "/api/maps/{map}/webhooks/{id}/dead-letters", letters::NAMES),
+    Takes::of("GET", "/api/maps/{map}/webhooks/{id}/dead-dead letters", dead_letters::NAMES),
     Takes::of("GET", "/api/webhooks", managed::NAMES),
     Takes::of("POST", "/api/webhooks", managed::NAMES),
     Takes::of("POST", "/api/webhooks/test/{id}", managed::NAMES),
@@ -59,30 +59,40 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(below("/{id}/disable").route(post().to(operate::disable)))
         .service(below("/{id}/test").route(post().to(operate::test)))
         .service(below("/{id}/attempts").route(get().to(attempts::list)))
-        .service(below("/{id}/dead-letters").route(get().to(letters::list)).route(delete().to(letters::purge)))
-        .service(below("/{id}/dead-letters/retry").route(post().to(letters::retry_all)))
-        .service(below("/{id}/dead-letters/{event}").route(get().to(letters::show)).route(delete().to(letters::remove)))
-        .service(below("/{id}/dead-letters/{event}/retry").route(post().to(letters::retry)))
+        .service(
+            below("/{id}/dead-dead letters")
+                .route(get().to(dead_letters::list))
+                .route(delete().to(dead_letters::purge)),
+        )
+        .service(below("/{id}/dead-dead letters/retry").route(post().to(dead_letters::retry_all)))
+        .service(
+            below("/{id}/dead-dead letters/{event}")
+                .route(get().to(dead_letters::show))
+                .route(delete().to(dead_letters::remove)),
+        )
+        .service(below("/{id}/dead-dead letters/{event}/retry").route(post().to(dead_letters::retry)))
         .service(below("/{id}/replay").route(post().to(replay::start)))
         .service(below("/{id}/replays").route(get().to(replay::list)))
-        .service(below("/{id}/replays/{replay}").route(get().to(replay::show)).route(delete().to(replay::cancel)))
-        .service(at("/api/webhooks").route(get().to(picker::list)).route(post().to(picker::create)))
-        .service(at("/api/webhooks/test/{id}").route(post().to(picker::test)))
+        .service(
+            below("/{id}/replays/{replay}").route(get().to(replay::show)).route(delete().to(replay::cancel)),
+        )
+        .service(at("/api/webhooks").route(get().to(compat::list)).route(post().to(compat::create)))
+        .service(at("/api/webhooks/test/{id}").route(post().to(compat::test)))
         .service(
             at("/api/webhooks/{id}")
-                .route(get().to(picker::show))
-                .route(put().to(picker::update))
-                .route(patch().to(picker::update))
+                .route(get().to(compat::show))
+                .route(put().to(compat::update))
+                .route(patch().to(compat::update))
                 .route(delete().to(crud::remove)),
         )
-        .service(at("/api/webhooks/{id}/logs").route(get().to(picker::logs)));
+        .service(at("/api/webhooks/{id}/logs").route(get().to(compat::logs)));
 }
 
 /// What is stored of a webhook beside its settings; its times are the cluster's, to show.
-fn state_of(edge: &Edge, endpoint: &Endpoint) -> Result<EndpointState, Problem> {
-    let state = edge.hub.webhooks().state(endpoint.id)?.ok_or(Problem::NoWebhook)?;
+fn state_of(edge: &Edge, webhook: &Webhook) -> Result<WebhookState, Problem> {
+    let state = edge.hub.webhooks().state(webhook.id)?.ok_or(Problem::NoWebhook)?;
     let progress = state.progress.shifted(edge.hub.clock().shown_shift());
-    Ok(EndpointState { progress, ..state })
+    Ok(WebhookState { progress, ..state })
 }
 
 /// A request's body as text; an empty one is `{}`.
@@ -91,14 +101,14 @@ async fn object(edge: &Edge, payload: &mut Payload) -> Result<String, Problem> {
     Ok(if text.trim().is_empty() { "{}".to_owned() } else { text })
 }
 
-/// Something about an endpoint, for a command.
-fn on<T>(grant: &Grant, endpoint: &Endpoint, what: T) -> OnEndpoint<T> {
-    OnEndpoint { by: grant.who.by(), map: grant.map.id, endpoint: endpoint.id, what }
+/// Something about a webhook, for a command.
+fn on<T>(grant: &Grant, webhook: &Webhook, what: T) -> OnWebhook<T> {
+    OnWebhook { by: grant.who.by(), map: grant.map.id, webhook: webhook.id, what }
 }
 
-/// Asks something of the endpoint's owner; the number of the order.
-async fn order(edge: &Edge, grant: &Grant, endpoint: &Endpoint, order: Order) -> Result<u64, Problem> {
-    match edge.hub.log().propose(&Command::OrderEndpoint(on(grant, endpoint, order))).await? {
+/// Asks something of the webhook's owner; the number of the order.
+async fn order(edge: &Edge, grant: &Grant, webhook: &Webhook, order: Order) -> Result<u64, Problem> {
+    match edge.hub.log().propose(&Command::OwnerCommand(on(grant, webhook, order))).await? {
         crate::core::command::Reply::Ordered(number) => Ok(number),
         _ => Err(unexpected()),
     }

@@ -30,7 +30,7 @@ enum From {
 
 pub(super) async fn enable(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
+    Managed { grant, webhook }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let seek = match read_from(&object(&edge, &mut payload).await?)? {
@@ -38,8 +38,8 @@ pub(super) async fn enable(
         From::Skip => Some(u64::MAX),
         From::Since(place) => Some(place::first(&edge, grant.map.topic, place).await?),
     };
-    let endpoint = activate(&edge, &grant, &endpoint, true, seek).await?;
-    Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
+    let webhook = activate(&edge, &grant, &webhook, true, seek).await?;
+    Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &webhook).await?})))
 }
 
 fn read_from(text: &str) -> Result<From, Problem> {
@@ -69,20 +69,20 @@ fn read_from(text: &str) -> Result<From, Problem> {
 
 pub(super) async fn disable(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
+    Managed { grant, webhook }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     Members::of(&object(&edge, &mut payload).await?).finish().into_result(())?;
-    let endpoint = activate(&edge, &grant, &endpoint, false, None).await?;
-    Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &endpoint).await?})))
+    let webhook = activate(&edge, &grant, &webhook, false, None).await?;
+    Ok(HttpResponse::Ok().json(json!({"data": answer::opened(&edge, &grant, &webhook).await?})))
 }
 
 pub(super) async fn rotate(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
+    Managed { grant, webhook }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
-    if endpoint.origin == Origin::Config {
+    if webhook.origin == Origin::Config {
         return Err(Refusal::Configured.into());
     }
     let text = object(&edge, &mut payload).await?;
@@ -98,17 +98,17 @@ pub(super) async fn rotate(
     }
     body.finish().into_result(())?;
     let secret = secret.map_or_else(settings::new_secret, Ok)?;
-    let plain = settings::rotate(&edge, grant.who.by(), endpoint.id, &secret, overlap).await?;
+    let plain = settings::rotate(&edge, grant.who.by(), webhook.id, &secret, overlap).await?;
     Ok(HttpResponse::Ok().json(json!({"data": answer::with_secret(&edge, &grant, &plain).await?})))
 }
 
 pub(super) async fn test(
     edge: Data<Edge>,
-    Managed { endpoint, .. }: Managed,
+    Managed { webhook, .. }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let (kind, payload) = read_test(&edge, &object(&edge, &mut payload).await?)?;
-    let attempt = edge.webhooks.test(endpoint, kind, payload.into_bytes()).await?;
+    let attempt = edge.webhooks.test(webhook, kind, payload.into_bytes()).await?;
     Ok(HttpResponse::Ok().json(json!({"data": super::attempts::attempt(&attempt)})))
 }
 

@@ -4,7 +4,7 @@ use super::error::Problem;
 use crate::core::event::Event;
 use crate::core::field_error::{FieldCode, FieldError};
 use crate::core::history::Start;
-use crate::core::ids::{EndpointId, EventId, TopicId};
+use crate::core::ids::{EventId, TopicId, WebhookId};
 use crate::core::json::Members;
 use crate::core::time::iso_millis;
 use crate::edge::context::Edge;
@@ -29,10 +29,14 @@ pub(super) async fn first(edge: &Edge, topic: TopicId, named: Named) -> Result<u
             Err(FieldError::new("since", FieldCode::OutOfRange, message).into())
         }
         Named::Event(id) => match next_seq(edge, topic, id).await? {
-            Some(next_seq) => Ok(next_seq - u64::from(event_before(edge, topic, next_seq, id).await?.is_some())),
+            Some(next_seq) => {
+                Ok(next_seq - u64::from(event_before(edge, topic, next_seq, id).await?.is_some()))
+            }
             None => Err(unknown("since", id)),
         },
-        Named::Time(_) | Named::Newest(_) => Ok(edge.hub.archive().locate(topic, named.start()).await?.next_seq),
+        Named::Time(_) | Named::Newest(_) => {
+            Ok(edge.hub.archive().locate(topic, named.start()).await?.next_seq)
+        }
     }
 }
 
@@ -68,7 +72,7 @@ async fn event_before(edge: &Edge, topic: TopicId, seq: u64, id: EventId) -> Res
 /// The event at a place, if it is kept for readers or for that webhook.
 pub(super) async fn event_for(
     edge: &Edge,
-    webhook: EndpointId,
+    webhook: WebhookId,
     topic: TopicId,
     seq: u64,
 ) -> Result<Option<Event>, Problem> {

@@ -4,17 +4,17 @@ use super::error::Problem;
 use super::managed::Managed;
 use super::place;
 use super::{object, order, state_of};
-use crate::core::consumer::progress::{NumberedOrder, Order, Replay};
+use crate::core::consumer::progress::{NumberedCommand, Order, Replay};
 use crate::core::field_error::{FieldCode, FieldErrors};
 use crate::core::history::Start;
 use crate::core::ids::EventId;
 use crate::core::json::Members;
 use crate::core::time::iso_millis;
-use crate::core::webhook::Endpoint;
+use crate::core::webhook::Webhook;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
 use crate::edge::start::{Form, Named};
-use crate::hub::{EndpointState, Grant};
+use crate::hub::{Grant, WebhookState};
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, Payload};
 use serde::Deserialize;
@@ -54,13 +54,13 @@ enum From {
 
 pub(super) async fn start(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
+    Managed { grant, webhook }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let asked = read(&object(&edge, &mut payload).await?)?;
     let topic = grant.map.topic;
     let from_seq = match asked.from {
-        Some(From::Events(ids)) => return redeliver(&edge, &grant, &endpoint, &ids).await,
+        Some(From::Events(ids)) => return redeliver(&edge, &grant, &webhook, &ids).await,
         Some(From::Since(place)) => place::first(&edge, topic, place).await?,
         Some(From::After(id)) => place::after(&edge, topic, "after", id).await?,
         None => 1,
@@ -69,7 +69,7 @@ pub(super) async fn start(
         Some(ms) => edge.hub.archive().locate(topic, Start::Since(ms)).await?.next_seq,
         None => u64::MAX,
     };
-    begin(&edge, &grant, &endpoint, Wanted { from_seq, until_seq, failed_only: asked.failed_only }).await
+    begin(&edge, &grant, &webhook, Wanted { from_seq, until_seq, failed_only: asked.failed_only }).await
 }
 
 fn read(text: &str) -> Result<Asked, Problem> {
@@ -90,7 +90,11 @@ fn read(text: &str) -> Result<Asked, Problem> {
         (None, None, Some(ids)) => events(ids, &mut body),
         (None, None, None) => {
             if !failed_only {
-                body.fault("since", FieldCode::Required, "is required, or after, or event_ids, or failed_only");
+                body.fault(
+                    "since",
+                    FieldCode::Required,
+                    "is required, or after, or event_ids, or failed_only",
+                );
             }
             None
         }
@@ -129,7 +133,12 @@ fn events(ids: &[String], body: &mut Members<'_>) -> Option<From> {
     }
 }
 
-async fn redeliver(edge: &Edge, grant: &Grant, endpoint: &Endpoint, ids: &[EventId]) -> Result<HttpResponse, Problem> {
+async fn redeliver(
+    edge: &Edge,
+    grant: &Grant,
+    webhook: &Webhook,
+    ids: &[EventId],
+) -> Result<HttpResponse, Problem> {
     let (mut seqs, mut gone) = (Vec::new(), FieldErrors::default());
     for id in ids {
         match place::seq_of(edge, grant.map.topic, *id).await? {
@@ -145,7 +154,7 @@ async fn redeliver(edge: &Edge, grant: &Grant, endpoint: &Endpoint, ids: &[Event
     };
     let wanted = Wanted { from_seq: *first, until_seq: last + 1, failed_only: false };
     let events = seqs.len();
-    let number = order(edge, grant, endpoint, Order::Redeliver(seqs)).await?;
+    let number = order(edge, grant, webhook, Order::Redeliver(seqs)).await?;
     let mut shown = waiting(number, edge.hub.clock().time_ms(), wanted);
     shown["events"] = events.into();
     Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
@@ -155,58 +164,61 @@ async fn redeliver(edge: &Edge, grant: &Grant, endpoint: &Endpoint, ids: &[Event
 pub(super) async fn begin(
     edge: &Edge,
     grant: &Grant,
-    endpoint: &Endpoint,
+    webhook: &Webhook,
     wanted: Wanted,
 ) -> Result<HttpResponse, Problem> {
     let Wanted { from_seq, until_seq, failed_only } = wanted;
-    let number = order(edge, grant, endpoint, Order::Replay { from_seq, until_seq, failed_only }).await?;
+    let number = order(edge, grant, webhook, Order::Replay { from_seq, until_seq, failed_only }).await?;
     // The order stands in the log; here it may not be applied yet.
     edge.catch_up().await;
-    let known = find(&state_of(edge, endpoint)?, number);
+    let known = find(&state_of(edge, webhook)?, number);
     let shown = known.unwrap_or_else(|| waiting(number, edge.hub.clock().time_ms(), wanted));
     Ok(HttpResponse::Accepted().json(json!({ "data": shown })))
 }
 
-pub(super) async fn list(edge: Data<Edge>, Managed { endpoint, .. }: Managed) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(json!({"data": all(&state_of(&edge, &endpoint)?)})))
+pub(super) async fn list(
+    edge: Data<Edge>,
+    Managed { webhook, .. }: Managed,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(json!({"data": all(&state_of(&edge, &webhook)?)})))
 }
 
 pub(super) async fn show(
     edge: Data<Edge>,
-    Managed { endpoint, .. }: Managed,
+    Managed { webhook, .. }: Managed,
     path: Path<OfReplay>,
 ) -> Result<HttpResponse, Problem> {
-    let (_, shown) = named(&state_of(&edge, &endpoint)?, &path.replay)?;
+    let (_, shown) = named(&state_of(&edge, &webhook)?, &path.replay)?;
     Ok(HttpResponse::Ok().json(json!({ "data": shown })))
 }
 
 pub(super) async fn cancel(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
+    Managed { grant, webhook }: Managed,
     path: Path<OfReplay>,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     crate::edge::rest::body::none(&mut payload).await?;
-    let (number, shown) = named(&state_of(&edge, &endpoint)?, &path.replay)?;
+    let (number, shown) = named(&state_of(&edge, &webhook)?, &path.replay)?;
     if matches!(shown["state"].as_str(), Some("waiting" | "running")) {
-        order(&edge, &grant, &endpoint, Order::Cancel(number)).await?;
+        order(&edge, &grant, &webhook, Order::Cancel(number)).await?;
     }
     Ok(HttpResponse::NoContent().finish())
 }
 
-fn named(state: &EndpointState, number: &str) -> Result<(u64, Value), Problem> {
+fn named(state: &WebhookState, number: &str) -> Result<(u64, Value), Problem> {
     let number = number.parse().ok();
     let found = number.and_then(|number| Some((number, find(state, number)?)));
     found.ok_or_else(|| ApiError::not_found("the replay").into())
 }
 
-fn find(state: &EndpointState, number: u64) -> Option<Value> {
+fn find(state: &WebhookState, number: u64) -> Option<Value> {
     all(state).into_iter().find(|shown| shown["id"] == number)
 }
 
 /// All replays that are remembered or wait for the owner, newest first.
-fn all(state: &EndpointState) -> Vec<Value> {
-    let waits = |order: &&NumberedOrder| order.number > state.progress.orders_done;
+fn all(state: &WebhookState) -> Vec<Value> {
+    let waits = |order: &&NumberedCommand| order.number > state.progress.commands_done;
     let waiting = state.orders.iter().filter(waits).filter_map(|order| match order.order {
         Order::Replay { from_seq, until_seq, failed_only } => {
             Some(waiting(order.number, order.at_ms, Wanted { from_seq, until_seq, failed_only }))
@@ -276,7 +288,8 @@ mod tests {
     fn a_stretch_ends_after_its_beginning() {
         let asked = |since: &str, until: &str| read(&json!({"since": since, "until": until}).to_string());
         assert!(asked("2025-06-21T12:00:00Z", "2025-06-21T14:00:00+02:00").is_ok(), "empty, but no mistake");
-        let Err(Problem::Invalid(problems)) = asked("2025-06-21T12:00:00Z", "2025-06-21T13:00:00+02:00") else {
+        let Err(Problem::Invalid(problems)) = asked("2025-06-21T12:00:00Z", "2025-06-21T13:00:00+02:00")
+        else {
             panic!("taken");
         };
         assert_eq!(problems.messages(), ["until: must not be before since"]);

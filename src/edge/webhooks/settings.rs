@@ -1,18 +1,18 @@
-//! The way of settings into the replicated state: checked, sealed, put; repeated where somebody else was faster.
+//! The way of settings into the replicated state: checked, encrypted, put; repeated where somebody else was faster.
 
 use super::error::Problem;
 use super::unexpected;
 use crate::core::command::{By, Command, Refusal, Reply};
 use crate::core::field_error::FieldErrors;
-use crate::core::ids::{EndpointId, MapId};
+use crate::core::ids::{MapId, WebhookId};
 use crate::core::time::iso_millis;
 use crate::core::webhook::patch::Patch;
 use crate::core::webhook::secret::{MAX_PREVIOUS, TooMany};
-use crate::core::webhook::{Defaults, Endpoint, Lambda, Origin, Plain, Private, Profile, PutEndpoint, Target};
+use crate::core::webhook::{Defaults, Lambda, Origin, Plain, Private, Profile, PutWebhook, Target, Webhook};
 use crate::delivery::webhook::{CheckError, TestError, Webhooks};
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
-use crate::hub::{HubError, Seal};
+use crate::hub::{Encryption, HubError};
 use actix_web::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,13 +21,19 @@ use std::time::{Duration, Instant};
 /// Turns of a change that meets others.
 const TURNS: usize = 5;
 const SECRET_BYTES: usize = 32;
-/// Longest wait for the seal.
-const SEAL_WAIT: Duration = Duration::from_secs(3);
-const SEAL_PAUSE: Duration = Duration::from_millis(50);
+/// Longest wait for the encryption.
+const ENCRYPTION_WAIT: Duration = Duration::from_secs(3);
+const ENCRYPTION_PAUSE: Duration = Duration::from_millis(50);
 
 /// A new webhook of the API.
-pub(super) async fn create(edge: &Edge, by: By, map: MapId, patch: &Patch, usual: Profile) -> Result<Plain, Problem> {
-    let id = EndpointId::new(uuid::Uuid::new_v4());
+pub(super) async fn create(
+    edge: &Edge,
+    by: By,
+    map: MapId,
+    patch: &Patch,
+    usual: Profile,
+) -> Result<Plain, Problem> {
+    let id = WebhookId::new(uuid::Uuid::new_v4());
     let profile = patch.profile().unwrap_or(usual);
     let plain = draft(id, map, Origin::Api, profile, &edge.config.webhooks.defaults)?;
     put_new(edge, by, plain, patch).await
@@ -35,7 +41,7 @@ pub(super) async fn create(edge: &Edge, by: By, map: MapId, patch: &Patch, usual
 
 /// A new webhook with a secret, before anything is asked for.
 pub(super) fn draft(
-    id: EndpointId,
+    id: WebhookId,
     map: MapId,
     origin: Origin,
     profile: Profile,
@@ -54,10 +60,10 @@ pub(super) async fn put_new(edge: &Edge, by: By, mut plain: Plain, patch: &Patch
 }
 
 /// Changes settings of a webhook that is there.
-pub(super) async fn update(edge: &Edge, by: By, id: EndpointId, patch: &Patch) -> Result<Plain, Problem> {
+pub(super) async fn update(edge: &Edge, by: By, id: WebhookId, patch: &Patch) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
         let mut plain = open(edge, id)?;
-        let (revision, old) = (plain.endpoint.revision, plain.private.clone());
+        let (revision, old) = (plain.webhook.revision, plain.private.clone());
         let errors = patch.apply(&mut plain);
         check(&edge.webhooks, &mut plain, errors).await?;
         follow(edge, &mut plain.private, &old, None)?;
@@ -69,10 +75,16 @@ pub(super) async fn update(edge: &Edge, by: By, id: EndpointId, patch: &Patch) -
 }
 
 /// Gives a webhook another secret; the old ones sign too for so long, in seconds.
-pub(super) async fn rotate(edge: &Edge, by: By, id: EndpointId, secret: &str, overlap: u64) -> Result<Plain, Problem> {
+pub(super) async fn rotate(
+    edge: &Edge,
+    by: By,
+    id: WebhookId,
+    secret: &str,
+    overlap: u64,
+) -> Result<Plain, Problem> {
     for _ in 0..TURNS {
         let mut plain = open(edge, id)?;
-        let (revision, old) = (plain.endpoint.revision, plain.private.clone());
+        let (revision, old) = (plain.webhook.revision, plain.private.clone());
         secret.clone_into(&mut plain.private.secret);
         follow(edge, &mut plain.private, &old, Some(overlap))?;
         if let Some(done) = try_put(edge, by, plain, revision).await? {
@@ -82,9 +94,14 @@ pub(super) async fn rotate(edge: &Edge, by: By, id: EndpointId, secret: &str, ov
     Err(Refusal::Changed.into())
 }
 
-/// What is sealed from now on follows what was until now: old secrets sign as long as was said, the last one for
+/// What is encrypted from now on follows what was until now: old secrets sign as long as was said, the last one for
 /// `overlap` seconds, as configured where it isn't said.
-pub(super) fn follow(edge: &Edge, new: &mut Private, old: &Private, overlap: Option<u64>) -> Result<(), Problem> {
+pub(super) fn follow(
+    edge: &Edge,
+    new: &mut Private,
+    old: &Private,
+    overlap: Option<u64>,
+) -> Result<(), Problem> {
     let overlap = overlap.unwrap_or(edge.config.webhooks.overlap_seconds);
     new.follow(old, overlap * 1000, edge.hub.clock().expiry_ms()).map_err(|TooMany { until_ms }| {
         let message = format!(
@@ -96,24 +113,28 @@ pub(super) fn follow(edge: &Edge, new: &mut Private, old: &Private, overlap: Opt
     })
 }
 
-/// Waits for the cluster's seal: a node that has just started gets it in a moment.
-pub(super) async fn await_seal(edge: &Edge) {
-    let deadline = Instant::now() + SEAL_WAIT;
-    while edge.hub.vault().seal().is_err() && Instant::now() < deadline {
-        tokio::time::sleep(SEAL_PAUSE).await;
+/// Waits for the cluster's encryption: a node that has just started gets it in a moment.
+pub(super) async fn await_encryption(edge: &Edge) {
+    let deadline = Instant::now() + ENCRYPTION_WAIT;
+    while edge.hub.vault().encryption().is_err() && Instant::now() < deadline {
+        tokio::time::sleep(ENCRYPTION_PAUSE).await;
     }
 }
 
 /// A webhook as it stands, in the clear.
-pub(super) fn open(edge: &Edge, id: EndpointId) -> Result<Plain, Problem> {
-    let endpoint = edge.hub.webhooks().directory().get(id).cloned().ok_or(Problem::NoWebhook)?;
-    let private = edge.hub.vault().seal()?.open(id, &endpoint.sealed)?;
-    Ok(Plain { endpoint: Endpoint::clone(&endpoint), private })
+pub(super) fn open(edge: &Edge, id: WebhookId) -> Result<Plain, Problem> {
+    let webhook = edge.hub.webhooks().directory().get(id).cloned().ok_or(Problem::NoWebhook)?;
+    let private = edge.hub.vault().encryption()?.open(id, &webhook.encrypted)?;
+    Ok(Plain { webhook: Webhook::clone(&webhook), private })
 }
 
 /// Adds the faults that the settings alone don't tell; none is `Ok`. Names are resolved: a name that leads inside is
 /// refused now.
-pub(super) async fn check(webhooks: &Webhooks, plain: &mut Plain, mut errors: FieldErrors) -> Result<(), Problem> {
+pub(super) async fn check(
+    webhooks: &Webhooks,
+    plain: &mut Plain,
+    mut errors: FieldErrors,
+) -> Result<(), Problem> {
     plain.check(&webhooks.checks(), &mut errors);
     if plain.private.has_target() && !errors.concern_target() {
         match webhooks.check_name(&plain.private.target).await {
@@ -126,8 +147,13 @@ pub(super) async fn check(webhooks: &Webhooks, plain: &mut Plain, mut errors: Fi
 }
 
 /// `None`: somebody else changed it since it was read.
-pub(super) async fn try_put(edge: &Edge, by: By, plain: Plain, revision: u64) -> Result<Option<Plain>, Problem> {
-    match seal_and_propose(edge, by, plain, Some(revision)).await? {
+pub(super) async fn try_put(
+    edge: &Edge,
+    by: By,
+    plain: Plain,
+    revision: u64,
+) -> Result<Option<Plain>, Problem> {
+    match encrypt_and_propose(edge, by, plain, Some(revision)).await? {
         Ok(plain) => Ok(Some(plain)),
         Err(HubError::Refused(Refusal::Changed)) => {
             edge.hub.log().barrier().await?;
@@ -138,34 +164,37 @@ pub(super) async fn try_put(edge: &Edge, by: By, plain: Plain, revision: u64) ->
 }
 
 async fn put(edge: &Edge, by: By, plain: Plain, revision: Option<u64>) -> Result<Plain, Problem> {
-    Ok(seal_and_propose(edge, by, plain, revision).await??)
+    Ok(encrypt_and_propose(edge, by, plain, revision).await??)
 }
 
-async fn seal_and_propose(
+async fn encrypt_and_propose(
     edge: &Edge,
     by: By,
     plain: Plain,
     revision: Option<u64>,
 ) -> Result<Result<Plain, HubError>, Problem> {
-    let Plain { mut endpoint, private } = plain;
-    let seal = edge.hub.vault().seal()?;
-    endpoint.mark = mark(&seal, &private.target);
-    endpoint.sealed = seal.seal(endpoint.id, &private)?;
-    let command = Command::PutEndpoint(Box::new(PutEndpoint { by, endpoint, revision }));
+    let Plain { mut webhook, private } = plain;
+    let encryption = edge.hub.vault().encryption()?;
+    webhook.fingerprint = fingerprint(&encryption, &private.target);
+    webhook.encrypted = encryption.encrypt(webhook.id, &private)?;
+    let command = Command::PutWebhook(Box::new(PutWebhook { by, webhook, revision }));
     match edge.hub.log().propose(&command).await {
-        Ok(Reply::Endpoint(endpoint)) => Ok(Ok(Plain { endpoint: *endpoint, private })),
+        Ok(Reply::Webhook(webhook)) => Ok(Ok(Plain { webhook: *webhook, private })),
         Ok(_) => Err(unexpected()),
         Err(error) => Ok(Err(error)),
     }
 }
 
 /// By which two targets are found to be the same.
-fn mark(seal: &Seal, target: &Target) -> [u8; 16] {
+fn fingerprint(encryption: &Encryption, target: &Target) -> [u8; 16] {
     match target {
-        Target::Http(url) => seal.mark(&["http", url]),
-        Target::Lambda(Lambda { region, function_name, qualifier, .. }) => {
-            seal.mark(&["lambda", region, function_name, qualifier.as_deref().unwrap_or_default()])
-        }
+        Target::Http(url) => encryption.fingerprint(&["http", url]),
+        Target::Lambda(Lambda { region, function_name, qualifier, .. }) => encryption.fingerprint(&[
+            "lambda",
+            region,
+            function_name,
+            qualifier.as_deref().unwrap_or_default(),
+        ]),
     }
 }
 

@@ -223,7 +223,12 @@ impl<T> Exchange<T> {
 
     /// A node tells its interest. Answers what it is to hear when everything before the mark has arrived. What another
     /// incarnation tells than the one that is known is not taken.
-    pub(super) fn learn(&mut self, from: NodeId, incarnation: u64, tell: &Tell) -> Option<(Confirmation, Mark)> {
+    pub(super) fn learn(
+        &mut self,
+        from: NodeId,
+        incarnation: u64,
+        tell: &Tell,
+    ) -> Option<(Confirmation, Mark)> {
         let own_incarnation = self.incarnation;
         let peer = self.peers.get_mut(&from)?;
         let mark = Mark(peer.queue.mark());
@@ -283,10 +288,12 @@ impl<T> Exchange<T> {
         self.place(stream, subject, topic);
         let (mut encoded, mut encode, mut dropped) = (None, Some(encode), 0);
         for (id, peer) in &mut self.peers {
-            let Some(interest) = peer.interest.as_ref().filter(|interest| interest.wants(stream, subject)) else {
+            let Some(interest) = peer.interest.as_ref().filter(|interest| interest.wants(stream, subject))
+            else {
                 continue;
             };
-            let encoded = encoded.get_or_insert_with(|| encode.take().map(|encode| encode()).unwrap_or_default());
+            let encoded =
+                encoded.get_or_insert_with(|| encode.take().map(|encode| encode()).unwrap_or_default());
             dropped += peer.queue.push(Carried { version: interest.version(), event: encoded.clone() });
             pushed(*id);
         }
@@ -333,7 +340,13 @@ impl<T> Exchange<T> {
 
     /// A batch came of the sender's incarnation, for incarnation `to` of this node. Answers from which version on its events
     /// are to be placed; or the receipt, where none are.
-    pub(super) fn receive(&mut self, from: NodeId, sender: u64, to: u64, number: u64) -> Result<u64, Receipt> {
+    pub(super) fn receive(
+        &mut self,
+        from: NodeId,
+        sender: u64,
+        to: u64,
+        number: u64,
+    ) -> Result<u64, Receipt> {
         if to != self.incarnation {
             return Err(Receipt::Stranger);
         }

@@ -134,7 +134,14 @@ pub(super) struct OwnInterest {
 impl OwnInterest {
     /// Nothing is wanted. Beyond `max_bytes` of it, it is not listed any more.
     pub(super) fn new(max_bytes: usize) -> Self {
-        Self { version: 0, wanted: FxHashSet::default(), bytes: 0, max_bytes, changes: VecDeque::new(), since: 0 }
+        Self {
+            version: 0,
+            wanted: FxHashSet::default(),
+            bytes: 0,
+            max_bytes,
+            changes: VecDeque::new(),
+            since: 0,
+        }
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -195,14 +202,19 @@ impl OwnInterest {
         let everything = !self.is_listed();
         let known = known.filter(|known| (self.since..=self.version).contains(known));
         // Never more than what fits into one request.
-        let known = known.filter(|known| self.newer(*known).map(Change::bytes).sum::<usize>() <= self.max_bytes);
+        let known =
+            known.filter(|known| self.newer(*known).map(Change::bytes).sum::<usize>() <= self.max_bytes);
         let changes = match known {
             _ if everything => Vec::new(),
             Some(known) => self.newer(known).cloned().collect(),
             None => {
                 let all = self.wanted.iter();
-                all.map(|(stream, selector)| Change { wanted: true, stream: *stream, subjects: selector.to_string() })
-                    .collect()
+                all.map(|(stream, selector)| Change {
+                    wanted: true,
+                    stream: *stream,
+                    subjects: selector.to_string(),
+                })
+                .collect()
             }
         };
         Tell { version: self.version, since: known, everything, changes }

@@ -217,7 +217,8 @@ impl Ephemeral {
             Ok(version) => version,
             Err(receipt) => {
                 drop(state);
-                metrics::counter!(metric::EPHEMERAL_REPEATED).increment(u64::from(receipt == Receipt::Repeated));
+                metrics::counter!(metric::EPHEMERAL_REPEATED)
+                    .increment(u64::from(receipt == Receipt::Repeated));
                 return receipt;
             }
         };
@@ -233,7 +234,11 @@ impl Ephemeral {
     }
 
     /// Another node's interest.
-    async fn learn(&self, from: NodeId, TellInterest { incarnation, tell }: TellInterest) -> Option<Confirmation> {
+    async fn learn(
+        &self,
+        from: NodeId,
+        TellInterest { incarnation, tell }: TellInterest,
+    ) -> Option<Confirmation> {
         let (answer, mark) = self.lock().exchange.learn(from, incarnation, &tell)?;
         if let Some(wake) = self.wakes().get(&from) {
             wake.send.notify_one();
@@ -270,5 +275,7 @@ fn offer(inbox: &Arc<Inbox>, event: &Event, position: u64, gone: &mut Vec<Arc<In
 fn encoded(stream: TopicId, event: &Event) -> Bytes {
     // Only what is too large fails, and the edge takes nothing that is.
     let encoded = wire::encode(stream, event);
-    encoded.inspect_err(|error| tracing::error!(%error, "an ephemeral event can't be encoded")).unwrap_or_default()
+    encoded
+        .inspect_err(|error| tracing::error!(%error, "an ephemeral event can't be encoded"))
+        .unwrap_or_default()
 }

@@ -41,7 +41,7 @@ struct Node {
     /// What is confirmed when the link is flushed.
     unconfirmed: Vec<(NodeId, (u64, u64), Confirmation, Mark)>,
     /// What each node was told and has not answered yet, by a number.
-    telling: BTreeMap<NodeId, u64>,
+    reporting: BTreeMap<NodeId, u64>,
     /// The batch under way to each node.
     under_way: BTreeMap<NodeId, u64>,
 }
@@ -157,7 +157,8 @@ fn encoded(event: Known) -> Bytes {
 }
 
 fn decoded(bytes: &[u8]) -> Known {
-    let numbers: Vec<u64> = std::str::from_utf8(bytes).unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
+    let numbers: Vec<u64> =
+        std::str::from_utf8(bytes).unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
     (numbers[0], numbers[1], numbers[2], numbers[3] as usize)
 }
 
@@ -175,10 +176,14 @@ impl Model {
         let mut exchange = Exchange::new(self.incarnations, LIMITS);
         let others: Vec<NodeId> = (1..=NODES).filter(|other| *other != id).collect();
         exchange.set_members(&others);
-        let (users, under_way, telling) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        self.nodes.insert(id, Node { exchange, published: 0, users, unconfirmed: Vec::new(), telling, under_way });
+        let (users, under_way, reporting) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        self.nodes.insert(
+            id,
+            Node { exchange, published: 0, users, unconfirmed: Vec::new(), reporting, under_way },
+        );
         for client in &mut self.clients {
-            if matches!(client.place, Place::Beginning { node, .. } | Place::Live { node, .. } if node == id) {
+            if matches!(client.place, Place::Beginning { node, .. } | Place::Live { node, .. } if node == id)
+            {
                 client.place = Place::Away;
             }
         }
@@ -263,8 +268,8 @@ impl Model {
         let node = self.node(from);
         let incarnation = node.exchange.incarnation();
         // One thing after another: the next when this was answered, or not in time.
-        if let Some(tell) = node.exchange.tell(to, anyway).filter(|_| !node.telling.contains_key(&to)) {
-            node.telling.insert(to, number);
+        if let Some(tell) = node.exchange.tell(to, anyway).filter(|_| !node.reporting.contains_key(&to)) {
+            node.reporting.insert(to, number);
             self.send(from, to, Message::Tell { number, incarnation, tell });
         }
     }
@@ -272,12 +277,17 @@ impl Model {
     fn flush(&mut self, id: NodeId, late: bool) {
         let node = self.node(id);
         let exchange = &node.exchange;
-        let done =
-            |(to, _, _, mark): &mut (NodeId, (u64, u64), Confirmation, Mark)| late || exchange.is_settled(*to, *mark);
+        let done = |(to, _, _, mark): &mut (NodeId, (u64, u64), Confirmation, Mark)| {
+            late || exchange.is_settled(*to, *mark)
+        };
         let done: Vec<_> = node.unconfirmed.extract_if(.., done).collect();
         for (to, (number, told), answer, mark) in done {
             let flushed = answer.known.is_some() && self.node(id).exchange.is_flushed(to, mark);
-            self.send(id, to, Message::Confirmation { number, told, answer: Confirmation { flushed, ..answer } });
+            self.send(
+                id,
+                to,
+                Message::Confirmation { number, told, answer: Confirmation { flushed, ..answer } },
+            );
         }
     }
 
@@ -303,15 +313,16 @@ impl Model {
             Message::Confirmation { number, told, answer } => {
                 let node = self.node(to);
                 // An answer counts while its request is waited for.
-                if node.telling.get(&from) == Some(&number) {
-                    node.telling.remove(&from);
+                if node.reporting.get(&from) == Some(&number) {
+                    node.reporting.remove(&from);
                     node.exchange.confirmed(from, told, Some(answer));
                 }
             }
             Message::Batch { sender, to: incarnation, batch } => {
                 let taken = self.node(to).exchange.receive(from, sender, incarnation, batch.number);
                 let receipt = taken.err().unwrap_or(Receipt::Taken(0));
-                let fresh = batch.events.iter().filter(|event| taken.is_ok_and(|version| event.version >= version));
+                let fresh =
+                    batch.events.iter().filter(|event| taken.is_ok_and(|version| event.version >= version));
                 for event in fresh {
                     let (event, mut placed) = (decoded(&event.event), Vec::new());
                     let exchange = &mut self.node(to).exchange;
@@ -341,7 +352,7 @@ impl Model {
             Step::Tell { node, to, anyway } => self.tell(node, to, anyway),
             Step::NoAnswer { node: from, to } => {
                 let node = self.node(from);
-                if node.telling.remove(&to).is_some() {
+                if node.reporting.remove(&to).is_some() {
                     node.exchange.confirmed(to, 0, None);
                 }
             }

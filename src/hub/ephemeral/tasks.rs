@@ -76,7 +76,7 @@ impl Tasks {
     async fn run(self) {
         let mut status = self.cluster.watch();
         let mut ticks = interval(TICK);
-        // Who stood still itself judges nobody by that time.
+        // Who stood still itself checks nobody by that time.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.look_at_members();
@@ -147,8 +147,9 @@ impl Tasks {
             let number = request.batch.number;
             batches.increment(1);
             let receipt = self.peers.ask(to, &request, SEND_TIMEOUT).await;
-            let receipt =
-                receipt.inspect_err(|error| tracing::debug!(to, %error, "ephemeral events have no receipt")).ok();
+            let receipt = receipt
+                .inspect_err(|error| tracing::debug!(to, %error, "ephemeral events have no receipt"))
+                .ok();
             if let Some(Receipt::Taken(stale)) = receipt
                 && stale > 0
             {

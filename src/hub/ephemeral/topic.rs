@@ -9,7 +9,7 @@ use crate::core::ring::{Chunk, Span};
 use crate::core::topic::TopicKey;
 use crate::hub::evaluators::Evaluators;
 use crate::hub::nudges::Nudge;
-use crate::hub::topic::{Attach, Detach, Lane, MAILBOX, RETRY_PAUSE, encode_judged};
+use crate::hub::topic::{Attach, Detach, Lane, MAILBOX, RETRY_PAUSE, encode_checked};
 use actix::prelude::{ActorFutureExt, SendError, WrapFuture};
 use actix::{Actor, AsyncContext, Context, Handler, Recipient};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -91,10 +91,10 @@ pub(in crate::hub) struct EphemeralTopic {
     /// Views of all events, encoded here.
     open: Lane,
     /// Views with a condition, encoded by the evaluators.
-    judged: Lane,
+    checked: Lane,
     /// What the evaluators get next.
-    unjudged: Waiting,
-    judging: bool,
+    unchecked: Waiting,
+    checking: bool,
 }
 
 impl EphemeralTopic {
@@ -106,21 +106,34 @@ impl EphemeralTopic {
         woken: metrics::Counter,
     ) -> actix::Addr<Self> {
         Self::create(|ctx| {
-            let inbox =
-                Arc::new(Inbox { topic: key.clone(), waiting: Mutex::default(), actor: ctx.address().recipient() });
+            let inbox = Arc::new(Inbox {
+                topic: key.clone(),
+                waiting: Mutex::default(),
+                actor: ctx.address().recipient(),
+            });
             let next = ephemeral.watch(&key, inbox.clone());
-            let (open, judged) = (Lane::default(), Lane::default());
-            Self { key, evaluators, woken, inbox, next, open, judged, unjudged: Waiting::default(), judging: false }
+            let (open, checked) = (Lane::default(), Lane::default());
+            Self {
+                key,
+                evaluators,
+                woken,
+                inbox,
+                next,
+                open,
+                checked,
+                unchecked: Waiting::default(),
+                checking: false,
+            }
         })
     }
 
     fn lane(&mut self, view: &View) -> &mut Lane {
-        if view.condition().is_some() { &mut self.judged } else { &mut self.open }
+        if view.condition().is_some() { &mut self.checked } else { &mut self.open }
     }
 
     fn try_later(ctx: &mut Context<Self>) {
         ctx.run_later(RETRY_PAUSE, |topic, ctx| {
-            if topic.open.catch_up(&topic.key) | topic.judged.catch_up(&topic.key) {
+            if topic.open.catch_up(&topic.key) | topic.checked.catch_up(&topic.key) {
                 Self::try_later(ctx);
             }
         });
@@ -129,7 +142,7 @@ impl EphemeralTopic {
     fn take(&mut self, Waiting { events, lost, .. }: Waiting, ctx: &mut Context<Self>) {
         if let Some(lost) = lost {
             self.next = lost + 1;
-            self.unjudged = Waiting { lost: Some(lost), ..Waiting::default() };
+            self.unchecked = Waiting { lost: Some(lost), ..Waiting::default() };
             if self.open.lose(&self.key, self.next) {
                 Self::try_later(ctx);
             }
@@ -137,13 +150,13 @@ impl EphemeralTopic {
         for chunk in events.chunks(CHUNK_EVENTS) {
             self.offer(chunk, ctx);
         }
-        if self.judged.is_empty() {
-            self.unjudged = Waiting::default();
+        if self.checked.is_empty() {
+            self.unchecked = Waiting::default();
         } else {
             for event in events {
-                self.unjudged.push(event);
+                self.unchecked.push(event);
             }
-            self.judge(ctx);
+            self.check(ctx);
         }
     }
 
@@ -161,26 +174,27 @@ impl EphemeralTopic {
         }
     }
 
-    /// Has events judged for the views with conditions; the next when that is done.
-    fn judge(&mut self, ctx: &mut Context<Self>) {
-        let Some(map) = self.judged.map().filter(|_| !self.judging) else { return };
-        let Waiting { events, lost, .. } = std::mem::take(&mut self.unjudged);
+    /// Has events checked for the views with conditions; the next when that is done.
+    fn check(&mut self, ctx: &mut Context<Self>) {
+        let Some(map) = self.checked.map().filter(|_| !self.checking) else { return };
+        let Waiting { events, lost, .. } = std::mem::take(&mut self.unchecked);
         if let Some(lost) = lost
-            && self.judged.lose(&self.key, lost + 1)
+            && self.checked.lose(&self.key, lost + 1)
         {
             Self::try_later(ctx);
         }
         let Some(last) = events.last() else { return };
-        let (span, views) = (self.judged.go_on(last), self.judged.views());
-        self.judging = true;
+        let (span, views) = (self.checked.go_on(last), self.checked.views());
+        self.checking = true;
         let evaluators = self.evaluators.clone();
-        let judged = async move { evaluators.work(map, move |turn| encode_judged(span, events, views, turn)).await };
-        ctx.spawn(judged.into_actor(self).map(|chunks, topic, ctx| {
-            topic.judging = false;
-            if topic.judged.conclude(&topic.key, chunks) {
+        let checked =
+            async move { evaluators.work(map, move |turn| encode_checked(span, events, views, turn)).await };
+        ctx.spawn(checked.into_actor(self).map(|chunks, topic, ctx| {
+            topic.checking = false;
+            if topic.checked.conclude(&topic.key, chunks) {
                 Self::try_later(ctx);
             }
-            topic.judge(ctx);
+            topic.check(ctx);
         }));
     }
 }
@@ -221,20 +235,20 @@ impl Handler<Nudge> for EphemeralTopic {
 impl Handler<Attach> for EphemeralTopic {
     type Result = ();
 
-    fn handle(&mut self, Attach { view, outlet }: Attach, _: &mut Self::Context) {
+    fn handle(&mut self, Attach { view, dispatcher }: Attach, _: &mut Self::Context) {
         let (topic, next) = (self.key.clone(), self.next);
         let lane = self.lane(&view);
         if lane.is_empty() {
             lane.stand_at(next);
         }
-        lane.attach(topic, view, outlet);
+        lane.attach(topic, view, dispatcher);
     }
 }
 
 impl Handler<Detach> for EphemeralTopic {
     type Result = usize;
 
-    fn handle(&mut self, Detach { form, outlet }: Detach, _: &mut Self::Context) -> usize {
-        self.open.detach(&form, &outlet) + self.judged.detach(&form, &outlet)
+    fn handle(&mut self, Detach { form, dispatcher }: Detach, _: &mut Self::Context) -> usize {
+        self.open.detach(&form, &dispatcher) + self.checked.detach(&form, &dispatcher)
     }
 }

@@ -93,7 +93,8 @@ mod tests {
     fn events_and_batches_keep_their_bytes() {
         let bytes = encode(TopicId(5), &event()).unwrap();
         assert_eq!(decode(&bytes).unwrap(), (TopicId(5), event()));
-        let batch = Batch { number: 2, events: vec![Carried { version: 300, event: Bytes::from_static(b"ab") }] };
+        let batch =
+            Batch { number: 2, events: vec![Carried { version: 300, event: Bytes::from_static(b"ab") }] };
         let request = codec::encode(&SendEvents { sender: 1, to: 4, batch }).unwrap();
         assert_eq!(request, [1, 1, 4, 2, 1, 0xfb, 0x2c, 1, 2, b'a', b'b']);
     }

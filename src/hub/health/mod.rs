@@ -55,7 +55,10 @@ impl Members {
         let offset = info.time_ms as i64 - (now_ms() as i64 - took.as_millis() as i64 / 2);
         let slack = took.as_millis() as i64;
         let clock_ms = if offset.abs() <= slack { 0 } else { offset };
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).insert(node, (info, Instant::now(), clock_ms));
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(node, (info, Instant::now(), clock_ms));
     }
 
     /// Notes how far `node` has come, while `committed` was known to be committed.
@@ -206,7 +209,7 @@ impl Health {
             let members = status.members.iter().map(|member| member.id);
             futures_util::future::join_all(members.map(|node| self.node_info(node, ASK_TIMEOUT))).await;
             self.measure().await;
-            self.judge_room().await;
+            self.check_room().await;
             // A disk that fills up is told of at once; the others are asked when it is their time.
             for _ in 0..ROUND.as_millis() / LOOK.as_millis() {
                 tokio::time::sleep(LOOK).await;
@@ -224,7 +227,8 @@ impl Health {
 
     async fn measure(&self) {
         let cluster = self.cluster.clone();
-        if let Ok((used, damaged)) = actix_rt::task::spawn_blocking(move || cluster.admin().disk_use()).await {
+        if let Ok((used, damaged)) = actix_rt::task::spawn_blocking(move || cluster.admin().disk_use()).await
+        {
             self.counts.disk_used.store(used, Ordering::Relaxed);
             self.counts.damaged.store(damaged, Ordering::Relaxed);
         }
@@ -238,7 +242,7 @@ impl Health {
     }
 
     /// Keeps up to date whether there is room; a leader without any hands the lead to a voter that has some.
-    async fn judge_room(&self) {
+    async fn check_room(&self) {
         let status = self.status();
         let (full, roomy): (Vec<_>, Vec<_>) =
             status.members.iter().filter(|m| m.voter).partition(|m| self.is_full(&status, m.id));
@@ -250,7 +254,8 @@ impl Health {
             tracing::warn!(refused = no_room, "room on the disks: publishing is refused, or taken again");
         }
         if leader_full && status.is_leader() && roomy.len() >= needed {
-            let best = roomy.iter().filter(|m| m.reachable).max_by_key(|m| (m.drained_ms.is_none(), m.matched));
+            let best =
+                roomy.iter().filter(|m| m.reachable).max_by_key(|m| (m.drained_ms.is_none(), m.matched));
             if let Some(to) = best {
                 tracing::warn!(to = to.id, "this leader's disk is full: the lead goes to a node with room");
                 let _ = self.cluster.admin().operate(Operation::Lead(Some(to.id))).await;

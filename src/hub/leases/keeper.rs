@@ -93,16 +93,36 @@ impl Task {
 }
 
 impl Keeper {
-    pub(super) fn new(cluster: Cluster, bridge: Arc<Bridge>, book: Arc<Book>, standing: Arc<Standing>) -> Self {
+    pub(super) fn new(
+        cluster: Cluster,
+        bridge: Arc<Bridge>,
+        book: Arc<Book>,
+        standing: Arc<Standing>,
+    ) -> Self {
         let (waiting, again) = (Waiting::default(), Instant::now());
         let (number, doubt, was_candidate, told, failed_until) = (0, true, false, None, None);
-        let mut keeper =
-            Self { cluster, bridge, book, standing, waiting, number, doubt, was_candidate, told, again, failed_until };
+        let mut keeper = Self {
+            cluster,
+            bridge,
+            book,
+            standing,
+            waiting,
+            number,
+            doubt,
+            was_candidate,
+            told,
+            again,
+            failed_until,
+        };
         keeper.renew();
         keeper
     }
 
-    async fn run(mut self, mut wishes: mpsc::UnboundedReceiver<Wish>, mut news: mpsc::UnboundedReceiver<LeaseNews>) {
+    async fn run(
+        mut self,
+        mut wishes: mpsc::UnboundedReceiver<Wish>,
+        mut news: mpsc::UnboundedReceiver<LeaseNews>,
+    ) {
         let mut routine = interval(STATE_EVERY);
         loop {
             while let Ok(wish) = wishes.try_recv() {
@@ -196,7 +216,7 @@ impl Keeper {
 
     /// The incarnation under which this node is a candidate, as far as it has applied the log.
     fn known_as(&self) -> Option<u64> {
-        self.bridge.endpoints().owners().nodes.get(&self.cluster.node_id()).copied()
+        self.bridge.webhooks().owners().nodes.get(&self.cluster.node_id()).copied()
     }
 
     /// What the cluster was told is on its way until it is applied here, with or without effect. A node that catches up
@@ -353,7 +373,10 @@ impl Keeper {
     /// One batch; what of it was not done.
     async fn propose(&mut self, whole: bool, changes: Vec<LeaseChange>) -> Result<Vec<Denied>, Failed> {
         self.number += 1;
-        let told = changes.first().filter(|first| matches!(first, LeaseChange::Deliver | LeaseChange::Rest)).cloned();
+        let told = changes
+            .first()
+            .filter(|first| matches!(first, LeaseChange::Deliver | LeaseChange::Rest))
+            .cloned();
         let (node, incarnation, number) = (self.cluster.node_id(), self.incarnation(), self.number);
         let command = Command::Lease(LeaseBatch { node, incarnation, number, whole, changes });
         let proposed = self.cluster.propose(codec::encode(&command)?).await?;

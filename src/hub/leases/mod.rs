@@ -12,7 +12,7 @@ use super::bridge::Bridge;
 use super::error::HubError;
 use super::log::Log;
 use crate::core::command::Command;
-use crate::core::ids::{EndpointId, NodeId};
+use crate::core::ids::{NodeId, WebhookId};
 use crate::core::lease::Incarnation;
 pub use book::Connection;
 use book::{Book, Of, Wish};
@@ -118,7 +118,7 @@ impl Leases {
     }
 
     /// Tells the cluster that this node has ended its requests to all webhooks that are to leave it, but for these.
-    pub async fn let_go(&self, but: BTreeSet<EndpointId>) -> Result<(), HubError> {
+    pub async fn let_go(&self, but: BTreeSet<WebhookId>) -> Result<(), HubError> {
         self.log.propose(&Command::HandOver(self.node, self.incarnation(), but)).await.map(drop)
     }
 }

@@ -43,8 +43,12 @@ impl PeerServer {
     }
 
     /// Registers a handler that may have no answer to give.
-    fn register<Q, A, F>(&self, kind: Kind, lane: Lane, handler: impl Fn(NodeId, Q) -> F + Send + Sync + 'static)
-    where
+    fn register<Q, A, F>(
+        &self,
+        kind: Kind,
+        lane: Lane,
+        handler: impl Fn(NodeId, Q) -> F + Send + Sync + 'static,
+    ) where
         Q: DeserializeOwned,
         A: Serialize + Send,
         F: Future<Output = Option<A>> + Send + 'static,
@@ -81,7 +85,8 @@ impl PeerServer {
         R: PeerRequest,
         F: Future<Output = R::Answer> + 'static,
     {
-        let (sender, mut requests) = mpsc::channel::<(NodeId, R, oneshot::Sender<R::Answer>)>(R::LANE.working.max(1));
+        let (sender, mut requests) =
+            mpsc::channel::<(NodeId, R, oneshot::Sender<R::Answer>)>(R::LANE.working.max(1));
         self.register(R::KIND, R::LANE, move |from, request| {
             let sender = sender.clone();
             async move {

@@ -161,7 +161,8 @@ fn all_kinds_of_a_connection_fit_on_it_together() {
         ephemeral::TellInterest::LANE,
         Lane::patient(2048, 0),
     ];
-    let most = |on: RequestLane| lanes.iter().filter(|lane| lane.connection == on).map(Lane::most).sum::<usize>();
+    let most =
+        |on: RequestLane| lanes.iter().filter(|lane| lane.connection == on).map(Lane::most).sum::<usize>();
     let config = Config::default();
     assert!(most(RequestLane::Quick) <= config.max_requests_in_flight);
     assert!(most(RequestLane::Patient) <= config.max_patient_requests);

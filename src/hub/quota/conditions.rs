@@ -36,7 +36,9 @@ impl Conditions {
         let (topic, map) = place;
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.of_topics.len() >= known.sweep_at {
-            known.of_topics.retain(|_, of_topic| of_topic.iter().any(|condition| condition.strong_count() > 0));
+            known
+                .of_topics
+                .retain(|_, of_topic| of_topic.iter().any(|condition| condition.strong_count() > 0));
             known.sweep_at = 2 * known.of_topics.len() + 16;
         }
         let of_topic = known.of_topics.entry(topic).or_default();

@@ -44,12 +44,20 @@ impl Quotas {
 
     /// The condition for a subscription to the map, whatever its subjects. It counts for the map's limit until all who
     /// have it let it go.
-    pub fn take_condition(&self, map: &Map, expression: Expression) -> Result<Arc<Condition>, TooManyConditions> {
+    pub fn take_condition(
+        &self,
+        map: &Map,
+        expression: Expression,
+    ) -> Result<Arc<Condition>, TooManyConditions> {
         self.conditions.take((map.topic, map.id), expression, self.most_expressions)
     }
 
     /// Counts the patterns of a subscription to the map, if it has any.
-    pub fn take_patterns(&self, map: &Map, selector: &Selector) -> Result<Option<PatternsInUse>, TooManyPatterns> {
+    pub fn take_patterns(
+        &self,
+        map: &Map,
+        selector: &Selector,
+    ) -> Result<Option<PatternsInUse>, TooManyPatterns> {
         let Selector::Several(several) = selector else { return Ok(None) };
         if several.patterns().is_empty() {
             return Ok(None);

@@ -1,12 +1,12 @@
-//! The key that seals what is secret of endpoints: addresses, headers, signing keys.
+//! The key that encrypts what is secret of webhooks: addresses, headers, signing keys.
 //!
 //! The same on all nodes: from the configuration, else made by the first node, kept in a file that only the server's
-//! user can read, and handed to the nodes that join. The cluster keeps the key's mark, so that a wrong key is noticed
-//! before it seals anything. Never logs a key.
+//! user can read, and handed to the nodes that join. The cluster keeps the key's fingerprint, so that a wrong key is noticed
+//! before it encrypts anything. Never logs a key.
 
-mod seal;
+mod encryption;
 
-pub use seal::{Seal, SealError};
+pub use encryption::{Encryption, EncryptionError};
 
 use super::archive::{Archive, ArchiveError};
 use super::error::HubError;
@@ -15,7 +15,7 @@ use super::peers::{Lane, PeerRequest, PeerServer, Peers};
 use crate::core::command::{Command, Refusal};
 use crate::core::state::keys;
 use crate::core::store::ReadStore;
-use seal::KEY_BYTES;
+use encryption::KEY_BYTES;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Write;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use waypost_cluster::Cluster;
 
 /// Name of the key's file in the data directory.
-const FILE: &str = "endpoints.key";
+const FILE: &str = "webhooks.key";
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
 /// So often may no other node have handed out the key before that is told as an error: a node that joins meets them
 /// one by one.
@@ -51,12 +51,12 @@ pub(super) fn serve(peers: &PeerServer, keys: Arc<KeyRing>) {
 pub(super) struct KeyRing {
     configured: Option<[u8; KEY_BYTES]>,
     file: PathBuf,
-    seal: OnceLock<Arc<Seal>>,
+    encryption: OnceLock<Arc<Encryption>>,
 }
 
 impl KeyRing {
     pub(super) fn new(configured: Option<[u8; KEY_BYTES]>, data_dir: &Path) -> Self {
-        Self { configured, file: data_dir.join(FILE), seal: OnceLock::new() }
+        Self { configured, file: data_dir.join(FILE), encryption: OnceLock::new() }
     }
 
     /// The key, for a node that joins. One that was configured is never handed out: it is configured there too.
@@ -64,7 +64,7 @@ impl KeyRing {
         if self.configured.is_some() {
             return None;
         }
-        self.seal.get().map(|seal| seal.key.to_vec())
+        self.encryption.get().map(|encryption| encryption.key.to_vec())
     }
 
     fn here(&self) -> Option<[u8; KEY_BYTES]> {
@@ -83,7 +83,7 @@ impl KeyRing {
     }
 }
 
-/// Gets the key that seals endpoints and has it at hand; cheap to clone.
+/// Gets the key that encrypts webhooks and has it at hand; cheap to clone.
 #[derive(Clone)]
 pub struct Vault {
     keys: Arc<KeyRing>,
@@ -94,19 +94,25 @@ pub struct Vault {
 }
 
 impl Vault {
-    pub(super) fn new(keys: Arc<KeyRing>, cluster: Cluster, peers: Peers, log: Log, archive: Archive) -> Self {
+    pub(super) fn new(
+        keys: Arc<KeyRing>,
+        cluster: Cluster,
+        peers: Peers,
+        log: Log,
+        archive: Archive,
+    ) -> Self {
         Self { keys, cluster, peers, log, archive }
     }
 
-    /// The file with the key that seals endpoints, for a backup; `None` where the key stands in the configuration, or is
+    /// The file with the key that encrypts webhooks, for a backup; `None` where the key stands in the configuration, or is
     /// not here yet.
     pub fn key_file(&self) -> Option<(String, Vec<u8>)> {
         Some((FILE.to_owned(), self.keys.for_others()?))
     }
 
-    /// The cluster's seal.
-    pub fn seal(&self) -> Result<Arc<Seal>, SealError> {
-        self.keys.seal.get().cloned().ok_or(SealError::NotYet)
+    /// The cluster's encryption.
+    pub fn encryption(&self) -> Result<Arc<Encryption>, EncryptionError> {
+        self.keys.encryption.get().cloned().ok_or(EncryptionError::NotYet)
     }
 
     /// Gets the cluster's key, and goes on trying until it has it.
@@ -114,8 +120,8 @@ impl Vault {
         let mut tries = 0;
         loop {
             match self.try_settle().await {
-                Ok(Some(seal)) => {
-                    let _ = self.keys.seal.set(Arc::new(seal));
+                Ok(Some(encryption)) => {
+                    let _ = self.keys.encryption.set(Arc::new(encryption));
                     return;
                 }
                 Ok(None) => {
@@ -123,37 +129,42 @@ impl Vault {
                     let configured = self.keys.configured.is_some();
                     if tries == if configured { 1 } else { QUIET_TRIES } {
                         tracing::error!(
-                            "this node hasn't got the key that seals webhooks: none of its own is the cluster's, and no \
+                            "this node hasn't got the key that encrypts webhooks: none of its own is the cluster's, and no \
                              other node hands it out; set webhooks.secret_key as on the other nodes, or start one that has it"
                         );
                     }
                 }
-                Err(error) => tracing::debug!(error, "the key that seals webhooks can't be had yet"),
+                Err(error) => tracing::debug!(error, "the key that encrypts webhooks can't be had yet"),
             }
             tokio::time::sleep(RETRY_PAUSE).await;
         }
     }
 
-    fn seal_mark(&self) -> Result<Option<Vec<u8>>, String> {
-        let mark = self.archive.look(|store| store.get(keys::SEAL_MARK).map_err(ArchiveError::of_store));
-        mark.map_err(|error| error.to_string())
+    fn key_fingerprint(&self) -> Result<Option<Vec<u8>>, String> {
+        let fingerprint =
+            self.archive.look(|store| store.get(keys::KEY_FINGERPRINT).map_err(ArchiveError::of_store));
+        fingerprint.map_err(|error| error.to_string())
     }
 
     /// `Ok(None)`: there is a key, and it is not the cluster's.
-    async fn try_settle(&self) -> Result<Option<Seal>, String> {
+    async fn try_settle(&self) -> Result<Option<Encryption>, String> {
         let keys = &self.keys;
-        let own = |mark: &[u8]| keys.here().map(Seal::new).filter(|seal| seal.key_mark()[..] == *mark);
-        // A mark never changes: who has its key needs no majority.
-        if let Some(seal) = self.seal_mark()?.and_then(|mark| own(&mark)) {
-            return Ok(Some(seal));
+        let own = |fingerprint: &[u8]| {
+            keys.here()
+                .map(Encryption::new)
+                .filter(|encryption| encryption.key_fingerprint()[..] == *fingerprint)
+        };
+        // A fingerprint never changes: who has its key needs no majority.
+        if let Some(encryption) = self.key_fingerprint()?.and_then(|fingerprint| own(&fingerprint)) {
+            return Ok(Some(encryption));
         }
         self.log.barrier().await.map_err(|error| error.to_string())?;
-        let Some(mark) = self.seal_mark()? else {
+        let Some(fingerprint) = self.key_fingerprint()? else {
             self.make_key().await?;
-            return Err("the key's mark is on its way".into());
+            return Err("the key's fingerprint is on its way".into());
         };
-        if let Some(seal) = own(&mark) {
-            return Ok(Some(seal));
+        if let Some(encryption) = own(&fingerprint) {
+            return Ok(Some(encryption));
         }
         if keys.configured.is_some() {
             return Ok(None);
@@ -162,10 +173,10 @@ impl Vault {
         for node in self.cluster.status().members.into_iter().map(|member| member.id).filter(|id| *id != me) {
             let Ok(Some(key)) = self.peers.ask(node, &AskKey, ASK_TIMEOUT).await else { continue };
             let Ok(key) = <[u8; KEY_BYTES]>::try_from(key) else { continue };
-            let seal = Seal::new(key);
-            if seal.key_mark()[..] == mark[..] {
+            let encryption = Encryption::new(key);
+            if encryption.key_fingerprint()[..] == fingerprint[..] {
                 keys.keep(&key).map_err(|error| format!("{}: {error}", keys.file.display()))?;
-                return Ok(Some(seal));
+                return Ok(Some(encryption));
             }
         }
         Ok(None)
@@ -183,7 +194,7 @@ impl Vault {
                 key
             }
         };
-        match self.log.propose(&Command::SetSealMark(Seal::new(key).key_mark())).await {
+        match self.log.propose(&Command::SetKeyFingerprint(Encryption::new(key).key_fingerprint())).await {
             Ok(_) | Err(HubError::Refused(Refusal::IdTaken)) => Ok(()),
             Err(error) => Err(error.to_string()),
         }

@@ -126,8 +126,10 @@ pub(super) fn wait_seen(clients: &mut [Client], publishers: &[&Publisher]) -> Re
         let mut missing = 0;
         for client in clients.iter_mut() {
             client.read()?;
-            let sent = |publisher: &&&Publisher| publisher.sent.get(&subject(client.subject)).copied().unwrap_or(0);
-            missing += publishers.iter().filter(|publisher| client.newest(publisher) < sent(publisher)).count();
+            let sent =
+                |publisher: &&&Publisher| publisher.sent.get(&subject(client.subject)).copied().unwrap_or(0);
+            missing +=
+                publishers.iter().filter(|publisher| client.newest(publisher) < sent(publisher)).count();
         }
         Ok((missing == 0).then_some(()))
     })
@@ -135,7 +137,12 @@ pub(super) fn wait_seen(clients: &mut [Client], publishers: &[&Publisher]) -> Re
 
 /// Publishes until all clients have seen a new event of each publisher. Nodes that were out of touch find
 /// each other again meanwhile, and some of these events may be lost.
-pub(super) fn wait_flowing(c: &Cluster, map: &Map, clients: &mut [Client], publishers: &mut [Publisher]) -> Result<()> {
+pub(super) fn wait_flowing(
+    c: &Cluster,
+    map: &Map,
+    clients: &mut [Client],
+    publishers: &mut [Publisher],
+) -> Result<()> {
     wait_flowing_at(c, map, clients, publishers, |_| true)
 }
 
@@ -147,7 +154,8 @@ pub(super) fn wait_flowing_at(
     publishers: &mut [Publisher],
     at: impl Fn(usize) -> bool,
 ) -> Result<()> {
-    let before: Vec<BTreeMap<String, u64>> = publishers.iter().map(|publisher| publisher.sent.clone()).collect();
+    let before: Vec<BTreeMap<String, u64>> =
+        publishers.iter().map(|publisher| publisher.sent.clone()).collect();
     wait::until("events of all publishers to reach all clients", || {
         for publisher in publishers.iter_mut() {
             publisher.publish(c, map, 0..SUBJECTS, 0)?;
@@ -156,7 +164,12 @@ pub(super) fn wait_flowing_at(
         let mut missing = 0;
         for client in clients.iter_mut().filter(|client| at(client.node)) {
             client.read()?;
-            ensure!(client.socket.is_some(), "the client of {} at node {} is closed", client.subject, client.node);
+            ensure!(
+                client.socket.is_some(),
+                "the client of {} at node {} is closed",
+                client.subject,
+                client.node
+            );
             let sent = |n: usize| before[n].get(&subject(client.subject)).copied().unwrap_or(0);
             missing += (0..publishers.len()).filter(|n| client.newest(&publishers[*n]) <= sent(*n)).count();
         }

@@ -38,7 +38,8 @@ fn check_through_faults(c: &mut Cluster, network: &Network) -> Result<()> {
     let clients = (0..count).map(|n| Client::join(c, &map, node_of(n), n % SUBJECTS));
     let mut clients = clients.collect::<Result<Vec<_>>>()?;
     println!("  {count} clients joined");
-    let mut publishers: Vec<Publisher> = (0..3).map(|node| Publisher::new(&format!("p{node}"), node)).collect();
+    let mut publishers: Vec<Publisher> =
+        (0..3).map(|node| Publisher::new(&format!("p{node}"), node)).collect();
     // After this all nodes know of all subscribers, also nodes that were too busy to confirm in time: no
     // event is lost.
     wait_flowing(c, &map, &mut clients, &mut publishers)?;
@@ -74,7 +75,12 @@ fn node_of(client: usize) -> usize {
 }
 
 /// Events go to the nodes with subscribers of the subject, and to no other.
-fn sent_only_where_wanted(c: &Cluster, map: &Map, publishers: &mut [Publisher], clients: &mut [Client]) -> Result<()> {
+fn sent_only_where_wanted(
+    c: &Cluster,
+    map: &Map,
+    publishers: &mut [Publisher],
+    clients: &mut [Client],
+) -> Result<()> {
     wait_seen(clients, &publishers.iter().collect::<Vec<_>>())?;
     // A node tells the others a moment later that a subscription ended.
     for node in [1, 2] {

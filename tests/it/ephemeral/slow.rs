@@ -71,7 +71,8 @@ fn fallen_out(c: &Cluster) -> Result<u64> {
 fn socket(c: &Cluster, slug: &str, params: Value) -> Result<()> {
     let map = map(c, slug)?;
     let before = fallen_out(c)?;
-    let Upgrade::Open(mut ws, _) = Ws::upgrade_small(c.nodes[0].http, &path(&map.token), SOCKET_BYTES)? else {
+    let Upgrade::Open(mut ws, _) = Ws::upgrade_small(c.nodes[0].http, &path(&map.token), SOCKET_BYTES)?
+    else {
         bail!("no socket");
     };
     ws.text(&json!(["1", "1", map.topic(), "phx_join", params]).to_string())?;

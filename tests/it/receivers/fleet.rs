@@ -28,7 +28,12 @@ pub(super) struct Verifier {
     pub(super) batch: Option<u32>,
 }
 
-const fn verifier(process: &'static str, path: &'static str, profile: Profile, batch: Option<u32>) -> Verifier {
+const fn verifier(
+    process: &'static str,
+    path: &'static str,
+    profile: Profile,
+    batch: Option<u32>,
+) -> Verifier {
     Verifier { process, path, profile, batch }
 }
 
@@ -112,7 +117,9 @@ pub(super) fn delivering(options: Options, functions: &Receiver) -> Options {
         .set("WAYPOST_WEBHOOKS_ALLOW_NETS", "127.0.0.0/8")
         .set("WAYPOST_WEBHOOKS_AWS_FUNCTIONS", "sockudo-*")
         .set("WAYPOST_WEBHOOKS_AWS_ENDPOINT", &functions.base);
-    options.set("WAYPOST_WEBHOOKS_AWS_ACCESS_KEY_ID", AWS[0]).set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", AWS[1])
+    options
+        .set("WAYPOST_WEBHOOKS_AWS_ACCESS_KEY_ID", AWS[0])
+        .set("WAYPOST_WEBHOOKS_AWS_SECRET_ACCESS_KEY", AWS[1])
 }
 
 impl<'a> Fleet<'a> {
@@ -147,10 +154,17 @@ impl<'a> Fleet<'a> {
     }
 
     /// Creates a webhook with the settings that its receiver needs.
-    pub(super) fn hook(&self, map: &Map, verifier: &'static Verifier, secret: &str, attempts: u32) -> Result<Hook> {
+    pub(super) fn hook(
+        &self,
+        map: &Map,
+        verifier: &'static Verifier,
+        secret: &str,
+        attempts: u32,
+    ) -> Result<Hook> {
         let tag = format!("hook-{:03}", self.tags.replace(self.tags.get() + 1));
         let retry = json!({"max_attempts": attempts, "delay_ms": 200, "max_delay_ms": 1000});
-        let mut body = json!({"profile": verifier.profile.name(), "secret": secret, "key": KEY, "retry": retry});
+        let mut body =
+            json!({"profile": verifier.profile.name(), "secret": secret, "key": KEY, "retry": retry});
         if verifier.is_http() {
             let base = &self.process(verifier)?.base;
             body["url"] = json!(format!("{base}{}", verifier.target(&tag)));
@@ -215,11 +229,21 @@ pub(super) struct Published {
 
 impl Published {
     /// Publishes payloads in batches, each as a client wrote it.
-    pub(super) fn publish(&mut self, c: &Cluster, map: &Map, kinds: &[&str], payloads: &[Payload]) -> Result<()> {
+    pub(super) fn publish(
+        &mut self,
+        c: &Cluster,
+        map: &Map,
+        kinds: &[&str],
+        payloads: &[Payload],
+    ) -> Result<()> {
         for chunk in payloads.chunks(50) {
             let numbered = chunk.iter().enumerate();
             let events = numbered.map(|(n, payload)| {
-                format!(r#"{{"type":"{}","payload":{}}}"#, kinds[(self.ids.len() + n) % kinds.len()], payload.text)
+                format!(
+                    r#"{{"type":"{}","payload":{}}}"#,
+                    kinds[(self.ids.len() + n) % kinds.len()],
+                    payload.text
+                )
             });
             let body = format!(r#"{{"events":[{}]}}"#, events.collect::<Vec<_>>().join(","));
             let stored = c.api(0, map).send(&map.events(), body.as_bytes())?.data(201)?;
@@ -249,10 +273,16 @@ impl Published {
         if verifier.profile == Profile::Pusher {
             let body: Value = serde_json::from_str(&seen.body)?;
             let events = body["events"].as_array().context("no list of events")?;
-            ensure!(events.len() == ids.len() && body["time_ms"].is_u64(), "{} of {}", events.len(), ids.len());
+            ensure!(
+                events.len() == ids.len() && body["time_ms"].is_u64(),
+                "{} of {}",
+                events.len(),
+                ids.len()
+            );
             return events.iter().zip(ids).try_for_each(|(event, id)| self.check_pusher(event, id));
         }
-        let missing = ids.iter().find(|id| !self.payloads.get(*id).is_some_and(|payload| seen.body.contains(payload)));
+        let missing =
+            ids.iter().find(|id| !self.payloads.get(*id).is_some_and(|payload| seen.body.contains(payload)));
         missing.map_or(Ok(()), |id| bail!("the payload of {id} is not in the body"))
     }
 

@@ -27,10 +27,22 @@ pub(super) fn payloads(count: usize) -> Vec<Payload> {
 fn json_texts() -> impl Strategy<Value = String> {
     let number = prop_oneof![
         any::<i32>().prop_map(|number| number.to_string()),
-        any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(|number| format!("{number:e}")),
+        any::<f64>()
+            .prop_filter("finite", |number| number.is_finite())
+            .prop_map(|number| format!("{number:e}")),
         "-?(0|[1-9][0-9]{0,6})\\.[0-9]{1,12}([eE][+-]?[0-9]{1,2})?",
-        prop::sample::select(vec!["9.0", "1e3", "-0.0", "-0", "1e21", "1E-7", "0.1e1", "5e-324", "9007199254740991"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "9.0",
+            "1e3",
+            "-0.0",
+            "-0",
+            "1e21",
+            "1E-7",
+            "0.1e1",
+            "5e-324",
+            "9007199254740991"
+        ])
+        .prop_map(str::to_owned),
     ];
     let character = prop_oneof![
         8 => any::<char>().prop_map(|c| if c < ' ' || c == '"' || c == '\\' { format!("\\u{:04x}", c as u32) } else { c.into() }),
@@ -44,7 +56,19 @@ fn json_texts() -> impl Strategy<Value = String> {
         number,
         string.clone(),
     ];
-    let names = ["2", "10", "01", "-1", "4294967294", "4294967295", "__proto__", "constructor", "toJSON", "length", ""];
+    let names = [
+        "2",
+        "10",
+        "01",
+        "-1",
+        "4294967294",
+        "4294967295",
+        "__proto__",
+        "constructor",
+        "toJSON",
+        "length",
+        "",
+    ];
     let key = prop_oneof![
         3 => "[a-z]{1,8}".prop_map(|name| format!("\"{name}\"")),
         2 => prop::sample::select(names.to_vec()).prop_map(|name| format!("\"{name}\"")),
@@ -54,11 +78,13 @@ fn json_texts() -> impl Strategy<Value = String> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..8).prop_map(|items| format!("[ {} ]", items.join(" , "))),
             prop::collection::vec((key.clone(), inner), 0..8).prop_map(|members| {
-                let members: Vec<String> = members.iter().map(|(key, value)| format!("{key}\t: {value}")).collect();
+                let members: Vec<String> =
+                    members.iter().map(|(key, value)| format!("{key}\t: {value}")).collect();
                 format!("{{ {} }}", members.join(",\n"))
             }),
         ]
     });
-    let deep = (1usize..50).prop_map(|depth| format!("{}1.50{}", "[{\"a\":".repeat(depth / 2), "}]".repeat(depth / 2)));
+    let deep = (1usize..50)
+        .prop_map(|depth| format!("{}1.50{}", "[{\"a\":".repeat(depth / 2), "}]".repeat(depth / 2)));
     prop_oneof![12 => nested, 1 => deep]
 }

@@ -55,10 +55,14 @@ impl Receiver {
     /// Returns the requests whose target contains `tag`.
     pub(super) fn seen(&self, tag: &str) -> Vec<Seen> {
         let text = |line: &Value, member: &str| line[member].as_str().unwrap_or_default().to_owned();
-        let tagged =
-            |line: &&Value| line["t"] == "request" && line["url"].as_str().is_some_and(|url| url.contains(tag));
-        let seen =
-            |line: &Value| Seen { verified: line["verified"] == true, id: text(line, "id"), body: text(line, "body") };
+        let tagged = |line: &&Value| {
+            line["t"] == "request" && line["url"].as_str().is_some_and(|url| url.contains(tag))
+        };
+        let seen = |line: &Value| Seen {
+            verified: line["verified"] == true,
+            id: text(line, "id"),
+            body: text(line, "body"),
+        };
         self.process.look(|lines| lines.iter().filter(tagged).map(seen).collect())
     }
 

@@ -7,15 +7,16 @@ use crate::webhooks_support::holds;
 fn the_configuration_file_defines_webhooks() {
     scenario(local(1), |c| {
         let file = c.dir().join("webhooks.toml");
-        let endpoint = |name: &str, more: &str| {
+        let webhook = |name: &str, more: &str| {
             let url = url(name);
             format!(
-                "[[webhooks.endpoints]]\nmap = \"filed\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n{more}\n"
+                "[[webhooks.webhook]]\nmap = \"filed\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n{more}\n"
             )
         };
         std::fs::write(
             &file,
-            endpoint("one", "event_types = [\"x\"]") + &endpoint("two", "profile = \"pusher\"\nenabled = false"),
+            webhook("one", "event_types = [\"x\"]")
+                + &webhook("two", "profile = \"pusher\"\nenabled = false"),
         )?;
         c.nodes[0].env.insert("WAYPOST_CONFIG".into(), file.display().to_string());
         restart(c)?;
@@ -24,7 +25,10 @@ fn the_configuration_file_defines_webhooks() {
         let both = wait_for(c, &map, |list| list.as_array().is_some_and(|list| list.len() == 2))?;
         let one = named(&both, "one")?;
         ensure!(one["origin"] == "config" && one["events"] == json!(["x"]) && one["active"] == true, "{one}");
-        ensure!(named(&both, "two")?["profile"] == "pusher" && named(&both, "two")?["active"] == false, "{both}");
+        ensure!(
+            named(&both, "two")?["profile"] == "pusher" && named(&both, "two")?["active"] == false,
+            "{both}"
+        );
         let api = c.api(0, &map);
         let path = format!("{}/{}", hooks(&map), text(&one, "id")?);
         for answer in [
@@ -50,7 +54,10 @@ fn the_configuration_file_defines_webhooks() {
         std::thread::sleep(Duration::from_secs(2));
         ensure!(c.api(0, &map).get(&path)?.data(200)? == before);
         // A webhook that left the file is removed, a changed one is changed, and one made over the API stays.
-        std::fs::write(&file, endpoint("one", "timeout_ms = 1234\nenabled = true").replace(SECRET, "a-new-secret"))?;
+        std::fs::write(
+            &file,
+            webhook("one", "timeout_ms = 1234\nenabled = true").replace(SECRET, "a-new-secret"),
+        )?;
         restart(c)?;
         let list = wait_for(c, &map, |list| {
             named(list, "one").is_ok_and(|one| one["timeout_ms"] == 1234) && named(list, "two").is_err()
@@ -58,7 +65,10 @@ fn the_configuration_file_defines_webhooks() {
         let one = named(&list, "one")?;
         ensure!(one["id"] == before["id"] && one["events"] == json!(["*"]) && one["active"] == true, "{one}");
         ensure!(one["secret_previous_until"].is_string(), "{list}");
-        ensure!(list.as_array().is_some_and(|list| list.iter().any(|webhook| webhook["id"] == own["id"])), "{list}");
+        ensure!(
+            list.as_array().is_some_and(|list| list.iter().any(|webhook| webhook["id"] == own["id"])),
+            "{list}"
+        );
         ensure!(c.admin(0).delete(&path)?.code() == "configured", "the admin token removed it");
         Ok(())
     });
@@ -71,13 +81,13 @@ fn a_webhook_of_the_file_is_created_once_its_url_is_free() {
         let map = c.map("taken")?;
         let (path, _) = create(c, &map, &paused("first"))?;
         let file = c.dir().join("webhooks.toml");
-        let endpoint = |name: &str| {
+        let webhook = |name: &str| {
             let url = url(name);
             format!(
-                "[[webhooks.endpoints]]\nmap = \"taken\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n"
+                "[[webhooks.webhook]]\nmap = \"taken\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n"
             )
         };
-        std::fs::write(&file, endpoint("first") + &endpoint("second"))?;
+        std::fs::write(&file, webhook("first") + &webhook("second"))?;
         c.nodes[0].env.insert("WAYPOST_CONFIG".into(), file.display().to_string());
         restart(c)?;
         // The webhooks are created in the order of the file.
@@ -94,19 +104,23 @@ fn a_webhook_of_the_file_is_created_once_its_url_is_free() {
 fn a_changed_file_is_rolled_out_node_by_node() {
     scenario(local(3), |c| {
         let map = c.map("rolled")?;
-        let endpoint = |name: &str| {
+        let webhook = |name: &str| {
             let url = url(name);
             format!(
-                "[[webhooks.endpoints]]\nmap = \"rolled\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n"
+                "[[webhooks.webhook]]\nmap = \"rolled\"\nname = \"{name}\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n"
             )
         };
         let old = c.dir().join("old.toml");
         let new = c.dir().join("new.toml");
-        std::fs::write(&old, endpoint("both") + &endpoint("old"))?;
-        std::fs::write(&new, endpoint("both") + &endpoint("new"))?;
+        std::fs::write(&old, webhook("both") + &webhook("old"))?;
+        std::fs::write(&new, webhook("both") + &webhook("new"))?;
         let names = |list: &Value| -> Vec<String> {
-            let mut names: Vec<String> =
-                list.as_array().into_iter().flatten().filter_map(|w| Some(w["name"].as_str()?.to_owned())).collect();
+            let mut names: Vec<String> = list
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|w| Some(w["name"].as_str()?.to_owned()))
+                .collect();
             names.sort();
             names
         };
@@ -116,7 +130,8 @@ fn a_changed_file_is_rolled_out_node_by_node() {
                 restart_node(c, node)?;
                 if file == &new && node < 2 {
                     wait_for(c, &map, |list| names(list) == ["both", "new", "old"])?;
-                    let all = || Ok(names(&c.api(0, &map).get(&hooks(&map))?.data(200)?) == ["both", "new", "old"]);
+                    let all =
+                        || Ok(names(&c.api(0, &map).get(&hooks(&map))?.data(200)?) == ["both", "new", "old"]);
                     holds(Duration::from_secs(6), "a webhook vanished while a node has the old file", all)?;
                 }
             }

@@ -14,9 +14,12 @@ fn concurrent_changes_through_all_nodes_do_not_undo_each_other() {
             for (node, (field, value)) in fields.iter().enumerate() {
                 let api = c.api(node, &map);
                 let path = &path;
-                running.push(scope.spawn(move || api.patch(path, &json!({*field: value}))?.data(200).map(drop)));
+                running
+                    .push(scope.spawn(move || api.patch(path, &json!({*field: value}))?.data(200).map(drop)));
             }
-            running.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| anyhow::bail!("panicked")))
+            running
+                .into_iter()
+                .try_for_each(|thread| thread.join().unwrap_or_else(|_| anyhow::bail!("panicked")))
         })?;
         for node in 0..3 {
             let seen = c.api(node, &map).get(&path)?.data(200)?;

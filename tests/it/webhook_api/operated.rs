@@ -1,4 +1,4 @@
-//! Webhooks operated over the API: secrets rotated, webhooks stopped, tested and replayed, and dead letters.
+//! Webhooks operated over the API: secrets rotated, webhooks stopped, tested and replayed, and dead dead letters.
 
 use super::*;
 use testkit::receiver::dead::ClosedPort;
@@ -38,7 +38,10 @@ pub(super) fn stopped_and_started(c: &Cluster) -> Result<()> {
     let (path, _) = create(c, &map, &paused("stopped"))?;
     publish_many(c, 0, &map, "x", 4)?;
     let behind = api.get(&path)?.data(200)?;
-    ensure!(behind["queue_depth"] == 4 && behind["oldest_at"].is_string() && behind["active"] == false, "{behind}");
+    ensure!(
+        behind["queue_depth"] == 4 && behind["oldest_at"].is_string() && behind["active"] == false,
+        "{behind}"
+    );
     let enable = format!("{path}/enable");
     for body in [
         json!({"from": "elsewhere"}),
@@ -51,7 +54,7 @@ pub(super) fn stopped_and_started(c: &Cluster) -> Result<()> {
         details(api.post(&enable, &body)?).with_context(|| body.to_string())?;
     }
     details(api.post(&format!("{path}/disable"), &json!({"until": "tomorrow"}))?)?;
-    for query in ["attempts?befor=1", "dead-letters?lim=1"] {
+    for query in ["attempts?befor=1", "dead-dead letters?lim=1"] {
         let refused = api.get(&format!("{path}/{query}"))?;
         ensure!(refused.status == 400 && refused.code() == "invalid_query", "{query}: {}", refused.text());
     }
@@ -66,7 +69,10 @@ pub(super) fn stopped_and_started(c: &Cluster) -> Result<()> {
         let on = api.post(&enable, &body)?.data(200)?;
         ensure!(on["active"] == true && on["state"] != "paused", "{on}");
         let off = api.post(&format!("{path}/disable"), &json!({}))?.data(200)?;
-        ensure!(off["active"] == false && off["state"] == "paused" && off["disabled_reason"].is_null(), "{off}");
+        ensure!(
+            off["active"] == false && off["state"] == "paused" && off["disabled_reason"].is_null(),
+            "{off}"
+        );
     }
     let on = api.patch(&path, &json!({"active": true}))?.data(200)?;
     ensure!(on["active"] == true, "{on}");
@@ -109,7 +115,10 @@ pub(super) fn tests_are_sent(c: &Cluster) -> Result<()> {
     ensure!(api.get(&format!("{path}/attempts"))?.data(200)? == json!([]));
     let body = json!({"type": "map_kill", "payload": {"value": 9.0}});
     let attempt = api.post(&format!("{path}/test"), &body)?.data(200)?;
-    ensure!(attempt["class"] == "delivered" && attempt["status"] == 200 && attempt["type"] == "map_kill", "{attempt}");
+    ensure!(
+        attempt["class"] == "delivered" && attempt["status"] == 200 && attempt["type"] == "map_kill",
+        "{attempt}"
+    );
     ensure!(attempt["seq"].is_null() && attempt["event_id"].is_null() && attempt["number"] == 0, "{attempt}");
     let taken = taken.join().unwrap_or_default();
     ensure!(taken.contains("\"value\":9}"), "not in normal form: {taken}");
@@ -135,23 +144,23 @@ pub(super) fn tests_are_sent(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn letters_and_replays(c: &Cluster) -> Result<()> {
-    let map = c.map("letters")?;
+pub(super) fn dead_letters_and_replays(c: &Cluster) -> Result<()> {
+    let map = c.map("dead letters")?;
     let api = c.api(0, &map);
-    let (path, _) = create(c, &map, &paused("letters"))?;
+    let (path, _) = create(c, &map, &paused("dead letters"))?;
     let events = publish_many(c, 0, &map, "x", 10)?;
     let empty = json!({"data": [], "cursor": null, "has_more": false, "total": 0});
-    let letters = format!("{path}/dead-letters");
-    ensure!(api.get(&letters)?.expect(200)?.json()? == empty);
-    ensure!(api.get(&format!("{letters}?limit=0"))?.status == 400);
-    ensure!(api.get(&format!("{letters}?after=x"))?.status == 400);
+    let dead_letters = format!("{path}/dead-dead letters");
+    ensure!(api.get(&dead_letters)?.expect(200)?.json()? == empty);
+    ensure!(api.get(&format!("{dead_letters}?limit=0"))?.status == 400);
+    ensure!(api.get(&format!("{dead_letters}?after=x"))?.status == 400);
     let id = text(&events[0], "id")?;
     for missing in ["nonsense", id.as_str()] {
-        ensure!(api.get(&format!("{letters}/{missing}"))?.code() == "not_found");
-        ensure!(api.delete(&format!("{letters}/{missing}"))?.status == 404);
-        ensure!(api.post(&format!("{letters}/{missing}/retry"), &json!({}))?.status == 404);
+        ensure!(api.get(&format!("{dead_letters}/{missing}"))?.code() == "not_found");
+        ensure!(api.delete(&format!("{dead_letters}/{missing}"))?.status == 404);
+        ensure!(api.post(&format!("{dead_letters}/{missing}/retry"), &json!({}))?.status == 404);
     }
-    ensure!(api.delete(&letters)?.data(200)? == json!({"removed": 0}));
+    ensure!(api.delete(&dead_letters)?.data(200)? == json!({"removed": 0}));
     let replay = format!("{path}/replay");
     for body in [
         json!({}),
@@ -169,7 +178,7 @@ pub(super) fn letters_and_replays(c: &Cluster) -> Result<()> {
     for refused in [
         api.post(&replay, &json!({"since": "2025-06-21T12:34:56Z"}))?,
         api.post(&replay, &json!({"event_ids": [id]}))?,
-        api.post(&format!("{letters}/retry"), &json!({}))?,
+        api.post(&format!("{dead_letters}/retry"), &json!({}))?,
     ] {
         ensure!(refused.status == 409 && refused.code() == "webhook_inactive", "{}", refused.text());
     }
@@ -189,9 +198,9 @@ pub(super) fn letters_and_replays(c: &Cluster) -> Result<()> {
     }
     let some = api.post(&replay, &json!({"event_ids": [events[1]["id"], events[4]["id"]]}))?.data(202)?;
     ensure!(some["events"] == 2 && some["from_seq"] == 2 && some["until_seq"] == 6, "{some}");
-    let retried = api.post(&format!("{letters}/retry"), &json!({}))?.data(202)?;
+    let retried = api.post(&format!("{dead_letters}/retry"), &json!({}))?.data(202)?;
     ensure!(retried["failed_only"] == true, "{retried}");
-    details(api.post(&format!("{letters}/retry"), &json!({"since": "x"}))?)?;
+    details(api.post(&format!("{dead_letters}/retry"), &json!({"since": "x"}))?)?;
     let all = api.get(&format!("{path}/replays"))?.data(200)?;
     ensure!(all[0]["id"] == retried["id"], "the newest is not the first: {all}");
     ensure!(api.get(&format!("{path}/replays/1"))?.code() == "not_found");
@@ -206,25 +215,37 @@ pub(super) fn given_up(c: &Cluster) -> Result<()> {
     let (path, _) = create(c, &map, &body)?;
     publish(c, 0, &map, "other", json!({}))?;
     let lost = publish_many(c, 0, &map, "lost_one", 3)?;
-    let letters = format!("{path}/dead-letters");
-    let first = c.wait_until("three dead letters", |_| {
-        let page = api.get(&format!("{letters}?limit=2"))?.expect(200)?.json()?;
+    let dead_letters = format!("{path}/dead-dead letters");
+    let first = c.wait_until("three dead dead letters", |_| {
+        let page = api.get(&format!("{dead_letters}?limit=2"))?.expect(200)?.json()?;
         Ok((page["total"] == 3).then_some(page))
     })?;
     ensure!(first["has_more"] == true && first["data"].as_array().map(Vec::len) == Some(2), "{first}");
-    let letter = &first["data"][0];
-    ensure!(letter["id"] == lost[0]["id"] && letter["seq"] == 2 && letter["type"] == "lost_one", "{letter}");
-    ensure!(letter["event"] == lost[0] && letter["attempts"] == 1 && letter["class"] == "connect", "{letter}");
-    let rest = api.get(&format!("{letters}?after={}", first["cursor"]))?.expect(200)?.json()?;
+    let dead_letter = &first["data"][0];
+    ensure!(
+        dead_letter["id"] == lost[0]["id"] && dead_letter["seq"] == 2 && dead_letter["type"] == "lost_one",
+        "{dead_letter}"
+    );
+    ensure!(
+        dead_letter["event"] == lost[0] && dead_letter["attempts"] == 1 && dead_letter["class"] == "connect",
+        "{dead_letter}"
+    );
+    let rest = api.get(&format!("{dead_letters}?after={}", first["cursor"]))?.expect(200)?.json()?;
     ensure!(rest["has_more"] == false && rest["data"].as_array().map(Vec::len) == Some(1), "{rest}");
-    let one = format!("{letters}/{}", text(&lost[1], "id")?);
+    let one = format!("{dead_letters}/{}", text(&lost[1], "id")?);
     ensure!(api.get(&one)?.data(200)?["event"] == lost[1]);
     let shown = c.wait_until("the webhook's counts", |_| {
         let shown = api.get(&path)?.data(200)?;
         Ok((shown["given_up"] == 3 && shown["queue_depth"] == 0).then_some(shown))
     })?;
-    ensure!(shown["state"] == "failing" && shown["dead_letters"] == 3 && shown["failed_attempts"] == 3, "{shown}");
-    ensure!(shown["success_rate"] == 0.0 && shown["last_error"].is_string() && shown["owner"] == 1, "{shown}");
+    ensure!(
+        shown["state"] == "failing" && shown["dead_letters"] == 3 && shown["failed_attempts"] == 3,
+        "{shown}"
+    );
+    ensure!(
+        shown["success_rate"] == 0.0 && shown["last_error"].is_string() && shown["owner"] == 1,
+        "{shown}"
+    );
     let attempts = api.get(&format!("{path}/attempts?after=1"))?.data(200)?;
     ensure!(attempts.as_array().map(Vec::len) == Some(2), "{attempts}");
     let known = lost.iter().find(|event| event["id"] == attempts[0]["event_id"]);
@@ -234,19 +255,19 @@ pub(super) fn given_up(c: &Cluster) -> Result<()> {
     ensure!(logs.as_array().map(Vec::len) == Some(3) && logs[0]["status"] == "failed", "{logs}");
     ensure!(logs[0]["payload"]["i"].is_u64() && logs[0]["error_message"].is_string(), "{logs}");
     ensure!(api.post(&format!("{one}/retry"), &json!({}))?.data(202)?["id"] == lost[1]["id"]);
-    api.delete(&format!("{letters}/{}", text(&lost[0], "id")?))?.expect(204)?;
-    let all = api.post(&format!("{letters}/retry"), &json!({}))?.data(202)?;
+    api.delete(&format!("{dead_letters}/{}", text(&lost[0], "id")?))?.expect(204)?;
+    let all = api.post(&format!("{dead_letters}/retry"), &json!({}))?.data(202)?;
     ensure!(all["failed_only"] == true && all["until_seq"] == 5, "{all}");
     c.wait_until("the end of the replay", |_| {
         let replay = api.get(&format!("{path}/replays/{}", all["id"]))?.data(200)?;
         Ok((replay["state"] == "done").then_some(()))
     })?;
-    // An event that is being retried is no dead letter until it is given up again.
-    c.wait_until("both dead letters again", |_| {
+    // An event that is being retried is no dead dead letter until it is given up again.
+    c.wait_until("both dead dead letters again", |_| {
         let shown = api.get(&path)?.data(200)?;
         Ok((shown["dead_letters"] == 2 && shown["retrying"] == 0).then_some(()))
     })?;
-    ensure!(api.delete(&letters)?.data(200)?["removed"] == 2);
-    ensure!(api.get(&letters)?.expect(200)?.json()?["total"] == 0);
+    ensure!(api.delete(&dead_letters)?.data(200)?["removed"] == 2);
+    ensure!(api.get(&dead_letters)?.expect(200)?.json()?["total"] == 0);
     Ok(())
 }

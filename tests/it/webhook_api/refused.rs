@@ -57,9 +57,15 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         (json!({"lambda": {"function_name": "f f", "region": "us-east-1"}}), "lambda.function_name"),
         (json!({"lambda": {"function_name": "f", "region": "us-east-1"}, "profile": "slack"}), "profile"),
         (json!({"lambda": {"function_name": "another", "region": "us-east-1"}}), "lambda.function_name"),
-        (json!({"lambda": {"function_name": "arn:aws:s3:::f", "region": "us-east-1"}}), "lambda.function_name"),
+        (
+            json!({"lambda": {"function_name": "arn:aws:s3:::f", "region": "us-east-1"}}),
+            "lambda.function_name",
+        ),
         (json!({"lambda": {"function_name": "f", "region": "r"}}), "lambda.region"),
-        (json!({"lambda": {"function_name": "f", "region": "us-east-1", "endpoint": url("x")}}), "lambda.endpoint"),
+        (
+            json!({"lambda": {"function_name": "f", "region": "us-east-1", "endpoint": url("x")}}),
+            "lambda.endpoint",
+        ),
         (json!({"url": url("x"), "secret": "whsec_!!!!notbase64"}), "secret"),
         (json!({"url": url("x"), "events": ["a\nb"]}), "events"),
         (json!({"url": url("x"), "events": vec!["a"; 101]}), "events"),
@@ -83,7 +89,9 @@ pub(super) fn wrong_bodies(c: &Cluster) -> Result<()> {
         ensure!(errors.iter().any(|detail| detail.starts_with(&format!("{field}: "))), "{body}: {errors:?}");
     }
     let twice = format!(r#"{{"url":"{0}","url":"{0}"}}"#, url("x"));
-    ensure!(details(api.send(&hooks(&map), twice.as_bytes())?)?.iter().any(|detail| detail.starts_with("url: ")));
+    ensure!(
+        details(api.send(&hooks(&map), twice.as_bytes())?)?.iter().any(|detail| detail.starts_with("url: "))
+    );
     for broken in ["{", "nul", "{\"url\":}", "\u{0}", "{\"timeout_ms\": NaN}"] {
         let errors = details(api.send(&hooks(&map), broken.as_bytes())?)?;
         ensure!(errors.len() == 1 && errors[0].starts_with("body: is not JSON"), "{broken}: {errors:?}");
@@ -102,7 +110,11 @@ pub(super) fn refusals(c: &Cluster) -> Result<()> {
     let (first, _) = create(c, &map, &paused("0"))?;
     let again = api.post(&hooks(&map), &paused("0"))?;
     ensure!(again.code() == "url_taken" && again.status == 409, "{}", again.text());
-    ensure!(again.json()?["hint"].as_str().is_some_and(|hint| hint.contains("every event twice")), "{}", again.text());
+    ensure!(
+        again.json()?["hint"].as_str().is_some_and(|hint| hint.contains("every event twice")),
+        "{}",
+        again.text()
+    );
     for n in 1..5 {
         create(c, &map, &paused(&n.to_string()))?;
     }
@@ -122,10 +134,10 @@ pub(super) fn foreign(c: &Cluster) -> Result<()> {
     let id = text(&made, "id")?;
     let theirs = c.api(0, &other);
     ensure!(theirs.get(&path)?.status == 404);
-    for rest in ["", "/attempts", "/dead-letters", "/replays"] {
+    for rest in ["", "/attempts", "/dead-dead letters", "/replays"] {
         not_found(theirs.get(&format!("{}/{id}{rest}", hooks(&other)))?)?;
     }
-    for rest in ["/rotate-secret", "/enable", "/disable", "/test", "/replay", "/dead-letters/retry"] {
+    for rest in ["/rotate-secret", "/enable", "/disable", "/test", "/replay", "/dead-dead letters/retry"] {
         not_found(theirs.post(&format!("{}/{id}{rest}", hooks(&other)), &json!({}))?)?;
     }
     not_found(theirs.patch(&format!("{}/{id}", hooks(&other)), &json!({"active": true}))?)?;

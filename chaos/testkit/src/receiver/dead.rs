@@ -2,7 +2,9 @@
 
 use anyhow::{Result, ensure};
 use rustix::fd::OwnedFd;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket, socket_with};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket, socket_with,
+};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 /// An address of its own, so that no outgoing connection takes the port or meets itself.

@@ -71,15 +71,20 @@ impl Channel {
         if self.window.len() >= REQUESTS {
             self.refusals += 1;
             let seconds = free_in_ms as f64 / 1000.0;
-            let body = json!({"message": "You are being rate limited.", "retry_after": seconds, "global": false});
-            return self.rated(Reply::new(429), free_in_ms, now_ms).header("retry-after", seconds).json(&body);
+            let body =
+                json!({"message": "You are being rate limited.", "retry_after": seconds, "global": false});
+            return self
+                .rated(Reply::new(429), free_in_ms, now_ms)
+                .header("retry-after", seconds)
+                .json(&body);
         }
         self.window.push_back(now_ms);
         let message = request.json();
         let faults = faults(request, &message);
         let reply = match faults.is_empty() {
             true => Reply::new(200).json(&json!({"id": self.messages.len().to_string(), "type": 0})),
-            false => Reply::new(400).json(&json!({"code": 50035, "message": "Invalid Form Body", "errors": faults})),
+            false => Reply::new(400)
+                .json(&json!({"code": 50035, "message": "Invalid Form Body", "errors": faults})),
         };
         if faults.is_empty() {
             self.messages.push(message);
@@ -149,7 +154,8 @@ impl Faults {
         for field in fields {
             length += self.text(field, "name", 1, 256) + self.text(field, "value", 1, 1024);
         }
-        let web = |url: &Value| url.as_str().is_some_and(|u| u.starts_with("https://") || u.starts_with("http://"));
+        let web =
+            |url: &Value| url.as_str().is_some_and(|u| u.starts_with("https://") || u.starts_with("http://"));
         self.unless(embed["url"].is_null() || web(&embed["url"]), "a url of another scheme");
         let color = embed["color"].as_u64().is_some_and(|c| c <= 0xff_ffff);
         self.unless(embed["color"].is_null() || color, "a color that is none");
@@ -177,8 +183,10 @@ mod tests {
 
     #[test]
     fn limits_of_a_message() {
-        let good = with(json!({"title": "t", "fields": [{"name": "n", "value": "v"}], "url": "https://x/", "color": 1,
-            "timestamp": "2026-01-01T00:00:00.000Z"}));
+        let good = with(
+            json!({"title": "t", "fields": [{"name": "n", "value": "v"}], "url": "https://x/", "color": 1,
+            "timestamp": "2026-01-01T00:00:00.000Z"}),
+        );
         assert_eq!(faults(&request(&good), &good), [""; 0]);
         let bad = [
             json!({"embeds": [{"title": "t"}]}),
@@ -206,7 +214,8 @@ mod tests {
     fn five_in_two_seconds() {
         let mut channel = Channel::default();
         let message = request(&with(json!({"title": "t"})));
-        let told = |reply: &Reply, name: &str| reply.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+        let told =
+            |reply: &Reply, name: &str| reply.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
         for remaining in ["4", "3", "2", "1", "0"] {
             let reply = channel.execute(&message, 1000);
             assert_eq!(reply.status, 200);

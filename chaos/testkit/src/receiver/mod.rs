@@ -131,7 +131,12 @@ impl Receiver {
     }
 
     /// Waits until the requests to `path` are such.
-    pub fn wait(&self, path: &str, what: &str, mut done: impl FnMut(&[Request]) -> bool) -> Result<Vec<Request>> {
+    pub fn wait(
+        &self,
+        path: &str,
+        what: &str,
+        mut done: impl FnMut(&[Request]) -> bool,
+    ) -> Result<Vec<Request>> {
         let told = wait::until(what, || {
             let requests = self.requests(path);
             Ok(done(&requests).then_some(requests))
@@ -145,7 +150,8 @@ impl Receiver {
         let mut text = format!("{} requests to {path}, the last:\n", requests.len());
         for request in requests.iter().rev().take(8).rev() {
             let body: String = String::from_utf8_lossy(&request.body).chars().take(300).collect();
-            text += &format!("  {} at {}: answered {}: {body}\n", request.id(), request.at_ms, request.status);
+            text +=
+                &format!("  {} at {}: answered {}: {body}\n", request.id(), request.at_ms, request.status);
         }
         text
     }
@@ -264,7 +270,9 @@ mod tests {
         receiver.on("/good", behaviour::healthy());
         receiver.on("/once", behaviour::recovering(1, 503));
         let mut stream = TcpStream::connect(receiver.addr).unwrap();
-        for (path, status) in [("/good", 200), ("/once", 503), ("/once?a=b", 200), ("/good", 200), ("/none", 404)] {
+        for (path, status) in
+            [("/good", 200), ("/once", 503), ("/once?a=b", 200), ("/good", 200), ("/none", 404)]
+        {
             post(&mut stream, path);
             assert_eq!(answer(&mut stream), format!("HTTP/1.1 {status} Status"));
         }

@@ -76,7 +76,8 @@ impl Request {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             ensure!(headers.len() < 200, "too many headers");
         }
-        let mut request = Self { path: path.to_owned(), query: query.to_owned(), ..Self::of(method, headers) };
+        let mut request =
+            Self { path: path.to_owned(), query: query.to_owned(), ..Self::of(method, headers) };
         let length: usize = request.header("content-length").context("no content-length")?.parse()?;
         ensure!(length <= BODY_LIMIT, "a body of {length} bytes");
         request.body.resize(length, 0);
@@ -89,7 +90,8 @@ impl Request {
     /// One that came in another way, now: its headers as JSON has them, and its body.
     pub fn carried(headers: &Value, body: &str) -> Self {
         let members = headers.as_object().into_iter().flatten();
-        let headers = members.map(|(n, v)| (n.to_ascii_lowercase(), v.as_str().unwrap_or_default().to_owned()));
+        let headers =
+            members.map(|(n, v)| (n.to_ascii_lowercase(), v.as_str().unwrap_or_default().to_owned()));
         let mut request = Self { at_ms: now_ms(), body: body.into(), ..Self::of("POST", headers.collect()) };
         request.events = request.find_events();
         request
@@ -133,8 +135,10 @@ impl Request {
     /// Whether `X-Wanderer-Signature` holds under `secret`, as the guides' receivers check it.
     pub fn wanderer(&self, secret: &str) -> bool {
         let Some(time) = self.header("x-wanderer-timestamp") else { return false };
-        let expected = format!("sha256={}", hex(&hmac(secret.as_bytes(), &[time.as_bytes(), b".", &self.body])));
-        self.header("x-wanderer-version") == Some("1") && self.header("x-wanderer-signature") == Some(&expected)
+        let expected =
+            format!("sha256={}", hex(&hmac(secret.as_bytes(), &[time.as_bytes(), b".", &self.body])));
+        self.header("x-wanderer-version") == Some("1")
+            && self.header("x-wanderer-signature") == Some(&expected)
     }
 
     /// Whether one of the signatures of Standard Webhooks holds under `secret`, and its time is this minute's.
@@ -195,7 +199,8 @@ mod tests {
     use super::*;
 
     fn request(headers: &str, body: &str, at_ms: u64) -> Request {
-        let text = format!("POST /x?wait=true HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
+        let text =
+            format!("POST /x?wait=true HTTP/1.1\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
         Request::read(&mut text.as_bytes(), || at_ms).unwrap().unwrap()
     }
 
@@ -208,7 +213,10 @@ mod tests {
         assert!(request(headers, r#"{"test": 2432232314}"#, at).standard(secret));
         assert!(!request(headers, r#"{"test": 2432232315}"#, at).standard(secret));
         assert!(!request(headers, r#"{"test": 2432232314}"#, at + 3_600_000).standard(secret), "an old one");
-        assert!(!request(headers, r#"{"test": 2432232314}"#, at).standard("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSv"));
+        assert!(
+            !request(headers, r#"{"test": 2432232314}"#, at)
+                .standard("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSv")
+        );
     }
 
     /// Computed with `printf 1700000000.{} | openssl dgst -sha256 -hmac whsec_secret`.
@@ -229,7 +237,8 @@ mod tests {
         assert_eq!(of(envelope), [got("A", Some(3))]);
         assert_eq!(of(&format!(r#"{{"events":[{envelope},{envelope}]}}"#)).len(), 2);
         assert_eq!(of(r#"{"event":"t","timestamp":"…","data":{"key":"k"}}"#), [got("I", None)]);
-        let pusher = r#"{"time_ms":1,"events":[{"name":"t","channel":"c","data":"{\"key\":\"k\"}","event_id":"B"}]}"#;
+        let pusher =
+            r#"{"time_ms":1,"events":[{"name":"t","channel":"c","data":"{\"key\":\"k\"}","event_id":"B"}]}"#;
         assert_eq!(of(pusher), [got("B", None)]);
         assert!(of(r#"{"embeds":[]}"#).is_empty());
     }

@@ -9,7 +9,7 @@ use checker::deliveries::{in_order, same_under_one_id};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-/// What one endpoint accepted, in numbers.
+/// What one webhook accepted, in numbers.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// Requests, whatever became of them.
@@ -41,7 +41,7 @@ impl Tally {
         tally
     }
 
-    /// Several endpoints' together.
+    /// Several webhooks' together.
     pub fn join(all: impl IntoIterator<Item = Self>) -> Self {
         let mut sum = Self::default();
         for tally in all {
@@ -91,7 +91,12 @@ pub fn check_delivered(who: &str, requests: &[Request], acks: &[Ack]) -> Result<
         })
         .collect();
     let shown: Vec<_> = faults.iter().take(3).collect();
-    ensure!(faults.is_empty(), "{who}: {} of {} acknowledged missing, as {shown:?}", faults.len(), acks.len());
+    ensure!(
+        faults.is_empty(),
+        "{who}: {} of {} acknowledged missing, as {shown:?}",
+        faults.len(),
+        acks.len()
+    );
     Ok(Tally::of(requests))
 }
 
@@ -132,9 +137,12 @@ mod tests {
             .collect();
         let (id, body) = match &events[..] {
             [one] => (one["id"].as_str().unwrap().to_owned(), one.to_string()),
-            all => (format!("{:026}-{}-d", seqs[0], all.len()), serde_json::json!({"events": all}).to_string()),
+            all => {
+                (format!("{:026}-{}-d", seqs[0], all.len()), serde_json::json!({"events": all}).to_string())
+            }
         };
-        let text = format!("POST / HTTP/1.1\r\nwebhook-id: {id}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let text =
+            format!("POST / HTTP/1.1\r\nwebhook-id: {id}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         let mut request = Request::read(&mut text.as_bytes(), || 5).unwrap().unwrap();
         request.status = status;
         request

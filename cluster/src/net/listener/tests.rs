@@ -80,7 +80,11 @@ async fn who_finds_no_place_is_told() {
 }
 
 /// A connection on which requests are sent and answered.
-async fn exchange(ends: &mut (Reader, Writer), group: GroupId, request: &Request) -> io::Result<(GroupId, Answer)> {
+async fn exchange(
+    ends: &mut (Reader, Writer),
+    group: GroupId,
+    request: &Request,
+) -> io::Result<(GroupId, Answer)> {
     let frame = frame::encode(Kind::Request, group, 5, &wire::encode(request).unwrap()).unwrap();
     ends.1.frame(&frame).await?;
     ends.1.flush().await?;

@@ -3,7 +3,7 @@
 //! Owns what comes before the first request: TLS, or proofs of the shared key, or neither, up to the caller's hello.
 //! A peer of another kind is told so in plain words, on both sides. Never decides who is a member: that is the node's.
 
-pub(crate) mod seal;
+pub(crate) mod frame_tag;
 mod tls;
 
 use std::io;
@@ -21,7 +21,7 @@ use crate::error::StartError;
 use crate::status::PeerSecurity;
 use crate::wire::frame::{self, Kind};
 use crate::wire::{self, Hello, KeyHello, KeyNonce, KeyProof, Welcome};
-use seal::{SharedKey, proves};
+use frame_tag::{SharedKey, proves};
 use tls::OfPeer;
 
 /// A peer that does not let this node in is reported once in so many milliseconds.
@@ -51,7 +51,9 @@ impl Secure {
             Security::Key(key) => Means::Key(SharedKey::new(key)),
             Security::Tls(files) => {
                 let read = Renewed::load(files.clone());
-                Means::Tls(Arc::new(read.map_err(|why| StartError::Config(format!("peer certificates: {why}")))?))
+                Means::Tls(Arc::new(
+                    read.map_err(|why| StartError::Config(format!("peer certificates: {why}")))?,
+                ))
             }
         };
         Ok(Self { kind, reported: AtomicU64::new(0) })
@@ -100,7 +102,11 @@ impl Secure {
         {
             let (mut read, write) = stream::tls(certificates.current().accept(socket).await?);
             let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
-            return if head.kind == Kind::Hello { Ok((read, write, wire::decode(&body)?)) } else { Err(no_hello()) };
+            return if head.kind == Kind::Hello {
+                Ok((read, write, wire::decode(&body)?))
+            } else {
+                Err(no_hello())
+            };
         }
         let (mut read, write) = stream::plain(socket);
         if read.first_byte().await? == Some(TLS_BEGINS) {
@@ -109,8 +115,12 @@ impl Secure {
         let (head, body) = read.frame(HANDSHAKE_BYTES).await?;
         match (&self.kind, head.kind) {
             (Means::None, Kind::Hello) => Ok((read, write, wire::decode(&body)?)),
-            (Means::Key(key), Kind::KeyHello) => answer_with_key(key, (read, write), wire::decode(&body)?).await,
-            (_, Kind::Hello) => Err(turn_away(read, write, "has neither certificate nor key", self.speaks()).await),
+            (Means::Key(key), Kind::KeyHello) => {
+                answer_with_key(key, (read, write), wire::decode(&body)?).await
+            }
+            (_, Kind::Hello) => {
+                Err(turn_away(read, write, "has neither certificate nor key", self.speaks()).await)
+            }
             (_, Kind::KeyHello) => Err(turn_away(read, write, "speaks with a key", self.speaks()).await),
             _ => Err(no_hello()),
         }
@@ -160,7 +170,9 @@ fn no_hello() -> io::Error {
 async fn turn_away(read: Reader, write: Writer, caller: &str, own: &str) -> io::Error {
     let reason = format!("this node {own}, the caller {caller}: all nodes need the same kind of security");
     refuse(read, write, &reason).await;
-    io::Error::other(format!("the caller {caller}, this node {own}: all nodes need the same kind of security"))
+    io::Error::other(format!(
+        "the caller {caller}, this node {own}: all nodes need the same kind of security"
+    ))
 }
 
 async fn refuse(read: Reader, write: Writer, reason: &str) {
@@ -229,8 +241,8 @@ async fn call_with_key(
     if !proves(&agreed.called_proof, &proof) {
         return Err(io::Error::other("the peer has another key"));
     }
-    read.sealed(agreed.called_seal());
-    write.sealed(agreed.caller_seal());
+    read.tagged(agreed.called_tag());
+    write.tagged(agreed.caller_tag());
     let_in(&mut read).await?;
     Ok((read, write))
 }
@@ -253,8 +265,8 @@ async fn answer_with_key(
         return Err(io::Error::other("the caller has another key"));
     }
     send(&mut write, Kind::KeyProof, &KeyProof { proof: agreed.called_proof }).await?;
-    read.sealed(agreed.caller_seal());
-    write.sealed(agreed.called_seal());
+    read.tagged(agreed.caller_tag());
+    write.tagged(agreed.called_tag());
     Ok((read, write, hello.hello))
 }
 

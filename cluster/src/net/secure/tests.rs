@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    date_time_ymd,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -227,8 +228,10 @@ fn a_chain_ends_with_its_first_certificate() {
         params
     };
     let outer =
-        CertifiedIssuer::signed_by(ca("outer", FAR - 50), KeyPair::generate().unwrap(), &authority.issuer).unwrap();
-    let inner = CertifiedIssuer::signed_by(ca("inner", FAR - 40), KeyPair::generate().unwrap(), &outer).unwrap();
+        CertifiedIssuer::signed_by(ca("outer", FAR - 50), KeyPair::generate().unwrap(), &authority.issuer)
+            .unwrap();
+    let inner =
+        CertifiedIssuer::signed_by(ca("inner", FAR - 40), KeyPair::generate().unwrap(), &outer).unwrap();
     let files = authority.node("node", FAR);
     let mut params = CertificateParams::new(vec!["node".to_owned()]).unwrap();
     params.not_after = date_time_ymd(FAR, 12, 31);

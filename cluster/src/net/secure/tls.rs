@@ -1,7 +1,7 @@
 //! Certificates of peers, shown in both directions.
 //!
 //! Names in certificates don't matter (nodes move): what counts is the cluster's authority. Never keeps a
-//! session for later, so that every connection is judged by the certificates of its own day.
+//! session for later, so that every connection is checked by the certificates of its own day.
 
 use std::io;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
@@ -88,11 +89,11 @@ impl Certificate for OfPeer {
             roots.add(authority).map_err(|error| bad(&files.ca, error.to_string()))?;
         }
         let provider = Arc::new(crypto::ring::default_provider());
-        let judge = OfCluster { roots: Arc::new(roots), provider: provider.clone() };
-        let refused = judge.refused(&chain).map_err(|why| bad(&files.cert, why))?;
-        let until = judge.until(&chain);
-        let server = judge.server(chain.clone(), key()?).map_err(|error| bad(&files.key, unfit(&error)))?;
-        let client = judge.client(chain, key()?).map_err(|error| bad(&files.key, unfit(&error)))?;
+        let check = OfCluster { roots: Arc::new(roots), provider: provider.clone() };
+        let refused = check.refused(&chain).map_err(|why| bad(&files.cert, why))?;
+        let until = check.until(&chain);
+        let server = check.server(chain.clone(), key()?).map_err(|error| bad(&files.key, unfit(&error)))?;
+        let client = check.client(chain, key()?).map_err(|error| bad(&files.key, unfit(&error)))?;
         let made = Self { server: Arc::new(server), client: Arc::new(client), until };
         Ok((made, refused.map(|why| bad(&files.cert, why))))
     }
@@ -102,13 +103,15 @@ impl Certificate for OfPeer {
     }
 }
 
-/// Why a certificate is none of this cluster; `side`: as what it was judged.
+/// Why a certificate is none of this cluster; `side`: as what it was checked.
 fn misfit(why: &CertificateError, side: &str) -> String {
     use CertificateError::{BadSignature, InvalidPurpose, InvalidPurposeContext, UnknownIssuer};
     match why {
         UnknownIssuer | BadSignature => "the certificate is not of these authorities".to_owned(),
         InvalidPurpose | InvalidPurposeContext { .. } => {
-            format!("the certificate is not for {side} (extendedKeyUsage): a node is client and server to its peers")
+            format!(
+                "the certificate is not for {side} (extendedKeyUsage): a node is client and server to its peers"
+            )
         }
         other => format!("the certificate: {other}"),
     }
@@ -129,14 +132,20 @@ struct OfCluster {
 }
 
 impl OfCluster {
-    fn judge(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
+    fn check(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
         let (own, between) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
         let known = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&ParsedCertificate::try_from(own)?, &self.roots, between, now, known)
+        verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(own)?,
+            &self.roots,
+            between,
+            now,
+            known,
+        )
     }
 
-    /// As [`Self::judge`], but as the peer does that is called.
-    fn judge_caller(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
+    /// As [`Self::check`], but as the peer does that is called.
+    fn check_caller(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), Error> {
         let (own, between) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
         self.callers()?.verify_client_cert(own, between, now).map(drop)
     }
@@ -144,11 +153,11 @@ impl OfCluster {
     /// Why a certificate is not valid today, if it isn't; the error says why it is none of this cluster.
     fn refused(&self, chain: &[CertificateDer<'_>]) -> Result<Option<String>, String> {
         let now = UnixTime::now();
-        let judged = match self.judge(chain, now).map_err(|error| (error, "servers")) {
-            Ok(()) => self.judge_caller(chain, now).map_err(|error| (error, "clients")),
+        let checked = match self.check(chain, now).map_err(|error| (error, "servers")) {
+            Ok(()) => self.check_caller(chain, now).map_err(|error| (error, "clients")),
             refused => refused,
         };
-        match judged {
+        match checked {
             Ok(()) => Ok(None),
             Err((Error::InvalidCertificate(why), _)) if is_about_time(&why) => Ok(Some(words_of(&why))),
             Err((Error::InvalidCertificate(why), side)) => Err(misfit(&why, side)),
@@ -162,7 +171,7 @@ impl OfCluster {
         let mut until = u64::MAX / 4;
         // What it is refused for in the far future, then at the end of that: one certificate at a time.
         for _ in chain {
-            match self.judge(chain, UnixTime::since_unix_epoch(Duration::from_secs(until))) {
+            match self.check(chain, UnixTime::since_unix_epoch(Duration::from_secs(until))) {
                 Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
                     until = until.min(not_after.as_secs());
                 }
@@ -172,13 +181,18 @@ impl OfCluster {
         until
     }
 
-    /// Who judges callers.
+    /// Who checks callers.
     fn callers(&self) -> Result<Arc<dyn ClientCertVerifier>, Error> {
-        let callers = WebPkiClientVerifier::builder_with_provider(self.roots.clone(), self.provider.clone()).build();
+        let callers =
+            WebPkiClientVerifier::builder_with_provider(self.roots.clone(), self.provider.clone()).build();
         callers.map_err(|error| Error::General(error.to_string()))
     }
 
-    fn server(&self, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ServerConfig, Error> {
+    fn server(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<ServerConfig, Error> {
         let callers = self.callers()?;
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13])?
@@ -189,7 +203,11 @@ impl OfCluster {
         Ok(config)
     }
 
-    fn client(self, chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<ClientConfig, Error> {
+    fn client(
+        self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<ClientConfig, Error> {
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13])?
             .dangerous()
@@ -210,8 +228,14 @@ impl ServerCertVerifier for OfCluster {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let known = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&ParsedCertificate::try_from(own)?, &self.roots, between, now, known)
-            .map(|()| ServerCertVerified::assertion())
+        verify_server_cert_signed_by_trust_anchor(
+            &ParsedCertificate::try_from(own)?,
+            &self.roots,
+            between,
+            now,
+            known,
+        )
+        .map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -243,10 +267,14 @@ fn is_about_time(why: &CertificateError) -> bool {
 }
 
 fn words_of(why: &CertificateError) -> String {
-    use CertificateError::{BadSignature, Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer};
+    use CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer,
+    };
     match why {
         Expired | ExpiredContext { .. } => "the certificate has ended".to_owned(),
-        NotValidYet | NotValidYetContext { .. } => "the certificate is not valid yet: compare the clocks".to_owned(),
+        NotValidYet | NotValidYetContext { .. } => {
+            "the certificate is not valid yet: compare the clocks".to_owned()
+        }
         // The second: another authority that has the same name.
         UnknownIssuer | BadSignature => "the certificate is of another authority".to_owned(),
         other => format!("the certificate is refused: {other}"),
@@ -260,7 +288,9 @@ pub(super) fn explained(error: io::Error) -> io::Error {
         return error;
     };
     let text = match tls {
-        Error::InvalidMessage(_) => "the peer does not speak TLS: all nodes need the same kind of security".to_owned(),
+        Error::InvalidMessage(_) => {
+            "the peer does not speak TLS: all nodes need the same kind of security".to_owned()
+        }
         Error::NoCertificatesPresented => "the peer shows no certificate".to_owned(),
         Error::InvalidCertificate(why) => format!("the peer: {}", words_of(why)),
         Error::AlertReceived(alert) => {

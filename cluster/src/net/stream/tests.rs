@@ -1,4 +1,4 @@
-//! Sealed frames against everything that may happen to bytes on their way.
+//! Tagged frames against everything that may happen to bytes on their way.
 #![allow(clippy::unwrap_used)]
 
 use std::time::Instant;
@@ -6,16 +6,16 @@ use std::time::Instant;
 use proptest::prelude::*;
 
 use super::*;
-use crate::net::secure::seal::{both_ways, pair};
+use crate::net::secure::frame_tag::{both_ways, pair};
 use crate::wire::frame::Kind;
 
 type Frames = Vec<(Head, Vec<u8>)>;
 
 /// What a peer would send, each frame with its tag.
-fn sealed(bodies: &[Vec<u8>], seal: &mut Seal) -> Vec<Vec<u8>> {
+fn tagged(bodies: &[Vec<u8>], frame_tag: &mut FrameTag) -> Vec<Vec<u8>> {
     let one = |(id, body): (usize, &Vec<u8>)| {
         let mut frame = frame::encode(Kind::Request, 0, id as u64, body).unwrap();
-        let tag = seal.tag(&[&frame]);
+        let tag = frame_tag.tag(&[&frame]);
         frame.extend_from_slice(&tag);
         frame
     };
@@ -23,12 +23,12 @@ fn sealed(bodies: &[Vec<u8>], seal: &mut Seal) -> Vec<Vec<u8>> {
 }
 
 /// All frames that are taken before the first that isn't, and whether the end came in order.
-fn taken(bytes: &[u8], seal: &mut Seal) -> (Frames, bool) {
+fn taken(bytes: &[u8], frame_tag: &mut FrameTag) -> (Frames, bool) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let (mut rest, mut frames) = (bytes, Vec::new());
         while !rest.is_empty() {
-            match read_frame(&mut rest, 1 << 20, Some(seal)).await {
+            match read_frame(&mut rest, 1 << 20, Some(frame_tag)).await {
                 Ok(frame) => frames.push(frame),
                 Err(_) => return (frames, false),
             }
@@ -45,7 +45,7 @@ proptest! {
     #[test]
     fn frames_come_as_they_were_sent(bodies in bodies()) {
         let (mut send, mut receive) = pair();
-        let (frames, whole) = taken(&sealed(&bodies, &mut send).concat(), &mut receive);
+        let (frames, whole) = taken(&tagged(&bodies, &mut send).concat(), &mut receive);
         prop_assert!(whole);
         prop_assert!(frames.iter().map(|(_, body)| body).eq(&bodies));
     }
@@ -53,7 +53,7 @@ proptest! {
     #[test]
     fn any_flipped_bit_ends_the_connection(bodies in bodies(), at in any::<usize>(), bit in 0..8_u32, mend in any::<bool>()) {
         let (mut send, mut receive) = pair();
-        let mut frames = sealed(&bodies, &mut send);
+        let mut frames = tagged(&bodies, &mut send);
         let place = at % frames.len();
         let inside = (at / 7) % frames[place].len();
         frames[place][inside] ^= 1 << bit;
@@ -69,7 +69,7 @@ proptest! {
     #[test]
     fn repeated_missing_moved_and_reflected_frames_end_the_connection(bodies in bodies(), at in any::<usize>(), how in 0..4) {
         let (mut send, mut receive) = pair();
-        let mut frames = sealed(&bodies, &mut send);
+        let mut frames = tagged(&bodies, &mut send);
         let place = at % (frames.len() - 1);
         match how {
             0 => frames.insert(place, frames[place].clone()),
@@ -91,9 +91,9 @@ fn mend_checksum(frame: &mut [u8]) {
     frame[..HEAD].copy_from_slice(&mended[..HEAD]);
 }
 
-/// Only prints: `cargo test -p waypost-cluster --release --lib seals_are_cheap -- --nocapture`.
+/// Only prints: `cargo test -p waypost-cluster --release --lib frame_tags_are_cheap -- --nocapture`.
 #[test]
-fn seals_are_cheap() {
+fn frame_tags_are_cheap() {
     for size in [100, 4096, 65_536, 1 << 20] {
         let (mut send, _) = pair();
         let (frame, begin, mut bytes) = (vec![7; size], Instant::now(), 0_usize);

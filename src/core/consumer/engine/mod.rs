@@ -67,7 +67,7 @@ pub struct Engine<C> {
     turn: u32,
     totals: Totals,
     /// Orders up to this number are taken up.
-    orders_done: u64,
+    commands_done: u64,
     reports: Reports<C>,
 }
 
@@ -92,7 +92,7 @@ impl<C> Engine<C> {
                 buried: progress.buried,
                 missed: progress.missed,
             },
-            orders_done: progress.orders_done,
+            commands_done: progress.commands_done,
             reports: Reports::new(progress.reports),
             plan,
         };

@@ -1,17 +1,17 @@
 //! What a consumer's owner is asked: to go on elsewhere, to deliver again. An order minds what is under way.
 
 use super::{Engine, Mode, Urgency};
-use crate::core::consumer::progress::{EventRef, NumberedOrder, Order, Retry, Source};
+use crate::core::consumer::progress::{EventRef, NumberedCommand, Order, Retry, Source};
 use crate::core::ids::EventId;
 use std::collections::BTreeSet;
 
 impl<C: Clone> Engine<C> {
     /// Carries out an order, once. `find` gives the ids of events asked for by seq; who is gone is left out.
-    pub fn order(&mut self, order: NumberedOrder, now_ms: u64, find: impl Fn(u64) -> Option<EventId>) {
-        if order.number <= self.orders_done {
+    pub fn order(&mut self, order: NumberedCommand, now_ms: u64, find: impl Fn(u64) -> Option<EventId>) {
+        if order.number <= self.commands_done {
             return;
         }
-        self.orders_done = order.number;
+        self.commands_done = order.number;
         self.reports.note(Urgency::Now);
         match order.order {
             Order::Resume => self.resume(now_ms),
@@ -47,7 +47,8 @@ impl<C: Clone> Engine<C> {
                 continue;
             }
             let Some(retry) = self.drop_waiting(number) else { continue };
-            let skipped: Vec<EventRef> = retry.events.iter().copied().filter(|event| event.seq < seq).collect();
+            let skipped: Vec<EventRef> =
+                retry.events.iter().copied().filter(|event| event.seq < seq).collect();
             self.skip(&skipped, &retry, now_ms);
         }
         self.resume(now_ms);

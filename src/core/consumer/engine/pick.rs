@@ -68,8 +68,9 @@ impl<C> Engine<C> {
 
     fn may_go_early(&self, candidate: &Candidate) -> bool {
         let Candidate::New(Source::Live, places) = candidate else { return false };
-        let trusted =
-            |place: &usize| self.live.queue().ready().get(*place).is_some_and(|ready| self.health.trusts(ready.kind));
+        let trusted = |place: &usize| {
+            self.live.queue().ready().get(*place).is_some_and(|ready| self.health.trusts(ready.kind))
+        };
         self.health.may_go_early() && places.iter().all(trusted)
     }
 
@@ -117,7 +118,9 @@ impl<C> Engine<C> {
 
     fn new_events(&mut self, source: Source, now_ms: u64) -> Option<Candidate> {
         let places = match source {
-            Source::Live => self.batch_of_earlier_owner().unwrap_or_else(|| self.pick(self.live.queue(), now_ms)),
+            Source::Live => {
+                self.batch_of_earlier_owner().unwrap_or_else(|| self.pick(self.live.queue(), now_ms))
+            }
             _ => self.pick(self.replays.queue(), now_ms),
         };
         (!places.is_empty()).then_some(Candidate::New(source, places))
@@ -170,7 +173,8 @@ impl<C> Engine<C> {
 
     /// When there may be something to do, given that there is nothing now.
     fn idle_until(&self, now_ms: u64) -> Step {
-        let firsts = self.live.queue().ready().front().into_iter().chain(self.replays.queue().ready().front());
+        let firsts =
+            self.live.queue().ready().front().into_iter().chain(self.replays.queue().ready().front());
         let batches = firsts.filter_map(|first| Some(first.since_ms + self.plan.batch?.duration_ms));
         let batches = batches.filter(|until_ms| *until_ms > now_ms);
         match self.retries.due_after(now_ms).into_iter().chain(batches).min() {

@@ -83,8 +83,14 @@ impl<C> Engine<C> {
     fn defer(&mut self, source: Source, ready: Ready) {
         let number = self.retries.next_number();
         let lanes = ready.lane.into_iter().collect();
-        let retry =
-            Retry { events: vec![ready.event], attempts: 0, due_ms: ready.since_ms, first_ms: 0, lanes, source };
+        let retry = Retry {
+            events: vec![ready.event],
+            attempts: 0,
+            due_ms: ready.since_ms,
+            first_ms: 0,
+            lanes,
+            source,
+        };
         self.settle_events(source, &retry.events);
         self.lanes.hold(number, &retry);
         self.retries.put(number, retry);
@@ -141,7 +147,10 @@ impl<C: Clone> Engine<C> {
     /// Takes the first event that is worth trying; the cursor passes none of them.
     fn look_ahead(&mut self, offers: &[Offer], next_seq: u64, now_ms: u64) {
         let promises = |offer: &&Offer| {
-            offer.wanted && offer.lane.is_none() && self.health.trusts(offer.kind) && !self.is_known(offer.event.seq)
+            offer.wanted
+                && offer.lane.is_none()
+                && self.health.trusts(offer.kind)
+                && !self.is_known(offer.event.seq)
         };
         let found = offers.iter().find(promises).copied();
         let seq = found.map(|offer| offer.event.seq);
@@ -154,8 +163,9 @@ impl<C: Clone> Engine<C> {
     /// Puts an event where it waits for its turn. Behind a delivery of its lane that waits, it waits as that does; behind
     /// one that is under way it is kept at hand, as long as those are few.
     pub(super) fn make_ready(&mut self, source: Source, ready: Ready) {
-        let is_busy =
-            |lane: &u64| self.plan.has_lanes() && (!self.lanes.is_free(*lane) || self.queue(source).has_parked(*lane));
+        let is_busy = |lane: &u64| {
+            self.plan.has_lanes() && (!self.lanes.is_free(*lane) || self.queue(source).has_parked(*lane))
+        };
         match ready.lane.filter(is_busy) {
             None => self.queue_mut(source).push(ready),
             Some(lane) if self.is_blocked(lane) || self.queue(source).parked() >= self.plan.parked => {

@@ -58,7 +58,14 @@ impl<C> Engine<C> {
         }
     }
 
-    pub(super) fn add_replay(&mut self, id: u64, from_seq: u64, until_seq: u64, failed_only: bool, now_ms: u64) {
+    pub(super) fn add_replay(
+        &mut self,
+        id: u64,
+        from_seq: u64,
+        until_seq: u64,
+        failed_only: bool,
+        now_ms: u64,
+    ) {
         self.replays.add(id, from_seq, until_seq, failed_only, now_ms);
         self.end_replay_if_done(now_ms);
     }

@@ -26,7 +26,9 @@ impl<C: Clone> Engine<C> {
             let Some(number) = self.makes_room() else { return };
             let lane = self.retries.get(number).and_then(|retry| retry.lanes.first().copied());
             let behind: Vec<u64> = match lane {
-                Some(lane) => self.lanes.holders(lane).filter(|next| *next != number).take(MADE_ROOM).collect(),
+                Some(lane) => {
+                    self.lanes.holders(lane).filter(|next| *next != number).take(MADE_ROOM).collect()
+                }
                 None => Vec::new(),
             };
             for number in std::iter::once(number).chain(behind) {

@@ -2,7 +2,9 @@
 
 use super::{Engine, Flying, Mode, Urgency};
 use crate::core::consumer::health::{Failure, Standing};
-use crate::core::consumer::progress::{DeadLetter, DeadLetterChange, EventRef, KEPT_ERROR, Reason, Retry, clipped};
+use crate::core::consumer::progress::{
+    DeadLetter, DeadLetterChange, EventRef, KEPT_ERROR, Reason, Retry, clipped,
+};
 use crate::core::consumer::verdict::{Blame, Completion, Verdict};
 use std::fmt::Display;
 

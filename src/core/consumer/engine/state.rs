@@ -32,8 +32,8 @@ impl<'e, C> State<'e, C> {
     }
 
     /// Orders up to this number are taken up.
-    pub fn orders_done(&self) -> u64 {
-        self.0.orders_done
+    pub fn commands_done(&self) -> u64 {
+        self.0.commands_done
     }
 
     /// Nothing waits, nothing is under way: only what comes new can give it something to do.

@@ -3,7 +3,7 @@
 use super::{Condition, Engine, Snapshot, Totals};
 use crate::core::consumer::flights::ranges;
 use crate::core::consumer::progress::Progress;
-use crate::core::consumer::report::{MAX_UNREPORTED, Untold};
+use crate::core::consumer::report::{MAX_UNREPORTED, Unreported};
 
 /// Events of changed records that the cluster may not know of: over it nothing new is begun or read until they are told.
 pub(super) const MAX_UNSAVED: usize = 8_000;
@@ -28,7 +28,7 @@ impl<C> Engine<C> {
             batches: self.batches_under_way(),
             gaps: self.lanes.gaps().to_vec(),
             replays: self.replays.records().to_vec(),
-            orders_done: self.orders_done,
+            commands_done: self.commands_done,
             failing_since_ms,
             last_failure_ms,
             failures,
@@ -56,8 +56,8 @@ impl<C> Engine<C> {
     /// [`Engine::reported`]; only then asks again.
     pub fn snapshot(&mut self) -> Snapshot<C> {
         let (kept, dropped, is_all) = self.retries.changes();
-        let Untold { letters, disable, announce } = self.reports.take(is_all);
-        Snapshot { progress: self.progress(), kept, dropped, letters, disable, announce }
+        let Unreported { dead_letters, disable, announce } = self.reports.take(is_all);
+        Snapshot { progress: self.progress(), kept, dropped, dead_letters, disable, announce }
     }
 
     /// The number of one more report of the same snapshot.

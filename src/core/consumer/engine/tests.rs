@@ -3,7 +3,7 @@
 
 use super::room::MAX_WAITING;
 use super::*;
-use crate::core::consumer::progress::{DeadLetter, DeadLetterChange, NumberedOrder, Order, Reason};
+use crate::core::consumer::progress::{DeadLetter, DeadLetterChange, NumberedCommand, Order, Reason};
 use crate::core::consumer::queue::MAX_READY;
 use crate::core::consumer::report::MAX_UNREPORTED;
 use crate::core::consumer::schedule::RetryPolicy;
@@ -23,18 +23,18 @@ mod bounds;
 mod orders;
 mod progress;
 
-/// What the cluster has of an endpoint.
+/// What the cluster has of a webhook.
 #[derive(Clone)]
 struct Cluster {
     progress: Progress,
     waiting: BTreeMap<u64, Retry>,
-    /// Dead letters.
-    letters: BTreeSet<u64>,
+    /// Dead dead letters.
+    dead_letters: BTreeSet<u64>,
 }
 
 impl Cluster {
     fn new(next: u64) -> Self {
-        Self { progress: Progress::new(next), waiting: BTreeMap::new(), letters: BTreeSet::new() }
+        Self { progress: Progress::new(next), waiting: BTreeMap::new(), dead_letters: BTreeSet::new() }
     }
 
     /// An owner that goes on from it.
@@ -47,10 +47,10 @@ impl Cluster {
         told.dropped.iter().for_each(|number| drop(self.waiting.remove(number)));
         self.waiting.extend(told.kept);
         self.progress = told.progress;
-        for change in told.letters {
+        for change in told.dead_letters {
             match change {
-                DeadLetterChange::Added(letter) => self.letters.insert(letter.seq),
-                DeadLetterChange::Removed(seq) => self.letters.remove(&seq),
+                DeadLetterChange::Added(dead_letter) => self.dead_letters.insert(dead_letter.seq),
+                DeadLetterChange::Removed(seq) => self.dead_letters.remove(&seq),
             };
         }
     }
@@ -127,15 +127,15 @@ fn unsendable() -> Completion {
     Completion::failed(Verdict::GiveUp, Blame::Delivery)
 }
 
-fn cause(letter: &DeadLetter<&'static str>) -> &'static str {
-    match letter.reason {
+fn cause(dead_letter: &DeadLetter<&'static str>) -> &'static str {
+    match dead_letter.reason {
         Reason::Failed(cause) => cause,
-        Reason::Skipped | Reason::Overflow => panic!("{letter:?}"),
+        Reason::Skipped | Reason::Overflow => panic!("{dead_letter:?}"),
     }
 }
 
 fn order(engine: &mut Engine, number: u64, order: Order) {
-    engine.order(NumberedOrder { number, at_ms: T, order }, T, |seq| Some(event(seq).id));
+    engine.order(NumberedCommand { number, at_ms: T, order }, T, |seq| Some(event(seq).id));
 }
 
 #[test]
@@ -178,7 +178,8 @@ fn a_failure_leaves_the_window_and_comes_back_in_time_until_it_is_given_up() {
     let third = send(&mut engine, T + 3000);
     engine.settle(third.id, fails(), "no more", T + 3000, 0);
     let told = engine.snapshot();
-    let buried: Vec<_> = told.buried().map(|letter| (letter.attempts, cause(letter))).collect();
+    let buried: Vec<_> =
+        told.buried().map(|dead_letter| (dead_letter.attempts, cause(dead_letter))).collect();
     assert_eq!(buried, [(3, "no more")]);
     assert!(told.progress.waiting.events == 0 && told.dropped.len() == 1 && engine.state().is_idle());
 }
@@ -219,7 +220,7 @@ fn other_lanes_go_on() {
 }
 
 #[test]
-fn a_failing_endpoint_gets_one_request_at_a_time_with_growing_pauses_and_a_slow_start() {
+fn a_failing_webhook_gets_one_request_at_a_time_with_growing_pauses_and_a_slow_start() {
     let mut engine = engine(plan(), 1..200, None);
     let mut now = T;
     let mut requests = 0;
@@ -322,7 +323,7 @@ fn the_poison_of_a_batch_is_found() {
         }
     }
     assert_eq!(delivered, (1..9).filter(|seq| *seq != 6).collect());
-    assert_eq!(engine.snapshot().buried().map(|letter| letter.seq).collect::<Vec<_>>(), [6]);
+    assert_eq!(engine.snapshot().buried().map(|dead_letter| dead_letter.seq).collect::<Vec<_>>(), [6]);
 }
 
 #[test]
@@ -406,7 +407,10 @@ fn skipping_gives_up_what_failed_and_since_reads_again() {
     engine.settle(flight.id, fails(), "500", T, 0);
     order(&mut engine, 1, Order::Seek(10));
     let told = engine.snapshot();
-    assert_eq!(told.buried().map(|letter| (letter.seq, &letter.reason)).collect::<Vec<_>>(), [(1, &Reason::Skipped)]);
+    assert_eq!(
+        told.buried().map(|dead_letter| (dead_letter.seq, &dead_letter.reason)).collect::<Vec<_>>(),
+        [(1, &Reason::Skipped)]
+    );
     assert_eq!((told.progress.track.next, engine.wants()), (10, Some(10)));
     order(&mut engine, 1, Order::Seek(99));
     assert_eq!(engine.wants(), Some(10), "an order is carried out once");
@@ -447,7 +451,11 @@ fn a_hole_costs_no_more_than_a_range() {
     engine.offer_replay(&offers(END - 1..END, None), END, T);
     let progress = engine.progress();
     assert_eq!((progress.missed, progress.replays[0].missed), (END / 2 - 2, END / 2 - 1));
-    assert_eq!(progress.track, Track { next: 1, above: vec![(2, END - 1)] }, "what is under way is not settled");
+    assert_eq!(
+        progress.track,
+        Track { next: 1, above: vec![(2, END - 1)] },
+        "what is under way is not settled"
+    );
     engine.settle(flight.id, ok(), "", T, 0);
     while let Step::Send(flight) = engine.next(T) {
         engine.settle(flight.id, ok(), "", T, 0);
@@ -607,7 +615,7 @@ proptest! {
                 Act::Publish(count) => head += u64::from(count),
                 Act::Tell => {
                     let told = engine.snapshot();
-                    buried.extend(told.buried().map(|letter| (letter.seq, letter.clone())));
+                    buried.extend(told.buried().map(|dead_letter| (dead_letter.seq, dead_letter.clone())));
                     cluster.take(told);
                     engine.reported();
                 }
@@ -617,7 +625,7 @@ proptest! {
                 }
             }
         }
-        buried.extend(engine.snapshot().buried().map(|letter| (letter.seq, letter.clone())));
+        buried.extend(engine.snapshot().buried().map(|dead_letter| (dead_letter.seq, dead_letter.clone())));
         let mut seen = BTreeSet::new();
         let firsts: Vec<u64> = delivered.into_iter().filter(|seq| seen.insert(*seq)).collect();
         for seq in (1..head).filter(|seq| seq % 5 != 0) {

@@ -49,8 +49,8 @@ pub struct Snapshot<C> {
     pub kept: Vec<(u64, Retry)>,
     /// Records of what waited that are needed no more.
     pub dropped: Vec<u64>,
-    /// What became of dead letters since the last time, in order; the types of events are for the caller to fill in.
-    pub letters: Vec<DeadLetterChange<C>>,
+    /// What became of dead dead letters since the last time, in order; the types of events are for the caller to fill in.
+    pub dead_letters: Vec<DeadLetterChange<C>>,
     /// Disable the consumer, for this reason.
     pub disable: Option<String>,
     /// It has been failing for so much of the time until it is disabled, percent.
@@ -60,15 +60,15 @@ pub struct Snapshot<C> {
 impl<C> Snapshot<C> {
     /// Events given up since the last time.
     pub fn buried(&self) -> impl Iterator<Item = &DeadLetter<C>> {
-        self.letters.iter().filter_map(|change| match change {
-            DeadLetterChange::Added(letter) => Some(letter),
+        self.dead_letters.iter().filter_map(|change| match change {
+            DeadLetterChange::Added(dead_letter) => Some(dead_letter),
             DeadLetterChange::Removed(_) => None,
         })
     }
 
-    /// Seqs of dead letters that were delivered since the last time.
+    /// Seqs of dead dead letters that were delivered since the last time.
     pub fn revived(&self) -> impl Iterator<Item = u64> {
-        self.letters.iter().filter_map(|change| match change {
+        self.dead_letters.iter().filter_map(|change| match change {
             DeadLetterChange::Added(_) => None,
             DeadLetterChange::Removed(seq) => Some(*seq),
         })

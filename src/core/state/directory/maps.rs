@@ -93,7 +93,11 @@ impl Directory {
         Ok(Reply::Map(map))
     }
 
-    pub(super) fn delete_map<S: WriteStore>(&mut self, id: MapId, store: &mut S) -> Result<Reply, StateError> {
+    pub(super) fn delete_map<S: WriteStore>(
+        &mut self,
+        id: MapId,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
         if self.access.map(id).is_none() {
             return Ok(Reply::Refused(Refusal::UnknownMap));
         }
@@ -103,7 +107,7 @@ impl Directory {
         }
         store.delete(&keys::map(id))?;
         self.forget_leases(id, store)?;
-        self.remove_endpoints_of(id, store)?;
+        self.remove_webhooks_of(id, store)?;
         self.change_access(AccessChange::MapGone(id));
         Ok(Reply::Done)
     }

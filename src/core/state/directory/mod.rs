@@ -18,11 +18,11 @@ use crate::core::access::{Access, AccessChange, Map, Token};
 use crate::core::codec;
 use crate::core::command::{Change, Command, Refusal, Reply};
 use crate::core::consumer::ownership::Owners;
-use crate::core::ids::{EndpointId, MapId, TokenId};
+use crate::core::ids::{MapId, TokenId, WebhookId};
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
-use crate::core::webhook::Endpoint;
-use crate::core::webhook::directory::{Directory as Endpoints, EndpointChange};
+use crate::core::webhook::Webhook;
+use crate::core::webhook::directory::{Directory as Webhooks, WebhookChange};
 use leases::Leases;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,9 +31,9 @@ use std::sync::Arc;
 #[derive(Default)]
 pub struct Directory {
     access: Access,
-    endpoints: Endpoints,
+    webhooks: Webhooks,
     /// Ids of deleted webhooks of which the streams still have something.
-    leaving: BTreeSet<EndpointId>,
+    leaving: BTreeSet<WebhookId>,
     leases: Leases,
     next_topic: u64,
     steps: Vec<Step>,
@@ -56,15 +56,15 @@ impl Directory {
         for (_, token) in records::<Token, S>(store, keys::TOKENS)? {
             directory.access.change(&AccessChange::Token(token.into()));
         }
-        for (_, endpoint) in records::<Endpoint, S>(store, keys::ENDPOINTS)? {
-            directory.endpoints.change(&EndpointChange::Put(endpoint.into()));
+        for (_, webhook) in records::<Webhook, S>(store, keys::WEBHOOKS)? {
+            directory.webhooks.change(&WebhookChange::Put(webhook.into()));
         }
         if let Some(bytes) = store.get(keys::OWNERS)? {
-            directory.endpoints.change(&EndpointChange::Owners(codec::decode::<Owners>(&bytes)?));
+            directory.webhooks.change(&WebhookChange::Owners(codec::decode::<Owners>(&bytes)?));
         }
         let (from, to) = keys::all(keys::LEAVING);
         store.scan(&from, &to, &mut |key, _| {
-            directory.leaving.extend(keys::endpoint_of(key));
+            directory.leaving.extend(keys::webhook_of(key));
             true
         })?;
         directory.leases = Leases::load(store)?;
@@ -74,7 +74,7 @@ impl Directory {
     /// What streams that are loaded at this place know of the directory.
     pub fn facts(&self) -> Facts {
         let tokens = self.access.maps().flat_map(|map| self.access.tokens_of(map.id));
-        Facts::new(self.access.maps().cloned(), tokens.cloned(), self.endpoints.clone())
+        Facts::new(self.access.maps().cloned(), tokens.cloned(), self.webhooks.clone())
     }
 
     /// Maps and tokens.
@@ -83,8 +83,8 @@ impl Directory {
     }
 
     /// Webhooks, and who owns them.
-    pub fn endpoints(&self) -> &Endpoints {
-        &self.endpoints
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.webhooks
     }
 
     /// Connections of a map that nodes hold, over all nodes.
@@ -113,15 +113,15 @@ impl Directory {
             | Command::SetAdmin(_)
             | Command::Lease(_)
             | Command::NodeGone(_)
-            | Command::PutEndpoint(_)
-            | Command::DeleteEndpoint(_)
-            | Command::ActivateEndpoint(_)
+            | Command::PutWebhook(_)
+            | Command::DeleteWebhook(_)
+            | Command::ActivateWebhook(_)
             | Command::HandOver(..)
-            | Command::SetSealMark(_)
+            | Command::SetKeyFingerprint(_)
             | Command::SetChannelRules(_) => true,
             Command::Publish(_)
             | Command::Tick
-            | Command::OrderEndpoint(_)
+            | Command::OwnerCommand(_)
             | Command::PurgeDead(_)
             | Command::Progress(_)
             | Command::NoteAttempt(..)
@@ -146,15 +146,15 @@ impl Directory {
             Command::SetAdmin(hash) => self.set_admin(hash, store),
             Command::Lease(batch) => self.lease(context.expiry_ms(), &batch, store),
             Command::NodeGone(node) => self.node_gone(context.expiry_ms(), node, store),
-            Command::PutEndpoint(put) => self.put_endpoint(context, *put, store),
-            Command::DeleteEndpoint(on) => self.delete_endpoint(&on, store),
-            Command::ActivateEndpoint(on) => self.activate_endpoint(context, &on, store),
+            Command::PutWebhook(put) => self.put_webhook(context, *put, store),
+            Command::DeleteWebhook(on) => self.delete_webhook(&on, store),
+            Command::ActivateWebhook(on) => self.activate_webhook(context, &on, store),
             Command::HandOver(node, run, but) => self.hand_over(node, run, &but, store),
-            Command::SetSealMark(mark) => self.set_seal_mark(mark, store),
+            Command::SetKeyFingerprint(fingerprint) => self.set_key_fingerprint(fingerprint, store),
             Command::SetChannelRules(set) => self.set_channel_rules(context.time_ms(), set, store),
             Command::Publish(_)
             | Command::Tick
-            | Command::OrderEndpoint(_)
+            | Command::OwnerCommand(_)
             | Command::PurgeDead(_)
             | Command::Progress(_)
             | Command::NoteAttempt(..)
@@ -164,7 +164,11 @@ impl Directory {
     }
 
     /// Time passes.
-    pub fn tick<S: WriteStore>(&mut self, context: &mut dyn Context, store: &mut S) -> Result<(), StateError> {
+    pub fn tick<S: WriteStore>(
+        &mut self,
+        context: &mut dyn Context,
+        store: &mut S,
+    ) -> Result<(), StateError> {
         self.time_passes_for_leases(context.expiry_ms(), store)?;
         self.time_passes_for_owners(context.expiry_ms(), store)
     }
@@ -177,7 +181,9 @@ impl Directory {
         store: &mut S,
     ) -> Result<(), StateError> {
         match request {
-            Request::Disable { webhook, revision, why } => self.disable(context, webhook, revision, why, store),
+            Request::Disable { webhook, revision, why } => {
+                self.disable(context, webhook, revision, why, store)
+            }
             Request::Free(webhook) => self.free(webhook, store),
         }
     }
@@ -198,10 +204,10 @@ impl Directory {
         self.changes.push(Change::Access(change));
     }
 
-    fn change_endpoints(&mut self, change: EndpointChange) {
-        self.endpoints.change(&change);
+    fn change_webhooks(&mut self, change: WebhookChange) {
+        self.webhooks.change(&change);
         self.steps.push(Step::Webhook(change.clone()));
-        self.changes.push(Change::Endpoint(change));
+        self.changes.push(Change::Webhook(change));
     }
 }
 

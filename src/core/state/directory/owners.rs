@@ -4,10 +4,10 @@ use super::{Directory, StateError, keys};
 use crate::core::codec;
 use crate::core::command::{Refusal, Reply};
 use crate::core::consumer::ownership::{Busy, Owners};
-use crate::core::ids::{EndpointId, NodeId};
+use crate::core::ids::{NodeId, WebhookId};
 use crate::core::lease::Incarnation;
 use crate::core::store::WriteStore;
-use crate::core::webhook::directory::EndpointChange;
+use crate::core::webhook::directory::WebhookChange;
 use std::collections::BTreeSet;
 
 impl Directory {
@@ -19,7 +19,7 @@ impl Directory {
         incarnation: Incarnation,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let mut owners = self.endpoints.owners().clone();
+        let mut owners = self.webhooks.owners().clone();
         match owners.came(node, incarnation, now_ms) {
             Ok(changed) => self.keep_owners(changed, owners, store),
             Err(Busy) => Ok(Reply::Refused(Refusal::Busy)),
@@ -27,21 +27,25 @@ impl Directory {
     }
 
     /// A node delivers no more.
-    pub(super) fn node_rests<S: WriteStore>(&mut self, node: NodeId, store: &mut S) -> Result<Reply, StateError> {
-        let mut owners = self.endpoints.owners().clone();
+    pub(super) fn node_rests<S: WriteStore>(
+        &mut self,
+        node: NodeId,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        let mut owners = self.webhooks.owners().clone();
         let changed = owners.went(node);
         self.keep_owners(changed, owners, store)
     }
 
-    /// A node lets go of endpoints that are to leave it.
+    /// A node lets go of webhooks that are to leave it.
     pub(super) fn hand_over<S: WriteStore>(
         &mut self,
         node: NodeId,
         incarnation: Incarnation,
-        but: &BTreeSet<EndpointId>,
+        but: &BTreeSet<WebhookId>,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let mut owners = self.endpoints.owners().clone();
+        let mut owners = self.webhooks.owners().clone();
         let changed = owners.handed_over(node, incarnation, but);
         self.keep_owners(changed, owners, store)
     }
@@ -52,8 +56,8 @@ impl Directory {
         now_ms: u64,
         store: &mut S,
     ) -> Result<(), StateError> {
-        if self.endpoints.owners().handover.is_some() {
-            let mut owners = self.endpoints.owners().clone();
+        if self.webhooks.owners().handover.is_some() {
+            let mut owners = self.webhooks.owners().clone();
             let changed = owners.time_passes(now_ms);
             self.keep_owners(changed, owners, store)?;
         }
@@ -68,7 +72,7 @@ impl Directory {
     ) -> Result<Reply, StateError> {
         if changed {
             store.put(keys::OWNERS, &codec::encode(&owners)?)?;
-            self.change_endpoints(EndpointChange::Owners(owners));
+            self.change_webhooks(WebhookChange::Owners(owners));
         }
         Ok(Reply::Done)
     }

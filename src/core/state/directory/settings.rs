@@ -7,7 +7,11 @@ use crate::core::command::{Refusal, Reply};
 use crate::core::store::WriteStore;
 
 impl Directory {
-    pub(super) fn set_admin<S: WriteStore>(&mut self, hash: TokenHash, store: &mut S) -> Result<Reply, StateError> {
+    pub(super) fn set_admin<S: WriteStore>(
+        &mut self,
+        hash: TokenHash,
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
         if self.access.admin().is_some() {
             return Ok(Reply::Refused(Refusal::IdTaken));
         }
@@ -16,11 +20,15 @@ impl Directory {
         Ok(Reply::Done)
     }
 
-    pub(super) fn set_seal_mark<S: WriteStore>(&mut self, mark: [u8; 16], store: &mut S) -> Result<Reply, StateError> {
-        if store.get(keys::SEAL_MARK)?.is_some() {
+    pub(super) fn set_key_fingerprint<S: WriteStore>(
+        &mut self,
+        fingerprint: [u8; 16],
+        store: &mut S,
+    ) -> Result<Reply, StateError> {
+        if store.get(keys::KEY_FINGERPRINT)?.is_some() {
             return Ok(Reply::Refused(Refusal::IdTaken));
         }
-        store.put(keys::SEAL_MARK, &mark)?;
+        store.put(keys::KEY_FINGERPRINT, &fingerprint)?;
         Ok(Reply::Done)
     }
 }

@@ -5,131 +5,136 @@ use crate::core::access::Scopes;
 use crate::core::codec;
 use crate::core::command::{Activate, Refusal, Reply};
 use crate::core::consumer::progress::Order;
-use crate::core::ids::{EndpointId, MapId};
+use crate::core::ids::{MapId, WebhookId};
 use crate::core::state::rights::{Rights, managed};
 use crate::core::store::WriteStore;
-use crate::core::webhook::directory::EndpointChange;
-use crate::core::webhook::{Disabled, Endpoint, OnEndpoint, Origin, PutEndpoint};
+use crate::core::webhook::directory::WebhookChange;
+use crate::core::webhook::{Disabled, OnWebhook, Origin, PutWebhook, Webhook};
 use std::sync::Arc;
 
 impl Directory {
-    pub(super) fn put_endpoint<S: WriteStore>(
+    pub(super) fn put_webhook<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
-        put: PutEndpoint,
+        put: PutWebhook,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let PutEndpoint { by, mut endpoint, revision } = put;
-        if let Err(refusal) = self.check(endpoint.map, by, Scopes::MANAGE) {
+        let PutWebhook { by, mut webhook, revision } = put;
+        if let Err(refusal) = self.check(webhook.map, by, Scopes::MANAGE) {
             return Ok(Reply::Refused(refusal));
         }
-        let old = self.endpoints.get(endpoint.id).cloned();
+        let old = self.webhooks.get(webhook.id).cloned();
         let refusal = match (&old, revision) {
-            (None, Some(_)) => Some(Refusal::UnknownEndpoint),
+            (None, Some(_)) => Some(Refusal::UnknownWebhook),
             // One of that id was deleted, and not all of it is gone yet.
-            (None, None) if self.leaving.contains(&endpoint.id) => Some(Refusal::Busy),
+            (None, None) if self.leaving.contains(&webhook.id) => Some(Refusal::Busy),
             (Some(_), None) => Some(Refusal::IdTaken),
-            (Some(old), Some(_)) if old.map != endpoint.map => Some(Refusal::UnknownEndpoint),
-            (Some(old), Some(_)) if old.origin == Origin::Config && endpoint.origin == Origin::Api => {
+            (Some(old), Some(_)) if old.map != webhook.map => Some(Refusal::UnknownWebhook),
+            (Some(old), Some(_)) if old.origin == Origin::Config && webhook.origin == Origin::Api => {
                 Some(Refusal::Configured)
             }
             (Some(old), Some(revision)) if old.revision != revision => Some(Refusal::Changed),
-            _ => self.room_for(&endpoint),
+            _ => self.room_for(&webhook),
         };
         if let Some(refusal) = refusal {
             return Ok(Reply::Refused(refusal));
         }
         let now_ms = context.time_ms();
-        endpoint.revision = revision.unwrap_or(0) + 1;
-        endpoint.inserted_ms = old.as_ref().map_or(now_ms, |old| old.inserted_ms);
-        endpoint.updated_ms = now_ms;
-        if endpoint.active {
-            endpoint.disabled = None;
+        webhook.revision = revision.unwrap_or(0) + 1;
+        webhook.inserted_ms = old.as_ref().map_or(now_ms, |old| old.inserted_ms);
+        webhook.updated_ms = now_ms;
+        if webhook.active {
+            webhook.disabled = None;
         }
         // Where it is on again, or goes elsewhere, what failed before says nothing.
-        let begins = endpoint.active && old.as_ref().is_some_and(|old| !old.active || old.mark != endpoint.mark);
-        endpoint.born = match &old {
+        let begins = webhook.active
+            && old.as_ref().is_some_and(|old| !old.active || old.fingerprint != webhook.fingerprint);
+        webhook.born = match &old {
             Some(old) => old.born,
             None => context.index() << 20 | u64::from(context.take_places(1)),
         };
-        let id = endpoint.id;
-        let reply = self.keep_endpoint(endpoint, store)?;
+        let id = webhook.id;
+        let reply = self.keep_webhook(webhook, store)?;
         if begins {
             self.steps.push(Step::Begin(id, Order::Resume));
         }
         Ok(reply)
     }
 
-    /// Why the map can't have that endpoint.
-    fn room_for(&self, endpoint: &Endpoint) -> Option<Refusal> {
-        let is_new = self.endpoints.get(endpoint.id).is_none();
-        let limit = self.access.map(endpoint.map).and_then(|map| map.limits.webhooks);
+    /// Why the map can't have that webhook.
+    fn room_for(&self, webhook: &Webhook) -> Option<Refusal> {
+        let is_new = self.webhooks.get(webhook.id).is_none();
+        let limit = self.access.map(webhook.map).and_then(|map| map.limits.webhooks);
         if let Some(limit) = limit
             && is_new
-            && endpoint.origin == Origin::Api
-            && self.endpoints.count(endpoint.map) >= limit as usize
+            && webhook.origin == Origin::Api
+            && self.webhooks.count(webhook.map) >= limit as usize
         {
             return Some(Refusal::Limit(limit));
         }
-        let same = |other: &&Arc<Endpoint>| other.mark == endpoint.mark && other.id != endpoint.id;
-        self.endpoints.of_map(endpoint.map).find(same).map(|other| Refusal::TargetTaken(other.id))
+        let same = |other: &&Arc<Webhook>| other.fingerprint == webhook.fingerprint && other.id != webhook.id;
+        self.webhooks.of_map(webhook.map).find(same).map(|other| Refusal::TargetTaken(other.id))
     }
 
-    fn keep_endpoint<S: WriteStore>(&mut self, endpoint: Endpoint, store: &mut S) -> Result<Reply, StateError> {
-        store.put(&keys::endpoint(endpoint.id), &codec::encode(&endpoint)?)?;
-        self.change_endpoints(EndpointChange::Put(Arc::new(endpoint.clone())));
-        Ok(Reply::Endpoint(Box::new(endpoint)))
+    fn keep_webhook<S: WriteStore>(&mut self, webhook: Webhook, store: &mut S) -> Result<Reply, StateError> {
+        store.put(&keys::webhook(webhook.id), &codec::encode(&webhook)?)?;
+        self.change_webhooks(WebhookChange::Put(Arc::new(webhook.clone())));
+        Ok(Reply::Webhook(Box::new(webhook)))
     }
 
-    pub(super) fn delete_endpoint<S: WriteStore>(
+    pub(super) fn delete_webhook<S: WriteStore>(
         &mut self,
-        on: &OnEndpoint<Origin>,
+        on: &OnWebhook<Origin>,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        match managed(self, &self.endpoints, on) {
-            Ok(endpoint) if endpoint.origin == Origin::Config && on.what == Origin::Api => {
+        match managed(self, &self.webhooks, on) {
+            Ok(webhook) if webhook.origin == Origin::Config && on.what == Origin::Api => {
                 Ok(Reply::Refused(Refusal::Configured))
             }
-            Ok(endpoint) => {
-                self.remove_endpoint(endpoint.id, store)?;
+            Ok(webhook) => {
+                self.remove_webhook(webhook.id, store)?;
                 Ok(Reply::Done)
             }
             Err(refusal) => Ok(Reply::Refused(refusal)),
         }
     }
 
-    fn remove_endpoint<S: WriteStore>(&mut self, id: EndpointId, store: &mut S) -> Result<(), StateError> {
-        store.delete(&keys::endpoint(id))?;
+    fn remove_webhook<S: WriteStore>(&mut self, id: WebhookId, store: &mut S) -> Result<(), StateError> {
+        store.delete(&keys::webhook(id))?;
         // The id is free again once the streams have removed what they have of it.
         store.put(&keys::leaving(id), &[])?;
         self.leaving.insert(id);
-        self.change_endpoints(EndpointChange::Gone(id));
+        self.change_webhooks(WebhookChange::Gone(id));
         Ok(())
     }
 
-    pub(super) fn remove_endpoints_of<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
-        let ids: Vec<EndpointId> = self.endpoints.of_map(map).map(|endpoint| endpoint.id).collect();
-        ids.into_iter().try_for_each(|id| self.remove_endpoint(id, store))
+    pub(super) fn remove_webhooks_of<S: WriteStore>(
+        &mut self,
+        map: MapId,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        let ids: Vec<WebhookId> = self.webhooks.of_map(map).map(|webhook| webhook.id).collect();
+        ids.into_iter().try_for_each(|id| self.remove_webhook(id, store))
     }
 
-    pub(super) fn activate_endpoint<S: WriteStore>(
+    pub(super) fn activate_webhook<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
-        on: &OnEndpoint<Activate>,
+        on: &OnWebhook<Activate>,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let mut endpoint = match managed(self, &self.endpoints, on) {
-            Ok(endpoint) => Endpoint::clone(&endpoint),
+        let mut webhook = match managed(self, &self.webhooks, on) {
+            Ok(webhook) => Webhook::clone(&webhook),
             Err(refusal) => return Ok(Reply::Refused(refusal)),
         };
-        endpoint.active = on.what.active;
-        endpoint.disabled = None;
-        endpoint.revision += 1;
-        endpoint.updated_ms = context.time_ms();
-        let reply = self.keep_endpoint(endpoint, store)?;
+        webhook.active = on.what.active;
+        webhook.disabled = None;
+        webhook.revision += 1;
+        webhook.updated_ms = context.time_ms();
+        let reply = self.keep_webhook(webhook, store)?;
         if on.what.active {
             let order = on.what.seek.map_or(Order::Resume, Order::Seek);
-            self.steps.push(Step::Begin(on.endpoint, order));
+            self.steps.push(Step::Begin(on.webhook, order));
         }
         Ok(reply)
     }
@@ -138,22 +143,22 @@ impl Directory {
     pub(super) fn disable<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
-        id: EndpointId,
+        id: WebhookId,
         revision: u64,
         why: String,
         store: &mut S,
     ) -> Result<(), StateError> {
-        let found = self.endpoints.get(id).filter(|endpoint| endpoint.active && endpoint.revision == revision);
-        let Some(mut endpoint) = found.map(|endpoint| Endpoint::clone(endpoint)) else { return Ok(()) };
+        let found = self.webhooks.get(id).filter(|webhook| webhook.active && webhook.revision == revision);
+        let Some(mut webhook) = found.map(|webhook| Webhook::clone(webhook)) else { return Ok(()) };
         let now_ms = context.time_ms();
-        (endpoint.active, endpoint.updated_ms) = (false, now_ms);
-        endpoint.revision += 1;
-        endpoint.disabled = Some(Disabled { at_ms: now_ms, why });
-        self.keep_endpoint(endpoint, store).map(drop)
+        (webhook.active, webhook.updated_ms) = (false, now_ms);
+        webhook.revision += 1;
+        webhook.disabled = Some(Disabled { at_ms: now_ms, why });
+        self.keep_webhook(webhook, store).map(drop)
     }
 
     /// Nothing is left of a deleted webhook: its id may come again.
-    pub(super) fn free<S: WriteStore>(&mut self, id: EndpointId, store: &mut S) -> Result<(), StateError> {
+    pub(super) fn free<S: WriteStore>(&mut self, id: WebhookId, store: &mut S) -> Result<(), StateError> {
         self.leaving.remove(&id);
         Ok(store.delete(&keys::leaving(id))?)
     }

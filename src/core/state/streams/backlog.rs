@@ -1,7 +1,7 @@
 //! What retention keeps for webhooks beyond what it keeps for readers: who needs which events, and who loses some.
 //!
-//! Events that an active endpoint has not passed stay in their topic, before `first_seq`, where readers do not see them.
-//! An event that only a delivery that waits or a dead letter still needs is copied under the endpoint's own key when the topic lets it
+//! Events that an active webhook has not passed stay in their topic, before `first_seq`, where readers do not see them.
+//! An event that only a delivery that waits or a dead dead letter still needs is copied under the webhook's own key when the topic lets it
 //! go, and lives as long as they do. Both are bounded by the map's [`WebhookBacklog`]; what goes beyond it is counted as
 //! lost. Everything follows from the log: each node keeps and removes the same.
 //!
@@ -11,52 +11,52 @@ use super::{Context, StateError, Streams, keys, orders, records};
 use crate::core::access::Map;
 use crate::core::codec;
 use crate::core::command::{Change, Publish};
-use crate::core::consumer::progress::{NumberedOrder, Order, Progress, Retry, Track};
+use crate::core::consumer::progress::{NumberedCommand, Order, Progress, Retry, Track};
 use crate::core::event::{Event, NewEvent};
-use crate::core::ids::{EndpointId, TopicId};
+use crate::core::ids::{TopicId, WebhookId};
 use crate::core::json;
 use crate::core::state::rights::Rights;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::time::iso_millis;
-use crate::core::webhook::Endpoint;
+use crate::core::webhook::Webhook;
 use crate::core::webhook::records::Update;
 use serde::{Deserialize, Serialize};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Each endpoint may keep so many bytes of events for its retries and dead letters: one of so many parts of the map's
-/// bound, and beside it, so that no endpoint takes another's.
+/// Each webhook may keep so many bytes of events for its retries and dead dead letters: one of so many parts of the map's
+/// bound, and beside it, so that no webhook takes another's.
 const KEPT_SHARE: u64 = 16;
-/// An endpoint that has lost nothing for so long, and has caught up, loses no more.
+/// A webhook that has lost nothing for so long, and has caught up, loses no more.
 const LOSING_ENDS_MS: u64 = 600_000;
 /// Announcements made in one tick; the rest waits for the next.
 const ANNOUNCED_PER_TICK: usize = 64;
 /// The event that tells a map that one of its webhooks loses events.
 const LOSING: &str = "webhook.losing";
 
-/// What retention keeps for one endpoint alone, and what it lost.
+/// What retention keeps for one webhook alone, and what it lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backlog {
-    /// Bytes of events kept for its retries and dead letters.
+    /// Bytes of events kept for its retries and dead dead letters.
     pub kept_bytes: u64,
     /// It loses events.
     pub losing: Option<Losing>,
 }
 
-/// Events were removed that an active endpoint still needed.
+/// Events were removed that an active webhook still needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Losing {
     /// When the first went, by the expiry clock (ms).
     pub since_ms: u64,
     /// When the last went, by the expiry clock (ms).
     pub last_ms: u64,
-    /// How many went since, by what the endpoint's owner had reported.
+    /// How many went since, by what the webhook's owner had reported.
     pub events: u64,
     /// The map was told.
     pub announced: bool,
 }
 
-/// What one endpoint needs.
+/// What one webhook needs.
 #[derive(Debug)]
 struct Hold {
     topic: TopicId,
@@ -67,7 +67,7 @@ struct Hold {
 }
 
 impl Hold {
-    fn new(topic: TopicId, active: bool, progress: &Progress, orders: &[NumberedOrder]) -> Self {
+    fn new(topic: TopicId, active: bool, progress: &Progress, orders: &[NumberedCommand]) -> Self {
         let open = progress.replays.iter().filter(|replay| replay.ended_ms.is_none() && !replay.failed_only);
         let ordered = orders.iter().filter_map(|waits| match &waits.order {
             Order::Seek(seq) => Some(*seq),
@@ -80,7 +80,7 @@ impl Hold {
     }
 }
 
-/// Seqs of the events that wait for an endpoint, and in how many records each does: the live delivery's and a replay's
+/// Seqs of the events that wait for a webhook, and in how many records each does: the live delivery's and a replay's
 /// may be two.
 #[derive(Debug, Default)]
 struct Waiting(BTreeMap<u64, u32>);
@@ -104,28 +104,28 @@ impl Waiting {
     }
 }
 
-/// The mirror of what endpoints need and keep.
+/// The mirror of what webhooks need and keep.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
-    of: BTreeMap<EndpointId, Hold>,
+    of: BTreeMap<WebhookId, Hold>,
     /// Of those for which something waits.
-    waiting: BTreeMap<EndpointId, Waiting>,
-    /// From where on each active endpoint needs its topic.
-    floors: BTreeSet<(TopicId, u64, EndpointId)>,
+    waiting: BTreeMap<WebhookId, Waiting>,
+    /// From where on each active webhook needs its topic.
+    floors: BTreeSet<(TopicId, u64, WebhookId)>,
     /// Of those that keep or lose something.
-    backlogs: BTreeMap<EndpointId, Backlog>,
+    backlogs: BTreeMap<WebhookId, Backlog>,
     /// Backlogs that differ from the store's: written once a transaction.
-    dirty: BTreeSet<EndpointId>,
+    dirty: BTreeSet<WebhookId>,
 }
 
 impl Holds {
-    /// The first seq of the topic that an active endpoint needs; `u64::MAX` where none is active.
+    /// The first seq of the topic that an active webhook needs; `u64::MAX` where none is active.
     pub(super) fn floor(&self, topic: TopicId) -> u64 {
-        let first = self.floors.range((topic, 0, EndpointId::from_bytes([0; 16]))..).next();
+        let first = self.floors.range((topic, 0, WebhookId::from_bytes([0; 16]))..).next();
         first.filter(|(of, ..)| *of == topic).map_or(u64::MAX, |(_, seq, _)| *seq)
     }
 
-    fn set(&mut self, id: EndpointId, hold: Hold) {
+    fn set(&mut self, id: WebhookId, hold: Hold) {
         let floor = (hold.topic, hold.from_seq, id);
         if let Some(old) = self.of.insert(id, hold) {
             self.floors.remove(&(old.topic, old.from_seq, id));
@@ -135,7 +135,7 @@ impl Holds {
         }
     }
 
-    pub(super) fn remove(&mut self, id: EndpointId) {
+    pub(super) fn remove(&mut self, id: WebhookId) {
         if let Some(old) = self.of.remove(&id) {
             self.floors.remove(&(old.topic, old.from_seq, id));
         }
@@ -144,12 +144,12 @@ impl Holds {
         self.dirty.remove(&id);
     }
 
-    fn waits(&self, id: EndpointId, seq: u64) -> bool {
+    fn waits(&self, id: WebhookId, seq: u64) -> bool {
         self.waiting.get(&id).is_some_and(|waiting| waiting.0.contains_key(&seq))
     }
 
     /// A record of what waits takes another's place: one of them may be none.
-    fn replace(&mut self, id: EndpointId, old: Option<&Retry>, new: Option<&Retry>) {
+    fn replace(&mut self, id: WebhookId, old: Option<&Retry>, new: Option<&Retry>) {
         let waiting = self.waiting.entry(id).or_default();
         new.into_iter().for_each(|retry| waiting.add(retry));
         old.into_iter().for_each(|retry| waiting.remove(retry));
@@ -158,12 +158,12 @@ impl Holds {
         }
     }
 
-    pub(super) fn kept_bytes(&self, id: EndpointId) -> u64 {
+    pub(super) fn kept_bytes(&self, id: WebhookId) -> u64 {
         self.backlogs.get(&id).map_or(0, |backlog| backlog.kept_bytes)
     }
 
     /// To be changed.
-    pub(super) fn backlog(&mut self, id: EndpointId) -> &mut Backlog {
+    pub(super) fn backlog(&mut self, id: WebhookId) -> &mut Backlog {
         self.dirty.insert(id);
         self.backlogs.entry(id).or_default()
     }
@@ -172,15 +172,15 @@ impl Holds {
 impl Streams {
     pub(super) fn load_holds<S: ReadStore>(&mut self, store: &S) -> Result<(), StateError> {
         for (key, backlog) in records::<Backlog, S>(store, keys::BACKLOGS)? {
-            self.holds.backlogs.extend(keys::endpoint_of(&key).map(|id| (id, backlog)));
+            self.holds.backlogs.extend(keys::webhook_of(&key).map(|id| (id, backlog)));
         }
         for (key, retry) in records::<Retry, S>(store, keys::WAITING)? {
-            // What waits of a deleted endpoint is about to be removed.
-            if let Some(id) = keys::endpoint_of(&key).filter(|id| self.facts.webhooks().get(*id).is_some()) {
+            // What waits of a deleted webhook is about to be removed.
+            if let Some(id) = keys::webhook_of(&key).filter(|id| self.facts.webhooks().get(*id).is_some()) {
                 self.holds.replace(id, None, Some(&retry));
             }
         }
-        let ids: Vec<EndpointId> = self.facts.webhooks().all().map(|endpoint| endpoint.id).collect();
+        let ids: Vec<WebhookId> = self.facts.webhooks().all().map(|webhook| webhook.id).collect();
         ids.into_iter().try_for_each(|id| self.hold(id, store))
     }
 
@@ -197,8 +197,8 @@ impl Streams {
         Ok(())
     }
 
-    /// Takes in what the endpoint needs now, as it is stored.
-    pub(super) fn hold<S: ReadStore>(&mut self, id: EndpointId, store: &S) -> Result<(), StateError> {
+    /// Takes in what the webhook needs now, as it is stored.
+    pub(super) fn hold<S: ReadStore>(&mut self, id: WebhookId, store: &S) -> Result<(), StateError> {
         match orders::progress(id, store)? {
             Some(progress) => self.hold_at(id, &progress, store),
             None => Ok(()),
@@ -208,13 +208,13 @@ impl Streams {
     /// The same where its progress is at hand.
     pub(super) fn hold_at<S: ReadStore>(
         &mut self,
-        id: EndpointId,
+        id: WebhookId,
         progress: &Progress,
         store: &S,
     ) -> Result<(), StateError> {
-        let Some(endpoint) = self.facts.webhooks().get(id) else { return Ok(()) };
-        let Some(topic) = self.facts.map(endpoint.map).map(|map| map.topic) else { return Ok(()) };
-        let hold = Hold::new(topic, endpoint.active, progress, &orders::waiting(id, store)?);
+        let Some(webhook) = self.facts.webhooks().get(id) else { return Ok(()) };
+        let Some(topic) = self.facts.map(webhook.map).map(|map| map.topic) else { return Ok(()) };
+        let hold = Hold::new(topic, webhook.active, progress, &orders::waiting(id, store)?);
         self.holds.set(id, hold);
         Ok(())
     }
@@ -222,7 +222,7 @@ impl Streams {
     /// Keeps and drops records of what waits, as the owner told; answers the seqs of those that are gone or changed.
     pub(super) fn keep_waiting<S: WriteStore>(
         &mut self,
-        id: EndpointId,
+        id: WebhookId,
         update: &Update,
         store: &mut S,
     ) -> Result<Vec<u64>, StateError> {
@@ -242,7 +242,7 @@ impl Streams {
         Ok(settled)
     }
 
-    /// Before these events, ascending, leave their stream: each that a retry or a dead letter needs is kept under its endpoint.
+    /// Before these events, ascending, leave their stream: each that a retry or a dead dead letter needs is kept under its webhook.
     pub(super) fn set_aside<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -252,7 +252,7 @@ impl Streams {
     ) -> Result<(), StateError> {
         let (Some(&first), Some(&last)) = (seqs.first(), seqs.last()) else { return Ok(()) };
         let goes = |seq: &u64| seqs.binary_search(seq).is_ok();
-        let ids: Vec<EndpointId> = self.facts.webhooks().of_map(map.id).map(|endpoint| endpoint.id).collect();
+        let ids: Vec<WebhookId> = self.facts.webhooks().of_map(map.id).map(|webhook| webhook.id).collect();
         for id in ids {
             let mut needed: BTreeSet<u64> = BTreeSet::new();
             let waiting = self.holds.waiting.get(&id);
@@ -280,11 +280,11 @@ impl Streams {
         Ok(())
     }
 
-    /// Removes up to `max` of the oldest events kept for retries and dead letters while `over(bytes, time of the oldest)`
+    /// Removes up to `max` of the oldest events kept for retries and dead dead letters while `over(bytes, time of the oldest)`
     /// holds; answers how many.
     pub(super) fn shrink_kept<S: WriteStore>(
         &mut self,
-        id: EndpointId,
+        id: WebhookId,
         max: usize,
         now_ms: u64,
         store: &mut S,
@@ -314,10 +314,10 @@ impl Streams {
         Ok(gone.len())
     }
 
-    /// Events of the endpoint's retries and dead letters that are none any more are kept no longer.
+    /// Events of the webhook's retries and dead dead letters that are none any more are kept no longer.
     pub(super) fn forget_kept<S: WriteStore>(
         &mut self,
-        id: EndpointId,
+        id: WebhookId,
         seqs: &[u64],
         store: &mut S,
     ) -> Result<(), StateError> {
@@ -338,23 +338,23 @@ impl Streams {
         Ok(())
     }
 
-    /// These events were removed from their topic, though active endpoints had not passed them.
+    /// These events were removed from their topic, though active webhooks had not passed them.
     pub(super) fn lose_events(&mut self, map: &Map, seqs: &[u64], now_ms: u64) {
         if seqs.is_empty() {
             return;
         }
-        let lost: Vec<(EndpointId, u64)> = self
+        let lost: Vec<(WebhookId, u64)> = self
             .facts
             .webhooks()
             .of_map(map.id)
-            .filter_map(|endpoint| Some((endpoint.id, self.holds.of.get(&endpoint.id)?)))
+            .filter_map(|webhook| Some((webhook.id, self.holds.of.get(&webhook.id)?)))
             .filter(|(_, hold)| hold.active)
             .map(|(id, hold)| (id, seqs.iter().filter(|seq| !hold.track.is_settled(**seq)).count() as u64))
             .collect();
         lost.into_iter().for_each(|(id, events)| self.lose(id, events, now_ms));
     }
 
-    fn lose(&mut self, id: EndpointId, events: u64, now_ms: u64) {
+    fn lose(&mut self, id: WebhookId, events: u64, now_ms: u64) {
         if events == 0 {
             return;
         }
@@ -365,7 +365,7 @@ impl Streams {
         self.changes.push(Change::Lost(id, events));
     }
 
-    /// Tells maps of endpoints that began to lose events, and forgets it of those that lose no more.
+    /// Tells maps of webhooks that began to lose events, and forgets it of those that lose no more.
     pub(super) fn tell_losing<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
@@ -373,11 +373,13 @@ impl Streams {
     ) -> Result<(), StateError> {
         let now_ms = context.expiry_ms();
         let losing = self.holds.backlogs.iter().filter(|(_, backlog)| backlog.losing.is_some());
-        let ids: Vec<EndpointId> = losing.map(|(id, _)| *id).collect();
+        let ids: Vec<WebhookId> = losing.map(|(id, _)| *id).collect();
         let mut announced = 0;
         for id in ids {
             // What is announced of one can cost another some more.
-            let Some(losing) = self.holds.backlogs.get(&id).and_then(|backlog| backlog.losing) else { continue };
+            let Some(losing) = self.holds.backlogs.get(&id).and_then(|backlog| backlog.losing) else {
+                continue;
+            };
             if self.has_recovered(id, &losing, now_ms) {
                 self.holds.backlog(id).losing = None;
             } else if !losing.announced && announced < ANNOUNCED_PER_TICK {
@@ -390,7 +392,7 @@ impl Streams {
     }
 
     /// It is off, or has lost nothing for a while and needs nothing that readers have no more.
-    fn has_recovered(&self, id: EndpointId, losing: &Losing, now_ms: u64) -> bool {
+    fn has_recovered(&self, id: WebhookId, losing: &Losing, now_ms: u64) -> bool {
         let Some(hold) = self.holds.of.get(&id).filter(|hold| hold.active) else { return true };
         let first_seq = self.topics.get(&hold.topic).map_or(1, |record| record.first_seq);
         now_ms.saturating_sub(losing.last_ms) >= LOSING_ENDS_MS && hold.track.next >= first_seq
@@ -399,31 +401,31 @@ impl Streams {
     fn announce<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
-        id: EndpointId,
+        id: WebhookId,
         losing: &Losing,
         store: &mut S,
     ) -> Result<(), StateError> {
-        let Some(endpoint) = self.facts.webhooks().get(id).cloned() else { return Ok(()) };
+        let Some(webhook) = self.facts.webhooks().get(id).cloned() else { return Ok(()) };
         let Some(progress) = orders::progress(id, store)? else { return Ok(()) };
         let (time_ms, expiry_ms) = (context.time_ms(), context.expiry_ms());
         let shown = |ms: u64| iso_millis(time_ms.saturating_sub(expiry_ms.saturating_sub(ms)));
-        let events = announcement(&endpoint, &progress, losing, shown).into_iter().collect();
-        self.publish(context, Publish { map: endpoint.map, by: None, events, key: None }, store)?;
+        let events = announcement(&webhook, &progress, losing, shown).into_iter().collect();
+        self.publish(context, Publish { map: webhook.map, by: None, events, key: None }, store)?;
         Ok(())
     }
 }
 
 /// `shown`: an instant of the expiry clock as a time.
 fn announcement(
-    endpoint: &Endpoint,
+    webhook: &Webhook,
     progress: &Progress,
     losing: &Losing,
     shown: impl Fn(u64) -> String,
 ) -> Option<NewEvent> {
     let payload = serde_json::json!({
-        "webhook_id": endpoint.id.to_string(),
-        "name": endpoint.name,
-        "host": endpoint.host,
+        "webhook_id": webhook.id.to_string(),
+        "name": webhook.name,
+        "host": webhook.host,
         "losing_since": shown(losing.since_ms),
         "lost": losing.events,
         "failing_since": progress.failing_since_ms.map(shown),

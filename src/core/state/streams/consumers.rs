@@ -4,15 +4,15 @@
 use super::{Request, StateError, Streams, keys};
 use crate::core::codec;
 use crate::core::consumer::progress::Progress;
-use crate::core::ids::{EndpointId, MapId};
+use crate::core::ids::{MapId, WebhookId};
 use crate::core::state::rights::Rights;
 use crate::core::store::WriteStore;
-use crate::core::webhook::Endpoint;
+use crate::core::webhook::Webhook;
 
 impl Streams {
     pub(super) fn begin_consumer<S: WriteStore>(
         &mut self,
-        webhook: &Endpoint,
+        webhook: &Webhook,
         store: &mut S,
     ) -> Result<(), StateError> {
         let progress = Progress::new(self.next_seq_of(webhook.map));
@@ -25,21 +25,29 @@ impl Streams {
         topic.map_or(1, |record| record.next_seq)
     }
 
-    pub(super) fn end_consumer<S: WriteStore>(&mut self, id: EndpointId, store: &mut S) -> Result<(), StateError> {
+    pub(super) fn end_consumer<S: WriteStore>(
+        &mut self,
+        id: WebhookId,
+        store: &mut S,
+    ) -> Result<(), StateError> {
         store.delete(&keys::progress(id))?;
-        store.delete(&keys::shelf(id))?;
+        store.delete(&keys::attempt_history(id))?;
         store.delete(&keys::backlog(id))?;
         self.holds.remove(id);
-        // Dead letters, kept events, orders and what waits go a piece at a time, with the ticks.
-        store.put(&keys::doomed_endpoint(id), &[])?;
-        self.doomed_endpoints.insert(id);
+        // Dead dead letters, kept events, orders and what waits go a piece at a time, with the ticks.
+        store.put(&keys::tombstone_webhook(id), &[])?;
+        self.tombstone_webhooks.insert(id);
         Ok(())
     }
 
-    /// Removes up to `max` dead letters, kept events, orders and records of what waits of deleted endpoints.
-    pub(super) fn bury_endpoints<S: WriteStore>(&mut self, max: usize, store: &mut S) -> Result<usize, StateError> {
+    /// Removes up to `max` dead dead letters, kept events, orders and records of what waits of deleted webhooks.
+    pub(super) fn bury_webhooks<S: WriteStore>(
+        &mut self,
+        max: usize,
+        store: &mut S,
+    ) -> Result<usize, StateError> {
         let mut gone = 0;
-        while let Some(&id) = self.doomed_endpoints.first()
+        while let Some(&id) = self.tombstone_webhooks.first()
             && gone < max
         {
             let mut found: Vec<Vec<u8>> = Vec::new();
@@ -52,8 +60,8 @@ impl Streams {
             found.iter().try_for_each(|key| store.delete(key))?;
             gone += found.len().max(1);
             if gone < max {
-                self.doomed_endpoints.remove(&id);
-                store.delete(&keys::doomed_endpoint(id))?;
+                self.tombstone_webhooks.remove(&id);
+                store.delete(&keys::tombstone_webhook(id))?;
                 self.requests.push(Request::Free(id));
             }
         }

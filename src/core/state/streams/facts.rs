@@ -3,7 +3,7 @@
 use crate::core::access::{AccessChange, Map, Token};
 use crate::core::ids::{MapId, TokenId};
 use crate::core::state::rights::Rights;
-use crate::core::webhook::directory::{Directory as Endpoints, EndpointChange};
+use crate::core::webhook::directory::{Directory as Webhooks, WebhookChange};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub struct Facts {
     maps: BTreeMap<MapId, Arc<Map>>,
     tokens: BTreeMap<TokenId, Arc<Token>>,
-    webhooks: Endpoints,
+    webhooks: Webhooks,
 }
 
 impl Facts {
@@ -21,7 +21,7 @@ impl Facts {
     pub fn new(
         maps: impl Iterator<Item = Arc<Map>>,
         tokens: impl Iterator<Item = Arc<Token>>,
-        webhooks: Endpoints,
+        webhooks: Webhooks,
     ) -> Self {
         let maps = maps.map(|map| (map.id, map)).collect();
         let tokens = tokens.map(|token| (token.id, token)).collect();
@@ -34,7 +34,7 @@ impl Facts {
     }
 
     /// Webhooks, and who owns them.
-    pub(super) fn webhooks(&self) -> &Endpoints {
+    pub(super) fn webhooks(&self) -> &Webhooks {
         &self.webhooks
     }
 
@@ -52,7 +52,7 @@ impl Facts {
         }
     }
 
-    pub(super) fn change_webhooks(&mut self, change: &EndpointChange) {
+    pub(super) fn change_webhooks(&mut self, change: &WebhookChange) {
         self.webhooks.change(change);
     }
 }

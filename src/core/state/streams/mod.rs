@@ -25,10 +25,10 @@ use super::{Context, StateError, keys, records};
 use crate::core::access::{AccessChange, Map};
 use crate::core::codec;
 use crate::core::command::{Change, Command, Refusal, Reply};
-use crate::core::ids::{EndpointId, MapId, TopicId};
+use crate::core::ids::{MapId, TopicId, WebhookId};
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::subject::Subject;
-use crate::core::webhook::directory::EndpointChange;
+use crate::core::webhook::directory::WebhookChange;
 use std::collections::{BTreeMap, BTreeSet};
 use subjects::SubjectRecord;
 
@@ -41,8 +41,8 @@ pub struct Streams {
     dirty: BTreeSet<TopicId>,
     /// Records of subjects that differ from the store's, the maps' own subjects aside: those stand in [`TopicRecord`].
     touched: BTreeMap<(TopicId, Subject), SubjectRecord>,
-    doomed: BTreeSet<TopicId>,
-    doomed_endpoints: BTreeSet<EndpointId>,
+    tombstone: BTreeSet<TopicId>,
+    tombstone_webhooks: BTreeSet<WebhookId>,
     holds: backlog::Holds,
     requests: Vec<Request>,
     changes: Vec<Change>,
@@ -55,14 +55,14 @@ impl Streams {
         for (key, record) in records::<TopicRecord, S>(store, keys::TOPICS)? {
             streams.topics.extend(keys::topic_of(&key).map(|topic| (topic, record)));
         }
-        let (from, to) = keys::all(keys::DOOMED);
+        let (from, to) = keys::all(keys::TOMBSTONE);
         store.scan(&from, &to, &mut |key, _| {
-            streams.doomed.extend(keys::topic_of(key));
+            streams.tombstone.extend(keys::topic_of(key));
             true
         })?;
-        let (from, to) = keys::all(keys::DOOMED_ENDPOINTS);
+        let (from, to) = keys::all(keys::TOMBSTONE_WEBHOOKS);
         store.scan(&from, &to, &mut |key, _| {
-            streams.doomed_endpoints.extend(keys::endpoint_of(key));
+            streams.tombstone_webhooks.extend(keys::webhook_of(key));
             true
         })?;
         streams.load_holds(store)?;
@@ -84,10 +84,10 @@ impl Streams {
         match command {
             Command::Publish(publish) => self.publish(context, publish, store),
             Command::Tick => self.tick(context, store),
-            Command::OrderEndpoint(on) => self.order_endpoint(context, on, store),
+            Command::OwnerCommand(on) => self.owner_command(context, on, store),
             Command::PurgeDead(on) => self.purge_dead(&on, store),
             Command::Progress(report) => self.progress(context, report, store),
-            Command::NoteAttempt(endpoint, attempt) => self.note_attempt(context, endpoint, *attempt, store),
+            Command::NoteAttempt(webhook, attempt) => self.note_attempt(context, webhook, *attempt, store),
             Command::DeleteEvent(delete) => self.delete_event(delete, store),
             Command::DeleteSubject(delete) => self.delete_subject(delete, store),
             _ => Ok(Reply::Refused(Refusal::Malformed)),
@@ -112,19 +112,20 @@ impl Streams {
                 self.facts.change_access(&change);
             }
             Step::Webhook(change) => {
-                let is_new = matches!(&change, EndpointChange::Put(put) if self.facts.webhooks().get(put.id).is_none());
+                let is_new =
+                    matches!(&change, WebhookChange::Put(put) if self.facts.webhooks().get(put.id).is_none());
                 self.facts.change_webhooks(&change);
                 match change {
-                    EndpointChange::Put(webhook) if is_new => self.begin_consumer(&webhook, store)?,
-                    EndpointChange::Put(webhook) => self.hold(webhook.id, store)?,
-                    EndpointChange::Gone(id) => self.end_consumer(id, store)?,
-                    EndpointChange::Ordered(_) | EndpointChange::Owners(_) => {}
+                    WebhookChange::Put(webhook) if is_new => self.begin_consumer(&webhook, store)?,
+                    WebhookChange::Put(webhook) => self.hold(webhook.id, store)?,
+                    WebhookChange::Gone(id) => self.end_consumer(id, store)?,
+                    WebhookChange::Ordered(_) | WebhookChange::Owners(_) => {}
                 }
             }
             Step::Begin(id, order) => {
                 if let Some(webhook) = self.facts.webhooks().get(id).cloned() {
                     // Orders to begin anew are never refused: they take the place of those that wait.
-                    let _number = self.add_order(context, &webhook, order, store)?;
+                    let _number = self.add_command(context, &webhook, order, store)?;
                 }
             }
         }
@@ -171,11 +172,11 @@ impl Streams {
         let Some(topic) = self.facts.map(map).map(|map| map.topic) else { return Ok(()) };
         store.delete(&keys::topic(topic))?;
         // The events go a piece at a time, with the ticks.
-        store.put(&keys::doomed(topic), &[])?;
+        store.put(&keys::tombstone(topic), &[])?;
         self.topics.remove(&topic);
         self.dirty.remove(&topic);
         self.touched.retain(|(stream, _), _| *stream != topic);
-        self.doomed.insert(topic);
+        self.tombstone.insert(topic);
         Ok(())
     }
 }

@@ -1,18 +1,20 @@
-//! Delivery as it is replicated: how far each endpoint is, dead letters, attempts.
+//! Delivery as it is replicated: how far each webhook is, dead dead letters, attempts.
 //!
-//! Owns the fence: only the owner of the present epoch moves an endpoint's progress.
+//! Owns the fence: only the owner of the present epoch moves a webhook's progress.
 
 use super::{Context, Request, StateError, Streams, keys};
 use crate::core::codec;
 use crate::core::command::{Publish, Refusal, Reply};
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 use crate::core::state::rights::managed;
 use crate::core::store::{ReadStore, WriteStore};
 use crate::core::webhook::outcome::Class;
-use crate::core::webhook::records::{Attempt, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update};
-use crate::core::webhook::{Endpoint, OnEndpoint};
+use crate::core::webhook::records::{
+    Attempt, AttemptHistory, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Update,
+};
+use crate::core::webhook::{OnWebhook, Webhook};
 
-/// Dead letters kept of one endpoint; the oldest make room.
+/// Dead dead letters kept of one webhook; the oldest make room.
 const MAX_DEAD: u32 = 10_000;
 
 impl Streams {
@@ -27,17 +29,19 @@ impl Streams {
         let stale = owners.epoch != report.epoch || owners.nodes.get(&report.node) != Some(&report.run);
         let fenced = !crate::failpoint!("stale-owner");
         if fenced
-            && (stale || report.updates.iter().any(|update| owners.owner_of(update.endpoint) != Some(report.node)))
+            && (stale
+                || report.updates.iter().any(|update| owners.owner_of(update.webhook) != Some(report.node)))
         {
             return Ok(Reply::Refused(Refusal::Stale(owners.epoch)));
         }
         let mut gone = Vec::new();
         for update in report.updates {
             // One that was made anew under its id is another.
-            let endpoint = self.facts.webhooks().get(update.endpoint).filter(|endpoint| endpoint.born == update.born);
-            match endpoint.cloned() {
-                Some(endpoint) => self.keep_progress(context, &endpoint, update, store)?,
-                None => gone.push(update.endpoint),
+            let webhook =
+                self.facts.webhooks().get(update.webhook).filter(|webhook| webhook.born == update.born);
+            match webhook.cloned() {
+                Some(webhook) => self.keep_progress(context, &webhook, update, store)?,
+                None => gone.push(update.webhook),
             }
         }
         Ok(Reply::Progressed(gone))
@@ -46,31 +50,34 @@ impl Streams {
     fn keep_progress<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
-        endpoint: &Endpoint,
+        webhook: &Webhook,
         update: Update,
         store: &mut S,
     ) -> Result<(), StateError> {
-        let known = super::orders::progress(endpoint.id, store)?;
-        if known.is_some_and(|known| known.reports >= update.progress.reports && !crate::failpoint!("stale-owner")) {
+        let known = super::orders::progress(webhook.id, store)?;
+        if known.is_some_and(|known| {
+            known.reports >= update.progress.reports && !crate::failpoint!("stale-owner")
+        }) {
             return Ok(());
         }
-        store.put(&keys::progress(endpoint.id), &codec::encode(&update.progress)?)?;
-        let mut settled = self.keep_waiting(endpoint.id, &update, store)?;
-        let (from, to) = (keys::order(endpoint.id, 0), keys::order(endpoint.id, update.progress.orders_done + 1));
+        store.put(&keys::progress(webhook.id), &codec::encode(&update.progress)?)?;
+        let mut settled = self.keep_waiting(webhook.id, &update, store)?;
+        let (from, to) =
+            (keys::order(webhook.id, 0), keys::order(webhook.id, update.progress.commands_done + 1));
         remove_range(&from, &to, usize::MAX, store)?;
-        settled.extend(keep_on_shelf(endpoint.id, &update, store)?);
-        self.hold_at(endpoint.id, &update.progress, store)?;
-        self.forget_kept(endpoint.id, &settled, store)?;
+        settled.extend(keep_on_attempt_history(webhook.id, &update, store)?);
+        self.hold_at(webhook.id, &update.progress, store)?;
+        self.forget_kept(webhook.id, &settled, store)?;
         let mut events = update.news;
         // What its owner decided before somebody asked that it goes on does not stop it.
-        let goes_on = super::orders::is_to_go_on(endpoint.id, update.progress.orders_done, store)?;
-        if let Some(disable) = update.disable.filter(|_| endpoint.active && !goes_on) {
-            let (webhook, revision) = (endpoint.id, endpoint.revision);
+        let goes_on = super::orders::is_to_go_on(webhook.id, update.progress.commands_done, store)?;
+        if let Some(disable) = update.disable.filter(|_| webhook.active && !goes_on) {
+            let (webhook, revision) = (webhook.id, webhook.revision);
             self.requests.push(Request::Disable { webhook, revision, why: disable.why });
             events.extend(disable.news);
         }
         if !events.is_empty() {
-            let news = Publish { map: endpoint.map, by: None, events, key: None };
+            let news = Publish { map: webhook.map, by: None, events, key: None };
             self.publish(context, news, store)?;
         }
         Ok(())
@@ -80,96 +87,114 @@ impl Streams {
     pub(super) fn note_attempt<S: WriteStore>(
         &mut self,
         context: &mut dyn Context,
-        id: EndpointId,
+        id: WebhookId,
         attempt: Attempt,
         store: &mut S,
     ) -> Result<Reply, StateError> {
-        let Some(endpoint) = self.facts.webhooks().get(id).cloned() else {
-            return Ok(Reply::Refused(Refusal::UnknownEndpoint));
+        let Some(webhook) = self.facts.webhooks().get(id).cloned() else {
+            return Ok(Reply::Refused(Refusal::UnknownWebhook));
         };
         let failing = super::orders::progress(id, store)?.is_some_and(|progress| progress.waiting.events > 0);
-        if attempt.class == Class::Delivered && endpoint.active && failing {
-            self.resume(context, &endpoint, store)?;
+        if attempt.class == Class::Delivered && webhook.active && failing {
+            self.resume(context, &webhook, store)?;
         }
-        let mut shelf = shelf(id, store)?;
-        shelf.attempts.push(attempt);
-        shelve(id, shelf, store)?;
+        let mut attempt_history = attempt_history(id, store)?;
+        attempt_history.attempts.push(attempt);
+        shelve(id, attempt_history, store)?;
         Ok(Reply::Done)
     }
 
     pub(super) fn purge_dead<S: WriteStore>(
         &mut self,
-        on: &OnEndpoint<Option<Vec<u64>>>,
+        on: &OnWebhook<Option<Vec<u64>>>,
         store: &mut S,
     ) -> Result<Reply, StateError> {
         if let Err(refusal) = managed(&self.facts, self.facts.webhooks(), on) {
             return Ok(Reply::Refused(refusal));
         }
-        let mut shelf = shelf(on.endpoint, store)?;
+        let mut attempt_history = attempt_history(on.webhook, store)?;
         let removed = match &on.what {
-            Some(seqs) => remove_letters(on.endpoint, seqs, store)?,
+            Some(seqs) => remove_dead_letters(on.webhook, seqs, store)?,
             None => {
-                let (from, to) = (keys::dead_letter(on.endpoint, 0), keys::dead_letter(on.endpoint, u64::MAX));
+                let (from, to) = (keys::dead_letter(on.webhook, 0), keys::dead_letter(on.webhook, u64::MAX));
                 remove_range(&from, &to, usize::MAX, store)?
             }
         };
         let count = removed.len() as u32;
-        shelf.dead -= count.min(shelf.dead);
-        shelve(on.endpoint, shelf, store)?;
-        self.forget_kept(on.endpoint, &removed, store)?;
+        attempt_history.dead -= count.min(attempt_history.dead);
+        shelve(on.webhook, attempt_history, store)?;
+        self.forget_kept(on.webhook, &removed, store)?;
         Ok(Reply::Removed(count))
     }
 }
 
-/// Attempts, and what became of dead letters, in order: answers the seqs of those that are none any more.
-fn keep_on_shelf<S: WriteStore>(id: EndpointId, update: &Update, store: &mut S) -> Result<Vec<u64>, StateError> {
-    if update.attempts.is_empty() && update.letters.is_empty() {
+/// Attempts, and what became of dead dead letters, in order: answers the seqs of those that are none any more.
+fn keep_on_attempt_history<S: WriteStore>(
+    id: WebhookId,
+    update: &Update,
+    store: &mut S,
+) -> Result<Vec<u64>, StateError> {
+    if update.attempts.is_empty() && update.dead_letters.is_empty() {
         return Ok(Vec::new());
     }
-    let mut shelf = shelf(id, store)?;
-    let newest = shelf.attempts.iter().map(|attempt| attempt.number).max().unwrap_or(0);
-    shelf.attempts.extend(update.attempts.iter().filter(|attempt| attempt.number > newest).cloned());
+    let mut attempt_history = attempt_history(id, store)?;
+    let newest = attempt_history.attempts.iter().map(|attempt| attempt.number).max().unwrap_or(0);
+    attempt_history
+        .attempts
+        .extend(update.attempts.iter().filter(|attempt| attempt.number > newest).cloned());
     let mut removed = Vec::new();
-    for change in &update.letters {
+    for change in &update.dead_letters {
         match change {
             DeadLetterChange::Removed(seq) => {
-                let gone = remove_letters(id, &[*seq], store)?;
-                shelf.dead -= (gone.len() as u32).min(shelf.dead);
+                let gone = remove_dead_letters(id, &[*seq], store)?;
+                attempt_history.dead -= (gone.len() as u32).min(attempt_history.dead);
                 removed.extend(gone);
             }
-            DeadLetterChange::Added(letter) => {
-                let key = keys::dead_letter(id, letter.seq);
+            DeadLetterChange::Added(dead_letter) => {
+                let key = keys::dead_letter(id, dead_letter.seq);
                 if store.get(&key)?.is_none() {
-                    shelf.dead += 1;
+                    attempt_history.dead += 1;
                 }
-                store.put(&key, &codec::encode(letter)?)?;
+                store.put(&key, &codec::encode(dead_letter)?)?;
             }
         }
     }
-    if shelf.dead > MAX_DEAD {
+    if attempt_history.dead > MAX_DEAD {
         let (from, to) = (keys::dead_letter(id, 0), keys::dead_letter(id, u64::MAX));
-        let dropped = remove_range(&from, &to, (shelf.dead - MAX_DEAD) as usize, store)?;
-        shelf.dead -= dropped.len() as u32;
-        shelf.dropped += dropped.len() as u64;
+        let dropped = remove_range(&from, &to, (attempt_history.dead - MAX_DEAD) as usize, store)?;
+        attempt_history.dead -= dropped.len() as u32;
+        attempt_history.dropped += dropped.len() as u64;
         removed.extend(dropped);
     }
-    shelve(id, shelf, store)?;
+    shelve(id, attempt_history, store)?;
     Ok(removed)
 }
 
-fn shelf<S: ReadStore>(id: EndpointId, store: &S) -> Result<Shelf, StateError> {
-    Ok(store.get(&keys::shelf(id))?.map(|bytes| codec::decode(&bytes)).transpose()?.unwrap_or_default())
+fn attempt_history<S: ReadStore>(id: WebhookId, store: &S) -> Result<AttemptHistory, StateError> {
+    Ok(store
+        .get(&keys::attempt_history(id))?
+        .map(|bytes| codec::decode(&bytes))
+        .transpose()?
+        .unwrap_or_default())
 }
 
-fn shelve<S: WriteStore>(id: EndpointId, mut shelf: Shelf, store: &mut S) -> Result<(), StateError> {
-    let excess = shelf.attempts.len().saturating_sub(KEPT_ATTEMPTS);
-    shelf.attempts.drain(..excess);
-    shelf.attempts.iter_mut().for_each(Attempt::clip);
-    Ok(store.put(&keys::shelf(id), &codec::encode(&shelf)?)?)
+fn shelve<S: WriteStore>(
+    id: WebhookId,
+    mut attempt_history: AttemptHistory,
+    store: &mut S,
+) -> Result<(), StateError> {
+    let excess = attempt_history.attempts.len().saturating_sub(KEPT_ATTEMPTS);
+    attempt_history.attempts.drain(..excess);
+    attempt_history.attempts.iter_mut().for_each(Attempt::clip);
+    Ok(store.put(&keys::attempt_history(id), &codec::encode(&attempt_history)?)?)
 }
 
 /// Answers the seqs of those that were there.
-fn remove_letters<S: WriteStore>(id: EndpointId, seqs: &[u64], store: &mut S) -> Result<Vec<u64>, StateError> {
+fn remove_dead_letters<S: WriteStore>(
+    id: WebhookId,
+    seqs: &[u64],
+    store: &mut S,
+) -> Result<Vec<u64>, StateError> {
     let mut removed = Vec::new();
     for seq in seqs {
         let key = keys::dead_letter(id, *seq);
@@ -182,7 +207,12 @@ fn remove_letters<S: WriteStore>(id: EndpointId, seqs: &[u64], store: &mut S) ->
 }
 
 /// Removes the first records of a range; answers their numbers.
-fn remove_range<S: WriteStore>(from: &[u8], to: &[u8], max: usize, store: &mut S) -> Result<Vec<u64>, StateError> {
+fn remove_range<S: WriteStore>(
+    from: &[u8],
+    to: &[u8],
+    max: usize,
+    store: &mut S,
+) -> Result<Vec<u64>, StateError> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     store.scan(from, to, &mut |key, _| {
         found.push(key.to_vec());

@@ -66,7 +66,8 @@ impl Streams {
             self.append(map.topic, &event.subject, id, stored.len() as u64, store)?;
         }
         if let Some(record) = self.topics.get_mut(&map.topic) {
-            record.next_seq -= u64::from(crate::failpoint!("seq-reused") && context.index().is_multiple_of(50));
+            record.next_seq -=
+                u64::from(crate::failpoint!("seq-reused") && context.index().is_multiple_of(50));
         }
         self.dirty.insert(map.topic);
         if let Some(key) = &publish.key {
@@ -79,8 +80,14 @@ impl Streams {
     }
 
     /// Why none of the events may be stored.
-    fn refuses<S: ReadStore>(&self, map: &Map, publish: &Publish, store: &S) -> Result<Option<Refusal>, StateError> {
-        let subjects = || publish.events.iter().map(|event| &event.subject).filter(|subject| !subject.is_own());
+    fn refuses<S: ReadStore>(
+        &self,
+        map: &Map,
+        publish: &Publish,
+        store: &S,
+    ) -> Result<Option<Refusal>, StateError> {
+        let subjects =
+            || publish.events.iter().map(|event| &event.subject).filter(|subject| !subject.is_own());
         if subjects().next().is_none() {
             return Ok(None);
         }
@@ -91,7 +98,9 @@ impl Streams {
         if subjects().any(|subject| map.rules.durability_of(subject.as_str()) == Durability::Ephemeral) {
             return Ok(Some(Refusal::Ephemeral));
         }
-        let (Some(limit), Some(record)) = (map.limits.subjects, self.topics.get(&map.topic)) else { return Ok(None) };
+        let (Some(limit), Some(record)) = (map.limits.subjects, self.topics.get(&map.topic)) else {
+            return Ok(None);
+        };
         // Most publishes are far from the limit, and need not look which subjects are new.
         let most = record.subjects + publish.events.len() as u64;
         let is_over = most > u64::from(limit) && {
@@ -118,7 +127,9 @@ impl Streams {
         if subject.is_own() {
             return Ok(record.own.append((stream, subject), (seq, id, bytes), store)?);
         }
-        self.change_subject(stream, subject, store, |one, store| one.append((stream, subject), (seq, id, bytes), store))
+        self.change_subject(stream, subject, store, |one, store| {
+            one.append((stream, subject), (seq, id, bytes), store)
+        })
     }
 
     /// Publishes to one stream that follow each other are one change, or a few: each names the subjects that it concerns,
@@ -172,7 +183,11 @@ fn remember<S: WriteStore>(
 }
 
 /// Removes at most `max` idempotency keys whose time is over; answers how many.
-pub(super) fn forget_expired<S: WriteStore>(now_ms: u64, max: usize, store: &mut S) -> Result<usize, StateError> {
+pub(super) fn forget_expired<S: WriteStore>(
+    now_ms: u64,
+    max: usize,
+    store: &mut S,
+) -> Result<usize, StateError> {
     let mut expired: Vec<Vec<u8>> = Vec::new();
     let end = keys::expiry(now_ms.saturating_add(1), &[0; 25]);
     store.scan(b"x", &end, &mut |key, _| {

@@ -1,7 +1,7 @@
 //! What a stream has, in one small record.
 
 use crate::core::channel_rules::ChannelRules;
-use crate::core::ids::{EndpointId, EventId};
+use crate::core::ids::{EventId, WebhookId};
 use crate::core::state::subjects::SubjectRecord;
 use crate::core::subject::Subject;
 use serde::{Deserialize, Serialize};
@@ -66,15 +66,15 @@ pub struct Deletion {
     pub below_seq: u64,
     /// What is kept for webhooks was looked through below this seq.
     pub backlog_seq: u64,
-    /// What is kept for retries and dead letters was looked through up to there: this webhook's below this seq, and that
+    /// What is kept for retries and dead dead letters was looked through up to there: this webhook's below this seq, and that
     /// of all webhooks with lower ids.
-    pub copies_from: (EndpointId, u64),
+    pub copies_from: (WebhookId, u64),
 }
 
 impl Deletion {
     /// Of all before `below_seq`; nothing is removed yet.
     pub(super) fn new(subject: Subject, below_seq: u64) -> Self {
-        Self { subject, below_seq, backlog_seq: 0, copies_from: (EndpointId::from_bytes([0; 16]), 0) }
+        Self { subject, below_seq, backlog_seq: 0, copies_from: (WebhookId::from_bytes([0; 16]), 0) }
     }
 }
 
@@ -92,7 +92,11 @@ impl TopicRecord {
 
     /// A subject's record where it has none: nothing is known of it.
     pub fn unknown_subject(&self) -> SubjectRecord {
-        SubjectRecord { trimmed_seq: self.forgotten_seq, trimmed_id: self.forgotten_id, ..SubjectRecord::default() }
+        SubjectRecord {
+            trimmed_seq: self.forgotten_seq,
+            trimmed_id: self.forgotten_id,
+            ..SubjectRecord::default()
+        }
     }
 
     /// Readers lost that event inside the stream.

@@ -8,7 +8,7 @@ use super::{Deletion, StateError, Streams, keys};
 use crate::core::access::{Map, Scopes};
 use crate::core::command::{Change, DeleteEvent, DeleteSubject, Refusal, Reply, Touched};
 use crate::core::event::Event;
-use crate::core::ids::{EndpointId, EventId, TopicId};
+use crate::core::ids::{EventId, TopicId, WebhookId};
 use crate::core::state::rights::Rights;
 use crate::core::state::subjects::{self, Runs};
 use crate::core::store::{ReadStore, WriteStore};
@@ -33,7 +33,9 @@ impl Streams {
         let mut free: Vec<u64> = taken.values().flatten().copied().filter(|seq| *seq < floor).collect();
         free.sort_unstable();
         self.set_aside(map, &free, now_ms, store)?;
-        taken.iter().try_for_each(|(subject, seqs)| self.take_from_subject(map.topic, subject, seqs, floor, store))
+        taken
+            .iter()
+            .try_for_each(|(subject, seqs)| self.take_from_subject(map.topic, subject, seqs, floor, store))
     }
 
     fn take_from_subject<S: WriteStore>(
@@ -69,7 +71,7 @@ impl Streams {
         })
     }
 
-    /// Removes an event, and the copies of it that are kept for retries and dead letters.
+    /// Removes an event, and the copies of it that are kept for retries and dead dead letters.
     pub(super) fn delete_event<S: WriteStore>(
         &mut self,
         delete: DeleteEvent,
@@ -93,15 +95,19 @@ impl Streams {
         id: EventId,
         store: &mut S,
     ) -> Result<Option<Subject>, StateError> {
-        for (prefix, is_withheld) in [(keys::event as fn(TopicId, u64) -> [u8; 17], false), (keys::withheld, true)] {
+        for (prefix, is_withheld) in
+            [(keys::event as fn(TopicId, u64) -> [u8; 17], false), (keys::withheld, true)]
+        {
             let next_seq = self.topics.get(&stream).map_or(1, |record| record.next_seq);
             let Some(seq) = seq_of(id, next_seq, |seq| prefix(stream, seq), store)? else { continue };
             let key = prefix(stream, seq);
             let Some(event) = store.get(&key)? else { continue };
-            let Some(subject) = Event::stored_subject(&event).and_then(|name| Subject::parse_any(name).ok()) else {
+            let Some(subject) = Event::stored_subject(&event).and_then(|name| Subject::parse_any(name).ok())
+            else {
                 continue;
             };
-            let Some(record) = self.topics.get_mut(&stream).filter(|record| !record.is_deleted(subject.as_str(), seq))
+            let Some(record) =
+                self.topics.get_mut(&stream).filter(|record| !record.is_deleted(subject.as_str(), seq))
             else {
                 break;
             };
@@ -127,7 +133,7 @@ impl Streams {
         Ok(None)
     }
 
-    /// Removes what is kept of that event for retries and dead letters; answers its subject.
+    /// Removes what is kept of that event for retries and dead dead letters; answers its subject.
     fn remove_copies_of<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -135,10 +141,13 @@ impl Streams {
         store: &mut S,
     ) -> Result<Option<Subject>, StateError> {
         let next_seq = self.topics.get(&map.topic).map_or(1, |record| record.next_seq);
-        let webhooks: Vec<EndpointId> = self.facts.webhooks().of_map(map.id).map(|webhook| webhook.id).collect();
+        let webhooks: Vec<WebhookId> =
+            self.facts.webhooks().of_map(map.id).map(|webhook| webhook.id).collect();
         let mut found = None;
         for webhook in webhooks {
-            let Some(seq) = seq_of(id, next_seq, |seq| keys::kept_event(webhook, seq), store)? else { continue };
+            let Some(seq) = seq_of(id, next_seq, |seq| keys::kept_event(webhook, seq), store)? else {
+                continue;
+            };
             let Some(event) = store.get(&keys::kept_event(webhook, seq))? else { continue };
             let subject = Event::stored_subject(&event).unwrap_or_default();
             let record = self.topics.get(&map.topic);
@@ -153,7 +162,7 @@ impl Streams {
 
     fn remove_copy<S: WriteStore>(
         &mut self,
-        webhook: EndpointId,
+        webhook: WebhookId,
         seq: u64,
         bytes: u64,
         store: &mut S,
@@ -180,7 +189,9 @@ impl Streams {
         if one.count == 0 && kept == 0 {
             return Ok(Reply::Removed(0));
         }
-        let Some(record) = self.topics.get_mut(&stream) else { return Ok(Reply::Refused(Refusal::UnknownMap)) };
+        let Some(record) = self.topics.get_mut(&stream) else {
+            return Ok(Reply::Refused(Refusal::UnknownMap));
+        };
         let known = record.deletions.iter().position(|deletion| deletion.subject == *subject);
         let deletion = Deletion::new(subject.clone(), record.next_seq);
         match known {
@@ -223,7 +234,8 @@ impl Streams {
     ) -> Result<usize, StateError> {
         let (stream, mut done) = (map.topic, 0);
         while done < max
-            && let Some(deletion) = self.topics.get(&stream).and_then(|record| record.deletions.first()).cloned()
+            && let Some(deletion) =
+                self.topics.get(&stream).and_then(|record| record.deletions.first()).cloned()
         {
             done += 1 + self.remove_run(stream, &deletion, max - done, store)?;
             let (from, to) = keys::runs(stream, deletion.subject.as_str(), 0, deletion.below_seq);
@@ -260,7 +272,8 @@ impl Streams {
         let (from, to) = keys::runs(stream, deletion.subject.as_str(), 0, deletion.below_seq);
         let mut first = None;
         store.scan(&from, &to, &mut |key, value| {
-            first = keys::run_end(key).zip(keys::run_start(value)).map(|(end, start)| (key.to_vec(), start, end));
+            first =
+                keys::run_end(key).zip(keys::run_start(value)).map(|(end, start)| (key.to_vec(), start, end));
             false
         })?;
         let Some((run, start, end)) = first else { return Ok(0) };
@@ -314,7 +327,7 @@ impl Streams {
         Ok((kept.len(), is_over))
     }
 
-    /// Removes what is kept of the deleted history for retries and dead letters. Answers how many events were looked at,
+    /// Removes what is kept of the deleted history for retries and dead dead letters. Answers how many events were looked at,
     /// and whether those were all.
     fn remove_copies<S: WriteStore>(
         &mut self,
@@ -324,13 +337,15 @@ impl Streams {
         store: &mut S,
     ) -> Result<(usize, bool), StateError> {
         let (first, from_seq) = deletion.copies_from;
-        let mut webhooks: Vec<EndpointId> = self.facts.webhooks().of_map(map.id).map(|webhook| webhook.id).collect();
+        let mut webhooks: Vec<WebhookId> =
+            self.facts.webhooks().of_map(map.id).map(|webhook| webhook.id).collect();
         webhooks.retain(|webhook| *webhook >= first && self.holds.kept_bytes(*webhook) > 0);
         webhooks.sort_unstable();
         let mut looked = 0;
         for webhook in webhooks {
             let mut next_seq = if webhook == first { from_seq } else { 0 };
-            let (from, to) = (keys::kept_event(webhook, next_seq), keys::kept_event(webhook, deletion.below_seq));
+            let (from, to) =
+                (keys::kept_event(webhook, next_seq), keys::kept_event(webhook, deletion.below_seq));
             let mut copies = Vec::new();
             store.scan(&from, &to, &mut |key, event| {
                 let Some(seq) = keys::number_of(key).filter(|_| looked < max) else { return false };
@@ -362,7 +377,9 @@ impl Streams {
         let mut looked = kept.len();
         let mut seqs: BTreeSet<u64> =
             kept.iter().filter(|one| is_left(&one.subject, one.seq)).map(|one| one.seq).collect();
-        for webhook in self.facts.webhooks().of_map(map.id).filter(|webhook| self.holds.kept_bytes(webhook.id) > 0) {
+        for webhook in
+            self.facts.webhooks().of_map(map.id).filter(|webhook| self.holds.kept_bytes(webhook.id) > 0)
+        {
             let (from, to) = (keys::kept_event(webhook.id, 0), keys::kept_event(webhook.id, u64::MAX));
             store.scan(&from, &to, &mut |key, event| {
                 looked += 1;
@@ -376,7 +393,12 @@ impl Streams {
     }
 
     /// Whether the stream may have had events of the subject: of one whose record was forgotten nobody knows.
-    fn has_existed<S: ReadStore>(&self, stream: TopicId, subject: &Subject, store: &S) -> Result<bool, StateError> {
+    fn has_existed<S: ReadStore>(
+        &self,
+        stream: TopicId,
+        subject: &Subject,
+        store: &S,
+    ) -> Result<bool, StateError> {
         let is_forgotten = self.topics.get(&stream).is_some_and(|record| record.forgotten_seq > 0);
         Ok(self.subject(stream, subject, store)?.map_or(is_forgotten, |one| one.last_seq > 0))
     }

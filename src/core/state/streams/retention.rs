@@ -7,7 +7,7 @@ use super::{Context, StateError, Streams, TopicRecord, keys, publish};
 use crate::core::access::Map;
 use crate::core::command::Reply;
 use crate::core::event::Event;
-use crate::core::ids::{EndpointId, EventId, TopicId};
+use crate::core::ids::{EventId, TopicId, WebhookId};
 use crate::core::state::subjects;
 use crate::core::store::WriteStore;
 use crate::core::subject::Subject;
@@ -34,7 +34,8 @@ impl Streams {
     ) -> Result<(), StateError> {
         let Some(record) = self.topics.get(&map.topic) else { return Ok(()) };
         let retention = &map.retention;
-        let (max_count, max_bytes) = (retention.events.unwrap_or(u64::MAX), retention.bytes.unwrap_or(u64::MAX));
+        let (max_count, max_bytes) =
+            (retention.events.unwrap_or(u64::MAX), retention.bytes.unwrap_or(u64::MAX));
         let average = record.bytes / record.count.max(1);
         let slack_bytes = average.saturating_mul(SLACK_EVENTS).min(max_bytes / 16);
         let over_count = record.count > max_count.saturating_add(SLACK_EVENTS.min(max_count / 16));
@@ -109,7 +110,12 @@ impl Streams {
         Ok(events)
     }
 
-    fn trim_subjects<S: WriteStore>(&mut self, stream: TopicId, taken: Taken, store: &mut S) -> Result<(), StateError> {
+    fn trim_subjects<S: WriteStore>(
+        &mut self,
+        stream: TopicId,
+        taken: Taken,
+        store: &mut S,
+    ) -> Result<(), StateError> {
         for (name, part) in taken.of {
             let Ok(subject) = Subject::parse_any(&name) else { continue };
             let runs_from = self.topics.get(&stream).map_or(0, |record| record.deleted_below(&name));
@@ -122,7 +128,9 @@ impl Streams {
 
     /// Where the stream begins later, holes before that say nothing.
     fn forget_holes<S: WriteStore>(&mut self, stream: TopicId, store: &mut S) -> Result<(), StateError> {
-        let Some(record) = self.topics.get(&stream).filter(|record| record.removed_seq > 0) else { return Ok(()) };
+        let Some(record) = self.topics.get(&stream).filter(|record| record.removed_seq > 0) else {
+            return Ok(());
+        };
         subjects::forget_holes(stream, record.stored_seq, TRIM_PER_TICK, store)?;
         Ok(())
     }
@@ -150,8 +158,9 @@ impl Streams {
             return Ok(0);
         }
         // The first alone says whether any go: most often none does.
-        let beyond =
-            |record: &TopicRecord, one: &Kept| record.backlog_bytes > max_bytes || one.stored_ms < keep_from_ms;
+        let beyond = |record: &TopicRecord, one: &Kept| {
+            record.backlog_bytes > max_bytes || one.stored_ms < keep_from_ms
+        };
         let goes = |record: &TopicRecord, one: &Kept| one.seq < floor || beyond(record, one);
         let oldest = backlog(topic, 0, first, 1, store)?;
         if oldest.first().is_some_and(|one| !goes(record, one)) {
@@ -199,12 +208,13 @@ impl Streams {
         let mut left = TRIM_PER_TICK;
         left -= publish::forget_expired(now_ms, left / 2, store)?;
         left -= self.bury(left / 2, store)?;
-        left -= self.bury_endpoints(left / 2, store)?;
+        left -= self.bury_webhooks(left / 2, store)?;
         // Each map in turn gets its part of what is left; who comes first changes from tick to tick.
         let mut maps: Vec<Arc<Map>> = self.facts.maps().cloned().collect();
         let count = maps.len();
         maps.rotate_left((context.index() % count.max(1) as u64) as usize);
-        let mut more = !self.doomed.is_empty() || !self.doomed_endpoints.is_empty() || left < TRIM_PER_TICK / 8;
+        let mut more =
+            !self.tombstone.is_empty() || !self.tombstone_webhooks.is_empty() || left < TRIM_PER_TICK / 8;
         for (place, map) in maps.iter().enumerate() {
             let part = (left / (count - place)).max(SMALLEST_PART).min(left);
             let done = self.tick_map(map, part, now_ms, store)?;
@@ -239,7 +249,7 @@ impl Streams {
         Ok(max - left)
     }
 
-    /// Removes events that are kept for retries and dead letters and were published too long ago.
+    /// Removes events that are kept for retries and dead dead letters and were published too long ago.
     fn forget_aged<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -249,7 +259,7 @@ impl Streams {
         store: &mut S,
     ) -> Result<usize, StateError> {
         let mut gone = 0;
-        let ids: Vec<EndpointId> = self.facts.webhooks().of_map(map.id).map(|endpoint| endpoint.id).collect();
+        let ids: Vec<WebhookId> = self.facts.webhooks().of_map(map.id).map(|webhook| webhook.id).collect();
         for id in ids {
             let aged = |published_ms| published_ms < keep_from_ms;
             gone += self.shrink_kept(id, max - gone, now_ms, store, |_, published_ms| aged(published_ms))?;
@@ -260,10 +270,11 @@ impl Streams {
     /// Removes up to `max` events of deleted maps.
     fn bury<S: WriteStore>(&mut self, max: usize, store: &mut S) -> Result<usize, StateError> {
         let mut gone = 0;
-        while let Some(&topic) = self.doomed.first()
+        while let Some(&topic) = self.tombstone.first()
             && gone < max
         {
-            for prefix in [b'e', keys::WITHHELD, keys::HOLES, keys::RUNS, keys::EMPTIES, keys::THINNING, keys::SUBJECTS]
+            for prefix in
+                [b'e', keys::WITHHELD, keys::HOLES, keys::RUNS, keys::EMPTIES, keys::THINNING, keys::SUBJECTS]
             {
                 let mut keys: Vec<Vec<u8>> = Vec::new();
                 let (from, to) = keys::of_stream(prefix, topic);
@@ -277,8 +288,8 @@ impl Streams {
                 keys.iter().try_for_each(|key| store.delete(key))?;
             }
             if gone < max {
-                self.doomed.remove(&topic);
-                store.delete(&keys::doomed(topic))?;
+                self.tombstone.remove(&topic);
+                store.delete(&keys::tombstone(topic))?;
             }
         }
         Ok(gone)

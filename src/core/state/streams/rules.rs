@@ -114,7 +114,8 @@ impl Streams {
         now_ms: u64,
         store: &mut S,
     ) -> Result<usize, StateError> {
-        let (from, to) = (keys::thinning(map.topic, 0, ""), keys::thinning(map.topic, now_ms.saturating_add(1), ""));
+        let (from, to) =
+            (keys::thinning(map.topic, 0, ""), keys::thinning(map.topic, now_ms.saturating_add(1), ""));
         let mut due = Vec::new();
         store.scan(&from, &to, &mut |key, _| {
             if due.len() < max {
@@ -129,7 +130,8 @@ impl Streams {
             }
             store.delete(&key)?;
             done += 1;
-            let Some(subject) = keys::thinning_name(&key).and_then(|name| Subject::parse_any(name).ok()) else {
+            let Some(subject) = keys::thinning_name(&key).and_then(|name| Subject::parse_any(name).ok())
+            else {
                 continue;
             };
             if self.subject(map.topic, &subject, store)?.is_none() {
@@ -275,7 +277,11 @@ impl Streams {
         })?;
         // One that came within this transaction is not stored yet.
         let new = self.touched.range((stream, subject.clone())..).map(|((of, name), _)| (of, name));
-        let new = new.take_while(|(of, _)| **of == stream).map(|(_, name)| name).find(|name| *name > subject).cloned();
+        let new = new
+            .take_while(|(of, _)| **of == stream)
+            .map(|(_, name)| name)
+            .find(|name| *name > subject)
+            .cloned();
         Ok(next.into_iter().chain(new).min())
     }
 }

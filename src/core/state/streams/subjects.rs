@@ -100,7 +100,8 @@ impl SubjectRecord {
         runs_from: u64,
         store: &mut S,
     ) -> Result<(), StoreError> {
-        (self.trimmed_seq, self.trimmed_id) = (self.trimmed_seq, self.trimmed_id).max((newest_seq, newest_id));
+        (self.trimmed_seq, self.trimmed_id) =
+            (self.trimmed_seq, self.trimmed_id).max((newest_seq, newest_id));
         self.first_seq = self.first_seq.max(newest_seq + 1);
         self.count = self.count.saturating_sub(gone);
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -156,7 +157,11 @@ impl<'a, S: ReadStore> Runs<'a, &'a S> {
 
     /// Visits the runs from `from_seq` on, ascending, until `visit` returns false. The first may begin before `from_seq`,
     /// none before what readers have.
-    pub fn visit(&self, from_seq: u64, visit: &mut dyn FnMut(RangeInclusive<u64>) -> bool) -> Result<(), StoreError> {
+    pub fn visit(
+        &self,
+        from_seq: u64,
+        visit: &mut dyn FnMut(RangeInclusive<u64>) -> bool,
+    ) -> Result<(), StoreError> {
         let (from, to) = keys::runs(self.stream, self.subject, from_seq.max(self.record.first_seq), u64::MAX);
         let mut goes_on = true;
         // The runs that were ended lie before the one that grows.
@@ -247,13 +252,22 @@ pub fn hole_from<S: ReadStore>(
 }
 
 /// Whether all of `seqs` was removed inside the stream.
-pub fn is_hole<S: ReadStore>(stream: TopicId, seqs: RangeInclusive<u64>, store: &S) -> Result<bool, StoreError> {
+pub fn is_hole<S: ReadStore>(
+    stream: TopicId,
+    seqs: RangeInclusive<u64>,
+    store: &S,
+) -> Result<bool, StoreError> {
     let hole = hole_from(stream, *seqs.start(), store)?;
     Ok(hole.is_some_and(|hole| hole.start() <= seqs.start() && seqs.end() <= hole.end()))
 }
 
 /// Forgets the holes that end before `seq`, `max` of them at most: the stream begins there.
-pub fn forget_holes<S: WriteStore>(stream: TopicId, seq: u64, max: usize, store: &mut S) -> Result<usize, StoreError> {
+pub fn forget_holes<S: WriteStore>(
+    stream: TopicId,
+    seq: u64,
+    max: usize,
+    store: &mut S,
+) -> Result<usize, StoreError> {
     let mut over = Vec::new();
     store.scan(&keys::hole(stream, 0), &keys::hole(stream, seq), &mut |key, _| {
         over.push(key.to_vec());

@@ -1,7 +1,7 @@
 //! What retention keeps for webhooks: nothing that an active one needs goes within the bound, nothing else stays, and
 //! what goes beyond it is told.
 
-use super::delivery::{endpoint, endpoint_id, letter, on, put, report, stored, update};
+use super::delivery::{dead_letter, on, put, report, stored, update, webhook, webhook_id};
 use super::*;
 use crate::core::command::{Activate, RetentionPatch};
 use crate::core::consumer::progress::DeadLetterChange::{Added, Removed};
@@ -10,7 +10,7 @@ use crate::core::event::Event;
 use crate::core::history::Bounds;
 use crate::core::state::backlog::Backlog;
 use crate::core::webhook::records::Update;
-use crate::core::webhook::{OnEndpoint, Origin};
+use crate::core::webhook::{OnWebhook, Origin};
 use std::collections::BTreeSet;
 
 /// Bytes of an event as [`publish`] makes them, stored.
@@ -24,13 +24,13 @@ fn at_most(bytes: u64) -> WebhookBacklog {
     WebhookBacklog { bytes: Some(bytes), ..WAIT_FOR_EVER }
 }
 
-/// A node with map 1, `webhooks` endpoints of it, and itself as the one that delivers.
+/// A node with map 1, `webhooks` webhooks of it, and itself as the one that delivers.
 fn node(retention: Retention, webhooks: u8) -> Node {
     let mut node = Node::new();
     node.one(1, create(1, None, NO_LIMITS, retention));
     node.one(1, leases::delivers(1, 7));
     for n in 1..=webhooks {
-        assert!(matches!(node.one(1, put(endpoint(n, 1), None, None)), Reply::Endpoint(_)));
+        assert!(matches!(node.one(1, put(webhook(n, 1), None, None)), Reply::Webhook(_)));
     }
     node
 }
@@ -57,15 +57,15 @@ fn in_topic(node: &Node) -> Vec<u64> {
     node.store.0.range(from..to).map(|(key, _)| keys::event_seq(key).unwrap()).collect()
 }
 
-/// Events kept for an endpoint's retries and dead letters.
+/// Events kept for a webhook's retries and dead dead letters.
 fn kept(node: &Node, n: u8) -> Vec<u64> {
     let (from, to) =
-        (keys::kept_event(endpoint_id(n), 0).to_vec(), keys::kept_event(endpoint_id(n), u64::MAX).to_vec());
+        (keys::kept_event(webhook_id(n), 0).to_vec(), keys::kept_event(webhook_id(n), u64::MAX).to_vec());
     node.store.0.range(from..to).map(|(key, _)| keys::number_of(key).unwrap()).collect()
 }
 
 fn backlog(node: &Node, n: u8) -> Backlog {
-    stored(node, &keys::backlog(endpoint_id(n))).unwrap_or_default()
+    stored(node, &keys::backlog(webhook_id(n))).unwrap_or_default()
 }
 
 fn seqs_of(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
@@ -123,10 +123,14 @@ fn what_is_kept_for_retries_goes_when_it_is_deleted() {
 
 #[test]
 fn one_that_is_disabled_or_deleted_holds_nothing() {
-    let off = Command::ActivateEndpoint(on(1, 1, Activate { active: false, seek: None }));
-    let gone = Command::DeleteEndpoint(on(1, 1, Origin::Api));
-    let failed =
-        report(1, 7, 1, vec![Update { disable: Some(Disable { why: "gone".into(), news: None }), ..update(1, 1) }]);
+    let off = Command::ActivateWebhook(on(1, 1, Activate { active: false, seek: None }));
+    let gone = Command::DeleteWebhook(on(1, 1, Origin::Api));
+    let failed = report(
+        1,
+        7,
+        1,
+        vec![Update { disable: Some(Disable { why: "gone".into(), news: None }), ..update(1, 1) }],
+    );
     for command in [off, gone, failed] {
         let mut node = node(keep(5, WAIT_FOR_EVER), 1);
         publish_some(&mut node, 2, 20);
@@ -144,7 +148,7 @@ fn a_large_backlog_goes_in_pieces() {
         node.one(2, publish(1, None, &["a"; 100], None));
     }
     assert_eq!(in_topic(&node).len(), 20_000);
-    node.one(3, Command::DeleteEndpoint(on(1, 1, Origin::Api)));
+    node.one(3, Command::DeleteWebhook(on(1, 1, Origin::Api)));
     assert_eq!(node.one(4, Command::Tick), Reply::Ticked(true));
     let left = in_topic(&node).len();
     assert!((11_000..20_000).contains(&left), "{left}");
@@ -163,17 +167,20 @@ fn beyond_its_bytes_the_oldest_go_and_the_webhook_is_losing() {
     assert_eq!(in_topic(&node), seqs_of(5..=19));
     let lost: Vec<Change> =
         node.state.take_changes().into_iter().filter(|change| matches!(change, Change::Lost(..))).collect();
-    assert_eq!(lost, vec![Change::Lost(endpoint_id(1), 1); 4], "and only the one that needed them");
+    assert_eq!(lost, vec![Change::Lost(webhook_id(1), 1); 4], "and only the one that needed them");
     let losing = backlog(&node, 1).losing.unwrap();
     assert_eq!((losing.since_ms, losing.last_ms, losing.events, losing.announced), (3, 3, 4, false));
     assert_eq!(backlog(&node, 2).losing, None);
     node.one(4, Command::Tick);
     let topic = node.state.access().map(map_id(1)).unwrap().topic;
-    let events =
-        History::open(&node.store, topic).unwrap().read(20, Bounds { events: 10, bytes: 1 << 20 }).unwrap().events;
+    let events = History::open(&node.store, topic)
+        .unwrap()
+        .read(20, Bounds { events: 10, bytes: 1 << 20 })
+        .unwrap()
+        .events;
     let payload = String::from_utf8(events[0].payload.to_vec()).unwrap();
     assert_eq!(&*events[0].kind, "webhook.losing");
-    assert!(payload.contains(r#""lost":4"#) && payload.contains(&endpoint_id(1).to_string()), "{payload}");
+    assert!(payload.contains(r#""lost":4"#) && payload.contains(&webhook_id(1).to_string()), "{payload}");
     node.one(5, Command::Tick);
     assert_eq!(seqs(&node, 1).last(), Some(&20), "it is announced once");
     told(&mut node, update(1, 21));
@@ -184,14 +191,14 @@ fn beyond_its_bytes_the_oldest_go_and_the_webhook_is_losing() {
 }
 
 #[test]
-fn what_telling_of_one_costs_another_is_counted() {
+fn what_reporting_of_one_costs_another_is_counted() {
     let mut node = node(keep(5, at_most(10 * EVENT)), 3);
     publish_some(&mut node, 2, 19);
     node.one(3, Command::Tick);
     let changes = node.state.take_changes();
     let lost = |n| -> u64 {
         let of = |change: &Change| match change {
-            Change::Lost(id, events) if *id == endpoint_id(n) => *events,
+            Change::Lost(id, events) if *id == webhook_id(n) => *events,
             _ => 0,
         };
         changes.iter().map(of).sum()
@@ -231,22 +238,25 @@ fn a_map_may_wait_for_none() {
 fn retries_and_dead_letters_keep_their_events_and_no_others() {
     let mut node = node(keep(5, at_most(320 * EVENT)), 1);
     publish_some(&mut node, 2, 10);
-    let letters = vec![Added(letter(2)), Added(letter(4))];
-    told(&mut node, Update { letters, kept: vec![(1, retry(&[1, 3]))], ..update(1, 11) });
+    let dead_letters = vec![Added(dead_letter(2)), Added(dead_letter(4))];
+    told(&mut node, Update { dead_letters, kept: vec![(1, retry(&[1, 3]))], ..update(1, 11) });
     publish_some(&mut node, 3, 20);
     told(&mut node, update(1, 31));
     node.one(4, Command::Tick);
     assert_eq!((in_topic(&node), kept(&node, 1)), (seqs_of(26..=30), vec![1, 2, 3, 4]));
     assert_eq!(backlog(&node, 1).kept_bytes, 4 * EVENT);
-    let event = node.store.0[&keys::kept_event(endpoint_id(1), 3).to_vec()].clone();
+    let event = node.store.0[&keys::kept_event(webhook_id(1), 3).to_vec()].clone();
     assert_eq!(&*Event::from_stored(3, event.into()).unwrap().kind, "a");
     // 1 is delivered at last, 3 is given up, 2 is delivered after all.
-    told(&mut node, Update { letters: vec![Added(letter(3)), Removed(2)], dropped: vec![1], ..update(1, 31) });
+    told(
+        &mut node,
+        Update { dead_letters: vec![Added(dead_letter(3)), Removed(2)], dropped: vec![1], ..update(1, 31) },
+    );
     assert_eq!(kept(&node, 1), [3, 4]);
-    let off = Command::ActivateEndpoint(on(1, 1, Activate { active: false, seek: None }));
+    let off = Command::ActivateWebhook(on(1, 1, Activate { active: false, seek: None }));
     node.one(10, off);
     node.one(10, Command::Tick);
-    assert_eq!(kept(&node, 1), [3, 4], "they are the letters', whether or not it is on");
+    assert_eq!(kept(&node, 1), [3, 4], "they are the dead letters', whether or not it is on");
     node.one(10, Command::PurgeDead(on(1, 1, Some(vec![4]))));
     assert_eq!(kept(&node, 1), [3]);
     node.one(10, Command::PurgeDead(on(1, 1, None)));
@@ -254,18 +264,23 @@ fn retries_and_dead_letters_keep_their_events_and_no_others() {
 }
 
 #[test]
-fn events_of_letters_are_bounded_and_go_with_the_webhook() {
+fn events_of_dead_letters_are_bounded_and_go_with_the_webhook() {
     let mut node = node(keep(5, at_most(160 * EVENT)), 1);
     publish_some(&mut node, 2, 40);
-    let (letters, waits) = ((1..=10).map(letter).map(Added).collect(), retry(&(11..=20).collect::<Vec<_>>()));
-    told(&mut node, Update { letters, kept: vec![(1, waits)], ..update(1, 41) });
+    let (dead_letters, waits) =
+        ((1..=10).map(dead_letter).map(Added).collect(), retry(&(11..=20).collect::<Vec<_>>()));
+    told(&mut node, Update { dead_letters, kept: vec![(1, waits)], ..update(1, 41) });
     node.one(3, Command::Tick);
     assert_eq!(kept(&node, 1), seqs_of(11..=20), "the oldest make room");
-    assert_eq!(backlog(&node, 1), Backlog { kept_bytes: 10 * EVENT, losing: None }, "dead letters are told as such");
-    node.one(4, Command::DeleteEndpoint(on(1, 1, Origin::Api)));
+    assert_eq!(
+        backlog(&node, 1),
+        Backlog { kept_bytes: 10 * EVENT, losing: None },
+        "dead dead letters are told as such"
+    );
+    node.one(4, Command::DeleteWebhook(on(1, 1, Origin::Api)));
     node.one(5, Command::Tick);
     assert!(kept(&node, 1).is_empty());
-    assert!(!node.store.0.contains_key(keys::backlog(endpoint_id(1)).as_slice()));
+    assert!(!node.store.0.contains_key(keys::backlog(webhook_id(1)).as_slice()));
 }
 
 #[test]
@@ -287,12 +302,12 @@ fn a_replay_and_an_order_to_go_back_hold_what_they_read() {
         cancelled: false,
     }];
     told(&mut node, done.clone());
-    node.one(3, Command::OrderEndpoint(on(1, 1, Order::Seek(2))));
+    node.one(3, Command::OwnerCommand(on(1, 1, Order::Seek(2))));
     publish_some(&mut node, 4, 5);
     assert_eq!(in_topic(&node), seqs_of(2..=10));
     let mut taken_up =
         Update { progress: Progress { replays: done.progress.replays, ..update(1, 11).progress }, ..done };
-    taken_up.progress.orders_done = u64::MAX - 1;
+    taken_up.progress.commands_done = u64::MAX - 1;
     told(&mut node, taken_up.clone());
     node.one(5, Command::Tick);
     assert_eq!(in_topic(&node), seqs_of(3..=10));
@@ -307,7 +322,7 @@ fn a_replay_and_an_order_to_go_back_hold_what_they_read() {
 #[derive(Clone, Debug)]
 enum Happens {
     Publish(usize),
-    /// A report of an endpoint: how many more are settled, which of them are tried again or were given up.
+    /// A report of a webhook: how many more are settled, which of them are tried again or were given up.
     Report {
         n: u8,
         more: u64,
@@ -346,40 +361,52 @@ struct World {
 
 impl World {
     fn progress(&self, n: u8) -> Option<Progress> {
-        stored(&self.node, &keys::progress(endpoint_id(n)))
+        stored(&self.node, &keys::progress(webhook_id(n)))
     }
 
     fn next_seq(&self) -> u64 {
         self.node.state.streams.next_seq_of(map_id(1))
     }
 
-    fn letters(&self, n: u8) -> BTreeSet<u64> {
-        let (from, to) = (keys::dead_letter(endpoint_id(n), 0), keys::dead_letter(endpoint_id(n), u64::MAX));
-        self.node.store.0.range(from.to_vec()..to.to_vec()).filter_map(|(key, _)| keys::number_of(key)).collect()
+    fn dead_letters(&self, n: u8) -> BTreeSet<u64> {
+        let (from, to) = (keys::dead_letter(webhook_id(n), 0), keys::dead_letter(webhook_id(n), u64::MAX));
+        self.node
+            .store
+            .0
+            .range(from.to_vec()..to.to_vec())
+            .filter_map(|(key, _)| keys::number_of(key))
+            .collect()
     }
 
     /// Seqs that wait to be tried again; each in a record of its own, under the seq as its number.
     fn waiting(&self, n: u8) -> BTreeSet<u64> {
-        let (from, to) = (keys::waiting(endpoint_id(n), 0), keys::waiting(endpoint_id(n), u64::MAX));
-        self.node.store.0.range(from.to_vec()..to.to_vec()).filter_map(|(key, _)| keys::number_of(key)).collect()
+        let (from, to) = (keys::waiting(webhook_id(n), 0), keys::waiting(webhook_id(n), u64::MAX));
+        self.node
+            .store
+            .0
+            .range(from.to_vec()..to.to_vec())
+            .filter_map(|(key, _)| keys::number_of(key))
+            .collect()
     }
 
-    /// What an endpoint needs: unsettled events while it is active, its retries, its dead letters.
+    /// What a webhook needs: unsettled events while it is active, its retries, its dead dead letters.
     fn needed(&self, n: u8) -> BTreeSet<u64> {
         let Some(progress) = self.progress(n) else { return BTreeSet::new() };
-        let mut needed = self.letters(n);
+        let mut needed = self.dead_letters(n);
         needed.extend(self.waiting(n));
         if self.is_active(n) {
-            needed.extend((progress.track.next..self.next_seq()).filter(|seq| !progress.track.is_settled(*seq)));
+            needed.extend(
+                (progress.track.next..self.next_seq()).filter(|seq| !progress.track.is_settled(*seq)),
+            );
         }
         needed
     }
 
     fn is_active(&self, n: u8) -> bool {
-        self.node.state.endpoints().get(endpoint_id(n)).is_some_and(|endpoint| endpoint.active)
+        self.node.state.webhooks().get(webhook_id(n)).is_some_and(|webhook| webhook.active)
     }
 
-    /// What an endpoint's owner can read.
+    /// What a webhook's owner can read.
     fn readable(&self, n: u8) -> BTreeSet<u64> {
         in_topic(&self.node).into_iter().chain(kept(&self.node, n)).collect()
     }
@@ -387,15 +414,17 @@ impl World {
     fn go(&mut self, what: Happens) {
         let command = match what {
             Happens::Publish(count) => publish(1, None, &vec!["a"; count], None),
-            Happens::Report { n, more, failing, buried, revive } => self.report(n, more, failing, buried, revive),
+            Happens::Report { n, more, failing, buried, revive } => {
+                self.report(n, more, failing, buried, revive)
+            }
             Happens::Passes(ms) => {
                 self.now_ms += ms;
                 Command::Tick
             }
-            Happens::Active(n, active) => Command::ActivateEndpoint(on(1, n, Activate { active, seek: None })),
-            Happens::Delete(n) => Command::DeleteEndpoint(on(1, n, Origin::Api)),
-            Happens::Make(n) => put(endpoint(n, 1), None, None),
-            Happens::Purge(n) => Command::PurgeDead(OnEndpoint { by: None, ..on(1, n, None) }),
+            Happens::Active(n, active) => Command::ActivateWebhook(on(1, n, Activate { active, seek: None })),
+            Happens::Delete(n) => Command::DeleteWebhook(on(1, n, Origin::Api)),
+            Happens::Make(n) => put(webhook(n, 1), None, None),
+            Happens::Purge(n) => Command::PurgeDead(OnWebhook { by: None, ..on(1, n, None) }),
             Happens::Backlog(bytes) => Command::UpdateMap(UpdateMap {
                 map: map_id(1),
                 by: None,
@@ -411,17 +440,19 @@ impl World {
     /// As an engine reports: what is settled was delivered, is tried again, or was given up.
     fn report(&self, n: u8, more: u64, failing: u8, buried: u8, revive: bool) -> Command {
         let Some(mut progress) = self.progress(n) else { return Command::Tick };
-        let (mut kept, mut dropped, mut letters) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut kept, mut dropped, mut dead_letters) = (Vec::new(), Vec::new(), Vec::new());
         for seq in self.waiting(n) {
             if buried & 1 << (seq % 8) != 0 {
-                letters.push(Added(letter(seq)));
+                dead_letters.push(Added(dead_letter(seq)));
                 dropped.push(seq);
             } else if failing & 1 << (seq % 8) == 0 {
                 dropped.push(seq);
             }
         }
         let unsettled = progress.track.next..self.next_seq();
-        for (at, seq) in unsettled.filter(|seq| !progress.track.is_settled(*seq)).enumerate().collect::<Vec<_>>() {
+        for (at, seq) in
+            unsettled.filter(|seq| !progress.track.is_settled(*seq)).enumerate().collect::<Vec<_>>()
+        {
             // Some stay open before others that are settled.
             if at as u64 >= more || (at == 1 && failing & 1 != 0) {
                 continue;
@@ -432,9 +463,9 @@ impl World {
             }
         }
         // It was delivered after all.
-        letters.extend(self.letters(n).into_iter().take(revive.into()).map(Removed));
+        dead_letters.extend(self.dead_letters(n).into_iter().take(revive.into()).map(Removed));
         progress.reports += 1;
-        report(1, 7, 1, vec![Update { progress, kept, dropped, letters, ..update(n, 1) }])
+        report(1, 7, 1, vec![Update { progress, kept, dropped, dead_letters, ..update(n, 1) }])
     }
 }
 
@@ -447,9 +478,12 @@ fn adds_up(world: &World) -> Result<(), TestCaseError> {
     let bytes = |seq: u64| world.node.store.0[&keys::event(topic, seq).to_vec()].len() as u64;
     prop_assert_eq!(record.backlog_bytes, (record.stored_seq..record.first_seq).map(bytes).sum::<u64>());
     for n in 1..4 {
-        let of = |seq: u64| world.node.store.0[&keys::kept_event(endpoint_id(n), seq).to_vec()].len() as u64;
-        if world.node.state.endpoints().get(endpoint_id(n)).is_some() {
-            prop_assert_eq!(backlog(&world.node, n).kept_bytes, kept(&world.node, n).into_iter().map(of).sum::<u64>());
+        let of = |seq: u64| world.node.store.0[&keys::kept_event(webhook_id(n), seq).to_vec()].len() as u64;
+        if world.node.state.webhooks().get(webhook_id(n)).is_some() {
+            prop_assert_eq!(
+                backlog(&world.node, n).kept_bytes,
+                kept(&world.node, n).into_iter().map(of).sum::<u64>()
+            );
         }
     }
     Ok(())
@@ -500,10 +534,10 @@ proptest! {
             world.go(what.clone());
             adds_up(&world)?;
             for (n, (needed, readable)) in (1..4).zip(before) {
-                let letters = world.letters(n);
+                let dead_letters = world.dead_letters(n);
                 let still: BTreeSet<u64> = needed.intersection(&world.needed(n)).copied().collect();
                 let gone = still.iter().any(|seq| {
-                    readable.contains(seq) && !world.readable(n).contains(seq) && !letters.contains(seq)
+                    readable.contains(seq) && !world.readable(n).contains(seq) && !dead_letters.contains(seq)
                 });
                 let told = backlog(&world.node, n).losing.is_some();
                 prop_assert!(!gone || told || !world.is_active(n), "{:?} took from {} in silence", what, n);

@@ -1,23 +1,23 @@
-//! Endpoints and their progress: refusals, the fence, dead letters, what a deleted one leaves behind.
+//! Webhooks and their progress: refusals, the fence, dead dead letters, what a deleted one leaves behind.
 
 use super::*;
 use crate::core::command::Activate;
 use crate::core::consumer::progress::DeadLetterChange::Removed;
 use crate::core::consumer::progress::{
-    Disable, EventRef, KEPT_REPLAYS, NumberedOrder, Order, Progress, Reason, Retry, Source,
+    Disable, EventRef, KEPT_REPLAYS, NumberedCommand, Order, Progress, Reason, Retry, Source,
 };
 use crate::core::webhook::outcome::{Class, Outcome, Sent};
 use crate::core::webhook::records::{
-    Attempt, DeadLetter, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Shelf, Update,
+    Attempt, AttemptHistory, DeadLetter, DeadLetterChange, KEPT_ATTEMPTS, ProgressReport, Update,
 };
-use crate::core::webhook::{Defaults, OnEndpoint, Origin, Plain, Profile, PutEndpoint, RetryPolicy};
+use crate::core::webhook::{Defaults, OnWebhook, Origin, Plain, Profile, PutWebhook, RetryPolicy};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-pub(super) fn endpoint_id(n: u8) -> EndpointId {
-    EndpointId::from_bytes([n; 16])
+pub(super) fn webhook_id(n: u8) -> WebhookId {
+    WebhookId::from_bytes([n; 16])
 }
 
-pub(super) fn endpoint(n: u8, map: u8) -> Endpoint {
+pub(super) fn webhook(n: u8, map: u8) -> Webhook {
     let retry = RetryPolicy {
         max_attempts: 3,
         delay_ms: 1,
@@ -26,17 +26,19 @@ pub(super) fn endpoint(n: u8, map: u8) -> Endpoint {
         jitter_percent: 0,
         ambiguous: true,
     };
-    let defaults = Defaults { timeout_ms: 1, retry_attempts: None, retry_delay_ms: None, auto_disable_seconds: None };
-    let Plain { endpoint, .. } = Plain::new(endpoint_id(n), map_id(map), Origin::Api, Profile::Wanderer, &defaults);
-    Endpoint { host: "h".into(), mark: [n; 16], sealed: vec![n], retry, ..endpoint }
+    let defaults =
+        Defaults { timeout_ms: 1, retry_attempts: None, retry_delay_ms: None, auto_disable_seconds: None };
+    let Plain { webhook, .. } =
+        Plain::new(webhook_id(n), map_id(map), Origin::Api, Profile::Wanderer, &defaults);
+    Webhook { host: "h".into(), fingerprint: [n; 16], encrypted: vec![n], retry, ..webhook }
 }
 
-pub(super) fn put(endpoint: Endpoint, revision: Option<u64>, by: By) -> Command {
-    Command::PutEndpoint(Box::new(PutEndpoint { by, endpoint, revision }))
+pub(super) fn put(webhook: Webhook, revision: Option<u64>, by: By) -> Command {
+    Command::PutWebhook(Box::new(PutWebhook { by, webhook, revision }))
 }
 
-pub(super) fn on<T>(map: u8, n: u8, what: T) -> OnEndpoint<T> {
-    OnEndpoint { by: None, map: map_id(map), endpoint: endpoint_id(n), what }
+pub(super) fn on<T>(map: u8, n: u8, what: T) -> OnWebhook<T> {
+    OnWebhook { by: None, map: map_id(map), webhook: webhook_id(n), what }
 }
 
 /// What is told counts up.
@@ -44,23 +46,23 @@ static REPORTS: AtomicU64 = AtomicU64::new(1);
 
 pub(super) fn update(n: u8, next: u64) -> Update {
     Update {
-        endpoint: endpoint_id(n),
+        webhook: webhook_id(n),
         born: 0,
         kept: Vec::new(),
         dropped: Vec::new(),
         progress: Progress { reports: REPORTS.fetch_add(1, Relaxed), ..Progress::new(next) },
         attempts: Vec::new(),
-        letters: Vec::new(),
+        dead_letters: Vec::new(),
         disable: None,
         news: Vec::new(),
     }
 }
 
-/// An update that names no endpoint's birth is of the endpoint that is there.
+/// An update that names no webhook's birth is of the webhook that is there.
 pub(super) fn of_what_is_there(state: &State, mut command: Command) -> Command {
     if let Command::Progress(report) = &mut command {
         for update in report.updates.iter_mut().filter(|update| update.born == 0) {
-            update.born = state.endpoints().get(update.endpoint).map_or(0, |endpoint| endpoint.born);
+            update.born = state.webhooks().get(update.webhook).map_or(0, |webhook| webhook.born);
         }
     }
     command
@@ -70,7 +72,7 @@ pub(super) fn report(node: NodeId, run: u64, epoch: u64, updates: Vec<Update>) -
     Command::Progress(ProgressReport { node, epoch, run, updates })
 }
 
-pub(super) fn letter(seq: u64) -> DeadLetter {
+pub(super) fn dead_letter(seq: u64) -> DeadLetter {
     DeadLetter {
         seq,
         event_id: EventId::ZERO,
@@ -83,7 +85,7 @@ pub(super) fn letter(seq: u64) -> DeadLetter {
 }
 
 fn added(seq: u64) -> DeadLetterChange {
-    DeadLetterChange::Added(letter(seq))
+    DeadLetterChange::Added(dead_letter(seq))
 }
 
 fn waits(seq: u64) -> Retry {
@@ -116,15 +118,15 @@ pub(super) fn stored<T: serde::de::DeserializeOwned>(node: &Node, key: &[u8]) ->
 }
 
 fn next(node: &Node, n: u8) -> u64 {
-    stored::<Progress>(node, &keys::progress(endpoint_id(n))).unwrap().track.next
+    stored::<Progress>(node, &keys::progress(webhook_id(n))).unwrap().track.next
 }
 
-/// A node with map 1, endpoint 1, and itself as node 1 in run 7 as the one that delivers.
+/// A node with map 1, webhook 1, and itself as node 1 in run 7 as the one that delivers.
 fn node() -> Node {
     let mut node = Node::new();
     node.one(1, create(1, None, NO_LIMITS, KEEP_ALL));
     node.one(1, leases::delivers(1, 7));
-    assert!(matches!(node.one(1, put(endpoint(1, 1), None, None)), Reply::Endpoint(_)));
+    assert!(matches!(node.one(1, put(webhook(1, 1), None, None)), Reply::Webhook(_)));
     node
 }
 
@@ -139,49 +141,56 @@ fn only_the_owner_of_the_present_epoch_and_run_moves_progress() {
     node.one(3, Command::NodeGone(1));
     assert_eq!(node.one(4, report(1, 7, 1, vec![update(1, 9)])), stale(2));
     node.one(5, leases::delivers(1, 8));
-    assert_eq!(node.one(6, report(1, 7, 3, vec![update(1, 9)])), stale(3), "what an earlier run knew counts no more");
+    assert_eq!(
+        node.one(6, report(1, 7, 3, vec![update(1, 9)])),
+        stale(3),
+        "what an earlier run knew counts no more"
+    );
     assert_eq!(node.one(6, report(1, 8, 3, vec![update(1, 6)])), Reply::Progressed(vec![]));
     assert_eq!(next(&node, 1), 6);
-    assert_eq!(node.one(7, report(1, 8, 3, vec![update(9, 1)])), Reply::Progressed(vec![endpoint_id(9)]));
+    assert_eq!(node.one(7, report(1, 8, 3, vec![update(9, 1)])), Reply::Progressed(vec![webhook_id(9)]));
 }
 
 #[test]
 fn another_node_takes_over_what_is_its_own_alone() {
     let mut node = node();
     node.one(2, leases::delivers(2, 1));
-    let owner = node.state.endpoints().owners().owner_of(endpoint_id(1)).unwrap();
+    let owner = node.state.webhooks().owners().owner_of(webhook_id(1)).unwrap();
     let run = if owner == 1 { 7 } else { 1 };
     let other = 3 - owner;
     let other_run = 8 - run;
-    assert_eq!(node.one(3, report(other, other_run, 2, vec![update(1, 4)])), Reply::Refused(Refusal::Stale(2)));
+    assert_eq!(
+        node.one(3, report(other, other_run, 2, vec![update(1, 4)])),
+        Reply::Refused(Refusal::Stale(2))
+    );
     assert_eq!(node.one(3, report(owner, run, 2, vec![update(1, 4)])), Reply::Progressed(vec![]));
 }
 
 #[test]
 fn changes_name_the_revision_that_was_read() {
     let mut node = node();
-    let Reply::Endpoint(first) = node.one(2, put(endpoint(1, 1), Some(1), None)) else { panic!("not changed") };
+    let Reply::Webhook(first) = node.one(2, put(webhook(1, 1), Some(1), None)) else { panic!("not changed") };
     assert_eq!(first.revision, 2);
-    assert_eq!(node.one(2, put(endpoint(1, 1), Some(1), None)), Reply::Refused(Refusal::Changed));
-    assert_eq!(node.one(2, put(endpoint(1, 1), None, None)), Reply::Refused(Refusal::IdTaken));
-    assert_eq!(node.one(2, put(endpoint(2, 1), Some(1), None)), Reply::Refused(Refusal::UnknownEndpoint));
-    let same = Endpoint { mark: [1; 16], ..endpoint(2, 1) };
-    assert_eq!(node.one(2, put(same, None, None)), Reply::Refused(Refusal::TargetTaken(endpoint_id(1))));
-    assert_eq!(node.one(2, put(endpoint(2, 1), None, Some(token_id(9)))), Reply::Refused(Refusal::Forbidden));
-    let foreign = Endpoint { map: map_id(2), ..endpoint(1, 1) };
+    assert_eq!(node.one(2, put(webhook(1, 1), Some(1), None)), Reply::Refused(Refusal::Changed));
+    assert_eq!(node.one(2, put(webhook(1, 1), None, None)), Reply::Refused(Refusal::IdTaken));
+    assert_eq!(node.one(2, put(webhook(2, 1), Some(1), None)), Reply::Refused(Refusal::UnknownWebhook));
+    let same = Webhook { fingerprint: [1; 16], ..webhook(2, 1) };
+    assert_eq!(node.one(2, put(same, None, None)), Reply::Refused(Refusal::TargetTaken(webhook_id(1))));
+    assert_eq!(node.one(2, put(webhook(2, 1), None, Some(token_id(9)))), Reply::Refused(Refusal::Forbidden));
+    let foreign = Webhook { map: map_id(2), ..webhook(1, 1) };
     node.one(2, create(2, None, NO_LIMITS, KEEP_ALL));
-    assert_eq!(node.one(2, put(foreign, Some(2), None)), Reply::Refused(Refusal::UnknownEndpoint));
+    assert_eq!(node.one(2, put(foreign, Some(2), None)), Reply::Refused(Refusal::UnknownWebhook));
 }
 
 #[test]
 fn a_map_has_so_many_and_no_more() {
     let mut node = Node::new();
     node.one(1, create(1, None, Limits { webhooks: Some(1), ..NO_LIMITS }, KEEP_ALL));
-    node.one(1, put(endpoint(1, 1), None, None));
-    assert_eq!(node.one(1, put(endpoint(2, 1), None, None)), Reply::Refused(Refusal::Limit(1)));
-    let configured = Endpoint { origin: Origin::Config, ..endpoint(3, 1) };
-    assert!(matches!(node.one(1, put(configured.clone(), None, None)), Reply::Endpoint(_)));
-    let by_api = Endpoint { origin: Origin::Api, ..configured };
+    node.one(1, put(webhook(1, 1), None, None));
+    assert_eq!(node.one(1, put(webhook(2, 1), None, None)), Reply::Refused(Refusal::Limit(1)));
+    let configured = Webhook { origin: Origin::Config, ..webhook(3, 1) };
+    assert!(matches!(node.one(1, put(configured.clone(), None, None)), Reply::Webhook(_)));
+    let by_api = Webhook { origin: Origin::Api, ..configured };
     assert_eq!(node.one(1, put(by_api, Some(1), None)), Reply::Refused(Refusal::Configured));
 }
 
@@ -189,21 +198,23 @@ fn a_map_has_so_many_and_no_more() {
 fn a_new_one_begins_with_what_comes_and_orders_wait_for_the_owner() {
     let mut node = node();
     node.one(2, publish(1, None, &["a", "b"], None));
-    node.one(2, put(endpoint(2, 1), None, None));
+    node.one(2, put(webhook(2, 1), None, None));
     assert_eq!((next(&node, 1), next(&node, 2)), (1, 3));
-    let Reply::Ordered(number) = node.one(3, Command::OrderEndpoint(on(1, 1, Order::Seek(u64::MAX)))) else { panic!() };
-    let order: NumberedOrder = stored(&node, &keys::order(endpoint_id(1), number)).unwrap();
+    let Reply::Ordered(number) = node.one(3, Command::OwnerCommand(on(1, 1, Order::Seek(u64::MAX)))) else {
+        panic!()
+    };
+    let order: NumberedCommand = stored(&node, &keys::order(webhook_id(1), number)).unwrap();
     assert_eq!((order.order, order.at_ms), (Order::Seek(3), 3));
     let mut done = update(1, 3);
-    done.progress.orders_done = number;
+    done.progress.commands_done = number;
     node.one(4, report(1, 7, 1, vec![done]));
-    assert!(stored::<NumberedOrder>(&node, &keys::order(endpoint_id(1), number)).is_none());
+    assert!(stored::<NumberedCommand>(&node, &keys::order(webhook_id(1), number)).is_none());
 }
 
 #[test]
 fn orders_are_bounded_and_what_gets_it_going_again_finds_room() {
     let mut node = node();
-    let ask = |order: Order| Command::OrderEndpoint(on(1, 1, order));
+    let ask = |order: Order| Command::OwnerCommand(on(1, 1, order));
     let refused = |replies: Vec<Reply>, why: Refusal| {
         replies.into_iter().filter(|reply| *reply == Reply::Refused(why.clone())).count()
     };
@@ -214,13 +225,16 @@ fn orders_are_bounded_and_what_gets_it_going_again_finds_room() {
     let named = vec![ask(Order::Redeliver(vec![1])); 70];
     assert_eq!(refused(node.entry(6, &named), Refusal::Busy), 70 - (64 - KEPT_REPLAYS));
     assert!(matches!(node.one(7, ask(Order::Cancel(first))), Reply::Ordered(_)));
-    assert!(stored::<NumberedOrder>(&node, &keys::order(endpoint_id(1), first)).is_none(), "it need not begin");
+    assert!(
+        stored::<NumberedCommand>(&node, &keys::order(webhook_id(1), first)).is_none(),
+        "it need not begin"
+    );
     let (off, on_again) = (Activate { active: false, seek: None }, Activate { active: true, seek: Some(4) });
-    assert!(matches!(node.one(8, Command::ActivateEndpoint(on(1, 1, off))), Reply::Endpoint(_)));
+    assert!(matches!(node.one(8, Command::ActivateWebhook(on(1, 1, off))), Reply::Webhook(_)));
     assert_eq!(node.one(8, ask(Order::Redeliver(vec![1]))), Reply::Refused(Refusal::Inactive));
     for seek in [None, Some(4), Some(5), None] {
         let again = Activate { seek, ..on_again };
-        assert!(matches!(node.one(9, Command::ActivateEndpoint(on(1, 1, again))), Reply::Endpoint(_)));
+        assert!(matches!(node.one(9, Command::ActivateWebhook(on(1, 1, again))), Reply::Webhook(_)));
     }
     let starts: Vec<Order> =
         orders(&node).into_iter().filter(|order| matches!(order, Order::Resume | Order::Seek(_))).collect();
@@ -228,8 +242,12 @@ fn orders_are_bounded_and_what_gets_it_going_again_finds_room() {
 }
 
 fn orders(node: &Node) -> Vec<Order> {
-    let (from, to) = (keys::order(endpoint_id(1), 0).to_vec(), keys::order(endpoint_id(1), u64::MAX).to_vec());
-    node.store.0.range(from..to).map(|(_, bytes)| codec::decode::<NumberedOrder>(bytes).unwrap().order).collect()
+    let (from, to) = (keys::order(webhook_id(1), 0).to_vec(), keys::order(webhook_id(1), u64::MAX).to_vec());
+    node.store
+        .0
+        .range(from..to)
+        .map(|(_, bytes)| codec::decode::<NumberedCommand>(bytes).unwrap().order)
+        .collect()
 }
 
 #[test]
@@ -253,10 +271,10 @@ fn whatever_was_answered_fits_the_store() {
             message_id: long.clone(),
             ..attempt(number)
         };
-        node.one(2, Command::NoteAttempt(endpoint_id(1), Box::new(attempt.clone())));
+        node.one(2, Command::NoteAttempt(webhook_id(1), Box::new(attempt.clone())));
         node.one(2, report(1, 7, 1, vec![Update { attempts: vec![attempt], ..update(1, 3) }]));
     }
-    assert!(node.store.0[&keys::shelf(endpoint_id(1)).to_vec()].len() < 64 * 1024);
+    assert!(node.store.0[&keys::attempt_history(webhook_id(1)).to_vec()].len() < 64 * 1024);
 }
 
 #[test]
@@ -264,71 +282,91 @@ fn what_failed_is_tried_now_where_it_may_go_better() {
     let mut node = node();
     let waits = |node: &mut Node| {
         let mut failing = update(1, 3);
-        failing.progress.orders_done = u64::MAX - 1;
+        failing.progress.commands_done = u64::MAX - 1;
         failing.progress.waiting.events = 1;
         node.one(2, report(1, 7, 1, vec![failing]));
         assert_eq!(orders(node), []);
     };
     waits(&mut node);
-    node.one(3, Command::NoteAttempt(endpoint_id(1), Box::new(Attempt { class: Class::Status, ..attempt(0) })));
+    node.one(
+        3,
+        Command::NoteAttempt(webhook_id(1), Box::new(Attempt { class: Class::Status, ..attempt(0) })),
+    );
     assert_eq!(orders(&node), []);
-    node.one(3, Command::NoteAttempt(endpoint_id(1), Box::new(attempt(0))));
+    node.one(3, Command::NoteAttempt(webhook_id(1), Box::new(attempt(0))));
     assert_eq!(orders(&node), [Order::Resume], "a test was delivered");
     waits(&mut node);
-    node.one(4, put(endpoint(1, 1), Some(1), None));
+    node.one(4, put(webhook(1, 1), Some(1), None));
     assert_eq!(orders(&node), []);
-    node.one(4, put(Endpoint { mark: [9; 16], ..endpoint(1, 1) }, Some(2), None));
+    node.one(4, put(Webhook { fingerprint: [9; 16], ..webhook(1, 1) }, Some(2), None));
     assert_eq!(orders(&node), [Order::Resume], "it goes elsewhere");
 }
 
 #[test]
 fn one_of_the_file_is_removed_by_the_file_alone() {
     let mut node = node();
-    node.one(2, put(Endpoint { origin: Origin::Config, ..endpoint(2, 1) }, None, None));
-    assert_eq!(node.one(2, Command::DeleteEndpoint(on(1, 2, Origin::Api))), Reply::Refused(Refusal::Configured));
-    assert_eq!(node.one(2, Command::DeleteEndpoint(on(1, 2, Origin::Config))), Reply::Done);
-    let again = put(Endpoint { origin: Origin::Config, ..endpoint(2, 1) }, None, None);
+    node.one(2, put(Webhook { origin: Origin::Config, ..webhook(2, 1) }, None, None));
+    assert_eq!(
+        node.one(2, Command::DeleteWebhook(on(1, 2, Origin::Api))),
+        Reply::Refused(Refusal::Configured)
+    );
+    assert_eq!(node.one(2, Command::DeleteWebhook(on(1, 2, Origin::Config))), Reply::Done);
+    let again = put(Webhook { origin: Origin::Config, ..webhook(2, 1) }, None, None);
     assert_eq!(node.one(2, again.clone()), Reply::Refused(Refusal::Busy), "the old one is not gone yet");
     node.one(3, Command::Tick);
-    assert!(matches!(node.one(4, again), Reply::Endpoint(_)));
+    assert!(matches!(node.one(4, again), Reply::Webhook(_)));
 }
 
 #[test]
 fn what_was_off_and_is_on_again_begins_without_its_failures() {
     let mut node = node();
-    let off = Command::ActivateEndpoint(on(1, 1, Activate { active: false, seek: None }));
-    assert!(matches!(node.one(2, off), Reply::Endpoint(endpoint) if !endpoint.active && endpoint.revision == 2));
-    node.one(3, put(endpoint(1, 1), Some(2), None));
+    let off = Command::ActivateWebhook(on(1, 1, Activate { active: false, seek: None }));
+    assert!(matches!(node.one(2, off), Reply::Webhook(webhook) if !webhook.active && webhook.revision == 2));
+    node.one(3, put(webhook(1, 1), Some(2), None));
     assert_eq!(orders(&node), [Order::Resume]);
 }
 
 #[test]
 fn dead_letters_are_counted_once_and_attempts_are_the_last() {
     let mut node = node();
-    let told = Update { letters: vec![added(1), added(2)], attempts: (1..31).map(attempt).collect(), ..update(1, 3) };
+    let told = Update {
+        dead_letters: vec![added(1), added(2)],
+        attempts: (1..31).map(attempt).collect(),
+        ..update(1, 3)
+    };
     let again = told.clone();
     node.one(2, report(1, 7, 1, vec![told]));
     node.one(3, report(1, 7, 1, vec![again]));
-    let shelf: Shelf = stored(&node, &keys::shelf(endpoint_id(1))).unwrap();
-    assert_eq!((shelf.dead, shelf.attempts.len(), shelf.attempts[0].number), (2, KEPT_ATTEMPTS, 11));
-    node.one(4, report(1, 7, 1, vec![Update { letters: vec![Removed(1), Removed(77)], ..update(1, 3) }]));
+    let attempt_history: AttemptHistory = stored(&node, &keys::attempt_history(webhook_id(1))).unwrap();
+    assert_eq!(
+        (attempt_history.dead, attempt_history.attempts.len(), attempt_history.attempts[0].number),
+        (2, KEPT_ATTEMPTS, 11)
+    );
+    node.one(
+        4,
+        report(1, 7, 1, vec![Update { dead_letters: vec![Removed(1), Removed(77)], ..update(1, 3) }]),
+    );
     assert_eq!(node.one(5, Command::PurgeDead(on(1, 1, None))), Reply::Removed(1));
-    assert_eq!(stored::<Shelf>(&node, &keys::shelf(endpoint_id(1))).unwrap().dead, 0);
-    let tested = Command::NoteAttempt(endpoint_id(1), Box::new(Attempt { number: 0, ..attempt(0) }));
+    assert_eq!(stored::<AttemptHistory>(&node, &keys::attempt_history(webhook_id(1))).unwrap().dead, 0);
+    let tested = Command::NoteAttempt(webhook_id(1), Box::new(Attempt { number: 0, ..attempt(0) }));
     assert_eq!(node.one(6, tested), Reply::Done);
     node.one(7, report(1, 7, 1, vec![Update { attempts: vec![attempt(31)], ..update(1, 3) }]));
-    let shelf: Shelf = stored(&node, &keys::shelf(endpoint_id(1))).unwrap();
-    assert_eq!(shelf.attempts.last().unwrap().number, 31);
+    let attempt_history: AttemptHistory = stored(&node, &keys::attempt_history(webhook_id(1))).unwrap();
+    assert_eq!(attempt_history.attempts.last().unwrap().number, 31);
 }
 
 #[test]
 fn who_is_disabled_is_so_for_a_reason_and_the_map_hears_of_it() {
     let mut node = node();
-    let news = Some(NewEvent { subject: Default::default(), kind: "webhook.disabled".into(), payload: b"{}".to_vec() });
+    let news = Some(NewEvent {
+        subject: Default::default(),
+        kind: "webhook.disabled".into(),
+        payload: b"{}".to_vec(),
+    });
     let disable = Some(Disable { why: "gone".into(), news });
     node.one(2, report(1, 7, 1, vec![Update { disable, ..update(1, 1) }]));
-    let endpoint = node.state.endpoints().get(endpoint_id(1)).unwrap().clone();
-    assert!(!endpoint.active && endpoint.disabled.as_ref().is_some_and(|disabled| disabled.why == "gone"));
+    let webhook = node.state.webhooks().get(webhook_id(1)).unwrap().clone();
+    assert!(!webhook.active && webhook.disabled.as_ref().is_some_and(|disabled| disabled.why == "gone"));
     assert_eq!(seqs(&node, 1), [1]);
 }
 
@@ -336,7 +374,8 @@ fn who_is_disabled_is_so_for_a_reason_and_the_map_hears_of_it() {
 fn who_is_asked_to_go_on_is_not_disabled_for_what_was_before() {
     for seek in [None, Some(9)] {
         let mut node = node();
-        let Reply::Endpoint(_) = node.one(2, Command::ActivateEndpoint(on(1, 1, Activate { active: true, seek })))
+        let Reply::Webhook(_) =
+            node.one(2, Command::ActivateWebhook(on(1, 1, Activate { active: true, seek })))
         else {
             panic!("not asked")
         };
@@ -349,48 +388,52 @@ fn who_is_asked_to_go_on_is_not_disabled_for_what_was_before() {
             });
             Some(Disable { why: "failed".into(), news })
         };
-        let is_active = |node: &Node| node.state.endpoints().get(endpoint_id(1)).unwrap().active;
+        let is_active = |node: &Node| node.state.webhooks().get(webhook_id(1)).unwrap().active;
         // Decided before the order was taken up: it comes too late.
         node.one(3, report(1, 7, 1, vec![Update { disable: disable(), ..update(1, 1) }]));
         assert!(is_active(&node) && seqs(&node, 1).is_empty(), "and the map isn't told");
         let mut later = Update { disable: disable(), ..update(1, 1) };
-        later.progress.orders_done = number;
+        later.progress.commands_done = number;
         node.one(4, report(1, 7, 1, vec![later]));
         assert!(!is_active(&node), "what failed since counts");
     }
 }
 
 fn asked(node: &Node) -> u64 {
-    let (from, to) = (keys::order(endpoint_id(1), 0).to_vec(), keys::order(endpoint_id(1), u64::MAX).to_vec());
+    let (from, to) = (keys::order(webhook_id(1), 0).to_vec(), keys::order(webhook_id(1), u64::MAX).to_vec());
     let last = node.store.0.range(from..to).next_back().unwrap();
-    codec::decode::<NumberedOrder>(last.1).unwrap().number
+    codec::decode::<NumberedCommand>(last.1).unwrap().number
 }
 
 #[test]
 fn what_the_owner_of_one_that_was_deleted_tells_is_not_of_the_one_made_anew() {
     let mut node = node();
-    let born = node.state.endpoints().get(endpoint_id(1)).unwrap().born;
-    let late = Update { born, letters: vec![added(1)], kept: vec![(1, waits(1))], ..update(1, 9) };
-    node.one(2, Command::DeleteEndpoint(on(1, 1, Origin::Api)));
+    let born = node.state.webhooks().get(webhook_id(1)).unwrap().born;
+    let late = Update { born, dead_letters: vec![added(1)], kept: vec![(1, waits(1))], ..update(1, 9) };
+    node.one(2, Command::DeleteWebhook(on(1, 1, Origin::Api)));
     node.one(3, Command::Tick);
-    assert!(matches!(node.one(4, put(endpoint(1, 1), None, None)), Reply::Endpoint(new) if new.born != born));
-    assert_eq!(node.one(5, report(1, 7, 1, vec![late])), Reply::Progressed(vec![endpoint_id(1)]));
+    assert!(matches!(node.one(4, put(webhook(1, 1), None, None)), Reply::Webhook(new) if new.born != born));
+    assert_eq!(node.one(5, report(1, 7, 1, vec![late])), Reply::Progressed(vec![webhook_id(1)]));
     assert_eq!((next(&node, 1), waiting(&node)), (1, 0));
-    assert!(stored::<DeadLetter>(&node, &keys::dead_letter(endpoint_id(1), 1)).is_none());
+    assert!(stored::<DeadLetter>(&node, &keys::dead_letter(webhook_id(1), 1)).is_none());
 }
 
 fn waiting(node: &Node) -> usize {
-    let (from, to) = (keys::waiting(endpoint_id(1), 0).to_vec(), keys::waiting(endpoint_id(1), u64::MAX).to_vec());
+    let (from, to) =
+        (keys::waiting(webhook_id(1), 0).to_vec(), keys::waiting(webhook_id(1), u64::MAX).to_vec());
     node.store.0.range(from..to).count()
 }
 
 #[test]
-fn what_waits_is_a_record_each_until_it_is_dropped_or_the_endpoint_is_deleted() {
+fn what_waits_is_a_record_each_until_it_is_dropped_or_the_webhook_is_deleted() {
     let mut node = node();
     node.one(2, report(1, 7, 1, vec![Update { kept: vec![(1, waits(1)), (2, waits(2))], ..update(1, 3) }]));
-    node.one(3, report(1, 7, 1, vec![Update { kept: vec![(3, waits(3))], dropped: vec![1], ..update(1, 4) }]));
+    node.one(
+        3,
+        report(1, 7, 1, vec![Update { kept: vec![(3, waits(3))], dropped: vec![1], ..update(1, 4) }]),
+    );
     assert_eq!(waiting(&node), 2);
-    node.one(4, Command::DeleteEndpoint(on(1, 1, Origin::Api)));
+    node.one(4, Command::DeleteWebhook(on(1, 1, Origin::Api)));
     node.one(5, Command::Tick);
     assert_eq!(waiting(&node), 0);
 }
@@ -398,33 +441,36 @@ fn what_waits_is_a_record_each_until_it_is_dropped_or_the_endpoint_is_deleted() 
 #[test]
 fn dead_letters_change_in_the_order_of_what_happened() {
     let mut node = node();
-    let there = |node: &Node| stored::<DeadLetter>(node, &keys::dead_letter(endpoint_id(1), 1)).is_some();
-    node.one(2, report(1, 7, 1, vec![Update { letters: vec![added(1), Removed(1)], ..update(1, 3) }]));
+    let there = |node: &Node| stored::<DeadLetter>(node, &keys::dead_letter(webhook_id(1), 1)).is_some();
+    node.one(2, report(1, 7, 1, vec![Update { dead_letters: vec![added(1), Removed(1)], ..update(1, 3) }]));
     assert!(!there(&node), "given up, then delivered");
-    node.one(3, report(1, 7, 1, vec![Update { letters: vec![added(1), Removed(1), added(1)], ..update(1, 3) }]));
+    node.one(
+        3,
+        report(1, 7, 1, vec![Update { dead_letters: vec![added(1), Removed(1), added(1)], ..update(1, 3) }]),
+    );
     assert!(there(&node), "and given up again");
-    assert_eq!(stored::<Shelf>(&node, &keys::shelf(endpoint_id(1))).unwrap().dead, 1);
+    assert_eq!(stored::<AttemptHistory>(&node, &keys::attempt_history(webhook_id(1))).unwrap().dead, 1);
 }
 
 #[test]
-fn a_deleted_map_takes_everything_of_its_endpoints() {
+fn a_deleted_map_takes_everything_of_its_webhooks() {
     let mut node = node();
     node.one(2, publish(1, None, &["a"], None));
-    node.one(2, Command::OrderEndpoint(on(1, 1, Order::Resume)));
-    node.one(2, report(1, 7, 1, vec![Update { letters: vec![added(1)], ..update(1, 2) }]));
+    node.one(2, Command::OwnerCommand(on(1, 1, Order::Resume)));
+    node.one(2, report(1, 7, 1, vec![Update { dead_letters: vec![added(1)], ..update(1, 2) }]));
     node.one(3, Command::DeleteMap(map_id(1)));
     node.one(4, Command::Tick);
     let left: Vec<char> = node.store.0.keys().map(|key| char::from(key[0])).collect();
     assert_eq!(left, ['c', 'n', 's'], "but for the counters, who delivers, and that node");
-    assert_eq!(node.state.endpoints().all().len(), 0);
+    assert_eq!(node.state.webhooks().all().len(), 0);
 }
 
-/// Commands about endpoints, for the properties of the whole state.
+/// Commands about webhooks, for the properties of the whole state.
 pub(super) fn command() -> impl Strategy<Value = Command> {
     let (n, map) = (1u8..4, 1u8..4);
     let some_update =
         (1u8..4, 1u64..9, prop::option::of(1u64..6), any::<bool>()).prop_map(|(n, next, dead, off)| Update {
-            letters: dead.into_iter().flat_map(|seq| [added(seq), Removed(seq + 1)]).collect(),
+            dead_letters: dead.into_iter().flat_map(|seq| [added(seq), Removed(seq + 1)]).collect(),
             kept: vec![(next, waits(next))],
             dropped: dead.into_iter().collect(),
             attempts: vec![attempt(next)],
@@ -443,19 +489,19 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
     ];
     prop_oneof![
         3 => (n.clone(), map.clone(), prop::option::of(0u64..4), any::<bool>())
-            .prop_map(|(n, map, revision, active)| put(Endpoint { active, ..endpoint(n, map) }, revision, None)),
-        1 => (n.clone(), map.clone()).prop_map(|(n, map)| Command::DeleteEndpoint(on(map, n, Origin::Api))),
+            .prop_map(|(n, map, revision, active)| put(Webhook { active, ..webhook(n, map) }, revision, None)),
+        1 => (n.clone(), map.clone()).prop_map(|(n, map)| Command::DeleteWebhook(on(map, n, Origin::Api))),
         1 => (n.clone(), map.clone(), any::<bool>(), prop::option::of(1u64..9))
-            .prop_map(|(n, map, active, seek)| Command::ActivateEndpoint(on(map, n, Activate { active, seek }))),
-        2 => (n.clone(), map.clone(), order).prop_map(|(n, map, order)| Command::OrderEndpoint(on(map, n, order))),
+            .prop_map(|(n, map, active, seek)| Command::ActivateWebhook(on(map, n, Activate { active, seek }))),
+        2 => (n.clone(), map.clone(), order).prop_map(|(n, map, order)| Command::OwnerCommand(on(map, n, order))),
         1 => (n.clone(), map, prop::option::of(prop::collection::vec(1u64..6, 0..3)))
             .prop_map(|(n, map, seqs)| Command::PurgeDead(on(map, n, seqs))),
         4 => (1u64..3, 1u64..3, 1u64..5, prop::collection::vec(some_update, 0..3))
             .prop_map(|(node, run, epoch, updates)| report(node, run, epoch, updates)),
-        1 => n.prop_map(|n| Command::NoteAttempt(endpoint_id(n), Box::new(attempt(0)))),
+        1 => n.prop_map(|n| Command::NoteAttempt(webhook_id(n), Box::new(attempt(0)))),
         2 => (1u64..3, 1u64..3).prop_map(|(node, incarnation)| leases::delivers(node, incarnation)),
-        1 => (1u64..3, 1u64..3, prop::collection::btree_set((1u8..4).prop_map(endpoint_id), 0..3))
+        1 => (1u64..3, 1u64..3, prop::collection::btree_set((1u8..4).prop_map(webhook_id), 0..3))
             .prop_map(|(node, run, but)| Command::HandOver(node, run, but)),
-        1 => Just(Command::SetSealMark([1; 16])),
+        1 => Just(Command::SetKeyFingerprint([1; 16])),
     ]
 }

@@ -106,7 +106,7 @@ fn a_restart_keeps_the_candidacy_until_it_says_otherwise_and_nothing_else() {
     let mut node = Node::new();
     node.one(10, limited(1, 9));
     node.one(11, batch(1, 11, 1, true, vec![LeaseChange::Deliver, take(1, 1, 2)]));
-    let owner = |node: &Node| node.state.endpoints().owners().nodes.get(&1).copied();
+    let owner = |node: &Node| node.state.webhooks().owners().nodes.get(&1).copied();
     assert_eq!((owner(&node), count(&node, 1)), (Some(11), 2));
     node.one(12, batch(1, 22, 1, true, vec![]));
     assert_eq!((owner(&node), count(&node, 1)), (Some(11), 0), "its webhooks wait for it");
@@ -140,7 +140,12 @@ fn are(members: &[(&str, u32)]) -> Vec<(String, u32)> {
 fn members_are_there_by_their_connections_and_go_with_the_incarnation_or_its_grace() {
     let mut node = Node::new();
     node.one(10, create(1, None, NO_LIMITS, KEEP_ALL));
-    let joins = vec![join("a", "ann", 1, 0), join("a", "ann", 2, 0), join("a", "bob", 3, 5_000), join("b", "cy", 4, 0)];
+    let joins = vec![
+        join("a", "ann", 1, 0),
+        join("a", "ann", 2, 0),
+        join("a", "bob", 3, 5_000),
+        join("b", "cy", 4, 0),
+    ];
     node.one(100, batch(1, 11, 1, true, joins));
     node.one(100, batch(2, 12, 1, true, vec![join("a", "ann", 1, 0), join("a", "bob", 1, 9_000)]));
     assert_eq!(there(&node, "a"), are(&[("ann", 3), ("bob", 2)]));
@@ -148,7 +153,13 @@ fn members_are_there_by_their_connections_and_go_with_the_incarnation_or_its_gra
     let leave = |name, connection| LeaseChange::Leave(member("a", name, connection));
     node.one(
         100,
-        batch(1, 11, 2, false, vec![leave("ann", 1), leave("ann", 1), leave("bob", 1), join("a", "ann", 2, 0)]),
+        batch(
+            1,
+            11,
+            2,
+            false,
+            vec![leave("ann", 1), leave("ann", 1), leave("bob", 1), join("a", "ann", 2, 0)],
+        ),
     );
     assert_eq!(there(&node, "a"), are(&[("ann", 2), ("bob", 2)]), "each connection counts once");
     node.one(1_000, Command::NodeGone(1));
@@ -174,7 +185,10 @@ fn members_are_there_by_their_connections_and_go_with_the_incarnation_or_its_gra
     node.one(32_000, Command::NodeGone(2));
     node.one(33_000, Command::DeleteMap(map_id(1)));
     assert_eq!((there(&node, "a"), there(&node, "b")), (vec![], vec![]));
-    assert!(!node.store.0.keys().any(|key| [keys::MEMBERS, keys::PARTING].contains(&key[0])), "nothing is left");
+    assert!(
+        !node.store.0.keys().any(|key| [keys::MEMBERS, keys::PARTING].contains(&key[0])),
+        "nothing is left"
+    );
 }
 
 /// What a process of a node knows.
@@ -188,7 +202,13 @@ struct Process {
 
 impl Process {
     /// Proposes, and takes in what was answered, as a node would.
-    fn send(&mut self, cluster: &mut Node, id: NodeId, whole: bool, changes: Vec<LeaseChange>) -> Vec<Denied> {
+    fn send(
+        &mut self,
+        cluster: &mut Node,
+        id: NodeId,
+        whole: bool,
+        changes: Vec<LeaseChange>,
+    ) -> Vec<Denied> {
         self.number += 1;
         let command = batch(id, self.incarnation, self.number, whole, changes);
         self.sent.push(command.clone());
@@ -293,8 +313,9 @@ proptest! {
 /// Random batches, for the properties of the whole state.
 pub(super) fn command() -> impl Strategy<Value = Command> {
     let subject = prop_oneof![Just("a"), Just("b")];
-    let one = (1u8..5, subject, prop_oneof![Just("ann"), Just("bob")], 1u64..4)
-        .prop_map(|(map, subject, name, connection)| Member { map: map_id(map), ..member(subject, name, connection) });
+    let one = (1u8..5, subject, prop_oneof![Just("ann"), Just("bob")], 1u64..4).prop_map(
+        |(map, subject, name, connection)| Member { map: map_id(map), ..member(subject, name, connection) },
+    );
     let change = prop_oneof![
         4 => (1u8..5, 0u8..3, 1u32..3).prop_map(|(map, token, count)| take(map, token, count)),
         2 => (1u8..5, 0u8..3, 1u32..3).prop_map(|(map, token, count)| hold(map, token, count)),
@@ -304,6 +325,7 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
         3 => (one.clone(), prop_oneof![Just(0u32), 1u32..2000]).prop_map(|(member, grace_ms)| LeaseChange::Join { member, grace_ms }),
         2 => one.prop_map(LeaseChange::Leave),
     ];
-    (1u64..3, 1u64..3, 1u64..9, any::<bool>(), prop::collection::vec(change, 0..4))
-        .prop_map(|(node, incarnation, number, whole, changes)| batch(node, incarnation, number, whole, changes))
+    (1u64..3, 1u64..3, 1u64..9, any::<bool>(), prop::collection::vec(change, 0..4)).prop_map(
+        |(node, incarnation, number, whole, changes)| batch(node, incarnation, number, whole, changes),
+    )
 }

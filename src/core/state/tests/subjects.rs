@@ -1,7 +1,7 @@
 //! Subjects in the replicated state: records and runs say what the stream has, rules keep less of one and leave the others
 //! alone, what is gone can be told, and webhooks get what readers lost.
 
-use super::delivery::{endpoint, endpoint_id, on, put, report, update};
+use super::delivery::{on, put, report, update, webhook, webhook_id};
 use super::*;
 use crate::core::channel_rules::{ChannelRule, ChannelRules, Durability, SubjectHistory};
 use crate::core::command::{Activate, DeleteEvent, DeleteSubject, RetentionPatch, SetChannelRules, Touched};
@@ -75,7 +75,8 @@ impl Seen {
     /// Seqs that a reader of the subject gets.
     fn seqs(&self, name: &str) -> BTreeSet<u64> {
         let readers = |(seq, (subject, _)): (&u64, &(String, u64))| {
-            let has = subject == name && *seq >= self.record.first_seq && !self.record.is_deleted(subject, *seq);
+            let has =
+                subject == name && *seq >= self.record.first_seq && !self.record.is_deleted(subject, *seq);
             has.then_some(*seq)
         };
         self.events.iter().filter_map(readers).collect()
@@ -102,7 +103,8 @@ fn check(node: &Node, published: &BTreeMap<u64, String>) {
     assert_eq!(record.next_seq - 1, published.len() as u64, "seqs are assigned gapless");
     let (mut with_events, mut without) = (0, 0);
     for name in NAMES {
-        let had: BTreeSet<u64> = published.iter().filter(|(_, of)| *of == name).map(|(seq, _)| *seq).collect();
+        let had: BTreeSet<u64> =
+            published.iter().filter(|(_, of)| *of == name).map(|(seq, _)| *seq).collect();
         let has = seen.seqs(name);
         let Some(one) = record_of(node, &seen, name) else {
             assert!(had.is_empty(), "{name:?} has no record");
@@ -166,7 +168,8 @@ fn check_readers(node: &Node, ids: &[EventId], published: &BTreeMap<u64, String>
         let history = History::of(&node.store, stream, &Selector::One(subject(name))).unwrap();
         let has = seen.seqs(name);
         assert_eq!(all_of(&history), has, "{name:?}");
-        let gone = published.iter().filter(|(seq, of)| *of == name && !has.contains(seq)).map(|(seq, _)| *seq).max();
+        let gone =
+            published.iter().filter(|(seq, of)| *of == name && !has.contains(seq)).map(|(seq, _)| *seq).max();
         for (seq, id) in (1..).zip(ids) {
             let at = history.locate(Start::After(*id)).unwrap();
             assert_eq!(at.gap.is_some(), gone.is_some_and(|gone| gone > seq), "after {seq}, of {name:?}");
@@ -175,7 +178,8 @@ fn check_readers(node: &Node, ids: &[EventId], published: &BTreeMap<u64, String>
     let history = History::of(&node.store, stream, &Selector::All).unwrap();
     let open: BTreeSet<u64> = NAMES[..4].iter().flat_map(|name| seen.seqs(name)).collect();
     assert_eq!(all_of(&history), open);
-    let gone = published.iter().filter(|(seq, of)| *of != "$s" && !open.contains(seq)).map(|(seq, _)| *seq).max();
+    let gone =
+        published.iter().filter(|(seq, of)| *of != "$s" && !open.contains(seq)).map(|(seq, _)| *seq).max();
     for (seq, id) in (1..).zip(ids).filter(|(seq, _)| gone.is_some_and(|gone| gone > *seq)) {
         assert!(history.locate(Start::After(*id)).unwrap().gap.is_some(), "after {seq}");
     }
@@ -200,7 +204,11 @@ fn a_rule_keeps_less_of_a_noisy_subject_and_leaves_the_others_whole() {
     // Live readers get what has just come: it goes with a tick, some seconds later, also where no more comes.
     assert_eq!(node.one(4_000, Command::Tick), Reply::Ticked(false));
     let seqs = Seen::of(&node).unwrap().seqs("noisy-1");
-    assert!(seqs.len() > 100 && seqs.len() <= 10 + 256 && (200..300).all(|n| n % 10 == 0 || seqs.contains(&(n + 1))));
+    assert!(
+        seqs.len() > 100
+            && seqs.len() <= 10 + 256
+            && (200..300).all(|n| n % 10 == 0 || seqs.contains(&(n + 1)))
+    );
     node.one(6_000, Command::Tick);
     let seen = Seen::of(&node).unwrap();
     assert_eq!(
@@ -209,7 +217,11 @@ fn a_rule_keeps_less_of_a_noisy_subject_and_leaves_the_others_whole() {
     );
     assert_eq!(seen.seqs("b").len(), 30);
     let (noisy, quiet) = (record_of(&node, &seen, "noisy-1").unwrap(), record_of(&node, &seen, "b").unwrap());
-    assert_eq!((noisy.trimmed_seq, quiet.trimmed_seq), (289, 0), "a gap is told of the one and not of the other");
+    assert_eq!(
+        (noisy.trimmed_seq, quiet.trimmed_seq),
+        (289, 0),
+        "a gap is told of the one and not of the other"
+    );
     assert_eq!((seen.record.removed_seq, seen.record.first_seq), (289, 1));
 }
 
@@ -310,7 +322,7 @@ fn a_deleted_history_is_gone_at_once_and_removed_a_piece_at_a_time() {
 fn webhooks_get_what_a_rule_took_from_readers_and_not_what_was_deleted() {
     let mut node = node();
     node.one(11, super::leases::delivers(1, 7));
-    node.one(12, put(endpoint(1, 1), None, None));
+    node.one(12, put(webhook(1, 1), None, None));
     node.one(20, set_rules(vec![keeps("a-1", Some(2), None, None)]));
     for _ in 0..6 {
         node.one(30, publish_to(None, &["a-1", "b"]));
@@ -321,7 +333,11 @@ fn webhooks_get_what_a_rule_took_from_readers_and_not_what_was_deleted() {
     assert_eq!(seen.withheld.keys().copied().collect::<Vec<_>>(), [1, 3, 5, 7]);
     assert_eq!(node.one(6_040, report(1, 7, 1, vec![update(1, 4)])), Reply::Progressed(vec![]));
     node.one(6_050, Command::Tick);
-    assert_eq!(Seen::of(&node).unwrap().withheld.keys().copied().collect::<Vec<_>>(), [5, 7], "what it has not passed");
+    assert_eq!(
+        Seen::of(&node).unwrap().withheld.keys().copied().collect::<Vec<_>>(),
+        [5, 7],
+        "what it has not passed"
+    );
     node.one(6_060, delete_subject("a-1"));
     node.one(6_070, Command::Tick);
     let seen = Seen::of(&node).unwrap();
@@ -332,7 +348,7 @@ fn webhooks_get_what_a_rule_took_from_readers_and_not_what_was_deleted() {
 fn retention_that_meets_a_deleted_event_leaves_what_webhooks_need() {
     let mut node = node();
     node.one(11, super::leases::delivers(1, 7));
-    node.one(12, put(endpoint(1, 1), None, None));
+    node.one(12, put(webhook(1, 1), None, None));
     node.one(20, command_of(&Act::Keep(None, Some(3600)), &[], 0));
     node.one(20, set_rules(vec![keeps("a-1", Some(1), None, None)]));
     let at = 10_000_000;
@@ -375,7 +391,7 @@ fn changes_name_their_subjects_however_many() {
 fn a_subject_that_never_was_is_not_found_and_changes_nothing() {
     let mut node = node();
     node.one(11, super::leases::delivers(1, 7));
-    node.one(12, put(endpoint(1, 1), None, None));
+    node.one(12, put(webhook(1, 1), None, None));
     node.one(20, set_rules(vec![keeps("a-1", None, Some(1), None)]));
     node.one(20, publish_to(None, &["a-1", "b"]));
     node.one(6_000, Command::Tick);
@@ -423,7 +439,7 @@ fn the_oldest_subjects_without_events_are_forgotten_and_that_is_remembered() {
 fn a_deleted_map_takes_its_subjects_with_it() {
     let mut node = node();
     node.one(11, super::leases::delivers(1, 7));
-    node.one(12, put(endpoint(1, 1), None, None));
+    node.one(12, put(webhook(1, 1), None, None));
     node.one(20, set_rules(vec![keeps("a-1", Some(1), None, None), keeps("b", None, Some(1), None)]));
     for n in 0..4 {
         node.one(30 + n, publish_to(None, &["a-1", "", "b", "a-2"]));
@@ -555,7 +571,12 @@ fn command_of(act: &Act, ids: &[EventId], passed: u64) -> Command {
         Act::Publish(to) => publish_to(None, &to.iter().map(|n| NAMES[*n]).collect::<Vec<_>>()),
         Act::Rules(rules) => {
             let patterns = ["a-1", "a-*", "*", "$*"];
-            set_rules(rules.iter().map(|(n, events, seconds)| keeps(patterns[*n], *events, *seconds, None)).collect())
+            set_rules(
+                rules
+                    .iter()
+                    .map(|(n, events, seconds)| keeps(patterns[*n], *events, *seconds, None))
+                    .collect(),
+            )
         }
         Act::DeleteEvent(nth) => {
             let id = ids.get(nth % ids.len().max(1)).copied().unwrap_or(EventId::ZERO);
@@ -564,7 +585,7 @@ fn command_of(act: &Act, ids: &[EventId], passed: u64) -> Command {
         Act::DeleteSubject(n) => delete_subject(NAMES[*n]),
         Act::Tick => Command::Tick,
         Act::Passed(_) => report(1, 7, 1, vec![update(1, passed)]),
-        Act::Active(active) => Command::ActivateEndpoint(on(1, 1, Activate { active: *active, seek: None })),
+        Act::Active(active) => Command::ActivateWebhook(on(1, 1, Activate { active: *active, seek: None })),
         Act::Keep(events, age_seconds) => Command::UpdateMap(UpdateMap {
             map: map_id(1),
             by: None,
@@ -588,7 +609,7 @@ proptest! {
     fn what_is_said_of_subjects_is_what_is_stored(acts in prop::collection::vec((1u64..2000, act()), 1..60)) {
         let mut node = node();
         node.one(11, super::leases::delivers(1, 7));
-        node.one(12, put(endpoint(1, 1), None, None));
+        node.one(12, put(webhook(1, 1), None, None));
         let mut restarting =
             Node { state: State::load(&node.store).unwrap(), store: node.store.clone(), index: node.index, id_ms: node.id_ms };
         let (mut now, mut ids, mut names) = (1_000, Vec::new(), BTreeMap::new());
@@ -615,7 +636,7 @@ proptest! {
             check(&node, &names);
             let seen = Seen::of(&node).unwrap();
             let map = node.state.access().map(map_id(1)).unwrap().clone();
-            let floor = if node.state.endpoints().get(endpoint_id(1)).unwrap().active { passed } else { u64::MAX };
+            let floor = if node.state.webhooks().get(webhook_id(1)).unwrap().active { passed } else { u64::MAX };
             for name in NAMES {
                 let (had, has) = (before.seqs(name), seen.seqs(name));
                 let gone: Vec<u64> = had.difference(&has).copied().collect();

@@ -46,7 +46,9 @@ impl DirectoryNode {
                 self.machine.tick(context, &mut self.store).unwrap();
                 None
             }
-            DirectoryEntry::Command(command) => Some(self.machine.apply(context, command, &mut self.store).unwrap()),
+            DirectoryEntry::Command(command) => {
+                Some(self.machine.apply(context, command, &mut self.store).unwrap())
+            }
             DirectoryEntry::Request(request) => {
                 self.machine.grant(context, request, &mut self.store).unwrap();
                 None
@@ -72,7 +74,9 @@ impl StreamsNode {
                 self.machine.follow(context, step, &mut self.store).unwrap();
                 None
             }
-            StreamsEntry::Command(command) => Some(self.machine.apply(context, command, &mut self.store).unwrap()),
+            StreamsEntry::Command(command) => {
+                Some(self.machine.apply(context, command, &mut self.store).unwrap())
+            }
         };
         self.machine.flush(&mut self.store).unwrap();
         reply
@@ -142,8 +146,8 @@ impl Leaders {
 fn born_there(leaders: &Leaders, mut command: Command) -> Command {
     if let Command::Progress(report) = &mut command {
         for update in &mut report.updates {
-            let known = leaders.directory.machine.endpoints().get(update.endpoint);
-            update.born = known.map_or(0, |endpoint| endpoint.born);
+            let known = leaders.directory.machine.webhooks().get(update.webhook);
+            update.born = known.map_or(0, |webhook| webhook.born);
         }
     }
     command
@@ -241,7 +245,10 @@ fn a_revoke_holds_from_the_entry_in_which_the_streams_follow_it() {
     leaders.write(Command::RevokeToken(RevokeToken { map: map_id(1), by: None, token: token_id(1) }));
     let by = Some(token_id(1));
     leaders.write(publish(1, by, &["a"], None));
-    assert!(matches!(leaders.replies.last(), Some(Some(Reply::Published(_)))), "the streams have not heard: no answer");
+    assert!(
+        matches!(leaders.replies.last(), Some(Some(Reply::Published(_)))),
+        "the streams have not heard: no answer"
+    );
     leaders.follow(1);
     leaders.write(publish(1, by, &["a"], None));
     assert_eq!(leaders.replies.last(), Some(&Some(Reply::Refused(Refusal::Forbidden))));

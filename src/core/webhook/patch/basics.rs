@@ -32,17 +32,19 @@ impl BasicsPatch {
     }
 
     pub(super) fn apply(&self, plain: &mut Plain, errors: &mut FieldErrors) {
-        let endpoint = &mut plain.endpoint;
+        let webhook = &mut plain.webhook;
         if let Some(name) = &self.name {
-            endpoint.name = name.clone().unwrap_or_default();
-            if endpoint.name.chars().count() > MAX_NAME || endpoint.name.chars().any(char::is_control) {
+            webhook.name = name.clone().unwrap_or_default();
+            if webhook.name.chars().count() > MAX_NAME || webhook.name.chars().any(char::is_control) {
                 let message = format_args!("must have at most {MAX_NAME} characters, none of them control");
                 errors.add("name", FieldCode::Invalid, message);
             }
         }
         if let Some(key) = &self.key {
-            endpoint.key.clone_from(key);
-            let good = |key: &String| (1..=MAX_NAME).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+            webhook.key.clone_from(key);
+            let good = |key: &String| {
+                (1..=MAX_NAME).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
+            };
             if !key.as_ref().is_none_or(good) {
                 let message = format_args!("must be 1 to {MAX_NAME} visible ASCII characters");
                 errors.add("key", FieldCode::Invalid, message);
@@ -54,7 +56,7 @@ impl BasicsPatch {
             }
             plain.private.secret.clone_from(secret);
         }
-        endpoint.active = self.active.unwrap_or(endpoint.active);
-        endpoint.method = self.method.unwrap_or(endpoint.method);
+        webhook.active = self.active.unwrap_or(webhook.active);
+        webhook.method = self.method.unwrap_or(webhook.method);
     }
 }

@@ -28,7 +28,8 @@ enum OrderingName {
 }
 
 impl OrderingName {
-    const NAMES: [(&'static str, Self); 3] = [("none", Self::None), ("key", Self::Key), ("strict", Self::Strict)];
+    const NAMES: [(&'static str, Self); 3] =
+        [("none", Self::None), ("key", Self::Key), ("strict", Self::Strict)];
 }
 
 impl EventsPatch {
@@ -43,14 +44,14 @@ impl EventsPatch {
 
     pub(super) fn apply(&self, plain: &mut Plain, errors: &mut FieldErrors) {
         if let Some(events) = &self.events {
-            plain.endpoint.events = checked_events(events, errors);
+            plain.webhook.events = checked_events(events, errors);
         }
         if let Some(filter) = &self.filter {
             let filter = filter.clone().unwrap_or_default();
             check_filter(&filter, errors);
-            plain.endpoint.filter = filter;
+            plain.webhook.filter = filter;
         }
-        self.apply_ordering(&mut plain.endpoint.ordering, errors);
+        self.apply_ordering(&mut plain.webhook.ordering, errors);
     }
 
     fn apply_ordering(&self, ordering: &mut Ordering, errors: &mut FieldErrors) {
@@ -70,7 +71,9 @@ impl EventsPatch {
         }
         match key {
             Some(key) if by_key => *ordering = Ordering::Key(key),
-            None if by_key => errors.add("ordering_key", FieldCode::Required, "is required where ordering is key"),
+            None if by_key => {
+                errors.add("ordering_key", FieldCode::Required, "is required where ordering is key")
+            }
             _ if matches!(self.ordering_key, Some(Some(_))) => {
                 errors.add("ordering_key", FieldCode::Conflict, "is only for the ordering key");
             }
@@ -98,7 +101,8 @@ fn read_filter(m: &mut Members<'_>) -> Option<Option<EventFilter>> {
         return Some(Some(EventFilter { expression: Some(expression), ..EventFilter::default() }));
     }
     if !raw.get().starts_with('{') {
-        let expected = "an expression, {\"subjects\", \"channel_type\", \"channel_prefix\", \"expression\"} or null";
+        let expected =
+            "an expression, {\"subjects\", \"channel_type\", \"channel_prefix\", \"expression\"} or null";
         m.fault("filter", FieldCode::WrongType, format_args!("must be {expected}"));
         return None;
     }

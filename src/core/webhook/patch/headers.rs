@@ -66,7 +66,11 @@ impl HeadersPatch {
             let Some(value) = meant(name, value, kept, moved, errors) else { continue };
             check_header(name, value, errors);
             if plain.private.headers.iter().any(|header| same(&header)) {
-                errors.add("headers", FieldCode::GivenTwice, format_args!("{} is given twice", shortened(name)));
+                errors.add(
+                    "headers",
+                    FieldCode::GivenTwice,
+                    format_args!("{} is given twice", shortened(name)),
+                );
             }
             plain.private.headers.push((name.clone(), value.to_owned()));
         }

@@ -94,7 +94,7 @@ impl Patch {
         self.headers.apply(plain, moved, &mut errors);
         self.events.apply(plain, &mut errors);
         self.pace.apply(plain, &mut errors);
-        self.retry.apply(&mut plain.endpoint.retry, &mut errors);
+        self.retry.apply(&mut plain.webhook.retry, &mut errors);
         self.template.apply(plain, &mut errors);
         errors
     }
@@ -151,15 +151,25 @@ fn shortened(name: &str) -> String {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::core::ids::{EndpointId, MapId};
-    use crate::core::webhook::{Defaults, Endpoint, EventFilter, MAX_TEMPLATE, Origin, TopicKind};
+    use crate::core::ids::{MapId, WebhookId};
+    use crate::core::webhook::{Defaults, EventFilter, MAX_TEMPLATE, Origin, TopicKind, Webhook};
     use proptest::prelude::*;
 
-    const DEFAULTS: Defaults =
-        Defaults { timeout_ms: 10_000, retry_attempts: None, retry_delay_ms: None, auto_disable_seconds: None };
+    const DEFAULTS: Defaults = Defaults {
+        timeout_ms: 10_000,
+        retry_attempts: None,
+        retry_delay_ms: None,
+        auto_disable_seconds: None,
+    };
 
     fn plain(profile: Profile) -> Plain {
-        Plain::new(EndpointId::from_bytes([1; 16]), MapId::from_bytes([2; 16]), Origin::Api, profile, &DEFAULTS)
+        Plain::new(
+            WebhookId::from_bytes([1; 16]),
+            MapId::from_bytes([2; 16]),
+            Origin::Api,
+            profile,
+            &DEFAULTS,
+        )
     }
 
     fn applied(text: &str) -> (Plain, Vec<String>) {
@@ -180,15 +190,16 @@ mod tests {
     #[test]
     fn the_nodes_defaults_win_over_the_profiles() {
         let own = Defaults { timeout_ms: 900, retry_attempts: Some(2), retry_delay_ms: Some(50), ..DEFAULTS };
-        let ids = (EndpointId::from_bytes([1; 16]), MapId::from_bytes([2; 16]));
-        let Endpoint { retry, timeout_ms, .. } =
-            Plain::new(ids.0, ids.1, Origin::Api, Profile::Broadcasting, &own).endpoint;
+        let ids = (WebhookId::from_bytes([1; 16]), MapId::from_bytes([2; 16]));
+        let Webhook { retry, timeout_ms, .. } =
+            Plain::new(ids.0, ids.1, Origin::Api, Profile::Broadcasting, &own).webhook;
         assert_eq!((retry.max_attempts, retry.delay_ms, retry.factor_percent, timeout_ms), (2, 50, 100, 900));
     }
 
     #[test]
     fn nothing_secret_is_told() {
-        let text = r#"{"name":"n","url":5,"secret":["hidden"],"headers":{"X-A":["hidden"]},"lambda":"hidden"}"#;
+        let text =
+            r#"{"name":"n","url":5,"secret":["hidden"],"headers":{"X-A":["hidden"]},"lambda":"hidden"}"#;
         let (_, problems) = applied(text);
         assert_eq!(problems.len(), 4, "{problems:?}");
         assert!(!format!("{problems:?} {:?}", Patch::read(text)).contains("hidden"));
@@ -202,9 +213,9 @@ mod tests {
         let (plain, problems) = applied(shown);
         assert_eq!(problems, Vec::<String>::new());
         let expression = Some("payload.a > 1".to_owned());
-        assert_eq!(plain.endpoint.filter, EventFilter { expression, ..EventFilter::default() });
+        assert_eq!(plain.webhook.filter, EventFilter { expression, ..EventFilter::default() });
         assert_eq!(
-            applied(r#"{"filter":{"channel_type":"presence"}}"#).0.endpoint.filter.topic_kind,
+            applied(r#"{"filter":{"channel_type":"presence"}}"#).0.webhook.filter.topic_kind,
             Some(TopicKind::Presence)
         );
         assert_eq!(applied(r#"{"filter":{"channel_type":"no","channel_prefix":1}}"#).1.len(), 2);
@@ -216,7 +227,7 @@ mod tests {
     #[test]
     fn a_filter_chooses_among_subjects() {
         let takes = |filter: &str| {
-            let filter = applied(&format!(r#"{{"filter":{filter}}}"#)).0.endpoint.filter.subjects().unwrap();
+            let filter = applied(&format!(r#"{{"filter":{filter}}}"#)).0.webhook.filter.subjects().unwrap();
             ["", "orders-1", "private-a", "presence-b", "$sys"].map(|subject| filter.takes(subject))
         };
         for (filter, taken) in [
@@ -272,7 +283,8 @@ mod tests {
         for same in ["https://example.com/b?c", "https://EXAMPLE.com:443/", "https://example.com/a"] {
             assert_eq!(changed(http, &format!(r#"{{"url":"{same}"}}"#)), (bearer.clone(), 0), "{same}");
         }
-        for other in ["http://example.com/a", "https://example.com:8443/a", "https://example.org/a", "no url"] {
+        for other in ["http://example.com/a", "https://example.com:8443/a", "https://example.org/a", "no url"]
+        {
             assert_eq!(changed(http, &format!(r#"{{"url":"{other}"}}"#)).1, 1, "{other}");
             let masked = format!(r#"{{"url":"{other}","headers":{{"authorization":"***"}}}}"#);
             assert_eq!(changed(http, &masked).1, 1, "{other}");
@@ -291,8 +303,7 @@ mod tests {
         let mut plain = plain(Profile::Discord);
         let own = "https://discord.com/api/webhooks/1/aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789";
         assert!(Patch::read(&format!(r#"{{"url":"{own}"}}"#)).apply(&mut plain).is_empty());
-        let masked =
-            r#"{"url":"https://discord.com/api/webhooks/1/***","profile":"template","template":"x","batch":null}"#;
+        let masked = r#"{"url":"https://discord.com/api/webhooks/1/***","profile":"template","template":"x","batch":null}"#;
         let errors = Patch::read(masked).apply(&mut plain.clone());
         assert_eq!(errors.messages(), ["url: is required again where the profile is no chat's any more"]);
         let kept = masked.replace("template\",\"template\":\"x", "slack");
@@ -302,7 +313,7 @@ mod tests {
 
     #[test]
     fn stars_are_one_star() {
-        let events = |text: &str| applied(&format!(r#"{{"events":{text}}}"#)).0.endpoint.events;
+        let events = |text: &str| applied(&format!(r#"{{"events":{text}}}"#)).0.webhook.events;
         assert_eq!(events(r#""*""#), ["*"]);
         assert_eq!(events(r#"["x","**"]"#), ["*"]);
         assert_eq!(events(r#"["b_*","a","a"]"#), ["a", "b_*"]);
@@ -311,7 +322,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_left_out_and_what_is_unknown_is_told() {
-        let shown = r#"{"id":"x","url":null,"delivered":3,"created_at":"","name":"n","auto_disable_seconds":null}"#;
+        let shown =
+            r#"{"id":"x","url":null,"delivered":3,"created_at":"","name":"n","auto_disable_seconds":null}"#;
         let back = Patch::read_back(shown);
         assert_eq!((back.errors.messages(), back.name()), (vec![], Some("n")));
         let told = Patch::read_back(r#"{"stat":"healthy","evnts":"*","colour":1}"#).errors.messages();

@@ -34,23 +34,27 @@ impl PacePatch {
     }
 
     pub(super) fn apply(&self, plain: &mut Plain, errors: &mut FieldErrors) {
-        let endpoint = &mut plain.endpoint;
-        endpoint.rate = self.rate.unwrap_or(endpoint.rate);
-        if let Some(rate) = endpoint.rate {
+        let webhook = &mut plain.webhook;
+        webhook.rate = self.rate.unwrap_or(webhook.rate);
+        if let Some(rate) = webhook.rate {
             errors.check_range("rate_limit", rate.requests.into(), RATE);
             errors.check_range("rate_limit.period_ms", rate.period_ms, PERIOD_MS);
         }
-        endpoint.batch = self.batch.unwrap_or(endpoint.batch);
-        if let Some(batch) = endpoint.batch {
-            check_batch(batch, endpoint.profile, errors);
+        webhook.batch = self.batch.unwrap_or(webhook.batch);
+        if let Some(batch) = webhook.batch {
+            check_batch(batch, webhook.profile, errors);
         }
         if let Some(timeout) = self.timeout_ms {
             errors.check_range("timeout_ms", timeout, TIMEOUT_MS);
-            endpoint.timeout_ms = u32::try_from(timeout).unwrap_or(u32::MAX);
+            webhook.timeout_ms = u32::try_from(timeout).unwrap_or(u32::MAX);
         }
         if let Some(seconds) = self.auto_disable {
-            errors.check_range("auto_disable_seconds", seconds.unwrap_or(*AUTO_DISABLE.start()), AUTO_DISABLE);
-            endpoint.auto_disable_seconds = seconds;
+            errors.check_range(
+                "auto_disable_seconds",
+                seconds.unwrap_or(*AUTO_DISABLE.start()),
+                AUTO_DISABLE,
+            );
+            webhook.auto_disable_seconds = seconds;
         }
     }
 }

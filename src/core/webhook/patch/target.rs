@@ -24,12 +24,12 @@ impl TargetPatch {
     }
 
     pub(super) fn apply(&self, plain: &mut Plain, errors: &mut FieldErrors) {
-        let endpoint = &mut plain.endpoint;
-        let was_chat = endpoint.profile.is_chat() && plain.private.has_target();
-        endpoint.profile = self.profile.unwrap_or(endpoint.profile);
+        let webhook = &mut plain.webhook;
+        let was_chat = webhook.profile.is_chat() && plain.private.has_target();
+        webhook.profile = self.profile.unwrap_or(webhook.profile);
         // What lists show comes back as it was shown.
         let url = self.url.as_ref().filter(|url| !(was_chat && is_shown_as(&plain.private, url)));
-        if was_chat && !endpoint.profile.is_chat() && url.is_none() && self.lambda.is_none() {
+        if was_chat && !webhook.profile.is_chat() && url.is_none() && self.lambda.is_none() {
             // It was hidden until now, and would be shown from now on.
             let message = "is required again where the profile is no chat's any more";
             errors.add("url", FieldCode::Required, message);
@@ -37,17 +37,17 @@ impl TargetPatch {
         match (url, &self.lambda) {
             (Some(_), Some(_)) => errors.add("url", FieldCode::Conflict, "give url or lambda, not both"),
             (Some(url), None) => {
-                endpoint.target = TargetKind::Http;
+                webhook.target = TargetKind::Http;
                 plain.private.target = Target::Http(url.clone());
             }
             (None, Some(lambda)) => {
                 check_lambda(lambda, errors);
-                endpoint.target = TargetKind::Lambda;
+                webhook.target = TargetKind::Lambda;
                 plain.private.target = Target::Lambda(lambda.clone());
             }
             (None, None) => {}
         }
-        if endpoint.target == TargetKind::Lambda && endpoint.profile.is_chat() {
+        if webhook.target == TargetKind::Lambda && webhook.profile.is_chat() {
             errors.add("profile", FieldCode::Conflict, "a chat is reached by its url, not by a function");
         }
     }
@@ -64,7 +64,8 @@ fn read_lambda(m: &mut Members<'_>) -> Option<Lambda> {
 
 fn check_lambda(lambda: &Lambda, errors: &mut FieldErrors) {
     let is = |text: &str, most: usize, more: &[u8]| {
-        (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
+        (1..=most).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
     };
     if !is(&lambda.function_name, 256, b"-_:./$") {
         errors.add("lambda.function_name", FieldCode::Invalid, "must be a function's name or ARN");

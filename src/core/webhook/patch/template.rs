@@ -18,22 +18,27 @@ pub(super) struct TemplatePatch {
 
 impl TemplatePatch {
     pub(super) fn read(m: &mut Members<'_>) -> Self {
-        Self { template: m.nullable("template", "a string"), content_type: m.nullable("content_type", "a string") }
+        Self {
+            template: m.nullable("template", "a string"),
+            content_type: m.nullable("content_type", "a string"),
+        }
     }
 
     pub(super) fn apply(&self, plain: &mut Plain, errors: &mut FieldErrors) {
-        let endpoint = &mut plain.endpoint;
-        let old = endpoint.template.take();
+        let webhook = &mut plain.webhook;
+        let old = webhook.template.take();
         let (old_body, old_type) = old.map_or((None, None), |old| (Some(old.body), Some(old.content_type)));
         let body = self.template.clone().unwrap_or(old_body);
         let content_type = self.content_type.clone().unwrap_or(old_type);
         if let Some(kind) = &content_type
-            && (kind.is_empty() || kind.len() > MAX_NAME || !kind.bytes().all(|b| b == b' ' || b.is_ascii_graphic()))
+            && (kind.is_empty()
+                || kind.len() > MAX_NAME
+                || !kind.bytes().all(|b| b == b' ' || b.is_ascii_graphic()))
         {
             let message = "must be a media type, as in text/plain; charset=utf-8";
             errors.add("content_type", FieldCode::Invalid, message);
         }
-        if endpoint.profile != Profile::Template {
+        if webhook.profile != Profile::Template {
             for (field, given) in [("template", &self.template), ("content_type", &self.content_type)] {
                 if matches!(given, Some(Some(_))) {
                     errors.add(field, FieldCode::Conflict, "is only for the profile template");
@@ -50,6 +55,6 @@ impl TemplatePatch {
             errors.add("template", FieldCode::OutOfRange, message);
         }
         let content_type = content_type.unwrap_or_else(|| USUAL_TYPE.to_owned());
-        endpoint.template = Some(Template { body, content_type });
+        webhook.template = Some(Template { body, content_type });
     }
 }

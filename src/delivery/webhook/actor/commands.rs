@@ -1,8 +1,8 @@
 //! Owner commands: what the owner of a webhook is asked. Each is taken up once.
 
-use super::EndpointActor;
+use super::WebhookActor;
 use super::state::Commands;
-use crate::core::consumer::progress::{NumberedOrder, Order};
+use crate::core::consumer::progress::{NumberedCommand, Order};
 use crate::core::event::Event;
 use crate::core::ids::EventId;
 use crate::hub::ArchiveError;
@@ -10,9 +10,9 @@ use rustc_hash::FxHashMap;
 use std::time::Instant;
 
 /// A command, and the ids of the events that it names, as far as there are.
-type Ready = (NumberedOrder, FxHashMap<u64, EventId>);
+type Ready = (NumberedCommand, FxHashMap<u64, EventId>);
 
-impl EndpointActor {
+impl WebhookActor {
     /// Takes up what waits in the log.
     pub(super) fn take_commands(&mut self, now: Instant) {
         if self.commands != Commands::Due {
@@ -21,7 +21,7 @@ impl EndpointActor {
         let commands = match self.read_commands() {
             Ok(commands) => commands,
             Err(error) => {
-                let webhook = self.settings.endpoint.id;
+                let webhook = self.settings.webhook.id;
                 tracing::error!(%webhook, %error, "owner commands can't be read; trying again");
                 return self.commands.fail(now);
             }
@@ -31,7 +31,7 @@ impl EndpointActor {
             return;
         }
         for (command, found) in commands {
-            let is_new = command.number > self.engine.state().orders_done();
+            let is_new = command.number > self.engine.state().commands_done();
             if is_new && matches!(command.order, Order::Resume | Order::Seek(_)) {
                 self.reports.unreported.withdraw();
             }
@@ -41,11 +41,13 @@ impl EndpointActor {
     }
 
     fn read_commands(&self) -> Result<Vec<Ready>, ArchiveError> {
-        let Some(state) = self.shared.hub.webhooks().state(self.settings.endpoint.id)? else { return Ok(Vec::new()) };
+        let Some(state) = self.shared.hub.webhooks().state(self.settings.webhook.id)? else {
+            return Ok(Vec::new());
+        };
         state.orders.into_iter().map(|command| self.find_events(command)).collect()
     }
 
-    fn find_events(&self, command: NumberedOrder) -> Result<Ready, ArchiveError> {
+    fn find_events(&self, command: NumberedCommand) -> Result<Ready, ArchiveError> {
         let mut found = FxHashMap::default();
         if let Order::Redeliver(seqs) = &command.order {
             for seq in seqs {
@@ -60,7 +62,7 @@ impl EndpointActor {
         let page = self.shared.source.archive().read_now(self.settings.topic, seq, 1, 1)?;
         match page.events.into_iter().next().filter(|event| event.seq == seq) {
             Some(event) => Ok(Some(event)),
-            None => self.shared.hub.webhooks().kept_event(self.settings.endpoint.id, seq),
+            None => self.shared.hub.webhooks().kept_event(self.settings.webhook.id, seq),
         }
     }
 }

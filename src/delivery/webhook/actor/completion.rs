@@ -1,6 +1,6 @@
 //! An actor's requests under way, and what follows from how they end.
 
-use super::EndpointActor;
+use super::WebhookActor;
 use super::requests::End;
 use super::state::RETRY_PAUSE;
 use crate::core::consumer::engine::Flight;
@@ -28,7 +28,7 @@ pub(super) struct Flights {
     completions: Option<SpawnHandle>,
 }
 
-impl EndpointActor {
+impl WebhookActor {
     /// Has the ends of requests taken in, where some are under way.
     pub(super) fn expect_completions(&mut self, ctx: &mut Context<Self>) {
         if !self.flights.running.is_empty() && self.flights.completions.is_none() {
@@ -51,7 +51,7 @@ impl EndpointActor {
             Ok(End::TooLarge | End::Deleted) => self.settle(flight, &Outcome::failed(Class::Expired), "", 0),
             Ok(End::NotBegun) => self.engine.unsend(flight.id, expiry_ms),
             Err(error) => {
-                let webhook = self.settings.endpoint.id;
+                let webhook = self.settings.webhook.id;
                 tracing::error!(%webhook, %error, "an event can't be read; trying again");
                 self.engine.unsend(flight.id, expiry_ms + RETRY_PAUSE.as_millis() as u64);
             }
@@ -59,7 +59,12 @@ impl EndpointActor {
     }
 
     fn attempted(&mut self, flight: &Flight, events: &[Event], ended: &Ended, at_ms: u64) {
-        self.shared.meters.attempt(ended.outcome.class, ended.took_ms, events, self.shared.hub.clock().time_ms());
+        self.shared.meters.attempt(
+            ended.outcome.class,
+            ended.took_ms,
+            events,
+            self.shared.hub.clock().time_ms(),
+        );
         let kept = remembered::attempt(ended, events, flight.attempt, at_ms, self.shared.hub.node_id());
         let number = self.engine.number_attempt();
         let seq = flight.events.first().map(|event| event.seq);
@@ -73,22 +78,28 @@ impl EndpointActor {
 
     /// Tells the engine what follows from how a request ended.
     fn settle(&mut self, flight: &Flight, outcome: &Outcome, error: &str, random: u32) {
-        let endpoint = &self.settings.endpoint;
-        let completion = outcome.completion(endpoint.profile, flight.events.len(), endpoint.retry.ambiguous);
-        self.engine.settle(flight.id, completion, outcome.cause(error), self.shared.hub.clock().expiry_ms(), random);
+        let webhook = &self.settings.webhook;
+        let completion = outcome.completion(webhook.profile, flight.events.len(), webhook.retry.ambiguous);
+        self.engine.settle(
+            flight.id,
+            completion,
+            outcome.cause(error),
+            self.shared.hub.clock().expiry_ms(),
+            random,
+        );
     }
 }
 
 /// Takes in the ends of requests, as long as any is under way.
 struct Completions;
 
-impl ActorFuture<EndpointActor> for Completions {
+impl ActorFuture<WebhookActor> for Completions {
     type Output = ();
 
     fn poll(
         self: Pin<&mut Self>,
-        actor: &mut EndpointActor,
-        ctx: &mut Context<EndpointActor>,
+        actor: &mut WebhookActor,
+        ctx: &mut Context<WebhookActor>,
         task: &mut std::task::Context<'_>,
     ) -> Poll<()> {
         loop {
@@ -97,7 +108,9 @@ impl ActorFuture<EndpointActor> for Completions {
                 match actor.flights.running.poll_join_next(task) {
                     Poll::Ready(Some(Ok(completion))) => ended.push(completion),
                     // The actor goes down with it, and is started anew.
-                    Poll::Ready(Some(Err(error))) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Poll::Ready(Some(Err(error))) if error.is_panic() => {
+                        std::panic::resume_unwind(error.into_panic())
+                    }
                     Poll::Ready(Some(Err(_))) => {}
                     Poll::Ready(None) => break Poll::Ready(()),
                     Poll::Pending => break Poll::Pending,
@@ -105,7 +118,9 @@ impl ActorFuture<EndpointActor> for Completions {
             };
             if !ended.is_empty() {
                 // Others may begin now, and end at once.
-                actor.drive(ctx, |actor| ended.into_iter().for_each(|(flight, end)| actor.complete(&flight, end)));
+                actor.drive(ctx, |actor| {
+                    ended.into_iter().for_each(|(flight, end)| actor.complete(&flight, end))
+                });
                 continue;
             }
             if rest.is_ready() {

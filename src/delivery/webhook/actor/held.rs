@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// Bytes of events kept for one endpoint.
+/// Bytes of events kept for one webhook.
 const MAX_BYTES: usize = 4 << 20;
 
 /// Events by seq.

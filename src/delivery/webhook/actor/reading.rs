@@ -1,14 +1,14 @@
 //! Where an actor's events come from: the tail that the thread shares, the archive for what lies far back,
-//! the dead letters for a replay of what had failed.
+//! the dead dead letters for a replay of what had failed.
 
-use super::EndpointActor;
+use super::WebhookActor;
 use super::held::AsRead;
 use crate::core::consumer::engine::{Offer, ReplayRead};
 use crate::core::consumer::progress::EventRef;
 use crate::core::event::Event;
-use crate::core::ids::{EndpointId, MapId, TopicId};
+use crate::core::ids::{MapId, TopicId, WebhookId};
 use crate::core::webhook::records::DeadLetter;
-use crate::delivery::webhook::judge::Judge;
+use crate::delivery::webhook::evaluate::Evaluator;
 use crate::delivery::webhook::shared::Shared;
 use crate::delivery::webhook::source::{PAGE_BYTES, PAGE_EVENTS, Reach, Read};
 use crate::hub::ArchiveError;
@@ -18,17 +18,19 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-impl EndpointActor {
+impl WebhookActor {
     /// Reads as much as the engine has room for. What lies far back comes later, off this thread.
     pub(super) fn read(&mut self, now: Instant, ctx: &mut Context<Self>) {
         while let Some(from_seq) = self.engine.wants().filter(|_| self.readers.new.is_idle()) {
             match self.shared.source.read(self.settings.topic, from_seq) {
                 Ok(Read::Events(_, reach)) if reach.next_seq <= from_seq => break,
-                Ok(Read::Events(events, reach)) if self.settings.judge.is_quick() => {
-                    let offers = self.settings.judge.offers(&events);
+                Ok(Read::Events(events, reach)) if self.settings.evaluate.is_quick() => {
+                    let offers = self.settings.evaluate.offers(&events);
                     self.offer(events, &offers, reach);
                 }
-                Ok(Read::Events(events, reach)) => self.read_later(from_seq, Later::Judge(events, reach), ctx),
+                Ok(Read::Events(events, reach)) => {
+                    self.read_later(from_seq, Later::Evaluator(events, reach), ctx)
+                }
                 Ok(Read::Cold) => self.read_later(from_seq, Later::Read, ctx),
                 Err(error) => self.new_unreadable(&error, now),
             }
@@ -51,11 +53,11 @@ impl EndpointActor {
     }
 
     fn new_unreadable(&mut self, error: &ArchiveError, now: Instant) {
-        tracing::error!(webhook = %self.settings.endpoint.id, %error, "events can't be read; trying again");
+        tracing::error!(webhook = %self.settings.webhook.id, %error, "events can't be read; trying again");
         self.readers.new.fail(now);
     }
 
-    /// Reads or judges off this thread.
+    /// Reads or evaluators off this thread.
     fn read_later(&mut self, from_seq: u64, later: Later, ctx: &mut Context<Self>) {
         self.readers.new.begin();
         let apart = self.apart();
@@ -69,12 +71,12 @@ impl EndpointActor {
 
     fn take_read(&mut self, apart: &Apart, from_seq: u64, read: Result<Judged, ArchiveError>) {
         let Judged { mut events, offers, reach } = match read {
-            Ok(judged) => judged,
+            Ok(evaluated) => evaluated,
             Err(error) => return self.new_unreadable(&error, Instant::now()),
         };
         self.readers.new.end();
-        // The endpoint may have been changed, or sent elsewhere, while this was read.
-        if Arc::ptr_eq(&apart.judge, &self.settings.judge) && self.engine.wants() == Some(from_seq) {
+        // The webhook may have been changed, or sent elsewhere, while this was read.
+        if Arc::ptr_eq(&apart.evaluate, &self.settings.evaluate) && self.engine.wants() == Some(from_seq) {
             if !apart.as_read.is_current() {
                 // What was deleted meanwhile is found to be so when it is sent.
                 events.clear();
@@ -99,7 +101,7 @@ impl EndpointActor {
         let (mut again, next_seq) = match page {
             Ok(page) => page,
             Err(error) => {
-                let webhook = self.settings.endpoint.id;
+                let webhook = self.settings.webhook.id;
                 tracing::error!(%webhook, %error, "a replay can't read; trying again");
                 return self.readers.replay.fail(Instant::now());
             }
@@ -108,7 +110,7 @@ impl EndpointActor {
         if !apart.as_read.is_current() {
             again.forget_events();
         }
-        if Arc::ptr_eq(&apart.judge, &self.settings.judge) {
+        if Arc::ptr_eq(&apart.evaluate, &self.settings.evaluate) {
             self.offer_replay(read, again, next_seq.min(read.until_seq));
         }
     }
@@ -118,15 +120,19 @@ impl EndpointActor {
         if self.engine.wants_replay().is_none_or(|now| (now.id, now.from_seq) != (read.id, read.from_seq)) {
             return;
         }
-        let judge = &self.settings.judge;
-        let again_of =
-            |letter: DeadLetter| judge.offer_again(EventRef { seq: letter.seq, id: letter.event_id }, &letter.kind);
+        let evaluate = &self.settings.evaluate;
+        let again_of = |dead_letter: DeadLetter| {
+            evaluate
+                .offer_again(EventRef { seq: dead_letter.seq, id: dead_letter.event_id }, &dead_letter.kind)
+        };
         let (events, mut offers) = match again {
             Again::Events(Judged { events, offers, reach }) => {
                 self.engine.set_kept_from(reach.kept_from);
                 (events, offers)
             }
-            Again::DeadLetters(letters) => (Vec::new(), letters.into_iter().map(again_of).collect()),
+            Again::DeadLetters(dead_letters) => {
+                (Vec::new(), dead_letters.into_iter().map(again_of).collect())
+            }
         };
         offers.retain(|offer| offer.event.seq < read.until_seq);
         self.engine.offer_replay(&offers, next_seq, self.shared.hub.clock().expiry_ms());
@@ -136,10 +142,10 @@ impl EndpointActor {
     fn apart(&self) -> Apart {
         Apart {
             shared: self.shared.clone(),
-            endpoint: self.settings.endpoint.id,
-            map: self.settings.endpoint.map,
+            webhook: self.settings.webhook.id,
+            map: self.settings.webhook.map,
             topic: self.settings.topic,
-            judge: self.settings.judge.clone(),
+            evaluate: self.settings.evaluate.clone(),
             as_read: self.held.as_read(),
         }
     }
@@ -149,10 +155,10 @@ impl EndpointActor {
 #[derive(Clone)]
 struct Apart {
     shared: Rc<Shared>,
-    endpoint: EndpointId,
+    webhook: WebhookId,
     map: MapId,
     topic: TopicId,
-    judge: Arc<Judge>,
+    evaluate: Arc<Evaluator>,
     as_read: AsRead,
 }
 
@@ -172,8 +178,8 @@ enum Again {
 impl Again {
     /// Events of it may have been deleted meanwhile: they are read anew when they are sent.
     fn forget_events(&mut self) {
-        if let Self::Events(judged) = self {
-            judged.events.clear();
+        if let Self::Events(evaluated) = self {
+            evaluated.events.clear();
         }
     }
 }
@@ -181,14 +187,14 @@ impl Again {
 /// What is left to do off the thread.
 enum Later {
     Read,
-    /// These, up to that seq, are to be judged.
-    Judge(Vec<Event>, Reach),
+    /// These, up to that seq, are to be evaluated.
+    Evaluator(Vec<Event>, Reach),
 }
 
 impl Apart {
     async fn read(&self, from_seq: u64, later: Later) -> Result<Judged, ArchiveError> {
         match later {
-            Later::Judge(events, reach) => self.judged(events, reach).await,
+            Later::Evaluator(events, reach) => self.evaluated(events, reach).await,
             Later::Read => self.read_page(from_seq).await,
         }
     }
@@ -197,31 +203,35 @@ impl Apart {
         let archive = self.shared.source.archive();
         let page = archive.read(self.topic, from_seq, PAGE_EVENTS, PAGE_BYTES, None).await?;
         let reach = Reach::of(&page);
-        self.judged(page.events, reach).await
+        self.evaluated(page.events, reach).await
     }
 
     /// Reads for a replay. Answers the seq to go on from, too.
     async fn read_replay(&self, read: ReplayRead) -> Result<(Again, u64), ArchiveError> {
         if read.failed_only {
-            let letters = self.shared.hub.webhooks().dead_letters(self.endpoint, read.from_seq, PAGE_EVENTS)?;
-            let is_full = letters.len() == PAGE_EVENTS;
-            let next_seq = letters.last().filter(|_| is_full).map_or(read.until_seq, |letter| letter.seq + 1);
-            return Ok((Again::DeadLetters(letters), next_seq));
+            let dead_letters =
+                self.shared.hub.webhooks().dead_letters(self.webhook, read.from_seq, PAGE_EVENTS)?;
+            let is_full = dead_letters.len() == PAGE_EVENTS;
+            let next_seq = dead_letters
+                .last()
+                .filter(|_| is_full)
+                .map_or(read.until_seq, |dead_letter| dead_letter.seq + 1);
+            return Ok((Again::DeadLetters(dead_letters), next_seq));
         }
-        let judged = self.read_page(read.from_seq).await?;
-        let next_seq = judged.reach.next_seq;
+        let evaluated = self.read_page(read.from_seq).await?;
+        let next_seq = evaluated.reach.next_seq;
         let next_seq = if next_seq <= read.from_seq { read.until_seq } else { next_seq };
-        Ok((Again::Events(judged), next_seq))
+        Ok((Again::Events(evaluated), next_seq))
     }
 
-    /// Judges events: here where that is quick, else where expressions take turns.
-    async fn judged(&self, events: Vec<Event>, reach: Reach) -> Result<Judged, ArchiveError> {
-        let offers = if self.judge.is_quick() {
-            self.judge.offers(&events)
+    /// Evaluators events: here where that is quick, else where expressions take turns.
+    async fn evaluated(&self, events: Vec<Event>, reach: Reach) -> Result<Judged, ArchiveError> {
+        let offers = if self.evaluate.is_quick() {
+            self.evaluate.offers(&events)
         } else {
-            let (judge, of) = (self.judge.clone(), events.clone());
-            let work = move |turn| async move { judge.offers_in_turn(&of, turn).await };
-            self.shared.hub.evaluators().work(self.map, work).await.ok_or(ArchiveError::Unjudged)?
+            let (evaluate, of) = (self.evaluate.clone(), events.clone());
+            let work = move |turn| async move { evaluate.offers_in_turn(&of, turn).await };
+            self.shared.hub.evaluators().work(self.map, work).await.ok_or(ArchiveError::NotEvaluated)?
         };
         Ok(Judged { events, offers, reach })
     }

@@ -3,7 +3,7 @@
 //! Owns what is not reported yet. A piece is never near what the log takes at once, but for the progress
 //! itself, which the engine bounds.
 
-use super::EndpointActor;
+use super::WebhookActor;
 use super::state::Reporting;
 use crate::core::consumer::engine::{Snapshot, Urgency};
 use crate::core::consumer::progress::{Disable, Progress, Retry};
@@ -15,9 +15,9 @@ use crate::hub::ArchiveError;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Changes of dead letters in one piece; each has at most some 500 bytes.
+/// Changes of dead dead letters in one piece; each has at most some 500 bytes.
 const DEAD_LETTERS: usize = 500;
-/// Changes of dead letters that wait to be reported: the cluster keeps no more.
+/// Changes of dead dead letters that wait to be reported: the cluster keeps no more.
 const MAX_DEAD_LETTERS: usize = 10_000;
 
 /// An actor's reports.
@@ -62,7 +62,7 @@ impl Unreported {
         keep_newest(&mut self.news, KEPT_ATTEMPTS);
     }
 
-    /// The pieces before the last, which have dead letters alone; the rest stays for the last.
+    /// The pieces before the last, which have dead dead letters alone; the rest stays for the last.
     fn split_off(&mut self) -> Vec<Self> {
         let mut pieces = Vec::new();
         while self.dead_letters.len() > DEAD_LETTERS {
@@ -75,8 +75,15 @@ impl Unreported {
 
 impl From<Update> for Unreported {
     fn from(update: Update) -> Self {
-        let Update { kept, dropped, attempts, letters, disable, news, .. } = update;
-        Self { kept: kept.into_iter().collect(), dropped, attempts, dead_letters: letters, disable, news }
+        let Update { kept, dropped, attempts, dead_letters, disable, news, .. } = update;
+        Self {
+            kept: kept.into_iter().collect(),
+            dropped,
+            attempts,
+            dead_letters: dead_letters,
+            disable,
+            news,
+        }
     }
 }
 
@@ -84,7 +91,7 @@ fn keep_newest<T>(all: &mut Vec<T>, max: usize) {
     all.drain(..all.len().saturating_sub(max));
 }
 
-impl EndpointActor {
+impl WebhookActor {
     /// Has the reporter ask, where a report is due.
     pub(super) fn announce(&mut self, now: Instant) {
         let urgency = self.engine.state().urgency();
@@ -94,7 +101,7 @@ impl EndpointActor {
             return;
         }
         if before != Reporting::Announced {
-            self.shared.report_queue.add(self.settings.endpoint.id);
+            self.shared.report_queue.add(self.settings.webhook.id);
         }
         if urgency == Urgency::Now {
             self.shared.report_queue.hurry();
@@ -114,7 +121,7 @@ impl EndpointActor {
             // The webhook is gone.
             Ok(_) => {}
             Err(error) => {
-                let webhook = self.settings.endpoint.id;
+                let webhook = self.settings.webhook.id;
                 tracing::error!(%webhook, %error, "what the cluster knows can't be read; trying again");
             }
         }
@@ -126,12 +133,14 @@ impl EndpointActor {
         let mut progress = self.gather();
         let mut updates = Vec::new();
         if self.reports.unreported.dead_letters.len() > DEAD_LETTERS {
-            // Before the last piece the progress stays where it was: it passes no event whose dead letter
+            // Before the last piece the progress stays where it was: it passes no event whose dead dead letter
             // isn't reported.
-            let known = self.shared.hub.webhooks().state(self.settings.endpoint.id)?;
+            let known = self.shared.hub.webhooks().state(self.settings.webhook.id)?;
             let Some(known) = known else { return Ok(updates) };
             for piece in self.reports.unreported.split_off() {
-                updates.push(self.update(Progress { reports: progress.reports, ..known.progress.clone() }, piece));
+                updates.push(
+                    self.update(Progress { reports: progress.reports, ..known.progress.clone() }, piece),
+                );
                 progress.reports = self.engine.count_report();
             }
         }
@@ -143,23 +152,23 @@ impl EndpointActor {
     /// Adds what the engine has to report to what is unreported. Answers the progress.
     fn gather(&mut self) -> Progress {
         let mut snapshot = self.engine.snapshot();
-        for change in &mut snapshot.letters {
+        for change in &mut snapshot.dead_letters {
             if let DeadLetterChange::Added(dead_letter) = change {
                 let event = self.event_at(dead_letter.seq).ok().flatten();
                 dead_letter.kind = event.map(|event| event.kind.to_string()).unwrap_or_default();
             }
         }
         count::buried(snapshot.buried());
-        let Snapshot { progress, kept, dropped, letters, disable, announce } = snapshot;
+        let Snapshot { progress, kept, dropped, dead_letters, disable, announce } = snapshot;
         let since = progress.failing_since_ms.map(|ms| iso_millis(self.shared.hub.clock().shown_ms(ms)));
-        let (endpoint, since) = (&self.settings.endpoint, since.as_deref());
-        let news = announce.and_then(|percent| announce::failing(endpoint, &progress, since, percent));
-        let disable = disable.map(|why| announce::disable(endpoint, &progress, since, why));
+        let (webhook, since) = (&self.settings.webhook, since.as_deref());
+        let news = announce.and_then(|percent| announce::failing(webhook, &progress, since, percent));
+        let disable = disable.map(|why| announce::disable(webhook, &progress, since, why));
         self.reports.unreported.add(Unreported {
             kept: kept.into_iter().collect(),
             dropped,
             attempts: Vec::new(),
-            dead_letters: letters,
+            dead_letters: dead_letters,
             disable,
             news: news.into_iter().collect(),
         });
@@ -167,10 +176,10 @@ impl EndpointActor {
     }
 
     fn update(&self, progress: Progress, unreported: Unreported) -> Update {
-        let Unreported { kept, dropped, attempts, dead_letters: letters, disable, news } = unreported;
+        let Unreported { kept, dropped, attempts, dead_letters: dead_letters, disable, news } = unreported;
         let kept = kept.into_iter().collect();
-        let (endpoint, born) = (self.settings.endpoint.id, self.settings.endpoint.born);
-        Update { endpoint, born, progress, kept, dropped, attempts, letters, disable, news }
+        let (webhook, born) = (self.settings.webhook.id, self.settings.webhook.born);
+        Update { webhook, born, progress, kept, dropped, attempts, dead_letters, disable, news }
     }
 
     /// The cluster doesn't take these: they are reported with what comes later, when there may be less.
@@ -193,7 +202,15 @@ mod tests {
     fn dead_letter(seq: u64) -> DeadLetterChange {
         let (event_id, kind) = (EventId::new(1, seq, 0), String::new());
         let reason = Reason::Failed(Outcome::failed(Class::Status).cause(""));
-        DeadLetterChange::Added(DeadLetter { seq, event_id, kind, attempts: 1, first_ms: 1, buried_ms: 1, reason })
+        DeadLetterChange::Added(DeadLetter {
+            seq,
+            event_id,
+            kind,
+            attempts: 1,
+            first_ms: 1,
+            buried_ms: 1,
+            reason,
+        })
     }
 
     #[test]
@@ -209,7 +226,11 @@ mod tests {
             (all.dead_letters.len(), &all.dead_letters[0], all.disable.is_some()),
             (201, &dead_letter(1500), true)
         );
-        assert_eq!(all.dead_letters.last(), Some(&DeadLetterChange::Removed(9)), "what came later is reported later");
+        assert_eq!(
+            all.dead_letters.last(),
+            Some(&DeadLetterChange::Removed(9)),
+            "what came later is reported later"
+        );
     }
 
     #[test]

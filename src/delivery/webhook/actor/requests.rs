@@ -1,12 +1,12 @@
 //! An actor's requests: how they begin, with which events.
 
-use super::EndpointActor;
+use super::WebhookActor;
 use super::held::AsRead;
 use super::state::Life;
 use crate::core::consumer::engine::Flight;
 use crate::core::consumer::progress::EventRef;
 use crate::core::event::Event;
-use crate::core::ids::{EndpointId, TopicId};
+use crate::core::ids::{TopicId, WebhookId};
 use crate::delivery::webhook::sender::{Ended, Now, Sender};
 use crate::delivery::webhook::shared::Shared;
 use crate::delivery::webhook::source::weight;
@@ -37,7 +37,7 @@ struct Request {
     shared: Rc<Shared>,
     sender: Rc<Sender>,
     life: Rc<Cell<Life>>,
-    endpoint: EndpointId,
+    webhook: WebhookId,
     /// Of the settings that it is made under.
     revision: u64,
     topic: TopicId,
@@ -48,14 +48,14 @@ struct Request {
     as_read: AsRead,
 }
 
-impl EndpointActor {
+impl WebhookActor {
     pub(super) fn launch(&mut self, flight: Flight) {
         let request = Request {
             shared: self.shared.clone(),
             sender: self.settings.sender.clone(),
             life: self.life.clone(),
-            endpoint: self.settings.endpoint.id,
-            revision: self.settings.endpoint.revision,
+            webhook: self.settings.webhook.id,
+            revision: self.settings.webhook.revision,
             topic: self.settings.topic,
             failing: self.engine.state().is_failing(),
             wanted: flight.clone(),
@@ -76,7 +76,7 @@ impl Request {
         let events = match known.filter(|_| self.as_read.is_current()) {
             Some(events) if is_too_large(&events) => return Ok(End::TooLarge),
             Some(events) => events,
-            None => match fetch(shared, self.endpoint, self.topic, &wanted.events).await? {
+            None => match fetch(shared, self.webhook, self.topic, &wanted.events).await? {
                 Ok(events) => events,
                 Err(end) => return Ok(end),
             },
@@ -92,10 +92,10 @@ impl Request {
 }
 
 /// Reads the events of a delivery that are not at hand, those in a row at once. One that its stream has no
-/// more may be kept for the endpoint.
+/// more may be kept for the webhook.
 pub(in crate::delivery::webhook) async fn fetch(
     shared: &Shared,
-    endpoint: EndpointId,
+    webhook: WebhookId,
     topic: TopicId,
     wanted: &[EventRef],
 ) -> Result<Result<Vec<Event>, End>, ArchiveError> {
@@ -110,7 +110,7 @@ pub(in crate::delivery::webhook) async fn fetch(
         found.extend(read.map(|(event, _)| event));
         if found.len() > found_before {
             // What is missing behind these is looked for on its own.
-        } else if let Some(event) = shared.hub.webhooks().kept_event(endpoint, next.seq)? {
+        } else if let Some(event) = shared.hub.webhooks().kept_event(webhook, next.seq)? {
             found.push(event);
         } else {
             // Of what a retry needs a copy is kept wherever a rule or retention takes it.

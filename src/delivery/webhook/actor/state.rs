@@ -246,7 +246,10 @@ mod tests {
         assert_eq!(RUNNING.follow(None), Life::Closing);
         assert_eq!(Life::Closing.follow(Some(7)), RUNNING);
         assert_eq!(Life::Closing.follow(None), Life::Closing);
-        assert_eq!((Life::Retired.follow(Some(7)), Life::Retired.follow(None)), (Life::Retired, Life::Retired));
+        assert_eq!(
+            (Life::Retired.follow(Some(7)), Life::Retired.follow(None)),
+            (Life::Retired, Life::Retired)
+        );
     }
 
     #[test]

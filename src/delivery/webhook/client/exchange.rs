@@ -65,12 +65,19 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Sends the request and reads the head of its answer.
-    pub(super) async fn begin(mut line: Line, request: &Outgoing<'_>, trip: &Rc<Trip>) -> Result<Self, Cause> {
+    pub(super) async fn begin(
+        mut line: Line,
+        request: &Outgoing<'_>,
+        trip: &Rc<Trip>,
+    ) -> Result<Self, Cause> {
         trip.stage.set(Stage::Write);
         let answered = pin!(line.send(build(request), trip));
         let response = line.meanwhile(answered).await.map_err(|error| no_answer(&error, trip))?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err((Class::Protocol, "the receiver changes to a protocol that nobody asked for (101)".to_owned()));
+            return Err((
+                Class::Protocol,
+                "the receiver changes to a protocol that nobody asked for (101)".to_owned(),
+            ));
         }
         Ok(Self { line, response, trip: trip.clone() })
     }
@@ -157,9 +164,12 @@ fn ends_chunked(headers: &HeaderMap) -> bool {
 /// right one, and what the receiver meant may follow: such a connection is closed.
 fn is_framed_once(response: &Response<Incoming>) -> bool {
     let headers = response.headers();
-    let (length, encoded) = (headers.get(header::CONTENT_LENGTH), headers.contains_key(header::TRANSFER_ENCODING));
+    let (length, encoded) =
+        (headers.get(header::CONTENT_LENGTH), headers.contains_key(header::TRANSFER_ENCODING));
     match response.status() {
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => !encoded && length.is_none_or(|length| length == "0"),
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => {
+            !encoded && length.is_none_or(|length| length == "0")
+        }
         _ => !(encoded && length.is_some()),
     }
 }
@@ -176,7 +186,8 @@ pub(super) fn build(request: &Outgoing<'_>) -> Request<Full<Bytes>> {
     headers.insert(header::HOST, request.url.authority().clone());
     // Also of an empty body, where the codec says none.
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(request.body.len()));
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))));
+    headers
+        .insert(header::USER_AGENT, HeaderValue::from_static(concat!("waypost/", env!("CARGO_PKG_VERSION"))));
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     for (name, value) in request.headers.iter().filter(|(name, _)| !is_reserved(name)) {
         headers.insert(name.clone(), value.clone());

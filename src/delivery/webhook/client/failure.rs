@@ -62,7 +62,11 @@ pub(super) fn no_answer(error: &hyper::Error, trip: &Trip) -> Cause {
     }
     if error.is_incomplete_message() {
         let cut_off = trip.heard.get() > 0;
-        return closed(if cut_off { "the answer was cut off" } else { "the connection was closed without an answer" });
+        return closed(if cut_off {
+            "the answer was cut off"
+        } else {
+            "the connection was closed without an answer"
+        });
     }
     if error.is_canceled() && !trip.sent.get() {
         // Bytes that nobody asked for are an error of the codec; a mere end is none.
@@ -101,7 +105,9 @@ fn broken(error: &io::Error) -> Cause {
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => closed("the connection was reset"),
         // What a reader of frames says when the end comes in the middle of one.
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => closed("the connection was closed within the answer"),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::Other => {
+            closed("the connection was closed within the answer")
+        }
         io::ErrorKind::InvalidData if is_of_tls(error) => (Class::Tls, format!("TLS broke: {error}")),
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge => {
             (Class::Protocol, format!("the answer is not HTTP: {error}"))

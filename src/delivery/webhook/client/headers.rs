@@ -90,7 +90,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_no_wait_and_none_is_endless() {
-        for text in ["", "-1", "soon", "NaN", "inf", "infinity", "+5", "1 2", "0x10", "Sat, 31 Feb 2025 12:35:06 GMT"] {
+        for text in
+            ["", "-1", "soon", "NaN", "inf", "infinity", "+5", "1 2", "0x10", "Sat, 31 Feb 2025 12:35:06 GMT"]
+        {
             assert_eq!(retry(text), None, "{text}");
         }
         for text in ["99999999999999999999", "1e300", "Fri, 31 Dec 9999 23:59:59 GMT"] {

@@ -33,7 +33,8 @@ pub(super) struct Line {
 impl Line {
     /// Gives a connection a codec. Nothing is left on it of what another codec may have read from it.
     pub(super) async fn new(wire: Wire) -> Result<Self, hyper::Error> {
-        let (sender, codec) = Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(wire.clone())).await?;
+        let (sender, codec) =
+            Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(wire.clone())).await?;
         Ok(Self { wire, sender, codec: Some(Box::new(codec)) })
     }
 

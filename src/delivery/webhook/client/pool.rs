@@ -12,10 +12,10 @@ use std::{
 
 use rustc_hash::FxHashMap;
 
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 use crate::delivery::webhook::{dial::Wire, guard::Target};
 
-use super::{Webhook, line::Line};
+use super::{Requester, line::Line};
 
 /// Longest that a connection waits.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ pub(super) const IDLE: Duration = Duration::from_secs(30);
 const IDLE_ONCE: Duration = Duration::from_secs(1);
 /// Longest that one that waits keeps its codec, whose buffers are a hundred times its size.
 const CODEC: Duration = Duration::from_secs(1);
-/// Longest life of a connection: its receiver's addresses may change, and it is judged again only when dialled.
+/// Longest life of a connection: its receiver's addresses may change, and it is checked again only when dialled.
 const LIFE: Duration = Duration::from_secs(300);
 
 /// A connection that waits.
@@ -44,7 +44,7 @@ impl Kept {
 }
 
 struct Idle {
-    webhook: EndpointId,
+    webhook: WebhookId,
     kept: Kept,
     since: Instant,
     /// How long it may wait.
@@ -58,7 +58,7 @@ pub(super) struct Pool {
     /// Those below have no codec.
     with_codec: u64,
     /// The numbers of a webhook's connections, the last one's at the end.
-    of: FxHashMap<EndpointId, Vec<u64>>,
+    of: FxHashMap<WebhookId, Vec<u64>>,
     next: u64,
     most: usize,
 }
@@ -69,7 +69,7 @@ impl Pool {
     }
 
     /// A connection that is open and silent, for a request of the webhook to this target.
-    pub(super) fn take(&mut self, webhook: Webhook, to: &Target, now: Instant) -> Option<Kept> {
+    pub(super) fn take(&mut self, webhook: Requester, to: &Target, now: Instant) -> Option<Kept> {
         loop {
             let number = self.newest(webhook.id, to)?;
             let idle = self.remove(number)?;
@@ -81,13 +81,13 @@ impl Pool {
         }
     }
 
-    fn newest(&self, webhook: EndpointId, to: &Target) -> Option<u64> {
+    fn newest(&self, webhook: WebhookId, to: &Target) -> Option<u64> {
         let leads = |number: &u64| self.idle.get(number).is_some_and(|idle| idle.kept.wire().leads_to(to));
         self.of.get(&webhook)?.iter().rev().copied().find(leads)
     }
 
     /// Keeps a connection for so long at most; the one that has waited longest makes room.
-    pub(super) fn put(&mut self, webhook: EndpointId, line: Line, limit: Duration, now: Instant) {
+    pub(super) fn put(&mut self, webhook: WebhookId, line: Line, limit: Duration, now: Instant) {
         self.tidy(now);
         if self.idle.len() >= self.most
             && let Some(oldest) = self.idle.keys().next().copied()

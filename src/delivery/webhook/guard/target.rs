@@ -1,4 +1,4 @@
-//! The URL of an endpoint, parsed once: what is stored, what is dialled and what the request says are one.
+//! The URL of a webhook, parsed once: what is stored, what is dialled and what the request says are one.
 //!
 //! The parser is the one of browsers (WHATWG), so that every notation of an address is known for what it is. Never
 //! resolves a name.
@@ -10,7 +10,7 @@ use url::Url;
 
 use super::{Guard, NotPublic};
 
-/// Longest URL of an endpoint, in bytes, as it was given and as it is stored.
+/// Longest URL of a webhook, in bytes, as it was given and as it is stored.
 pub const LARGEST_URL: usize = 2048;
 /// Longest name that DNS knows, in bytes.
 const LONGEST_NAME: usize = 253;
@@ -39,7 +39,7 @@ impl std::fmt::Display for Host {
     }
 }
 
-/// Where requests of an endpoint go. Cheap to clone.
+/// Where requests of a webhook go. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Target {
     url: Arc<str>,
@@ -50,7 +50,7 @@ pub struct Target {
     uri: Uri,
 }
 
-/// Why a URL can't be an endpoint's.
+/// Why a URL can't be a webhook's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTarget {
     /// Longer than [`LARGEST_URL`].
@@ -83,7 +83,7 @@ pub enum BadTarget {
 }
 
 impl Guard {
-    /// Parses and judges the URL of an endpoint: the check at create and update. Names that pass are judged again, by
+    /// Parses and checks the URL of a webhook: the check at create and update. Names that pass are checked again, by
     /// their addresses, whenever they are dialled.
     pub fn target(&self, text: &str) -> Result<Target, BadTarget> {
         let target = Target::parse(text)?;
@@ -95,7 +95,8 @@ impl Guard {
     }
 
     fn check_name(&self, name: &str) -> Result<(), BadTarget> {
-        let ends_with = |end: &str| name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        let ends_with =
+            |end: &str| name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
         let inside = if ends_with("localhost") {
             !(self.allows([127, 0, 0, 1].into()) || self.allows(std::net::Ipv6Addr::LOCALHOST.into()))
         } else {
@@ -106,7 +107,7 @@ impl Guard {
 }
 
 impl Target {
-    /// Parses a URL that was judged before, as it was stored. What it stands for is still judged when it is dialled.
+    /// Parses a URL that was checked before, as it was stored. What it stands for is still checked when it is dialled.
     pub fn parse(text: &str) -> Result<Self, BadTarget> {
         if text.len() > LARGEST_URL {
             return Err(BadTarget::TooLong(text.len()));
@@ -137,7 +138,8 @@ impl Target {
         let name = url.host_str().unwrap_or_default();
         let authority = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
         let query = url.query().map_or_else(String::new, |query| format!("?{query}"));
-        let whole = format!("http://{name}:{port}{}{query}", url.path()).parse::<Uri>().map_err(|e| not_url(&e))?;
+        let whole =
+            format!("http://{name}:{port}{}{query}", url.path()).parse::<Uri>().map_err(|e| not_url(&e))?;
         // Two parsers that disagree on the host would be a way around the guard.
         if whole.host() != Some(name) || whole.port_u16() != Some(port) {
             return Err(BadTarget::Name(name.to_owned()));

@@ -22,7 +22,7 @@ fn every_url_is_refused_at_create() {
 }
 
 #[test]
-fn addresses_are_judged_at_the_edges() {
+fn addresses_are_checked_at_the_edges() {
     let guard = Guard::default();
     for ip in REFUSED_ADDRESSES {
         assert!(guard.check(ip.parse().unwrap()).is_err(), "{ip}");
@@ -35,9 +35,13 @@ fn addresses_are_judged_at_the_edges() {
 #[test]
 fn literals_are_refused_for_what_they_are() {
     let what = |url: &str| Guard::default().target(url).unwrap_err().to_string();
-    for url in
-        ["http://2130706433/", "http://0177.1/", "http://0x7f.1/", "http://１２７.１/", "http://[::ffff:7f00:1]/"]
-    {
+    for url in [
+        "http://2130706433/",
+        "http://0177.1/",
+        "http://0x7f.1/",
+        "http://１２７.１/",
+        "http://[::ffff:7f00:1]/",
+    ] {
         assert!(what(url).contains("loopback"), "{url}: {}", what(url));
     }
     assert!(what("http://0xa9fea9fe/").contains("metadata"));
@@ -67,7 +71,10 @@ fn good_urls_have_one_normal_form() {
         assert_eq!(target.as_str(), normal);
         assert_eq!(Target::parse(normal).unwrap().as_str(), normal, "again");
     }
-    assert_eq!(Guard::default().target(&format!("{long}a")).unwrap_err(), BadTarget::TooLong(LARGEST_URL + 1));
+    assert_eq!(
+        Guard::default().target(&format!("{long}a")).unwrap_err(),
+        BadTarget::TooLong(LARGEST_URL + 1)
+    );
     let widened = format!("https://example.com/{}", "ä".repeat(900));
     assert!(matches!(Guard::default().target(&widened), Err(BadTarget::TooLong(_))), "longer once escaped");
 }
@@ -78,11 +85,15 @@ fn the_allow_list_opens_what_it_names_and_no_more() {
     let ok = |guard: &Guard, ip: &str| guard.check(ip.parse().unwrap()).is_ok();
     let ten = guard(&["10.1.0.0/16"]);
     assert!(ok(&ten, "10.1.2.3") && ok(&ten, "::ffff:10.1.2.3") && ok(&ten, "8.8.8.8"));
-    for ip in ["10.2.0.1", "127.0.0.1", "64:ff9b::10.1.2.3", "2002:a01:203::1", "::10.1.2.3", "::1", "fd00::1"] {
+    for ip in
+        ["10.2.0.1", "127.0.0.1", "64:ff9b::10.1.2.3", "2002:a01:203::1", "::10.1.2.3", "::1", "fd00::1"]
+    {
         assert!(!ok(&ten, ip), "{ip}");
     }
     let mapped = guard(&["::ffff:10.0.0.0/104"]);
-    assert!(ok(&mapped, "10.9.9.9") && !ok(&mapped, "11.0.0.1".replace("11", "192.168").trim_end_matches(".1")));
+    assert!(
+        ok(&mapped, "10.9.9.9") && !ok(&mapped, "11.0.0.1".replace("11", "192.168").trim_end_matches(".1"))
+    );
     let six = guard(&["::/0"]);
     assert!(ok(&six, "fd00::1") && ok(&six, "::1") && !ok(&six, "127.0.0.1"), "IPv4 is not meant");
     let nat = guard(&["64:ff9b::/96"]);
@@ -96,5 +107,8 @@ fn names_inside_need_an_allow_list() {
     };
     assert!(names(&["127.0.0.0/8"], "http://localhost:9000/") && names(&["::1/128"], "http://a.localhost/"));
     assert!(!names(&["10.0.0.0/8"], "http://localhost:9000/"), "loopback isn't open");
-    assert!(names(&["10.0.0.0/8"], "http://receiver:8080/") && names(&["10.0.0.0/8"], "http://x.svc.cluster.local/"));
+    assert!(
+        names(&["10.0.0.0/8"], "http://receiver:8080/")
+            && names(&["10.0.0.0/8"], "http://x.svc.cluster.local/")
+    );
 }

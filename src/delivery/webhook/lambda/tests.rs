@@ -47,7 +47,11 @@ fn botocore_makes_the_same_signatures() {
     ];
     for (function, token, signature) in table {
         let made = authorization(function, token);
-        assert!(made.ends_with(&format!("Signature={signature}")), "{} {token:?}: {made}", function.function_name);
+        assert!(
+            made.ends_with(&format!("Signature={signature}")),
+            "{} {token:?}: {made}",
+            function.function_name
+        );
         let names = if token.is_some() { ";x-amz-security-token" } else { "" };
         let signed = format!("SignedHeaders=content-type;host;x-amz-date;x-amz-invocation-type{names}, ");
         assert!(made.contains(&signed), "{made}");
@@ -65,7 +69,11 @@ fn urls_of_functions() {
     assert_eq!(url(&f).unwrap(), format!("https://lambda.us-east-1.amazonaws.com{path}"));
     f.qualifier = Some("prod".to_owned());
     assert_eq!(url(&f).unwrap(), format!("https://lambda.us-east-1.amazonaws.com{path}?Qualifier=prod"));
-    assert!(url(&function("kills", "cn-north-1")).unwrap().starts_with("https://lambda.cn-north-1.amazonaws.com.cn/"));
+    assert!(
+        url(&function("kills", "cn-north-1"))
+            .unwrap()
+            .starts_with("https://lambda.cn-north-1.amazonaws.com.cn/")
+    );
     let elsewhere = anything(Some("https://lambda.example.com/base/"));
     assert_eq!(at(&f, &elsewhere).unwrap(), format!("https://lambda.example.com/base{path}?Qualifier=prod"));
 }
@@ -74,13 +82,31 @@ fn urls_of_functions() {
 fn names_and_arns() {
     let at = |name: &str, region: &str| target(&function(name, region), &anything(None), &Guard::default());
     let check = |name: &str| at(name, "eu-west-1").is_ok();
-    for good in ["f", "my-func_1", "f:7", "f:$LATEST", "123456789012:function:f", "123456789012:function:f:prod", ARN] {
+    for good in
+        ["f", "my-func_1", "f:7", "f:$LATEST", "123456789012:function:f", "123456789012:function:f:prod", ARN]
+    {
         assert!(check(good), "{good}");
     }
     assert!(check(&format!("{ARN}:7")) && check(&ARN.replace("arn:aws:", "arn:aws-us-gov:")));
     let long = "f".repeat(LONGEST_NAME + 1);
-    let bad = ["", "a b", "a/b", "../f", "f?x", "f#", "f%2F", "f:", "12:function:f", "arn:aws:lambda:eu-west-1", &long];
-    for bad in bad.into_iter().chain(["arn:aws:s3:::f", "arn:aws:lambda:eu-west-1:123456789012:layer:f", "f\r\nx: y"]) {
+    let bad = [
+        "",
+        "a b",
+        "a/b",
+        "../f",
+        "f?x",
+        "f#",
+        "f%2F",
+        "f:",
+        "12:function:f",
+        "arn:aws:lambda:eu-west-1",
+        &long,
+    ];
+    for bad in bad.into_iter().chain([
+        "arn:aws:s3:::f",
+        "arn:aws:lambda:eu-west-1:123456789012:layer:f",
+        "f\r\nx: y",
+    ]) {
         assert!(!check(bad), "{bad}");
     }
     assert!(matches!(at(ARN, "us-east-1"), Err(BadFunction::OtherRegion { .. })));
@@ -113,7 +139,8 @@ fn only_what_is_listed_is_invoked() {
 
 #[test]
 fn the_endpoint_goes_through_the_guard() {
-    let at = |endpoint: &str, guard: &Guard| target(&function("f", "us-east-1"), &anything(Some(endpoint)), guard);
+    let at =
+        |endpoint: &str, guard: &Guard| target(&function("f", "us-east-1"), &anything(Some(endpoint)), guard);
     for endpoint in
         ["http://127.0.0.1:4566", "http://169.254.169.254", "http://[::1]:1", "http://localhost", "ftp://a.b"]
     {
@@ -177,7 +204,8 @@ fn what_a_function_returns_decides() {
     ] {
         assert_eq!(of(body), (class, Some(status)), "{}", &body[..body.len().min(60)]);
     }
-    let failed = outcome(Invocation::RequestResponse, &answer(200, Some("Handled"), r#"{"statusCode":200}"#), AT);
+    let failed =
+        outcome(Invocation::RequestResponse, &answer(200, Some("Handled"), r#"{"statusCode":200}"#), AT);
     assert_eq!(failed.0.class, Class::Function);
     let queued = outcome(Invocation::Event, &answer(202, None, r#"{"statusCode":401}"#), AT);
     assert_eq!(queued.0.class, Class::Delivered);

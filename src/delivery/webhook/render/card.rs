@@ -81,7 +81,8 @@ fn layouts() -> Result<Vec<Layout>, BadCards> {
 
 impl Layout {
     fn new(card: Written<'static>) -> Result<Self, BadCards> {
-        let parsed = |text| Interpolated::parse(text, None).map_err(|error| BadCards::Template(card.kind, error));
+        let parsed =
+            |text| Interpolated::parse(text, None).map_err(|error| BadCards::Template(card.kind, error));
         let digits = card.colour.strip_prefix('#').filter(|digits| digits.len() == 6);
         let colour = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
         let field = |field: &WrittenField<'static>| parsed(field.value).map(|value| (field.name, value));
@@ -136,8 +137,9 @@ impl Card {
             Part::Own(own) => Piece::Own(own),
             Part::Computed(value) => Piece::Value(value.unwrap_or_else(|| UNKNOWN.to_owned())),
         });
-        let field =
-            |(name, value): &(&str, Interpolated)| Some(((*name).to_owned(), in_one(value.pieces(subject, &budget))?));
+        let field = |(name, value): &(&str, Interpolated)| {
+            Some(((*name).to_owned(), in_one(value.pieces(subject, &budget))?))
+        };
         let url = layout.url.as_ref().and_then(|url| in_one(url.pieces(subject, &budget)));
         Self {
             title: layout.title.to_owned(),
@@ -153,7 +155,10 @@ impl Card {
         let nothing = || Some("No details".to_owned());
         let (mut fields, text) = match payload {
             Value::Object(members) => (
-                members.iter().map(|(name, value)| (readable(name.as_str()), display(value))).collect::<Vec<_>>(),
+                members
+                    .iter()
+                    .map(|(name, value)| (readable(name.as_str()), display(value)))
+                    .collect::<Vec<_>>(),
                 if members.is_empty() { nothing() } else { None },
             ),
             Value::Null => (Vec::new(), nothing()),
@@ -259,7 +264,12 @@ mod tests {
             let stored = Event::to_stored(EventId::new(1, 2, 3), &new);
             let shown = Card::new(&map, &Event::from_stored(9, stored.into()).unwrap()).unwrap();
             assert_eq!((&*shown.title, shown.colour), (card.title, layout.colour));
-            assert!(!shown.text.contains(&Piece::Value(UNKNOWN.to_owned())), "{}: {:?}", card.kind, shown.text);
+            assert!(
+                !shown.text.contains(&Piece::Value(UNKNOWN.to_owned())),
+                "{}: {:?}",
+                card.kind,
+                shown.text
+            );
             assert_eq!(shown.url.is_some(), card.url.is_some(), "{}", card.kind);
             assert!(!shown.fields.is_empty(), "{}", card.kind);
         }
@@ -269,7 +279,9 @@ mod tests {
 
     #[test]
     fn only_plain_links_are_links() {
-        for good in ["https://example.com", "http://a.example.org:8080/x?y=1#z", "https://zkillboard.com/kill/1"] {
+        for good in
+            ["https://example.com", "http://a.example.org:8080/x?y=1#z", "https://zkillboard.com/kill/1"]
+        {
             assert_eq!(safe_url(good).as_deref(), Some(good));
         }
         for bad in [

@@ -55,10 +55,14 @@ struct Embed {
 pub(super) fn render(map: &MapText, events: &[Event]) -> Result<Vec<u8>, RenderError> {
     let cards = events.iter().map(|event| Card::new(map, event)).collect::<Result<Vec<_>, _>>()?;
     let under = |limits: &Limits| cards.iter().map(|card| Embed::new(card, *limits)).collect::<Vec<_>>();
-    let fitting = LIMITS.iter().map(under).find(|embeds| embeds.iter().map(Embed::units).sum::<usize>() <= MAX_TOTAL);
+    let fitting =
+        LIMITS.iter().map(under).find(|embeds| embeds.iter().map(Embed::units).sum::<usize>() <= MAX_TOTAL);
     let embeds = fitting.ok_or(RenderError::TooLarge("the embeds exceed 6000 characters"))?;
     let mut body = Vec::with_capacity(4096);
-    Object::new(&mut body).list("embeds", &embeds, Embed::write).json("allowed_mentions", r#"{"parse":[]}"#).end();
+    Object::new(&mut body)
+        .list("embeds", &embeds, Embed::write)
+        .json("allowed_mentions", r#"{"parse":[]}"#)
+        .end();
     Ok(body)
 }
 
@@ -101,7 +105,8 @@ impl Embed {
 
 /// A sentence: what is ours as it is, the values sharing the room that is left.
 fn description(pieces: &[Piece], max: usize) -> String {
-    let own: usize = pieces.iter().map(|piece| if let Piece::Own(own) = piece { units(own) } else { 0 }).sum();
+    let own: usize =
+        pieces.iter().map(|piece| if let Piece::Own(own) = piece { units(own) } else { 0 }).sum();
     let values = pieces.iter().filter(|piece| matches!(piece, Piece::Value(_))).count();
     let share = max.saturating_sub(own) / values.max(1);
     pieces

@@ -1,8 +1,8 @@
-//! What a request to an endpoint is made of: body, headers and signatures, by profile.
+//! What a request to a webhook is made of: body, headers and signatures, by profile.
 //!
 //! Pure: no clock, no I/O, and the bytes that are signed are the bytes that are sent. Payloads of the log are in
 //! normal form ([`crate::core::json`]), and so is every JSON body made here: a JavaScript parse and stringify gives the
-//! same bytes again. Never decides what is sent when, or where to; additional headers of an endpoint are the sender's.
+//! same bytes again. Never decides what is sent when, or where to; additional headers of a webhook are the sender's.
 
 mod broadcasting;
 mod card;
@@ -29,7 +29,7 @@ use std::borrow::Cow;
 
 /// The id of what is delivered, the same at every attempt (Standard Webhooks).
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-/// The last event that was given up before this one, on endpoints that keep the order.
+/// The last event that was given up before this one, on webhooks that keep the order.
 const WEBHOOK_GAP: HeaderName = HeaderName::from_static("webhook-gap");
 /// Which attempt this is, from 1.
 const WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("webhook-attempt");
@@ -37,7 +37,7 @@ const WEBHOOK_ATTEMPT: HeaderName = HeaderName::from_static("webhook-attempt");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("Waypost/", env!("CARGO_PKG_VERSION")));
 
-/// What all requests to one endpoint have in common: borrowed from its plan, used for every attempt.
+/// What all requests to one webhook have in common: borrowed from its plan, used for every attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Rendering<'a> {
     /// How bodies and signatures look.
@@ -79,13 +79,13 @@ pub enum RenderError {
     /// A payload that isn't what the log keeps.
     #[error("the payload of {0} is not JSON")]
     Payload(EventId),
-    /// The endpoint's template: its fault, not the event's.
+    /// The webhook's template: its fault, not the event's.
     #[error("template: {0}")]
     Template(String),
     /// What was to be sent exceeds a limit: fewer events in one request may help.
     #[error("{0}")]
     TooLarge(&'static str),
-    /// Something of the endpoint can't stand in a header.
+    /// Something of the webhook can't stand in a header.
     #[error("{0} can't be sent as a header")]
     Header(&'static str),
 }
@@ -100,7 +100,7 @@ pub fn max_events(profile: Profile) -> usize {
     }
 }
 
-/// What is appended to the query of the endpoint's URL.
+/// What is appended to the query of the webhook's URL.
 pub fn query(profile: Profile) -> Option<&'static str> {
     match profile {
         // Without it Discord answers before it has saved the message, and a message that is lost is no error.
@@ -116,7 +116,9 @@ pub fn delivery_id(events: &[Event]) -> Option<String> {
         [] => None,
         [event] => Some(event.id.to_string()),
         [first, ..] => {
-            let all = events.iter().fold(Parts::default(), |parts, event| parts.with(event.id.to_string().as_bytes()));
+            let all = events
+                .iter()
+                .fold(Parts::default(), |parts, event| parts.with(event.id.to_string().as_bytes()));
             let hash: String = all.half().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
             Some(format!("{}-{}-{hash}", first.id, events.len()))
         }
@@ -185,7 +187,7 @@ fn body(
         (Profile::Template, Some(template)) => {
             return Ok((template.render(rendering.map, events)?, template.content_type().clone()));
         }
-        (Profile::Template, None) => return Err(RenderError::Template("the endpoint has none".into())),
+        (Profile::Template, None) => return Err(RenderError::Template("the webhook has none".into())),
     };
     Ok((body, JSON))
 }
@@ -210,7 +212,8 @@ fn header_of_kind(kind: &str) -> Cow<'_, str> {
     if kind.bytes().all(is_plain) {
         return Cow::Borrowed(kind);
     }
-    let encoded = |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let encoded =
+        |byte: u8| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     Cow::Owned(kind.bytes().map(encoded).collect())
 }
 

@@ -1,4 +1,4 @@
-//! Signatures: HMAC-SHA256 with the endpoint's secrets, in hexadecimal and in the form of Standard Webhooks.
+//! Signatures: HMAC-SHA256 with the webhook's secrets, in hexadecimal and in the form of Standard Webhooks.
 //!
 //! Never says what is signed: the profiles do.
 
@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::fmt;
 
-/// The secrets of an endpoint. While rotations' overlaps last there are several.
+/// The secrets of a webhook. While rotations' overlaps last there are several.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secrets {
     /// The present one.
@@ -94,7 +94,8 @@ mod tests {
     #[test]
     fn known_answer_of_standard_webhooks() {
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-        let signed: [&[u8]; 3] = [b"msg_p5jXN8AQM9LWM0D4loKWxJek", b".1614265330.", br#"{"test": 2432232314}"#];
+        let signed: [&[u8]; 3] =
+            [b"msg_p5jXN8AQM9LWM0D4loKWxJek", b".1614265330.", br#"{"test": 2432232314}"#];
         assert_eq!(v1(secret, &signed), "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 

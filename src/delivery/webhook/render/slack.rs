@@ -30,7 +30,8 @@ const LINE: usize = 300;
 /// The message with all events.
 pub(super) fn render(map: &MapText, events: &[Event]) -> Result<Vec<u8>, RenderError> {
     let cards = events.iter().map(|event| Card::new(map, event)).collect::<Result<Vec<_>, _>>()?;
-    let blocks: Vec<Block> = cards.iter().zip(events).flat_map(|(card, event)| blocks(card, &event.kind)).collect();
+    let blocks: Vec<Block> =
+        cards.iter().zip(events).flat_map(|(card, event)| blocks(card, &event.kind)).collect();
     let lines: Vec<String> = cards.iter().map(notification).collect();
     let mut body = Vec::with_capacity(4096);
     Object::new(&mut body)
@@ -54,7 +55,9 @@ impl Block {
         let section = |out| Object::new(out).text("type", "section");
         match self {
             Self::Text(text) => section(out).with("text", |out| mrkdwn(text, out)).end(),
-            Self::Fields(fields) => section(out).list("fields", fields, |field, out| mrkdwn(field, out)).end(),
+            Self::Fields(fields) => {
+                section(out).list("fields", fields, |field, out| mrkdwn(field, out)).end()
+            }
             Self::Context(text) => {
                 let elements = [text];
                 Object::new(out)
@@ -76,7 +79,8 @@ fn blocks(card: &Card, kind: &str) -> Vec<Block> {
     let link = card.url.as_deref().map(|url| entities(url, usize::MAX)).filter(|url| url.len() <= LINK);
     let head = link.map_or_else(|| format!("*{title}*"), |url| format!("*<{url}|{title}>*"));
     let sentence = sentence(&card.text, SENTENCE);
-    let mut blocks = vec![Block::Text(if sentence.is_empty() { head } else { format!("{head}\n{sentence}") })];
+    let mut blocks =
+        vec![Block::Text(if sentence.is_empty() { head } else { format!("{head}\n{sentence}") })];
     let field = |(name, value): &Said| format!("*{}*\n{}", text(name, NAME), text(value, VALUE));
     let fields: Vec<String> = card.fields.iter().map(field).collect();
     blocks.extend(fields.chunks(MAX_FIELDS).take(MAX_SECTIONS).map(|chunk| Block::Fields(chunk.to_vec())));

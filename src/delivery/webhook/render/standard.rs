@@ -16,9 +16,11 @@ pub(super) fn sign(
 ) -> Result<(), RenderError> {
     let seconds = now_ms / 1000;
     let head = format!("{id}.{seconds}.");
-    let signatures: Vec<String> = secrets.all().map(|secret| sign::v1(secret, &[head.as_bytes(), body])).collect();
+    let signatures: Vec<String> =
+        secrets.all().map(|secret| sign::v1(secret, &[head.as_bytes(), body])).collect();
     headers.push((HeaderName::from_static("webhook-timestamp"), HeaderValue::from(seconds)));
-    headers.push((HeaderName::from_static("webhook-signature"), text(&signatures.join(" "), "the signature")?));
+    headers
+        .push((HeaderName::from_static("webhook-signature"), text(&signatures.join(" "), "the signature")?));
     Ok(())
 }
 

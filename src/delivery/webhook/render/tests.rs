@@ -35,7 +35,8 @@ fn made_with(
 ) -> Result<Rendered, RenderError> {
     let map = MapText::from(MAP.parse::<MapId>().unwrap());
     let template = CompiledTemplate::new("\"${event}\"", "application/json").unwrap();
-    let rendering = Rendering { profile, map: &map, topic: TOPIC, key: "app-key", template: Some(&template), secrets };
+    let rendering =
+        Rendering { profile, map: &map, topic: TOPIC, key: "app-key", template: Some(&template), secrets };
     render(&rendering, events, gap, 2, NOW_MS)
 }
 
@@ -80,7 +81,9 @@ fn golden_envelope_and_broadcasting() {
     let payload = r#"{"session":{"id":3,"is_active":true},"game":{"id":42,"title":"Quiplash 3"}}"#;
     assert_eq!(
         body(Profile::Envelope, &[event("game.added", payload)]),
-        format!(r#"{{"event":"game.added","timestamp":"2025-06-21T12:34:56.789Z","data":{payload},"id":"{ID}"}}"#)
+        format!(
+            r#"{{"event":"game.added","timestamp":"2025-06-21T12:34:56.789Z","data":{payload},"id":"{ID}"}}"#
+        )
     );
     let unsigned = format!(r#"{{"event":"subscribe","timestamp":1750509296789,"data":{payload}"#);
     let signature = sign::hex("whsec_c2VjcmV0", &[unsigned.as_bytes(), b"}"]);
@@ -148,7 +151,10 @@ fn golden_pusher() {
     let rendered = made(Profile::Pusher, &events).unwrap();
     assert_eq!(std::str::from_utf8(&rendered.body).unwrap(), expected);
     assert_eq!(header(&rendered, "x-pusher-key").as_deref(), Some("app-key"));
-    assert_eq!(header(&rendered, "x-pusher-signature"), Some(sign::hex("whsec_c2VjcmV0", &[expected.as_bytes()])));
+    assert_eq!(
+        header(&rendered, "x-pusher-signature"),
+        Some(sign::hex("whsec_c2VjcmV0", &[expected.as_bytes()]))
+    );
 }
 
 #[test]
@@ -156,7 +162,8 @@ fn headers_beside_every_profile_but_the_chats() {
     let gap = Some(EventId::new(1_750_509_296_000, 6, 0));
     for (name, profile) in Profile::NAMES {
         let rendered =
-            made_with(profile, &Secrets::new("whsec_c2VjcmV0".into()), &[event("add_system", ADDED)], gap).unwrap();
+            made_with(profile, &Secrets::new("whsec_c2VjcmV0".into()), &[event("add_system", ADDED)], gap)
+                .unwrap();
         assert_eq!(header(&rendered, "content-type").as_deref(), Some("application/json"), "{name}");
         assert!(header(&rendered, "user-agent").unwrap().starts_with("Waypost/"));
         let ours = ["webhook-id", "webhook-timestamp", "webhook-signature", "webhook-attempt", "webhook-gap"];
@@ -190,7 +197,8 @@ fn a_rotation_signs_twice() {
         (Profile::Pusher, "x-pusher-signature"),
     ] {
         let previous = format!("{name}-previous");
-        let both = |rendered: &Rendered| [header(rendered, name).unwrap(), header(rendered, &previous).unwrap()];
+        let both =
+            |rendered: &Rendered| [header(rendered, name).unwrap(), header(rendered, &previous).unwrap()];
         secrets.preferred = 0;
         let [new, old] = both(&made_with(profile, &secrets, &one, None).unwrap());
         secrets.preferred = 1;
@@ -251,8 +259,14 @@ fn the_deepest_payloads_can_be_sent() {
 fn a_key_that_is_no_header_is_an_error() {
     let map = MapText::from(MAP.parse::<MapId>().unwrap());
     let secrets = Secrets::new("s".into());
-    let rendering =
-        Rendering { profile: Profile::Pusher, map: &map, topic: TOPIC, key: "a\nb", template: None, secrets: &secrets };
+    let rendering = Rendering {
+        profile: Profile::Pusher,
+        map: &map,
+        topic: TOPIC,
+        key: "a\nb",
+        template: None,
+        secrets: &secrets,
+    };
     let made = render(&rendering, &[event("a", "{}")], None, 1, NOW_MS);
     assert_eq!(made, Err(RenderError::Header("x-pusher-key")));
 }
@@ -292,7 +306,8 @@ fn every_event_of_every_body_carries_its_own_id() {
         for kind in ["add_system", "member_added", "client_event"] {
             let events: Vec<Event> =
                 (0..).zip(payloads).map(|(place, payload)| event_at(place, kind, payload)).collect();
-            for events in [&events[..1], &events[1..2], &events[2..], &events[..max_events(*profile).min(3)]] {
+            for events in [&events[..1], &events[1..2], &events[2..], &events[..max_events(*profile).min(3)]]
+            {
                 // The template of these tests is of one event's envelope.
                 let carried = if *profile == Profile::Template { &events[..1] } else { events };
                 let body: Value = serde_json::from_slice(&made(*profile, events).unwrap().body).unwrap();

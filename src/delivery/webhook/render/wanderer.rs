@@ -8,10 +8,15 @@ use crate::core::event::{Event, MapText};
 const VERSION: &str = "1";
 
 /// The body; the signature is over `{Unix seconds}.{body}`.
-pub(super) fn render(map: &MapText, events: &[Event], request: &mut Request<'_>) -> Result<Vec<u8>, RenderError> {
+pub(super) fn render(
+    map: &MapText,
+    events: &[Event],
+    request: &mut Request<'_>,
+) -> Result<Vec<u8>, RenderError> {
     let body = standard::body(map, events);
     let seconds = (request.now_ms / 1000).to_string();
-    let signature = |secret: &str| format!("sha256={}", sign::hex(secret, &[seconds.as_bytes(), b".", &body]));
+    let signature =
+        |secret: &str| format!("sha256={}", sign::hex(secret, &[seconds.as_bytes(), b".", &body]));
     let (preferred, other) = request.secrets.preferred();
     request.header("x-wanderer-signature", &signature(preferred))?;
     if let Some(other) = other {

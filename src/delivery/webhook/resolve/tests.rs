@@ -13,11 +13,11 @@ use tokio::{
 use super::*;
 use crate::{
     core::{
-        ids::EndpointId,
+        ids::WebhookId,
         webhook::{Method, outcome::Class},
     },
     delivery::webhook::{
-        client::{Answer, Client, Failure, Outgoing, Outside, Webhook},
+        client::{Answer, Client, Failure, Outgoing, Outside, Requester},
         dial::Network,
         guard::{Guard, Target},
     },
@@ -82,7 +82,8 @@ fn reply(asked: &[u8], kind: u16, known: Option<&Vec<Ipv4Addr>>) -> Vec<u8> {
 }
 
 fn zone(names: &[(&'static str, &[[u8; 4]])]) -> Zone {
-    let record = |(name, ips): &(&'static str, &[[u8; 4]])| (*name, ips.iter().map(|ip| (*ip).into()).collect());
+    let record =
+        |(name, ips): &(&'static str, &[[u8; 4]])| (*name, ips.iter().map(|ip| (*ip).into()).collect());
     Rc::new(RefCell::new(names.iter().map(record).collect()))
 }
 
@@ -123,7 +124,8 @@ async fn a_name_is_never_completed_by_the_search_list() {
 
 #[actix_web::test]
 async fn localhost_needs_no_name_server() {
-    let resolver = SystemResolver::with(ResolverConfig::from_parts(None, vec![], vec![]), ResolverOpts::default());
+    let resolver =
+        SystemResolver::with(ResolverConfig::from_parts(None, vec![], vec![]), ResolverOpts::default());
     let found = resolver.resolve("localhost").await.unwrap();
     assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
     assert!(resolver.resolve("receiver.example").await.is_err());
@@ -134,7 +136,7 @@ async fn post(allow: &[&str], resolver: SystemResolver, port: u16) -> Result<Ans
     let client = Client::through(&Outside::new(guard, None).unwrap(), Rc::new(resolver), Rc::new(Network));
     let url = Target::parse(&format!("http://home.example:{port}/")).unwrap();
     let (body, timeout) = (Bytes::from_static(b"x"), Duration::from_secs(30));
-    let webhook = Webhook { id: EndpointId::from_bytes([1; 16]), ambiguous: true };
+    let webhook = Requester { id: WebhookId::from_bytes([1; 16]), ambiguous: true };
     client.send(Outgoing { method: Method::Post, url: &url, headers: vec![], body, timeout }, webhook).await
 }
 

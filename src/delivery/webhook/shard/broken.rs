@@ -1,8 +1,8 @@
-//! Endpoints that can't be delivered to now: bad settings, an unreadable store, an actor lost to a panic.
+//! Webhooks that can't be delivered to now: bad settings, an unreadable store, an actor lost to a panic.
 //!
 //! Owns how long each of them rests before it is tried again: longer each time.
 
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What went wrong so long ago counts no more.
 const FORGIVEN: Duration = Duration::from_secs(600);
 
-/// Troubles by endpoint.
+/// Troubles by webhook.
 #[derive(Default)]
-pub(super) struct Broken(RefCell<FxHashMap<EndpointId, Trouble>>);
+pub(super) struct Broken(RefCell<FxHashMap<WebhookId, Trouble>>);
 
 struct Trouble {
     times: u32,
@@ -23,8 +23,8 @@ struct Trouble {
 }
 
 impl Broken {
-    /// Something went wrong: the endpoint rests from now on. Answers for how long, and a number for [`Broken::is_over`].
-    pub(super) fn note(&self, id: EndpointId) -> (Duration, u32) {
+    /// Something went wrong: the webhook rests from now on. Answers for how long, and a number for [`Broken::is_over`].
+    pub(super) fn note(&self, id: WebhookId) -> (Duration, u32) {
         let mut troubles = self.0.borrow_mut();
         let now = Instant::now();
         let trouble = troubles.entry(id).or_insert(Trouble { times: 0, last: now, rests: true });
@@ -36,27 +36,27 @@ impl Broken {
         ((FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE), trouble.times)
     }
 
-    /// Whether the endpoint is not to be tried now.
-    pub(super) fn rests(&self, id: EndpointId) -> bool {
+    /// Whether the webhook is not to be tried now.
+    pub(super) fn rests(&self, id: WebhookId) -> bool {
         self.0.borrow().get(&id).is_some_and(|trouble| trouble.rests)
     }
 
     /// The time of the rest with that number has passed. Whether that ends it: another may have begun since.
-    pub(super) fn is_over(&self, id: EndpointId, number: u32) -> bool {
+    pub(super) fn is_over(&self, id: WebhookId, number: u32) -> bool {
         let mut troubles = self.0.borrow_mut();
         let Some(trouble) = troubles.get_mut(&id) else { return false };
         trouble.times == number && std::mem::take(&mut trouble.rests)
     }
 
     /// Something has changed that may have mended it: it may be tried at once.
-    pub(super) fn wake(&self, id: EndpointId) {
+    pub(super) fn wake(&self, id: WebhookId) {
         if let Some(trouble) = self.0.borrow_mut().get_mut(&id) {
             trouble.rests = false;
         }
     }
 
-    /// The endpoint is another's.
-    pub(super) fn forget(&self, id: EndpointId) {
+    /// The webhook is another's.
+    pub(super) fn forget(&self, id: WebhookId) {
         self.0.borrow_mut().remove(&id);
     }
 }
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn each_rest_is_longer_and_has_one_end() {
-        let (broken, id) = (Broken::default(), EndpointId::from_bytes([1; 16]));
+        let (broken, id) = (Broken::default(), WebhookId::from_bytes([1; 16]));
         assert!(!broken.rests(id));
         let (first, number) = broken.note(id);
         assert!(broken.rests(id));

@@ -2,7 +2,7 @@
 //! and its own end.
 
 use super::Shard;
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 use crate::delivery::webhook::actor::Wake;
 use crate::metric;
 use std::rc::Rc;
@@ -29,15 +29,15 @@ impl Shard {
     /// An actor that panicked had something to do: that doesn't wait for news.
     fn look_for_lost(self: &Rc<Self>) {
         let actors = self.actors.borrow();
-        let lost: Vec<EndpointId> =
+        let lost: Vec<WebhookId> =
             actors.iter().filter(|(_, running)| !running.actor.connected()).map(|(id, _)| *id).collect();
         drop(actors);
         lost.into_iter().for_each(|id| self.lose(id));
     }
 
-    /// The endpoint's actor was lost to a panic: it is started anew from what the cluster knows, after a
+    /// The webhook's actor was lost to a panic: it is started anew from what the cluster knows, after a
     /// pause.
-    pub(super) fn lose(self: &Rc<Self>, id: EndpointId) {
+    pub(super) fn lose(self: &Rc<Self>, id: WebhookId) {
         tracing::error!(webhook = %id, "the webhook's actor was lost; it is started anew");
         metrics::counter!(metric::ACTORS_LOST, "actor" => "webhook").increment(1);
         self.actors.borrow_mut().remove(&id);
@@ -47,8 +47,8 @@ impl Shard {
         self.rest(id);
     }
 
-    /// The endpoint can't be delivered to now: it is tried again after a pause, longer each time.
-    pub(super) fn rest(self: &Rc<Self>, id: EndpointId) {
+    /// The webhook can't be delivered to now: it is tried again after a pause, longer each time.
+    pub(super) fn rest(self: &Rc<Self>, id: WebhookId) {
         let (pause, number) = self.broken.note(id);
         let shard = self.clone();
         actix_rt::spawn(async move {

@@ -31,7 +31,9 @@ impl Stage {
     async fn trim_the_sixth(&self) {
         let history = SubjectHistory { events: Some(1), ..SubjectHistory::default() };
         let matches = SubjectPattern::new("s").unwrap();
-        let rules = ChannelRules::new(vec![ChannelRule { matches, durability: Durability::Durable, history }]).unwrap();
+        let rules =
+            ChannelRules::new(vec![ChannelRule { matches, durability: Durability::Durable, history }])
+                .unwrap();
         let set = SetChannelRules { map: self.map, by: None, rules };
         self.hub.log().propose(&Command::SetChannelRules(set)).await.unwrap();
         self.publish_to("s").await;
@@ -45,9 +47,10 @@ impl Stage {
         self.hub.log().propose(&Command::DeleteEvent(delete)).await.unwrap();
     }
 
-    async fn fetched(&self, endpoint: EndpointId, seqs: &[u64]) -> Result<Vec<u64>, &'static str> {
-        let wanted: Vec<EventRef> = seqs.iter().map(|seq| EventRef { seq: *seq, id: EventId::ZERO }).collect();
-        let found = fetch(&self.shard.shared, endpoint, self.stream(), &wanted).await.unwrap();
+    async fn fetched(&self, webhook: WebhookId, seqs: &[u64]) -> Result<Vec<u64>, &'static str> {
+        let wanted: Vec<EventRef> =
+            seqs.iter().map(|seq| EventRef { seq: *seq, id: EventId::ZERO }).collect();
+        let found = fetch(&self.shard.shared, webhook, self.stream(), &wanted).await.unwrap();
         match found {
             Ok(events) => Ok(events.iter().map(|event| event.seq).collect()),
             Err(End::Deleted) => Err("deleted"),
@@ -59,11 +62,11 @@ impl Stage {
 #[actix_web::test]
 async fn a_batch_with_an_event_that_was_set_aside_or_deleted_gets_no_other_in_its_place() {
     let stage = Stage::new().await;
-    let id = stage.endpoint(1).await;
+    let id = stage.webhook(1).await;
     stage.publish_eight().await;
     // The webhook wants the map's own alone.
     until("deliveries", || stage.delivered(id) == 7).await;
-    let letter = DeadLetter {
+    let dead_letter = DeadLetter {
         seq: 6,
         event_id: EventId::ZERO,
         kind: String::new(),
@@ -72,7 +75,7 @@ async fn a_batch_with_an_event_that_was_set_aside_or_deleted_gets_no_other_in_it
         buried_ms: 1,
         reason: Reason::Failed(Outcome::failed(Class::Status).cause("")),
     };
-    let update = Update { letters: vec![DeadLetterChange::Added(letter)], ..stage.update(id, 100) };
+    let update = Update { dead_letters: vec![DeadLetterChange::Added(dead_letter)], ..stage.update(id, 100) };
     tell_all(&stage.shard, [Piece::new(stage.actor(id), update, true)].into()).await;
     stage.trim_the_sixth().await;
     until("the copy of the event", || stage.hub.webhooks().kept_event(id, 6).unwrap().is_some()).await;
@@ -86,7 +89,7 @@ async fn a_batch_with_an_event_that_was_set_aside_or_deleted_gets_no_other_in_it
 #[actix_web::test]
 async fn a_batch_with_an_event_that_is_withheld_from_readers_is_whole() {
     let stage = Stage::new().await;
-    let id = stage.endpoint(1).await;
+    let id = stage.webhook(1).await;
     let mut taken = Vec::new();
     for failing in [false, false, false, true] {
         taken.push(stage.permits.take(failing).await);
@@ -104,7 +107,7 @@ async fn a_batch_with_an_event_that_is_withheld_from_readers_is_whole() {
 #[rtype(result = "u64")]
 struct Removals;
 
-impl actix::Handler<Removals> for EndpointActor {
+impl actix::Handler<Removals> for WebhookActor {
     type Result = u64;
 
     fn handle(&mut self, _: Removals, _: &mut Self::Context) -> u64 {
@@ -115,7 +118,7 @@ impl actix::Handler<Removals> for EndpointActor {
 #[actix_web::test]
 async fn what_is_deleted_while_it_waits_is_not_sent_and_is_no_dead_letter() {
     let stage = Stage::new().await;
-    let id = stage.endpoint(1).await;
+    let id = stage.webhook(1).await;
     stage.publish().await;
     until("a delivery", || stage.delivered(id) == 1).await;
     let mut taken = Vec::new();

@@ -7,7 +7,7 @@ use super::super::session::PhoenixSession;
 use super::super::settings::LongPollConfig;
 use super::batch::{Batch, Batches, Due};
 use super::{Answer, Ask, Push, Request};
-use crate::delivery::{End, Incoming, Link, Next, Outbox, Protocol, Watch};
+use crate::delivery::{End, Incoming, Link, Next, Protocol, Subscriber, Watch};
 use actix::prelude::{ActorFutureExt, WrapFuture};
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, ResponseFuture};
 use base64::Engine;
@@ -61,7 +61,7 @@ pub(super) struct Session {
 
 /// What the session said since the last batch.
 struct Replies {
-    outbox: Rc<Outbox>,
+    subscriber: Rc<Subscriber>,
     texts: RefCell<Vec<String>>,
     bytes: Cell<usize>,
     max_bytes: usize,
@@ -73,7 +73,7 @@ impl Link for Rc<Replies> {
     fn text(&mut self, text: String) {
         self.bytes.set(self.bytes.get() + text.len());
         if self.bytes.get() > self.max_bytes {
-            return self.outbox.finish(End::TooSlow);
+            return self.subscriber.finish(End::TooSlow);
         }
         self.texts.borrow_mut().push(text);
         if let Some(waker) = self.waker.take() {
@@ -105,10 +105,10 @@ struct One(Push);
 
 impl Session {
     pub(super) fn start_on(session: PhoenixSession, config: LongPollConfig) -> Addr<Self> {
-        let outbox = session.outbox().clone();
-        let watch = Some(outbox.watch_silently());
+        let subscriber = session.subscriber().clone();
+        let watch = Some(subscriber.watch_silently());
         let replies = Rc::new(Replies {
-            outbox,
+            subscriber,
             texts: RefCell::default(),
             bytes: Cell::new(0),
             max_bytes: config.reply_bytes,
@@ -133,7 +133,7 @@ impl Session {
                         answer = poll_fn(|cx| next_batch(&replies, &batches, cx)) => answer,
                         () = tokio::time::sleep(wait) => Answer::Nothing,
                     };
-                    replies.outbox.heard();
+                    replies.subscriber.heard();
                     answer
                 })
             }
@@ -163,18 +163,18 @@ impl Actor for Session {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(Duration::from_secs(1), |actor, ctx| {
-            let outbox = actor.session.outbox();
-            if outbox.ending().is_some() {
+            let subscriber = actor.session.subscriber();
+            if subscriber.ending().is_some() {
                 ctx.stop();
             } else if actor.waiting.as_ref().is_some_and(|waiting| !waiting.is_closed()) {
                 // Who waits for an answer has nothing to say.
-                outbox.heard();
+                subscriber.heard();
             }
         });
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        self.session.outbox().clear();
+        self.session.subscriber().clear();
         self.waiting = None;
         self.watch = None;
     }
@@ -201,7 +201,9 @@ impl Handler<One> for Session {
             Next::Close(_, _) => ctx.stop(),
             Next::Await(pending) => {
                 let resumed = pending.into_actor(self);
-                ctx.wait(resumed.map(|resume, actor, _| resume(&mut actor.session, &mut actor.replies.clone())));
+                ctx.wait(
+                    resumed.map(|resume, actor, _| resume(&mut actor.session, &mut actor.replies.clone())),
+                );
             }
         }
     }
@@ -211,11 +213,11 @@ impl Handler<Ask> for Session {
     type Result = ResponseFuture<Answer>;
 
     fn handle(&mut self, ask: Ask, ctx: &mut Self::Context) -> Self::Result {
-        let outbox = self.session.outbox();
-        if outbox.ending().is_some() {
+        let subscriber = self.session.subscriber();
+        if subscriber.ending().is_some() {
             return Box::pin(ready(Answer::Gone));
         }
-        outbox.heard();
+        subscriber.heard();
         match ask.request {
             Request::Poll { seen } => self.poll(seen),
             Request::Push(pushes) => Self::push(pushes, ctx.address()),
@@ -225,15 +227,19 @@ impl Handler<Ask> for Session {
 
 /// Replies first, then events, as on a socket. One batch has both: where there always is a reply, events
 /// would otherwise never be asked for.
-fn next_batch(replies: &Replies, batches: &RefCell<Batches>, cx: &mut std::task::Context<'_>) -> TaskPoll<Answer> {
-    let outbox = &replies.outbox;
-    if outbox.ending().is_some() {
+fn next_batch(
+    replies: &Replies,
+    batches: &RefCell<Batches>,
+    cx: &mut std::task::Context<'_>,
+) -> TaskPoll<Answer> {
+    let subscriber = &replies.subscriber;
+    if subscriber.ending().is_some() {
         return TaskPoll::Ready(Answer::Gone);
     }
-    let events = match outbox.poll_frames(cx) {
+    let events = match subscriber.poll_frames(cx) {
         TaskPoll::Ready(Ok(bytes)) => Some(String::from_utf8_lossy(&bytes).trim_end_matches(',').to_owned()),
         TaskPoll::Ready(Err(end)) => {
-            outbox.finish(end);
+            subscriber.finish(end);
             return TaskPoll::Ready(Answer::Gone);
         }
         TaskPoll::Pending => None,

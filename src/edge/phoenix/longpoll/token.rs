@@ -50,7 +50,8 @@ impl FromStr for SessionToken {
 
     fn from_str(text: &str) -> Result<Self, NoSession> {
         let mut parts = text.strip_prefix(PREFIX).ok_or(NoSession)?.split('.');
-        let (Some(node), Some(secret), Some(seen), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(node), Some(secret), Some(seen), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(NoSession);
         };
@@ -76,8 +77,16 @@ mod tests {
         assert_eq!("lp.3.00ff.7".parse(), Ok(token.clone()));
         assert_eq!(token.having(8).to_string(), "lp.3.00ff.8");
         assert_ne!(SessionToken::new(1).unwrap().secret, SessionToken::new(1).unwrap().secret);
-        for bad in ["", "lp.", "lp.3.00ff", "lp.3.00ff.", "lp.3.00ff.-1", "lp.x.00ff.7", "lp.3.00ff.7.8", "wp_3.00ff.7"]
-        {
+        for bad in [
+            "",
+            "lp.",
+            "lp.3.00ff",
+            "lp.3.00ff.",
+            "lp.3.00ff.-1",
+            "lp.x.00ff.7",
+            "lp.3.00ff.7.8",
+            "wp_3.00ff.7",
+        ] {
             assert_eq!(bad.parse::<SessionToken>(), Err(NoSession), "{bad}");
         }
     }

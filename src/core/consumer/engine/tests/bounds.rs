@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::codec;
 use crate::core::consumer::progress::{KEPT_REPLAYS, Update};
-use crate::core::ids::EndpointId;
+use crate::core::ids::WebhookId;
 
 /// A report may have a mebibyte.
 const MAX_REPORT: usize = 1 << 20;
@@ -56,7 +56,10 @@ fn an_empty_replay_behind_another_ends() {
     let mut progress = engine.snapshot().progress;
     progress.replays[1].ended_ms = None;
     let engine = Engine::new(plan(), progress, Vec::new());
-    assert!(engine.progress().replays.iter().all(|replay| replay.ended_ms.is_some()), "also at its beginning");
+    assert!(
+        engine.progress().replays.iter().all(|replay| replay.ended_ms.is_some()),
+        "also at its beginning"
+    );
 }
 
 #[test]
@@ -122,7 +125,7 @@ fn who_is_busy_for_no_time_is_asked_less_and_less() {
     assert_eq!(flight.attempt, 1);
 }
 
-/// Longest pause between requests to an endpoint that is busy, with its jitter.
+/// Longest pause between requests to a webhook that is busy, with its jitter.
 const MAX_PAUSE_MS: u64 = 40_000;
 
 #[test]
@@ -135,7 +138,7 @@ fn a_body_that_cannot_be_made_is_not_made_again() {
 }
 
 #[test]
-fn two_failures_with_days_of_quiet_between_are_no_failing_endpoint() {
+fn two_failures_with_days_of_quiet_between_are_no_failing_webhook() {
     let day_ms = 86_400_000;
     let retry = RetryPolicy { max_attempts: 1, ..plan().retry };
     let mut engine = engine(Plan { auto_disable_ms: Some(5 * day_ms), retry, ..plan() }, 1..10, None);
@@ -150,13 +153,13 @@ fn two_failures_with_days_of_quiet_between_are_no_failing_endpoint() {
 fn report_bytes(engine: &mut Engine) -> usize {
     let told = engine.snapshot();
     let update = Update {
-        endpoint: EndpointId::from_bytes([1; 16]),
+        webhook: WebhookId::from_bytes([1; 16]),
         born: 1,
         progress: told.progress,
         kept: told.kept,
         dropped: told.dropped,
         attempts: Vec::<()>::new(),
-        letters: Vec::<DeadLetterChange<()>>::new(),
+        dead_letters: Vec::<DeadLetterChange<()>>::new(),
         disable: None,
         news: Vec::new(),
     };
@@ -164,11 +167,13 @@ fn report_bytes(engine: &mut Engine) -> usize {
 }
 
 #[test]
-fn an_outage_of_a_batching_endpoint_fits_a_report() {
-    let retry = RetryPolicy { max_attempts: 1000, max_delay_ms: 3_600_000, jitter_percent: 25, ..plan().retry };
+fn an_outage_of_a_batching_webhook_fits_a_report() {
+    let retry =
+        RetryPolicy { max_attempts: 1000, max_delay_ms: 3_600_000, jitter_percent: 25, ..plan().retry };
     for max in [10, 50, 1000] {
         let batch = Some(Batch { max, duration_ms: 0 });
-        let mut engine = Engine::new(Plan { batch, retry, window: 16, ..plan() }, Progress::new(1_000_000), Vec::new());
+        let mut engine =
+            Engine::new(Plan { batch, retry, window: 16, ..plan() }, Progress::new(1_000_000), Vec::new());
         let mut now_ms = T;
         while now_ms < T + 24 * 3_600_000 {
             while let Some(from) = engine.wants() {
@@ -259,7 +264,8 @@ fn a_replayed_event_that_fails_keeps_no_new_one_waiting() {
 
 #[test]
 fn a_rate_that_was_slow_and_is_fast() {
-    let mut engine = engine(Plan { rate: Some(Rate { permits: 1, period_ms: 3_600_000 }), ..plan() }, 1..5, None);
+    let mut engine =
+        engine(Plan { rate: Some(Rate { permits: 1, period_ms: 3_600_000 }), ..plan() }, 1..5, None);
     send(&mut engine, T);
     engine.change_plan(Plan { rate: Some(Rate { permits: 1000, period_ms: 1000 }), ..plan() });
     assert!(matches!(engine.next(T), Step::Send(_)));

@@ -11,7 +11,7 @@ fn what_is_skipped_while_it_is_under_way_is_not_tried_again() {
         engine.settle(flight.id, fails(), "", T, 0);
         let told = engine.snapshot();
         assert_eq!(
-            told.buried().map(|letter| (letter.seq, &letter.reason)).collect::<Vec<_>>(),
+            told.buried().map(|dead_letter| (dead_letter.seq, &dead_letter.reason)).collect::<Vec<_>>(),
             [(1, &Reason::Skipped)]
         );
         assert_eq!(told.progress.waiting.events, 0);
@@ -196,7 +196,7 @@ struct World {
     cluster: Cluster,
     engine: Engine,
     pending: Option<Snapshot>,
-    orders: Vec<NumberedOrder>,
+    orders: Vec<NumberedCommand>,
     number: u64,
     flying: Vec<Flight>,
     model: Model,
@@ -214,7 +214,21 @@ impl World {
         let model = Model { floor: 1, ..Model::default() };
         let (orders, flying, filters) = (Vec::new(), Vec::new(), [9].into());
         let (number, head, now_ms, filter, pending) = (0, 1, T, 9, None);
-        Self { plan, lanes, cluster, engine, pending, orders, number, flying, model, head, now_ms, filter, filters }
+        Self {
+            plan,
+            lanes,
+            cluster,
+            engine,
+            pending,
+            orders,
+            number,
+            flying,
+            model,
+            head,
+            now_ms,
+            filter,
+            filters,
+        }
     }
 
     fn offers(&self, seqs: std::ops::Range<u64>) -> Vec<Offer> {
@@ -234,20 +248,23 @@ impl World {
             self.engine.offer_replay(&self.offers(read.from_seq..until), until, self.now_ms);
         }
         while let Step::Send(flight) = self.engine.next(self.now_ms) {
-            assert!(seqs(&flight).iter().all(|seq| self.model.may_begin(*seq)), "{flight:?} is not wanted any more");
+            assert!(
+                seqs(&flight).iter().all(|seq| self.model.may_begin(*seq)),
+                "{flight:?} is not wanted any more"
+            );
             self.flying.push(flight);
         }
     }
 
     fn ask(&mut self, what: Order) {
         self.number += 1;
-        self.orders.push(NumberedOrder { number: self.number, at_ms: self.now_ms, order: what });
-        self.take_orders();
+        self.orders.push(NumberedCommand { number: self.number, at_ms: self.now_ms, order: what });
+        self.take_commands();
     }
 
-    fn take_orders(&mut self) {
+    fn take_commands(&mut self) {
         for asked in self.orders.clone() {
-            if asked.number <= self.engine.progress().orders_done {
+            if asked.number <= self.engine.progress().commands_done {
                 continue;
             }
             match asked.order {
@@ -281,14 +298,14 @@ impl World {
     fn collect(&mut self) {
         if self.pending.is_none() {
             let told = self.engine.snapshot();
-            self.model.done.extend(told.buried().map(|letter| letter.seq));
+            self.model.done.extend(told.buried().map(|dead_letter| dead_letter.seq));
             self.pending = Some(told);
         }
     }
 
     fn heard(&mut self) {
         if let Some(told) = self.pending.take() {
-            let done = told.progress.orders_done;
+            let done = told.progress.commands_done;
             self.cluster.take(told);
             self.orders.retain(|order| order.number > done);
             self.engine.reported();
@@ -310,7 +327,7 @@ impl World {
             Act::Crash(was_heard) => {
                 match self.pending.take() {
                     Some(told) if *was_heard => {
-                        let done = told.progress.orders_done;
+                        let done = told.progress.commands_done;
                         self.cluster.take(told);
                         self.orders.retain(|order| order.number > done);
                     }
@@ -323,7 +340,7 @@ impl World {
                 for (from, until) in self.model.replays.clone().into_values() {
                     self.model.allow(from..until);
                 }
-                self.take_orders();
+                self.take_commands();
             }
             Act::Recreate => {
                 (self.pending, self.orders) = (None, Vec::new());
@@ -342,7 +359,8 @@ impl World {
             Act::Replay(at, count) => {
                 let from_seq = 1 + at.index(self.head as usize) as u64;
                 let until_seq = (from_seq + count).min(self.head);
-                let open = self.engine.progress().replays.iter().filter(|replay| replay.ended_ms.is_none()).count();
+                let open =
+                    self.engine.progress().replays.iter().filter(|replay| replay.ended_ms.is_none()).count();
                 if open < 6 {
                     self.ask(Order::Replay { from_seq, until_seq, failed_only: false });
                 }
@@ -384,7 +402,7 @@ proptest! {
             prop_assert!(step < 20_000, "it never ends: {:?}", world.engine);
             world.collect();
             world.heard();
-            world.take_orders();
+            world.take_commands();
             world.pump();
             if !world.flying.is_empty() {
                 world.answer(0, 0);

@@ -171,7 +171,8 @@ fn what_waits_is_bounded_and_its_own_events_make_room() {
         let from = engine.wants().unwrap();
         engine.offer(&of(from..from + 128, Some(1), 1), from + 128, T);
         offered = from + 127;
-        lost += engine.snapshot().buried().filter(|letter| letter.reason == Reason::Overflow).count();
+        lost +=
+            engine.snapshot().buried().filter(|dead_letter| dead_letter.reason == Reason::Overflow).count();
         engine.reported();
         // The next of the key comes first now, fails, and is the next to make room.
         while let Step::Send(flight) = engine.next(T + 60_000) {
@@ -207,9 +208,16 @@ fn what_waits_for_an_event_that_was_not_read_lets_it_be_read() {
     };
     let mut progress = Progress::new(1);
     progress.track.above = vec![(2, all.end)];
-    let mut engine =
-        Engine::new(Plan { parked: 2000, ..patient() }, progress, all.clone().map(|seq| (seq, waits(seq))).collect());
-    assert_eq!((engine.next(T), engine.wants()), (Step::Wait, Some(1)), "as many wait as may, all of them for 1");
+    let mut engine = Engine::new(
+        Plan { parked: 2000, ..patient() },
+        progress,
+        all.clone().map(|seq| (seq, waits(seq))).collect(),
+    );
+    assert_eq!(
+        (engine.next(T), engine.wants()),
+        (Step::Wait, Some(1)),
+        "as many wait as may, all of them for 1"
+    );
     engine.offer(&of(1..2, Some(1), 1), 2, T);
     let first = send(&mut engine, T);
     assert_eq!(seqs(&first), [1]);

@@ -49,7 +49,8 @@ impl Presence {
     /// The members of a subject, by name, and by how many connections each is there.
     pub(super) fn of<'p>(&'p self, map: MapId, subject: &'p Subject) -> impl Iterator<Item = (&'p str, u32)> {
         let first = (map, subject.clone(), Box::<str>::default());
-        let of_subject = self.there.range(first..).take_while(move |((of, at, _), _)| *of == map && at == subject);
+        let of_subject =
+            self.there.range(first..).take_while(move |((of, at, _), _)| *of == map && at == subject);
         of_subject.map(|((_, _, name), connections)| (&**name, *connections))
     }
 
@@ -109,8 +110,14 @@ impl Presence {
     }
 
     /// Those whose grace is over go.
-    pub(super) fn time_passes<S: WriteStore>(&mut self, now_ms: u64, store: &mut S) -> Result<(), StateError> {
-        while let Some((until_ms, who)) = self.ends.first().cloned().filter(|(until_ms, _)| *until_ms <= now_ms) {
+    pub(super) fn time_passes<S: WriteStore>(
+        &mut self,
+        now_ms: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
+        while let Some((until_ms, who)) =
+            self.ends.first().cloned().filter(|(until_ms, _)| *until_ms <= now_ms)
+        {
             debug_assert_eq!(self.parting.get(&who), Some(&until_ms));
             self.part(&who, store)?;
         }

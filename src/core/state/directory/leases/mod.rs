@@ -48,7 +48,8 @@ enum Standing {
 impl Leases {
     pub(super) fn load<S: ReadStore>(store: &S) -> Result<Self, StateError> {
         let holders = records::<Holder, S>(store, keys::HOLDERS)?;
-        let holders = holders.into_iter().filter_map(|(key, holder)| Some((keys::node_of(&key)?, holder))).collect();
+        let holders =
+            holders.into_iter().filter_map(|(key, holder)| Some((keys::node_of(&key)?, holder))).collect();
         Ok(Self { holders, counts: Counts::load(store)?, presence: Presence::load(store)? })
     }
 
@@ -60,7 +61,11 @@ impl Leases {
         self.counts.of_token(token)
     }
 
-    pub(super) fn members<'l>(&'l self, map: MapId, subject: &'l Subject) -> impl Iterator<Item = (&'l str, u32)> {
+    pub(super) fn members<'l>(
+        &'l self,
+        map: MapId,
+        subject: &'l Subject,
+    ) -> impl Iterator<Item = (&'l str, u32)> {
         self.presence.of(map, subject)
     }
 
@@ -76,7 +81,12 @@ impl Leases {
         }
     }
 
-    fn take_back<S: WriteStore>(&mut self, node: NodeId, now_ms: u64, store: &mut S) -> Result<(), StateError> {
+    fn take_back<S: WriteStore>(
+        &mut self,
+        node: NodeId,
+        now_ms: u64,
+        store: &mut S,
+    ) -> Result<(), StateError> {
         self.counts.take_back(node, store)?;
         self.presence.take_back(node, now_ms, store)
     }
@@ -191,12 +201,20 @@ impl Directory {
     }
 
     /// Forgets a map's connections: it has no limit any more. Nodes state them anew when it has one again.
-    pub(super) fn forget_connections<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
+    pub(super) fn forget_connections<S: WriteStore>(
+        &mut self,
+        map: MapId,
+        store: &mut S,
+    ) -> Result<(), StateError> {
         self.leases.counts.forget(map, store)
     }
 
     /// Forgets all that is held of a map: it went.
-    pub(super) fn forget_leases<S: WriteStore>(&mut self, map: MapId, store: &mut S) -> Result<(), StateError> {
+    pub(super) fn forget_leases<S: WriteStore>(
+        &mut self,
+        map: MapId,
+        store: &mut S,
+    ) -> Result<(), StateError> {
         self.leases.counts.forget(map, store)?;
         self.leases.presence.forget(map, store)
     }

@@ -74,7 +74,11 @@ async fn interim_answers_are_skipped() {
             let client = client(&recorder);
             for number in 1..=3 {
                 let got = send(&client, &target, LONG).await.unwrap();
-                assert_eq!((got.status, &got.head[..]), (200, format!("answer {number}").as_bytes()), "{interim}");
+                assert_eq!(
+                    (got.status, &got.head[..]),
+                    (200, format!("answer {number}").as_bytes()),
+                    "{interim}"
+                );
             }
             assert_eq!(recorder.count(), 1, "{interim}: the connection is kept");
         }
@@ -137,8 +141,11 @@ async fn another_protocol_takes_no_further_request() {
     let port = serve(|number, mut stream| async move {
         request(&mut stream).await?;
         if number == 0 {
-            answer(&mut stream, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n")
-                .await?;
+            answer(
+                &mut stream,
+                "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+            )
+            .await?;
             let _ = stream.read_u8().await;
             return Ok(());
         }
@@ -192,8 +199,12 @@ async fn answers_without_a_body_end_with_their_head() {
         let (recorder, target) = (Recorder::routed(), receiver(port));
         let client = client(&recorder);
         for number in 1..=3 {
-            let got = send(&client, &target, LONG).await.unwrap_or_else(|failure| panic!("{head}: {failure}"));
-            assert!(matches!(got.status, 204 | 304) && got.head.is_empty() && got.rest == Rest::None, "{got:?}");
+            let got =
+                send(&client, &target, LONG).await.unwrap_or_else(|failure| panic!("{head}: {failure}"));
+            assert!(
+                matches!(got.status, 204 | 304) && got.head.is_empty() && got.rest == Rest::None,
+                "{got:?}"
+            );
             assert_eq!(taken.get(), number, "{head}");
         }
         assert_eq!(recorder.count(), dials, "{head}");
@@ -214,7 +225,8 @@ async fn what_comes_behind_an_answer_is_no_answer() {
         let (recorder, target) = (Recorder::routed(), receiver(port));
         let client = client(&recorder);
         for dials in 1..=3 {
-            let got = send(&client, &target, LONG).await.unwrap_or_else(|failure| panic!("{behind:?}: {failure}"));
+            let got =
+                send(&client, &target, LONG).await.unwrap_or_else(|failure| panic!("{behind:?}: {failure}"));
             assert_eq!((got.status, &got.head[..]), (200, &b"answer 1"[..]), "{behind:?}");
             assert_eq!(recorder.count(), dials, "{behind:?}: a new connection");
         }
@@ -224,7 +236,8 @@ async fn what_comes_behind_an_answer_is_no_answer() {
 /// As a 408 for a request that did not come, or an answer that is given twice.
 #[actix_web::test]
 async fn what_comes_on_an_idle_connection_is_no_answer() {
-    for late in ["HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "\0"] {
+    for late in ["HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n", "\0"]
+    {
         let (idle, came) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
         let (go, told) = (idle.clone(), came.clone());
         let port = serve(move |_, mut stream| {

@@ -89,7 +89,11 @@ async fn a_kept_connection_that_ends_under_a_request_costs_one_repetition() {
         assert_eq!(cut_off(end, true).await, (Ok(200), 2), "{end:?}");
         assert_eq!(cut_off(end, false).await, (Err(Class::Closed), 2), "{end:?}: once and not for ever");
     }
-    assert_eq!(cut_off(End::HalfAnswer, true).await, (Err(Class::Closed), 1), "the request was being answered");
+    assert_eq!(
+        cut_off(End::HalfAnswer, true).await,
+        (Err(Class::Closed), 1),
+        "the request was being answered"
+    );
 }
 
 #[actix_web::test]

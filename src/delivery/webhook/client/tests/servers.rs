@@ -164,7 +164,9 @@ async fn a_name_without_address_says_so() {
 
 #[actix_web::test]
 async fn what_is_no_http_is_said_to_be_none() {
-    for script in ["SSH-2.0-OpenSSH_9.6\r\n\r\n", "\u{15}\u{3}\u{1}\0\u{2}\u{2}(\r\n\r\n", "HTTP/1.1 abc X\r\n\r\n"] {
+    for script in
+        ["SSH-2.0-OpenSSH_9.6\r\n\r\n", "\u{15}\u{3}\u{1}\0\u{2}\u{2}(\r\n\r\n", "HTTP/1.1 abc X\r\n\r\n"]
+    {
         assert_eq!(failure(script, LONG).await.class, Class::Protocol, "{script:?}");
     }
     let both = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx";
@@ -204,7 +206,8 @@ async fn an_answer_before_the_body_was_taken_is_heard() {
     let port = serve(|_, mut stream| async move {
         let mut head = [0; 64];
         stream.read_exact(&mut head).await?;
-        answer(&mut stream, "HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig").await
+        answer(&mut stream, "HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig")
+            .await
         // Closed with most of the body unread: a reset follows the answer.
     })
     .await;
@@ -244,8 +247,9 @@ async fn on_the_wire(url: impl Fn(u16) -> String, headers: &[(&str, &str)], meth
     })
     .await;
     let target = Guard::default().target(&url(port)).unwrap();
-    let header =
-        |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
+    let header = |(name, value): &(&str, &str)| {
+        (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap())
+    };
     let headers = headers.iter().map(header).collect();
     let request = Outgoing { method, headers, ..outgoing(&target, LONG) };
     client(&Recorder::routed()).send(request, WEBHOOK).await.unwrap();
@@ -255,11 +259,19 @@ async fn on_the_wire(url: impl Fn(u16) -> String, headers: &[(&str, &str)], meth
 #[actix_web::test]
 async fn requests_say_what_they_should() {
     let url = |port| format!("http://RECEIVER.example:{port}/a%20b?c=d#e");
-    let text = on_the_wire(url, &[("x-webhook-event", "a"), ("content-type", "application/json")], Method::Put).await;
+    let text =
+        on_the_wire(url, &[("x-webhook-event", "a"), ("content-type", "application/json")], Method::Put)
+            .await;
     assert!(text.starts_with("PUT /a%20b?c=d HTTP/1.1\r\n"), "{text}");
     assert!(text.contains("\r\nhost: receiver.example:"), "{text}");
-    assert!(text.contains("\r\nx-webhook-event: a\r\n") && text.contains("\r\nuser-agent: waypost/"), "{text}");
-    assert!(text.contains("\r\naccept-encoding: identity\r\n") && text.ends_with("\r\n\r\n{\"a\":1}"), "{text}");
+    assert!(
+        text.contains("\r\nx-webhook-event: a\r\n") && text.contains("\r\nuser-agent: waypost/"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\r\naccept-encoding: identity\r\n") && text.ends_with("\r\n\r\n{\"a\":1}"),
+        "{text}"
+    );
 
     let own = [
         ("host", "evil.example"),
@@ -272,10 +284,15 @@ async fn requests_say_what_they_should() {
         ("authorization", "Bearer t"),
     ];
     let text = on_the_wire(url, &own, Method::Post).await;
-    for unwanted in ["evil.example", "chunked", "close", "100-continue", "h2c", "waypost/", "content-length: 0"] {
+    for unwanted in
+        ["evil.example", "chunked", "close", "100-continue", "h2c", "waypost/", "content-length: 0"]
+    {
         assert!(!text.contains(unwanted), "{unwanted} in {text}");
     }
-    assert!(text.contains("\r\nuser-agent: mine/1\r\n") && text.contains("\r\nauthorization: Bearer t\r\n"), "{text}");
+    assert!(
+        text.contains("\r\nuser-agent: mine/1\r\n") && text.contains("\r\nauthorization: Bearer t\r\n"),
+        "{text}"
+    );
     assert_eq!(text.matches("\r\ncontent-length: 7\r\n").count(), 1, "{text}");
 }
 

@@ -55,7 +55,9 @@ async fn stored_urls_are_refused_again_when_they_are_sent_to() {
 #[actix_web::test]
 async fn one_bad_address_among_good_ones_refuses_the_name() {
     for bad in REFUSED_ADDRESSES {
-        for answer in [[*bad, "8.8.8.8", "1.1.1.1"], ["8.8.8.8", "1.1.1.1", bad], ["2606:4700::1111", bad, "8.8.8.8"]] {
+        for answer in
+            [[*bad, "8.8.8.8", "1.1.1.1"], ["8.8.8.8", "1.1.1.1", bad], ["2606:4700::1111", bad, "8.8.8.8"]]
+        {
             let recorder = Recorder::deaf();
             let client = client_of(Names::with("receiver.example", &[&answer]), &recorder);
             let failure = send(&client, &receiver(80), LONG).await.unwrap_err();
@@ -87,7 +89,7 @@ async fn public_addresses_are_dialled_and_no_others() {
 }
 
 #[actix_web::test]
-async fn a_name_that_rebinds_is_dialled_where_it_was_judged() {
+async fn a_name_that_rebinds_is_dialled_where_it_was_checked() {
     // At create the name is public; when it is dialled, not any more.
     let guard = Guard::default();
     let target = guard.target("http://receiver.example/").unwrap();
@@ -103,7 +105,7 @@ async fn a_name_that_rebinds_is_dialled_where_it_was_judged() {
     assert_eq!(names.asked(), 1);
     assert_eq!(*recorder.dialled.borrow(), ["93.184.216.34:80".parse().unwrap()]);
 
-    // The retry asks anew, and judges anew.
+    // The retry asks anew, and checks anew.
     assert_eq!(send(&client, &target, LONG).await.unwrap_err().class, Class::Blocked);
     assert_eq!((names.asked(), recorder.count()), (2, 1));
 }
@@ -129,7 +131,9 @@ async fn redirects_are_answers_and_are_not_followed() {
                     loop {
                         let text = request(&mut stream).await?;
                         log.borrow_mut().push(text.lines().next().unwrap().to_owned());
-                        let head = format!("HTTP/1.1 {status} X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
+                        let head = format!(
+                            "HTTP/1.1 {status} X\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
+                        );
                         answer(&mut stream, &head).await?;
                     }
                 }

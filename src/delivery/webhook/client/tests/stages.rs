@@ -31,13 +31,23 @@ fn through(names: Rc<dyn Resolve>, recorder: Rc<Recorder>) -> Client {
 }
 
 /// The failure is as expected for both kinds of webhook, and each does with it what it says.
-async fn ends(what: &str, client: &Client, target: &Target, timeout: Duration, expected: (Class, Sent, Stage)) {
+async fn ends(
+    what: &str,
+    client: &Client,
+    target: &Target,
+    timeout: Duration,
+    expected: (Class, Sent, Stage),
+) {
     for webhook in [WEBHOOK, CHAT] {
         // More than the kernel takes, where the receiver doesn't read.
         let body = vec![b'x'; if what.contains("large") { 32 << 20 } else { 10 }].into();
         let request = Outgoing { body, ..outgoing(target, timeout) };
         let failure = client.send(request, webhook).await.unwrap_err();
-        assert_eq!((failure.class, failure.sent, failure.stage), (expected.0, expected.1, Some(expected.2)), "{what}");
+        assert_eq!(
+            (failure.class, failure.sent, failure.stage),
+            (expected.0, expected.1, Some(expected.2)),
+            "{what}"
+        );
         let outcome = Outcome { sent: failure.sent, ..Outcome::failed(failure.class) };
         let again = failure.sent == Sent::Nothing || webhook.ambiguous;
         let verdict = if again { Verdict::Again } else { Verdict::GiveUp };
@@ -58,7 +68,8 @@ async fn nothing_is_sent_before_there_is_a_connection() {
     ends("no name", &missing, &receiver(80), LONG, nothing(Class::Dns, Stage::Dns)).await;
     let inside = through(Names::with("receiver.example", &[&["10.0.0.1"]]), Recorder::routed());
     ends("inside", &inside, &receiver(80), LONG, nothing(Class::Blocked, Stage::Dns)).await;
-    ends("refused", &client(&Recorder::deaf()), &receiver(80), LONG, nothing(Class::Connect, Stage::Connect)).await;
+    ends("refused", &client(&Recorder::deaf()), &receiver(80), LONG, nothing(Class::Connect, Stage::Connect))
+        .await;
     let dropped = client(&Recorder::silent_at(PUBLIC));
     ends("dropped", &dropped, &receiver(80), SHORT, nothing(Class::Timeout, Stage::Connect)).await;
 }
@@ -87,11 +98,13 @@ async fn a_handshake_sends_nothing_of_the_request() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     ends("never accepted", &client, &secure(port), SHORT, nothing(Class::Timeout)).await;
-    let port = serve(|_, mut stream| async move { stream.read_to_end(&mut Vec::new()).await.map(|_| ()) }).await;
+    let port =
+        serve(|_, mut stream| async move { stream.read_to_end(&mut Vec::new()).await.map(|_| ()) }).await;
     ends("says nothing", &client, &secure(port), SHORT, nothing(Class::Timeout)).await;
     let port = serve(|_, _| async { Ok(()) }).await;
     ends("closes", &client, &secure(port), LONG, nothing(Class::Tls)).await;
-    let port = serve(|_, mut stream| async move { answer(&mut stream, "HTTP/1.1 400 Bad\r\n\r\n").await }).await;
+    let port =
+        serve(|_, mut stream| async move { answer(&mut stream, "HTTP/1.1 400 Bad\r\n\r\n").await }).await;
     ends("no TLS", &client, &secure(port), LONG, nothing(Class::Tls)).await;
 }
 
@@ -177,8 +190,11 @@ async fn what_is_sent_once_goes_over_no_connection_that_was_idle() {
     let port = serve(|_, mut stream| async move {
         loop {
             request(&mut stream).await?;
-            answer(&mut stream, "HTTP/1.1 200 OK\r\nkeep-alive: timeout=20, max=100\r\ncontent-length: 0\r\n\r\n")
-                .await?;
+            answer(
+                &mut stream,
+                "HTTP/1.1 200 OK\r\nkeep-alive: timeout=20, max=100\r\ncontent-length: 0\r\n\r\n",
+            )
+            .await?;
         }
     })
     .await;

@@ -18,9 +18,9 @@ use tokio::{
 };
 
 use crate::{
-    core::{ids::EndpointId, webhook::Method},
+    core::{ids::WebhookId, webhook::Method},
     delivery::webhook::{
-        client::{Answer, Client, Failure, Outgoing, Outside, Webhook},
+        client::{Answer, Client, Failure, Outgoing, Outside, Requester},
         dial::Dial,
         guard::{Guard, Target},
         resolve::{NoAddress, Resolve},
@@ -118,9 +118,9 @@ pub(super) fn outgoing(url: &Target, timeout: Duration) -> Outgoing<'_> {
 }
 
 /// A webhook that repeats what may have been taken.
-pub(super) const WEBHOOK: Webhook = Webhook { id: EndpointId::from_bytes([1; 16]), ambiguous: true };
+pub(super) const WEBHOOK: Requester = Requester { id: WebhookId::from_bytes([1; 16]), ambiguous: true };
 /// One that does not.
-pub(super) const CHAT: Webhook = Webhook { id: EndpointId::from_bytes([2; 16]), ambiguous: false };
+pub(super) const CHAT: Requester = Requester { id: WebhookId::from_bytes([2; 16]), ambiguous: false };
 
 pub(super) async fn send(client: &Client, url: &Target, timeout: Duration) -> Result<Answer, Failure> {
     client.send(outgoing(url, timeout), WEBHOOK).await

@@ -134,7 +134,8 @@ async fn a_kept_connection_that_ends_under_a_request_costs_one_repetition() {
 
 #[actix_web::test]
 async fn what_speaks_no_tls_fails_the_handshake() {
-    let port = serve(|_, mut stream| async move { answer(&mut stream, "HTTP/1.1 400 Bad\r\n\r\n").await }).await;
+    let port =
+        serve(|_, mut stream| async move { answer(&mut stream, "HTTP/1.1 400 Bad\r\n\r\n").await }).await;
     let client = client(&Recorder::routed());
     let failure = send(&client, &target("receiver.example", port), LONG).await.unwrap_err();
     assert_eq!(failure.class, Class::Tls);

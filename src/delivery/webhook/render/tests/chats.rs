@@ -65,7 +65,10 @@ fn golden_discord() {
 #[test]
 fn any_other_type_has_a_message() {
     assert_eq!(
-        discord("tower.low-fuel", r#"{"system_id":7,"where":{"moon":3},"note":"","url":"https://example.com/t/7"}"#),
+        discord(
+            "tower.low-fuel",
+            r#"{"system_id":7,"where":{"moon":3},"note":"","url":"https://example.com/t/7"}"#
+        ),
         json!({
             "title": "Tower low fuel",
             "url": "https://example.com/t/7",
@@ -127,7 +130,8 @@ fn nothing_is_injected() {
         let slack = message(Profile::Slack, &[event(kind, &payload)]);
         texts(&slack, &mut |text| {
             assert!(!text.contains(['<', '>']), "{text}");
-            let entities = ["&amp;", "&lt;", "&gt;"].iter().map(|entity| text.matches(entity).count()).sum::<usize>();
+            let entities =
+                ["&amp;", "&lt;", "&gt;"].iter().map(|entity| text.matches(entity).count()).sum::<usize>();
             assert_eq!(text.matches('&').count(), entities, "{text}");
         });
         assert!(slack.get("link_names").is_none() && slack.get("parse").is_none());

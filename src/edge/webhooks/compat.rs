@@ -9,8 +9,8 @@ use crate::core::time::iso_millis;
 use crate::core::webhook::outcome::Class;
 use crate::core::webhook::patch::Patch;
 use crate::core::webhook::records::Attempt;
-use crate::core::webhook::shown::{ALIASES, Webhook};
-use crate::core::webhook::{Endpoint, Profile};
+use crate::core::webhook::shown::{ALIASES, ShownWebhook};
+use crate::core::webhook::{Profile, Webhook};
 use crate::edge::context::Edge;
 use crate::edge::rest::body;
 use crate::hub::Grant;
@@ -39,7 +39,7 @@ fn sample() -> Option<Sample> {
         #[serde(borrow)]
         payload: &'a RawValue,
     }
-    let written: Written<'_> = serde_json::from_str(include_str!("picker.json")).ok()?;
+    let written: Written<'_> = serde_json::from_str(include_str!("compat.json")).ok()?;
     let payload = normalise(written.payload.get(), MAX_DEPTH).ok()?;
     Some(Sample { kind: written.kind, payload })
 }
@@ -62,12 +62,12 @@ struct Log {
     created_at: String,
 }
 
-async fn shown(edge: &Edge, grant: &Grant, endpoint: &Endpoint) -> Result<Value, Problem> {
-    Ok(shaped(&answer::opened(edge, grant, endpoint).await?))
+async fn shown(edge: &Edge, grant: &Grant, webhook: &Webhook) -> Result<Value, Problem> {
+    Ok(shaped(&answer::opened(edge, grant, webhook).await?))
 }
 
 /// With the names of that API.
-fn shaped(webhook: &Webhook) -> Value {
+fn shaped(webhook: &ShownWebhook) -> Value {
     let mut shown = json!(webhook);
     let Some(fields) = shown.as_object_mut() else { return shown };
     for (ours, theirs) in ALIASES {
@@ -96,41 +96,47 @@ pub(super) async fn create(
     }
     let plain = settings::create(&edge, grant.who.by(), grant.map.id, &patch, Profile::Envelope).await?;
     edge.catch_up().await;
-    Ok(HttpResponse::Created().json(shown(&edge, &grant, &plain.endpoint).await?))
+    Ok(HttpResponse::Created().json(shown(&edge, &grant, &plain.webhook).await?))
 }
 
-pub(super) async fn show(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
-    Ok(HttpResponse::Ok().json(shown(&edge, &grant, &endpoint).await?))
+pub(super) async fn show(
+    edge: Data<Edge>,
+    Managed { grant, webhook }: Managed,
+) -> Result<HttpResponse, Problem> {
+    Ok(HttpResponse::Ok().json(shown(&edge, &grant, &webhook).await?))
 }
 
 pub(super) async fn update(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
+    Managed { grant, webhook }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let patch = Patch::read_back(&object(&edge, &mut payload).await?);
-    let changed = crud::change(&edge, &grant, &endpoint, &patch).await?;
+    let changed = crud::change(&edge, &grant, &webhook, &patch).await?;
     Ok(HttpResponse::Ok().json(shown(&edge, &grant, &changed).await?))
 }
 
 /// Newest first.
-pub(super) async fn logs(edge: Data<Edge>, Managed { grant, endpoint }: Managed) -> Result<HttpResponse, Problem> {
+pub(super) async fn logs(
+    edge: Data<Edge>,
+    Managed { grant, webhook }: Managed,
+) -> Result<HttpResponse, Problem> {
     let mut logs = Vec::new();
-    for attempt in state_of(&edge, &endpoint)?.shelf.attempts.iter().rev() {
-        logs.push(log(&edge, &grant, &endpoint, attempt).await?);
+    for attempt in state_of(&edge, &webhook)?.attempt_history.attempts.iter().rev() {
+        logs.push(log(&edge, &grant, &webhook, attempt).await?);
     }
     Ok(HttpResponse::Ok().json(logs))
 }
 
-async fn log(edge: &Edge, grant: &Grant, endpoint: &Endpoint, attempt: &Attempt) -> Result<Log, Problem> {
+async fn log(edge: &Edge, grant: &Grant, webhook: &Webhook, attempt: &Attempt) -> Result<Log, Problem> {
     let event = match attempt.seq {
-        Some(seq) => place::event_for(edge, endpoint.id, grant.map.topic, seq).await?,
+        Some(seq) => place::event_for(edge, webhook.id, grant.map.topic, seq).await?,
         None => None,
     };
     let text = event.and_then(|event| String::from_utf8(event.payload.to_vec()).ok());
     Ok(Log {
         id: format!("{}/{}", attempt.message_id, attempt.attempt),
-        webhook_id: endpoint.id.to_string(),
+        webhook_id: webhook.id.to_string(),
         event_type: attempt.kind.clone(),
         payload: text.and_then(|text| RawValue::from_string(text).ok()),
         status: if attempt.class == Class::Delivered { "success" } else { "failed" },
@@ -145,13 +151,15 @@ async fn log(edge: &Edge, grant: &Grant, endpoint: &Endpoint, attempt: &Attempt)
 /// Sends the example event; what became of it stands in the logs.
 pub(super) async fn test(
     edge: Data<Edge>,
-    Managed { endpoint, .. }: Managed,
+    Managed { webhook, .. }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     body::none(&mut payload).await?;
-    let id = endpoint.id;
+    let id = webhook.id;
     actix_web::rt::spawn(async move {
-        if let Err(error) = edge.webhooks.test(endpoint, SAMPLE.kind.clone(), SAMPLE.payload.clone().into()).await {
+        if let Err(error) =
+            edge.webhooks.test(webhook, SAMPLE.kind.clone(), SAMPLE.payload.clone().into()).await
+        {
             tracing::warn!(webhook = %id, %error, "a test could not be sent");
         }
     });
@@ -168,6 +176,10 @@ mod tests {
     fn there_is_an_example_event() {
         let sample = sample().unwrap();
         assert_eq!(sample.kind, "game.added");
-        assert!(sample.payload.starts_with(r#"{"session":{"id":3,"is_active":true,"games_played":2},"game":{"id":42"#));
+        assert!(
+            sample
+                .payload
+                .starts_with(r#"{"session":{"id":3,"is_active":true,"games_played":2},"game":{"id":42"#)
+        );
     }
 }

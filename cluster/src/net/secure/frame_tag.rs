@@ -1,4 +1,4 @@
-//! What peers that share a key do with it: prove that they have it, and seal each frame.
+//! What peers that share a key do with it: prove that they have it, and frame_tag each frame.
 //!
 //! The caller sends its hello with a nonce, the other side answers with its own. Both nonces and the hello (cluster,
 //! caller, called, address) are what the proofs and the keys of this connection are made over, so nothing of one
@@ -58,12 +58,12 @@ pub(super) struct Agreed {
 }
 
 impl Agreed {
-    pub(super) fn caller_seal(&self) -> Seal {
-        Seal::new(&self.from_caller)
+    pub(super) fn caller_tag(&self) -> FrameTag {
+        FrameTag::new(&self.from_caller)
     }
 
-    pub(super) fn called_seal(&self) -> Seal {
-        Seal::new(&self.from_called)
+    pub(super) fn called_tag(&self) -> FrameTag {
+        FrameTag::new(&self.from_called)
     }
 }
 
@@ -72,13 +72,13 @@ pub(super) fn proves(expected: &[u8; 32], proof: &[u8; 32]) -> bool {
     expected.ct_eq(proof).into()
 }
 
-/// Seals the frames of one direction, or checks them.
-pub(crate) struct Seal {
+/// Tags the frames of one direction, or checks them.
+pub(crate) struct FrameTag {
     key: hmac::Key,
     count: u64,
 }
 
-impl Seal {
+impl FrameTag {
     fn new(key: &[u8; 32]) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), count: 0 }
     }
@@ -94,24 +94,25 @@ impl Seal {
         tag
     }
 
-    /// Refuses a frame that is not the next one as it was sealed.
+    /// Refuses a frame that is not the next one as it was tagged.
     pub(crate) fn check(&mut self, parts: &[&[u8]], tag: &[u8; TAG]) -> io::Result<()> {
         match self.tag(parts).ct_eq(tag).into() {
             true => Ok(()),
-            false => Err(io::Error::new(io::ErrorKind::InvalidData, "a frame whose seal does not fit")),
+            false => Err(io::Error::new(io::ErrorKind::InvalidData, "a frame whose frame_tag does not fit")),
         }
     }
 }
 
-/// The same seal twice: one to send with, one to check with.
+/// The same frame_tag twice: one to send with, one to check with.
 #[cfg(all(test, not(feature = "sim")))]
-pub(crate) fn pair() -> (Seal, Seal) {
-    (Seal::new(&[1; 32]), Seal::new(&[1; 32]))
+pub(crate) fn pair() -> (FrameTag, FrameTag) {
+    (FrameTag::new(&[1; 32]), FrameTag::new(&[1; 32]))
 }
 
-/// The seals of one connection: the caller's, the called one's.
+/// The tags of one connection: the caller's, the called one's.
 #[cfg(all(test, not(feature = "sim")))]
-pub(crate) fn both_ways() -> (Seal, Seal) {
-    let agreed = Agreed { caller_proof: [0; 32], called_proof: [0; 32], from_caller: [1; 32], from_called: [2; 32] };
-    (agreed.caller_seal(), agreed.called_seal())
+pub(crate) fn both_ways() -> (FrameTag, FrameTag) {
+    let agreed =
+        Agreed { caller_proof: [0; 32], called_proof: [0; 32], from_caller: [1; 32], from_called: [2; 32] };
+    (agreed.caller_tag(), agreed.called_tag())
 }

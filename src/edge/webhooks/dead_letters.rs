@@ -1,4 +1,4 @@
-//! Dead letters: events that were given up. Listed, shown, tried again, removed.
+//! Dead dead letters: events that were given up. Listed, shown, tried again, removed.
 
 use super::error::Problem;
 use super::managed::Managed;
@@ -11,7 +11,7 @@ use crate::core::event::MapText;
 use crate::core::ids::EventId;
 use crate::core::json::Members;
 use crate::core::time::iso_millis;
-use crate::core::webhook::Endpoint;
+use crate::core::webhook::Webhook;
 use crate::core::webhook::records::DeadLetter;
 use crate::edge::context::Edge;
 use crate::edge::error::ApiError;
@@ -29,17 +29,17 @@ const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1000;
 /// A page stops growing here, whatever the limit says.
 const MAX_PAGE_BYTES: usize = 4 << 20;
-/// Letters looked through at once for one of them.
+/// Dead letters looked through at once for one of them.
 const LOOK: usize = 512;
 
 #[derive(Deserialize)]
-pub(super) struct OfLetter {
+pub(super) struct OfDeadLetter {
     event: String,
 }
 
 pub(super) const NAMES: &[&str] = &["after", "limit"];
 
-/// A letter as it is shown. Typed, since an event's bytes go out as they are.
+/// A dead letter as it is shown. Typed, since an event's bytes go out as they are.
 #[derive(Serialize)]
 struct Shown {
     id: String,
@@ -70,88 +70,97 @@ struct One {
 pub(super) async fn list(
     request: HttpRequest,
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
+    Managed { grant, webhook }: Managed,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, NAMES)?;
     let limit = query.number("limit", "invalid_limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
     let after = query.number("after", "invalid_after", 0..=u64::MAX)?;
     let from_seq = after.map_or(0, |after| after.saturating_add(1));
-    let letters = edge.hub.webhooks().dead_letters(endpoint.id, from_seq, limit + 1)?;
-    let total = state_of(&edge, &endpoint)?.shelf.dead;
+    let dead_letters = edge.hub.webhooks().dead_letters(webhook.id, from_seq, limit + 1)?;
+    let total = state_of(&edge, &webhook)?.attempt_history.dead;
     let (mut data, mut bytes) = (Vec::new(), 0);
-    for letter in letters.iter().take(limit) {
+    for dead_letter in dead_letters.iter().take(limit) {
         if bytes >= MAX_PAGE_BYTES {
             break;
         }
-        let letter = shown(&edge, &grant, &endpoint, letter).await?;
-        bytes += letter.event.as_ref().map_or(0, |event| event.get().len());
-        data.push(letter);
+        let dead_letter = shown(&edge, &grant, &webhook, dead_letter).await?;
+        bytes += dead_letter.event.as_ref().map_or(0, |event| event.get().len());
+        data.push(dead_letter);
     }
-    let cursor = data.last().map(|letter| letter.seq);
-    let has_more = data.len() < letters.len();
+    let cursor = data.last().map(|dead_letter| dead_letter.seq);
+    let has_more = data.len() < dead_letters.len();
     Ok(HttpResponse::Ok().json(Page { data, cursor, has_more, total }))
 }
 
-async fn shown(edge: &Edge, grant: &Grant, endpoint: &Endpoint, letter: &DeadLetter) -> Result<Shown, Problem> {
-    let event = place::event_for(edge, endpoint.id, grant.map.topic, letter.seq).await?;
-    let event = event.filter(|event| event.id == letter.event_id).and_then(|event| {
+async fn shown(
+    edge: &Edge,
+    grant: &Grant,
+    webhook: &Webhook,
+    dead_letter: &DeadLetter,
+) -> Result<Shown, Problem> {
+    let event = place::event_for(edge, webhook.id, grant.map.topic, dead_letter.seq).await?;
+    let event = event.filter(|event| event.id == dead_letter.event_id).and_then(|event| {
         let mut envelope = Vec::new();
         event.write_envelope(&MapText::from(grant.map.id), false, &mut envelope);
         RawValue::from_string(String::from_utf8(envelope).ok()?).ok()
     });
     Ok(Shown {
-        id: letter.event_id.to_string(),
-        seq: letter.seq,
-        r#type: letter.kind.clone(),
-        attempts: letter.attempts,
-        first_attempt_at: (letter.first_ms > 0).then(|| iso_millis(edge.hub.clock().shown_ms(letter.first_ms))),
-        given_up_at: iso_millis(edge.hub.clock().shown_ms(letter.buried_ms)),
-        class: letter.class().name(),
-        status: letter.status(),
-        error: letter.error().to_owned(),
+        id: dead_letter.event_id.to_string(),
+        seq: dead_letter.seq,
+        r#type: dead_letter.kind.clone(),
+        attempts: dead_letter.attempts,
+        first_attempt_at: (dead_letter.first_ms > 0)
+            .then(|| iso_millis(edge.hub.clock().shown_ms(dead_letter.first_ms))),
+        given_up_at: iso_millis(edge.hub.clock().shown_ms(dead_letter.buried_ms)),
+        class: dead_letter.class().name(),
+        status: dead_letter.status(),
+        error: dead_letter.error().to_owned(),
         event,
     })
 }
 
-/// The letter of an event. Letters lie in the order of seq, which is that of ids.
-fn find(edge: &Edge, endpoint: &Endpoint, event: &str) -> Result<DeadLetter, Problem> {
-    let unknown = || Problem::from(ApiError::not_found("the dead letter"));
+/// The dead letter of an event. Dead letters lie in the order of seq, which is that of ids.
+fn find(edge: &Edge, webhook: &Webhook, event: &str) -> Result<DeadLetter, Problem> {
+    let unknown = || Problem::from(ApiError::not_found("the dead dead letter"));
     let id: EventId = event.parse().map_err(|_| unknown())?;
     let mut from_seq = 0;
     loop {
-        let letters = edge.hub.webhooks().dead_letters(endpoint.id, from_seq, LOOK)?;
-        let Some(last) = letters.last() else { return Err(unknown()) };
+        let dead_letters = edge.hub.webhooks().dead_letters(webhook.id, from_seq, LOOK)?;
+        let Some(last) = dead_letters.last() else { return Err(unknown()) };
         from_seq = last.seq + 1;
         if last.event_id >= id {
-            return letters.into_iter().find(|letter| letter.event_id == id).ok_or_else(unknown);
+            return dead_letters
+                .into_iter()
+                .find(|dead_letter| dead_letter.event_id == id)
+                .ok_or_else(unknown);
         }
     }
 }
 
 pub(super) async fn show(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
-    path: Path<OfLetter>,
+    Managed { grant, webhook }: Managed,
+    path: Path<OfDeadLetter>,
 ) -> Result<HttpResponse, Problem> {
-    let letter = find(&edge, &endpoint, &path.event)?;
-    Ok(HttpResponse::Ok().json(One { data: shown(&edge, &grant, &endpoint, &letter).await? }))
+    let dead_letter = find(&edge, &webhook, &path.event)?;
+    Ok(HttpResponse::Ok().json(One { data: shown(&edge, &grant, &webhook, &dead_letter).await? }))
 }
 
 pub(super) async fn retry(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
-    path: Path<OfLetter>,
+    Managed { grant, webhook }: Managed,
+    path: Path<OfDeadLetter>,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     body::none(&mut payload).await?;
-    let letter = find(&edge, &endpoint, &path.event)?;
-    order(&edge, &grant, &endpoint, Order::Redeliver(vec![letter.seq])).await?;
-    Ok(HttpResponse::Accepted().json(One { data: shown(&edge, &grant, &endpoint, &letter).await? }))
+    let dead_letter = find(&edge, &webhook, &path.event)?;
+    order(&edge, &grant, &webhook, Order::Redeliver(vec![dead_letter.seq])).await?;
+    Ok(HttpResponse::Accepted().json(One { data: shown(&edge, &grant, &webhook, &dead_letter).await? }))
 }
 
 pub(super) async fn retry_all(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
+    Managed { grant, webhook }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let text = object(&edge, &mut payload).await?;
@@ -161,41 +170,46 @@ pub(super) async fn retry_all(
     body.finish().into_result(())?;
     let from_seq = match place {
         Some(place) => place::first(&edge, grant.map.topic, place).await?,
-        None => edge.hub.webhooks().dead_letters(endpoint.id, 0, 1)?.first().map_or(1, |letter| letter.seq),
+        None => edge
+            .hub
+            .webhooks()
+            .dead_letters(webhook.id, 0, 1)?
+            .first()
+            .map_or(1, |dead_letter| dead_letter.seq),
     };
     let wanted = Wanted { from_seq, until_seq: u64::MAX, failed_only: true };
-    replay::begin(&edge, &grant, &endpoint, wanted).await
+    replay::begin(&edge, &grant, &webhook, wanted).await
 }
 
 pub(super) async fn purge(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
+    Managed { grant, webhook }: Managed,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     body::none(&mut payload).await?;
-    let removed = remove_letters(&edge, &grant, &endpoint, None).await?;
+    let removed = remove_dead_letters(&edge, &grant, &webhook, None).await?;
     Ok(HttpResponse::Ok().json(json!({"data": {"removed": removed}})))
 }
 
 pub(super) async fn remove(
     edge: Data<Edge>,
-    Managed { grant, endpoint }: Managed,
-    path: Path<OfLetter>,
+    Managed { grant, webhook }: Managed,
+    path: Path<OfDeadLetter>,
     mut payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     body::none(&mut payload).await?;
-    let letter = find(&edge, &endpoint, &path.event)?;
-    remove_letters(&edge, &grant, &endpoint, Some(vec![letter.seq])).await?;
+    let dead_letter = find(&edge, &webhook, &path.event)?;
+    remove_dead_letters(&edge, &grant, &webhook, Some(vec![dead_letter.seq])).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn remove_letters(
+async fn remove_dead_letters(
     edge: &Edge,
     grant: &Grant,
-    endpoint: &Endpoint,
+    webhook: &Webhook,
     seqs: Option<Vec<u64>>,
 ) -> Result<u32, Problem> {
-    match edge.hub.log().propose(&Command::PurgeDead(on(grant, endpoint, seqs))).await? {
+    match edge.hub.log().propose(&Command::PurgeDead(on(grant, webhook, seqs))).await? {
         Reply::Removed(removed) => Ok(removed),
         _ => Err(super::unexpected()),
     }

@@ -1,4 +1,4 @@
-//! `waypost webhook dead-letters list|retry|purge`.
+//! `waypost webhook dead-dead_letters list|retry|purge`.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use super::{
     One, Webhook, replay, show,
 };
 
-/// Letters that the API gives at once, at most.
+/// Dead letters that the API gives at once, at most.
 const PAGE: usize = 1000;
 
 /// What to do with events that were given up.
@@ -80,16 +80,16 @@ async fn list(args: List) -> anyhow::Result<()> {
     let (mut left, mut after) = (args.limit, args.after);
     let mut rows = Vec::new();
     while left > 0 {
-        let letters = page(&webhook, after, left.min(PAGE)).await?;
+        let dead_letters = page(&webhook, after, left.min(PAGE)).await?;
         // A page may be cut short by its bytes: only an empty one is the last.
-        let Some(last) = letters.last() else { break };
+        let Some(last) = dead_letters.last() else { break };
         after = last["seq"].as_u64();
-        left = left.saturating_sub(letters.len());
-        for letter in &letters {
+        left = left.saturating_sub(dead_letters.len());
+        for dead_letter in &dead_letters {
             if people {
-                rows.push(row(letter));
+                rows.push(row(dead_letter));
             } else {
-                output::json(letter)?;
+                output::json(dead_letter)?;
             }
         }
     }
@@ -105,16 +105,17 @@ async fn list(args: List) -> anyhow::Result<()> {
 
 async fn page(webhook: &Webhook, after: Option<u64>, limit: usize) -> Result<Vec<Value>, ClientError> {
     let after = after.map_or_else(String::new, |after| format!("&after={after}"));
-    match webhook.call(Method::GET, &format!("/dead-letters?limit={limit}{after}"), None).await? {
-        Value::Array(letters) => Ok(letters),
+    match webhook.call(Method::GET, &format!("/dead-dead letters?limit={limit}{after}"), None).await? {
+        Value::Array(dead_letters) => Ok(dead_letters),
         _ => Ok(Vec::new()),
     }
 }
 
-fn row(letter: &Value) -> Vec<String> {
-    let mut cells = ["seq", "id", "type", "attempts", "given_up_at"].map(|field| cell(letter, field)).to_vec();
-    let gone = if letter["event"].is_null() { " (the event is no longer kept)" } else { "" };
-    cells.push(show::reason(letter) + gone);
+fn row(dead_letter: &Value) -> Vec<String> {
+    let mut cells =
+        ["seq", "id", "type", "attempts", "given_up_at"].map(|field| cell(dead_letter, field)).to_vec();
+    let gone = if dead_letter["event"].is_null() { " (the event is no longer kept)" } else { "" };
+    cells.push(show::reason(dead_letter) + gone);
     cells
 }
 
@@ -124,31 +125,33 @@ async fn retry(args: Retry) -> anyhow::Result<()> {
     }
     let webhook = args.one.find().await?;
     if let Some(event) = args.event {
-        let letter = webhook.call(Method::POST, &format!("/dead-letters/{}/retry", encoded(&event)), None).await?;
+        let dead_letter = webhook
+            .call(Method::POST, &format!("/dead-dead letters/{}/retry", encoded(&event)), None)
+            .await?;
         if !output::for_people(webhook.json) {
-            return Ok(output::json(&letter)?);
+            return Ok(output::json(&dead_letter)?);
         }
         return Ok(output::line(format_args!("{event} is tried again"))?);
     }
     let body = args.since.map_or_else(|| json!({}), |since| json!({"since": since}));
-    let begun = webhook.call(Method::POST, "/dead-letters/retry", Some(&body)).await?;
+    let begun = webhook.call(Method::POST, "/dead-dead letters/retry", Some(&body)).await?;
     replay::follow(&webhook, begun, args.wait).await
 }
 
 async fn purge(args: Purge) -> anyhow::Result<()> {
     if args.event.is_none() && !args.yes {
-        let text = "this removes all dead letters of the webhook, for ever; add --yes if you mean it";
+        let text = "this removes all dead dead letters of the webhook, for ever; add --yes if you mean it";
         return Err(Usage(text.into()).into());
     }
     let webhook = args.one.find().await?;
     match args.event {
         Some(event) => {
-            webhook.call(Method::DELETE, &format!("/dead-letters/{}", encoded(&event)), None).await?;
+            webhook.call(Method::DELETE, &format!("/dead-dead letters/{}", encoded(&event)), None).await?;
             output::note(format_args!("removed {event}"));
         }
         None => {
-            let answer = webhook.call(Method::DELETE, "/dead-letters", None).await?;
-            output::note(format_args!("removed {} dead letters", cell(&answer, "removed")));
+            let answer = webhook.call(Method::DELETE, "/dead-dead letters", None).await?;
+            output::note(format_args!("removed {} dead dead letters", cell(&answer, "removed")));
         }
     }
     Ok(())

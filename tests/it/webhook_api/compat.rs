@@ -3,18 +3,23 @@
 use super::operated::receiver;
 use super::*;
 
-pub(super) fn picker_life(c: &Cluster) -> Result<()> {
-    let map = c.map("picker-life")?;
+pub(super) fn compat_life(c: &Cluster) -> Result<()> {
+    let map = c.map("compat-life")?;
     let api = c.api(0, &map);
     ensure!(api.get("/api/webhooks")?.expect(200)?.json()? == json!([]));
     let body = json!({"name": "Discord Bot", "url": url("jackbox"), "secret": "mysecret123", "events": ["game.added"]});
     let made = api.post("/api/webhooks", &body)?.expect(201)?.json()?;
-    for (field, value) in
-        [("name", &body["name"]), ("url", &body["url"]), ("events", &body["events"]), ("enabled", &json!(true))]
-    {
+    for (field, value) in [
+        ("name", &body["name"]),
+        ("url", &body["url"]),
+        ("events", &body["events"]),
+        ("enabled", &json!(true)),
+    ] {
         ensure!(made[field] == *value, "{field} of {made}");
     }
-    ensure!(made["profile"] == "envelope" && made["created_at"].is_string() && made["updated_at"].is_string());
+    ensure!(
+        made["profile"] == "envelope" && made["created_at"].is_string() && made["updated_at"].is_string()
+    );
     for absent in ["secret", "active", "inserted_at"] {
         ensure!(made.get(absent).is_none(), "{absent} in {made}");
     }
@@ -22,7 +27,9 @@ pub(super) fn picker_life(c: &Cluster) -> Result<()> {
     ensure!(api.get(&path)?.expect(200)?.json()?["id"] == made["id"]);
     let off = api.patch(&path, &json!({"enabled": false, "name": "Other"}))?.expect(200)?.json()?;
     ensure!(off["enabled"] == false && off["name"] == "Other" && off["events"] == made["events"], "{off}");
-    ensure!(put(&api, &path, &json!({"secret": "anothersecret"}))?.expect(200)?.json()?.get("secret").is_none());
+    ensure!(
+        put(&api, &path, &json!({"secret": "anothersecret"}))?.expect(200)?.json()?.get("secret").is_none()
+    );
     let listed = api.get("/api/webhooks")?.expect(200)?.json()?;
     ensure!(listed[0]["id"] == made["id"] && listed[0]["enabled"] == false, "{listed}");
     // The other API shows the same webhook.
@@ -35,9 +42,9 @@ pub(super) fn picker_life(c: &Cluster) -> Result<()> {
     not_found(api.get(&path)?)
 }
 
-pub(super) fn picker_refusals(c: &Cluster) -> Result<()> {
-    let map = c.map("picker-refusals")?;
-    let other = c.map("picker-other")?;
+pub(super) fn compat_refusals(c: &Cluster) -> Result<()> {
+    let map = c.map("compat-refusals")?;
+    let other = c.map("compat-other")?;
     let api = c.api(0, &map);
     let errors = details(api.post("/api/webhooks", &json!({"name": "x"}))?)?;
     ensure!(
@@ -56,11 +63,12 @@ pub(super) fn picker_refusals(c: &Cluster) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn picker_test(c: &Cluster) -> Result<()> {
-    let map = c.map("picker-test")?;
+pub(super) fn compat_test(c: &Cluster) -> Result<()> {
+    let map = c.map("compat-test")?;
     let api = c.api(0, &map);
     let (at, taken) = receiver(500)?;
-    let body = json!({"name": "x", "url": at, "secret": "mysecret123", "events": ["game.added"], "enabled": false});
+    let body =
+        json!({"name": "x", "url": at, "secret": "mysecret123", "events": ["game.added"], "enabled": false});
     let made = api.post("/api/webhooks", &body)?.expect(201)?.json()?;
     let id = text(&made, "id")?;
     let sent = api.post(&format!("/api/webhooks/test/{id}"), &json!({}))?.expect(202)?.json()?;
@@ -71,6 +79,9 @@ pub(super) fn picker_test(c: &Cluster) -> Result<()> {
         Ok((logs.as_array().map(Vec::len) == Some(1)).then_some(logs))
     })?;
     ensure!(logs[0]["event_type"] == "game.added" && logs[0]["webhook_id"] == id.as_str(), "{logs}");
-    ensure!(logs[0]["status"] == "failed" && logs[0]["response_status"] == 500 && logs[0]["attempt"] == 1, "{logs}");
+    ensure!(
+        logs[0]["status"] == "failed" && logs[0]["response_status"] == 500 && logs[0]["attempt"] == 1,
+        "{logs}"
+    );
     Ok(())
 }

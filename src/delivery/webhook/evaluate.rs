@@ -1,4 +1,4 @@
-//! Which events an endpoint wants, and which of them wait for each other.
+//! Which events a webhook wants, and which of them wait for each other.
 
 use crate::core::consumer::engine::Offer;
 use crate::core::consumer::progress::EventRef;
@@ -7,11 +7,11 @@ use crate::core::event::{Event, MapText};
 use crate::core::expression::{Expression, ExpressionError, Subject};
 use crate::core::filter::{Filter, FilterError};
 use crate::core::subject::SelectorError;
-use crate::core::webhook::{Endpoint, Ordering, SubjectFilter};
+use crate::core::webhook::{Ordering, SubjectFilter, Webhook};
 use crate::hub::Turn;
 
-/// An endpoint's filters, made once from its settings.
-pub(super) struct Judge {
+/// A webhook's filters, made once from its settings.
+pub(super) struct Evaluator {
     map: MapText,
     subjects: SubjectFilter,
     kinds: Filter,
@@ -36,14 +36,14 @@ pub(super) enum BadFilter {
     Expression(#[from] ExpressionError),
 }
 
-impl Judge {
-    pub(super) fn new(endpoint: &Endpoint) -> Result<Self, BadFilter> {
+impl Evaluator {
+    pub(super) fn new(webhook: &Webhook) -> Result<Self, BadFilter> {
         Ok(Self {
-            map: MapText::from(endpoint.map),
-            subjects: endpoint.filter.subjects()?,
-            kinds: Filter::from_list(&endpoint.events)?,
-            condition: endpoint.filter.expression.as_deref().map(Expression::condition).transpose()?,
-            lanes: match &endpoint.ordering {
+            map: MapText::from(webhook.map),
+            subjects: webhook.filter.subjects()?,
+            kinds: Filter::from_list(&webhook.events)?,
+            condition: webhook.filter.expression.as_deref().map(Expression::condition).transpose()?,
+            lanes: match &webhook.ordering {
                 Ordering::None => Lanes::None,
                 Ordering::Strict => Lanes::One,
                 Ordering::Key(key) => Lanes::By(Expression::key(key)?),
@@ -51,24 +51,24 @@ impl Judge {
         })
     }
 
-    /// Whether events can be judged at once, for want of an expression.
+    /// Whether events can be evaluated at once, for want of an expression.
     pub(super) fn is_quick(&self) -> bool {
         self.condition.is_none() && !matches!(self.lanes, Lanes::By(_))
     }
 
-    /// Judges events of the topic at once.
+    /// Evaluators events of the topic at once.
     pub(super) fn offers(&self, events: &[Event]) -> Vec<Offer> {
         events.iter().map(|event| self.offer(event, &Subject::new(event, &self.map))).collect()
     }
 
-    /// Judges events of the topic, and lets others have their turn.
+    /// Evaluators events of the topic, and lets others have their turn.
     pub(super) async fn offers_in_turn(&self, events: &[Event], mut turn: Turn) -> Vec<Offer> {
         let mut offers = Vec::with_capacity(events.len());
         for event in events {
             // The payload is parsed for an expression alone, and once for both.
             let subject = Subject::new(event, &self.map);
             offers.push(self.offer(event, &subject));
-            turn.judged(&subject);
+            turn.evaluated(&subject);
             turn.pass().await;
         }
         offers
@@ -85,10 +85,15 @@ impl Judge {
             // Events without the key are one lane of their own.
             Lanes::By(key) => Some(hash(key.value(subject).as_deref())),
         };
-        Offer { event: EventRef { seq: event.seq, id: event.id }, wanted, lane, kind: hash(Some(&event.kind)) as u32 }
+        Offer {
+            event: EventRef { seq: event.seq, id: event.id },
+            wanted,
+            lane,
+            kind: hash(Some(&event.kind)) as u32,
+        }
     }
 
-    /// A dead letter's event: wanted, whatever the filters say today.
+    /// A dead dead letter's event: wanted, whatever the filters say today.
     pub(super) fn offer_again(&self, event: EventRef, kind: &str) -> Offer {
         let lane = matches!(self.lanes, Lanes::One).then_some(0);
         Offer { event, wanted: true, lane, kind: hash(Some(kind)) as u32 }

@@ -1,12 +1,12 @@
-//! The hub's counterpart on a worker thread: it takes what topics deliver, keeps the feeds in use there, and watches
+//! The hub's counterpart on a worker thread: it takes what topics deliver, keeps the topic views in use there, and watches
 //! the thread's sessions from outside (a stalled session's own timers don't run).
 
 use super::close::End;
-use super::feed::Feed;
 use super::rings::Rings;
-use super::settings::OutletConfig;
+use super::settings::DispatcherConfig;
 use super::socket::Connection;
 use super::tally::Tally;
+use super::topic_view::TopicView;
 use super::watchdog::{Liveness, Session, Watched};
 use crate::core::frame::{FormKey, View};
 use crate::core::topic::TopicKey;
@@ -23,15 +23,15 @@ use tokio::time::timeout;
 const MAILBOX: usize = 4096;
 
 thread_local! {
-    static OF_THIS_THREAD: OnceCell<Rc<Outlet>> = const { OnceCell::new() };
+    static OF_THIS_THREAD: OnceCell<Rc<Dispatcher>> = const { OnceCell::new() };
 }
 
-/// The outlet of one worker thread: its feeds and its sessions. It lives as long as the thread.
-pub struct Outlet {
+/// The dispatcher of one worker thread: its topic views and its sessions. It lives as long as the thread.
+pub struct Dispatcher {
     hub: Hub,
-    config: OutletConfig,
-    actor: OnceCell<Addr<OutletActor>>,
-    feeds: RefCell<HashMap<(TopicKey, FormKey), Rc<Feed>>>,
+    config: DispatcherConfig,
+    actor: OnceCell<Addr<DispatcherActor>>,
+    topic_views: RefCell<HashMap<(TopicKey, FormKey), Rc<TopicView>>>,
     rings: Rings,
     sessions: RefCell<Slab<Watched>>,
     /// Seconds that this thread has run: a clock that costs nothing to read, and that stands still with the process. What
@@ -39,42 +39,42 @@ pub struct Outlet {
     now: Cell<u64>,
     /// When the last of these seconds ended.
     ticked: Cell<Instant>,
-    /// The last of these seconds was a pause, for which nobody was judged.
+    /// The last of these seconds was a pause, for which nobody was checked.
     paused: Cell<bool>,
     draining: Cell<bool>,
     subscriptions: metrics::Gauge,
     tallies: RefCell<Vec<Rc<Tally>>>,
 }
 
-/// Keeps a feed in use until somebody listens to it.
+/// Keeps a topic view in use until somebody listens to it.
 pub struct Held {
-    outlet: Rc<Outlet>,
-    feed: Rc<Feed>,
+    dispatcher: Rc<Dispatcher>,
+    topic_view: Rc<TopicView>,
 }
 
 impl Held {
-    /// The feed.
-    pub fn feed(&self) -> &Rc<Feed> {
-        &self.feed
+    /// The topic view.
+    pub fn topic_view(&self) -> &Rc<TopicView> {
+        &self.topic_view
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.feed.let_go();
-        self.outlet.release(&self.feed);
+        self.topic_view.let_go();
+        self.dispatcher.release(&self.topic_view);
     }
 }
 
 /// The watch over a session; ends when dropped.
 pub struct Watch {
-    outlet: Rc<Outlet>,
+    dispatcher: Rc<Dispatcher>,
     place: usize,
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.outlet.unwatch(self.place);
+        self.dispatcher.unwatch(self.place);
     }
 }
 
@@ -83,19 +83,19 @@ const START_WITHIN: Duration = Duration::from_secs(5);
 /// A second that took longer was a pause of this thread.
 const PAUSE: Duration = Duration::from_millis(1500);
 
-impl Outlet {
-    /// The outlet of this worker thread, started at the first call.
-    pub fn of_this_thread(hub: &Hub, config: &OutletConfig) -> Rc<Self> {
+impl Dispatcher {
+    /// The dispatcher of this worker thread, started at the first call.
+    pub fn of_this_thread(hub: &Hub, config: &DispatcherConfig) -> Rc<Self> {
         OF_THIS_THREAD.with(|cell| cell.get_or_init(|| Self::start(hub.clone(), config.clone())).clone())
     }
 
-    fn start(hub: Hub, config: OutletConfig) -> Rc<Self> {
-        let outlet = Rc::new(Self {
+    fn start(hub: Hub, config: DispatcherConfig) -> Rc<Self> {
+        let dispatcher = Rc::new(Self {
             hub,
             rings: Rings::new(config.rings_bytes),
             config,
             actor: OnceCell::new(),
-            feeds: RefCell::default(),
+            topic_views: RefCell::default(),
             sessions: RefCell::default(),
             now: Cell::new(0),
             ticked: Cell::new(Instant::now()),
@@ -104,10 +104,10 @@ impl Outlet {
             subscriptions: metrics::gauge!(crate::metric::SUBSCRIPTIONS),
             tallies: RefCell::default(),
         });
-        let actor = OutletActor { outlet: Rc::downgrade(&outlet) }.start();
-        outlet.hub.topics().register_outlet(actor.clone().recipient());
-        let _ = outlet.actor.set(actor);
-        outlet
+        let actor = DispatcherActor { dispatcher: Rc::downgrade(&dispatcher) }.start();
+        dispatcher.hub.topics().register_dispatcher(actor.clone().recipient());
+        let _ = dispatcher.actor.set(actor);
+        dispatcher
     }
 
     /// The hub.
@@ -125,49 +125,54 @@ impl Outlet {
         self.config.position_seconds
     }
 
-    /// The topic's feed in that view; subscribes to the topic if it is the first on this thread.
-    pub fn feed(&self, topic: TopicKey, view: View) -> Rc<Feed> {
+    /// The topic's topic view in that view; subscribes to the topic if it is the first on this thread.
+    pub fn topic_view(&self, topic: TopicKey, view: View) -> Rc<TopicView> {
         let key = (topic.clone(), view.key().clone());
-        if let Some(feed) = self.feeds.borrow().get(&key) {
-            return feed.clone();
+        if let Some(topic_view) = self.topic_views.borrow().get(&key) {
+            return topic_view.clone();
         }
-        let feed = Rc::new(Feed::new(topic, view));
-        self.feeds.borrow_mut().insert(key, feed.clone());
-        self.subscribe(&feed);
-        feed
+        let topic_view = Rc::new(TopicView::new(topic, view));
+        self.topic_views.borrow_mut().insert(key, topic_view.clone());
+        self.subscribe(&topic_view);
+        topic_view
     }
 
-    fn subscribe(&self, feed: &Feed) {
+    fn subscribe(&self, topic_view: &TopicView) {
         if let Some(actor) = self.actor.get() {
-            let outlet = actor.clone().recipient();
-            self.hub.topics().subscribe(feed.topic().clone(), feed.view().clone(), outlet);
+            let dispatcher = actor.clone().recipient();
+            self.hub.topics().subscribe(topic_view.topic().clone(), topic_view.view().clone(), dispatcher);
         }
     }
 
-    /// As [`Outlet::feed`], kept while it is held, and with a topic that has said where it starts. `None` where it does not
+    /// As [`Dispatcher::topic_view`], kept while it is held, and with a topic that has said where it starts. `None` where it does not
     /// in time.
     pub async fn hold(self: &Rc<Self>, topic: TopicKey, view: View) -> Option<Held> {
-        let feed = self.feed(topic, view);
-        feed.hold();
-        let held = Held { outlet: self.clone(), feed };
-        timeout(START_WITHIN, held.feed.started()).await.ok()?;
+        let topic_view = self.topic_view(topic, view);
+        topic_view.hold();
+        let held = Held { dispatcher: self.clone(), topic_view };
+        timeout(START_WITHIN, held.topic_view.started()).await.ok()?;
         Some(held)
     }
 
-    /// A subscription ended: the feed goes with its last.
-    pub(super) fn release(&self, feed: &Rc<Feed>) {
-        if !feed.is_unused() || self.feeds.borrow_mut().remove(&feed.key()).is_none() {
+    /// A subscription ended: the topic view goes with its last.
+    pub(super) fn release(&self, topic_view: &Rc<TopicView>) {
+        if !topic_view.is_unused() || self.topic_views.borrow_mut().remove(&topic_view.key()).is_none() {
             return;
         }
-        self.rings.drop_feed(feed);
+        self.rings.drop_topic_view(topic_view);
         if let Some(actor) = self.actor.get() {
-            let (topic, form) = feed.key();
+            let (topic, form) = topic_view.key();
             self.hub.topics().unsubscribe(topic, form, actor.clone().recipient());
         }
     }
 
-    /// Watches a session until [`Outlet::unwatch`].
-    pub(super) fn watch(&self, session: Rc<dyn Session>, connection: Option<Connection>, liveness: Liveness) -> usize {
+    /// Watches a session until [`Dispatcher::unwatch`].
+    pub(super) fn watch(
+        &self,
+        session: Rc<dyn Session>,
+        connection: Option<Connection>,
+        liveness: Liveness,
+    ) -> usize {
         if self.draining.get() {
             session.finish(End::Drain);
         }
@@ -184,7 +189,7 @@ impl Outlet {
 
     /// Watches a session without a connection of its own, such as a long poll.
     pub(super) fn watch_silently(self: &Rc<Self>, session: Rc<dyn Session>) -> Watch {
-        Watch { place: self.watch(session, None, Liveness::Speak), outlet: self.clone() }
+        Watch { place: self.watch(session, None, Liveness::Speak), dispatcher: self.clone() }
     }
 
     /// The session is over.
@@ -209,12 +214,12 @@ impl Outlet {
         tally
     }
 
-    /// Changes what the ring of a feed in use holds.
-    fn change(&self, topic: TopicKey, form: FormKey, change: impl FnOnce(&Feed)) {
-        let feed = self.feeds.borrow().get(&(topic, form)).cloned();
-        if let Some(feed) = feed {
-            change(&feed);
-            self.rings.changed(&feed);
+    /// Changes what the ring of a topic view in use holds.
+    fn change(&self, topic: TopicKey, form: FormKey, change: impl FnOnce(&TopicView)) {
+        let topic_view = self.topic_views.borrow().get(&(topic, form)).cloned();
+        if let Some(topic_view) = topic_view {
+            change(&topic_view);
+            self.rings.changed(&topic_view);
         }
     }
 
@@ -222,31 +227,39 @@ impl Outlet {
         let (ring_bytes, ring_events) = (self.config.ring_bytes, self.config.ring_events);
         match news {
             Deliver::Start { topic, form, next_seq } => {
-                self.change(topic, form, |feed| feed.start(next_seq, ring_bytes, ring_events));
+                self.change(topic, form, |topic_view| topic_view.start(next_seq, ring_bytes, ring_events));
             }
             Deliver::Chunk { topic, form, chunk } => {
-                self.change(topic, form, |feed| feed.push(chunk, ring_bytes, ring_events));
+                self.change(topic, form, |topic_view| topic_view.push(chunk, ring_bytes, ring_events));
             }
             #[cfg(feature = "failpoints")]
             Deliver::Early(topic, event) => {
-                for feed in self.feeds.borrow().values().filter(|feed| {
-                    feed.topic().stream == topic && feed.topic().selector.matches(event.subject.as_str())
+                for topic_view in self.topic_views.borrow().values().filter(|topic_view| {
+                    topic_view.topic().stream == topic
+                        && topic_view.topic().selector.matches(event.subject.as_str())
                 }) {
-                    feed.push_early(event.clone(), ring_bytes, ring_events);
+                    topic_view.push_early(event.clone(), ring_bytes, ring_events);
                 }
             }
-            Deliver::Removed { topic, form } => self.change(topic, form, Feed::forget_removed),
+            Deliver::Removed { topic, form } => self.change(topic, form, TopicView::forget_removed),
             Deliver::Lost(topic) => {
-                let feeds: Vec<_> =
-                    self.feeds.borrow().values().filter(|feed| *feed.topic() == topic).cloned().collect();
-                for feed in &feeds {
+                let topic_views: Vec<_> = self
+                    .topic_views
+                    .borrow()
+                    .values()
+                    .filter(|topic_view| *topic_view.topic() == topic)
+                    .cloned()
+                    .collect();
+                for topic_view in &topic_views {
                     // What the lost one had still to tell was perhaps that events were removed.
-                    feed.forget_removed();
-                    self.rings.changed(feed);
-                    self.subscribe(feed);
+                    topic_view.forget_removed();
+                    self.rings.changed(topic_view);
+                    self.subscribe(topic_view);
                 }
             }
-            Deliver::TokenGone(token) => self.end_those(End::Revoked, |session| session.token() == Some(token)),
+            Deliver::TokenGone(token) => {
+                self.end_those(End::Revoked, |session| session.token() == Some(token))
+            }
             Deliver::MapGone(map) => self.end_those(End::Revoked, |session| session.is_on(map)),
             Deliver::Rules(map) => self.end_those(End::Rules, |session| session.is_moved_by(&map)),
             Deliver::Drain => {
@@ -264,14 +277,14 @@ impl Outlet {
     }
 
     /// Once a second: a client that takes too little or says nothing is ended, one that doesn't go is cut off. After a
-    /// pause of this thread nobody is judged: what came meanwhile is read first.
+    /// pause of this thread nobody is checked: what came meanwhile is read first.
     fn watchdog(&self) {
         let now = self.now.get() + 1;
         self.now.set(now);
         self.tallies.borrow().iter().for_each(|tally| tally.flush());
         self.rings.keep_to_share();
         let paused = self.ticked.replace(Instant::now()).elapsed() > PAUSE;
-        // On a machine where each second is late somebody has to be judged all the same.
+        // On a machine where each second is late somebody has to be checked all the same.
         if paused && !self.paused.replace(paused) {
             return;
         }
@@ -282,12 +295,12 @@ impl Outlet {
     }
 }
 
-/// The actor's side of an outlet.
-struct OutletActor {
-    outlet: Weak<Outlet>,
+/// The actor's side of a dispatcher.
+struct DispatcherActor {
+    dispatcher: Weak<Dispatcher>,
 }
 
-impl Actor for OutletActor {
+impl Actor for DispatcherActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
@@ -296,24 +309,24 @@ impl Actor for OutletActor {
     }
 }
 
-impl OutletActor {
+impl DispatcherActor {
     /// One tick after the other: an interval would make up for those that a pause of the process has swallowed.
     fn tick_later(ctx: &mut Context<Self>) {
         ctx.run_later(Duration::from_secs(1), |actor, ctx| {
-            if let Some(outlet) = actor.outlet.upgrade() {
-                outlet.watchdog();
+            if let Some(dispatcher) = actor.dispatcher.upgrade() {
+                dispatcher.watchdog();
                 Self::tick_later(ctx);
             }
         });
     }
 }
 
-impl Handler<Deliver> for OutletActor {
+impl Handler<Deliver> for DispatcherActor {
     type Result = ();
 
     fn handle(&mut self, news: Deliver, _: &mut Self::Context) {
-        if let Some(outlet) = self.outlet.upgrade() {
-            outlet.deliver(news);
+        if let Some(dispatcher) = self.dispatcher.upgrade() {
+            dispatcher.deliver(news);
         }
     }
 }

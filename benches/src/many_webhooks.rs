@@ -46,7 +46,7 @@ const LEFT_ALONE: Duration = Duration::from_secs(5);
 pub(crate) struct Size {
     pub(crate) maps: usize,
     /// Webhooks in all.
-    pub(crate) endpoints: usize,
+    pub(crate) webhooks: usize,
     /// Bytes of a payload.
     pub(crate) payload: usize,
 }
@@ -65,29 +65,29 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     }
     let before = calm_memory(cluster.nodes.first().context("no node")?).await?;
     let start = Instant::now();
-    timeout(MAKING, make_all(&cluster.nodes[0], &receiver, &maps, size.endpoints))
+    timeout(MAKING, make_all(&cluster.nodes[0], &receiver, &maps, size.webhooks))
         .await
         .context("making webhooks")??;
-    println!("endpoints: {} made in {:.1} s", size.endpoints, start.elapsed().as_secs_f64());
+    println!("webhooks: {} made in {:.1} s", size.webhooks, start.elapsed().as_secs_f64());
     let made = calm_memory(&cluster.nodes[0]).await?;
-    let name = format!("endpoints: {} idle", size.endpoints);
+    let name = format!("webhooks: {} idle", size.webhooks);
     report.note(&format!("{name}, memory before"), before / MIB, "MiB");
     report.at_most(&format!("{name}, memory"), made / MIB, BOUND, "MiB");
-    report.note(&format!("{name}, of each"), (made - before) / size.endpoints as f64, "bytes");
+    report.note(&format!("{name}, of each"), (made - before) / size.webhooks as f64, "bytes");
     report.note(&format!("{name}, CPU"), idle_cpu(&cluster.nodes[0]).await? * 100.0, "% of a core");
-    let each = (size.endpoints / size.maps) as u64;
+    let each = (size.webhooks / size.maps) as u64;
     for what in ["new connections", "kept connections"] {
         let took = one_event(&cluster.nodes[0], &receiver, &maps[0], each, size.payload).await?;
-        report.note(&format!("endpoints: one event to {each}, {what}"), took, "ms");
+        report.note(&format!("webhooks: one event to {each}, {what}"), took, "ms");
     }
     let start = Instant::now();
     cluster.nodes[0].kill().await?;
     cluster.nodes[0].restart().await?;
-    println!("endpoints: ready {:.1} s after kill -9", start.elapsed().as_secs_f64());
+    println!("webhooks: ready {:.1} s after kill -9", start.elapsed().as_secs_f64());
     let loaded = calm_memory(&cluster.nodes[0]).await?;
     report.at_most(&format!("{name}, memory after a restart"), loaded / MIB, BOUND, "MiB");
     let took = one_event(&cluster.nodes[0], &receiver, &maps[1 % maps.len()], each, size.payload).await?;
-    report.note(&format!("endpoints: one event to {each}, after a restart"), took, "ms");
+    report.note(&format!("webhooks: one event to {each}, after a restart"), took, "ms");
     Ok(())
 }
 
@@ -106,7 +106,8 @@ async fn make_all(node: &Node, receiver: &Receiver, maps: &[String], count: usiz
                 }
                 let map = &maps[number % maps.len()];
                 let body = json!({"url": format!("http://{receiver}/hooks/{number}"), "profile": "standard"});
-                let request = http::request("POST", &format!("/api/maps/{map}/webhooks"), ADMIN, &body.to_string());
+                let request =
+                    http::request("POST", &format!("/api/maps/{map}/webhooks"), ADMIN, &body.to_string());
                 let status = client.exchange(&request).await?;
                 ensure!(status == 201, "{status} {}", String::from_utf8_lossy(client.body()));
             }
@@ -143,7 +144,13 @@ async fn idle_cpu(node: &Node) -> Result<f64> {
 }
 
 /// Milliseconds from publishing one event to the last of its map's deliveries.
-async fn one_event(node: &Node, receiver: &Receiver, map: &str, deliveries: u64, payload: usize) -> Result<f64> {
+async fn one_event(
+    node: &Node,
+    receiver: &Receiver,
+    map: &str,
+    deliveries: u64,
+    payload: usize,
+) -> Result<f64> {
     let event = Maker::of_payload(payload).one();
     let request = http::request("POST", &format!("/api/maps/{map}/events"), ADMIN, &event);
     let mut publisher = http::Client::connect(node.http).await?;

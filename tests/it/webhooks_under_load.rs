@@ -31,7 +31,7 @@ const PATIENCE_MS: u64 = 15_000;
 const AGAIN: usize = 600;
 
 /// A webhook, its receiver's path, and whether it has strict order.
-struct Endpoint {
+struct Webhook {
     path: String,
     hook: Hook,
     strict: bool,
@@ -88,21 +88,21 @@ fn twenty_webhooks_deliver_while_owners_die() {
         acks.extend(more);
 
         caught_up(&receiver, &late, &acks[started..])?;
-        bad.iter().try_for_each(|(endpoint, end)| check_bad(cluster, &receiver, endpoint, end))
+        bad.iter().try_for_each(|(webhook, end)| check_bad(cluster, &receiver, webhook, end))
     });
 }
 
 /// Suspends an owner until others deliver in its place, and resumes it; it still takes itself for the owner
 /// then.
-fn stall(c: &mut Cluster, publishers: &[Publisher], endpoint: &Endpoint) -> Result<()> {
-    let victim = endpoint.hook.owner(c)?;
-    let before = endpoint.hook.show(c)?["owner"].clone();
+fn stall(c: &mut Cluster, publishers: &[Publisher], webhook: &Webhook) -> Result<()> {
+    let victim = webhook.hook.owner(c)?;
+    let before = webhook.hook.show(c)?["owner"].clone();
     println!("node {victim} hangs");
     c.nodes[victim].sigstop()?;
     // The test asks another node: a request to the suspended one would hang.
-    let asked = c.api((victim + 1) % c.nodes.len(), &endpoint.hook.map).timeout(Duration::from_secs(2));
+    let asked = c.api((victim + 1) % c.nodes.len(), &webhook.hook.map).timeout(Duration::from_secs(2));
     let moved = wait::until("another owner", || {
-        let now = asked.get(&endpoint.hook.path(""))?.data(200)?["owner"].clone();
+        let now = asked.get(&webhook.hook.path(""))?.data(200)?["owner"].clone();
         Ok((!now.is_null() && now != before).then_some(()))
     });
     let gone_on = publishers.iter().try_for_each(|p| p.wait_more(5));
@@ -113,11 +113,12 @@ fn stall(c: &mut Cluster, publishers: &[Publisher], endpoint: &Endpoint) -> Resu
 }
 
 /// Checks that the good receivers got every event, in order where requested; returns their joined tally.
-fn caught_up(receiver: &Receiver, endpoints: &[Endpoint], acks: &[Ack]) -> Result<Tally> {
+fn caught_up(receiver: &Receiver, webhooks: &[Webhook], acks: &[Ack]) -> Result<Tally> {
     let mut tallies = Vec::new();
-    for Endpoint { path, strict, .. } in endpoints {
-        let requests = receiver
-            .wait(path, &format!("all events at {path}"), |requests| check_delivered(path, requests, acks).is_ok());
+    for Webhook { path, strict, .. } in webhooks {
+        let requests = receiver.wait(path, &format!("all events at {path}"), |requests| {
+            check_delivered(path, requests, acks).is_ok()
+        });
         let requests = requests.or_else(|_| Ok::<_, anyhow::Error>(receiver.requests(path)))?;
         let tally = check_delivered(path, &requests, acks)?;
         if *strict {
@@ -135,7 +136,10 @@ fn check_delay(alone: &Tally, together: &Tally) -> Result<()> {
     println!("p99 next to bad webhooks is {:.2} times that without", after as f64 / before.max(1) as f64);
     ensure!(after <= PATIENCE_MS, "p99 of {after} ms");
     let strictly = scale("WAYPOST_TEST_P99", 0) == 1;
-    ensure!(!strictly || after as f64 <= before as f64 * 1.5, "p99 of {after} ms, {before} ms without the bad ones");
+    ensure!(
+        !strictly || after as f64 <= before as f64 * 1.5,
+        "p99 of {after} ms, {before} ms without the bad ones"
+    );
     Ok(())
 }
 
@@ -156,14 +160,21 @@ fn stop(publishers: Vec<Publisher>) -> Result<Vec<Ack>> {
     Ok(acks.into_iter().flatten().collect())
 }
 
-fn create(c: &Cluster, map: &Map, receiver: &Receiver, path: &str, how: Behaviour, more: Value) -> Result<Endpoint> {
+fn create(
+    c: &Cluster,
+    map: &Map,
+    receiver: &Receiver,
+    path: &str,
+    how: Behaviour,
+    more: Value,
+) -> Result<Webhook> {
     let strict = more["ordering"] == "strict";
     let hook = Hook::create(c, map, &receiver.on(path, how), more)?;
-    Ok(Endpoint { path: path.to_owned(), hook, strict })
+    Ok(Webhook { path: path.to_owned(), hook, strict })
 }
 
 /// Webhooks whose receivers accept everything, with different settings.
-fn good(c: &Cluster, map: &Map, receiver: &Receiver) -> Result<Vec<Endpoint>> {
+fn good(c: &Cluster, map: &Map, receiver: &Receiver) -> Result<Vec<Webhook>> {
     let slow = behaviour::slow(Duration::from_millis(20));
     Ok(vec![
         create(c, map, receiver, "/plain", behaviour::healthy(), json!({}))?,
@@ -171,20 +182,41 @@ fn good(c: &Cluster, map: &Map, receiver: &Receiver) -> Result<Vec<Endpoint>> {
         create(c, map, receiver, "/standard", behaviour::healthy(), json!({"profile": "standard"}))?,
         create(c, map, receiver, "/envelope", behaviour::healthy(), json!({"profile": "envelope"}))?,
         create(c, map, receiver, "/pusher", behaviour::healthy(), json!({"profile": "pusher"}))?,
-        create(c, map, receiver, "/batch", behaviour::healthy(), json!({"batch": {"max": 20, "duration_ms": 50}}))?,
+        create(
+            c,
+            map,
+            receiver,
+            "/batch",
+            behaviour::healthy(),
+            json!({"batch": {"max": 20, "duration_ms": 50}}),
+        )?,
         create(c, map, receiver, "/slow", slow, json!({"ordering": "key", "ordering_key": "type"}))?,
     ])
 }
 
 /// Webhooks whose receivers fail at first and get everything in the end.
-fn recovering(c: &Cluster, map: &Map, receiver: &Receiver) -> Result<Vec<Endpoint>> {
+fn recovering(c: &Cluster, map: &Map, receiver: &Receiver) -> Result<Vec<Webhook>> {
     let flaky = json!({"ordering": "strict", "retry": quick(50)});
     let busy = behaviour::busy(3, RetryAfter::Seconds(1));
     Ok(vec![
         create(c, map, receiver, "/flaky", behaviour::flaky(30, 7), flaky)?,
         create(c, map, receiver, "/busy-at-first", busy, json!({}))?,
-        create(c, map, receiver, "/broken-at-first", behaviour::recovering(8, 500), json!({"retry": quick(50)}))?,
-        create(c, map, receiver, "/huge", behaviour::huge(4 << 20), json!({"batch": {"max": 20, "duration_ms": 200}}))?,
+        create(
+            c,
+            map,
+            receiver,
+            "/broken-at-first",
+            behaviour::recovering(8, 500),
+            json!({"retry": quick(50)}),
+        )?,
+        create(
+            c,
+            map,
+            receiver,
+            "/huge",
+            behaviour::huge(4 << 20),
+            json!({"batch": {"max": 20, "duration_ms": 200}}),
+        )?,
     ])
 }
 
@@ -195,14 +227,14 @@ fn bad(
     receiver: &Receiver,
     closed: String,
     full: String,
-) -> Result<Vec<(Endpoint, &'static str)>> {
+) -> Result<Vec<(Webhook, &'static str)>> {
     let two = |timeout_ms: u64| json!({"retry": quick(2), "timeout_ms": timeout_ms});
     let seconds = behaviour::busy(usize::MAX, RetryAfter::Seconds(2));
     let date = behaviour::busy(usize::MAX, RetryAfter::Date(2));
     let elsewhere = behaviour::redirecting(&receiver.url("/plain"));
-    let at = |addr: &str, path: &str| -> Result<Endpoint> {
+    let at = |addr: &str, path: &str| -> Result<Webhook> {
         let hook = Hook::create(c, map, &format!("http://{addr}{path}"), two(500))?;
-        Ok(Endpoint { path: path.to_owned(), hook, strict: false })
+        Ok(Webhook { path: path.to_owned(), hook, strict: false })
     };
     Ok(vec![
         (create(c, map, receiver, "/500", behaviour::status(500), two(5000))?, "status"),
@@ -217,12 +249,12 @@ fn bad(
     ])
 }
 
-fn check_bad(c: &Cluster, receiver: &Receiver, endpoint: &Endpoint, end: &str) -> Result<()> {
-    let Endpoint { path, hook, .. } = endpoint;
+fn check_bad(c: &Cluster, receiver: &Receiver, webhook: &Webhook, end: &str) -> Result<()> {
+    let Webhook { path, hook, .. } = webhook;
     check_ids(path, &receiver.requests(path))?;
     ensure!(receiver.accepted(path).is_empty(), "{path} accepted a request");
     let shown = hook.show(c)?;
-    println!("  {path}: {} requests, {} dead letters", receiver.count(path), shown["dead_letters"]);
+    println!("  {path}: {} requests, {} dead dead letters", receiver.count(path), shown["dead_letters"]);
     match end {
         "gone" => ensure!(shown["state"] == "disabled" && shown["dead_letters"] == 0, "{path}: {shown}"),
         "throttled" => {
@@ -232,11 +264,18 @@ fn check_bad(c: &Cluster, receiver: &Receiver, endpoint: &Endpoint, end: &str) -
         class => {
             ensure!(shown["state"] == "failing" && shown["last_error"].is_string(), "{path}: {shown}");
             // On a busy machine some events may end in another way, or be retried by another owner.
-            let letters = hook.get(c, "/dead-letters?limit=1000")?;
-            let letters = letters.as_array().with_context(|| format!("{path}: no event was given up: {shown}"))?;
-            let as_configured = |letter: &&Value| letter["class"] == class && letter["attempts"] == 2;
-            let most = letters.iter().filter(as_configured).count() * 2 > letters.len();
-            ensure!(most, "{path}: {} dead letters, such as {:?}", letters.len(), letters.first());
+            let dead_letters = hook.get(c, "/dead-dead letters?limit=1000")?;
+            let dead_letters =
+                dead_letters.as_array().with_context(|| format!("{path}: no event was given up: {shown}"))?;
+            let as_configured =
+                |dead_letter: &&Value| dead_letter["class"] == class && dead_letter["attempts"] == 2;
+            let most = dead_letters.iter().filter(as_configured).count() * 2 > dead_letters.len();
+            ensure!(
+                most,
+                "{path}: {} dead dead letters, such as {:?}",
+                dead_letters.len(),
+                dead_letters.first()
+            );
         }
     }
     Ok(())

@@ -1,12 +1,12 @@
-//! What one client is to be sent: its subscriptions, each a cursor into a feed, and its last words.
+//! What one client is to be sent: its subscriptions, each a cursor into a topic view, and its last words.
 //!
-//! Owns no events: they are read from the feed's ring, or in pages from the archive by who is behind it. Lives on one
-//! worker thread, shared by the session, the body that writes and the outlet that watches.
+//! Owns no events: they are read from the topic view's ring, or in pages from the archive by who is behind it. Lives on one
+//! worker thread, shared by the session, the body that writes and the dispatcher that watches.
 
 use super::close::End;
-use super::feed::{Feed, Reader};
-use super::outlet::{Outlet, Watch};
+use super::dispatcher::{Dispatcher, Watch};
 use super::position::Unseen;
+use super::topic_view::{Reader, TopicView};
 use super::watchdog::Session;
 use crate::core::access::Map;
 use crate::core::channel_rules::Coverage;
@@ -30,12 +30,12 @@ const PAGE_EVENTS: usize = 64;
 /// Bytes of stored events of one page, about; one event may be larger.
 const PAGE_BYTES: usize = 16 * 1024;
 
-/// Names a subscription within its outbox.
+/// Names a subscription within its subscriber.
 pub type SubscriptionId = u64;
 
 /// What one client is to be sent. It lives as long as its session.
-pub struct Outbox {
-    outlet: Rc<Outlet>,
+pub struct Subscriber {
+    dispatcher: Rc<Dispatcher>,
     /// The token that opened the session; `None` for the admin's.
     token: Option<TokenId>,
     waker: RefCell<Option<Waker>>,
@@ -43,11 +43,11 @@ pub struct Outbox {
     next_id: Cell<SubscriptionId>,
     /// Whose turn it is, so that a busy topic doesn't starve the others of a socket.
     turn: Cell<usize>,
-    /// The outlet's second since which something waits for the client to take it.
+    /// The dispatcher's second since which something waits for the client to take it.
     waiting_since: Cell<Option<u64>>,
-    /// The outlet's second at which a client is to be told its position.
+    /// The dispatcher's second at which a client is to be told its position.
     position_due: Cell<Option<u64>>,
-    /// The outlet's second in which the client was heard last.
+    /// The dispatcher's second in which the client was heard last.
     heard_at: Cell<u64>,
     /// Why the session ends, once it does.
     end: Cell<Option<End>>,
@@ -78,7 +78,7 @@ struct Subscription {
     id: SubscriptionId,
     map: MapId,
     coverage: Coverage,
-    feed: Rc<Feed>,
+    topic_view: Rc<TopicView>,
     listener: usize,
     /// Where it began.
     first_seq: u64,
@@ -88,7 +88,7 @@ struct Subscription {
     filter: Filter,
     behind: Behind,
     unseen: Unseen,
-    /// It sends nothing until [`Outbox::let_go_on`].
+    /// It sends nothing until [`Subscriber::let_go_on`].
     is_held: bool,
     /// What counts for the map's limits as long as the subscription lives.
     _held: Option<Rc<dyn Any>>,
@@ -112,11 +112,11 @@ enum Take {
     End(End),
 }
 
-impl Outbox {
-    /// An outbox of a session that `token` opened, handing over at most about `max_write_bytes` at once.
-    pub fn new(outlet: &Rc<Outlet>, token: Option<TokenId>, max_write_bytes: usize) -> Rc<Self> {
+impl Subscriber {
+    /// A subscriber of a session that `token` opened, handing over at most about `max_write_bytes` at once.
+    pub fn new(dispatcher: &Rc<Dispatcher>, token: Option<TokenId>, max_write_bytes: usize) -> Rc<Self> {
         Rc::new(Self {
-            outlet: outlet.clone(),
+            dispatcher: dispatcher.clone(),
             token,
             waker: RefCell::default(),
             subscriptions: RefCell::default(),
@@ -124,7 +124,7 @@ impl Outbox {
             turn: Cell::new(0),
             waiting_since: Cell::new(None),
             position_due: Cell::new(None),
-            heard_at: Cell::new(outlet.now()),
+            heard_at: Cell::new(dispatcher.now()),
             end: Cell::new(None),
             farewell: RefCell::default(),
             max_write_bytes,
@@ -149,41 +149,41 @@ impl Outbox {
         id
     }
 
-    /// Sends the feed's matching events from the position on; with `positions` also how far it is, where the filter lets
+    /// Sends the topic view's matching events from the position on; with `positions` also how far it is, where the filter lets
     /// nothing through.
     pub fn subscribe(
         self: &Rc<Self>,
         id: SubscriptionId,
-        feed: Rc<Feed>,
+        topic_view: Rc<TopicView>,
         of: Of,
         position: &Position,
         positions: bool,
     ) {
         let next_seq = position.next_seq + u64::from(crate::failpoint!("event-dropped", 5));
         let next_seq = next_seq - u64::from(next_seq > 1 && crate::failpoint!("event-doubled", 5));
-        self.add(id, feed, of, (next_seq, position.gone_seq), self.position_every(positions));
+        self.add(id, topic_view, of, (next_seq, position.gone_seq), self.position_every(positions));
     }
 
-    /// Sends the feed's matching ephemeral events from that position of this node on.
-    pub fn follow(self: &Rc<Self>, id: SubscriptionId, feed: Rc<Feed>, of: Of, next_seq: u64) {
-        self.add(id, feed, of, (next_seq, 0), None);
+    /// Sends the topic view's matching ephemeral events from that position of this node on.
+    pub fn follow(self: &Rc<Self>, id: SubscriptionId, topic_view: Rc<TopicView>, of: Of, next_seq: u64) {
+        self.add(id, topic_view, of, (next_seq, 0), None);
     }
 
     fn add(
         self: &Rc<Self>,
         id: SubscriptionId,
-        feed: Rc<Feed>,
+        topic_view: Rc<TopicView>,
         of: Of,
         (next_seq, gone_seq): (u64, u64),
         position_every: Option<u64>,
     ) {
         let Of { map, coverage, filter, held } = of;
-        let listener = feed.listen(self.clone());
+        let listener = topic_view.listen(self.clone());
         self.subscriptions.borrow_mut().push(Subscription {
             id,
             map,
             coverage,
-            feed,
+            topic_view,
             listener,
             first_seq: next_seq,
             gone_seq,
@@ -194,17 +194,17 @@ impl Outbox {
             is_held: false,
             _held: held,
         });
-        self.outlet.count_subscription(1.0);
+        self.dispatcher.count_subscription(1.0);
         self.wake();
     }
 
     fn position_every(&self, positions: bool) -> Option<u64> {
-        positions.then(|| self.outlet.position_seconds())
+        positions.then(|| self.dispatcher.position_seconds())
     }
 
     /// Takes a subscription for one that is to begin at `next_seq`, where it shows the same and was begun no later: all
     /// from there on was handed to the client already, up to the seq that is answered, and it goes on from that. Until
-    /// [`Outbox::let_go_on`] nothing more is handed over.
+    /// [`Subscriber::let_go_on`] nothing more is handed over.
     pub fn hold_at(
         &self,
         id: SubscriptionId,
@@ -216,7 +216,7 @@ impl Outbox {
         let every = self.position_every(positions);
         let mut subscriptions = self.subscriptions.borrow_mut();
         let known = subscriptions.iter_mut().find(|known| known.id == id)?;
-        let same = known.feed.key() == *shows && known.filter == *filter;
+        let same = known.topic_view.key() == *shows && known.filter == *filter;
         let handed_over = (known.first_seq..=known.cursor.next_seq).contains(&next_seq);
         if !same || !handed_over {
             return None;
@@ -249,14 +249,14 @@ impl Outbox {
     }
 
     fn release(&self, gone: &Subscription) {
-        gone.feed.unlisten(gone.listener);
-        self.outlet.release(&gone.feed);
-        self.outlet.count_subscription(-1.0);
+        gone.topic_view.unlisten(gone.listener);
+        self.dispatcher.release(&gone.topic_view);
+        self.dispatcher.count_subscription(-1.0);
     }
 
     /// The client was heard.
     pub fn heard(&self) {
-        self.heard_at.set(self.outlet.now());
+        self.heard_at.set(self.dispatcher.now());
     }
 
     /// Ends the session: the farewell is the last thing sent.
@@ -278,15 +278,15 @@ impl Outbox {
         self.farewell.borrow().as_ref().map(|farewell| farewell(end)).unwrap_or_default()
     }
 
-    /// Has the outlet watch the session, which has no connection of its own, such as a long poll.
+    /// Has the dispatcher watch the session, which has no connection of its own, such as a long poll.
     pub fn watch_silently(self: &Rc<Self>) -> Watch {
-        self.outlet.watch_silently(self.clone())
+        self.dispatcher.watch_silently(self.clone())
     }
 
     /// Something may be there to send.
     pub(super) fn wake(&self) {
         if self.waiting_since.get().is_none() {
-            self.waiting_since.set(Some(self.outlet.now()));
+            self.waiting_since.set(Some(self.dispatcher.now()));
         }
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -298,7 +298,7 @@ impl Outbox {
         let taken = self.take(cx);
         match taken {
             Take::Frames(bytes) => {
-                self.waiting_since.set(Some(self.outlet.now()));
+                self.waiting_since.set(Some(self.dispatcher.now()));
                 Poll::Ready(Ok(bytes))
             }
             Take::End(end) => Poll::Ready(Err(end)),
@@ -318,7 +318,7 @@ impl Outbox {
         let count = subscriptions.len();
         for step in 0..count {
             let place = (self.turn.get() + step) % count;
-            match subscriptions[place].take(&self.outlet, self.max_write_bytes, cx) {
+            match subscriptions[place].take(&self.dispatcher, self.max_write_bytes, cx) {
                 Take::Nothing | Take::Reading => {}
                 found => {
                     self.turn.set(place + 1);
@@ -326,25 +326,28 @@ impl Outbox {
                 }
             }
         }
-        self.position_due.set(subscriptions.iter().filter_map(|subscription| subscription.unseen.due()).min());
+        self.position_due
+            .set(subscriptions.iter().filter_map(|subscription| subscription.unseen.due()).min());
         Take::Nothing
     }
 }
 
-impl Reader for Outbox {
+impl Reader for Subscriber {
     fn wake(&self) {
         self.wake();
     }
 
-    fn forget_pages_of(&self, feed: &Feed) {
+    fn forget_pages_of(&self, topic_view: &TopicView) {
         let mut subscriptions = self.subscriptions.borrow_mut();
-        for subscription in subscriptions.iter_mut().filter(|known| std::ptr::eq(&*known.feed, feed)) {
+        for subscription in
+            subscriptions.iter_mut().filter(|known| std::ptr::eq(&*known.topic_view, topic_view))
+        {
             subscription.behind = Behind::No;
         }
     }
 }
 
-impl Session for Outbox {
+impl Session for Subscriber {
     fn ending(&self) -> Option<End> {
         self.ending()
     }
@@ -368,7 +371,7 @@ impl Session for Outbox {
     fn is_moved_by(&self, map: &Map) -> bool {
         let subscriptions = self.subscriptions.borrow();
         let mut of_map = subscriptions.iter().filter(|subscription| subscription.map == map.id);
-        of_map.any(|known| map.rules.coverage_of(&known.feed.topic().selector) != known.coverage)
+        of_map.any(|known| map.rules.coverage_of(&known.topic_view.topic().selector) != known.coverage)
     }
 
     fn waiting_since(&self) -> Option<u64> {
@@ -385,33 +388,37 @@ impl Session for Outbox {
 }
 
 impl Subscription {
-    fn take(&mut self, outlet: &Outlet, max_bytes: usize, cx: &mut Context<'_>) -> Take {
+    fn take(&mut self, dispatcher: &Dispatcher, max_bytes: usize, cx: &mut Context<'_>) -> Take {
         if self.is_held {
             return Take::Nothing;
         }
         loop {
             match &mut self.behind {
                 Behind::No => {
-                    let read = self.feed.with_ring(|ring| {
+                    let read = self.topic_view.with_ring(|ring| {
                         let read = ring.read(&mut self.cursor, &self.filter, max_bytes);
                         (read, ring.id_before(self.cursor.next_seq))
                     });
                     match read {
                         Some((Read::Frames(bytes), _)) => return Take::Frames(bytes),
                         // There is no history that could be read.
-                        Some((Read::FellOut, _)) if self.feed.topic().is_ephemeral() => return Take::End(End::FellOut),
-                        Some((Read::FellOut, _)) => self.behind = Behind::Reading(self.next_page(outlet)),
-                        Some((Read::UpToDate, id)) => return self.position(id, outlet).unwrap_or(Take::Nothing),
+                        Some((Read::FellOut, _)) if self.topic_view.topic().is_ephemeral() => {
+                            return Take::End(End::FellOut);
+                        }
+                        Some((Read::FellOut, _)) => self.behind = Behind::Reading(self.next_page(dispatcher)),
+                        Some((Read::UpToDate, id)) => {
+                            return self.position(id, dispatcher).unwrap_or(Take::Nothing);
+                        }
                         None => return Take::Nothing,
                     }
                 }
                 Behind::Reading(page) => match page.as_mut().poll(cx) {
                     Poll::Pending => return Take::Reading,
                     Poll::Ready(Err(error)) => {
-                        tracing::error!(topic = %self.feed.topic(), %error, "a page for a client can't be read");
+                        tracing::error!(topic = %self.topic_view.topic(), %error, "a page for a client can't be read");
                         return Take::End(End::Failed);
                     }
-                    Poll::Ready(Ok(page)) => match self.turn_over(&page, outlet) {
+                    Poll::Ready(Ok(page)) => match self.turn_over(&page, dispatcher) {
                         Ok(behind) => self.behind = behind,
                         Err(end) => return Take::End(end),
                     },
@@ -421,7 +428,7 @@ impl Subscription {
                     Read::UpToDate | Read::FellOut => {
                         let id = page.id_before(self.cursor.next_seq);
                         self.behind = Behind::No;
-                        if let Some(position) = self.position(id, outlet) {
+                        if let Some(position) = self.position(id, dispatcher) {
                             return position;
                         }
                     }
@@ -431,21 +438,22 @@ impl Subscription {
     }
 
     /// All at hand is read, up to the event `id` where that is known: tells the client where it is, if that is due.
-    fn position(&mut self, id: Option<EventId>, outlet: &Outlet) -> Option<Take> {
-        let (id, seq) = self.unseen.pass(&mut self.cursor, id, outlet.now())?;
+    fn position(&mut self, id: Option<EventId>, dispatcher: &Dispatcher) -> Option<Take> {
+        let (id, seq) = self.unseen.pass(&mut self.cursor, id, dispatcher.now())?;
         let mut frame = Vec::new();
-        self.feed.view().form().encode_position(id, seq, &mut frame);
+        self.topic_view.view().form().encode_position(id, seq, &mut frame);
         Some(Take::Frames(frame.into()))
     }
 
-    fn next_page(&self, outlet: &Outlet) -> LocalBoxFuture<'static, Result<Page, ArchiveError>> {
-        let (archive, topic, from) = (outlet.hub().archive().clone(), self.feed.topic().clone(), self.cursor.next_seq);
-        let condition = self.feed.view().condition().cloned();
+    fn next_page(&self, dispatcher: &Dispatcher) -> LocalBoxFuture<'static, Result<Page, ArchiveError>> {
+        let (archive, topic, from) =
+            (dispatcher.hub().archive().clone(), self.topic_view.topic().clone(), self.cursor.next_seq);
+        let condition = self.topic_view.view().condition().cloned();
         Box::pin(async move { archive.read(topic, from, PAGE_EVENTS, PAGE_BYTES, condition).await })
     }
 
     /// What comes of a page: its events are sent, or the next one is read where none of it is wanted.
-    fn turn_over(&mut self, page: &Page, outlet: &Outlet) -> Result<Behind, End> {
+    fn turn_over(&mut self, page: &Page, dispatcher: &Dispatcher) -> Result<Behind, End> {
         if page.gone_seq.is_some_and(|gone_seq| gone_seq > self.gone_seq) {
             return Err(End::Gap);
         }
@@ -456,10 +464,15 @@ impl Subscription {
         }
         let Some(span) = page.span(first_seq) else {
             self.cursor.next_seq = page.next_seq;
-            let in_ring = self.feed.with_ring(|ring| self.cursor.next_seq >= ring.first_seq());
-            return Ok(if in_ring == Some(true) { Behind::No } else { Behind::Reading(self.next_page(outlet)) });
+            let in_ring = self.topic_view.with_ring(|ring| self.cursor.next_seq >= ring.first_seq());
+            return Ok(if in_ring == Some(true) {
+                Behind::No
+            } else {
+                Behind::Reading(self.next_page(dispatcher))
+            });
         };
-        let chunk = Chunk::encode(span, &page.events, self.feed.view().form(), page.verdicts.as_deref());
+        let chunk =
+            Chunk::encode(span, &page.events, self.topic_view.view().form(), page.verdicts.as_deref());
         let mut ring = Ring::new(first_seq, usize::MAX, usize::MAX);
         ring.push(Arc::new(chunk));
         Ok(Behind::Sending(ring))

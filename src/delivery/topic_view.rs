@@ -1,6 +1,6 @@
 //! One view of a topic on one worker thread: the ring of encoded frames and those who read it.
 //!
-//! Owned by the outlet of the thread and the subscriptions on it; never crosses threads.
+//! Owned by the dispatcher of the thread and the subscriptions on it; never crosses threads.
 
 use crate::core::frame::{FormKey, View};
 use crate::core::ring::{Chunk, Ring};
@@ -12,16 +12,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-/// Who reads a feed.
+/// Who reads a topic view.
 pub(super) trait Reader {
     /// Something may be there to read.
     fn wake(&self);
-    /// Events were removed: pages of the feed that were read before are dropped, and read anew.
-    fn forget_pages_of(&self, feed: &Feed);
+    /// Events were removed: pages of the topic view that were read before are dropped, and read anew.
+    fn forget_pages_of(&self, topic_view: &TopicView);
 }
 
 /// One view of a topic on this thread.
-pub struct Feed {
+pub struct TopicView {
     topic: TopicKey,
     view: View,
     /// `None` until the topic said where it starts.
@@ -35,14 +35,14 @@ pub struct Feed {
     counted: Cell<Counted>,
 }
 
-/// What [`Rings`](super::rings::Rings) notes of a feed.
+/// What [`Rings`](super::rings::Rings) notes of a topic view.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counted {
     pub(super) place: u64,
     pub(super) bytes: usize,
 }
 
-impl Feed {
+impl TopicView {
     pub(super) fn new(topic: TopicKey, view: View) -> Self {
         Self {
             topic,

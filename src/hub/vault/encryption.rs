@@ -1,0 +1,135 @@
+//! Encrypts what is secret of webhooks, and opens it.
+
+use crate::core::codec;
+use crate::core::ids::WebhookId;
+use crate::core::webhook::Private;
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+pub(super) const KEY_BYTES: usize = 32;
+const NONCE_BYTES: usize = 24;
+
+/// Why something can't be encrypted or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum EncryptionError {
+    /// The node has not got the cluster's key yet.
+    #[error("this node has not got the key that encrypts webhooks yet")]
+    NotYet,
+    /// What was encrypted under another key, or damaged.
+    #[error("what is encrypted can't be opened with this node's key")]
+    Wrong,
+    /// No random bytes, or a record that is too large.
+    #[error("sealing failed: {0}")]
+    Failed(String),
+}
+
+/// Encrypts and opens.
+pub struct Encryption {
+    cipher: XChaCha20Poly1305,
+    pub(super) key: [u8; KEY_BYTES],
+}
+
+impl Encryption {
+    pub(super) fn new(key: [u8; KEY_BYTES]) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(&Key::from(key)), key }
+    }
+
+    /// Encrypts for that webhook alone: what was encrypted for one can't be passed off as another's.
+    pub fn encrypt(&self, webhook: WebhookId, private: &Private) -> Result<Vec<u8>, EncryptionError> {
+        let plain = codec::encode(private).map_err(|error| EncryptionError::Failed(error.to_string()))?;
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce).map_err(|error| EncryptionError::Failed(error.to_string()))?;
+        let payload = Payload { msg: &plain, aad: webhook.as_bytes() };
+        let encrypted = self.cipher.encrypt(&XNonce::from(nonce), payload);
+        let encrypted = encrypted.map_err(|error| EncryptionError::Failed(error.to_string()))?;
+        Ok([&nonce[..], &encrypted].concat())
+    }
+
+    /// Opens what [`Encryption::encryption`] made.
+    pub fn open(&self, webhook: WebhookId, encrypted: &[u8]) -> Result<Private, EncryptionError> {
+        let (nonce, encrypted) =
+            encrypted.split_first_chunk::<NONCE_BYTES>().ok_or(EncryptionError::Wrong)?;
+        let payload = Payload { msg: encrypted, aad: webhook.as_bytes() };
+        let plain =
+            self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| EncryptionError::Wrong)?;
+        codec::decode(&plain).map_err(|_| EncryptionError::Wrong)
+    }
+
+    /// A hash by which two targets, given by their parts, are found to be the same without opening them.
+    pub fn fingerprint(&self, target: &[&str]) -> [u8; 16] {
+        self.keyed_hash("target", target)
+    }
+
+    /// Tells this key from another.
+    pub(super) fn key_fingerprint(&self) -> [u8; 16] {
+        self.keyed_hash("key", &[])
+    }
+
+    /// Each part goes in behind its length: no two lists of parts are the same bytes.
+    fn keyed_hash(&self, what: &str, parts: &[&str]) -> [u8; 16] {
+        // HMAC fills a key up with zeros to its block.
+        let mut block = [0; 64];
+        block[..KEY_BYTES].copy_from_slice(&self.key);
+        let mut hash = <Hmac<Sha256> as hmac::KeyInit>::new(&block.into());
+        for part in [what].iter().chain(parts) {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut fingerprint = [0; 16];
+        fingerprint.copy_from_slice(&hash.finalize().into_bytes()[..16]);
+        fingerprint
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::core::webhook::Target;
+
+    fn private() -> Private {
+        let target = Target::Http("https://example.com/hook".into());
+        Private {
+            target,
+            headers: vec![("Authorization".into(), "Bearer x".into())],
+            secret: "whsec_x".into(),
+            previous: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn opens_for_the_same_webhook_and_key_only() {
+        let (encryption, one, two) =
+            (Encryption::new([1; 32]), WebhookId::from_bytes([1; 16]), WebhookId::from_bytes([2; 16]));
+        let encrypted = encryption.encrypt(one, &private()).unwrap();
+        assert!(encryption.open(one, &encrypted).unwrap() == private());
+        assert!(encryption.open(two, &encrypted).is_err());
+        assert!(Encryption::new([2; 32]).open(one, &encrypted).is_err());
+        let mut flipped = encrypted.clone();
+        flipped[30] ^= 1;
+        assert!(encryption.open(one, &flipped).is_err());
+        assert!(encryption.open(one, &encrypted[..10]).is_err());
+        assert!(!encrypted.windows(7).any(|bytes| bytes == b"example"));
+    }
+
+    #[test]
+    fn targets_are_told_apart_by_their_parts() {
+        let encryption = Encryption::new([1; 32]);
+        assert_eq!(
+            encryption.fingerprint(&["lambda", "r", "f"]),
+            encryption.fingerprint(&["lambda", "r", "f"])
+        );
+        assert_ne!(
+            encryption.fingerprint(&["lambda", "r", "f"]),
+            Encryption::new([2; 32]).fingerprint(&["lambda", "r", "f"])
+        );
+        let (one, other) = (
+            encryption.fingerprint(&["lambda", "r1", "2", ""]),
+            encryption.fingerprint(&["lambda", "r", "12", ""]),
+        );
+        assert_ne!(one, other);
+        assert_ne!(encryption.fingerprint(&["a", "b"]), encryption.fingerprint(&["a\0b"]));
+    }
+}
