@@ -91,7 +91,7 @@ pub const WEBHOOK_LOST: &str = "waypost_webhook_lost_events_total";
 /// Webhooks of the cluster that lose events.
 pub const WEBHOOKS_LOSING: &str = "waypost_webhooks_losing";
 /// Webhooks that this node owns, by `shard`.
-pub const WEBHOOK_WEBHOOKS: &str = "waypost_webhook_webhooks";
+pub const WEBHOOK_WEBHOOKS: &str = "waypost_webhooks_owned";
 /// Webhooks of this node by `state`: working, failing.
 pub const WEBHOOK_ACTIVE: &str = "waypost_webhook_actors";
 /// Events that wait for a webhook, by `webhook`; those of many webhooks together under `other`.

@@ -31,7 +31,7 @@ pub(super) enum Command {
     Create(Box<settings::Create>),
     /// Change settings of a webhook; what is not given stays as it is
     Update(Box<settings::Update>),
-    /// Delete a webhook with its dead dead letters
+    /// Delete a webhook with its dead letters
     Delete(Delete),
     /// Deliver to a webhook that was stopped or disabled; what waits to be tried again is tried at once
     Enable(Enable),
@@ -164,7 +164,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 
 async fn delete(args: Delete) -> anyhow::Result<()> {
     if !args.yes {
-        let text = "this deletes the webhook with its dead dead letters, for ever; add --yes if you mean it";
+        let text = "this deletes the webhook with its dead letters, for ever; add --yes if you mean it";
         return Err(Usage(text.into()).into());
     }
     let webhook = args.one.find().await?;

@@ -157,7 +157,7 @@ fn webhooks_stand_in_the_file() {
     assert_eq!((webhooks.len(), webhooks[0].map.as_str()), (1, "a"));
     assert_eq!((webhooks[0].patch.name(), webhooks[0].patch.active()), (Some("n"), Some(false)));
     assert_eq!(loaded.config.webhooks.timeout_ms, 900);
-    assert!(!KEYS.iter().any(|key| key.path.contains("webhooks")));
+    assert!(!KEYS.iter().any(|key| key.path.contains("webhooks.webhook")));
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn wrong_webhooks_are_told_without_their_values() {
             .contains("map: is required; name: is required; url")
     );
     assert!(error("[[webhooks.webhook]]\nmap = 5").contains("map and name as strings"));
-    assert!(error("[webhooks]\nendpoints = \"hidden\"").contains("must be tables"));
+    assert!(error("[webhooks]\nwebhook = \"hidden\"").contains("must be tables"));
     let several = format!(
         "{WEBHOOK}secret = \"12345678\"\n{WEBHOOK}secret = \"x\"\n[[webhooks.webhook]]\nmap = \"b\"\n"
     );

@@ -45,13 +45,13 @@ pub enum Command {
     Tick,
     /// Make or change a webhook.
     PutWebhook(Box<PutWebhook>),
-    /// Delete a webhook, its progress and its dead dead letters.
+    /// Delete a webhook, its progress and its dead letters.
     DeleteWebhook(OnWebhook<Origin>),
     /// Deliver to a webhook, or stop; with where to go on.
     ActivateWebhook(OnWebhook<Activate>),
     /// Ask something of a webhook's owner.
     OwnerCommand(OnWebhook<Order>),
-    /// Remove dead dead letters: those of the seqs named, or all.
+    /// Remove dead letters: those of the seqs named, or all.
     PurgeDead(OnWebhook<Option<Vec<u64>>>),
     /// An owner tells how far its webhooks are.
     Progress(ProgressReport),

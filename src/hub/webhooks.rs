@@ -24,7 +24,7 @@ use std::sync::{Arc, RwLockReadGuard};
 pub struct WebhookState {
     /// How far it is.
     pub progress: Progress,
-    /// Attempts and the number of dead dead letters.
+    /// Attempts and the number of dead letters.
     pub attempt_history: AttemptHistory,
     /// What its owner was asked and has not taken up, in order.
     pub orders: Vec<NumberedCommand>,
@@ -83,7 +83,7 @@ impl WebhookStore {
         Ok(found.unwrap_or_default().stored_seq)
     }
 
-    /// An event that retention removed from its topic, and a retry or a dead dead letter of the webhook needs.
+    /// An event that retention removed from its topic, and a retry or a dead letter of the webhook needs.
     pub fn kept_event(&self, id: WebhookId, seq: u64) -> Result<Option<Event>, ArchiveError> {
         let key = keys::kept_event(id, seq);
         let bytes = self.archive.look(|store| store.get(&key).map_err(ArchiveError::of_store))?;
@@ -127,7 +127,7 @@ impl WebhookStore {
         })
     }
 
-    /// Dead dead letters of a webhook from that seq on, oldest first.
+    /// Dead letters of a webhook from that seq on, oldest first.
     pub fn dead_letters(
         &self,
         id: WebhookId,

@@ -14,11 +14,11 @@ fn wrong_usage_of_webhooks_ends_with_2() {
         &["webhook", "create", "demo", "--to", "http://a", "--rate", "often"],
         &["webhook", "update", "demo", "x"],
         &["webhook", "delete", "demo", "x"],
-        &["webhook", "dead-dead letters", "purge", "demo", "x"],
+        &["webhook", "dead-letters", "purge", "demo", "x"],
         &["webhook", "replay", "demo", "x"],
         &["webhook", "replay", "demo", "x", "--since", "y", "--after", "z"],
         &["webhook", "replay", "demo", "x", "--events", "y", "--wait"],
-        &["webhook", "dead-dead letters", "retry", "demo", "x", "y", "--wait"],
+        &["webhook", "dead-letters", "retry", "demo", "x", "y", "--wait"],
         &["webhook", "test", "demo", "x", "--payload", "{"],
     ] {
         let output = run(usage);
@@ -109,7 +109,7 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     );
     assert!(cli.run(&["webhook", "delete", "demo", &other[..13], "--yes"]).status.success());
 
-    // A delivered event is shown as it happens; a failed event stays with the dead dead letters until it is
+    // A delivered event is shown as it happens; a failed event stays with the dead letters until it is
     // retried.
     let seen = cli.dev.data.path().join("seen");
     let notes = cli.dev.data.path().join("tail-notes");
@@ -126,8 +126,8 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     cli.publish("unwanted");
     receiver.on(PATH, behaviour::status(500));
     let second = cli.publish("add_system");
-    let dead = || cli.lines(&["webhook", "dead-dead letters", "list", "demo", "mine"]);
-    wait_until("the event is a dead dead letter", || {
+    let dead = || cli.lines(&["webhook", "dead-letters", "list", "demo", "mine"]);
+    wait_until("the event is a dead letter", || {
         dead().iter().any(|dead_letter| dead_letter["id"] == second.as_str())
     });
     wait_until("the tail ends", || tail.try_wait().unwrap().is_some());
@@ -137,13 +137,13 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     assert_eq!(classes, ["delivered", "status"]);
     assert!(seen.iter().all(|attempt| attempt["webhook_id"] == made["id"]), "{seen:?}");
     cli.refused(
-        &["webhook", "dead-dead letters", "retry", "demo", "mine", "--wait"],
+        &["webhook", "dead-letters", "retry", "demo", "mine", "--wait"],
         "1 events failed again",
     );
 
     cli.refused(&["webhook", "test", "demo", "mine"], "the test was not delivered (status)");
     receiver.on(PATH, behaviour::status(204));
-    assert_eq!(cli.one(&["webhook", "dead-dead letters", "retry", "demo", "mine", "--wait"])["delivered"], 1);
+    assert_eq!(cli.one(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"])["delivered"], 1);
     assert!(dead().is_empty());
     assert_eq!(cli.one(&["webhook", "test", "demo", "mine", "--type", "add_x"])["status"], 204);
 

@@ -45,7 +45,7 @@ fn the_webhook_api_of_a_map_works() {
         ("rotation", operated::rotation),
         ("stopped and started", operated::stopped_and_started),
         ("a test is delivered at once", operated::tests_are_sent),
-        ("dead dead letters and replays", operated::dead_letters_and_replays),
+        ("dead letters and replays", operated::dead_letters_and_replays),
         ("an event that was given up is reported everywhere", operated::given_up),
     ];
     checked(local(1), CHECKS);

@@ -63,7 +63,7 @@ fn retention_waits_for_webhooks_and_clients_see_none_of_it() {
     let dead_letters = once.wait_dead_letters(&cluster, 2).unwrap();
     assert!(
         dead_letters.iter().all(|dead_letter| dead_letter["event"]["type"] == "first"),
-        "dead dead letters lost their events: {dead_letters:?}"
+        "dead letters lost their events: {dead_letters:?}"
     );
     once.post(&cluster, "/replay", &json!({"failed_only": true})).unwrap();
     receiver.wait_events("/once", 2).unwrap();

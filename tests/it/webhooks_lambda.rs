@@ -59,8 +59,8 @@ fn hook(c: &Cluster, map: &Map, function: &str, mut more: Value) -> Result<Hook>
 }
 
 fn given_up(c: &Cluster, hook: &Hook, class: &str, status: u16) -> Result<()> {
-    hook.wait(c, "a dead dead letter", |hook| hook["dead_letters"].as_u64() > Some(0))?;
-    let dead_letter = &hook.get(c, "/dead-dead letters?limit=1")?[0];
+    hook.wait(c, "a dead letter", |hook| hook["dead_letters"].as_u64() > Some(0))?;
+    let dead_letter = &hook.get(c, "/dead-letters?limit=1")?[0];
     ensure!(dead_letter["class"] == class && dead_letter["status"] == status, "{dead_letter}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Operators' actions on webhooks: disabling and enabling, dead dead letters, rotation, tests; and webhooks that
+//! Operators' actions on webhooks: disabling and enabling, dead letters, rotation, tests; and webhooks that
 //! are disabled automatically.
 
 use crate::support::checked;
@@ -23,7 +23,7 @@ fn webhooks_can_be_operated() {
         delivering(3),
         &[
             ("enabled again, each way", enable),
-            ("dead dead letters", dead_letters),
+            ("dead letters", dead_letters),
             ("disabled after a time of failing", auto_disable),
             ("410 disables at once", gone),
             ("rotation while delivering", rotation),
@@ -117,21 +117,21 @@ fn dead_letters(c: &Cluster) -> Result<()> {
             "{dead_letter}"
         );
     }
-    let page = c.api(2, &map).get(&hook.path("/dead-dead letters?limit=3"))?.expect(200)?.json()?;
+    let page = c.api(2, &map).get(&hook.path("/dead-letters?limit=3"))?.expect(200)?.json()?;
     let count = page["data"].as_array().map_or(0, Vec::len);
     ensure!(count == 3 && page["has_more"] == true && page["total"] == 4, "{page}");
-    let rest = format!("/dead-dead letters?limit=3&after={}", page["cursor"].as_u64().context("no cursor")?);
+    let rest = format!("/dead-letters?limit=3&after={}", page["cursor"].as_u64().context("no cursor")?);
     let rest = hook.get(c, &rest)?;
     ensure!(rest[0]["id"] == acks[3].id && rest[1].is_null(), "{rest}");
-    let one = hook.get(c, &format!("/dead-dead letters/{}", acks[1].id))?;
+    let one = hook.get(c, &format!("/dead-letters/{}", acks[1].id))?;
     ensure!(one["seq"] == acks[1].seq, "{one}");
 
     receiver.on("/d", behaviour::healthy());
-    hook.post(c, &format!("/dead-dead letters/{}/retry", acks[1].id), &json!({}))?;
+    hook.post(c, &format!("/dead-letters/{}/retry", acks[1].id), &json!({}))?;
     receiver.wait_events("/d", 1)?;
     ensure!(keys(&receiver, "/d") == set(&acks[1..2]), "another event came: {:?}", keys(&receiver, "/d"));
     hook.wait_dead_letters(c, 3)?;
-    let replay = hook.post(c, "/dead-dead letters/retry", &json!({}))?;
+    let replay = hook.post(c, "/dead-letters/retry", &json!({}))?;
     ensure!(replay["failed_only"] == true, "{replay}");
     receiver.wait_events("/d", 4)?;
     hook.wait_dead_letters(c, 0)?;
@@ -141,15 +141,15 @@ fn dead_letters(c: &Cluster) -> Result<()> {
     let acks = publish_keys(c, &map, "purged", 3)?;
     hook.wait_dead_letters(c, 3)?;
     ensure!(
-        hook.delete(c, &format!("/dead-dead letters/{}", acks[0].id))? == 204,
-        "the dead dead letter is not deleted"
+        hook.delete(c, &format!("/dead-letters/{}", acks[0].id))? == 204,
+        "the dead letter is not deleted"
     );
-    let purged = c.api(1, &map).delete(&hook.path("/dead-dead letters"))?.data(200)?;
+    let purged = c.api(1, &map).delete(&hook.path("/dead-letters"))?.data(200)?;
     ensure!(purged["removed"] == 2, "{purged}");
     hook.wait_dead_letters(c, 0)?;
     receiver.forget("/d");
     receiver.on("/d", behaviour::healthy());
-    hook.post(c, "/dead-dead letters/retry", &json!({}))?;
+    hook.post(c, "/dead-letters/retry", &json!({}))?;
     holds(QUIET, "a purged event came", || Ok(receiver.count("/d") == 0))
 }
 

@@ -86,11 +86,11 @@ impl Hook {
         waited.map_err(|e| anyhow!("{e:#}; it is {last}; attempts {:?}", self.attempts(c)))
     }
 
-    /// Waits until the webhook has `n` dead dead letters, and returns them.
+    /// Waits until the webhook has `n` dead letters, and returns them.
     pub(crate) fn wait_dead_letters(&self, c: &Cluster, n: usize) -> Result<Vec<Value>> {
-        self.wait(c, &format!("{n} dead dead letters"), |hook| hook["dead_letters"] == n)?;
-        let dead_letters = self.get(c, "/dead-dead letters?limit=1000")?;
-        dead_letters.as_array().cloned().context("no list of dead dead letters")
+        self.wait(c, &format!("{n} dead letters"), |hook| hook["dead_letters"] == n)?;
+        let dead_letters = self.get(c, "/dead-letters?limit=1000")?;
+        dead_letters.as_array().cloned().context("no list of dead letters")
     }
 
     /// Waits until no event is left to deliver.

@@ -254,7 +254,7 @@ fn check_bad(c: &Cluster, receiver: &Receiver, webhook: &Webhook, end: &str) -> 
     check_ids(path, &receiver.requests(path))?;
     ensure!(receiver.accepted(path).is_empty(), "{path} accepted a request");
     let shown = hook.show(c)?;
-    println!("  {path}: {} requests, {} dead dead letters", receiver.count(path), shown["dead_letters"]);
+    println!("  {path}: {} requests, {} dead letters", receiver.count(path), shown["dead_letters"]);
     match end {
         "gone" => ensure!(shown["state"] == "disabled" && shown["dead_letters"] == 0, "{path}: {shown}"),
         "throttled" => {
@@ -264,7 +264,7 @@ fn check_bad(c: &Cluster, receiver: &Receiver, webhook: &Webhook, end: &str) -> 
         class => {
             ensure!(shown["state"] == "failing" && shown["last_error"].is_string(), "{path}: {shown}");
             // On a busy machine some events may end in another way, or be retried by another owner.
-            let dead_letters = hook.get(c, "/dead-dead letters?limit=1000")?;
+            let dead_letters = hook.get(c, "/dead-letters?limit=1000")?;
             let dead_letters =
                 dead_letters.as_array().with_context(|| format!("{path}: no event was given up: {shown}"))?;
             let as_configured =
@@ -272,7 +272,7 @@ fn check_bad(c: &Cluster, receiver: &Receiver, webhook: &Webhook, end: &str) -> 
             let most = dead_letters.iter().filter(as_configured).count() * 2 > dead_letters.len();
             ensure!(
                 most,
-                "{path}: {} dead dead letters, such as {:?}",
+                "{path}: {} dead letters, such as {:?}",
                 dead_letters.len(),
                 dead_letters.first()
             );

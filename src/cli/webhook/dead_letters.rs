@@ -1,4 +1,4 @@
-//! `waypost webhook dead-dead_letters list|retry|purge`.
+//! `waypost webhook dead-letters list|retry|purge`.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -105,7 +105,7 @@ async fn list(args: List) -> anyhow::Result<()> {
 
 async fn page(webhook: &Webhook, after: Option<u64>, limit: usize) -> Result<Vec<Value>, ClientError> {
     let after = after.map_or_else(String::new, |after| format!("&after={after}"));
-    match webhook.call(Method::GET, &format!("/dead-dead letters?limit={limit}{after}"), None).await? {
+    match webhook.call(Method::GET, &format!("/dead-letters?limit={limit}{after}"), None).await? {
         Value::Array(dead_letters) => Ok(dead_letters),
         _ => Ok(Vec::new()),
     }
@@ -126,7 +126,7 @@ async fn retry(args: Retry) -> anyhow::Result<()> {
     let webhook = args.one.find().await?;
     if let Some(event) = args.event {
         let dead_letter = webhook
-            .call(Method::POST, &format!("/dead-dead letters/{}/retry", encoded(&event)), None)
+            .call(Method::POST, &format!("/dead-letters/{}/retry", encoded(&event)), None)
             .await?;
         if !output::for_people(webhook.json) {
             return Ok(output::json(&dead_letter)?);
@@ -134,24 +134,24 @@ async fn retry(args: Retry) -> anyhow::Result<()> {
         return Ok(output::line(format_args!("{event} is tried again"))?);
     }
     let body = args.since.map_or_else(|| json!({}), |since| json!({"since": since}));
-    let begun = webhook.call(Method::POST, "/dead-dead letters/retry", Some(&body)).await?;
+    let begun = webhook.call(Method::POST, "/dead-letters/retry", Some(&body)).await?;
     replay::follow(&webhook, begun, args.wait).await
 }
 
 async fn purge(args: Purge) -> anyhow::Result<()> {
     if args.event.is_none() && !args.yes {
-        let text = "this removes all dead dead letters of the webhook, for ever; add --yes if you mean it";
+        let text = "this removes all dead letters of the webhook, for ever; add --yes if you mean it";
         return Err(Usage(text.into()).into());
     }
     let webhook = args.one.find().await?;
     match args.event {
         Some(event) => {
-            webhook.call(Method::DELETE, &format!("/dead-dead letters/{}", encoded(&event)), None).await?;
+            webhook.call(Method::DELETE, &format!("/dead-letters/{}", encoded(&event)), None).await?;
             output::note(format_args!("removed {event}"));
         }
         None => {
-            let answer = webhook.call(Method::DELETE, "/dead-dead letters", None).await?;
-            output::note(format_args!("removed {} dead dead letters", cell(&answer, "removed")));
+            let answer = webhook.call(Method::DELETE, "/dead-letters", None).await?;
+            output::note(format_args!("removed {} dead letters", cell(&answer, "removed")));
         }
     }
     Ok(())

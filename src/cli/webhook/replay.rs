@@ -24,7 +24,7 @@ const MOST_FAILURES: u32 = 60;
 /// Looks between two at the webhook itself.
 const LOOKS_PER_STATE: u32 = 10;
 /// Why nobody waits for single events.
-pub(super) const NOT_SINGLE: &str = "--wait is for replays and for all dead dead letters: single events go among the new ones, \
+pub(super) const NOT_SINGLE: &str = "--wait is for replays and for all dead letters: single events go among the new ones, \
     and nothing tells when they are done; `waypost webhook tail` shows their attempts";
 /// Parts of the bar.
 const PARTS: f64 = 1000.0;
@@ -94,7 +94,7 @@ pub(super) async fn follow(webhook: &Webhook, begun: Value, wait: bool) -> anyho
     match (wait, ended["state"].as_str(), ended["failed"].as_u64().unwrap_or(0)) {
         (true, Some("cancelled"), _) => bail!("the replay was cancelled"),
         (true, _, failed) if failed > 0 => {
-            bail!("{failed} events failed again: `waypost webhook dead-dead letters list` tells why")
+            bail!("{failed} events failed again: `waypost webhook dead-letters list` tells why")
         }
         _ => Ok(()),
     }

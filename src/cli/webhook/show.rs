@@ -188,7 +188,7 @@ fn outcome(attempt: &Value) -> String {
     output::paint(BAD, format_args!("{}{answer}", reason(attempt)))
 }
 
-/// Why an attempt, or all of a dead dead letter's, failed.
+/// Why an attempt, or all of a dead letter's, failed.
 pub(super) fn reason(failed: &Value) -> String {
     let (class, status, error) = (cell(failed, "class"), cell(failed, "status"), cell(failed, "error"));
     let mut text = if status == "-" { class.clone() } else { format!("{class} {status}") };

@@ -1,4 +1,4 @@
-//! Consumers: named, durable cursors in a map's stream, with retries, order, replays and dead dead letters.
+//! Consumers: named, durable cursors in a map's stream, with retries, order, replays and dead letters.
 //!
 //! Owns the rules by which events go to a consumer and the replicated records of how far that has come. Pure: the
 //! [`engine`] decides, a worker delivers and answers with a [`verdict`] and a cause. Never: who the worker is, how it

@@ -294,7 +294,7 @@ pub struct DeadLetter<C> {
     pub reason: Reason<C>,
 }
 
-/// A change of the dead dead letters; several are carried out in the order in which they came to be.
+/// A change of the dead letters; several are carried out in the order in which they came to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeadLetterChange<C> {
     /// The event was given up.
@@ -326,7 +326,7 @@ pub enum Order {
         from_seq: u64,
         /// One past the last; `u64::MAX` is the topic's end at that place in the log.
         until_seq: u64,
-        /// Only dead dead letters.
+        /// Only dead letters.
         failed_only: bool,
     },
     /// Stop a replay.
@@ -376,7 +376,7 @@ pub struct Update<A, C> {
     pub dropped: Vec<u64>,
     /// Attempts made since.
     pub attempts: Vec<A>,
-    /// What became of dead dead letters since, in order.
+    /// What became of dead letters since, in order.
     pub dead_letters: Vec<DeadLetterChange<C>>,
     /// Disable it, unless somebody asked meanwhile that it goes on.
     pub disable: Option<Disable>,

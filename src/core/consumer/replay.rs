@@ -14,7 +14,7 @@ pub struct ReplayRead {
     pub from_seq: u64,
     /// One past the last.
     pub until_seq: u64,
-    /// Only dead dead letters.
+    /// Only dead letters.
     pub failed_only: bool,
 }
 

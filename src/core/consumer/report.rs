@@ -107,7 +107,7 @@ impl<C> Reports<C> {
         self.note(Urgency::Now);
     }
 
-    /// Dead dead letters were delivered after all.
+    /// Dead letters were delivered after all.
     pub(super) fn revived(&mut self, events: &[EventRef]) {
         self.unreported.dead_letters.extend(events.iter().map(|event| DeadLetterChange::Removed(event.seq)));
     }

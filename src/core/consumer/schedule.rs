@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// When a failed delivery is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
-    /// Attempts in all; then the event goes to the dead dead letters.
+    /// Attempts in all; then the event goes to the dead letters.
     pub max_attempts: u32,
     /// Before the second attempt, milliseconds.
     pub delay_ms: u64,

@@ -1,4 +1,4 @@
-//! Keys of the store: a dead letter for the kind, then big-endian numbers, so that they sort as they are read. Each kind
+//! Keys of the store: a letter for the kind, then big-endian numbers, so that they sort as they are read. Each kind
 //! belongs to one of the two machines, which alone writes it: [`DIRECTORY`] and [`STREAMS`].
 
 use crate::core::ids::{MapId, NodeId, TokenId, TopicId, WebhookId};
@@ -41,7 +41,7 @@ pub const SHELVES: u8 = b'h';
 pub const BACKLOGS: u8 = b'b';
 /// Prefix of the deliveries of webhooks that wait.
 pub const WAITING: u8 = b'r';
-/// Prefix of webhooks whose dead dead letters and orders wait to be removed.
+/// Prefix of webhooks whose dead letters and orders wait to be removed.
 pub const TOMBSTONE_WEBHOOKS: u8 = b'z';
 /// Prefix of the ids of deleted webhooks that are not free yet.
 pub const LEAVING: u8 = b'f';
@@ -284,7 +284,7 @@ pub fn backlog(id: WebhookId) -> [u8; 17] {
     join(BACKLOGS, id.as_bytes())
 }
 
-/// A webhook whose dead dead letters and orders wait to be removed.
+/// A webhook whose dead letters and orders wait to be removed.
 pub fn tombstone_webhook(id: WebhookId) -> [u8; 17] {
     join(TOMBSTONE_WEBHOOKS, id.as_bytes())
 }
@@ -299,7 +299,7 @@ pub fn webhook_of(key: &[u8]) -> Option<WebhookId> {
     Some(WebhookId::from_bytes(key.get(1..17)?.try_into().ok()?))
 }
 
-/// A dead dead letter.
+/// A dead letter.
 pub fn dead_letter(webhook: WebhookId, seq: u64) -> [u8; 25] {
     numbered(b'l', webhook, seq)
 }

@@ -12,7 +12,7 @@ pub type ProgressReport = progress::ProgressReport<Attempt, Cause>;
 pub type Update = progress::Update<Attempt, Cause>;
 /// An event that was given up.
 pub type DeadLetter = progress::DeadLetter<Cause>;
-/// A change of the dead dead letters.
+/// A change of the dead letters.
 pub type DeadLetterChange = progress::DeadLetterChange<Cause>;
 
 impl DeadLetter {
@@ -102,8 +102,8 @@ impl Attempt {
 pub struct AttemptHistory {
     /// The last attempts, oldest first.
     pub attempts: Vec<Attempt>,
-    /// Dead dead letters there are.
+    /// Dead letters there are.
     pub dead: u32,
-    /// Dead dead letters that had to make room for newer ones.
+    /// Dead letters that had to make room for newer ones.
     pub dropped: u64,
 }

@@ -93,7 +93,7 @@ impl Evaluator {
         }
     }
 
-    /// A dead dead letter's event: wanted, whatever the filters say today.
+    /// A dead letter's event: wanted, whatever the filters say today.
     pub(super) fn offer_again(&self, event: EventRef, kind: &str) -> Offer {
         let lane = matches!(self.lanes, Lanes::One).then_some(0);
         Offer { event, wanted: true, lane, kind: hash(Some(kind)) as u32 }

@@ -169,7 +169,7 @@ impl Sender {
         }
     }
 
-    /// A failure in words, which also stand with a dead dead letter.
+    /// A failure in words, which also stand with a dead letter.
     fn in_words(&self, sent: Sent, mut message: String) -> String {
         if sent == Sent::Maybe && !self.webhook.retry.ambiguous {
             message.push_str("; it may have been taken, so it is not sent again");
@@ -370,7 +370,7 @@ fn lambda_event(headers: &[(HeaderName, HeaderValue)], body: &Bytes) -> Bytes {
     event.into()
 }
 
-/// A header's name as people spell it: functions look it up dead letter by dead letter.
+/// A header's name as people spell it: functions look it up letter by letter.
 fn spelled(name: &HeaderName) -> String {
     if name.as_str().starts_with("webhook-") {
         return name.as_str().to_owned();

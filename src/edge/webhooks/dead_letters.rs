@@ -1,4 +1,4 @@
-//! Dead dead letters: events that were given up. Listed, shown, tried again, removed.
+//! Dead letters: events that were given up. Listed, shown, tried again, removed.
 
 use super::error::Problem;
 use super::managed::Managed;
@@ -121,7 +121,7 @@ async fn shown(
 
 /// The dead letter of an event. Dead letters lie in the order of seq, which is that of ids.
 fn find(edge: &Edge, webhook: &Webhook, event: &str) -> Result<DeadLetter, Problem> {
-    let unknown = || Problem::from(ApiError::not_found("the dead dead letter"));
+    let unknown = || Problem::from(ApiError::not_found("the dead letter"));
     let id: EventId = event.parse().map_err(|_| unknown())?;
     let mut from_seq = 0;
     loop {

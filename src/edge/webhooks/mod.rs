@@ -31,7 +31,7 @@ use error::Problem;
 /// What the routes take in a query.
 pub const TAKES: &[Takes] = &[
     Takes::of("GET", "/api/maps/{map}/webhooks/{id}/attempts", attempts::NAMES),
-    Takes::of("GET", "/api/maps/{map}/webhooks/{id}/dead-dead letters", dead_letters::NAMES),
+    Takes::of("GET", "/api/maps/{map}/webhooks/{id}/dead-letters", dead_letters::NAMES),
     Takes::of("GET", "/api/webhooks", managed::NAMES),
     Takes::of("POST", "/api/webhooks", managed::NAMES),
     Takes::of("POST", "/api/webhooks/test/{id}", managed::NAMES),
@@ -60,17 +60,17 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(below("/{id}/test").route(post().to(operate::test)))
         .service(below("/{id}/attempts").route(get().to(attempts::list)))
         .service(
-            below("/{id}/dead-dead letters")
+            below("/{id}/dead-letters")
                 .route(get().to(dead_letters::list))
                 .route(delete().to(dead_letters::purge)),
         )
-        .service(below("/{id}/dead-dead letters/retry").route(post().to(dead_letters::retry_all)))
+        .service(below("/{id}/dead-letters/retry").route(post().to(dead_letters::retry_all)))
         .service(
-            below("/{id}/dead-dead letters/{event}")
+            below("/{id}/dead-letters/{event}")
                 .route(get().to(dead_letters::show))
                 .route(delete().to(dead_letters::remove)),
         )
-        .service(below("/{id}/dead-dead letters/{event}/retry").route(post().to(dead_letters::retry)))
+        .service(below("/{id}/dead-letters/{event}/retry").route(post().to(dead_letters::retry)))
         .service(below("/{id}/replay").route(post().to(replay::start)))
         .service(below("/{id}/replays").route(get().to(replay::list)))
         .service(

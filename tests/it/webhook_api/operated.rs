@@ -1,4 +1,4 @@
-//! Webhooks operated over the API: secrets rotated, webhooks stopped, tested and replayed, and dead dead letters.
+//! Webhooks operated over the API: secrets rotated, webhooks stopped, tested and replayed, and dead letters.
 
 use super::*;
 use testkit::receiver::dead::ClosedPort;
@@ -54,7 +54,7 @@ pub(super) fn stopped_and_started(c: &Cluster) -> Result<()> {
         details(api.post(&enable, &body)?).with_context(|| body.to_string())?;
     }
     details(api.post(&format!("{path}/disable"), &json!({"until": "tomorrow"}))?)?;
-    for query in ["attempts?befor=1", "dead-dead letters?lim=1"] {
+    for query in ["attempts?befor=1", "dead-letters?lim=1"] {
         let refused = api.get(&format!("{path}/{query}"))?;
         ensure!(refused.status == 400 && refused.code() == "invalid_query", "{query}: {}", refused.text());
     }
@@ -150,7 +150,7 @@ pub(super) fn dead_letters_and_replays(c: &Cluster) -> Result<()> {
     let (path, _) = create(c, &map, &paused("dead letters"))?;
     let events = publish_many(c, 0, &map, "x", 10)?;
     let empty = json!({"data": [], "cursor": null, "has_more": false, "total": 0});
-    let dead_letters = format!("{path}/dead-dead letters");
+    let dead_letters = format!("{path}/dead-letters");
     ensure!(api.get(&dead_letters)?.expect(200)?.json()? == empty);
     ensure!(api.get(&format!("{dead_letters}?limit=0"))?.status == 400);
     ensure!(api.get(&format!("{dead_letters}?after=x"))?.status == 400);
@@ -215,8 +215,8 @@ pub(super) fn given_up(c: &Cluster) -> Result<()> {
     let (path, _) = create(c, &map, &body)?;
     publish(c, 0, &map, "other", json!({}))?;
     let lost = publish_many(c, 0, &map, "lost_one", 3)?;
-    let dead_letters = format!("{path}/dead-dead letters");
-    let first = c.wait_until("three dead dead letters", |_| {
+    let dead_letters = format!("{path}/dead-letters");
+    let first = c.wait_until("three dead letters", |_| {
         let page = api.get(&format!("{dead_letters}?limit=2"))?.expect(200)?.json()?;
         Ok((page["total"] == 3).then_some(page))
     })?;
@@ -262,8 +262,8 @@ pub(super) fn given_up(c: &Cluster) -> Result<()> {
         let replay = api.get(&format!("{path}/replays/{}", all["id"]))?.data(200)?;
         Ok((replay["state"] == "done").then_some(()))
     })?;
-    // An event that is being retried is no dead dead letter until it is given up again.
-    c.wait_until("both dead dead letters again", |_| {
+    // An event that is being retried is no dead letter until it is given up again.
+    c.wait_until("both dead letters again", |_| {
         let shown = api.get(&path)?.data(200)?;
         Ok((shown["dead_letters"] == 2 && shown["retrying"] == 0).then_some(()))
     })?;

@@ -134,10 +134,10 @@ pub(super) fn foreign(c: &Cluster) -> Result<()> {
     let id = text(&made, "id")?;
     let theirs = c.api(0, &other);
     ensure!(theirs.get(&path)?.status == 404);
-    for rest in ["", "/attempts", "/dead-dead letters", "/replays"] {
+    for rest in ["", "/attempts", "/dead-letters", "/replays"] {
         not_found(theirs.get(&format!("{}/{id}{rest}", hooks(&other)))?)?;
     }
-    for rest in ["/rotate-secret", "/enable", "/disable", "/test", "/replay", "/dead-dead letters/retry"] {
+    for rest in ["/rotate-secret", "/enable", "/disable", "/test", "/replay", "/dead-letters/retry"] {
         not_found(theirs.post(&format!("{}/{id}{rest}", hooks(&other)), &json!({}))?)?;
     }
     not_found(theirs.patch(&format!("{}/{id}", hooks(&other)), &json!({"active": true}))?)?;

@@ -28,7 +28,7 @@ mod progress;
 struct Cluster {
     progress: Progress,
     waiting: BTreeMap<u64, Retry>,
-    /// Dead dead letters.
+    /// Dead letters.
     dead_letters: BTreeSet<u64>,
 }
 

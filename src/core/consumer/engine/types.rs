@@ -49,7 +49,7 @@ pub struct Snapshot<C> {
     pub kept: Vec<(u64, Retry)>,
     /// Records of what waited that are needed no more.
     pub dropped: Vec<u64>,
-    /// What became of dead dead letters since the last time, in order; the types of events are for the caller to fill in.
+    /// What became of dead letters since the last time, in order; the types of events are for the caller to fill in.
     pub dead_letters: Vec<DeadLetterChange<C>>,
     /// Disable the consumer, for this reason.
     pub disable: Option<String>,
@@ -66,7 +66,7 @@ impl<C> Snapshot<C> {
         })
     }
 
-    /// Seqs of dead dead letters that were delivered since the last time.
+    /// Seqs of dead letters that were delivered since the last time.
     pub fn revived(&self) -> impl Iterator<Item = u64> {
         self.dead_letters.iter().filter_map(|change| match change {
             DeadLetterChange::Added(_) => None,

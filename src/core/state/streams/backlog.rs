@@ -1,7 +1,7 @@
 //! What retention keeps for webhooks beyond what it keeps for readers: who needs which events, and who loses some.
 //!
 //! Events that an active webhook has not passed stay in their topic, before `first_seq`, where readers do not see them.
-//! An event that only a delivery that waits or a dead dead letter still needs is copied under the webhook's own key when the topic lets it
+//! An event that only a delivery that waits or a dead letter still needs is copied under the webhook's own key when the topic lets it
 //! go, and lives as long as they do. Both are bounded by the map's [`WebhookBacklog`]; what goes beyond it is counted as
 //! lost. Everything follows from the log: each node keeps and removes the same.
 //!
@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Each webhook may keep so many bytes of events for its retries and dead dead letters: one of so many parts of the map's
+/// Each webhook may keep so many bytes of events for its retries and dead letters: one of so many parts of the map's
 /// bound, and beside it, so that no webhook takes another's.
 const KEPT_SHARE: u64 = 16;
 /// A webhook that has lost nothing for so long, and has caught up, loses no more.
@@ -37,7 +37,7 @@ const LOSING: &str = "webhook.losing";
 /// What retention keeps for one webhook alone, and what it lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backlog {
-    /// Bytes of events kept for its retries and dead dead letters.
+    /// Bytes of events kept for its retries and dead letters.
     pub kept_bytes: u64,
     /// It loses events.
     pub losing: Option<Losing>,
@@ -242,7 +242,7 @@ impl Streams {
         Ok(settled)
     }
 
-    /// Before these events, ascending, leave their stream: each that a retry or a dead dead letter needs is kept under its webhook.
+    /// Before these events, ascending, leave their stream: each that a retry or a dead letter needs is kept under its webhook.
     pub(super) fn set_aside<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -280,7 +280,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Removes up to `max` of the oldest events kept for retries and dead dead letters while `over(bytes, time of the oldest)`
+    /// Removes up to `max` of the oldest events kept for retries and dead letters while `over(bytes, time of the oldest)`
     /// holds; answers how many.
     pub(super) fn shrink_kept<S: WriteStore>(
         &mut self,
@@ -314,7 +314,7 @@ impl Streams {
         Ok(gone.len())
     }
 
-    /// Events of the webhook's retries and dead dead letters that are none any more are kept no longer.
+    /// Events of the webhook's retries and dead letters that are none any more are kept no longer.
     pub(super) fn forget_kept<S: WriteStore>(
         &mut self,
         id: WebhookId,

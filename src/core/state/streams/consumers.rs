@@ -34,13 +34,13 @@ impl Streams {
         store.delete(&keys::attempt_history(id))?;
         store.delete(&keys::backlog(id))?;
         self.holds.remove(id);
-        // Dead dead letters, kept events, orders and what waits go a piece at a time, with the ticks.
+        // Dead letters, kept events, orders and what waits go a piece at a time, with the ticks.
         store.put(&keys::tombstone_webhook(id), &[])?;
         self.tombstone_webhooks.insert(id);
         Ok(())
     }
 
-    /// Removes up to `max` dead dead letters, kept events, orders and records of what waits of deleted webhooks.
+    /// Removes up to `max` dead letters, kept events, orders and records of what waits of deleted webhooks.
     pub(super) fn bury_webhooks<S: WriteStore>(
         &mut self,
         max: usize,

@@ -1,4 +1,4 @@
-//! Delivery as it is replicated: how far each webhook is, dead dead letters, attempts.
+//! Delivery as it is replicated: how far each webhook is, dead letters, attempts.
 //!
 //! Owns the fence: only the owner of the present epoch moves a webhook's progress.
 
@@ -14,7 +14,7 @@ use crate::core::webhook::records::{
 };
 use crate::core::webhook::{OnWebhook, Webhook};
 
-/// Dead dead letters kept of one webhook; the oldest make room.
+/// Dead letters kept of one webhook; the oldest make room.
 const MAX_DEAD: u32 = 10_000;
 
 impl Streams {
@@ -128,7 +128,7 @@ impl Streams {
     }
 }
 
-/// Attempts, and what became of dead dead letters, in order: answers the seqs of those that are none any more.
+/// Attempts, and what became of dead letters, in order: answers the seqs of those that are none any more.
 fn keep_on_attempt_history<S: WriteStore>(
     id: WebhookId,
     update: &Update,

@@ -66,7 +66,7 @@ pub struct Deletion {
     pub below_seq: u64,
     /// What is kept for webhooks was looked through below this seq.
     pub backlog_seq: u64,
-    /// What is kept for retries and dead dead letters was looked through up to there: this webhook's below this seq, and that
+    /// What is kept for retries and dead letters was looked through up to there: this webhook's below this seq, and that
     /// of all webhooks with lower ids.
     pub copies_from: (WebhookId, u64),
 }

@@ -71,7 +71,7 @@ impl Streams {
         })
     }
 
-    /// Removes an event, and the copies of it that are kept for retries and dead dead letters.
+    /// Removes an event, and the copies of it that are kept for retries and dead letters.
     pub(super) fn delete_event<S: WriteStore>(
         &mut self,
         delete: DeleteEvent,
@@ -133,7 +133,7 @@ impl Streams {
         Ok(None)
     }
 
-    /// Removes what is kept of that event for retries and dead dead letters; answers its subject.
+    /// Removes what is kept of that event for retries and dead letters; answers its subject.
     fn remove_copies_of<S: WriteStore>(
         &mut self,
         map: &Map,
@@ -327,7 +327,7 @@ impl Streams {
         Ok((kept.len(), is_over))
     }
 
-    /// Removes what is kept of the deleted history for retries and dead dead letters. Answers how many events were looked at,
+    /// Removes what is kept of the deleted history for retries and dead letters. Answers how many events were looked at,
     /// and whether those were all.
     fn remove_copies<S: WriteStore>(
         &mut self,

@@ -249,7 +249,7 @@ impl Streams {
         Ok(max - left)
     }
 
-    /// Removes events that are kept for retries and dead dead letters and were published too long ago.
+    /// Removes events that are kept for retries and dead letters and were published too long ago.
     fn forget_aged<S: WriteStore>(
         &mut self,
         map: &Map,

@@ -57,7 +57,7 @@ fn in_topic(node: &Node) -> Vec<u64> {
     node.store.0.range(from..to).map(|(key, _)| keys::event_seq(key).unwrap()).collect()
 }
 
-/// Events kept for a webhook's retries and dead dead letters.
+/// Events kept for a webhook's retries and dead letters.
 fn kept(node: &Node, n: u8) -> Vec<u64> {
     let (from, to) =
         (keys::kept_event(webhook_id(n), 0).to_vec(), keys::kept_event(webhook_id(n), u64::MAX).to_vec());
@@ -275,7 +275,7 @@ fn events_of_dead_letters_are_bounded_and_go_with_the_webhook() {
     assert_eq!(
         backlog(&node, 1),
         Backlog { kept_bytes: 10 * EVENT, losing: None },
-        "dead dead letters are told as such"
+        "dead letters are told as such"
     );
     node.one(4, Command::DeleteWebhook(on(1, 1, Origin::Api)));
     node.one(5, Command::Tick);
@@ -389,7 +389,7 @@ impl World {
             .collect()
     }
 
-    /// What a webhook needs: unsettled events while it is active, its retries, its dead dead letters.
+    /// What a webhook needs: unsettled events while it is active, its retries, its dead letters.
     fn needed(&self, n: u8) -> BTreeSet<u64> {
         let Some(progress) = self.progress(n) else { return BTreeSet::new() };
         let mut needed = self.dead_letters(n);

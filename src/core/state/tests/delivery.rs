@@ -1,4 +1,4 @@
-//! Webhooks and their progress: refusals, the fence, dead dead letters, what a deleted one leaves behind.
+//! Webhooks and their progress: refusals, the fence, dead letters, what a deleted one leaves behind.
 
 use super::*;
 use crate::core::command::Activate;

@@ -1,5 +1,5 @@
 //! Where an actor's events come from: the tail that the thread shares, the archive for what lies far back,
-//! the dead dead letters for a replay of what had failed.
+//! the dead letters for a replay of what had failed.
 
 use super::WebhookActor;
 use super::held::AsRead;

@@ -15,9 +15,9 @@ use crate::hub::ArchiveError;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Changes of dead dead letters in one piece; each has at most some 500 bytes.
+/// Changes of dead letters in one piece; each has at most some 500 bytes.
 const DEAD_LETTERS: usize = 500;
-/// Changes of dead dead letters that wait to be reported: the cluster keeps no more.
+/// Changes of dead letters that wait to be reported: the cluster keeps no more.
 const MAX_DEAD_LETTERS: usize = 10_000;
 
 /// An actor's reports.
@@ -62,7 +62,7 @@ impl Unreported {
         keep_newest(&mut self.news, KEPT_ATTEMPTS);
     }
 
-    /// The pieces before the last, which have dead dead letters alone; the rest stays for the last.
+    /// The pieces before the last, which have dead letters alone; the rest stays for the last.
     fn split_off(&mut self) -> Vec<Self> {
         let mut pieces = Vec::new();
         while self.dead_letters.len() > DEAD_LETTERS {
@@ -80,7 +80,7 @@ impl From<Update> for Unreported {
             kept: kept.into_iter().collect(),
             dropped,
             attempts,
-            dead_letters: dead_letters,
+            dead_letters,
             disable,
             news,
         }
@@ -133,7 +133,7 @@ impl WebhookActor {
         let mut progress = self.gather();
         let mut updates = Vec::new();
         if self.reports.unreported.dead_letters.len() > DEAD_LETTERS {
-            // Before the last piece the progress stays where it was: it passes no event whose dead dead letter
+            // Before the last piece the progress stays where it was: it passes no event whose dead letter
             // isn't reported.
             let known = self.shared.hub.webhooks().state(self.settings.webhook.id)?;
             let Some(known) = known else { return Ok(updates) };
@@ -168,7 +168,7 @@ impl WebhookActor {
             kept: kept.into_iter().collect(),
             dropped,
             attempts: Vec::new(),
-            dead_letters: dead_letters,
+            dead_letters,
             disable,
             news: news.into_iter().collect(),
         });
@@ -176,7 +176,7 @@ impl WebhookActor {
     }
 
     fn update(&self, progress: Progress, unreported: Unreported) -> Update {
-        let Unreported { kept, dropped, attempts, dead_letters: dead_letters, disable, news } = unreported;
+        let Unreported { kept, dropped, attempts, dead_letters, disable, news } = unreported;
         let kept = kept.into_iter().collect();
         let (webhook, born) = (self.settings.webhook.id, self.settings.webhook.born);
         Update { webhook, born, progress, kept, dropped, attempts, dead_letters, disable, news }
