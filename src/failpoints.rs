@@ -24,7 +24,7 @@ pub(crate) fn repeat_old_word(update: &mut Update) {
     static OLD: Mutex<BTreeMap<WebhookId, Progress>> = Mutex::new(BTreeMap::new());
     if is_on("stale-owner") {
         let mut old = OLD.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        update.progress = old.entry(update.webhook).or_insert_with(|| update.progress.clone()).clone();
+        update.progress = old.entry(update.consumer).or_insert_with(|| update.progress.clone()).clone();
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Size {
     pub(crate) seconds: f64,
     /// Bytes of an event's payload.
     pub(crate) payload: usize,
-    /// Publishers of the crowd.
+    /// Publishers of the fleet.
     pub(crate) connections: usize,
     pub(crate) rounds: usize,
 }
@@ -72,7 +72,7 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
         bench.kind("durable", "stored-1", &body("stored-1")).await?,
     ];
     let duration = Duration::from_secs_f64(size.seconds);
-    for (publishers, who) in [(1, "one publisher"), (size.connections, "crowd")] {
+    for (publishers, who) in [(1, "one publisher"), (size.connections, "fleet")] {
         let mut costs = [Vec::new(), Vec::new()];
         for round in 1..=size.rounds {
             for (kind, costs) in kinds.iter().zip(&mut costs) {

@@ -40,11 +40,11 @@ pub(crate) async fn run(binary: &Path, dir: &Path, connections: usize, report: &
     warm.stop()?;
     let pids = [node.pid()?];
     let before = proc::resident_bytes(&pids)?;
-    let crowd = Subscribers::start(target(connections))?;
-    let joined = load::all_joined(&crowd, connections).await;
+    let fleet = Subscribers::start(target(connections))?;
+    let joined = load::all_joined(&fleet, connections).await;
     sleep(Duration::from_secs(2)).await;
     let after = proc::resident_bytes(&pids)?;
-    let losses = crowd.stop()?.losses;
+    let losses = fleet.stop()?.losses;
     joined.with_context(|| format!("{losses:?}"))?;
     let each = after.saturating_sub(before) as f64 / connections as f64 / 1024.0;
     report.at_most(&format!("idle: memory of each of {connections}"), each, BOUND, "KiB");

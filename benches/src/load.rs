@@ -1,4 +1,4 @@
-//! Owns one run of load: join the crowd, publish paced or saturating, wait until everything arrived,
+//! Owns one run of load: join the fleet, publish paced or saturating, wait until everything arrived,
 //! and say what that cost the server. Never starts a server.
 
 use std::{
@@ -29,7 +29,7 @@ const ARRIVAL_PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) enum Pace {
     /// Single events, so many a second: the server sees one frame at a time.
     Paced { rate: f64 },
-    /// Batches back to back, with at most `window` events on their way to the crowd.
+    /// Batches back to back, with at most `window` events on their way to the fleet.
     Saturated { batch: usize, window: u64 },
 }
 
@@ -98,10 +98,10 @@ impl Measured {
 /// # Errors
 /// A subscriber was refused or lost, a publish refused, or not everything arrived.
 pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
-    let crowd = Subscribers::start(plan.target.clone())?;
-    let outcome = measure(plan, &crowd).await;
-    let counters = std::sync::Arc::clone(&crowd.counters);
-    let Outcome { latency, losses } = crowd.stop()?;
+    let fleet = Subscribers::start(plan.target.clone())?;
+    let outcome = measure(plan, &fleet).await;
+    let counters = std::sync::Arc::clone(&fleet.counters);
+    let Outcome { latency, losses } = fleet.stop()?;
     let context = if losses.is_empty() { String::new() } else { format!(" ({losses:?})") };
     let mut measured = outcome.with_context(|| format!("the run failed{context}"))?;
     measured.latency = latency;
@@ -118,10 +118,10 @@ pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
 ///
 /// # Errors
 /// One was refused, or it takes too long.
-pub(crate) async fn all_joined(crowd: &Subscribers, connections: usize) -> Result<()> {
+pub(crate) async fn all_joined(fleet: &Subscribers, connections: usize) -> Result<()> {
     let joined = async {
-        while crowd.counters.joined.load(Relaxed) < connections as u64 {
-            if crowd.counters.lost.load(Relaxed) > 0 {
+        while fleet.counters.joined.load(Relaxed) < connections as u64 {
+            if fleet.counters.lost.load(Relaxed) > 0 {
                 bail!("a subscriber was refused");
             }
             sleep(Duration::from_millis(5)).await;
@@ -131,10 +131,10 @@ pub(crate) async fn all_joined(crowd: &Subscribers, connections: usize) -> Resul
     timeout(JOIN_PATIENCE, joined).await.context("not all subscribers joined in time")?
 }
 
-async fn measure(plan: &Plan, crowd: &Subscribers) -> Result<Measured> {
+async fn measure(plan: &Plan, fleet: &Subscribers) -> Result<Measured> {
     let connections = plan.target.connections;
-    all_joined(crowd, connections).await?;
-    let mut publisher = Publisher::connect(plan, crowd).await?;
+    all_joined(fleet, connections).await?;
+    let mut publisher = Publisher::connect(plan, fleet).await?;
     sleep(Duration::from_millis(300)).await;
     let (cpu, start) = (proc::cpu_seconds(&plan.pids)?, Instant::now());
     match plan.pace {
@@ -146,7 +146,7 @@ async fn measure(plan: &Plan, crowd: &Subscribers) -> Result<Measured> {
     let expected = publisher.published * connections as u64;
     // What does not arrive is told by the figures, with the reasons for losses.
     let arrived = timeout(ARRIVAL_PATIENCE, publisher.on_the_way_at_most(0)).await;
-    let delivered = crowd.counters.delivered.load(Relaxed);
+    let delivered = fleet.counters.delivered.load(Relaxed);
     if !matches!(arrived, Ok(Ok(()))) || delivered != expected {
         bail!("{delivered} of {expected} deliveries arrived");
     }
@@ -165,7 +165,7 @@ async fn measure(plan: &Plan, crowd: &Subscribers) -> Result<Measured> {
 
 struct Publisher<'a> {
     client: http::Client,
-    crowd: &'a Subscribers,
+    fleet: &'a Subscribers,
     connections: u64,
     maker: Maker,
     path: String,
@@ -174,10 +174,10 @@ struct Publisher<'a> {
 }
 
 impl<'a> Publisher<'a> {
-    async fn connect(plan: &'a Plan, crowd: &'a Subscribers) -> Result<Self> {
+    async fn connect(plan: &'a Plan, fleet: &'a Subscribers) -> Result<Self> {
         Ok(Self {
             client: http::Client::connect(plan.publish_to).await?,
-            crowd,
+            fleet,
             connections: plan.target.connections as u64,
             maker: Maker::new(&plan.target.map, plan.frame),
             path: format!("/api/maps/{}/events", plan.target.map),
@@ -219,11 +219,11 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// Waits until at most `window` events, on average over the crowd, are still to arrive.
+    /// Waits until at most `window` events, on average over the fleet, are still to arrive.
     async fn on_the_way_at_most(&self, window: u64) -> Result<()> {
         let enough = self.published.saturating_sub(window) * self.connections;
-        while self.crowd.counters.delivered.load(Relaxed) < enough {
-            if self.crowd.counters.lost.load(Relaxed) > 0 {
+        while self.fleet.counters.delivered.load(Relaxed) < enough {
+            if self.fleet.counters.lost.load(Relaxed) > 0 {
                 bail!("a subscriber was lost");
             }
             sleep(Duration::from_millis(1)).await;

@@ -70,7 +70,7 @@ enum Command {
     Load(Load),
     /// The limit and Waypost in turns: CPU per delivery
     Compare(Compare),
-    /// Publishing through three nodes, alone and in crowds
+    /// Publishing through three nodes, alone and in fleets
     Publish(Publish),
     /// CPU of an ephemeral publish, against a durable one
     Ephemeral(Ephemeral),

@@ -91,7 +91,7 @@ async fn next_seq(node: SocketAddr, single: &[u8]) -> Result<u64> {
     answer["data"]["seq"].as_u64().with_context(|| format!("no seq: {status} {answer}"))
 }
 
-/// What a crowd of publishers got acknowledged.
+/// What a fleet of publishers got acknowledged.
 pub(crate) struct Tally {
     pub(crate) requests: u64,
     seconds: f64,

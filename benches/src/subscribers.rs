@@ -82,10 +82,10 @@ impl Subscribers {
     /// No epoll or no thread.
     pub(crate) fn start(target: Target) -> Result<Self> {
         let counters = Arc::new(Counters::default());
-        let mut crowd = Crowd::new(target, Arc::clone(&counters))?;
+        let mut fleet = Fleet::new(target, Arc::clone(&counters))?;
         let thread = std::thread::Builder::new()
             .name("subscribers".into())
-            .spawn(move || crowd.run().map(|()| crowd.outcome))?;
+            .spawn(move || fleet.run().map(|()| fleet.outcome))?;
         Ok(Self { counters, thread: Some(thread) })
     }
 
@@ -120,7 +120,7 @@ struct Connection {
     reader: ws::Reader,
 }
 
-struct Crowd {
+struct Fleet {
     target: Target,
     counters: Arc<Counters>,
     outcome: Outcome,
@@ -133,7 +133,7 @@ struct Crowd {
     beat: Instant,
 }
 
-impl Crowd {
+impl Fleet {
     fn new(target: Target, counters: Arc<Counters>) -> Result<Self> {
         Ok(Self {
             outcome: Outcome { latency: event::latencies()?, losses: BTreeMap::new() },

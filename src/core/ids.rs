@@ -209,6 +209,9 @@ impl FromStr for EventId {
     }
 }
 
+/// Names a consumer. Webhooks are the only consumers today.
+pub type ConsumerId = WebhookId;
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

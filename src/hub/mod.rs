@@ -116,7 +116,7 @@ struct Tasks {
 }
 
 /// What is there before the node is part of the cluster: so that no request of another node comes too early.
-struct Ground {
+struct Foundation {
     bridge: Arc<Bridge>,
     server: Arc<PeerServer>,
     counts: Arc<Counts>,
@@ -127,7 +127,7 @@ struct Ground {
     ephemeral_thread: Arbiter,
 }
 
-impl Ground {
+impl Foundation {
     fn lay(config: &HubConfig, cluster: &waypost_cluster::Config) -> Self {
         let server = Arc::new(PeerServer::default());
         let counts = Arc::new(Counts::default());
@@ -210,10 +210,10 @@ impl Hub {
     }
 
     async fn build(config: HubConfig, cluster: waypost_cluster::Config) -> Result<(Self, Tasks), StartError> {
-        let ground = Ground::lay(&config, &cluster);
-        let replica = replica::Replica::new(ground.bridge.clone());
-        let cluster = Cluster::start(cluster, replica, ground.server.clone()).await?;
-        Ok(ground.build(cluster, config))
+        let foundation = Foundation::lay(&config, &cluster);
+        let replica = replica::Replica::new(foundation.bridge.clone());
+        let cluster = Cluster::start(cluster, replica, foundation.server.clone()).await?;
+        Ok(foundation.build(cluster, config))
     }
 
     fn spawn(&self, tasks: Tasks) {

@@ -136,10 +136,7 @@ fn a_webhook_can_be_managed_from_creation_to_deletion() {
     let classes: Vec<&Value> = seen.iter().map(|attempt| &attempt["class"]).collect();
     assert_eq!(classes, ["delivered", "status"]);
     assert!(seen.iter().all(|attempt| attempt["webhook_id"] == made["id"]), "{seen:?}");
-    cli.refused(
-        &["webhook", "dead-letters", "retry", "demo", "mine", "--wait"],
-        "1 events failed again",
-    );
+    cli.refused(&["webhook", "dead-letters", "retry", "demo", "mine", "--wait"], "1 events failed again");
 
     cli.refused(&["webhook", "test", "demo", "mine"], "the test was not delivered (status)");
     receiver.on(PATH, behaviour::status(204));

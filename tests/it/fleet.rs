@@ -18,7 +18,7 @@ fn stalled_readers_cost_other_readers_nothing() {
     let seconds = scale("WAYPOST_TEST_SECONDS", 15);
     let stall = (seconds / 3).clamp(2, 15);
     scenario(nodes(1).set("WAYPOST_SESSION_STALL_SECONDS", stall), |cluster| {
-        let map = cluster.map("crowd")?;
+        let map = cluster.map("fleet")?;
         let addr = cluster.nodes[0].http;
         let healthy = Healthy::join(count, addr, &map.token, &map.topic())?;
         let stalled = Stalled::join(count, addr, &map.token, &map.topic())?;

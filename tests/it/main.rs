@@ -66,3 +66,4 @@ mod webhooks_progress;
 mod webhooks_replay;
 mod webhooks_support;
 mod webhooks_under_load;
+mod words;

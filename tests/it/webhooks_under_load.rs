@@ -270,12 +270,7 @@ fn check_bad(c: &Cluster, receiver: &Receiver, webhook: &Webhook, end: &str) -> 
             let as_configured =
                 |dead_letter: &&Value| dead_letter["class"] == class && dead_letter["attempts"] == 2;
             let most = dead_letters.iter().filter(as_configured).count() * 2 > dead_letters.len();
-            ensure!(
-                most,
-                "{path}: {} dead letters, such as {:?}",
-                dead_letters.len(),
-                dead_letters.first()
-            );
+            ensure!(most, "{path}: {} dead letters, such as {:?}", dead_letters.len(), dead_letters.first());
         }
     }
     Ok(())

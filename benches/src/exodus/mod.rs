@@ -2,7 +2,7 @@
 //! missed, and what publishers at the survivors feel of it. Every event of every client is checked.
 
 mod client;
-mod crowd;
+mod fleet;
 mod tape;
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::time::sleep;
 
-use self::crowd::{Crowd, Return};
+use self::fleet::{Fleet, Return};
 use testkit::proc;
 
 use crate::{
@@ -45,10 +45,10 @@ pub(crate) struct Size {
     pub(crate) before: Duration,
 }
 
-/// Boots three nodes, joins the crowd, kills a follower and then a leader, and adds the lines.
+/// Boots three nodes, joins the fleet, kills a follower and then a leader, and adds the lines.
 ///
 /// # Errors
-/// A node does not start, or the crowd does not come (back) in time.
+/// A node does not start, or the fleet does not come (back) in time.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Report) -> Result<()> {
     let mut cluster = Cluster::start(binary, dir, 3).await?;
@@ -58,8 +58,8 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
         maps.push(cluster.map_with_sockets(&format!("exodus{number}"), size.limit).await?);
     }
     let start = Instant::now();
-    let crowd = Crowd::start(nodes.clone(), &maps, size.clients)?;
-    all_live(&crowd, size.clients).await?;
+    let fleet = Fleet::start(nodes.clone(), &maps, size.clients)?;
+    all_live(&fleet, size.clients).await?;
     report.note(
         &format!("exodus: {} sockets joined, after", size.clients),
         start.elapsed().as_secs_f64(),
@@ -75,23 +75,23 @@ pub(crate) async fn run(binary: &Path, dir: &Path, size: Size, report: &mut Repo
     let publishers: Vec<Publishers> = maps.iter().enumerate().map(publish).collect();
     sleep(CALM).await;
     let leader = cluster.leader().await?;
-    one(&mut cluster, (leader + 1) % 3, "follower", &crowd, &publishers, size, report).await?;
+    one(&mut cluster, (leader + 1) % 3, "follower", &fleet, &publishers, size, report).await?;
     let leader = cluster.leader().await?;
-    one(&mut cluster, leader, "leader", &crowd, &publishers, size, report).await?;
+    one(&mut cluster, leader, "leader", &fleet, &publishers, size, report).await?;
 
     let mut heads = Vec::with_capacity(maps.len());
     for publisher in publishers {
         heads.push(publisher.stop().await?.acks.iter().map(|ack| ack.seq).max().unwrap_or(0));
     }
     let events: u64 = heads.iter().sum();
-    *crowd.seen.heads.lock().unwrap_or_else(PoisonError::into_inner) = heads;
-    crowd.seen.behind.store(size.clients as u64, Relaxed);
+    *fleet.seen.heads.lock().unwrap_or_else(PoisonError::into_inner) = heads;
+    fleet.seen.behind.store(size.clients as u64, Relaxed);
     let end = Instant::now() + PATIENCE;
-    while crowd.seen.behind.load(Relaxed) > 0 && Instant::now() < end && !crowd.is_over() {
+    while fleet.seen.behind.load(Relaxed) > 0 && Instant::now() < end && !fleet.is_over() {
         sleep(GLANCE).await;
     }
-    let behind = crowd.seen.behind.load(Relaxed);
-    let outcome = crowd.stop()?;
+    let behind = fleet.seen.behind.load(Relaxed);
+    let outcome = fleet.stop()?;
     for (what, count) in outcome.wrong.iter().chain(&outcome.falls) {
         println!("{count:6} × {what}");
     }
@@ -109,26 +109,26 @@ async fn one(
     cluster: &mut Cluster,
     victim: usize,
     what: &str,
-    crowd: &Crowd,
+    fleet: &Fleet,
     publishers: &[Publishers],
     size: Size,
     report: &mut Report,
 ) -> Result<()> {
-    crowd.seen.returns.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    fleet.seen.returns.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let watched = Instant::now();
     sleep(size.before).await;
-    let sockets = crowd.seen.at[victim].load(Relaxed);
+    let sockets = fleet.seen.at[victim].load(Relaxed);
     let others: Vec<u32> =
         (0..3).filter(|node| *node != victim).map(|node| cluster.nodes[node].pid()).collect::<Result<_>>()?;
     let cpu = proc::cpu_seconds(&others)?;
     let start = Instant::now();
     cluster.nodes[victim].kill().await?;
-    // The crowd learns of it by itself.
-    while crowd.seen.at[victim].load(Relaxed) > 0 && start.elapsed() < PATIENCE {
+    // The fleet learns of it by itself.
+    while fleet.seen.at[victim].load(Relaxed) > 0 && start.elapsed() < PATIENCE {
         sleep(GLANCE).await;
     }
-    all_live(crowd, size.clients).await?;
-    let returns = crowd.seen.returns.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    all_live(fleet, size.clients).await?;
+    let returns = fleet.seen.returns.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let (own, strange): (Vec<Return>, Vec<Return>) =
         returns.into_iter().partition(|back| back.lost == victim);
     let mut times: Vec<f64> = own.iter().map(|back| (back.at - start).as_secs_f64()).collect();
@@ -174,14 +174,14 @@ fn within(acks: &[Ack], from: Instant, to: Instant) -> Vec<f64> {
     under_way.map(|ack| (ack.at - ack.began).as_secs_f64() * 1e3).collect()
 }
 
-async fn all_live(crowd: &Crowd, clients: usize) -> Result<()> {
+async fn all_live(fleet: &Fleet, clients: usize) -> Result<()> {
     let end = Instant::now() + PATIENCE;
-    while crowd.seen.live.load(Relaxed) < clients as u64 {
-        if crowd.is_over() {
-            bail!("the crowd has ended");
+    while fleet.seen.live.load(Relaxed) < clients as u64 {
+        if fleet.is_over() {
+            bail!("the fleet has ended");
         }
         if Instant::now() > end {
-            let live = crowd.seen.live.load(Relaxed);
+            let live = fleet.seen.live.load(Relaxed);
             return Err(anyhow::anyhow!("{live} of {clients}")).context("not all clients are there in time");
         }
         sleep(GLANCE).await;

@@ -127,7 +127,7 @@ impl Healthy {
     pub fn finish(mut self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().context("finished twice")?;
-        thread.join().map_err(|_| anyhow!("the crowd panicked"))?
+        thread.join().map_err(|_| anyhow!("the fleet panicked"))?
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the hosts' disks see, compared: an oracle below the clients'.
+//! What the hosts' disks see, compared: a checker below the clients'.
 //!
 //! Owns the facts that no honest cluster contradicts: a node's vote, once answered, never goes back, and a log id has one
 //! content. Stands outside of the simulated hosts: no crash makes it forget.

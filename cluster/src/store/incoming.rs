@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{Database, Durability};
 
-use super::{DATA, SYSTEM, View, begin, failed, guarded, sync_dir, unseal, write_installed, write_state};
+use super::{
+    DATA, SYSTEM, View, begin, checked_value, failed, guarded, sync_dir, write_installed, write_state,
+};
 use crate::error::StoreError;
 use crate::os::{self, CHUNK_PAIRS, fs};
 use crate::wire::{PairV1, SystemV1};
@@ -73,7 +75,7 @@ impl Incoming {
                     if self.pairs > 0 && key.as_slice() <= self.last_key.as_slice() {
                         return Err(StoreError::corrupt("a snapshot's keys are out of order"));
                     }
-                    unseal(key, record)?;
+                    checked_value(key, record)?;
                     table.insert(key.as_slice(), record.as_slice()).map_err(failed)?;
                     self.last_key.clear();
                     self.last_key.extend_from_slice(key);
@@ -124,7 +126,7 @@ impl Incoming {
 
 /// Refuses a record that is not what was written under `key`.
 pub(crate) fn check(key: &[u8], record: &[u8]) -> Result<(), StoreError> {
-    unseal(key, record).map(drop)
+    checked_value(key, record).map(drop)
 }
 
 /// Cuts a view into chunks until `take` returns false.

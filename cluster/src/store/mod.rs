@@ -197,19 +197,21 @@ fn read_system<T: DeserializeOwned>(db: &Database, key: &[u8]) -> Result<Option<
     let table = txn.open_table(SYSTEM).map_err(failed)?;
     match table.get(key).map_err(failed)? {
         None => Ok(None),
-        Some(record) => wire::decode(unseal(key, record.value())?).map(Some).map_err(StoreError::corrupt),
+        Some(record) => {
+            wire::decode(checked_value(key, record.value())?).map(Some).map_err(StoreError::corrupt)
+        }
     }
 }
 
 fn write_system(txn: &WriteTransaction, key: &[u8], value: &impl Serialize) -> Result<(), StoreError> {
     let value = wire::encode(value).map_err(|e| StoreError::Io(e.to_string()))?;
     let mut table = txn.open_table(SYSTEM).map_err(failed)?;
-    table.insert(key, frame_tag(key, &value).as_slice()).map_err(failed)?;
+    table.insert(key, with_checksum(key, &value).as_slice()).map_err(failed)?;
     Ok(())
 }
 
 /// A value with the checksum of itself and its key in front: redb checks pages only when it repairs.
-fn frame_tag(key: &[u8], value: &[u8]) -> Vec<u8> {
+fn with_checksum(key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(4 + value.len());
     record.extend_from_slice(&checksum(key, value).to_le_bytes());
     record.extend_from_slice(value);
@@ -219,7 +221,7 @@ fn frame_tag(key: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 /// The value of a record, if it is what was written under `key`.
-fn unseal<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], StoreError> {
+fn checked_value<'a>(key: &[u8], record: &'a [u8]) -> Result<&'a [u8], StoreError> {
     let damaged = || {
         StoreError::corrupt(format!("the value of a key of {} bytes does not match its checksum", key.len()))
     };

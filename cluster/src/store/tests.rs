@@ -54,7 +54,7 @@ fn a_value_that_was_changed_behind_our_back_is_not_served() {
     put(&store, 1, &[(b"a", b"1"), (b"b", b"2")], Durability::None);
     let txn = begin(&store.database(), Durability::None).unwrap();
     // The record of another key: right checksum, wrong place.
-    txn.open_table(DATA).unwrap().insert(b"a".as_slice(), frame_tag(b"b", b"2").as_slice()).unwrap();
+    txn.open_table(DATA).unwrap().insert(b"a".as_slice(), with_checksum(b"b", b"2").as_slice()).unwrap();
     txn.commit().unwrap();
     let view = View::of(&store).unwrap();
     assert!(matches!(view.get(b"a"), Err(StoreError::Corrupt(_))));

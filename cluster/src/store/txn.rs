@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::view::{self, Pair};
-use super::{Bytes, MAX_KEY, MAX_VALUE, failed, frame_tag, guarded};
+use super::{Bytes, MAX_KEY, MAX_VALUE, failed, guarded, with_checksum};
 use crate::error::StoreError;
 
 /// The reads and writes of one chunk of entries; all of it becomes visible at once, when the applying thread
@@ -29,7 +29,7 @@ impl<'a> Txn<'a> {
                 return Err(StoreError::TooLarge { what, size, limit });
             }
         }
-        let record = frame_tag(key, value);
+        let record = with_checksum(key, value);
         guarded(|| self.table.insert(key, record.as_slice()).map(drop).map_err(failed))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
 
-use super::{Bytes, DATA, SYSTEM, SYSTEM_KEY, Store, failed, guarded, unseal};
+use super::{Bytes, DATA, SYSTEM, SYSTEM_KEY, Store, checked_value, failed, guarded};
 use crate::error::StoreError;
 use crate::wire::{self, SystemV1};
 
@@ -51,7 +51,7 @@ impl View {
             let state = match system.get(SYSTEM_KEY).map_err(failed)? {
                 None => SystemV1::default(),
                 Some(record) => {
-                    wire::decode(unseal(SYSTEM_KEY, record.value())?).map_err(StoreError::corrupt)?
+                    wire::decode(checked_value(SYSTEM_KEY, record.value())?).map_err(StoreError::corrupt)?
                 }
             };
             let table = txn.open_table(DATA).map_err(failed)?;
@@ -106,7 +106,7 @@ impl View {
         guarded(|| {
             for pair in self.table.iter().map_err(failed)? {
                 let (key, record) = pair.map_err(failed)?;
-                unseal(key.value(), record.value())?;
+                checked_value(key.value(), record.value())?;
                 if !visit(key.value(), record.value()) {
                     break;
                 }
@@ -122,7 +122,7 @@ pub(super) fn get(
 ) -> Result<Option<Vec<u8>>, StoreError> {
     guarded(|| match table.get(key).map_err(failed)? {
         None => Ok(None),
-        Some(record) => Ok(Some(unseal(key, record.value())?.to_vec())),
+        Some(record) => Ok(Some(checked_value(key, record.value())?.to_vec())),
     })
 }
 
@@ -156,7 +156,7 @@ fn visit_each<'t>(
 ) -> Result<(), StoreError> {
     for pair in pairs {
         let (key, record) = pair.map_err(failed)?;
-        if !visit(key.value(), unseal(key.value(), record.value())?) {
+        if !visit(key.value(), checked_value(key.value(), record.value())?) {
             break;
         }
     }
@@ -174,7 +174,7 @@ pub(super) fn last(
         None => Ok(None),
         Some(pair) => {
             let (key, record) = pair.map_err(failed)?;
-            let value = unseal(key.value(), record.value())?.to_vec();
+            let value = checked_value(key.value(), record.value())?.to_vec();
             Ok(Some((key.value().to_vec(), value)))
         }
     })

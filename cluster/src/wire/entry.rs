@@ -108,7 +108,7 @@ impl Decode for StoredPayload {
         let mut head = [0; 5];
         r.read_exact(&mut head)?;
         let kind = match head[0] {
-            // Judged before the content is read: that may seem to be missing by damage alone.
+            // Checked before the content is read: that may seem to be missing by damage alone.
             kind @ (BLANK | NORMAL | MEMBERSHIP_V1) => kind,
             kind if kind & CHECKED == CHECKED => {
                 let mut crc = [0; 4];

@@ -125,9 +125,8 @@ async fn retry(args: Retry) -> anyhow::Result<()> {
     }
     let webhook = args.one.find().await?;
     if let Some(event) = args.event {
-        let dead_letter = webhook
-            .call(Method::POST, &format!("/dead-letters/{}/retry", encoded(&event)), None)
-            .await?;
+        let dead_letter =
+            webhook.call(Method::POST, &format!("/dead-letters/{}/retry", encoded(&event)), None).await?;
         if !output::for_people(webhook.json) {
             return Ok(output::json(&dead_letter)?);
         }

@@ -1,7 +1,7 @@
 //! Which node owns which consumer: the same on every node, and moved by epochs.
 
 use crate::core::digest;
-use crate::core::ids::{NodeId, WebhookId};
+use crate::core::ids::{ConsumerId, NodeId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ pub struct Owners {
     pub epoch: u64,
     /// Each node and the random number of its present run.
     pub nodes: BTreeMap<NodeId, u64>,
-    /// Webhooks on their way to a node that came.
+    /// Consumers on their way to a node that came.
     pub handover: Option<Handover>,
 }
 
-/// A node came, and webhooks go to it: each once its owner has ended its requests. A node that dies has ended them.
+/// A node came, and consumers go to it: each once its owner has ended its requests. A node that dies has ended them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handover {
     /// The node that came last.
@@ -25,10 +25,10 @@ pub struct Handover {
     pub began: u64,
     /// When that was, Unix milliseconds.
     pub since_ms: u64,
-    /// Nodes that have not said yet which webhooks they still have: all that they owned.
+    /// Nodes that have not said yet which consumers they still have: all that they owned.
     pub silent: BTreeSet<NodeId>,
-    /// Webhooks that a node still has, though they are another's already.
-    pub held: BTreeMap<WebhookId, NodeId>,
+    /// Consumers that a node still has, though they are another's already.
+    pub held: BTreeMap<ConsumerId, NodeId>,
 }
 
 /// A handover that takes longer is over: no request takes so long. Milliseconds.
@@ -39,33 +39,33 @@ const LONGEST_HANDOVER_MS: u64 = 60_000;
 pub struct Busy;
 
 impl Owners {
-    /// The node that delivers for `endpoint`: the one whose hash with it is the largest, so that a node that comes or
-    /// goes moves no webhooks but its own.
+    /// The node that delivers for `consumer`: the one whose hash with it is the largest, so that a node that comes or
+    /// goes moves no consumers but its own.
     ///
-    /// While webhooks are handed over, one that is not let go yet is still its earlier owner's.
-    pub fn owner_of(&self, webhook: WebhookId) -> Option<NodeId> {
-        let next = self.next_owner_of(webhook);
+    /// While consumers are handed over, one that is not let go yet is still its earlier owner's.
+    pub fn owner_of(&self, consumer: ConsumerId) -> Option<NodeId> {
+        let next = self.next_owner_of(consumer);
         let Some(handover) = &self.handover else { return next };
-        if let Some(holder) = handover.held.get(&webhook) {
+        if let Some(holder) = handover.held.get(&consumer) {
             return Some(*holder);
         }
         if next != Some(handover.to) {
             return next;
         }
         let others = self.nodes.keys().copied().filter(|node| *node != handover.to);
-        heaviest(webhook, others).filter(|before| handover.silent.contains(before)).or(next)
+        heaviest(consumer, others).filter(|before| handover.silent.contains(before)).or(next)
     }
 
-    /// The node that delivers for `endpoint` once everything is handed over.
-    pub fn next_owner_of(&self, webhook: WebhookId) -> Option<NodeId> {
-        heaviest(webhook, self.nodes.keys().copied())
+    /// The node that delivers for `consumer` once everything is handed over.
+    pub fn next_owner_of(&self, consumer: ConsumerId) -> Option<NodeId> {
+        heaviest(consumer, self.nodes.keys().copied())
     }
 
-    /// The node still has the webhook, and is to let it go.
-    pub fn is_leaving(&self, webhook: WebhookId, node: NodeId) -> bool {
+    /// The node still has the consumer, and is to let it go.
+    pub fn is_leaving(&self, consumer: ConsumerId, node: NodeId) -> bool {
         self.handover.is_some()
-            && self.owner_of(webhook) == Some(node)
-            && self.next_owner_of(webhook) != Some(node)
+            && self.owner_of(consumer) == Some(node)
+            && self.next_owner_of(consumer) != Some(node)
     }
 
     /// A node delivers from now on, in that run. Says whether that changes anything.
@@ -102,18 +102,18 @@ impl Owners {
         true
     }
 
-    /// A node has ended its requests to all webhooks that are to leave it, but for these. Says whether that changes
+    /// A node has ended its requests to all consumers that are to leave it, but for these. Says whether that changes
     /// anything.
-    pub fn handed_over(&mut self, node: NodeId, run: u64, but: &BTreeSet<WebhookId>) -> bool {
+    pub fn handed_over(&mut self, node: NodeId, run: u64, but: &BTreeSet<ConsumerId>) -> bool {
         if self.handover.is_none() || self.nodes.get(&node) != Some(&run) {
             return false;
         }
-        let still: Vec<WebhookId> =
-            but.iter().copied().filter(|webhook| self.is_leaving(*webhook, node)).collect();
+        let still: Vec<ConsumerId> =
+            but.iter().copied().filter(|consumer| self.is_leaving(*consumer, node)).collect();
         let before = self.handover.clone();
         self.let_go(node);
         if let Some(handover) = &mut self.handover {
-            handover.held.extend(still.into_iter().map(|webhook| (webhook, node)));
+            handover.held.extend(still.into_iter().map(|consumer| (consumer, node)));
         }
         if before == self.handover {
             return false;
@@ -153,13 +153,13 @@ impl Owners {
     }
 }
 
-fn heaviest(webhook: WebhookId, nodes: impl Iterator<Item = NodeId>) -> Option<NodeId> {
-    nodes.max_by_key(|node| (weight(webhook, *node), *node))
+fn heaviest(consumer: ConsumerId, nodes: impl Iterator<Item = NodeId>) -> Option<NodeId> {
+    nodes.max_by_key(|node| (weight(consumer, *node), *node))
 }
 
 /// The same on every node and in every release: it decides who owns what.
-fn weight(webhook: WebhookId, node: NodeId) -> u64 {
-    digest::short(&[webhook.as_bytes(), &node.to_be_bytes()])
+fn weight(consumer: ConsumerId, node: NodeId) -> u64 {
+    digest::short(&[consumer.as_bytes(), &node.to_be_bytes()])
 }
 
 #[cfg(test)]
@@ -171,45 +171,45 @@ mod tests {
         Owners { epoch: 1, nodes: nodes.iter().map(|node| (*node, 0)).collect(), handover: None }
     }
 
-    fn webhooks() -> impl Iterator<Item = WebhookId> {
+    fn consumers() -> impl Iterator<Item = ConsumerId> {
         (0u32..3000).map(|n| {
             let mut bytes = [0; 16];
             bytes[12..].copy_from_slice(&n.to_be_bytes());
-            WebhookId::from_bytes(bytes)
+            ConsumerId::from_bytes(bytes)
         })
     }
 
     #[test]
     fn a_node_that_goes_moves_only_its_own() {
         let (three, two) = (owners(&[1, 2, 3]), owners(&[1, 3]));
-        for webhook in webhooks() {
-            let before = three.owner_of(webhook);
-            assert!(before == Some(2) || two.owner_of(webhook) == before);
+        for consumer in consumers() {
+            let before = three.owner_of(consumer);
+            assert!(before == Some(2) || two.owner_of(consumer) == before);
         }
-        assert_eq!(owners(&[]).owner_of(WebhookId::from_bytes([1; 16])), None);
+        assert_eq!(owners(&[]).owner_of(ConsumerId::from_bytes([1; 16])), None);
     }
 
     #[test]
     fn nodes_get_about_as_many() {
         let three = owners(&[1, 2, 3]);
         for node in 1..=3 {
-            let owned = webhooks().filter(|webhook| three.owner_of(*webhook) == Some(node)).count();
+            let owned = consumers().filter(|consumer| three.owner_of(*consumer) == Some(node)).count();
             assert!((800..1200).contains(&owned), "{owned}");
         }
     }
 
     #[test]
-    fn an_webhook_goes_to_the_node_that_came_once_its_owner_lets_it_go() {
+    fn a_consumer_goes_to_the_node_that_came_once_its_owner_lets_it_go() {
         let before = owners(&[1, 3]);
         let mut now = before.clone();
         assert_eq!(now.came(2, 5, 1000), Ok(true));
         assert_eq!(now.came(4, 5, 1000), Err(Busy), "one after the other");
-        let moves: Vec<WebhookId> = webhooks().filter(|id| now.next_owner_of(*id) == Some(2)).collect();
-        assert!(webhooks().all(|id| now.owner_of(id) == before.owner_of(id)));
-        let of = |node| -> Vec<WebhookId> {
+        let moves: Vec<ConsumerId> = consumers().filter(|id| now.next_owner_of(*id) == Some(2)).collect();
+        assert!(consumers().all(|id| now.owner_of(id) == before.owner_of(id)));
+        let of = |node| -> Vec<ConsumerId> {
             moves.iter().copied().filter(|id| before.owner_of(*id) == Some(node)).collect()
         };
-        let busy: BTreeSet<WebhookId> = of(1).into_iter().take(2).collect();
+        let busy: BTreeSet<ConsumerId> = of(1).into_iter().take(2).collect();
         assert!(!now.handed_over(1, 7, &busy), "of another run");
         assert!(now.handed_over(1, 0, &busy) && !now.handed_over(1, 0, &busy));
         assert!(of(1).into_iter().all(|id| now.owner_of(id) == Some(if busy.contains(&id) { 1 } else { 2 })));
@@ -240,11 +240,11 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever comes, goes and says what: a webhook has an owner while there is a node, and only a node that is
+        /// Whoever comes, goes and says what: a consumer has an owner while there is a node, and only a node that is
         /// there; and once everybody has let go, it is the one that all compute.
         #[test]
-        fn an_webhook_has_one_owner(acts in prop::collection::vec((0u8..6, 1u64..5, 1u64..3, 0usize..20), 0..60)) {
-            let ids: Vec<WebhookId> = webhooks().take(20).collect();
+        fn a_consumer_has_one_owner(acts in prop::collection::vec((0u8..6, 1u64..5, 1u64..3, 0usize..20), 0..60)) {
+            let ids: Vec<ConsumerId> = consumers().take(20).collect();
             let (mut owners, mut now_ms) = (Owners::default(), 1);
             for (act, node, run, at) in acts {
                 let before = owners.epoch;
@@ -274,6 +274,6 @@ mod tests {
 
     #[test]
     fn the_hash_never_changes() {
-        assert_eq!(weight(WebhookId::from_bytes([7; 16]), 3), 16_802_193_955_151_162_323);
+        assert_eq!(weight(ConsumerId::from_bytes([7; 16]), 3), 16_802_193_955_151_162_323);
     }
 }

@@ -4,7 +4,7 @@
 //! does.
 
 use crate::core::event::NewEvent;
-use crate::core::ids::{EventId, NodeId, WebhookId};
+use crate::core::ids::{ConsumerId, EventId, NodeId};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -365,7 +365,7 @@ pub struct ProgressReport<A, C> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update<A, C> {
     /// The consumer.
-    pub webhook: WebhookId,
+    pub consumer: ConsumerId,
     /// Which consumer of that id (one made anew under the same id is another).
     pub born: u64,
     /// All of its progress.

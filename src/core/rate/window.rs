@@ -88,8 +88,8 @@ mod tests {
                     }
                 }
             }
-            let crowd = passed.windows(permits as usize + 1).find(|w| w[permits as usize] - w[0] < period_ms);
-            prop_assert!(crowd.is_none(), "{crowd:?}");
+            let burst = passed.windows(permits as usize + 1).find(|w| w[permits as usize] - w[0] < period_ms);
+            prop_assert!(burst.is_none(), "{burst:?}");
         }
     }
 }

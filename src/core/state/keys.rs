@@ -294,7 +294,7 @@ pub fn leaving(id: WebhookId) -> [u8; 17] {
     join(LEAVING, id.as_bytes())
 }
 
-/// The webhook of an [`endpoint`], [`progress`], [`attempt_history`], [`backlog`], [`waiting`], [`leaving`] or [`tombstone_webhook`] key.
+/// The webhook of an [`webhook`], [`progress`], [`attempt_history`], [`backlog`], [`waiting`], [`leaving`] or [`tombstone_webhook`] key.
 pub fn webhook_of(key: &[u8]) -> Option<WebhookId> {
     Some(WebhookId::from_bytes(key.get(1..17)?.try_into().ok()?))
 }

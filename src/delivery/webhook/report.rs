@@ -103,12 +103,12 @@ async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
     loop {
         // Who lost a webhook meanwhile has another actor, should it have it again: what the first one knew
         // is old.
-        pieces.retain(|piece| shard.is_its_actor(piece.update.webhook, &piece.actor));
+        pieces.retain(|piece| shard.is_its_actor(piece.update.consumer, &piece.actor));
         if pieces.is_empty() {
             return None;
         }
         #[cfg(feature = "failpoints")]
-        for piece in pieces.iter_mut().filter(|piece| !shard.shared.is_mine(piece.update.webhook)) {
+        for piece in pieces.iter_mut().filter(|piece| !shard.shared.is_mine(piece.update.consumer)) {
             crate::failpoints::repeat_old_word(&mut piece.update);
         }
         let (node, run, epoch) = shard.shared.ownership();
@@ -134,7 +134,7 @@ async fn tell(shard: &Shard, mut pieces: Vec<Piece>) -> Option<Vec<Piece>> {
 /// Gives a piece that is too large back to its actor, with those that would have followed.
 fn give_back(piece: Piece, pieces: &mut VecDeque<Piece>) {
     let Piece { actor, update, .. } = piece;
-    tracing::error!(webhook = %update.webhook, "what the cluster must know of the webhook is too large for the log");
+    tracing::error!(webhook = %update.consumer, "what the cluster must know of the webhook is too large for the log");
     let (its, others): (VecDeque<Piece>, _) =
         std::mem::take(pieces).into_iter().partition(|other| other.actor == actor);
     *pieces = others;

@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn an_webhook_is_asked_once() {
+    fn a_webhook_is_asked_once() {
         let (queue, id) = (ReportQueue::default(), WebhookId::from_bytes([1; 16]));
         queue.add(id);
         queue.add(id);

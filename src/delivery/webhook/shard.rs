@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// Webhooks looked at before others get their turn on the thread.
 const AT_ONCE: usize = 256;
 
-/// An actor, and which endpoint of its id it is of.
+/// An actor, and which webhook with its id it belongs to.
 struct Running {
     actor: Addr<WebhookActor>,
     born: u64,

@@ -146,7 +146,17 @@ impl Stage {
         (progress.delivered, progress.reports) = (1000, progress.reports + reports);
         let born = self.hub.webhooks().directory().get(webhook).unwrap().born;
         let (kept, dropped, attempts, dead_letters, news) = Default::default();
-        Update { webhook, born, progress, kept, dropped, attempts, dead_letters, disable: None, news }
+        Update {
+            consumer: webhook,
+            born,
+            progress,
+            kept,
+            dropped,
+            attempts,
+            dead_letters,
+            disable: None,
+            news,
+        }
     }
 }
 

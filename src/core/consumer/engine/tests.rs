@@ -23,7 +23,7 @@ mod bounds;
 mod orders;
 mod progress;
 
-/// What the cluster has of a webhook.
+/// What the cluster has of a consumer.
 #[derive(Clone)]
 struct Cluster {
     progress: Progress,
@@ -220,7 +220,7 @@ fn other_lanes_go_on() {
 }
 
 #[test]
-fn a_failing_webhook_gets_one_request_at_a_time_with_growing_pauses_and_a_slow_start() {
+fn a_failing_consumer_gets_one_request_at_a_time_with_growing_pauses_and_a_slow_start() {
     let mut engine = engine(plan(), 1..200, None);
     let mut now = T;
     let mut requests = 0;

@@ -30,7 +30,7 @@ impl Streams {
         let fenced = !crate::failpoint!("stale-owner");
         if fenced
             && (stale
-                || report.updates.iter().any(|update| owners.owner_of(update.webhook) != Some(report.node)))
+                || report.updates.iter().any(|update| owners.owner_of(update.consumer) != Some(report.node)))
         {
             return Ok(Reply::Refused(Refusal::Stale(owners.epoch)));
         }
@@ -38,10 +38,10 @@ impl Streams {
         for update in report.updates {
             // One that was made anew under its id is another.
             let webhook =
-                self.facts.webhooks().get(update.webhook).filter(|webhook| webhook.born == update.born);
+                self.facts.webhooks().get(update.consumer).filter(|webhook| webhook.born == update.born);
             match webhook.cloned() {
                 Some(webhook) => self.keep_progress(context, &webhook, update, store)?,
-                None => gone.push(update.webhook),
+                None => gone.push(update.consumer),
             }
         }
         Ok(Reply::Progressed(gone))

@@ -46,7 +46,7 @@ static REPORTS: AtomicU64 = AtomicU64::new(1);
 
 pub(super) fn update(n: u8, next: u64) -> Update {
     Update {
-        webhook: webhook_id(n),
+        consumer: webhook_id(n),
         born: 0,
         kept: Vec::new(),
         dropped: Vec::new(),
@@ -62,7 +62,7 @@ pub(super) fn update(n: u8, next: u64) -> Update {
 pub(super) fn of_what_is_there(state: &State, mut command: Command) -> Command {
     if let Command::Progress(report) = &mut command {
         for update in report.updates.iter_mut().filter(|update| update.born == 0) {
-            update.born = state.webhooks().get(update.webhook).map_or(0, |webhook| webhook.born);
+            update.born = state.webhooks().get(update.consumer).map_or(0, |webhook| webhook.born);
         }
     }
     command

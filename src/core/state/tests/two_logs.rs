@@ -146,7 +146,7 @@ impl Leaders {
 fn born_there(leaders: &Leaders, mut command: Command) -> Command {
     if let Command::Progress(report) = &mut command {
         for update in &mut report.updates {
-            let known = leaders.directory.machine.webhooks().get(update.webhook);
+            let known = leaders.directory.machine.webhooks().get(update.consumer);
             update.born = known.map_or(0, |webhook| webhook.born);
         }
     }

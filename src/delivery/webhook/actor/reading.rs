@@ -69,8 +69,8 @@ impl WebhookActor {
         ctx.spawn(read.into_actor(self).map(done));
     }
 
-    fn take_read(&mut self, apart: &Apart, from_seq: u64, read: Result<Judged, ArchiveError>) {
-        let Judged { mut events, offers, reach } = match read {
+    fn take_read(&mut self, apart: &Apart, from_seq: u64, read: Result<Evaluated, ArchiveError>) {
+        let Evaluated { mut events, offers, reach } = match read {
             Ok(evaluated) => evaluated,
             Err(error) => return self.new_unreadable(&error, Instant::now()),
         };
@@ -126,7 +126,7 @@ impl WebhookActor {
                 .offer_again(EventRef { seq: dead_letter.seq, id: dead_letter.event_id }, &dead_letter.kind)
         };
         let (events, mut offers) = match again {
-            Again::Events(Judged { events, offers, reach }) => {
+            Again::Events(Evaluated { events, offers, reach }) => {
                 self.engine.set_kept_from(reach.kept_from);
                 (events, offers)
             }
@@ -163,7 +163,7 @@ struct Apart {
 }
 
 /// Events that were read, and what the filters say of them.
-struct Judged {
+struct Evaluated {
     events: Vec<Event>,
     offers: Vec<Offer>,
     reach: Reach,
@@ -171,7 +171,7 @@ struct Judged {
 
 /// What a replay read.
 enum Again {
-    Events(Judged),
+    Events(Evaluated),
     DeadLetters(Vec<DeadLetter>),
 }
 
@@ -192,14 +192,14 @@ enum Later {
 }
 
 impl Apart {
-    async fn read(&self, from_seq: u64, later: Later) -> Result<Judged, ArchiveError> {
+    async fn read(&self, from_seq: u64, later: Later) -> Result<Evaluated, ArchiveError> {
         match later {
             Later::Evaluator(events, reach) => self.evaluated(events, reach).await,
             Later::Read => self.read_page(from_seq).await,
         }
     }
 
-    async fn read_page(&self, from_seq: u64) -> Result<Judged, ArchiveError> {
+    async fn read_page(&self, from_seq: u64) -> Result<Evaluated, ArchiveError> {
         let archive = self.shared.source.archive();
         let page = archive.read(self.topic, from_seq, PAGE_EVENTS, PAGE_BYTES, None).await?;
         let reach = Reach::of(&page);
@@ -225,7 +225,7 @@ impl Apart {
     }
 
     /// Evaluators events: here where that is quick, else where expressions take turns.
-    async fn evaluated(&self, events: Vec<Event>, reach: Reach) -> Result<Judged, ArchiveError> {
+    async fn evaluated(&self, events: Vec<Event>, reach: Reach) -> Result<Evaluated, ArchiveError> {
         let offers = if self.evaluate.is_quick() {
             self.evaluate.offers(&events)
         } else {
@@ -233,6 +233,6 @@ impl Apart {
             let work = move |turn| async move { evaluate.offers_in_turn(&of, turn).await };
             self.shared.hub.evaluators().work(self.map, work).await.ok_or(ArchiveError::NotEvaluated)?
         };
-        Ok(Judged { events, offers, reach })
+        Ok(Evaluated { events, offers, reach })
     }
 }

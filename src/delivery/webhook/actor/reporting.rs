@@ -76,14 +76,7 @@ impl Unreported {
 impl From<Update> for Unreported {
     fn from(update: Update) -> Self {
         let Update { kept, dropped, attempts, dead_letters, disable, news, .. } = update;
-        Self {
-            kept: kept.into_iter().collect(),
-            dropped,
-            attempts,
-            dead_letters,
-            disable,
-            news,
-        }
+        Self { kept: kept.into_iter().collect(), dropped, attempts, dead_letters, disable, news }
     }
 }
 
@@ -179,7 +172,7 @@ impl WebhookActor {
         let Unreported { kept, dropped, attempts, dead_letters, disable, news } = unreported;
         let kept = kept.into_iter().collect();
         let (webhook, born) = (self.settings.webhook.id, self.settings.webhook.born);
-        Update { webhook, born, progress, kept, dropped, attempts, dead_letters, disable, news }
+        Update { consumer: webhook, born, progress, kept, dropped, attempts, dead_letters, disable, news }
     }
 
     /// The cluster doesn't take these: they are reported with what comes later, when there may be less.

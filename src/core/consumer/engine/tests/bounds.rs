@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::codec;
 use crate::core::consumer::progress::{KEPT_REPLAYS, Update};
-use crate::core::ids::WebhookId;
+use crate::core::ids::ConsumerId;
 
 /// A report may have a mebibyte.
 const MAX_REPORT: usize = 1 << 20;
@@ -125,7 +125,7 @@ fn who_is_busy_for_no_time_is_asked_less_and_less() {
     assert_eq!(flight.attempt, 1);
 }
 
-/// Longest pause between requests to a webhook that is busy, with its jitter.
+/// Longest pause between requests to a consumer that is busy, with its jitter.
 const MAX_PAUSE_MS: u64 = 40_000;
 
 #[test]
@@ -138,7 +138,7 @@ fn a_body_that_cannot_be_made_is_not_made_again() {
 }
 
 #[test]
-fn two_failures_with_days_of_quiet_between_are_no_failing_webhook() {
+fn two_failures_with_days_of_quiet_between_are_no_failing_consumer() {
     let day_ms = 86_400_000;
     let retry = RetryPolicy { max_attempts: 1, ..plan().retry };
     let mut engine = engine(Plan { auto_disable_ms: Some(5 * day_ms), retry, ..plan() }, 1..10, None);
@@ -153,7 +153,7 @@ fn two_failures_with_days_of_quiet_between_are_no_failing_webhook() {
 fn report_bytes(engine: &mut Engine) -> usize {
     let told = engine.snapshot();
     let update = Update {
-        webhook: WebhookId::from_bytes([1; 16]),
+        consumer: ConsumerId::from_bytes([1; 16]),
         born: 1,
         progress: told.progress,
         kept: told.kept,
@@ -167,7 +167,7 @@ fn report_bytes(engine: &mut Engine) -> usize {
 }
 
 #[test]
-fn an_outage_of_a_batching_webhook_fits_a_report() {
+fn an_outage_of_a_batching_consumer_fits_a_report() {
     let retry =
         RetryPolicy { max_attempts: 1000, max_delay_ms: 3_600_000, jitter_percent: 25, ..plan().retry };
     for max in [10, 50, 1000] {

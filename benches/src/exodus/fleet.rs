@@ -70,17 +70,17 @@ pub(super) struct Outcome {
 }
 
 /// The running thread.
-pub(super) struct Crowd {
+pub(super) struct Fleet {
     pub(super) seen: Arc<Seen>,
     thread: Option<JoinHandle<Result<Outcome>>>,
 }
 
-impl Crowd {
+impl Fleet {
     /// Starts to connect and join; the clients are spread over nodes and maps.
     pub(super) fn start(nodes: Vec<SocketAddr>, maps: &[(String, String)], clients: usize) -> Result<Self> {
         let seen = Arc::<Seen>::default();
         let mut work = Work::new(nodes, Tape::new(maps), clients, seen.clone())?;
-        let thread = std::thread::Builder::new().name("crowd".into()).spawn(move || work.run())?;
+        let thread = std::thread::Builder::new().name("fleet".into()).spawn(move || work.run())?;
         Ok(Self { seen, thread: Some(thread) })
     }
 
@@ -93,11 +93,11 @@ impl Crowd {
     pub(super) fn stop(mut self) -> Result<Outcome> {
         self.seen.stop.store(true, Relaxed);
         let thread = self.thread.take().context("stopped once")?;
-        thread.join().map_err(|_| anyhow!("the crowd's thread panicked"))?
+        thread.join().map_err(|_| anyhow!("the fleet's thread panicked"))?
     }
 }
 
-impl Drop for Crowd {
+impl Drop for Fleet {
     fn drop(&mut self) {
         self.seen.stop.store(true, Relaxed);
     }

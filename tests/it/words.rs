@@ -1,0 +1,101 @@
+//! Holds that words which were replaced do not come back: one word has one meaning (docs/GLOSSARY.md).
+
+use std::path::{Path, PathBuf};
+
+/// Words that are gone, and the word to use instead. A word counts wherever it is part of a name: `seal` also finds `sealed_key`.
+const REPLACED: &[(&str, &str)] = &[
+    ("outlet", "dispatcher"),
+    ("outbox", "subscriber"),
+    ("vitals", "health"),
+    ("shelf", "attempt history"),
+    ("untold", "unreported"),
+    ("landing", "completion"),
+    ("doomed", "tombstone"),
+    ("picker", "compatibility API"),
+    ("seal", "encryption, or checksum, or tag"),
+    ("sealed", "encrypted"),
+    ("judge", "evaluator, verifier, policy or checker"),
+    ("judges", "evaluators, or checks"),
+    ("judged", "evaluated, or checked"),
+    ("oracle", "checker"),
+    ("crowd", "fleet"),
+    ("ground", "environment"),
+    ("endpoint", "webhook"),
+    ("endpoints", "webhooks"),
+];
+
+/// Where a word is somebody else's: a file, a word.
+const OTHERS: &[(&str, &str)] = &[
+    // AWS calls the address of a region so.
+    ("src/cli/config.rs", "endpoint"),
+    ("src/config/tests.rs", "endpoint"),
+    ("src/config/validate.rs", "endpoint"),
+    ("src/config/webhooks.rs", "endpoint"),
+    ("src/core/webhook/patch/target.rs", "endpoint"),
+    ("src/delivery/webhook/lambda.rs", "endpoint"),
+    ("src/delivery/webhook/lambda/tests.rs", "endpoint"),
+    ("src/server/settings.rs", "endpoint"),
+    ("tests/it/webhook_api/refused.rs", "endpoint"),
+    ("tests/it/webhooks_lambda.rs", "endpoint"),
+    // The name of a product, and of its receiver.
+    ("tests/it/receivers/fleet.rs", "picker"),
+    ("src/delivery/webhook/render/envelope.rs", "picker"),
+];
+
+#[test]
+fn replaced_words_do_not_come_back() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["src", "cluster", "chaos", "benches", "tests"] {
+        rust_files(&root.join(folder), &mut files);
+    }
+    assert!(files.len() > 300, "the sources are elsewhere");
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| !file.ends_with("it/words.rs")) {
+        let name = file.strip_prefix(root).unwrap_or(file);
+        let text = std::fs::read_to_string(file).unwrap();
+        for (number, line) in text.lines().enumerate() {
+            for (old, new) in REPLACED {
+                let is_others = OTHERS.iter().any(|(path, word)| name == Path::new(path) && word == old);
+                if !is_others && words(line).any(|word| word == *old) {
+                    found.push(format!("{}:{}: {old} (use {new})", name.display(), number + 1));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "{} old words:\n{}", found.len(), found.join("\n"));
+}
+
+/// The words that names and sentences are made of, in small letters: `SealKey` and `seal_key` have `seal` and `key`.
+fn words(line: &str) -> impl Iterator<Item = String> {
+    let mut spaced = String::new();
+    let mut before = ' ';
+    for c in line.chars() {
+        if c.is_uppercase() && before.is_lowercase() {
+            spaced.push(' ');
+        }
+        spaced.extend(c.to_lowercase());
+        before = c;
+    }
+    let words: Vec<String> = spaced.split(|c: char| !c.is_alphabetic()).map(str::to_owned).collect();
+    words.into_iter().filter(|word| !word.is_empty())
+}
+
+#[test]
+fn words_are_found_inside_names() {
+    let found: Vec<String> = words("let SEALED_key = SealKey::of(a.sealMark);").collect();
+    assert_eq!(found, ["let", "sealed", "key", "seal", "key", "of", "a", "seal", "mark"]);
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if !path.ends_with("node_modules") && !path.ends_with("target") {
+                rust_files(&path, found);
+            }
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
+        }
+    }
+}
